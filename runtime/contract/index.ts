@@ -1,0 +1,7 @@
+export * from "./errors.ts";
+export * from "./expression.ts";
+export * from "./launch.ts";
+export * from "./pipeline.ts";
+export * from "./plan.ts";
+export * from "./storage.ts";
+export * from "./tensor.ts";

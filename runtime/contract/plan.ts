@@ -1,0 +1,118 @@
+import type { Expression } from "./expression.ts";
+import type { DispatchField } from "./launch.ts";
+import type { Pipeline, SourceLine } from "./pipeline.ts";
+import type { StorageForm } from "./storage.ts";
+
+export type Target = "webgpu" | "cuda";
+
+export const SCHEDULES = ["single_pass", "two_pass", "staged"] as const;
+export type Schedule = (typeof SCHEDULES)[number];
+
+/** Why a plan can or cannot run on a device. */
+export interface Requirements {
+  /** Largest workgroup memory of its kernels, in bytes. */
+  readonly workgroupBytes: number;
+  /** Largest number of invocations in one workgroup. */
+  readonly invocations: number;
+  /** Largest number of storage buffers that one kernel binds. */
+  readonly storageBuffers: number;
+  /** WebGPU features, for example `shader-f16`. */
+  readonly features: readonly string[];
+}
+
+/**
+ * What a binding holds: the caller's tensors (`q` … `bias`), results (`o`, `lse` f32 [B, H, Lq], −∞ for empty rows),
+ * `parameters` (all parameters in the plan's order, then the call's integer inputs: u32 words), `launch` (the uniform block of
+ * `launch.ts`), or a workspace buffer by its name. A tensor that the call does not give is bound to a dummy.
+ */
+export interface BufferBinding {
+  readonly binding: number;
+  readonly access: "uniform" | "read" | "read_write";
+  readonly resource: string;
+}
+
+export interface KernelPlan {
+  /** Unique in the plan; also the stem of the kernel's file and its debug label. */
+  readonly name: string;
+  /** Key into the artifact's sources, `<attention>.<kernel>.wgsl`. */
+  readonly file: string;
+  readonly entryPoint: string;
+  readonly workgroupSize: number;
+  readonly workgroupBytes: number;
+  readonly bindings: readonly BufferBinding[];
+  /** Pipeline-overridable constants (WGSL `override`), as functions of the call: variants are made on demand. */
+  readonly overrides: Readonly<Record<string, Expression>>;
+  /** The spec line that the kernel computes. */
+  readonly source: SourceLine | null;
+}
+
+/**
+ * What a call does, in order. Expressions see B, Lq, Lk, R (rows of history), H, `positions` (1 where the call gives them, else
+ * 0), the plan's `definitions`, and the variables of the enclosing loops. A dispatch with an empty grid is skipped.
+ */
+export type Step =
+  | {
+      readonly kind: "dispatch";
+      readonly kernel: string;
+      readonly grid: readonly [Expression, Expression, Expression];
+      readonly launch: Readonly<Partial<Record<DispatchField, Expression>>>;
+      /** Multiply-adds of the dispatch, to decide where a submission must be cut. */
+      readonly multiplyAdds: Expression;
+    }
+  | {
+      readonly kind: "loop";
+      readonly variable: string;
+      readonly from: Expression;
+      /** Exclusive. */
+      readonly to: Expression;
+      readonly by: Expression;
+      readonly body: readonly Step[];
+    };
+
+export interface WorkspaceBuffer {
+  readonly name: string;
+  readonly bytes: Expression;
+}
+
+/** What the cost model predicts at the plan's nominal shape. */
+export interface Cost {
+  readonly multiplyAdds: number;
+  readonly floorMultiplyAdds: number;
+  readonly bytes: number;
+  readonly barriers: number;
+  /** Relative time: comparable between candidates of one target only. */
+  readonly time: number;
+}
+
+/** One way to compute one attention on one target: plain JSON, executed by the launcher, shown by `mtac explain`. */
+export interface Plan {
+  readonly format: 1;
+  readonly target: Target;
+  readonly schedule: Schedule;
+  readonly storage: StorageForm;
+  readonly pipeline: Pipeline;
+  /** What the planner chose: tile sizes, workgroup size, lowering. */
+  readonly knobs: Readonly<Record<string, number | string>>;
+  readonly requires: Requirements;
+  /** Where each parameter lies in the `parameters` buffer, in 32-bit words. */
+  readonly parameters: readonly { readonly name: string; readonly offset: number; readonly length: number }[];
+  /** Words of all parameters together; the integer inputs follow. */
+  readonly parameterWords: number;
+  /** Elements that the strides of a tensor's rows must be multiples of, for example {q: 4, k: 4, v: 4, o: 4}. */
+  readonly alignment: Readonly<Record<"q" | "k" | "v" | "o", number>>;
+  readonly workspace: readonly WorkspaceBuffer[];
+  /** Named values, evaluated in this order before the workspace and the steps. */
+  readonly definitions: readonly { readonly name: string; readonly value: Expression }[];
+  readonly kernels: readonly KernelPlan[];
+  readonly steps: readonly Step[];
+  /** The shape for which the cost was predicted. */
+  readonly nominal: { readonly B: number; readonly Lq: number; readonly Lk: number; readonly R: number };
+  readonly cost: Cost;
+}
+
+/** Everything a launcher needs for one attention: plans, the most preferred first, and the kernels' text by file name. */
+export interface Artifact {
+  readonly name: string;
+  readonly plans: readonly Plan[];
+  readonly sources: Readonly<Record<string, string>>;
+}

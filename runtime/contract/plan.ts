@@ -1,6 +1,7 @@
 import type { Expression } from "./expression.ts";
 import type { DispatchField } from "./launch.ts";
 import type { Pipeline, SourceLine } from "./pipeline.ts";
+import type { KernelProgram } from "./program.ts";
 import type { StorageForm } from "./storage.ts";
 
 export type Target = "webgpu" | "cuda";
@@ -44,6 +45,8 @@ export interface KernelPlan {
   readonly overrides: Readonly<Record<string, Expression>>;
   /** The spec line that the kernel computes. */
   readonly source: SourceLine | null;
+  /** What the kernel does, for emitters; artifacts that are shipped leave it out. */
+  readonly program?: KernelProgram;
 }
 
 /**

@@ -1,0 +1,139 @@
+/**
+ * What one kernel does, with every decision taken: the planner writes these, emitters turn them into constants and text,
+ * launchers ignore them. All sizes count elements (f32 words) unless named otherwise.
+ */
+
+/** A block of map entries in workgroup memory: [heads][rows][columns] of the tile, halo included. */
+export interface Region {
+  readonly name: string;
+  /** First word in the workgroup's arena. */
+  readonly offset: number;
+  /** Rows held, a multiple of 4; its first row is `above` rows before the tile's first row. */
+  readonly rows: number;
+  readonly above: number;
+  /** Columns kept from earlier steps (the left and right reach of the convolution that reads them). */
+  readonly carry: number;
+  /** Words between two rows. */
+  readonly rowStride: number;
+  /** Words between two heads. */
+  readonly headStride: number;
+  /** Keys by which the region's new columns trail those of the raw scores (right reaches so far). */
+  readonly lag: number;
+}
+
+/**
+ * What happens to an entry before it is stored. `zero`: 0 where not visible. `hide`: + bias, and a hidden mark where not
+ * visible. `normalize`: exp(z + bias − lse) where visible, else 0.
+ */
+export interface Finish {
+  readonly softcaps: readonly number[];
+  readonly mask: "zero" | "hide" | "normalize";
+}
+
+/** Index of a stage: section and position in the pipeline. */
+export interface StageIndex {
+  readonly section: "scores" | "weights";
+  readonly index: number;
+}
+
+export type ChainStep =
+  | { readonly kind: "dot"; readonly to: number; readonly finish: Finish }
+  | { readonly kind: "conv"; readonly stage: StageIndex; readonly from: number; readonly to: number; readonly finish: Finish }
+  | { readonly kind: "mix"; readonly stage: StageIndex; readonly in: number; readonly finish: Finish };
+
+/** How the normalisation, gate and store of the output are spread over the workgroup. */
+export interface Epilogue {
+  /** Rows of output staged in workgroup memory at a time (0: the output has no stages and is stored from registers). */
+  readonly chunkRows: number;
+  /** Invocations that share a row. */
+  readonly team: number;
+  /** First word of the staged rows, of the second copy that `gate channel` needs, and of the partial sums. */
+  readonly stageAt: number;
+  readonly secondAt: number;
+  readonly partialsAt: number;
+}
+
+/** Walks along the keys with all stages in workgroup memory; see `kernels.md`, "Do not recompute the key halo". */
+export interface FusedProgram {
+  readonly kind: "fused";
+  readonly role: "single_pass" | "statistics" | "apply";
+  /** Heads that one workgroup computes: all those that some stage mixes. */
+  readonly headBlock: number;
+  readonly tileQ: number;
+  readonly tileK: number;
+  readonly regions: readonly Region[];
+  readonly chain: readonly ChainStep[];
+  /** Region that holds the final weights or, before the softmax, the final scores. */
+  readonly final: number;
+  /** Invocations that share a row of the softmax (roles other than `apply`). */
+  readonly team: number;
+  /** First words of the per-row factors, the softmax's partial results and (`apply`) the row statistics. */
+  readonly factorsAt: number;
+  readonly partialsAt: number;
+  readonly statisticsAt: number;
+  /** Region whose rows the statistics follow (`apply`), or −1. */
+  readonly statisticsRegion: number;
+  /** 4x4 blocks of output that one invocation keeps in registers. */
+  readonly outputBlocks: number;
+  readonly epilogue: Epilogue;
+  readonly arenaWords: number;
+}
+
+/** Scores of a strip: map[head][row][key] = finish(scale · q·k). */
+export interface ScoresProgram {
+  readonly kind: "scores";
+  readonly tileQ: number;
+  readonly tileK: number;
+  readonly finish: Finish;
+  readonly skipDead: boolean;
+}
+
+/** A convolution from one map to another. `workgroup` stages the tile with its halo, `storage` reads the map directly. */
+export interface ConvProgram {
+  readonly kind: "conv";
+  readonly stage: StageIndex;
+  readonly source: "workgroup" | "storage";
+  readonly tileQ: number;
+  readonly tileK: number;
+  /** Rows and words of a row of the staged tile. */
+  readonly haloRows: number;
+  readonly rowStride: number;
+  readonly finish: Finish;
+  readonly skipDead: boolean;
+  readonly arenaWords: number;
+}
+
+/** A head mix from one map to another. */
+export interface MixProgram {
+  readonly kind: "mix";
+  readonly stage: StageIndex;
+  readonly finish: Finish;
+  /** Output heads that one invocation computes; a divisor of the group. */
+  readonly outputs: number;
+  readonly skipDead: boolean;
+}
+
+/** Softmax or sparsemax of the strip's rows, in place. */
+export interface NormalizeProgram {
+  readonly kind: "normalize";
+  readonly skipDead: boolean;
+  readonly arenaWords: number;
+}
+
+/** o = A · v with the output stages. */
+export interface ProductProgram {
+  readonly kind: "product";
+  readonly tileQ: number;
+  readonly outputBlocks: number;
+  readonly epilogue: Epilogue;
+  readonly skipDead: boolean;
+  readonly arenaWords: number;
+}
+
+export type KernelProgram =
+  | FusedProgram
+  | ScoresProgram
+  | ConvProgram
+  | MixProgram
+  | NormalizeProgram
+  | ProductProgram;

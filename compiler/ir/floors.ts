@@ -1,0 +1,60 @@
+import {
+  BYTES_PER_ELEMENT,
+  type CallShape,
+  elementCount,
+  hasMask,
+  type Pipeline,
+} from "../../runtime/contract/index.ts";
+
+/**
+ * Pairs (row, key) that some head sees, times B and H. Only what is known without data counts as hidden: causal and
+ * windows; `documents`, `lengths` and `bias` hide nothing here, and rows are aligned bottom-right (no `positions`).
+ */
+export function visiblePairs(pipeline: Pipeline, shape: CallShape): number {
+  const { B, Lq, Lk } = shape;
+  const causal = hasMask(pipeline, "causal");
+  let window = Number.POSITIVE_INFINITY;
+  for (const term of pipeline.mask) if (term.kind === "window") window = Math.min(window, term.size);
+  let keys = 0;
+  for (let row = 0; row < Lq; row += 1) {
+    const position = Lk - Lq + row;
+    const first = Math.max(0, position - window + 1);
+    const last = Math.min(Lk - 1, causal ? position : position + window - 1);
+    keys += Math.max(0, last - first + 1);
+  }
+  return keys * B * pipeline.heads;
+}
+
+/** Multiply-adds of the forward pass that no implementation avoids: both products, every tap, every mixed head. */
+export function floorMultiplyAdds(pipeline: Pipeline, shape: CallShape): number {
+  let each = pipeline.headDim + pipeline.valueDim;
+  for (const stage of [...pipeline.scores, ...pipeline.weights]) {
+    switch (stage.kind) {
+      case "conv":
+        each += stage.kernel.query * stage.kernel.key * stage.across;
+        break;
+      case "mix":
+        each += stage.group;
+        break;
+      case "softcap":
+        break;
+    }
+  }
+  return visiblePairs(pipeline, shape) * each;
+}
+
+/** 2·P·(D + Dv + Σ_conv CQ·CK·across + Σ_mix G): a multiply-add is two operations. */
+export function forwardOperations(pipeline: Pipeline, shape: CallShape): number {
+  return 2 * floorMultiplyAdds(pipeline, shape);
+}
+
+/** Bytes of q, q_history, k, v and o in their storage type and of the parameters in f32, each moved once. */
+export function compulsoryBytes(pipeline: Pipeline, shape: CallShape): number {
+  const { B, Lq, Lk, R } = shape;
+  const { heads, kvHeads, headDim, valueDim } = pipeline;
+  const queries = heads * (Lq + R) * headDim;
+  const keysAndValues = kvHeads * Lk * (headDim + valueDim);
+  const outputs = heads * Lq * valueDim;
+  const parameters = pipeline.parameters.reduce((sum, parameter) => sum + elementCount(parameter.shape), 0);
+  return B * (queries + keysAndValues + outputs) * BYTES_PER_ELEMENT[pipeline.storage] + 4 * parameters;
+}

@@ -1,0 +1,261 @@
+import { MtacError } from "./errors.ts";
+import { nearestName } from "./names.ts";
+import { hasMask, type Pipeline } from "./pipeline.ts";
+import type { AttentionInputs, CallShape } from "./tensor.ts";
+
+/** Codes of what can be wrong with the tensors of a call. */
+export const INPUT_CODES = {
+  missingInput: "MTA601",
+  unexpectedInput: "MTA602",
+  inputShape: "MTA603",
+  emptyInput: "MTA604",
+  moreQueriesThanKeys: "MTA605",
+  historyTooLong: "MTA606",
+  layer: "MTA607",
+  notIntegers: "MTA608",
+  missingParameter: "MTA611",
+  unexpectedParameter: "MTA612",
+  parameterShape: "MTA613",
+} as const;
+
+/** What checks need of a tensor. The values of integer inputs are looked at where they are at hand. */
+export interface ShapedTensor {
+  readonly shape: readonly number[];
+  readonly data?: ArrayLike<number>;
+}
+
+const TENSOR_NAMES = {
+  q: "q",
+  k: "k",
+  v: "v",
+  qHistory: "q_history",
+  documents: "documents",
+  lengths: "lengths",
+  positions: "positions",
+  bias: "bias",
+} as const satisfies Record<Exclude<keyof AttentionInputs<unknown>, "layer">, string>;
+
+type TensorKey = keyof typeof TENSOR_NAMES;
+
+/** An axis as messages print it: its symbol, and the sizes that it may have (null: any from 1 on). */
+interface Axis {
+  readonly symbol: string;
+  readonly sizes: readonly number[] | null;
+}
+
+/**
+ * Checks a call's tensors against the attention and each other, and reads off the shape of the call. Inputs:
+ * q [B, H, Lq, D], k [B, Hkv, Lk, D], v [B, Hkv, Lk, Dv] and what `AttentionInputs` lists as optional.
+ * @throws MtacError MTA601 … MTA608
+ */
+export function checkInputs(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>): CallShape {
+  checkPresence(pipeline, inputs);
+  const [B = 0, , Lq = 0] = expectShape("q", inputs.q, [
+    any("B"),
+    fixed("H", pipeline.heads),
+    any("Lq"),
+    fixed("D", pipeline.headDim),
+  ]);
+  const [, , Lk = 0] = expectShape("k", inputs.k, [
+    fixed("B", B),
+    fixed("Hkv", pipeline.kvHeads),
+    any("Lk"),
+    fixed("D", pipeline.headDim),
+  ]);
+  expectShape("v", inputs.v, [
+    fixed("B", B),
+    fixed("Hkv", pipeline.kvHeads),
+    fixed("Lk", Lk),
+    fixed("Dv", pipeline.valueDim),
+  ]);
+  const R = historyRows(pipeline, inputs, B);
+  const shape: CallShape = { B, Lq, Lk, R };
+  if (inputs.documents !== undefined) {
+    expectShape("documents", inputs.documents, [fixed("B", B), fixed("Lk", Lk)]);
+    expectIntegers("documents", inputs.documents);
+  }
+  for (const key of ["lengths", "positions"] as const) {
+    const tensor = inputs[key];
+    if (tensor === undefined) continue;
+    expectShape(key, tensor, [fixed("B", B)]);
+    expectIntegers(key, tensor);
+  }
+  if (inputs.bias !== undefined) {
+    expectShape("bias", inputs.bias, [
+      { symbol: "B or 1", sizes: [B, 1] },
+      { symbol: "H or 1", sizes: [pipeline.heads, 1] },
+      fixed("R + Lq", R + Lq),
+      fixed("Lk", Lk),
+    ]);
+  }
+  checkRows(pipeline, inputs, shape);
+  checkLayer(pipeline, inputs.layer);
+  return shape;
+}
+
+function any(symbol: string): Axis {
+  return { symbol, sizes: null };
+}
+
+function fixed(symbol: string, size: number): Axis {
+  return { symbol, sizes: [size] };
+}
+
+function checkPresence(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>): void {
+  const missing = (key: TensorKey, why: string): MtacError =>
+    new MtacError(INPUT_CODES.missingInput, "input", `the input ${TENSOR_NAMES[key]} is missing: ${why}`, {
+      remedy: `pass the tensor ${TENSOR_NAMES[key]}`,
+    });
+  for (const key of ["q", "k", "v"] as const) {
+    if (inputs[key] === undefined) throw missing(key, "every attention reads it");
+  }
+  for (const key of ["documents", "lengths", "bias"] as const) {
+    const masked = hasMask(pipeline, key);
+    if (masked && inputs[key] === undefined) throw missing(key, `the mask of "${pipeline.name}" says ${key}`);
+    if (!masked && inputs[key] !== undefined) {
+      throw new MtacError(
+        INPUT_CODES.unexpectedInput,
+        "input",
+        `the input ${TENSOR_NAMES[key]} has no meaning here: the mask of "${pipeline.name}" does not say ${key}`,
+        { remedy: `leave it out, or add ${key} to the mask` },
+      );
+    }
+  }
+}
+
+function expectShape(key: TensorKey, tensor: ShapedTensor, axes: readonly Axis[]): readonly number[] {
+  const name = TENSOR_NAMES[key];
+  const { shape } = tensor;
+  const fits = axes.every(({ sizes }, axis) => sizes === null || sizes.includes(shape[axis] ?? -1));
+  if (shape.length !== axes.length || !fits) {
+    const symbols = axes.map(({ symbol }) => symbol).join(", ");
+    const sizes = axes.map((axis) =>
+      axis.sizes === null ? axis.symbol : [...new Set(axis.sizes)].join(" or "),
+    );
+    throw new MtacError(
+      INPUT_CODES.inputShape,
+      "input",
+      `the input ${name} has shape [${shape.join(", ")}]; expected [${symbols}] = [${sizes.join(", ")}]`,
+      { remedy: `give ${name} in the layout [${symbols}], row-major` },
+    );
+  }
+  if (key !== "qHistory" && shape.includes(0)) {
+    throw new MtacError(
+      INPUT_CODES.emptyInput,
+      "input",
+      `the input ${name} of shape [${shape.join(", ")}] is empty`,
+      {
+        remedy: "batch, query rows and keys are at least 1: skip the call",
+      },
+    );
+  }
+  return shape;
+}
+
+function expectIntegers(key: TensorKey, tensor: ShapedTensor): void {
+  const { data } = tensor;
+  if (data === undefined || data instanceof Int32Array) return;
+  for (let index = 0; index < data.length; index += 1) {
+    const value = data[index] ?? 0;
+    if ((value | 0) === value) continue;
+    throw new MtacError(
+      INPUT_CODES.notIntegers,
+      "input",
+      `the input ${TENSOR_NAMES[key]} holds ${value} at index ${index}: its values are 32-bit integers`,
+      { remedy: "convert the tensor to int32" },
+    );
+  }
+}
+
+function historyRows(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>, B: number): number {
+  if (inputs.qHistory === undefined) return 0;
+  const axes = [fixed("B", B), fixed("H", pipeline.heads), any("R"), fixed("D", pipeline.headDim)];
+  const [, , R = 0] = expectShape("qHistory", inputs.qHistory, axes);
+  return R;
+}
+
+/** Lq ≤ Lk unless everything is visible, and R ≤ p0 for every batch entry (`semantics.md`, "Rows"). */
+function checkRows(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>, shape: CallShape): void {
+  const { B, Lq, Lk, R } = shape;
+  if (Lq > Lk && pipeline.mask.length > 0) {
+    throw new MtacError(
+      INPUT_CODES.moreQueriesThanKeys,
+      "input",
+      `q has ${Lq} rows but k only ${Lk}: the last query row stands at the last key, so the first would stand before key 0`,
+      { remedy: "pass at least as many keys as query rows, or use mask none" },
+    );
+  }
+  const tooLong = (first: number, where: string): MtacError =>
+    new MtacError(
+      INPUT_CODES.historyTooLong,
+      "input",
+      `q_history has ${R} rows but row 0 stands at position ${first}${where}: only ${Math.max(first, 0)} rows lie before it`,
+      { remedy: "pass only query rows that exist, or raise positions" },
+    );
+  if (inputs.positions === undefined) {
+    if (R > Math.max(Lk - Lq, 0)) throw tooLong(Lk - Lq, "");
+    return;
+  }
+  const { data } = inputs.positions;
+  if (data === undefined) return;
+  for (let batch = 0; batch < B; batch += 1) {
+    const first = data[batch] ?? 0;
+    if (R > first) throw tooLong(first, ` in batch entry ${batch}`);
+  }
+}
+
+function checkLayer(pipeline: Pipeline, layer: number | undefined): void {
+  const stage = pipeline.output.find((output) => output.kind === "norm" && output.depthScale);
+  if (layer === undefined && stage === undefined) return;
+  if (layer !== undefined && Number.isSafeInteger(layer) && layer >= 0) return;
+  const given = layer === undefined ? "no layer is given" : `the layer is ${layer}`;
+  throw new MtacError(
+    INPUT_CODES.layer,
+    "input",
+    stage === undefined
+      ? `${given}: not a layer number`
+      : `${stage.name} of "${pipeline.name}" scales by depth, but ${given}`,
+    { remedy: "pass the layer's number, a whole number from 0" },
+  );
+}
+
+/**
+ * Checks that exactly the pipeline's parameters are given, each in its shape.
+ * @throws MtacError MTA611 … MTA613
+ */
+export function checkParameters(pipeline: Pipeline, shapes: ReadonlyMap<string, readonly number[]>): void {
+  const names = pipeline.parameters.map((parameter) => parameter.name);
+  for (const name of shapes.keys()) {
+    if (names.includes(name)) continue;
+    const free = names.filter((candidate) => !shapes.has(candidate));
+    const meant = nearestName(name, free.length > 0 ? free : names);
+    const known = names.length === 0 ? "it has none" : `it has ${names.join(", ")}`;
+    throw new MtacError(
+      INPUT_CODES.unexpectedParameter,
+      "input",
+      `"${pipeline.name}" has no parameter ${name}: ${known}`,
+      { remedy: meant === null ? "leave it out" : `did you mean ${meant}?` },
+    );
+  }
+  for (const { name, shape } of pipeline.parameters) {
+    const given = shapes.get(name);
+    const expected = `[${shape.join(", ")}]`;
+    if (given === undefined) {
+      throw new MtacError(
+        INPUT_CODES.missingParameter,
+        "input",
+        `the parameter ${name} ${expected} is missing`,
+        {
+          remedy: `pass the tensor ${name}`,
+        },
+      );
+    }
+    if (given.length === shape.length && given.every((size, axis) => size === shape[axis])) continue;
+    throw new MtacError(
+      INPUT_CODES.parameterShape,
+      "input",
+      `the parameter ${name} has shape [${given.join(", ")}]; expected ${expected}`,
+      { remedy: "reshape it, or change the stage that it belongs to" },
+    );
+  }
+}

@@ -4,6 +4,7 @@ export * from "./launch.ts";
 export * from "./names.ts";
 export * from "./pipeline.ts";
 export * from "./plan.ts";
+export * from "./program.ts";
 export * from "./rounding.ts";
 export * from "./storage.ts";
 export * from "./tensor.ts";

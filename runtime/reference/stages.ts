@@ -1,0 +1,85 @@
+import type { OutputStage, ScoreStage, WeightStage } from "../contract/index.ts";
+import { type Call, parameterData } from "./call.ts";
+import { conv, convAdjoint } from "./conv.ts";
+import { mix, mixAdjoint } from "./mix.ts";
+import { gate, gateAdjoint, norm, normAdjoint } from "./output.ts";
+import { softcap, softcapAdjoint } from "./softcap.ts";
+import type { Sight } from "./visibility.ts";
+
+/** The accumulators of parameter gradients, by name: every parameter of the pipeline has one. */
+export type ParameterGradients = ReadonlyMap<string, Float64Array>;
+
+function gradientOf(gradients: ParameterGradients, name: string): Float64Array {
+  return gradients.get(name) ?? new Float64Array();
+}
+
+/** One stage of `scores` or `weights`, on maps [H, R + Lq, Lk]. */
+export function applyMapStage(
+  call: Call,
+  stage: ScoreStage | WeightStage,
+  source: Float64Array,
+  sight: Sight,
+): Float64Array {
+  switch (stage.kind) {
+    case "conv": {
+      const bias = stage.bias === null ? null : parameterData(call, stage.bias);
+      return conv(stage, parameterData(call, stage.weight), bias, source, sight);
+    }
+    case "mix":
+      return mix(stage, parameterData(call, stage.weight), source, sight);
+    case "softcap":
+      return softcap(stage, source);
+  }
+}
+
+export function mapStageAdjoint(
+  call: Call,
+  stage: ScoreStage | WeightStage,
+  source: Float64Array,
+  dTarget: Float64Array,
+  sight: Sight,
+  gradients: ParameterGradients,
+): Float64Array {
+  switch (stage.kind) {
+    case "conv": {
+      const weight = parameterData(call, stage.weight);
+      const dBias = stage.bias === null ? null : gradientOf(gradients, stage.bias);
+      return convAdjoint(stage, weight, source, dTarget, sight, gradientOf(gradients, stage.weight), dBias);
+    }
+    case "mix": {
+      const weight = parameterData(call, stage.weight);
+      return mixAdjoint(stage, weight, source, dTarget, sight, gradientOf(gradients, stage.weight));
+    }
+    case "softcap":
+      return softcapAdjoint(stage, source, dTarget);
+  }
+}
+
+/** One stage of `output`, on o [H, Lq, Dv]. */
+export function applyOutputStage(call: Call, stage: OutputStage, o: Float64Array): Float64Array {
+  switch (stage.kind) {
+    case "norm":
+      return norm(stage, parameterData(call, stage.weight), stage.depthScale ? call.depthFactor : 1, o);
+    case "gate":
+      return gate(stage, parameterData(call, stage.weight), parameterData(call, stage.bias), o);
+  }
+}
+
+export function outputStageAdjoint(
+  call: Call,
+  stage: OutputStage,
+  o: Float64Array,
+  dResult: Float64Array,
+  gradients: ParameterGradients,
+): Float64Array {
+  const weight = parameterData(call, stage.weight);
+  const dWeight = gradientOf(gradients, stage.weight);
+  switch (stage.kind) {
+    case "norm":
+      return normAdjoint(stage, weight, stage.depthScale ? call.depthFactor : 1, o, dResult, dWeight);
+    case "gate": {
+      const bias = parameterData(call, stage.bias);
+      return gateAdjoint(stage, weight, bias, o, dResult, dWeight, gradientOf(gradients, stage.bias));
+    }
+  }
+}

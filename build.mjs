@@ -1,0 +1,135 @@
+// Builds dist/: bundles for the command line, the compiler and the runtime (esbuild), declarations (tsc).
+// Every file that esbuild writes lies two folders below the package root, as the sources do, so that
+// `new URL("../../templates/", import.meta.url)` means the same in both.
+import { execFileSync } from "node:child_process";
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { builtinModules, createRequire } from "node:module";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+const output = join(root, "dist");
+const staging = join(root, `dist.${process.pid}`);
+
+/** Loaded when they are needed, from the user's node_modules; never bundled. */
+const external = ["webgpu", "@sparticuz/chromium", "ts-morph", "koffi"];
+
+/** `runtime/index.ts` runs in browsers: nothing that it loads may name a Node module. */
+const browserEntry = "runtime/index";
+
+const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
+
+/**
+ * CommonJS packages call `require("node:events")`, which an ES module does not have: such a call becomes an import.
+ * @type {import("esbuild").Plugin}
+ */
+const requiredBuiltins = {
+  name: "required-builtins",
+  setup(context) {
+    context.onResolve({ filter: /^[a-z_:/]+$/ }, ({ path, kind }) =>
+      kind === "require-call" && builtins.has(path) ? { path, namespace: "builtin" } : undefined,
+    );
+    context.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+      contents: `import builtin from ${JSON.stringify(path)};\nexport { builtin as "module.exports" };`,
+      loader: "js",
+    }));
+  },
+};
+
+const entryPoints = {
+  "cli/main": "compiler/cli/main.ts",
+  "compiler/index": "compiler/index.ts",
+  "runtime/index": "runtime/index.ts",
+  "runtime/node": "runtime/node.ts",
+};
+
+async function bundle() {
+  const missing = Object.values(entryPoints).filter((file) => !existsSync(join(root, file)));
+  if (missing.length > 0) throw new Error(`entry points are missing: ${missing.join(", ")}`);
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints,
+    outdir: staging,
+    entryNames: "[dir]/[name]",
+    chunkNames: "chunks/[name]-[hash]",
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    mainFields: ["module", "main"],
+    target: "node20.19",
+    external,
+    plugins: [requiredBuiltins],
+    legalComments: "none",
+    // Names stay readable in stack traces; comments and white space cost start-up time.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    keepNames: true,
+    metafile: true,
+    logLevel: "warning",
+  });
+  return result.metafile;
+}
+
+/** @param {import("esbuild").Metafile} metafile */
+function checkBrowserEntry(metafile) {
+  const outputs = metafile.outputs;
+  const start = Object.keys(outputs).find((file) => file.endsWith(`${browserEntry}.js`));
+  const queue = [start];
+  const seen = new Set();
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    for (const imported of outputs[file].imports) {
+      if (!imported.external) queue.push(imported.path);
+      else if (imported.kind === "import-statement")
+        throw new Error(`${browserEntry} must run in browsers, but ${file} imports "${imported.path}"`);
+    }
+  }
+}
+
+/**
+ * The licences of what the bundles contain.
+ * @param {import("esbuild").Metafile} metafile
+ */
+function writeNotices(metafile) {
+  const packages = new Map();
+  for (const input of Object.keys(metafile.inputs)) {
+    const match = /^(.*node_modules\/((?:@[^/]+\/)?[^/]+))\//.exec(input);
+    if (match) packages.set(match[2], join(root, match[1]));
+  }
+  const notices = [...packages].sort().map(([name, folder]) => {
+    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const file = ["LICENSE", "LICENSE.txt", "LICENSE.md", "license"].find((each) => existsSync(join(folder, each)));
+    const text = file === undefined ? "" : `\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
+    return `${name} ${version} (${license})\n${text}`;
+  });
+  writeFileSync(
+    join(staging, "THIRD_PARTY_NOTICES.txt"),
+    `The bundles in this folder contain the following packages.\n\n${notices.join(`\n${"-".repeat(80)}\n\n`)}`,
+  );
+}
+
+function emitDeclarations() {
+  const compiler = require.resolve("typescript/lib/tsc.js");
+  const types = relative(root, join(staging, "types"));
+  execFileSync(process.execPath, [compiler, "-p", "tsconfig.types.json", "--outDir", types], {
+    cwd: root,
+    stdio: "inherit",
+  });
+}
+
+try {
+  const metafile = await bundle();
+  checkBrowserEntry(metafile);
+  writeNotices(metafile);
+  emitDeclarations();
+  chmodSync(join(staging, "cli/main.js"), 0o755);
+  // A build that fails leaves the previous one as it was.
+  rmSync(output, { recursive: true, force: true });
+  renameSync(staging, output);
+} finally {
+  rmSync(staging, { recursive: true, force: true });
+}

@@ -1,0 +1,23 @@
+import { defineConfig } from "vitest/config";
+
+const golden = "test/golden/**/*.test.ts";
+const numeric = ["test/numeric/**/*.test.ts", "test/vectors/**/*.test.ts", "test/property/**/*.test.ts"];
+const packed = "test/package/**/*.test.ts";
+const everything = "test/**/*.test.ts";
+
+/** Golden tests compare emitted text, numeric ones run kernels, packed ones install the package; the rest are unit tests. */
+export default defineConfig({
+  test: {
+    pool: "forks",
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: { name: "unit", include: [everything], exclude: [golden, packed, ...numeric], testTimeout: 60_000 },
+      },
+      { extends: true, test: { name: "golden", include: [golden], testTimeout: 60_000 } },
+      { extends: true, test: { name: "numeric", include: numeric, testTimeout: 300_000, hookTimeout: 120_000 } },
+      { extends: true, test: { name: "package", include: [packed], testTimeout: 300_000, hookTimeout: 300_000 } },
+    ],
+  },
+});

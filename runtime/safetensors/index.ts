@@ -1,0 +1,11 @@
+export { SAFETENSORS_CODES } from "./codes.ts";
+export { fromValues, toFloat64Tensor, toHostTensor } from "./convert.ts";
+export { parseSafetensors } from "./read.ts";
+export {
+  ELEMENT_BYTES,
+  type ElementArray,
+  type ElementType,
+  type StoredTensor,
+  TensorView,
+} from "./tensor.ts";
+export { writeSafetensors } from "./write.ts";

@@ -1,0 +1,51 @@
+import { fileError } from "./codes.ts";
+import { MAX_HEADER_BYTES, parseHeader } from "./header.ts";
+import { TensorView } from "./tensor.ts";
+
+/** Bytes before the header: its length, 64 bits, little-endian. */
+const LENGTH_BYTES = 8;
+
+/**
+ * Reads a safetensors file. Tensors are views: nothing is copied or converted until their `data` is asked for.
+ * @param file what to call the file in messages
+ * @throws MtacError MTA651 … MTA659
+ */
+export function parseSafetensors(bytes: Uint8Array, file: string): Map<string, TensorView> {
+  const remedy = "the file is damaged or no safetensors file: write it again";
+  if (bytes.length < LENGTH_BYTES) {
+    throw fileError("truncated", file, `${bytes.length} bytes are too few for a safetensors file`, remedy);
+  }
+  const length = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
+  if (length > BigInt(MAX_HEADER_BYTES)) {
+    throw fileError(
+      "headerTooLong",
+      file,
+      `its header would take ${length} bytes (at most ${MAX_HEADER_BYTES})`,
+      remedy,
+    );
+  }
+  const dataStart = LENGTH_BYTES + Number(length);
+  if (dataStart > bytes.length) {
+    const problem = `it ends inside the header: ${bytes.length} bytes, of which the header takes ${length}`;
+    throw fileError("truncated", file, problem, remedy);
+  }
+  const data = bytes.subarray(dataStart);
+  const tensors = new Map<string, TensorView>();
+  for (const entry of parseHeader(
+    headerText(bytes.subarray(LENGTH_BYTES, dataStart), file),
+    data.length,
+    file,
+  )) {
+    tensors.set(entry.name, new TensorView(entry.dtype, entry.shape, data.subarray(entry.begin, entry.end)));
+  }
+  return tensors;
+}
+
+function headerText(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    const remedy = "the file is damaged or no safetensors file: write it again";
+    throw fileError("headerNotJson", file, "the header is not UTF-8 text", remedy);
+  }
+}

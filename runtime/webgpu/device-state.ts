@@ -1,0 +1,90 @@
+import { GpuError } from "./errors.ts";
+
+/** How to wait for a promise that the device resolves; Node's Dawn needs more than an `await` (see `dawn-wait.ts`). */
+export type Waiter = <T>(promise: Promise<T>) => Promise<T>;
+
+const plainWait: Waiter = (promise) => promise;
+const waiters = new WeakMap<GPUAdapter | GPUDevice, Waiter>();
+
+/** Makes every wait on this adapter's devices, or on this device, go through `waiter`. */
+export function setWaiter(owner: GPUAdapter | GPUDevice, waiter: Waiter): void {
+  waiters.set(owner, waiter);
+}
+
+export function waiterOf(owner: GPUAdapter | GPUDevice): Waiter {
+  return waiters.get(owner) ?? plainWait;
+}
+
+/**
+ * What the runtime knows about one device: whether it is lost, and who waits for it. A set of rejections instead of
+ * Promise.race with `device.lost`, which would gather one reaction a call for as long as the device lives.
+ */
+class DeviceState {
+  #lost: GPUDeviceLostInfo | null = null;
+  readonly #pending = new Set<(error: GpuError) => void>();
+
+  constructor(device: GPUDevice) {
+    void device.lost.then((info) => {
+      this.#lost = info;
+      for (const reject of this.#pending) reject(lostError(info));
+      this.#pending.clear();
+    });
+  }
+
+  check(): void {
+    if (this.#lost !== null) throw lostError(this.#lost);
+  }
+
+  guard<T>(device: GPUDevice, promise: Promise<T>): Promise<T> {
+    const waiter = waiterOf(device);
+    return new Promise<T>((resolve, reject) => {
+      if (this.#lost !== null) {
+        promise.catch(() => undefined);
+        reject(lostError(this.#lost));
+        return;
+      }
+      this.#pending.add(reject);
+      waiter(promise)
+        .then(resolve, reject)
+        .finally(() => this.#pending.delete(reject));
+    });
+  }
+}
+
+const states = new WeakMap<GPUDevice, DeviceState>();
+
+function stateOf(device: GPUDevice): DeviceState {
+  let state = states.get(device);
+  if (state === undefined) {
+    state = new DeviceState(device);
+    states.set(device, state);
+  }
+  return state;
+}
+
+function lostError(info: GPUDeviceLostInfo): GpuError {
+  const destroyed = info.reason === "destroyed";
+  return new GpuError(
+    "MTA705",
+    `the GPU device was lost (${destroyed ? "destroyed by the program" : "reason unknown"}): ${info.message || "no details from the driver"}`,
+    { remedy: "request a new device and call launcher.rebuild(device); tensors on the lost device are gone" },
+  );
+}
+
+/**
+ * Starts to watch the device and throws if it is lost.
+ *
+ * @throws GpuError MTA705 when the device was lost.
+ */
+export function checkDevice(device: GPUDevice): void {
+  stateOf(device).check();
+}
+
+/**
+ * Waits for what the device promised; a device that is lost meanwhile rejects at once.
+ *
+ * @throws GpuError MTA705 when the device is lost before the promise settles.
+ */
+export function waitFor<T>(device: GPUDevice, promise: Promise<T>): Promise<T> {
+  return stateOf(device).guard(device, promise);
+}

@@ -1,0 +1,190 @@
+import type { KernelPlan, Plan, Schedule } from "../contract/plan.ts";
+import { elementCount } from "../contract/tensor.ts";
+import { bindKernel, collectResources, type Resources } from "./bindings.ts";
+import { type Call, callValues } from "./call.ts";
+import { BUFFER_USAGE } from "./constants.ts";
+import type { ExpandedPlan } from "./expand.ts";
+import { PARAMETER_USAGE, type ParameterStore, type ParameterVersion } from "./parameters.ts";
+import type { CompiledKernel } from "./pipelines.ts";
+import { type BufferPool, type PooledBuffer, poolOf } from "./pool.ts";
+import { type DeviceTensor, tensorBytes } from "./tensors.ts";
+import { launchBlocks, slotBytes } from "./uniforms.ts";
+
+/** What a call costs in memory and dispatches. */
+export interface CallFootprint {
+  readonly schedule: Schedule;
+  /** Number of dispatches. */
+  readonly kernels: number;
+  /** Bytes that the call holds at its peak: inputs, outputs, parameters, workspace, uniform blocks, pool rounding included. */
+  readonly peakBytes: number;
+  /** Bytes that no implementation can do without: the inputs given, o and the parameters. */
+  readonly compulsoryBytes: number;
+  /** `peakBytes` − `compulsoryBytes`. */
+  readonly workspaceBytes: number;
+}
+
+export interface ExecutionParts {
+  readonly device: GPUDevice;
+  readonly plan: Plan;
+  readonly call: Call;
+  readonly expanded: ExpandedPlan;
+  readonly compiled: ReadonlyMap<KernelPlan, CompiledKernel>;
+  readonly parameters: ParameterStore;
+  readonly o: DeviceTensor;
+  readonly lse: DeviceTensor | null;
+}
+
+/**
+ * One call with everything that it holds on the device: made inside error scopes, recorded into one command encoder or
+ * several, released once all of them are submitted.
+ */
+export class CallExecution {
+  readonly footprint: CallFootprint;
+  readonly #parts: ExecutionParts;
+  readonly #pool: BufferPool;
+  readonly #held: PooledBuffer[] = [];
+  readonly #version: ParameterVersion;
+  readonly #parameters: PooledBuffer | null;
+  readonly #slot: number;
+  readonly #groups: ReadonlyMap<KernelPlan, GPUBindGroup>;
+  #released = false;
+
+  constructor(parts: ExecutionParts) {
+    const { device, expanded, call, plan } = parts;
+    this.#parts = parts;
+    this.#pool = poolOf(device);
+    this.#slot = slotBytes(device);
+    this.#version = parts.parameters.acquire();
+    try {
+      // Integer inputs change from call to call: such a call gets a copy of the parameters with them behind.
+      this.#parameters =
+        call.integers.length === 0
+          ? null
+          : this.#hold(call.parameterWords * 4, PARAMETER_USAGE, "call parameters");
+      const resources = this.#acquire();
+      this.#groups = this.#bind(resources);
+      this.footprint = this.#measure(plan.schedule, expanded.dispatches.length);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  get dispatchCount(): number {
+    return this.#parts.expanded.dispatches.length;
+  }
+
+  /** Records the copies of integer inputs; goes before the first dispatch. */
+  recordInputs(encoder: GPUCommandEncoder): void {
+    const { call, plan } = this.#parts;
+    if (this.#parameters === null) return;
+    const { buffer } = this.#parameters;
+    if (plan.parameterWords > 0)
+      encoder.copyBufferToBuffer(this.#version.buffer, 0, buffer, 0, plan.parameterWords * 4);
+    for (const { tensor, at } of call.integers) {
+      encoder.copyBufferToBuffer(
+        tensor.buffer,
+        tensor.offset,
+        buffer,
+        at * 4,
+        elementCount(tensor.shape) * 4,
+      );
+    }
+  }
+
+  /** Records dispatches [begin, end) as one compute pass; dispatches of a pass see each other's writes in order. */
+  recordDispatches(
+    encoder: GPUCommandEncoder,
+    begin: number,
+    end: number,
+    timestampWrites: GPUComputePassTimestampWrites | null,
+  ): void {
+    const { compiled, expanded, plan } = this.#parts;
+    const pass = encoder.beginComputePass({
+      label: `mtac ${plan.pipeline.name}`,
+      ...(timestampWrites === null ? {} : { timestampWrites }),
+    });
+    let current: KernelPlan | null = null;
+    for (let index = begin; index < end; index++) {
+      const dispatch = expanded.dispatches[index];
+      if (dispatch === undefined) break;
+      const { kernel, grid } = dispatch;
+      const pipeline = compiled.get(kernel)?.pipeline;
+      const group = this.#groups.get(kernel);
+      if (pipeline === undefined || group === undefined)
+        throw new RangeError(`"${kernel.name}" is not prepared`);
+      if (kernel !== current) pass.setPipeline(pipeline);
+      current = kernel;
+      const dynamic = kernel.bindings.some(({ access }) => access === "uniform");
+      pass.setBindGroup(0, group, dynamic ? [index * this.#slot] : []);
+      pass.dispatchWorkgroups(...grid);
+    }
+    pass.end();
+  }
+
+  /** Gives the buffers back; to be called when all commands are submitted, or none ever will be. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    for (const buffer of this.#held) this.#pool.release(buffer);
+    this.#parts.parameters.release(this.#version);
+  }
+
+  /** As `release`, after an error: buffers that may be invalid do not go back to the pool. */
+  discard(): void {
+    if (this.#released) return;
+    this.#released = true;
+    for (const { buffer } of this.#held) buffer.destroy();
+    this.#parts.parameters.release(this.#version);
+  }
+
+  #hold(bytes: number, usage: number, label: string): PooledBuffer {
+    const pooled = this.#pool.acquire(Math.max(bytes, 16), usage, label);
+    this.#held.push(pooled);
+    return pooled;
+  }
+
+  #acquire(): Resources {
+    const { device, call, expanded, plan, o, lse } = this.#parts;
+    const blocks = launchBlocks(callValues(plan, call, o), expanded.dispatches, this.#slot);
+    const uniforms = this.#hold(
+      blocks.byteLength,
+      BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
+      "launch blocks",
+    );
+    device.queue.writeBuffer(uniforms.buffer, 0, blocks);
+    const workspace = expanded.workspace.map(({ name, bytes }) => {
+      return { name, bytes, buffer: this.#hold(bytes, BUFFER_USAGE.STORAGE, "workspace").buffer };
+    });
+    const parameters: GPUBufferBinding =
+      this.#parameters === null
+        ? { buffer: this.#version.buffer }
+        : { buffer: this.#parameters.buffer, size: Math.max(call.parameterWords * 4, 16) };
+    return collectResources({ call, o, lse, parameters, launch: uniforms.buffer, workspace });
+  }
+
+  #bind(resources: Resources): Map<KernelPlan, GPUBindGroup> {
+    const { device, compiled } = this.#parts;
+    return new Map(
+      [...compiled].map(([kernel, made]) => [kernel, bindKernel(device, kernel, made, resources)]),
+    );
+  }
+
+  #measure(schedule: Schedule, kernels: number): CallFootprint {
+    const { q, k, v, qHistory, documents, lengths, positions, bias } = this.#parts.call.inputs;
+    const given = [q, k, v, qHistory, documents, lengths, positions, bias].filter(
+      (tensor) => tensor !== undefined,
+    );
+    const compulsoryBytes =
+      [...given, this.#parts.o].reduce((sum, tensor) => sum + tensorBytes(tensor), 0) + this.#version.bytes;
+    const held = this.#held.reduce((sum, { size }) => sum + size, 0);
+    const workspaceBytes = held + (this.#parts.lse === null ? 0 : tensorBytes(this.#parts.lse));
+    return {
+      schedule,
+      kernels,
+      peakBytes: compulsoryBytes + workspaceBytes,
+      compulsoryBytes,
+      workspaceBytes,
+    };
+  }
+}

@@ -1,0 +1,129 @@
+import { type Expression, evaluate, type Variables } from "../contract/expression.ts";
+import { DISPATCH_FIELDS, type DispatchField } from "../contract/launch.ts";
+import type { KernelPlan, Plan, Step } from "../contract/plan.ts";
+import type { CallShape } from "../contract/tensor.ts";
+
+/** What a plan's expressions see of a call. */
+export interface CallSize extends CallShape {
+  /** Whether the call gives `positions`. */
+  readonly positions: boolean;
+}
+
+/** One dispatch with all expressions evaluated. */
+export interface Dispatch {
+  readonly kernel: KernelPlan;
+  readonly grid: readonly [number, number, number];
+  readonly launch: Readonly<Partial<Record<DispatchField, number>>>;
+  readonly multiplyAdds: number;
+}
+
+/** A kernel with its override constants for one call. */
+export interface KernelVariant {
+  readonly kernel: KernelPlan;
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+/** A plan applied to the size of a call: plain numbers, no loops. */
+export interface ExpandedPlan {
+  readonly workspace: readonly { readonly name: string; readonly bytes: number }[];
+  readonly dispatches: readonly Dispatch[];
+  /** The kernels that the dispatches use. */
+  readonly variants: readonly KernelVariant[];
+}
+
+/** @throws RangeError when the plan is inconsistent (unknown kernel, variable or loop step): a defect of the planner. */
+export function expandPlan(plan: Plan, size: CallSize): ExpandedPlan {
+  const variables = callVariables(plan, size);
+  const kernels = new Map(plan.kernels.map((kernel) => [kernel.name, kernel]));
+  const dispatches: Dispatch[] = [];
+  expandSteps(plan.steps, variables, kernels, dispatches);
+  const used = new Set(dispatches.map(({ kernel }) => kernel));
+  return {
+    workspace: plan.workspace.map(({ name, bytes }) => ({ name, bytes: evaluate(bytes, variables) })),
+    dispatches,
+    variants: [...used].map((kernel) => ({ kernel, constants: evaluateAll(kernel.overrides, variables) })),
+  };
+}
+
+/** Kernels whose constants are the same for every call. */
+export function constantVariants(plan: Plan): KernelVariant[] {
+  return plan.kernels
+    .filter((kernel) => Object.values(kernel.overrides).every(isConstant))
+    .map((kernel) => ({ kernel, constants: evaluateAll(kernel.overrides, {}) }));
+}
+
+function isConstant(expression: Expression): boolean {
+  if (typeof expression === "number") return true;
+  if (typeof expression === "string") return false;
+  const [, ...operands] = expression;
+  return operands.every(isConstant);
+}
+
+function callVariables(plan: Plan, size: CallSize): Variables {
+  const { B, Lq, Lk, R } = size;
+  const variables: Record<string, number> = {
+    B,
+    Lq,
+    Lk,
+    R,
+    H: plan.pipeline.heads,
+    positions: size.positions ? 1 : 0,
+  };
+  for (const { name, value } of plan.definitions) variables[name] = evaluate(value, variables);
+  return variables;
+}
+
+function expandSteps(
+  steps: readonly Step[],
+  variables: Variables,
+  kernels: ReadonlyMap<string, KernelPlan>,
+  dispatches: Dispatch[],
+): void {
+  for (const step of steps) {
+    switch (step.kind) {
+      case "dispatch": {
+        const kernel = kernels.get(step.kernel);
+        if (kernel === undefined)
+          throw new RangeError(`the plan dispatches an unknown kernel "${step.kernel}"`);
+        const [x, y, z] = step.grid;
+        const grid = [evaluate(x, variables), evaluate(y, variables), evaluate(z, variables)] as const;
+        if (grid.some((count) => count <= 0)) break;
+        const multiplyAdds = evaluate(step.multiplyAdds, variables);
+        dispatches.push({ kernel, grid, launch: evaluateLaunch(step.launch, variables), multiplyAdds });
+        break;
+      }
+      case "loop": {
+        const by = evaluate(step.by, variables);
+        if (by <= 0) throw new RangeError(`the plan's loop over "${step.variable}" steps by ${by}`);
+        const to = evaluate(step.to, variables);
+        for (let value = evaluate(step.from, variables); value < to; value += by) {
+          expandSteps(step.body, { ...variables, [step.variable]: value }, kernels, dispatches);
+        }
+        break;
+      }
+      default:
+        step satisfies never;
+    }
+  }
+}
+
+function evaluateLaunch(
+  launch: Readonly<Partial<Record<DispatchField, Expression>>>,
+  variables: Variables,
+): Partial<Record<DispatchField, number>> {
+  const values: Partial<Record<DispatchField, number>> = {};
+  for (const [field] of DISPATCH_FIELDS) {
+    const expression = launch[field];
+    if (expression !== undefined) values[field] = evaluate(expression, variables);
+  }
+  return values;
+}
+
+function evaluateAll(
+  expressions: Readonly<Record<string, Expression>>,
+  variables: Variables,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(expressions).map(([name, expression]) => [name, evaluate(expression, variables)]),
+  );
+}

@@ -1,0 +1,285 @@
+import type { Artifact, KernelPlan, Plan } from "../contract/plan.ts";
+import type { AttentionInputs, HostTensor } from "../contract/tensor.ts";
+import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./call.ts";
+import { checkDevice } from "./device-state.ts";
+import { inErrorScopes } from "./error-scopes.ts";
+import { GpuError, place } from "./errors.ts";
+import { CallExecution, type CallFootprint } from "./execution.ts";
+import {
+  type CallSize,
+  constantVariants,
+  type ExpandedPlan,
+  expandPlan,
+  type KernelVariant,
+} from "./expand.ts";
+import { checkLimits } from "./limits.ts";
+import { ParameterStore, type ParameterValues } from "./parameters.ts";
+import { type CompiledKernel, compileKernel } from "./pipelines.ts";
+import { choosePlan, type PlanChoice } from "./plan-choice.ts";
+import { submitCall } from "./submit.ts";
+import { allocate, type DeviceTensor } from "./tensors.ts";
+
+export interface LauncherOptions extends PlanChoice {
+  /** Multiply-adds of one submission; measured and adapted to the device if not given. */
+  readonly submissionBudget?: number;
+  /** Measure device time, where the device has `timestamp-query`. */
+  readonly timestamps?: boolean;
+}
+
+/** Shapes of calls to come, for `prepare`. */
+export type PrepareSize = Omit<CallSize, "positions"> & { readonly positions?: boolean };
+
+export interface CallStatistics extends CallFootprint {
+  /** From the first command to the end of the last one, compilation left out. */
+  readonly wallMs: number;
+  /** Time in compute passes; null without `timestamps` or where the device cannot tell. */
+  readonly deviceMs: number | null;
+}
+
+export interface ForwardResult {
+  /** [B, H, Lq, Dv]; the caller's to destroy (`o.buffer.destroy()`) unless it was the caller's own. */
+  readonly o: DeviceTensor;
+  /** f32 [B, H, Lq]; null with sparsemax. */
+  readonly lse: DeviceTensor | null;
+  readonly statistics: CallStatistics;
+}
+
+export interface EncodedCall {
+  readonly o: DeviceTensor;
+  readonly lse: DeviceTensor | null;
+  readonly footprint: CallFootprint;
+  /** Rejects with a GpuError when the device refused something while the call was recorded. */
+  readonly checked: Promise<void>;
+  /**
+   * To be called after the encoder's commands are submitted (or dropped): only then may later calls reuse the workspace.
+   * A call that is never released costs no more than memory, until it is collected.
+   */
+  release(): void;
+}
+
+/** What stays when a call was validated and its kernels are known. */
+interface PreparedCall {
+  readonly call: Call;
+  readonly expanded: ExpandedPlan;
+}
+
+/**
+ * Makes a launcher: picks the first plan of the artifact that the device can run and compiles the kernels that are the
+ * same for all calls.
+ *
+ * @param device The caller's own, or one from `requestDevice`.
+ * @param parameters The attention's parameters, all of them.
+ * @throws GpuError MTA705, MTA710 … MTA714, MTA740; MtacError MTA611 … MTA613.
+ */
+export async function createLauncher(
+  device: GPUDevice,
+  artifact: Artifact,
+  parameters: ParameterValues,
+  options: LauncherOptions = {},
+): Promise<Launcher> {
+  checkDevice(device);
+  const plan = choosePlan(artifact, device, options);
+  const launcher = new Launcher(device, artifact, plan, parameters, options);
+  try {
+    await launcher.compile(constantVariants(plan));
+  } catch (error) {
+    launcher.destroy();
+    throw error;
+  }
+  return launcher;
+}
+
+/** Executes one attention on one device. Made by `createLauncher`. */
+export class Launcher {
+  readonly device: GPUDevice;
+  readonly artifact: Artifact;
+  readonly plan: Plan;
+  readonly #options: LauncherOptions;
+  readonly #parameters: ParameterStore;
+  readonly #ready = new Map<string, CompiledKernel>();
+  #destroyed = false;
+
+  constructor(
+    device: GPUDevice,
+    artifact: Artifact,
+    plan: Plan,
+    parameters: ParameterValues,
+    options: LauncherOptions,
+  ) {
+    this.device = device;
+    this.artifact = artifact;
+    this.plan = plan;
+    this.#options = options;
+    this.#parameters = new ParameterStore(device, plan, parameters);
+  }
+
+  /** Host copies of the parameters. */
+  get parameters(): ReadonlyMap<string, HostTensor> {
+    return this.#parameters.values;
+  }
+
+  /**
+   * Computes the attention and waits for it. Long calls are submitted in pieces, so that a slow device stays responsive.
+   *
+   * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
+   * @param outputs Where to write the results; allocated if not given.
+   * @throws MtacError MTA601 … MTA608 (shapes); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
+   */
+  async forward(inputs: AttentionInputs<DeviceTensor>, outputs?: AttentionOutputs): Promise<ForwardResult> {
+    const { call, expanded } = this.#describe(inputs, outputs);
+    await this.compile(expanded.variants);
+    this.#checkUsable();
+    const { submissionBudget, timestamps = false } = this.#options;
+    return submitCall({
+      device: this.device,
+      context: this.#context(),
+      dispatches: expanded.dispatches,
+      budget: submissionBudget,
+      timestamps,
+      start: () => this.#start(call, expanded, outputs),
+    });
+  }
+
+  /**
+   * Records the attention into the caller's encoder, which must have no pass open. Call `release()` on the result once
+   * the encoder's commands are submitted.
+   *
+   * @throws As `forward`, and GpuError MTA715 when a kernel variant that this call's size needs is not prepared. Errors that
+   *   the device reports later reject `checked`.
+   */
+  encode(
+    encoder: GPUCommandEncoder,
+    inputs: AttentionInputs<DeviceTensor>,
+    outputs?: AttentionOutputs,
+  ): EncodedCall {
+    const { call, expanded } = this.#describe(inputs, outputs);
+    const { result, checked } = inErrorScopes(this.device, this.#context(), () => {
+      const started = this.#start(call, expanded, outputs);
+      started.execution.recordInputs(encoder);
+      started.execution.recordDispatches(encoder, 0, expanded.dispatches.length, null);
+      return started;
+    });
+    const { execution, o, lse } = result;
+    return { o, lse, footprint: execution.footprint, checked, release: () => execution.release() };
+  }
+
+  /**
+   * Compiles what calls of this size need, so that `encode` can follow.
+   *
+   * @throws GpuError MTA705, MTA713, MTA714, MTA741.
+   */
+  async prepare(size: PrepareSize): Promise<void> {
+    this.#checkUsable();
+    await this.compile(expandPlan(this.plan, { ...size, positions: size.positions ?? false }).variants);
+  }
+
+  /**
+   * Replaces some or all parameters; calls already started keep the old ones.
+   *
+   * @throws MtacError MTA612, MTA613, GpuError MTA705, MTA740, MTA741.
+   */
+  setParameters(values: ParameterValues): void {
+    this.#checkUsable();
+    this.#parameters.update(values);
+  }
+
+  /** A launcher with the same artifact, parameters and options on another device, for example after this one was lost. */
+  rebuild(device: GPUDevice): Promise<Launcher> {
+    return createLauncher(device, this.artifact, this.parameters, this.#options);
+  }
+
+  /** Frees the parameters; kernels and pooled buffers belong to the device and stay. Further calls throw MTA741. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#parameters.destroy();
+  }
+
+  /** Compiles kernel variants, all at once. Used by `createLauncher`; `prepare` is the public way. */
+  async compile(variants: readonly KernelVariant[]): Promise<void> {
+    const missing = variants.filter((variant) => !this.#ready.has(variantKey(variant)));
+    await Promise.all(
+      missing.map(async (variant) => {
+        const { kernel } = variant;
+        const source = this.artifact.sources[kernel.file];
+        if (source === undefined) {
+          throw new GpuError(
+            "MTA712",
+            `attention "${this.artifact.name}" lacks the source ${kernel.file}${place(kernel.name, kernel.source)}`,
+            { remedy: "compile the spec again", kernel: kernel.name, source: kernel.source },
+          );
+        }
+        this.#ready.set(variantKey(variant), await compileKernel(this.device, variant, source));
+      }),
+    );
+  }
+
+  #describe(inputs: AttentionInputs<DeviceTensor>, outputs: AttentionOutputs | undefined): PreparedCall {
+    this.#checkUsable();
+    const call = describeCall(this.device, this.plan, inputs);
+    if (outputs !== undefined) checkOutputs(this.device, this.plan, call.size, outputs);
+    const expanded = expandPlan(this.plan, call.size);
+    checkLimits(this.device.limits, this.plan, call.size, expanded);
+    return { call, expanded };
+  }
+
+  /** Allocates what the call needs; synchronous, to be run inside error scopes. */
+  #start(call: Call, expanded: ExpandedPlan, outputs: AttentionOutputs | undefined): StartedCall {
+    const { device, plan } = this;
+    const compiled = this.#compiledKernels(call, expanded);
+    const { B, Lq } = call.size;
+    const { heads, valueDim, storage, normalize } = plan.pipeline;
+    const o = outputs?.o ?? allocate(device, [B, heads, Lq, valueDim], storage, { label: "mtac o" });
+    let lse: DeviceTensor | null = null;
+    if (normalize === "softmax")
+      lse = outputs?.lse ?? allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" });
+    const parameters = this.#parameters;
+    const execution = new CallExecution({ device, plan, call, expanded, compiled, parameters, o, lse });
+    return { execution, o, lse };
+  }
+
+  #compiledKernels(call: Call, expanded: ExpandedPlan): Map<KernelPlan, CompiledKernel> {
+    const compiled = new Map<KernelPlan, CompiledKernel>();
+    for (const variant of expanded.variants) {
+      const made = this.#ready.get(variantKey(variant));
+      if (made === undefined) {
+        const { kernel } = variant;
+        const { B, Lq, Lk, R } = call.size;
+        throw new GpuError(
+          "MTA715",
+          `a kernel variant is not compiled yet${place(kernel.name, kernel.source)}`,
+          {
+            remedy: `await launcher.prepare({ B: ${B}, Lq: ${Lq}, Lk: ${Lk}, R: ${R}, positions: ${call.size.positions} }) first`,
+            kernel: kernel.name,
+            source: kernel.source,
+          },
+        );
+      }
+      compiled.set(variant.kernel, made);
+    }
+    return compiled;
+  }
+
+  #context(): { readonly subject: string; readonly kernels: readonly KernelPlan[] } {
+    return { subject: `attention "${this.artifact.name}"`, kernels: this.plan.kernels };
+  }
+
+  #checkUsable(): void {
+    if (this.#destroyed) {
+      throw new GpuError("MTA741", `the launcher of attention "${this.artifact.name}" was destroyed`, {
+        remedy: "make a new one with createLauncher()",
+      });
+    }
+    checkDevice(this.device);
+  }
+}
+
+export interface StartedCall {
+  readonly execution: CallExecution;
+  readonly o: DeviceTensor;
+  readonly lse: DeviceTensor | null;
+}
+
+function variantKey({ kernel, constants }: KernelVariant): string {
+  return `${kernel.name} ${JSON.stringify(constants)}`;
+}

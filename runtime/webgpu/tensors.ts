@@ -1,0 +1,225 @@
+import { decode, encode } from "../contract/rounding.ts";
+import type { StorageType } from "../contract/storage.ts";
+import { elementCount, type HostTensor } from "../contract/tensor.ts";
+import { BUFFER_USAGE, MAP_MODE_READ, roundUp } from "./constants.ts";
+import { checkDevice, waitFor } from "./device-state.ts";
+import { inErrorScopes } from "./error-scopes.ts";
+import { formatBytes, GpuError } from "./errors.ts";
+
+export type DeviceStorage = StorageType | "i32";
+
+/** A tensor in a GPU buffer, the caller's own or made by `upload` or `allocate`. */
+export interface DeviceTensor {
+  readonly buffer: GPUBuffer;
+  /** Bytes from the start of the buffer to element 0; kernels need a multiple of `minStorageBufferOffsetAlignment`. */
+  readonly offset: number;
+  readonly shape: readonly number[];
+  /** Elements between neighbours along each axis; the last one is 1. */
+  readonly strides: readonly number[];
+  /** f16 and bf16 take two bytes an element, the even element in the low half of a 32-bit word. */
+  readonly storage: DeviceStorage;
+}
+
+export interface TensorOptions {
+  /** Elements; row-major and contiguous if not given. */
+  readonly strides?: readonly number[];
+  readonly label?: string;
+}
+
+const TENSOR_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+
+export function bytesPerElement(storage: DeviceStorage): number {
+  return storage === "f32" || storage === "i32" ? 4 : 2;
+}
+
+/** Strides of a row-major, contiguous tensor, in elements. */
+export function contiguousStrides(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length).fill(1);
+  let stride = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = stride;
+    stride *= shape[axis] ?? 1;
+  }
+  return strides;
+}
+
+/** Elements from element 0 to the last one, inclusive; 0 for an empty tensor. */
+export function elementSpan(shape: readonly number[], strides: readonly number[]): number {
+  if (elementCount(shape) === 0) return 0;
+  return shape.reduce((last, size, axis) => last + (size - 1) * (strides[axis] ?? 0), 1);
+}
+
+/** Bytes of the tensor's own data, without gaps between strides. */
+export function tensorBytes(tensor: DeviceTensor): number {
+  return elementCount(tensor.shape) * bytesPerElement(tensor.storage);
+}
+
+/** The positions of a tensor's elements relative to element 0, in row-major order of its shape. */
+function* elementOffsets(shape: readonly number[], strides: readonly number[]): Generator<number> {
+  const count = elementCount(shape);
+  const index = new Array<number>(shape.length).fill(0);
+  let offset = 0;
+  for (let element = 0; element < count; element++) {
+    yield offset;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const stride = strides[axis] ?? 0;
+      const next = (index[axis] ?? 0) + 1;
+      if (next < (shape[axis] ?? 0)) {
+        index[axis] = next;
+        offset += stride;
+        break;
+      }
+      offset -= (next - 1) * stride;
+      index[axis] = 0;
+    }
+  }
+}
+
+/**
+ * Makes a tensor whose contents are zero. The buffer has usage STORAGE | COPY_SRC | COPY_DST and is the caller's to destroy.
+ *
+ * @throws GpuError MTA705 (device lost), MTA731 (larger than the device allows).
+ */
+export function allocate(
+  device: GPUDevice,
+  shape: readonly number[],
+  storage: DeviceStorage,
+  options: TensorOptions = {},
+): DeviceTensor {
+  checkDevice(device);
+  const strides = options.strides ?? contiguousStrides(shape);
+  // Kernels view half-precision data as 32-bit words, and copies count in words too.
+  const size = Math.max(roundUp(elementSpan(shape, strides) * bytesPerElement(storage), 4), 16);
+  const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+  if (size > limit) {
+    throw new GpuError(
+      "MTA731",
+      `a tensor of shape [${shape.join(", ")}] needs ${formatBytes(size)}, ${formatBytes(size - limit)} more than the ` +
+        `device allows in one buffer (${formatBytes(limit)})`,
+      {
+        remedy:
+          "split the batch, or request the device with requestDevice(), which asks for the adapter's full limits",
+      },
+    );
+  }
+  const label = options.label;
+  const buffer = device.createBuffer({
+    size,
+    usage: TENSOR_USAGE,
+    ...(label === undefined ? {} : { label }),
+  });
+  return { buffer, offset: 0, shape: [...shape], strides: [...strides], storage };
+}
+
+/**
+ * Copies a host tensor to the device, rounding to nearest even where the storage type is narrower.
+ *
+ * @param strides Elements between neighbours along each axis of the result; gaps are zero.
+ * @throws GpuError MTA705, MTA728 (data does not match its shape), MTA731.
+ */
+export function upload(
+  device: GPUDevice,
+  source: HostTensor,
+  storage: DeviceStorage,
+  strides?: readonly number[],
+): DeviceTensor {
+  const { shape, data } = source;
+  if (data.length !== elementCount(shape)) {
+    throw new GpuError(
+      "MTA728",
+      `host data has ${data.length} elements, its shape [${shape.join(", ")}] ${elementCount(shape)}`,
+    );
+  }
+  if ((storage === "i32") !== data instanceof Int32Array) {
+    throw new GpuError("MTA728", `host data of type ${data.constructor.name} cannot be stored as ${storage}`);
+  }
+  const tensor = allocate(device, shape, storage, strides === undefined ? {} : { strides });
+  device.queue.writeBuffer(tensor.buffer, 0, encodeElements(tensor, data));
+  return tensor;
+}
+
+/** The bytes of a tensor's span, from element 0 on, rounded up to whole words. */
+function encodeElements(tensor: DeviceTensor, data: HostTensor["data"]): ArrayBuffer {
+  const { shape, strides, storage } = tensor;
+  const span = elementSpan(shape, strides);
+  const bytes = new ArrayBuffer(roundUp(span * bytesPerElement(storage), 4));
+  const fill = (target: { [index: number]: number }, convert: (value: number) => number): void => {
+    let element = 0;
+    for (const offset of elementOffsets(shape, strides)) target[offset] = convert(data[element++] ?? 0);
+  };
+  switch (storage) {
+    case "f32":
+      fill(new Float32Array(bytes), (value) => value);
+      break;
+    case "i32":
+      fill(new Int32Array(bytes), (value) => value);
+      break;
+    case "f16":
+    case "bf16":
+      fill(new Uint16Array(bytes), (value) => encode(storage, value));
+      break;
+  }
+  return bytes;
+}
+
+/**
+ * Copies a tensor back, in row-major order of its shape, whatever its strides; waits for all work queued before.
+ * The tensor's buffer needs the usage COPY_SRC.
+ *
+ * @returns Float32Array, or Int32Array for storage `i32`.
+ * @throws GpuError MTA705 (device lost), MTA725 (usage), MTA732 (out of memory), MTA733.
+ */
+export async function download(device: GPUDevice, tensor: DeviceTensor): Promise<Float32Array | Int32Array> {
+  checkDevice(device);
+  if ((tensor.buffer.usage & BUFFER_USAGE.COPY_SRC) === 0) {
+    throw new GpuError("MTA725", "the tensor cannot be downloaded: its buffer lacks the usage COPY_SRC", {
+      remedy: "create the buffer with GPUBufferUsage.COPY_SRC",
+    });
+  }
+  const width = bytesPerElement(tensor.storage);
+  // Copies start and end at whole words; a half-precision tensor may start in the middle of one.
+  const begin = Math.floor(tensor.offset / 4) * 4;
+  const end = roundUp(tensor.offset + elementSpan(tensor.shape, tensor.strides) * width, 4);
+  if (end <= begin) return tensor.storage === "i32" ? new Int32Array(0) : new Float32Array(0);
+  const { result: staging, checked } = inErrorScopes(device, { subject: "download" }, () => {
+    const buffer = device.createBuffer({
+      size: end - begin,
+      usage: BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST,
+    });
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(tensor.buffer, begin, buffer, 0, end - begin);
+    device.queue.submit([encoder.finish()]);
+    return buffer;
+  });
+  try {
+    await checked;
+    await waitFor(device, staging.mapAsync(MAP_MODE_READ));
+    return decodeElements(tensor, staging.getMappedRange(), (tensor.offset - begin) / width);
+  } finally {
+    staging.destroy();
+  }
+}
+
+function decodeElements(tensor: DeviceTensor, bytes: ArrayBuffer, first: number): Float32Array | Int32Array {
+  const { shape, strides, storage } = tensor;
+  const count = elementCount(shape);
+  const gather = <T extends Float32Array | Int32Array>(
+    result: T,
+    from: { readonly [index: number]: number },
+    convert: (bits: number) => number,
+  ): T => {
+    let element = 0;
+    for (const offset of elementOffsets(shape, strides))
+      result[element++] = convert(from[first + offset] ?? 0);
+    return result;
+  };
+  switch (storage) {
+    case "f32":
+      return gather(new Float32Array(count), new Float32Array(bytes), (value) => value);
+    case "i32":
+      return gather(new Int32Array(count), new Int32Array(bytes), (value) => value);
+    case "f16":
+    case "bf16":
+      return gather(new Float32Array(count), new Uint16Array(bytes), (bits) => decode(storage, bits));
+  }
+}

@@ -1,0 +1,122 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import type { Float64Tensor } from "../../runtime/contract/index.ts";
+import {
+  type ReferenceGradients,
+  referenceForward,
+  referenceGradients,
+} from "../../runtime/reference/index.ts";
+import { type RandomCase, randomCase } from "../support/arbitrary.ts";
+import { relativeError } from "../support/errors.ts";
+import { Random } from "../support/random.ts";
+import { naiveForward } from "./naive.ts";
+
+/** MTAC_SEED repeats a run (fast-check prints the seed of one that fails), MTAC_RUNS multiplies the number of cases. */
+const { MTAC_SEED, MTAC_RUNS } = process.env;
+const seed = Number(MTAC_SEED ?? Date.now() % 2 ** 31);
+const runs = (count: number): fc.Parameters<unknown> => ({ seed, numRuns: count * Number(MTAC_RUNS ?? 1) });
+
+test(`the reference agrees with formulas written down naively (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(randomCase({ maxKeys: 14, maxHeads: 4, maxDim: 5, maxBatch: 2 }), (drawn) => {
+      const { o, lse } = referenceForward(drawn.pipeline, drawn.parameters, drawn.inputs);
+      const naive = naiveForward(drawn.pipeline, drawn.parameters, drawn.inputs);
+      expect(relativeError(o.data, naive.o)).toBeLessThan(1e-10);
+      expect(lse === null).toBe(drawn.pipeline.normalize === "sparsemax");
+      if (lse !== null) expect(relativeError(lse.data, naive.lse)).toBeLessThan(1e-10);
+    }),
+    runs(150),
+  );
+});
+
+/** Every tensor that has a gradient, with the gradient. */
+function gradientPairs(
+  drawn: RandomCase,
+  found: ReferenceGradients,
+): [string, Float64Tensor, Float64Tensor][] {
+  const { inputs, parameters } = drawn;
+  const pairs: [string, Float64Tensor, Float64Tensor][] = [
+    ["q", inputs.q, found.dQ],
+    ["k", inputs.k, found.dK],
+    ["v", inputs.v, found.dV],
+  ];
+  if (inputs.qHistory !== undefined && found.dQHistory !== null) {
+    pairs.push(["q_history", inputs.qHistory, found.dQHistory]);
+  }
+  for (const [name, value] of parameters) {
+    const gradient = found.parameters.get(name);
+    if (gradient !== undefined) pairs.push([name, value, gradient]);
+  }
+  return pairs;
+}
+
+/** Σ o·dO with one tensor moved along a direction. */
+function lossAt(drawn: RandomCase, name: string, direction: Float64Array, step: number): number {
+  const move = (tensor: Float64Tensor): Float64Tensor => ({
+    shape: tensor.shape,
+    data: tensor.data.map((value, index) => value + step * (direction[index] ?? 0)),
+  });
+  const { inputs } = drawn;
+  const parameters = new Map(
+    [...drawn.parameters].map(([key, tensor]) => [key, key === name ? move(tensor) : tensor]),
+  );
+  const moved = {
+    ...inputs,
+    q: name === "q" ? move(inputs.q) : inputs.q,
+    k: name === "k" ? move(inputs.k) : inputs.k,
+    v: name === "v" ? move(inputs.v) : inputs.v,
+    ...(name === "q_history" && inputs.qHistory !== undefined ? { qHistory: move(inputs.qHistory) } : {}),
+  };
+  const { o } = referenceForward(drawn.pipeline, parameters, moved);
+  return o.data.reduce((sum, value, index) => sum + value * (drawn.dO.data[index] ?? 0), 0);
+}
+
+const norm = (values: Float64Array): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+
+function checkDirections(drawn: RandomCase, tolerance: number): void {
+  const found = referenceGradients(drawn.pipeline, drawn.parameters, drawn.inputs, drawn.dO);
+  const random = new Random(drawn.seed ^ 0xd1ff);
+  const step = 1e-5;
+  for (const [name, value, gradient] of gradientPairs(drawn, found)) {
+    expect(gradient.shape).toEqual(value.shape);
+    const direction = random.normals(value.data.length);
+    const slope = gradient.data.reduce((sum, entry, index) => sum + entry * (direction[index] ?? 0), 0);
+    const measured =
+      (lossAt(drawn, name, direction, step) - lossAt(drawn, name, direction, -step)) / (2 * step);
+    const scale = norm(gradient.data) * norm(direction) + 1e-3 * norm(drawn.dO.data) + 1e-12;
+    expect(Math.abs(slope - measured) / scale, `d_${name}: ${slope} against ${measured}`).toBeLessThan(
+      tolerance,
+    );
+  }
+}
+
+test(`gradients agree with finite differences, softmax (seed ${seed})`, () => {
+  const drawn = randomCase({ maxKeys: 16, maxHeads: 4, maxDim: 6, maxBatch: 2, normalizers: ["softmax"] });
+  fc.assert(
+    fc.property(drawn, (each) => checkDirections(each, 1e-5)),
+    runs(120),
+  );
+});
+
+/** A step may carry an entry over the edge of its support, where the slope bends: hence the wider bound. */
+test(`gradients agree with finite differences, sparsemax (seed ${seed})`, () => {
+  const drawn = randomCase({ maxKeys: 10, maxHeads: 2, maxDim: 5, maxBatch: 1, normalizers: ["sparsemax"] });
+  fc.assert(
+    fc.property(drawn, (each) => checkDirections(each, 2e-3)),
+    runs(80),
+  );
+});
+
+test(`full-size random cases are finite, and their logits moderate (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(randomCase(), (drawn) => {
+      const found = referenceGradients(drawn.pipeline, drawn.parameters, drawn.inputs, drawn.dO);
+      expect(found.o.data.every(Number.isFinite)).toBe(true);
+      for (const [name, , gradient] of gradientPairs(drawn, found)) {
+        expect(gradient.data.every(Number.isFinite), name).toBe(true);
+      }
+    }),
+    runs(60),
+  );
+});

@@ -1,0 +1,133 @@
+import * as fc from "fast-check";
+import type { Span, StageOf } from "../../compiler/language/attention.ts";
+import type { Initializer } from "../../runtime/contract/index.ts";
+
+export const NO_SPAN: Span = { start: 0, end: 0, line: 1, column: 1 };
+
+export interface Limits {
+  readonly heads: number;
+  readonly maxStages: number;
+  readonly futureRows: boolean;
+}
+
+export function divisors(of: number): number[] {
+  return Array.from({ length: of }, (_, index) => index + 1).filter((candidate) => of % candidate === 0);
+}
+
+type MapStage = StageOf<"conv" | "mix">;
+
+const INIT: Initializer = { kind: "identity" };
+
+/** Stages of `scores` (with softcaps) or `weights`: none to `maxStages`, several convolutions in a row included. */
+export function mapStages(limits: Limits, softcaps: false): fc.Arbitrary<MapStage[]>;
+export function mapStages(
+  limits: Limits,
+  softcaps: true,
+): fc.Arbitrary<StageOf<"conv" | "mix" | "softcap">[]>;
+export function mapStages(
+  limits: Limits,
+  softcaps: boolean,
+): fc.Arbitrary<StageOf<"conv" | "mix" | "softcap">[]> {
+  const stage = fc.oneof(
+    { weight: 3, arbitrary: convStage(limits) },
+    { weight: 2, arbitrary: mixStage(limits) },
+    { weight: softcaps ? 1 : 0, arbitrary: softcapStage() },
+  );
+  const size = { maxLength: limits.maxStages };
+  // Labels from a few letters collide, and colliding names are no attention.
+  return fc.array(stage, size).map((stages) => stages.map((each, index) => relabelled(each, index)));
+}
+
+function relabelled<Stage extends StageOf<"conv" | "mix" | "softcap">>(stage: Stage, index: number): Stage {
+  if (stage.kind === "softcap" || stage.label === null) return stage;
+  return { ...stage, label: `${stage.label}${index}` };
+}
+
+function label(): fc.Arbitrary<string | null> {
+  return fc.option(fc.constantFrom("local", "wide", "near"), { freq: 3 });
+}
+
+/** Kernel sizes: small, the paper's, tall or wide ones, and ones longer than most sequences drawn. */
+function kernelSize(): fc.Arbitrary<{ query: number; key: number }> {
+  const size = (max: number): fc.Arbitrary<number> => fc.integer({ min: 1, max });
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.record({ query: size(4), key: size(5) }) },
+    { weight: 2, arbitrary: fc.record({ query: size(6), key: size(11) }) },
+    { weight: 1, arbitrary: fc.record({ query: fc.constant(6), key: fc.constant(11) }) },
+    { weight: 1, arbitrary: fc.record({ query: size(2), key: fc.integer({ min: 12, max: 63 }) }) },
+    { weight: 1, arbitrary: fc.record({ query: fc.integer({ min: 7, max: 20 }), key: size(2) }) },
+  );
+}
+
+function convStage(limits: Limits): fc.Arbitrary<StageOf<"conv">> {
+  return fc
+    .record({
+      kind: fc.constant("conv" as const),
+      kernel: kernelSize(),
+      padKey: fc.constantFrom("both" as const, "left" as const, "right" as const),
+      padQuery: limits.futureRows
+        ? fc.constantFrom("past" as const, "past" as const, "both" as const)
+        : fc.constant("past" as const),
+      across: fc.constantFrom(1, ...divisors(limits.heads)),
+      dilation: fc.oneof(
+        { weight: 2, arbitrary: fc.constant({ query: 1, key: 1 }) },
+        {
+          weight: 1,
+          arbitrary: fc.record({
+            query: fc.integer({ min: 1, max: 3 }),
+            key: fc.integer({ min: 1, max: 3 }),
+          }),
+        },
+      ),
+      bias: fc.boolean(),
+      shared: fc.boolean(),
+      init: fc.constant(INIT),
+      label: label(),
+      span: fc.constant(NO_SPAN),
+    })
+    .map(({ kernel, ...rest }) => ({
+      ...rest,
+      // `both` needs a middle tap.
+      query: rest.padQuery === "both" ? kernel.query | 1 : kernel.query,
+      key: rest.padKey === "both" ? kernel.key | 1 : kernel.key,
+    }));
+}
+
+function mixStage(limits: Limits): fc.Arbitrary<StageOf<"mix">> {
+  return fc.record({
+    kind: fc.constant("mix" as const),
+    group: fc.constantFrom(...divisors(limits.heads)),
+    init: fc.constant(INIT),
+    label: label(),
+    span: fc.constant(NO_SPAN),
+  });
+}
+
+function softcapStage(): fc.Arbitrary<StageOf<"softcap">> {
+  return fc.record({
+    kind: fc.constant("softcap" as const),
+    limit: fc.constantFrom(1.5, 4, 30),
+    span: fc.constant(NO_SPAN),
+  });
+}
+
+/** Any of nothing, norm, gate, both in either order. */
+export function outputStages(): fc.Arbitrary<StageOf<"norm" | "gate">[]> {
+  const norm: fc.Arbitrary<StageOf<"norm" | "gate">> = fc.record({
+    kind: fc.constant("norm" as const),
+    eps: fc.constantFrom(1e-5, 1e-2),
+    depthScale: fc.boolean(),
+    label: label(),
+    span: fc.constant(NO_SPAN),
+  });
+  const gate: fc.Arbitrary<StageOf<"norm" | "gate">> = fc.record({
+    kind: fc.constant("gate" as const),
+    mode: fc.constantFrom("scalar" as const, "channel" as const),
+    label: fc.constant(null),
+    span: fc.constant(NO_SPAN),
+  });
+  return fc.record({ norm, gate, order: fc.constantFrom("", "n", "g", "ng", "gn") }).map((drawn) => {
+    const stages = { n: drawn.norm, g: drawn.gate };
+    return [...drawn.order].map((letter) => (letter === "n" ? stages.n : stages.g));
+  });
+}

@@ -1,0 +1,112 @@
+import {
+  type AttentionInputs,
+  type CallShape,
+  elementCount,
+  type Float64Tensor,
+  hasMask,
+  type Parameter,
+  type Pipeline,
+  roundTo,
+  type StorageType,
+} from "../../runtime/contract/index.ts";
+import { Random } from "./random.ts";
+
+/** Spread of q·k·scale: most logits lie within 1 to 5 of 0. */
+const LOGIT_STD = 1.5;
+
+/** Random parameters by name, in f32 values; never the identity, whatever `init` says. */
+export function drawParameters(pipeline: Pipeline, seed: number): Map<string, Float64Tensor> {
+  const random = new Random(seed ^ 0x5eed);
+  return new Map(pipeline.parameters.map((parameter) => [parameter.name, drawParameter(parameter, random)]));
+}
+
+function drawParameter({ name, shape }: Parameter, random: Random): Float64Tensor {
+  const count = elementCount(shape);
+  const taps = elementCount(shape.slice(1));
+  const normals = (): Float64Array => {
+    if (name.endsWith(".bias")) return random.normals(count, 0.3);
+    // One axis: a norm's weight, around 1. Else a kernel that keeps the spread of what it sums.
+    return shape.length === 1 ? random.normals(count, 0.5, 1) : random.normals(count, 1.2 / Math.sqrt(taps));
+  };
+  return { shape, data: roundTo("f32", normals()) };
+}
+
+/** dO [B, H, Lq, Dv] */
+export function drawOutputGradient(pipeline: Pipeline, { B, Lq }: CallShape, seed: number): Float64Tensor {
+  return drawTensor([B, pipeline.heads, Lq, pipeline.valueDim], 1, pipeline.storage, new Random(seed ^ 0xd0));
+}
+
+function drawTensor(
+  shape: readonly number[],
+  std: number,
+  storage: StorageType,
+  random: Random,
+): Float64Tensor {
+  return { shape, data: roundTo(storage, random.normals(elementCount(shape), std)) };
+}
+
+/** Random inputs of a call, those that the mask asks for included. `positions` makes the rows of the batch ragged. */
+export function drawInputs(
+  pipeline: Pipeline,
+  shape: CallShape,
+  positions: boolean,
+  seed: number,
+): AttentionInputs<Float64Tensor> {
+  const random = new Random(seed);
+  const { B, Lq, Lk, R } = shape;
+  const { heads, kvHeads, headDim, valueDim, storage } = pipeline;
+  const std = Math.sqrt(LOGIT_STD / (Math.abs(pipeline.scale || 1) * Math.sqrt(headDim)));
+  const tensor = (sizes: readonly number[], spread: number): Float64Tensor =>
+    drawTensor(sizes, spread, storage, random);
+  return {
+    q: tensor([B, heads, Lq, headDim], std),
+    k: tensor([B, kvHeads, Lk, headDim], std),
+    v: tensor([B, kvHeads, Lk, valueDim], 1),
+    ...(R > 0 || random.chance(0.1) ? { qHistory: tensor([B, heads, R, headDim], std) } : {}),
+    ...(hasMask(pipeline, "documents") ? { documents: drawDocuments(shape, random) } : {}),
+    ...(hasMask(pipeline, "lengths") ? { lengths: drawLengths(shape, random) } : {}),
+    ...(positions ? { positions: drawPositions(shape, random) } : {}),
+    ...(hasMask(pipeline, "bias") ? { bias: drawBias(pipeline, shape, random) } : {}),
+  };
+}
+
+/** Documents one after the other, or interleaved; some keys (id −1) belong to none. */
+function drawDocuments({ B, Lk }: CallShape, random: Random): Float64Tensor {
+  const data = new Float64Array(B * Lk);
+  for (let batch = 0; batch < B; batch += 1) {
+    const interleaved = random.chance(0.3);
+    let document = random.integer(0, 2);
+    for (let key = 0; key < Lk; key += 1) {
+      if (interleaved) document = random.integer(0, 2);
+      else if (random.chance(0.12)) document += 1;
+      data[batch * Lk + key] = random.chance(0.06) ? -random.integer(1, 2) : document;
+    }
+  }
+  return { shape: [B, Lk], data };
+}
+
+/** From nothing filled (all rows empty) to all of it. */
+function drawLengths({ B, Lk }: CallShape, random: Random): Float64Tensor {
+  const draw = (): number => (random.chance(0.1) ? 0 : random.integer(Math.ceil(Lk / 2), Lk));
+  return { shape: [B], data: Float64Array.from({ length: B }, draw) };
+}
+
+/** Row 0 anywhere after its history; now and then with rows that stand beyond the last key. */
+function drawPositions({ B, Lq, Lk, R }: CallShape, random: Random): Float64Tensor {
+  const last = Math.max(R, Lk - Lq) + (random.chance(0.2) ? 2 : 0);
+  return { shape: [B], data: Float64Array.from({ length: B }, () => random.integer(R, last)) };
+}
+
+/** Finite values with −∞ among them, sometimes a whole row of it; one for all batch entries or heads, or one each. */
+function drawBias(pipeline: Pipeline, { B, Lq, Lk, R }: CallShape, random: Random): Float64Tensor {
+  const shape = [random.chance(0.5) ? B : 1, random.chance(0.5) ? pipeline.heads : 1, R + Lq, Lk];
+  const data = random.normals(elementCount(shape));
+  const hidden = random.chance(0.3) ? 0.7 : 0.15;
+  for (let start = 0; start < data.length; start += Lk) {
+    const whole = random.chance(0.05);
+    for (let key = start; key < start + Lk; key += 1) {
+      if (whole || random.chance(hidden)) data[key] = Number.NEGATIVE_INFINITY;
+    }
+  }
+  return { shape, data: roundTo("f32", data) };
+}

@@ -1,0 +1,38 @@
+import { type Command, Option } from "commander";
+import { jsonOption, lengthOption, scheduleOption, splitList } from "./support/options.ts";
+import { createOutput } from "./support/output.ts";
+
+interface CompileFlags {
+  readonly name?: string;
+  readonly target?: readonly string[];
+  readonly out?: string;
+  readonly arch: string;
+  readonly length: number;
+  readonly schedule?: string;
+  readonly watch?: true;
+  readonly json?: true;
+}
+
+export function registerCompile(program: Command): void {
+  program
+    .command("compile")
+    .summary("write kernels, typed launchers and plans")
+    .description("Write kernels, typed launchers and plans for the attentions and stacks of a spec.")
+    .argument("<spec>", "spec file (.mta or .ts)")
+    .option("--name <name>", "one attention or stack (default: all)")
+    .addOption(
+      new Option("--target <targets>", "targets, separated by commas (default: all of them: wgsl)").argParser(
+        splitList,
+      ),
+    )
+    .option("--out <dir>", "output folder (default: ./<spec name>.mtac)")
+    .addOption(new Option("--arch <arch>", "GPU architecture for CUDA targets").default("sm_80"))
+    .addOption(scheduleOption())
+    .addOption(lengthOption(1024))
+    .option("--watch", "compile again whenever the spec changes")
+    .addOption(jsonOption())
+    .action(async (spec: string, flags: CompileFlags) => {
+      const { compileSpec } = await import("./support/compile-spec.ts");
+      await compileSpec(spec, flags, createOutput(flags.json === true));
+    });
+}

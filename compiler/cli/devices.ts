@@ -1,0 +1,13 @@
+import type { Command } from "commander";
+import { createOutput } from "./support/output.ts";
+
+export function registerDevices(program: Command): void {
+  program
+    .command("devices")
+    .description("List what `run` and `verify` can compute on, with limits and features.")
+    .option("--json", "print a JSON array")
+    .action(async (options: { json?: true }) => {
+      const { listDevices } = await import("./support/list-devices.ts");
+      await listDevices(createOutput(options.json === true));
+    });
+}

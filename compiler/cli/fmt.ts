@@ -1,0 +1,16 @@
+import type { Command } from "commander";
+import { createOutput } from "./support/output.ts";
+
+export function registerFmt(program: Command): void {
+  program
+    .command("fmt")
+    .summary("format specs in place")
+    .description("Format specs in place. `-` reads stdin and writes stdout.")
+    .argument("<spec...>", "spec files (.mta), or -")
+    .option("--check", "change nothing; exit with 1 if a file is not formatted")
+    .option("--json", "print a JSON array: file, whether it changed, its diagnostics")
+    .action(async (files: string[], options: { check?: true; json?: true }) => {
+      const { formatSpecs } = await import("./support/format-specs.ts");
+      await formatSpecs(files, { check: options.check === true }, createOutput(options.json === true));
+    });
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { registerCheck } from "./check.ts";
+import { registerCompile } from "./compile.ts";
+import { registerDevices } from "./devices.ts";
+import { registerExplain } from "./explain.ts";
+import { registerFmt } from "./fmt.ts";
+import { registerRun } from "./run.ts";
+import { commandOfLaterVersion, wrongUsage } from "./support/errors.ts";
+import { reportFailure } from "./support/failure.ts";
+import { createOutput, tolerateClosedPipes } from "./support/output.ts";
+import { packageVersion } from "./support/package.ts";
+import { registerVerify } from "./verify.ts";
+import { registerVersion } from "./version.ts";
+
+/** Commands of the architecture that later versions bring: known, but not listed. */
+const LATER_COMMANDS = ["bench", "tune", "init"];
+
+function createProgram(): Command {
+  const program = new Command("mtac")
+    .description("The compiler for Multi-Token Attention: specs in, GPU kernels and typed launchers out.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand("help [command]", "show help for a command")
+    .configureHelp({ showGlobalOptions: false })
+    // reportFailure prints errors, with their code and as JSON where asked.
+    .configureOutput({ outputError: () => {} })
+    .exitOverride()
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 fine · 1 the spec or the check failed · 2 wrong usage · 3 the device or driver failed",
+    );
+  for (const register of [
+    registerCompile,
+    registerCheck,
+    registerFmt,
+    registerExplain,
+    registerRun,
+    registerVerify,
+    registerDevices,
+    registerVersion,
+  ])
+    register(program);
+  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
+  for (const name of LATER_COMMANDS)
+    program
+      .command(name, { hidden: true })
+      .argument("[arguments...]")
+      .allowUnknownOption()
+      .helpOption(false)
+      .action(() => {
+        throw commandOfLaterVersion(name);
+      });
+  return program;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const json = argv.includes("--json");
+  const program = createProgram();
+  if (argv.length === 0) {
+    process.stderr.write(program.helpInformation());
+    return 2;
+  }
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return reportFailure(error, createOutput(json));
+    if (error.exitCode === 0) return 0;
+    const message = error.message
+      .replace(/^error: /, "")
+      .replace(/\n\(Did you mean (.*)\?\)$/, "; did you mean `$1`?");
+    return reportFailure(wrongUsage(message), createOutput(json));
+  }
+}
+
+tolerateClosedPipes();
+// Assigned rather than exited with: what has been written must reach a pipe first.
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,38 @@
+import type { Command } from "commander";
+import { jsonOption, layerOption, nameOption, scheduleOption } from "./support/options.ts";
+import { createOutput } from "./support/output.ts";
+
+interface RunFlags {
+  readonly target: string;
+  readonly inputs: string;
+  readonly output: string;
+  readonly name?: string;
+  readonly layer?: number;
+  readonly grad?: true;
+  readonly schedule?: string;
+  readonly strict?: true;
+  readonly json?: true;
+}
+
+export function registerRun(program: Command): void {
+  program
+    .command("run")
+    .summary("compute an attention over tensors from a file")
+    .description(
+      "Compute an attention. Inputs (q, k, v, the masks' tensors, the parameters) come from a safetensors file; o and lse go to another.",
+    )
+    .argument("<spec>", "spec file (.mta or .ts)")
+    .requiredOption("--target <target>", "reference or webgpu")
+    .requiredOption("--inputs <file>", "safetensors file to read")
+    .requiredOption("--output <file>", "safetensors file to write")
+    .addOption(nameOption())
+    .addOption(layerOption())
+    .option("--grad", "gradients too (target reference); needs the tensor d_o")
+    .addOption(scheduleOption())
+    .option("--strict", "refuse inputs that hold NaN or infinite values")
+    .addOption(jsonOption())
+    .action(async (spec: string, flags: RunFlags) => {
+      const { runSpec } = await import("./support/run-spec.ts");
+      await runSpec(spec, flags, createOutput(flags.json === true));
+    });
+}

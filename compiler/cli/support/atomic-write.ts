@@ -1,0 +1,79 @@
+import { randomBytes } from "node:crypto";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  openSync,
+  closeSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { unwritablePath } from "./errors.ts";
+
+/**
+ * Writes a file whole or not at all: under another name beside it first, then renamed over it.
+ * @throws MtacError MTA906
+ */
+export function writeAtomically(path: string, content: string | Uint8Array): void {
+  const temporary = temporaryBeside(path);
+  try {
+    writeFileSync(temporary, content, { flag: "wx" });
+    renameSync(temporary, path);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    throw unwritablePath(path, cause);
+  }
+}
+
+/**
+ * Finds out before a long computation whether its result could be written, by making and removing a file there.
+ * @throws MtacError MTA906
+ */
+export function checkWritable(path: string): void {
+  const temporary = temporaryBeside(path);
+  try {
+    const existing = statSync(path, { throwIfNoEntry: false });
+    if (existing?.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
+    if (existing !== undefined) accessSync(path, constants.W_OK);
+    closeSync(openSync(temporary, "wx"));
+  } catch (cause) {
+    throw unwritablePath(path, cause);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/**
+ * Writes several files into a folder, made if need be: all are written under other names first, so that a full disk or
+ * a refused write leaves the folder's files as they were.
+ * @throws MtacError MTA906
+ */
+export function writeFolderAtomically(folder: string, files: Readonly<Record<string, string>>): void {
+  const pending: { readonly temporary: string; readonly path: string }[] = [];
+  let current = folder;
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const [name, content] of Object.entries(files)) {
+      current = join(folder, name);
+      if (statSync(current, { throwIfNoEntry: false })?.isDirectory())
+        throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
+      const temporary = temporaryBeside(current);
+      pending.push({ temporary, path: current });
+      writeFileSync(temporary, content, { flag: "wx" });
+    }
+    for (const { temporary, path } of pending) {
+      current = path;
+      renameSync(temporary, path);
+    }
+  } catch (cause) {
+    for (const { temporary } of pending) rmSync(temporary, { force: true });
+    throw unwritablePath(current, cause);
+  }
+}
+
+function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+}

@@ -1,0 +1,123 @@
+import { MtacError } from "../../../runtime/contract/index.ts";
+
+/** What the command line itself refuses (MTA9xx). */
+
+export function wrongUsage(message: string, remedy?: string): MtacError {
+  return usage(
+    "MTA900",
+    message,
+    remedy ?? "`mtac --help` lists the commands, `mtac COMMAND --help` its options",
+  );
+}
+
+export function commandOfLaterVersion(command: string): MtacError {
+  return usage("MTA901", `\`mtac ${command}\` is not in this version of mtac`, "`mtac --help` lists what is");
+}
+
+export function targetOfLaterVersion(target: string, known: readonly string[]): MtacError {
+  return usage(
+    "MTA902",
+    `target \`${target}\` comes with the next release of mtac`,
+    `this version has ${known.map((each) => `\`${each}\``).join(", ")}`,
+  );
+}
+
+export function unknownTarget(target: string, known: readonly string[]): MtacError {
+  return usage(
+    "MTA903",
+    `there is no target \`${target}\``,
+    `choose ${known.map((each) => `\`${each}\``).join(", ")}`,
+  );
+}
+
+export function gradientsOnReferenceOnly(target: string): MtacError {
+  return usage(
+    "MTA904",
+    `gradients are not computed on \`${target}\` in this version`,
+    "use `--target reference` with `--grad`",
+  );
+}
+
+export function unreadableFile(path: string, cause: unknown): MtacError {
+  return new MtacError("MTA905", "input", `cannot read ${path}: ${reason(cause)}`, { cause });
+}
+
+export function unwritablePath(path: string, cause: unknown): MtacError {
+  return new MtacError("MTA906", "input", `cannot write ${path}: ${reason(cause)}`, {
+    cause,
+    remedy: "choose a path in an existing folder that you may write to; nothing was written",
+  });
+}
+
+export function missingPackage(name: string, purpose: string, cause: unknown): MtacError {
+  return new MtacError(
+    "MTA907",
+    "usage",
+    `${purpose} needs the package \`${name}\`, which is not installed`,
+    {
+      cause,
+      remedy: `npm install --save-dev ${name}`,
+    },
+  );
+}
+
+export function badTypeScriptSpec(path: string, message: string, cause?: unknown): MtacError {
+  return new MtacError("MTA908", "input", `${path}: ${message}`, {
+    cause,
+    remedy:
+      'export one declaration, or an array of them, as default: `export default attention("name", { heads: 2, headDim: 64 })`',
+  });
+}
+
+export function nameNeeded(file: string, names: readonly string[]): MtacError {
+  return usage(
+    "MTA909",
+    `${file} declares ${names.length === 0 ? "no attention" : `several attentions: ${names.join(", ")}`}`,
+    names.length === 0 ? "declare one" : "choose one with `--name`",
+  );
+}
+
+export function unknownName(file: string, name: string, names: readonly string[]): MtacError {
+  const list = names.length === 0 ? "none" : names.join(", ");
+  return usage("MTA910", `${file} declares no attention or stack \`${name}\``, `it declares ${list}`);
+}
+
+export function layerProblem(message: string, remedy: string): MtacError {
+  return usage("MTA911", message, remedy);
+}
+
+export function nonFiniteInputs(list: string): MtacError {
+  return new MtacError("MTA912", "input", `inputs hold NaN or infinite values: ${list}`, {
+    remedy: "clean the inputs, or run without `--strict`",
+  });
+}
+
+export function tensorNameInUse(path: string, message: string): MtacError {
+  return new MtacError("MTA913", "input", `${path}: ${message}`);
+}
+
+function usage(code: string, message: string, remedy: string): MtacError {
+  return new MtacError(code, "usage", message, { remedy });
+}
+
+function reason(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const code = "code" in cause ? cause.code : undefined;
+  switch (code) {
+    case "ENOENT":
+      return "there is no such file or folder";
+    case "EACCES":
+    case "EPERM":
+      return "permission denied";
+    case "EISDIR":
+      return "it is a folder";
+    case "ENOTDIR":
+      return "a part of the path is not a folder";
+    case "EROFS":
+      return "the file system is read-only";
+    case "ENOSPC":
+      return "no space is left on the device";
+    default:
+      return cause.message;
+  }
+}

@@ -1,0 +1,217 @@
+import {
+  type CallShape,
+  type Cost,
+  evaluate,
+  type Pipeline,
+  type Plan,
+  type Schedule,
+  type Step,
+  type Target,
+  type Variables,
+} from "../../../runtime/contract/index.ts";
+import { describeMask, drawPipeline, listParameters } from "./stage-picture.ts";
+import { type Style, table } from "./style.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
+
+/** One way to run an attention, and why it is or is not taken. */
+export interface ExplainedCandidate {
+  readonly schedule: Schedule;
+  readonly knobs: Readonly<Record<string, number | string>>;
+  /** Why it was dropped; null when it is legal. */
+  readonly reason: string | null;
+  readonly cost: Cost | null;
+}
+
+/** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */
+export interface Explanation {
+  readonly name: string;
+  readonly stacks: readonly {
+    readonly stack: string;
+    readonly of: number;
+    readonly layers: readonly number[];
+  }[];
+  readonly pipeline: Pipeline;
+  readonly shape: CallShape;
+  /** (row, key) pairs that are visible without looking at data, over batch and heads. */
+  readonly visiblePairs: number;
+  /** Operations of the forward pass at least (a multiply-add is two). */
+  readonly operations: number;
+  readonly compulsoryBytes: number;
+  readonly target: Target;
+  readonly limits: { readonly workgroupBytes: number; readonly features: readonly string[] };
+  readonly candidates: readonly ExplainedCandidate[];
+  readonly plan: Plan | null;
+  readonly workspaceBytes: number | null;
+  readonly dispatches: number | null;
+}
+
+/** Bytes of a plan's workspace, and how many dispatches a call makes, for a shape. */
+export function measurePlan(plan: Plan, shape: CallShape): { workspaceBytes: number; dispatches: number } {
+  const variables: Record<string, number> = { ...shape, H: plan.pipeline.heads, positions: 0 };
+  for (const { name, value } of plan.definitions) variables[name] = evaluate(value, variables);
+  const workspaceBytes = plan.workspace.reduce((sum, buffer) => sum + evaluate(buffer.bytes, variables), 0);
+  return { workspaceBytes, dispatches: countDispatches(plan.steps, variables) };
+}
+
+function countDispatches(steps: readonly Step[], variables: Variables): number {
+  let count = 0;
+  for (const step of steps) {
+    if (step.kind === "dispatch") {
+      if (step.grid.every((size) => evaluate(size, variables) > 0)) count++;
+      continue;
+    }
+    const to = evaluate(step.to, variables);
+    const by = evaluate(step.by, variables);
+    for (let value = evaluate(step.from, variables); value < to; value += by)
+      count += countDispatches(step.body, { ...variables, [step.variable]: value });
+  }
+  return count;
+}
+
+/** The explanation for people. */
+export function formatExplanation(explanation: Explanation, style: Style): string {
+  const { pipeline, plan } = explanation;
+  const sections = [
+    formatTitle(explanation, style),
+    drawPipeline(pipeline, style),
+    `${style.bold("Parameters")}\n${listParameters(pipeline.parameters, style)}`,
+    formatWork(explanation, style),
+    formatCandidates(explanation, style),
+  ];
+  if (plan !== null) sections.push(formatPlan(plan, explanation, style));
+  return sections.join("\n\n");
+}
+
+function formatTitle({ name, stacks, pipeline }: Explanation, style: Style): string {
+  const { heads, kvHeads, headDim, valueDim, storage, mask } = pipeline;
+  const facts = [
+    kvHeads === heads ? plural(heads, "head") : `${plural(heads, "head")} over ${kvHeads} key/value`,
+    headDim === valueDim ? `head size ${headDim}` : `head sizes ${headDim} (q, k) and ${valueDim} (v)`,
+    storage,
+    `mask ${mask.length === 0 ? "none" : describeMask(mask)}`,
+  ];
+  const lines = [`${style.bold(name)}  ${facts.join(" · ")}`];
+  for (const { stack, of, layers } of stacks)
+    lines.push(
+      style.dim(`${plural(layers.length, "layer")} of the ${of} in ${stack}: ${formatLayers(layers)}`),
+    );
+  return lines.join("\n");
+}
+
+/** [0, 1, 2, 5, 7, 8] → "0–2, 5, 7–8". */
+export function formatLayers(layers: readonly number[]): string {
+  const ranges: [number, number][] = [];
+  for (const layer of layers) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === layer - 1) last[1] = layer;
+    else ranges.push([layer, layer]);
+  }
+  return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ");
+}
+
+function formatWork(explanation: Explanation, style: Style): string {
+  const { shape, visiblePairs, operations, compulsoryBytes, pipeline } = explanation;
+  const pairs = shape.B * pipeline.heads * shape.Lq * shape.Lk;
+  const rows = [
+    [
+      "visible pairs",
+      formatCount(visiblePairs),
+      style.dim(`${formatShare(visiblePairs / pairs)} of all, over batch and heads`),
+    ],
+    ["operations", formatCount(operations), style.dim("at least, forward; a multiply-add is two")],
+    ["compulsory bytes", formatBytes(compulsoryBytes), style.dim("q, k, v, o and the parameters, once each")],
+    ["one full map", formatBytes(pairs * 4), style.dim("of scores in f32; no schedule makes one")],
+  ];
+  const { B, Lq } = shape;
+  return `${style.bold("Work")} ${style.dim(`at length ${Lq}, batch ${B}`)}\n${table(rows, ["left", "right", "left"], "  ")}`;
+}
+
+function formatShare(share: number): string {
+  return `${Number((100 * share).toPrecision(3))} %`;
+}
+
+function formatCandidates({ candidates, target, limits, plan }: Explanation, style: Style): string {
+  const features = limits.features.length === 0 ? "" : `, ${limits.features.join(", ")}`;
+  const title = `${style.bold("Candidates")} ${style.dim(`for ${target} with ${formatBytes(limits.workgroupBytes)} of workgroup memory${features}`)}`;
+  const legal = candidates.filter((candidate) => candidate.reason === null);
+  const cheapest = legal[0]?.cost?.time;
+  const shownLegal = bestOfEach(legal);
+  const rows = shownLegal.map((candidate) => {
+    const { cost } = candidate;
+    const chosen =
+      plan !== null && plan.schedule === candidate.schedule && sameKnobs(plan.knobs, candidate.knobs);
+    return [
+      chosen ? style.green("→") : " ",
+      chosen ? style.green(candidate.schedule) : candidate.schedule,
+      cost === null || cheapest === undefined ? "" : formatRatio(cost.time / cheapest),
+      cost === null ? "" : `${formatRatio(cost.multiplyAdds / cost.floorMultiplyAdds)} work`,
+      cost === null ? "" : `${formatBytes(cost.bytes)} moved`,
+      style.dim(formatKnobs(candidate.knobs)),
+    ];
+  });
+  const lines = [title];
+  if (rows.length > 0) lines.push(table(rows, ["left", "left", "right", "right", "right", "left"], "  "));
+  const hidden = legal.length - shownLegal.length;
+  if (hidden > 0)
+    lines.push(style.dim(`    and ${plural(hidden, "dearer variant")} of these (all with --json)`));
+  for (const [schedule, reasons] of groupReasons(candidates))
+    for (const reason of reasons) lines.push(`  ${style.red("✗")} ${schedule}: ${reason}`);
+  return lines.join("\n");
+}
+
+function bestOfEach(candidates: readonly ExplainedCandidate[]): readonly ExplainedCandidate[] {
+  const seen = new Set<Schedule>();
+  return candidates.filter(({ schedule }) => !seen.has(schedule) && seen.add(schedule));
+}
+
+/** The reasons why a schedule was dropped, for schedules of which no variant is legal; each reason once. */
+function groupReasons(candidates: readonly ExplainedCandidate[]): ReadonlyMap<Schedule, readonly string[]> {
+  const legal = new Set(candidates.filter(({ reason }) => reason === null).map(({ schedule }) => schedule));
+  const groups = new Map<Schedule, string[]>();
+  for (const { schedule, reason } of candidates) {
+    if (reason === null || legal.has(schedule)) continue;
+    const reasons = groups.get(schedule) ?? [];
+    if (!reasons.includes(reason)) reasons.push(reason);
+    groups.set(schedule, reasons);
+  }
+  return groups;
+}
+
+function sameKnobs(left: Plan["knobs"], right: Plan["knobs"]): boolean {
+  const names = Object.keys(left);
+  return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
+}
+
+function formatKnobs(knobs: Plan["knobs"]): string {
+  return Object.entries(knobs)
+    .map(([name, value]) => `${name} ${value}`)
+    .join("  ");
+}
+
+function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {
+  const { workspaceBytes, dispatches } = explanation;
+  const kernels = plan.kernels.map((kernel) => [
+    style.cyan(kernel.name),
+    `${kernel.workgroupSize} invocations`,
+    formatBytes(kernel.workgroupBytes),
+    kernel.bindings
+      .map(({ resource, access }) => (access === "read_write" ? `${resource}*` : resource))
+      .join(" "),
+  ]);
+  const lines = [
+    `${style.bold("Plan")} ${plan.schedule}, ${plan.storage} storage  ${style.dim(formatKnobs(plan.knobs))}`,
+    table(
+      [
+        [style.dim("kernel"), style.dim("workgroup"), style.dim("memory"), style.dim("bindings (* written)")],
+        ...kernels,
+      ],
+      ["left", "right", "right", "left"],
+      "  ",
+    ),
+  ];
+  if (workspaceBytes !== null && dispatches !== null)
+    lines.push(
+      `  workspace ${formatBytes(workspaceBytes)} in ${plural(plan.workspace.length, "buffer")}, ${plural(dispatches, "dispatch").replace(/hs$/, "hes")}`,
+    );
+  return lines.join("\n");
+}

@@ -1,0 +1,63 @@
+import { MtacError } from "../../../runtime/contract/index.ts";
+import type { Output } from "./output.ts";
+
+/** 0 fine, 1 the spec or the check failed, 2 wrong usage, 3 the device or driver failed. */
+export type ExitCode = 0 | 1 | 2 | 3;
+
+/** Thrown when everything that there is to say has been printed. */
+export class Finished extends Error {
+  override readonly name = "Finished";
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode) {
+    super(`exit code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
+export function exitCodeOf(error: MtacError): ExitCode {
+  switch (error.kind) {
+    case "input":
+      return 1;
+    case "usage":
+      return 2;
+    case "device":
+      return 3;
+  }
+}
+
+/** Prints what went wrong, and gives the exit code for it. */
+export function reportFailure(error: unknown, output: Output): ExitCode {
+  if (error instanceof Finished) return error.exitCode;
+  const { noteStyle: style } = output;
+  if (error instanceof MtacError) {
+    output.note(`${style.red("error")} ${style.dim(error.code)} ${error.message}`);
+    if (error.remedy !== null) output.note(`${style.cyan("help")} ${error.remedy}`);
+    if (process.env["MTAC_DEBUG"] !== undefined) output.note(style.dim(describeDefect(error)));
+    output.result({ error: errorObject(error) });
+    return exitCodeOf(error);
+  }
+  output.note(
+    `${style.red("error")} ${style.dim("MTA999")} mtac itself failed; please report this with the spec`,
+  );
+  output.note(style.dim(describeDefect(error)));
+  output.result({
+    error: {
+      code: "MTA999",
+      kind: "defect",
+      message: error instanceof Error ? error.message : String(error),
+      remedy: null,
+    },
+  });
+  return 3;
+}
+
+export function errorObject(error: MtacError): Readonly<Record<string, string | null>> {
+  return { code: error.code, kind: error.kind, message: error.message, remedy: error.remedy };
+}
+
+function describeDefect(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? "" : `\ncaused by ${describeDefect(error.cause)}`;
+  return `${error.stack ?? error.message}${cause}`;
+}

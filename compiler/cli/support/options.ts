@@ -1,0 +1,57 @@
+import { InvalidArgumentError, Option } from "commander";
+
+/** Options that several commands share, so that they read and fail alike. */
+
+export function nameOption(): Option {
+  return new Option(
+    "--name <name>",
+    "the attention or stack (default: the one named like the file, else the only one)",
+  );
+}
+
+export function layerOption(): Option {
+  return new Option(
+    "--layer <n>",
+    "layer number from 0: picks a stack's attention, feeds depth_scale",
+  ).argParser(wholeNumber(0));
+}
+
+export function scheduleOption(): Option {
+  return new Option("--schedule <schedule>", "use this schedule instead of the cheapest").choices([
+    "single_pass",
+    "two_pass",
+    "staged",
+  ]);
+}
+
+export function lengthOption(fallback: number): Option {
+  return new Option("--length <n>", "rows of queries and keys").argParser(wholeNumber(1)).default(fallback);
+}
+
+export function batchOption(): Option {
+  return new Option("--batch <n>", "batch entries").argParser(wholeNumber(1)).default(1);
+}
+
+export function seedOption(): Option {
+  return new Option("--seed <n>", "seed of the random tensors").argParser(wholeNumber(0)).default(1);
+}
+
+export function jsonOption(): Option {
+  return new Option("--json", "print one JSON object; everything for people goes to stderr");
+}
+
+/** Parses `--target a,b` and repeated `--target`s. */
+export function splitList(value: string, previous: readonly string[] | undefined): readonly string[] {
+  const items = value.split(",").map((item) => item.trim());
+  if (items.includes("")) throw new InvalidArgumentError("expected names separated by commas");
+  return [...(previous ?? []), ...items];
+}
+
+export function wholeNumber(least: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || !Number.isSafeInteger(number) || number < least)
+      throw new InvalidArgumentError(`expected a whole number, at least ${least}`);
+    return number;
+  };
+}

@@ -1,0 +1,47 @@
+import { createStyle, type Style, wantsColour } from "./style.ts";
+
+/**
+ * Where a command writes. People's text goes to stdout, with `--json` to stderr, so that stdout then holds one JSON
+ * value and nothing else.
+ */
+export interface Output {
+  readonly json: boolean;
+  /** For what `text` prints. */
+  readonly style: Style;
+  /** For what `note` prints. */
+  readonly noteStyle: Style;
+  /** The result, for people. */
+  text(line: string): void;
+  /** Progress and warnings: always stderr. */
+  note(line: string): void;
+  /** The result for programs; does nothing without `--json`. */
+  result(value: unknown): void;
+}
+
+export function createOutput(json: boolean): Output {
+  const people = json ? process.stderr : process.stdout;
+  return {
+    json,
+    style: createStyle(wantsColour(people, process.env)),
+    noteStyle: createStyle(wantsColour(process.stderr, process.env)),
+    text: (line) => void people.write(`${line}\n`),
+    note: (line) => void process.stderr.write(`${line}\n`),
+    result: (value) => {
+      if (json) process.stdout.write(`${JSON.stringify(value, replaceNonFinite, 2)}\n`);
+    },
+  };
+}
+
+/** JSON has no NaN and no infinities: they become strings rather than `null`, which would hide them. */
+function replaceNonFinite(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+}
+
+/** `mtac … | head` closes the pipe early: that is no error. */
+export function tolerateClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
+      throw error;
+    });
+}

@@ -1,0 +1,33 @@
+import { gradientsOnReferenceOnly, targetOfLaterVersion, unknownTarget } from "./errors.ts";
+
+/** What `compile` emits in this version. */
+export const EMITTED_TARGETS = ["wgsl"] as const;
+export type EmittedTarget = (typeof EMITTED_TARGETS)[number];
+
+/** What `run` and `verify` compute on in this version. */
+export const RUN_TARGETS = ["reference", "webgpu"] as const;
+export type RunTarget = (typeof RUN_TARGETS)[number];
+
+const LATER = new Set(["cuda", "cuda-emulated"]);
+
+export function emittedTargets(names: readonly string[] | undefined): readonly EmittedTarget[] {
+  if (names === undefined) return EMITTED_TARGETS;
+  return [...new Set(names.map((name) => oneOf(name, EMITTED_TARGETS)))];
+}
+
+export function runTarget(name: string, options: { grad: boolean }): RunTarget {
+  const target = oneOf(name, RUN_TARGETS);
+  if (options.grad && target !== "reference") throw gradientsOnReferenceOnly(target);
+  return target;
+}
+
+/** `explain` takes a target by the name of its language or of its runtime. */
+export function plannedTarget(name: string): "webgpu" {
+  return name === "wgsl" ? "webgpu" : oneOf(name, ["webgpu"] as const);
+}
+
+function oneOf<T extends string>(name: string, known: readonly T[]): T {
+  const found = known.find((each) => each === name);
+  if (found !== undefined) return found;
+  throw LATER.has(name) ? targetOfLaterVersion(name, known) : unknownTarget(name, known);
+}

@@ -1,0 +1,46 @@
+import type { Command } from "commander";
+import {
+  batchOption,
+  jsonOption,
+  layerOption,
+  lengthOption,
+  nameOption,
+  scheduleOption,
+  seedOption,
+} from "./support/options.ts";
+import { createOutput } from "./support/output.ts";
+
+interface VerifyFlags {
+  readonly target: string;
+  readonly name?: string;
+  readonly layer?: number;
+  readonly batch: number;
+  readonly length: number;
+  readonly seed: number;
+  readonly grad?: true;
+  readonly schedule?: string;
+  readonly json?: true;
+}
+
+export function registerVerify(program: Command): void {
+  program
+    .command("verify")
+    .summary("compare a target with the float64 reference")
+    .description(
+      "Compute an attention over random inputs and parameters on a target and on the float64 reference, and compare.",
+    )
+    .argument("<spec>", "spec file (.mta or .ts)")
+    .option("--target <target>", "webgpu or reference", "webgpu")
+    .addOption(nameOption())
+    .addOption(layerOption())
+    .addOption(batchOption())
+    .addOption(lengthOption(128))
+    .addOption(seedOption())
+    .option("--grad", "gradients too (target reference)")
+    .addOption(scheduleOption())
+    .addOption(jsonOption())
+    .action(async (spec: string, flags: VerifyFlags) => {
+      const { verifySpec } = await import("./support/verify-spec.ts");
+      await verifySpec(spec, flags, createOutput(flags.json === true));
+    });
+}

@@ -1,0 +1,334 @@
+import {
+  type ClassDeclarationStructure,
+  type FunctionDeclarationStructure,
+  type ImportDeclarationStructure,
+  type InterfaceDeclarationStructure,
+  type MethodDeclarationStructure,
+  type StatementStructures,
+  StructureKind,
+  type TypeAliasDeclarationStructure,
+  VariableDeclarationKind,
+  type VariableStatementStructure,
+} from "ts-morph";
+import type { Initializer, Parameter, Pipeline } from "../../../runtime/contract/index.ts";
+import { inputProperties } from "./inputs.ts";
+import { docText } from "./line-width.ts";
+import { type EmittedNames, emittedNames } from "./names.ts";
+
+/** The launcher module of one attention, as ts-morph structures. */
+export function attentionModule(pipeline: Pipeline): readonly StatementStructures[] {
+  const names = emittedNames(pipeline.name);
+  return [
+    runtimeImport(pipeline),
+    {
+      kind: StructureKind.ImportDeclaration,
+      moduleSpecifier: `./${pipeline.name}.kernels.js`,
+      namedImports: pipeline.parameters.length > 0 ? ["artifact", "pipeline"] : ["artifact"],
+    },
+    ...parameterTypes(pipeline, names),
+    inputsInterface(pipeline, names),
+    launcherClass(pipeline, names),
+    createFunction(pipeline, names),
+    createAlias(names),
+    ...initFunctions(pipeline, names),
+  ];
+}
+
+function runtimeImport({ parameters }: Pipeline): ImportDeclarationStructure {
+  const types = [
+    "AttentionOutputs",
+    "DeviceTensor",
+    "EncodedCall",
+    "ForwardResult",
+    "Launcher",
+    "LauncherOptions",
+    "PrepareSize",
+  ];
+  return {
+    kind: StructureKind.ImportDeclaration,
+    moduleSpecifier: "mtac/runtime",
+    namedImports: [
+      ...types.map((name) => ({ name, isTypeOnly: true })),
+      // Under another name, so that an attention may be called "launcher".
+      { name: "createLauncher", alias: "launch" },
+      ...(parameters.length > 0 ? [{ name: "initParameters", alias: "initialValues" }] : []),
+    ],
+  };
+}
+
+function parameterTypes(pipeline: Pipeline, names: EmittedNames): readonly StatementStructures[] {
+  if (pipeline.parameters.length === 0) {
+    const none: TypeAliasDeclarationStructure = {
+      kind: StructureKind.TypeAlias,
+      isExported: true,
+      docs: [docText(`\`${pipeline.name}\` has no parameters.`)],
+      name: names.parameters,
+      type: "Readonly<Record<string, never>>",
+    };
+    return [none];
+  }
+  const tensor: InterfaceDeclarationStructure = {
+    kind: StructureKind.Interface,
+    isExported: true,
+    docs: [docText("A parameter on the host; `data` holds one value for each element of `shape`.")],
+    name: "ParameterTensor",
+    typeParameters: [{ name: "Shape", constraint: "readonly number[]" }],
+    properties: [
+      { name: "shape", type: "Shape", isReadonly: true },
+      { name: "data", type: "Float32Array", isReadonly: true },
+    ],
+  };
+  const parameters: InterfaceDeclarationStructure = {
+    kind: StructureKind.Interface,
+    isExported: true,
+    docs: [
+      docText(
+        `Parameters of \`${pipeline.name}\`: f32, row-major, named as a PyTorch module would name them.`,
+      ),
+    ],
+    name: names.parameters,
+    properties: pipeline.parameters.map((parameter) => ({
+      name: JSON.stringify(parameter.name),
+      type: `ParameterTensor<readonly [${parameter.shape.join(", ")}]>`,
+      isReadonly: true,
+      docs: [docText(describeParameter(parameter, pipeline))],
+    })),
+  };
+  return [tensor, parameters];
+}
+
+function inputsInterface(pipeline: Pipeline, names: EmittedNames): InterfaceDeclarationStructure {
+  return {
+    kind: StructureKind.Interface,
+    isExported: true,
+    docs: [
+      docText(
+        `Inputs of one call: B batch entries, Lq query rows, Lk keys. Tensors live on the launcher's device; \`upload\` of \`mtac/runtime\` puts them there.`,
+      ),
+    ],
+    name: names.inputs,
+    properties: inputProperties(pipeline).map(({ name, type, optional, doc }) => ({
+      name,
+      type,
+      hasQuestionToken: optional,
+      isReadonly: true,
+      docs: [docText(doc)],
+    })),
+  };
+}
+
+function launcherClass(pipeline: Pipeline, names: EmittedNames): ClassDeclarationStructure {
+  const { heads, valueDim, storage, normalize } = pipeline;
+  const lse =
+    normalize === "softmax" ? `; \`lse\`: f32 [B, ${heads}, Lq]` : "; `lse` is null, as sparsemax has none";
+  const calls: MethodDeclarationStructure[] = [
+    {
+      kind: StructureKind.Method,
+      name: "forward",
+      docs: [
+        docText(
+          `Computes the attention and waits for it.\n\n@returns \`o\`: ${storage} [B, ${heads}, Lq, ${valueDim}]${lse}. They stay on the device, and are the caller's to destroy.`,
+        ),
+      ],
+      parameters: [
+        { name: "inputs", type: names.inputs },
+        { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
+      ],
+      returnType: "Promise<ForwardResult>",
+      statements: ["return this.launcher.forward(inputs, outputs);"],
+    },
+    {
+      kind: StructureKind.Method,
+      name: "encode",
+      docs: [
+        docText(
+          "Records the attention into a command encoder that has no pass open; `prepare` first what its size needs. Call `release()` on the result once the commands are submitted.",
+        ),
+      ],
+      parameters: [
+        { name: "encoder", type: "GPUCommandEncoder" },
+        { name: "inputs", type: names.inputs },
+        { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
+      ],
+      returnType: "EncodedCall",
+      statements: ["return this.launcher.encode(encoder, inputs, outputs);"],
+    },
+    {
+      kind: StructureKind.Method,
+      name: "prepare",
+      docs: [docText("Compiles what calls of this size need, so that `encode` can follow.")],
+      parameters: [{ name: "size", type: "PrepareSize" }],
+      returnType: "Promise<void>",
+      statements: ["return this.launcher.prepare(size);"],
+    },
+  ];
+  return {
+    kind: StructureKind.Class,
+    isExported: true,
+    docs: [docText(`\`${pipeline.name}\` on one device, with its parameters. Made by \`create\`.`)],
+    name: names.launcher,
+    properties: [
+      {
+        name: "launcher",
+        type: "Launcher",
+        isReadonly: true,
+        docs: [docText("What this one wraps: its plan, its device, its host copies of the parameters.")],
+      },
+    ],
+    ctors: [
+      { parameters: [{ name: "launcher", type: "Launcher" }], statements: ["this.launcher = launcher;"] },
+    ],
+    methods: [...calls, ...parameterMethods(pipeline, names), lifetimeRebuild(names), lifetimeDestroy()],
+  };
+}
+
+function parameterMethods({ parameters }: Pipeline, names: EmittedNames): MethodDeclarationStructure[] {
+  if (parameters.length === 0) return [];
+  return [
+    {
+      kind: StructureKind.Method,
+      name: "setParameters",
+      docs: [docText("Replaces some or all parameters; calls already started keep the old ones.")],
+      parameters: [{ name: "parameters", type: `Partial<${names.parameters}>` }],
+      returnType: "void",
+      statements: ["this.launcher.setParameters(new Map(Object.entries(parameters)));"],
+    },
+  ];
+}
+
+function lifetimeRebuild(names: EmittedNames): MethodDeclarationStructure {
+  return {
+    kind: StructureKind.Method,
+    name: "rebuild",
+    isAsync: true,
+    docs: [docText("The same on another device, for example after this one was lost.")],
+    parameters: [{ name: "device", type: "GPUDevice" }],
+    returnType: `Promise<${names.launcher}>`,
+    statements: [`return new ${names.launcher}(await this.launcher.rebuild(device));`],
+  };
+}
+
+function lifetimeDestroy(): MethodDeclarationStructure {
+  return {
+    kind: StructureKind.Method,
+    name: "destroy",
+    docs: [docText("Frees the parameters' buffer; the device and tensors stay.")],
+    returnType: "void",
+    statements: ["this.launcher.destroy();"],
+  };
+}
+
+function createFunction({ name, parameters }: Pipeline, names: EmittedNames): FunctionDeclarationStructure {
+  return {
+    kind: StructureKind.Function,
+    isExported: true,
+    isAsync: true,
+    name: "create",
+    docs: [
+      docText(
+        `Makes a launcher for \`${name}\`: picks the first plan that the device can run, compiles its kernels and uploads the parameters.`,
+      ),
+    ],
+    parameters: [
+      { name: "device", type: "GPUDevice" },
+      {
+        name: "parameters",
+        type: names.parameters,
+        ...(parameters.length === 0 ? { initializer: "{}" } : {}),
+      },
+      { name: "options", type: "LauncherOptions", initializer: "{}" },
+    ],
+    returnType: `Promise<${names.launcher}>`,
+    statements: [
+      "const values = new Map(Object.entries(parameters));",
+      `return new ${names.launcher}(await launch(device, artifact, values, options));`,
+    ],
+  };
+}
+
+function createAlias(names: EmittedNames): VariableStatementStructure {
+  return {
+    kind: StructureKind.VariableStatement,
+    isExported: true,
+    declarationKind: VariableDeclarationKind.Const,
+    docs: [docText("`create` under a name of its own, for files that use several attentions.")],
+    declarations: [{ name: names.create, initializer: "create" }],
+  };
+}
+
+function initFunctions(
+  { name, parameters }: Pipeline,
+  names: EmittedNames,
+): readonly FunctionDeclarationStructure[] {
+  const documented = {
+    kind: StructureKind.Function,
+    isExported: true,
+    name: "initParameters",
+    returnType: names.parameters,
+  } as const;
+  if (parameters.length === 0)
+    return [{ ...documented, docs: [docText(`\`${name}\` has no parameters.`)], statements: ["return {};"] }];
+  const entries = parameters.map((parameter) => {
+    const key = JSON.stringify(parameter.name);
+    return `  ${key}: take(${key}, [${parameter.shape.join(", ")}]),`;
+  });
+  return [
+    {
+      ...documented,
+      docs: [docText("Initial parameters as the spec's `init` has them; the same seed gives the same ones.")],
+      parameters: [{ name: "seed", type: "number" }],
+      statements: [
+        "const values = initialValues(pipeline, seed);",
+        "const take = <const Shape extends readonly number[]>(name: string, shape: Shape): ParameterTensor<Shape> => ({",
+        "  shape,",
+        "  data: Float32Array.from(values.get(name)?.data ?? []),",
+        "});",
+        `return {\n${entries.join("\n")}\n};`,
+      ],
+    },
+  ];
+}
+
+function describeParameter({ name, shape, init }: Parameter, pipeline: Pipeline): string {
+  const axes = axesOf(name, pipeline);
+  const sizes = `[${shape.join(", ")}]`;
+  return `${sizes}${axes === null ? "" : ` = [${axes}]`}; initially ${describeInitializer(init)}.`;
+}
+
+/** What the axes of a parameter stand for. */
+function axesOf(name: string, { scores, weights, output }: Pipeline): string | null {
+  for (const stage of [...scores, ...weights, ...output])
+    switch (stage.kind) {
+      case "conv":
+        if (stage.weight === name)
+          return `${stage.shared ? "head of a group" : "head"}, head read, query row, key`;
+        if (stage.bias === name) return stage.shared ? "head of a group" : "head";
+        break;
+      case "mix":
+        if (stage.weight === name) return "group, head written, head read";
+        break;
+      case "norm":
+        if (stage.weight === name) return "channel";
+        break;
+      case "gate":
+        if (stage.weight === name) return "gate, channel";
+        if (stage.bias === name) return "gate";
+        break;
+      case "softcap":
+        break;
+    }
+  return null;
+}
+
+function describeInitializer(init: Initializer): string {
+  switch (init.kind) {
+    case "identity":
+      return "the identity";
+    case "zeros":
+      return "0";
+    case "ones":
+      return "1";
+    case "normal":
+      return `normal with standard deviation ${init.std}`;
+  }
+}

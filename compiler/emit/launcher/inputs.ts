@@ -1,0 +1,50 @@
+import { hasMask, type Pipeline } from "../../../runtime/contract/index.ts";
+
+/** One input of a call as the launcher's types show it. */
+export interface InputProperty {
+  readonly name: string;
+  readonly type: string;
+  readonly optional: boolean;
+  readonly doc: string;
+}
+
+/** The inputs that an attention's mask and stages allow: any other is a type error. */
+export function inputProperties(pipeline: Pipeline): readonly InputProperty[] {
+  const { heads, kvHeads, headDim, valueDim, storage } = pipeline;
+  const properties: InputProperty[] = [
+    tensor("q", `${storage} [B, ${heads}, Lq, ${headDim}]`),
+    tensor("k", `${storage} [B, ${kvHeads}, Lk, ${headDim}]`),
+    tensor("v", `${storage} [B, ${kvHeads}, Lk, ${valueDim}]`),
+    optionalTensor("qHistory", `${storage} [B, ${heads}, R, ${headDim}]: the query rows just before row 0.`),
+    optionalTensor("positions", "i32 [B]: absolute position of row 0. Lk − Lq if not given."),
+  ];
+  if (hasMask(pipeline, "documents"))
+    properties.push(tensor("documents", "i32 [B, Lk]: the document of each key; negative ones are hidden."));
+  if (hasMask(pipeline, "lengths"))
+    properties.push(tensor("lengths", "i32 [B]: rows and keys that are filled."));
+  if (hasMask(pipeline, "bias"))
+    properties.push(
+      tensor("bias", `f32 [B or 1, ${heads} or 1, R + Lq, Lk]: added to the scores; −∞ hides a pair.`),
+    );
+  if (usesLayer(pipeline))
+    properties.push({
+      name: "layer",
+      type: "number",
+      optional: false,
+      doc: "The layer's number from 0, for `depth_scale`.",
+    });
+  return properties;
+}
+
+/** Whether results depend on the layer. */
+export function usesLayer(pipeline: Pipeline): boolean {
+  return pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
+}
+
+function tensor(name: string, doc: string): InputProperty {
+  return { name, type: "DeviceTensor", optional: false, doc };
+}
+
+function optionalTensor(name: string, doc: string): InputProperty {
+  return { name, type: "DeviceTensor", optional: true, doc };
+}

@@ -1,0 +1,216 @@
+import {
+  type ClassDeclarationStructure,
+  type FunctionDeclarationStructure,
+  type InterfaceDeclarationStructure,
+  type StatementStructures,
+  StructureKind,
+  VariableDeclarationKind,
+} from "ts-morph";
+import type { Pipeline } from "../../../runtime/contract/index.ts";
+import { usesLayer } from "./inputs.ts";
+import { docText } from "./line-width.ts";
+import { type EmittedNames, emittedNames } from "./names.ts";
+
+/** A stack whose layers name modules: equal attentions name the same one, and so share its kernels. */
+export interface EmittedStack {
+  readonly name: string;
+  /** The pipeline of each layer. */
+  readonly layers: readonly Pipeline[];
+}
+
+interface LayerKind {
+  readonly pipeline: Pipeline;
+  readonly names: EmittedNames;
+  readonly layers: readonly number[];
+}
+
+/** The launcher module of one stack, as ts-morph structures. */
+export function stackModule(stack: EmittedStack): readonly (StatementStructures | string)[] {
+  const names = emittedNames(stack.name);
+  const kinds = layerKinds(stack);
+  return [
+    {
+      kind: StructureKind.ImportDeclaration,
+      isTypeOnly: true,
+      moduleSpecifier: "mtac/runtime",
+      namedImports: ["AttentionOutputs", "EncodedCall", "ForwardResult", "LauncherOptions"],
+    },
+    ...kinds.map((kind) => ({
+      kind: StructureKind.ImportDeclaration as const,
+      moduleSpecifier: `./${kind.pipeline.name}.js`,
+      namespaceImport: kind.names.namespace,
+    })),
+    layerInterface(),
+    tupleType(
+      stack,
+      names.parameters,
+      "The parameters of every layer.",
+      ({ namespace, parameters }) => `${namespace}.${parameters}`,
+    ),
+    tupleType(stack, `${names.launcher}Layers`, "Every layer's launcher.", layerType),
+    launcherClass(stack, names),
+    createFunction(stack, names),
+    {
+      kind: StructureKind.VariableStatement,
+      isExported: true,
+      declarationKind: VariableDeclarationKind.Const,
+      docs: [docText("`create` under a name of its own.")],
+      declarations: [{ name: names.create, initializer: "create" }],
+    },
+    initFunction(stack, names),
+    wrapFunction(),
+  ];
+}
+
+function layerKinds({ layers }: EmittedStack): readonly LayerKind[] {
+  const kinds = new Map<string, { pipeline: Pipeline; names: EmittedNames; layers: number[] }>();
+  layers.forEach((pipeline, layer) => {
+    const kind = kinds.get(pipeline.name);
+    if (kind === undefined)
+      kinds.set(pipeline.name, { pipeline, names: emittedNames(pipeline.name), layers: [layer] });
+    else kind.layers.push(layer);
+  });
+  return [...kinds.values()];
+}
+
+function layerInterface(): InterfaceDeclarationStructure {
+  return {
+    kind: StructureKind.Interface,
+    isExported: true,
+    docs: [docText("One layer of the stack; it knows its number, which `depth_scale` needs.")],
+    name: "StackLayer",
+    typeParameters: [{ name: "Inputs" }],
+    properties: [{ name: "layer", type: "number", isReadonly: true }],
+    methods: [
+      {
+        name: "forward",
+        docs: [docText("Computes the attention and waits for it.")],
+        parameters: [
+          { name: "inputs", type: "Inputs" },
+          { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
+        ],
+        returnType: "Promise<ForwardResult>",
+      },
+      {
+        name: "encode",
+        docs: [docText("Records the attention into a command encoder that has no pass open.")],
+        parameters: [
+          { name: "encoder", type: "GPUCommandEncoder" },
+          { name: "inputs", type: "Inputs" },
+          { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
+        ],
+        returnType: "EncodedCall",
+      },
+      { name: "destroy", docs: [docText("Frees the layer's parameters.")], returnType: "void" },
+    ],
+  };
+}
+
+function tupleType(
+  { layers }: EmittedStack,
+  name: string,
+  doc: string,
+  element: (names: EmittedNames, pipeline: Pipeline) => string,
+): string {
+  const elements = layers.map(
+    (pipeline, layer) => `  /* ${layer} */ ${element(emittedNames(pipeline.name), pipeline)},`,
+  );
+  return `\n/** ${doc} */\nexport type ${name} = readonly [\n${elements.join("\n")}\n];\n`;
+}
+
+function layerType({ namespace, inputs }: EmittedNames, pipeline: Pipeline): string {
+  const type = `${namespace}.${inputs}`;
+  return `StackLayer<${usesLayer(pipeline) ? `Omit<${type}, "layer">` : type}>`;
+}
+
+function launcherClass(stack: EmittedStack, names: EmittedNames): ClassDeclarationStructure {
+  const layersType = `${names.launcher}Layers`;
+  return {
+    kind: StructureKind.Class,
+    isExported: true,
+    docs: [
+      docText(`The ${stack.layers.length} layers of \`${stack.name}\` on one device. Made by \`create\`.`),
+    ],
+    name: names.launcher,
+    properties: [{ name: "layers", type: layersType, isReadonly: true }],
+    ctors: [{ parameters: [{ name: "layers", type: layersType }], statements: ["this.layers = layers;"] }],
+    methods: [
+      {
+        name: "destroy",
+        docs: [docText("Frees the parameters of all layers.")],
+        returnType: "void",
+        statements: ["for (const layer of this.layers) layer.destroy();"],
+      },
+    ],
+  };
+}
+
+function createFunction(stack: EmittedStack, names: EmittedNames): FunctionDeclarationStructure {
+  const made = stack.layers.map((pipeline, layer) => {
+    const { namespace } = emittedNames(pipeline.name);
+    const launcher = `await ${namespace}.create(device, parameters[${layer}], options)`;
+    return `  layerOf(${layer}, ${launcher}, (inputs) => ${usesLayer(pipeline) ? `({ ...inputs, layer: ${layer} })` : "inputs"}),`;
+  });
+  return {
+    kind: StructureKind.Function,
+    isExported: true,
+    isAsync: true,
+    name: "create",
+    docs: [docText("Makes the launchers of all layers. Layers with equal attentions share their kernels.")],
+    parameters: [
+      { name: "device", type: "GPUDevice" },
+      { name: "parameters", type: names.parameters },
+      { name: "options", type: "LauncherOptions", initializer: "{}" },
+    ],
+    returnType: `Promise<${names.launcher}>`,
+    statements: [`return new ${names.launcher}([\n${made.join("\n")}\n]);`],
+  };
+}
+
+function initFunction(stack: EmittedStack, names: EmittedNames): FunctionDeclarationStructure {
+  const values = stack.layers.map((pipeline, layer) => {
+    const { namespace } = emittedNames(pipeline.name);
+    const seed = pipeline.parameters.length === 0 ? "" : layer === 0 ? "seed" : `seed + ${layer}`;
+    return `  ${namespace}.initParameters(${seed}),`;
+  });
+  const seeded = stack.layers.some((pipeline) => pipeline.parameters.length > 0);
+  return {
+    kind: StructureKind.Function,
+    isExported: true,
+    name: "initParameters",
+    docs: [
+      docText(
+        "Initial parameters of every layer, each from a seed of its own; the same seed gives the same ones.",
+      ),
+    ],
+    parameters: [{ name: seeded ? "seed" : "_seed", type: "number" }],
+    returnType: names.parameters,
+    statements: [`return [\n${values.join("\n")}\n];`],
+  };
+}
+
+/** Turns an attention's launcher into a layer's. */
+function wrapFunction(): FunctionDeclarationStructure {
+  return {
+    kind: StructureKind.Function,
+    name: "layerOf",
+    typeParameters: [{ name: "Given" }, { name: "Needed" }],
+    parameters: [
+      { name: "layer", type: "number" },
+      {
+        name: "launcher",
+        type: 'Omit<StackLayer<Needed>, "layer">',
+      },
+      { name: "complete", type: "(inputs: Given) => Needed" },
+    ],
+    returnType: "StackLayer<Given>",
+    statements: [
+      `return {
+  layer,
+  forward: (inputs, outputs) => launcher.forward(complete(inputs), outputs),
+  encode: (encoder, inputs, outputs) => launcher.encode(encoder, complete(inputs), outputs),
+  destroy: () => launcher.destroy(),
+};`,
+    ],
+  };
+}

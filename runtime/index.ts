@@ -1,5 +1,6 @@
 /** `mtac/runtime`: runs compiled attentions on WebGPU, in browsers and wherever a GPUDevice is at hand. */
 export * from "./contract/errors.ts";
+export { initParameters, type ParameterTensor, randomParameters } from "./contract/init.ts";
 export type { Pipeline } from "./contract/pipeline.ts";
 export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
 export type { StorageType } from "./contract/storage.ts";
@@ -7,17 +8,17 @@ export type { AttentionInputs, CallShape, HostTensor } from "./contract/tensor.t
 export type { AttentionOutputs } from "./webgpu/call.ts";
 export { type DeviceOptions, requestDevice } from "./webgpu/device.ts";
 export { GPU_ERRORS, GpuError, type GpuErrorCode } from "./webgpu/errors.ts";
-export type { CallFootprint } from "./webgpu/execution.ts";
+export type { CallFootprint, CallStatistics, ForwardResult } from "./webgpu/execution.ts";
 export {
-  type CallStatistics,
   createLauncher,
   type EncodedCall,
-  type ForwardResult,
   type Launcher,
   type LauncherOptions,
   type PrepareSize,
+  type Timing,
 } from "./webgpu/launcher.ts";
 export type { ParameterValues } from "./webgpu/parameters.ts";
+export { releaseWorkspace } from "./webgpu/pool.ts";
 export {
   allocate,
   contiguousStrides,

@@ -15,6 +15,8 @@ export function waiterOf(owner: GPUAdapter | GPUDevice): Waiter {
   return waiters.get(owner) ?? plainWait;
 }
 
+const LOSS_GRACE_MS = 20;
+
 /**
  * What the runtime knows about one device: whether it is lost, and who waits for it. A set of rejections instead of
  * Promise.race with `device.lost`, which would gather one reaction a call for as long as the device lives.
@@ -44,10 +46,32 @@ class DeviceState {
         return;
       }
       this.#pending.add(reject);
-      waiter(promise)
-        .then(resolve, reject)
-        .finally(() => this.#pending.delete(reject));
+      waiter(promise).then(
+        (value) => {
+          this.#pending.delete(reject);
+          resolve(value);
+        },
+        (error: unknown) => this.#explain(error, reject),
+      );
     });
+  }
+
+  /** What was pending on a lost device may fail before `device.lost` tells why: give it a moment to. */
+  #explain(error: unknown, reject: (error: unknown) => void): void {
+    if (this.#lost !== null) {
+      reject(lostError(this.#lost));
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#pending.delete(settle);
+      reject(error);
+    }, LOSS_GRACE_MS);
+    const settle = (lost: GpuError): void => {
+      clearTimeout(timer);
+      reject(lost);
+    };
+    this.#pending.delete(reject);
+    this.#pending.add(settle);
   }
 }
 

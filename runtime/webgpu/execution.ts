@@ -23,6 +23,21 @@ export interface CallFootprint {
   readonly workspaceBytes: number;
 }
 
+export interface CallStatistics extends CallFootprint {
+  /** From the first command to the end of the last one, compilation left out. */
+  readonly wallMs: number;
+  /** Time in compute passes; null without `timestamps` or where the device cannot tell. */
+  readonly deviceMs: number | null;
+}
+
+export interface ForwardResult {
+  /** [B, H, Lq, Dv]; the caller's to destroy (`o.buffer.destroy()`) unless it was the caller's own. */
+  readonly o: DeviceTensor;
+  /** f32 [B, H, Lq]; null with sparsemax. */
+  readonly lse: DeviceTensor | null;
+  readonly statistics: CallStatistics;
+}
+
 export interface ExecutionParts {
   readonly device: GPUDevice;
   readonly plan: Plan;
@@ -70,8 +85,10 @@ export class CallExecution {
     }
   }
 
-  get dispatchCount(): number {
-    return this.#parts.expanded.dispatches.length;
+  /** All tensors of the call, outputs included. */
+  get tensors(): readonly DeviceTensor[] {
+    const { o, lse } = this.#parts;
+    return [...this.#inputs(), o, ...(lse === null ? [] : [lse])];
   }
 
   /** Records the copies of integer inputs; goes before the first dispatch. */
@@ -170,6 +187,11 @@ export class CallExecution {
     );
   }
 
+  #inputs(): DeviceTensor[] {
+    const { q, k, v, qHistory, documents, lengths, positions, bias } = this.#parts.call.inputs;
+    return [q, k, v, qHistory, documents, lengths, positions, bias].filter((tensor) => tensor !== undefined);
+  }
+
   #measure(schedule: Schedule, kernels: number): CallFootprint {
     const { q, k, v, qHistory, documents, lengths, positions, bias } = this.#parts.call.inputs;
     const given = [q, k, v, qHistory, documents, lengths, positions, bias].filter(
@@ -187,4 +209,10 @@ export class CallExecution {
       workspaceBytes,
     };
   }
+}
+
+export interface StartedCall {
+  readonly execution: CallExecution;
+  readonly o: DeviceTensor;
+  readonly lse: DeviceTensor | null;
 }

@@ -4,7 +4,7 @@ import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./
 import { checkDevice } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError, place } from "./errors.ts";
-import { CallExecution, type CallFootprint } from "./execution.ts";
+import { CallExecution, type CallFootprint, type ForwardResult, type StartedCall } from "./execution.ts";
 import {
   type CallSize,
   constantVariants,
@@ -29,19 +29,12 @@ export interface LauncherOptions extends PlanChoice {
 /** Shapes of calls to come, for `prepare`. */
 export type PrepareSize = Omit<CallSize, "positions"> & { readonly positions?: boolean };
 
-export interface CallStatistics extends CallFootprint {
-  /** From the first command to the end of the last one, compilation left out. */
-  readonly wallMs: number;
-  /** Time in compute passes; null without `timestamps` or where the device cannot tell. */
-  readonly deviceMs: number | null;
-}
-
-export interface ForwardResult {
-  /** [B, H, Lq, Dv]; the caller's to destroy (`o.buffer.destroy()`) unless it was the caller's own. */
-  readonly o: DeviceTensor;
-  /** f32 [B, H, Lq]; null with sparsemax. */
-  readonly lse: DeviceTensor | null;
-  readonly statistics: CallStatistics;
+/** One entry a run. */
+export interface Timing {
+  readonly wallMs: readonly number[];
+  /** null where the device cannot tell. */
+  readonly deviceMs: readonly (number | null)[];
+  readonly footprint: CallFootprint;
 }
 
 export interface EncodedCall {
@@ -126,18 +119,35 @@ export class Launcher {
    * @throws MtacError MTA601 … MTA608 (shapes); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
    */
   async forward(inputs: AttentionInputs<DeviceTensor>, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    const { call, expanded } = this.#describe(inputs, outputs);
-    await this.compile(expanded.variants);
-    this.#checkUsable();
-    const { submissionBudget, timestamps = false } = this.#options;
-    return submitCall({
-      device: this.device,
-      context: this.#context(),
-      dispatches: expanded.dispatches,
-      budget: submissionBudget,
-      timestamps,
-      start: () => this.#start(call, expanded, outputs),
-    });
+    return this.#run(inputs, outputs, this.#options.timestamps ?? false);
+  }
+
+  /**
+   * Runs the same call again and again, into the same outputs, after one run that is not counted.
+   *
+   * @throws As `forward`.
+   */
+  async time(
+    inputs: AttentionInputs<DeviceTensor>,
+    options: { readonly repeats?: number } = {},
+  ): Promise<Timing> {
+    const { o, lse, statistics } = await this.#run(inputs, undefined, true);
+    try {
+      const outputs: AttentionOutputs = lse === null ? { o } : { o, lse };
+      const wallMs: number[] = [];
+      const deviceMs: (number | null)[] = [];
+      for (let run = 0; run < (options.repeats ?? 10); run++) {
+        const { statistics: measured } = await this.#run(inputs, outputs, true);
+        wallMs.push(measured.wallMs);
+        deviceMs.push(measured.deviceMs);
+      }
+      const { schedule, kernels, peakBytes, compulsoryBytes, workspaceBytes } = statistics;
+      const footprint = { schedule, kernels, peakBytes, compulsoryBytes, workspaceBytes };
+      return { wallMs, deviceMs, footprint };
+    } finally {
+      o.buffer.destroy();
+      lse?.buffer.destroy();
+    }
   }
 
   /**
@@ -214,6 +224,25 @@ export class Launcher {
     );
   }
 
+  async #run(
+    inputs: AttentionInputs<DeviceTensor>,
+    outputs: AttentionOutputs | undefined,
+    timestamps: boolean,
+  ): Promise<ForwardResult> {
+    const { call, expanded } = this.#describe(inputs, outputs);
+    await this.compile(expanded.variants);
+    // Compilation takes time, in which much can happen.
+    this.#checkUsable();
+    return submitCall({
+      device: this.device,
+      context: this.#context(),
+      dispatches: expanded.dispatches,
+      budget: this.#options.submissionBudget,
+      timestamps,
+      start: () => this.#start(call, expanded, outputs),
+    });
+  }
+
   #describe(inputs: AttentionInputs<DeviceTensor>, outputs: AttentionOutputs | undefined): PreparedCall {
     this.#checkUsable();
     const call = describeCall(this.device, this.plan, inputs);
@@ -272,12 +301,6 @@ export class Launcher {
     }
     checkDevice(this.device);
   }
-}
-
-export interface StartedCall {
-  readonly execution: CallExecution;
-  readonly o: DeviceTensor;
-  readonly lse: DeviceTensor | null;
 }
 
 function variantKey({ kernel, constants }: KernelVariant): string {

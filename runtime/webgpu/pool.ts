@@ -6,7 +6,7 @@ export interface PooledBuffer {
   readonly size: number;
 }
 
-/** Idle bytes that a pool keeps before it frees the buffers that were idle longest. */
+/** Idle bytes above which a pool frees the buffers that were idle longest, all but the last. */
 const MAX_IDLE_BYTES = 512 * 2 ** 20;
 
 /**
@@ -51,17 +51,19 @@ export class BufferPool {
   release(pooled: PooledBuffer): void {
     this.#idle.push(pooled);
     this.#idleBytes += pooled.size;
-    this.trim(MAX_IDLE_BYTES);
+    while (this.#idleBytes > MAX_IDLE_BYTES && this.#idle.length > 1) this.#freeOldest();
   }
 
-  /** Frees idle buffers until at most `bytes` stay. */
-  trim(bytes: number): void {
-    while (this.#idleBytes > bytes) {
-      const oldest = this.#idle.shift();
-      if (oldest === undefined) return;
-      this.#idleBytes -= oldest.size;
-      oldest.buffer.destroy();
-    }
+  /** Frees all idle buffers. */
+  clear(): void {
+    while (this.#idle.length > 0) this.#freeOldest();
+  }
+
+  #freeOldest(): void {
+    const oldest = this.#idle.shift();
+    if (oldest === undefined) return;
+    this.#idleBytes -= oldest.size;
+    oldest.buffer.destroy();
   }
 }
 
@@ -80,4 +82,9 @@ export function poolOf(device: GPUDevice): BufferPool {
     pools.set(device, pool);
   }
   return pool;
+}
+
+/** Frees the workspace that earlier calls left on the device for later ones. */
+export function releaseWorkspace(device: GPUDevice): void {
+  pools.get(device)?.clear();
 }

@@ -32,6 +32,13 @@ export function bytesPerElement(storage: DeviceStorage): number {
   return storage === "f32" || storage === "i32" ? 4 : 2;
 }
 
+const allocations = new WeakMap<GPUBuffer, Promise<void>>();
+
+/** Rejects with a GpuError when the tensor's buffer could not be allocated, which the device tells only later. */
+export async function checkAllocation(tensor: DeviceTensor): Promise<void> {
+  await allocations.get(tensor.buffer);
+}
+
 /** Strides of a row-major, contiguous tensor, in elements. */
 export function contiguousStrides(shape: readonly number[]): number[] {
   const strides = new Array<number>(shape.length).fill(1);
@@ -76,7 +83,7 @@ function* elementOffsets(shape: readonly number[], strides: readonly number[]): 
 }
 
 /**
- * Makes a tensor whose contents are zero. The buffer has usage STORAGE | COPY_SRC | COPY_DST and is the caller's to destroy.
+ * Makes a tensor whose contents are zero. Memory that runs out shows in the calls that use the tensor (MTA732). The buffer has usage STORAGE | COPY_SRC | COPY_DST and is the caller's to destroy.
  *
  * @throws GpuError MTA705 (device lost), MTA731 (larger than the device allows).
  */
@@ -192,6 +199,7 @@ export async function download(device: GPUDevice, tensor: DeviceTensor): Promise
     return buffer;
   });
   try {
+    await checkAllocation(tensor);
     await checked;
     await waitFor(device, staging.mapAsync(MAP_MODE_READ));
     return decodeElements(tensor, staging.getMappedRange(), (tensor.offset - begin) / width);

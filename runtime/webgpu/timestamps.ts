@@ -54,7 +54,10 @@ export class PassTimer {
     } finally {
       resolved.destroy();
       staging.destroy();
-      this.#queries.destroy();
     }
+  }
+
+  destroy(): void {
+    this.#queries.destroy();
   }
 }

@@ -103,29 +103,41 @@ function randomAttention(options: CaseOptions): fc.Arbitrary<Attention> {
   const { maxHeads = 8, maxDim = 24 } = options;
   const sections = options.sections ?? ["scores", "weights", "output"];
   const dimension = fc.integer({ min: 1, max: maxDim });
-  return fc.integer({ min: 1, max: maxHeads }).chain((heads) => {
-    const limits: Limits = {
-      heads,
-      maxStages: options.maxStages ?? 3,
-      futureRows: options.futureRows ?? true,
-    };
-    const none = fc.constant([]);
-    return fc.record({
-      name: fc.constant("random_case"),
-      heads: fc.constant(heads),
-      kvHeads: fc.constantFrom(...divisors(heads)),
-      headDim: dimension,
-      valueDim: dimension,
-      scale: fc.constantFrom(0.125, 0.25, 1, 1.5),
-      dtype: fc.constantFrom(...(options.storages ?? (["f32", "f16", "bf16"] as const))),
-      mask: randomMask(options),
-      normalize: fc.constantFrom(...(options.normalizers ?? (["softmax", "softmax", "sparsemax"] as const))),
-      scores: sections.includes("scores") ? mapStages(limits, true) : none,
-      weights: sections.includes("weights") ? mapStages(limits, false) : none,
-      output: sections.includes("output") ? outputStages() : none,
-      span: fc.constant(NO_SPAN),
-    });
-  });
+  return fc
+    .integer({ min: 1, max: maxHeads })
+    .chain((heads) => {
+      const limits: Limits = {
+        heads,
+        maxStages: options.maxStages ?? 3,
+        futureRows: options.futureRows ?? true,
+      };
+      const none = fc.constant([]);
+      return fc.record({
+        name: fc.constant("random_case"),
+        heads: fc.constant(heads),
+        kvHeads: fc.constantFrom(...divisors(heads)),
+        headDim: dimension,
+        valueDim: dimension,
+        scale: fc.constantFrom(0.125, 0.25, 1, 1.5),
+        dtype: fc.constantFrom(...(options.storages ?? (["f32", "f16", "bf16"] as const))),
+        mask: randomMask(options),
+        normalize: fc.constantFrom(
+          ...(options.normalizers ?? (["softmax", "softmax", "sparsemax"] as const)),
+        ),
+        scores: sections.includes("scores") ? mapStages(limits, true) : none,
+        weights: sections.includes("weights") ? mapStages(limits, false) : none,
+        output: sections.includes("output") ? outputStages() : none,
+        span: fc.constant(NO_SPAN),
+      });
+    })
+    .map(tamed);
+}
+
+/** A norm over few channels with a tiny eps is close to a step function of o, which no precision computes well. */
+function tamed(attention: Attention): Attention {
+  if (attention.valueDim >= 4) return attention;
+  const output = attention.output.map((stage) => (stage.kind === "norm" ? { ...stage, eps: 0.01 } : stage));
+  return { ...attention, output };
 }
 
 function randomMask(options: CaseOptions): fc.Arbitrary<MaskTerm[]> {

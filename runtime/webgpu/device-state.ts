@@ -11,6 +11,16 @@ export function setWaiter(owner: GPUAdapter | GPUDevice, waiter: Waiter): void {
   waiters.set(owner, waiter);
 }
 
+const dependencies = new WeakMap<object, object>();
+
+/**
+ * Keeps `dependency` from being collected before `dependent` is. Dawn in Node frees an instance whose GPU object was
+ * collected, though adapters and devices of it are still in use, and then crashes.
+ */
+export function keepAlive(dependent: object, dependency: object): void {
+  dependencies.set(dependent, dependency);
+}
+
 export function waiterOf(owner: GPUAdapter | GPUDevice): Waiter {
   return waiters.get(owner) ?? plainWait;
 }
@@ -18,17 +28,18 @@ export function waiterOf(owner: GPUAdapter | GPUDevice): Waiter {
 const LOSS_GRACE_MS = 20;
 
 /**
- * What the runtime knows about one device: whether it is lost, and who waits for it. A set of rejections instead of
+ * What the runtime knows about one device: whether it is lost, and who waits for it. A list of rejections instead of
  * Promise.race with `device.lost`, which would gather one reaction a call for as long as the device lives.
  */
 class DeviceState {
   #lost: GPUDeviceLostInfo | null = null;
-  readonly #pending = new Set<(error: GpuError) => void>();
+  /** Who waits; the device is the value so that it is not collected meanwhile. */
+  readonly #pending = new Map<(error: GpuError) => void, GPUDevice>();
 
   constructor(device: GPUDevice) {
     void device.lost.then((info) => {
       this.#lost = info;
-      for (const reject of this.#pending) reject(lostError(info));
+      for (const reject of this.#pending.keys()) reject(lostError(info));
       this.#pending.clear();
     });
   }
@@ -45,19 +56,19 @@ class DeviceState {
         reject(lostError(this.#lost));
         return;
       }
-      this.#pending.add(reject);
+      this.#pending.set(reject, device);
       waiter(promise).then(
         (value) => {
           this.#pending.delete(reject);
           resolve(value);
         },
-        (error: unknown) => this.#explain(error, reject),
+        (error: unknown) => this.#explain(device, error, reject),
       );
     });
   }
 
   /** What was pending on a lost device may fail before `device.lost` tells why: give it a moment to. */
-  #explain(error: unknown, reject: (error: unknown) => void): void {
+  #explain(device: GPUDevice, error: unknown, reject: (error: unknown) => void): void {
     if (this.#lost !== null) {
       reject(lostError(this.#lost));
       return;
@@ -71,7 +82,7 @@ class DeviceState {
       reject(lost);
     };
     this.#pending.delete(reject);
-    this.#pending.add(settle);
+    this.#pending.set(settle, device);
   }
 }
 

@@ -1,4 +1,4 @@
-import { checkDevice, setWaiter, waiterOf } from "./device-state.ts";
+import { checkDevice, keepAlive, setWaiter, waiterOf } from "./device-state.ts";
 import { formatBytes, GpuError } from "./errors.ts";
 
 /** Features that kernels and timing use where the adapter has them. */
@@ -69,6 +69,7 @@ export async function requestDevice(adapter: GPUAdapter, options: DeviceOptions 
     });
   }
   setWaiter(device, waiterOf(adapter));
+  keepAlive(device, adapter);
   checkDevice(device);
   return device;
 }

@@ -1,6 +1,6 @@
 import os from "node:os";
 import { dawnWait } from "./dawn-wait.ts";
-import { setWaiter } from "./device-state.ts";
+import { keepAlive, setWaiter } from "./device-state.ts";
 import { GpuError } from "./errors.ts";
 import { unpackSwiftShader } from "./swiftshader.ts";
 
@@ -25,6 +25,9 @@ export interface NodeGpu {
   readonly description: string;
 }
 
+/** Whether this process has looked for a real adapter in vain: no need to look again, with warnings from the loader. */
+let foundNone = false;
+
 type DawnModule = typeof import("webgpu");
 
 /**
@@ -40,6 +43,7 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu
     const gpu = dawn.create([...toggles]);
     const adapter = await dawnWait(gpu.requestAdapter({ powerPreference: "high-performance" }));
     if (adapter !== null) return opened(gpu, adapter);
+    foundNone = true;
   }
   if (fallback === "never") {
     throw new GpuError("MTA701", "there is no WebGPU adapter on this machine", {
@@ -90,12 +94,14 @@ function fallbackToggles(toggles: readonly string[], zeroWorkgroupMemory: boolea
  * load a library that is no addon, but its complaint tells whether the file was found.
  */
 function mayHaveAdapter(): boolean {
-  if (process.platform !== "linux") return true;
+  if (foundNone || process.platform !== "linux") return !foundNone;
   try {
     process.dlopen({ exports: {} }, "libvulkan.so.1", os.constants.dlopen.RTLD_LAZY);
     return true;
   } catch (error) {
-    return error instanceof Error && !error.message.includes("cannot open shared object file");
+    // The fallback brings a loader into the process, which a second look would take for the system's.
+    foundNone = error instanceof Error && error.message.includes("cannot open shared object file");
+    return !foundNone;
   }
 }
 
@@ -131,6 +137,7 @@ async function withDriver<T>(manifest: string, open: () => Promise<T>): Promise<
 
 function opened(gpu: GPU, adapter: GPUAdapter): NodeGpu {
   setWaiter(adapter, dawnWait);
+  keepAlive(adapter, gpu);
   const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
   const parts = [vendor, architecture].filter((part) => part !== "").join(" ");
   const name = description || device || "unnamed adapter";

@@ -39,7 +39,9 @@ type DawnModule = typeof import("webgpu");
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu> {
   const { fallback = "auto", toggles = [], zeroWorkgroupMemory = false } = options;
   const dawn = await loadDawn();
-  if (fallback !== "always" && (fallback === "never" || mayHaveAdapter())) {
+  // Asked in any case: once the fallback's loader is in the process there is no telling any more.
+  const promising = mayHaveAdapter();
+  if (fallback === "never" || (fallback === "auto" && promising)) {
     const gpu = dawn.create([...toggles]);
     const adapter = await dawnWait(gpu.requestAdapter({ powerPreference: "high-performance" }));
     if (adapter !== null) return opened(gpu, adapter);
@@ -99,7 +101,6 @@ function mayHaveAdapter(): boolean {
     process.dlopen({ exports: {} }, "libvulkan.so.1", os.constants.dlopen.RTLD_LAZY);
     return true;
   } catch (error) {
-    // The fallback brings a loader into the process, which a second look would take for the system's.
     foundNone = error instanceof Error && error.message.includes("cannot open shared object file");
     return !foundNone;
   }

@@ -16,7 +16,7 @@ interface Ended {
 
 function runChild(program: string): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["--import", "tsx", path.join(ROOT, program)], {
+    const child = spawn(process.execPath, ["--expose-gc", "--import", "tsx", path.join(ROOT, program)], {
       cwd: ROOT,
       timeout: 30_000,
     });

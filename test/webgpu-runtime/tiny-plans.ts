@@ -6,7 +6,6 @@ import type {
   Plan,
   Requirements,
   Step,
-  StorageType,
 } from "../../runtime/contract/index.ts";
 import { LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
 
@@ -218,8 +217,4 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 
 export function ramp(length: number, scale = 1): Float32Array {
   return Float32Array.from({ length }, (_, index) => index * scale);
-}
-
-export function storageOf(pipeline: Pipeline): StorageType {
-  return pipeline.storage;
 }

@@ -24,10 +24,27 @@ export type CheckedStage =
       readonly label: string | null;
       readonly span: Span;
     }
-  | { readonly kind: "mix"; readonly group: number; readonly init: Initializer; readonly label: string | null; readonly span: Span }
+  | {
+      readonly kind: "mix";
+      readonly group: number;
+      readonly init: Initializer;
+      readonly label: string | null;
+      readonly span: Span;
+    }
   | { readonly kind: "softcap"; readonly limit: number; readonly span: Span }
-  | { readonly kind: "norm"; readonly eps: number; readonly depthScale: boolean; readonly label: string | null; readonly span: Span }
-  | { readonly kind: "gate"; readonly mode: "scalar" | "channel"; readonly label: string | null; readonly span: Span };
+  | {
+      readonly kind: "norm";
+      readonly eps: number;
+      readonly depthScale: boolean;
+      readonly label: string | null;
+      readonly span: Span;
+    }
+  | {
+      readonly kind: "gate";
+      readonly mode: "scalar" | "channel";
+      readonly label: string | null;
+      readonly span: Span;
+    };
 
 export type StageOf<K extends CheckedStage["kind"]> = Extract<CheckedStage, { kind: K }>;
 
@@ -61,7 +78,11 @@ export interface Tune {
   readonly attention: string;
   readonly lengths: readonly number[];
   readonly batch: readonly number[];
-  readonly sweeps: readonly { readonly knob: string; readonly values: readonly (number | string)[]; readonly span: Span }[];
+  readonly sweeps: readonly {
+    readonly knob: string;
+    readonly values: readonly (number | string)[];
+    readonly span: Span;
+  }[];
   readonly span: Span;
 }
 

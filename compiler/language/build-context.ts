@@ -1,0 +1,64 @@
+import type { CstNode, IToken } from "chevrotain";
+import type { Span } from "./attention.ts";
+import { childToken } from "./cst.ts";
+import type { Reporter } from "./diagnostics.ts";
+import { after, tokenSpan } from "./span.ts";
+import { suggest } from "./suggest.ts";
+import { Identifier } from "./tokens.ts";
+import { type Invalid, invalid, type Name } from "./tree.ts";
+
+/** What the functions that make the tree share. */
+export class BuildContext {
+  readonly reporter: Reporter;
+  readonly damaged: ReadonlySet<IToken>;
+  readonly cutShort: boolean;
+  /** Braces of the latest declaration do not match: what follows it may belong inside. */
+  braceTrouble = false;
+
+  constructor(reporter: Reporter, lexed: { damaged: ReadonlySet<IToken>; cutShort: boolean }) {
+    this.reporter = reporter;
+    this.damaged = lexed.damaged;
+    this.cutShort = lexed.cutShort;
+  }
+}
+
+/** The name of a declaration or label, from the rule `declaredName`; reports a missing or reserved one. */
+export function readName(
+  cst: CstNode | null,
+  place: Span,
+  what: string,
+  example: string,
+  context: BuildContext,
+): Name | Invalid {
+  const token = cst === null ? null : childToken(cst, "InnerWord");
+  if (token === null) {
+    context.reporter.report("MTA116", place, `${what} lacks its name`, {
+      expected: `a name, as in \`${example}\``,
+    });
+    return invalid(after(place));
+  }
+  const span = tokenSpan(token);
+  if (token.tokenType === Identifier) return { kind: "name", text: token.image, span };
+  if (!context.damaged.has(token))
+    context.reporter.report("MTA107", span, `\`${token.image}\` is a reserved word and cannot be a name`, {
+      fix: { message: `choose another name, for example \`my_${token.image}\`` },
+    });
+  return invalid(span);
+}
+
+/** Adds "did you mean" to a message about an unknown word. */
+export function didYouMean(word: string, span: Span, candidates: readonly string[]) {
+  const meant = suggest(word, candidates);
+  return meant === null ? {} : { fix: { message: `did you mean \`${meant}\`?`, replacement: meant, span } };
+}
+
+/** Reports an opening brace that nothing closes. `next` is what stands where the closing one is due. */
+export function reportUnclosed(open: IToken, what: string, next: IToken | null, context: BuildContext): void {
+  context.braceTrouble = true;
+  if (next === null && context.cutShort) return;
+  const where =
+    next === null ? "at the end of the file" : `before \`${next.image}\` in line ${next.startLine}`;
+  context.reporter.report("MTA111", tokenSpan(open), `the \`{\` of ${what} is never closed`, {
+    expected: `\`}\` ${where}`,
+  });
+}

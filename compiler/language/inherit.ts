@@ -1,0 +1,103 @@
+import type { Reporter } from "./diagnostics.ts";
+import type { Scope } from "./names.ts";
+import type { AttentionNode, PropertyNode, SectionNode, SpecTree } from "./tree.ts";
+import type { PropertyName, SectionName } from "./words.ts";
+
+/** Something written in an attention, with the attention that wrote it. */
+export interface Owned<T> {
+  readonly node: T;
+  readonly owner: AttentionNode;
+}
+
+/** An attention with what its bases say; no defaults yet, since they follow from what was said last. */
+export interface Inherited {
+  readonly node: AttentionNode;
+  readonly properties: ReadonlyMap<PropertyName, Owned<PropertyNode>>;
+  readonly sections: ReadonlyMap<SectionName, Owned<SectionNode>>;
+  /** A base is missing, or has no valid meaning: what this attention lacks may have been meant to come from there. */
+  readonly incomplete: boolean;
+}
+
+/** All attentions of a file with their bases' properties and sections, every base before what extends it. */
+export function inheritAll(tree: SpecTree, scope: Scope, reporter: Reporter): readonly Inherited[] {
+  const done = new Map<AttentionNode, Inherited>();
+  for (const declaration of tree.declarations) {
+    if (declaration.kind === "attention") inherit(declaration, done, scope, reporter);
+  }
+  return [...done.values()];
+}
+
+function inherit(
+  start: AttentionNode,
+  done: Map<AttentionNode, Inherited>,
+  scope: Scope,
+  reporter: Reporter,
+): void {
+  // A loop, not recursion: a chain of bases may be as long as a file.
+  const chain: AttentionNode[] = [];
+  let node: AttentionNode | null = start;
+  let base: Inherited | null = null;
+  let broken = false;
+  while (node !== null) {
+    const known = done.get(node);
+    if (known !== undefined) {
+      base = known;
+      break;
+    }
+    if (chain.includes(node)) {
+      reportCycle(chain.slice(chain.indexOf(node)), reporter);
+      broken = true;
+      break;
+    }
+    chain.push(node);
+    const next: AttentionNode | null = baseOf(node, scope);
+    broken = next === null && node.base !== null;
+    node = next;
+  }
+  for (const member of chain.toReversed()) {
+    base = merge(member, base, broken, reporter);
+    done.set(member, base);
+  }
+}
+
+function baseOf(node: AttentionNode, scope: Scope): AttentionNode | null {
+  if (node.base?.kind !== "name") return null;
+  return scope.lookUp(node.base.text, "attention", node.base.span, "MTA203", "base");
+}
+
+function reportCycle(members: readonly AttentionNode[], reporter: Reporter): void {
+  const [first] = members;
+  if (first === undefined) return;
+  const names = [...members, first].map((member) =>
+    member.name.kind === "name" ? `\`${member.name.text}\`` : "?",
+  );
+  reporter.report(
+    "MTA204",
+    first.base?.span ?? first.span,
+    `attentions extend each other: ${names.join(" → ")}`,
+    {
+      expected: "a base that does not itself extend this attention",
+    },
+  );
+}
+
+function merge(node: AttentionNode, base: Inherited | null, broken: boolean, reporter: Reporter): Inherited {
+  const properties = new Map(base?.properties);
+  const sections = new Map(base?.sections);
+  const own = new Map<string, number>();
+  for (const item of node.items) {
+    const word = "property" in item ? item.property : item.section;
+    const line = own.get(word);
+    if (line !== undefined) {
+      const [code, kind] =
+        "property" in item ? (["MTA210", "property"] as const) : (["MTA211", "section"] as const);
+      const span = "property" in item ? item.span : item.nameSpan;
+      reporter.report(code, span, `the ${kind} \`${word}\` is given twice, first in line ${line}`);
+      continue;
+    }
+    own.set(word, item.span.line);
+    if ("property" in item) properties.set(item.property, { node: item, owner: node });
+    else sections.set(item.section, { node: item, owner: node });
+  }
+  return { node, properties, sections, incomplete: broken || (base?.incomplete ?? false) };
+}

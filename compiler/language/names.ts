@@ -1,0 +1,110 @@
+import type { Span } from "./attention.ts";
+import { didYouMean } from "./build-context.ts";
+import type { DiagnosticCode, Reporter } from "./diagnostics.ts";
+import { camelCase } from "./identifier.ts";
+import type { AttentionNode, ConstNode, DeclarationNode, Name, SpecTree, StackNode } from "./tree.ts";
+
+type Named = AttentionNode | ConstNode | StackNode;
+
+/** All names of a file: constants, attentions and stacks share one namespace. */
+export class Scope {
+  private readonly reporter: Reporter;
+  private readonly byName = new Map<string, Named | null>();
+
+  constructor(tree: SpecTree, reporter: Reporter) {
+    this.reporter = reporter;
+    const spelled = new Map<string, Name>();
+    for (const declaration of tree.declarations) {
+      const name = declaredName(declaration);
+      if (name !== null) this.declare(declaration, name, spelled);
+    }
+  }
+
+  private declare(declaration: DeclarationNode, name: Name, spelled: Map<string, Name>): void {
+    const emitted = emittedName(name.text);
+    const rival = spelled.get(emitted);
+    if (rival === undefined) spelled.set(emitted, name);
+    else this.reportRival(name, rival);
+    if (this.byName.has(name.text)) return;
+    // A declaration that could not be read still makes its name known, so that its uses are no second error.
+    this.byName.set(
+      name.text,
+      declaration.kind === "unknown" || declaration.kind === "tune" ? null : declaration,
+    );
+  }
+
+  private reportRival(name: Name, rival: Name): void {
+    if (rival.text === name.text) {
+      const message = `\`${name.text}\` is declared already, in line ${rival.span.line}`;
+      this.reporter.report("MTA201", name.span, message, {
+        expected: "another name: constants, attentions and stacks share one namespace",
+      });
+      return;
+    }
+    const message = `\`${name.text}\` and \`${rival.text}\` (line ${rival.span.line}) become the same name in TypeScript`;
+    this.reporter.report("MTA202", name.span, message, {
+      expected: "names that differ in more than underscores",
+    });
+  }
+
+  /** Finds what a name stands for; null, with the reason reported, when there is nothing of that kind. */
+  lookUp<K extends Named["kind"]>(
+    name: string,
+    kind: K,
+    span: Span,
+    unknown: DiagnosticCode,
+    what: string,
+  ): Extract<Named, { kind: K }> | null {
+    const found = this.byName.get(name);
+    if (found === null) return null;
+    if (found === undefined) {
+      this.reporter.report(
+        unknown,
+        span,
+        `unknown ${what} \`${name}\``,
+        didYouMean(name, span, this.namesOf(kind)),
+      );
+      return null;
+    }
+    if (isKind(found, kind)) return found;
+    const expected = `the name of ${withArticle(kind)}`;
+    this.reporter.report("MTA207", span, `\`${name}\` is ${withArticle(found.kind)}`, { expected });
+    return null;
+  }
+
+  /** The constant of that name, if there is one; nothing is reported. */
+  findConstant(name: string): ConstNode | null {
+    const found = this.byName.get(name);
+    return found?.kind === "const" ? found : null;
+  }
+
+  private namesOf(kind: Named["kind"]): string[] {
+    return [...this.byName].filter(([, node]) => node?.kind === kind).map(([name]) => name);
+  }
+}
+
+function isKind<K extends Named["kind"]>(node: Named, kind: K): node is Extract<Named, { kind: K }> {
+  return node.kind === kind;
+}
+
+function withArticle(kind: Named["kind"]): string {
+  switch (kind) {
+    case "attention":
+      return "an attention";
+    case "const":
+      return "a constant";
+    case "stack":
+      return "a stack";
+  }
+}
+
+/** Emitted code has names such as `createMtaHeads`: only the letters and digits tell them apart. */
+export function emittedName(name: string): string {
+  const camel = camelCase(name);
+  return camel.slice(0, 1).toUpperCase() + camel.slice(1);
+}
+
+function declaredName(declaration: DeclarationNode): Name | null {
+  if (declaration.kind === "tune" || declaration.name === null) return null;
+  return declaration.name.kind === "name" ? declaration.name : null;
+}

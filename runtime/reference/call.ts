@@ -32,7 +32,7 @@ export interface Entry {
   readonly k: Float64Array;
   /** [Hkv, Lk, Dv] */
   readonly v: Float64Array;
-  /** Added to the logits of row n of head h at (h · strideHead + n) · Lk; null without mask `bias`. */
+  /** Added to the logits of row n of head h at start + h · headStride + n · Lk; null without mask `bias`. */
   readonly bias: { readonly data: Float64Array; readonly start: number; readonly headStride: number } | null;
   readonly sight: Sight;
 }

@@ -9,9 +9,9 @@ import type {
   Pipeline,
   StorageType,
 } from "../../runtime/contract/index.ts";
-import { divisors, type Limits, mapStages, NO_SPAN, outputStages } from "./arbitrary_stages.ts";
+import { divisors, type Limits, mapStages, NO_SPAN, outputStages } from "./arbitrary-stages.ts";
 import { drawInputs, drawOutputGradient, drawParameters } from "./draw.ts";
-import { describeAttention } from "./spec_text.ts";
+import { describeAttention } from "./spec-text.ts";
 
 /** A random attention with a call of it: float64 values that its storage type (parameters, bias: f32) holds exactly. */
 export interface RandomCase {
@@ -143,13 +143,17 @@ function tamed(attention: Attention): Attention {
 function randomMask(options: CaseOptions): fc.Arbitrary<MaskTerm[]> {
   const { maxKeys = 48, masks = ALL_MASKS } = options;
   const terms = masks.filter((kind) => kind !== "none");
-  const minLength = masks.includes("none") ? 0 : 1;
+  const minLength = masks.includes("none") ? 0 : Math.min(1, terms.length);
+  const kinds: fc.Arbitrary<MaskTerm["kind"][]> = fc.oneof(
+    { weight: 3, arbitrary: fc.subarray([...terms], { minLength }) },
+    // Most attentions are just causal; a subset of all terms hardly ever is.
+    { weight: terms.includes("causal") ? 1 : 0, arbitrary: fc.constant<MaskTerm["kind"][]>(["causal"]) },
+  );
   return fc
-    .record({
-      kinds: fc.subarray([...terms], { minLength: Math.min(minLength, terms.length) }),
-      size: fc.integer({ min: 1, max: maxKeys + 4 }),
-    })
-    .map(({ kinds, size }) => kinds.map((kind): MaskTerm => (kind === "window" ? { kind, size } : { kind })));
+    .record({ kinds, size: fc.integer({ min: 1, max: maxKeys + 4 }) })
+    .map((drawn) =>
+      drawn.kinds.map((kind): MaskTerm => (kind === "window" ? { kind, size: drawn.size } : { kind })),
+    );
 }
 
 /** Lq ≤ Lk unless nothing is masked; R ≤ p0; lengths of 1 and 2 as likely as long ones. */

@@ -1,5 +1,5 @@
 import type { Attention, StageOf } from "../../compiler/language/attention.ts";
-import { NO_SPAN } from "./arbitrary_stages.ts";
+import { NO_SPAN } from "./arbitrary-stages.ts";
 
 /** A checked attention by hand: 2 heads of size 4, causal, unless told otherwise. */
 export function attentionWith(changes: Partial<Attention> = {}): Attention {

@@ -43,6 +43,7 @@ const entryPoints = {
   "compiler/index": "compiler/index.ts",
   "runtime/index": "runtime/index.ts",
   "runtime/node": "runtime/node.ts",
+  "runtime/reference": "runtime/reference/index.ts",
 };
 
 async function bundle() {
@@ -102,7 +103,9 @@ function writeNotices(metafile) {
   }
   const notices = [...packages].sort().map(([name, folder]) => {
     const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const file = ["LICENSE", "LICENSE.txt", "LICENSE.md", "license"].find((each) => existsSync(join(folder, each)));
+    const file = ["LICENSE", "LICENSE.txt", "LICENSE.md", "license"].find((each) =>
+      existsSync(join(folder, each)),
+    );
     const text = file === undefined ? "" : `\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
     return `${name} ${version} (${license})\n${text}`;
   });

@@ -13,11 +13,22 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: [everything], exclude: [golden, packed, ...numeric], testTimeout: 60_000 },
+        test: {
+          name: "unit",
+          include: [everything],
+          exclude: [golden, packed, ...numeric],
+          testTimeout: 60_000,
+        },
       },
       { extends: true, test: { name: "golden", include: [golden], testTimeout: 60_000 } },
-      { extends: true, test: { name: "numeric", include: numeric, testTimeout: 300_000, hookTimeout: 120_000 } },
-      { extends: true, test: { name: "package", include: [packed], testTimeout: 300_000, hookTimeout: 300_000 } },
+      {
+        extends: true,
+        test: { name: "numeric", include: numeric, testTimeout: 300_000, hookTimeout: 120_000 },
+      },
+      {
+        extends: true,
+        test: { name: "package", include: [packed], testTimeout: 300_000, hookTimeout: 300_000 },
+      },
     ],
   },
 });

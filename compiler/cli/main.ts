@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { packageVersion } from "../package.ts";
 import { registerCheck } from "./check.ts";
 import { registerCompile } from "./compile.ts";
 import { registerDevices } from "./devices.ts";
@@ -9,7 +10,6 @@ import { registerRun } from "./run.ts";
 import { commandOfLaterVersion, wrongUsage } from "./support/errors.ts";
 import { reportFailure } from "./support/failure.ts";
 import { createOutput, tolerateClosedPipes } from "./support/output.ts";
-import { packageVersion } from "./support/package.ts";
 import { registerVerify } from "./verify.ts";
 import { registerVersion } from "./version.ts";
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { packageVersion } from "../package.ts";
 import { createOutput } from "./support/output.ts";
-import { packageVersion } from "./support/package.ts";
 
 export function registerVersion(program: Command): void {
   program

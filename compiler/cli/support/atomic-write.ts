@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import {
   accessSync,
+  closeSync,
   constants,
   mkdirSync,
   openSync,
-  closeSync,
   renameSync,
   rmSync,
   statSync,

@@ -1,4 +1,4 @@
-import { MtacError } from "../../../runtime/contract/index.ts";
+import { INPUT_CODES, MtacError } from "../../../runtime/contract/index.ts";
 
 /** What the command line itself refuses (MTA9xx). */
 
@@ -92,8 +92,49 @@ export function nonFiniteInputs(list: string): MtacError {
   });
 }
 
-export function tensorNameInUse(path: string, message: string): MtacError {
-  return new MtacError("MTA913", "input", `${path}: ${message}`);
+export function missingTensor(path: string, name: string): MtacError {
+  return new MtacError(INPUT_CODES.missingInput, "input", `${path} lacks the tensor ${name}`, {
+    remedy: name === "d_o" ? "`--grad` needs the gradient of o" : `add the tensor ${name}`,
+  });
+}
+
+export function unknownTensor(
+  path: string,
+  name: string,
+  attention: string,
+  meant: string | null,
+  parameters: readonly string[],
+): MtacError {
+  const list = parameters.length === 0 ? "no parameters" : `the parameters ${parameters.join(", ")}`;
+  return new MtacError(
+    "MTA913",
+    "input",
+    `${path}: the tensor ${name} is neither an input nor a parameter of \`${attention}\``,
+    { remedy: meant === null ? `leave it out; \`${attention}\` has ${list}` : `did you mean ${meant}?` },
+  );
+}
+
+export function wrongElementType(
+  path: string,
+  name: string,
+  type: string,
+  expected: readonly string[],
+): MtacError {
+  return new MtacError("MTA914", "input", `${path}: the tensor ${name} has type ${type}`, {
+    remedy: `store it as ${expected.join(", ").replace(/, ([^,]*)$/, " or $1")}`,
+  });
+}
+
+export function unknownArchitecture(name: string): MtacError {
+  return usage("MTA915", `there is no GPU architecture \`${name}\``, "give one as sm_80, sm_90a …");
+}
+
+export function layerNeeded(attention: string): MtacError {
+  return usage(
+    "MTA230",
+    `\`${attention}\` scales its norm by depth (depth_scale), but no layer is given`,
+    "give the layer's number with `--layer`",
+  );
 }
 
 function usage(code: string, message: string, remedy: string): MtacError {

@@ -31,14 +31,15 @@ export function reportFailure(error: unknown, output: Output): ExitCode {
   if (error instanceof Finished) return error.exitCode;
   const { noteStyle: style } = output;
   if (error instanceof MtacError) {
-    output.note(`${style.red("error")} ${style.dim(error.code)} ${error.message}`);
-    if (error.remedy !== null) output.note(`${style.cyan("help")} ${error.remedy}`);
-    if (process.env["MTAC_DEBUG"] !== undefined) output.note(style.dim(describeDefect(error)));
+    output.note(`${style.bold(style.red(`error ${error.code}`))}: ${error.message}`);
+    if (error.remedy !== null) output.note(`  ${style.cyan("=")} fix: ${error.remedy}`);
+    const { MTAC_DEBUG: debug } = process.env;
+    if (debug !== undefined) output.note(style.dim(describeDefect(error)));
     output.result({ error: errorObject(error) });
     return exitCodeOf(error);
   }
   output.note(
-    `${style.red("error")} ${style.dim("MTA999")} mtac itself failed; please report this with the spec`,
+    `${style.bold(style.red("error MTA999"))}: mtac itself failed; please report this with the spec`,
   );
   output.note(style.dim(describeDefect(error)));
   output.result({
@@ -52,7 +53,15 @@ export function reportFailure(error: unknown, output: Output): ExitCode {
   return 3;
 }
 
-export function errorObject(error: MtacError): Readonly<Record<string, string | null>> {
+/** An error as `--json` prints it. */
+export interface ErrorObject {
+  readonly code: string;
+  readonly kind: string;
+  readonly message: string;
+  readonly remedy: string | null;
+}
+
+export function errorObject(error: MtacError): ErrorObject {
   return { code: error.code, kind: error.kind, message: error.message, remedy: error.remedy };
 }
 

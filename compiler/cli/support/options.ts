@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { SCHEDULES } from "../../../runtime/contract/plan.ts";
 
 /** Options that several commands share, so that they read and fail alike. */
 
@@ -17,11 +18,7 @@ export function layerOption(): Option {
 }
 
 export function scheduleOption(): Option {
-  return new Option("--schedule <schedule>", "use this schedule instead of the cheapest").choices([
-    "single_pass",
-    "two_pass",
-    "staged",
-  ]);
+  return new Option("--schedule <schedule>", "use this schedule instead of the cheapest").choices(SCHEDULES);
 }
 
 export function lengthOption(fallback: number): Option {

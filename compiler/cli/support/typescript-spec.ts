@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { cacheFolder } from "../../../runtime/node.ts";
+import { entryPoint } from "../../package.ts";
 import { writeAtomically } from "./atomic-write.ts";
 import { badTypeScriptSpec, missingPackage, unreadableFile } from "./errors.ts";
-import { entryPoint } from "./package.ts";
 
 type TypeScript = typeof import("ts-morph").ts;
 
@@ -128,12 +128,8 @@ class Staging {
   }
 
   #resolve(specifier: string, from: string): string {
-    switch (specifier) {
-      case "mtac":
-      case "mtac/runtime":
-      case "mtac/runtime/node":
-        return entryPoint(specifier);
-    }
+    const own = entryPoint(specifier);
+    if (own !== null) return own;
     if (specifier.startsWith("node:")) return specifier;
     if (/^\.{0,2}\//.test(specifier)) {
       const path = resolve(dirname(from), specifier);

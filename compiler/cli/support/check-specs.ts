@@ -1,0 +1,27 @@
+import type { Diagnostic } from "../../language/diagnostics.ts";
+import { Finished } from "./failure.ts";
+import type { Output } from "./output.ts";
+import { printDiagnostics } from "./print-diagnostics.ts";
+import { analyseSpecFile } from "./spec-file.ts";
+import { plural } from "./units.ts";
+
+/** `mtac check`: the diagnostics of every file, and exit code 1 if one is an error. */
+export async function checkSpecs(files: readonly string[], output: Output): Promise<void> {
+  const all: Diagnostic[] = [];
+  for (const file of files) {
+    const { diagnostics, source } = await analyseSpecFile(file);
+    printDiagnostics(diagnostics, source, output);
+    all.push(...diagnostics);
+  }
+  output.result(all);
+  const errors = all.filter(({ severity }) => severity === "error").length;
+  const warnings = all.length - errors;
+  output.text(summary(files.length, errors, warnings, output));
+  if (errors > 0) throw new Finished(1);
+}
+
+function summary(files: number, errors: number, warnings: number, { style }: Output): string {
+  const warned = warnings === 0 ? "" : `, ${style.yellow(plural(warnings, "warning"))}`;
+  if (errors === 0) return `${style.green("✓")} ${plural(files, "file")} without errors${warned}`;
+  return `${style.red(plural(errors, "error"))}${warned} in ${plural(files, "file")}`;
+}

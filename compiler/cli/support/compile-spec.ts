@@ -1,0 +1,110 @@
+import { watch } from "node:fs";
+import { basename, dirname, extname, relative } from "node:path";
+import type { CompiledSpec } from "../../compile.ts";
+import { writeFolderAtomically } from "./atomic-write.ts";
+import { chooseAttentions } from "./attention-choice.ts";
+import { missingPackage, unknownArchitecture } from "./errors.ts";
+import { Finished, reportFailure } from "./failure.ts";
+import type { Output } from "./output.ts";
+import { scheduleOf } from "./schedule.ts";
+import { readSpec } from "./spec-file.ts";
+import { table } from "./style.ts";
+import { emittedTargets } from "./targets.ts";
+import { formatBytes, formatMilliseconds, plural } from "./units.ts";
+
+export interface CompileFlags {
+  readonly name?: string;
+  readonly target?: readonly string[];
+  readonly out?: string;
+  readonly arch: string;
+  readonly length: number;
+  readonly schedule?: string;
+  readonly watch?: true;
+}
+
+/** `mtac compile` */
+export async function compileSpec(file: string, flags: CompileFlags, output: Output): Promise<void> {
+  emittedTargets(flags.target);
+  if (!/^sm_\d{2,3}a?$/.test(flags.arch)) throw unknownArchitecture(flags.arch);
+  if (flags.watch === true) await compileOnChange(file, flags, output);
+  else await compileOnce(file, flags, output);
+}
+
+async function compileOnce(file: string, flags: CompileFlags, output: Output): Promise<void> {
+  const start = performance.now();
+  const spec = await readSpec(file, output);
+  const attentions = chooseAttentions(spec, flags).map(({ name }) => name);
+  const { compileChecked } = await import("../../compile.ts").catch((cause: unknown) => {
+    throw missingPackage("ts-morph", "`mtac compile` emits launchers and", cause);
+  });
+  const stacks = spec.stacks
+    .filter(({ name }) => flags.name === undefined || flags.name === name)
+    .map(({ name }) => name);
+  const schedule = scheduleOf(flags.schedule);
+  const compiled = compileChecked(spec, {
+    names: [...attentions, ...stacks],
+    shape: { B: 1, Lq: flags.length, Lk: flags.length, R: 0 },
+    ...(schedule === undefined ? {} : { schedule }),
+  });
+  const folder = flags.out ?? `${basename(file, extname(file))}.mtac`;
+  writeFolderAtomically(folder, compiled.files);
+  const milliseconds = performance.now() - start;
+  output.text(formatCompiled(compiled, folder, milliseconds, output));
+  output.result({
+    out: folder,
+    files: Object.keys(compiled.files),
+    attentions: compiled.artifacts.map(({ name, plans }) => ({
+      name,
+      plans: plans.map(({ schedule: used, storage, requires, cost, kernels }) => ({
+        schedule: used,
+        storage,
+        requires,
+        cost,
+        kernels: kernels.map((kernel) => kernel.file),
+      })),
+    })),
+    stacks,
+    milliseconds,
+  });
+}
+
+/** Editors replace files rather than write into them, so the folder is watched. Runs until it is interrupted. */
+async function compileOnChange(file: string, flags: CompileFlags, output: Output): Promise<void> {
+  const compileAndReport = async (): Promise<void> => {
+    try {
+      await compileOnce(file, flags, output);
+    } catch (error) {
+      if (!(error instanceof Finished)) reportFailure(error, output);
+    }
+  };
+  await compileAndReport();
+  output.note(output.noteStyle.dim(`watching ${file}`));
+  let scheduled: NodeJS.Timeout | undefined;
+  watch(dirname(file) || ".", (_event, changed) => {
+    if (changed !== basename(file)) return;
+    clearTimeout(scheduled);
+    scheduled = setTimeout(compileAndReport, 50);
+  });
+  await new Promise(() => {});
+}
+
+function formatCompiled(
+  { artifacts, files }: CompiledSpec,
+  folder: string,
+  milliseconds: number,
+  { style }: Output,
+): string {
+  const rows = artifacts.flatMap(({ name, plans }) =>
+    plans.map(({ schedule, storage, requires, kernels }, index) => [
+      index === 0 ? style.bold(name) : "",
+      schedule,
+      storage,
+      formatBytes(requires.workgroupBytes),
+      style.dim(kernels.map((kernel) => kernel.name).join(" → ")),
+    ]),
+  );
+  const bytes = Object.values(files).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const count = plural(Object.keys(files).length, "file");
+  const where = relative(process.cwd(), folder) || ".";
+  return `${table(rows, ["left", "left", "left", "right", "left"])}\n${style.green("✓")} ${count} (${formatBytes(bytes)}) in ${where}${style.dim(`, ${formatMilliseconds(milliseconds)}`)}`;
+}

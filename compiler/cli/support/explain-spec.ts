@@ -1,0 +1,77 @@
+import { MtacError, type Pipeline } from "../../../runtime/contract/index.ts";
+import { compulsoryBytes, forwardOperations, resolve, visiblePairs } from "../../ir/index.ts";
+import type { CheckedSpec } from "../../language/attention.ts";
+import { planCandidates, type TargetLimits, WEBGPU_COMMON_LIMITS } from "../../plan/index.ts";
+import { chooseAttentions, layersUsing } from "./attention-choice.ts";
+import { type Explanation, formatExplanation, measurePlan } from "./explanation.ts";
+import type { Output } from "./output.ts";
+import { scheduleOf } from "./schedule.ts";
+import { readSpec } from "./spec-file.ts";
+import { plannedTarget } from "./targets.ts";
+
+export interface ExplainFlags {
+  readonly name?: string;
+  readonly layer?: number;
+  readonly target: string;
+  readonly length: number;
+  readonly batch: number;
+  readonly schedule?: string;
+}
+
+/** `mtac explain`: what the planner sees and decides; nothing is run. */
+export async function explainSpec(file: string, flags: ExplainFlags, output: Output): Promise<void> {
+  const target = plannedTarget(flags.target);
+  const spec = await readSpec(file, output);
+  const explanations = chooseAttentions(spec, flags).map((attention) =>
+    explain(spec, resolve(attention, file), { ...flags, target }, WEBGPU_COMMON_LIMITS),
+  );
+  output.result({ file, attentions: explanations, stacks: spec.stacks });
+  output.text(
+    explanations
+      .map((each) => formatExplanation(each, output.style))
+      .join(`\n\n${output.style.dim("─".repeat(72))}\n\n`),
+  );
+  const [unplanned] = explanations.filter(({ plan }) => plan === null);
+  if (unplanned !== undefined)
+    throw new MtacError("MTA405", "input", `no schedule of \`${unplanned.name}\` fits the target`, {
+      remedy: "the candidates above say which limit each breaks, and by how much",
+    });
+}
+
+function explain(
+  spec: CheckedSpec,
+  pipeline: Pipeline,
+  flags: ExplainFlags & { readonly target: "webgpu" },
+  limits: TargetLimits,
+): Explanation {
+  const shape = { B: flags.batch, Lq: flags.length, Lk: flags.length, R: 0 };
+  const schedule = scheduleOf(flags.schedule);
+  const candidates = planCandidates(pipeline, {
+    target: flags.target,
+    limits,
+    shape,
+    ...(schedule === undefined ? {} : { schedule }),
+  });
+  const plan = candidates[0]?.plan ?? null;
+  const measured = plan === null ? null : measurePlan(plan, shape);
+  return {
+    name: pipeline.name,
+    stacks: layersUsing(spec, pipeline.name),
+    pipeline,
+    shape,
+    visiblePairs: visiblePairs(pipeline, shape),
+    operations: forwardOperations(pipeline, shape),
+    compulsoryBytes: compulsoryBytes(pipeline, shape),
+    target: flags.target,
+    limits,
+    candidates: candidates.map(({ schedule: name, knobs, reason, cost }) => ({
+      schedule: name,
+      knobs,
+      reason,
+      cost,
+    })),
+    plan,
+    workspaceBytes: measured?.workspaceBytes ?? null,
+    dispatches: measured?.dispatches ?? null,
+  };
+}

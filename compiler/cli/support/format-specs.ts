@@ -1,0 +1,47 @@
+import { readFileSync } from "node:fs";
+import type { Diagnostic } from "../../language/diagnostics.ts";
+import { format } from "../../language/index.ts";
+import { writeAtomically } from "./atomic-write.ts";
+import { wrongUsage } from "./errors.ts";
+import { Finished } from "./failure.ts";
+import type { Output } from "./output.ts";
+import { printDiagnostics } from "./print-diagnostics.ts";
+import { isTypeScript, readText } from "./spec-file.ts";
+
+interface FormattedFile {
+  readonly file: string;
+  readonly changed: boolean;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** `mtac fmt`: files with syntax errors are reported and left as they are. */
+export async function formatSpecs(
+  files: readonly string[],
+  options: { readonly check: boolean },
+  output: Output,
+): Promise<void> {
+  const results = files.map((file) => formatFile(file, options, output));
+  output.result(results);
+  const broken = results.some(({ diagnostics }) => diagnostics.some(({ severity }) => severity === "error"));
+  const unformatted = options.check && results.some(({ changed }) => changed);
+  if (broken || unformatted) throw new Finished(1);
+}
+
+function formatFile(file: string, { check }: { readonly check: boolean }, output: Output): FormattedFile {
+  if (isTypeScript(file))
+    throw wrongUsage(`${file}: \`mtac fmt\` formats .mta files`, "use a formatter for TypeScript");
+  const source = file === "-" ? readFileSync(0, "utf8") : readText(file);
+  const { text, diagnostics } = format(source, file === "-" ? "stdin" : file);
+  printDiagnostics(diagnostics, source, output);
+  const { style } = output;
+  if (text === null) return { file, changed: false, diagnostics };
+  const changed = text !== source;
+  if (file === "-" && !check) {
+    if (!output.json) process.stdout.write(text);
+  } else if (changed && check) output.text(`${style.yellow("✗")} ${file} is not formatted`);
+  else if (changed) {
+    writeAtomically(file, text);
+    output.text(`${style.green("✓")} ${file}`);
+  } else output.text(style.dim(`✓ ${file} (unchanged)`));
+  return { file, changed, diagnostics };
+}

@@ -1,0 +1,72 @@
+import { MtacError } from "../../../runtime/contract/index.ts";
+import { requestDevice } from "../../../runtime/index.ts";
+import { openNodeGpu } from "../../../runtime/node.ts";
+import { type ErrorObject, errorObject } from "./failure.ts";
+import type { Output } from "./output.ts";
+import { table } from "./style.ts";
+import { formatBytes } from "./units.ts";
+
+interface ListedDevice {
+  readonly target: "reference" | "webgpu";
+  readonly device: string;
+  /** Whether it is software: good for tests, not for speed. */
+  readonly software: boolean;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly features: readonly string[];
+}
+
+/** What could not be opened, and why. */
+interface MissingDevice {
+  readonly target: "webgpu";
+  readonly error: ErrorObject;
+}
+
+const SHOWN_LIMITS = [
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxStorageBuffersPerShaderStage",
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+] as const;
+
+/** `mtac devices` */
+export async function listDevices(output: Output): Promise<void> {
+  const reference: ListedDevice = {
+    target: "reference",
+    device: "float64 on the processor",
+    software: true,
+    limits: {},
+    features: ["gradients"],
+  };
+  const devices: (ListedDevice | MissingDevice)[] = [reference];
+  for (const fallback of ["never", "always"] as const) devices.push(await tryOpen(fallback));
+  output.result(devices);
+  for (const device of devices) output.text(formatDevice(device, output));
+}
+
+async function tryOpen(fallback: "never" | "always"): Promise<ListedDevice | MissingDevice> {
+  try {
+    const { adapter, description, isFallback } = await openNodeGpu({ fallback });
+    const device = await requestDevice(adapter);
+    const limits = Object.fromEntries(SHOWN_LIMITS.map((name) => [name, device.limits[name]]));
+    const features = [...device.features].sort();
+    device.destroy();
+    return { target: "webgpu", device: description, software: isFallback, limits, features };
+  } catch (error) {
+    if (error instanceof MtacError) return { target: "webgpu", error: errorObject(error) };
+    throw error;
+  }
+}
+
+function formatDevice(device: ListedDevice | MissingDevice, { style }: Output): string {
+  if ("error" in device)
+    return `${style.bold(device.target)}  ${style.dim(`not available: ${device.error.message}`)}`;
+  const { limits, features } = device;
+  const kind = device.software && device.target === "webgpu" ? style.dim(" (software, for tests)") : "";
+  const rows = Object.entries(limits).map(([name, value]) => [
+    style.dim(name),
+    /Size$/.test(name) ? formatBytes(value) : String(value),
+  ]);
+  if (features.length > 0) rows.push([style.dim("features"), features.join(", ")]);
+  return `${style.bold(device.target)}  ${device.device}${kind}\n${table(rows, [], "  ")}`;
+}

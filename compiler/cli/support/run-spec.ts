@@ -1,0 +1,71 @@
+import { resolve } from "../../ir/index.ts";
+import { checkWritable } from "./atomic-write.ts";
+import { chooseAttention } from "./attention-choice.ts";
+import { layerNeeded, nonFiniteInputs } from "./errors.ts";
+import { execute, needsLayer } from "./execution.ts";
+import type { Output } from "./output.ts";
+import type { RunReport } from "./run-request.ts";
+import { scheduleOf } from "./schedule.ts";
+import { readSpec } from "./spec-file.ts";
+import { table } from "./style.ts";
+import { runTarget } from "./targets.ts";
+import { nonFiniteTensors, readCall, writeTensors } from "./tensor-file.ts";
+import { formatBytes, formatMilliseconds, plural } from "./units.ts";
+
+export interface RunFlags {
+  readonly target: string;
+  readonly inputs: string;
+  readonly output: string;
+  readonly name?: string;
+  readonly layer?: number;
+  readonly grad?: true;
+  readonly schedule?: string;
+  readonly strict?: true;
+}
+
+/** `mtac run`: everything that can be refused is refused before anything is computed. */
+export async function runSpec(file: string, flags: RunFlags, output: Output): Promise<void> {
+  const grad = flags.grad === true;
+  const target = runTarget(flags.target, { grad });
+  const spec = await readSpec(file, output);
+  const { attention, layer } = chooseAttention(spec, flags);
+  const pipeline = resolve(attention, file);
+  if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
+  const call = readCall(flags.inputs, pipeline, { layer, grad });
+  const nonFinite = nonFiniteTensors(call);
+  if (nonFinite.length > 0) {
+    if (flags.strict === true) throw nonFiniteInputs(nonFinite.join(", "));
+    warnNonFinite(nonFinite, target, output);
+  }
+  checkWritable(flags.output);
+  const { tensors, report } = await execute({ target, pipeline, call, schedule: scheduleOf(flags.schedule) });
+  writeTensors(flags.output, tensors);
+  output.text(formatReport(pipeline.name, report, output));
+  output.text(`wrote ${[...tensors.keys()].join(", ")} to ${flags.output}`);
+  output.result(report);
+}
+
+function warnNonFinite(names: readonly string[], target: string, output: Output): void {
+  const consequence =
+    target === "reference" ? "the rows that they reach are NaN" : `results on ${target} are best effort`;
+  output.note(
+    `${output.noteStyle.yellow("warning")} inputs hold NaN or infinite values (${names.join(", ")}): ${consequence}`,
+  );
+}
+
+/** What was run, where, and what it cost. */
+export function formatReport(name: string, report: RunReport, { style }: Output): string {
+  const { device, schedule, kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } = report;
+  const rows = [["device", device]];
+  if (schedule !== null)
+    rows.push(["schedule", `${schedule}, ${plural(kernels, "dispatch").replace(/hs$/, "hes")}`]);
+  const onDevice = deviceMs === null ? "" : style.dim(` (${formatMilliseconds(deviceMs)} on the device)`);
+  rows.push(["time", `${formatMilliseconds(wallMs)}${onDevice}`]);
+  if (peakBytes !== null && workspaceBytes !== null)
+    rows.push([
+      "memory",
+      `${formatBytes(peakBytes)}${style.dim(`: ${formatBytes(compulsoryBytes)} compulsory, ${formatBytes(workspaceBytes)} workspace`)}`,
+    ]);
+  const labelled = rows.map(([label = "", value = ""]) => [style.dim(label), value]);
+  return `${style.bold(name)} on ${report.target}\n${table(labelled, [], "  ")}`;
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from "node:fs";
+import type { CheckedSpec } from "../../language/attention.ts";
+import type { Diagnostic } from "../../language/diagnostics.ts";
+import { analyse, analyseBuilt } from "../../language/index.ts";
+import { unreadableFile } from "./errors.ts";
+import { Finished } from "./failure.ts";
+import type { Output } from "./output.ts";
+import { printDiagnostics } from "./print-diagnostics.ts";
+
+/** A spec as far as it could be understood. */
+export interface AnalysedSpec {
+  /** null when there are errors. */
+  readonly spec: CheckedSpec | null;
+  readonly diagnostics: readonly Diagnostic[];
+  /** The text, for code frames; null for a spec built in TypeScript. */
+  readonly source: string | null;
+}
+
+export function isTypeScript(path: string): boolean {
+  return /\.[cm]?[tj]s$/.test(path);
+}
+
+/** @throws MtacError MTA905, MTA907, MTA908 */
+export async function analyseSpecFile(path: string): Promise<AnalysedSpec> {
+  if (isTypeScript(path)) {
+    const { loadTypeScriptSpec } = await import("./typescript-spec.ts");
+    return { ...analyseBuilt(await loadTypeScriptSpec(path), path), source: null };
+  }
+  const source = readText(path);
+  return { ...analyse(source, path), source };
+}
+
+/**
+ * A spec without errors; its warnings are printed. Where there are errors, they are printed, and the command is over.
+ * @throws Finished, MtacError as `analyseSpecFile`
+ */
+export async function readSpec(path: string, output: Output): Promise<CheckedSpec> {
+  const { spec, diagnostics, source } = await analyseSpecFile(path);
+  printDiagnostics(diagnostics, source, output);
+  if (spec !== null) return spec;
+  output.result({
+    error: { code: "spec", kind: "input", message: `${path} has errors`, remedy: null },
+    diagnostics,
+  });
+  throw new Finished(1);
+}
+
+/** @throws MtacError MTA905 */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw unreadableFile(path, cause);
+  }
+}

@@ -1,0 +1,156 @@
+import { readFileSync } from "node:fs";
+import {
+  type AttentionInputs,
+  checkInputs,
+  checkParameters,
+  type Float64Tensor,
+  nearestName,
+  type Pipeline,
+  roundTo,
+} from "../../../runtime/contract/index.ts";
+import {
+  type ElementType,
+  fromValues,
+  parseSafetensors,
+  type StoredTensor,
+  toFloat64Tensor,
+  writeSafetensors,
+} from "../../../runtime/safetensors/index.ts";
+import { writeAtomically } from "./atomic-write.ts";
+import { missingTensor, unknownTensor, unreadableFile, wrongElementType } from "./errors.ts";
+
+/** A call as a target takes it: values already rounded to the spec's storage type. */
+export interface AttentionCall {
+  readonly inputs: AttentionInputs<Float64Tensor>;
+  readonly parameters: ReadonlyMap<string, Float64Tensor>;
+  /** The gradient of o, with `--grad`. */
+  readonly dO: Float64Tensor | null;
+}
+
+const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16"];
+const INTEGERS: readonly ElementType[] = ["I32", "I64"];
+
+/** Inputs by their names in files, with the element types that they may have there. */
+const INPUT_TYPES = {
+  q: FLOATS,
+  k: FLOATS,
+  v: FLOATS,
+  q_history: FLOATS,
+  documents: INTEGERS,
+  lengths: INTEGERS,
+  positions: INTEGERS,
+  bias: FLOATS,
+  d_o: FLOATS,
+} as const satisfies Record<string, readonly ElementType[]>;
+
+/**
+ * Reads a call from a safetensors file and checks all of it: names, element types, shapes.
+ * @throws MtacError MTA6xx, MTA905, MTA913 … MTA915
+ */
+export function readCall(
+  path: string,
+  pipeline: Pipeline,
+  options: { readonly layer: number | undefined; readonly grad: boolean },
+): AttentionCall {
+  const stored = readTensors(path);
+  checkNames(path, stored, pipeline);
+  const { storage } = pipeline;
+  const values = (name: string): Float64Tensor | undefined => {
+    const tensor = stored.get(name);
+    return tensor === undefined ? undefined : toFloat64Tensor(name, tensor);
+  };
+  const rounded = (name: string): Float64Tensor | undefined => {
+    const tensor = values(name);
+    return tensor === undefined ? undefined : { ...tensor, data: roundTo(storage, tensor.data) };
+  };
+  const { layer, grad } = options;
+  const required = (name: string): Float64Tensor => {
+    const tensor = rounded(name);
+    if (tensor === undefined) throw missingTensor(path, name);
+    return tensor;
+  };
+  const inputs: AttentionInputs<Float64Tensor> = {
+    q: required("q"),
+    k: required("k"),
+    v: required("v"),
+    ...present("qHistory", rounded("q_history")),
+    ...present("documents", values("documents")),
+    ...present("lengths", values("lengths")),
+    ...present("positions", values("positions")),
+    ...present("bias", values("bias")),
+    ...present("layer", layer),
+  };
+  const parameters = new Map<string, Float64Tensor>();
+  for (const { name } of pipeline.parameters) {
+    const tensor = values(name);
+    if (tensor !== undefined) parameters.set(name, tensor);
+  }
+  checkInputs(pipeline, inputs);
+  checkParameters(pipeline, new Map([...parameters].map(([name, { shape }]) => [name, shape])));
+  return { inputs, parameters, dO: grad ? required("d_o") : null };
+}
+
+/** Names of tensors that hold NaN or infinite values once rounded; −∞ in `bias` is legal and means hidden. */
+export function nonFiniteTensors({ inputs, parameters, dO }: AttentionCall): readonly string[] {
+  const { q, k, v, qHistory, bias } = inputs;
+  const named: [string, Float64Tensor | null | undefined][] = [
+    ["q", q],
+    ["k", k],
+    ["v", v],
+    ["q_history", qHistory],
+    ["d_o", dO],
+    ...parameters,
+  ];
+  const names = named.flatMap(([name, tensor]) =>
+    tensor !== undefined && tensor !== null && !tensor.data.every(Number.isFinite) ? [name] : [],
+  );
+  const legal = (value: number): boolean => Number.isFinite(value) || value === Number.NEGATIVE_INFINITY;
+  if (bias !== undefined && !bias.data.every(legal)) names.push("bias");
+  return names;
+}
+
+/**
+ * Writes results as F32.
+ * @throws MtacError MTA906
+ */
+export function writeTensors(path: string, tensors: ReadonlyMap<string, Float64Tensor>): void {
+  const stored = [...tensors].map(([name, { shape, data }]): [string, StoredTensor] => [
+    name,
+    fromValues("F32", shape, data),
+  ]);
+  writeAtomically(path, writeSafetensors(new Map(stored)));
+}
+
+/** A property, or none where there is no value: exact optional properties take no `undefined`. */
+function present<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
+  const part: { [K in Key]?: Value } = {};
+  if (value !== undefined) part[key] = value;
+  return part;
+}
+
+function readTensors(path: string): ReadonlyMap<string, StoredTensor> {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    throw unreadableFile(path, cause);
+  }
+  return parseSafetensors(bytes, path);
+}
+
+function checkNames(path: string, stored: ReadonlyMap<string, StoredTensor>, pipeline: Pipeline): void {
+  const parameters = pipeline.parameters.map(({ name }) => name);
+  for (const [name, { dtype }] of stored) {
+    const types = isInputName(name) ? INPUT_TYPES[name] : parameters.includes(name) ? FLOATS : null;
+    if (types === null) {
+      const known = [...Object.keys(INPUT_TYPES), ...parameters];
+      const free = known.filter((candidate) => !stored.has(candidate));
+      throw unknownTensor(path, name, pipeline.name, nearestName(name, free), parameters);
+    }
+    if (!types.includes(dtype)) throw wrongElementType(path, name, dtype, types);
+  }
+}
+
+function isInputName(name: string): name is keyof typeof INPUT_TYPES {
+  return Object.hasOwn(INPUT_TYPES, name);
+}

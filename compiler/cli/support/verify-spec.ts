@@ -1,0 +1,70 @@
+import { resolve } from "../../ir/index.ts";
+import { chooseAttention } from "./attention-choice.ts";
+import { compareTensors, type TensorError } from "./comparison.ts";
+import { layerNeeded } from "./errors.ts";
+import { execute, needsLayer } from "./execution.ts";
+import { Finished } from "./failure.ts";
+import type { Output } from "./output.ts";
+import { randomCall } from "./random-call.ts";
+import { formatReport } from "./run-spec.ts";
+import { scheduleOf } from "./schedule.ts";
+import { readSpec } from "./spec-file.ts";
+import { table } from "./style.ts";
+import { runTarget } from "./targets.ts";
+import { formatError } from "./units.ts";
+
+export interface VerifyFlags {
+  readonly target: string;
+  readonly name?: string;
+  readonly layer?: number;
+  readonly batch: number;
+  readonly length: number;
+  readonly seed: number;
+  readonly grad?: true;
+  readonly schedule?: string;
+}
+
+/** `mtac verify`: random inputs on a target against the float64 reference; exit code 1 if a tensor is out of bounds. */
+export async function verifySpec(file: string, flags: VerifyFlags, output: Output): Promise<void> {
+  const grad = flags.grad === true;
+  const target = runTarget(flags.target, { grad });
+  const spec = await readSpec(file, output);
+  const { attention, layer } = chooseAttention(spec, flags);
+  const pipeline = resolve(attention, file);
+  if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
+  const { batch: B, length, seed } = flags;
+  const call = randomCall(pipeline, { B, Lq: length, Lk: length, R: 0 }, { seed, layer, grad });
+  const { tensors, report } = await execute({ target, pipeline, call, schedule: scheduleOf(flags.schedule) });
+  const errors = target === "reference" ? await selfCheck() : await compareWithReference();
+  output.text(formatReport(pipeline.name, report, output));
+  output.text("");
+  output.text(formatErrors(errors, target === "reference" ? "finite differences" : "float64", output));
+  output.result({ ...report, seed, batch: B, length, errors });
+  if (!errors.every(({ ok }) => ok)) throw new Finished(1);
+
+  async function compareWithReference(): Promise<readonly TensorError[]> {
+    const expected = await execute({ target: "reference", pipeline, call, schedule: undefined });
+    return compareTensors(tensors, expected.tensors, pipeline.storage);
+  }
+
+  async function selfCheck(): Promise<readonly TensorError[]> {
+    if (!grad) return compareTensors(tensors, tensors, pipeline.storage);
+    const { checkGradients } = await import("./gradient-check.ts");
+    return checkGradients(pipeline, call, tensors);
+  }
+}
+
+function formatErrors(errors: readonly TensorError[], against: string, { style }: Output): string {
+  const head = ["", "tensor", "relative error", "bound"].map(style.dim);
+  const rows = errors.map(({ tensor, error, bound, ok }) => [
+    ok ? style.green("✓") : style.red("✗"),
+    tensor,
+    ok ? formatError(error) : style.red(formatError(error)),
+    formatError(bound),
+  ]);
+  const passed = errors.every(({ ok }) => ok);
+  const verdict = passed
+    ? style.green(`every tensor lies within its bound of ${against}`)
+    : style.red(`some tensors lie out of bounds (against ${against})`);
+  return `${table([head, ...rows], ["left", "left", "right", "right"], "  ")}\n${verdict}`;
+}

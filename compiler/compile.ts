@@ -1,0 +1,83 @@
+import { basename } from "node:path";
+import type { Artifact, CallShape, Pipeline, Schedule } from "../runtime/contract/index.ts";
+import { emitArtifact } from "./emit/index.ts";
+import { emitAttentionFiles, emitStackFiles, type Provenance } from "./emit/launcher/index.ts";
+import { resolve } from "./ir/index.ts";
+import type { CheckedSpec } from "./language/index.ts";
+import { packageVersion } from "./package.ts";
+import type { TargetLimits } from "./plan/index.ts";
+
+export interface CompileOptions {
+  /** Attentions and stacks to compile; all if not given. A stack brings its layers' attentions along. */
+  readonly names?: readonly string[];
+  /** The shape for which plans are chosen; they run at every shape. */
+  readonly shape?: CallShape;
+  /** Consider this schedule only. */
+  readonly schedule?: Schedule;
+  /** The devices to make plans for, the most capable first; if not given, the few kinds that WebGPU devices come in. */
+  readonly variants?: readonly TargetLimits[];
+}
+
+/** What a spec compiles to. */
+export interface CompiledSpec {
+  /** One for each attention: plans and kernels, ready for `createLauncher`. */
+  readonly artifacts: readonly Artifact[];
+  /** Launchers, kernels and plans as text, by file name; all belong into one folder. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/**
+ * Compiles a checked spec. Writes nothing and depends on nothing but its arguments: the same spec gives the same text.
+ * @throws MtacError MTA4xx when no schedule fits one of the variants.
+ */
+export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
+  const { names, ...artifactOptions } = options;
+  // Without folders: emitted text must not depend on where it was compiled.
+  const file = basename(spec.file);
+  const provenance: Provenance = { version: packageVersion(), spec: file };
+  const stacks = spec.stacks.filter(({ name }) => names === undefined || names.includes(name));
+  const needed = new Set([
+    ...(names ?? spec.attentions.map(({ name }) => name)),
+    ...stacks.flatMap((stack) => stack.attentions),
+  ]);
+  const pipelines = spec.attentions
+    .filter(({ name }) => needed.has(name))
+    .map((attention) => resolve(attention, file));
+  const artifacts: Artifact[] = [];
+  const files: Record<string, string> = {};
+  for (const pipeline of pipelines) {
+    const artifact = shippable(emitArtifact(pipeline, artifactOptions));
+    artifacts.push(artifact);
+    Object.assign(files, emitAttentionFiles({ pipeline, artifact }, provenance));
+  }
+  const shared = sharedPipelines(pipelines);
+  for (const { name, attentions } of stacks) {
+    const layers = attentions.flatMap((attention) => shared.get(attention) ?? []);
+    Object.assign(files, emitStackFiles({ name, layers }, provenance));
+  }
+  return { artifacts, files };
+}
+
+/** For each attention the first one that computes the same: layers with equal attentions share kernels. */
+function sharedPipelines(pipelines: readonly Pipeline[]): ReadonlyMap<string, Pipeline> {
+  const first = new Map<string, Pipeline>();
+  const shared = new Map<string, Pipeline>();
+  for (const pipeline of pipelines) {
+    const meaning = JSON.stringify(pipeline, (key, value: unknown) =>
+      key === "source" ? undefined : value,
+    ).replace(JSON.stringify(pipeline.name), "");
+    const equal = first.get(meaning) ?? pipeline;
+    first.set(meaning, equal);
+    shared.set(pipeline.name, equal);
+  }
+  return shared;
+}
+
+/** An artifact without what only emitters read. */
+function shippable(artifact: Artifact): Artifact {
+  const plans = artifact.plans.map((plan) => ({
+    ...plan,
+    kernels: plan.kernels.map(({ program: _program, ...kernel }) => kernel),
+  }));
+  return { ...artifact, plans };
+}

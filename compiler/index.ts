@@ -1,0 +1,53 @@
+/**
+ * `mtac`: the compiler as a library. Text goes in, plans, kernels and launchers come out; nothing is read from disk but the
+ * kernel templates, and nothing is written. `mtac/runtime` runs the result.
+ */
+import type { CompiledSpec, CompileOptions } from "./compile.ts";
+import { analyse, analyseBuilt, type CheckedSpec, type Diagnostic } from "./language/index.ts";
+import { SpecError } from "./spec-error.ts";
+
+export * from "../runtime/contract/index.ts";
+export type { CompiledSpec, CompileOptions } from "./compile.ts";
+export { type ArtifactOptions, emitArtifact, emitKernels } from "./emit/index.ts";
+export { compulsoryBytes, floorMultiplyAdds, forwardOperations, resolve, visiblePairs } from "./ir/index.ts";
+export * from "./language/index.ts";
+export {
+  type Candidate,
+  choosePlan,
+  DEFAULT_SHAPE,
+  type PlanRequest,
+  planCandidates,
+  type TargetLimits,
+  WEBGPU_COMMON_LIMITS,
+  WEBGPU_DEFAULT_LIMITS,
+  WEBGPU_VARIANTS,
+} from "./plan/index.ts";
+export { SpecError } from "./spec-error.ts";
+
+/** What `compile` gives: the compiled spec, what it was compiled from, and the warnings. */
+export interface Compilation extends CompiledSpec {
+  readonly spec: CheckedSpec;
+  /** Warnings only: errors are thrown. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/**
+ * Compiles a spec's text, or declarations made with `attention()`, `stack()` and the like.
+ *
+ * @param source The text of a `.mta` file, one built declaration, or an array of them.
+ * @throws SpecError when the spec has errors; MtacError MTA4xx when no schedule fits one of the variants.
+ */
+export async function compile(
+  source: string | object,
+  options: CompileOptions & {
+    /** What to call the spec in messages and headers. */ readonly file?: string;
+  } = {},
+): Promise<Compilation> {
+  const { file = "spec.mta", ...rest } = options;
+  const { spec, diagnostics } =
+    typeof source === "string" ? analyse(source, file) : analyseBuilt(source, file);
+  if (spec === null) throw new SpecError(diagnostics);
+  // ts-morph, which prints the launchers, takes long to load; analysis and planning do without it.
+  const { compileChecked } = await import("./compile.ts");
+  return { ...compileChecked(spec, rest), spec, diagnostics };
+}

@@ -1,0 +1,80 @@
+// Checks who imports whom: no cycles, and data flows one way (architecture: language → ir → plan → emit → cli; the
+// runtime knows nothing of the compiler). Types count as well as values: a cycle of types couples files just as much.
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** What each folder may import, beside itself; the longest matching prefix counts. */
+const ALLOWED = {
+  "compiler/": ["compiler/", "runtime/"],
+  "compiler/cli/": ["compiler/", "runtime/"],
+  "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],
+  "compiler/plan/": ["compiler/ir/", "runtime/contract/"],
+  "compiler/ir/": ["compiler/language/", "runtime/contract/"],
+  "compiler/language/": ["runtime/contract/"],
+  "runtime/": ["runtime/"],
+  "runtime/webgpu/": ["runtime/contract/"],
+  "runtime/reference/": ["runtime/contract/"],
+  "runtime/safetensors/": ["runtime/contract/"],
+  "runtime/contract/": [],
+};
+
+function sourceFiles(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+}
+
+function importsOf(file) {
+  const { importedFiles } = ts.preProcessFile(readFileSync(join(root, file), "utf8"), true, true);
+  return importedFiles
+    .map(({ fileName }) => fileName)
+    .filter((name) => name.startsWith("."))
+    .map((name) => relative(root, resolve(root, dirname(file), name)).replaceAll("\\", "/"));
+}
+
+function layerOf(file) {
+  return Object.keys(ALLOWED)
+    .filter((prefix) => file.startsWith(prefix))
+    .reduce((longest, prefix) => (prefix.length > longest.length ? prefix : longest), "");
+}
+
+function findLayerFaults(graph) {
+  const faults = [];
+  for (const [file, imports] of graph)
+    for (const imported of imports) {
+      const layer = layerOf(file);
+      const fine = [layer, ...ALLOWED[layer]].some((prefix) => imported.startsWith(prefix));
+      if (!fine) faults.push(`${file} must not import ${imported}`);
+    }
+  return faults;
+}
+
+/** Cycles found by depth-first search, each once. */
+function findCycles(graph) {
+  const cycles = [];
+  const state = new Map();
+  const path = [];
+  const visit = (file) => {
+    state.set(file, "open");
+    path.push(file);
+    for (const next of graph.get(file) ?? [])
+      if (state.get(next) === "open") cycles.push([...path.slice(path.indexOf(next)), next].join(" → "));
+      else if (!state.has(next)) visit(next);
+    path.pop();
+    state.set(file, "done");
+  };
+  for (const file of graph.keys()) if (!state.has(file)) visit(file);
+  return cycles;
+}
+
+const graph = new Map(
+  [...sourceFiles("compiler"), ...sourceFiles("runtime")].map((file) => [file, importsOf(file)]),
+);
+const faults = [...findLayerFaults(graph), ...findCycles(graph).map((cycle) => `cycle: ${cycle}`)];
+for (const fault of faults) console.error(fault);
+console.log(`${graph.size} files, ${faults.length} faults`);
+process.exitCode = faults.length === 0 ? 0 : 1;

@@ -46,8 +46,8 @@ describe.each(folders)("official vectors in %s", (folder) => {
       expect(relativeError(result?.data ?? [], expected.data), tensor).toBeLessThanOrEqual(TOLERANCE);
     }
     const forward = referenceForward(pipeline, parameters, inputs);
-    expect(forward.o).toEqual(found.o);
-    expect(forward.lse).toEqual(found.lse);
+    expect(relativeError(forward.o.data, found.o.data)).toBe(0);
+    expect(relativeError(forward.lse?.data ?? [], found.lse?.data ?? [])).toBe(0);
   });
 });
 

@@ -1,9 +1,9 @@
-import type { Attention, CheckedSpec, Span, Stack, Tune } from "./attention.ts";
+import type { Attention, CheckedSpec, Stack, Tune } from "./attention.ts";
 import { checkAttention } from "./check-attention.ts";
-import { CheckContext } from "./check-context.ts";
+import { CheckContext, type Faults } from "./check-context.ts";
 import { checkStack } from "./check-stack.ts";
 import { checkTune } from "./check-tune.ts";
-import { type Diagnostic, type DiagnosticCode, Reporter } from "./diagnostics.ts";
+import { type Diagnostic, Reporter } from "./diagnostics.ts";
 import { Evaluator } from "./evaluate.ts";
 import { inheritAll } from "./inherit.ts";
 import { Scope } from "./names.ts";
@@ -50,7 +50,7 @@ function checkAttentions(
   evaluator: Evaluator,
   reporter: Reporter,
 ): Attention[] {
-  const faults = new Map<DiagnosticCode, Set<Span>>();
+  const faults: Faults = new Map();
   const checked = new Map<AttentionNode, Attention | null>();
   for (const source of inheritAll(tree, scope, reporter)) {
     checked.set(

@@ -3,6 +3,8 @@ import type { DiagnosticCode, DiagnosticExtras, Reporter } from "./diagnostics.t
 import type { Evaluator } from "./evaluate.ts";
 import type { AttentionNode } from "./tree.ts";
 
+export type Faults = Map<DiagnosticCode, Map<Span, AttentionNode>>;
+
 /**
  * What the checks of one attention share. A fault in something inherited is reported where it was written; when only
  * the heir breaks it (its `heads` no longer fit the base's `mix`), it is reported at the heir's name.
@@ -11,15 +13,10 @@ export class CheckContext {
   readonly evaluator: Evaluator;
   readonly attention: AttentionNode;
   private readonly reporter: Reporter;
-  /** Spans of faults found in attentions checked before, so in bases too. */
-  private readonly faults: Map<DiagnosticCode, Set<Span>>;
+  /** Where faults were found, and when which attention was checked. */
+  private readonly faults: Faults;
 
-  constructor(
-    attention: AttentionNode,
-    evaluator: Evaluator,
-    reporter: Reporter,
-    faults: Map<DiagnosticCode, Set<Span>>,
-  ) {
+  constructor(attention: AttentionNode, evaluator: Evaluator, reporter: Reporter, faults: Faults) {
     this.attention = attention;
     this.evaluator = evaluator;
     this.reporter = reporter;
@@ -37,9 +34,10 @@ export class CheckContext {
     message: string,
     extras: DiagnosticExtras = {},
   ): void {
-    const known = this.faults.get(code) ?? new Set<Span>();
-    if (known.has(span)) return;
-    this.faults.set(code, known.add(span));
+    const known = this.faults.get(code) ?? new Map<Span, AttentionNode>();
+    // Found when the base was checked: the heir repeats no more than it has to.
+    if ((known.get(span) ?? this.attention) !== this.attention) return;
+    this.faults.set(code, known.set(span, this.attention));
     if (owner === this.attention) {
       this.reporter.report(code, span, message, extras);
       return;

@@ -122,27 +122,20 @@ export function diagnostic(
   return { code, severity: CATALOGUE[code].severity, message, ...extras, file, span };
 }
 
-/** Collects the diagnostics of one file. The same code at the same place is kept once. */
+/** Collects the diagnostics of one file. The same message at the same place is kept once. */
 export class Reporter {
   readonly file: string;
   private readonly found: Diagnostic[] = [];
-  private readonly seen = new Map<DiagnosticCode, Span[]>();
 
   constructor(file: string) {
     this.file = file;
   }
 
   report(code: DiagnosticCode, span: Span, message: string, extras: DiagnosticExtras = {}): void {
-    const places = this.seen.get(code) ?? [];
-    // Built specs have no offsets: there the span object itself is the place.
-    if (
-      places.some(
-        (place) => place === span || (span.end > 0 && place.start === span.start && place.end === span.end),
-      )
-    )
-      return;
-    this.seen.set(code, [...places, span]);
-    this.found.push(diagnostic(code, this.file, span, message, extras));
+    const repeated = this.found.some(
+      (other) => other.code === code && other.message === message && samePlace(other.span, span),
+    );
+    if (!repeated) this.found.push(diagnostic(code, this.file, span, message, extras));
   }
 
   add(diagnostics: readonly Diagnostic[]): void {
@@ -157,4 +150,9 @@ export class Reporter {
   get hasErrors(): boolean {
     return this.found.some((entry) => entry.severity === "error");
   }
+}
+
+/** Built specs have no offsets: there the span object itself is the place. */
+function samePlace(a: Span, b: Span): boolean {
+  return a === b || (a.end > 0 && a.start === b.start && a.end === b.end);
 }

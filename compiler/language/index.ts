@@ -1,14 +1,45 @@
 export { type Analysis, analyse } from "./analyse.ts";
+export { analyseBuilt } from "./analyse-built.ts";
 export type { Attention, CheckedSpec, CheckedStage, Span, Stack, StageOf, Tune } from "./attention.ts";
+export {
+  type AttentionOptions,
+  attention,
+  type BuiltAttention,
+  type BuiltDeclaration,
+  type BuiltStack,
+  type BuiltTune,
+  type ConvOptions,
+  conv,
+  type GateOptions,
+  gate,
+  type InitOption,
+  type LayerOption,
+  type MaskOption,
+  type MixOptions,
+  mix,
+  type NormOptions,
+  norm,
+  type Size,
+  type StackOptions,
+  softcap,
+  stack,
+  type TuneOptions,
+  tune,
+  type UseOption,
+} from "./builder.ts";
+export type { StageValue } from "./builder-values.ts";
 export {
   CATALOGUE,
   type Diagnostic,
   type DiagnosticCode,
+  type DiagnosticExtras,
   diagnostic,
   type Fix,
   type Severity,
 } from "./diagnostics.ts";
+export { type Formatted, format } from "./format.ts";
 export { camelCase, snakeCase } from "./identifier.ts";
+export { printSpec } from "./print.ts";
 export { type RenderOptions, renderDiagnostic, renderDiagnostics } from "./render.ts";
 export { suggest } from "./suggest.ts";
 export type { SpecTree } from "./tree.ts";

@@ -1,0 +1,136 @@
+import type { StorageType } from "../../runtime/contract/index.ts";
+import { attentionNode, stackNode, tuneNode } from "./builder-nodes.ts";
+import { type Built, makeBuilt, type StageValue, stageValue } from "./builder-values.ts";
+import { callSite } from "./call-site.ts";
+
+/** An attention built in TypeScript: listed in a spec's default export, extended, or used in a stack. */
+export type BuiltAttention = Built<"attention">;
+export type BuiltStack = Built<"stack">;
+export type BuiltTune = Built<"tune">;
+export type BuiltDeclaration = BuiltAttention | BuiltStack | BuiltTune;
+
+/** `"6x11"`, or `[6, 11]`: query rows by keys. */
+export type Size = `${number}x${number}` | readonly [query: number, key: number];
+
+export type InitOption = "identity" | "zeros" | { readonly normal: number };
+
+export type MaskOption = "causal" | "documents" | "lengths" | "bias" | "none" | { readonly window: number };
+
+export interface ConvOptions {
+  readonly padKey?: "both" | "left" | "right";
+  readonly padQuery?: "past" | "both";
+  readonly across?: number;
+  readonly dilation?: Size;
+  readonly bias?: boolean;
+  readonly shared?: boolean;
+  readonly init?: InitOption;
+  readonly as?: string;
+}
+
+export interface MixOptions {
+  readonly init?: InitOption;
+  readonly as?: string;
+}
+
+export interface NormOptions {
+  readonly eps?: number;
+  readonly depthScale?: boolean;
+  readonly as?: string;
+}
+
+export interface GateOptions {
+  readonly as?: string;
+}
+
+/** What `attention NAME { … }` holds in a spec, with names in camelCase. */
+export interface AttentionOptions {
+  readonly extends?: BuiltAttention | string;
+  readonly heads?: number;
+  readonly kvHeads?: number;
+  readonly headDim?: number;
+  readonly valueDim?: number;
+  readonly scale?: number | "rsqrt(headDim)";
+  readonly dtype?: StorageType;
+  readonly mask?: readonly MaskOption[];
+  readonly normalize?: "softmax" | "sparsemax";
+  readonly scores?: readonly (StageValue<"conv"> | StageValue<"mix"> | StageValue<"softcap">)[];
+  readonly weights?: readonly (StageValue<"conv"> | StageValue<"mix">)[];
+  readonly output?: readonly (StageValue<"norm"> | StageValue<"gate">)[];
+}
+
+/** A layer, the layers `from` … `to` (both ends), or every n-th layer from one on. */
+export type LayerOption =
+  | number
+  | { readonly from: number; readonly to: number }
+  | { readonly every: number; readonly from: number };
+
+export type UseOption =
+  | { readonly attention: BuiltAttention | string; readonly at: LayerOption | readonly LayerOption[] }
+  | { readonly attention: BuiltAttention | string; readonly otherwise: true };
+
+export interface StackOptions {
+  readonly layers: number;
+  readonly use: readonly UseOption[];
+}
+
+export interface TuneOptions {
+  readonly lengths?: readonly number[];
+  readonly batch?: readonly number[];
+  /** Values by knob, the knobs in camelCase. */
+  readonly sweep?: Readonly<Record<string, readonly (number | string)[]>>;
+}
+
+/**
+ * A key-query convolution over the scores or the weights.
+ * @param size query rows by keys, for example `"6x11"`
+ */
+export function conv(size: Size, options: ConvOptions = {}): StageValue<"conv"> {
+  return stageValue("conv", size, options, callSite(conv));
+}
+
+/** Mixes the maps of every `group` heads. */
+export function mix(group: number, options: MixOptions = {}): StageValue<"mix"> {
+  return stageValue("mix", group, options, callSite(mix));
+}
+
+/** Keeps scores within ±`limit`: limit · tanh(s / limit). */
+export function softcap(limit: number): StageValue<"softcap"> {
+  return stageValue("softcap", limit, {}, callSite(softcap));
+}
+
+/** RMS norm over the value dimension, per head. */
+export function norm(options: NormOptions = {}): StageValue<"norm"> {
+  return stageValue("norm", null, options, callSite(norm));
+}
+
+/** A sigmoid gate, one for each head and row (`scalar`) or for each channel. */
+export function gate(mode?: "scalar" | "channel", options: GateOptions = {}): StageValue<"gate"> {
+  return stageValue(
+    "gate",
+    null,
+    mode === undefined ? options : { [mode]: true, ...options },
+    callSite(gate),
+  );
+}
+
+/**
+ * Declares an attention: the same as `attention NAME { … }` in a spec, with the same checks.
+ * @param name letters `a` to `z`, digits and `_`, as in a spec
+ */
+export function attention(name: string, options: AttentionOptions): BuiltAttention {
+  return makeBuilt("attention", name, attentionNode(name, options, callSite(attention)));
+}
+
+/** Declares which layer uses which attention: the same as `stack NAME { … }` in a spec. */
+export function stack(name: string, options: StackOptions): BuiltStack {
+  return makeBuilt("stack", name, stackNode(name, options, callSite(stack)));
+}
+
+/** Declares the sweep for one attention: the same as `tune ATTENTION { … }` in a spec. */
+export function tune(target: BuiltAttention | string, options: TuneOptions): BuiltTune {
+  return makeBuilt(
+    "tune",
+    typeof target === "string" ? target : target.name,
+    tuneNode(target, options, callSite(tune)),
+  );
+}

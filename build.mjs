@@ -22,7 +22,8 @@ const browserEntry = "runtime/index";
 const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
 
 /**
- * CommonJS packages call `require("node:events")`, which an ES module does not have: such a call becomes an import.
+ * CommonJS packages call `require("node:events")`, which an ES module does not have: such a call becomes an import
+ * of all that the module exports by name, which is what these packages use.
  * @type {import("esbuild").Plugin}
  */
 const requiredBuiltins = {
@@ -32,7 +33,7 @@ const requiredBuiltins = {
       kind === "require-call" && builtins.has(path) ? { path, namespace: "builtin" } : undefined,
     );
     context.onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-      contents: `import builtin from ${JSON.stringify(path)};\nexport { builtin as "module.exports" };`,
+      contents: `export * from ${JSON.stringify(path)};`,
       loader: "js",
     }));
   },

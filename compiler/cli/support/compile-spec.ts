@@ -3,7 +3,7 @@ import { basename, dirname, extname, relative } from "node:path";
 import type { CompiledSpec } from "../../compile.ts";
 import { writeFolderAtomically } from "./atomic-write.ts";
 import { chooseAttentions } from "./attention-choice.ts";
-import { missingPackage, unknownArchitecture } from "./errors.ts";
+import { unknownArchitecture } from "./errors.ts";
 import { Finished, reportFailure } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { scheduleOf } from "./schedule.ts";
@@ -34,9 +34,7 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
   const start = performance.now();
   const spec = await readSpec(file, output);
   const attentions = chooseAttentions(spec, flags).map(({ name }) => name);
-  const { compileChecked } = await import("../../compile.ts").catch((cause: unknown) => {
-    throw missingPackage("ts-morph", "`mtac compile` emits launchers and", cause);
-  });
+  const { compileChecked } = await import("../../compile.ts");
   const stacks = spec.stacks
     .filter(({ name }) => flags.name === undefined || flags.name === name)
     .map(({ name }) => name);

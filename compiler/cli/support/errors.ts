@@ -49,18 +49,6 @@ export function unwritablePath(path: string, cause: unknown): MtacError {
   });
 }
 
-export function missingPackage(name: string, purpose: string, cause: unknown): MtacError {
-  return new MtacError(
-    "MTA907",
-    "usage",
-    `${purpose} needs the package \`${name}\`, which is not installed`,
-    {
-      cause,
-      remedy: `npm install --save-dev ${name}`,
-    },
-  );
-}
-
 export function badTypeScriptSpec(path: string, message: string, cause?: unknown): MtacError {
   return new MtacError("MTA908", "input", `${path}: ${message}`, {
     cause,

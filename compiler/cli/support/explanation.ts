@@ -154,8 +154,10 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
   const hidden = legal.length - shownLegal.length;
   if (hidden > 0)
     lines.push(style.dim(`    and ${plural(hidden, "dearer variant")} of these (all with --json)`));
-  for (const [schedule, reasons] of groupReasons(candidates))
-    for (const reason of reasons) lines.push(`  ${style.red("✗")} ${schedule}: ${reason}`);
+  for (const [schedule, [first = "", ...others]] of groupReasons(candidates)) {
+    const more = others.length === 0 ? "" : style.dim(` (the nearest of ${others.length + 1} variants)`);
+    lines.push(`  ${style.red("✗")} ${schedule}: ${first}${more}`);
+  }
   return lines.join("\n");
 }
 
@@ -164,7 +166,10 @@ function bestOfEach(candidates: readonly ExplainedCandidate[]): readonly Explain
   return candidates.filter(({ schedule }) => !seen.has(schedule) && seen.add(schedule));
 }
 
-/** The reasons why a schedule was dropped, for schedules of which no variant is legal; each reason once. */
+/**
+ * The reasons why a schedule was dropped, for schedules of which no variant is legal; each reason once. The planner tries
+ * small tiles first, so the first reason is the nearest miss.
+ */
 function groupReasons(candidates: readonly ExplainedCandidate[]): ReadonlyMap<Schedule, readonly string[]> {
   const legal = new Set(candidates.filter(({ reason }) => reason === null).map(({ schedule }) => schedule));
   const groups = new Map<Schedule, string[]>();

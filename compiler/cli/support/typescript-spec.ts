@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { cacheFolder } from "../../../runtime/node.ts";
 import { entryPoint } from "../../package.ts";
 import { writeAtomically } from "./atomic-write.ts";
-import { badTypeScriptSpec, missingPackage, unreadableFile } from "./errors.ts";
+import { badTypeScriptSpec, unreadableFile } from "./errors.ts";
 
 type TypeScript = typeof import("ts-morph").ts;
 
@@ -19,9 +19,7 @@ type TypeScript = typeof import("ts-morph").ts;
  * @throws MtacError MTA905, MTA907, MTA908
  */
 export async function loadTypeScriptSpec(path: string): Promise<unknown> {
-  const { ts } = await import("ts-morph").catch((cause: unknown) => {
-    throw missingPackage("ts-morph", "loading a spec written in TypeScript", cause);
-  });
+  const { ts } = await import("../../emit/launcher/ts-morph.ts");
   const staged = new Staging(ts).stage(resolve(path));
   process.setSourceMapsEnabled(true);
   let module: unknown;

@@ -1,19 +1,18 @@
-import {
-  type ClassDeclarationStructure,
-  type FunctionDeclarationStructure,
-  type ImportDeclarationStructure,
-  type InterfaceDeclarationStructure,
-  type MethodDeclarationStructure,
-  type StatementStructures,
-  StructureKind,
-  type TypeAliasDeclarationStructure,
-  VariableDeclarationKind,
-  type VariableStatementStructure,
+import type {
+  ClassDeclarationStructure,
+  FunctionDeclarationStructure,
+  ImportDeclarationStructure,
+  InterfaceDeclarationStructure,
+  MethodDeclarationStructure,
+  StatementStructures,
+  TypeAliasDeclarationStructure,
+  VariableStatementStructure,
 } from "ts-morph";
 import type { Initializer, Parameter, Pipeline } from "../../../runtime/contract/index.ts";
 import { inputProperties } from "./inputs.ts";
 import { docText } from "./line-width.ts";
 import { type EmittedNames, emittedNames } from "./names.ts";
+import { StructureKind, VariableDeclarationKind } from "./ts-morph.ts";
 
 /** The launcher module of one attention, as ts-morph structures. */
 export function attentionModule(pipeline: Pipeline): readonly StatementStructures[] {

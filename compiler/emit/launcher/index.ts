@@ -1,17 +1,11 @@
-import {
-  IndentationText,
-  NewLineKind,
-  Project,
-  QuoteKind,
-  type SourceFile,
-  type StatementStructures,
-} from "ts-morph";
+import type { SourceFile, StatementStructures, Project as TsProject } from "ts-morph";
 import type { Artifact, Pipeline } from "../../../runtime/contract/index.ts";
 import { attentionModule } from "./attention-module.ts";
 import { printKernelsModule } from "./kernels-module.ts";
 import { breakLongLines } from "./line-width.ts";
 import { printJson } from "./literal.ts";
 import { type EmittedStack, stackModule } from "./stack-module.ts";
+import { IndentationText, NewLineKind, Project, QuoteKind } from "./ts-morph.ts";
 
 export type { EmittedStack } from "./stack-module.ts";
 
@@ -61,10 +55,10 @@ function printHeader(what: string, { version, spec }: Provenance, line?: number)
   return `// ${what}, from ${place}. Made by mtac ${version}: change the spec and compile it again, not this file.\n`;
 }
 
-let project: Project | null = null;
+let project: TsProject | null = null;
 
 /** One project for all modules: making one costs more than printing a module. */
-function sharedProject(): Project {
+function sharedProject(): TsProject {
   project ??= new Project({
     useInMemoryFileSystem: true,
     skipLoadingLibFiles: true,

@@ -31,15 +31,16 @@ export function printTemplate(text: string): string {
 }
 
 function quoted(text: string): string {
+  const literal = JSON.stringify(text);
   // JSON allows these two line ends in strings; some tools do not.
-  return JSON.stringify(text)
-    .replace(/\u2028/g, "\\u2028")
-    .replace(/\u2029/g, "\\u2029");
+  if (!/[\u2028\u2029]/.test(literal)) return literal;
+  return literal.replace(/\u2028/g, "\\u2028").replace(/\u2029/g, "\\u2029");
 }
 
 function print(value: Data, indent: string, style: LiteralStyle): string {
-  const line = printOnLine(value, style);
-  if (typeof value !== "object" || value === null || indent.length + line.length <= WIDTH) return line;
+  if (typeof value !== "object" || value === null) return printScalar(value);
+  const line = printOnLine(value, style, WIDTH - indent.length);
+  if (line !== null) return line;
   const inner = `${indent}  `;
   if (isList(value))
     return `[\n${value.map((item) => inner + print(item, inner, style)).join(",\n")}${style.trailing}\n${indent}]`;
@@ -49,14 +50,31 @@ function print(value: Data, indent: string, style: LiteralStyle): string {
   return `{\n${entries.join(",\n")}${style.trailing}\n${indent}}`;
 }
 
-function printOnLine(value: Data, style: LiteralStyle): string {
-  if (typeof value === "string") return quoted(value);
-  if (typeof value !== "object" || value === null) return String(value);
-  if (isList(value)) return `[${value.map((item) => printOnLine(item, style)).join(", ")}]`;
-  const entries = definedEntries(value).map(
-    ([name, item]) => `${style.key(name)}: ${printOnLine(item, style)}`,
-  );
-  return entries.length === 0 ? "{}" : `{ ${entries.join(", ")} }`;
+function printScalar(value: null | boolean | number | string): string {
+  return typeof value === "string" ? quoted(value) : String(value);
+}
+
+/** The value on one line of at most `width` characters, or null. Gives up early: most of a plan is wider. */
+function printOnLine(value: Data, style: LiteralStyle, width: number): string | null {
+  if (typeof value !== "object" || value === null) {
+    const text = printScalar(value);
+    return text.length <= width ? text : null;
+  }
+  const list = isList(value);
+  let line = list ? "[" : "{ ";
+  const end = list ? "]" : " }";
+  let separator = "";
+  const items = list ? value.map((item): [string, Data] => ["", item]) : definedEntries(value);
+  if (!list && items.length === 0) return "{}";
+  for (const [name, item] of items) {
+    const head = list ? separator : `${separator}${style.key(name)}: `;
+    const text = printOnLine(item, style, width - line.length - head.length - end.length);
+    if (text === null) return null;
+    line += head + text;
+    separator = ", ";
+  }
+  line += end;
+  return line.length <= width ? line : null;
 }
 
 function isList(value: Data): value is readonly Data[] {

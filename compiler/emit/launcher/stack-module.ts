@@ -1,15 +1,15 @@
-import {
-  type ClassDeclarationStructure,
-  type FunctionDeclarationStructure,
-  type InterfaceDeclarationStructure,
-  type StatementStructures,
-  StructureKind,
-  VariableDeclarationKind,
+import type {
+  ClassDeclarationStructure,
+  FunctionDeclarationStructure,
+  ImportDeclarationStructure,
+  InterfaceDeclarationStructure,
+  StatementStructures,
 } from "ts-morph";
 import type { Pipeline } from "../../../runtime/contract/index.ts";
 import { usesLayer } from "./inputs.ts";
 import { docText } from "./line-width.ts";
 import { type EmittedNames, emittedNames } from "./names.ts";
+import { StructureKind, VariableDeclarationKind } from "./ts-morph.ts";
 
 /** A stack whose layers name modules: equal attentions name the same one, and so share its kernels. */
 export interface EmittedStack {
@@ -35,11 +35,13 @@ export function stackModule(stack: EmittedStack): readonly (StatementStructures 
       moduleSpecifier: "mtac/runtime",
       namedImports: ["AttentionOutputs", "EncodedCall", "ForwardResult", "LauncherOptions"],
     },
-    ...kinds.map((kind) => ({
-      kind: StructureKind.ImportDeclaration as const,
-      moduleSpecifier: `./${kind.pipeline.name}.js`,
-      namespaceImport: kind.names.namespace,
-    })),
+    ...kinds.map(
+      (kind): ImportDeclarationStructure => ({
+        kind: StructureKind.ImportDeclaration,
+        moduleSpecifier: `./${kind.pipeline.name}.js`,
+        namespaceImport: kind.names.namespace,
+      }),
+    ),
     layerInterface(),
     tupleType(
       stack,

@@ -10,7 +10,7 @@ export async function checkSpecs(files: readonly string[], output: Output): Prom
   const all: Diagnostic[] = [];
   for (const file of files) {
     const { diagnostics, source } = await analyseSpecFile(file);
-    printDiagnostics(diagnostics, source, output);
+    printDiagnostics(diagnostics, { file, source }, output);
     all.push(...diagnostics);
   }
   output.result(all);

@@ -31,10 +31,15 @@ function formatFile(file: string, { check }: { readonly check: boolean }, output
   if (isTypeScript(file))
     throw wrongUsage(`${file}: \`mtac fmt\` formats .mta files`, "use a formatter for TypeScript");
   const source = file === "-" ? readFileSync(0, "utf8") : readText(file);
-  const { text, diagnostics } = format(source, file === "-" ? "stdin" : file);
-  printDiagnostics(diagnostics, source, output);
+  const name = file === "-" ? "stdin" : file;
+  const formatted = format(source, name);
+  if ("diagnostics" in formatted) {
+    const { diagnostics } = formatted;
+    printDiagnostics(diagnostics, { file: name, source }, output);
+    return { file, changed: false, diagnostics };
+  }
+  const { text } = formatted;
   const { style } = output;
-  if (text === null) return { file, changed: false, diagnostics };
   const changed = text !== source;
   if (file === "-" && !check) {
     if (!output.json) process.stdout.write(text);
@@ -43,5 +48,5 @@ function formatFile(file: string, { check }: { readonly check: boolean }, output
     writeAtomically(file, text);
     output.text(`${style.green("✓")} ${file}`);
   } else output.text(style.dim(`✓ ${file} (unchanged)`));
-  return { file, changed, diagnostics };
+  return { file, changed, diagnostics: [] };
 }

@@ -29,6 +29,13 @@ const SHOWN_LIMITS = [
   "maxStorageBufferBindingSize",
 ] as const;
 
+const NO_REAL_ADAPTER: ErrorObject = {
+  code: "MTA701",
+  kind: "device",
+  message: "no GPU with a driver that Dawn can use",
+  remedy: "install the GPU's Vulkan driver",
+};
+
 /** `mtac devices` */
 export async function listDevices(output: Output): Promise<void> {
   const reference: ListedDevice = {
@@ -39,12 +46,15 @@ export async function listDevices(output: Output): Promise<void> {
     features: ["gradients"],
   };
   const devices: (ListedDevice | MissingDevice)[] = [reference];
-  for (const fallback of ["never", "always"] as const) devices.push(await tryOpen(fallback));
+  // "auto" first: asking for a real adapter where there is no driver makes Dawn complain on stderr.
+  const best = await tryOpen("auto");
+  if ("error" in best || !best.software) devices.push(best, await tryOpen("always"));
+  else devices.push({ target: "webgpu", error: NO_REAL_ADAPTER }, best);
   output.result(devices);
   for (const device of devices) output.text(formatDevice(device, output));
 }
 
-async function tryOpen(fallback: "never" | "always"): Promise<ListedDevice | MissingDevice> {
+async function tryOpen(fallback: "auto" | "always"): Promise<ListedDevice | MissingDevice> {
   try {
     const { adapter, description, isFallback } = await openNodeGpu({ fallback });
     const device = await requestDevice(adapter);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { CheckedSpec } from "../../language/attention.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { analyse, analyseBuilt } from "../../language/index.ts";
@@ -12,8 +13,8 @@ export interface AnalysedSpec {
   /** null when there are errors. */
   readonly spec: CheckedSpec | null;
   readonly diagnostics: readonly Diagnostic[];
-  /** The text, for code frames; null for a spec built in TypeScript. */
-  readonly source: string | null;
+  /** The file's text, for code frames. */
+  readonly source: string;
 }
 
 export function isTypeScript(path: string): boolean {
@@ -24,7 +25,11 @@ export function isTypeScript(path: string): boolean {
 export async function analyseSpecFile(path: string): Promise<AnalysedSpec> {
   if (isTypeScript(path)) {
     const { loadTypeScriptSpec } = await import("./typescript-spec.ts");
-    return { ...analyseBuilt(await loadTypeScriptSpec(path), path), source: null };
+    const { spec, diagnostics } = analyseBuilt(await loadTypeScriptSpec(path), path);
+    const absolute = resolve(path);
+    // Stack traces, where the places come from, give whole paths.
+    const renamed = diagnostics.map((each) => (each.file === absolute ? { ...each, file: path } : each));
+    return { spec, diagnostics: renamed, source: readText(path) };
   }
   const source = readText(path);
   return { ...analyse(source, path), source };
@@ -36,7 +41,7 @@ export async function analyseSpecFile(path: string): Promise<AnalysedSpec> {
  */
 export async function readSpec(path: string, output: Output): Promise<CheckedSpec> {
   const { spec, diagnostics, source } = await analyseSpecFile(path);
-  printDiagnostics(diagnostics, source, output);
+  printDiagnostics(diagnostics, { file: path, source }, output);
   if (spec !== null) return spec;
   output.result({
     error: { code: "spec", kind: "input", message: `${path} has errors`, remedy: null },

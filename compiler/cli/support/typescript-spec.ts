@@ -71,13 +71,15 @@ class Staging {
   #transpile(path: string, text: string): string {
     const ts = this.#ts;
     const { outputText, diagnostics = [] } = ts.transpileModule(text, {
-      fileName: pathToFileURL(path).href,
+      fileName: path,
       reportDiagnostics: true,
       compilerOptions: {
         target: ts.ScriptTarget.ES2022,
         module: ts.ModuleKind.ESNext,
         inlineSourceMap: true,
         inlineSources: true,
+        // The copy lies elsewhere: without this, the source map would name a file beside it.
+        sourceRoot: new URL("./", pathToFileURL(path)).href,
       },
       transformers: { after: [this.#importRewriter(path)] },
     });

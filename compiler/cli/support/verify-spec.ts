@@ -38,7 +38,13 @@ export async function verifySpec(file: string, flags: VerifyFlags, output: Outpu
   const errors = target === "reference" ? await selfCheck() : await compareWithReference();
   output.text(formatReport(pipeline.name, report, output));
   output.text("");
-  output.text(formatErrors(errors, target === "reference" ? "finite differences" : "float64", output));
+  output.text(
+    formatErrors(
+      errors,
+      target === "reference" ? (grad ? "finite differences" : "itself") : "float64",
+      output,
+    ),
+  );
   output.result({ ...report, seed, batch: B, length, errors });
   if (!errors.every(({ ok }) => ok)) throw new Finished(1);
 

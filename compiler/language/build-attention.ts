@@ -1,4 +1,5 @@
 import type { CstNode, IToken } from "chevrotain";
+import type { Span } from "./attention.ts";
 import { type BuildContext, didYouMean, readName, reportUnclosed } from "./build-context.ts";
 import { buildSection } from "./build-section.ts";
 import { childNode, childNodes, childToken, childTokens, nodeSpan, onlyNode, tokensOf } from "./cst.ts";
@@ -17,6 +18,7 @@ import {
   MASK_WORDS,
   NORMALIZERS,
   PROPERTIES,
+  PROPERTY_ALIASES,
   type PropertyName,
   SECTIONS,
   STAGE_SECTIONS,
@@ -25,10 +27,12 @@ import {
   wordList,
 } from "./words.ts";
 
+const NOWHERE: Span = { start: 0, end: 0, line: 1, column: 1 };
+
 /** `next` is the token after the attention: what stands where a missing brace is due. */
 export function buildAttention(cst: CstNode, next: IToken | null, context: BuildContext): AttentionNode {
   const start = childToken(cst, "word_attention");
-  const span = nodeSpan(cst) ?? { start: 0, end: 0, line: 1, column: 1 };
+  const span = nodeSpan(cst) ?? NOWHERE;
   const head = start === null ? span : tokenSpan(start);
   const extendsToken = childToken(cst, "word_extends");
   const [first, second] = childNodes(cst, "declaredName");
@@ -58,15 +62,17 @@ export function buildAttention(cst: CstNode, next: IToken | null, context: Build
     context.braceTrouble = true;
     context.reporter.report("MTA117", head, `${what} lacks its braces`, { expected: "`{` after the name" });
   } else if (childToken(cst, "RBrace") === null) reportUnclosed(open, what, next, context);
-  return { kind: "attention", name, base, items: buildBody(cst, context), span };
+  const { items, damaged } = buildBody(cst, context);
+  return { kind: "attention", name, base, items, damaged: damaged || context.braceTrouble, span };
 }
 
 function isAfter(node: CstNode, token: IToken): boolean {
   return (nodeSpan(node)?.start ?? 0) > token.startOffset;
 }
 
-function buildBody(cst: CstNode, context: BuildContext): (PropertyNode | SectionNode)[] {
+function buildBody(cst: CstNode, context: BuildContext) {
   const items: (PropertyNode | SectionNode)[] = [];
+  let damaged = false;
   let inBareSection = false;
   const nodes = childNodes(cst, "bodyItem");
   for (const [index, item] of nodes.entries()) {
@@ -80,9 +86,13 @@ function buildBody(cst: CstNode, context: BuildContext): (PropertyNode | Section
       const built = buildSection(section, firstToken(nodes[index + 1]) ?? closing(cst), context);
       if (built !== null) items.push(built);
       inBareSection = built === null;
-    } else if (!inBareSection) reportStray(item, context);
+    } else if (!inBareSection) {
+      const meant = reportStray(item, context);
+      if (meant === null) damaged = true;
+      else if (isOneOf(meant, PROPERTIES)) items.push(invalidProperty(meant, nodeSpan(item) ?? NOWHERE));
+    }
   }
-  return items;
+  return { items, damaged };
 }
 
 function firstToken(cst: CstNode | undefined): IToken | null {
@@ -172,21 +182,30 @@ function maskTerm(operand: Operand, operands: Operands): MaskNode {
   return { kind: "window", size, span: joinSpans(operand.span, size.span) };
 }
 
-function reportStray(item: CstNode, context: BuildContext): void {
+/** Stands for a misspelled property, so that it does not count as missing. */
+function invalidProperty(property: PropertyName, span: Span): PropertyNode {
+  const value = invalid(span);
+  return property === "mask" ? { property, terms: [value], span } : { property, value, span };
+}
+
+/** Reports what is no property and no section; returns the word that was most likely meant. */
+function reportStray(item: CstNode, context: BuildContext): string | null {
   const token = tokensOf(item)[0];
-  if (token === undefined) return;
+  if (token === undefined) return null;
   const span = tokenSpan(token);
   const word = token.image;
   const misplaced = onlyNode(item);
   if (misplaced === null || childToken(misplaced, "Identifier") === null) {
     reportMisplaced(token, context);
-    return;
+    // A stage outside its section hides no property.
+    return isOneOf(word, STAGES) ? word : null;
   }
-  const candidates = [...PROPERTIES, ...SECTIONS];
+  const fix = didYouMean(word, span, [...PROPERTIES, ...SECTIONS], PROPERTY_ALIASES);
   context.reporter.report("MTA113", span, `unknown property \`${word}\``, {
     expected: `${wordList(PROPERTIES)}, or a section: ${wordList(SECTIONS)}`,
-    ...didYouMean(word, span, candidates),
+    ...fix,
   });
+  return fix.fix?.replacement ?? null;
 }
 
 function reportMisplaced(token: IToken, context: BuildContext): void {
@@ -195,7 +214,7 @@ function reportMisplaced(token: IToken, context: BuildContext): void {
   if (isOneOf(word, STAGES)) {
     const sections = STAGE_SECTIONS[word];
     context.reporter.report("MTA118", span, `the stage \`${word}\` stands outside a section`, {
-      expected: `it inside ${wordList(sections)}, as in \`${sections[0]} { ${word} … }\``,
+      expected: `\`${word}\` inside ${wordList(sections)}, as in \`${sections[0]} { ${word} … }\``,
     });
     return;
   }

@@ -1,7 +1,7 @@
 import type { CstNode, IToken } from "chevrotain";
 import type { Span } from "./attention.ts";
 import { childToken } from "./cst.ts";
-import type { Reporter } from "./diagnostics.ts";
+import type { Fix, Reporter } from "./diagnostics.ts";
 import { after, tokenSpan } from "./span.ts";
 import { suggest } from "./suggest.ts";
 import { Identifier } from "./tokens.ts";
@@ -14,6 +14,8 @@ export class BuildContext {
   readonly cutShort: boolean;
   /** Braces of the latest declaration do not match: what follows it may belong inside. */
   braceTrouble = false;
+  /** Between declarations, among tokens that belong to none: one message for all of them. */
+  inStray = false;
 
   constructor(reporter: Reporter, lexed: { damaged: ReadonlySet<IToken>; cutShort: boolean }) {
     this.reporter = reporter;
@@ -31,6 +33,14 @@ export function readName(
   context: BuildContext,
 ): Name | Invalid {
   const token = cst === null ? null : childToken(cst, "InnerWord");
+  const number = cst === null ? null : (childToken(cst, "Numeral") ?? childToken(cst, "Pair"));
+  if (number !== null) {
+    const span = tokenSpan(number);
+    const expected = `a name, as in \`${example}\``;
+    if (!context.damaged.has(number))
+      context.reporter.report("MTA116", span, `\`${number.image}\` is no name`, { expected });
+    return invalid(span);
+  }
   if (token === null) {
     context.reporter.report("MTA116", place, `${what} lacks its name`, {
       expected: `a name, as in \`${example}\``,
@@ -47,9 +57,16 @@ export function readName(
 }
 
 /** Adds "did you mean" to a message about an unknown word. */
-export function didYouMean(word: string, span: Span, candidates: readonly string[]) {
-  const meant = suggest(word, candidates);
-  return meant === null ? {} : { fix: { message: `did you mean \`${meant}\`?`, replacement: meant, span } };
+export function didYouMean(
+  word: string,
+  span: Span,
+  candidates: readonly string[],
+  aliases: Readonly<Record<string, string>> = {},
+): { fix?: Fix & { replacement: string } } {
+  const alias = Object.hasOwn(aliases, word) ? aliases[word] : undefined;
+  const meant = alias ?? suggest(word, candidates);
+  if (meant === undefined || meant === null) return {};
+  return { fix: { message: `did you mean \`${meant}\`?`, replacement: meant, span } };
 }
 
 /** Reports an opening brace that nothing closes. `next` is what stands where the closing one is due. */

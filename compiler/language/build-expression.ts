@@ -139,7 +139,7 @@ export function buildValue(cst: CstNode, context: BuildContext, fallback: Span):
   const span = nodeSpan(cst) ?? fallback;
   const numeral = childToken(cst, "Numeral");
   if (numeral !== null) return numberFrom(numeral, context);
-  const name = childToken(cst, "Identifier");
+  const name = childToken(cst, "Identifier") ?? childToken(cst, "StorageWord");
   if (name !== null) return { kind: "name", text: name.image, span };
   const group = childNode(cst, "group");
   return group === null ? invalid(span) : buildSingleGroup(group, context, span);

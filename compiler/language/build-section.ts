@@ -207,8 +207,9 @@ function takeInit(operands: Operands): InitNode {
     reportChoice(operands, operand, INITIALIZERS);
     return invalid(operand.span);
   }
-  const choice = takeChoice(operands, ["identity", "zeros"] as const);
-  return choice.kind === "invalid" ? choice : { kind: choice.value, span: choice.span };
+  const choice = takeChoice(operands, INITIALIZERS);
+  if (choice.kind === "invalid" || choice.value === "normal") return invalid(choice.span);
+  return { kind: choice.value, span: choice.span };
 }
 
 function reportStray(token: IToken, context: BuildContext): void {

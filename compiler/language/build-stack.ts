@@ -23,19 +23,24 @@ export function buildStack(cst: CstNode, next: IToken | null, context: BuildCont
   const span = nodeSpan(cst) ?? NOWHERE;
   const head = headSpan(cst, "word_stack", span);
   const name = readName(childNode(cst, "declaredName"), head, "the stack", "stack my_model { … }", context);
-  checkBraces(cst, head, name.kind === "name" ? `stack \`${name.text}\`` : "this stack", next, context);
+  const what = name.kind === "name" ? `stack \`${name.text}\`` : "this stack";
+  checkBraces(cst, head, what, next, context);
   const items: StackItem[] = [];
   let stray = false;
+  let damaged = false;
   for (const item of childNodes(cst, "stackItem")) {
     const layers = childNode(item, "layerCount");
     const use = childNode(item, "use");
     if (layers !== null) items.push(buildLayerCount(layers, context));
     else if (use !== null) items.push(buildUse(use, context));
-    else if (!stray) reportStray(item, "stack", STACK_CLAUSES, context);
+    else {
+      damaged = true;
+      if (!stray) reportStray(item, "stack", STACK_CLAUSES, context);
+    }
     // One message for a run of stray tokens.
     stray = layers === null && use === null;
   }
-  return { kind: "stack", name, items, span };
+  return { kind: "stack", name, items, damaged: context.braceTrouble || damaged, span };
 }
 
 function headSpan(cst: CstNode, token: string, fallback: Span): Span {
@@ -76,19 +81,8 @@ function buildLayerCount(cst: CstNode, context: BuildContext): StackItem {
 function buildUse(cst: CstNode, context: BuildContext): StackItem {
   const span = nodeSpan(cst) ?? NOWHERE;
   const head = headSpan(cst, "word_use", span);
-  const attention = childToken(cst, "Identifier");
-  const name: Name | Invalid =
-    attention === null
-      ? missingName(head, context)
-      : { kind: "name", text: attention.image, span: tokenSpan(attention) };
+  const name = readName(childNode(cst, "declaredName"), head, "`use`", "use my_attention otherwise", context);
   return { kind: "use", attention: name, layers: buildLayers(cst, span, context), span };
-}
-
-function missingName(place: Span, context: BuildContext): Invalid {
-  context.reporter.report("MTA116", place, "`use` lacks the attention's name", {
-    expected: "as in `use my_attention otherwise`",
-  });
-  return invalid(place);
 }
 
 function buildLayers(

@@ -28,6 +28,7 @@ function buildDeclaration(cst: CstNode, next: IToken | null, context: BuildConte
   const inner = onlyNode(cst);
   if (inner === null || inner.name === "unknownDeclaration") return buildUnknown(cst, context);
   context.braceTrouble = false;
+  context.inStray = false;
   switch (inner.name) {
     case "attention":
       return buildAttention(inner, next, context);
@@ -69,6 +70,10 @@ function buildUnknown(cst: CstNode, context: BuildContext): UnknownNode | null {
   if (token === undefined || context.braceTrouble) return null;
   const span = tokenSpan(token);
   const expected = `a declaration: ${wordList(DECLARATIONS)}`;
+  const fix = didYouMean(token.image, span, DECLARATIONS);
+  const repeated = context.inStray && fix.fix === undefined;
+  context.inStray = true;
+  if (repeated) return null;
   if (token.tokenType.name !== "Identifier") {
     context.reporter.report("MTA110", span, `unexpected \`${token.image}\` outside a declaration`, {
       expected,
@@ -77,7 +82,7 @@ function buildUnknown(cst: CstNode, context: BuildContext): UnknownNode | null {
   }
   context.reporter.report("MTA113", span, `unknown declaration \`${token.image}\``, {
     expected,
-    ...didYouMean(token.image, span, DECLARATIONS),
+    ...fix,
   });
   if (second?.tokenType.name !== "Identifier") return null;
   const name = { kind: "name", text: second.image, span: tokenSpan(second) } as const;

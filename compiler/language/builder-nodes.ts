@@ -38,7 +38,7 @@ export function attentionNode(name: unknown, options: unknown, site: CallSite | 
     else items.push(propertyNode(word, value, reader));
   }
   const nameNode = new ValueReader(site, String(name), reader.reporter).name(name);
-  const node = { kind: "attention", name: nameNode, base, items, span: reader.span } as const;
+  const node = { kind: "attention", name: nameNode, base, items, damaged: false, span: reader.span } as const;
   return { node, references, diagnostics: reader.reporter.diagnostics };
 }
 
@@ -113,7 +113,7 @@ export function stackNode(name: unknown, options: unknown, site: CallSite | null
     return inner.list(value).map((use, index) => useNode(use, inner.child(index), references));
   });
   const nameNode = new ValueReader(site, String(name), reader.reporter).name(name);
-  const node = { kind: "stack", name: nameNode, items, span: reader.span } as const;
+  const node = { kind: "stack", name: nameNode, items, damaged: false, span: reader.span } as const;
   return { node, references, diagnostics: reader.reporter.diagnostics };
 }
 
@@ -170,8 +170,15 @@ function sweepNodes(value: unknown, reader: ValueReader): TuneItem[] {
     const inner = reader.child(knob);
     const list = inner.list(values).map((each, index) => {
       const place = inner.child(index);
-      return typeof each === "string" ? place.name(each) : place.number(each);
+      return typeof each === "string" ? sweepName(each, place) : place.number(each);
     });
     return { kind: "sweep", knob: inner.name(snakeCase(knob)), values: list, span: inner.span };
   });
+}
+
+/** A word that a knob takes: a name, or a storage type, which no name can be. */
+function sweepName(value: string, reader: ValueReader): Name | Invalid {
+  return isOneOf(value, STORAGE_TYPES)
+    ? { kind: "name", text: value, span: reader.span }
+    : reader.name(value);
 }

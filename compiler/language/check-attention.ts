@@ -96,7 +96,7 @@ function required(
 ): Found<number> {
   const result = numberProperty(source, name, context);
   // What the base lacks is reported there.
-  if (result.state !== "absent" || source.node.base !== null) return result;
+  if (result.state !== "absent" || source.node.base !== null || source.node.damaged) return result;
   const { span } = source.node.name;
   context.report("MTA213", source.node, span, `attention \`${context.name}\` lacks \`${name}\``, {
     fix: { message: `add, for example, \`${example}\`` },

@@ -57,7 +57,7 @@ class StackCheck {
     for (const other of others) this.repeated(other, "`layers`");
     if (first !== undefined) return this.evaluator.number(first.value, "`layers`", RANGES.layers);
     const { name } = this.node;
-    if (name.kind === "name") {
+    if (name.kind === "name" && !this.node.damaged) {
       this.reporter.report("MTA213", name.span, `stack \`${name.text}\` lacks \`layers\``, {
         fix: { message: "add, for example, `layers 24`" },
       });
@@ -90,7 +90,7 @@ class StackCheck {
     const outside = numbers.filter((layer) => layer >= layers);
     if (outside.length > 0) {
       this.right = false;
-      this.reporter.report("MTA309", set.span, `the stack has no layer ${listLayers(outside)}`, {
+      this.reporter.report("MTA309", set.span, `the stack has no ${layerPhrase(outside)}`, {
         expected: `layers from 0 to ${layers - 1}`,
       });
     }
@@ -101,7 +101,7 @@ class StackCheck {
       this.reporter.report(
         "MTA310",
         set.span,
-        `layer ${listLayers(twice)} is covered already, by \`${first}\``,
+        `${layerPhrase(twice)} ${twice.length === 1 ? "is" : "are"} covered already, by \`${first}\``,
         {
           expected: "every layer exactly once",
         },
@@ -150,7 +150,7 @@ class StackCheck {
     );
     if (rest !== undefined) this.coverOtherwise(rest, open);
     // With a list that could not be read, nobody knows what it covers.
-    else if (open.length > 0 && this.right) this.reportOpen(open);
+    else if (open.length > 0 && this.right && !this.node.damaged) this.reportOpen(open);
   }
 
   private coverOtherwise(rest: Use, open: readonly number[]): void {
@@ -169,11 +169,15 @@ class StackCheck {
     this.right = false;
     const { name, span } = this.node;
     const place = name.kind === "name" ? name.span : span;
-    const which = open.length === 1 ? `layer ${listLayers(open)} has` : `layers ${listLayers(open)} have`;
-    this.reporter.report("MTA311", place, `${which} no attention`, {
+    const verb = open.length === 1 ? "has" : "have";
+    this.reporter.report("MTA311", place, `${layerPhrase(open)} ${verb} no attention`, {
       fix: { message: "add `use … at …` for them, or `use … otherwise`" },
     });
   }
+}
+
+function layerPhrase(layers: readonly number[]): string {
+  return `${layers.length === 1 ? "layer" : "layers"} ${listLayers(layers)}`;
 }
 
 /** `2, 5..8, 11`, in ascending order. */

@@ -236,8 +236,8 @@ class StageCheck {
   ): void {
     if (size % 2 === 1) return;
     const place = this.node.stage === "conv" ? this.node.size.span : this.node.span;
-    const stated = this.has(code === "MTA305" ? "pad_key" : "pad_query") ? "" : ", the default";
-    this.report(code, place, `\`${word} both\`${stated}, needs an odd ${axis}, and ${axis} is ${size}`, {
+    const stated = this.has(code === "MTA305" ? "pad_key" : "pad_query") ? "" : ", the default,";
+    this.report(code, place, `\`${word} both\`${stated} needs an odd ${axis}, and ${axis} is ${size}`, {
       fix: { message: `write ${remedy}, or an odd ${axis}` },
     });
   }

@@ -79,7 +79,8 @@ export class Evaluator {
     if (value === null) return null;
     const number = toNumber(value);
     if (range.integer && !isInteger(value)) {
-      this.report("MTA301", expression.span, `${what} is ${number}, not an integer`, describeRange(range));
+      const shown = Number.isInteger(number) ? `a little more or less than ${number}` : `${number}`;
+      this.report("MTA301", expression.span, `${what} is ${shown}, not an integer`, describeRange(range));
       return null;
     }
     if (number < range.min || number > range.max || (range.nonzero === true && number === 0)) {

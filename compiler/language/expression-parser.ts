@@ -14,6 +14,7 @@ import {
   RParen,
   Slash,
   Star,
+  StorageWord,
   TOKENS,
   Word,
 } from "./tokens.ts";
@@ -67,6 +68,8 @@ export class ExpressionParser extends CstParser {
     this.OR([
       { ALT: () => this.CONSUME(Numeral) },
       { ALT: () => this.CONSUME(Identifier) },
+      // `sweep scores_storage f16, f32`
+      { ALT: () => this.CONSUME(StorageWord) },
       { ALT: () => this.SUBRULE(this.group) },
     ]);
   });

@@ -84,20 +84,28 @@ function reportCycle(members: readonly AttentionNode[], reporter: Reporter): voi
 function merge(node: AttentionNode, base: Inherited | null, broken: boolean, reporter: Reporter): Inherited {
   const properties = new Map(base?.properties);
   const sections = new Map(base?.sections);
-  const own = new Map<string, number>();
+  const own = new Map<string, PropertyNode | SectionNode>();
   for (const item of node.items) {
     const word = "property" in item ? item.property : item.section;
-    const line = own.get(word);
-    if (line !== undefined) {
+    const first = own.get(word);
+    // What was misspelled before (and reported) does not count.
+    if (first !== undefined && !isInvalid(first)) {
       const [code, kind] =
         "property" in item ? (["MTA210", "property"] as const) : (["MTA211", "section"] as const);
       const span = "property" in item ? item.span : item.nameSpan;
-      reporter.report(code, span, `the ${kind} \`${word}\` is given twice, first in line ${line}`);
+      reporter.report(code, span, `the ${kind} \`${word}\` is given twice, first in line ${first.span.line}`);
       continue;
     }
-    own.set(word, item.span.line);
+    own.set(word, item);
     if ("property" in item) properties.set(item.property, { node: item, owner: node });
     else sections.set(item.section, { node: item, owner: node });
   }
   return { node, properties, sections, incomplete: broken || (base?.incomplete ?? false) };
+}
+
+function isInvalid(item: PropertyNode | SectionNode): boolean {
+  if ("section" in item) return false;
+  return item.property === "mask"
+    ? item.terms.every((term) => term.kind === "invalid")
+    : item.value.kind === "invalid";
 }

@@ -15,7 +15,8 @@ export type Operand =
   | { readonly kind: "pair"; readonly pair: PairNode; readonly text: string; readonly span: Span }
   | {
       readonly kind: "group";
-      readonly items: readonly Expression[];
+      /** Reads what stands between the parentheses, and reports what is wrong there: only if anybody wants it. */
+      readonly items: () => readonly Expression[];
       readonly text: string;
       readonly span: Span;
     }
@@ -61,12 +62,10 @@ function readGroup(cst: CstNode, context: BuildContext): Operand | null {
   const text = tokensOf(cst)
     .map((token) => token.image)
     .join("");
-  return { kind: "group", items: readGroupItems(cst, span, text, context), text, span };
+  return { kind: "group", items: () => readGroupItems(cst, span, context), text, span };
 }
 
-function readGroupItems(cst: CstNode, span: Span, text: string, context: BuildContext): Expression[] {
-  // `rsqrt(head_dim)` alone may hold a reserved word; `takeScale` looks at the text.
-  if (text === "(head_dim)") return [{ kind: "name", text: "head_dim", span }];
+function readGroupItems(cst: CstNode, span: Span, context: BuildContext): Expression[] {
   if (!isClosed(cst, context)) return [invalid(span)];
   return childNodes(cst, "expression").map((item) => buildExpression(item, context, span));
 }
@@ -175,7 +174,7 @@ export function takeNumber(operands: Operands, example: string): Expression {
       return takeSigned(operands);
     case "group":
       operands.next();
-      return onlyItem(operands, operand.items, operand.span);
+      return onlyItem(operands, operand.items(), operand.span);
     case "pair":
       operands.skipRest();
       if (operand.pair.kind === "pair") {
@@ -233,7 +232,7 @@ export function takePair(operands: Operands, example: string): PairNode {
   }
   if (operand.kind === "pair") return operand.pair;
   if (operand.kind === "group") {
-    const [query, key, ...others] = operand.items;
+    const [query, key, ...others] = operand.items();
     if (query?.kind === "invalid" || key?.kind === "invalid") {
       operands.skipRest();
       return invalid(operand.span);

@@ -1,3 +1,4 @@
+import type { TokenType } from "chevrotain";
 import { ExpressionParser, type Rule } from "./expression-parser.ts";
 import {
   Comma,
@@ -8,11 +9,16 @@ import {
   InnerWord,
   keyword,
   LBrace,
+  Numeral,
+  Pair,
   Parts,
   PropertyWord,
   RBrace,
   SectionWord,
 } from "./tokens.ts";
+
+/** What follows `use` when the name is missing. */
+const USE_CONNECTIVES: ReadonlySet<TokenType> = new Set(["at", "otherwise", "use", "layers"].map(keyword));
 
 /**
  * The grammar. It takes more than the language: names, values, brackets and braces may be missing, words may stand in
@@ -56,9 +62,13 @@ export class SpecParser extends ExpressionParser {
     this.OPTION4(() => this.CONSUME(RBrace));
   });
 
-  /** A name, or a reserved word in its place. */
+  /** A name, or what stands in its place by mistake. */
   private readonly declaredName: Rule = this.RULE("declaredName", () => {
-    this.CONSUME(InnerWord);
+    this.OR([
+      { ALT: () => this.CONSUME(InnerWord) },
+      { ALT: () => this.CONSUME(Numeral) },
+      { ALT: () => this.CONSUME(Pair) },
+    ]);
   });
 
   private readonly bodyItem: Rule = this.RULE("bodyItem", () => {
@@ -160,7 +170,10 @@ export class SpecParser extends ExpressionParser {
 
   private readonly use: Rule = this.RULE("use", () => {
     this.CONSUME(keyword("use"));
-    this.OPTION(() => this.CONSUME(Identifier));
+    this.OPTION({
+      GATE: () => !USE_CONNECTIVES.has(this.LA(1).tokenType),
+      DEF: () => this.SUBRULE(this.declaredName),
+    });
     this.OPTION1(() => {
       this.OR([
         {

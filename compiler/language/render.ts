@@ -45,15 +45,24 @@ function printable(text: string): string {
   return text.replace(/[^\P{C}\t]/gu, "\uFFFD");
 }
 
+/** Longer lines are cut: a message should not fill the screen. */
+const MAX_WIDTH = 140;
+const CONTEXT = 40;
+
 function excerptOf(
   { span }: Diagnostic,
   source: string,
 ): { line: string; indent: string; underline: string } | null {
-  const line = source.split(/\r\n|\n|\r/)[span.line - 1];
-  if (line === undefined) return null;
-  const before = line.slice(0, span.column - 1);
+  const whole = source.split(/\r\n|\n|\r/)[span.line - 1];
+  if (whole === undefined) return null;
+  const column = span.column - 1;
+  const from = whole.length > MAX_WIDTH ? Math.max(0, column - CONTEXT) : 0;
+  const to = whole.length > MAX_WIDTH ? Math.min(whole.length, from + MAX_WIDTH) : whole.length;
+  const [head, tail] = [from > 0 ? "…" : "", to < whole.length ? "…" : ""];
+  const before = head + whole.slice(from, column);
   // Tabs keep their width, every other character takes one column.
   const indent = [...printable(before)].map((character) => (character === "\t" ? "\t" : " ")).join("");
-  const marked = line.slice(span.column - 1, span.column - 1 + Math.max(0, span.end - span.start));
-  return { line: printable(line), indent, underline: "^".repeat(Math.max(1, [...marked].length)) };
+  const marked = whole.slice(column, Math.min(to, column + Math.max(0, span.end - span.start)));
+  const line = head + printable(whole.slice(from, to)) + tail;
+  return { line, indent, underline: "^".repeat(Math.max(1, [...marked].length)) };
 }

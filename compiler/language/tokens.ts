@@ -8,6 +8,7 @@ import {
   SECTIONS,
   STACK_CLAUSES,
   STAGES,
+  STORAGE_TYPES,
   TUNE_CLAUSES,
   VALUE_WORDS,
 } from "./words.ts";
@@ -36,6 +37,8 @@ const TuneOperand = category("TuneOperand");
 const TuneMisplaced = category("TuneMisplaced");
 export const PropertyWord = category("PropertyWord");
 export const SectionWord = category("SectionWord");
+/** `f32`, `f16`, `bf16`: the only reserved words that a tuner's knob may take as values. */
+export const StorageWord = category("StorageWord");
 
 export const Parts = {
   BodyOperand,
@@ -51,7 +54,7 @@ export const Parts = {
 
 export const Identifier = createToken({
   name: "Identifier",
-  pattern: /[a-z_][a-z0-9_]*(?![A-Za-z0-9_$])/,
+  pattern: /[a-z_][a-z0-9_]*(?![\w$\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u1FFF\u3040-\uD7FF])/,
   categories: [Word, InnerWord, Filler],
 });
 
@@ -81,6 +84,7 @@ function partsOf(word: string): TokenType[] {
   const parts = [Word, InnerWord, Filler];
   if (property) parts.push(PropertyWord);
   if (section) parts.push(SectionWord);
+  if (isOneOf(word, STORAGE_TYPES)) parts.push(StorageWord);
   parts.push(...blockPart(word, [...PROPERTIES, ...SECTIONS], null, BodyOperand, BodyMisplaced));
   // A property or section inside a section means that the section was not closed.
   if (!property && !section && word !== "as") {
@@ -165,7 +169,19 @@ const OpenComment = createToken({
   line_breaks: true,
 });
 
-const CATEGORIES = [Word, InnerWord, Filler, Operator, PropertyWord, SectionWord, ...Object.values(Parts)];
+const CATEGORIES = [
+  Word,
+  InnerWord,
+  Filler,
+  Operator,
+  PropertyWord,
+  SectionWord,
+  StorageWord,
+  ...Object.values(Parts),
+];
+
+/** Longer words first: else `norm` would match in `normal`, and the longer alternative, an identifier, would win. */
+const LONGEST_FIRST = [...keywordTokens].sort(([a], [b]) => b.length - a.length).map(([, token]) => token);
 
 /** In the order in which they are tried. */
 export const TOKENS: TokenType[] = [
@@ -173,7 +189,7 @@ export const TOKENS: TokenType[] = [
   LineComment,
   BlockComment,
   OpenComment,
-  ...keywordTokens.values(),
+  ...LONGEST_FIRST,
   Identifier,
   MalformedWord,
   Pair,

@@ -110,6 +110,8 @@ export interface AttentionNode {
   readonly base: Name | Invalid | null;
   /** In the order written. */
   readonly items: readonly (PropertyNode | SectionNode)[];
+  /** Some of it could not be read (and that is reported): what seems to be missing may be there. */
+  readonly damaged: boolean;
   readonly span: Span;
 }
 
@@ -138,6 +140,8 @@ export interface StackNode {
   readonly kind: "stack";
   readonly name: Name | Invalid;
   readonly items: readonly StackItem[];
+  /** As in an attention. */
+  readonly damaged: boolean;
   readonly span: Span;
 }
 

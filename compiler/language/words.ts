@@ -113,3 +113,22 @@ export function wordList(words: readonly string[], conjunction = "or"): string {
 export function isOneOf<T extends string>(word: string, words: readonly T[]): word is T {
   return words.some((candidate) => candidate === word);
 }
+
+/** What other libraries call these properties: too far for a misspelling, too near to leave without a hint. */
+export const PROPERTY_ALIASES: Readonly<Record<string, PropertyName>> = {
+  num_heads: "heads",
+  n_heads: "heads",
+  n_head: "heads",
+  query_heads: "heads",
+  num_kv_heads: "kv_heads",
+  num_key_value_heads: "kv_heads",
+  dim: "head_dim",
+  d_head: "head_dim",
+  head_size: "head_dim",
+  value_size: "value_dim",
+  d_value: "value_dim",
+  type: "dtype",
+  storage: "dtype",
+  normalization: "normalize",
+  normalizer: "normalize",
+};

@@ -96,7 +96,7 @@ export class SpecParser extends ExpressionParser {
   private readonly bodyOperand: Rule = this.RULE("bodyOperand", () => {
     this.OR([
       { ALT: () => this.SUBRULE(this.operand) },
-      { GATE: () => this.isOperandHere(), ALT: () => this.CONSUME(Identifier) },
+      { ALT: () => this.CONSUME(Identifier) },
       { ALT: () => this.CONSUME(Parts.BodyOperand) },
     ]);
   });
@@ -139,7 +139,7 @@ export class SpecParser extends ExpressionParser {
   private readonly sectionOperand: Rule = this.RULE("sectionOperand", () => {
     this.OR([
       { ALT: () => this.SUBRULE(this.operand) },
-      { GATE: () => this.isOperandHere(), ALT: () => this.CONSUME(Identifier) },
+      { ALT: () => this.CONSUME(Identifier) },
       { ALT: () => this.CONSUME(Parts.SectionOperand) },
     ]);
   });
@@ -218,12 +218,15 @@ export class SpecParser extends ExpressionParser {
 
   private readonly misplacedInStack: Rule = this.RULE("misplacedInStack", () => {
     this.OR([{ ALT: () => this.CONSUME(Identifier) }, { ALT: () => this.CONSUME(Parts.StackMisplaced) }]);
-    this.MANY(() => {
-      this.OR1([
-        { ALT: () => this.SUBRULE(this.operand) },
-        { GATE: () => this.isOperandHere(), ALT: () => this.CONSUME1(Identifier) },
-        { ALT: () => this.CONSUME(Parts.StackOperand) },
-      ]);
+    this.MANY({
+      GATE: () => this.isOperandHere(),
+      DEF: () => {
+        this.OR1([
+          { ALT: () => this.SUBRULE(this.operand) },
+          { ALT: () => this.CONSUME1(Identifier) },
+          { ALT: () => this.CONSUME(Parts.StackOperand) },
+        ]);
+      },
     });
     this.OPTION(() => this.SUBRULE(this.block));
   });
@@ -270,12 +273,15 @@ export class SpecParser extends ExpressionParser {
 
   private readonly misplacedInTune: Rule = this.RULE("misplacedInTune", () => {
     this.OR([{ ALT: () => this.CONSUME(Identifier) }, { ALT: () => this.CONSUME(Parts.TuneMisplaced) }]);
-    this.MANY(() => {
-      this.OR1([
-        { ALT: () => this.SUBRULE(this.operand) },
-        { GATE: () => this.isOperandHere(), ALT: () => this.CONSUME1(Identifier) },
-        { ALT: () => this.CONSUME(Parts.TuneOperand) },
-      ]);
+    this.MANY({
+      GATE: () => this.isOperandHere(),
+      DEF: () => {
+        this.OR1([
+          { ALT: () => this.SUBRULE(this.operand) },
+          { ALT: () => this.CONSUME1(Identifier) },
+          { ALT: () => this.CONSUME(Parts.TuneOperand) },
+        ]);
+      },
     });
     this.OPTION(() => this.SUBRULE(this.block));
   });

@@ -23,7 +23,7 @@ export function writeAtomically(path: string, content: string | Uint8Array): voi
     writeFileSync(temporary, content, { flag: "wx" });
     renameSync(temporary, path);
   } catch (cause) {
-    rmSync(temporary, { force: true });
+    removeQuietly(temporary);
     throw unwritablePath(path, cause);
   }
 }
@@ -42,7 +42,7 @@ export function checkWritable(path: string): void {
   } catch (cause) {
     throw unwritablePath(path, cause);
   } finally {
-    rmSync(temporary, { force: true });
+    removeQuietly(temporary);
   }
 }
 
@@ -69,8 +69,17 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
       renameSync(temporary, path);
     }
   } catch (cause) {
-    for (const { temporary } of pending) rmSync(temporary, { force: true });
+    for (const { temporary } of pending) removeQuietly(temporary);
     throw unwritablePath(current, cause);
+  }
+}
+
+/** Where the folder itself is wrong, even removing fails; what went wrong first is what matters. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // There is nothing left to remove.
   }
 }
 

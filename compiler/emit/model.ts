@@ -1,0 +1,355 @@
+import {
+  type ConvStage,
+  convReach,
+  type Finish,
+  hasMask,
+  type KernelPlan,
+  LAUNCH_FIELDS,
+  type MixStage,
+  type Pipeline,
+  type Plan,
+  type StageIndex,
+  type StorageForm,
+} from "../../runtime/contract/index.ts";
+
+/** WGSL literals: integers carry their type, floats always a point or exponent. */
+export function u32(value: number): string {
+  return `${value}u`;
+}
+
+export function f32(value: number): string {
+  const text = String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
+export interface NamedConstant {
+  readonly name: string;
+  readonly value: string;
+  readonly comment?: string;
+}
+
+/** What every kernel's template gets. */
+export interface CommonModel {
+  readonly title: string;
+  readonly lines: readonly string[];
+  readonly native: boolean;
+  readonly packed: boolean;
+  readonly packs: boolean;
+  readonly bf16: boolean;
+  readonly history: boolean;
+  readonly skipDead: boolean;
+  readonly launchFields: readonly { readonly name: string; readonly type: string }[];
+  readonly bindings: readonly BindingModel[];
+  readonly constants: readonly NamedConstant[];
+  readonly mask: {
+    readonly causal: boolean;
+    readonly window: boolean;
+    readonly documents: boolean;
+    readonly lengths: boolean;
+    readonly bias: boolean;
+    /** Pairs may be hidden anywhere: no tile is free of tests. */
+    readonly tested: boolean;
+    /** Visibility differs from head to head. */
+    readonly perHead: boolean;
+  };
+}
+
+export interface BindingModel {
+  readonly binding: number;
+  readonly space: string;
+  readonly variable: string;
+  readonly type: string;
+}
+
+/** How a tensor's rows are loaded or stored. */
+export interface TensorModel {
+  readonly variable: string;
+  readonly f32: boolean;
+  readonly native: boolean;
+  readonly four: boolean;
+  readonly two: boolean;
+  /** Packed rows that may begin in the middle of a word. */
+  readonly one: boolean;
+  /** Elements after the last whole four of a row, 0 for none. */
+  readonly tail: number;
+  readonly tailIsOne: boolean;
+  readonly tailOffsets: readonly string[];
+  readonly tailZeros: string;
+}
+
+export function tensorModel(variable: string, size: number, width: number, form: StorageForm): TensorModel {
+  const tail = size % 4;
+  return {
+    variable,
+    f32: form === "f32",
+    native: form === "f16-native",
+    four: width === 4,
+    two: width === 2,
+    one: width === 1 && (form === "f16-packed" || form === "bf16-packed"),
+    tail,
+    tailIsOne: tail === 1,
+    tailOffsets: Array.from({ length: tail }, (_, index) => (index === 0 ? "" : ` + ${index}u`)),
+    tailZeros: Array.from({ length: 4 - tail }, () => "0.0").join(", "),
+  };
+}
+
+/** The WGSL type of a tensor's buffer: whole vectors where rows are aligned to them. */
+export function tensorType(width: number, form: StorageForm, written: boolean): string {
+  switch (form) {
+    case "f32":
+      return ["f32", "vec2f", "vec4f"][Math.log2(width)] ?? "f32";
+    case "f16-native":
+      return ["f16", "vec2<f16>", "vec4<f16>"][Math.log2(width)] ?? "f16";
+    case "f16-packed":
+    case "bf16-packed":
+      if (width === 4) return "vec2u";
+      return width === 1 && written ? "atomic<u32>" : "u32";
+  }
+}
+
+/** Types of the bindings that are no tensors, by kernel kind. */
+const PLAIN_TYPES: Readonly<Record<string, string>> = {
+  parameters: "u32",
+  bias: "u32",
+  lse: "u32",
+  statistics: "u32",
+};
+
+/** Names under which the kernels of `staged` see the maps, and the element type each of them wants. */
+export interface MapNames {
+  readonly read: { readonly variable: string; readonly type: string };
+  readonly written: { readonly variable: string; readonly type: string };
+}
+
+export function bindingModels(plan: Plan, kernel: KernelPlan, maps: MapNames): BindingModel[] {
+  return kernel.bindings.map(({ binding, access, resource }) => {
+    if (access === "uniform") return { binding, space: "uniform", variable: resource, type: "Launch" };
+    const written = access === "read_write";
+    const space = written ? "storage, read_write" : "storage, read";
+    if (resource === "map_a" || resource === "map_b") {
+      const map = written ? maps.written : maps.read;
+      return { binding, space, variable: map.variable, type: `array<${map.type}>` };
+    }
+    const element = PLAIN_TYPES[resource] ?? tensorType(widthOf(plan, resource), plan.storage, written);
+    return { binding, space, variable: resource, type: `array<${element}>` };
+  });
+}
+
+function widthOf(plan: Plan, resource: string): number {
+  switch (resource) {
+    case "q":
+    case "q_history":
+      return plan.alignment.q;
+    case "k":
+      return plan.alignment.k;
+    case "v":
+      return plan.alignment.v;
+    default:
+      return plan.alignment.o;
+  }
+}
+
+export const NO_MAPS: MapNames = {
+  read: { variable: "source", type: "f32" },
+  written: { variable: "result", type: "vec4f" },
+};
+
+export function commonModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  options: {
+    maps?: MapNames;
+    skipDead?: boolean;
+    constants: readonly NamedConstant[];
+    purpose: readonly string[];
+  },
+): CommonModel {
+  const { pipeline } = plan;
+  const window = pipeline.mask.find((term) => term.kind === "window");
+  const source = kernel.source === null ? "" : ` (${kernel.source.file}:${kernel.source.line})`;
+  return {
+    title: `${pipeline.name}: ${kernel.name}${source}`,
+    lines: header(plan, kernel, options.purpose),
+    native: plan.storage === "f16-native",
+    packed: plan.storage === "f16-packed" || plan.storage === "bf16-packed",
+    packs: plan.storage === "f16-packed" || plan.storage === "bf16-packed",
+    bf16: plan.storage === "bf16-packed",
+    history: "HISTORY" in kernel.overrides,
+    skipDead: options.skipDead ?? true,
+    launchFields: LAUNCH_FIELDS.map(([name, type]) => ({ name, type })),
+    bindings: bindingModels(plan, kernel, options.maps ?? NO_MAPS),
+    constants: [
+      { name: "WORKGROUP", value: u32(kernel.workgroupSize), comment: "Invocations of a workgroup." },
+      { name: "HEADS", value: u32(pipeline.heads) },
+      {
+        name: "HEADS_PER_KEY",
+        value: u32(pipeline.heads / pipeline.kvHeads),
+        comment: "Consecutive query heads that share a key/value head.",
+      },
+      { name: "SCALE", value: f32(pipeline.scale) },
+      { name: "VALUE_DIM", value: u32(pipeline.valueDim) },
+      ...(window === undefined ? [] : [{ name: "WINDOW", value: String(window.size) }]),
+      {
+        name: "HIDDEN",
+        value: "-3.0e38",
+        comment: "Score of a pair that is not visible: finite, since WGSL constants may not be infinite.",
+      },
+      {
+        name: "HUGE",
+        value: "3.0e38",
+        comment: "Log-sum-exp of a row without keys, so that exp(x - HUGE) is 0.",
+      },
+      { name: "HUGE_BITS", value: "bitcast<u32>(HUGE)" },
+      {
+        name: "EMPTY_BITS",
+        value: "0xff800000u",
+        comment: "Bits of -infinity: the log-sum-exp of an empty row.",
+      },
+      {
+        name: "NOTHING_NEW",
+        value: "2.0",
+        comment: "Instead of a factor (at most 1): the row sees none of this step's keys.",
+      },
+      ...options.constants,
+    ],
+    mask: {
+      causal: hasMask(pipeline, "causal"),
+      window: window !== undefined,
+      documents: hasMask(pipeline, "documents"),
+      lengths: hasMask(pipeline, "lengths"),
+      bias: hasMask(pipeline, "bias"),
+      tested: hasMask(pipeline, "documents") || hasMask(pipeline, "bias"),
+      perHead: hasMask(pipeline, "bias"),
+    },
+  };
+}
+
+function header(plan: Plan, kernel: KernelPlan, purpose: readonly string[]): string[] {
+  const { pipeline } = plan;
+  const knobs = Object.entries(plan.knobs).map(([name, value]) => `${name} ${value}`);
+  const mask = pipeline.mask
+    .map((term) => (term.kind === "window" ? `window ${term.size}` : term.kind))
+    .join(" ");
+  return [
+    ...purpose,
+    "",
+    `spec: heads ${pipeline.heads}${pipeline.kvHeads === pipeline.heads ? "" : `, kv_heads ${pipeline.kvHeads}`}, head_dim ${pipeline.headDim}, value_dim ${pipeline.valueDim}, mask ${mask || "none"}, storage ${plan.storage}`,
+    `plan: ${plan.schedule}, ${knobs.join(", ")}; this kernel: ${kernel.workgroupSize} invocations, ${kernel.workgroupBytes} bytes of workgroup memory`,
+    "Emitted by mtac; change the spec, not this file.",
+  ];
+}
+
+/** Constants of a convolution's partials. */
+export interface ConvModel {
+  readonly spec: string;
+  readonly function: string;
+  readonly query: string;
+  readonly key: string;
+  readonly across: string;
+  readonly joint: boolean;
+  readonly shared: boolean;
+  readonly taps: string;
+  readonly weightAt: string;
+  readonly bias: boolean;
+  readonly biasAt: string;
+  readonly dilationQuery: string;
+  readonly dilationKey: string;
+  readonly slides: boolean;
+  readonly documents: boolean;
+  readonly rowStride: string;
+  readonly rowStep: string;
+}
+
+export function stageName(stage: ConvStage | MixStage): string {
+  return stage.name.replaceAll(".", "_");
+}
+
+export function convModel(plan: Plan, stage: ConvStage, rowStride: number): ConvModel {
+  return {
+    spec: describe(stage),
+    function: stageName(stage),
+    query: u32(stage.kernel.query),
+    key: u32(stage.kernel.key),
+    across: u32(stage.across),
+    joint: stage.across > 1,
+    shared: stage.shared,
+    taps: u32(stage.kernel.query * stage.kernel.key),
+    weightAt: u32(parameterAt(plan, stage.weight)),
+    bias: stage.bias !== null,
+    biasAt: stage.bias === null ? "0u" : u32(parameterAt(plan, stage.bias)),
+    dilationQuery: u32(stage.dilation.query),
+    dilationKey: u32(stage.dilation.key),
+    slides: stage.dilation.key === 1,
+    documents: hasMask(plan.pipeline, "documents"),
+    rowStride: u32(rowStride),
+    rowStep: u32(rowStride * stage.dilation.query),
+  };
+}
+
+/** A stage in the words of the spec. */
+export function describe(stage: ConvStage | MixStage): string {
+  if (stage.kind === "mix") return `${stage.name}, mix ${stage.group}`;
+  const reach = convReach(stage);
+  const dilation =
+    stage.dilation.query === 1 && stage.dilation.key === 1
+      ? ""
+      : `, dilation ${stage.dilation.query}x${stage.dilation.key}`;
+  const across = stage.across === 1 ? "" : `, across ${stage.across}`;
+  return `${stage.name}, conv ${stage.kernel.query}x${stage.kernel.key}${across}${dilation} (reads ${reach.past} rows before and ${reach.future} after, ${reach.left} keys left and ${reach.right} right)`;
+}
+
+export function parameterAt(plan: Plan, name: string): number {
+  const placed = plan.parameters.find((parameter) => parameter.name === name);
+  if (placed === undefined) throw new RangeError(`the plan has no parameter "${name}"`);
+  return placed.offset;
+}
+
+export function stageOf(pipeline: Pipeline, index: StageIndex): ConvStage | MixStage {
+  const stage = pipeline[index.section][index.index];
+  if (stage === undefined || stage.kind === "softcap")
+    throw new RangeError("the plan names a stage that is none");
+  return stage;
+}
+
+export interface FinishModel {
+  readonly function: string;
+  readonly comment: string;
+  readonly softcaps: readonly string[];
+  readonly plain: boolean;
+  readonly addBias: boolean;
+  readonly zero: boolean;
+  readonly hide: boolean;
+  readonly normalize: boolean;
+}
+
+export function finishModel(pipeline: Pipeline, name: string, finish: Finish): FinishModel {
+  const addBias = finish.mask !== "zero" && hasMask(pipeline, "bias");
+  const texts = {
+    zero: "0 where not visible",
+    hide: "HIDDEN where not visible, so that the softmax leaves it out",
+    normalize: "the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible",
+  };
+  const caps = finish.softcaps.map((limit) => `capped at ${limit}, `).join("");
+  return {
+    function: name,
+    comment: `Four entries of a row: ${caps}${addBias ? "plus the bias, " : ""}${texts[finish.mask]}.`,
+    softcaps: finish.softcaps.map(f32),
+    plain: finish.mask === "zero" && finish.softcaps.length === 0,
+    addBias,
+    zero: finish.mask === "zero",
+    hide: finish.mask === "hide",
+    normalize: finish.mask === "normalize",
+  };
+}
+
+/** Whether any finish caps its values. */
+export function anySoftcap(finishes: readonly FinishModel[]): boolean {
+  return finishes.some((finish) => finish.softcaps.length > 0);
+}
+
+export function mixOutputs(count: number, stride: number): { index: number; offset: string }[] {
+  return Array.from({ length: count }, (_, index) => ({
+    index,
+    offset: index === 0 ? "" : ` + ${index * stride}u`,
+  }));
+}

@@ -1,0 +1,179 @@
+import {
+  type ConvProgram,
+  convReach,
+  type KernelPlan,
+  type MixProgram,
+  type NormalizeProgram,
+  type Plan,
+  type ProductProgram,
+  type ScoresProgram,
+} from "../../runtime/contract/index.ts";
+import { headDim } from "./fused-model.ts";
+import {
+  anySoftcap,
+  commonModel,
+  convModel,
+  describe,
+  finishModel,
+  type MapNames,
+  mixOutputs,
+  type NamedConstant,
+  NO_MAPS,
+  parameterAt,
+  stageName,
+  stageOf,
+  tensorModel,
+  u32,
+} from "./model.ts";
+import { loadValue, outputModel } from "./output-model.ts";
+
+const FOUR_ROWS = [0, 1, 2, 3].map((index) => ({ index }));
+
+function tileConstants(tileQ: number, tileK: number): NamedConstant[] {
+  return [
+    { name: "TILE_Q", value: String(tileQ), comment: "Rows and keys of a workgroup's tile." },
+    { name: "TILE_K", value: String(tileK) },
+  ];
+}
+
+export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram): object {
+  const { pipeline } = plan;
+  const finish = finishModel(pipeline, "finish_scores", program.finish);
+  return {
+    ...commonModel(plan, kernel, {
+      skipDead: program.skipDead,
+      constants: tileConstants(program.tileQ, program.tileK),
+      purpose: [
+        "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.",
+      ],
+    }),
+    packs: false,
+    finishes: [finish],
+    finish,
+    softcap: anySoftcap([finish]),
+    tensors: {
+      q: tensorModel("q", pipeline.headDim, plan.alignment.q, plan.storage),
+      q_history: tensorModel("q_history", pipeline.headDim, plan.alignment.q, plan.storage),
+      k: tensorModel("k", pipeline.headDim, plan.alignment.k, plan.storage),
+    },
+    ...headDim(pipeline.headDim),
+    units: u32((program.tileQ * program.tileK) / 16),
+    columnBlocks: u32(program.tileK / 4),
+    fourRows: FOUR_ROWS,
+  };
+}
+
+export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvProgram): object {
+  const stage = stageOf(plan.pipeline, program.stage);
+  if (stage.kind !== "conv") throw new RangeError("the plan's convolution kernel names another stage");
+  const finish = finishModel(plan.pipeline, `finish_${stageName(stage)}`, program.finish);
+  const reach = convReach(stage);
+  const common = commonModel(plan, kernel, {
+    skipDead: program.skipDead,
+    constants: tileConstants(program.tileQ, program.tileK),
+    purpose: [`${describe(stage)}, from one map of the strip to the other.`],
+  });
+  return {
+    ...common,
+    finishes: [finish],
+    finish,
+    softcap: anySoftcap([finish]),
+    staged: program.source === "workgroup",
+    arenaWords: u32(program.arenaWords),
+    fours: stage.dilation.key !== 1,
+    puts: false,
+    conv: { ...convModel(plan, stage, program.rowStride), mask: common.mask },
+    past: reach.past === 0 ? "0u" : u32(reach.past),
+    left: String(reach.left),
+    pastRows: String(reach.past),
+    haloRows: u32(program.haloRows),
+    haloColumns: u32(program.rowStride),
+    haloEntries: u32(program.haloRows * program.rowStride),
+    rowStride: u32(program.rowStride),
+    units: u32((program.tileQ * program.tileK) / 16),
+    columnBlocks: u32(program.tileK / 4),
+    fourRows: FOUR_ROWS,
+  };
+}
+
+export function mixKernelModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: MixProgram,
+  tile: { rows: number; columnBlocks: number },
+): object {
+  const stage = stageOf(plan.pipeline, program.stage);
+  if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
+  const finish = finishModel(plan.pipeline, `finish_${stageName(stage)}`, program.finish);
+  const maps: MapNames = { ...NO_MAPS, read: { variable: "source", type: "vec4f" } };
+  return {
+    ...commonModel(plan, kernel, {
+      maps,
+      skipDead: program.skipDead,
+      constants: [],
+      purpose: [`${describe(stage)}, from one map of the strip to the other.`],
+    }),
+    finishes: [finish],
+    finish,
+    softcap: anySoftcap([finish]),
+    chunks: u32(plan.pipeline.heads / program.outputs),
+    outputCount: u32(program.outputs),
+    outputs: mixOutputs(program.outputs, stage.group),
+    group: u32(stage.group),
+    weightAt: u32(parameterAt(plan, stage.weight)),
+    tileRows: u32(tile.rows),
+    columnBlocks: u32(tile.columnBlocks),
+  };
+}
+
+export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram): object {
+  const sparsemax = plan.pipeline.normalize === "sparsemax";
+  return {
+    ...commonModel(plan, kernel, {
+      maps: { ...NO_MAPS, written: { variable: "map", type: "vec4f" } },
+      skipDead: program.skipDead,
+      constants: [],
+      purpose: [
+        sparsemax
+          ? "Sparsemax of the strip's rows, in place (Martins and Astudillo 2016)."
+          : "Softmax of the strip's rows, in place, and their log-sum-exp.",
+      ],
+    }),
+    sparsemax,
+    arenaWords: u32(program.arenaWords),
+    fours: false,
+    puts: false,
+  };
+}
+
+export function productModel(plan: Plan, kernel: KernelPlan, program: ProductProgram): object {
+  const { pipeline } = plan;
+  const common = commonModel(plan, kernel, {
+    maps: { ...NO_MAPS, read: { variable: "map_of_weights", type: "vec4f" } },
+    skipDead: program.skipDead,
+    constants: [{ name: "TILE_Q", value: String(program.tileQ), comment: "Rows of a workgroup." }],
+    purpose: ["The strip's weights times V, and the stages of the output."],
+  });
+  const output = outputModel(plan, {
+    rows: program.tileQ,
+    tileQ: program.tileQ,
+    workgroup: kernel.workgroupSize,
+    blocks: program.outputBlocks,
+    epilogue: program.epilogue,
+  });
+  const value = `unit % ${u32(Math.ceil(pipeline.valueDim / 4))} * 4u`;
+  const load = (lane: string): string =>
+    loadValue(pipeline.valueDim, value, `v_at + u32(keys.${lane}) * launch.v_stride_l`);
+  return {
+    ...common,
+    ...output,
+    arenaWords: program.arenaWords === 0 ? null : u32(program.arenaWords),
+    fours: true,
+    puts: true,
+    splitValue: pipeline.valueDim % 4 !== 0 && pipeline.valueDim > 4,
+    loadValue0: load("x"),
+    loadValue1: load("y"),
+    loadValue2: load("z"),
+    loadValue3: load("w"),
+  };
+}

@@ -1,0 +1,37 @@
+import type { KernelPlan, Plan } from "../../runtime/contract/index.ts";
+import { MIX_TILE } from "../plan/staged-kernels.ts";
+import { fusedModel } from "./fused-model.ts";
+import { pruneUnused } from "./prune.ts";
+import {
+  convKernelModel,
+  mixKernelModel,
+  normalizeModel,
+  productModel,
+  scoresModel,
+} from "./staged-model.ts";
+import { renderWgsl } from "./templates.ts";
+
+/** The WGSL text of one kernel. */
+export function emitKernel(plan: Plan, kernel: KernelPlan): string {
+  return pruneUnused(render(plan, kernel));
+}
+
+function render(plan: Plan, kernel: KernelPlan): string {
+  const program = kernel.program;
+  if (program === undefined)
+    throw new RangeError(`the plan of "${kernel.name}" has no program: shipped artifacts leave it out`);
+  switch (program.kind) {
+    case "fused":
+      return renderWgsl("fused", fusedModel(plan, kernel, program));
+    case "scores":
+      return renderWgsl("scores", scoresModel(plan, kernel, program));
+    case "conv":
+      return renderWgsl("conv", convKernelModel(plan, kernel, program));
+    case "mix":
+      return renderWgsl("mix", mixKernelModel(plan, kernel, program, MIX_TILE));
+    case "normalize":
+      return renderWgsl("normalize", normalizeModel(plan, kernel, program));
+    case "product":
+      return renderWgsl("product", productModel(plan, kernel, program));
+  }
+}

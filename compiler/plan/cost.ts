@@ -1,0 +1,237 @@
+import {
+  BYTES_PER_ELEMENT,
+  type CallShape,
+  type ConvStage,
+  type Cost,
+  convReach,
+  type FusedProgram,
+  hasMask,
+  type MixStage,
+  type Pipeline,
+  type StageIndex,
+  type StorageType,
+} from "../../runtime/contract/index.ts";
+import { floorMultiplyAdds } from "../ir/index.ts";
+import { valueBlocks } from "./layout.ts";
+import { MIX_TILE, type StagedKernel, type StagedKnobs } from "./staged-kernels.ts";
+
+/**
+ * Relative costs of one invocation, in multiply-adds of the score product. They order candidates; the ratios were fitted to
+ * the benchmark program on an emulated device, and the tuner measures where it matters.
+ */
+const COST = {
+  /** Reading, masking and writing one 4x4 block. */
+  block: 90,
+  /** A multiply-add of a convolution: its operands come from workgroup memory. */
+  conv: 1.5,
+  mix: 1.3,
+  product: 1.4,
+  /** One entry of the softmax. */
+  exp: 14,
+  /** A barrier, per invocation. */
+  barrier: 40,
+  /** A word of a map read or written. */
+  word: 3,
+  /** A dispatch. */
+  dispatch: 40000,
+} as const;
+
+export interface FusedGeometry {
+  readonly program: FusedProgram;
+  readonly workgroup: number;
+}
+
+/** Keys that rows [first, last] see at most, without data-dependent masks. */
+function keyRange(pipeline: Pipeline, shape: CallShape, first: number, last: number): [number, number] {
+  const offset = shape.Lk - shape.Lq;
+  let low = 0;
+  let high = shape.Lk;
+  if (hasMask(pipeline, "causal")) high = Math.min(high, offset + last + 1);
+  const window = pipeline.mask.find((term) => term.kind === "window");
+  if (window !== undefined) {
+    low = Math.max(low, offset + first - window.size + 1);
+    high = Math.min(high, offset + last + window.size);
+  }
+  return [low, Math.max(low, high)];
+}
+
+export function stageAt(pipeline: Pipeline, index: StageIndex): ConvStage | MixStage {
+  const stage = pipeline[index.section][index.index];
+  if (stage === undefined || stage.kind === "softcap")
+    throw new RangeError("the plan names a stage that is none");
+  return stage;
+}
+
+/** Work of one step along the keys of one workgroup: multiply-adds done, time of its slowest invocation, barriers. */
+function stepWork(
+  pipeline: Pipeline,
+  geometry: FusedGeometry,
+): { work: number; time: number; barriers: number } {
+  const { program, workgroup } = geometry;
+  const heads = program.headBlock;
+  let work = 0;
+  let time = 0;
+  let barriers = 1;
+  const rounds = (units: number): number => Math.ceil(units / workgroup);
+  for (const step of program.chain) {
+    barriers += 1;
+    if (step.kind === "dot" || step.kind === "conv") {
+      const region = program.regions[step.to];
+      const units = heads * ((region?.rows ?? 0) / 4) * (program.tileK / 4);
+      if (step.kind === "dot") {
+        work += units * 16 * pipeline.headDim;
+        time += rounds(units) * (16 * pipeline.headDim + COST.block);
+      } else {
+        const stage = stageAt(pipeline, step.stage);
+        const taps = stage.kind === "conv" ? stage.kernel.query * stage.kernel.key * stage.across : 0;
+        work += units * 16 * taps;
+        time += rounds(units) * (16 * taps * COST.conv + COST.block);
+      }
+    } else {
+      const region = program.regions[step.in];
+      const stage = stageAt(pipeline, step.stage);
+      const group = stage.kind === "mix" ? stage.group : 1;
+      const units = (heads / group) * (region?.rows ?? 0) * (program.tileK / 4);
+      work += units * 4 * group * group;
+      time += rounds(units) * (4 * group * group * COST.mix + (group * COST.block) / 4);
+    }
+    if (step.finish.mask === "normalize") time += rounds(heads * program.tileQ * program.tileK) * COST.exp;
+  }
+  if (program.role !== "apply") {
+    time += (program.tileK / program.team) * COST.exp;
+    barriers += 2;
+  }
+  if (program.role !== "statistics") {
+    work += heads * program.tileQ * program.tileK * valueBlocks(pipeline) * 4;
+    time += program.outputBlocks * program.tileK * (16 * COST.product + 8);
+  }
+  return { work, time: time + barriers * COST.barrier, barriers };
+}
+
+export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: CallShape): Cost {
+  const { program, workgroup } = geometry;
+  const lag = program.regions[program.final]?.lag ?? 0;
+  const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
+  const step = stepWork(pipeline, geometry);
+  const tiles = Math.ceil(shape.Lq / program.tileQ);
+  let steps = 0;
+  for (let tile = 0; tile < tiles; tile += 1) {
+    const row = tile * program.tileQ;
+    const [low, high] = keyRange(pipeline, shape, row, Math.min(row + program.tileQ, shape.Lq) - 1);
+    if (high <= low) continue;
+    steps += Math.ceil((high + lag) / program.tileK) - Math.floor(Math.max(0, low - left) / program.tileK);
+  }
+  const workgroups = (pipeline.heads / program.headBlock) * shape.B;
+  const elements =
+    workgroups * steps * program.headBlock * program.tileK * (pipeline.headDim + pipeline.valueDim);
+  return {
+    multiplyAdds: workgroups * steps * step.work,
+    floorMultiplyAdds: floorMultiplyAdds(pipeline, shape),
+    bytes: elements * bytesOf(pipeline.storage),
+    barriers: workgroups * steps * step.barriers,
+    time: workgroups * steps * step.time * workgroup + COST.dispatch,
+  };
+}
+
+function bytesOf(storage: StorageType): number {
+  return BYTES_PER_ELEMENT[storage];
+}
+
+/** Entries of the maps that a kernel computes, over all strips, halo included. */
+function mapEntries(
+  pipeline: Pipeline,
+  kernel: StagedKernel,
+  shape: CallShape,
+  knobs: StagedKnobs,
+  tile: { rows: number; keys: number },
+): { live: number; written: number; strips: number } {
+  const haloRows = kernel.halo.past + kernel.halo.future;
+  const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 8;
+  const strip = Math.max(16, Math.min(shape.Lq, Math.floor(knobs.stripBytes / mapRow)));
+  const strips = Math.ceil(shape.Lq / strip);
+  let live = 0;
+  let written = 0;
+  for (let row = 0; row < shape.Lq; row += strip) {
+    const end = Math.min(row + strip, shape.Lq);
+    const [, stripHigh] = keyRange(pipeline, shape, row, end - 1);
+    for (let tileRow = Math.max(0, row - haloRows); tileRow < end; tileRow += tile.rows) {
+      const [low, high] = keyRange(pipeline, shape, tileRow, Math.min(tileRow + tile.rows, end) - 1);
+      live += tile.rows * Math.ceil((high - low) / tile.keys) * tile.keys;
+      written += tile.rows * stripHigh;
+    }
+  }
+  const scale = pipeline.heads * shape.B;
+  return { live: live * scale, written: written * scale, strips: strips * shape.B };
+}
+
+/** Cost of one kernel of the staged schedule over the whole call. */
+export function stagedCost(
+  pipeline: Pipeline,
+  kernel: StagedKernel,
+  shape: CallShape,
+  knobs: StagedKnobs,
+): Cost {
+  const { program } = kernel;
+  let tile: { rows: number; keys: number } = { rows: knobs.tileQ, keys: knobs.tileK };
+  let perEntry = 0;
+  let timePerEntry: number = COST.block / 16;
+  let words = 2;
+  switch (program.kind) {
+    case "scores":
+      perEntry = pipeline.headDim;
+      timePerEntry += perEntry;
+      words = 1;
+      break;
+    case "conv": {
+      const stage = stageAt(pipeline, program.stage);
+      if (stage.kind !== "conv") break;
+      const reach = convReach(stage);
+      perEntry = stage.kernel.query * stage.kernel.key * stage.across;
+      const halo =
+        (program.haloRows * (knobs.tileK + reach.left + reach.right)) / (knobs.tileQ * knobs.tileK);
+      timePerEntry +=
+        perEntry * COST.conv * (program.source === "storage" ? 4 : 1) + COST.word * halo * stage.across;
+      break;
+    }
+    case "mix": {
+      const stage = stageAt(pipeline, program.stage);
+      perEntry = stage.kind === "mix" ? stage.group : 1;
+      timePerEntry += perEntry * (COST.mix + COST.word / program.outputs);
+      tile = { rows: 1, keys: MIX_TILE.columnBlocks * 4 };
+      break;
+    }
+    case "normalize":
+      timePerEntry += 3 * COST.exp;
+      tile = { rows: 1, keys: 4 };
+      words = 4;
+      break;
+    case "product":
+      perEntry = valueBlocks(pipeline) * 4;
+      timePerEntry += perEntry * (1 + 8 / program.tileQ / 4);
+      tile = { rows: 4, keys: 4 };
+      words = 1;
+      break;
+    case "fused":
+      break;
+  }
+  const entries = mapEntries(pipeline, kernel, shape, knobs, tile);
+  return {
+    multiplyAdds: entries.live * perEntry,
+    floorMultiplyAdds: floorMultiplyAdds(pipeline, shape),
+    bytes: entries.written * words * 4,
+    barriers: 0,
+    time: entries.live * timePerEntry + entries.written * words * COST.word + entries.strips * COST.dispatch,
+  };
+}
+
+export function addCosts(costs: readonly Cost[]): Cost {
+  const sum = { multiplyAdds: 0, floorMultiplyAdds: 0, bytes: 0, barriers: 0, time: 0 };
+  for (const cost of costs) {
+    sum.multiplyAdds += cost.multiplyAdds;
+    sum.floorMultiplyAdds = cost.floorMultiplyAdds;
+    sum.bytes += cost.bytes;
+    sum.barriers += cost.barriers;
+    sum.time += cost.time;
+  }
+  return sum;
+}

@@ -1,0 +1,55 @@
+import type {
+  Cost,
+  KernelPlan,
+  Pipeline,
+  Plan,
+  Schedule,
+  Step,
+  WorkspaceBuffer,
+} from "../../runtime/contract/index.ts";
+import { storageBufferCount } from "./bindings.ts";
+import { alignment, layoutParameters, storageForm } from "./layout.ts";
+import type { PlanRequest } from "./limits.ts";
+
+/**
+ * Multiply-adds that one dispatch may do: about a second on a processor that emulates a GPU, a millisecond on a small
+ * GPU. Browsers end dispatches that run for seconds.
+ */
+export const DISPATCH_MULTIPLY_ADDS = 2 ** 29;
+
+/** What a schedule decides; the rest of a plan follows from pipeline and request. */
+export interface PlanParts {
+  readonly schedule: Schedule;
+  readonly knobs: Readonly<Record<string, number | string>>;
+  readonly definitions: Plan["definitions"];
+  readonly workspace: readonly WorkspaceBuffer[];
+  readonly kernels: readonly KernelPlan[];
+  readonly steps: readonly Step[];
+  readonly cost: Cost;
+}
+
+export function definePlan(pipeline: Pipeline, request: PlanRequest, parts: PlanParts): Plan {
+  const storage = request.storage ?? storageForm(pipeline, request.limits);
+  return {
+    format: 1,
+    target: request.target,
+    schedule: parts.schedule,
+    storage,
+    pipeline,
+    knobs: parts.knobs,
+    requires: {
+      workgroupBytes: Math.max(...parts.kernels.map((kernel) => kernel.workgroupBytes)),
+      invocations: Math.max(...parts.kernels.map((kernel) => kernel.workgroupSize)),
+      storageBuffers: Math.max(...parts.kernels.map((kernel) => storageBufferCount(kernel.bindings))),
+      features: storage === "f16-native" ? ["shader-f16"] : [],
+    },
+    ...layoutParameters(pipeline),
+    alignment: alignment(pipeline),
+    workspace: parts.workspace,
+    definitions: parts.definitions,
+    kernels: parts.kernels,
+    steps: parts.steps,
+    nominal: request.shape,
+    cost: parts.cost,
+  };
+}

@@ -1,0 +1,45 @@
+import type { CallShape, Schedule, StorageForm, Target } from "../../runtime/contract/index.ts";
+
+/** What a plan may use of a device. */
+export interface TargetLimits {
+  /** Workgroup memory, in bytes. */
+  readonly workgroupBytes: number;
+  /** Invocations in one workgroup. */
+  readonly invocations: number;
+  /** Storage buffers that one kernel may bind. */
+  readonly storageBuffers: number;
+  /** WebGPU features, for example `shader-f16`. */
+  readonly features: readonly string[];
+}
+
+export interface PlanRequest {
+  readonly target: Target;
+  readonly limits: TargetLimits;
+  /** The shape for which cost is predicted; plans run at every shape. */
+  readonly shape: CallShape;
+  /** Considers this schedule only. */
+  readonly schedule?: Schedule;
+  /** Storage form, where the default (native f16 if the device has it, else packed) is not wanted. */
+  readonly storage?: StorageForm;
+}
+
+/** The limits that every WebGPU device grants (WebGPU specification, "Limits", default values). */
+export const WEBGPU_DEFAULT_LIMITS: TargetLimits = {
+  workgroupBytes: 16384,
+  invocations: 256,
+  storageBuffers: 8,
+  features: [],
+};
+
+/** What most devices grant on request. */
+export const WEBGPU_COMMON_LIMITS: TargetLimits = { ...WEBGPU_DEFAULT_LIMITS, workgroupBytes: 32768 };
+
+/** The devices that a compiled artifact has plans for, the most capable first. */
+export const WEBGPU_VARIANTS: readonly TargetLimits[] = [
+  { ...WEBGPU_COMMON_LIMITS, features: ["shader-f16"] },
+  WEBGPU_COMMON_LIMITS,
+  { ...WEBGPU_DEFAULT_LIMITS, features: ["shader-f16"] },
+  WEBGPU_DEFAULT_LIMITS,
+];
+
+export const DEFAULT_SHAPE: CallShape = { B: 1, Lq: 1024, Lk: 1024, R: 0 };

@@ -1,0 +1,298 @@
+import {
+  type ConvStage,
+  convReach,
+  type Expression,
+  type Finish,
+  hasMask,
+  type KernelProgram,
+  type MixStage,
+  type Pipeline,
+  type Reach,
+  type ScoreStage,
+  type SourceLine,
+  type StageIndex,
+  totalReach,
+  type WeightStage,
+} from "../../runtime/contract/index.ts";
+import { MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
+import { doesNotFit, type Fitted } from "./fit.ts";
+import { valueBlocks } from "./layout.ts";
+import type { PlanRequest } from "./limits.ts";
+
+/** Knobs of the staged schedule. */
+export interface StagedKnobs {
+  /** Tile of the kernels that write maps. */
+  readonly tileQ: number;
+  readonly tileK: number;
+  /** Rows of a workgroup of the product with V, and its size. */
+  readonly productTileQ: number;
+  readonly productWorkgroup: number;
+  /** Bytes that the two maps of a strip may take together, unless the least strip needs more. */
+  readonly stripBytes: number;
+  /** False for the unfused baseline only: computes entries that no row sees, over one strip of all rows. */
+  readonly skipDead: boolean;
+}
+
+/** One kernel of the staged schedule before its plan is written. */
+export interface StagedKernel {
+  readonly name: string;
+  readonly program: KernelProgram;
+  readonly workgroup: number;
+  readonly workgroupBytes: number;
+  readonly read: readonly string[];
+  readonly written: readonly string[];
+  readonly source: SourceLine | null;
+  /** Rows around the strip that later stages read of its result. */
+  readonly halo: Reach;
+  readonly grid: readonly [Expression, Expression, Expression];
+  readonly usesHistory: boolean;
+}
+
+const MIX_WORKGROUP = 64;
+/** Rows and blocks of four keys of a mix workgroup. */
+export const MIX_TILE = { rows: 8, columnBlocks: 8 } as const;
+const NORMALIZE_WORKGROUP = 64;
+/** Output heads that one invocation of `mix` accumulates: four registers each. */
+const MIX_OUTPUTS = 16;
+
+/** Rows that a kernel writes: the strip's and the halo that later stages read, as far as they exist. */
+export function rowBegin(halo: Reach): Expression {
+  return ["max", ["sub", 0, "R"], ["sub", "row", halo.past]];
+}
+
+export function rowEnd(halo: Reach): Expression {
+  return ["min", "Lq", ["add", ["min", "Lq", ["add", "row", "strip"]], halo.future]];
+}
+
+function tiles(halo: Reach, tileQ: number, tileK: number): readonly [Expression, Expression] {
+  return [
+    ["ceilDiv", ["sub", "key_end", "key_begin"], tileK],
+    ["ceilDiv", ["sub", rowEnd(halo), rowBegin(halo)], tileQ],
+  ];
+}
+
+type LinearStage = ConvStage | MixStage;
+
+interface Linear {
+  readonly stage: LinearStage;
+  readonly index: StageIndex;
+  readonly softcaps: number[];
+}
+
+/** The stages that are kernels of their own, with the softcaps that follow them, and those that follow the scores. */
+function linearStages(
+  stages: readonly (ScoreStage | WeightStage)[],
+  section: StageIndex["section"],
+): { first: number[]; linear: Linear[] } {
+  const first: number[] = [];
+  const linear: Linear[] = [];
+  stages.forEach((stage, index) => {
+    if (stage.kind === "softcap") (linear.at(-1)?.softcaps ?? first).push(stage.limit);
+    else linear.push({ stage, index: { section, index }, softcaps: [] });
+  });
+  return { first, linear };
+}
+
+/** The kernels of one strip, in order. Two maps take turns: each stage reads one and writes the other. */
+export function stagedKernels(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  knobs: StagedKnobs,
+): Fitted<readonly StagedKernel[]> {
+  const scores = linearStages(pipeline.scores, "scores");
+  const weights = linearStages(pipeline.weights, "weights");
+  const all = [...scores.linear, ...weights.linear];
+  const haloAfter = (count: number): Reach => totalReach(all.slice(count).map((entry) => entry.stage));
+  const kernels: StagedKernel[] = [scoresKernel(pipeline, knobs, scores.first, haloAfter(0))];
+  let map: "map_a" | "map_b" = "map_a";
+  for (const [position, linear] of all.entries()) {
+    if (position === scores.linear.length)
+      kernels.push(normalizeKernel(pipeline, knobs, map, haloAfter(position)));
+    const next: "map_a" | "map_b" = map === "map_a" ? "map_b" : "map_a";
+    const halo = haloAfter(position + 1);
+    kernels.push(
+      linear.stage.kind === "conv"
+        ? convKernel(pipeline, request, knobs, linear.stage, linear, { from: map, to: next, halo })
+        : mixKernel(pipeline, knobs, linear.stage, linear, { from: map, to: next, halo }),
+    );
+    map = next;
+  }
+  if (weights.linear.length === 0) kernels.push(normalizeKernel(pipeline, knobs, map, haloAfter(all.length)));
+  const product = productKernel(pipeline, request, knobs, map);
+  if (!product.fits) return product;
+  kernels.push(product.value);
+  return { fits: true, value: kernels };
+}
+
+function zero(softcaps: readonly number[]): Finish {
+  return { softcaps, mask: "zero" };
+}
+
+function scoresKernel(
+  pipeline: Pipeline,
+  knobs: StagedKnobs,
+  softcaps: readonly number[],
+  halo: Reach,
+): StagedKernel {
+  const { tileQ, tileK, skipDead } = knobs;
+  return {
+    name: "scores",
+    program: { kind: "scores", tileQ, tileK, finish: zero(softcaps), skipDead },
+    workgroup: (tileQ * tileK) / 16,
+    workgroupBytes: 0,
+    read: ["q", "q_history", "k", "parameters", "bias"],
+    written: ["map_a"],
+    source: pipeline.source,
+    halo,
+    grid: [...tiles(halo, tileQ, tileK), ["mul", "batches", pipeline.heads]],
+    usesHistory: true,
+  };
+}
+
+interface Route {
+  readonly from: string;
+  readonly to: string;
+  readonly halo: Reach;
+}
+
+function kernelName(stage: LinearStage): string {
+  return stage.name.replaceAll(".", "_");
+}
+
+function convKernel(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  knobs: StagedKnobs,
+  stage: ConvStage,
+  linear: Linear,
+  route: Route,
+): StagedKernel {
+  const { tileQ, tileK, skipDead } = knobs;
+  const reach = convReach(stage);
+  const haloRows = tileQ + reach.past + reach.future;
+  const rowStride = tileK + reach.left + reach.right;
+  const documentWords = hasMask(pipeline, "documents") ? haloRows : 0;
+  const words = haloRows * rowStride;
+  const staged = (words + documentWords) * 4 <= request.limits.workgroupBytes;
+  return {
+    name: kernelName(stage),
+    program: {
+      kind: "conv",
+      stage: linear.index,
+      source: staged ? "workgroup" : "storage",
+      tileQ,
+      tileK,
+      haloRows,
+      rowStride,
+      finish: zero(linear.softcaps),
+      skipDead,
+      arenaWords: staged ? words : 0,
+    },
+    workgroup: (tileQ * tileK) / 16,
+    workgroupBytes: staged ? (words + documentWords) * 4 : 0,
+    read: [route.from, "parameters", "bias"],
+    written: [route.to],
+    source: stage.source,
+    halo: route.halo,
+    grid: [...tiles(route.halo, tileQ, tileK), ["mul", "batches", pipeline.heads]],
+    usesHistory: false,
+  };
+}
+
+function mixKernel(
+  pipeline: Pipeline,
+  knobs: StagedKnobs,
+  stage: MixStage,
+  linear: Linear,
+  route: Route,
+): StagedKernel {
+  let outputs = Math.min(stage.group, MIX_OUTPUTS);
+  while (stage.group % outputs !== 0) outputs -= 1;
+  return {
+    name: kernelName(stage),
+    program: {
+      kind: "mix",
+      stage: linear.index,
+      finish: zero(linear.softcaps),
+      outputs,
+      skipDead: knobs.skipDead,
+    },
+    workgroup: MIX_WORKGROUP,
+    workgroupBytes: 0,
+    read: [route.from, "parameters", "bias"],
+    written: [route.to],
+    source: stage.source,
+    halo: route.halo,
+    grid: [
+      ...tiles(route.halo, MIX_TILE.rows, MIX_TILE.columnBlocks * 4),
+      ["mul", "batches", pipeline.heads / outputs],
+    ],
+    usesHistory: false,
+  };
+}
+
+function normalizeKernel(pipeline: Pipeline, knobs: StagedKnobs, map: string, halo: Reach): StagedKernel {
+  return {
+    name: "normalize",
+    program: { kind: "normalize", skipDead: knobs.skipDead, arenaWords: NORMALIZE_WORKGROUP },
+    workgroup: NORMALIZE_WORKGROUP,
+    workgroupBytes: NORMALIZE_WORKGROUP * 4,
+    read: ["parameters", "bias"],
+    written: pipeline.normalize === "softmax" ? [map, "lse"] : [map],
+    source: pipeline.source,
+    halo,
+    grid: [["sub", rowEnd(halo), rowBegin(halo)], 1, ["mul", "batches", pipeline.heads]],
+    usesHistory: false,
+  };
+}
+
+const NO_REACH: Reach = { past: 0, future: 0, left: 0, right: 0 };
+
+function productKernel(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  knobs: StagedKnobs,
+  map: string,
+): Fitted<StagedKernel> {
+  const { productTileQ, productWorkgroup } = knobs;
+  const outputBlocks = Math.ceil(((productTileQ / 4) * valueBlocks(pipeline)) / productWorkgroup);
+  if (outputBlocks > MAX_OUTPUT_BLOCKS) {
+    return doesNotFit(
+      `the product keeps ${outputBlocks * 16} results in the registers of an invocation, at most ${MAX_OUTPUT_BLOCKS * 16}`,
+    );
+  }
+  const words = Math.floor(request.limits.workgroupBytes / 4);
+  const epilogue = planEpilogue(pipeline, productTileQ, productWorkgroup, words);
+  if (epilogue === null) {
+    return doesNotFit(
+      `a row of ${pipeline.valueDim} values does not fit into ${request.limits.workgroupBytes} bytes of workgroup memory`,
+    );
+  }
+  const program: KernelProgram = {
+    kind: "product",
+    tileQ: productTileQ,
+    outputBlocks,
+    epilogue: epilogue.epilogue,
+    skipDead: knobs.skipDead,
+    arenaWords: epilogue.words,
+  };
+  return {
+    fits: true,
+    value: {
+      name: "product",
+      program,
+      workgroup: productWorkgroup,
+      workgroupBytes: epilogue.words * 4,
+      read: [map, "v", "parameters"],
+      written: ["o"],
+      source: pipeline.output[0]?.source ?? pipeline.source,
+      halo: NO_REACH,
+      grid: [
+        ["ceilDiv", ["sub", rowEnd(NO_REACH), "row"], productTileQ],
+        1,
+        ["mul", "batches", pipeline.heads],
+      ],
+      usesHistory: false,
+    },
+  };
+}

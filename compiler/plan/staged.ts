@@ -1,0 +1,187 @@
+import {
+  type DispatchField,
+  type Expression,
+  hasMask,
+  type KernelPlan,
+  type Pipeline,
+  type Plan,
+  type Reach,
+  type Step,
+  totalReach,
+} from "../../runtime/contract/index.ts";
+import { bind } from "./bindings.ts";
+import { addCosts, stagedCost } from "./cost.ts";
+import { definePlan } from "./define.ts";
+import type { Fitted } from "./fit.ts";
+import type { PlanRequest } from "./limits.ts";
+import { rowBegin, rowEnd, type StagedKernel, type StagedKnobs, stagedKernels } from "./staged-kernels.ts";
+
+export const STAGED_TILES = [
+  { tileQ: 32, tileK: 32 },
+  { tileQ: 16, tileK: 64 },
+  { tileQ: 16, tileK: 32 },
+  { tileQ: 64, tileK: 64 },
+] as const;
+export const PRODUCT_TILES = [8, 16, 32] as const;
+export const PRODUCT_WORKGROUPS = [64, 128, 256] as const;
+/** Both maps of a strip: 8 MiB stay in the last-level cache of most GPUs. */
+export const STRIP_BYTES = 8 * 2 ** 20;
+
+/** Columns to which the maps' rows are padded, so that every tile may write whole blocks. */
+const MAP_COLUMNS = 64;
+/** The fewest rows that a strip gains: with fewer the halo would cost more than the strip. */
+const LEAST_STRIP_ROWS = 16;
+
+/** Strips of query rows, one kernel a stage, maps of a strip in two buffers that take turns. */
+export function stagedPlan(pipeline: Pipeline, request: PlanRequest, knobs: StagedKnobs): Fitted<Plan> {
+  const kernels = stagedKernels(pipeline, request, knobs);
+  if (!kernels.fits) return kernels;
+  const reach = totalReach([...pipeline.scores, ...pipeline.weights]);
+  const costs = kernels.value.map((kernel) => stagedCost(pipeline, kernel, request.shape, knobs));
+  const body: Step[] = kernels.value.map((kernel, index) => ({
+    kind: "dispatch",
+    kernel: kernel.name,
+    grid: kernel.grid,
+    launch: stripLaunch(kernel, reach),
+    multiplyAdds: [
+      "mul",
+      "batches",
+      workPerEntry(costs[index]?.multiplyAdds ?? 0, request),
+      ["sub", "key_end", "key_begin"],
+      "strip",
+    ],
+  }));
+  return {
+    fits: true,
+    value: definePlan(pipeline, request, {
+      schedule: "staged",
+      knobs: {
+        tile_q: knobs.tileQ,
+        tile_k: knobs.tileK,
+        product_tile_q: knobs.productTileQ,
+        product_workgroup: knobs.productWorkgroup,
+        strip_bytes: knobs.stripBytes,
+      },
+      definitions: stripDefinitions(pipeline, knobs, reach),
+      workspace: ["map_a", "map_b"].map((name) => ({
+        name,
+        bytes: ["mul", 4, "batch_step", pipeline.heads, "map_head_stride"],
+      })),
+      kernels: kernels.value.map((kernel) => kernelPlan(pipeline, kernel)),
+      steps: [
+        loop("batch", 0, "B", "batch_step", [
+          define(
+            "batches",
+            ["min", "batch_step", ["sub", "B", "batch"]],
+            [loop("row", 0, "Lq", "strip", keyRange(pipeline, reach, knobs, body))],
+          ),
+        ]),
+      ],
+      cost: addCosts(costs),
+    }),
+  };
+}
+
+function loop(
+  variable: string,
+  from: Expression,
+  to: Expression,
+  by: Expression,
+  body: readonly Step[],
+): Step {
+  return { kind: "loop", variable, from, to, by, body };
+}
+
+/** Names a value that depends on the enclosing loops: a loop of one round. */
+function define(variable: string, value: Expression, body: readonly Step[]): Step {
+  return loop(variable, value, ["add", value, 1], 1, body);
+}
+
+function workPerEntry(multiplyAdds: number, request: PlanRequest): number {
+  const { B, Lq, Lk } = request.shape;
+  return Math.max(1, Math.ceil((2 * multiplyAdds) / Math.max(1, B * Lq * Lk)));
+}
+
+function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach): Plan["definitions"] {
+  const halo = reach.past + reach.future;
+  const columnBytes = 2 * 4 * pipeline.heads;
+  const allRows: Expression = ["add", "Lq", halo];
+  const rowsThatFit: Expression = [
+    "floorDiv",
+    knobs.stripBytes,
+    ["mul", columnBytes, "map_row_stride", "batch_step"],
+  ];
+  return [
+    { name: "map_row_stride", value: ["mul", MAP_COLUMNS, ["ceilDiv", "Lk", MAP_COLUMNS]] },
+    {
+      name: "batch_step",
+      // Several batch entries at a time where their whole maps fit.
+      value: [
+        "max",
+        1,
+        ["min", "B", ["floorDiv", knobs.stripBytes, ["mul", columnBytes, "map_row_stride", allRows]]],
+      ],
+    },
+    {
+      name: "map_rows",
+      value: knobs.skipDead ? ["min", allRows, ["max", halo + LEAST_STRIP_ROWS, rowsThatFit]] : allRows,
+    },
+    { name: "strip", value: ["sub", "map_rows", halo] },
+    { name: "map_head_stride", value: ["mul", "map_rows", "map_row_stride"] },
+  ];
+}
+
+/** Names the keys that the strip's rows and halo can see: known before the call only where it gives no `positions`. */
+function keyRange(pipeline: Pipeline, reach: Reach, knobs: StagedKnobs, body: readonly Step[]): Step[] {
+  const firstPosition: Expression = ["sub", "Lk", "Lq"];
+  const window = pipeline.mask.find((term) => term.kind === "window");
+  const end: Expression[] = ["Lk"];
+  let begin: Expression = 0;
+  if (knobs.skipDead) {
+    const afterLast: Expression = ["add", firstPosition, "row", "strip", reach.future];
+    if (hasMask(pipeline, "causal")) end.push(afterLast);
+    if (window !== undefined) {
+      end.push(["add", afterLast, window.size - 1]);
+      begin = ["max", 0, ["add", firstPosition, "row", 1 - reach.past - window.size]];
+    }
+  }
+  const known = (value: Expression, otherwise: Expression): Expression => [
+    "select",
+    "positions",
+    otherwise,
+    value,
+  ];
+  const aligned: Expression = ["mul", MAP_COLUMNS, ["floorDiv", known(begin, 0), MAP_COLUMNS]];
+  return [
+    define("key_begin", aligned, [
+      define("key_end", ["max", "key_begin", known(["min", ...end], "Lk")], body),
+    ]),
+  ];
+}
+
+function stripLaunch(kernel: StagedKernel, reach: Reach): Partial<Record<DispatchField, Expression>> {
+  return {
+    batch: "batch",
+    row_begin: kernel.program.kind === "product" ? "row" : rowBegin(kernel.halo),
+    row_end: rowEnd(kernel.halo),
+    strip_row: ["sub", "row", reach.past],
+    key_begin: "key_begin",
+    key_end: "key_end",
+    map_row_stride: "map_row_stride",
+    map_head_stride: "map_head_stride",
+  };
+}
+
+function kernelPlan(pipeline: Pipeline, kernel: StagedKernel): KernelPlan {
+  return {
+    name: kernel.name,
+    file: `${pipeline.name}.${kernel.name}.wgsl`,
+    entryPoint: "main",
+    workgroupSize: kernel.workgroup,
+    workgroupBytes: kernel.workgroupBytes,
+    bindings: bind(pipeline, kernel.read, kernel.written),
+    overrides: kernel.usesHistory ? { HISTORY: ["min", "R", 1] } : {},
+    source: kernel.source,
+    program: kernel.program,
+  };
+}

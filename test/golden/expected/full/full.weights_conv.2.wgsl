@@ -1,0 +1,243 @@
+// full: weights_conv (full.mta:10)
+//
+// weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), from one map of the strip to the other.
+//
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 32 invocations, 3528 bytes of workgroup memory
+// Emitted by mtac; change the spec, not this file.
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  batches: u32,
+  query_rows: i32,
+  key_rows: i32,
+  history_rows: i32,
+  q_stride_b: u32,
+  q_stride_h: u32,
+  q_stride_l: u32,
+  q_history_stride_b: u32,
+  q_history_stride_h: u32,
+  q_history_stride_l: u32,
+  k_stride_b: u32,
+  k_stride_h: u32,
+  k_stride_l: u32,
+  v_stride_b: u32,
+  v_stride_h: u32,
+  v_stride_l: u32,
+  o_stride_b: u32,
+  o_stride_h: u32,
+  o_stride_l: u32,
+  bias_stride_b: u32,
+  bias_stride_h: u32,
+  bias_stride_l: u32,
+  has_positions: u32,
+  positions_at: u32,
+  lengths_at: u32,
+  documents_at: u32,
+  depth_scale: f32,
+  batch: u32,
+  first_tile: u32,
+  row_begin: i32,
+  row_end: i32,
+  strip_row: i32,
+  key_begin: i32,
+  key_end: i32,
+  map_row_stride: u32,
+  map_head_stride: u32,
+  statistics_history: i32,
+}
+
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> source: array<f32>;
+@group(0) @binding(2) var<storage, read> parameters: array<u32>;
+@group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
+
+/// Invocations of a workgroup.
+const WORKGROUP = 32u;
+const HEADS = 4u;
+/// Rows and keys of a workgroup's tile.
+const TILE_Q = 16;
+const TILE_K = 32;
+
+/// All of the workgroup's memory; never assumed to be zero.
+var<workgroup> arena: array<f32, 882u>;
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  index: u32,
+  /// Absolute position of row 0.
+  first_position: i32,
+  keys: i32,
+}
+
+fn open_batch(index: u32) -> Batch {
+  var batch: Batch;
+  batch.index = index;
+  batch.first_position = launch.key_rows - launch.query_rows;
+  if (launch.has_positions != 0u) {
+    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+  }
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return vec2i(low, max(low, high));
+}
+
+/// Which of the keys key .. key + 3 are visible from `row`.
+fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+  let keys = vec4i(key) + vec4i(0, 1, 2, 3);
+  let position = batch.first_position + row;
+  var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
+    & vec4<bool>((row >= -launch.history_rows) & (row < launch.query_rows));
+  seen = seen & (keys <= vec4i(position));
+  return seen;
+}
+
+/// Visibility of four rows by four keys.
+struct Seen {
+  row0: vec4<bool>,
+  row1: vec4<bool>,
+  row2: vec4<bool>,
+  row3: vec4<bool>,
+}
+
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
+  let first = batch.first_position + row;
+  let last = first + rows - 1;
+  // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
+  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys);
+  inside = inside & (key + keys - 1 <= first);
+  return inside;
+}
+
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+  // One exit: early returns cost some drivers seconds of compile time.
+  let all_keys = vec4<bool>(true);
+  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  if (!inside) {
+    seen = Seen(
+      visible(batch, head, row, key),
+      visible(batch, head, row + 1, key),
+      visible(batch, head, row + 2, key),
+      visible(batch, head, row + 3, key),
+    );
+  }
+  return seen;
+}
+
+fn any_seen(seen: Seen) -> bool {
+  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+}
+
+/// Four entries of a row: 0 where not visible.
+fn finish_weights_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// First word of the kernel with which `head` reads head `from` of its group.
+fn weights_conv_kernel(head: u32, from_head: u32) -> u32 {
+  return 280u + head * 66u;
+}
+
+/// weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// for the first of them, `kernel` that head's weights.
+fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
+  var y0 = vec4f();
+  var y1 = vec4f();
+  var y2 = vec4f();
+  var y3 = vec4f();
+  for (var a = 0u; a < 6u; a++) {
+    let at0 = at + a * 42u;
+    let at1 = at0 + 42u;
+    let at2 = at1 + 42u;
+    let at3 = at2 + 42u;
+    // Four neighbouring entries that slide along the keys: one load a row and tap.
+    var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
+    var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
+    var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
+    var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
+    for (var b = 0u; b < 11u; b++) {
+      let w = parameter(kernel + a * 11u + b);
+      x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
+      x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
+      x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
+      x3 = vec4f(x3.yzw, arena[at3 + b + 3u]);
+      y0 += w * x0;
+      y1 += w * x1;
+      y2 += w * x2;
+      y3 += w * x3;
+    }
+  }
+  return mat4x4f(y0, y1, y2, y3);
+}
+
+/// An entry of the map; 0 outside the rows and keys that the strip holds.
+fn map_entry(map: u32, row: i32, key: i32) -> f32 {
+  var entry = 0.0;
+  if ((row >= max(-launch.history_rows, launch.strip_row)) & (row < launch.query_rows)
+    & (key >= launch.key_begin) & (key < launch.key_end)) {
+    entry = source[map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)];
+  }
+  return entry;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let batch = open_batch(launch.batch + group.z / HEADS);
+  let head = group.z % HEADS;
+  let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
+  let tile_key = launch.key_begin + i32(group.x) * TILE_K;
+  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
+  let map = group.z * launch.map_head_stride;
+  let r = thread / 8u * 4u;
+  let column = thread % 8u * 4u;
+  let row = tile_row + i32(r);
+  let key = tile_key + i32(column);
+  let seen = see(batch, head, row, key, inside);
+  var block = mat4x4f();
+
+  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  if ((tile_key < range.y) & (tile_key + TILE_K > range.x)) {
+    for (var c = 0u; c < 1u; c++) {
+      // The tile of one source head with the rows and keys around it.
+      let from_map = map + (c * launch.map_head_stride);
+      for (var i = thread; i < 882u; i += WORKGROUP) {
+        let halo_row = i / 42u;
+        let halo_column = i % 42u;
+        arena[halo_row * 42u + halo_column] =
+          map_entry(from_map, tile_row - 5 + i32(halo_row), tile_key - 5 + i32(halo_column));
+      }
+      workgroupBarrier();
+      if (any_seen(seen)) {
+        block += weights_conv(weights_conv_kernel(head, c), r * 42u + column);
+      }
+      workgroupBarrier();
+    }
+  }
+    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
+    let line = launch.map_row_stride / 4u;
+    if (row + 0 < launch.row_end) {
+      result[at + 0u * line] = finish_weights_conv(batch, block[0], seen.row0, head, row + 0, key);
+    }
+    if (row + 1 < launch.row_end) {
+      result[at + 1u * line] = finish_weights_conv(batch, block[1], seen.row1, head, row + 1, key);
+    }
+    if (row + 2 < launch.row_end) {
+      result[at + 2u * line] = finish_weights_conv(batch, block[2], seen.row2, head, row + 2, key);
+    }
+    if (row + 3 < launch.row_end) {
+      result[at + 3u * line] = finish_weights_conv(batch, block[3], seen.row3, head, row + 3, key);
+    }
+}

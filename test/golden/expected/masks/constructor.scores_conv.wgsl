@@ -1,0 +1,239 @@
+// constructor: scores_conv (masks.mta:20)
+//
+// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
+//
+// spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
+// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 5440 bytes of workgroup memory
+// Emitted by mtac; change the spec, not this file.
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  batches: u32,
+  query_rows: i32,
+  key_rows: i32,
+  history_rows: i32,
+  q_stride_b: u32,
+  q_stride_h: u32,
+  q_stride_l: u32,
+  q_history_stride_b: u32,
+  q_history_stride_h: u32,
+  q_history_stride_l: u32,
+  k_stride_b: u32,
+  k_stride_h: u32,
+  k_stride_l: u32,
+  v_stride_b: u32,
+  v_stride_h: u32,
+  v_stride_l: u32,
+  o_stride_b: u32,
+  o_stride_h: u32,
+  o_stride_l: u32,
+  bias_stride_b: u32,
+  bias_stride_h: u32,
+  bias_stride_l: u32,
+  has_positions: u32,
+  positions_at: u32,
+  lengths_at: u32,
+  documents_at: u32,
+  depth_scale: f32,
+  batch: u32,
+  first_tile: u32,
+  row_begin: i32,
+  row_end: i32,
+  strip_row: i32,
+  key_begin: i32,
+  key_end: i32,
+  map_row_stride: u32,
+  map_head_stride: u32,
+  statistics_history: i32,
+}
+
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> source: array<f32>;
+@group(0) @binding(2) var<storage, read> parameters: array<u32>;
+@group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
+
+/// Invocations of a workgroup.
+const WORKGROUP = 64u;
+const HEADS = 3u;
+/// Rows and keys of a workgroup's tile.
+const TILE_Q = 16;
+const TILE_K = 64;
+
+/// All of the workgroup's memory; never assumed to be zero.
+var<workgroup> arena: array<f32, 1360u>;
+
+fn four(at: u32) -> vec4f {
+  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
+}
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  index: u32,
+  /// Absolute position of row 0.
+  first_position: i32,
+  keys: i32,
+}
+
+fn open_batch(index: u32) -> Batch {
+  var batch: Batch;
+  batch.index = index;
+  batch.first_position = launch.key_rows - launch.query_rows;
+  if (launch.has_positions != 0u) {
+    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+  }
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  return vec2i(low, max(low, high));
+}
+
+/// Which of the keys key .. key + 3 are visible from `row`.
+fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+  let keys = vec4i(key) + vec4i(0, 1, 2, 3);
+  let position = batch.first_position + row;
+  var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
+    & vec4<bool>((row >= -launch.history_rows) & (row < launch.query_rows));
+  return seen;
+}
+
+/// Visibility of four rows by four keys.
+struct Seen {
+  row0: vec4<bool>,
+  row1: vec4<bool>,
+  row2: vec4<bool>,
+  row3: vec4<bool>,
+}
+
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
+  let first = batch.first_position + row;
+  let last = first + rows - 1;
+  // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
+  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys);
+  return inside;
+}
+
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+  // One exit: early returns cost some drivers seconds of compile time.
+  let all_keys = vec4<bool>(true);
+  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  if (!inside) {
+    seen = Seen(
+      visible(batch, head, row, key),
+      visible(batch, head, row + 1, key),
+      visible(batch, head, row + 2, key),
+      visible(batch, head, row + 3, key),
+    );
+  }
+  return seen;
+}
+
+fn any_seen(seen: Seen) -> bool {
+  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+}
+
+/// Four entries of a row: 0 where not visible.
+fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// First word of the kernel with which `head` reads head `from` of its group.
+fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
+  return 0u + (head % 3u * 3u + from_head) * 9u;
+}
+
+/// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// for the first of them, `kernel` that head's weights.
+fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
+  var y0 = vec4f();
+  var y1 = vec4f();
+  var y2 = vec4f();
+  var y3 = vec4f();
+  for (var a = 0u; a < 3u; a++) {
+    let at0 = at + a * 136u;
+    let at1 = at0 + 68u;
+    let at2 = at1 + 68u;
+    let at3 = at2 + 68u;
+    for (var b = 0u; b < 3u; b++) {
+      let w = parameter(kernel + a * 3u + b);
+      let x0 = four(at0 + b * 2u);
+      let x1 = four(at1 + b * 2u);
+      let x2 = four(at2 + b * 2u);
+      let x3 = four(at3 + b * 2u);
+      y0 += w * x0;
+      y1 += w * x1;
+      y2 += w * x2;
+      y3 += w * x3;
+    }
+  }
+  return mat4x4f(y0, y1, y2, y3);
+}
+
+/// An entry of the map; 0 outside the rows and keys that the strip holds.
+fn map_entry(map: u32, row: i32, key: i32) -> f32 {
+  var entry = 0.0;
+  if ((row >= max(-launch.history_rows, launch.strip_row)) & (row < launch.query_rows)
+    & (key >= launch.key_begin) & (key < launch.key_end)) {
+    entry = source[map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)];
+  }
+  return entry;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let batch = open_batch(launch.batch + group.z / HEADS);
+  let head = group.z % HEADS;
+  let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
+  let tile_key = launch.key_begin + i32(group.x) * TILE_K;
+  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
+  let map = group.z * launch.map_head_stride;
+  let r = thread / 16u * 4u;
+  let column = thread % 16u * 4u;
+  let row = tile_row + i32(r);
+  let key = tile_key + i32(column);
+  let seen = see(batch, head, row, key, inside);
+  var block = mat4x4f();
+
+  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  if ((tile_key < range.y) & (tile_key + TILE_K > range.x)) {
+    for (var c = 0u; c < 3u; c++) {
+      // The tile of one source head with the rows and keys around it.
+      let from_map = map + (c * launch.map_head_stride) - head % 3u * launch.map_head_stride;
+      for (var i = thread; i < 1360u; i += WORKGROUP) {
+        let halo_row = i / 68u;
+        let halo_column = i % 68u;
+        arena[halo_row * 68u + halo_column] =
+          map_entry(from_map, tile_row - 2 + i32(halo_row), tile_key - 2 + i32(halo_column));
+      }
+      workgroupBarrier();
+      if (any_seen(seen)) {
+        block += scores_conv(scores_conv_kernel(head, c), r * 68u + column);
+      }
+      workgroupBarrier();
+    }
+  }
+    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
+    let line = launch.map_row_stride / 4u;
+    if (row + 0 < launch.row_end) {
+      result[at + 0u * line] = finish_scores_conv(batch, block[0], seen.row0, head, row + 0, key);
+    }
+    if (row + 1 < launch.row_end) {
+      result[at + 1u * line] = finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+    }
+    if (row + 2 < launch.row_end) {
+      result[at + 2u * line] = finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+    }
+    if (row + 3 < launch.row_end) {
+      result[at + 3u * line] = finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
+    }
+}

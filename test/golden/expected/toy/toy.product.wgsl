@@ -1,0 +1,307 @@
+// toy: product (toy.mta:3)
+//
+// The strip's weights times V, and the stages of the output.
+//
+// spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 0 bytes of workgroup memory
+// Emitted by mtac; change the spec, not this file.
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  batches: u32,
+  query_rows: i32,
+  key_rows: i32,
+  history_rows: i32,
+  q_stride_b: u32,
+  q_stride_h: u32,
+  q_stride_l: u32,
+  q_history_stride_b: u32,
+  q_history_stride_h: u32,
+  q_history_stride_l: u32,
+  k_stride_b: u32,
+  k_stride_h: u32,
+  k_stride_l: u32,
+  v_stride_b: u32,
+  v_stride_h: u32,
+  v_stride_l: u32,
+  o_stride_b: u32,
+  o_stride_h: u32,
+  o_stride_l: u32,
+  bias_stride_b: u32,
+  bias_stride_h: u32,
+  bias_stride_l: u32,
+  has_positions: u32,
+  positions_at: u32,
+  lengths_at: u32,
+  documents_at: u32,
+  depth_scale: f32,
+  batch: u32,
+  first_tile: u32,
+  row_begin: i32,
+  row_end: i32,
+  strip_row: i32,
+  key_begin: i32,
+  key_end: i32,
+  map_row_stride: u32,
+  map_head_stride: u32,
+  statistics_history: i32,
+}
+
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> map_of_weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read> v: array<vec4f>;
+@group(0) @binding(3) var<storage, read> parameters: array<u32>;
+@group(0) @binding(4) var<storage, read_write> o: array<vec4f>;
+
+/// Invocations of a workgroup.
+const WORKGROUP = 64u;
+const HEADS = 2u;
+/// Consecutive query heads that share a key/value head.
+const HEADS_PER_KEY = 1u;
+const VALUE_DIM = 128u;
+/// Rows of a workgroup.
+const TILE_Q = 32;
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  index: u32,
+  /// Absolute position of row 0.
+  first_position: i32,
+  keys: i32,
+}
+
+fn open_batch(index: u32) -> Batch {
+  var batch: Batch;
+  batch.index = index;
+  batch.first_position = launch.key_rows - launch.query_rows;
+  if (launch.has_positions != 0u) {
+    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+  }
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return vec2i(low, max(low, high));
+}
+
+/// Elements element .. element + 3 of v.
+fn load_v(element: u32) -> vec4f {
+  return v[element / 4u];
+}
+
+/// Stores up to four values of an output row; the row ends after `count` of them.
+fn store_o(element: u32, value: vec4f, count: u32) {
+  o[element / 4u] = value;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let batch = open_batch(launch.batch + group.z / HEADS);
+  let first_head = group.z % HEADS;
+  let tile_row = launch.row_begin + i32(group.x) * TILE_Q;
+  let map = group.z * launch.map_head_stride;
+  let line = launch.map_row_stride / 4u;
+  let v_head = batch.index * launch.v_stride_b + first_head / HEADS_PER_KEY * launch.v_stride_h;
+  var o0_0 = vec4f();
+  var o0_1 = vec4f();
+  var o0_2 = vec4f();
+  var o0_3 = vec4f();
+  {
+    let unit = thread + 0u;
+    let row = tile_row + i32(unit / 32u * 4u);
+    let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+    let last = range.y - 1;
+    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
+    let v_at = v_head + unit % 32u * 4u;
+    // Rows past the strip's end read what lies there; their results are not stored.
+    for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
+      let a0 = map_of_weights[at + u32(key) / 4u];
+      let a1 = map_of_weights[at + line + u32(key) / 4u];
+      let a2 = map_of_weights[at + 2u * line + u32(key) / 4u];
+      let a3 = map_of_weights[at + 3u * line + u32(key) / 4u];
+      // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
+      let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
+      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
+      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
+      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
+      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+      o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+      o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+      o0_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+    }
+  }
+  var o1_0 = vec4f();
+  var o1_1 = vec4f();
+  var o1_2 = vec4f();
+  var o1_3 = vec4f();
+  {
+    let unit = thread + 64u;
+    let row = tile_row + i32(unit / 32u * 4u);
+    let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+    let last = range.y - 1;
+    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
+    let v_at = v_head + unit % 32u * 4u;
+    // Rows past the strip's end read what lies there; their results are not stored.
+    for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
+      let a0 = map_of_weights[at + u32(key) / 4u];
+      let a1 = map_of_weights[at + line + u32(key) / 4u];
+      let a2 = map_of_weights[at + 2u * line + u32(key) / 4u];
+      let a3 = map_of_weights[at + 3u * line + u32(key) / 4u];
+      // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
+      let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
+      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
+      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
+      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
+      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      o1_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+      o1_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+      o1_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+      o1_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+    }
+  }
+  var o2_0 = vec4f();
+  var o2_1 = vec4f();
+  var o2_2 = vec4f();
+  var o2_3 = vec4f();
+  {
+    let unit = thread + 128u;
+    let row = tile_row + i32(unit / 32u * 4u);
+    let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+    let last = range.y - 1;
+    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
+    let v_at = v_head + unit % 32u * 4u;
+    // Rows past the strip's end read what lies there; their results are not stored.
+    for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
+      let a0 = map_of_weights[at + u32(key) / 4u];
+      let a1 = map_of_weights[at + line + u32(key) / 4u];
+      let a2 = map_of_weights[at + 2u * line + u32(key) / 4u];
+      let a3 = map_of_weights[at + 3u * line + u32(key) / 4u];
+      // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
+      let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
+      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
+      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
+      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
+      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      o2_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+      o2_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+      o2_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+      o2_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+    }
+  }
+  var o3_0 = vec4f();
+  var o3_1 = vec4f();
+  var o3_2 = vec4f();
+  var o3_3 = vec4f();
+  {
+    let unit = thread + 192u;
+    let row = tile_row + i32(unit / 32u * 4u);
+    let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+    let last = range.y - 1;
+    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
+    let v_at = v_head + unit % 32u * 4u;
+    // Rows past the strip's end read what lies there; their results are not stored.
+    for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
+      let a0 = map_of_weights[at + u32(key) / 4u];
+      let a1 = map_of_weights[at + line + u32(key) / 4u];
+      let a2 = map_of_weights[at + 2u * line + u32(key) / 4u];
+      let a3 = map_of_weights[at + 3u * line + u32(key) / 4u];
+      // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
+      let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
+      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
+      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
+      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
+      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      o3_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+      o3_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+      o3_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+      o3_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+    }
+  }
+
+  {
+    let unit = thread + 0u;
+    let r = unit / 32u * 4u;
+    let value = unit % 32u * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row + 0 < launch.row_end) {
+      store_o(element + 0u * launch.o_stride_l, o0_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
+    }
+  }
+  {
+    let unit = thread + 64u;
+    let r = unit / 32u * 4u;
+    let value = unit % 32u * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row + 0 < launch.row_end) {
+      store_o(element + 0u * launch.o_stride_l, o1_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o1_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o1_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o1_3, VALUE_DIM - value);
+    }
+  }
+  {
+    let unit = thread + 128u;
+    let r = unit / 32u * 4u;
+    let value = unit % 32u * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row + 0 < launch.row_end) {
+      store_o(element + 0u * launch.o_stride_l, o2_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o2_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o2_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o2_3, VALUE_DIM - value);
+    }
+  }
+  {
+    let unit = thread + 192u;
+    let r = unit / 32u * 4u;
+    let value = unit % 32u * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row + 0 < launch.row_end) {
+      store_o(element + 0u * launch.o_stride_l, o3_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o3_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o3_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o3_3, VALUE_DIM - value);
+    }
+  }
+}

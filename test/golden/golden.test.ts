@@ -1,0 +1,38 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { compileChecked } from "../../compiler/compile.ts";
+import { analyse, renderDiagnostics } from "../../compiler/language/index.ts";
+
+// What mtac emits, held against files that people review. `npm run golden:update` writes them anew: read the
+// difference before committing it.
+
+const SPECS = fileURLToPath(new URL("./specs/", import.meta.url));
+const EXPECTED = fileURLToPath(new URL("./expected/", import.meta.url));
+
+const specs = readdirSync(SPECS).filter((name) => name.endsWith(".mta"));
+
+describe.each(specs)("%s", (name) => {
+  const source = readFileSync(`${SPECS}${name}`, "utf8");
+  const { spec, diagnostics } = analyse(source, name);
+  if (spec === null) throw new Error(renderDiagnostics(diagnostics, { source }));
+  const emitted = compileChecked(spec).files;
+  // The kernels' module repeats plans and kernels: one of them is enough to review.
+  const files = Object.fromEntries(
+    Object.entries(emitted).filter(([file]) => name === "toy.mta" || !file.endsWith(".kernels.ts")),
+  );
+  const folder = `${EXPECTED}${name.replace(/\.mta$/, "")}/`;
+
+  test.each(Object.keys(files))("%s", async (file) => {
+    await expect(files[file]).toMatchFileSnapshot(`${folder}${file}`);
+  });
+
+  test("emits these files and no others", () => {
+    const held = existsSync(folder) ? readdirSync(folder) : [];
+    expect(held.filter((file) => !Object.hasOwn(files, file))).toEqual([]);
+  });
+
+  test("emits the same text every time", () => {
+    expect(compileChecked(spec).files).toEqual(emitted);
+  });
+});

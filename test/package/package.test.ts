@@ -1,0 +1,201 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+// The package as users get it: packed, installed into an empty project, used from there.
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const require = createRequire(import.meta.url);
+
+/** What a user installs beside mtac; linked from here, so that the test needs no registry. */
+const PEERS = [
+  "ts-morph",
+  "@ts-morph/common",
+  "webgpu",
+  "@sparticuz/chromium",
+  "typescript",
+  "@webgpu/types",
+  "@types/node",
+];
+
+const SPEC = `
+attention constructor { heads 2 head_dim 8 scores { conv 2x3 } output { norm depth_scale } }
+attention plain { heads 2 head_dim 8 mask causal lengths }
+stack model { layers 2 use constructor at 0 use plain otherwise }
+`;
+
+const PROGRAM = `
+import { download, requestDevice, upload } from "mtac/runtime";
+import { openNodeGpu } from "mtac/runtime/node";
+import { type ConstructorParameters, createConstructor, initParameters } from "./emitted/constructor.js";
+import * as model from "./emitted/model.js";
+import { type PlainInputs } from "./emitted/plain.js";
+
+const { adapter } = await openNodeGpu();
+const device = await requestDevice(adapter);
+const tensor = () => upload(device, { shape: [1, 2, 4, 8], data: Float32Array.from({ length: 64 }, (_, i) => Math.sin(i)) }, "f32");
+const inputs = { q: tensor(), k: tensor(), v: tensor() };
+
+const parameters: ConstructorParameters = initParameters(7);
+const shape: readonly [2, 1, 2, 3] = parameters["scores.conv.weight"].shape;
+const launcher = await createConstructor(device, parameters);
+const { o, lse } = await launcher.forward({ ...inputs, layer: 0 });
+
+await launcher.prepare({ B: 1, Lq: 4, Lk: 4, R: 0 });
+const encoder = device.createCommandEncoder();
+const call = launcher.encode(encoder, { ...inputs, layer: 0 });
+device.queue.submit([encoder.finish()]);
+call.release();
+
+const stack = await model.create(device, model.initParameters(1));
+const lengths = upload(device, { shape: [1], data: Int32Array.of(3) }, "i32");
+const plain: PlainInputs = { ...inputs, lengths };
+const first = await stack.layers[0].forward(inputs);
+await stack.layers[1].forward(plain);
+
+const same = async (x: typeof o, y: typeof o) => String(await download(device, x)) === String(await download(device, y));
+console.log(JSON.stringify({
+  shape, o: o.shape, lse: lse?.shape ?? null,
+  encoded: await same(o, call.o), layered: await same(o, first.o),
+}));
+stack.destroy();
+launcher.destroy();
+device.destroy();
+
+// @ts-expect-error the mask reads no documents
+void (() => launcher.forward({ ...inputs, layer: 0, documents: lengths }));
+// @ts-expect-error depth_scale needs the layer
+void (() => launcher.forward(inputs));
+// @ts-expect-error the stack knows the layer
+void (() => stack.layers[0].forward({ ...inputs, layer: 0 }));
+// @ts-expect-error the shape is wrong
+void (() => createConstructor(device, { ...parameters, "scores.conv.weight": { shape: [2, 1, 3, 2], data: new Float32Array(12) } }));
+`;
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: "ES2022",
+    module: "NodeNext",
+    lib: ["ES2022", "DOM"],
+    types: ["node", "@webgpu/types"],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noImplicitOverride: true,
+    noUnusedLocals: true,
+    noUnusedParameters: true,
+    isolatedModules: true,
+    verbatimModuleSyntax: true,
+    outDir: "built",
+  },
+  include: ["*.ts", "emitted/*.ts"],
+};
+
+const folder = mkdtempSync(join(tmpdir(), "mtac-package-"));
+const installed = join(folder, "node_modules/mtac");
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function node(args: readonly string[], cwd = folder) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd,
+    encoding: "utf8",
+    timeout: 120_000,
+  });
+  return { code: status, stdout, stderr };
+}
+
+beforeAll(() => {
+  const [npm, ...prefix] = npmCommand();
+  const packed = execFileSync(
+    npm,
+    [...prefix, "pack", "--ignore-scripts", "--json", "--pack-destination", folder],
+    {
+      cwd: ROOT,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
+  const [{ filename }]: [{ filename: string }] = JSON.parse(packed);
+  mkdirSync(installed, { recursive: true });
+  execFileSync("tar", ["xzf", join(folder, filename), "--strip-components=1", "-C", installed]);
+  for (const name of PEERS) link(name);
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "user", type: "module", private: true }),
+  );
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(TSCONFIG));
+  writeFileSync(join(folder, "spec.mta"), SPEC);
+  writeFileSync(join(folder, "program.ts"), PROGRAM);
+});
+
+/** npm by its own file where npm runs this: a shell's `npm` is a script on some systems. */
+function npmCommand(): readonly [string, ...string[]] {
+  const { npm_execpath: path } = process.env;
+  return path?.endsWith(".js") === true ? [process.execPath, path] : ["npm"];
+}
+
+function link(name: string): void {
+  const target = join(folder, "node_modules", name);
+  mkdirSync(dirname(target), { recursive: true });
+  symlinkSync(join(ROOT, "node_modules", name), target);
+}
+
+describe("the packed package", () => {
+  test("holds what is needed and nothing else", () => {
+    const manifest: unknown = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+    expect(manifest).toMatchObject({ bin: { mtac: "./dist/cli/main.js" } });
+    const top = execFileSync("ls", [installed], { encoding: "utf8" }).trim().split("\n");
+    expect(top.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json", "templates"]);
+  });
+
+  test("checks and explains specs, without any other package", () => {
+    const alone = mkdtempSync(join(tmpdir(), "mtac-alone-"));
+    afterAll(() => rmSync(alone, { recursive: true, force: true }));
+    cpSync(installed, join(alone, "mtac"), { recursive: true });
+    const main = join(alone, "mtac/dist/cli/main.js");
+    expect(node([main, "check", "spec.mta"])).toMatchObject({ code: 0 });
+    expect(node([main, "explain", "spec.mta"])).toMatchObject({ code: 0, stderr: "" });
+    const compiled = node([main, "compile", "spec.mta"]);
+    expect(compiled.stderr).toContain("MTA907");
+    expect(compiled.stderr).toContain("npm install --save-dev ts-morph");
+    expect(compiled.code).toBe(2);
+    const ran = node([main, "verify", "spec.mta", "--name", "plain", "--target", "webgpu"]);
+    expect(ran.stderr).toContain("MTA702");
+    expect(ran.code).toBe(3);
+  });
+
+  test("emits launchers that type-check in a strict project, and run", () => {
+    const compiled = node([join(installed, "dist/cli/main.js"), "compile", "spec.mta", "--out", "emitted"]);
+    expect(compiled).toMatchObject({ code: 0 });
+    const checked = node([require.resolve("typescript/lib/tsc.js"), "-p", "."]);
+    expect(checked.stdout).toBe("");
+    expect(checked.code).toBe(0);
+    const { stdout, stderr } = node(["built/program.js"]);
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual({
+      shape: [2, 1, 2, 3],
+      o: [1, 2, 4, 8],
+      lse: [1, 2, 4],
+      encoded: true,
+      layered: true,
+    });
+  });
+
+  test("compiles in process, as a library", () => {
+    const script = `
+      import { analyse, compile, attention, conv, SpecError } from "mtac";
+      const text = await compile("attention a { heads 1 head_dim 4 }");
+      const built = await compile(attention("a", { heads: 1, headDim: 4, scores: [conv("2x3")] }));
+      const failed = await compile("attention a { heads 0 }").catch((error) => error);
+      console.log(JSON.stringify([text.artifacts.length, "a.ts" in built.files, failed instanceof SpecError, failed.diagnostics.length > 0]));
+    `;
+    writeFileSync(join(folder, "library.mjs"), script);
+    const { stdout, stderr } = node(["library.mjs"]);
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual([1, true, true, true]);
+  });
+});

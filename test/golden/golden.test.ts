@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile.ts";
 import { analyse, renderDiagnostics } from "../../compiler/language/index.ts";
+import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
 
 // What mtac emits, held against files that people review. `npm run golden:update` writes them anew: read the
 // difference before committing it.
@@ -12,11 +13,19 @@ const EXPECTED = fileURLToPath(new URL("./expected/", import.meta.url));
 
 const specs = readdirSync(SPECS).filter((name) => name.endsWith(".mta"));
 
+/** A spec's first comment may name the schedule to hold: `// Schedule: two_pass.` */
+function scheduleOf(source: string): Schedule | undefined {
+  const name = /^\/\/ Schedule: (\w+)\./.exec(source)?.[1];
+  return SCHEDULES.find((schedule) => schedule === name);
+}
+
 describe.each(specs)("%s", (name) => {
   const source = readFileSync(`${SPECS}${name}`, "utf8");
   const { spec, diagnostics } = analyse(source, name);
   if (spec === null) throw new Error(renderDiagnostics(diagnostics, { source }));
-  const emitted = compileChecked(spec).files;
+  const schedule = scheduleOf(source);
+  const options = schedule === undefined ? {} : { schedule };
+  const emitted = compileChecked(spec, options).files;
   // The kernels' module repeats plans and kernels: one of them is enough to review.
   const files = Object.fromEntries(
     Object.entries(emitted).filter(([file]) => name === "toy.mta" || !file.endsWith(".kernels.ts")),
@@ -33,6 +42,6 @@ describe.each(specs)("%s", (name) => {
   });
 
   test("emits the same text every time", () => {
-    expect(compileChecked(spec).files).toEqual(emitted);
+    expect(compileChecked(spec, options).files).toEqual(emitted);
   });
 });

@@ -1,0 +1,590 @@
+// walked_twice: apply (two_pass.mta:3)
+//
+// Pass 2 of 2: the scores again, normalised with the rows' log-sum-exp, through the stages after the softmax, times V.
+//
+// spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
+// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 16, workgroup 64; this kernel: 64 invocations, 15328 bytes of workgroup memory
+// Emitted by mtac; change the spec, not this file.
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  batches: u32,
+  query_rows: i32,
+  key_rows: i32,
+  history_rows: i32,
+  q_stride_b: u32,
+  q_stride_h: u32,
+  q_stride_l: u32,
+  q_history_stride_b: u32,
+  q_history_stride_h: u32,
+  q_history_stride_l: u32,
+  k_stride_b: u32,
+  k_stride_h: u32,
+  k_stride_l: u32,
+  v_stride_b: u32,
+  v_stride_h: u32,
+  v_stride_l: u32,
+  o_stride_b: u32,
+  o_stride_h: u32,
+  o_stride_l: u32,
+  bias_stride_b: u32,
+  bias_stride_h: u32,
+  bias_stride_l: u32,
+  has_positions: u32,
+  positions_at: u32,
+  lengths_at: u32,
+  documents_at: u32,
+  depth_scale: f32,
+  batch: u32,
+  first_tile: u32,
+  row_begin: i32,
+  row_end: i32,
+  strip_row: i32,
+  key_begin: i32,
+  key_end: i32,
+  map_row_stride: u32,
+  map_head_stride: u32,
+  statistics_history: i32,
+}
+
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> q: array<vec4f>;
+@group(0) @binding(2) var<storage, read> q_history: array<vec4f>;
+@group(0) @binding(3) var<storage, read> k: array<vec4f>;
+@group(0) @binding(4) var<storage, read> v: array<vec4f>;
+@group(0) @binding(5) var<storage, read> parameters: array<u32>;
+@group(0) @binding(6) var<storage, read> statistics: array<u32>;
+@group(0) @binding(7) var<storage, read_write> o: array<vec4f>;
+
+/// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
+override HISTORY: bool = false;
+
+/// Invocations of a workgroup.
+const WORKGROUP = 64u;
+const HEADS = 2u;
+/// Consecutive query heads that share a key/value head.
+const HEADS_PER_KEY = 1u;
+const SCALE = 0.25;
+const VALUE_DIM = 16u;
+const WINDOW = 48;
+/// Log-sum-exp of a row without keys, so that exp(x - HUGE) is 0.
+const HUGE = 3.0e38;
+const HUGE_BITS = bitcast<u32>(HUGE);
+/// Bits of -infinity: the log-sum-exp of an empty row.
+const EMPTY_BITS = 0xff800000u;
+/// Heads that a workgroup computes together.
+const HEAD_BLOCK = 2u;
+/// Rows of a tile, and keys of a step.
+const TILE_Q = 32;
+const TILE_K = 16;
+/// Keys that the convolutions read to the left.
+const REACH_LEFT = 2;
+/// Keys by which results trail the scores: what the convolutions read to the right.
+const LAG = 2;
+
+/// All of the workgroup's memory; never assumed to be zero.
+var<workgroup> arena: array<f32, 3832u>;
+
+fn four(at: u32) -> vec4f {
+  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
+}
+
+fn put_four(at: u32, value: vec4f) {
+  arena[at] = value.x;
+  arena[at + 1u] = value.y;
+  arena[at + 2u] = value.z;
+  arena[at + 3u] = value.w;
+}
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  index: u32,
+  /// Absolute position of row 0.
+  first_position: i32,
+  keys: i32,
+}
+
+fn open_batch(index: u32) -> Batch {
+  var batch: Batch;
+  batch.index = index;
+  batch.first_position = launch.key_rows - launch.query_rows;
+  if (launch.has_positions != 0u) {
+    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+  }
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  low = max(low, batch.first_position + first - (WINDOW - 1));
+  high = min(high, batch.first_position + last + WINDOW);
+  return vec2i(low, max(low, high));
+}
+
+/// Which of the keys key .. key + 3 are visible from `row`.
+fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+  let keys = vec4i(key) + vec4i(0, 1, 2, 3);
+  let position = batch.first_position + row;
+  var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
+    & vec4<bool>((row >= -launch.history_rows) & (row < launch.query_rows));
+  seen = seen & (keys <= vec4i(position));
+  seen = seen & (vec4i(position) - keys < vec4i(WINDOW)) & (keys - vec4i(position) < vec4i(WINDOW));
+  return seen;
+}
+
+/// Visibility of four rows by four keys.
+struct Seen {
+  row0: vec4<bool>,
+  row1: vec4<bool>,
+  row2: vec4<bool>,
+  row3: vec4<bool>,
+}
+
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
+  let first = batch.first_position + row;
+  let last = first + rows - 1;
+  // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
+  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys);
+  inside = inside & (key + keys - 1 <= first);
+  inside = inside & (last - key < WINDOW) & (key + keys - 1 - first < WINDOW);
+  return inside;
+}
+
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+  // One exit: early returns cost some drivers seconds of compile time.
+  let all_keys = vec4<bool>(true);
+  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  if (!inside) {
+    seen = Seen(
+      visible(batch, head, row, key),
+      visible(batch, head, row + 1, key),
+      visible(batch, head, row + 2, key),
+      visible(batch, head, row + 3, key),
+    );
+  }
+  return seen;
+}
+
+fn any_seen(seen: Seen) -> bool {
+  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+}
+
+/// Four entries of a row: 0 where not visible.
+fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// Four entries of a row: 0 where not visible.
+fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// Four entries of a row: the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible.
+fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32, statistic: f32) -> vec4f {
+  var x = value;
+  return select(vec4f(0.0), exp(x - statistic), seen);
+}
+
+/// Four entries of a row: 0 where not visible.
+fn finish_weights_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// Elements element .. element + 3 of q.
+fn load_q(element: u32) -> vec4f {
+  return q[element / 4u];
+}
+
+/// Elements element .. element + 3 of q_history.
+fn load_q_history(element: u32) -> vec4f {
+  return q_history[element / 4u];
+}
+
+/// Elements element .. element + 3 of k.
+fn load_k(element: u32) -> vec4f {
+  return k[element / 4u];
+}
+
+/// Four elements of a query row, which is a row of history where `past` says so.
+fn load_query(element: u32, past: bool) -> vec4f {
+  var four: vec4f;
+  if (HISTORY & past) {
+    four = load_q_history(element);
+  } else {
+    four = load_q(element);
+  }
+  return four;
+}
+
+/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
+  let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
+  let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
+  let past = rows < vec4i(0);
+  let q_at = select(
+    batch.index * launch.q_stride_b + head * launch.q_stride_h + vec4u(rows) * launch.q_stride_l,
+    batch.index * launch.q_history_stride_b + head * launch.q_history_stride_h
+      + vec4u(rows + launch.history_rows) * launch.q_history_stride_l,
+    past,
+  );
+  let k_at = batch.index * launch.k_stride_b + head / HEADS_PER_KEY * launch.k_stride_h
+    + vec4u(keys) * launch.k_stride_l;
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  for (var d = 0u; d < 16u; d += 4u) {
+    let k0 = load_k(k_at.x + d);
+    let k1 = load_k(k_at.y + d);
+    let k2 = load_k(k_at.z + d);
+    let k3 = load_k(k_at.w + d);
+    let q0 = load_query(q_at.x + d, past.x);
+    let q1 = load_query(q_at.y + d, past.y);
+    let q2 = load_query(q_at.z + d, past.z);
+    let q3 = load_query(q_at.w + d, past.w);
+    s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
+    s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
+    s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
+    s3 += vec4f(dot(q3, k0), dot(q3, k1), dot(q3, k2), dot(q3, k3));
+  }
+  return SCALE * mat4x4f(s0, s1, s2, s3);
+}
+
+/// First word of the kernel with which `head` reads head `from` of its group.
+fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
+  return 0u + head * 6u;
+}
+
+/// scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// for the first of them, `kernel` that head's weights.
+fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
+  var y0 = vec4f();
+  var y1 = vec4f();
+  var y2 = vec4f();
+  var y3 = vec4f();
+  for (var a = 0u; a < 2u; a++) {
+    let at0 = at + a * 18u;
+    let at1 = at0 + 18u;
+    let at2 = at1 + 18u;
+    let at3 = at2 + 18u;
+    // Four neighbouring entries that slide along the keys: one load a row and tap.
+    var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
+    var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
+    var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
+    var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
+    for (var b = 0u; b < 3u; b++) {
+      let w = parameter(kernel + a * 3u + b);
+      x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
+      x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
+      x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
+      x3 = vec4f(x3.yzw, arena[at3 + b + 3u]);
+      y0 += w * x0;
+      y1 += w * x1;
+      y2 += w * x2;
+      y3 += w * x3;
+    }
+  }
+  return mat4x4f(y0, y1, y2, y3);
+}
+
+/// First word of the kernel with which `head` reads head `from` of its group.
+fn weights_conv_kernel(head: u32, from_head: u32) -> u32 {
+  return 16u + head * 6u;
+}
+
+/// weights.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// for the first of them, `kernel` that head's weights.
+fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
+  var y0 = vec4f();
+  var y1 = vec4f();
+  var y2 = vec4f();
+  var y3 = vec4f();
+  for (var a = 0u; a < 2u; a++) {
+    let at0 = at + a * 18u;
+    let at1 = at0 + 18u;
+    let at2 = at1 + 18u;
+    let at3 = at2 + 18u;
+    // Four neighbouring entries that slide along the keys: one load a row and tap.
+    var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
+    var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
+    var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
+    var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
+    for (var b = 0u; b < 3u; b++) {
+      let w = parameter(kernel + a * 3u + b);
+      x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
+      x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
+      x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
+      x3 = vec4f(x3.yzw, arena[at3 + b + 3u]);
+      y0 += w * x0;
+      y1 += w * x1;
+      y2 += w * x2;
+      y3 += w * x3;
+    }
+  }
+  return mat4x4f(y0, y1, y2, y3);
+}
+
+/// Elements element .. element + 3 of v.
+fn load_v(element: u32) -> vec4f {
+  return v[element / 4u];
+}
+
+/// Stores up to four values of an output row; the row ends after `count` of them.
+fn store_o(element: u32, value: vec4f, count: u32) {
+  o[element / 4u] = value;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let batch = open_batch(launch.batch + group.z);
+  let first_head = group.y * HEAD_BLOCK;
+  let tile_row = launch.row_begin + i32(launch.first_tile + group.x) * TILE_Q;
+
+  // Steps along the keys: from the first key that the convolutions read for the tile's rows until the results, which
+  // trail the scores by the right reach, have passed the last key that these rows see.
+  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
+  let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
+
+  for (var i = thread; i < 3832u; i += WORKGROUP) {
+    arena[i] = 0.0;
+  }
+  workgroupBarrier();
+
+  // Row statistics of the softmax, halo included; rows that do not exist or see nothing get exp(x - HUGE) = 0.
+  for (var i = thread; i < HEAD_BLOCK * 36u; i += WORKGROUP) {
+    let row = tile_row - 1 + i32(i % 36u);
+    var statistic = HUGE;
+    if ((row >= -launch.statistics_history) & (row < launch.query_rows)) {
+      let line = (batch.index * HEADS + first_head + i / 36u)
+        * u32(launch.statistics_history + launch.query_rows);
+      let bits = statistics[line + u32(launch.statistics_history + row)];
+      statistic = bitcast<f32>(select(bits, HUGE_BITS, bits == EMPTY_BITS));
+    }
+    arena[3760u + i] = statistic;
+  }
+  workgroupBarrier();
+
+  // Results: blocks of four rows by four values, kept in registers over all steps.
+  var o0_0 = vec4f();
+  var o0_1 = vec4f();
+  var o0_2 = vec4f();
+  var o0_3 = vec4f();
+
+  for (var step = first_step; step < last_step; step++) {
+    // Scores of the step's new keys.
+    {
+      let step_key = step * TILE_K;
+      let inside = interior(batch, tile_row - 2, 40, step_key, TILE_K);
+      for (var unit = thread; unit < 80u; unit += WORKGROUP) {
+        let column = unit % 4u * 4u;
+        let r = unit / 4u % 10u * 4u;
+        let h = unit / 40u;
+        let head = first_head + h;
+        let row = tile_row - 2 + i32(r);
+        let key = step_key + i32(column);
+        let seen = see(batch, head, row, key, inside);
+        var block = mat4x4f();
+        if (any_seen(seen)) {
+          block = dot_block(batch, head, row, key);
+        }
+        let to = 0u + 2u + h * 720u + r * 18u + column;
+        put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
+        put_four(to + 18u, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 36u, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 54u, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
+      }
+    }
+    workgroupBarrier();
+    // scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    {
+      let step_key = step * TILE_K - 1;
+      let inside = interior(batch, tile_row - 1, 36, step_key, TILE_K);
+      for (var unit = thread; unit < 72u; unit += WORKGROUP) {
+        let column = unit % 4u * 4u;
+        let r = unit / 4u % 9u * 4u;
+        let h = unit / 36u;
+        let head = first_head + h;
+        let row = tile_row - 1 + i32(r);
+        let key = step_key + i32(column);
+        let seen = see(batch, head, row, key, inside);
+        var block = mat4x4f();
+        if (any_seen(seen)) {
+          let at = 0u + r * 18u + column;
+          block = scores_conv(scores_conv_kernel(head, 0u), at + h * 720u);
+        }
+        let to = 1440u + 2u + h * 648u + r * 18u + column;
+        put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
+        put_four(to + 18u, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 36u, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 54u, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
+      }
+    }
+    workgroupBarrier();
+    // Keep the last 2u columns: the next step's taps reach back to them.
+    for (var line = thread; line < 80u; line += WORKGROUP) {
+      let at = 0u + line * 18u;
+      for (var c = 0u; c < 2u; c++) {
+        arena[at + c] = arena[at + c + u32(TILE_K)];
+      }
+    }
+    // scores.mix, mix 2: every head of a group becomes a sum over the group, in place.
+    {
+      let step_key = step * TILE_K - 1;
+      let inside = interior(batch, tile_row - 1, 36, step_key, TILE_K);
+      for (var unit = thread; unit < 144u; unit += WORKGROUP) {
+        let column = unit % 4u * 4u;
+        let r = unit / 4u % 36u;
+        let h = unit / 144u * 2u;
+        let row = tile_row - 1 + i32(r);
+        let key = step_key + i32(column);
+        let at = 1440u + 2u + h * 648u + r * 18u + column;
+        let weight = 12u + (first_head + h) * 2u;
+        var y0 = vec4f();
+        var y1 = vec4f();
+        for (var n = 0u; n < 2u; n++) {
+          let x = four(at + n * 648u);
+          y0 += parameter(weight + n) * x;
+          y1 += parameter(weight + n + 2u) * x;
+        }
+        {
+          let head = first_head + h + 0u;
+          var seen = vec4<bool>(true);
+          if (!inside) {
+            seen = visible(batch, head, row, key);
+          }
+          put_four(at + 0u * 648u, finish_scores_mix(batch, y0, seen, head, row, key, arena[3760u + (h + 0u) * 36u + r]));
+        }
+        {
+          let head = first_head + h + 1u;
+          var seen = vec4<bool>(true);
+          if (!inside) {
+            seen = visible(batch, head, row, key);
+          }
+          put_four(at + 1u * 648u, finish_scores_mix(batch, y1, seen, head, row, key, arena[3760u + (h + 1u) * 36u + r]));
+        }
+      }
+    }
+    workgroupBarrier();
+    // weights.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    {
+      let step_key = step * TILE_K - 2;
+      let inside = interior(batch, tile_row, 32, step_key, TILE_K);
+      for (var unit = thread; unit < 64u; unit += WORKGROUP) {
+        let column = unit % 4u * 4u;
+        let r = unit / 4u % 8u * 4u;
+        let h = unit / 32u;
+        let head = first_head + h;
+        let row = tile_row + i32(r);
+        let key = step_key + i32(column);
+        let seen = see(batch, head, row, key, inside);
+        var block = mat4x4f();
+        if (any_seen(seen)) {
+          let at = 1440u + r * 18u + column;
+          block = weights_conv(weights_conv_kernel(head, 0u), at + h * 648u);
+        }
+        let to = 2736u + 0u + h * 512u + r * 16u + column;
+        put_four(to, finish_weights_conv(batch, block[0], seen.row0, head, row, key));
+        put_four(to + 16u, finish_weights_conv(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 32u, finish_weights_conv(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 48u, finish_weights_conv(batch, block[3], seen.row3, head, row + 3, key));
+      }
+    }
+    workgroupBarrier();
+    // Keep the last 2u columns: the next step's taps reach back to them.
+    for (var line = thread; line < 72u; line += WORKGROUP) {
+      let at = 1440u + line * 18u;
+      for (var c = 0u; c < 2u; c++) {
+        arena[at + c] = arena[at + c + u32(TILE_K)];
+      }
+    }
+    // Weights times values.
+    {
+      let step_key = step * TILE_K - LAG;
+      let from_key = max(0, step_key);
+      let to_key = min(step_key + TILE_K, range.y);
+      {
+        let unit = thread + 0u;
+        let r = unit / 4u * 4u;
+        let value = unit % 4u * 4u;
+        {
+          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
+          let weights = 2736u + r * 16u;
+          for (var key = from_key; key < to_key; key++) {
+            let at = weights + u32(key - step_key);
+            let x = load_v(v_at + u32(key) * launch.v_stride_l);
+            o0_0 += arena[at] * x;
+            o0_1 += arena[at + 16u] * x;
+            o0_2 += arena[at + 32u] * x;
+            o0_3 += arena[at + 48u] * x;
+          }
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  // The output stages see whole rows: 64u rows at a time go through workgroup memory.
+  for (var chunk = 0u; chunk < 64u; chunk += 64u) {
+    workgroupBarrier();
+    {
+      let unit = thread + 0u;
+      let r = unit / 4u * 4u;
+      let at = 0u + unit % 4u * 4u;
+      // Unsigned: rows before the chunk wrap round to large numbers.
+      if ((unit < 64u) & (r - chunk < 64u)) {
+        put_four(at + (r + 0u - chunk) * 16u, o0_0);
+        put_four(at + (r + 1u - chunk) * 16u, o0_1);
+        put_four(at + (r + 2u - chunk) * 16u, o0_2);
+        put_four(at + (r + 3u - chunk) * 16u, o0_3);
+      }
+    }
+    workgroupBarrier();
+    let local = thread / 1u;
+    let part = thread % 1u;
+    let works = local < 64u;
+    // output.norm (line 10)
+    {
+      let line = 0u + local * 16u;
+      var sum = 0.0;
+      if (works) {
+        for (var d = part; d < VALUE_DIM; d += 1u) {
+          sum += arena[line + d] * arena[line + d];
+        }
+      }
+      arena[1024u + thread] = sum;
+      workgroupBarrier();
+      if (works) {
+        var total = 0.0;
+        for (var i = 0u; i < 1u; i++) {
+          total += arena[1024u + local * 1u + i];
+        }
+        let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
+        for (var d = part; d < VALUE_DIM; d += 1u) {
+          arena[line + d] *= factor * parameter(28u + d);
+        }
+      }
+      workgroupBarrier();
+    }
+    for (var unit = thread; unit < 256u; unit += WORKGROUP) {
+      let r = chunk + unit / 4u;
+      let value = unit % 4u * 4u;
+      let row = tile_row + i32(r % 32u);
+      if ((r < 64u) & (row < launch.row_end)) {
+        let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+          + u32(row) * launch.o_stride_l + value;
+        store_o(element, four(0u + (r - chunk) * 16u + value), VALUE_DIM - value);
+      }
+    }
+  }
+}

@@ -76,6 +76,15 @@ void (() => stack.layers[0].forward({ ...inputs, layer: 0 }));
 void (() => createConstructor(device, { ...parameters, "scores.conv.weight": { shape: [2, 1, 3, 2], data: new Float32Array(12) } }));
 `;
 
+const LIBRARY = `
+import { attention, compile, conv, type Compilation, type Diagnostic, mix, stack } from "mtac";
+
+const large = attention("large", { heads: 16, headDim: 96, scores: [conv("6x11"), mix(16)] });
+const model = stack("model", { layers: 2, use: [{ attention: large, otherwise: true }] });
+export const compiled: Promise<Compilation> = compile([large, model]);
+export const warnings: Promise<readonly Diagnostic[]> = compiled.then(({ diagnostics }) => diagnostics);
+`;
+
 const TSCONFIG = {
   compilerOptions: {
     target: "ES2022",
@@ -130,6 +139,7 @@ beforeAll(() => {
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(TSCONFIG));
   writeFileSync(join(folder, "spec.mta"), SPEC);
   writeFileSync(join(folder, "program.ts"), PROGRAM);
+  writeFileSync(join(folder, "library.ts"), LIBRARY);
 });
 
 /** npm by its own file where npm runs this: a shell's `npm` is a script on some systems. */

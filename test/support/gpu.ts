@@ -16,12 +16,17 @@ import {
   type StorageType,
 } from "../../runtime/contract/index.ts";
 import {
+  type AttentionOutputs,
+  type CallStatistics,
   createLauncher,
   type DeviceStorage,
   type DeviceTensor,
   download,
-  upload,
+  type Launcher,
+  type LauncherOptions,
 } from "../../runtime/index.ts";
+import { clobbered, drawPlacement, placeTensor } from "./placing.ts";
+import type { Random } from "./random.ts";
 
 /** Relative errors that `semantics.md` allows the forward pass, by storage type. */
 export const FORWARD_TOLERANCE: Readonly<Record<StorageType, number>> = { f32: 5e-6, f16: 2e-3, bf16: 1e-2 };
@@ -39,19 +44,114 @@ export function limitsOf(device: GPUDevice): TargetLimits {
 export interface GpuResult {
   readonly o: Float32Array;
   readonly lse: Float32Array | null;
+  readonly statistics: CallStatistics;
 }
 
-/** How a test hands its tensors over: contiguous unless `layout` changes their strides. */
-export interface RunOptions {
-  readonly layer?: number;
-  readonly stridesOf?: (name: string, shape: readonly number[]) => readonly number[] | undefined;
+export interface RunOptions extends LauncherOptions {
+  /** Where given: tensors lie at random strides, in random order of axes, with NaN in all gaps. */
+  readonly scatter?: Random;
 }
 
 function floats(data: Int32Array | Float32Array): Float32Array {
   return data instanceof Float32Array ? data : Float32Array.from(data);
 }
 
-/** Runs one plan on a device with inputs in float64 and returns the results as f32. */
+/** A launcher of one plan, parameters rounded to f32. */
+export function launcherOf(
+  device: GPUDevice,
+  plan: Plan,
+  parameters: ReadonlyMap<string, Float64Tensor>,
+  options: LauncherOptions = {},
+): Promise<Launcher> {
+  const artifact = { name: plan.pipeline.name, plans: [plan], sources: emitKernels(plan) };
+  const values = new Map(
+    [...parameters].map(([name, tensor]) => [
+      name,
+      { shape: tensor.shape, data: Float32Array.from(tensor.data) },
+    ]),
+  );
+  return createLauncher(device, artifact, values, options);
+}
+
+/** A call's tensors on a device, and how to free them. */
+export interface PlacedCall {
+  readonly inputs: AttentionInputs<DeviceTensor>;
+  readonly tensors: readonly DeviceTensor[];
+  destroy(): void;
+}
+
+export function placeInputs(
+  device: GPUDevice,
+  plan: Plan,
+  inputs: AttentionInputs<Float64Tensor>,
+  scatter: Random | null = null,
+): PlacedCall {
+  const tensors: DeviceTensor[] = [];
+  const put = (tensor: Float64Tensor, storage: DeviceStorage, alignment: number | null): DeviceTensor => {
+    const place = drawPlacement(tensor.shape, alignment ?? 1, alignment === null ? null : scatter);
+    const placed = placeTensor(device, tensor, storage, place);
+    tensors.push(placed);
+    return placed;
+  };
+  const { storage } = plan.pipeline;
+  const { q: forQ, k: forK, v: forV } = plan.alignment;
+  const { q, k, v, qHistory, documents, lengths, positions, bias, layer } = inputs;
+  const placed: AttentionInputs<DeviceTensor> = {
+    q: put(q, storage, forQ),
+    k: put(k, storage, forK),
+    v: put(v, storage, forV),
+    ...(qHistory === undefined ? {} : { qHistory: put(qHistory, storage, forQ) }),
+    ...(documents === undefined ? {} : { documents: put(documents, "i32", null) }),
+    ...(lengths === undefined ? {} : { lengths: put(lengths, "i32", null) }),
+    ...(positions === undefined ? {} : { positions: put(positions, "i32", null) }),
+    ...(bias === undefined ? {} : { bias: put(bias, "f32", 1) }),
+    ...(layer === undefined ? {} : { layer }),
+  };
+  return {
+    inputs: placed,
+    tensors,
+    destroy: () => {
+      for (const { buffer } of tensors) buffer.destroy();
+    },
+  };
+}
+
+/** Outputs full of NaN: an element that a kernel leaves out shows, and so does one that it writes beside them. */
+export function poisonedOutputs(
+  device: GPUDevice,
+  pipeline: Pipeline,
+  { B, Lq }: Pick<CallShape, "B" | "Lq">,
+  alignment: number,
+  scatter: Random | null = null,
+): Required<AttentionOutputs> {
+  const poisoned = (
+    shape: readonly number[],
+    storage: DeviceStorage,
+    random: Random | null,
+  ): DeviceTensor => {
+    const length = shape.reduce((product, size) => product * size, 1);
+    const tensor = { shape, data: new Float64Array(length).fill(Number.NaN) };
+    return placeTensor(device, tensor, storage, drawPlacement(shape, alignment, random));
+  };
+  const { heads, valueDim, storage } = pipeline;
+  return {
+    o: poisoned([B, heads, Lq, valueDim], storage, scatter),
+    lse: poisoned([B, heads, Lq], "f32", null),
+  };
+}
+
+/** The raw words of a tensor's whole buffer. */
+export async function bufferWords(device: GPUDevice, { buffer }: DeviceTensor): Promise<Int32Array> {
+  const length = buffer.size / 4;
+  const words = await download(device, { buffer, offset: 0, shape: [length], strides: [1], storage: "i32" });
+  return words instanceof Int32Array ? words : new Int32Array(words.buffer);
+}
+
+/**
+ * Runs one plan on a device with inputs in float64 and returns the results as f32.
+ *
+ * @throws Error when the kernels write outside the output's elements.
+ */
 export async function runPlan(
   device: GPUDevice,
   plan: Plan,
@@ -59,48 +159,25 @@ export async function runPlan(
   inputs: AttentionInputs<Float64Tensor>,
   options: RunOptions = {},
 ): Promise<GpuResult> {
-  const pipeline = plan.pipeline;
-  const artifact = { name: pipeline.name, plans: [plan], sources: emitKernels(plan) };
-  const values = new Map(
-    [...parameters].map(([name, tensor]) => [
-      name,
-      { shape: tensor.shape, data: Float32Array.from(tensor.data) },
-    ]),
-  );
-  const launcher = await createLauncher(device, artifact, values);
-  const owned: DeviceTensor[] = [];
-  const put = (name: string, tensor: Float64Tensor, storage: DeviceStorage): DeviceTensor => {
-    const data = storage === "i32" ? Int32Array.from(tensor.data) : Float32Array.from(tensor.data);
-    const uploaded = upload(
-      device,
-      { shape: tensor.shape, data },
-      storage,
-      options.stridesOf?.(name, tensor.shape),
-    );
-    owned.push(uploaded);
-    return uploaded;
-  };
-  const { storage } = pipeline;
-  const { q, k, v, qHistory, documents, lengths, positions, bias, layer } = inputs;
+  const { scatter = null, ...launcherOptions } = options;
+  const { pipeline } = plan;
+  const launcher = await launcherOf(device, plan, parameters, launcherOptions);
+  const call = placeInputs(device, plan, inputs, scatter);
+  const [B = 0, , Lq = 0] = inputs.q.shape;
+  const outputs = poisonedOutputs(device, pipeline, { B, Lq }, plan.alignment.o, scatter);
   try {
-    const result = await launcher.forward({
-      q: put("q", q, storage),
-      k: put("k", k, storage),
-      v: put("v", v, storage),
-      ...(qHistory === undefined ? {} : { qHistory: put("q_history", qHistory, storage) }),
-      ...(documents === undefined ? {} : { documents: put("documents", documents, "i32") }),
-      ...(lengths === undefined ? {} : { lengths: put("lengths", lengths, "i32") }),
-      ...(positions === undefined ? {} : { positions: put("positions", positions, "i32") }),
-      ...(bias === undefined ? {} : { bias: put("bias", bias, "f32") }),
-      ...(layer === undefined ? {} : { layer }),
-    });
-    owned.push(result.o);
-    const o = floats(await download(device, result.o));
-    if (result.lse === null) return { o, lse: null };
-    owned.push(result.lse);
-    return { o, lse: floats(await download(device, result.lse)) };
+    const { lse, statistics } = await launcher.forward(call.inputs, outputs);
+    const o = floats(await download(device, outputs.o));
+    if (scatter !== null) {
+      const beside = clobbered(await bufferWords(device, outputs.o), outputs.o);
+      if (beside > 0)
+        throw new Error(`${beside} elements beside o were written, strides [${outputs.o.strides}]`);
+    }
+    return { o, lse: lse === null ? null : floats(await download(device, lse)), statistics };
   } finally {
-    for (const tensor of owned) tensor.buffer.destroy();
+    call.destroy();
+    outputs.o.buffer.destroy();
+    outputs.lse.buffer.destroy();
     launcher.destroy();
   }
 }
@@ -110,6 +187,20 @@ export function legalSchedules(pipeline: Pipeline): Schedule[] {
   return SCHEDULES.filter((schedule) => scheduleIllegal(pipeline, schedule) === null);
 }
 
+/** Every plan that fits a schedule, the cheapest first, or the reasons why none does. */
+export function fittingPlans(
+  pipeline: Pipeline,
+  limits: TargetLimits,
+  shape: CallShape,
+  schedule: Schedule,
+): { plans: readonly [Plan, ...Plan[]] } | { reason: string } {
+  const request: PlanRequest = { target: "webgpu", limits, shape, schedule };
+  const candidates = planCandidates(pipeline, request);
+  const [first, ...rest] = candidates.flatMap(({ plan }) => (plan === null ? [] : [plan]));
+  if (first !== undefined) return { plans: [first, ...rest] };
+  return { reason: [...new Set(candidates.map((candidate) => candidate.reason))].join("; ") };
+}
+
 /** The planner's first choice for a schedule, or the reasons why none fits. */
 export function bestPlan(
   pipeline: Pipeline,
@@ -117,9 +208,6 @@ export function bestPlan(
   shape: CallShape,
   schedule: Schedule,
 ): { plan: Plan } | { reason: string } {
-  const request: PlanRequest = { target: "webgpu", limits, shape, schedule };
-  const candidates = planCandidates(pipeline, request);
-  const plan = candidates[0]?.plan;
-  if (plan !== undefined && plan !== null) return { plan };
-  return { reason: candidates.map((candidate) => candidate.reason).join("; ") };
+  const fitting = fittingPlans(pipeline, limits, shape, schedule);
+  return "plans" in fitting ? { plan: fitting.plans[0] } : fitting;
 }

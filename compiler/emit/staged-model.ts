@@ -132,7 +132,7 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
     ...commonModel(plan, kernel, {
       maps: { ...NO_MAPS, written: { variable: "map", type: "vec4f" } },
       skipDead: program.skipDead,
-      constants: [],
+      constants: [{ name: "TEAM", value: u32(program.team), comment: "Invocations that share a row." }],
       purpose: [
         sparsemax
           ? "Sparsemax of the strip's rows, in place (Martins and Astudillo 2016)."
@@ -140,6 +140,7 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
       ],
     }),
     sparsemax,
+    rows: u32(kernel.workgroupSize / program.team),
     arenaWords: u32(program.arenaWords),
     fours: false,
     puts: false,

@@ -32,6 +32,8 @@ const COST = {
   barrier: 40,
   /** A word of a map read or written. */
   word: 3,
+  /** All of a staged kernel: its operands come through storage buffers instead of workgroup memory and registers. */
+  staged: 1.5,
   /** A dispatch. */
   dispatch: 40000,
 } as const;
@@ -147,8 +149,9 @@ function mapEntries(
 ): { live: number; written: number; strips: number } {
   const haloRows = kernel.halo.past + kernel.halo.future;
   const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 8;
-  const strip = Math.max(16, Math.min(shape.Lq, Math.floor(knobs.stripBytes / mapRow)));
-  const strips = Math.ceil(shape.Lq / strip);
+  const most = Math.max(16, Math.min(shape.Lq, knobs.stripRows, Math.floor(knobs.stripBytes / mapRow)));
+  const strips = Math.ceil(shape.Lq / most);
+  const strip = Math.ceil(shape.Lq / strips);
   let live = 0;
   let written = 0;
   for (let row = 0; row < shape.Lq; row += strip) {
@@ -207,7 +210,9 @@ export function stagedCost(
       break;
     case "product":
       perEntry = valueBlocks(pipeline) * 4;
-      timePerEntry += perEntry * (1 + 8 / program.tileQ / 4);
+      // Invocations without a block of the tile wait for the others.
+      timePerEntry +=
+        (perEntry * (program.outputBlocks * kernel.workgroup)) / ((program.tileQ / 4) * valueBlocks(pipeline));
       tile = { rows: 4, keys: 4 };
       words = 1;
       break;
@@ -220,7 +225,9 @@ export function stagedCost(
     floorMultiplyAdds: floorMultiplyAdds(pipeline, shape),
     bytes: entries.written * words * 4,
     barriers: 0,
-    time: entries.live * timePerEntry + entries.written * words * COST.word + entries.strips * COST.dispatch,
+    time:
+      COST.staged * (entries.live * timePerEntry + entries.written * words * COST.word) +
+      entries.strips * COST.dispatch,
   };
 }
 

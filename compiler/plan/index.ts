@@ -18,7 +18,7 @@ import {
   twoPassPlan,
 } from "./fused.ts";
 import { DEFAULT_SHAPE, type PlanRequest } from "./limits.ts";
-import { PRODUCT_TILES, PRODUCT_WORKGROUPS, STAGED_TILES, STRIP_BYTES, stagedPlan } from "./staged.ts";
+import { PRODUCT_TILES, PRODUCT_WORKGROUPS, STAGED_TILES, STRIP_BYTES, STRIP_ROWS, stagedKnobNames, stagedPlan } from "./staged.ts";
 
 export { DISPATCH_MULTIPLY_ADDS } from "./define.ts";
 export * from "./limits.ts";
@@ -138,15 +138,12 @@ function stagedCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[]
   for (const tile of STAGED_TILES) {
     for (const productTileQ of PRODUCT_TILES) {
       for (const productWorkgroup of PRODUCT_WORKGROUPS) {
-        const knobs = { ...tile, productTileQ, productWorkgroup, stripBytes: STRIP_BYTES, skipDead: true };
-        const fitted = stagedPlan(pipeline, request, knobs);
-        const names = {
-          tile_q: tile.tileQ,
-          tile_k: tile.tileK,
-          product_tile_q: productTileQ,
-          product_workgroup: productWorkgroup,
-        };
-        candidates.push(fitted.fits ? legal(fitted.value) : dropped("staged", names, fitted.reason));
+        for (const stripRows of STRIP_ROWS) {
+          const own = { ...tile, productTileQ, productWorkgroup, stripRows };
+          const knobs = { ...own, stripBytes: STRIP_BYTES, skipDead: true };
+          const fitted = stagedPlan(pipeline, request, knobs);
+          candidates.push(fitted.fits ? legal(fitted.value) : dropped("staged", stagedKnobNames(knobs), fitted.reason));
+        }
       }
     }
   }
@@ -188,6 +185,7 @@ export function unfusedPlan(pipeline: Pipeline, request: PlanRequest): Plan {
     tileK: 32,
     productTileQ: 16,
     productWorkgroup: 64,
+    stripRows: Number.MAX_SAFE_INTEGER,
     stripBytes: Number.MAX_SAFE_INTEGER,
     skipDead: false,
   });

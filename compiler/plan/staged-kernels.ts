@@ -27,6 +27,8 @@ export interface StagedKnobs {
   /** Rows of a workgroup of the product with V, and its size. */
   readonly productTileQ: number;
   readonly productWorkgroup: number;
+  /** Rows of a strip at most. */
+  readonly stripRows: number;
   /** Bytes that the two maps of a strip may take together, unless the least strip needs more. */
   readonly stripBytes: number;
   /** False for the unfused baseline only: computes entries that no row sees, over one strip of all rows. */
@@ -52,6 +54,8 @@ const MIX_WORKGROUP = 64;
 /** Rows and blocks of four keys of a mix workgroup. */
 export const MIX_TILE = { rows: 8, columnBlocks: 8 } as const;
 const NORMALIZE_WORKGROUP = 64;
+/** Invocations that share a row of the normalisation: few barriers, and 128 neighbouring bytes a step. */
+const NORMALIZE_TEAM = 8;
 /** Output heads that one invocation of `mix` accumulates: four registers each. */
 const MIX_OUTPUTS = 16;
 
@@ -232,16 +236,17 @@ function mixKernel(
 }
 
 function normalizeKernel(pipeline: Pipeline, knobs: StagedKnobs, map: string, halo: Reach): StagedKernel {
+  const words = pipeline.normalize === "sparsemax" ? 3 * NORMALIZE_WORKGROUP + 1 : 2 * NORMALIZE_WORKGROUP;
   return {
     name: "normalize",
-    program: { kind: "normalize", skipDead: knobs.skipDead, arenaWords: NORMALIZE_WORKGROUP },
+    program: { kind: "normalize", team: NORMALIZE_TEAM, skipDead: knobs.skipDead, arenaWords: words },
     workgroup: NORMALIZE_WORKGROUP,
-    workgroupBytes: NORMALIZE_WORKGROUP * 4,
+    workgroupBytes: words * 4,
     read: ["parameters", "bias"],
     written: pipeline.normalize === "softmax" ? [map, "lse"] : [map],
     source: pipeline.source,
     halo,
-    grid: [["sub", rowEnd(halo), rowBegin(halo)], 1, ["mul", "batches", pipeline.heads]],
+    grid: [["ceilDiv", ["sub", rowEnd(halo), rowBegin(halo)], NORMALIZE_WORKGROUP / NORMALIZE_TEAM], 1, ["mul", "batches", pipeline.heads]],
     usesHistory: false,
   };
 }

@@ -24,8 +24,10 @@ export const STAGED_TILES = [
 ] as const;
 export const PRODUCT_TILES = [8, 16, 32] as const;
 export const PRODUCT_WORKGROUPS = [64, 128, 256] as const;
-/** Both maps of a strip: 8 MiB stay in the last-level cache of most GPUs. */
-export const STRIP_BYTES = 8 * 2 ** 20;
+/** Rows of a strip at most: low strips skip more of a causal mask, high ones pay for fewer halos. */
+export const STRIP_ROWS = [64, 128, 256] as const;
+/** Both maps of a strip: 10 MiB stay in the last-level cache of most GPUs. */
+export const STRIP_BYTES = 10 * 2 ** 20;
 
 /** Columns to which the maps' rows are padded, so that every tile may write whole blocks. */
 const MAP_COLUMNS = 64;
@@ -55,13 +57,7 @@ export function stagedPlan(pipeline: Pipeline, request: PlanRequest, knobs: Stag
     fits: true,
     value: definePlan(pipeline, request, {
       schedule: "staged",
-      knobs: {
-        tile_q: knobs.tileQ,
-        tile_k: knobs.tileK,
-        product_tile_q: knobs.productTileQ,
-        product_workgroup: knobs.productWorkgroup,
-        strip_bytes: knobs.stripBytes,
-      },
+      knobs: stagedKnobNames(knobs),
       definitions: stripDefinitions(pipeline, knobs, reach),
       workspace: ["map_a", "map_b"].map((name) => ({
         name,
@@ -79,6 +75,17 @@ export function stagedPlan(pipeline: Pipeline, request: PlanRequest, knobs: Stag
       ],
       cost: addCosts(costs),
     }),
+  };
+}
+
+/** The knobs as a spec's `tune` block names them. */
+export function stagedKnobNames(knobs: StagedKnobs): Plan["knobs"] {
+  return {
+    tile_q: knobs.tileQ,
+    tile_k: knobs.tileK,
+    product_tile_q: knobs.productTileQ,
+    product_workgroup: knobs.productWorkgroup,
+    strip_rows: knobs.stripRows,
   };
 }
 
@@ -102,6 +109,10 @@ function workPerEntry(multiplyAdds: number, request: PlanRequest): number {
   return Math.max(1, Math.ceil((2 * multiplyAdds) / Math.max(1, B * Lq * Lk)));
 }
 
+function ceilTo(value: Expression, multiple: number): Expression {
+  return ["mul", multiple, ["ceilDiv", value, multiple]];
+}
+
 function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach): Plan["definitions"] {
   const halo = reach.past + reach.future;
   const columnBytes = 2 * 4 * pipeline.heads;
@@ -123,10 +134,15 @@ function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach):
       ],
     },
     {
-      name: "map_rows",
-      value: knobs.skipDead ? ["min", allRows, ["max", halo + LEAST_STRIP_ROWS, rowsThatFit]] : allRows,
+      name: "most_rows",
+      value: ["max", LEAST_STRIP_ROWS, ["min", knobs.stripRows, ["sub", rowsThatFit, halo]]],
     },
-    { name: "strip", value: ["sub", "map_rows", halo] },
+    // Strips of equal height: a short last one would pay the halo for little.
+    {
+      name: "strip",
+      value: knobs.skipDead ? ["min", "Lq", ceilTo(["ceilDiv", "Lq", ["ceilDiv", "Lq", "most_rows"]], 4)] : "Lq",
+    },
+    { name: "map_rows", value: ["add", "strip", halo] },
     { name: "map_head_stride", value: ["mul", "map_rows", "map_row_stride"] },
   ];
 }

@@ -116,6 +116,8 @@ export interface MixProgram {
 /** Softmax or sparsemax of the strip's rows, in place. */
 export interface NormalizeProgram {
   readonly kind: "normalize";
+  /** Invocations that share a row. */
+  readonly team: number;
   readonly skipDead: boolean;
   readonly arenaWords: number;
 }

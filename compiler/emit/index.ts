@@ -1,5 +1,12 @@
 import type { Artifact, CallShape, Pipeline, Plan, Schedule } from "../../runtime/contract/index.ts";
-import { choosePlan, DEFAULT_SHAPE, type TargetLimits, WEBGPU_VARIANTS } from "../plan/index.ts";
+import {
+  choosePlan,
+  DEFAULT_SHAPE,
+  storageForm,
+  type TargetLimits,
+  WEBGPU_VARIANTS,
+  withStorage,
+} from "../plan/index.ts";
 import { emitKernel } from "./wgsl.ts";
 
 /** The text of every kernel of a plan, by file name. */
@@ -26,12 +33,19 @@ export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}):
   const plans: Plan[] = [];
   const sources: Record<string, string> = {};
   const seen = new Set<string>();
+  const chosenFor = new Map<string, Plan>();
   for (const limits of options.variants ?? WEBGPU_VARIANTS) {
+    // Native f16 changes how kernels read, not which plan is best: those variants share the planner's work.
+    const sizes = JSON.stringify({ ...limits, features: [] });
     const request = { target: "webgpu" as const, limits, shape };
-    const chosen = choosePlan(
-      pipeline,
-      options.schedule === undefined ? request : { ...request, schedule: options.schedule },
-    );
+    const best =
+      chosenFor.get(sizes) ??
+      choosePlan(
+        pipeline,
+        options.schedule === undefined ? request : { ...request, schedule: options.schedule },
+      );
+    chosenFor.set(sizes, best);
+    const chosen = withStorage(best, storageForm(pipeline, limits));
     // Variants that lead to the same plan are one.
     const key = JSON.stringify([chosen.schedule, chosen.storage, chosen.knobs]);
     if (seen.has(key)) continue;

@@ -199,7 +199,7 @@ export function commonModel(
         value: "3.0e38",
         comment: "Log-sum-exp of a row without keys, so that exp(x - HUGE) is 0.",
       },
-      { name: "HUGE_BITS", value: "bitcast<u32>(HUGE)" },
+      { name: "HUGE_BITS", value: "0x7f61b1e6u", comment: "Bits of HUGE." },
       {
         name: "EMPTY_BITS",
         value: "0xff800000u",

@@ -1,16 +1,10 @@
 import type { CheckedStage, StageOf } from "./attention.ts";
 import type { CheckContext } from "./check-context.ts";
-import { checkStage } from "./check-stage.ts";
+import { checkStage, type StageSurroundings } from "./check-stage.ts";
 import type { Inherited } from "./inherit.ts";
 import { emittedName } from "./names.ts";
 import type { AttentionNode, SectionNode, StageNode } from "./tree.ts";
 import { type SectionName, STAGE_SECTIONS, type StageKind, wordList } from "./words.ts";
-
-/** What stages depend on beside their own words; `heads` is null when it has no valid value. */
-export interface StageSurroundings {
-  readonly heads: number | null;
-  readonly causal: boolean;
-}
 
 export function checkScores(source: Inherited, around: StageSurroundings, context: CheckContext) {
   return checkSection(source, "scores", around, context, isScoreStage);

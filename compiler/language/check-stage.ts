@@ -1,12 +1,17 @@
 import type { Initializer } from "../../runtime/contract/index.ts";
 import type { CheckedStage, Span, StageOf } from "./attention.ts";
 import type { CheckContext } from "./check-context.ts";
-import type { StageSurroundings } from "./check-sections.ts";
 import type { DiagnosticCode, DiagnosticExtras } from "./diagnostics.ts";
 import type { Range } from "./evaluate.ts";
 import { RANGES } from "./ranges.ts";
 import type { AttentionNode, Expression, ModifierNode, PairNode, StageNode } from "./tree.ts";
 import { isOneOf, STAGE_MODIFIERS, STAGES, wordList } from "./words.ts";
+
+/** What stages depend on beside their own words; `heads` is null when it has no valid value. */
+export interface StageSurroundings {
+  readonly heads: number | null;
+  readonly causal: boolean;
+}
 
 type ModifierKind = ModifierNode["modifier"];
 type ModifierOf<K extends ModifierKind> = Extract<ModifierNode, { modifier: K }>;

@@ -140,13 +140,13 @@ function bytesOf(storage: StorageType): number {
 }
 
 /** Entries of the maps that a kernel computes, over all strips, halo included. */
-function mapEntries(
+function countEntries(
   pipeline: Pipeline,
   kernel: StagedKernel,
   shape: CallShape,
   knobs: StagedKnobs,
   tile: { rows: number; keys: number },
-): { live: number; written: number; strips: number } {
+): MapEntries {
   const haloRows = kernel.halo.past + kernel.halo.future;
   const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 8;
   const most = Math.max(16, Math.min(shape.Lq, knobs.stripRows, Math.floor(knobs.stripBytes / mapRow)));
@@ -165,6 +165,46 @@ function mapEntries(
   }
   const scale = pipeline.heads * shape.B;
   return { live: live * scale, written: written * scale, strips: strips * shape.B };
+}
+
+interface MapEntries {
+  readonly live: number;
+  readonly written: number;
+  readonly strips: number;
+}
+
+const countedEntries = new WeakMap<Pipeline, Map<string, MapEntries>>();
+
+/** `countEntries`, remembered: candidates differ in few of the numbers that it depends on. */
+function mapEntries(
+  pipeline: Pipeline,
+  kernel: StagedKernel,
+  shape: CallShape,
+  knobs: StagedKnobs,
+  tile: { rows: number; keys: number },
+): MapEntries {
+  const halo = kernel.halo.past + kernel.halo.future;
+  const key = [
+    shape.B,
+    shape.Lq,
+    shape.Lk,
+    halo,
+    knobs.stripRows,
+    knobs.stripBytes,
+    tile.rows,
+    tile.keys,
+  ].join();
+  let counted = countedEntries.get(pipeline);
+  if (counted === undefined) {
+    counted = new Map();
+    countedEntries.set(pipeline, counted);
+  }
+  let entries = counted.get(key);
+  if (entries === undefined) {
+    entries = countEntries(pipeline, kernel, shape, knobs, tile);
+    counted.set(key, entries);
+  }
+  return entries;
 }
 
 /** Cost of one kernel of the staged schedule over the whole call. */
@@ -212,7 +252,8 @@ export function stagedCost(
       perEntry = valueBlocks(pipeline) * 4;
       // Invocations without a block of the tile wait for the others.
       timePerEntry +=
-        (perEntry * (program.outputBlocks * kernel.workgroup)) / ((program.tileQ / 4) * valueBlocks(pipeline));
+        (perEntry * (program.outputBlocks * kernel.workgroup)) /
+        ((program.tileQ / 4) * valueBlocks(pipeline));
       tile = { rows: 4, keys: 4 };
       words = 1;
       break;

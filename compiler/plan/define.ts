@@ -5,6 +5,7 @@ import type {
   Plan,
   Schedule,
   Step,
+  StorageForm,
   WorkspaceBuffer,
 } from "../../runtime/contract/index.ts";
 import { storageBufferCount } from "./bindings.ts";
@@ -41,7 +42,7 @@ export function definePlan(pipeline: Pipeline, request: PlanRequest, parts: Plan
       workgroupBytes: Math.max(...parts.kernels.map((kernel) => kernel.workgroupBytes)),
       invocations: Math.max(...parts.kernels.map((kernel) => kernel.workgroupSize)),
       storageBuffers: Math.max(...parts.kernels.map((kernel) => storageBufferCount(kernel.bindings))),
-      features: storage === "f16-native" ? ["shader-f16"] : [],
+      features: featuresOf(storage),
     },
     ...layoutParameters(pipeline),
     alignment: alignment(pipeline),
@@ -52,4 +53,13 @@ export function definePlan(pipeline: Pipeline, request: PlanRequest, parts: Plan
     nominal: request.shape,
     cost: parts.cost,
   };
+}
+
+/** The same plan for buffers of another storage form: nothing else depends on it. */
+export function withStorage(plan: Plan, storage: StorageForm): Plan {
+  return { ...plan, storage, requires: { ...plan.requires, features: featuresOf(storage) } };
+}
+
+function featuresOf(storage: StorageForm): readonly string[] {
+  return storage === "f16-native" ? ["shader-f16"] : [];
 }

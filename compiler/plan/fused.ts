@@ -109,6 +109,19 @@ export function fitFused(
   };
 }
 
+export function fusedKnobNames(knobs: FusedKnobs): Plan["knobs"] {
+  return { tile_q: knobs.tileQ, tile_k: knobs.tileK, workgroup: knobs.workgroup };
+}
+
+export function twoPassKnobNames(statistics: FusedKernel, apply: FusedKernel): Plan["knobs"] {
+  return {
+    statistics_tile_q: statistics.knobs.tileQ,
+    statistics_tile_k: statistics.knobs.tileK,
+    statistics_workgroup: statistics.knobs.workgroup,
+    ...fusedKnobNames(apply.knobs),
+  };
+}
+
 export function singlePassPlan(pipeline: Pipeline, request: PlanRequest, kernel: FusedKernel): Plan {
   const plan = kernelPlan(
     pipeline,
@@ -119,7 +132,7 @@ export function singlePassPlan(pipeline: Pipeline, request: PlanRequest, kernel:
   );
   return definePlan(pipeline, request, {
     schedule: "single_pass",
-    knobs: { tile_q: kernel.knobs.tileQ, tile_k: kernel.knobs.tileK, workgroup: kernel.knobs.workgroup },
+    knobs: fusedKnobNames(kernel.knobs),
     definitions: [],
     workspace: [],
     kernels: [plan],
@@ -151,14 +164,7 @@ export function twoPassPlan(
   const history: Expression = "weight_history";
   return definePlan(pipeline, request, {
     schedule: "two_pass",
-    knobs: {
-      statistics_tile_q: statistics.knobs.tileQ,
-      statistics_tile_k: statistics.knobs.tileK,
-      statistics_workgroup: statistics.knobs.workgroup,
-      tile_q: apply.knobs.tileQ,
-      tile_k: apply.knobs.tileK,
-      workgroup: apply.knobs.workgroup,
-    },
+    knobs: twoPassKnobNames(statistics, apply),
     // Rows of history whose softmax the weights' convolutions read.
     definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
     workspace: [{ name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", history, "Lq"]] }],

@@ -7,6 +7,7 @@ import {
   type Schedule,
 } from "../../runtime/contract/index.ts";
 import type { ChainRole } from "./chain.ts";
+import { addCosts } from "./cost.ts";
 import {
   FUSED_TILES_K,
   FUSED_TILES_Q,
@@ -14,13 +15,25 @@ import {
   type FusedKernel,
   type FusedKnobs,
   fitFused,
+  fusedKnobNames,
   singlePassPlan,
+  twoPassKnobNames,
   twoPassPlan,
 } from "./fused.ts";
-import { DEFAULT_SHAPE, type PlanRequest } from "./limits.ts";
-import { PRODUCT_TILES, PRODUCT_WORKGROUPS, STAGED_TILES, STRIP_BYTES, STRIP_ROWS, stagedKnobNames, stagedPlan } from "./staged.ts";
+import type { PlanRequest } from "./limits.ts";
+import {
+  fitStaged,
+  PRODUCT_TILES,
+  PRODUCT_WORKGROUPS,
+  STAGED_TILES,
+  STRIP_BYTES,
+  STRIP_ROWS,
+  stagedKnobNames,
+  stagedPlan,
+} from "./staged.ts";
 
-export { DISPATCH_MULTIPLY_ADDS } from "./define.ts";
+export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
+export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
 
 /** One way to compute an attention: a plan with its predicted cost, or the reason why it was dropped. */
@@ -78,8 +91,19 @@ function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: string):
   return { schedule, knobs, reason, plan: null, cost: null };
 }
 
-function legal(plan: Plan): Candidate {
-  return { schedule: plan.schedule, knobs: plan.knobs, reason: null, plan, cost: plan.cost };
+/** A legal candidate; its plan is written when somebody asks for it. */
+function legal(schedule: Schedule, knobs: Candidate["knobs"], cost: Cost, write: () => Plan): Candidate {
+  let plan: Plan | undefined;
+  return {
+    schedule,
+    knobs,
+    reason: null,
+    cost,
+    get plan() {
+      plan ??= write();
+      return plan;
+    },
+  };
 }
 
 function fusedKernels(
@@ -103,15 +127,15 @@ function fusedKernels(
   return { fitting, dropped: without };
 }
 
-function knobNames(knobs: FusedKnobs): Candidate["knobs"] {
-  return { tile_q: knobs.tileQ, tile_k: knobs.tileK, workgroup: knobs.workgroup };
-}
-
 function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   const kernels = fusedKernels(pipeline, request, "single_pass");
   return [
-    ...kernels.fitting.map((kernel) => legal(singlePassPlan(pipeline, request, kernel))),
-    ...kernels.dropped.map(({ knobs, reason }) => dropped("single_pass", knobNames(knobs), reason)),
+    ...kernels.fitting.map((kernel) =>
+      legal("single_pass", fusedKnobNames(kernel.knobs), kernel.cost, () =>
+        singlePassPlan(pipeline, request, kernel),
+      ),
+    ),
+    ...kernels.dropped.map(({ knobs, reason }) => dropped("single_pass", fusedKnobNames(knobs), reason)),
   ];
 }
 
@@ -123,13 +147,17 @@ function twoPassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[
     .flatMap((first) =>
       apply.fitting
         .slice(0, TWO_PASS_BEST)
-        .map((second) => legal(twoPassPlan(pipeline, request, first, second))),
+        .map((second) =>
+          legal("two_pass", twoPassKnobNames(first, second), addCosts([first.cost, second.cost]), () =>
+            twoPassPlan(pipeline, request, first, second),
+          ),
+        ),
     );
   const without = statistics.fitting.length === 0 ? statistics.dropped : apply.dropped;
   const pass = statistics.fitting.length === 0 ? "pass 1" : "pass 2";
   return [
     ...plans,
-    ...without.map(({ knobs, reason }) => dropped("two_pass", knobNames(knobs), `${pass}: ${reason}`)),
+    ...without.map(({ knobs, reason }) => dropped("two_pass", fusedKnobNames(knobs), `${pass}: ${reason}`)),
   ];
 }
 
@@ -141,8 +169,13 @@ function stagedCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[]
         for (const stripRows of STRIP_ROWS) {
           const own = { ...tile, productTileQ, productWorkgroup, stripRows };
           const knobs = { ...own, stripBytes: STRIP_BYTES, skipDead: true };
-          const fitted = stagedPlan(pipeline, request, knobs);
-          candidates.push(fitted.fits ? legal(fitted.value) : dropped("staged", stagedKnobNames(knobs), fitted.reason));
+          const names = stagedKnobNames(knobs);
+          const fitted = fitStaged(pipeline, request, knobs);
+          candidates.push(
+            fitted.fits
+              ? legal("staged", names, fitted.value.cost, fitted.value.plan)
+              : dropped("staged", names, fitted.reason),
+          );
         }
       }
     }
@@ -160,7 +193,10 @@ export function choosePlan(pipeline: Pipeline, request: PlanRequest): Plan {
   const best = candidates[0]?.plan;
   if (best !== undefined && best !== null) return best;
   const reasons = [
-    ...new Map(candidates.map((candidate) => [candidate.schedule, candidate.reason])).entries(),
+    // The first of a schedule is the nearest miss.
+    ...new Map(
+      [...candidates].reverse().map((candidate) => [candidate.schedule, candidate.reason]),
+    ).entries(),
   ];
   throw new MtacError(
     "MTA405",
@@ -191,8 +227,4 @@ export function unfusedPlan(pipeline: Pipeline, request: PlanRequest): Plan {
   });
   if (!fitted.fits) throw new MtacError("MTA405", "input", fitted.reason);
   return fitted.value;
-}
-
-export function defaultRequest(limits: PlanRequest["limits"]): PlanRequest {
-  return { target: "webgpu", limits, shape: DEFAULT_SHAPE };
 }

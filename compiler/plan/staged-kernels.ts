@@ -246,7 +246,11 @@ function normalizeKernel(pipeline: Pipeline, knobs: StagedKnobs, map: string, ha
     written: pipeline.normalize === "softmax" ? [map, "lse"] : [map],
     source: pipeline.source,
     halo,
-    grid: [["ceilDiv", ["sub", rowEnd(halo), rowBegin(halo)], NORMALIZE_WORKGROUP / NORMALIZE_TEAM], 1, ["mul", "batches", pipeline.heads]],
+    grid: [
+      ["ceilDiv", ["sub", rowEnd(halo), rowBegin(halo)], NORMALIZE_WORKGROUP / NORMALIZE_TEAM],
+      1,
+      ["mul", "batches", pipeline.heads],
+    ],
     usesHistory: false,
   };
 }

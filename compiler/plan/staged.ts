@@ -1,4 +1,5 @@
 import {
+  type Cost,
   type DispatchField,
   type Expression,
   hasMask,
@@ -34,17 +35,42 @@ const MAP_COLUMNS = 64;
 /** The fewest rows that a strip gains: with fewer the halo would cost more than the strip. */
 const LEAST_STRIP_ROWS = 16;
 
+/** The staged schedule with given knobs: its predicted cost, and its plan when asked for. */
+export interface StagedChoice {
+  readonly cost: Cost;
+  plan(): Plan;
+}
+
 /** Strips of query rows, one kernel a stage, maps of a strip in two buffers that take turns. */
-export function stagedPlan(pipeline: Pipeline, request: PlanRequest, knobs: StagedKnobs): Fitted<Plan> {
+export function fitStaged(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  knobs: StagedKnobs,
+): Fitted<StagedChoice> {
   const kernels = stagedKernels(pipeline, request, knobs);
   if (!kernels.fits) return kernels;
-  const reach = totalReach([...pipeline.scores, ...pipeline.weights]);
   const costs = kernels.value.map((kernel) => stagedCost(pipeline, kernel, request.shape, knobs));
-  const body: Step[] = kernels.value.map((kernel, index) => ({
+  return {
+    fits: true,
+    value: {
+      cost: addCosts(costs),
+      plan: () => writePlan(pipeline, request, knobs, { kernels: kernels.value, costs }),
+    },
+  };
+}
+
+function writePlan(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  knobs: StagedKnobs,
+  { kernels, costs }: { kernels: readonly StagedKernel[]; costs: readonly Cost[] },
+): Plan {
+  const reach = totalReach([...pipeline.scores, ...pipeline.weights]);
+  const body: Step[] = kernels.map((kernel, index) => ({
     kind: "dispatch",
     kernel: kernel.name,
     grid: kernel.grid,
-    launch: stripLaunch(kernel, reach),
+    launch: stripLaunch(kernel),
     multiplyAdds: [
       "mul",
       "batches",
@@ -53,29 +79,32 @@ export function stagedPlan(pipeline: Pipeline, request: PlanRequest, knobs: Stag
       "strip",
     ],
   }));
-  return {
-    fits: true,
-    value: definePlan(pipeline, request, {
-      schedule: "staged",
-      knobs: stagedKnobNames(knobs),
-      definitions: stripDefinitions(pipeline, knobs, reach),
-      workspace: ["map_a", "map_b"].map((name) => ({
-        name,
-        bytes: ["mul", 4, "batch_step", pipeline.heads, "map_head_stride"],
-      })),
-      kernels: kernels.value.map((kernel) => kernelPlan(pipeline, kernel)),
-      steps: [
-        loop("batch", 0, "B", "batch_step", [
-          define(
-            "batches",
-            ["min", "batch_step", ["sub", "B", "batch"]],
-            [loop("row", 0, "Lq", "strip", keyRange(pipeline, reach, knobs, body))],
-          ),
-        ]),
-      ],
-      cost: addCosts(costs),
-    }),
-  };
+  return definePlan(pipeline, request, {
+    schedule: "staged",
+    knobs: stagedKnobNames(knobs),
+    definitions: stripDefinitions(pipeline, knobs, reach),
+    workspace: ["map_a", "map_b"].map((name) => ({
+      name,
+      bytes: ["mul", 4, "batch_step", pipeline.heads, "map_head_stride"],
+    })),
+    kernels: kernels.map((kernel) => kernelPlan(pipeline, kernel)),
+    steps: [
+      loop("batch", 0, "B", "batch_step", [
+        define(
+          "batches",
+          ["min", "batch_step", ["sub", "B", "batch"]],
+          [loop("row", 0, "Lq", "strip", keyRange(pipeline, reach, knobs, body))],
+        ),
+      ]),
+    ],
+    cost: addCosts(costs),
+  });
+}
+
+/** The plan of the staged schedule with given knobs. */
+export function stagedPlan(pipeline: Pipeline, request: PlanRequest, knobs: StagedKnobs): Fitted<Plan> {
+  const fitted = fitStaged(pipeline, request, knobs);
+  return fitted.fits ? { fits: true, value: fitted.value.plan() } : fitted;
 }
 
 /** The knobs as a spec's `tune` block names them. */
@@ -114,7 +143,7 @@ function ceilTo(value: Expression, multiple: number): Expression {
 }
 
 function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach): Plan["definitions"] {
-  const halo = reach.past + reach.future;
+  const halo: Expression = ["add", "halo_past", "halo_future"];
   const columnBytes = 2 * 4 * pipeline.heads;
   const allRows: Expression = ["add", "Lq", halo];
   const rowsThatFit: Expression = [
@@ -123,6 +152,9 @@ function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach):
     ["mul", columnBytes, "map_row_stride", "batch_step"],
   ];
   return [
+    // Rows around a strip that the convolutions read, as far as they can exist.
+    { name: "halo_past", value: ["min", reach.past, ["add", "Lq", "R"]] },
+    { name: "halo_future", value: ["min", reach.future, "Lq"] },
     { name: "map_row_stride", value: ["mul", MAP_COLUMNS, ["ceilDiv", "Lk", MAP_COLUMNS]] },
     {
       name: "batch_step",
@@ -140,7 +172,9 @@ function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach):
     // Strips of equal height: a short last one would pay the halo for little.
     {
       name: "strip",
-      value: knobs.skipDead ? ["min", "Lq", ceilTo(["ceilDiv", "Lq", ["ceilDiv", "Lq", "most_rows"]], 4)] : "Lq",
+      value: knobs.skipDead
+        ? ["min", "Lq", ceilTo(["ceilDiv", "Lq", ["ceilDiv", "Lq", "most_rows"]], 4)]
+        : "Lq",
     },
     { name: "map_rows", value: ["add", "strip", halo] },
     { name: "map_head_stride", value: ["mul", "map_rows", "map_row_stride"] },
@@ -175,12 +209,12 @@ function keyRange(pipeline: Pipeline, reach: Reach, knobs: StagedKnobs, body: re
   ];
 }
 
-function stripLaunch(kernel: StagedKernel, reach: Reach): Partial<Record<DispatchField, Expression>> {
+function stripLaunch(kernel: StagedKernel): Partial<Record<DispatchField, Expression>> {
   return {
     batch: "batch",
     row_begin: kernel.program.kind === "product" ? "row" : rowBegin(kernel.halo),
     row_end: rowEnd(kernel.halo),
-    strip_row: ["sub", "row", reach.past],
+    strip_row: ["sub", "row", "halo_past"],
     key_begin: "key_begin",
     key_end: "key_end",
     map_row_stride: "map_row_stride",

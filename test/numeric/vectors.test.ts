@@ -1,17 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  type AttentionInputs,
-  type CallShape,
-  type Float64Tensor,
-  type Pipeline,
-  roundTo,
-  type StorageType,
-} from "../../runtime/contract/index.ts";
+import type { AttentionInputs, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
 import { type DeviceOptions, requestDevice } from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
 import { bestPlan, legalSchedules, limitsOf, runPlan } from "../support/gpu.ts";
 import { pipelineOf } from "../support/pipelines.ts";
+import { callShapeOf, roundInputs } from "../support/rounded.ts";
 import { disagreement } from "../support/trial.ts";
 import { allVectors, callOf, caseNames, loadCase, OWN_VECTORS } from "../support/vectors.ts";
 
@@ -49,11 +43,6 @@ afterAll(() => {
   if (unfit.length > 0) console.log(`schedules that do not fit this device:\n${unfit.join("\n")}`);
 });
 
-function shapeOf({ q, k, qHistory }: AttentionInputs<Float64Tensor>): CallShape {
-  const [B = 0, , Lq = 0] = q.shape;
-  return { B, Lq, Lk: k.shape[2] ?? 0, R: qHistory?.shape[2] ?? 0 };
-}
-
 /** Runs a call in every schedule that can compute it; `staged` must always fit. */
 async function checkSchedules(
   name: string,
@@ -63,7 +52,7 @@ async function checkSchedules(
 ): Promise<void> {
   const factor = LARGE_LOGITS.test(name) ? 10 : 1;
   for (const schedule of legalSchedules(pipeline)) {
-    const found = bestPlan(pipeline, limitsOf(device), shapeOf(call.inputs), schedule);
+    const found = bestPlan(pipeline, limitsOf(device), callShapeOf(call.inputs), schedule);
     if ("reason" in found) {
       expect(schedule, found.reason).not.toBe("staged");
       unfit.push(`  ${name} ${pipeline.storage} ${schedule}: ${found.reason}`);
@@ -107,18 +96,3 @@ describe.each(["f16", "bf16"] as const)("inputs rounded to %s", (storage) => {
     );
   });
 });
-
-function roundInputs(
-  inputs: AttentionInputs<Float64Tensor>,
-  storage: StorageType,
-): AttentionInputs<Float64Tensor> {
-  const round = ({ shape, data }: Float64Tensor): Float64Tensor => ({ shape, data: roundTo(storage, data) });
-  const { q, k, v, qHistory, ...rest } = inputs;
-  return {
-    ...rest,
-    q: round(q),
-    k: round(k),
-    v: round(v),
-    ...(qHistory === undefined ? {} : { qHistory: round(qHistory) }),
-  };
-}

@@ -187,18 +187,34 @@ export function legalSchedules(pipeline: Pipeline): Schedule[] {
   return SCHEDULES.filter((schedule) => scheduleIllegal(pipeline, schedule) === null);
 }
 
-/** Every plan that fits a schedule, the cheapest first, or the reasons why none does. */
+/** The candidates of a schedule that fit, the cheapest first; a plan is written when it is asked for. */
+export interface FittingPlans {
+  readonly count: number;
+  plan(index: number): Plan;
+}
+
+/** Every plan of a schedule that fits, or the reasons why none does. */
 export function fittingPlans(
   pipeline: Pipeline,
   limits: TargetLimits,
   shape: CallShape,
   schedule: Schedule,
-): { plans: readonly [Plan, ...Plan[]] } | { reason: string } {
+): FittingPlans | { reason: string } {
   const request: PlanRequest = { target: "webgpu", limits, shape, schedule };
   const candidates = planCandidates(pipeline, request);
-  const [first, ...rest] = candidates.flatMap(({ plan }) => (plan === null ? [] : [plan]));
-  if (first !== undefined) return { plans: [first, ...rest] };
-  return { reason: [...new Set(candidates.map((candidate) => candidate.reason))].join("; ") };
+  const fitting = candidates.filter(({ reason }) => reason === null);
+  if (fitting.length === 0) {
+    const [nearest, ...others] = new Set(candidates.map((candidate) => candidate.reason));
+    return { reason: `${nearest} (and ${others.length} other reasons)` };
+  }
+  return {
+    count: fitting.length,
+    plan: (index) => {
+      const plan = fitting[index]?.plan;
+      if (plan === undefined || plan === null) throw new RangeError(`candidate ${index} has no plan`);
+      return plan;
+    },
+  };
 }
 
 /** The planner's first choice for a schedule, or the reasons why none fits. */
@@ -209,5 +225,5 @@ export function bestPlan(
   schedule: Schedule,
 ): { plan: Plan } | { reason: string } {
   const fitting = fittingPlans(pipeline, limits, shape, schedule);
-  return "plans" in fitting ? { plan: fitting.plans[0] } : fitting;
+  return "reason" in fitting ? fitting : { plan: fitting.plan(0) };
 }

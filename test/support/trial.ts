@@ -74,15 +74,15 @@ export function trialsOf(drawn: RandomCase, device: TargetLimits, options: Trial
   const size = `${limits.workgroupBytes / 1024} KiB`;
   for (const schedule of legalSchedules(drawn.pipeline)) {
     const fitting = fittingPlans(drawn.pipeline, limits, drawn.shape, schedule);
-    if (!("plans" in fitting)) {
+    if ("reason" in fitting) {
       unfit.push({ schedule, reason: `${size}: ${fitting.reason}` });
       continue;
     }
     const scatter = (): number | null => (random.chance(0.5) ? random.integer(1, 2 ** 31 - 1) : null);
-    const best = fitting.plans[0];
+    const best = fitting.plan(0);
     trials.push({ drawn, plan: best, origin: `best within ${size}`, scatter: scatter() });
     for (let index = 0; index < options.candidates; index += 1) {
-      let plan = fitting.plans[random.integer(0, fitting.plans.length - 1)] ?? best;
+      let plan = fitting.plan(random.integer(0, fitting.count - 1));
       let origin = `random within ${size}`;
       if (schedule === "staged" && random.chance(0.6)) {
         plan = withStrips(plan, limits, drawn, random);

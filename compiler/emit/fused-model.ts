@@ -1,6 +1,7 @@
 import type { ChainStep, FusedProgram, KernelPlan, Plan, Region } from "../../runtime/contract/index.ts";
 import {
   anySoftcap,
+  ConstantTable,
   commonModel,
   convModel,
   describe,
@@ -26,20 +27,29 @@ const PURPOSE = {
   ],
 } as const;
 
-function regionModel(region: Region, heads: number): object {
+function regionModel(region: Region, heads: number, table: ConstantTable): object {
+  const name = region.name.toUpperCase();
+  const what =
+    region.name === "raw" ? "Scores of the tile with their halo" : `Map ${region.name.replaceAll("_", " ")}`;
   return {
-    at: u32(region.offset),
+    at: table.u32(
+      `${name}_AT`,
+      region.offset,
+      `${what}: first word in the arena, columns kept from the step before, strides.`,
+    ),
     rows: u32(region.rows),
     rowCount: region.rows,
     minusAbove: region.above === 0 ? "" : ` - ${region.above}`,
-    carry: region.carry === 0 ? "0u" : u32(region.carry),
-    rowStride: u32(region.rowStride),
-    rowStride2: u32(region.rowStride * 2),
-    rowStride3: u32(region.rowStride * 3),
-    headStride: u32(region.headStride),
+    carry: table.u32(`${name}_CARRY`, region.carry),
+    rowStride: rowStrideName(region, table),
+    headStride: table.u32(`${name}_HEAD_STRIDE`, region.headStride),
     lag: region.lag,
     lines: u32(heads * region.rows),
   };
+}
+
+function rowStrideName(region: Region, table: ConstantTable): string {
+  return table.u32(`${region.name.toUpperCase()}_ROW_STRIDE`, region.rowStride);
 }
 
 /** The model of a fused kernel's template. */
@@ -55,45 +65,55 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
   const finishes: FinishModel[] = program.chain.map((step) =>
     finishModel(pipeline, `finish_${stepName(plan, step)}`, step.finish),
   );
-  const rowsTotal = program.headBlock * program.tileQ;
-  const output = outputModel(plan, {
-    rows: rowsTotal,
-    tileQ: program.tileQ,
-    workgroup: kernel.workgroupSize,
-    blocks: program.outputBlocks,
-    epilogue: program.epilogue,
-  });
-  const normalized = program.regions[program.statisticsRegion];
+  const table = new ConstantTable();
   const reachLeft = program.regions.reduce((sum, region) => sum + region.carry, 0) - final.lag;
+  table.u32("HEAD_BLOCK", program.headBlock, "Heads that a workgroup computes together.");
+  table.i32("TILE_Q", program.tileQ, "Rows of a tile, and keys of a step.");
+  table.i32("TILE_K", program.tileK);
+  table.i32("REACH_LEFT", reachLeft, "Keys that the convolutions read to the left.");
+  table.i32(
+    "LAG",
+    final.lag,
+    "Keys by which results trail the scores: what the convolutions read to the right.",
+  );
+  const output = outputModel(
+    plan,
+    {
+      rows: program.headBlock * program.tileQ,
+      tileQ: program.tileQ,
+      workgroup: kernel.workgroupSize,
+      blocks: program.outputBlocks,
+      epilogue: program.epilogue,
+    },
+    table,
+  );
+  const normalized = program.regions[program.statisticsRegion];
   const convs = program.chain.flatMap((step) => {
     if (step.kind !== "conv") return [];
     const stage = stageOf(pipeline, step.stage);
-    return stage.kind === "conv" ? [convModel(plan, stage, regionAt(step.from).rowStride)] : [];
-  });
-  const common = commonModel(plan, kernel, {
-    purpose: PURPOSE[program.role],
-    constants: [
-      {
-        name: "HEAD_BLOCK",
-        value: u32(program.headBlock),
-        comment: "Heads that a workgroup computes together.",
-      },
-      { name: "TILE_Q", value: String(program.tileQ), comment: "Rows of a tile, and keys of a step." },
-      { name: "TILE_K", value: String(program.tileK) },
-      {
-        name: "REACH_LEFT",
-        value: String(reachLeft),
-        comment: "Keys that the convolutions read to the left.",
-      },
-      {
-        name: "LAG",
-        value: String(final.lag),
-        comment: "Keys by which results trail the scores: what the convolutions read to the right.",
-      },
-    ],
+    return stage.kind === "conv"
+      ? [convModel(plan, stage, rowStrideName(regionAt(step.from), table), table)]
+      : [];
   });
   const single = program.role === "single_pass";
-  const rowFactor = (index: number): string => `arena[${program.factorsAt}u + r + ${index}u]`;
+  const factorsAt = table.u32(
+    "FACTORS_AT",
+    program.factorsAt,
+    "Arena words of the rows' factors and the softmax's partial results.",
+  );
+  const partialsAt = table.u32("PARTIALS_AT", program.partialsAt);
+  const rowFactor = (index: number): string => `arena[${factorsAt} + r${index === 0 ? "" : ` + ${index}u`}]`;
+  const chain = program.chain.map((step, index) =>
+    chainModel(plan, program, step, finishes[index], regionAt, table),
+  );
+  const headDimModel = headDim(pipeline.headDim, table);
+  const finalModel = regionModel(final, program.headBlock, table);
+  const team = table.u32("TEAM", program.team, "Invocations that share a row of the softmax.");
+  const statistics =
+    normalized === undefined
+      ? null
+      : { ...statisticsNames(program, normalized, table), above: normalized.above };
+  const common = commonModel(plan, kernel, { purpose: PURPOSE[program.role], constants: table.list });
   return {
     ...common,
     ...output,
@@ -108,25 +128,22 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
       q_history: tensorModel("q_history", pipeline.headDim, plan.alignment.q, plan.storage),
       k: tensorModel("k", pipeline.headDim, plan.alignment.k, plan.storage),
     },
-    ...headDim(pipeline.headDim),
+    ...headDimModel,
     convs,
     rawRows: u32(raw.rows),
     rawAbove: raw.above,
-    final: regionModel(final, program.headBlock),
-    chain: program.chain.map((step, index) => chainModel(plan, program, step, finishes[index], regionAt)),
+    final: finalModel,
+    chain,
     apply: program.role === "apply",
     single,
     softmax: program.role !== "apply",
     output: program.role !== "statistics",
     writesStatistics: program.role === "statistics",
-    statistics:
-      normalized === undefined
-        ? null
-        : { at: u32(program.statisticsAt), rows: u32(normalized.rows), above: normalized.above },
-    team: u32(program.team),
+    statistics,
+    team,
     teamIsOne: program.team === 1,
-    factorsAt: u32(program.factorsAt),
-    partialsAt: u32(program.partialsAt),
+    factorsAt,
+    partialsAt,
     fourFactors: `vec4f(${[0, 1, 2, 3].map(rowFactor).join(", ")})`,
     splitValue: pipeline.valueDim % 4 !== 0 && pipeline.valueDim > 4,
     loadValue: loadValue(pipeline.valueDim, "value", "v_at + u32(key) * launch.v_stride_l"),
@@ -134,9 +151,29 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
 }
 
 /** Columns of the inner product that whole fours cover, and the rest. */
-export function headDim(size: number): object {
+export function headDim(size: number, table: ConstantTable): object {
   const body = size - (size % 4);
-  return { headDimBody: body === 0 ? null : u32(body), headDimTailAt: u32(body) };
+  const name = table.u32(
+    "HEAD_DIM",
+    body,
+    size === body ? undefined : "Elements of q and k in whole fours; the rest follow.",
+  );
+  return { headDimBody: body === 0 ? null : name, headDimTailAt: name };
+}
+
+function statisticsNames(
+  program: FusedProgram,
+  normalized: Region,
+  table: ConstantTable,
+): { at: string; rows: string } {
+  return {
+    at: table.u32(
+      "STATISTICS_AT",
+      program.statisticsAt,
+      "Arena words of the rows' log-sum-exp, and rows a head.",
+    ),
+    rows: table.u32("STATISTICS_ROWS", normalized.rows),
+  };
 }
 
 function stepName(plan: Plan, step: ChainStep): string {
@@ -149,13 +186,13 @@ function chainModel(
   step: ChainStep,
   finish: FinishModel | undefined,
   regionAt: (index: number) => Region,
+  table: ConstantTable,
 ): object {
   const heads = program.headBlock;
   const columnBlocks = program.tileK / 4;
-  const statistics = {
-    statisticsAt: u32(program.statisticsAt),
-    statisticsRows: u32(program.regions[program.statisticsRegion]?.rows ?? 0),
-  };
+  const normalized = program.regions[program.statisticsRegion];
+  const names = normalized === undefined ? null : statisticsNames(program, normalized, table);
+  const statistics = names === null ? {} : { statisticsAt: names.at, statisticsRows: names.rows };
   if (step.kind === "mix") {
     const stage = stageOf(plan.pipeline, step.stage);
     const region = regionAt(step.in);
@@ -163,7 +200,7 @@ function chainModel(
     return {
       isMix: true,
       comment: `${describe(stage)}: every head of a group becomes a sum over the group, in place.`,
-      in: regionModel(region, heads),
+      in: regionModel(region, heads, table),
       finish,
       units: u32((heads / group) * region.rows * columnBlocks),
       unitsPerGroup: u32(region.rows * columnBlocks),
@@ -179,7 +216,7 @@ function chainModel(
   const to = regionAt(step.to);
   const rowBlocks = to.rows / 4;
   const common = {
-    to: regionModel(to, heads),
+    to: regionModel(to, heads, table),
     finish,
     units: u32(heads * rowBlocks * columnBlocks),
     unitsPerHead: u32(rowBlocks * columnBlocks),
@@ -195,8 +232,8 @@ function chainModel(
     isConv: true,
     comment: `${describe(stage)}.`,
     ...common,
-    from: { ...regionModel(from, heads), carry: from.carry === 0 ? null : u32(from.carry) },
-    conv: stage.kind === "conv" ? convModel(plan, stage, from.rowStride) : null,
+    from: { ...regionModel(from, heads, table), carries: from.carry > 0 },
+    conv: stage.kind === "conv" ? convModel(plan, stage, rowStrideName(from, table), table) : null,
     toDocumentRow: u32(raw.above - to.above),
     fromDocumentRow: u32(raw.above - from.above),
   };

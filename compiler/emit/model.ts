@@ -28,6 +28,27 @@ export interface NamedConstant {
   readonly comment?: string;
 }
 
+/** Collects a kernel's constants and gives back their names, for templates to print. */
+export class ConstantTable {
+  readonly list: NamedConstant[] = [];
+
+  u32(name: string, value: number, comment?: string): string {
+    return this.#add(name, u32(value), comment);
+  }
+
+  i32(name: string, value: number, comment?: string): string {
+    return this.#add(name, String(value), comment);
+  }
+
+  #add(name: string, value: string, comment: string | undefined): string {
+    const known = this.list.find((constant) => constant.name === name);
+    if (known === undefined)
+      this.list.push(comment === undefined ? { name, value } : { name, value, comment });
+    else if (known.value !== value) throw new RangeError(`the constant ${name} has two values`);
+    return name;
+  }
+}
+
 /** What every kernel's template gets. */
 export interface CommonModel {
   readonly title: string;
@@ -264,7 +285,8 @@ export function stageName(stage: ConvStage | MixStage): string {
   return stage.name.replaceAll(".", "_");
 }
 
-export function convModel(plan: Plan, stage: ConvStage, rowStride: number): ConvModel {
+export function convModel(plan: Plan, stage: ConvStage, rowStride: string, table: ConstantTable): ConvModel {
+  const name = stageName(stage).toUpperCase();
   return {
     spec: describe(stage),
     function: stageName(stage),
@@ -274,15 +296,19 @@ export function convModel(plan: Plan, stage: ConvStage, rowStride: number): Conv
     joint: stage.across > 1,
     shared: stage.shared,
     taps: u32(stage.kernel.query * stage.kernel.key),
-    weightAt: u32(parameterAt(plan, stage.weight)),
+    weightAt: table.u32(
+      `${name}_WEIGHT_AT`,
+      parameterAt(plan, stage.weight),
+      `${stage.weight} in parameters.`,
+    ),
     bias: stage.bias !== null,
-    biasAt: stage.bias === null ? "0u" : u32(parameterAt(plan, stage.bias)),
+    biasAt: stage.bias === null ? "0u" : table.u32(`${name}_BIAS_AT`, parameterAt(plan, stage.bias)),
     dilationQuery: u32(stage.dilation.query),
     dilationKey: u32(stage.dilation.key),
     slides: stage.dilation.key === 1,
     documents: hasMask(plan.pipeline, "documents"),
-    rowStride: u32(rowStride),
-    rowStep: u32(rowStride * stage.dilation.query),
+    rowStride,
+    rowStep: stage.dilation.query === 1 ? rowStride : `${u32(stage.dilation.query)} * ${rowStride}`,
   };
 }
 

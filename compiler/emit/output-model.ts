@@ -1,5 +1,5 @@
 import type { Epilogue, Plan } from "../../runtime/contract/index.ts";
-import { f32, parameterAt, type TensorModel, tensorModel, u32 } from "./model.ts";
+import { type ConstantTable, f32, parameterAt, type TensorModel, tensorModel, u32 } from "./model.ts";
 
 const LANES = ["x", "y", "z", "w"] as const;
 
@@ -18,6 +18,8 @@ export interface OutputModel {
 export interface BlockModel {
   /** Added to the invocation's index to get the block's. */
   readonly first: string;
+  /** Whether `first` is more than 0. */
+  readonly more: boolean;
   /** Whether some invocations have no such block. */
   readonly guarded: boolean;
   readonly rows: readonly { readonly name: string; readonly index: number; readonly lane: string }[];
@@ -26,21 +28,27 @@ export interface BlockModel {
 export function outputModel(
   plan: Plan,
   geometry: { rows: number; tileQ: number; workgroup: number; blocks: number; epilogue: Epilogue },
+  table: ConstantTable,
 ): OutputModel {
   const perRow = Math.ceil(plan.pipeline.valueDim / 4);
   const units = (geometry.rows / 4) * perRow;
   return {
     blocks: Array.from({ length: geometry.blocks }, (_, block) => ({
       first: u32(block * geometry.workgroup),
+      more: block > 0,
       guarded: (block + 1) * geometry.workgroup > units,
       rows: LANES.map((lane, index) => ({ name: `o${block}_${index}`, index, lane })),
     })),
-    outputUnits: u32(units),
-    valueBlocks: u32(perRow),
-    valueStride: u32(perRow * 4),
-    rowsTotal: u32(geometry.rows),
+    outputUnits: table.u32(
+      "OUTPUT_BLOCKS",
+      units,
+      "Blocks of four rows by four values of a workgroup's results.",
+    ),
+    valueBlocks: table.u32("VALUE_BLOCKS", perRow, "Blocks of four that cover a row of values."),
+    valueStride: table.u32("VALUE_STRIDE", perRow * 4),
+    rowsTotal: table.u32("ROWS", geometry.rows, "Rows of a workgroup's results, over all its heads."),
     tileQ: u32(geometry.tileQ),
-    epilogue: epilogueModel(plan, geometry.epilogue, perRow),
+    epilogue: epilogueModel(plan, geometry.epilogue, perRow, table),
     valueTensors: {
       v: tensorModel("v", plan.pipeline.valueDim, plan.alignment.v, plan.storage),
       o: tensorModel("o", plan.pipeline.valueDim, plan.alignment.o, plan.storage),
@@ -48,29 +56,48 @@ export function outputModel(
   };
 }
 
-function epilogueModel(plan: Plan, epilogue: Epilogue, perRow: number): object {
+function epilogueModel(plan: Plan, epilogue: Epilogue, perRow: number, table: ConstantTable): object {
+  const copies = new Map([
+    [
+      epilogue.stageAt,
+      table.u32(
+        "STAGE_AT",
+        epilogue.stageAt,
+        "Arena words of the staged rows, of their second copy and of partial sums.",
+      ),
+    ],
+  ]);
+  if (!copies.has(epilogue.secondAt))
+    copies.set(epilogue.secondAt, table.u32("SECOND_AT", epilogue.secondAt));
+  const copy = (at: number): string => copies.get(at) ?? u32(at);
+  const parameter = (name: string): string =>
+    table.u32(
+      `${name.replaceAll(".", "_").toUpperCase()}_AT`,
+      parameterAt(plan, name),
+      `${name} in parameters.`,
+    );
   let from = epilogue.stageAt;
   const stages = plan.pipeline.output.map((stage) => {
     const comment = stage.source === null ? stage.name : `${stage.name} (line ${stage.source.line})`;
-    const at = { comment, from: u32(from), weightAt: u32(parameterAt(plan, stage.weight)) };
+    const at = { comment, from: copy(from), weightAt: parameter(stage.weight) };
     if (stage.kind === "norm") {
       return { ...at, isNorm: true, eps: f32(stage.eps), depthScale: stage.depthScale };
     }
-    const biasAt = u32(parameterAt(plan, stage.bias));
+    const biasAt = parameter(stage.bias);
     if (stage.mode === "scalar") return { ...at, isScalarGate: true, biasAt };
     const to = from === epilogue.stageAt ? epilogue.secondAt : epilogue.stageAt;
     from = to;
-    return { ...at, isChannelGate: true, biasAt, to: u32(to) };
+    return { ...at, isChannelGate: true, biasAt, to: copy(to) };
   });
   return {
     stages: stages.length === 0 ? null : stages,
-    chunkRows: u32(epilogue.chunkRows),
+    chunkRows: table.u32("CHUNK_ROWS", epilogue.chunkRows, "Rows of results that are staged at a time."),
     wholeBlocks: epilogue.chunkRows % 4 === 0,
     chunkUnits: u32(epilogue.chunkRows * perRow),
-    team: u32(epilogue.team),
-    stageAt: u32(epilogue.stageAt),
-    partialsAt: u32(epilogue.partialsAt),
-    resultAt: u32(from),
+    team: table.u32("CHUNK_TEAM", epilogue.team, "Invocations that share a staged row."),
+    stageAt: copy(epilogue.stageAt),
+    partialsAt: table.u32("STAGE_PARTIALS_AT", epilogue.partialsAt),
+    resultAt: copy(from),
   };
 }
 

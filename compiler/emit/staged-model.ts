@@ -11,13 +11,13 @@ import {
 import { headDim } from "./fused-model.ts";
 import {
   anySoftcap,
+  ConstantTable,
   commonModel,
   convModel,
   describe,
   finishModel,
   type MapNames,
   mixOutputs,
-  type NamedConstant,
   NO_MAPS,
   parameterAt,
   stageName,
@@ -29,20 +29,22 @@ import { loadValue, outputModel } from "./output-model.ts";
 
 const FOUR_ROWS = [0, 1, 2, 3].map((index) => ({ index }));
 
-function tileConstants(tileQ: number, tileK: number): NamedConstant[] {
-  return [
-    { name: "TILE_Q", value: String(tileQ), comment: "Rows and keys of a workgroup's tile." },
-    { name: "TILE_K", value: String(tileK) },
-  ];
+function tileConstants(tileQ: number, tileK: number): ConstantTable {
+  const table = new ConstantTable();
+  table.i32("TILE_Q", tileQ, "Rows and keys of a workgroup's tile.");
+  table.i32("TILE_K", tileK);
+  return table;
 }
 
 export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram): object {
   const { pipeline } = plan;
   const finish = finishModel(pipeline, "finish_scores", program.finish);
+  const table = tileConstants(program.tileQ, program.tileK);
+  const dimensions = headDim(pipeline.headDim, table);
   return {
     ...commonModel(plan, kernel, {
       skipDead: program.skipDead,
-      constants: tileConstants(program.tileQ, program.tileK),
+      constants: table.list,
       purpose: [
         "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.",
       ],
@@ -56,7 +58,7 @@ export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgr
       q_history: tensorModel("q_history", pipeline.headDim, plan.alignment.q, plan.storage),
       k: tensorModel("k", pipeline.headDim, plan.alignment.k, plan.storage),
     },
-    ...headDim(pipeline.headDim),
+    ...dimensions,
     units: u32((program.tileQ * program.tileK) / 16),
     columnBlocks: u32(program.tileK / 4),
     fourRows: FOUR_ROWS,
@@ -68,9 +70,17 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
   if (stage.kind !== "conv") throw new RangeError("the plan's convolution kernel names another stage");
   const finish = finishModel(plan.pipeline, `finish_${stageName(stage)}`, program.finish);
   const reach = convReach(stage);
+  const table = tileConstants(program.tileQ, program.tileK);
+  const haloRows = table.u32(
+    "HALO_ROWS",
+    program.haloRows,
+    "Rows and columns of the tile with what the taps read around it.",
+  );
+  const haloColumns = table.u32("HALO_COLUMNS", program.rowStride);
+  const conv = convModel(plan, stage, haloColumns, table);
   const common = commonModel(plan, kernel, {
     skipDead: program.skipDead,
-    constants: tileConstants(program.tileQ, program.tileK),
+    constants: table.list,
     purpose: [`${describe(stage)}, from one map of the strip to the other.`],
   });
   return {
@@ -82,14 +92,14 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
     arenaWords: u32(program.arenaWords),
     fours: stage.dilation.key !== 1,
     puts: false,
-    conv: { ...convModel(plan, stage, program.rowStride), mask: common.mask },
+    conv: { ...conv, mask: common.mask },
     past: reach.past === 0 ? "0u" : u32(reach.past),
     left: String(reach.left),
     pastRows: String(reach.past),
-    haloRows: u32(program.haloRows),
-    haloColumns: u32(program.rowStride),
-    haloEntries: u32(program.haloRows * program.rowStride),
-    rowStride: u32(program.rowStride),
+    haloRows,
+    haloColumns,
+    haloEntries: `${haloRows} * ${haloColumns}`,
+    rowStride: haloColumns,
     units: u32((program.tileQ * program.tileK) / 16),
     columnBlocks: u32(program.tileK / 4),
     fourRows: FOUR_ROWS,
@@ -105,12 +115,19 @@ export function mixKernelModel(
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
   const finish = finishModel(plan.pipeline, `finish_${stageName(stage)}`, program.finish);
+  const table = new ConstantTable();
+  const weightAt = table.u32(
+    `${stageName(stage).toUpperCase()}_WEIGHT_AT`,
+    parameterAt(plan, stage.weight),
+    `${stage.weight} in parameters.`,
+  );
+  const group = table.u32("GROUP", stage.group, "Heads that are mixed.");
   const maps: MapNames = { ...NO_MAPS, read: { variable: "source", type: "vec4f" } };
   return {
     ...commonModel(plan, kernel, {
       maps,
       skipDead: program.skipDead,
-      constants: [],
+      constants: table.list,
       purpose: [`${describe(stage)}, from one map of the strip to the other.`],
     }),
     finishes: [finish],
@@ -119,8 +136,8 @@ export function mixKernelModel(
     chunks: u32(plan.pipeline.heads / program.outputs),
     outputCount: u32(program.outputs),
     outputs: mixOutputs(program.outputs, stage.group),
-    group: u32(stage.group),
-    weightAt: u32(parameterAt(plan, stage.weight)),
+    group,
+    weightAt,
     tileRows: u32(tile.rows),
     columnBlocks: u32(tile.columnBlocks),
   };
@@ -149,20 +166,26 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
 
 export function productModel(plan: Plan, kernel: KernelPlan, program: ProductProgram): object {
   const { pipeline } = plan;
+  const table = new ConstantTable();
+  table.i32("TILE_Q", program.tileQ, "Rows of a workgroup.");
+  const output = outputModel(
+    plan,
+    {
+      rows: program.tileQ,
+      tileQ: program.tileQ,
+      workgroup: kernel.workgroupSize,
+      blocks: program.outputBlocks,
+      epilogue: program.epilogue,
+    },
+    table,
+  );
   const common = commonModel(plan, kernel, {
     maps: { ...NO_MAPS, read: { variable: "map_of_weights", type: "vec4f" } },
     skipDead: program.skipDead,
-    constants: [{ name: "TILE_Q", value: String(program.tileQ), comment: "Rows of a workgroup." }],
+    constants: table.list,
     purpose: ["The strip's weights times V, and the stages of the output."],
   });
-  const output = outputModel(plan, {
-    rows: program.tileQ,
-    tileQ: program.tileQ,
-    workgroup: kernel.workgroupSize,
-    blocks: program.outputBlocks,
-    epilogue: program.epilogue,
-  });
-  const value = `unit % ${u32(Math.ceil(pipeline.valueDim / 4))} * 4u`;
+  const value = `unit % ${output.valueBlocks} * 4u`;
   const load = (lane: string): string =>
     loadValue(pipeline.valueDim, value, `v_at + u32(keys.${lane}) * launch.v_stride_l`);
   return {

@@ -78,7 +78,8 @@ export function buildChain(pipeline: Pipeline, role: ChainRole, tileQ: number, t
   const stages = chainStages(pipeline, role);
   const heads = headBlock(stages);
   const { drafts, normalized } = draftSteps(pipeline, role);
-  const reaches = stages.flatMap((stage) => (stage.kind === "conv" ? [convReach(stage)] : []));
+  const convs = stages.filter((stage) => stage.kind === "conv");
+  const reaches = convs.map(convReach);
   const geometry: { rows: number; above: number; carry: number }[] = [{ rows: tileQ, above: 0, carry: 0 }];
   for (const reach of [...reaches].reverse()) {
     const after = geometry[0] ?? { rows: tileQ, above: 0, carry: 0 };
@@ -94,7 +95,9 @@ export function buildChain(pipeline: Pipeline, role: ChainRole, tileQ: number, t
   geometry.forEach((shape, index) => {
     const rowStride = tileK + shape.carry;
     const headStride = shape.rows * rowStride;
-    regions.push({ name: `map_${index}`, offset, ...shape, rowStride, headStride, lag });
+    const before = convs[index - 1];
+    const name = before === undefined ? "raw" : `after_${before.name.replaceAll(".", "_")}`;
+    regions.push({ name, offset, ...shape, rowStride, headStride, lag });
     offset += heads * headStride;
     lag += reaches[index]?.right ?? 0;
   });

@@ -11,7 +11,12 @@ export class MtacError extends Error {
   readonly kind: ErrorKind;
   readonly remedy: string | null;
 
-  constructor(code: string, kind: ErrorKind, message: string, options: { remedy?: string; cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    kind: ErrorKind,
+    message: string,
+    options: { remedy?: string; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.kind = kind;

@@ -38,7 +38,13 @@ export interface StageIndex {
 
 export type ChainStep =
   | { readonly kind: "dot"; readonly to: number; readonly finish: Finish }
-  | { readonly kind: "conv"; readonly stage: StageIndex; readonly from: number; readonly to: number; readonly finish: Finish }
+  | {
+      readonly kind: "conv";
+      readonly stage: StageIndex;
+      readonly from: number;
+      readonly to: number;
+      readonly finish: Finish;
+    }
   | { readonly kind: "mix"; readonly stage: StageIndex; readonly in: number; readonly finish: Finish };
 
 /** How the normalisation, gate and store of the output are spread over the workgroup. */

@@ -3,7 +3,7 @@
 // Softmax of the strip's rows, in place, and their log-sum-exp.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 256 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 512 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -59,9 +59,11 @@ const HEADS = 4u;
 const HIDDEN = -3.0e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
+/// Invocations that share a row.
+const TEAM = 8u;
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 64u>;
+var<workgroup> arena: array<f32, 128u>;
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
@@ -100,76 +102,68 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-fn reduce_max(thread: u32, value: f32) -> f32 {
-  arena[thread] = value;
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) {
-      arena[thread] = max(arena[thread], arena[thread + half]);
-    }
-  }
-  let all = workgroupUniformLoad(&arena[0]);
-  workgroupBarrier();
-  return all;
+fn sum_of(four: vec4f) -> f32 {
+  return dot(four, vec4f(1.0));
 }
 
-fn reduce_sum(thread: u32, value: f32) -> f32 {
-  arena[thread] = value;
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) {
-      arena[thread] += arena[thread + half];
-    }
-  }
-  let all = workgroupUniformLoad(&arena[0]);
-  workgroupBarrier();
-  return all;
-}
-
-/// Four scores of the row; HIDDEN where not visible.
-fn scores_at(batch: Batch, line: u32, head: u32, row: i32, key: i32) -> vec4f {
-  let score = map[line + u32(key) / 4u];
-  return select(vec4f(HIDDEN), score, visible(batch, head, row, key));
-}
-
-/// One workgroup normalises one row of one head, in place.
+/// 8u rows of one head, each shared by TEAM neighbouring invocations, are normalised in place.
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
-  let row = launch.row_begin + i32(group.x);
+  let lane = i32(thread % TEAM) * 4;
+  let first = thread - thread % TEAM;
+  // Rows past the end go along without keys: all invocations meet at the barriers.
+  let row = launch.row_begin + i32(group.x * 8u + thread / TEAM);
+  let exists = row < launch.row_end;
   let line = (group.z * launch.map_head_stride + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-  let range = key_range(batch, row, row);
+  let range = select(vec2i(0), key_range(batch, row, row), exists);
   // Whole groups of four keys that hold all the row sees.
   let begin = max(range.x / 4 * 4, launch.key_begin);
   let end = min(range.y, launch.key_end);
 
   var highest = HIDDEN;
-  for (var key = begin + i32(thread) * 4; key < end; key += i32(WORKGROUP) * 4) {
-    let score = scores_at(batch, line, head, row, key);
+  for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+    let at = line + u32(key) / 4u;
+    let score = select(vec4f(HIDDEN), map[at], visible(batch, head, row, key));
     highest = max(highest, max(max(score.x, score.y), max(score.z, score.w)));
   }
-  highest = reduce_max(thread, highest);
-
-  var sum = 0.0;
-  for (var key = begin + i32(thread) * 4; key < end; key += i32(WORKGROUP) * 4) {
-    let score = scores_at(batch, line, head, row, key);
-    sum += dot(select(exp(score - vec4f(highest)), vec4f(0.0), score == vec4f(HIDDEN)), vec4f(1.0));
+  arena[thread] = highest;
+  workgroupBarrier();
+  for (var i = 0u; i < TEAM; i++) {
+    highest = max(highest, arena[first + i]);
   }
-  sum = reduce_sum(thread, sum);
-  let factor = select(0.0, 1.0 / sum, sum > 0.0);
-  if ((thread == 0u) & (row >= 0)) {
+
+  // Unnormalised weights and their sum. The barrier above also parts the row's reads from these writes.
+  var sum = 0.0;
+  for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+    let at = line + u32(key) / 4u;
+    let weight = select(vec4f(0.0), exp(map[at] - vec4f(highest)), visible(batch, head, row, key));
+    sum += sum_of(weight);
+    map[at] = weight;
+  }
+  arena[WORKGROUP + thread] = sum;
+  workgroupBarrier();
+  var total = 0.0;
+  for (var i = 0u; i < TEAM; i++) {
+    total += arena[WORKGROUP + first + i];
+  }
+  // A row that sees no key has no weights, and the log-sum-exp of nothing.
+  let factor = select(0.0, 1.0 / total, total > 0.0);
+  if ((lane == 0) & exists & (row >= 0)) {
     lse[(batch.index * HEADS + head) * u32(launch.query_rows) + u32(row)] =
-      select(EMPTY_BITS, bitcast<u32>(highest + log(sum)), sum > 0.0);
+      select(EMPTY_BITS, bitcast<u32>(highest + log(total)), total > 0.0);
   }
 
   // The weights; 0 wherever the strip's other rows see more than this one.
-  for (var key = launch.key_begin + i32(thread) * 4; key < launch.key_end; key += i32(WORKGROUP) * 4) {
-    var weight = vec4f();
-    if ((key >= begin) & (key < end)) {
-      let score = scores_at(batch, line, head, row, key);
-      weight = select(factor * exp(score - vec4f(highest)), vec4f(0.0), score == vec4f(HIDDEN));
+  if (exists) {
+    for (var key = launch.key_begin + lane; key < launch.key_end; key += 4 * i32(TEAM)) {
+      let at = line + u32(key) / 4u;
+      var weight = vec4f();
+      if ((key >= begin) & (key < end)) {
+        weight = factor * map[at];
+      }
+      map[at] = weight;
     }
-    map[line + u32(key) / 4u] = weight;
   }
 }

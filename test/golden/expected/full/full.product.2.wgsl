@@ -3,7 +3,7 @@
 // The strip's weights times V, and the stages of the output.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 4352 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 4352 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -61,6 +61,26 @@ const HEADS_PER_KEY = 1u;
 const VALUE_DIM = 32u;
 /// Rows of a workgroup.
 const TILE_Q = 32;
+/// Blocks of four rows by four values of a workgroup's results.
+const OUTPUT_BLOCKS = 64u;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 8u;
+const VALUE_STRIDE = 32u;
+/// Rows of a workgroup's results, over all its heads.
+const ROWS = 32u;
+/// Arena words of the staged rows, of their second copy and of partial sums.
+const STAGE_AT = 0u;
+/// output.norm.weight in parameters.
+const OUTPUT_NORM_WEIGHT_AT = 560u;
+/// output.gate.weight in parameters.
+const OUTPUT_GATE_WEIGHT_AT = 592u;
+/// output.gate.bias in parameters.
+const OUTPUT_GATE_BIAS_AT = 624u;
+/// Rows of results that are staged at a time.
+const CHUNK_ROWS = 32u;
+/// Invocations that share a staged row.
+const CHUNK_TEAM = 2u;
+const STAGE_PARTIALS_AT = 1024u;
 
 /// All of the workgroup's memory; never assumed to be zero.
 var<workgroup> arena: array<f32, 1088u>;
@@ -140,12 +160,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var o0_2 = vec4f();
   var o0_3 = vec4f();
   {
-    let unit = thread + 0u;
-    let row = tile_row + i32(unit / 8u * 4u);
+    let unit = thread;
+    let row = tile_row + i32(unit / VALUE_BLOCKS * 4u);
     let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
     let last = range.y - 1;
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-    let v_at = v_head + unit % 8u * 4u;
+    let v_at = v_head + unit % VALUE_BLOCKS * 4u;
     // Rows past the strip's end read what lies there; their results are not stored.
     for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
       let a0 = map_of_weights[at + u32(key) / 4u];
@@ -165,79 +185,79 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
 
-  // The output stages see whole rows: 32u rows at a time go through workgroup memory.
-  for (var chunk = 0u; chunk < 32u; chunk += 32u) {
+  // The output stages see whole rows: CHUNK_ROWS rows at a time go through workgroup memory.
+  for (var chunk = 0u; chunk < ROWS; chunk += CHUNK_ROWS) {
     workgroupBarrier();
     {
-      let unit = thread + 0u;
-      let r = unit / 8u * 4u;
-      let at = 0u + unit % 8u * 4u;
+      let unit = thread;
+      let r = unit / VALUE_BLOCKS * 4u;
+      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
       // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < 64u) & (r - chunk < 32u)) {
-        put_four(at + (r + 0u - chunk) * 32u, o0_0);
-        put_four(at + (r + 1u - chunk) * 32u, o0_1);
-        put_four(at + (r + 2u - chunk) * 32u, o0_2);
-        put_four(at + (r + 3u - chunk) * 32u, o0_3);
+      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
+        put_four(at + (r - chunk) * VALUE_STRIDE, o0_0);
+        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o0_1);
+        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o0_2);
+        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o0_3);
       }
     }
     workgroupBarrier();
-    let local = thread / 2u;
-    let part = thread % 2u;
-    let works = local < 32u;
+    let local = thread / CHUNK_TEAM;
+    let part = thread % CHUNK_TEAM;
+    let works = local < CHUNK_ROWS;
     // output.norm (line 11)
     {
-      let line = 0u + local * 32u;
+      let line = STAGE_AT + local * VALUE_STRIDE;
       var sum = 0.0;
       if (works) {
-        for (var d = part; d < VALUE_DIM; d += 2u) {
+        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
           sum += arena[line + d] * arena[line + d];
         }
       }
-      arena[1024u + thread] = sum;
+      arena[STAGE_PARTIALS_AT + thread] = sum;
       workgroupBarrier();
       if (works) {
         var total = 0.0;
-        for (var i = 0u; i < 2u; i++) {
-          total += arena[1024u + local * 2u + i];
+        for (var i = 0u; i < CHUNK_TEAM; i++) {
+          total += arena[STAGE_PARTIALS_AT + local * CHUNK_TEAM + i];
         }
         let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
-        for (var d = part; d < VALUE_DIM; d += 2u) {
-          arena[line + d] *= factor * parameter(560u + d);
+        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
+          arena[line + d] *= factor * parameter(OUTPUT_NORM_WEIGHT_AT + d);
         }
       }
       workgroupBarrier();
     }
     // output.gate (line 11)
     {
-      let line = 0u + local * 32u;
+      let line = STAGE_AT + local * VALUE_STRIDE;
       var sum = 0.0;
       if (works) {
-        for (var d = part; d < VALUE_DIM; d += 2u) {
-          sum += arena[line + d] * parameter(592u + d);
+        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
+          sum += arena[line + d] * parameter(OUTPUT_GATE_WEIGHT_AT + d);
         }
       }
-      arena[1024u + thread] = sum;
+      arena[STAGE_PARTIALS_AT + thread] = sum;
       workgroupBarrier();
       if (works) {
-        var total = parameter(624u);
-        for (var i = 0u; i < 2u; i++) {
-          total += arena[1024u + local * 2u + i];
+        var total = parameter(OUTPUT_GATE_BIAS_AT);
+        for (var i = 0u; i < CHUNK_TEAM; i++) {
+          total += arena[STAGE_PARTIALS_AT + local * CHUNK_TEAM + i];
         }
         let gate = 1.0 / (1.0 + exp(clamp(-total, -80.0, 80.0)));
-        for (var d = part; d < VALUE_DIM; d += 2u) {
+        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
           arena[line + d] *= gate;
         }
       }
       workgroupBarrier();
     }
     for (var unit = thread; unit < 256u; unit += WORKGROUP) {
-      let r = chunk + unit / 8u;
-      let value = unit % 8u * 4u;
+      let r = chunk + unit / VALUE_BLOCKS;
+      let value = unit % VALUE_BLOCKS * 4u;
       let row = tile_row + i32(r % 32u);
-      if ((r < 32u) & (row < launch.row_end)) {
+      if ((r < ROWS) & (row < launch.row_end)) {
         let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
           + u32(row) * launch.o_stride_l + value;
-        store_o(element, four(0u + (r - chunk) * 32u + value), VALUE_DIM - value);
+        store_o(element, four(STAGE_AT + (r - chunk) * VALUE_STRIDE + value), VALUE_DIM - value);
       }
     }
   }

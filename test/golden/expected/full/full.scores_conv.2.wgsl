@@ -3,7 +3,7 @@
 // scores.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), from one map of the strip to the other.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 32 invocations, 3528 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 3528 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -58,6 +58,11 @@ const HEADS = 4u;
 /// Rows and keys of a workgroup's tile.
 const TILE_Q = 16;
 const TILE_K = 32;
+/// Rows and columns of the tile with what the taps read around it.
+const HALO_ROWS = 21u;
+const HALO_COLUMNS = 42u;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0u;
 
 /// All of the workgroup's memory; never assumed to be zero.
 var<workgroup> arena: array<f32, 882u>;
@@ -148,7 +153,7 @@ fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, r
 
 /// First word of the kernel with which `head` reads head `from` of its group.
 fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return 0u + head * 66u;
+  return SCORES_CONV_WEIGHT_AT + head * 66u;
 }
 
 /// scores.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
@@ -159,10 +164,10 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y2 = vec4f();
   var y3 = vec4f();
   for (var a = 0u; a < 6u; a++) {
-    let at0 = at + a * 42u;
-    let at1 = at0 + 42u;
-    let at2 = at1 + 42u;
-    let at3 = at2 + 42u;
+    let at0 = at + a * HALO_COLUMNS;
+    let at1 = at0 + HALO_COLUMNS;
+    let at2 = at1 + HALO_COLUMNS;
+    let at3 = at2 + HALO_COLUMNS;
     // Four neighbouring entries that slide along the keys: one load a row and tap.
     var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
@@ -213,31 +218,35 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var c = 0u; c < 1u; c++) {
       // The tile of one source head with the rows and keys around it.
       let from_map = map + (c * launch.map_head_stride);
-      for (var i = thread; i < 882u; i += WORKGROUP) {
-        let halo_row = i / 42u;
-        let halo_column = i % 42u;
-        arena[halo_row * 42u + halo_column] =
+      for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
+        let halo_row = i / HALO_COLUMNS;
+        let halo_column = i % HALO_COLUMNS;
+        arena[halo_row * HALO_COLUMNS + halo_column] =
           map_entry(from_map, tile_row - 5 + i32(halo_row), tile_key - 5 + i32(halo_column));
       }
       workgroupBarrier();
-      if (any_seen(seen)) {
-        block += scores_conv(scores_conv_kernel(head, c), r * 42u + column);
+      if (any_seen(seen) & (row < launch.row_end)) {
+        block += scores_conv(scores_conv_kernel(head, c), r * HALO_COLUMNS + column);
       }
       workgroupBarrier();
     }
   }
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
     let line = launch.map_row_stride / 4u;
-    if (row + 0 < launch.row_end) {
-      result[at + 0u * line] = finish_scores_conv(batch, block[0], seen.row0, head, row + 0, key);
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores_conv(batch, block[0], seen.row0, head, row, key);
     }
     if (row + 1 < launch.row_end) {
-      result[at + 1u * line] = finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + 1u * line] =
+        finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] = finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] =
+        finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] = finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] =
+        finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
     }
 }

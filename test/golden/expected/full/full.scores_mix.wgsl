@@ -3,7 +3,7 @@
 // scores.mix, mix 4, from one map of the strip to the other.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 enable f16;
@@ -57,6 +57,10 @@ struct Launch {
 /// Invocations of a workgroup.
 const WORKGROUP = 64u;
 const HEADS = 4u;
+/// scores.mix.weight in parameters.
+const SCORES_MIX_WEIGHT_AT = 264u;
+/// Heads that are mixed.
+const GROUP = 4u;
 
 fn parameter(index: u32) -> f32 {
   return bitcast<f32>(parameters[index]);
@@ -107,9 +111,9 @@ fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, ro
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / 1u);
-  // The first of the 4u heads that this workgroup writes, and the first of the 4u that it reads.
+  // The first of the 4u heads that this workgroup writes, and the first of the GROUP that it reads.
   let head = group.z % 1u * 4u;
-  let group_head = head - head % 4u;
+  let group_head = head - head % GROUP;
   let row = launch.row_begin + i32(group.y * 8u + thread / 8u);
   let key = launch.key_begin + i32((group.x * 8u + thread % 8u) * 4u);
   if (row >= launch.row_end) {
@@ -124,8 +128,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var y3 = vec4f();
   let range = key_range(batch, row, row);
   if ((key < range.y) & (key + 4 > range.x)) {
-    let weight = 264u + head * 4u;
-    for (var n = 0u; n < 4u; n++) {
+    let weight = SCORES_MIX_WEIGHT_AT + head * GROUP;
+    for (var n = 0u; n < GROUP; n++) {
       let x = source[(maps + group_head + n) * line + entry];
       y0 += parameter(weight + n) * x;
       y1 += parameter(weight + n + 4u) * x;
@@ -134,7 +138,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
   let seen = visible(batch, head, row, key);
-  result[(maps + head + 0u) * line + entry] = finish_scores_mix(batch, y0, seen, head + 0u, row, key);
+  result[(maps + head) * line + entry] = finish_scores_mix(batch, y0, seen, head, row, key);
   result[(maps + head + 1u) * line + entry] = finish_scores_mix(batch, y1, seen, head + 1u, row, key);
   result[(maps + head + 2u) * line + entry] = finish_scores_mix(batch, y2, seen, head + 2u, row, key);
   result[(maps + head + 3u) * line + entry] = finish_scores_mix(batch, y3, seen, head + 3u, row, key);

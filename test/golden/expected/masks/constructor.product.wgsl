@@ -3,7 +3,7 @@
 // The strip's weights times V, and the stages of the output.
 //
 // spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
-// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -61,6 +61,10 @@ const HEADS_PER_KEY = 1u;
 const VALUE_DIM = 7u;
 /// Rows of a workgroup.
 const TILE_Q = 32;
+/// Blocks of four rows by four values of a workgroup's results.
+const OUTPUT_BLOCKS = 16u;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 2u;
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
@@ -127,13 +131,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var o0_1 = vec4f();
   var o0_2 = vec4f();
   var o0_3 = vec4f();
-  if (thread + 0u < 16u) {
-    let unit = thread + 0u;
-    let row = tile_row + i32(unit / 2u * 4u);
+  if (thread < OUTPUT_BLOCKS) {
+    let unit = thread;
+    let row = tile_row + i32(unit / VALUE_BLOCKS * 4u);
     let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
     let last = range.y - 1;
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-    let v_at = v_head + unit % 2u * 4u;
+    let v_at = v_head + unit % VALUE_BLOCKS * 4u;
     // Rows past the strip's end read what lies there; their results are not stored.
     for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
       let a0 = map_of_weights[at + u32(key) / 4u];
@@ -142,10 +146,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let a3 = map_of_weights[at + 3u * line + u32(key) / 4u];
       // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
       let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
-      let x0 = load_value(v_at + u32(keys.x) * launch.v_stride_l, unit % 2u * 4u == 4u);
-      let x1 = load_value(v_at + u32(keys.y) * launch.v_stride_l, unit % 2u * 4u == 4u);
-      let x2 = load_value(v_at + u32(keys.z) * launch.v_stride_l, unit % 2u * 4u == 4u);
-      let x3 = load_value(v_at + u32(keys.w) * launch.v_stride_l, unit % 2u * 4u == 4u);
+      let x0 = load_value(v_at + u32(keys.x) * launch.v_stride_l, unit % VALUE_BLOCKS * 4u == 4u);
+      let x1 = load_value(v_at + u32(keys.y) * launch.v_stride_l, unit % VALUE_BLOCKS * 4u == 4u);
+      let x2 = load_value(v_at + u32(keys.z) * launch.v_stride_l, unit % VALUE_BLOCKS * 4u == 4u);
+      let x3 = load_value(v_at + u32(keys.w) * launch.v_stride_l, unit % VALUE_BLOCKS * 4u == 4u);
       o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
       o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
       o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
@@ -153,15 +157,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
 
-  if (thread + 0u < 16u) {
-    let unit = thread + 0u;
-    let r = unit / 2u * 4u;
-    let value = unit % 2u * 4u;
+  if (thread < OUTPUT_BLOCKS) {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
     let row = tile_row + i32(r % 32u);
     let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
       + u32(row) * launch.o_stride_l + value;
-    if (row + 0 < launch.row_end) {
-      store_o(element + 0u * launch.o_stride_l, o0_0, VALUE_DIM - value);
+    if (row < launch.row_end) {
+      store_o(element, o0_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
       store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);

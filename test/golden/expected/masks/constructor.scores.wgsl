@@ -3,7 +3,7 @@
 // Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.
 //
 // spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
-// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -66,6 +66,8 @@ const SCALE = 0.3779644730092272;
 /// Rows and keys of a workgroup's tile.
 const TILE_Q = 16;
 const TILE_K = 64;
+/// Elements of q and k in whole fours; the rest follow.
+const HEAD_DIM = 4u;
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
@@ -205,7 +207,7 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  for (var d = 0u; d < 4u; d += 4u) {
+  for (var d = 0u; d < HEAD_DIM; d += 4u) {
     let k0 = load_k(k_at.x + d);
     let k1 = load_k(k_at.y + d);
     let k2 = load_k(k_at.z + d);
@@ -220,14 +222,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
     s3 += vec4f(dot(q3, k0), dot(q3, k1), dot(q3, k2), dot(q3, k3));
   }
   {
-    let k0 = load_k_tail(k_at.x + 4u);
-    let k1 = load_k_tail(k_at.y + 4u);
-    let k2 = load_k_tail(k_at.z + 4u);
-    let k3 = load_k_tail(k_at.w + 4u);
-    let q0 = load_query_tail(q_at.x + 4u, past.x);
-    let q1 = load_query_tail(q_at.y + 4u, past.y);
-    let q2 = load_query_tail(q_at.z + 4u, past.z);
-    let q3 = load_query_tail(q_at.w + 4u, past.w);
+    let k0 = load_k_tail(k_at.x + HEAD_DIM);
+    let k1 = load_k_tail(k_at.y + HEAD_DIM);
+    let k2 = load_k_tail(k_at.z + HEAD_DIM);
+    let k3 = load_k_tail(k_at.w + HEAD_DIM);
+    let q0 = load_query_tail(q_at.x + HEAD_DIM, past.x);
+    let q1 = load_query_tail(q_at.y + HEAD_DIM, past.y);
+    let q2 = load_query_tail(q_at.z + HEAD_DIM, past.z);
+    let q3 = load_query_tail(q_at.w + HEAD_DIM, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -249,22 +251,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let key = tile_key + i32(unit % 16u * 4u);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
-    if (any_seen(seen)) {
+    if (any_seen(seen) & (row < launch.row_end)) {
       block = dot_block(batch, head, row, key);
     }
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
     let line = launch.map_row_stride / 4u;
-    if (row + 0 < launch.row_end) {
-      result[at + 0u * line] = finish_scores(batch, block[0], seen.row0, head, row + 0, key);
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores(batch, block[0], seen.row0, head, row, key);
     }
     if (row + 1 < launch.row_end) {
-      result[at + 1u * line] = finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + 1u * line] =
+        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] = finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] =
+        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] = finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] =
+        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
     }
   }
 }

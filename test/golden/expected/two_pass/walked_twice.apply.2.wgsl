@@ -69,7 +69,8 @@ const VALUE_DIM = 16u;
 const WINDOW = 48;
 /// Log-sum-exp of a row without keys, so that exp(x - HUGE) is 0.
 const HUGE = 3.0e38;
-const HUGE_BITS = bitcast<u32>(HUGE);
+/// Bits of HUGE.
+const HUGE_BITS = 0x7f61b1e6u;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Heads that a workgroup computes together.
@@ -81,6 +82,45 @@ const TILE_K = 16;
 const REACH_LEFT = 2;
 /// Keys by which results trail the scores: what the convolutions read to the right.
 const LAG = 2;
+/// Blocks of four rows by four values of a workgroup's results.
+const OUTPUT_BLOCKS = 64u;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 4u;
+const VALUE_STRIDE = 16u;
+/// Rows of a workgroup's results, over all its heads.
+const ROWS = 64u;
+/// Arena words of the staged rows, of their second copy and of partial sums.
+const STAGE_AT = 0u;
+/// output.norm.weight in parameters.
+const OUTPUT_NORM_WEIGHT_AT = 28u;
+/// Rows of results that are staged at a time.
+const CHUNK_ROWS = 64u;
+/// Invocations that share a staged row.
+const CHUNK_TEAM = 1u;
+const STAGE_PARTIALS_AT = 1024u;
+const RAW_ROW_STRIDE = 18u;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0u;
+const AFTER_SCORES_CONV_ROW_STRIDE = 18u;
+/// weights.conv.weight in parameters.
+const WEIGHTS_CONV_WEIGHT_AT = 16u;
+/// Arena words of the rows' log-sum-exp, and rows a head.
+const STATISTICS_AT = 3760u;
+const STATISTICS_ROWS = 36u;
+/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
+const RAW_AT = 0u;
+const RAW_CARRY = 2u;
+const RAW_HEAD_STRIDE = 720u;
+/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
+const AFTER_SCORES_CONV_AT = 1440u;
+const AFTER_SCORES_CONV_CARRY = 2u;
+const AFTER_SCORES_CONV_HEAD_STRIDE = 648u;
+/// Map after weights conv: first word in the arena, columns kept from the step before, strides.
+const AFTER_WEIGHTS_CONV_AT = 2736u;
+const AFTER_WEIGHTS_CONV_CARRY = 0u;
+const AFTER_WEIGHTS_CONV_ROW_STRIDE = 16u;
+const AFTER_WEIGHTS_CONV_HEAD_STRIDE = 512u;
+const HEAD_DIM = 16u;
 
 /// All of the workgroup's memory; never assumed to be zero.
 var<workgroup> arena: array<f32, 3832u>;
@@ -243,7 +283,7 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  for (var d = 0u; d < 16u; d += 4u) {
+  for (var d = 0u; d < HEAD_DIM; d += 4u) {
     let k0 = load_k(k_at.x + d);
     let k1 = load_k(k_at.y + d);
     let k2 = load_k(k_at.z + d);
@@ -262,7 +302,7 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
 
 /// First word of the kernel with which `head` reads head `from` of its group.
 fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return 0u + head * 6u;
+  return SCORES_CONV_WEIGHT_AT + head * 6u;
 }
 
 /// scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
@@ -273,10 +313,10 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y2 = vec4f();
   var y3 = vec4f();
   for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * 18u;
-    let at1 = at0 + 18u;
-    let at2 = at1 + 18u;
-    let at3 = at2 + 18u;
+    let at0 = at + a * RAW_ROW_STRIDE;
+    let at1 = at0 + RAW_ROW_STRIDE;
+    let at2 = at1 + RAW_ROW_STRIDE;
+    let at3 = at2 + RAW_ROW_STRIDE;
     // Four neighbouring entries that slide along the keys: one load a row and tap.
     var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
@@ -299,7 +339,7 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
 
 /// First word of the kernel with which `head` reads head `from` of its group.
 fn weights_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return 16u + head * 6u;
+  return WEIGHTS_CONV_WEIGHT_AT + head * 6u;
 }
 
 /// weights.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
@@ -310,10 +350,10 @@ fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
   var y2 = vec4f();
   var y3 = vec4f();
   for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * 18u;
-    let at1 = at0 + 18u;
-    let at2 = at1 + 18u;
-    let at3 = at2 + 18u;
+    let at0 = at + a * AFTER_SCORES_CONV_ROW_STRIDE;
+    let at1 = at0 + AFTER_SCORES_CONV_ROW_STRIDE;
+    let at2 = at1 + AFTER_SCORES_CONV_ROW_STRIDE;
+    let at3 = at2 + AFTER_SCORES_CONV_ROW_STRIDE;
     // Four neighbouring entries that slide along the keys: one load a row and tap.
     var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
@@ -362,16 +402,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   workgroupBarrier();
 
   // Row statistics of the softmax, halo included; rows that do not exist or see nothing get exp(x - HUGE) = 0.
-  for (var i = thread; i < HEAD_BLOCK * 36u; i += WORKGROUP) {
-    let row = tile_row - 1 + i32(i % 36u);
+  for (var i = thread; i < HEAD_BLOCK * STATISTICS_ROWS; i += WORKGROUP) {
+    let row = tile_row - 1 + i32(i % STATISTICS_ROWS);
     var statistic = HUGE;
     if ((row >= -launch.statistics_history) & (row < launch.query_rows)) {
-      let line = (batch.index * HEADS + first_head + i / 36u)
+      let line = (batch.index * HEADS + first_head + i / STATISTICS_ROWS)
         * u32(launch.statistics_history + launch.query_rows);
       let bits = statistics[line + u32(launch.statistics_history + row)];
       statistic = bitcast<f32>(select(bits, HUGE_BITS, bits == EMPTY_BITS));
     }
-    arena[3760u + i] = statistic;
+    arena[STATISTICS_AT + i] = statistic;
   }
   workgroupBarrier();
 
@@ -398,11 +438,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         if (any_seen(seen)) {
           block = dot_block(batch, head, row, key);
         }
-        let to = 0u + 2u + h * 720u + r * 18u + column;
+        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
         put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
-        put_four(to + 18u, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 36u, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 54u, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
+        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
       }
     }
     workgroupBarrier();
@@ -420,21 +460,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let seen = see(batch, head, row, key, inside);
         var block = mat4x4f();
         if (any_seen(seen)) {
-          let at = 0u + r * 18u + column;
-          block = scores_conv(scores_conv_kernel(head, 0u), at + h * 720u);
+          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE);
         }
-        let to = 1440u + 2u + h * 648u + r * 18u + column;
+        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + 18u, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 36u, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 54u, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
+        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
       }
     }
     workgroupBarrier();
-    // Keep the last 2u columns: the next step's taps reach back to them.
+    // Keep the last columns: the next step's taps reach back to them.
     for (var line = thread; line < 80u; line += WORKGROUP) {
-      let at = 0u + line * 18u;
-      for (var c = 0u; c < 2u; c++) {
+      let at = RAW_AT + line * RAW_ROW_STRIDE;
+      for (var c = 0u; c < RAW_CARRY; c++) {
         arena[at + c] = arena[at + c + u32(TILE_K)];
       }
     }
@@ -448,22 +488,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let h = unit / 144u * 2u;
         let row = tile_row - 1 + i32(r);
         let key = step_key + i32(column);
-        let at = 1440u + 2u + h * 648u + r * 18u + column;
+        let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         let weight = 12u + (first_head + h) * 2u;
         var y0 = vec4f();
         var y1 = vec4f();
         for (var n = 0u; n < 2u; n++) {
-          let x = four(at + n * 648u);
+          let x = four(at + n * AFTER_SCORES_CONV_HEAD_STRIDE);
           y0 += parameter(weight + n) * x;
           y1 += parameter(weight + n + 2u) * x;
         }
         {
-          let head = first_head + h + 0u;
+          let head = first_head + h;
           var seen = vec4<bool>(true);
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 0u * 648u, finish_scores_mix(batch, y0, seen, head, row, key, arena[3760u + (h + 0u) * 36u + r]));
+          put_four(at, finish_scores_mix(batch, y0, seen, head, row, key, arena[STATISTICS_AT + (h) * STATISTICS_ROWS + r]));
         }
         {
           let head = first_head + h + 1u;
@@ -471,7 +511,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 1u * 648u, finish_scores_mix(batch, y1, seen, head, row, key, arena[3760u + (h + 1u) * 36u + r]));
+          put_four(at + 1u * AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, arena[STATISTICS_AT + (h + 1u) * STATISTICS_ROWS + r]));
         }
       }
     }
@@ -490,21 +530,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let seen = see(batch, head, row, key, inside);
         var block = mat4x4f();
         if (any_seen(seen)) {
-          let at = 1440u + r * 18u + column;
-          block = weights_conv(weights_conv_kernel(head, 0u), at + h * 648u);
+          let at = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+          block = weights_conv(weights_conv_kernel(head, 0u), at + h * AFTER_SCORES_CONV_HEAD_STRIDE);
         }
-        let to = 2736u + 0u + h * 512u + r * 16u + column;
+        let to = AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
         put_four(to, finish_weights_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + 16u, finish_weights_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 32u, finish_weights_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 48u, finish_weights_conv(batch, block[3], seen.row3, head, row + 3, key));
+        put_four(to + AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(batch, block[3], seen.row3, head, row + 3, key));
       }
     }
     workgroupBarrier();
-    // Keep the last 2u columns: the next step's taps reach back to them.
+    // Keep the last columns: the next step's taps reach back to them.
     for (var line = thread; line < 72u; line += WORKGROUP) {
-      let at = 1440u + line * 18u;
-      for (var c = 0u; c < 2u; c++) {
+      let at = AFTER_SCORES_CONV_AT + line * AFTER_SCORES_CONV_ROW_STRIDE;
+      for (var c = 0u; c < AFTER_SCORES_CONV_CARRY; c++) {
         arena[at + c] = arena[at + c + u32(TILE_K)];
       }
     }
@@ -514,19 +554,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let from_key = max(0, step_key);
       let to_key = min(step_key + TILE_K, range.y);
       {
-        let unit = thread + 0u;
-        let r = unit / 4u * 4u;
-        let value = unit % 4u * 4u;
+        let unit = thread;
+        let r = unit / VALUE_BLOCKS * 4u;
+        let value = unit % VALUE_BLOCKS * 4u;
         {
           let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = 2736u + r * 16u;
+          let weights = AFTER_WEIGHTS_CONV_AT + r * AFTER_WEIGHTS_CONV_ROW_STRIDE;
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
             o0_0 += arena[at] * x;
-            o0_1 += arena[at + 16u] * x;
-            o0_2 += arena[at + 32u] * x;
-            o0_3 += arena[at + 48u] * x;
+            o0_1 += arena[at + AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
+            o0_2 += arena[at + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
+            o0_3 += arena[at + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
           }
         }
       }
@@ -534,56 +574,56 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
   }
 
-  // The output stages see whole rows: 64u rows at a time go through workgroup memory.
-  for (var chunk = 0u; chunk < 64u; chunk += 64u) {
+  // The output stages see whole rows: CHUNK_ROWS rows at a time go through workgroup memory.
+  for (var chunk = 0u; chunk < ROWS; chunk += CHUNK_ROWS) {
     workgroupBarrier();
     {
-      let unit = thread + 0u;
-      let r = unit / 4u * 4u;
-      let at = 0u + unit % 4u * 4u;
+      let unit = thread;
+      let r = unit / VALUE_BLOCKS * 4u;
+      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
       // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < 64u) & (r - chunk < 64u)) {
-        put_four(at + (r + 0u - chunk) * 16u, o0_0);
-        put_four(at + (r + 1u - chunk) * 16u, o0_1);
-        put_four(at + (r + 2u - chunk) * 16u, o0_2);
-        put_four(at + (r + 3u - chunk) * 16u, o0_3);
+      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
+        put_four(at + (r - chunk) * VALUE_STRIDE, o0_0);
+        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o0_1);
+        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o0_2);
+        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o0_3);
       }
     }
     workgroupBarrier();
-    let local = thread / 1u;
-    let part = thread % 1u;
-    let works = local < 64u;
+    let local = thread / CHUNK_TEAM;
+    let part = thread % CHUNK_TEAM;
+    let works = local < CHUNK_ROWS;
     // output.norm (line 10)
     {
-      let line = 0u + local * 16u;
+      let line = STAGE_AT + local * VALUE_STRIDE;
       var sum = 0.0;
       if (works) {
-        for (var d = part; d < VALUE_DIM; d += 1u) {
+        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
           sum += arena[line + d] * arena[line + d];
         }
       }
-      arena[1024u + thread] = sum;
+      arena[STAGE_PARTIALS_AT + thread] = sum;
       workgroupBarrier();
       if (works) {
         var total = 0.0;
-        for (var i = 0u; i < 1u; i++) {
-          total += arena[1024u + local * 1u + i];
+        for (var i = 0u; i < CHUNK_TEAM; i++) {
+          total += arena[STAGE_PARTIALS_AT + local * CHUNK_TEAM + i];
         }
         let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
-        for (var d = part; d < VALUE_DIM; d += 1u) {
-          arena[line + d] *= factor * parameter(28u + d);
+        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
+          arena[line + d] *= factor * parameter(OUTPUT_NORM_WEIGHT_AT + d);
         }
       }
       workgroupBarrier();
     }
     for (var unit = thread; unit < 256u; unit += WORKGROUP) {
-      let r = chunk + unit / 4u;
-      let value = unit % 4u * 4u;
+      let r = chunk + unit / VALUE_BLOCKS;
+      let value = unit % VALUE_BLOCKS * 4u;
       let row = tile_row + i32(r % 32u);
-      if ((r < 64u) & (row < launch.row_end)) {
+      if ((r < ROWS) & (row < launch.row_end)) {
         let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
           + u32(row) * launch.o_stride_l + value;
-        store_o(element, four(0u + (r - chunk) * 16u + value), VALUE_DIM - value);
+        store_o(element, four(STAGE_AT + (r - chunk) * VALUE_STRIDE + value), VALUE_DIM - value);
       }
     }
   }

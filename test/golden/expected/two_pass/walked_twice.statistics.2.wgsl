@@ -78,6 +78,24 @@ const TILE_K = 32;
 const REACH_LEFT = 1;
 /// Keys by which results trail the scores: what the convolutions read to the right.
 const LAG = 1;
+/// Rows of a workgroup's results, over all its heads.
+const ROWS = 32u;
+const RAW_ROW_STRIDE = 34u;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0u;
+const PARTIALS_AT = 2416u;
+/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
+const RAW_AT = 0u;
+const RAW_CARRY = 2u;
+const RAW_HEAD_STRIDE = 680u;
+/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
+const AFTER_SCORES_CONV_AT = 1360u;
+const AFTER_SCORES_CONV_CARRY = 0u;
+const AFTER_SCORES_CONV_ROW_STRIDE = 32u;
+const AFTER_SCORES_CONV_HEAD_STRIDE = 512u;
+const HEAD_DIM = 16u;
+/// Invocations that share a row of the softmax.
+const TEAM = 2u;
 
 /// All of the workgroup's memory; never assumed to be zero.
 var<workgroup> arena: array<f32, 2480u>;
@@ -235,7 +253,7 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  for (var d = 0u; d < 16u; d += 4u) {
+  for (var d = 0u; d < HEAD_DIM; d += 4u) {
     let k0 = load_k(k_at.x + d);
     let k1 = load_k(k_at.y + d);
     let k2 = load_k(k_at.z + d);
@@ -254,7 +272,7 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
 
 /// First word of the kernel with which `head` reads head `from` of its group.
 fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return 0u + head * 6u;
+  return SCORES_CONV_WEIGHT_AT + head * 6u;
 }
 
 /// scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
@@ -265,10 +283,10 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y2 = vec4f();
   var y3 = vec4f();
   for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * 34u;
-    let at1 = at0 + 34u;
-    let at2 = at1 + 34u;
-    let at3 = at2 + 34u;
+    let at0 = at + a * RAW_ROW_STRIDE;
+    let at1 = at0 + RAW_ROW_STRIDE;
+    let at2 = at1 + RAW_ROW_STRIDE;
+    let at3 = at2 + RAW_ROW_STRIDE;
     // Four neighbouring entries that slide along the keys: one load a row and tap.
     var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
@@ -306,10 +324,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   workgroupBarrier();
 
-  // 2u invocations share a row of the softmax.
-  let own_row = thread / 2u;
-  let lane = thread % 2u;
-  let owns = own_row < 32u;
+  // TEAM neighbouring invocations share a row of the softmax.
+  let own_row = thread / TEAM;
+  let lane = thread % TEAM;
+  let owns = own_row < ROWS;
   var row_max = HIDDEN;
   var row_sum = 0.0;
 
@@ -330,11 +348,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         if (any_seen(seen)) {
           block = dot_block(batch, head, row, key);
         }
-        let to = 0u + 2u + h * 680u + r * 34u + column;
+        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
         put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
-        put_four(to + 34u, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 68u, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 102u, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
+        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
       }
     }
     workgroupBarrier();
@@ -352,21 +370,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let seen = see(batch, head, row, key, inside);
         var block = mat4x4f();
         if (any_seen(seen)) {
-          let at = 0u + r * 34u + column;
-          block = scores_conv(scores_conv_kernel(head, 0u), at + h * 680u);
+          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE);
         }
-        let to = 1360u + 0u + h * 512u + r * 32u + column;
+        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + 32u, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 64u, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 96u, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
+        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
       }
     }
     workgroupBarrier();
-    // Keep the last 2u columns: the next step's taps reach back to them.
+    // Keep the last columns: the next step's taps reach back to them.
     for (var line = thread; line < 40u; line += WORKGROUP) {
-      let at = 0u + line * 34u;
-      for (var c = 0u; c < 2u; c++) {
+      let at = RAW_AT + line * RAW_ROW_STRIDE;
+      for (var c = 0u; c < RAW_CARRY; c++) {
         arena[at + c] = arena[at + c + u32(TILE_K)];
       }
     }
@@ -380,22 +398,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let h = unit / 128u * 2u;
         let row = tile_row + i32(r);
         let key = step_key + i32(column);
-        let at = 1360u + 0u + h * 512u + r * 32u + column;
+        let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         let weight = 12u + (first_head + h) * 2u;
         var y0 = vec4f();
         var y1 = vec4f();
         for (var n = 0u; n < 2u; n++) {
-          let x = four(at + n * 512u);
+          let x = four(at + n * AFTER_SCORES_CONV_HEAD_STRIDE);
           y0 += parameter(weight + n) * x;
           y1 += parameter(weight + n + 2u) * x;
         }
         {
-          let head = first_head + h + 0u;
+          let head = first_head + h;
           var seen = vec4<bool>(true);
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 0u * 512u, finish_scores_mix(batch, y0, seen, head, row, key));
+          put_four(at, finish_scores_mix(batch, y0, seen, head, row, key));
         }
         {
           let head = first_head + h + 1u;
@@ -403,7 +421,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 1u * 512u, finish_scores_mix(batch, y1, seen, head, row, key));
+          put_four(at + 1u * AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key));
         }
       }
     }
@@ -411,24 +429,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // Online softmax: the row's maximum so far, then weights relative to it.
     if (owns) {
       var highest = HIDDEN;
-      for (var c = lane; c < u32(TILE_K); c += 2u) {
-        highest = max(highest, arena[1360u + own_row * 32u + c]);
+      for (var c = lane; c < u32(TILE_K); c += TEAM) {
+        highest = max(highest, arena[AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c]);
       }
-      arena[2416u + thread] = highest;
+      arena[PARTIALS_AT + thread] = highest;
     }
     workgroupBarrier();
     if (owns) {
       var highest = HIDDEN;
-      for (var i = 0u; i < 2u; i++) {
-        highest = max(highest, arena[2416u + own_row * 2u + i]);
+      for (var i = 0u; i < TEAM; i++) {
+        highest = max(highest, arena[PARTIALS_AT + own_row * TEAM + i]);
       }
       let nothing = highest == HIDDEN;
       highest = max(highest, row_max);
       let factor = exp(row_max - highest);
       row_max = highest;
       row_sum *= factor;
-      for (var c = lane; c < u32(TILE_K); c += 2u) {
-        let at = 1360u + own_row * 32u + c;
+      for (var c = lane; c < u32(TILE_K); c += TEAM) {
+        let at = AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c;
         let score = arena[at];
         let weight = select(exp(score - row_max), 0.0, score == HIDDEN);
         row_sum += weight;
@@ -439,13 +457,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // The row's sum over its invocations.
   if (owns) {
-    arena[2416u + thread] = row_sum;
+    arena[PARTIALS_AT + thread] = row_sum;
   }
   workgroupBarrier();
   if (owns & (lane == 0u)) {
     var total = 0.0;
-    for (var i = 0u; i < 2u; i++) {
-      total += arena[2416u + thread + i];
+    for (var i = 0u; i < TEAM; i++) {
+      total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
     let row = tile_row + i32(own_row % 16u);

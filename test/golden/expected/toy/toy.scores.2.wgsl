@@ -3,7 +3,7 @@
 // Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 32 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 0 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -66,6 +66,7 @@ const SCALE = 0.08838834764831843;
 /// Rows and keys of a workgroup's tile.
 const TILE_Q = 16;
 const TILE_K = 32;
+const HEAD_DIM = 128u;
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
@@ -182,7 +183,7 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  for (var d = 0u; d < 128u; d += 4u) {
+  for (var d = 0u; d < HEAD_DIM; d += 4u) {
     let k0 = load_k(k_at.x + d);
     let k1 = load_k(k_at.y + d);
     let k2 = load_k(k_at.z + d);
@@ -212,22 +213,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let key = tile_key + i32(unit % 8u * 4u);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
-    if (any_seen(seen)) {
+    if (any_seen(seen) & (row < launch.row_end)) {
       block = dot_block(batch, head, row, key);
     }
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
     let line = launch.map_row_stride / 4u;
-    if (row + 0 < launch.row_end) {
-      result[at + 0u * line] = finish_scores(batch, block[0], seen.row0, head, row + 0, key);
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores(batch, block[0], seen.row0, head, row, key);
     }
     if (row + 1 < launch.row_end) {
-      result[at + 1u * line] = finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + 1u * line] =
+        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] = finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] =
+        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] = finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] =
+        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
     }
   }
 }

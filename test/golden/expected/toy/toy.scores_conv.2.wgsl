@@ -1,9 +1,9 @@
-// windowed: scores_conv (masks.mta:10)
+// toy: scores_conv (toy.mta:8)
 //
-// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right), from one map of the strip to the other.
+// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right), from one map of the strip to the other.
 //
-// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-packed
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 32 invocations, 2592 bytes of workgroup memory
+// spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 2720 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -50,22 +50,22 @@ struct Launch {
 @group(0) @binding(0) var<uniform> launch: Launch;
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var<storage, read> parameters: array<u32>;
-@group(0) @binding(3) var<storage, read> bias: array<u32>;
-@group(0) @binding(4) var<storage, read_write> result: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
 
 /// Invocations of a workgroup.
 const WORKGROUP = 32u;
-const HEADS = 8u;
-const WINDOW = 64;
+const HEADS = 2u;
 /// Rows and keys of a workgroup's tile.
 const TILE_Q = 16;
 const TILE_K = 32;
+/// Rows and columns of the tile with what the taps read around it.
+const HALO_ROWS = 17u;
+const HALO_COLUMNS = 40u;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0u;
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 630u>;
-
-/// Documents of the tile's rows, halo included.
-var<workgroup> row_document: array<i32, 18u>;
+var<workgroup> arena: array<f32, 680u>;
 
 fn parameter(index: u32) -> f32 {
   return bitcast<f32>(parameters[index]);
@@ -87,7 +87,6 @@ fn open_batch(index: u32) -> Batch {
     batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
   }
   batch.keys = launch.key_rows;
-  batch.keys = clamp(bitcast<i32>(parameters[launch.lengths_at + index]), 0, launch.key_rows);
   return batch;
 }
 
@@ -96,31 +95,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  low = max(low, batch.first_position + first - (WINDOW - 1));
-  high = min(high, batch.first_position + last + WINDOW);
-  if (batch.first_position + first >= batch.keys) {
-    high = 0;
-  }
   return vec2i(low, max(low, high));
-}
-
-/// The document at a position; -1 where there is none.
-fn document_of(batch: Batch, position: i32) -> i32 {
-  let known = clamp(position, 0, launch.key_rows - 1);
-  let word = parameters[launch.documents_at + batch.index * u32(launch.key_rows) + u32(known)];
-  return select(-1, bitcast<i32>(word), position == known);
-}
-
-/// Bits of -infinity, which hides a pair: compared as bits because WGSL may assume that no infinities exist.
-const HIDDEN_BITS = 0xff800000u;
-
-/// The additive bias of four keys, as bits.
-fn bias_bits(batch: Batch, head: u32, row: i32, key: i32) -> vec4u {
-  let rows = launch.history_rows + launch.query_rows;
-  let line = batch.index * launch.bias_stride_b + head * launch.bias_stride_h
-    + u32(clamp(launch.history_rows + row, 0, rows - 1)) * launch.bias_stride_l;
-  let keys = line + vec4u(clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1)));
-  return vec4u(bias[keys.x], bias[keys.y], bias[keys.z], bias[keys.w]);
 }
 
 /// Which of the keys key .. key + 3 are visible from `row`.
@@ -130,17 +105,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
     & vec4<bool>((row >= -launch.history_rows) & (row < launch.query_rows));
   seen = seen & (keys <= vec4i(position));
-  seen = seen & (vec4i(position) - keys < vec4i(WINDOW)) & (keys - vec4i(position) < vec4i(WINDOW));
-  seen = seen & vec4<bool>(position < batch.keys);
-  let document = document_of(batch, position);
-  let documents = vec4i(
-    document_of(batch, keys.x),
-    document_of(batch, keys.y),
-    document_of(batch, keys.z),
-    document_of(batch, keys.w),
-  );
-  seen = seen & (documents == vec4i(document)) & vec4<bool>(document >= 0);
-  seen = seen & (bias_bits(batch, head, row, key) != vec4u(HIDDEN_BITS));
   return seen;
 }
 
@@ -154,8 +118,13 @@ struct Seen {
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
-  // Documents and biases hide pairs anywhere.
-  return false;
+  let first = batch.first_position + row;
+  let last = first + rows - 1;
+  // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
+  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys);
+  inside = inside & (key + keys - 1 <= first);
+  return inside;
 }
 
 fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
@@ -177,64 +146,43 @@ fn any_seen(seen: Seen) -> bool {
   return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
 }
 
-/// limit * tanh(x / limit) through exp: WGSL's own tanh may be off by 1e-5.
-fn softcap(value: vec4f, limit: f32) -> vec4f {
-  let x = value / limit;
-  let e = exp(-2.0 * abs(x));
-  let far = sign(x) * (1.0 - e) / (1.0 + e);
-  // Near zero 1 - e would cancel; the series is exact to f32 below 0.1.
-  let square = x * x;
-  let near = x * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0))));
-  return limit * select(far, near, abs(x) < vec4f(0.1));
-}
-
-/// Four entries of a row: capped at 30, 0 where not visible.
+/// Four entries of a row: 0 where not visible.
 fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  var x = value;
-  x = softcap(x, 30.0);
-  return select(vec4f(0.0), x, seen);
+  return select(vec4f(0.0), value, seen);
 }
 
 /// First word of the kernel with which `head` reads head `from` of its group.
 fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return 0u + head * 12u;
+  return SCORES_CONV_WEIGHT_AT + head * 18u;
 }
 
-/// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
-/// for the first of them, `kernel` that head's weights, `out_row` and `in_row` the rows of the first result and tap.
-fn scores_conv(kernel: u32, at: u32, out_row: u32, in_row: u32) -> mat4x4f {
+/// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// for the first of them, `kernel` that head's weights.
+fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 3u; a++) {
-    let at0 = at + a * 35u;
-    let at1 = at0 + 35u;
-    let at2 = at1 + 35u;
-    let at3 = at2 + 35u;
-    // A tap in another document counts as 0; visible entries have the document of their row.
-    let taps_row = in_row + a * 1u;
-    let keep = vec4f(
-      select(0.0, 1.0, row_document[taps_row] == row_document[out_row]),
-      select(0.0, 1.0, row_document[taps_row + 1u] == row_document[out_row + 1u]),
-      select(0.0, 1.0, row_document[taps_row + 2u] == row_document[out_row + 2u]),
-      select(0.0, 1.0, row_document[taps_row + 3u] == row_document[out_row + 3u]),
-    );
+  for (var a = 0u; a < 2u; a++) {
+    let at0 = at + a * HALO_COLUMNS;
+    let at1 = at0 + HALO_COLUMNS;
+    let at2 = at1 + HALO_COLUMNS;
+    let at3 = at2 + HALO_COLUMNS;
     // Four neighbouring entries that slide along the keys: one load a row and tap.
     var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 4u; b++) {
-      let w = parameter(kernel + a * 4u + b);
+    for (var b = 0u; b < 9u; b++) {
+      let w = parameter(kernel + a * 9u + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
       x3 = vec4f(x3.yzw, arena[at3 + b + 3u]);
-      y0 += w * keep.x * x0;
-      y1 += w * keep.y * x1;
-      y2 += w * keep.z * x2;
-      y3 += w * keep.w * x3;
+      y0 += w * x0;
+      y1 += w * x1;
+      y2 += w * x2;
+      y3 += w * x3;
     }
   }
   return mat4x4f(y0, y1, y2, y3);
@@ -267,39 +215,38 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   if ((tile_key < range.y) & (tile_key + TILE_K > range.x)) {
-    for (var i = thread; i < 18u; i += WORKGROUP) {
-      row_document[i] = document_of(batch, batch.first_position + tile_row - 2 + i32(i));
-    }
     for (var c = 0u; c < 1u; c++) {
       // The tile of one source head with the rows and keys around it.
       let from_map = map + (c * launch.map_head_stride);
-      for (var i = thread; i < 630u; i += WORKGROUP) {
-        let halo_row = i / 35u;
-        let halo_column = i % 35u;
-        arena[halo_row * 35u + halo_column] =
-          map_entry(from_map, tile_row - 2 + i32(halo_row), tile_key - 3 + i32(halo_column));
+      for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
+        let halo_row = i / HALO_COLUMNS;
+        let halo_column = i % HALO_COLUMNS;
+        arena[halo_row * HALO_COLUMNS + halo_column] =
+          map_entry(from_map, tile_row - 1 + i32(halo_row), tile_key - 4 + i32(halo_column));
       }
       workgroupBarrier();
-      if (any_seen(seen)) {
-        block += scores_conv(scores_conv_kernel(head, c), r * 35u + column, r + 2u, r);
+      if (any_seen(seen) & (row < launch.row_end)) {
+        block += scores_conv(scores_conv_kernel(head, c), r * HALO_COLUMNS + column);
       }
       workgroupBarrier();
     }
-    let added = vec4f(parameter(96u + head));
-    block += mat4x4f(added, added, added, added);
   }
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
     let line = launch.map_row_stride / 4u;
-    if (row + 0 < launch.row_end) {
-      result[at + 0u * line] = finish_scores_conv(batch, block[0], seen.row0, head, row + 0, key);
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores_conv(batch, block[0], seen.row0, head, row, key);
     }
     if (row + 1 < launch.row_end) {
-      result[at + 1u * line] = finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + 1u * line] =
+        finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] = finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] =
+        finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] = finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] =
+        finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
     }
 }

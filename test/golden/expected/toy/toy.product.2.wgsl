@@ -1,12 +1,10 @@
-// heads_only: product (full.mta:11)
+// toy: product (toy.mta:3)
 //
 // The strip's weights times V, and the stages of the output.
 //
-// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
-// plan: staged, tile_q 32, tile_k 32, product_tile_q 32, product_workgroup 64, strip_bytes 8388608; this kernel: 64 invocations, 4352 bytes of workgroup memory
+// spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
 // Emitted by mtac; change the spec, not this file.
-
-enable f16;
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -51,36 +49,20 @@ struct Launch {
 
 @group(0) @binding(0) var<uniform> launch: Launch;
 @group(0) @binding(1) var<storage, read> map_of_weights: array<vec4f>;
-@group(0) @binding(2) var<storage, read> v: array<vec4<f16>>;
+@group(0) @binding(2) var<storage, read> v: array<vec4f>;
 @group(0) @binding(3) var<storage, read> parameters: array<u32>;
-@group(0) @binding(4) var<storage, read_write> o: array<vec4<f16>>;
+@group(0) @binding(4) var<storage, read_write> o: array<vec4f>;
 
 /// Invocations of a workgroup.
 const WORKGROUP = 64u;
-const HEADS = 4u;
+const HEADS = 2u;
 /// Consecutive query heads that share a key/value head.
 const HEADS_PER_KEY = 1u;
-const VALUE_DIM = 32u;
+const VALUE_DIM = 128u;
 /// Rows of a workgroup.
-const TILE_Q = 32;
-
-/// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 1088u>;
-
-fn four(at: u32) -> vec4f {
-  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
-}
-
-fn put_four(at: u32, value: vec4f) {
-  arena[at] = value.x;
-  arena[at + 1u] = value.y;
-  arena[at + 2u] = value.z;
-  arena[at + 3u] = value.w;
-}
-
-fn parameter(index: u32) -> f32 {
-  return bitcast<f32>(parameters[index]);
-}
+const TILE_Q = 8;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 32u;
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
@@ -111,12 +93,12 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
-  return vec4f(v[element / 4u]);
+  return v[element / 4u];
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
 fn store_o(element: u32, value: vec4f, count: u32) {
-  o[element / 4u] = vec4<f16>(clamp(value, vec4f(-65504.0), vec4f(65504.0)));
+  o[element / 4u] = value;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -132,12 +114,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var o0_2 = vec4f();
   var o0_3 = vec4f();
   {
-    let unit = thread + 0u;
-    let row = tile_row + i32(unit / 8u * 4u);
+    let unit = thread;
+    let row = tile_row + i32(unit / VALUE_BLOCKS * 4u);
     let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
     let last = range.y - 1;
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-    let v_at = v_head + unit % 8u * 4u;
+    let v_at = v_head + unit % VALUE_BLOCKS * 4u;
     // Rows past the strip's end read what lies there; their results are not stored.
     for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
       let a0 = map_of_weights[at + u32(key) / 4u];
@@ -157,80 +139,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
 
-  // The output stages see whole rows: 32u rows at a time go through workgroup memory.
-  for (var chunk = 0u; chunk < 32u; chunk += 32u) {
-    workgroupBarrier();
-    {
-      let unit = thread + 0u;
-      let r = unit / 8u * 4u;
-      let at = 0u + unit % 8u * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < 64u) & (r - chunk < 32u)) {
-        put_four(at + (r + 0u - chunk) * 32u, o0_0);
-        put_four(at + (r + 1u - chunk) * 32u, o0_1);
-        put_four(at + (r + 2u - chunk) * 32u, o0_2);
-        put_four(at + (r + 3u - chunk) * 32u, o0_3);
-      }
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 8u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 8u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o0_0, VALUE_DIM - value);
     }
-    workgroupBarrier();
-    let local = thread / 2u;
-    let part = thread % 2u;
-    let works = local < 32u;
-    // output.norm (line 11)
-    {
-      let line = 0u + local * 32u;
-      var sum = 0.0;
-      if (works) {
-        for (var d = part; d < VALUE_DIM; d += 2u) {
-          sum += arena[line + d] * arena[line + d];
-        }
-      }
-      arena[1024u + thread] = sum;
-      workgroupBarrier();
-      if (works) {
-        var total = 0.0;
-        for (var i = 0u; i < 2u; i++) {
-          total += arena[1024u + local * 2u + i];
-        }
-        let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
-        for (var d = part; d < VALUE_DIM; d += 2u) {
-          arena[line + d] *= factor * parameter(32u + d);
-        }
-      }
-      workgroupBarrier();
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
-    // output.gate (line 11)
-    {
-      let line = 0u + local * 32u;
-      var sum = 0.0;
-      if (works) {
-        for (var d = part; d < VALUE_DIM; d += 2u) {
-          sum += arena[line + d] * parameter(64u + d);
-        }
-      }
-      arena[1024u + thread] = sum;
-      workgroupBarrier();
-      if (works) {
-        var total = parameter(96u);
-        for (var i = 0u; i < 2u; i++) {
-          total += arena[1024u + local * 2u + i];
-        }
-        let gate = 1.0 / (1.0 + exp(clamp(-total, -80.0, 80.0)));
-        for (var d = part; d < VALUE_DIM; d += 2u) {
-          arena[line + d] *= gate;
-        }
-      }
-      workgroupBarrier();
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
     }
-    for (var unit = thread; unit < 256u; unit += WORKGROUP) {
-      let r = chunk + unit / 8u;
-      let value = unit % 8u * 4u;
-      let row = tile_row + i32(r % 32u);
-      if ((r < 32u) & (row < launch.row_end)) {
-        let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-          + u32(row) * launch.o_stride_l + value;
-        store_o(element, four(0u + (r - chunk) * 32u + value), VALUE_DIM - value);
-      }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
     }
   }
 }

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
+import { emitArtifact } from "../../compiler/emit/index.ts";
 import { compile } from "../../compiler/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
-import { emitArtifact } from "../../compiler/emit/index.ts";
 import { median } from "./measure.ts";
 
 /** Times of the compiler in process: from the text of a spec to kernels, and with the launcher's module. */

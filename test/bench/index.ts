@@ -5,13 +5,19 @@
 import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import { floorMultiplyAdds } from "../../compiler/ir/index.ts";
-import { choosePlan, type PlanRequest, planCandidates, scheduleIllegal, unfusedPlan } from "../../compiler/plan/index.ts";
+import {
+  choosePlan,
+  type PlanRequest,
+  planCandidates,
+  scheduleIllegal,
+  unfusedPlan,
+} from "../../compiler/plan/index.ts";
 import { type Pipeline, type Plan, SCHEDULES } from "../../runtime/contract/index.ts";
 import { releaseWorkspace, requestDevice } from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { limitsOf } from "../support/gpu.ts";
 import { compileTimes } from "./compile.ts";
-import { createRunner, interleave, median, randomInputs, type Runner } from "./measure.ts";
+import { createRunner, interleave, median, type Runner, randomInputs } from "./measure.ts";
 import { benchmarkPipelines } from "./specs.ts";
 
 const { values } = parseArgs({
@@ -48,12 +54,18 @@ async function benchmark(device: GPUDevice, pipeline: Pipeline, length: number):
   await interleave(runners, inputs, Number(values.rounds));
   const base = median(runners[0]?.times ?? []);
   const floor = floorMultiplyAdds(pipeline, shape);
-  console.log(`\n${pipeline.name}, L = ${length} (unfused ${base.toFixed(0)} ms, floor ${(floor / 1e6).toFixed(1)} M multiply-adds)`);
-  console.log(`  ${"plan".padEnd(44)} ${"time/unfused".padStart(12)} ${"work/floor".padStart(11)} ${"workspace".padStart(12)} ${"model".padStart(8)}`);
+  console.log(
+    `\n${pipeline.name}, L = ${length} (unfused ${base.toFixed(0)} ms, floor ${(floor / 1e6).toFixed(1)} M multiply-adds)`,
+  );
+  console.log(
+    `  ${"plan".padEnd(44)} ${"time/unfused".padStart(12)} ${"work/floor".padStart(11)} ${"workspace".padStart(12)} ${"model".padStart(8)}`,
+  );
   let fast = true;
   for (const runner of runners) {
     const ratio = median(runner.times) / base;
-    const picked = runner.plan.schedule === chosen.schedule && JSON.stringify(runner.plan.knobs) === JSON.stringify(chosen.knobs);
+    const picked =
+      runner.plan.schedule === chosen.schedule &&
+      JSON.stringify(runner.plan.knobs) === JSON.stringify(chosen.knobs);
     if (picked && (ratio > 1 || (length >= 512 && ratio > 0.6))) fast = false;
     console.log(
       `${picked ? "* " : "  "}${runner.name.padEnd(44)} ${ratio.toFixed(3).padStart(12)} ${(runner.plan.cost.multiplyAdds / floor).toFixed(2).padStart(11)} ${`${((runner.footprint?.workspaceBytes ?? 0) / 2 ** 20).toFixed(2)} MiB`.padStart(12)} ${(runner.plan.cost.time / 1e6).toFixed(0).padStart(8)}`,
@@ -69,7 +81,9 @@ const start = performance.now();
 const { adapter, description } = await openNodeGpu();
 const device = await requestDevice(adapter, {});
 console.log(`device: ${description}`);
-console.log("* the planner's choice; work: multiply-adds done by the cost model's count; model: predicted time");
+console.log(
+  "* the planner's choice; work: multiply-adds done by the cost model's count; model: predicted time",
+);
 let fast = true;
 for (const pipeline of benchmarkPipelines()) {
   if (values.only !== undefined && !pipeline.name.includes(values.only)) continue;

@@ -22,11 +22,17 @@ export interface Runner {
 
 export async function createRunner(device: GPUDevice, name: string, plan: Plan): Promise<Runner> {
   const artifact = { name: plan.pipeline.name, plans: [plan], sources: emitKernels(plan) };
-  const launcher = await createLauncher(device, artifact, randomParameters(plan.pipeline, 1), { timestamps: true });
+  const launcher = await createLauncher(device, artifact, randomParameters(plan.pipeline, 1), {
+    timestamps: true,
+  });
   return { name, plan, launcher, times: [], footprint: null };
 }
 
-export function randomInputs(device: GPUDevice, pipeline: Pipeline, shape: CallShape): AttentionInputs<DeviceTensor> {
+export function randomInputs(
+  device: GPUDevice,
+  pipeline: Pipeline,
+  shape: CallShape,
+): AttentionInputs<DeviceTensor> {
   const random = new Random(1);
   const tensor = (dimensions: readonly number[]): DeviceTensor => {
     const data = new Float32Array(dimensions.reduce((product, size) => product * size, 1));

@@ -1,11 +1,10 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SCHEDULES } from "../../runtime/contract/index.ts";
-import { requestDevice } from "../../runtime/index.ts";
-import { openNodeGpu } from "../../runtime/node.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { type RandomCase, randomCase } from "../support/arbitrary.ts";
 import { limitsOf } from "../support/gpu.ts";
+import { openTestDevice } from "../support/node-device.ts";
 import { runsOf, SEED } from "../support/seed.ts";
 import { runTrial, trialsOf } from "../support/trial.ts";
 
@@ -13,8 +12,7 @@ let device: GPUDevice;
 const counts = new Map<string, number>();
 
 beforeAll(async () => {
-  const { adapter } = await openNodeGpu();
-  device = await requestDevice(adapter);
+  device = await openTestDevice();
 });
 
 afterAll(() => {

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AttentionInputs, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
-import { type DeviceOptions, requestDevice } from "../../runtime/index.ts";
-import { openNodeGpu } from "../../runtime/node.ts";
 import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
 import { bestPlan, legalSchedules, limitsOf, runPlan } from "../support/gpu.ts";
+import { openTestDevice } from "../support/node-device.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { callShapeOf, roundInputs } from "../support/rounded.ts";
 import { disagreement } from "../support/trial.ts";
@@ -28,14 +27,8 @@ const folder = all ?? OWN_VECTORS;
 const unfit: string[] = [];
 let device: GPUDevice;
 
-/** A device of the whole file; SwiftShader where there is no other. */
-async function openDevice(options: DeviceOptions = {}): Promise<GPUDevice> {
-  const { adapter } = await openNodeGpu();
-  return requestDevice(adapter, options);
-}
-
 beforeAll(async () => {
-  device = await openDevice();
+  device = await openTestDevice();
 });
 
 afterAll(() => {

@@ -90,13 +90,20 @@ function epilogueModel(plan: Plan, epilogue: Epilogue, perRow: number, table: Co
     return { ...at, isChannelGate: true, biasAt, to: copy(to) };
   });
   return {
-    stages: stages.length === 0 ? null : stages,
+    stages,
+    rows: epilogue.mode === "rows",
+    staged: epilogue.mode === "staged",
+    factorsAt: table.u32(
+      "ROW_FACTORS_AT",
+      epilogue.factorsAt,
+      "Arena words of the factors of the output's rows, and of the sums that they are made of.",
+    ),
     chunkRows: table.u32("CHUNK_ROWS", epilogue.chunkRows, "Rows of results that are staged at a time."),
     wholeBlocks: epilogue.chunkRows % 4 === 0,
     chunkUnits: u32(epilogue.chunkRows * perRow),
     team: table.u32("CHUNK_TEAM", epilogue.team, "Invocations that share a staged row."),
     stageAt: copy(epilogue.stageAt),
-    partialsAt: table.u32("STAGE_PARTIALS_AT", epilogue.partialsAt),
+    partialsAt: table.u32("ROW_SUMS_AT", epilogue.partialsAt),
     resultAt: copy(from),
   };
 }

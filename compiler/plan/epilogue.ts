@@ -4,6 +4,17 @@ import { powerOfTwo, valueBlocks } from "./layout.ts";
 /** Most output blocks of 4x4 that one invocation may keep: 128 registers. */
 export const MAX_OUTPUT_BLOCKS = 8;
 
+/** Results are stored as they are. */
+export const DIRECT: Epilogue = {
+  mode: "direct",
+  chunkRows: 0,
+  team: 1,
+  stageAt: 0,
+  secondAt: 0,
+  partialsAt: 0,
+  factorsAt: 0,
+};
+
 /**
  * Spreads norm, gate and store over a workgroup: `rows` rows of output, as many at a time as `words` of workgroup memory hold.
  * Null where not even one row fits.
@@ -14,12 +25,15 @@ export function planEpilogue(
   workgroup: number,
   words: number,
 ): { epilogue: Epilogue; words: number } | null {
-  if (pipeline.output.length === 0) {
-    return { epilogue: { chunkRows: 0, team: 1, stageAt: 0, secondAt: 0, partialsAt: 0 }, words: 0 };
-  }
-  const stride = valueBlocks(pipeline) * 4;
+  if (pipeline.output.length === 0) return { epilogue: DIRECT, words: 0 };
+  const blocks = valueBlocks(pipeline);
+  const stride = blocks * 4;
   const gate = pipeline.output.find((stage) => stage.kind === "gate");
   // A channel gate reads the whole row while writing it: it needs a second copy.
+  const sums = rows * (blocks + 1);
+  if (gate?.mode !== "channel" && sums <= words) {
+    return { epilogue: { ...DIRECT, mode: "rows", factorsAt: rows * blocks }, words: sums };
+  }
   const copies = gate?.mode === "channel" ? 2 : 1;
   const chunkRows = Math.min(
     rows,
@@ -31,6 +45,8 @@ export function planEpilogue(
   const partialsAt = secondAt * copies;
   return {
     epilogue: {
+      ...DIRECT,
+      mode: "staged",
       chunkRows,
       team: powerOfTwo(Math.min(workgroup / chunkRows, 16)),
       stageAt: 0,

@@ -13,7 +13,7 @@ import { bind } from "./bindings.ts";
 import { buildChain, type ChainRole, chainStages, headBlock } from "./chain.ts";
 import { addCosts, type FusedGeometry, fusedCost } from "./cost.ts";
 import { DISPATCH_MULTIPLY_ADDS, definePlan } from "./define.ts";
-import { MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
+import { DIRECT, MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
 import { doesNotFit, type Fitted } from "./fit.ts";
 import { powerOfTwo, valueBlocks } from "./layout.ts";
 import type { PlanRequest } from "./limits.ts";
@@ -73,7 +73,7 @@ export function fitFused(
     : 0;
   const epilogue =
     role === "statistics"
-      ? { epilogue: { chunkRows: 0, team: 1, stageAt: 0, secondAt: 0, partialsAt: 0 }, words: 0 }
+      ? { epilogue: DIRECT, words: 0 }
       : planEpilogue(pipeline, rows, workgroup, Math.min(limitWords - documentWords, Math.max(words, 2048)));
   if (epilogue === null)
     return doesNotFit(`a row of ${pipeline.valueDim} values does not fit beside ${workgroup} partial sums`);

@@ -47,16 +47,24 @@ export type ChainStep =
     }
   | { readonly kind: "mix"; readonly stage: StageIndex; readonly in: number; readonly finish: Finish };
 
-/** How the normalisation, gate and store of the output are spread over the workgroup. */
+/**
+ * How the normalisation, gate and store of the output are spread over the workgroup. `direct`: no stages. `rows`: results stay
+ * in registers and only sums over rows go through workgroup memory. `staged`: whole rows do, some at a time, for a gate
+ * that reads all channels or where the sums do not fit.
+ */
 export interface Epilogue {
-  /** Rows of output staged in workgroup memory at a time (0: the output has no stages and is stored from registers). */
+  readonly mode: "direct" | "rows" | "staged";
+  /** Rows of output staged in workgroup memory at a time. */
   readonly chunkRows: number;
-  /** Invocations that share a row. */
+  /** Invocations that share a staged row. */
   readonly team: number;
-  /** First word of the staged rows, of the second copy that `gate channel` needs, and of the partial sums. */
+  /** First word of the staged rows, and of the second copy that `gate channel` needs. */
   readonly stageAt: number;
   readonly secondAt: number;
+  /** First word of the partial sums. */
   readonly partialsAt: number;
+  /** `rows`: first word of the rows' factors. */
+  readonly factorsAt: number;
 }
 
 /** Walks along the keys with all stages in workgroup memory; see `kernels.md`, "Do not recompute the key halo". */

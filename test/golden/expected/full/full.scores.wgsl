@@ -89,6 +89,14 @@ fn open_batch(index: u32) -> Batch {
   return batch;
 }
 
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return vec2i(low, max(low, high));
+}
+
 /// Which of the keys key .. key + 3 are visible from `row`.
 fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
@@ -208,33 +216,42 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
-  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   let map = group.z * launch.map_head_stride;
+  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
+  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   for (var unit = thread; unit < 32u; unit += WORKGROUP) {
     let row = tile_row + i32(unit / 8u * 4u);
     let key = tile_key + i32(unit % 8u * 4u);
-    let seen = see(batch, head, row, key, inside);
-    var block = mat4x4f();
-    if (any_seen(seen) & (row < launch.row_end)) {
-      block = dot_block(batch, head, row, key);
-    }
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
-    let line = launch.map_row_stride / 4u;
-    if (row < launch.row_end) {
-      result[at] =
-        finish_scores(batch, block[0], seen.row0, head, row, key);
-    }
-    if (row + 1 < launch.row_end) {
-      result[at + 1u * line] =
-        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
-    }
-    if (row + 2 < launch.row_end) {
-      result[at + 2u * line] =
-        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
-    }
-    if (row + 3 < launch.row_end) {
-      result[at + 3u * line] =
-        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+    if (alive) {
+      let seen = see(batch, head, row, key, inside);
+      var block = mat4x4f();
+      if (any_seen(seen) & (row < launch.row_end)) {
+        block = dot_block(batch, head, row, key);
+      }
+      let line = launch.map_row_stride / 4u;
+      if (row < launch.row_end) {
+        result[at] =
+          finish_scores(batch, block[0], seen.row0, head, row, key);
+      }
+      if (row + 1 < launch.row_end) {
+        result[at + 1u * line] =
+          finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+      }
+      if (row + 2 < launch.row_end) {
+        result[at + 2u * line] =
+          finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+      }
+      if (row + 3 < launch.row_end) {
+        result[at + 3u * line] =
+          finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+      }
+    } else {
+      for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+        result[at + i * launch.map_row_stride / 4u] = vec4f();
+      }
     }
   }
 }

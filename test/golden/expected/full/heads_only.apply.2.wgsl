@@ -81,26 +81,19 @@ const TILE_K = 32;
 const REACH_LEFT = 0;
 /// Keys by which results trail the scores: what the convolutions read to the right.
 const LAG = 0;
-/// Blocks of four rows by four values of a workgroup's results.
-const OUTPUT_BLOCKS = 256u;
 /// Blocks of four that cover a row of values.
 const VALUE_BLOCKS = 8u;
-const VALUE_STRIDE = 32u;
 /// Rows of a workgroup's results, over all its heads.
 const ROWS = 128u;
-/// Arena words of the staged rows, of their second copy and of partial sums.
-const STAGE_AT = 0u;
 /// output.norm.weight in parameters.
 const OUTPUT_NORM_WEIGHT_AT = 32u;
 /// output.gate.weight in parameters.
 const OUTPUT_GATE_WEIGHT_AT = 64u;
 /// output.gate.bias in parameters.
 const OUTPUT_GATE_BIAS_AT = 96u;
-/// Rows of results that are staged at a time.
-const CHUNK_ROWS = 64u;
-/// Invocations that share a staged row.
-const CHUNK_TEAM = 1u;
-const STAGE_PARTIALS_AT = 2048u;
+/// Arena words of the factors of the output's rows, and of the sums that they are made of.
+const ROW_FACTORS_AT = 1024u;
+const ROW_SUMS_AT = 0u;
 /// Arena words of the rows' log-sum-exp, and rows a head.
 const STATISTICS_AT = 4096u;
 const STATISTICS_ROWS = 32u;
@@ -301,6 +294,12 @@ fn load_v(element: u32) -> vec4f {
 /// Stores up to four values of an output row; the row ends after `count` of them.
 fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = vec2u(pack(value.xy), pack(value.zw));
+}
+
+/// Four of a row's parameters from `value` on; past the row's end, where results are 0, the last one again.
+fn four_parameters(at: u32, value: u32) -> vec4f {
+  let values = at + min(value + vec4u(0u, 1u, 2u, 3u), vec4u(VALUE_DIM - 1u));
+  return vec4f(parameter(values.x), parameter(values.y), parameter(values.z), parameter(values.w));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -570,116 +569,244 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
   }
 
-  // The output stages see whole rows: CHUNK_ROWS rows at a time go through workgroup memory.
-  for (var chunk = 0u; chunk < ROWS; chunk += CHUNK_ROWS) {
-    workgroupBarrier();
-    {
-      let unit = thread;
-      let r = unit / VALUE_BLOCKS * 4u;
-      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
-        put_four(at + (r - chunk) * VALUE_STRIDE, o0_0);
-        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o0_1);
-        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o0_2);
-        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o0_3);
-      }
+  // output.norm (line 11): a sum over each row, then a factor for it.
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    arena[at] = dot(o0_0, o0_0);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, o0_1);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, o0_2);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, o0_3);
+  }
+  {
+    let unit = thread + 64u;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    arena[at] = dot(o1_0, o1_0);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o1_1, o1_1);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o1_2, o1_2);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o1_3, o1_3);
+  }
+  {
+    let unit = thread + 128u;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    arena[at] = dot(o2_0, o2_0);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o2_1, o2_1);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o2_2, o2_2);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o2_3, o2_3);
+  }
+  {
+    let unit = thread + 192u;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    arena[at] = dot(o3_0, o3_0);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o3_1, o3_1);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o3_2, o3_2);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o3_3, o3_3);
+  }
+  workgroupBarrier();
+  for (var r = thread; r < ROWS; r += WORKGROUP) {
+    var total = 0.0;
+    for (var i = 0u; i < VALUE_BLOCKS; i++) {
+      total += arena[ROW_SUMS_AT + r * VALUE_BLOCKS + i];
     }
-    {
-      let unit = thread + 64u;
-      let r = unit / VALUE_BLOCKS * 4u;
-      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
-        put_four(at + (r - chunk) * VALUE_STRIDE, o1_0);
-        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o1_1);
-        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o1_2);
-        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o1_3);
-      }
+    arena[ROW_FACTORS_AT + r] = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
+  }
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let weight = four_parameters(OUTPUT_NORM_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    o0_0 *= arena[ROW_FACTORS_AT + r] * weight;
+    o0_1 *= arena[ROW_FACTORS_AT + r + 1u] * weight;
+    o0_2 *= arena[ROW_FACTORS_AT + r + 2u] * weight;
+    o0_3 *= arena[ROW_FACTORS_AT + r + 3u] * weight;
+  }
+  {
+    let unit = thread + 64u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let weight = four_parameters(OUTPUT_NORM_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    o1_0 *= arena[ROW_FACTORS_AT + r] * weight;
+    o1_1 *= arena[ROW_FACTORS_AT + r + 1u] * weight;
+    o1_2 *= arena[ROW_FACTORS_AT + r + 2u] * weight;
+    o1_3 *= arena[ROW_FACTORS_AT + r + 3u] * weight;
+  }
+  {
+    let unit = thread + 128u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let weight = four_parameters(OUTPUT_NORM_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    o2_0 *= arena[ROW_FACTORS_AT + r] * weight;
+    o2_1 *= arena[ROW_FACTORS_AT + r + 1u] * weight;
+    o2_2 *= arena[ROW_FACTORS_AT + r + 2u] * weight;
+    o2_3 *= arena[ROW_FACTORS_AT + r + 3u] * weight;
+  }
+  {
+    let unit = thread + 192u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let weight = four_parameters(OUTPUT_NORM_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    o3_0 *= arena[ROW_FACTORS_AT + r] * weight;
+    o3_1 *= arena[ROW_FACTORS_AT + r + 1u] * weight;
+    o3_2 *= arena[ROW_FACTORS_AT + r + 2u] * weight;
+    o3_3 *= arena[ROW_FACTORS_AT + r + 3u] * weight;
+  }
+  // output.gate (line 11): a sum over each row, then a factor for it.
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    arena[at] = dot(o0_0, weight);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, weight);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, weight);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, weight);
+  }
+  {
+    let unit = thread + 64u;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    arena[at] = dot(o1_0, weight);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o1_1, weight);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o1_2, weight);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o1_3, weight);
+  }
+  {
+    let unit = thread + 128u;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    arena[at] = dot(o2_0, weight);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o2_1, weight);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o2_2, weight);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o2_3, weight);
+  }
+  {
+    let unit = thread + 192u;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    arena[at] = dot(o3_0, weight);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o3_1, weight);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o3_2, weight);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o3_3, weight);
+  }
+  workgroupBarrier();
+  for (var r = thread; r < ROWS; r += WORKGROUP) {
+    var total = 0.0;
+    for (var i = 0u; i < VALUE_BLOCKS; i++) {
+      total += arena[ROW_SUMS_AT + r * VALUE_BLOCKS + i];
     }
-    {
-      let unit = thread + 128u;
-      let r = unit / VALUE_BLOCKS * 4u;
-      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
-        put_four(at + (r - chunk) * VALUE_STRIDE, o2_0);
-        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o2_1);
-        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o2_2);
-        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o2_3);
-      }
+    total += parameter(OUTPUT_GATE_BIAS_AT);
+    arena[ROW_FACTORS_AT + r] = 1.0 / (1.0 + exp(clamp(-total, -80.0, 80.0)));
+  }
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    o0_0 *= arena[ROW_FACTORS_AT + r];
+    o0_1 *= arena[ROW_FACTORS_AT + r + 1u];
+    o0_2 *= arena[ROW_FACTORS_AT + r + 2u];
+    o0_3 *= arena[ROW_FACTORS_AT + r + 3u];
+  }
+  {
+    let unit = thread + 64u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    o1_0 *= arena[ROW_FACTORS_AT + r];
+    o1_1 *= arena[ROW_FACTORS_AT + r + 1u];
+    o1_2 *= arena[ROW_FACTORS_AT + r + 2u];
+    o1_3 *= arena[ROW_FACTORS_AT + r + 3u];
+  }
+  {
+    let unit = thread + 128u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    o2_0 *= arena[ROW_FACTORS_AT + r];
+    o2_1 *= arena[ROW_FACTORS_AT + r + 1u];
+    o2_2 *= arena[ROW_FACTORS_AT + r + 2u];
+    o2_3 *= arena[ROW_FACTORS_AT + r + 3u];
+  }
+  {
+    let unit = thread + 192u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    o3_0 *= arena[ROW_FACTORS_AT + r];
+    o3_1 *= arena[ROW_FACTORS_AT + r + 1u];
+    o3_2 *= arena[ROW_FACTORS_AT + r + 2u];
+    o3_3 *= arena[ROW_FACTORS_AT + r + 3u];
+  }
+
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o0_0, VALUE_DIM - value);
     }
-    {
-      let unit = thread + 192u;
-      let r = unit / VALUE_BLOCKS * 4u;
-      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
-        put_four(at + (r - chunk) * VALUE_STRIDE, o3_0);
-        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o3_1);
-        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o3_2);
-        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o3_3);
-      }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
-    workgroupBarrier();
-    let local = thread / CHUNK_TEAM;
-    let part = thread % CHUNK_TEAM;
-    let works = local < CHUNK_ROWS;
-    // output.norm (line 11)
-    {
-      let line = STAGE_AT + local * VALUE_STRIDE;
-      var sum = 0.0;
-      if (works) {
-        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          sum += arena[line + d] * arena[line + d];
-        }
-      }
-      arena[STAGE_PARTIALS_AT + thread] = sum;
-      workgroupBarrier();
-      if (works) {
-        var total = 0.0;
-        for (var i = 0u; i < CHUNK_TEAM; i++) {
-          total += arena[STAGE_PARTIALS_AT + local * CHUNK_TEAM + i];
-        }
-        let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
-        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          arena[line + d] *= factor * parameter(OUTPUT_NORM_WEIGHT_AT + d);
-        }
-      }
-      workgroupBarrier();
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
     }
-    // output.gate (line 11)
-    {
-      let line = STAGE_AT + local * VALUE_STRIDE;
-      var sum = 0.0;
-      if (works) {
-        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          sum += arena[line + d] * parameter(OUTPUT_GATE_WEIGHT_AT + d);
-        }
-      }
-      arena[STAGE_PARTIALS_AT + thread] = sum;
-      workgroupBarrier();
-      if (works) {
-        var total = parameter(OUTPUT_GATE_BIAS_AT);
-        for (var i = 0u; i < CHUNK_TEAM; i++) {
-          total += arena[STAGE_PARTIALS_AT + local * CHUNK_TEAM + i];
-        }
-        let gate = 1.0 / (1.0 + exp(clamp(-total, -80.0, 80.0)));
-        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          arena[line + d] *= gate;
-        }
-      }
-      workgroupBarrier();
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
     }
-    for (var unit = thread; unit < 512u; unit += WORKGROUP) {
-      let r = chunk + unit / VALUE_BLOCKS;
-      let value = unit % VALUE_BLOCKS * 4u;
-      let row = tile_row + i32(r % 32u);
-      if ((r < ROWS) & (row < launch.row_end)) {
-        let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-          + u32(row) * launch.o_stride_l + value;
-        store_o(element, four(STAGE_AT + (r - chunk) * VALUE_STRIDE + value), VALUE_DIM - value);
-      }
+  }
+  {
+    let unit = thread + 64u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o1_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o1_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o1_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o1_3, VALUE_DIM - value);
+    }
+  }
+  {
+    let unit = thread + 128u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o2_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o2_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o2_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o2_3, VALUE_DIM - value);
+    }
+  }
+  {
+    let unit = thread + 192u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o3_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o3_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o3_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o3_3, VALUE_DIM - value);
     }
   }
 }

@@ -104,7 +104,7 @@ const OUTPUT_GATE_BIAS_AT = 1744u;
 const CHUNK_ROWS = 16u;
 /// Invocations that share a staged row.
 const CHUNK_TEAM = 4u;
-const STAGE_PARTIALS_AT = 1280u;
+const ROW_SUMS_AT = 1280u;
 const RAW_ROW_STRIDE = 35u;
 /// scores.conv.weight in parameters.
 const SCORES_CONV_WEIGHT_AT = 0u;
@@ -668,12 +668,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           sum += arena[line + d] * arena[line + d];
         }
       }
-      arena[STAGE_PARTIALS_AT + thread] = sum;
+      arena[ROW_SUMS_AT + thread] = sum;
       workgroupBarrier();
       if (works) {
         var total = 0.0;
         for (var i = 0u; i < CHUNK_TEAM; i++) {
-          total += arena[STAGE_PARTIALS_AT + local * CHUNK_TEAM + i];
+          total += arena[ROW_SUMS_AT + local * CHUNK_TEAM + i];
         }
         let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001) * launch.depth_scale;
         for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {

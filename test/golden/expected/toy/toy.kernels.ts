@@ -1334,6 +1334,14 @@ fn open_batch(index: u32) -> Batch {
   return batch;
 }
 
+/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return vec2i(low, max(low, high));
+}
+
 /// Which of the keys key .. key + 3 are visible from \`row\`.
 fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
@@ -1453,33 +1461,42 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
-  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   let map = group.z * launch.map_head_stride;
+  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
+  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   for (var unit = thread; unit < 32u; unit += WORKGROUP) {
     let row = tile_row + i32(unit / 8u * 4u);
     let key = tile_key + i32(unit % 8u * 4u);
-    let seen = see(batch, head, row, key, inside);
-    var block = mat4x4f();
-    if (any_seen(seen) & (row < launch.row_end)) {
-      block = dot_block(batch, head, row, key);
-    }
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
-    let line = launch.map_row_stride / 4u;
-    if (row < launch.row_end) {
-      result[at] =
-        finish_scores(batch, block[0], seen.row0, head, row, key);
-    }
-    if (row + 1 < launch.row_end) {
-      result[at + 1u * line] =
-        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
-    }
-    if (row + 2 < launch.row_end) {
-      result[at + 2u * line] =
-        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
-    }
-    if (row + 3 < launch.row_end) {
-      result[at + 3u * line] =
-        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+    if (alive) {
+      let seen = see(batch, head, row, key, inside);
+      var block = mat4x4f();
+      if (any_seen(seen) & (row < launch.row_end)) {
+        block = dot_block(batch, head, row, key);
+      }
+      let line = launch.map_row_stride / 4u;
+      if (row < launch.row_end) {
+        result[at] =
+          finish_scores(batch, block[0], seen.row0, head, row, key);
+      }
+      if (row + 1 < launch.row_end) {
+        result[at + 1u * line] =
+          finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+      }
+      if (row + 2 < launch.row_end) {
+        result[at + 2u * line] =
+          finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+      }
+      if (row + 3 < launch.row_end) {
+        result[at + 3u * line] =
+          finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+      }
+    } else {
+      for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+        result[at + i * launch.map_row_stride / 4u] = vec4f();
+      }
     }
   }
 }
@@ -1692,23 +1709,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   let map = group.z * launch.map_head_stride;
+  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let r = thread / 8u * 4u;
   let column = thread % 8u * 4u;
   let row = tile_row + i32(r);
   let key = tile_key + i32(column);
-  let seen = see(batch, head, row, key, inside);
-  var block = mat4x4f();
-
-  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
-  if ((tile_key < range.y) & (tile_key + TILE_K > range.x)) {
+  let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
+  if (alive) {
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
     for (var c = 0u; c < 1u; c++) {
       // The tile of one source head with the rows and keys around it.
       let from_map = map + (c * launch.map_head_stride);
       for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
         let halo_row = i / HALO_COLUMNS;
         let halo_column = i % HALO_COLUMNS;
-        arena[halo_row * HALO_COLUMNS + halo_column] =
-          map_entry(from_map, tile_row - 1 + i32(halo_row), tile_key - 4 + i32(halo_column));
+        arena[i] = map_entry(from_map, tile_row - 1 + i32(halo_row), tile_key - 4 + i32(halo_column));
       }
       workgroupBarrier();
       if (any_seen(seen) & (row < launch.row_end)) {
@@ -1716,25 +1734,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
       workgroupBarrier();
     }
+    {
+      let line = launch.map_row_stride / 4u;
+      if (row < launch.row_end) {
+        result[at] =
+          finish_scores_conv(batch, block[0], seen.row0, head, row, key);
+      }
+      if (row + 1 < launch.row_end) {
+        result[at + 1u * line] =
+          finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+      }
+      if (row + 2 < launch.row_end) {
+        result[at + 2u * line] =
+          finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+      }
+      if (row + 3 < launch.row_end) {
+        result[at + 3u * line] =
+          finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
+      }
+    }
+  } else {
+    {
+      for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+        result[at + i * launch.map_row_stride / 4u] = vec4f();
+      }
+    }
   }
-    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
-    let line = launch.map_row_stride / 4u;
-    if (row < launch.row_end) {
-      result[at] =
-        finish_scores_conv(batch, block[0], seen.row0, head, row, key);
-    }
-    if (row + 1 < launch.row_end) {
-      result[at + 1u * line] =
-        finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
-    }
-    if (row + 2 < launch.row_end) {
-      result[at + 2u * line] =
-        finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
-    }
-    if (row + 3 < launch.row_end) {
-      result[at + 3u * line] =
-        finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
-    }
 }
 `,
     "toy.normalize.2.wgsl": `// toy: normalize (toy.mta:3)

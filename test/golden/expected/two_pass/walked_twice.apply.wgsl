@@ -82,22 +82,15 @@ const TILE_K = 32;
 const REACH_LEFT = 2;
 /// Keys by which results trail the scores: what the convolutions read to the right.
 const LAG = 2;
-/// Blocks of four rows by four values of a workgroup's results.
-const OUTPUT_BLOCKS = 64u;
 /// Blocks of four that cover a row of values.
 const VALUE_BLOCKS = 4u;
-const VALUE_STRIDE = 16u;
 /// Rows of a workgroup's results, over all its heads.
 const ROWS = 64u;
-/// Arena words of the staged rows, of their second copy and of partial sums.
-const STAGE_AT = 0u;
 /// output.norm.weight in parameters.
 const OUTPUT_NORM_WEIGHT_AT = 28u;
-/// Rows of results that are staged at a time.
-const CHUNK_ROWS = 64u;
-/// Invocations that share a staged row.
-const CHUNK_TEAM = 1u;
-const STAGE_PARTIALS_AT = 1024u;
+/// Arena words of the factors of the output's rows, and of the sums that they are made of.
+const ROW_FACTORS_AT = 256u;
+const ROW_SUMS_AT = 0u;
 const RAW_ROW_STRIDE = 34u;
 /// scores.conv.weight in parameters.
 const SCORES_CONV_WEIGHT_AT = 0u;
@@ -384,6 +377,12 @@ fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = value;
 }
 
+/// Four of a row's parameters from `value` on; past the row's end, where results are 0, the last one again.
+fn four_parameters(at: u32, value: u32) -> vec4f {
+  let values = at + min(value + vec4u(0u, 1u, 2u, 3u), vec4u(VALUE_DIM - 1u));
+  return vec4f(parameter(values.x), parameter(values.y), parameter(values.z), parameter(values.w));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
@@ -574,57 +573,53 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
   }
 
-  // The output stages see whole rows: CHUNK_ROWS rows at a time go through workgroup memory.
-  for (var chunk = 0u; chunk < ROWS; chunk += CHUNK_ROWS) {
-    workgroupBarrier();
-    {
-      let unit = thread;
-      let r = unit / VALUE_BLOCKS * 4u;
-      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
-        put_four(at + (r - chunk) * VALUE_STRIDE, o0_0);
-        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o0_1);
-        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o0_2);
-        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o0_3);
-      }
+  // output.norm (line 10): a sum over each row, then a factor for it.
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    arena[at] = dot(o0_0, o0_0);
+    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, o0_1);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, o0_2);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, o0_3);
+  }
+  workgroupBarrier();
+  for (var r = thread; r < ROWS; r += WORKGROUP) {
+    var total = 0.0;
+    for (var i = 0u; i < VALUE_BLOCKS; i++) {
+      total += arena[ROW_SUMS_AT + r * VALUE_BLOCKS + i];
     }
-    workgroupBarrier();
-    let local = thread / CHUNK_TEAM;
-    let part = thread % CHUNK_TEAM;
-    let works = local < CHUNK_ROWS;
-    // output.norm (line 10)
-    {
-      let line = STAGE_AT + local * VALUE_STRIDE;
-      var sum = 0.0;
-      if (works) {
-        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          sum += arena[line + d] * arena[line + d];
-        }
-      }
-      arena[STAGE_PARTIALS_AT + thread] = sum;
-      workgroupBarrier();
-      if (works) {
-        var total = 0.0;
-        for (var i = 0u; i < CHUNK_TEAM; i++) {
-          total += arena[STAGE_PARTIALS_AT + local * CHUNK_TEAM + i];
-        }
-        let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
-        for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          arena[line + d] *= factor * parameter(OUTPUT_NORM_WEIGHT_AT + d);
-        }
-      }
-      workgroupBarrier();
+    arena[ROW_FACTORS_AT + r] = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
+  }
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let weight = four_parameters(OUTPUT_NORM_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    o0_0 *= arena[ROW_FACTORS_AT + r] * weight;
+    o0_1 *= arena[ROW_FACTORS_AT + r + 1u] * weight;
+    o0_2 *= arena[ROW_FACTORS_AT + r + 2u] * weight;
+    o0_3 *= arena[ROW_FACTORS_AT + r + 3u] * weight;
+  }
+
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o0_0, VALUE_DIM - value);
     }
-    for (var unit = thread; unit < 256u; unit += WORKGROUP) {
-      let r = chunk + unit / VALUE_BLOCKS;
-      let value = unit % VALUE_BLOCKS * 4u;
-      let row = tile_row + i32(r % 32u);
-      if ((r < ROWS) & (row < launch.row_end)) {
-        let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-          + u32(row) * launch.o_stride_l + value;
-        store_o(element, four(STAGE_AT + (r - chunk) * VALUE_STRIDE + value), VALUE_DIM - value);
-      }
+    if (row + 1 < launch.row_end) {
+      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
     }
   }
 }

@@ -8,24 +8,28 @@ const DECLARED = /^(?:@\S+(?:\([^)]*\))?\s+)*(?:fn|const|override|struct|var(?:<
 
 /**
  * Drops the functions, constants and structs that nothing uses, so that an emitted kernel holds what it needs and no
- * more. Works on our own formatting: declarations start in column 0 and a blank line or another declaration ends them.
+ * more: what the entry point and the bindings reach stays. Works on our own formatting: declarations start in column 0
+ * and a blank line or another declaration ends them.
  */
 export function pruneUnused(source: string): string {
-  let declarations = split(source);
-  for (;;) {
-    const words = new Map<string, number>();
-    for (const { text } of declarations) {
-      for (const word of new Set(stripComments(text).match(/[A-Za-z_]\w*/g) ?? [])) {
-        words.set(word, (words.get(word) ?? 0) + 1);
-      }
-    }
-    const used = declarations.filter(({ name, text }) => {
-      if (name === null || text.includes("@compute") || text.startsWith("@group")) return true;
-      return (words.get(name) ?? 0) > 1;
-    });
-    if (used.length === declarations.length) return join(declarations);
-    declarations = used;
+  const declarations = split(source);
+  const named = new Map<string, Declaration>();
+  for (const declaration of declarations) {
+    if (declaration.name !== null) named.set(declaration.name, declaration);
   }
+  const reached = new Set(declarations.filter(isRoot));
+  // A set grows while it is walked: this visits everything that the roots reach.
+  for (const { text } of reached) {
+    for (const word of stripComments(text).match(/[A-Za-z_]\w*/g) ?? []) {
+      const used = named.get(word);
+      if (used !== undefined) reached.add(used);
+    }
+  }
+  return join(declarations.filter((declaration) => reached.has(declaration)));
+}
+
+function isRoot({ name, text }: Declaration): boolean {
+  return name === null || text.includes("@compute") || text.startsWith("@group");
 }
 
 function stripComments(text: string): string {

@@ -38,6 +38,18 @@ const COST = {
   dispatch: 40000,
 } as const;
 
+const floors = new WeakMap<Pipeline, Map<string, number>>();
+
+/** The floor of the work, remembered: every candidate reports it. */
+function floorOf(pipeline: Pipeline, shape: CallShape): number {
+  const known = floors.get(pipeline) ?? new Map<string, number>();
+  floors.set(pipeline, known);
+  const key = JSON.stringify(shape);
+  const floor = known.get(key) ?? floorMultiplyAdds(pipeline, shape);
+  known.set(key, floor);
+  return floor;
+}
+
 export interface FusedGeometry {
   readonly program: FusedProgram;
   readonly workgroup: number;
@@ -128,7 +140,7 @@ export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: Ca
     workgroups * steps * program.headBlock * program.tileK * (pipeline.headDim + pipeline.valueDim);
   return {
     multiplyAdds: workgroups * steps * step.work,
-    floorMultiplyAdds: floorMultiplyAdds(pipeline, shape),
+    floorMultiplyAdds: floorOf(pipeline, shape),
     bytes: elements * bytesOf(pipeline.storage),
     barriers: workgroups * steps * step.barriers,
     time: workgroups * steps * step.time * workgroup + COST.dispatch,
@@ -263,7 +275,7 @@ export function stagedCost(
   const entries = mapEntries(pipeline, kernel, shape, knobs, tile);
   return {
     multiplyAdds: entries.live * perEntry,
-    floorMultiplyAdds: floorMultiplyAdds(pipeline, shape),
+    floorMultiplyAdds: floorOf(pipeline, shape),
     bytes: entries.written * words * 4,
     barriers: 0,
     time:

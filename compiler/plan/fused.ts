@@ -10,7 +10,7 @@ import {
   totalReach,
 } from "../../runtime/contract/index.ts";
 import { bind } from "./bindings.ts";
-import { buildChain, type ChainRole, chainStages, headBlock } from "./chain.ts";
+import { buildChain, type Chain, type ChainRole, chainStages, headBlock } from "./chain.ts";
 import { addCosts, type FusedGeometry, fusedCost } from "./cost.ts";
 import { DISPATCH_MULTIPLY_ADDS, definePlan } from "./define.ts";
 import { DIRECT, MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
@@ -42,13 +42,13 @@ export function fitFused(
   role: ChainRole,
   knobs: FusedKnobs,
   request: PlanRequest,
+  chain: Chain = buildChain(pipeline, role, knobs.tileQ, knobs.tileK),
 ): Fitted<FusedKernel> {
   const { tileQ, tileK, workgroup } = knobs;
   const limits = request.limits;
   if (workgroup > limits.invocations)
     return doesNotFit(`needs ${workgroup} invocations, the device has ${limits.invocations}`);
   const heads = headBlock(chainStages(pipeline, role));
-  const chain = buildChain(pipeline, role, tileQ, tileK);
   const rows = heads * tileQ;
   const softmax = role !== "apply";
   if (softmax && rows > workgroup)

@@ -6,7 +6,7 @@ import {
   SCHEDULES,
   type Schedule,
 } from "../../runtime/contract/index.ts";
-import type { ChainRole } from "./chain.ts";
+import { buildChain, type ChainRole } from "./chain.ts";
 import { addCosts } from "./cost.ts";
 import {
   FUSED_TILES_K,
@@ -115,9 +115,10 @@ function fusedKernels(
   const without: { knobs: FusedKnobs; reason: string }[] = [];
   for (const tileQ of FUSED_TILES_Q) {
     for (const tileK of FUSED_TILES_K) {
+      const chain = buildChain(pipeline, role, tileQ, tileK);
       for (const workgroup of FUSED_WORKGROUPS) {
         const knobs = { tileQ, tileK, workgroup };
-        const fitted = fitFused(pipeline, role, knobs, request);
+        const fitted = fitFused(pipeline, role, knobs, request, chain);
         if (fitted.fits) fitting.push(fitted.value);
         else without.push({ knobs, reason: fitted.reason });
       }

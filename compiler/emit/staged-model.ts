@@ -27,7 +27,7 @@ import {
 } from "./model.ts";
 import { loadValue, outputModel } from "./output-model.ts";
 
-const FOUR_ROWS = [0, 1, 2, 3].map((index) => ({ index }));
+const FOUR_ROWS = ["", " + line", " + 2u * line", " + 3u * line"].map((step, index) => ({ index, step }));
 
 function tileConstants(tileQ: number, tileK: number): ConstantTable {
   const table = new ConstantTable();
@@ -59,7 +59,6 @@ export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgr
       k: tensorModel("k", pipeline.headDim, plan.alignment.k, plan.storage),
     },
     ...dimensions,
-    units: u32((program.tileQ * program.tileK) / 16),
     columnBlocks: u32(program.tileK / 4),
     fourRows: FOUR_ROWS,
   };
@@ -100,7 +99,6 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
     haloColumns,
     haloEntries: `${haloRows} * ${haloColumns}`,
     rowStride: haloColumns,
-    units: u32((program.tileQ * program.tileK) / 16),
     columnBlocks: u32(program.tileK / 4),
     fourRows: FOUR_ROWS,
   };

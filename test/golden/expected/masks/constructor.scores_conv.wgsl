@@ -194,6 +194,11 @@ fn map_entry(map: u32, row: i32, key: i32) -> f32 {
   return entry;
 }
 
+/// Entry i of a tile and its surroundings, row by row.
+fn halo_entry(map: u32, tile_row: i32, tile_key: i32, i: u32) -> f32 {
+  return map_entry(map, tile_row - 2 + i32(i / HALO_COLUMNS), tile_key - 2 + i32(i % HALO_COLUMNS));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
@@ -205,6 +210,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
+  // One block of four rows by four keys an invocation.
   let r = thread / 16u * 4u;
   let column = thread % 16u * 4u;
   let row = tile_row + i32(r);
@@ -213,13 +219,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (alive) {
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
+    let group_map = map - head % 3u * launch.map_head_stride;
     for (var c = 0u; c < 3u; c++) {
       // The tile of one source head with the rows and keys around it.
-      let from_map = map + (c * launch.map_head_stride) - head % 3u * launch.map_head_stride;
       for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
-        let halo_row = i / HALO_COLUMNS;
-        let halo_column = i % HALO_COLUMNS;
-        arena[i] = map_entry(from_map, tile_row - 2 + i32(halo_row), tile_key - 2 + i32(halo_column));
+        arena[i] = halo_entry(group_map + c * launch.map_head_stride, tile_row, tile_key, i);
       }
       workgroupBarrier();
       if (any_seen(seen) & (row < launch.row_end)) {
@@ -227,30 +231,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
       workgroupBarrier();
     }
-    {
-      let line = launch.map_row_stride / 4u;
-      if (row < launch.row_end) {
-        result[at] =
-          finish_scores_conv(batch, block[0], seen.row0, head, row, key);
-      }
-      if (row + 1 < launch.row_end) {
-        result[at + 1u * line] =
-          finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
-      }
-      if (row + 2 < launch.row_end) {
-        result[at + 2u * line] =
-          finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
-      }
-      if (row + 3 < launch.row_end) {
-        result[at + 3u * line] =
-          finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
-      }
+    let line = launch.map_row_stride / 4u;
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores_conv(batch, block[0], seen.row0, head, row, key);
+    }
+    if (row + 1 < launch.row_end) {
+      result[at + line] =
+        finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+    }
+    if (row + 2 < launch.row_end) {
+      result[at + 2u * line] =
+        finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+    }
+    if (row + 3 < launch.row_end) {
+      result[at + 3u * line] =
+        finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
     }
   } else {
-    {
-      for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-        result[at + i * launch.map_row_stride / 4u] = vec4f();
-      }
+    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+      result[at + i * launch.map_row_stride / 4u] = vec4f();
     }
   }
 }

@@ -1466,37 +1466,36 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
-  for (var unit = thread; unit < 32u; unit += WORKGROUP) {
-    let row = tile_row + i32(unit / 8u * 4u);
-    let key = tile_key + i32(unit % 8u * 4u);
-    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
-    if (alive) {
-      let seen = see(batch, head, row, key, inside);
-      var block = mat4x4f();
-      if (any_seen(seen) & (row < launch.row_end)) {
-        block = dot_block(batch, head, row, key);
-      }
-      let line = launch.map_row_stride / 4u;
-      if (row < launch.row_end) {
-        result[at] =
-          finish_scores(batch, block[0], seen.row0, head, row, key);
-      }
-      if (row + 1 < launch.row_end) {
-        result[at + 1u * line] =
-          finish_scores(batch, block[1], seen.row1, head, row + 1, key);
-      }
-      if (row + 2 < launch.row_end) {
-        result[at + 2u * line] =
-          finish_scores(batch, block[2], seen.row2, head, row + 2, key);
-      }
-      if (row + 3 < launch.row_end) {
-        result[at + 3u * line] =
-          finish_scores(batch, block[3], seen.row3, head, row + 3, key);
-      }
-    } else {
-      for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-        result[at + i * launch.map_row_stride / 4u] = vec4f();
-      }
+  // One block of four rows by four keys an invocation.
+  let row = tile_row + i32(thread / 8u * 4u);
+  let key = tile_key + i32(thread % 8u * 4u);
+  let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
+  if (alive) {
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen) & (row < launch.row_end)) {
+      block = dot_block(batch, head, row, key);
+    }
+    let line = launch.map_row_stride / 4u;
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores(batch, block[0], seen.row0, head, row, key);
+    }
+    if (row + 1 < launch.row_end) {
+      result[at + line] =
+        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+    }
+    if (row + 2 < launch.row_end) {
+      result[at + 2u * line] =
+        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+    }
+    if (row + 3 < launch.row_end) {
+      result[at + 3u * line] =
+        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+    }
+  } else {
+    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+      result[at + i * launch.map_row_stride / 4u] = vec4f();
     }
   }
 }
@@ -1701,6 +1700,11 @@ fn map_entry(map: u32, row: i32, key: i32) -> f32 {
   return entry;
 }
 
+/// Entry i of a tile and its surroundings, row by row.
+fn halo_entry(map: u32, tile_row: i32, tile_key: i32, i: u32) -> f32 {
+  return map_entry(map, tile_row - 1 + i32(i / HALO_COLUMNS), tile_key - 4 + i32(i % HALO_COLUMNS));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
@@ -1712,6 +1716,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
+  // One block of four rows by four keys an invocation.
   let r = thread / 8u * 4u;
   let column = thread % 8u * 4u;
   let row = tile_row + i32(r);
@@ -1720,44 +1725,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (alive) {
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
-    for (var c = 0u; c < 1u; c++) {
-      // The tile of one source head with the rows and keys around it.
-      let from_map = map + (c * launch.map_head_stride);
-      for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
-        let halo_row = i / HALO_COLUMNS;
-        let halo_column = i % HALO_COLUMNS;
-        arena[i] = map_entry(from_map, tile_row - 1 + i32(halo_row), tile_key - 4 + i32(halo_column));
-      }
-      workgroupBarrier();
-      if (any_seen(seen) & (row < launch.row_end)) {
-        block += scores_conv(scores_conv_kernel(head, c), r * HALO_COLUMNS + column);
-      }
-      workgroupBarrier();
+    // The tile with the rows and keys around it.
+    for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
+      arena[i] = halo_entry(map, tile_row, tile_key, i);
     }
-    {
-      let line = launch.map_row_stride / 4u;
-      if (row < launch.row_end) {
-        result[at] =
-          finish_scores_conv(batch, block[0], seen.row0, head, row, key);
-      }
-      if (row + 1 < launch.row_end) {
-        result[at + 1u * line] =
-          finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
-      }
-      if (row + 2 < launch.row_end) {
-        result[at + 2u * line] =
-          finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
-      }
-      if (row + 3 < launch.row_end) {
-        result[at + 3u * line] =
-          finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
-      }
+    workgroupBarrier();
+    if (any_seen(seen) & (row < launch.row_end)) {
+      block = scores_conv(scores_conv_kernel(head, 0u), r * HALO_COLUMNS + column);
+    }
+    let line = launch.map_row_stride / 4u;
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores_conv(batch, block[0], seen.row0, head, row, key);
+    }
+    if (row + 1 < launch.row_end) {
+      result[at + line] =
+        finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+    }
+    if (row + 2 < launch.row_end) {
+      result[at + 2u * line] =
+        finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+    }
+    if (row + 3 < launch.row_end) {
+      result[at + 3u * line] =
+        finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
     }
   } else {
-    {
-      for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-        result[at + i * launch.map_row_stride / 4u] = vec4f();
-      }
+    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+      result[at + i * launch.map_row_stride / 4u] = vec4f();
     }
   }
 }

@@ -219,37 +219,36 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
-  for (var unit = thread; unit < 32u; unit += WORKGROUP) {
-    let row = tile_row + i32(unit / 8u * 4u);
-    let key = tile_key + i32(unit % 8u * 4u);
-    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
-    if (alive) {
-      let seen = see(batch, head, row, key, inside);
-      var block = mat4x4f();
-      if (any_seen(seen) & (row < launch.row_end)) {
-        block = dot_block(batch, head, row, key);
-      }
-      let line = launch.map_row_stride / 4u;
-      if (row < launch.row_end) {
-        result[at] =
-          finish_scores(batch, block[0], seen.row0, head, row, key);
-      }
-      if (row + 1 < launch.row_end) {
-        result[at + 1u * line] =
-          finish_scores(batch, block[1], seen.row1, head, row + 1, key);
-      }
-      if (row + 2 < launch.row_end) {
-        result[at + 2u * line] =
-          finish_scores(batch, block[2], seen.row2, head, row + 2, key);
-      }
-      if (row + 3 < launch.row_end) {
-        result[at + 3u * line] =
-          finish_scores(batch, block[3], seen.row3, head, row + 3, key);
-      }
-    } else {
-      for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-        result[at + i * launch.map_row_stride / 4u] = vec4f();
-      }
+  // One block of four rows by four keys an invocation.
+  let row = tile_row + i32(thread / 8u * 4u);
+  let key = tile_key + i32(thread % 8u * 4u);
+  let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
+  if (alive) {
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen) & (row < launch.row_end)) {
+      block = dot_block(batch, head, row, key);
+    }
+    let line = launch.map_row_stride / 4u;
+    if (row < launch.row_end) {
+      result[at] =
+        finish_scores(batch, block[0], seen.row0, head, row, key);
+    }
+    if (row + 1 < launch.row_end) {
+      result[at + line] =
+        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+    }
+    if (row + 2 < launch.row_end) {
+      result[at + 2u * line] =
+        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+    }
+    if (row + 3 < launch.row_end) {
+      result[at + 3u * line] =
+        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+    }
+  } else {
+    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+      result[at + i * launch.map_row_stride / 4u] = vec4f();
     }
   }
 }

@@ -135,6 +135,18 @@ function spoilt({ shape, data }: Float64Tensor, value: number, batch: number): F
   return { shape, data: changed };
 }
 
+// Random cases are short: here rows take several tiles and strips, and sparsemax several rounds.
+test.each(PIPELINES)("long rows: %s", async (_name, pipeline) => {
+  const shape = { B: 1, Lq: 150, Lk: 203, R: 4 };
+  const parameters = drawParameters(pipeline, 51);
+  const inputs = drawInputs(pipeline, shape, false, 52);
+  const expected = referenceForward(pipeline, parameters, inputs);
+  for (const plan of plansOf(pipeline, shape)) {
+    const result = await runPlan(device, plan, parameters, inputs, { scatter: new Random(53) });
+    expect(disagreement(pipeline, result, expected), plan.schedule).toBeNull();
+  }
+});
+
 test("NaN in one head's queries stays in its group of heads", async () => {
   const pipeline = pipelineWith(SEPARATE);
   const parameters = drawParameters(pipeline, 21);

@@ -1,10 +1,10 @@
 /** The candidate that a mistyped name most likely meant, or null: at most a third of its letters may differ. */
 export function nearestName(name: string, candidates: Iterable<string>): string | null {
   let best: string | null = null;
-  let least = Math.max(2, Math.ceil(name.length / 3)) + 1;
+  let least = Math.ceil(name.length / 3) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(name, candidate);
-    if (distance < least) {
+    if (distance < least && distance < candidate.length) {
       least = distance;
       best = candidate;
     }

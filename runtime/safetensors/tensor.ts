@@ -39,7 +39,8 @@ export class TensorView implements StoredTensor {
 
 function viewElements(dtype: ElementType, bytes: Uint8Array): ElementArray {
   const size = ELEMENT_BYTES[dtype];
-  const { buffer, byteOffset, byteLength } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // A new array, not `slice()`: the slice of a Node Buffer is a view again, as badly aligned as before.
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const length = byteLength / size;
   switch (dtype) {
     case "F64":

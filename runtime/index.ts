@@ -1,3 +1,4 @@
+/// <reference types="@webgpu/types" preserve="true" />
 /** `mtac/runtime`: runs compiled attentions on WebGPU, in browsers and wherever a GPUDevice is at hand. */
 export * from "./contract/errors.ts";
 export { initParameters, type ParameterTensor, randomParameters } from "./contract/init.ts";

@@ -44,6 +44,24 @@ interface Axis {
 }
 
 /**
+ * Checks sizes that are given without tensors.
+ * @throws MtacError MTA604
+ */
+export function checkSize({ B, Lq, Lk, R }: CallShape): void {
+  for (const [name, size, least] of [
+    ["B", B, 1],
+    ["Lq", Lq, 1],
+    ["Lk", Lk, 1],
+    ["R", R, 0],
+  ] as const) {
+    if (Number.isSafeInteger(size) && size >= least) continue;
+    throw new MtacError(INPUT_CODES.emptyInput, "input", `the size ${name} is ${size}`, {
+      remedy: `give an integer of at least ${least}: B batch entries, Lq query rows, Lk keys, R rows of history`,
+    });
+  }
+}
+
+/**
  * Checks a call's tensors against the attention and each other, and reads off the shape of the call. Inputs:
  * q [B, H, Lq, D], k [B, Hkv, Lk, D], v [B, Hkv, Lk, Dv] and what `AttentionInputs` lists as optional.
  * @throws MtacError MTA601 … MTA608

@@ -1,17 +1,12 @@
 import type { Artifact, KernelPlan, Plan } from "../contract/plan.ts";
 import type { AttentionInputs, HostTensor } from "../contract/tensor.ts";
+import { checkSize } from "../contract/validate.ts";
 import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./call.ts";
 import { checkDevice } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError, place } from "./errors.ts";
 import { CallExecution, type CallFootprint, type ForwardResult, type StartedCall } from "./execution.ts";
-import {
-  type CallSize,
-  constantVariants,
-  type ExpandedPlan,
-  expandPlan,
-  type KernelVariant,
-} from "./expand.ts";
+import { constantVariants, type ExpandedPlan, expandPlan, type KernelVariant } from "./expand.ts";
 import { checkLimits } from "./limits.ts";
 import { ParameterStore, type ParameterValues } from "./parameters.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
@@ -27,7 +22,18 @@ export interface LauncherOptions extends PlanChoice {
 }
 
 /** Shapes of calls to come, for `prepare`. */
-export type PrepareSize = Omit<CallSize, "positions"> & { readonly positions?: boolean };
+export interface PrepareSize {
+  /** Batch entries. */
+  readonly B: number;
+  /** Query rows. */
+  readonly Lq: number;
+  /** Keys. */
+  readonly Lk: number;
+  /** Rows of `qHistory`: 0 if not given. */
+  readonly R?: number;
+  /** Whether the calls give `positions`: not, if not given. */
+  readonly positions?: boolean;
+}
 
 /** One entry a run. */
 export interface Timing {
@@ -176,11 +182,13 @@ export class Launcher {
   /**
    * Compiles what calls of this size need, so that `encode` can follow.
    *
-   * @throws GpuError MTA705, MTA713, MTA714, MTA741.
+   * @throws MtacError MTA604 (a size is no positive integer), GpuError MTA705, MTA713, MTA714, MTA741.
    */
   async prepare(size: PrepareSize): Promise<void> {
     this.#checkUsable();
-    await this.compile(expandPlan(this.plan, { ...size, positions: size.positions ?? false }).variants);
+    const { B, Lq, Lk, R = 0, positions = false } = size;
+    checkSize({ B, Lq, Lk, R });
+    await this.compile(expandPlan(this.plan, { B, Lq, Lk, R, positions }).variants);
   }
 
   /**

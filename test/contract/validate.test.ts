@@ -5,7 +5,9 @@ import {
   type AttentionInputs,
   checkInputs,
   checkParameters,
+  checkSize,
   MtacError,
+  nearestName,
   type Pipeline,
   type ShapedTensor,
 } from "../../runtime/contract/index.ts";
@@ -149,4 +151,16 @@ test.each([
   expect(error.code).toBe(code);
   expect(error.message).toContain(message);
   if (remedy !== null) expect(error.remedy).toBe(remedy);
+});
+
+test("sizes without tensors are checked too", () => {
+  expect(() => checkSize({ B: 1, Lq: 2, Lk: 3, R: 0 })).not.toThrow();
+  for (const size of [{ B: 0 }, { Lq: 1.5 }, { Lk: Number.NaN }, { R: -1 }])
+    expect(errorOf(() => checkSize({ B: 1, Lq: 2, Lk: 3, R: 0, ...size })).code).toBe("MTA604");
+});
+
+test("a name is only suggested where most of its letters agree", () => {
+  expect(nearestName("score.conv.weight", ["q", "scores.conv.weight"])).toBe("scores.conv.weight");
+  expect(nearestName("foo", ["q", "d_o"])).toBeNull();
+  expect(nearestName("x", ["q", "k"])).toBeNull();
 });

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { mtac, ROOT, temporaryFolder, write } from "./harness.ts";
@@ -292,4 +292,18 @@ test("devices lists the reference and a WebGPU adapter", () => {
   expect(devices[0]).toMatchObject({ target: "reference" });
   const webgpu = devices.find(({ target, limits }) => target === "webgpu" && limits !== undefined);
   expect(webgpu?.limits).toMatchObject({ maxComputeInvocationsPerWorkgroup: expect.any(Number) });
+});
+
+test.skipIf(!existsSync("/proc/self"))("compile gives up on a folder that cannot be made", () => {
+  const { code, stderr } = mtac(["compile", "examples/mta_toy.mta", "--out", "/proc/absent/deep"]);
+  expect(stderr).toMatch(/MTA906: cannot write .*no such file or folder/);
+  expect(code).toBe(1);
+});
+
+test("compile refuses a file as its folder, and leaves it as it was", () => {
+  const file = write(folder, "taken", "text");
+  const { code, stderr } = mtac(["compile", "examples/mta_toy.mta", "--out", file]);
+  expect(stderr).toMatch(/MTA906: cannot write .*not a folder/);
+  expect(code).toBe(1);
+  expect(readFileSync(file, "utf8")).toBe("text");
 });

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   openSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -53,9 +54,10 @@ export function checkWritable(path: string): void {
  */
 export function writeFolderAtomically(folder: string, files: Readonly<Record<string, string>>): void {
   const pending: { readonly temporary: string; readonly path: string }[] = [];
+  const made: string[] = [];
   let current = folder;
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder, made);
     for (const [name, content] of Object.entries(files)) {
       current = join(folder, name);
       if (statSync(current, { throwIfNoEntry: false })?.isDirectory())
@@ -70,7 +72,35 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
     }
   } catch (cause) {
     for (const { temporary } of pending) removeQuietly(temporary);
+    for (const each of made.reverse()) removeEmptyQuietly(each);
     throw unwritablePath(current, cause);
+  }
+}
+
+/**
+ * Makes a folder and those above it, and lists in `made` what was not there. Not `mkdirSync` with `recursive`, which
+ * never returns where a parent exists and yet refuses with ENOENT, as /proc does.
+ */
+function makeFolder(folder: string, made: string[]): void {
+  const existing = statSync(folder, { throwIfNoEntry: false });
+  if (existing?.isDirectory()) return;
+  if (existing !== undefined) throw Object.assign(new Error("it is a file"), { code: "ENOTDIR" });
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent, made);
+  try {
+    mkdirSync(folder);
+    made.push(folder);
+  } catch (error) {
+    // Another process may have been faster.
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+  }
+}
+
+function removeEmptyQuietly(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Somebody else has put something there.
   }
 }
 

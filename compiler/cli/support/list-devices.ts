@@ -48,7 +48,8 @@ export async function listDevices(output: Output): Promise<void> {
   const devices: (ListedDevice | MissingDevice)[] = [reference];
   // "auto" first: asking for a real adapter where there is no driver makes Dawn complain on stderr.
   const best = await tryOpen("auto");
-  if ("error" in best || !best.software) devices.push(best, await tryOpen("always"));
+  if ("error" in best) devices.push(best);
+  else if (!best.software) devices.push(best, await tryOpen("always"));
   else devices.push({ target: "webgpu", error: NO_REAL_ADAPTER }, best);
   output.result(devices);
   for (const device of devices) output.text(formatDevice(device, output));
@@ -69,8 +70,11 @@ async function tryOpen(fallback: "auto" | "always"): Promise<ListedDevice | Miss
 }
 
 function formatDevice(device: ListedDevice | MissingDevice, { style }: Output): string {
-  if ("error" in device)
-    return `${style.bold(device.target)}  ${style.dim(`not available: ${device.error.message}`)}`;
+  if ("error" in device) {
+    const { message, remedy } = device.error;
+    const fix = remedy === null ? "" : `\n  fix: ${remedy}`;
+    return `${style.bold(device.target)}  ${style.dim(`not available: ${message}${fix}`)}`;
+  }
   const { limits, features } = device;
   const kind = device.software && device.target === "webgpu" ? style.dim(" (software, for tests)") : "";
   const rows = Object.entries(limits).map(([name, value]) => [

@@ -193,6 +193,33 @@ describe("mtac run refuses, each with its own message", () => {
     expect(tolerant.code).toBe(0);
   });
 
+  test("NaN and infinite inputs on webgpu warn; with --strict nothing is written", () => {
+    const inputs = withTensors({ k: filled([1, 2, 6, 4], "F32", () => Number.NaN) });
+    const output = join(folder, "webgpu-nan.safetensors");
+    const args = ["run", spec, "--target", "webgpu", "--inputs", inputs, "--output", output];
+    const strict = mtac([...args, "--strict"]);
+    expect(strict.stderr).toMatch(/MTA912.*: k/);
+    expect(strict.code).toBe(1);
+    expect(existsSync(output)).toBe(false);
+    const tolerant = mtac(args);
+    expect(tolerant.stderr).toContain("warning inputs hold NaN or infinite values (k)");
+    expect(tolerant.code).toBe(0);
+    expect(existsSync(output)).toBe(true);
+  });
+
+  test("what the target webgpu would refuse as well", () => {
+    const args = ["run", spec, "--target", "webgpu", "--output", join(folder, "refused"), "--inputs"];
+    for (const [changes, code] of [
+      [{ q: [1, 2, 7, 4] }, "MTA605"],
+      [{ k: [1, 2, 6, 3] }, "MTA603"],
+    ] as const) {
+      const refused = mtac([...args, withTensors(changes)]);
+      expect(refused.stderr).toContain(code);
+      expect(refused.code).toBe(1);
+    }
+    expect(existsSync(join(folder, "refused"))).toBe(false);
+  });
+
   test("−∞ in bias is legal, even with --strict", () => {
     const biased = write(folder, "biased.mta", "attention biased { heads 1 head_dim 2 mask bias }");
     const shape = [1, 1, 2, 2];

@@ -207,7 +207,11 @@ function chainModel(
       columnBlocks: u32(columnBlocks),
       mix: {
         group: u32(group),
-        weightAt: u32(parameterAt(plan, stage.weight)),
+        weightAt: table.u32(
+          `${stageName(stage).toUpperCase()}_WEIGHT_AT`,
+          parameterAt(plan, stage.weight),
+          `${stage.weight} in parameters.`,
+        ),
         outputs: mixOutputs(group, group),
       },
       ...statistics,

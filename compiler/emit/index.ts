@@ -47,7 +47,8 @@ export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}):
     chosenFor.set(sizes, best);
     const chosen = withStorage(best, storageForm(pipeline, limits));
     // Variants that lead to the same plan are one.
-    const key = JSON.stringify([chosen.schedule, chosen.storage, chosen.knobs]);
+    const programs = chosen.kernels.map((kernel) => kernel.program);
+    const key = JSON.stringify([chosen.storage, programs, chosen.definitions]);
     if (seen.has(key)) continue;
     seen.add(key);
     const named = nameVariant(chosen, plans.length);

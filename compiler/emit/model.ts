@@ -11,6 +11,7 @@ import {
   type StageIndex,
   type StorageForm,
 } from "../../runtime/contract/index.ts";
+import { packageVersion } from "../package.ts";
 
 /** WGSL literals: integers carry their type, floats always a point or exponent. */
 export function u32(value: number): string {
@@ -256,7 +257,7 @@ function header(plan: Plan, kernel: KernelPlan, purpose: readonly string[]): str
     "",
     `spec: heads ${pipeline.heads}${pipeline.kvHeads === pipeline.heads ? "" : `, kv_heads ${pipeline.kvHeads}`}, head_dim ${pipeline.headDim}, value_dim ${pipeline.valueDim}, mask ${mask || "none"}, storage ${plan.storage}`,
     `plan: ${plan.schedule}, ${knobs.join(", ")}; this kernel: ${kernel.workgroupSize} invocations, ${kernel.workgroupBytes} bytes of workgroup memory`,
-    "Emitted by mtac; change the spec, not this file.",
+    `Made by mtac ${packageVersion()}: change the spec and compile it again, not this file.`,
   ];
 }
 
@@ -343,6 +344,8 @@ export interface FinishModel {
   readonly softcaps: readonly string[];
   readonly plain: boolean;
   readonly addBias: boolean;
+  /** Whether the value changes before it is masked. */
+  readonly changes: boolean;
   readonly zero: boolean;
   readonly hide: boolean;
   readonly normalize: boolean;
@@ -362,6 +365,7 @@ export function finishModel(pipeline: Pipeline, name: string, finish: Finish): F
     softcaps: finish.softcaps.map(f32),
     plain: finish.mask === "zero" && finish.softcaps.length === 0,
     addBias,
+    changes: addBias || finish.softcaps.length > 0,
     zero: finish.mask === "zero",
     hide: finish.mask === "hide",
     normalize: finish.mask === "normalize",
@@ -373,9 +377,18 @@ export function anySoftcap(finishes: readonly FinishModel[]): boolean {
   return finishes.some((finish) => finish.softcaps.length > 0);
 }
 
-export function mixOutputs(count: number, stride: number): { index: number; offset: string }[] {
+/** The factor before a stride that is taken `count` times: nothing for once. */
+export function times(count: number): string {
+  return count === 1 ? "" : `${u32(count)} * `;
+}
+
+export function mixOutputs(
+  count: number,
+  stride: number,
+): { index: number; times: string; offset: string }[] {
   return Array.from({ length: count }, (_, index) => ({
     index,
+    times: times(index),
     offset: index === 0 ? "" : ` + ${index * stride}u`,
   }));
 }

@@ -1,5 +1,5 @@
 import type { Epilogue, Plan } from "../../runtime/contract/index.ts";
-import { type ConstantTable, f32, parameterAt, type TensorModel, tensorModel, u32 } from "./model.ts";
+import { type ConstantTable, f32, parameterAt, type TensorModel, tensorModel, times, u32 } from "./model.ts";
 
 const LANES = ["x", "y", "z", "w"] as const;
 
@@ -22,7 +22,13 @@ export interface BlockModel {
   readonly more: boolean;
   /** Whether some invocations have no such block. */
   readonly guarded: boolean;
-  readonly rows: readonly { readonly name: string; readonly index: number; readonly lane: string }[];
+  readonly rows: readonly {
+    readonly name: string;
+    readonly index: number;
+    /** What to write before a stride that is taken `index` times. */
+    readonly times: string;
+    readonly lane: string;
+  }[];
 }
 
 export function outputModel(
@@ -37,7 +43,7 @@ export function outputModel(
       first: u32(block * geometry.workgroup),
       more: block > 0,
       guarded: (block + 1) * geometry.workgroup > units,
-      rows: LANES.map((lane, index) => ({ name: `o${block}_${index}`, index, lane })),
+      rows: LANES.map((lane, index) => ({ name: `o${block}_${index}`, index, times: times(index), lane })),
     })),
     outputUnits: table.u32(
       "OUTPUT_BLOCKS",

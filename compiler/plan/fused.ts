@@ -52,12 +52,14 @@ export function fitFused(
   const rows = heads * tileQ;
   const softmax = role !== "apply";
   if (softmax && rows > workgroup)
-    return doesNotFit(`${rows} rows of ${heads} heads need as many invocations, not ${workgroup}`);
+    return doesNotFit(
+      `the softmax of ${tileQ} rows of ${heads} heads mixed together needs ${rows} invocations, ${rows - workgroup} more than the workgroup's ${workgroup}; smaller groups would fit`,
+    );
   const team = softmax ? powerOfTwo(Math.min(workgroup / rows, tileK, 16)) : 1;
   const outputs = role === "statistics" ? 0 : Math.ceil(((rows / 4) * valueBlocks(pipeline)) / workgroup);
   if (outputs > MAX_OUTPUT_BLOCKS) {
     return doesNotFit(
-      `keeps ${outputs * 16} results in the registers of an invocation, at most ${MAX_OUTPUT_BLOCKS * 16}`,
+      `keeps ${outputs * 16} results in the registers of an invocation, ${(outputs - MAX_OUTPUT_BLOCKS) * 16} more than fit; a smaller value_dim or smaller groups would fit`,
     );
   }
 

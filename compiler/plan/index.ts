@@ -202,7 +202,7 @@ export function choosePlan(pipeline: Pipeline, request: PlanRequest): Plan {
   throw new MtacError(
     "MTA405",
     "input",
-    `no schedule can compute "${pipeline.name}" on this device: ${reasons.map(([schedule, reason]) => `${schedule}: ${reason}`).join("; ")}`,
+    `no schedule can compute "${pipeline.name}" with ${request.limits.workgroupBytes} bytes of workgroup memory and ${request.limits.invocations} invocations a workgroup: ${reasons.map(([schedule, reason]) => `${schedule}: ${reason}`).join("; ")}`,
     {
       remedy:
         request.schedule === undefined

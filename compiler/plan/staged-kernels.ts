@@ -267,7 +267,7 @@ function productKernel(
   const outputBlocks = Math.ceil(((productTileQ / 4) * valueBlocks(pipeline)) / productWorkgroup);
   if (outputBlocks > MAX_OUTPUT_BLOCKS) {
     return doesNotFit(
-      `the product keeps ${outputBlocks * 16} results in the registers of an invocation, at most ${MAX_OUTPUT_BLOCKS * 16}`,
+      `the product keeps ${outputBlocks * 16} results in the registers of an invocation, ${(outputBlocks - MAX_OUTPUT_BLOCKS) * 16} more than fit; a smaller value_dim would fit`,
     );
   }
   const words = Math.floor(request.limits.workgroupBytes / 4);

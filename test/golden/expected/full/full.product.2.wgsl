@@ -4,7 +4,7 @@
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 1152 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -179,7 +179,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let unit = thread;
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     arena[at] = dot(o0_0, o0_0);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, o0_1);
+    arena[at + VALUE_BLOCKS] = dot(o0_1, o0_1);
     arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, o0_2);
     arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, o0_3);
   }
@@ -208,7 +208,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
     arena[at] = dot(o0_0, weight);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, weight);
+    arena[at + VALUE_BLOCKS] = dot(o0_1, weight);
     arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, weight);
     arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, weight);
   }
@@ -242,7 +242,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o0_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);

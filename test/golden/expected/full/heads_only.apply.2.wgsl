@@ -4,7 +4,7 @@
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
 // plan: two_pass, statistics_tile_q 16, statistics_tile_k 64, statistics_workgroup 64, tile_q 32, tile_k 32, workgroup 64; this kernel: 64 invocations, 16896 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -102,6 +102,10 @@ const RAW_AT = 0u;
 const RAW_CARRY = 0u;
 const RAW_ROW_STRIDE = 32u;
 const RAW_HEAD_STRIDE = 1024u;
+/// scores.mix.weight in parameters.
+const SCORES_MIX_WEIGHT_AT = 0u;
+/// weights.mix.weight in parameters.
+const WEIGHTS_MIX_WEIGHT_AT = 16u;
 const HEAD_DIM = 32u;
 
 /// All of the workgroup's memory; never assumed to be zero.
@@ -213,7 +217,7 @@ fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i
 
 /// Four entries of a row: the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible.
 fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32, statistic: f32) -> vec4f {
-  var x = value;
+  let x = value;
   return select(vec4f(0.0), exp(x - statistic), seen);
 }
 
@@ -387,7 +391,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let row = tile_row + i32(r);
         let key = step_key + i32(column);
         let at = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        let weight = 0u + (first_head + h) * 4u;
+        let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * 4u;
         var y0 = vec4f();
         var y1 = vec4f();
         var y2 = vec4f();
@@ -413,7 +417,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 1u * RAW_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, arena[STATISTICS_AT + (h + 1u) * STATISTICS_ROWS + r]));
+          put_four(at + RAW_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, arena[STATISTICS_AT + (h + 1u) * STATISTICS_ROWS + r]));
         }
         {
           let head = first_head + h + 2u;
@@ -445,7 +449,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let row = tile_row + i32(r);
         let key = step_key + i32(column);
         let at = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        let weight = 16u + (first_head + h) * 4u;
+        let weight = WEIGHTS_MIX_WEIGHT_AT + (first_head + h) * 4u;
         var y0 = vec4f();
         var y1 = vec4f();
         var y2 = vec4f();
@@ -471,7 +475,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 1u * RAW_HEAD_STRIDE, finish_weights_mix(batch, y1, seen, head, row, key));
+          put_four(at + RAW_HEAD_STRIDE, finish_weights_mix(batch, y1, seen, head, row, key));
         }
         {
           let head = first_head + h + 2u;
@@ -575,7 +579,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let unit = thread;
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     arena[at] = dot(o0_0, o0_0);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, o0_1);
+    arena[at + VALUE_BLOCKS] = dot(o0_1, o0_1);
     arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, o0_2);
     arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, o0_3);
   }
@@ -583,7 +587,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let unit = thread + 64u;
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     arena[at] = dot(o1_0, o1_0);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o1_1, o1_1);
+    arena[at + VALUE_BLOCKS] = dot(o1_1, o1_1);
     arena[at + 2u * VALUE_BLOCKS] = dot(o1_2, o1_2);
     arena[at + 3u * VALUE_BLOCKS] = dot(o1_3, o1_3);
   }
@@ -591,7 +595,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let unit = thread + 128u;
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     arena[at] = dot(o2_0, o2_0);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o2_1, o2_1);
+    arena[at + VALUE_BLOCKS] = dot(o2_1, o2_1);
     arena[at + 2u * VALUE_BLOCKS] = dot(o2_2, o2_2);
     arena[at + 3u * VALUE_BLOCKS] = dot(o2_3, o2_3);
   }
@@ -599,7 +603,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let unit = thread + 192u;
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     arena[at] = dot(o3_0, o3_0);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o3_1, o3_1);
+    arena[at + VALUE_BLOCKS] = dot(o3_1, o3_1);
     arena[at + 2u * VALUE_BLOCKS] = dot(o3_2, o3_2);
     arena[at + 3u * VALUE_BLOCKS] = dot(o3_3, o3_3);
   }
@@ -655,7 +659,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
     arena[at] = dot(o0_0, weight);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, weight);
+    arena[at + VALUE_BLOCKS] = dot(o0_1, weight);
     arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, weight);
     arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, weight);
   }
@@ -664,7 +668,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
     arena[at] = dot(o1_0, weight);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o1_1, weight);
+    arena[at + VALUE_BLOCKS] = dot(o1_1, weight);
     arena[at + 2u * VALUE_BLOCKS] = dot(o1_2, weight);
     arena[at + 3u * VALUE_BLOCKS] = dot(o1_3, weight);
   }
@@ -673,7 +677,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
     arena[at] = dot(o2_0, weight);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o2_1, weight);
+    arena[at + VALUE_BLOCKS] = dot(o2_1, weight);
     arena[at + 2u * VALUE_BLOCKS] = dot(o2_2, weight);
     arena[at + 3u * VALUE_BLOCKS] = dot(o2_3, weight);
   }
@@ -682,7 +686,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
     arena[at] = dot(o3_0, weight);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o3_1, weight);
+    arena[at + VALUE_BLOCKS] = dot(o3_1, weight);
     arena[at + 2u * VALUE_BLOCKS] = dot(o3_2, weight);
     arena[at + 3u * VALUE_BLOCKS] = dot(o3_3, weight);
   }
@@ -740,7 +744,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o0_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
@@ -760,7 +764,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o1_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o1_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o1_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o1_2, VALUE_DIM - value);
@@ -780,7 +784,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o2_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o2_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o2_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o2_2, VALUE_DIM - value);
@@ -800,7 +804,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o3_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o3_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o3_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o3_2, VALUE_DIM - value);

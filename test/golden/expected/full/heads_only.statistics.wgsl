@@ -4,7 +4,7 @@
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
 // plan: two_pass, statistics_tile_q 16, statistics_tile_k 64, statistics_workgroup 64, tile_q 32, tile_k 32, workgroup 64; this kernel: 64 invocations, 16896 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 enable f16;
 
@@ -87,6 +87,8 @@ const RAW_AT = 0u;
 const RAW_CARRY = 0u;
 const RAW_ROW_STRIDE = 64u;
 const RAW_HEAD_STRIDE = 1024u;
+/// scores.mix.weight in parameters.
+const SCORES_MIX_WEIGHT_AT = 0u;
 const HEAD_DIM = 32u;
 /// Invocations that share a row of the softmax.
 const TEAM = 1u;
@@ -191,7 +193,7 @@ fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i
 
 /// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
 fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  var x = value;
+  let x = value;
   return select(vec4f(HIDDEN), x, seen);
 }
 
@@ -315,7 +317,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let row = tile_row + i32(r);
         let key = step_key + i32(column);
         let at = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        let weight = 0u + (first_head + h) * 4u;
+        let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * 4u;
         var y0 = vec4f();
         var y1 = vec4f();
         var y2 = vec4f();
@@ -341,7 +343,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 1u * RAW_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key));
+          put_four(at + RAW_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key));
         }
         {
           let head = first_head + h + 2u;

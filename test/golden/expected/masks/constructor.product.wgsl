@@ -4,7 +4,7 @@
 //
 // spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
 // plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -168,7 +168,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o0_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);

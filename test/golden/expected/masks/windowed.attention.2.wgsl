@@ -5,7 +5,7 @@
 //
 // spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-packed
 // plan: single_pass, tile_q 32, tile_k 32, workgroup 64; this kernel: 64 invocations, 9664 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -614,14 +614,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   workgroupBarrier();
   {
-    let r = (thread) / VALUE_BLOCKS * 4u;
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
     o0_0 *= arena[FACTORS_AT + r];
     o0_1 *= arena[FACTORS_AT + r + 1u];
     o0_2 *= arena[FACTORS_AT + r + 2u];
     o0_3 *= arena[FACTORS_AT + r + 3u];
   }
   if (thread + 64u < OUTPUT_BLOCKS) {
-    let r = (thread + 64u) / VALUE_BLOCKS * 4u;
+    let unit = thread + 64u;
+    let r = unit / VALUE_BLOCKS * 4u;
     o1_0 *= arena[FACTORS_AT + r];
     o1_1 *= arena[FACTORS_AT + r + 1u];
     o1_2 *= arena[FACTORS_AT + r + 2u];

@@ -576,7 +576,7 @@ export const artifact: Artifact = {
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: single_pass, tile_q 32, tile_k 64, workgroup 64; this kernel: 64 invocations, 18944 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -776,7 +776,7 @@ fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i
 
 /// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
 fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  var x = value;
+  let x = value;
   return select(vec4f(HIDDEN), x, seen);
 }
 
@@ -1135,28 +1135,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   workgroupBarrier();
   {
-    let r = (thread) / VALUE_BLOCKS * 4u;
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
     o0_0 *= arena[FACTORS_AT + r];
     o0_1 *= arena[FACTORS_AT + r + 1u];
     o0_2 *= arena[FACTORS_AT + r + 2u];
     o0_3 *= arena[FACTORS_AT + r + 3u];
   }
   {
-    let r = (thread + 64u) / VALUE_BLOCKS * 4u;
+    let unit = thread + 64u;
+    let r = unit / VALUE_BLOCKS * 4u;
     o1_0 *= arena[FACTORS_AT + r];
     o1_1 *= arena[FACTORS_AT + r + 1u];
     o1_2 *= arena[FACTORS_AT + r + 2u];
     o1_3 *= arena[FACTORS_AT + r + 3u];
   }
   {
-    let r = (thread + 128u) / VALUE_BLOCKS * 4u;
+    let unit = thread + 128u;
+    let r = unit / VALUE_BLOCKS * 4u;
     o2_0 *= arena[FACTORS_AT + r];
     o2_1 *= arena[FACTORS_AT + r + 1u];
     o2_2 *= arena[FACTORS_AT + r + 2u];
     o2_3 *= arena[FACTORS_AT + r + 3u];
   }
   {
-    let r = (thread + 192u) / VALUE_BLOCKS * 4u;
+    let unit = thread + 192u;
+    let r = unit / VALUE_BLOCKS * 4u;
     o3_0 *= arena[FACTORS_AT + r];
     o3_1 *= arena[FACTORS_AT + r + 1u];
     o3_2 *= arena[FACTORS_AT + r + 2u];
@@ -1174,7 +1178,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o0_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
@@ -1194,7 +1198,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o1_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o1_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o1_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o1_2, VALUE_DIM - value);
@@ -1214,7 +1218,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o2_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o2_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o2_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o2_2, VALUE_DIM - value);
@@ -1234,7 +1238,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o3_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o3_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o3_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o3_2, VALUE_DIM - value);
@@ -1251,7 +1255,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 0 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -1506,7 +1510,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 2720 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -1763,7 +1767,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 512 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -1933,7 +1937,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -2079,7 +2083,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o0_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);

@@ -4,7 +4,7 @@
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
 // plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 32, workgroup 64; this kernel: 64 invocations, 29152 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -108,6 +108,8 @@ const RAW_HEAD_STRIDE = 1360u;
 const AFTER_SCORES_CONV_AT = 2720u;
 const AFTER_SCORES_CONV_CARRY = 2u;
 const AFTER_SCORES_CONV_HEAD_STRIDE = 1224u;
+/// scores.mix.weight in parameters.
+const SCORES_MIX_WEIGHT_AT = 12u;
 /// Map after weights conv: first word in the arena, columns kept from the step before, strides.
 const AFTER_WEIGHTS_CONV_AT = 5168u;
 const AFTER_WEIGHTS_CONV_CARRY = 0u;
@@ -224,7 +226,7 @@ fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, r
 
 /// Four entries of a row: the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible.
 fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32, statistic: f32) -> vec4f {
-  var x = value;
+  let x = value;
   return select(vec4f(0.0), exp(x - statistic), seen);
 }
 
@@ -488,7 +490,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let row = tile_row - 1 + i32(r);
         let key = step_key + i32(column);
         let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        let weight = 12u + (first_head + h) * 2u;
+        let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * 2u;
         var y0 = vec4f();
         var y1 = vec4f();
         for (var n = 0u; n < 2u; n++) {
@@ -510,7 +512,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 1u * AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, arena[STATISTICS_AT + (h + 1u) * STATISTICS_ROWS + r]));
+          put_four(at + AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, arena[STATISTICS_AT + (h + 1u) * STATISTICS_ROWS + r]));
         }
       }
     }
@@ -579,7 +581,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let unit = thread;
     let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
     arena[at] = dot(o0_0, o0_0);
-    arena[at + 1u * VALUE_BLOCKS] = dot(o0_1, o0_1);
+    arena[at + VALUE_BLOCKS] = dot(o0_1, o0_1);
     arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, o0_2);
     arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, o0_3);
   }
@@ -613,7 +615,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       store_o(element, o0_0, VALUE_DIM - value);
     }
     if (row + 1 < launch.row_end) {
-      store_o(element + 1u * launch.o_stride_l, o0_1, VALUE_DIM - value);
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
     }
     if (row + 2 < launch.row_end) {
       store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);

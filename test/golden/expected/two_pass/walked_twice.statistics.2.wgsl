@@ -4,7 +4,7 @@
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
 // plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 16, workgroup 64; this kernel: 64 invocations, 9920 bytes of workgroup memory
-// Emitted by mtac; change the spec, not this file.
+// Made by mtac 0.1.0: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -93,6 +93,8 @@ const AFTER_SCORES_CONV_AT = 1360u;
 const AFTER_SCORES_CONV_CARRY = 0u;
 const AFTER_SCORES_CONV_ROW_STRIDE = 32u;
 const AFTER_SCORES_CONV_HEAD_STRIDE = 512u;
+/// scores.mix.weight in parameters.
+const SCORES_MIX_WEIGHT_AT = 12u;
 const HEAD_DIM = 16u;
 /// Invocations that share a row of the softmax.
 const TEAM = 2u;
@@ -206,7 +208,7 @@ fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, r
 
 /// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
 fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  var x = value;
+  let x = value;
   return select(vec4f(HIDDEN), x, seen);
 }
 
@@ -399,7 +401,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let row = tile_row + i32(r);
         let key = step_key + i32(column);
         let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        let weight = 12u + (first_head + h) * 2u;
+        let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * 2u;
         var y0 = vec4f();
         var y1 = vec4f();
         for (var n = 0u; n < 2u; n++) {
@@ -421,7 +423,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + 1u * AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key));
+          put_four(at + AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key));
         }
       }
     }

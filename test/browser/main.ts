@@ -202,8 +202,6 @@ async function bundle(scratch: string, cases: readonly Case[]): Promise<string> 
     platform: "browser",
     write: false,
     logLevel: "warning",
-    // dist's files import chunks for their order alone, which "sideEffects": false lets go.
-    logOverride: { "ignored-bare-import": "silent" },
   });
   return outputFiles[0]?.text ?? "";
 }

@@ -11,7 +11,6 @@ import {
   type StageIndex,
   type StorageForm,
 } from "../../runtime/contract/index.ts";
-import { packageVersion } from "../package.ts";
 
 /** WGSL literals: integers carry their type, floats always a point or exponent. */
 export function u32(value: number): string {
@@ -257,7 +256,7 @@ function header(plan: Plan, kernel: KernelPlan, purpose: readonly string[]): str
     "",
     `spec: heads ${pipeline.heads}${pipeline.kvHeads === pipeline.heads ? "" : `, kv_heads ${pipeline.kvHeads}`}, head_dim ${pipeline.headDim}, value_dim ${pipeline.valueDim}, mask ${mask || "none"}, storage ${plan.storage}`,
     `plan: ${plan.schedule}, ${knobs.join(", ")}; this kernel: ${kernel.workgroupSize} invocations, ${kernel.workgroupBytes} bytes of workgroup memory`,
-    `Made by mtac ${packageVersion()}: change the spec and compile it again, not this file.`,
+    "Made by mtac: change the spec and compile it again, not this file.",
   ];
 }
 

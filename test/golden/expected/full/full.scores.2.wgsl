@@ -4,7 +4,7 @@
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 0 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {

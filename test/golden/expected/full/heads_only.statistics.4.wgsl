@@ -4,7 +4,7 @@
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
 // plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 16, tile_k 32, workgroup 64; this kernel: 64 invocations, 8704 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {

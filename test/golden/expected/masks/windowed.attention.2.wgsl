@@ -5,7 +5,7 @@
 //
 // spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-packed
 // plan: single_pass, tile_q 32, tile_k 32, workgroup 64; this kernel: 64 invocations, 9664 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {

@@ -5,7 +5,7 @@
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: single_pass, tile_q 32, tile_k 64, workgroup 64; this kernel: 64 invocations, 18944 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {

@@ -576,7 +576,7 @@ export const artifact: Artifact = {
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: single_pass, tile_q 32, tile_k 64, workgroup 64; this kernel: 64 invocations, 18944 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -1255,7 +1255,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 0 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -1510,7 +1510,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 2720 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -1767,7 +1767,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 512 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
@@ -1937,7 +1937,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
-// Made by mtac 0.1.0: change the spec and compile it again, not this file.
+// Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {

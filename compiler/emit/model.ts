@@ -121,6 +121,8 @@ export function tensorType(width: number, form: StorageForm, written: boolean): 
       return ["f32", "vec2f", "vec4f"][Math.log2(width)] ?? "f32";
     case "f16-native":
       return ["f16", "vec2<f16>", "vec4<f16>"][Math.log2(width)] ?? "f16";
+    case "bf16-native":
+      throw new RangeError("WGSL has no bf16");
     case "f16-packed":
     case "bf16-packed":
       if (width === 4) return "vec2u";

@@ -4,21 +4,23 @@ import { fileURLToPath } from "node:url";
 import Handlebars from "handlebars";
 
 /** The `templates` folder of the package: beside `compiler` in the sources, above `dist` in the built package. */
-function templateFolder(): string {
+function templateFolder(language: Language): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {
-    const candidate = join(folder, "templates", "wgsl");
+    const candidate = join(folder, "templates", language);
     try {
       readdirSync(candidate);
       return candidate;
     } catch {
       const parent = dirname(folder);
       if (parent === folder)
-        throw new Error("mtac is not installed whole: its folder templates/wgsl is missing");
+        throw new Error(`mtac is not installed whole: its folder templates/${language} is missing`);
       folder = parent;
     }
   }
 }
+
+type Language = "wgsl" | "cuda";
 
 /** Templates are compiled once a process, each when it is first used. */
 class TemplateSet {
@@ -38,20 +40,33 @@ class TemplateSet {
     return this.#handlebars.compile(text, { noEscape: true, preventIndent: true });
   }
 
-  render(name: string, model: object): string {
-    let template = this.#compiled.get(name);
+  render(file: string, model: object): string {
+    let template = this.#compiled.get(file);
     if (template === undefined) {
-      template = this.#compile(`${name}.wgsl.hbs`);
-      this.#compiled.set(name, template);
+      template = this.#compile(file);
+      this.#compiled.set(file, template);
     }
     return template(model);
   }
 }
 
-let templates: TemplateSet | undefined;
+const templates = new Map<Language, TemplateSet>();
+
+function render(language: Language, file: string, model: object): string {
+  let set = templates.get(language);
+  if (set === undefined) {
+    set = new TemplateSet(templateFolder(language));
+    templates.set(language, set);
+  }
+  return set.render(file, model);
+}
 
 /** Renders one WGSL template with a kernel model. */
 export function renderWgsl(name: string, model: object): string {
-  templates ??= new TemplateSet(templateFolder());
-  return templates.render(name, model);
+  return render("wgsl", `${name}.wgsl.hbs`, model);
+}
+
+/** Renders one CUDA template, `templates/cuda/<name>.cu.hbs`, with a kernel model. */
+export function renderCuda(name: string, model: object): string {
+  return render("cuda", `${name}.cu.hbs`, model);
 }

@@ -16,6 +16,24 @@ export function bind(
   ];
 }
 
+/**
+ * The bindings of a CUDA kernel, in the order of its parameters: no fewer pointers than it reads. Kernels that read
+ * `integers` get those that the mask and the placement of rows need.
+ */
+export function bindCuda(
+  pipeline: Pipeline,
+  read: readonly string[],
+  written: readonly string[],
+): BufferBinding[] {
+  const integers = [
+    "positions",
+    ...(hasMask(pipeline, "lengths") ? ["lengths"] : []),
+    ...(hasMask(pipeline, "documents") ? ["documents"] : []),
+  ];
+  const expanded = read.flatMap((resource) => (resource === "integers" ? integers : [resource]));
+  return bind(pipeline, expanded, written);
+}
+
 export function storageBufferCount(bindings: readonly BufferBinding[]): number {
   return bindings.filter((binding) => binding.access !== "uniform").length;
 }

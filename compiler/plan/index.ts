@@ -32,6 +32,7 @@ import {
   stagedPlan,
 } from "./staged.ts";
 
+export { CUDA_ARCHITECTURES, type CudaArchitecture, cudaArchitecture } from "./architectures.ts";
 export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
 export { storageForm } from "./layout.ts";
 export * from "./limits.ts";

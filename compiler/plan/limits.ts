@@ -1,4 +1,5 @@
 import type { CallShape, Schedule, StorageForm, Target } from "../../runtime/contract/index.ts";
+import type { CudaArchitecture } from "./architectures.ts";
 
 /** What a plan may use of a device. */
 export interface TargetLimits {
@@ -10,6 +11,8 @@ export interface TargetLimits {
   readonly storageBuffers: number;
   /** WebGPU features, for example `shader-f16`. */
   readonly features: readonly string[];
+  /** CUDA: what else the planner knows of the device. */
+  readonly architecture?: CudaArchitecture;
 }
 
 export interface PlanRequest {
@@ -21,6 +24,17 @@ export interface PlanRequest {
   readonly schedule?: Schedule;
   /** Storage form, where the default (native f16 if the device has it, else packed) is not wanted. */
   readonly storage?: StorageForm;
+}
+
+/** What plans may use of a CUDA device. */
+export function cudaLimits(architecture: CudaArchitecture): TargetLimits {
+  return {
+    workgroupBytes: architecture.sharedBytesPerBlock,
+    invocations: 1024,
+    storageBuffers: 32,
+    features: [],
+    architecture,
+  };
 }
 
 /** The limits that every WebGPU device grants (WebGPU specification, "Limits", default values). */

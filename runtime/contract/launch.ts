@@ -58,6 +58,18 @@ export const DISPATCH_FIELDS = [
 
 export const LAUNCH_FIELDS = [...CALL_FIELDS, ...DISPATCH_FIELDS];
 
+/** Fields that only targets need whose integer inputs follow the parameters in one buffer. */
+const WORD_OFFSETS: ReadonlySet<string> = new Set(["positions_at", "lengths_at", "documents_at"]);
+
+/**
+ * The fields of CUDA's `struct Launch`, which every kernel takes by value as its first parameter: as LAUNCH_FIELDS, but integer
+ * inputs are pointers of their own there.
+ */
+export const CUDA_LAUNCH_FIELDS = LAUNCH_FIELDS.filter(([name]) => !WORD_OFFSETS.has(name));
+
+/** Bytes of CUDA's `struct Launch`: four a field, no padding. */
+export const CUDA_LAUNCH_BYTES = CUDA_LAUNCH_FIELDS.length * 4;
+
 export type CallField = (typeof CALL_FIELDS)[number][0];
 export type DispatchField = (typeof DISPATCH_FIELDS)[number][0];
 

@@ -19,12 +19,18 @@ export interface Requirements {
   readonly storageBuffers: number;
   /** WebGPU features, for example `shader-f16`. */
   readonly features: readonly string[];
+  /** CUDA: the least compute capability, times ten (80 for sm_80). */
+  readonly computeCapability?: number;
 }
 
 /**
  * What a binding holds: the caller's tensors (`q` … `bias`), results (`o`, `lse` f32 [B, H, Lq], −∞ for empty rows),
  * `parameters` (all parameters in the plan's order, then the call's integer inputs: u32 words), `launch` (the uniform block of
  * `launch.ts`), or a workspace buffer by its name. A tensor that the call does not give is bound to a dummy.
+ *
+ * CUDA kernels take their bindings as parameters, in order of `binding`: the `uniform` one as `struct Launch` by value
+ * (CUDA_LAUNCH_FIELDS), the others as pointers. There `parameters` holds nothing but parameters, `positions`, `lengths` and
+ * `documents` are int32 buffers of their own, and a tensor that the call does not give is a null pointer.
  */
 export interface BufferBinding {
   readonly binding: number;
@@ -35,10 +41,11 @@ export interface BufferBinding {
 export interface KernelPlan {
   /** Unique in the plan; also the stem of the kernel's file and its debug label. */
   readonly name: string;
-  /** Key into the artifact's sources, `<attention>.<kernel>.wgsl`. */
+  /** Key into the artifact's sources: `<attention>.<kernel>.wgsl`, or `<attention>.cu` for all kernels of a CUDA plan. */
   readonly file: string;
   readonly entryPoint: string;
   readonly workgroupSize: number;
+  /** Workgroup memory; in CUDA dynamic shared memory, given at the launch. */
   readonly workgroupBytes: number;
   readonly bindings: readonly BufferBinding[];
   /** Pipeline-overridable constants (WGSL `override`), as functions of the call: variants are made on demand. */

@@ -1,7 +1,10 @@
 /// <reference types="@webgpu/types" preserve="true" />
 /** `mtac/runtime`: runs compiled attentions on WebGPU, in browsers and wherever a GPUDevice is at hand. */
+export type { CallFootprint, CallStatistics, PrepareSize, Timing } from "./contract/call.ts";
 export * from "./contract/errors.ts";
 export { initParameters, type ParameterTensor, randomParameters } from "./contract/init.ts";
+export { contiguousStrides, type DeviceStorage } from "./contract/layout.ts";
+export type { ParameterValues } from "./contract/parameters.ts";
 export type { Pipeline } from "./contract/pipeline.ts";
 export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
 export type { StorageType } from "./contract/storage.ts";
@@ -9,21 +12,16 @@ export type { AttentionInputs, CallShape, HostTensor } from "./contract/tensor.t
 export type { AttentionOutputs } from "./webgpu/call.ts";
 export { type DeviceOptions, requestDevice } from "./webgpu/device.ts";
 export { GPU_ERRORS, GpuError, type GpuErrorCode } from "./webgpu/errors.ts";
-export type { CallFootprint, CallStatistics, ForwardResult } from "./webgpu/execution.ts";
+export type { ForwardResult } from "./webgpu/execution.ts";
 export {
   createLauncher,
   type EncodedCall,
   type Launcher,
   type LauncherOptions,
-  type PrepareSize,
-  type Timing,
 } from "./webgpu/launcher.ts";
-export type { ParameterValues } from "./webgpu/parameters.ts";
 export { releaseWorkspace } from "./webgpu/pool.ts";
 export {
   allocate,
-  contiguousStrides,
-  type DeviceStorage,
   type DeviceTensor,
   download,
   type TensorOptions,

@@ -75,3 +75,26 @@ export type DispatchField = (typeof DISPATCH_FIELDS)[number][0];
 
 /** Bytes of the block (WGSL uniform address space: a multiple of 16). */
 export const LAUNCH_BYTES = Math.ceil((LAUNCH_FIELDS.length * 4) / 16) * 16;
+
+/** Writes the fields at `at`, a word each; a field without a value is 0. Little-endian, as the memory of all targets is. */
+export function writeFields(
+  view: DataView,
+  at: number,
+  fields: readonly (readonly [name: string, type: "u32" | "i32" | "f32"])[],
+  values: Readonly<Record<string, number>>,
+): void {
+  fields.forEach(([name, type], field) => {
+    const value = values[name] ?? 0;
+    switch (type) {
+      case "u32":
+        view.setUint32(at + field * 4, value, true);
+        break;
+      case "i32":
+        view.setInt32(at + field * 4, value, true);
+        break;
+      case "f32":
+        view.setFloat32(at + field * 4, value, true);
+        break;
+    }
+  });
+}

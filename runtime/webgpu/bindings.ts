@@ -1,8 +1,9 @@
 import { LAUNCH_BYTES } from "../contract/launch.ts";
+import { place } from "../contract/messages.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { boundBytes, type Call } from "./call.ts";
 import { BUFFER_USAGE, roundUp } from "./constants.ts";
-import { GpuError, place } from "./errors.ts";
+import { GpuError } from "./errors.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import type { DeviceTensor } from "./tensors.ts";
 

@@ -1,18 +1,18 @@
-import type { CallField } from "../contract/launch.ts";
-import { depthScale } from "../contract/pipeline.ts";
+import { INTEGER_INPUTS, type IntegerInput } from "../contract/call.ts";
+import type { CallSize } from "../contract/expand.ts";
+import { spanBytes } from "../contract/layout.ts";
 import type { Plan } from "../contract/plan.ts";
 import { type AttentionInputs, elementCount } from "../contract/tensor.ts";
+import {
+  findOutputShapeFault,
+  findTensorFault,
+  type TensorFault,
+  type TensorRules,
+} from "../contract/tensor-faults.ts";
 import { checkInputs } from "../contract/validate.ts";
 import { BUFFER_USAGE } from "./constants.ts";
-import { GpuError } from "./errors.ts";
-import type { CallSize } from "./expand.ts";
-import {
-  bytesPerElement,
-  contiguousStrides,
-  type DeviceStorage,
-  type DeviceTensor,
-  elementSpan,
-} from "./tensors.ts";
+import { GpuError, type GpuErrorCode } from "./errors.ts";
+import type { DeviceTensor } from "./tensors.ts";
 
 /** Where a call's results go. */
 export interface AttentionOutputs {
@@ -21,11 +21,6 @@ export interface AttentionOutputs {
   /** f32 [B, H, Lq], contiguous: log of the softmax's sum, −∞ for a row that sees no key. Unused with sparsemax. */
   readonly lse?: DeviceTensor;
 }
-
-export type IntegerInput = "positions" | "lengths" | "documents";
-
-/** The integer inputs, in the order in which they follow the parameters. */
-export const INTEGER_INPUTS: readonly IntegerInput[] = ["positions", "lengths", "documents"];
 
 /** A call whose tensors are checked. */
 export interface Call {
@@ -83,18 +78,7 @@ export function describeCall(device: GPUDevice, plan: Plan, inputs: AttentionInp
  */
 export function checkOutputs(device: GPUDevice, plan: Plan, size: CallSize, outputs: AttentionOutputs): void {
   const { heads, valueDim, storage } = plan.pipeline;
-  const expect = (name: string, tensor: DeviceTensor, shape: readonly number[]): void => {
-    if (tensor.shape.length === shape.length && shape.every((length, axis) => length === tensor.shape[axis]))
-      return;
-    throw new GpuError(
-      "MTA727",
-      `the output ${name} has shape [${tensor.shape.join(", ")}]; expected [${shape.join(", ")}]`,
-      {
-        remedy: "allocate the output for the call's own B, H and Lq",
-      },
-    );
-  };
-  expect("o", outputs.o, [size.B, heads, size.Lq, valueDim]);
+  refuse(findOutputShapeFault("o", outputs.o, [size.B, heads, size.Lq, valueDim]));
   checkTensor(device, "o", outputs.o, {
     storage,
     alignment: plan.alignment.o,
@@ -102,7 +86,7 @@ export function checkOutputs(device: GPUDevice, plan: Plan, size: CallSize, outp
     written: true,
   });
   if (outputs.lse === undefined) return;
-  expect("lse", outputs.lse, [size.B, heads, size.Lq]);
+  refuse(findOutputShapeFault("lse", outputs.lse, [size.B, heads, size.Lq]));
   checkTensor(device, "lse", outputs.lse, {
     storage: "f32",
     alignment: 1,
@@ -111,76 +95,24 @@ export function checkOutputs(device: GPUDevice, plan: Plan, size: CallSize, outp
   });
 }
 
-interface TensorRules {
-  readonly storage: DeviceStorage;
-  /** Elements that strides must be multiples of. */
-  readonly alignment: number;
+interface BufferRules extends TensorRules {
   readonly usage: "STORAGE" | "COPY_SRC";
-  readonly contiguous?: boolean;
-  readonly written?: boolean;
 }
 
-function checkTensor(device: GPUDevice, name: string, tensor: DeviceTensor, rules: TensorRules): void {
-  if (tensor.storage !== rules.storage) {
-    throw new GpuError(
-      "MTA720",
-      `the tensor ${name} is stored as ${tensor.storage}; the attention needs ${rules.storage}`,
-      {
-        remedy: `upload it as ${rules.storage}, or change \`storage\` in the spec`,
-      },
-    );
-  }
-  checkStrides(name, tensor, rules);
+const FAULT_CODES = {
+  storage: "MTA720",
+  strides: "MTA721",
+  alignment: "MTA722",
+  shape: "MTA727",
+} as const satisfies Record<TensorFault["kind"], GpuErrorCode>;
+
+function refuse(fault: TensorFault | null): void {
+  if (fault !== null) throw new GpuError(FAULT_CODES[fault.kind], fault.message, { remedy: fault.remedy });
+}
+
+function checkTensor(device: GPUDevice, name: string, tensor: DeviceTensor, rules: BufferRules): void {
+  refuse(findTensorFault(name, tensor, rules));
   checkPlacement(device, name, tensor, rules.usage);
-}
-
-function checkStrides(name: string, { shape, strides }: DeviceTensor, rules: TensorRules): void {
-  const shown = `[${strides.join(", ")}]`;
-  const fail = (problem: string, remedy: string): never => {
-    throw new GpuError("MTA721", `the tensor ${name} has strides ${shown}: ${problem}`, { remedy });
-  };
-  if (strides.length !== shape.length)
-    fail(`its shape has ${shape.length} axes`, "give one stride for each axis, in elements");
-  if (strides.some((stride) => !Number.isSafeInteger(stride) || stride < 0 || stride > 0xffffffff)) {
-    fail("strides are whole numbers from 0 to 2^32 − 1", "count strides in elements");
-  }
-  if ((shape.at(-1) ?? 1) > 1 && strides.at(-1) !== 1) {
-    fail("the last axis must be contiguous", "copy the tensor so that its last stride is 1");
-  }
-  const wide = shape
-    .map((size, axis) => ({ size, axis, stride: strides[axis] ?? 0 }))
-    .filter(({ size }) => size > 1);
-  if (rules.contiguous === true) {
-    const expected = contiguousStrides(shape);
-    if (wide.some(({ axis, stride }) => stride !== expected[axis])) {
-      fail(
-        `it must be contiguous, with strides [${expected.join(", ")}]`,
-        "copy it into a contiguous buffer",
-      );
-    }
-  }
-  if (rules.written === true && overlaps(wide)) {
-    fail("elements overlap, and an output's must not", "give each element a place of its own");
-  }
-  const rows = wide.filter(({ axis }) => axis < shape.length - 1);
-  const unaligned = rows.find(({ stride }) => stride % rules.alignment !== 0);
-  if (unaligned === undefined) return;
-  throw new GpuError(
-    "MTA722",
-    `the tensor ${name} has strides ${shown}: the kernels need multiples of ${rules.alignment} elements, axis ` +
-      `${unaligned.axis} has ${unaligned.stride}`,
-    { remedy: `pad the rows to a multiple of ${rules.alignment} elements` },
-  );
-}
-
-/** Whether two elements may share a place: sorted by stride, each axis must step over all that the smaller ones span. */
-function overlaps(axes: readonly { readonly size: number; readonly stride: number }[]): boolean {
-  let span = 1;
-  for (const { size, stride } of axes.toSorted((a, b) => a.stride - b.stride)) {
-    if (stride < span) return true;
-    span += (size - 1) * stride;
-  }
-  return false;
 }
 
 function checkPlacement(
@@ -218,48 +150,6 @@ function checkPlacement(
 }
 
 /** Bytes of a tensor's span in whole words: what is bound, and what a kernel may touch. */
-export function boundBytes({ shape, strides, storage }: DeviceTensor): number {
-  return Math.ceil((elementSpan(shape, strides) * bytesPerElement(storage)) / 4) * 4;
-}
-
-/** The call's part of the uniform block. */
-export function callValues(plan: Plan, call: Call, o: DeviceTensor): Record<CallField, number> {
-  const { q, k, v, qHistory, bias, layer } = call.inputs;
-  const { B, Lq, Lk, R, positions } = call.size;
-  const at = (name: IntegerInput): number => call.integers.find((integer) => integer.name === name)?.at ?? 0;
-  const stride = (tensor: DeviceTensor | undefined, axis: number): number => {
-    // An axis of one element has no second one; kernels that add its stride to a broadcast index must find 0.
-    if (tensor === undefined || (tensor.shape[axis] ?? 1) === 1) return 0;
-    return tensor.strides[axis] ?? 0;
-  };
-  const scaled = plan.pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
-  return {
-    batches: B,
-    query_rows: Lq,
-    key_rows: Lk,
-    history_rows: R,
-    q_stride_b: stride(q, 0),
-    q_stride_h: stride(q, 1),
-    q_stride_l: stride(q, 2),
-    q_history_stride_b: stride(qHistory, 0),
-    q_history_stride_h: stride(qHistory, 1),
-    q_history_stride_l: stride(qHistory, 2),
-    k_stride_b: stride(k, 0),
-    k_stride_h: stride(k, 1),
-    k_stride_l: stride(k, 2),
-    v_stride_b: stride(v, 0),
-    v_stride_h: stride(v, 1),
-    v_stride_l: stride(v, 2),
-    o_stride_b: stride(o, 0),
-    o_stride_h: stride(o, 1),
-    o_stride_l: stride(o, 2),
-    bias_stride_b: stride(bias, 0),
-    bias_stride_h: stride(bias, 1),
-    bias_stride_l: stride(bias, 2),
-    has_positions: positions ? 1 : 0,
-    positions_at: at("positions"),
-    lengths_at: at("lengths"),
-    documents_at: at("documents"),
-    depth_scale: scaled && layer !== undefined ? depthScale(layer) : 1,
-  };
+export function boundBytes(tensor: DeviceTensor): number {
+  return Math.ceil(spanBytes(tensor) / 4) * 4;
 }

@@ -1,5 +1,6 @@
+import { formatBytes } from "../contract/messages.ts";
 import { checkDevice, keepAlive, setWaiter, waiterOf } from "./device-state.ts";
-import { formatBytes, GpuError } from "./errors.ts";
+import { GpuError } from "./errors.ts";
 
 /** Features that kernels and timing use where the adapter has them. */
 const WANTED_FEATURES: readonly GPUFeatureName[] = ["shader-f16", "timestamp-query"];

@@ -1,6 +1,7 @@
+import { place } from "../contract/messages.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { waitFor } from "./device-state.ts";
-import { GpuError, type GpuErrorCode, place } from "./errors.ts";
+import { GpuError, type GpuErrorCode } from "./errors.ts";
 
 /** In the order in which errors are reported: validation errors often only follow from the others. */
 const SCOPES = [

@@ -1,34 +1,17 @@
+import { type CallFootprint, type CallStatistics, callValues } from "../contract/call.ts";
+import type { ExpandedPlan } from "../contract/expand.ts";
+import { tensorBytes } from "../contract/layout.ts";
+import type { ParameterStore, ParameterVersion } from "../contract/parameters.ts";
 import type { KernelPlan, Plan, Schedule } from "../contract/plan.ts";
 import { elementCount } from "../contract/tensor.ts";
 import { bindKernel, collectResources, type Resources } from "./bindings.ts";
-import { type Call, callValues } from "./call.ts";
+import type { Call } from "./call.ts";
 import { BUFFER_USAGE } from "./constants.ts";
-import type { ExpandedPlan } from "./expand.ts";
-import { PARAMETER_USAGE, type ParameterStore, type ParameterVersion } from "./parameters.ts";
+import { PARAMETER_USAGE } from "./parameter-memory.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import { type BufferPool, type PooledBuffer, poolOf } from "./pool.ts";
-import { type DeviceTensor, tensorBytes } from "./tensors.ts";
+import type { DeviceTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
-
-/** What a call costs in memory and dispatches. */
-export interface CallFootprint {
-  readonly schedule: Schedule;
-  /** Number of dispatches. */
-  readonly kernels: number;
-  /** Bytes that the call holds at its peak: inputs, outputs, parameters, workspace, uniform blocks, pool rounding included. */
-  readonly peakBytes: number;
-  /** Bytes that no implementation can do without: the inputs given, o and the parameters. */
-  readonly compulsoryBytes: number;
-  /** `peakBytes` − `compulsoryBytes`. */
-  readonly workspaceBytes: number;
-}
-
-export interface CallStatistics extends CallFootprint {
-  /** From the first command to the end of the last one, compilation left out. */
-  readonly wallMs: number;
-  /** Time in compute passes; null without `timestamps` or where the device cannot tell. */
-  readonly deviceMs: number | null;
-}
 
 export interface ForwardResult {
   /** [B, H, Lq, Dv]; the caller's to destroy (`o.buffer.destroy()`) unless it was the caller's own. */
@@ -44,7 +27,7 @@ export interface ExecutionParts {
   readonly call: Call;
   readonly expanded: ExpandedPlan;
   readonly compiled: ReadonlyMap<KernelPlan, CompiledKernel>;
-  readonly parameters: ParameterStore;
+  readonly parameters: ParameterStore<GPUBuffer>;
   readonly o: DeviceTensor;
   readonly lse: DeviceTensor | null;
 }
@@ -58,7 +41,7 @@ export class CallExecution {
   readonly #parts: ExecutionParts;
   readonly #pool: BufferPool;
   readonly #held: PooledBuffer[] = [];
-  readonly #version: ParameterVersion;
+  readonly #version: ParameterVersion<GPUBuffer>;
   readonly #parameters: PooledBuffer | null;
   readonly #slot: number;
   readonly #groups: ReadonlyMap<KernelPlan, GPUBindGroup>;
@@ -163,7 +146,9 @@ export class CallExecution {
 
   #acquire(): Resources {
     const { device, call, expanded, plan, o, lse } = this.#parts;
-    const blocks = launchBlocks(callValues(plan, call, o), expanded.dispatches, this.#slot);
+    const offsets = Object.fromEntries(call.integers.map(({ name, at }) => [name, at]));
+    const values = callValues(plan, call.size, call.inputs, o, offsets);
+    const blocks = launchBlocks(values, expanded.dispatches, this.#slot);
     const uniforms = this.#hold(
       blocks.byteLength,
       BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,

@@ -1,16 +1,20 @@
+import type { CallFootprint, PrepareSize, Timing } from "../contract/call.ts";
+import { constantVariants, type ExpandedPlan, expandPlan, type KernelVariant } from "../contract/expand.ts";
+import { place } from "../contract/messages.ts";
+import { ParameterStore, type ParameterValues } from "../contract/parameters.ts";
 import type { Artifact, KernelPlan, Plan } from "../contract/plan.ts";
+import type { PlanChoice } from "../contract/plan-choice.ts";
 import type { AttentionInputs, HostTensor } from "../contract/tensor.ts";
 import { checkSize } from "../contract/validate.ts";
 import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./call.ts";
 import { checkDevice } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
-import { GpuError, place } from "./errors.ts";
-import { CallExecution, type CallFootprint, type ForwardResult, type StartedCall } from "./execution.ts";
-import { constantVariants, type ExpandedPlan, expandPlan, type KernelVariant } from "./expand.ts";
+import { GpuError } from "./errors.ts";
+import { CallExecution, type ForwardResult, type StartedCall } from "./execution.ts";
 import { checkLimits } from "./limits.ts";
-import { ParameterStore, type ParameterValues } from "./parameters.ts";
+import { parameterMemory } from "./parameter-memory.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
-import { choosePlan, type PlanChoice } from "./plan-choice.ts";
+import { choosePlan } from "./plan-choice.ts";
 import { submitCall } from "./submit.ts";
 import { allocate, type DeviceTensor } from "./tensors.ts";
 
@@ -19,28 +23,6 @@ export interface LauncherOptions extends PlanChoice {
   readonly submissionBudget?: number;
   /** Measure device time, where the device has `timestamp-query`. */
   readonly timestamps?: boolean;
-}
-
-/** Shapes of calls to come, for `prepare`. */
-export interface PrepareSize {
-  /** Batch entries. */
-  readonly B: number;
-  /** Query rows. */
-  readonly Lq: number;
-  /** Keys. */
-  readonly Lk: number;
-  /** Rows of `qHistory`: 0 if not given. */
-  readonly R?: number;
-  /** Whether the calls give `positions`: not, if not given. */
-  readonly positions?: boolean;
-}
-
-/** One entry a run. */
-export interface Timing {
-  readonly wallMs: readonly number[];
-  /** null where the device cannot tell. */
-  readonly deviceMs: readonly (number | null)[];
-  readonly footprint: CallFootprint;
 }
 
 export interface EncodedCall {
@@ -94,7 +76,7 @@ export class Launcher {
   readonly artifact: Artifact;
   readonly plan: Plan;
   readonly #options: LauncherOptions;
-  readonly #parameters: ParameterStore;
+  readonly #parameters: ParameterStore<GPUBuffer>;
   readonly #ready = new Map<string, CompiledKernel>();
   #destroyed = false;
 
@@ -109,7 +91,7 @@ export class Launcher {
     this.artifact = artifact;
     this.plan = plan;
     this.#options = options;
-    this.#parameters = new ParameterStore(device, plan, parameters);
+    this.#parameters = new ParameterStore(parameterMemory(device), plan, parameters);
   }
 
   /** Host copies of the parameters. */

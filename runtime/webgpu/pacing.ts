@@ -1,4 +1,4 @@
-import type { Dispatch } from "./expand.ts";
+import type { Dispatch } from "../contract/expand.ts";
 
 /** How long one submission should keep the device busy: far below the seconds after which systems reset it. */
 const TARGET_MS = 100;

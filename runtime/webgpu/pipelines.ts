@@ -1,9 +1,10 @@
+import type { KernelVariant } from "../contract/expand.ts";
 import { LAUNCH_BYTES } from "../contract/launch.ts";
+import { place } from "../contract/messages.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { SHADER_STAGE_COMPUTE } from "./constants.ts";
 import { waitFor } from "./device-state.ts";
-import { GpuError, place } from "./errors.ts";
-import type { KernelVariant } from "./expand.ts";
+import { GpuError } from "./errors.ts";
 
 /** A compiled kernel variant and the layout of its bindings. */
 export interface CompiledKernel {

@@ -1,12 +1,7 @@
-import type { Artifact, Plan, Requirements, Schedule } from "../contract/plan.ts";
-import { formatBytes, GpuError } from "./errors.ts";
-
-export interface PlanChoice {
-  /** Use only plans of this schedule. */
-  readonly schedule?: Schedule;
-  /** Use this plan: its index in `artifact.plans`, or the plan itself. */
-  readonly plan?: number | Plan;
-}
+import { formatBytes } from "../contract/messages.ts";
+import type { Artifact, Plan, Requirements } from "../contract/plan.ts";
+import { listCandidates, type PlanChoice, shortfall } from "../contract/plan-choice.ts";
+import { GpuError } from "./errors.ts";
 
 /** What a device offers to plans; a GPUDevice is one. */
 export interface DeviceCapabilities {
@@ -26,7 +21,9 @@ export interface DeviceCapabilities {
  * @throws GpuError MTA710 (none fits; the message says for each plan what it lacks), MTA711 (no such plan).
  */
 export function choosePlan(artifact: Artifact, device: DeviceCapabilities, choice: PlanChoice = {}): Plan {
-  const candidates = listCandidates(artifact, choice);
+  const candidates = listCandidates(artifact, "webgpu", choice);
+  if ("message" in candidates)
+    throw new GpuError("MTA711", candidates.message, { remedy: candidates.remedy });
   const reasons: string[] = [];
   for (const plan of candidates) {
     const lacks = shortfalls(plan.requires, device);
@@ -43,43 +40,12 @@ export function choosePlan(artifact: Artifact, device: DeviceCapabilities, choic
   );
 }
 
-function listCandidates(artifact: Artifact, choice: PlanChoice): readonly Plan[] {
-  const { plan, schedule } = choice;
-  if (typeof plan === "object") return [plan];
-  if (plan !== undefined) {
-    const chosen = artifact.plans[plan];
-    if (chosen !== undefined) return [chosen];
-    throw new GpuError("MTA711", `attention "${artifact.name}" has no plan ${plan}`, {
-      remedy: `it has ${artifact.plans.length}, counted from 0`,
-    });
-  }
-  const matching = artifact.plans.filter(
-    (candidate) =>
-      candidate.target === "webgpu" && (schedule === undefined || candidate.schedule === schedule),
-  );
-  if (matching.length > 0) return matching;
-  const schedules = [...new Set(artifact.plans.map((candidate) => candidate.schedule))].join(", ");
-  throw new GpuError(
-    "MTA711",
-    `attention "${artifact.name}" has no ${schedule === undefined ? "WebGPU plan" : `plan with schedule ${schedule}`}`,
-    { remedy: schedules === "" ? "compile the spec again" : `it was compiled with: ${schedules}` },
-  );
-}
-
 /** What the device lacks, as phrases with the size of each gap. */
 export function shortfalls(requires: Requirements, { limits, features }: DeviceCapabilities): string[] {
   const lacks: string[] = [];
-  const compare = (
-    what: string,
-    limit: string,
-    needed: number,
-    available: number,
-    show: (n: number) => string,
-  ): void => {
-    if (needed <= available) return;
-    lacks.push(
-      `needs ${show(needed)} ${what}, ${show(needed - available)} more than the device's ${show(available)} (${limit})`,
-    );
+  const compare = (...gap: Parameters<typeof shortfall>): void => {
+    const phrase = shortfall(...gap);
+    if (phrase !== null) lacks.push(phrase);
   };
   const workgroup = limits.maxComputeWorkgroupStorageSize;
   compare(

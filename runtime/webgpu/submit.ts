@@ -1,7 +1,7 @@
+import type { Dispatch } from "../contract/expand.ts";
 import { checkDevice, waitFor } from "./device-state.ts";
 import { type ErrorContext, inErrorScopes } from "./error-scopes.ts";
 import type { CallExecution, ForwardResult, StartedCall } from "./execution.ts";
-import type { Dispatch } from "./expand.ts";
 import { pacerOf } from "./pacing.ts";
 import { checkAllocation } from "./tensors.ts";
 import { PassTimer } from "./timestamps.ts";

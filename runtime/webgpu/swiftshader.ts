@@ -1,8 +1,8 @@
 import fs from "node:fs";
 import { createRequire } from "node:module";
-import os from "node:os";
 import path from "node:path";
 import zlib from "node:zlib";
+import { cacheFolder } from "../contract/cache-folder.ts";
 import { GpuError } from "./errors.ts";
 
 const PACKAGE = "@sparticuz/chromium";
@@ -14,15 +14,6 @@ export interface SwiftShaderFiles {
   readonly loader: string;
   /** The driver's manifest, for VK_DRIVER_FILES. */
   readonly manifest: string;
-}
-
-/** `$XDG_CACHE_HOME/mtac` or `~/.cache/mtac` (XDG Base Directory Specification; relative values are ignored). */
-export function cacheFolder(): string {
-  const { XDG_CACHE_HOME: base } = process.env;
-  return path.join(
-    base !== undefined && path.isAbsolute(base) ? base : path.join(os.homedir(), ".cache"),
-    "mtac",
-  );
 }
 
 /**

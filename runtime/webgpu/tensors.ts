@@ -1,12 +1,18 @@
-import { decode, encode } from "../contract/rounding.ts";
-import type { StorageType } from "../contract/storage.ts";
-import { elementCount, type HostTensor } from "../contract/tensor.ts";
+import {
+  bytesPerElement,
+  contiguousStrides,
+  type DeviceStorage,
+  decodeElements,
+  elementSpan,
+  encodeElements,
+  hostDataFault,
+} from "../contract/layout.ts";
+import { formatBytes } from "../contract/messages.ts";
+import type { HostTensor } from "../contract/tensor.ts";
 import { BUFFER_USAGE, MAP_MODE_READ, roundUp } from "./constants.ts";
 import { checkDevice, waitFor } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
-import { formatBytes, GpuError } from "./errors.ts";
-
-export type DeviceStorage = StorageType | "i32";
+import { GpuError } from "./errors.ts";
 
 /** A tensor in a GPU buffer, the caller's own or made by `upload` or `allocate`. */
 export interface DeviceTensor {
@@ -28,58 +34,11 @@ export interface TensorOptions {
 
 const TENSOR_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
 
-export function bytesPerElement(storage: DeviceStorage): number {
-  return storage === "f32" || storage === "i32" ? 4 : 2;
-}
-
 const allocations = new WeakMap<GPUBuffer, Promise<void>>();
 
 /** Rejects with a GpuError when the tensor's buffer could not be allocated, which the device tells only later. */
 export async function checkAllocation(tensor: DeviceTensor): Promise<void> {
   await allocations.get(tensor.buffer);
-}
-
-/** Strides of a row-major, contiguous tensor, in elements. */
-export function contiguousStrides(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length).fill(1);
-  let stride = 1;
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    strides[axis] = stride;
-    stride *= shape[axis] ?? 1;
-  }
-  return strides;
-}
-
-/** Elements from element 0 to the last one, inclusive; 0 for an empty tensor. */
-export function elementSpan(shape: readonly number[], strides: readonly number[]): number {
-  if (elementCount(shape) === 0) return 0;
-  return shape.reduce((last, size, axis) => last + (size - 1) * (strides[axis] ?? 0), 1);
-}
-
-/** Bytes of the tensor's own data, without gaps between strides. */
-export function tensorBytes(tensor: DeviceTensor): number {
-  return elementCount(tensor.shape) * bytesPerElement(tensor.storage);
-}
-
-/** The positions of a tensor's elements relative to element 0, in row-major order of its shape. */
-function* elementOffsets(shape: readonly number[], strides: readonly number[]): Generator<number> {
-  const count = elementCount(shape);
-  const index = new Array<number>(shape.length).fill(0);
-  let offset = 0;
-  for (let element = 0; element < count; element++) {
-    yield offset;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const stride = strides[axis] ?? 0;
-      const next = (index[axis] ?? 0) + 1;
-      if (next < (shape[axis] ?? 0)) {
-        index[axis] = next;
-        offset += stride;
-        break;
-      }
-      offset -= (next - 1) * stride;
-      index[axis] = 0;
-    }
-  }
 }
 
 /**
@@ -131,42 +90,11 @@ export function upload(
   strides?: readonly number[],
 ): DeviceTensor {
   const { shape, data } = source;
-  if (data.length !== elementCount(shape)) {
-    throw new GpuError(
-      "MTA728",
-      `host data has ${data.length} elements, its shape [${shape.join(", ")}] ${elementCount(shape)}`,
-    );
-  }
-  if ((storage === "i32") !== data instanceof Int32Array) {
-    throw new GpuError("MTA728", `host data of type ${data.constructor.name} cannot be stored as ${storage}`);
-  }
+  const fault = hostDataFault(source, storage);
+  if (fault !== null) throw new GpuError("MTA728", fault);
   const tensor = allocate(device, shape, storage, strides === undefined ? {} : { strides });
   device.queue.writeBuffer(tensor.buffer, 0, encodeElements(tensor, data));
   return tensor;
-}
-
-/** The bytes of a tensor's span, from element 0 on, rounded up to whole words. */
-function encodeElements(tensor: DeviceTensor, data: HostTensor["data"]): ArrayBuffer {
-  const { shape, strides, storage } = tensor;
-  const span = elementSpan(shape, strides);
-  const bytes = new ArrayBuffer(roundUp(span * bytesPerElement(storage), 4));
-  const fill = (target: { [index: number]: number }, convert: (value: number) => number): void => {
-    let element = 0;
-    for (const offset of elementOffsets(shape, strides)) target[offset] = convert(data[element++] ?? 0);
-  };
-  switch (storage) {
-    case "f32":
-      fill(new Float32Array(bytes), (value) => value);
-      break;
-    case "i32":
-      fill(new Int32Array(bytes), (value) => value);
-      break;
-    case "f16":
-    case "bf16":
-      fill(new Uint16Array(bytes), (value) => encode(storage, value));
-      break;
-  }
-  return bytes;
 }
 
 /**
@@ -205,29 +133,5 @@ export async function download(device: GPUDevice, tensor: DeviceTensor): Promise
     return decodeElements(tensor, staging.getMappedRange(), (tensor.offset - begin) / width);
   } finally {
     staging.destroy();
-  }
-}
-
-function decodeElements(tensor: DeviceTensor, bytes: ArrayBuffer, first: number): Float32Array | Int32Array {
-  const { shape, strides, storage } = tensor;
-  const count = elementCount(shape);
-  const gather = <T extends Float32Array | Int32Array>(
-    result: T,
-    from: { readonly [index: number]: number },
-    convert: (bits: number) => number,
-  ): T => {
-    let element = 0;
-    for (const offset of elementOffsets(shape, strides))
-      result[element++] = convert(from[first + offset] ?? 0);
-    return result;
-  };
-  switch (storage) {
-    case "f32":
-      return gather(new Float32Array(count), new Float32Array(bytes), (value) => value);
-    case "i32":
-      return gather(new Int32Array(count), new Int32Array(bytes), (value) => value);
-    case "f16":
-    case "bf16":
-      return gather(new Float32Array(count), new Uint16Array(bytes), (bits) => decode(storage, bits));
   }
 }

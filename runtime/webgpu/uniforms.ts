@@ -1,8 +1,7 @@
-import { type CallField, LAUNCH_BYTES, LAUNCH_FIELDS } from "../contract/launch.ts";
+import type { CallValues } from "../contract/call.ts";
+import type { Dispatch } from "../contract/expand.ts";
+import { LAUNCH_BYTES, LAUNCH_FIELDS, writeFields } from "../contract/launch.ts";
 import { roundUp } from "./constants.ts";
-import type { Dispatch } from "./expand.ts";
-
-export type CallValues = Readonly<Record<CallField, number>>;
 
 /** Bytes between two dispatches' blocks: dynamic offsets have an alignment of their own (256 on most devices). */
 export function slotBytes(device: GPUDevice): number {
@@ -14,22 +13,7 @@ export function launchBlocks(call: CallValues, dispatches: readonly Dispatch[], 
   const bytes = new ArrayBuffer(dispatches.length * slot);
   const view = new DataView(bytes);
   dispatches.forEach(({ launch }, index) => {
-    const values: Readonly<Record<string, number>> = { ...call, ...launch };
-    LAUNCH_FIELDS.forEach(([name, type], field) => {
-      const at = index * slot + field * 4;
-      const value = values[name] ?? 0;
-      switch (type) {
-        case "u32":
-          view.setUint32(at, value, true);
-          break;
-        case "i32":
-          view.setInt32(at, value, true);
-          break;
-        case "f32":
-          view.setFloat32(at, value, true);
-          break;
-      }
-    });
+    writeFields(view, index * slot, LAUNCH_FIELDS, { ...call, ...launch });
   });
   return bytes;
 }

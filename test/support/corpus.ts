@@ -4,8 +4,8 @@ import { emitKernels } from "../../compiler/emit/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { DEFAULT_SHAPE, type TargetLimits } from "../../compiler/plan/index.ts";
+import { expandPlan, type KernelVariant } from "../../runtime/contract/expand.ts";
 import type { Pipeline, Plan } from "../../runtime/contract/index.ts";
-import { expandPlan, type KernelVariant } from "../../runtime/webgpu/expand.ts";
 import { bestPlan, legalSchedules } from "./gpu.ts";
 
 const FOLDERS = ["../../examples/", "../golden/specs/"];

@@ -1,12 +1,12 @@
 import { type Float64Tensor, pack } from "../../runtime/contract/index.ts";
-import { BUFFER_USAGE } from "../../runtime/webgpu/constants.ts";
 import {
   bytesPerElement,
   contiguousStrides,
   type DeviceStorage,
-  type DeviceTensor,
   elementSpan,
-} from "../../runtime/webgpu/tensors.ts";
+} from "../../runtime/contract/layout.ts";
+import { BUFFER_USAGE } from "../../runtime/webgpu/constants.ts";
+import type { DeviceTensor } from "../../runtime/webgpu/tensors.ts";
 import type { Random } from "./random.ts";
 
 /** A NaN as f32, as a pair of f16 and as a pair of bf16: whoever reads it by mistake has NaN in the result. */

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import { expandPlan } from "../../runtime/contract/expand.ts";
 import {
   allocate,
   createLauncher,
@@ -8,7 +9,6 @@ import {
   upload,
 } from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
-import { expandPlan } from "../../runtime/webgpu/expand.ts";
 import { checkLimits } from "../../runtime/webgpu/limits.ts";
 import { openDevice, scaled, tinyInputs, WEIGHT } from "./device-fixture.ts";
 import { REQUIRES, ramp, scaleArtifact, workspaceArtifact } from "./tiny-plans.ts";

@@ -1,7 +1,7 @@
-import { type Expression, evaluate, type Variables } from "../contract/expression.ts";
-import { DISPATCH_FIELDS, type DispatchField } from "../contract/launch.ts";
-import type { KernelPlan, Plan, Step } from "../contract/plan.ts";
-import type { CallShape } from "../contract/tensor.ts";
+import { type Expression, evaluate, type Variables } from "./expression.ts";
+import { DISPATCH_FIELDS, type DispatchField } from "./launch.ts";
+import type { KernelPlan, Plan, Step } from "./plan.ts";
+import type { CallShape } from "./tensor.ts";
 
 /** What a plan's expressions see of a call. */
 export interface CallSize extends CallShape {

@@ -1,17 +1,23 @@
-import type { Plan } from "../contract/plan.ts";
-import { elementCount, type HostTensor } from "../contract/tensor.ts";
-import { checkParameters } from "../contract/validate.ts";
-import { BUFFER_USAGE } from "./constants.ts";
-import { GpuError } from "./errors.ts";
+import type { MtacError } from "./errors.ts";
+import type { Plan } from "./plan.ts";
+import { elementCount, type HostTensor } from "./tensor.ts";
+import { checkParameters } from "./validate.ts";
 
 /** Parameters by name; a bare array is taken row-major in the parameter's shape. */
 export type ParameterValues = ReadonlyMap<string, Float32Array | HostTensor>;
 
-export const PARAMETER_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+/** Where a target keeps parameters. */
+export interface ParameterMemory<B> {
+  /** Puts the words into a new buffer. */
+  write(words: Float32Array<ArrayBuffer>): B;
+  free(buffer: B): void;
+  /** The target's error for a parameter with the wrong number of values. */
+  wrongCount(message: string, remedy: string): MtacError;
+}
 
 /** One version of the parameters on the device; calls that use it keep it alive when a newer one replaces it. */
-export interface ParameterVersion {
-  readonly buffer: GPUBuffer;
+export interface ParameterVersion<B> {
+  readonly buffer: B;
   readonly bytes: number;
 }
 
@@ -19,16 +25,17 @@ export interface ParameterVersion {
  * The parameters of a launcher: host copies, from which it can be rebuilt on another device, and the buffer that
  * kernels read. New values go into a new buffer, so that a call in flight sees one version from start to end.
  */
-export class ParameterStore {
-  readonly #device: GPUDevice;
+export class ParameterStore<B> {
+  readonly #memory: ParameterMemory<B>;
   readonly #plan: Plan;
   readonly #host = new Map<string, HostTensor>();
-  readonly #users = new Map<ParameterVersion, number>();
-  #current: ParameterVersion;
+  readonly #users = new Map<ParameterVersion<B>, number>();
+  #current: ParameterVersion<B>;
+  #destroyed = false;
 
-  /** @throws MtacError MTA611 … MTA613, MTA740: the values are not the pipeline's parameters. */
-  constructor(device: GPUDevice, plan: Plan, values: ParameterValues) {
-    this.#device = device;
+  /** @throws MtacError MTA611 … MTA613, or the target's own: the values are not the pipeline's parameters. */
+  constructor(memory: ParameterMemory<B>, plan: Plan, values: ParameterValues) {
+    this.#memory = memory;
     this.#plan = plan;
     this.#keep(values);
     checkParameters(plan.pipeline, new Map([...this.#host].map(([name, { shape }]) => [name, shape])));
@@ -48,26 +55,29 @@ export class ParameterStore {
     this.#keep(values);
     const old = this.#current;
     this.#current = this.#write();
-    if (!this.#users.has(old)) old.buffer.destroy();
+    if (!this.#users.has(old)) this.#memory.free(old.buffer);
   }
 
-  acquire(): ParameterVersion {
+  acquire(): ParameterVersion<B> {
     this.#users.set(this.#current, (this.#users.get(this.#current) ?? 0) + 1);
     return this.#current;
   }
 
-  release(version: ParameterVersion): void {
+  release(version: ParameterVersion<B>): void {
     const users = (this.#users.get(version) ?? 1) - 1;
     if (users > 0) {
       this.#users.set(version, users);
       return;
     }
     this.#users.delete(version);
-    if (version !== this.#current) version.buffer.destroy();
+    if (version !== this.#current || this.#destroyed) this.#memory.free(version.buffer);
   }
 
+  /** Frees the parameters; a version that calls still use goes when the last of them ends. */
   destroy(): void {
-    this.#current.buffer.destroy();
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    if (!this.#users.has(this.#current)) this.#memory.free(this.#current.buffer);
   }
 
   #keep(values: ParameterValues): void {
@@ -75,23 +85,19 @@ export class ParameterStore {
       const shape = shapeOf(this.#plan, name, value);
       const data = Float32Array.from("data" in value ? value.data : value);
       if (data.length !== elementCount(shape)) {
-        throw new GpuError(
-          "MTA740",
+        throw this.#memory.wrongCount(
           `the parameter ${name} [${shape.join(", ")}] needs ${elementCount(shape)} values, ${data.length} are given`,
-          { remedy: "give one value for each element, row-major" },
+          "give one value for each element, row-major",
         );
       }
       this.#host.set(name, { shape, data });
     }
   }
 
-  #write(): ParameterVersion {
+  #write(): ParameterVersion<B> {
     const words = new Float32Array(Math.max(this.#plan.parameterWords, 4));
     for (const { name, offset } of this.#plan.parameters) words.set(this.#host.get(name)?.data ?? [], offset);
-    const descriptor = { label: "mtac parameters", size: words.byteLength, usage: PARAMETER_USAGE };
-    const buffer = this.#device.createBuffer(descriptor);
-    this.#device.queue.writeBuffer(buffer, 0, words);
-    return { buffer, bytes: words.byteLength };
+    return { buffer: this.#memory.write(words), bytes: words.byteLength };
   }
 }
 

@@ -33,5 +33,10 @@ function render(plan: Plan, kernel: KernelPlan): string {
       return renderWgsl("normalize", normalizeModel(plan, kernel, program));
     case "product":
       return renderWgsl("product", productModel(plan, kernel, program));
+    case "tensor_tile":
+    case "tensor_mix":
+    case "tensor_statistics":
+    case "tensor_product":
+      throw new RangeError(`WGSL has no tensor cores: the kernel "${kernel.name}" is CUDA's`);
   }
 }

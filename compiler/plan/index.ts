@@ -1,11 +1,11 @@
 import {
-  type Cost,
   MtacError,
   type Pipeline,
   type Plan,
   SCHEDULES,
   type Schedule,
 } from "../../runtime/contract/index.ts";
+import { type Candidate, dropped, legal } from "./candidate.ts";
 import { buildChain, type ChainRole } from "./chain.ts";
 import { addCosts } from "./cost.ts";
 import {
@@ -31,21 +31,13 @@ import {
   stagedKnobNames,
   stagedPlan,
 } from "./staged.ts";
+import { tensorCandidates } from "./tensor/index.ts";
 
 export { CUDA_ARCHITECTURES, type CudaArchitecture, cudaArchitecture } from "./architectures.ts";
+export type { Candidate } from "./candidate.ts";
 export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
 export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
-
-/** One way to compute an attention: a plan with its predicted cost, or the reason why it was dropped. */
-export interface Candidate {
-  readonly schedule: Schedule;
-  readonly knobs: Readonly<Record<string, number | string>>;
-  /** Why the candidate was dropped; null where it is legal. */
-  readonly reason: string | null;
-  readonly plan: Plan | null;
-  readonly cost: Cost | null;
-}
 
 /** How many of the two kernels' best geometries `two_pass` combines. */
 const TWO_PASS_BEST = 4;
@@ -56,7 +48,10 @@ const TWO_PASS_BEST = 4;
  */
 export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   const schedules = request.schedule === undefined ? SCHEDULES : [request.schedule];
-  const candidates = schedules.flatMap((schedule) => scheduleCandidates(pipeline, request, schedule));
+  const candidates = schedules.flatMap((schedule) => [
+    ...(request.target === "cuda" ? tensorCandidates(pipeline, request, schedule) : []),
+    ...scheduleCandidates(pipeline, request, schedule),
+  ]);
   return candidates.sort((a, b) => rank(a) - rank(b));
 }
 
@@ -86,25 +81,6 @@ export function scheduleIllegal(pipeline: Pipeline, schedule: Schedule): string 
     return "stages after the softmax need the finished sum of each row, which one pass has only at its end";
   }
   return null;
-}
-
-function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: string): Candidate {
-  return { schedule, knobs, reason, plan: null, cost: null };
-}
-
-/** A legal candidate; its plan is written when somebody asks for it. */
-function legal(schedule: Schedule, knobs: Candidate["knobs"], cost: Cost, write: () => Plan): Candidate {
-  let plan: Plan | undefined;
-  return {
-    schedule,
-    knobs,
-    reason: null,
-    cost,
-    get plan() {
-      plan ??= write();
-      return plan;
-    },
-  };
 }
 
 function fusedKernels(

@@ -8,4 +8,5 @@ export * from "./program.ts";
 export * from "./rounding.ts";
 export * from "./storage.ts";
 export * from "./tensor.ts";
+export * from "./tensor-program.ts";
 export * from "./validate.ts";

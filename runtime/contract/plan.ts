@@ -120,9 +120,22 @@ export interface Plan {
   readonly cost: Cost;
 }
 
+/** A CUDA plan's kernels, compiled beforehand, for machines without a compiler. */
+export interface KernelImage {
+  /** What it was compiled for: `sm_90` (cubin), or the least that it runs on (PTX). */
+  readonly architecture: string;
+  readonly kind: "cubin" | "ptx";
+  /** The source it was made from: a key of the artifact's sources. */
+  readonly file: string;
+  /** Bytes, or base64 text so that the artifact stays JSON. */
+  readonly data: string | Uint8Array;
+}
+
 /** Everything a launcher needs for one attention: plans, the most preferred first, and the kernels' text by file name. */
 export interface Artifact {
   readonly name: string;
   readonly plans: readonly Plan[];
   readonly sources: Readonly<Record<string, string>>;
+  /** CUDA: compiled kernels, used where there is no compiler. */
+  readonly images?: readonly KernelImage[];
 }

@@ -1,3 +1,5 @@
+import type { TensorProgram } from "./tensor-program.ts";
+
 /**
  * What one kernel does, with every decision taken: the planner writes these, emitters turn them into constants and text,
  * launchers ignore them. All sizes count elements (f32 words) unless named otherwise.
@@ -152,4 +154,5 @@ export type KernelProgram =
   | ConvProgram
   | MixProgram
   | NormalizeProgram
-  | ProductProgram;
+  | ProductProgram
+  | TensorProgram;

@@ -1,0 +1,258 @@
+import {
+  type ConvStage,
+  convReach,
+  type KernelPlan,
+  type Pipeline,
+  type Plan,
+  type StageIndex,
+  type TensorTileProgram,
+} from "../../../runtime/contract/index.ts";
+import { sourcesEndWithKeys } from "../../plan/tensor/support.ts";
+import { paddedRow } from "../../plan/tensor/tile.ts";
+import { describe, parameterAt, stageOf } from "../model.ts";
+import { type CudaConstant, cudaFloat, maskModel } from "./source-model.ts";
+
+/** A parameter of a kernel's C++ signature. */
+export interface KernelParameter {
+  readonly type: string;
+  readonly name: string;
+}
+
+/** C++ parameters of a tensor-core kernel, in the order of its bindings. */
+export function tensorParameters(kernel: KernelPlan): KernelParameter[] {
+  return kernel.bindings.map(({ resource, access }) => {
+    if (access === "uniform") return { type: "const Launch", name: resource };
+    const written = access === "read_write";
+    const name = tensorNames(resource, written);
+    return { type: `${written ? "" : "const "}${elementType(resource)}* __restrict__`, name };
+  });
+}
+
+/** Maps take turns: kernels call what they read `source` and what they write `result`. */
+function tensorNames(resource: string, written: boolean): string {
+  if (resource === "map_a" || resource === "map_b") return written ? "result" : "source";
+  return resource === "o" ? "o_rows" : resource;
+}
+
+function elementType(resource: string): string {
+  switch (resource) {
+    case "positions":
+    case "lengths":
+    case "documents":
+      return "int";
+    case "parameters":
+    case "bias":
+    case "lse":
+    case "statistics":
+      return "float";
+    default:
+      return "unsigned short";
+  }
+}
+
+class Constants {
+  readonly list: CudaConstant[] = [];
+
+  int(name: string, value: number, comment?: string): void {
+    this.list.push({
+      type: "int",
+      name,
+      value: String(value),
+      ...(comment === undefined ? {} : { comment }),
+    });
+  }
+}
+
+export function convOf(pipeline: Pipeline, index: StageIndex): ConvStage {
+  const stage = stageOf(pipeline, index);
+  if (stage.kind !== "conv") throw new RangeError("the plan's convolution names another stage");
+  return stage;
+}
+
+/** The model of `templates/cuda/tensor/tile.cu.hbs`. */
+export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorTileProgram): object {
+  const { pipeline } = plan;
+  const { source, sink, rowBlocks, warps, tileK, haloPast, haloFuture, places } = program;
+  const stage = program.conv === null ? null : convOf(pipeline, program.conv.stage);
+  const mask = maskModel(pipeline);
+  const tileQ = warps * 16 * rowBlocks;
+  const scoresRow = tileK * 2 + 16;
+  const keyRow = paddedRow(pipeline.headDim);
+  const valueRow = paddedRow(pipeline.valueDim);
+  const reach = stage === null ? { past: 0, future: 0, left: 0, right: 0 } : convReach(stage);
+  const granulesRight = program.conv?.granulesRight ?? 0;
+  const distances = (program.conv?.granulesLeft ?? 0) + granulesRight + 1;
+  const dot = source === "dot";
+  const attention = sink === "attention";
+  const conv = program.conv;
+
+  const constants = new Constants();
+  constants.int("WARPS", warps);
+  constants.int("THREADS", warps * 32);
+  constants.int("ROW_BLOCKS", rowBlocks, "Blocks of sixteen rows of a warp.");
+  constants.int("TILE_Q", tileQ, "Rows of a block, and keys of a step.");
+  constants.int("TILE_K", tileK);
+  constants.int(
+    "GRANULES",
+    tileK / 8,
+    "Blocks of eight keys of a step; those that later steps finish; the last ones.",
+  );
+  constants.int("CARRIED", distances - 1);
+  if (granulesRight > 0) constants.int("TAIL", granulesRight);
+  if (granulesRight > 0 && sink !== "map") constants.int("TAIL_PAIRS", Math.ceil(granulesRight / 2) * 2);
+  constants.int("LAG", granulesRight * 8, "Keys by which results trail the scores that they are made of.");
+  constants.int("REACH_LEFT", reach.left);
+  const endsWithKeys = sourcesEndWithKeys(pipeline, reach);
+  if (!endsWithKeys) constants.int("REACH_RIGHT", reach.right);
+  if (dot) {
+    constants.int("D_STEPS", Math.ceil(pipeline.headDim / 16), "Steps of sixteen along head_dim.");
+    constants.int("COLUMNS", program.columns, "Keys whose scores are made at a time.");
+    constants.int("Q_CHUNKS", Math.ceil(pipeline.headDim / 16) * 2, "16-byte units of a query row.");
+    constants.int(
+      "Q_ROW_BYTES",
+      keyRow,
+      "Rows in shared memory: an odd number of 16-byte units, against bank conflicts.",
+    );
+    constants.int("K_ROW_BYTES", keyRow);
+    constants.int("K_AT", places.k, "Bytes of shared memory where things lie.");
+    constants.int("Q_AT", places.q);
+    if (haloPast + haloFuture > 0) constants.int("HALO_AT", places.halo);
+    else constants.int("HALO_AT", 0);
+  }
+  if (dot || stage !== null) {
+    constants.int(
+      "HALO_PAST",
+      haloPast,
+      "Rows around the tile that the convolution reads, in blocks of eight.",
+    );
+    constants.int("HALO_FUTURE", haloFuture);
+    constants.int("HALO_ROWS", haloPast + haloFuture);
+  }
+  if (attention) {
+    constants.int("VALUE_GRANULES", Math.ceil(pipeline.valueDim / 16) * 2, "Blocks of eight values.");
+    constants.int("V_ROW_BYTES", valueRow);
+    constants.int("V_AT", places.v);
+    constants.int("V_TILE_BYTES", tileK * valueRow);
+  }
+  if (stage !== null && conv !== null) {
+    constants.int("S_ROW_BYTES", scoresRow);
+    constants.int("S_AT", places.scores);
+    if (!dot) constants.int("S_ROWS", tileQ + haloPast + haloFuture);
+    constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
+    constants.int("KERNEL_KEY", stage.kernel.key);
+    constants.int("ORIGIN_QUERY", stage.origin.query, "The tap that meets the current row and key.");
+    constants.int("ORIGIN_KEY", stage.origin.key);
+    constants.int("DILATION_QUERY", stage.dilation.query);
+    constants.int("DILATION_KEY", stage.dilation.key);
+    constants.int(
+      "GRANULES_RIGHT",
+      granulesRight,
+      "Blocks of eight keys in reach to the right; all blocks in reach.",
+    );
+    constants.int("DISTANCES", distances);
+    constants.int("TAP_PAIRS", Math.ceil(stage.kernel.query / 2));
+    constants.int("WEIGHT_AT", parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
+    if (stage.bias !== null) constants.int("BIAS_AT", parameterAt(plan, stage.bias));
+    if (conv.taps === "shared") constants.int("TAPS_AT", places.taps);
+  }
+  if (sink === "map") {
+    constants.int(
+      "CHUNK",
+      program.chunk,
+      "Keys of the map that a block writes; what its rows are padded to.",
+    );
+    constants.int("MAP_ALIGNMENT", MAP_ALIGNMENT);
+  }
+  const scaled =
+    dot &&
+    (stage !== null ||
+      program.before.softcaps.length + program.finish.softcaps.length > 0 ||
+      mask.bias ||
+      sink === "map");
+  if (sink !== "map") {
+    constants.list.push({
+      type: "float",
+      name: "EXPONENT",
+      value: scaled ? "LOG2_E" : "SCALE * LOG2_E",
+      comment: "Weights are 2^(score * EXPONENT - maximum).",
+    });
+  }
+  const final = program.finish.mask !== "zero";
+  const addsBias = final && mask.bias;
+  const softcapsAfter = program.finish.softcaps.map(cudaFloat);
+  return {
+    kernel: kernel.name,
+    entryPoint: kernel.entryPoint,
+    purpose: purposeOf(program, stage),
+    parameters: tensorParameters(kernel),
+    constants: constants.list,
+    mask,
+    dot,
+    fromMap: !dot,
+    fromWeights: source === "weights",
+    attention,
+    statistics: sink === "statistics",
+    softmax: sink !== "map",
+    toMap: sink === "map",
+    loadsRows: dot,
+    halo: haloPast + haloFuture > 0,
+    madeRange: dot && stage !== null,
+    queriesInRegisters: program.queriesInRegisters,
+    scaled,
+    softcapsBefore: program.before.softcaps.map(cudaFloat),
+    softcapsAfter,
+    finishes: softcapsAfter.length > 0 || (stage !== null && stage.bias !== null),
+    addsBias,
+    hidden: sink !== "map" ? "HIDDEN" : final ? "-INFINITE" : "0.0f",
+    clear: sink === "map" && final ? "0xfc00fc00u" : "0u",
+    tail: granulesRight > 0,
+    sourcesEndWithKeys: endsWithKeys,
+    blocksPerSm: program.blocksPerSm,
+    conv: stage === null ? null : convModel(program, stage),
+    output: attention ? outputStages(plan) : [],
+  };
+}
+
+/** Elements to which a map's rows are padded. */
+export const MAP_ALIGNMENT = 64;
+
+function convModel(program: TensorTileProgram, stage: ConvStage): object {
+  const own = stage.shared ? `head % ${stage.across}` : "head";
+  return {
+    registers: program.conv?.taps === "registers",
+    odd: stage.kernel.query % 2 === 1,
+    dilatedKey: stage.dilation.key > 1,
+    bias: stage.bias !== null,
+    biasIndex: own,
+    kernelIndex: own,
+  };
+}
+
+function purposeOf(program: TensorTileProgram, stage: ConvStage | null): string[] {
+  const conv = stage === null ? "" : `, ${describe(stage)} as products with banded Toeplitz matrices`;
+  const from = {
+    dot: "Queries times keys on tensor cores",
+    map: "A map of the strip",
+    weights: "The softmax's weights, from the map of final scores",
+  }[program.source];
+  const to = {
+    attention: "online softmax, times values",
+    statistics: "the log-sum-exp of every row",
+    map: "to the strip's other map",
+  }[program.sink];
+  return [`${from}${conv}, ${to}.`];
+}
+
+/** The output's stages, as the epilogue's partial wants them. */
+export function outputStages(plan: Plan): object[] {
+  return plan.pipeline.output.map((stage) => {
+    const comment = stage.source === null ? stage.name : `${stage.name} (line ${stage.source.line})`;
+    const weightAt = parameterAt(plan, stage.weight);
+    if (stage.kind === "norm")
+      return { comment, weightAt, isNorm: true, eps: cudaFloat(stage.eps), depthScale: stage.depthScale };
+    const biasAt = parameterAt(plan, stage.bias);
+    return stage.mode === "scalar"
+      ? { comment, weightAt, biasAt, isScalarGate: true }
+      : { comment, weightAt, biasAt, isChannelGate: true };
+  });
+}

@@ -1,0 +1,177 @@
+import {
+  type CallShape,
+  type ConvStage,
+  type Cost,
+  hasMask,
+  type Pipeline,
+  type TensorProgram,
+  type TensorTileProgram,
+} from "../../../runtime/contract/index.ts";
+import { floorMultiplyAdds } from "../../ir/index.ts";
+import type { CudaArchitecture } from "../architectures.ts";
+import { stageAt } from "../cost.ts";
+
+/** Work of one kernel over a whole call, in units of one multiprocessor. */
+interface Work {
+  mma: number;
+  instructions: number;
+  shared: number;
+  special: number;
+  f32: number;
+  bytes: number;
+  blocks: number;
+}
+
+/** Keys that rows [first, last] see at most, without data-dependent masks. */
+function keyCount(pipeline: Pipeline, shape: CallShape, first: number, last: number): number {
+  const offset = shape.Lk - shape.Lq;
+  let low = 0;
+  let high = shape.Lk;
+  if (hasMask(pipeline, "causal")) high = Math.min(high, offset + last + 1);
+  const window = pipeline.mask.find((term) => term.kind === "window");
+  if (window !== undefined) {
+    low = Math.max(low, offset + first - window.size + 1);
+    high = Math.min(high, offset + last + window.size);
+  }
+  return Math.max(0, high - low);
+}
+
+function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgram): Work {
+  const { rowBlocks, warps, tileK, haloPast, haloFuture, conv } = program;
+  const tileQ = warps * rowBlocks * 16;
+  const halo = haloPast + haloFuture;
+  const dot = program.source === "dot";
+  const stage = conv === null ? null : (stageAt(pipeline, conv.stage) as ConvStage);
+  const distances = conv === null ? 0 : conv.granulesLeft + conv.granulesRight + 1;
+  const pairs = stage === null ? 0 : Math.ceil(stage.kernel.query / 2);
+  const headSteps = Math.ceil(pipeline.headDim / 16);
+  const valueSteps = Math.ceil(pipeline.valueDim / 16);
+  const heads = pipeline.heads * shape.B;
+  const work: Work = { mma: 0, instructions: 0, shared: 0, special: 0, f32: 0, bytes: 0, blocks: 0 };
+  for (let row = 0; row < shape.Lq; row += tileQ) {
+    const keys = keyCount(pipeline, shape, row, Math.min(row + tileQ, shape.Lq) - 1);
+    const steps = Math.ceil(keys / tileK) + (conv !== null && conv.granulesRight > 0 ? 8 / tileK : 0);
+    // Per step: sixteen-row blocks by eight-key blocks.
+    const blocks = (tileQ / 16) * (tileK / 8);
+    const dotMma = dot ? blocks * headSteps + ((halo / 8) * tileK * headSteps) / 16 : 0;
+    const convMma = blocks * pairs * distances;
+    const valueMma = program.sink === "attention" ? blocks * valueSteps : 0;
+    // ldmatrix.x4: four wavefronts each.
+    const keyLoads = dot ? warps * (tileK / 16) * headSteps * 4 : 0;
+    const queryLoads =
+      dot && !program.queriesInRegisters ? warps * rowBlocks * headSteps * (tileK / program.columns) * 4 : 0;
+    const convLoads = blocks * pairs * (4 + (conv?.taps === "shared" ? 2 * distances : 0));
+    const valueLoads = program.sink === "attention" ? warps * (tileK / 16) * valueSteps * 4 : 0;
+    const copies = ((dot ? tileK * (pipeline.headDim + pipeline.valueDim) : 0) * 2) / 128;
+    const scoresStored = conv === null ? 0 : (tileQ * tileK * 2) / 128;
+    const entries = tileQ * tileK;
+    work.mma += steps * (dotMma + convMma + valueMma);
+    work.shared += steps * (keyLoads + queryLoads + convLoads + valueLoads + copies + scoresStored);
+    const softmax = program.sink === "map" ? 0 : 1;
+    work.special += steps * entries * (softmax + (program.source === "weights" ? 1 : 0));
+    const perEntry = softmax * 3.5 + (conv === null ? 0.5 : 1.5) + (program.source === "weights" ? 3.5 : 0);
+    work.f32 += steps * entries * softmax * 2.5;
+    work.instructions +=
+      steps *
+      (dotMma +
+        convMma +
+        valueMma +
+        (keyLoads + queryLoads + convLoads + valueLoads) / 4 +
+        (entries * perEntry) / 32 +
+        40 * warps);
+    work.bytes +=
+      steps *
+      ((dot ? tileK * (pipeline.headDim + pipeline.valueDim) * 2 : entries * 2) +
+        (program.sink === "map" ? entries * 2 : 0));
+    work.blocks += 1;
+  }
+  for (const key of Object.keys(work) as (keyof Work)[]) work[key] *= heads;
+  return work;
+}
+
+/** Multiprocessors of a device of the architecture that costs are predicted for: they scale all candidates alike. */
+const PROCESSORS = 108;
+/** Device cycles that a launch costs. */
+const LAUNCH_CYCLES = 4000;
+/** Bytes from the second-level cache per multiprocessor and cycle. */
+const CACHE_BYTES = 32;
+
+export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProgram): Work {
+  if (program.kind === "tensor_tile") return tileWork(pipeline, shape, program);
+  const heads = pipeline.heads * shape.B;
+  let entries = 0;
+  for (let row = 0; row < shape.Lq; row += 64)
+    entries += 64 * Math.ceil(keyCount(pipeline, shape, row, Math.min(row + 64, shape.Lq) - 1) / 64) * 64;
+  entries *= heads;
+  switch (program.kind) {
+    case "tensor_mix": {
+      const softmax = (program.statistics ? 1 : 0) + (program.source === "weights" ? 1 : 0);
+      return {
+        mma: (entries * 16) / 2048,
+        instructions: (entries * (3 + 4 * softmax)) / 32,
+        shared: (entries * 8) / 128,
+        special: entries * softmax,
+        f32: entries * 2 * softmax,
+        bytes: entries * 4,
+        blocks: shape.Lq * shape.B,
+      };
+    }
+    case "tensor_statistics":
+      return {
+        mma: 0,
+        instructions: (entries * 4) / 32,
+        shared: 0,
+        special: entries,
+        f32: entries * 2,
+        bytes: entries * 2,
+        blocks: (shape.Lq * heads) / 4,
+      };
+    case "tensor_product":
+      return {
+        mma: (entries * pipeline.valueDim) / 2048,
+        instructions:
+          (entries * (program.source === "weights" ? 5 : 1)) / 32 +
+          (entries * pipeline.valueDim * 1.4) / 2048,
+        shared: (entries * 6) / 128,
+        special: program.source === "weights" ? entries : 0,
+        f32: 0,
+        bytes: entries * 2,
+        blocks: (shape.Lq / 64) * heads,
+      };
+  }
+}
+
+/** Predicted cycles of the kernels, one after the other, on a whole device. */
+export function tensorCost(
+  pipeline: Pipeline,
+  architecture: CudaArchitecture,
+  shape: CallShape,
+  programs: readonly TensorProgram[],
+): Cost {
+  const cost = {
+    multiplyAdds: 0,
+    floorMultiplyAdds: floorMultiplyAdds(pipeline, shape),
+    bytes: 0,
+    barriers: 0,
+    time: 0,
+  };
+  for (const program of programs) {
+    const work = workOf(pipeline, shape, program);
+    const bounds = [
+      work.mma / architecture.mma,
+      work.instructions / 4,
+      work.shared,
+      work.special / architecture.specialFunctions,
+      work.f32 / architecture.f32Lanes,
+      work.bytes / CACHE_BYTES,
+    ];
+    const most = Math.max(...bounds);
+    const rest = bounds.reduce((sum, each) => sum + each, 0) - most;
+    // Units overlap, but not wholly; fewer blocks than processors leave some idle.
+    const used = Math.min(PROCESSORS, Math.max(1, work.blocks));
+    cost.multiplyAdds += work.mma * 2048;
+    cost.bytes += work.bytes;
+    cost.time += (most + 0.15 * rest) / used + LAUNCH_CYCLES;
+  }
+  return cost;
+}

@@ -1,0 +1,86 @@
+import {
+  type ConvStage,
+  convReach,
+  hasMask,
+  type Pipeline,
+  type Reach,
+  type ScoreStage,
+  type StageIndex,
+  type WeightStage,
+} from "../../../runtime/contract/index.ts";
+
+/** Elements that `cp.async` copies at a time: rows and strides are multiples of it. */
+export const CHUNK_ELEMENTS = 8;
+
+/** Why tensor cores cannot compute a pipeline, whatever the schedule; null where they can. */
+export function tensorIllegal(pipeline: Pipeline): string | null {
+  if (pipeline.storage === "f32")
+    return "tensor cores multiply f16 and bf16: dtype f32 takes exact f32 units";
+  if (pipeline.normalize === "sparsemax") return "sparsemax has no tensor-core kernels";
+  for (const [name, size] of [
+    ["head_dim", pipeline.headDim],
+    ["value_dim", pipeline.valueDim],
+  ] as const) {
+    if (size % CHUNK_ELEMENTS !== 0)
+      return `${name} ${size} is no multiple of ${CHUNK_ELEMENTS}, which 16-byte copies need`;
+    if (size > 256) return `${name} ${size} is more than the 256 whose tiles fit shared memory`;
+  }
+  return null;
+}
+
+/** A stage that changes scores linearly, with the softcaps that follow it. */
+export interface LinearStage {
+  readonly stage: Exclude<ScoreStage | WeightStage, { readonly kind: "softcap" }>;
+  readonly index: StageIndex;
+  readonly softcaps: readonly number[];
+}
+
+/** A section's linear stages, and the softcaps before the first of them. */
+export function linearStages(
+  stages: readonly (ScoreStage | WeightStage)[],
+  section: StageIndex["section"],
+): { readonly first: readonly number[]; readonly linear: readonly LinearStage[] } {
+  const first: number[] = [];
+  const linear: { stage: LinearStage["stage"]; index: StageIndex; softcaps: number[] }[] = [];
+  stages.forEach((stage, index) => {
+    if (stage.kind === "softcap") (linear.at(-1)?.softcaps ?? first).push(stage.limit);
+    else linear.push({ stage, index: { section, index }, softcaps: [] });
+  });
+  return { first, linear };
+}
+
+/** Most kernel rows: documents keep one bit for each. */
+const MOST_KERNEL_ROWS = 31;
+
+/** Why a convolution cannot be lowered to products with Toeplitz matrices; null where it can. */
+export function toeplitzIllegal(stage: ConvStage): string | null {
+  if (stage.kernel.query > MOST_KERNEL_ROWS)
+    return `${stage.name} has ${stage.kernel.query} kernel rows, more than ${MOST_KERNEL_ROWS}`;
+  return null;
+}
+
+export const NO_REACH: Reach = { past: 0, future: 0, left: 0, right: 0 };
+
+/** Halo and granules of a convolution. */
+export function toeplitzGeometry(stage: ConvStage): {
+  readonly reach: Reach;
+  readonly haloPast: number;
+  readonly haloFuture: number;
+  readonly granulesLeft: number;
+  readonly granulesRight: number;
+} {
+  const reach = convReach(stage);
+  const granules = (count: number): number => Math.ceil(count / 8);
+  return {
+    reach,
+    haloPast: granules(reach.past) * 8,
+    haloFuture: granules(reach.future) * 8,
+    granulesLeft: granules(reach.left),
+    granulesRight: granules(reach.right),
+  };
+}
+
+/** Whether no source right of the last key that a tile sees can matter: rows above see no more. */
+export function sourcesEndWithKeys(pipeline: Pipeline, reach: Reach): boolean {
+  return hasMask(pipeline, "causal") && reach.future === 0;
+}

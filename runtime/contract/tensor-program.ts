@@ -1,0 +1,82 @@
+import type { Finish, StageIndex } from "./program.ts";
+
+/**
+ * What one tensor-core kernel does, with every decision taken. Sizes count elements unless named otherwise. See
+ * `templates/cuda/tensor`.
+ */
+
+/** A convolution lowered to products with banded Toeplitz matrices, whose fragments are the same at every block of keys. */
+export interface ToeplitzConv {
+  readonly stage: StageIndex;
+  /** Blocks of eight keys in reach to the left and to the right. */
+  readonly granulesLeft: number;
+  readonly granulesRight: number;
+  /** Where the fragments live. */
+  readonly taps: "registers" | "shared";
+}
+
+/**
+ * A tile of scores, made or loaded, convolved, finished and handed on. `dot`: q · k. `map`: a strip's map, as it is;
+ * `weights`: a map of final scores, normalised while it is loaded.
+ */
+export interface TensorTileProgram {
+  readonly kind: "tensor_tile";
+  readonly source: "dot" | "map" | "weights";
+  readonly sink: "attention" | "statistics" | "map";
+  /** Blocks of sixteen rows that a warp computes. */
+  readonly rowBlocks: number;
+  readonly warps: number;
+  readonly tileK: number;
+  /** Keys of the scores that are computed at a time. */
+  readonly columns: number;
+  readonly queriesInRegisters: boolean;
+  readonly conv: ToeplitzConv | null;
+  /** Rows around the tile, multiples of eight. */
+  readonly haloPast: number;
+  readonly haloFuture: number;
+  /** What happens to an entry before the convolution, and at the end. */
+  readonly before: Finish;
+  readonly finish: Finish;
+  /** `map`: keys of the map that one block writes. */
+  readonly chunk: number;
+  readonly blocksPerSm: number;
+  /** Offsets into shared memory, in bytes; −1 for what the kernel has not. */
+  readonly sharedBytes: number;
+  readonly places: Readonly<Record<"k" | "v" | "q" | "halo" | "scores" | "taps", number>>;
+}
+
+/** A head mix from one map to another: sixteen heads by sixteen heads a product, one row a warp. */
+export interface TensorMixProgram {
+  readonly kind: "tensor_mix";
+  readonly stage: StageIndex;
+  /** `weights`: the source holds final scores, normalised while they are loaded. */
+  readonly source: "map" | "weights";
+  readonly finish: Finish;
+  /** Whether the result's rows are final scores whose log-sum-exp the kernel computes. */
+  readonly statistics: boolean;
+  readonly warps: number;
+  readonly sharedBytes: number;
+}
+
+/** Log-sum-exp of the rows of a map of final scores. */
+export interface TensorStatisticsProgram {
+  readonly kind: "tensor_statistics";
+  readonly warps: number;
+}
+
+/** o = A · v with the output stages, A from a map. */
+export interface TensorProductProgram {
+  readonly kind: "tensor_product";
+  readonly source: "map" | "weights";
+  readonly rowBlocks: number;
+  readonly warps: number;
+  readonly tileK: number;
+  readonly blocksPerSm: number;
+  readonly sharedBytes: number;
+}
+
+export type TensorProgram =
+  | TensorTileProgram
+  | TensorMixProgram
+  | TensorStatisticsProgram
+  | TensorProductProgram;

@@ -1,16 +1,22 @@
 import type { KernelPlan, Plan } from "../../../runtime/contract/index.ts";
 import { renderCuda } from "../templates.ts";
-import { preambleModel } from "./source-model.ts";
+import { pruneCuda } from "./prune.ts";
+import { cudaNamespace, preambleModel } from "./source-model.ts";
 import { tensorTileModel } from "./tensor-model.ts";
 
 /** The text of all kernels of a CUDA plan, by file name: one file a plan. */
 export function emitCudaKernels(plan: Plan): Readonly<Record<string, string>> {
   const file = plan.kernels[0]?.file;
   if (file === undefined) throw new RangeError("the plan has no kernels");
-  const kernels = plan.kernels.map((kernel) => emitCudaKernel(plan, kernel).trimEnd());
+  const kernels = plan.kernels.map((kernel) => pruneCuda(emitCudaKernel(plan, kernel)).trimEnd());
   const tensor = plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false);
   const bf16 = plan.storage === "bf16-native";
-  return { [file]: renderCuda("source", { ...preambleModel(plan), kernels, tensor, bf16 }) };
+  const shared = pruneCuda(
+    renderCuda("preamble", { ...preambleModel(plan), tensor, bf16 }),
+    kernels.join("\n"),
+  );
+  const namespace = cudaNamespace(plan.pipeline);
+  return { [file]: renderCuda("source", { shared: shared.trimEnd(), kernels, namespace }) };
 }
 
 /** The text of one kernel, in a namespace of its own inside the plan's. */

@@ -82,21 +82,17 @@ function writePlan(
   return definePlan(pipeline, request, {
     schedule: "staged",
     knobs: stagedKnobNames(knobs),
-    definitions: stripDefinitions(pipeline, knobs, reach),
+    definitions: stripDefinitions(
+      pipeline,
+      { ...knobs, entryBytes: 4, leastRows: LEAST_STRIP_ROWS, multiple: 4 },
+      reach,
+    ),
     workspace: ["map_a", "map_b"].map((name) => ({
       name,
       bytes: ["mul", 4, "batch_step", pipeline.heads, "map_head_stride"],
     })),
     kernels: kernels.map((kernel) => kernelPlan(pipeline, kernel)),
-    steps: [
-      loop("batch", 0, "B", "batch_step", [
-        define(
-          "batches",
-          ["min", "batch_step", ["sub", "B", "batch"]],
-          [loop("row", 0, "Lq", "strip", keyRange(pipeline, reach, knobs, body))],
-        ),
-      ]),
-    ],
+    steps: stripSteps(pipeline, reach, knobs.skipDead, body),
     cost: addCosts(costs),
   });
 }
@@ -142,9 +138,19 @@ function ceilTo(value: Expression, multiple: number): Expression {
   return ["mul", multiple, ["ceilDiv", value, multiple]];
 }
 
-function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach): Plan["definitions"] {
+/** What decides how rows are cut into strips. */
+export interface StripKnobs extends Pick<StagedKnobs, "stripRows" | "stripBytes" | "skipDead"> {
+  /** Bytes of an entry of a map. */
+  readonly entryBytes: number;
+  /** The fewest rows that a strip gains, and what its rows are a multiple of. */
+  readonly leastRows: number;
+  readonly multiple: number;
+}
+
+/** Names of a plan that cuts its rows into strips: their height, the rows around them, the maps' strides. */
+export function stripDefinitions(pipeline: Pipeline, knobs: StripKnobs, reach: Reach): Plan["definitions"] {
   const halo: Expression = ["add", "halo_past", "halo_future"];
-  const columnBytes = 2 * 4 * pipeline.heads;
+  const columnBytes = 2 * knobs.entryBytes * pipeline.heads;
   const allRows: Expression = ["add", "Lq", halo];
   const rowsThatFit: Expression = [
     "floorDiv",
@@ -167,13 +173,13 @@ function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach):
     },
     {
       name: "most_rows",
-      value: ["max", LEAST_STRIP_ROWS, ["min", knobs.stripRows, ["sub", rowsThatFit, halo]]],
+      value: ["max", knobs.leastRows, ["min", knobs.stripRows, ["sub", rowsThatFit, halo]]],
     },
     // Strips of equal height: a short last one would pay the halo for little.
     {
       name: "strip",
       value: knobs.skipDead
-        ? ["min", "Lq", ceilTo(["ceilDiv", "Lq", ["ceilDiv", "Lq", "most_rows"]], 4)]
+        ? ["min", "Lq", ceilTo(["ceilDiv", "Lq", ["ceilDiv", "Lq", "most_rows"]], knobs.multiple)]
         : "Lq",
     },
     { name: "map_rows", value: ["add", "strip", halo] },
@@ -181,13 +187,31 @@ function stripDefinitions(pipeline: Pipeline, knobs: StagedKnobs, reach: Reach):
   ];
 }
 
+/** The steps of a plan over batch entries and strips. */
+export function stripSteps(
+  pipeline: Pipeline,
+  reach: Reach,
+  skipDead: boolean,
+  body: readonly Step[],
+): readonly Step[] {
+  return [
+    loop("batch", 0, "B", "batch_step", [
+      define(
+        "batches",
+        ["min", "batch_step", ["sub", "B", "batch"]],
+        [loop("row", 0, "Lq", "strip", keyRange(pipeline, reach, skipDead, body))],
+      ),
+    ]),
+  ];
+}
+
 /** Names the keys that the strip's rows and halo can see: known before the call only where it gives no `positions`. */
-function keyRange(pipeline: Pipeline, reach: Reach, knobs: StagedKnobs, body: readonly Step[]): Step[] {
+function keyRange(pipeline: Pipeline, reach: Reach, skipDead: boolean, body: readonly Step[]): Step[] {
   const firstPosition: Expression = ["sub", "Lk", "Lq"];
   const window = pipeline.mask.find((term) => term.kind === "window");
   const end: Expression[] = ["Lk"];
   let begin: Expression = 0;
-  if (knobs.skipDead) {
+  if (skipDead) {
     const afterLast: Expression = ["add", firstPosition, "row", "strip", reach.future];
     if (hasMask(pipeline, "causal")) end.push(afterLast);
     if (window !== undefined) {
@@ -210,10 +234,15 @@ function keyRange(pipeline: Pipeline, reach: Reach, knobs: StagedKnobs, body: re
 }
 
 function stripLaunch(kernel: StagedKernel): Partial<Record<DispatchField, Expression>> {
+  return rowsLaunch(kernel.program.kind === "product" ? "row" : rowBegin(kernel.halo), rowEnd(kernel.halo));
+}
+
+/** The launch fields of a dispatch over some of a strip's rows. */
+export function rowsLaunch(begin: Expression, end: Expression): Partial<Record<DispatchField, Expression>> {
   return {
     batch: "batch",
-    row_begin: kernel.program.kind === "product" ? "row" : rowBegin(kernel.halo),
-    row_end: rowEnd(kernel.halo),
+    row_begin: begin,
+    row_end: end,
     strip_row: ["sub", "row", "halo_past"],
     key_begin: "key_begin",
     key_end: "key_end",

@@ -1,0 +1,97 @@
+import type { Cta } from "./cta.ts";
+
+/** One warp: the register file of its 32 lanes and where they are. */
+export class Warp {
+  readonly cta: Cta;
+  readonly index: number;
+  /** Lanes that the block has, and those that have not exited. */
+  readonly initial: number;
+  live: number;
+  /** Registers: rows of 32 lanes. f32 and b32 views share the storage. */
+  readonly I: Int32Array;
+  readonly F: Float32Array;
+  /** Predicates: one lane mask each. */
+  readonly P: Int32Array;
+  /** Lanes grouped by the basic block they stand before, in rising order. */
+  pcs: number[] = [];
+  masks: number[] = [];
+  /** For each group: lanes that a collective instruction of it waits for. */
+  waited: number[] = [];
+  /** Instruction of the barrier where the warp is parked, or -1. */
+  parkedAt = -1;
+  parkedBarrier = -1;
+  executed = 0;
+  /** Vector clock: the epoch of each warp of the block known to lie before this warp's present. */
+  readonly clock: Int32Array;
+  readonly local: Uint8Array;
+  readonly localView: DataView;
+  readonly localFlags: Uint8Array;
+  readonly copies = new CopyQueue();
+
+  constructor(cta: Cta, index: number, threads: number, warps: number, rows: number, predicates: number) {
+    this.cta = cta;
+    this.index = index;
+    const lanes = Math.min(32, threads - index * 32);
+    this.initial = lanes === 32 ? -1 : (1 << lanes) - 1;
+    this.live = this.initial;
+    const buffer = new ArrayBuffer(rows * 128);
+    this.I = new Int32Array(buffer);
+    this.F = new Float32Array(buffer);
+    this.P = new Int32Array(predicates);
+    this.clock = new Int32Array(warps);
+    const localBytes = cta.kernel.localBytes * 32;
+    this.local = new Uint8Array(localBytes);
+    this.localView = new DataView(this.local.buffer);
+    this.localFlags = new Uint8Array(localBytes);
+  }
+
+  get runnable(): boolean {
+    return this.parkedAt < 0 && this.live !== 0;
+  }
+}
+
+/** cp.async copies of a warp that were issued and not yet waited for; groups are counted per lane. */
+export class CopyQueue {
+  readonly committed = new Int32Array(32);
+  lane: number[] = [];
+  group: number[] = [];
+  destination: number[] = [];
+  bytes: number[] = [];
+  sourceSlot: number[] = [];
+  sourceOffset: number[] = [];
+  sourceBytes: number[] = [];
+  instruction: number[] = [];
+
+  reset(): void {
+    this.committed.fill(0);
+    this.truncate(0);
+  }
+
+  truncate(length: number): void {
+    this.lane.length = length;
+    this.group.length = length;
+    this.destination.length = length;
+    this.bytes.length = length;
+    this.sourceSlot.length = length;
+    this.sourceOffset.length = length;
+    this.sourceBytes.length = length;
+    this.instruction.length = length;
+  }
+
+  move(from: number, to: number): void {
+    for (const list of this.lists) list[to] = list[from] ?? 0;
+  }
+
+  private get lists(): number[][] {
+    return [
+      this.lane,
+      this.group,
+      this.destination,
+      this.bytes,
+      this.sourceSlot,
+      this.sourceOffset,
+      this.sourceBytes,
+      this.instruction,
+    ];
+  }
+}

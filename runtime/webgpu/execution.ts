@@ -3,13 +3,14 @@ import type { ExpandedPlan } from "../contract/expand.ts";
 import { tensorBytes } from "../contract/layout.ts";
 import type { ParameterStore, ParameterVersion } from "../contract/parameters.ts";
 import type { KernelPlan, Plan, Schedule } from "../contract/plan.ts";
+import type { BufferPool } from "../contract/pool.ts";
 import { elementCount } from "../contract/tensor.ts";
 import { bindKernel, collectResources, type Resources } from "./bindings.ts";
 import type { Call } from "./call.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { PARAMETER_USAGE } from "./parameter-memory.ts";
 import type { CompiledKernel } from "./pipelines.ts";
-import { type BufferPool, type PooledBuffer, poolOf } from "./pool.ts";
+import { type PooledBuffer, poolOf } from "./pool.ts";
 import type { DeviceTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
 
@@ -39,7 +40,7 @@ export interface ExecutionParts {
 export class CallExecution {
   readonly footprint: CallFootprint;
   readonly #parts: ExecutionParts;
-  readonly #pool: BufferPool;
+  readonly #pool: BufferPool<GPUBuffer>;
   readonly #held: PooledBuffer[] = [];
   readonly #version: ParameterVersion<GPUBuffer>;
   readonly #parameters: PooledBuffer | null;

@@ -7,7 +7,7 @@ import { type CallShape, elementCount, type Pipeline, type Plan } from "../../ru
 import { createLauncher, releaseWorkspace } from "../../runtime/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { BUFFER_USAGE } from "../../runtime/webgpu/constants.ts";
-import { BufferPool } from "../../runtime/webgpu/pool.ts";
+import { createPool } from "../../runtime/webgpu/pool.ts";
 import { slotBytes } from "../../runtime/webgpu/uniforms.ts";
 import { randomCase } from "../support/arbitrary.ts";
 import { corpusPipelines, kernelsOf, plansFor } from "../support/corpus.ts";
@@ -73,7 +73,7 @@ describe("every plan keeps to the limits that it was made for", () => {
 /** What the runtime reports as `workspaceBytes`, from the plan alone: workspace, launch blocks and lse, as the pool rounds them. */
 function predictedWorkspace(plan: Plan, shape: CallShape): number {
   const expanded = expandPlan(plan, { ...shape, positions: false });
-  const pool = new BufferPool(device);
+  const pool = createPool(device);
   const held = [
     expanded.dispatches.length * slotBytes(device),
     ...expanded.workspace.map(({ bytes }) => bytes),

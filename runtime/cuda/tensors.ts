@@ -1,0 +1,118 @@
+import {
+  bytesPerElement,
+  contiguousStrides,
+  type DeviceStorage,
+  decodeElements,
+  elementSpan,
+  encodeElements,
+  hostDataFault,
+  spanBytes,
+} from "../contract/layout.ts";
+import type { HostTensor } from "../contract/tensor.ts";
+import type { CudaDevice } from "./device.ts";
+import { CudaError } from "./errors.ts";
+
+/** A tensor in device memory: made by `upload` or `allocate`, or the caller's own (a pointer of another library). */
+export interface CudaTensor {
+  /** Where its memory starts, a CUdeviceptr. */
+  readonly address: bigint;
+  /** Bytes from there to element 0: 0 if not given. */
+  readonly offset?: number;
+  readonly shape: readonly number[];
+  /** Elements between neighbours along each axis; the last one is 1. */
+  readonly strides: readonly number[];
+  /** f16 and bf16 take two bytes an element. */
+  readonly storage: DeviceStorage;
+}
+
+export interface TensorOptions {
+  /** Elements; row-major and contiguous if not given. */
+  readonly strides?: readonly number[];
+  readonly label?: string;
+}
+
+/** The address of element 0. */
+export function elementAddress({ address, offset = 0 }: CudaTensor): bigint {
+  return address + BigInt(offset);
+}
+
+/**
+ * Makes a tensor whose contents are zero. Its memory is the caller's: `release(device, tensor)` frees it.
+ *
+ * @throws CudaError MTA805, MTA806, MTA832.
+ */
+export function allocate(
+  device: CudaDevice,
+  shape: readonly number[],
+  storage: DeviceStorage,
+  options: TensorOptions = {},
+): CudaTensor {
+  const { tensor, bytes } = make(device, shape, storage, options);
+  device.backend.fill(tensor.address, bytes, 0);
+  return tensor;
+}
+
+/** A tensor whose contents are whatever was there before: for results, which kernels write in full. */
+export function allocateUninitialised(
+  device: CudaDevice,
+  shape: readonly number[],
+  storage: DeviceStorage,
+  options: TensorOptions = {},
+): CudaTensor {
+  return make(device, shape, storage, options).tensor;
+}
+
+function make(
+  device: CudaDevice,
+  shape: readonly number[],
+  storage: DeviceStorage,
+  { strides = contiguousStrides(shape), label = "tensor" }: TensorOptions,
+): { tensor: CudaTensor; bytes: number } {
+  const bytes = Math.max(elementSpan(shape, strides) * bytesPerElement(storage), 1);
+  const { address } = device.allocate(bytes, label);
+  return { tensor: { address, offset: 0, shape: [...shape], strides: [...strides], storage }, bytes };
+}
+
+/**
+ * Copies a host tensor to the device, rounding to nearest even where the storage type is narrower.
+ *
+ * @param strides Elements between neighbours along each axis of the result; gaps are zero.
+ * @throws CudaError MTA805, MTA806, MTA828 (data does not match its shape), MTA832.
+ */
+export function upload(
+  device: CudaDevice,
+  source: HostTensor,
+  storage: DeviceStorage,
+  strides?: readonly number[],
+): CudaTensor {
+  const { shape, data } = source;
+  const fault = hostDataFault(source, storage);
+  if (fault !== null) throw new CudaError("MTA828", fault);
+  const { tensor } = make(device, shape, storage, strides === undefined ? {} : { strides });
+  const bytes = new Uint8Array(encodeElements(tensor, data), 0, spanBytes(tensor));
+  if (bytes.length > 0) device.backend.write(tensor.address, bytes);
+  return tensor;
+}
+
+/**
+ * Copies a tensor back, in row-major order of its shape, whatever its strides; waits for all work queued before.
+ *
+ * @returns Float32Array, or Int32Array for storage `i32`.
+ * @throws CudaError MTA805, MTA806, MTA833, MTA834.
+ */
+export async function download(device: CudaDevice, tensor: CudaTensor): Promise<Float32Array | Int32Array> {
+  device.checkUsable();
+  const length = spanBytes(tensor);
+  if (length === 0) return tensor.storage === "i32" ? new Int32Array(0) : new Float32Array(0);
+  const bytes = await device.backend.read(elementAddress(tensor), length);
+  return decodeElements(tensor, bytes.buffer, 0);
+}
+
+/**
+ * Frees the memory of a tensor that `upload`, `allocate` or `forward` made; the calls that use it must have ended.
+ *
+ * @throws CudaError MTA825: the device made no such tensor, or it was freed before.
+ */
+export function release(device: CudaDevice, tensor: CudaTensor): void {
+  device.free(tensor.address);
+}

@@ -2,6 +2,7 @@ import type { KernelPlan, Plan } from "../../../runtime/contract/index.ts";
 import { renderCuda } from "../templates.ts";
 import { pruneCuda } from "./prune.ts";
 import { cudaNamespace, preambleModel } from "./source-model.ts";
+import { tensorMixModel, tensorProductModel, tensorStatisticsModel } from "./tensor-map-model.ts";
 import { tensorTileModel } from "./tensor-model.ts";
 
 /** The text of all kernels of a CUDA plan, by file name: one file a plan. */
@@ -27,6 +28,12 @@ function emitCudaKernel(plan: Plan, kernel: KernelPlan): string {
   switch (program.kind) {
     case "tensor_tile":
       return renderCuda("tensor/tile", tensorTileModel(plan, kernel, program));
+    case "tensor_mix":
+      return renderCuda("tensor/mix", tensorMixModel(plan, kernel, program));
+    case "tensor_statistics":
+      return renderCuda("tensor/statistics", tensorStatisticsModel(plan, kernel, program));
+    case "tensor_product":
+      return renderCuda("tensor/product", tensorProductModel(plan, kernel, program));
     default:
       throw new RangeError(`no CUDA template for ${program.kind}`);
   }

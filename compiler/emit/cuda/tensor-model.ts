@@ -50,7 +50,8 @@ function elementType(resource: string): string {
   }
 }
 
-class Constants {
+/** Collects a kernel's constants. */
+export class Constants {
   readonly list: CudaConstant[] = [];
 
   int(name: string, value: number, comment?: string): void {
@@ -101,6 +102,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   if (granulesRight > 0) constants.int("TAIL", granulesRight);
   if (granulesRight > 0 && sink !== "map") constants.int("TAIL_PAIRS", Math.ceil(granulesRight / 2) * 2);
   constants.int("LAG", granulesRight * 8, "Keys by which results trail the scores that they are made of.");
+  if (!dot) constants.int("REACH_PAST", reach.past, "Rows and keys around an entry that the convolution reads.");
+  if (!dot) constants.int("REACH_FUTURE", reach.future);
   constants.int("REACH_LEFT", reach.left);
   const endsWithKeys = sourcesEndWithKeys(pipeline, reach);
   if (!endsWithKeys) constants.int("REACH_RIGHT", reach.right);
@@ -207,6 +210,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     clear: sink === "map" && final ? "0xfc00fc00u" : "0u",
     tail: granulesRight > 0,
     sourcesEndWithKeys: endsWithKeys,
+    pack: packOf(plan, program.conv?.stage ?? null),
     blocksPerSm: program.blocksPerSm,
     conv: stage === null ? null : convModel(program, stage),
     output: attention ? outputStages(plan) : [],
@@ -241,6 +245,15 @@ function purposeOf(program: TensorTileProgram, stage: ConvStage | null): string[
     map: "to the strip's other map",
   }[program.sink];
   return [`${from}${conv}, ${to}.`];
+}
+
+/**
+ * How a stage's map is packed: in the storage type where the product with the values reads it, else in f16, which is finer
+ * than bf16 and wide enough.
+ */
+export function packOf(plan: Plan, index: StageIndex | null): "pack_f16" | "pack_storage" {
+  const { weights } = plan.pipeline;
+  return index?.section === "weights" && index.index === weights.length - 1 ? "pack_storage" : "pack_f16";
 }
 
 /** The output's stages, as the epilogue's partial wants them. */

@@ -1,7 +1,9 @@
 import type { Pipeline, Schedule } from "../../../runtime/contract/index.ts";
+import type { CudaArchitecture } from "../architectures.ts";
 import { type Candidate, dropped, legal } from "../candidate.ts";
 import type { PlanRequest } from "../limits.ts";
 import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
+import { stagedTensorKnobNames, tensorStaged } from "./staged.ts";
 import { tensorIllegal } from "./support.ts";
 import { tileMenu } from "./tile.ts";
 
@@ -15,8 +17,9 @@ export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, sched
     case "single_pass":
       return singlePassCandidates(pipeline, request);
     case "two_pass":
-    case "staged":
       return [];
+    case "staged":
+      return stagedCandidates(pipeline, request, architecture);
   }
 }
 
@@ -31,5 +34,30 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
     return fitted.fits
       ? legal("single_pass", names, fitted.value.cost, () => fitted.value)
       : dropped("single_pass", names, fitted.reason);
+  });
+}
+
+function stagedCandidates(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  architecture: CudaArchitecture,
+): Candidate[] {
+  const conv = [...pipeline.scores, ...pipeline.weights].find((stage) => stage.kind === "conv");
+  const menu = [1, 2].flatMap((rowBlocks) =>
+    [64, 32].flatMap((tileK) =>
+      (conv === undefined ? (["registers"] as const) : (["registers", "shared"] as const)).flatMap((taps) =>
+        [1, 2].map((productRowBlocks) => ({
+          tile: { rowBlocks, tileK, taps, queriesInRegisters: false },
+          productRowBlocks,
+        })),
+      ),
+    ),
+  );
+  return menu.map((knobs) => {
+    const names = stagedTensorKnobNames(pipeline, knobs);
+    const fitted = tensorStaged(pipeline, request, architecture, knobs);
+    return fitted.fits
+      ? legal("staged", names, fitted.value.cost, () => fitted.value)
+      : dropped("staged", names, fitted.reason);
   });
 }

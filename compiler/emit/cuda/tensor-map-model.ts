@@ -1,0 +1,106 @@
+import type {
+  KernelPlan,
+  Plan,
+  TensorMixProgram,
+  TensorProductProgram,
+  TensorStatisticsProgram,
+} from "../../../runtime/contract/index.ts";
+import { inputChunks, MIX_ROW_BYTES, MIX_ROWS_PER_WARP, MIX_STEP } from "../../plan/tensor/map-kernels.ts";
+import { paddedRow } from "../../plan/tensor/tile.ts";
+import { describe, parameterAt, stageOf } from "../model.ts";
+import { cudaFloat, maskModel } from "./source-model.ts";
+import { Constants, MAP_ALIGNMENT, outputStages, packOf, tensorParameters } from "./tensor-model.ts";
+
+/** The model of `templates/cuda/tensor/mix.cu.hbs`. */
+export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMixProgram): object {
+  const stage = stageOf(plan.pipeline, program.stage);
+  if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
+  const mask = maskModel(plan.pipeline);
+  const chunks = inputChunks(plan.pipeline.heads, stage.group);
+  const constants = new Constants();
+  constants.int("WARPS", program.warps);
+  constants.int("THREADS", program.warps * 32);
+  constants.int("ROWS_PER_WARP", MIX_ROWS_PER_WARP);
+  constants.int("GROUP", stage.group, "Heads that are mixed together.");
+  constants.int("INPUT_CHUNKS", chunks, "Blocks of sixteen input heads that sixteen output heads read.");
+  constants.int("STEP", MIX_STEP, "Keys of a step.");
+  constants.int(
+    "ROW_BYTES",
+    MIX_ROW_BYTES,
+    "A head's keys in shared memory: an odd number of 16-byte units.",
+  );
+  constants.int("BUFFER_BYTES", chunks * 16 * MIX_ROW_BYTES);
+  constants.int("MAP_ALIGNMENT", MAP_ALIGNMENT, "Elements to which the maps' rows are padded.");
+  constants.int("WEIGHT_AT", parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
+  const final = program.finish.mask !== "zero";
+  return {
+    kernel: kernel.name,
+    entryPoint: kernel.entryPoint,
+    purpose: [
+      `${describe(stage)}, on tensor cores${program.statistics ? ", and the log-sum-exp of every row" : ""}. A warp takes one row: sixteen heads by all its keys.`,
+    ],
+    parameters: tensorParameters(kernel),
+    constants: constants.list,
+    mask,
+    fromWeights: program.source === "weights",
+    statistics: program.statistics,
+    softcaps: program.finish.softcaps.map(cudaFloat),
+    addsBias: final && mask.bias,
+    hidden: final ? "-INFINITE" : "0.0f",
+    clear: final ? "0xfc00fc00u" : "0u",
+    pack: packOf(plan, program.stage),
+  };
+}
+
+/** The model of `templates/cuda/tensor/statistics.cu.hbs`. */
+export function tensorStatisticsModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: TensorStatisticsProgram,
+): object {
+  const constants = new Constants();
+  constants.int("WARPS", program.warps);
+  constants.int("THREADS", program.warps * 32);
+  return {
+    kernel: kernel.name,
+    entryPoint: kernel.entryPoint,
+    parameters: tensorParameters(kernel),
+    constants: constants.list,
+    mask: maskModel(plan.pipeline),
+  };
+}
+
+/** The model of `templates/cuda/tensor/product.cu.hbs`. */
+export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: TensorProductProgram): object {
+  const { valueDim } = plan.pipeline;
+  const tileQ = program.warps * 16 * program.rowBlocks;
+  const constants = new Constants();
+  constants.int("THREADS", program.warps * 32);
+  constants.int("ROW_BLOCKS", program.rowBlocks, "Blocks of sixteen rows of a warp.");
+  constants.int("TILE_Q", tileQ, "Rows of a block, and keys of a step.");
+  constants.int("TILE_K", program.tileK);
+  constants.int("VALUE_GRANULES", Math.ceil(valueDim / 16) * 2, "Blocks of eight values.");
+  constants.int("V_CHUNKS", Math.ceil(valueDim / 16) * 2, "16-byte units of a row of values.");
+  constants.int(
+    "A_ROW_BYTES",
+    paddedRow(program.tileK),
+    "Rows in shared memory: an odd number of 16-byte units, against bank conflicts.",
+  );
+  constants.int("V_ROW_BYTES", paddedRow(valueDim));
+  constants.int(
+    "STAGE_BYTES",
+    tileQ * paddedRow(program.tileK) + program.tileK * paddedRow(valueDim),
+    "One of the two stages of copies: a tile of weights, then one of values.",
+  );
+  return {
+    kernel: kernel.name,
+    entryPoint: kernel.entryPoint,
+    purpose: ["The strip's weights times the values, and the stages of the output."],
+    parameters: tensorParameters(kernel),
+    constants: constants.list,
+    mask: maskModel(plan.pipeline),
+    fromWeights: program.source === "weights",
+    blocksPerSm: program.blocksPerSm,
+    output: outputStages(plan),
+  };
+}

@@ -14,7 +14,8 @@ export function fmaF32(a: number, b: number, c: number): number {
   const sum = product + c;
   const near = fround(sum);
   const distance = sum - near;
-  if (distance === 0) return near;
+  // Beyond the largest f32 there is no neighbour on the other side.
+  if (distance === 0 || !Number.isFinite(near)) return near;
   const other = sum + distance;
   if (fround(other) !== other || Number.isNaN(other)) return near;
   const part = sum - product;

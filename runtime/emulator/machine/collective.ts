@@ -20,7 +20,10 @@ export function requireWarp(warp: Warp, mask: number, id: number): void {
   );
 }
 
-/** The lanes that a member mask names and that have not exited must all be active; each lane must name itself. */
+/**
+ * The lanes that a member mask names must all be active, those aside that had exited before; each lane must name itself. Lanes that
+ * exited while this instruction waited for them count as missing.
+ */
 export function requireMembers(warp: Warp, mask: number, row: number, id: number): number {
   const first = 31 - Math.clz32(mask & -mask);
   const members = warp.I[row * 32 + first] as number;
@@ -30,7 +33,7 @@ export function requireMembers(warp: Warp, mask: number, row: number, id: number
     if (((own >>> lane) & 1) === 0) {
       throw fault("MTA856", warp, id, lane, `lane ${lane} is not in its own member mask ${lanes(own)},`);
     }
-    if ((own & warp.live & ~mask) !== 0) {
+    if ((own & (warp.live | warp.expected) & ~mask) !== 0) {
       throw fault(
         "MTA856",
         warp,

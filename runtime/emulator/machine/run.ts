@@ -192,6 +192,7 @@ export class Run {
     const mask = warp.masks[group] as number;
     const step = this.steps[pc] as Step;
     const parts = mask === -1 ? step.full : step.masked;
+    warp.expected = warp.waited[group] as number;
     for (let index = 0; index < parts.length; index++) (parts[index] as Part)(warp, mask);
     this.executions[pc] = (this.executions[pc] as number) + 1;
     this.lanes[pc] = (this.lanes[pc] as number) + (mask === -1 ? 32 : popc32(mask));

@@ -17,6 +17,8 @@ export class Warp {
   masks: number[] = [];
   /** For each group: lanes that a collective instruction of it waits for. */
   waited: number[] = [];
+  /** That of the group which runs. */
+  expected = 0;
   /** Instruction of the barrier where the warp is parked, or -1. */
   parkedAt = -1;
   parkedBarrier = -1;

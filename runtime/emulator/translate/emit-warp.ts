@@ -301,10 +301,10 @@ export const activeMask: WarpEmitter = (context, instruction) => {
   return { text: `for(let l=0;l<32;l++)if(g>>>l&1)I[${row}+l]=g;`, collective: false };
 };
 
-export const warpBarrier: WarpEmitter = (context, instruction, _modifiers, id) => ({
-  text: `requireMembers(w,g,${context.row(instruction.operands[0])},${id});`,
-  collective: true,
-});
+export const warpBarrier: WarpEmitter = (context, instruction, modifiers, id) => {
+  for (const name of ["warp", "sync"]) modifiers.take(name);
+  return { text: `requireMembers(w,g,${context.row(instruction.operands[0])},${id});`, collective: true };
+};
 
 /** Fences order nothing here that the order of execution does not; hints change no value. */
 export const nothing: WarpEmitter = (_context, _instruction, modifiers) => {

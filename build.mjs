@@ -44,6 +44,7 @@ const entryPoints = {
   "compiler/index": "compiler/index.ts",
   "runtime/index": "runtime/index.ts",
   "runtime/node": "runtime/node.ts",
+  "runtime/cuda": "runtime/cuda/index.ts",
   "runtime/reference": "runtime/reference/index.ts",
 };
 

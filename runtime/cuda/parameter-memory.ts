@@ -8,7 +8,12 @@ export function parameterMemory(device: CudaDevice): ParameterMemory<CudaAllocat
   return {
     write: (words) => {
       const allocation = device.allocate(words.byteLength, "mtac parameters");
-      device.backend.write(allocation.address, new Uint8Array(words.buffer));
+      try {
+        device.backend.write(allocation.address, new Uint8Array(words.buffer));
+      } catch (error) {
+        device.freeIfOpen(allocation.address);
+        throw error;
+      }
       return allocation;
     },
     free: ({ address }) => device.freeIfOpen(address),

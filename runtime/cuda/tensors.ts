@@ -48,8 +48,7 @@ export function allocate(
   options: TensorOptions = {},
 ): CudaTensor {
   const { tensor, bytes } = make(device, shape, storage, options);
-  device.backend.fill(tensor.address, bytes, 0);
-  return tensor;
+  return filled(device, tensor, () => device.backend.fill(tensor.address, bytes, 0));
 }
 
 /** A tensor whose contents are whatever was there before: for results, which kernels write in full. */
@@ -90,8 +89,20 @@ export function upload(
   if (fault !== null) throw new CudaError("MTA828", fault);
   const { tensor } = make(device, shape, storage, strides === undefined ? {} : { strides });
   const bytes = new Uint8Array(encodeElements(tensor, data), 0, spanBytes(tensor));
-  if (bytes.length > 0) device.backend.write(tensor.address, bytes);
-  return tensor;
+  return filled(device, tensor, () => {
+    if (bytes.length > 0) device.backend.write(tensor.address, bytes);
+  });
+}
+
+/** A tensor that cannot be filled is not kept. */
+function filled(device: CudaDevice, tensor: CudaTensor, fill: () => void): CudaTensor {
+  try {
+    fill();
+    return tensor;
+  } catch (error) {
+    device.freeIfOpen(tensor.address);
+    throw error;
+  }
 }
 
 /**

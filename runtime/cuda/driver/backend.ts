@@ -98,12 +98,17 @@ export class DriverBackend implements CudaBackend {
       library.result("cuDevicePrimaryCtxRetain", out, device),
     );
     this.#ownsStream = stream === undefined;
-    this.#enter();
-    this.#stream =
-      stream ??
-      this.#make("MTA833", "making a stream", (out) =>
-        library.result("cuStreamCreate", out, STREAM_NON_BLOCKING),
-      );
+    try {
+      this.#enter();
+      this.#stream =
+        stream ??
+        this.#make("MTA833", "making a stream", (out) =>
+          library.result("cuStreamCreate", out, STREAM_NON_BLOCKING),
+        );
+    } catch (error) {
+      library.result("cuDevicePrimaryCtxRelease_v2", device);
+      throw error;
+    }
   }
 
   allocate(bytes: number, label: string): CudaAllocation {
@@ -247,9 +252,23 @@ export class DriverBackend implements CudaBackend {
 
   startTimer(): CudaTimer {
     this.#enter();
-    const begin = this.#event(EVENT_DEFAULT);
-    const end = this.#event(EVENT_DEFAULT);
-    this.#record(begin);
+    const events: bigint[] = [];
+    const destroy = (): void => {
+      for (const event of events.splice(0)) this.#destroyEvent(event);
+    };
+    try {
+      events.push(this.#event(EVENT_DEFAULT));
+      events.push(this.#event(EVENT_DEFAULT));
+      const [begin = 0n, end = 0n] = events;
+      this.#record(begin);
+      return this.#timer(begin, end, destroy);
+    } catch (error) {
+      destroy();
+      throw error;
+    }
+  }
+
+  #timer(begin: bigint, end: bigint, destroy: () => void): CudaTimer {
     return {
       stop: () => {
         this.#enter();
@@ -261,9 +280,7 @@ export class DriverBackend implements CudaBackend {
         this.#call("reading events", "cuEventElapsedTime", elapsed, begin, end);
         return elapsed[0] ?? 0;
       },
-      destroy: () => {
-        for (const event of [begin, end]) this.#destroyEvent(event);
-      },
+      destroy,
     };
   }
 

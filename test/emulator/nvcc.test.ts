@@ -160,14 +160,15 @@ describe.skipIf(!found)("what nvcc emits", () => {
   });
 
   it.each([
-    ["PLANT_NO_WAIT", "MTA859"],
-    ["PLANT_NO_BARRIER", "MTA855"],
-  ])("a product with %s is reported", (plant, code) => {
+    ["PLANT_NO_WAIT", ["MTA859"]],
+    // The copy overtakes the reader, or the reader meets the pending copy: it depends on the order.
+    ["PLANT_NO_BARRIER", ["MTA855", "MTA859"]],
+  ])("a product with %s is reported", (plant, codes) => {
     for (const warpOrder of ["forward", "reverse", "greedy"] as const) {
       const error = faultOf(() =>
         run({ ...PRODUCT, text: ptx("sm_80", `-D${plant}`), options: { warpOrder } }, PRODUCT_LIST),
       );
-      expect(error.code, error.message).toBe(code);
+      expect(codes, error.message).toContain(error.code);
       expect(error.file).toMatch(/small\.cu$/);
       expect(error.line).toBeGreaterThan(50);
     }

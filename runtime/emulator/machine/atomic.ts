@@ -2,16 +2,9 @@ import { f32Bits, f32Of, f64High, f64Low, f64Of } from "../numeric/float.ts";
 import { join64 } from "../numeric/integer.ts";
 import { BF16, encodeBf16, encodeF16, F16 } from "../numeric/narrow.ts";
 import { SHARED_WINDOW } from "../translate/emit-move.ts";
-import {
-  type Access,
-  checkAtomicSource,
-  countShared,
-  globalOffsets,
-  sharedOffsets,
-  synchroniseBlocks,
-  windowOf,
-} from "./access.ts";
+import { type Access, countShared, globalOffsets, sharedOffsets, windowOf } from "./access.ts";
 import { OFFSETS, sectors } from "./banks.ts";
+import { checkAtomicSource, synchroniseBlocks } from "./block-order.ts";
 import { fault } from "./fault.ts";
 import type { Warp } from "./warp.ts";
 

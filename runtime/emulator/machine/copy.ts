@@ -1,5 +1,6 @@
-import { type Access, checkGlobalRead, countShared, globalOffsets, sharedOffsets } from "./access.ts";
+import { type Access, countShared, globalOffsets, sharedOffsets } from "./access.ts";
 import { OFFSETS, sectors } from "./banks.ts";
+import { checkGlobalRead } from "./block-order.ts";
 import { fault } from "./fault.ts";
 import type { Block } from "./global-memory.ts";
 import type { Warp } from "./warp.ts";
@@ -105,7 +106,7 @@ export function commitCopies(warp: Warp, mask: number): void {
 
 /** Waits until at most `newest` groups of each lane are pending; -1 waits for everything, committed or not. */
 export function waitCopies(warp: Warp, mask: number, newest: number): void {
-  const { copies, cta } = warp;
+  const { copies } = warp;
   let kept = 0;
   for (let index = 0; index < copies.lane.length; index++) {
     const lane = copies.lane[index] as number;
@@ -118,7 +119,6 @@ export function waitCopies(warp: Warp, mask: number, newest: number): void {
     finishCopy(warp, index);
   }
   copies.truncate(kept);
-  void cta;
 }
 
 function finishCopy(warp: Warp, index: number): void {

@@ -1,5 +1,11 @@
 import type { Command } from "commander";
-import { jsonOption, layerOption, nameOption, scheduleOption } from "./support/options.ts";
+import {
+  deviceArchitectureOption,
+  jsonOption,
+  layerOption,
+  nameOption,
+  scheduleOption,
+} from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
 interface RunFlags {
@@ -10,6 +16,7 @@ interface RunFlags {
   readonly layer?: number;
   readonly grad?: true;
   readonly schedule?: string;
+  readonly arch?: string;
   readonly strict?: true;
   readonly json?: true;
 }
@@ -22,13 +29,14 @@ export function registerRun(program: Command): void {
       "Compute an attention. Inputs (q, k, v, the masks' tensors, the parameters) come from a safetensors file; o and lse go to another.",
     )
     .argument("<spec>", "spec file (.mta or .ts)")
-    .requiredOption("--target <target>", "reference or webgpu")
+    .requiredOption("--target <target>", "reference, webgpu, cuda or cuda-emulated")
     .requiredOption("--inputs <file>", "safetensors file to read")
     .requiredOption("--output <file>", "safetensors file to write")
     .addOption(nameOption())
     .addOption(layerOption())
     .option("--grad", "gradients too (target reference); needs the tensor d_o")
     .addOption(scheduleOption())
+    .addOption(deviceArchitectureOption())
     .option("--strict", "refuse inputs that hold NaN or infinite values")
     .addOption(jsonOption())
     .action(async (spec: string, flags: RunFlags) => {

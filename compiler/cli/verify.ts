@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import {
   batchOption,
+  deviceArchitectureOption,
   jsonOption,
   layerOption,
   lengthOption,
@@ -19,6 +20,7 @@ interface VerifyFlags {
   readonly seed: number;
   readonly grad?: true;
   readonly schedule?: string;
+  readonly arch?: string;
   readonly json?: true;
 }
 
@@ -30,7 +32,7 @@ export function registerVerify(program: Command): void {
       "Compute an attention over random inputs and parameters on a target and on the float64 reference, and compare.",
     )
     .argument("<spec>", "spec file (.mta or .ts)")
-    .option("--target <target>", "webgpu or reference", "webgpu")
+    .option("--target <target>", "webgpu, cuda, cuda-emulated or reference", "webgpu")
     .addOption(nameOption())
     .addOption(layerOption())
     .addOption(batchOption())
@@ -38,6 +40,7 @@ export function registerVerify(program: Command): void {
     .addOption(seedOption())
     .option("--grad", "gradients too (target reference)")
     .addOption(scheduleOption())
+    .addOption(deviceArchitectureOption())
     .addOption(jsonOption())
     .action(async (spec: string, flags: VerifyFlags) => {
       const { verifySpec } = await import("./support/verify-spec.ts");

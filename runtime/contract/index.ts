@@ -1,6 +1,7 @@
 export * from "./errors.ts";
 export * from "./expression.ts";
 export * from "./launch.ts";
+export * from "./layout.ts";
 export * from "./names.ts";
 export * from "./pipeline.ts";
 export * from "./plan.ts";

@@ -38,7 +38,7 @@ describe("the command itself", () => {
     [["explain", "x.mta", "--length", "0"], "expected a whole number, at least 1"],
     [["run", "x.mta"], "required option '--target <target>'"],
     [["verify", "x.mta", "--schedule", "fast"], "Allowed choices are single_pass, two_pass, staged"],
-    [["compile", "examples/mta_toy.mta", "--target", "cuda"], "MTA902"],
+    [["compile", "examples/mta_toy.mta", "--target", "metal"], "MTA903"],
     [["compile", "examples/mta_toy.mta", "--arch", "ampere"], "MTA915"],
   ])("%j is wrong usage", (args, message) => {
     const { code, stderr } = mtac(args);

@@ -14,14 +14,6 @@ export function commandOfLaterVersion(command: string): MtacError {
   return usage("MTA901", `\`mtac ${command}\` is not in this version of mtac`, "`mtac --help` lists what is");
 }
 
-export function targetOfLaterVersion(target: string, known: readonly string[]): MtacError {
-  return usage(
-    "MTA902",
-    `target \`${target}\` comes with the next release of mtac`,
-    `this version has ${known.map((each) => `\`${each}\``).join(", ")}`,
-  );
-}
-
 export function unknownTarget(target: string, known: readonly string[]): MtacError {
   return usage(
     "MTA903",
@@ -115,6 +107,14 @@ export function wrongElementType(
 
 export function unknownArchitecture(name: string): MtacError {
   return usage("MTA915", `there is no GPU architecture \`${name}\``, "give one as sm_80, sm_90a …");
+}
+
+export function architectureWithoutCuda(target: string): MtacError {
+  return usage(
+    "MTA916",
+    `\`--arch\` says nothing on \`${target}\``,
+    "leave it out, or use `--target cuda` or `--target cuda-emulated`",
+  );
 }
 
 export function layerNeeded(attention: string): MtacError {

@@ -11,6 +11,11 @@ export async function execute(request: RunRequest): Promise<RunResult> {
       const { executeOnWebGpu } = await import("./webgpu-execution.ts");
       return executeOnWebGpu(request);
     }
+    case "cuda":
+    case "cuda-emulated": {
+      const { executeOnCuda } = await import("./cuda-execution.ts");
+      return executeOnCuda(request.target, request);
+    }
   }
 }
 

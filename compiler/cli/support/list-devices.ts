@@ -1,13 +1,15 @@
 import { MtacError } from "../../../runtime/contract/index.ts";
+import { type CudaProperties, emulatedCompiler, listCudaDevices } from "../../../runtime/cuda/index.ts";
 import { requestDevice } from "../../../runtime/index.ts";
 import { openNodeGpu } from "../../../runtime/node.ts";
 import { type ErrorObject, errorObject } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { table } from "./style.ts";
+import type { RunTarget } from "./targets.ts";
 import { formatBytes } from "./units.ts";
 
 interface ListedDevice {
-  readonly target: "reference" | "webgpu";
+  readonly target: RunTarget;
   readonly device: string;
   /** Whether it is software: good for tests, not for speed. */
   readonly software: boolean;
@@ -17,7 +19,7 @@ interface ListedDevice {
 
 /** What could not be opened, and why. */
 interface MissingDevice {
-  readonly target: "webgpu";
+  readonly target: Exclude<RunTarget, "reference">;
   readonly error: ErrorObject;
 }
 
@@ -51,6 +53,7 @@ export async function listDevices(output: Output): Promise<void> {
   if ("error" in best) devices.push(best);
   else if (!best.software) devices.push(best, await tryOpen("always"));
   else devices.push({ target: "webgpu", error: NO_REAL_ADAPTER }, best);
+  devices.push(...(await cudaDevices()), await emulatedCuda());
   output.result(devices);
   for (const device of devices) output.text(formatDevice(device, output));
 }
@@ -64,9 +67,38 @@ async function tryOpen(fallback: "auto" | "always"): Promise<ListedDevice | Miss
     device.destroy();
     return { target: "webgpu", device: description, software: isFallback, limits, features };
   } catch (error) {
-    if (error instanceof MtacError) return { target: "webgpu", error: errorObject(error) };
-    throw error;
+    return missing("webgpu", error);
   }
+}
+
+async function cudaDevices(): Promise<readonly (ListedDevice | MissingDevice)[]> {
+  try {
+    return (await listCudaDevices()).map(describeCuda);
+  } catch (error) {
+    return [missing("cuda", error)];
+  }
+}
+
+function describeCuda(properties: CudaProperties): ListedDevice {
+  const { name, architecture, sharedBytesPerBlock, threadsPerBlock, multiprocessors, memoryBytes } =
+    properties;
+  const limits = { sharedBytesPerBlock, threadsPerBlock, multiprocessors, memoryBytes };
+  return { target: "cuda", device: name, software: false, limits, features: [architecture] };
+}
+
+/** The emulator needs a compiler, but no device. */
+async function emulatedCuda(): Promise<ListedDevice | MissingDevice> {
+  try {
+    const device = `PTX on the processor, compiled by ${await emulatedCompiler()}`;
+    return { target: "cuda-emulated", device, software: true, limits: {}, features: ["counters"] };
+  } catch (error) {
+    return missing("cuda-emulated", error);
+  }
+}
+
+function missing(target: MissingDevice["target"], error: unknown): MissingDevice {
+  if (error instanceof MtacError) return { target, error: errorObject(error) };
+  throw error;
 }
 
 function formatDevice(device: ListedDevice | MissingDevice, { style }: Output): string {
@@ -76,10 +108,10 @@ function formatDevice(device: ListedDevice | MissingDevice, { style }: Output): 
     return `${style.bold(device.target)}  ${style.dim(`not available: ${message}${fix}`)}`;
   }
   const { limits, features } = device;
-  const kind = device.software && device.target === "webgpu" ? style.dim(" (software, for tests)") : "";
+  const kind = device.software && device.target !== "reference" ? style.dim(" (software, for tests)") : "";
   const rows = Object.entries(limits).map(([name, value]) => [
     style.dim(name),
-    /Size$/.test(name) ? formatBytes(value) : String(value),
+    /Size$|Bytes/.test(name) ? formatBytes(value) : String(value),
   ]);
   if (features.length > 0) rows.push([style.dim("features"), features.join(", ")]);
   return `${style.bold(device.target)}  ${device.device}${kind}\n${table(rows, [], "  ")}`;

@@ -21,6 +21,13 @@ export function scheduleOption(): Option {
   return new Option("--schedule <schedule>", "use this schedule instead of the cheapest").choices(SCHEDULES);
 }
 
+export function deviceArchitectureOption(): Option {
+  return new Option(
+    "--arch <arch>",
+    "GPU architecture for CUDA targets (default: the device's; sm_80 for cuda-emulated)",
+  );
+}
+
 export function lengthOption(fallback: number): Option {
   return new Option("--length <n>", "rows of queries and keys").argParser(wholeNumber(1)).default(fallback);
 }

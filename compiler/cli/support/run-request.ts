@@ -1,4 +1,5 @@
 import type { CallShape, Float64Tensor, Pipeline, Schedule } from "../../../runtime/contract/index.ts";
+import type { Counters } from "../../../runtime/emulator/index.ts";
 import type { RunTarget } from "./targets.ts";
 import type { AttentionCall } from "./tensor-file.ts";
 
@@ -14,6 +15,8 @@ export interface RunReport {
   readonly peakBytes: number | null;
   readonly workspaceBytes: number | null;
   readonly compulsoryBytes: number;
+  /** What the emulator counted, all kernels together: only on `cuda-emulated`. */
+  readonly counters?: Counters;
 }
 
 export interface RunResult {
@@ -27,6 +30,8 @@ export interface RunRequest {
   readonly pipeline: Pipeline;
   readonly call: AttentionCall;
   readonly schedule: Schedule | undefined;
+  /** CUDA: what kernels are planned and compiled for; the device's own, or sm_80 where it is emulated. */
+  readonly architecture?: string | undefined;
 }
 
 export function shapeOf({ inputs: { q, k, qHistory } }: AttentionCall): CallShape {

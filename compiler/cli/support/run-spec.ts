@@ -20,13 +20,14 @@ export interface RunFlags {
   readonly layer?: number;
   readonly grad?: true;
   readonly schedule?: string;
+  readonly arch?: string;
   readonly strict?: true;
 }
 
 /** `mtac run`: everything that can be refused is refused before anything is computed. */
 export async function runSpec(file: string, flags: RunFlags, output: Output): Promise<void> {
   const grad = flags.grad === true;
-  const target = runTarget(flags.target, { grad });
+  const target = runTarget(flags.target, { grad, arch: flags.arch });
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
@@ -38,7 +39,13 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
     warnNonFinite(nonFinite, target, output);
   }
   checkWritable(flags.output);
-  const { tensors, report } = await execute({ target, pipeline, call, schedule: scheduleOf(flags.schedule) });
+  const { tensors, report } = await execute({
+    target,
+    pipeline,
+    call,
+    schedule: scheduleOf(flags.schedule),
+    architecture: flags.arch,
+  });
   writeTensors(flags.output, tensors);
   output.text(formatReport(pipeline.name, report, output));
   output.text(`wrote ${[...tensors.keys()].join(", ")} to ${flags.output}`);

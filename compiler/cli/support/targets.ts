@@ -1,23 +1,22 @@
-import { gradientsOnReferenceOnly, targetOfLaterVersion, unknownTarget } from "./errors.ts";
+import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownTarget } from "./errors.ts";
 
 /** What `compile` emits in this version. */
 export const EMITTED_TARGETS = ["wgsl"] as const;
 export type EmittedTarget = (typeof EMITTED_TARGETS)[number];
 
-/** What `run` and `verify` compute on in this version. */
-export const RUN_TARGETS = ["reference", "webgpu"] as const;
+/** What `run` and `verify` compute on: `cuda` through NVIDIA's driver, `cuda-emulated` without one. */
+export const RUN_TARGETS = ["reference", "webgpu", "cuda", "cuda-emulated"] as const;
 export type RunTarget = (typeof RUN_TARGETS)[number];
-
-const LATER = new Set(["cuda", "cuda-emulated"]);
 
 export function emittedTargets(names: readonly string[] | undefined): readonly EmittedTarget[] {
   if (names === undefined) return EMITTED_TARGETS;
   return [...new Set(names.map((name) => oneOf(name, EMITTED_TARGETS)))];
 }
 
-export function runTarget(name: string, options: { grad: boolean }): RunTarget {
+export function runTarget(name: string, options: { grad: boolean; arch?: string | undefined }): RunTarget {
   const target = oneOf(name, RUN_TARGETS);
   if (options.grad && target !== "reference") throw gradientsOnReferenceOnly(target);
+  if (options.arch !== undefined && !target.startsWith("cuda")) throw architectureWithoutCuda(target);
   return target;
 }
 
@@ -29,5 +28,5 @@ export function plannedTarget(name: string): "webgpu" {
 function oneOf<T extends string>(name: string, known: readonly T[]): T {
   const found = known.find((each) => each === name);
   if (found !== undefined) return found;
-  throw LATER.has(name) ? targetOfLaterVersion(name, known) : unknownTarget(name, known);
+  throw unknownTarget(name, known);
 }

@@ -22,19 +22,26 @@ export interface VerifyFlags {
   readonly seed: number;
   readonly grad?: true;
   readonly schedule?: string;
+  readonly arch?: string;
 }
 
 /** `mtac verify`: random inputs on a target against the float64 reference; exit code 1 if a tensor is out of bounds. */
 export async function verifySpec(file: string, flags: VerifyFlags, output: Output): Promise<void> {
   const grad = flags.grad === true;
-  const target = runTarget(flags.target, { grad });
+  const target = runTarget(flags.target, { grad, arch: flags.arch });
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
   if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
   const { batch: B, length, seed } = flags;
   const call = randomCall(pipeline, { B, Lq: length, Lk: length, R: 0 }, { seed, layer, grad });
-  const { tensors, report } = await execute({ target, pipeline, call, schedule: scheduleOf(flags.schedule) });
+  const { tensors, report } = await execute({
+    target,
+    pipeline,
+    call,
+    schedule: scheduleOf(flags.schedule),
+    architecture: flags.arch,
+  });
   const errors = target === "reference" ? await selfCheck() : await compareWithReference();
   output.text(formatReport(pipeline.name, report, output));
   output.text("");

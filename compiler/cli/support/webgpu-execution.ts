@@ -1,12 +1,6 @@
-import type {
-  AttentionInputs,
-  Float64Tensor,
-  HostTensor,
-  Pipeline,
-} from "../../../runtime/contract/index.ts";
+import type { Float64Tensor } from "../../../runtime/contract/index.ts";
 import {
   createLauncher,
-  type DeviceStorage,
   type DeviceTensor,
   download,
   requestDevice,
@@ -15,6 +9,7 @@ import {
 import { openNodeGpu } from "../../../runtime/node.ts";
 import { emitArtifact } from "../../emit/index.ts";
 import type { TargetLimits } from "../../plan/index.ts";
+import { hostParameters, placeInputs } from "./call-tensors.ts";
 import { type RunRequest, type RunResult, shapeOf } from "./run-request.ts";
 
 /**
@@ -30,9 +25,12 @@ export async function executeOnWebGpu({ pipeline, call, schedule }: RunRequest):
       variants: [limitsOf(device)],
       ...(schedule === undefined ? {} : { schedule }),
     });
-    const parameters = new Map([...call.parameters].map(([name, tensor]) => [name, toHost(tensor)]));
-    const launcher = await createLauncher(device, artifact, parameters, { timestamps: true });
-    const { o, lse, statistics } = await launcher.forward(uploadInputs(device, pipeline, call.inputs));
+    const launcher = await createLauncher(device, artifact, hostParameters(call.parameters), {
+      timestamps: true,
+    });
+    const { o, lse, statistics } = await launcher.forward(
+      placeInputs(pipeline, call.inputs, (tensor, as) => upload(device, tensor, as)),
+    );
     const tensors = new Map([["o", await toHostFloat64(device, o)]]);
     if (lse !== null) tensors.set("lse", await toHostFloat64(device, lse));
     launcher.destroy();
@@ -64,36 +62,6 @@ export function limitsOf({ limits, features }: Pick<GPUDevice, "limits" | "featu
     storageBuffers: limits.maxStorageBuffersPerShaderStage,
     features: [...features].filter((feature) => feature === "shader-f16"),
   };
-}
-
-function uploadInputs(
-  device: GPUDevice,
-  pipeline: Pipeline,
-  inputs: AttentionInputs<Float64Tensor>,
-): AttentionInputs<DeviceTensor> {
-  const { storage } = pipeline;
-  const put = (tensor: Float64Tensor, as: DeviceStorage): DeviceTensor =>
-    upload(device, as === "i32" ? toIntegers(tensor) : tensor, as);
-  const { q, k, v, qHistory, documents, lengths, positions, bias, layer } = inputs;
-  return {
-    q: put(q, storage),
-    k: put(k, storage),
-    v: put(v, storage),
-    ...(qHistory === undefined ? {} : { qHistory: put(qHistory, storage) }),
-    ...(documents === undefined ? {} : { documents: put(documents, "i32") }),
-    ...(lengths === undefined ? {} : { lengths: put(lengths, "i32") }),
-    ...(positions === undefined ? {} : { positions: put(positions, "i32") }),
-    ...(bias === undefined ? {} : { bias: put(bias, "f32") }),
-    ...(layer === undefined ? {} : { layer }),
-  };
-}
-
-function toHost({ shape, data }: Float64Tensor): HostTensor {
-  return { shape, data: Float32Array.from(data) };
-}
-
-function toIntegers({ shape, data }: Float64Tensor): HostTensor {
-  return { shape, data: Int32Array.from(data) };
 }
 
 async function toHostFloat64(device: GPUDevice, tensor: DeviceTensor): Promise<Float64Tensor> {

@@ -1,0 +1,82 @@
+import { type Artifact, type Float64Tensor, MtacError } from "../../../runtime/contract/index.ts";
+import {
+  type CudaDevice,
+  type CudaTensor,
+  createCudaLauncher,
+  download,
+  openCuda,
+  openEmulatedCuda,
+  upload,
+} from "../../../runtime/cuda/index.ts";
+import { hostParameters, placeInputs } from "./call-tensors.ts";
+import { type RunRequest, type RunResult, shapeOf } from "./run-request.ts";
+
+/**
+ * Computes an attention on a CUDA device, or on the emulated one, with a plan made for its architecture.
+ *
+ * @throws MtacError MTA405 (no schedule fits), CudaError, EmulatorError
+ */
+export async function executeOnCuda(
+  target: "cuda" | "cuda-emulated",
+  request: RunRequest,
+): Promise<RunResult> {
+  const device = await open(target, request.architecture);
+  try {
+    return await compute(target, device, request);
+  } finally {
+    await device.close();
+  }
+}
+
+function open(target: "cuda" | "cuda-emulated", architecture: string | undefined): Promise<CudaDevice> {
+  const options = architecture === undefined ? {} : { architecture };
+  return target === "cuda" ? openCuda(options) : openEmulatedCuda(options);
+}
+
+async function compute(
+  target: "cuda" | "cuda-emulated",
+  device: CudaDevice,
+  { pipeline, call, schedule }: RunRequest,
+): Promise<RunResult> {
+  const artifact = await emit(pipeline, {
+    shape: shapeOf(call),
+    architectures: [device.properties.architecture],
+    ...(schedule === undefined ? {} : { schedule }),
+  });
+  const parameters = hostParameters(call.parameters);
+  const launcher = await createCudaLauncher(device, artifact, parameters, { timestamps: true });
+  const inputs = placeInputs(pipeline, call.inputs, (tensor, as) => upload(device, tensor, as));
+  const { o, lse, statistics } = await launcher.forward(inputs);
+  const tensors = new Map([["o", await toFloat64(device, o)]]);
+  if (lse !== null) tensors.set("lse", await toFloat64(device, lse));
+  launcher.destroy();
+  const { kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes, counters } = statistics;
+  return {
+    tensors,
+    report: {
+      target,
+      device: device.properties.name,
+      schedule: statistics.schedule,
+      kernels,
+      wallMs,
+      deviceMs,
+      peakBytes,
+      workspaceBytes,
+      compulsoryBytes,
+      ...(counters === null ? {} : { counters }),
+    },
+  };
+}
+
+/** Looked up by name for as long as the emitter of CUDA plans is under way. */
+async function emit(pipeline: RunRequest["pipeline"], options: object): Promise<Artifact> {
+  const emitters: Readonly<Record<string, unknown>> = await import("../../emit/cuda/index.ts");
+  const { emitCudaArtifact } = emitters;
+  if (typeof emitCudaArtifact !== "function")
+    throw new MtacError("MTA901", "usage", "this version of mtac makes no CUDA plans");
+  return emitCudaArtifact(pipeline, options);
+}
+
+async function toFloat64(device: CudaDevice, tensor: CudaTensor): Promise<Float64Tensor> {
+  return { shape: tensor.shape, data: Float64Array.from(await download(device, tensor)) };
+}

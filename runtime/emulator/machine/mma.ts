@@ -15,9 +15,10 @@ export interface MatrixMultiply {
   readonly c: readonly number[];
 }
 
-/** A (16 × 16, by rows) and B (8 columns of 16): unpacked fragments. */
+/** A (16 × 16) and B (16 × 8), unpacked fragments, and their product (16 × 8), all by rows. */
 const A = new Float64Array(256);
 const B = new Float64Array(128);
+const PRODUCT = new Float64Array(128);
 const f32 = new Float32Array(1);
 const bits = new Int32Array(f32.buffer);
 
@@ -32,9 +33,9 @@ function tf32(word: number): number {
  * q = lane % 4, register r of A holds rows g + 8(r & 1), columns 2q + 8(r >> 1) and the next; register r of B rows 2q + 8r and
  * the next of column g. tf32 registers hold one element: column (row of B) q + 4(r >> 1) (q + 4r).
  */
-function unpack(warp: Warp, multiply: MatrixMultiply): void {
+function unpack(warp: Warp, operation: MatrixMultiply): void {
   const { I } = warp;
-  const { a, b, input } = multiply;
+  const { a, b, input } = operation;
   if (input === "tf32") {
     for (let r = 0; r < a.length; r++) {
       const row = (a[r] as number) * 32;
@@ -45,7 +46,7 @@ function unpack(warp: Warp, multiply: MatrixMultiply): void {
     for (let r = 0; r < b.length; r++) {
       const row = (b[r] as number) * 32;
       for (let lane = 0; lane < 32; lane++)
-        B[(lane >> 2) * 16 + (lane & 3) + 4 * r] = tf32(I[row + lane] as number);
+        B[((lane & 3) + 4 * r) * 8 + (lane >> 2)] = tf32(I[row + lane] as number);
     }
     return;
   }
@@ -64,41 +65,70 @@ function unpack(warp: Warp, multiply: MatrixMultiply): void {
     const row = (b[r] as number) * 32;
     for (let lane = 0; lane < 32; lane++) {
       const word = I[row + lane] as number;
-      const at = (lane >> 2) * 16 + (lane & 3) * 2 + r * 8;
+      const at = ((lane & 3) * 2 + r * 8) * 8 + (lane >> 2);
       B[at] = decode[word & 0xffff] as number;
-      B[at + 1] = decode[word >>> 16] as number;
+      B[at + 8] = decode[word >>> 16] as number;
     }
   }
 }
 
-/** Product of row `m` of A with column `n` of B, in f64: exact products, summed with no error that f32 would show. */
-function dot(m: number, n: number, k: number): number {
-  const x = m * 16;
-  const y = n * 16;
-  let even = (A[x] as number) * (B[y] as number) + (A[x + 2] as number) * (B[y + 2] as number);
-  let odd = (A[x + 1] as number) * (B[y + 1] as number) + (A[x + 3] as number) * (B[y + 3] as number);
-  if (k === 4) return even + odd;
-  even += (A[x + 4] as number) * (B[y + 4] as number) + (A[x + 6] as number) * (B[y + 6] as number);
-  odd += (A[x + 5] as number) * (B[y + 5] as number) + (A[x + 7] as number) * (B[y + 7] as number);
-  if (k === 8) return even + odd;
-  even += (A[x + 8] as number) * (B[y + 8] as number) + (A[x + 10] as number) * (B[y + 10] as number);
-  odd += (A[x + 9] as number) * (B[y + 9] as number) + (A[x + 11] as number) * (B[y + 11] as number);
-  even += (A[x + 12] as number) * (B[y + 12] as number) + (A[x + 14] as number) * (B[y + 14] as number);
-  odd += (A[x + 13] as number) * (B[y + 13] as number) + (A[x + 15] as number) * (B[y + 15] as number);
-  return even + odd;
+/**
+ * A · B over the first `k` columns of A, in f64: products are exact, their sum errs by less than f32 shows. Two rows by four columns at
+ * a time, so that every element loaded serves several products.
+ */
+function multiply(k: number): void {
+  for (let row = 0; row < 16; row += 2) {
+    for (let column = 0; column < 8; column += 4) {
+      let c0 = 0;
+      let c1 = 0;
+      let c2 = 0;
+      let c3 = 0;
+      let d0 = 0;
+      let d1 = 0;
+      let d2 = 0;
+      let d3 = 0;
+      for (let inner = 0; inner < k; inner++) {
+        const upper = A[row * 16 + inner] as number;
+        const lower = A[row * 16 + 16 + inner] as number;
+        const at = inner * 8 + column;
+        const b0 = B[at] as number;
+        const b1 = B[at + 1] as number;
+        const b2 = B[at + 2] as number;
+        const b3 = B[at + 3] as number;
+        c0 += upper * b0;
+        c1 += upper * b1;
+        c2 += upper * b2;
+        c3 += upper * b3;
+        d0 += lower * b0;
+        d1 += lower * b1;
+        d2 += lower * b2;
+        d3 += lower * b3;
+      }
+      const to = row * 8 + column;
+      PRODUCT[to] = c0;
+      PRODUCT[to + 1] = c1;
+      PRODUCT[to + 2] = c2;
+      PRODUCT[to + 3] = c3;
+      PRODUCT[to + 8] = d0;
+      PRODUCT[to + 9] = d1;
+      PRODUCT[to + 10] = d2;
+      PRODUCT[to + 11] = d3;
+    }
+  }
 }
 
 /**
  * `mma.sync` of one shape m16n8k(4, 8, 16). The sum is rounded to the accumulator once; real tensor cores align and truncate partial
  * sums, in a way NVIDIA does not document (`truncate` rounds the sum toward zero, which is nearer to what is measured).
  */
-export function multiplyMatrices(warp: Warp, mask: number, multiply: MatrixMultiply): void {
-  requireWarp(warp, mask, multiply.id);
-  unpack(warp, multiply);
+export function multiplyMatrices(warp: Warp, mask: number, operation: MatrixMultiply): void {
+  requireWarp(warp, mask, operation.id);
+  unpack(warp, operation);
+  multiply(operation.k);
   const { F, I, cta } = warp;
-  const { c, d, k } = multiply;
-  if (multiply.half) {
-    multiplyHalf(I, multiply);
+  const { c, d } = operation;
+  if (operation.half) {
+    accumulateHalf(I, operation);
     return;
   }
   for (let i = 0; i < 4; i++) {
@@ -106,19 +136,20 @@ export function multiplyMatrices(warp: Warp, mask: number, multiply: MatrixMulti
     const to = (d[i] as number) * 32;
     const row = (i >> 1) * 8;
     for (let lane = 0; lane < 32; lane++) {
-      const sum = dot(row + (lane >> 2), 2 * (lane & 3) + (i & 1), k) + (F[from + lane] as number);
+      const sum =
+        (PRODUCT[(row + (lane >> 2)) * 8 + 2 * (lane & 3) + (i & 1)] as number) + (F[from + lane] as number);
       F[to + lane] = cta.truncate ? roundF32(sum, "rz") : sum;
     }
   }
 }
 
-function multiplyHalf(I: Int32Array, { c, d, k }: MatrixMultiply): void {
+function accumulateHalf(I: Int32Array, { c, d }: MatrixMultiply): void {
   for (let r = 0; r < 2; r++) {
     for (let lane = 0; lane < 32; lane++) {
       const word = I[(c[r] as number) * 32 + lane] as number;
-      const [row, column] = [r * 8 + (lane >> 2), 2 * (lane & 3)];
-      const low = encodeF16(dot(row, column, k) + (F16[word & 0xffff] as number));
-      const high = encodeF16(dot(row, column + 1, k) + (F16[word >>> 16] as number));
+      const at = (r * 8 + (lane >> 2)) * 8 + 2 * (lane & 3);
+      const low = encodeF16((PRODUCT[at] as number) + (F16[word & 0xffff] as number));
+      const high = encodeF16((PRODUCT[at + 1] as number) + (F16[word >>> 16] as number));
       I[(d[r] as number) * 32 + lane] = low | (high << 16);
     }
   }

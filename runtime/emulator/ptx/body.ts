@@ -118,7 +118,7 @@ export class KernelBody {
     if (opcode === "call") {
       throw new EmulatorError(
         "MTA850",
-        `PTX line ${line}: kernel ${this.name} calls a function, not implemented: ${text}`,
+        `PTX line ${line}: kernel ${this.name} calls a function, not implemented: ${text.replace(/\s+/g, " ")}`,
         {
           kernel: this.name,
           remedy: "Mark device functions __forceinline__; printf and assert cannot run here.",

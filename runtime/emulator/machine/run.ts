@@ -3,12 +3,11 @@ import { shapeVolume } from "../counters.ts";
 import { popc32 } from "../numeric/integer.ts";
 import type { BasicBlock, CompiledKernel, Part } from "../translate/kernel.ts";
 import { Barriers } from "./barrier.ts";
-import type { Cta } from "./cta.ts";
 import { fault, placeOf } from "./fault.ts";
 import type { GlobalMemory } from "./global-memory.ts";
 import { SharedMemory } from "./shared-memory.ts";
 import { Tally } from "./tally.ts";
-import { Warp } from "./warp.ts";
+import { type Cta, Warp } from "./warp.ts";
 
 export type WarpOrder = "forward" | "reverse" | "greedy";
 

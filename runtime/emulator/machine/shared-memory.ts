@@ -1,5 +1,5 @@
 import { accessText, fault, hex } from "./fault.ts";
-import type { Warp } from "./warp.ts";
+import type { SharedStore, Warp } from "./warp.ts";
 
 const UNINITIALISED = 0;
 const INITIALISED = 1;
@@ -12,12 +12,11 @@ const EPOCH = 0xffffff;
  * warp's last read by the epoch of that warp's vector clock; an access races where the other one's epoch is not known to lie before
  * it. Source: the FastTrack algorithm (Flanagan, Freund 2009), with warps for threads and barriers as the only synchronisation.
  */
-export class SharedMemory {
+export class SharedMemory implements SharedStore {
   readonly size: number;
   readonly bytes: Uint8Array;
   readonly shorts: Uint16Array;
   readonly words: Int32Array;
-  readonly view: DataView;
   private readonly flags: Uint8Array;
   private readonly flagWords: Int32Array;
   private readonly shift: number;
@@ -38,7 +37,6 @@ export class SharedMemory {
     this.bytes = new Uint8Array(padded);
     this.shorts = new Uint16Array(this.bytes.buffer);
     this.words = new Int32Array(this.bytes.buffer);
-    this.view = new DataView(this.bytes.buffer);
     this.shift = granule >= 4 ? 2 : granule >= 2 ? 1 : 0;
     this.granules = checks ? padded >> this.shift : 0;
     this.warps = warps;

@@ -1,4 +1,51 @@
-import type { Cta } from "./cta.ts";
+import type { ParsedKernel } from "../ptx/ir.ts";
+import type { GlobalMemory } from "./global-memory.ts";
+import type { Tally } from "./tally.ts";
+
+/** What a running block needs to know of its kernel. */
+export interface KernelInfo {
+  readonly name: string;
+  readonly parsed: ParsedKernel;
+  readonly files: ReadonlyMap<number, string>;
+  /** Rows that hold a constant in every lane: immediates of warp-wide instructions. */
+  readonly constants: readonly { readonly row: number; readonly value: number }[];
+  readonly localBytes: number;
+}
+
+/** Shared memory as instructions see it: the bytes, and the checks that go before each access. */
+export interface SharedStore {
+  readonly bytes: Uint8Array;
+  readonly shorts: Uint16Array;
+  readonly words: Int32Array;
+  reset(): void;
+  beginStore(): void;
+  checkBounds(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
+  checkRead(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
+  checkWrite(warp: Warp, lane: number, offset: number, bytes: number, id: number, different: boolean): void;
+  checkAtomic(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
+  issueCopy(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
+  completeCopy(warp: Warp, offset: number, bytes: number): void;
+}
+
+/** A block (cooperative thread array) while it runs. */
+export interface Cta {
+  readonly kernel: KernelInfo;
+  readonly memory: GlobalMemory;
+  readonly shared: SharedStore;
+  readonly tally: Tally;
+  readonly parameters: DataView;
+  /** Full checks: uninitialised reads, races, pending copies. */
+  readonly checks: boolean;
+  readonly truncate: boolean;
+  /** `S` of the generated code: ctaid, ntid, nctaid (x, y, z each), bytes of dynamic shared memory. */
+  readonly specials: Int32Array;
+  ctaid: [number, number, number];
+  /** Number of this block among all blocks that the device ever ran, and of the launch's first. */
+  serial: number;
+  firstSerial: number;
+  /** Blocks that this block synchronised with through atomics. */
+  acquired: Set<number>[];
+}
 
 /** One warp: the register file of its 32 lanes and where they are. */
 export class Warp {

@@ -1,5 +1,5 @@
 import { EmulatorError } from "../errors.ts";
-import type { Warp } from "../machine/warp.ts";
+import type { KernelInfo, Warp } from "../machine/warp.ts";
 import type { Instruction, Operand, ParsedKernel, Register } from "../ptx/ir.ts";
 import { type BlockRange, localRegisters, splitBlocks } from "./blocks.ts";
 import type { WarpContext } from "./emit-warp.ts";
@@ -19,14 +19,9 @@ export interface BasicBlock extends BlockRange {
   masked: readonly Part[];
 }
 
-export interface CompiledKernel {
-  readonly name: string;
-  readonly parsed: ParsedKernel;
-  readonly files: ReadonlyMap<number, string>;
+export interface CompiledKernel extends KernelInfo {
   readonly blocks: readonly BasicBlock[];
   readonly rows: number;
-  readonly constants: readonly { readonly row: number; readonly value: number }[];
-  readonly localBytes: number;
   readonly staticShared: number;
   /** Smallest access to shared memory in bytes: the granule of its shadow. */
   readonly granule: number;

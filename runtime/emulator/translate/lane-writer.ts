@@ -134,7 +134,8 @@ export class LaneWriter {
     const name = this.local(`q${register.row}`);
     if (!this.predicates.has(register)) {
       this.predicates.set(register, { dirty: false });
-      this.before.add(`const P${register.row}=P[${register.row}];`);
+      // `var`: a function may hold several loops over lanes, each with its own reading of the predicate.
+      this.before.add(`var P${register.row}=P[${register.row}];`);
       this.lines.push(`${name}=(P${register.row}>>>l&1)!==0;`);
     }
     return name;

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { cacheFolder } from "../../contract/cache-folder.ts";
 import type { CudaImage } from "../backend.ts";
@@ -61,13 +61,37 @@ export class KernelCache {
     const target = path.join(this.#folder, entryName(key));
     const beside = `${target}.${randomUUID()}`;
     try {
-      await mkdir(this.#folder, { recursive: true });
+      await makeFolder(this.#folder);
       await writeFile(beside, Buffer.concat([Buffer.from(`${headerOf(bytes)}\n`, "latin1"), bytes]));
       await rename(beside, target);
     } catch {
       // Full, read-only or not a folder: the next process compiles again.
       await rm(beside, { force: true }).catch(() => undefined);
     }
+  }
+}
+
+/**
+ * Makes a folder and those above it. Not `mkdir` with `recursive`, which never returns where a parent exists and yet refuses
+ * with ENOENT, as /proc does.
+ */
+async function makeFolder(folder: string): Promise<void> {
+  if (await isFolder(folder)) return;
+  const parent = path.dirname(folder);
+  if (parent !== folder) await makeFolder(parent);
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    // Another process may have been faster.
+    if (!(await isFolder(folder))) throw error;
+  }
+}
+
+async function isFolder(name: string): Promise<boolean> {
+  try {
+    return (await stat(name)).isDirectory();
+  } catch {
+    return false;
   }
 }
 

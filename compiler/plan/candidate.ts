@@ -1,4 +1,5 @@
 import type { Cost, Plan, Schedule } from "../../runtime/contract/index.ts";
+import type { CudaEstimate } from "./cuda-cost.ts";
 
 /** One way to compute an attention: a plan with its predicted cost, or the reason why it was dropped. */
 export interface Candidate {
@@ -8,6 +9,8 @@ export interface Candidate {
   readonly reason: string | null;
   readonly plan: Plan | null;
   readonly cost: Cost | null;
+  /** CUDA: what bounds the kernel that takes most of the time. */
+  readonly estimate?: CudaEstimate;
 }
 
 export function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: string): Candidate {
@@ -20,6 +23,7 @@ export function legal(
   knobs: Candidate["knobs"],
   cost: Cost,
   write: () => Plan,
+  estimate?: CudaEstimate,
 ): Candidate {
   let plan: Plan | undefined;
   return {
@@ -27,6 +31,7 @@ export function legal(
     knobs,
     reason: null,
     cost,
+    ...(estimate === undefined ? {} : { estimate }),
     get plan() {
       plan ??= write();
       return plan;

@@ -73,8 +73,25 @@ function draftSteps(pipeline: Pipeline, role: ChainRole): { drafts: DraftStep[];
   return { drafts, normalized: role === "apply" ? normalized : -1 };
 }
 
+/** How rows of a map lie in workgroup memory. */
+export interface RowLayout {
+  /** Columns kept from earlier steps are rounded up to a multiple of this. */
+  readonly carryMultiple: number;
+  /** Words between two rows of so many columns. */
+  stride(columns: number): number;
+}
+
+/** Nothing between the rows: memory is what WebGPU devices have least of. */
+export const PACKED_ROWS: RowLayout = { carryMultiple: 1, stride: (columns) => columns };
+
 /** Lays the tile's maps out in workgroup memory, from the last (no halo) back to the first (all of it). */
-export function buildChain(pipeline: Pipeline, role: ChainRole, tileQ: number, tileK: number): Chain {
+export function buildChain(
+  pipeline: Pipeline,
+  role: ChainRole,
+  tileQ: number,
+  tileK: number,
+  layout: RowLayout = PACKED_ROWS,
+): Chain {
   const stages = chainStages(pipeline, role);
   const heads = headBlock(stages);
   const { drafts, normalized } = draftSteps(pipeline, role);
@@ -86,14 +103,14 @@ export function buildChain(pipeline: Pipeline, role: ChainRole, tileQ: number, t
     geometry.unshift({
       rows: ceilTo(after.rows + reach.past + reach.future, 4),
       above: after.above + reach.past,
-      carry: reach.left + reach.right,
+      carry: ceilTo(reach.left + reach.right, layout.carryMultiple),
     });
   }
   const regions: Region[] = [];
   let offset = 0;
   let lag = 0;
   geometry.forEach((shape, index) => {
-    const rowStride = tileK + shape.carry;
+    const rowStride = layout.stride(tileK + shape.carry);
     const headStride = shape.rows * rowStride;
     const before = convs[index - 1];
     const name = before === undefined ? "raw" : `after_${before.name.replaceAll(".", "_")}`;

@@ -225,6 +225,7 @@ function convModel(program: TensorTileProgram, stage: ConvStage): object {
   return {
     registers: program.conv?.taps === "registers",
     odd: stage.kernel.query % 2 === 1,
+    single: stage.kernel.query === 1,
     dilatedKey: stage.dilation.key > 1,
     bias: stage.bias !== null,
     biasIndex: own,

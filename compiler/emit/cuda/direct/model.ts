@@ -1,0 +1,230 @@
+import {
+  type ConvStage,
+  type Finish,
+  hasMask,
+  type KernelPlan,
+  type Pipeline,
+  type Plan,
+} from "../../../../runtime/contract/index.ts";
+import { vectorWidth } from "../../../plan/layout.ts";
+import { describe, parameterAt, stageName } from "../../model.ts";
+import { type CudaConstant, cudaFloat, type MaskModel, maskModel } from "../source-model.ts";
+
+/** Collects a kernel's constants and gives back their names, for templates to print. */
+export class Constants {
+  readonly list: CudaConstant[] = [];
+
+  int(name: string, value: number, comment?: string): string {
+    return this.#add("int", name, String(value), comment);
+  }
+
+  bool(name: string, value: boolean, comment?: string): string {
+    return this.#add("bool", name, String(value), comment);
+  }
+
+  #add(type: CudaConstant["type"], name: string, value: string, comment: string | undefined): string {
+    const known = this.list.find((constant) => constant.name === name);
+    if (known === undefined)
+      this.list.push({ type, name, value, ...(comment === undefined ? {} : { comment }) });
+    else if (known.value !== value) throw new RangeError(`the constant ${name} has two values`);
+    return name;
+  }
+}
+
+/** Names of what kernels of the staged schedule read and write. */
+export interface MapNames {
+  readonly read: string;
+  readonly written: string;
+}
+
+const MAPS: MapNames = { read: "source", written: "result" };
+
+/** What every template of a direct kernel gets. */
+export interface DirectModel {
+  readonly kernel: string;
+  readonly entryPoint: string;
+  readonly purpose: readonly string[];
+  readonly parameters: readonly { readonly type: string; readonly name: string }[];
+  readonly constants: readonly CudaConstant[];
+  readonly mask: MaskModel;
+}
+
+export function directModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  options: {
+    readonly constants: Constants;
+    readonly purpose: readonly string[];
+    readonly maps?: MapNames;
+  },
+): DirectModel {
+  const { constants, purpose, maps = MAPS } = options;
+  return {
+    kernel: kernel.name,
+    entryPoint: kernel.entryPoint,
+    purpose: [
+      ...purpose,
+      `${kernel.workgroupSize} threads${kernel.workgroupBytes === 0 ? "" : `, ${kernel.workgroupBytes} bytes of shared memory`}.`,
+    ],
+    parameters: kernel.bindings.map(({ resource, access }) => {
+      if (access === "uniform") return { type: "const Launch", name: resource };
+      const written = access === "read_write";
+      const isMap = resource === "map_a" || resource === "map_b";
+      return {
+        type: `${written ? "" : "const "}${elementType(resource)}* __restrict__`,
+        name: isMap ? (written ? maps.written : maps.read) : resource,
+      };
+    }),
+    constants: [
+      { type: "int", name: "THREADS", value: String(kernel.workgroupSize), comment: "Threads of a block." },
+      ...constants.list,
+    ],
+    mask: maskModel(plan.pipeline),
+  };
+}
+
+/** The element type behind a binding's pointer. */
+function elementType(resource: string): string {
+  switch (resource) {
+    case "q":
+    case "q_history":
+    case "k":
+    case "v":
+    case "o":
+      return "Element";
+    case "positions":
+    case "lengths":
+    case "documents":
+      return "int";
+    default:
+      return "float";
+  }
+}
+
+/** How the rows of q and k, and of v, are loaded. */
+function loadModel(name: string, rows: string, size: number): object {
+  const tail = size % 4;
+  const width = vectorWidth(size);
+  return {
+    name,
+    rows,
+    size,
+    four: width === 4,
+    two: width === 2,
+    tail,
+    tailIsOne: tail === 1,
+    tailOffsets: Array.from({ length: tail }, (_, index) => index),
+    tailZeros: Array.from({ length: 4 - tail }, () => "0.0f").join(", "),
+    split: tail !== 0 && size > 4,
+    onlyTail: tail !== 0 && size < 4,
+  };
+}
+
+/** What the direct kernels of a plan share, beside the preamble: `partials/direct-ops`. */
+export function directOpsModel(plan: Plan): object {
+  const { headDim, valueDim } = plan.pipeline;
+  const width = vectorWidth(valueDim);
+  return {
+    storage: {
+      f32: plan.storage === "f32",
+      f16: plan.storage === "f16-native",
+      name: plan.storage === "bf16-native" ? "a bf16" : "an f16",
+    },
+    loads: [loadModel("head", "queries or keys", headDim), loadModel("value", "values", valueDim)],
+    store: { four: width === 4, two: width === 2 },
+    dotUnroll: headDim % 8 === 0 ? 2 : 1,
+  };
+}
+
+export interface FinishModel {
+  readonly function: string;
+  readonly comment: string;
+  readonly softcaps: readonly string[];
+  readonly addBias: boolean;
+  readonly normalize: boolean;
+  /** What an entry becomes that is not visible. */
+  readonly hidden: string;
+}
+
+export function finishModel(pipeline: Pipeline, name: string, finish: Finish): FinishModel {
+  const addBias = finish.mask !== "zero" && hasMask(pipeline, "bias");
+  const caps = finish.softcaps.map((limit) => `capped at ${limit}, `).join("");
+  const text = {
+    zero: "0 where not visible",
+    hide: "HIDDEN where not visible, so that the softmax leaves it out",
+    normalize: "the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible",
+  }[finish.mask];
+  return {
+    function: `finish_${name}`,
+    comment: `An entry: ${caps}${addBias ? "plus the bias, " : ""}${text}.`,
+    softcaps: finish.softcaps.map(cudaFloat),
+    addBias,
+    normalize: finish.mask === "normalize",
+    hidden: finish.mask === "hide" ? "HIDDEN" : "0.0f",
+  };
+}
+
+/** Taps whose weights a thread holds in registers at a time. */
+const MOST_TAPS = 16;
+const CHUNK_TAPS = 8;
+
+/** Constants of a convolution's partial. */
+export interface ConvModel {
+  readonly function: string;
+  readonly across: string;
+  readonly joint: boolean;
+  readonly shared: boolean;
+  readonly bias: boolean;
+  readonly biasAt: string;
+  readonly documents: boolean;
+  readonly key: string;
+  readonly query: string;
+}
+
+/**
+ * @param tile Where the taps are read in shared memory: words between two rows, and words from an aligned place to the first
+ *   tap. Null where they are read from the map.
+ */
+export function convModel(
+  plan: Plan,
+  stage: ConvStage,
+  tile: { readonly rowStride: string; readonly shift: number } | null,
+  constants: Constants,
+): ConvModel {
+  const name = stageName(stage).toUpperCase();
+  const { query, key } = stage.kernel;
+  const chunk = key <= MOST_TAPS ? key : CHUNK_TAPS;
+  const rest = chunk === key ? key : key % chunk;
+  return {
+    ...{
+      spec: describe(stage),
+      weightAt: constants.int(
+        `${name}_WEIGHT_AT`,
+        parameterAt(plan, stage.weight),
+        `${stage.weight} in parameters.`,
+      ),
+      fromTile: tile !== null,
+      rowStride: tile?.rowStride,
+      shift:
+        tile === null
+          ? undefined
+          : constants.int(`${name}_SHIFT`, tile.shift, "Words before the first tap, from a 16-byte boundary."),
+      slides: stage.dilation.key === 1,
+      chunk,
+      chunks: chunk !== key,
+      rest,
+      restAt: key - rest,
+      dilationQuery: constants.int(`${name}_DILATION_QUERY`, stage.dilation.query),
+      dilationKey: constants.int(`${name}_DILATION_KEY`, stage.dilation.key),
+    },
+    query: constants.int(`${name}_QUERY`, query, "Rows and keys of the kernel."),
+    key: constants.int(`${name}_KEY`, key),
+    function: stageName(stage),
+    across: constants.int(`${name}_ACROSS`, stage.across, "Heads that one kernel reads."),
+    joint: stage.across > 1,
+    shared: stage.shared,
+    bias: stage.bias !== null,
+    biasAt: stage.bias === null ? "" : constants.int(`${name}_BIAS_AT`, parameterAt(plan, stage.bias)),
+    documents: hasMask(plan.pipeline, "documents"),
+  };
+}

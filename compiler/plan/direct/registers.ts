@@ -1,0 +1,38 @@
+import type { Pipeline } from "../../../runtime/contract/index.ts";
+import { type ChainRole, chainStages } from "../chain.ts";
+
+/** Registers that the planner gives a thread at most: 255 exist, and the compiler needs some for itself. */
+export const MOST_REGISTERS = 232;
+
+/** Registers of addresses, positions and loop variables. */
+const BASE = 40;
+/** A 4x4 block of scores, the rows that it is made of, and their addresses. */
+const DOT = 64;
+/** A 4x4 block, a kernel row's weights and a window of a row of scores. */
+const CONV = 56;
+
+/**
+ * Registers of a thread of a fused kernel, about.
+ *
+ * @param outputs 4x4 blocks of results that live over all steps
+ * @param scores scores of a step that one lane holds in the softmax
+ */
+export function fusedRegisters(pipeline: Pipeline, role: ChainRole, outputs: number, scores: number): number {
+  const phases = [DOT, scores + 8, outputs > 0 ? 40 : 0];
+  for (const stage of chainStages(pipeline, role)) {
+    if (stage.kind === "conv") phases.push(CONV);
+    if (stage.kind === "mix") phases.push(4 * stage.group + 12);
+  }
+  return BASE + 16 * outputs + Math.max(...phases);
+}
+
+/** Registers of the kernels of the staged schedule. */
+export const MAP_KERNEL_REGISTERS = { scores: 96, conv: 96, normalize: 40 } as const;
+
+export function mixRegisters(outputs: number): number {
+  return BASE + 4 * outputs + 8;
+}
+
+export function productRegisters(outputs: number): number {
+  return BASE + 16 * outputs + 48;
+}

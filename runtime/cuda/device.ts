@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { BufferPool, type Pooled } from "../contract/pool.ts";
 import type { CudaAllocation, CudaBackend, CudaImage, CudaModule, CudaProperties } from "./backend.ts";
 import type { KernelBuilder } from "./compile/builder.ts";
@@ -94,7 +95,7 @@ export class CudaDevice {
    */
   load(source: ModuleSource): Promise<CudaModule> {
     this.checkUsable();
-    const key = `${source.file}\n${source.text ?? ""}`;
+    const key = moduleKey(source);
     let module = this.#modules.get(key);
     if (module === undefined) {
       module = this.#load(source);
@@ -158,6 +159,13 @@ export class CudaDevice {
       return this.backend.allocate(bytes, label);
     }
   }
+}
+
+/** Sources of the same name may differ between artifacts, and so may the images of sources that are not shipped. */
+function moduleKey({ file, text, images }: ModuleSource): string {
+  const hash = createHash("sha256").update(JSON.stringify([file, text ?? null]));
+  for (const { architecture, kind, data } of images) hash.update(`\n${architecture} ${kind} `).update(data);
+  return hash.digest("hex");
 }
 
 /** Frees the workspace that earlier calls left on the device for later ones. */

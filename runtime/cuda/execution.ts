@@ -77,7 +77,7 @@ async function execute(parts: ExecutionParts): Promise<CudaStatistics> {
       const deviceMs = timer?.read() ?? null;
       const kernelCounters = [...counted].map(([kernel, list]) => ({ kernel, counters: addCounters(list) }));
       const counters =
-        kernelCounters.length === 0 ? null : addCounters(kernelCounters.map((each) => each.counters));
+        device.kind === "driver" ? null : addCounters(kernelCounters.map((each) => each.counters));
       return { ...footprint, wallMs, deviceMs, counters, kernelCounters };
     } finally {
       timer?.destroy();

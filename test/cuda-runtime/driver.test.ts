@@ -288,7 +288,43 @@ describe("the launcher", () => {
   });
 });
 
+test("a kernel's parameters arrive, values and pointers", async () => {
+  const image = doubleImage("kernel double_saxpy static=0 threads=64 params=v4,v4,p,p");
+  const { backend } = device;
+  const bytes = typeof image.data === "string" ? Buffer.from(image.data, "base64") : image.data;
+  const module = backend.load({ kind: "cubin", bytes }, "saxpy");
+  const x = upload(device, { shape: [3], data: Float32Array.of(1, 2, 3) }, "f32");
+  const y = upload(device, { shape: [3], data: Float32Array.of(10, 20, 30) }, "f32");
+  const parameters = new DataView(new ArrayBuffer(24));
+  parameters.setInt32(0, 3, true);
+  parameters.setFloat32(4, 2, true);
+  parameters.setBigUint64(8, x.address, true);
+  parameters.setBigUint64(16, y.address, true);
+  const parts = [0, 4, 8, 16].map((offset) => ({ offset, bytes: offset < 8 ? 4 : 8 }));
+  backend.launch(module.kernel("double_saxpy"), {
+    grid: [1, 1, 1],
+    threads: 64,
+    sharedBytes: 0,
+    parameters: { bytes: new Uint8Array(parameters.buffer), parts },
+  });
+  // What the launcher does with its copy after the launch changes nothing.
+  parameters.setInt32(0, 1, true);
+  expect(await download(device, y)).toEqual(Float32Array.of(12, 24, 36));
+  backend.unload(module);
+});
+
 describe("errors of the driver", () => {
+  test("a block of more threads than the kernel can have", async () => {
+    const image = doubleImage(`kernel tiny_scale static=0 threads=32 params=v${CUDA_LAUNCH_BYTES},p,p,p,p,p`);
+    const launcher = await createCudaLauncher(device, artifact({}, {}, [image]), WEIGHT);
+    await expect(launcher.forward(tinyInputs(device, { B: 1, Lq: 2, Lk: 2 }))).rejects.toMatchObject({
+      code: "MTA831",
+      kernel: "scale",
+      result: "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES",
+    });
+    launcher.destroy();
+  });
+
   test("a module that it refuses, with its log", async () => {
     const broken = { ...SCALE_IMAGE, data: Buffer.from("junk").toString("base64") };
     await expect(createCudaLauncher(device, artifact({}, {}, [broken]), WEIGHT)).rejects.toMatchObject({

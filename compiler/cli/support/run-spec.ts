@@ -10,7 +10,7 @@ import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { runTarget } from "./targets.ts";
 import { nonFiniteTensors, readCall, writeTensors } from "./tensor-file.ts";
-import { formatBytes, formatMilliseconds, plural } from "./units.ts";
+import { formatBytes, formatCount, formatMilliseconds, plural } from "./units.ts";
 
 export interface RunFlags {
   readonly target: string;
@@ -73,6 +73,14 @@ export function formatReport(name: string, report: RunReport, { style }: Output)
       "memory",
       `${formatBytes(peakBytes)}${style.dim(`: ${formatBytes(compulsoryBytes)} compulsory, ${formatBytes(workspaceBytes)} workspace`)}`,
     ]);
+  if (report.counters !== undefined) {
+    const { warpInstructions, mma, sharedWavefronts } = report.counters;
+    const products = Object.values(mma).reduce((sum, count) => sum + count, 0);
+    rows.push([
+      "counted",
+      `${formatCount(warpInstructions)} warp instructions, ${formatCount(products)} of them mma, ${formatCount(sharedWavefronts)} shared wavefronts`,
+    ]);
+  }
   const labelled = rows.map(([label = "", value = ""]) => [style.dim(label), value]);
   return `${style.bold(name)} on ${report.target}\n${table(labelled, [], "  ")}`;
 }

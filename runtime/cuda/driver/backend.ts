@@ -231,8 +231,8 @@ export class DriverBackend implements CudaBackend {
     const base = this.#library.addressOf(parameters.bytes);
     const pointers = BigUint64Array.from(parameters.parts, ({ offset }) => base + BigInt(offset));
     const [x, y, z] = grid;
-    this.#call(
-      `launching ${x}×${y}×${z} blocks of ${threads} threads`,
+    const doing = `launching ${x}×${y}×${z} blocks of ${threads} threads`;
+    const result = this.#library.result(
       "cuLaunchKernel",
       kernel.handle,
       x,
@@ -246,6 +246,9 @@ export class DriverBackend implements CudaBackend {
       pointers,
       null,
     );
+    // Too many threads for the registers that the kernel takes.
+    if (result === CU.LAUNCH_OUT_OF_RESOURCES) throw this.#library.error("MTA831", result, doing);
+    this.#check(result, doing);
     this.#launches++;
     return null;
   }

@@ -5,11 +5,13 @@ export const CU = {
   NO_DEVICE: 100,
   NOT_FOUND: 500,
   NOT_READY: 600,
+  LAUNCH_OUT_OF_RESOURCES: 701,
 } as const;
 
 /** Errors of kernels: they arrive at any later call, and leave the context unusable. */
 const STICKY = new Set([
   214, // ECC_UNCORRECTABLE
+  220, // NVLINK_UNCORRECTABLE
   700, // ILLEGAL_ADDRESS
   702, // LAUNCH_TIMEOUT
   709, // CONTEXT_IS_DESTROYED

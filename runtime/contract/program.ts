@@ -1,3 +1,4 @@
+import type { Finish, StageIndex } from "./finish.ts";
 import type { TensorProgram } from "./tensor-program.ts";
 
 /**
@@ -21,21 +22,6 @@ export interface Region {
   readonly headStride: number;
   /** Keys by which the region's new columns trail those of the raw scores (right reaches so far). */
   readonly lag: number;
-}
-
-/**
- * What happens to an entry before it is stored. `zero`: 0 where not visible. `hide`: + bias, and a hidden mark where not
- * visible. `normalize`: exp(z + bias − lse) where visible, else 0.
- */
-export interface Finish {
-  readonly softcaps: readonly number[];
-  readonly mask: "zero" | "hide" | "normalize";
-}
-
-/** Index of a stage: section and position in the pipeline. */
-export interface StageIndex {
-  readonly section: "scores" | "weights";
-  readonly index: number;
 }
 
 export type ChainStep =

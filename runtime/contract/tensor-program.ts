@@ -1,4 +1,4 @@
-import type { Finish, StageIndex } from "./program.ts";
+import type { Finish, StageIndex } from "./finish.ts";
 
 /**
  * What one tensor-core kernel does, with every decision taken. Sizes count elements unless named otherwise. See

@@ -6,7 +6,13 @@
 import { parseArgs } from "node:util";
 import { floorMultiplyAdds } from "../../compiler/ir/index.ts";
 import { type Candidate, cudaArchitecture, cudaLimits, planCandidates } from "../../compiler/plan/index.ts";
-import { type AttentionInputs, elementCount, type Float64Tensor, type Pipeline, roundTo } from "../../runtime/contract/index.ts";
+import {
+  type AttentionInputs,
+  elementCount,
+  type Float64Tensor,
+  type Pipeline,
+  roundTo,
+} from "../../runtime/contract/index.ts";
 import { addCounters, type Counters, openEmulatedCuda } from "../../runtime/cuda/index.ts";
 import { runCudaPlan } from "../support/cuda.ts";
 import { pipelineOf } from "../support/pipelines.ts";
@@ -74,7 +80,13 @@ async function count(pipeline: Pipeline, candidate: Candidate): Promise<object> 
   const kernels = statistics.kernelCounters.map(({ kernel, counters }) => {
     const cycles = estimate(counters);
     const most = bound(cycles);
-    return { kernel, perScore: most.cycles / scores, bound: most.unit, sum: total(cycles) / scores, counters };
+    return {
+      kernel,
+      perScore: most.cycles / scores,
+      bound: most.unit,
+      sum: total(cycles) / scores,
+      counters,
+    };
   });
   const all: Counters = addCounters(kernels.map(({ counters }) => counters));
   const mma = Object.values(all.mma).reduce((sum, each) => sum + each, 0);
@@ -92,7 +104,13 @@ async function count(pipeline: Pipeline, candidate: Candidate): Promise<object> 
     bytesOverCompulsory: ((all.globalSectorsRead + all.globalSectorsWritten) * 32) / compulsory,
     seconds,
     opcodes: all.opcodes,
-    kernels: kernels.map(({ kernel, perScore, bound: unit, sum }) => ({ kernel, perScore, bound: unit, sum })),
+    kernels: kernels.map(({ kernel, perScore, bound: unit, sum, counters }) => ({
+      kernel,
+      perScore,
+      bound: unit,
+      sum,
+      opcodes: counters.opcodes,
+    })),
   };
 }
 
@@ -105,8 +123,14 @@ for (const headDim of flags.dim.split(",").map(Number)) {
     let best = Number.POSITIVE_INFINITY;
     for (const schedule of ["single_pass", "two_pass", "staged"] as const) {
       if (flags.schedule !== undefined && flags.schedule !== schedule) continue;
-      const candidates = planCandidates(pipeline, { target: "cuda", limits, shape: planned, schedule }).filter(
-        ({ plan, knobs }) => plan !== null && (knobs["lowering"] === "tensor" || knobs["lowering"] === "toeplitz"),
+      const candidates = planCandidates(pipeline, {
+        target: "cuda",
+        limits,
+        shape: planned,
+        schedule,
+      }).filter(
+        ({ plan, knobs }) =>
+          plan !== null && (knobs["lowering"] === "tensor" || knobs["lowering"] === "toeplitz"),
       );
       for (const candidate of flags.all ? candidates : candidates.slice(0, 1)) {
         const row = (await count(pipeline, candidate)) as ReportRow;
@@ -160,6 +184,8 @@ function print(name: string, headDim: number, row: ReportRow): void {
   );
   if (row.kernels.length > 1) {
     for (const kernel of row.kernels)
-      console.log(`    ${kernel.kernel}: ${kernel.perScore.toFixed(3)}, bound by ${kernel.bound} (sum ${kernel.sum.toFixed(3)})`);
+      console.log(
+        `    ${kernel.kernel}: ${kernel.perScore.toFixed(3)}, bound by ${kernel.bound} (sum ${kernel.sum.toFixed(3)})`,
+      );
   }
 }

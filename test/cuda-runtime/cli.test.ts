@@ -1,6 +1,10 @@
+import { spawnSync } from "node:child_process";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
-import { mtac } from "../cli/harness.ts";
-import { driverDouble } from "./doubles.ts";
+import { MAIN, mtac } from "../cli/harness.ts";
+import { driverDouble, temporaryFolder } from "./doubles.ts";
 
 /** The built command line on the driver's stand-in and without anything. */
 
@@ -64,5 +68,31 @@ describe("verify", () => {
     const { code, stderr } = mtac(["verify", spec, "--target", "cuda-emulated", "--arch", "hopper"]);
     expect(stderr).toMatch(/MTA808.*hopper/);
     expect(code).toBe(2);
+  });
+});
+
+test("without koffi the emulator works, and the driver says what is missing", () => {
+  const folder = temporaryFolder();
+  // A copy of what is built, out of reach of any node_modules.
+  cpSync(join(MAIN, "../.."), join(folder, "dist"), { recursive: true });
+  const runtime = pathToFileURL(join(folder, "dist/runtime/cuda.js")).href;
+  const program = `
+    const { openCuda, openEmulatedCuda } = await import(${JSON.stringify(runtime)});
+    const device = await openEmulatedCuda();
+    const refusal = await openCuda().catch(({ code, message, remedy }) => ({ code, message, remedy }));
+    console.log(JSON.stringify({ emulated: device.properties.name, refusal }));
+    await device.close();`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  expect(stderr).toBe("");
+  expect(JSON.parse(stdout)).toEqual({
+    emulated: "emulated sm_80",
+    refusal: {
+      code: "MTA802",
+      message: "the package koffi, which calls NVIDIA's libraries, is not installed",
+      remedy: "npm install koffi@3, or use the target cuda-emulated",
+    },
   });
 });

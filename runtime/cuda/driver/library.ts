@@ -13,7 +13,7 @@ import { CU } from "./results.ts";
  * The functions of the driver that are used, with their parameters (CUDA Driver API). Handles and device pointers are
  * passed as 64-bit integers, results come back through typed arrays.
  */
-const FUNCTIONS = {
+export const DRIVER_FUNCTIONS = {
   cuInit: ["uint"],
   cuDriverGetVersion: ["void *"],
   cuGetErrorName: ["int", "void *"],
@@ -61,7 +61,7 @@ const FUNCTIONS = {
   cuEventElapsedTime: ["void *", "uint64", "uint64"],
 } as const satisfies Record<string, readonly ForeignType[]>;
 
-export type DriverFunction = keyof typeof FUNCTIONS;
+export type DriverFunction = keyof typeof DRIVER_FUNCTIONS;
 
 /** NVIDIA's driver library. */
 export class DriverLibrary {
@@ -85,7 +85,7 @@ export class DriverLibrary {
     let bound = this.#bound.get(name);
     if (bound === undefined) {
       try {
-        bound = this.#library.bind(name, FUNCTIONS[name]);
+        bound = this.#library.bind(name, DRIVER_FUNCTIONS[name]);
       } catch (cause) {
         throw new CudaError("MTA804", `the driver ${this.path} has no function ${name}`, { cause });
       }

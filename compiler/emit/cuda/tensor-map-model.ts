@@ -9,7 +9,14 @@ import { inputChunks, MIX_ROW_BYTES, MIX_ROWS_PER_WARP, MIX_STEP } from "../../p
 import { paddedRow } from "../../plan/tensor/tile.ts";
 import { describe, parameterAt, stageOf } from "../model.ts";
 import { cudaFloat, maskModel } from "./source-model.ts";
-import { Constants, MAP_ALIGNMENT, outputStages, packOf, tensorParameters } from "./tensor-model.ts";
+import {
+  Constants,
+  MAP_ALIGNMENT,
+  outputStages,
+  packOf,
+  readAhead,
+  tensorParameters,
+} from "./tensor-model.ts";
 
 /** The model of `templates/cuda/tensor/mix.cu.hbs`. */
 export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMixProgram): object {
@@ -23,6 +30,12 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
   constants.int("ROWS_PER_WARP", MIX_ROWS_PER_WARP);
   constants.int("GROUP", stage.group, "Heads that are mixed together.");
   constants.int("INPUT_CHUNKS", chunks, "Blocks of sixteen input heads that sixteen output heads read.");
+  constants.list.push({
+    type: "bool",
+    name: "ALL_HEADS",
+    value: String(plan.pipeline.heads % 16 === 0),
+    comment: "Whether blocks of sixteen heads are all there.",
+  });
   constants.int("STEP", MIX_STEP, "Keys of a step.");
   constants.int(
     "ROW_BYTES",
@@ -31,6 +44,11 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
   );
   constants.int("BUFFER_BYTES", chunks * 16 * MIX_ROW_BYTES);
   constants.int("MAP_ALIGNMENT", MAP_ALIGNMENT, "Elements to which the maps' rows are padded.");
+  constants.int(
+    "READ_AHEAD",
+    readAhead(plan.pipeline),
+    "Rows by which tiles of later stages reach beyond one.",
+  );
   constants.int("WEIGHT_AT", parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
   const final = program.finish.mask !== "zero";
   return {

@@ -6,6 +6,7 @@ import {
   type Plan,
   type StageIndex,
   type TensorTileProgram,
+  totalReach,
 } from "../../../runtime/contract/index.ts";
 import { sourcesEndWithKeys } from "../../plan/tensor/support.ts";
 import { paddedRow } from "../../plan/tensor/tile.ts";
@@ -102,7 +103,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   if (granulesRight > 0) constants.int("TAIL", granulesRight);
   if (granulesRight > 0 && sink !== "map") constants.int("TAIL_PAIRS", Math.ceil(granulesRight / 2) * 2);
   constants.int("LAG", granulesRight * 8, "Keys by which results trail the scores that they are made of.");
-  if (!dot) constants.int("REACH_PAST", reach.past, "Rows and keys around an entry that the convolution reads.");
+  if (!dot)
+    constants.int("REACH_PAST", reach.past, "Rows and keys around an entry that the convolution reads.");
   if (!dot) constants.int("REACH_FUTURE", reach.future);
   constants.int("REACH_LEFT", reach.left);
   const endsWithKeys = sourcesEndWithKeys(pipeline, reach);
@@ -165,6 +167,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
       "Keys of the map that a block writes; what its rows are padded to.",
     );
     constants.int("MAP_ALIGNMENT", MAP_ALIGNMENT);
+    constants.int("READ_AHEAD", readAhead(pipeline), "Rows by which tiles of later stages reach beyond one.");
   }
   const scaled =
     dot &&
@@ -215,6 +218,12 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     conv: stage === null ? null : convModel(program, stage),
     output: attention ? outputStages(plan) : [],
   };
+}
+
+/** Rows between a row and the farthest one of a later stage's tile that reads it. */
+export function readAhead(pipeline: Pipeline): number {
+  const { past, future, left, right } = totalReach([...pipeline.scores, ...pipeline.weights]);
+  return 128 + Math.ceil(Math.max(past, future, left, right) / 8) * 8;
 }
 
 /** Elements to which a map's rows are padded. */

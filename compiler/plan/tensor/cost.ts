@@ -57,6 +57,7 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
     const convMma = blocks * pairs * distances;
     const valueMma = program.sink === "attention" ? blocks * valueSteps : 0;
     // ldmatrix.x4: four wavefronts each.
+    const haloLoads = dot ? (halo / 8) * (tileK / 16) * headSteps * 6 : 0;
     const keyLoads = dot ? warps * (tileK / 16) * headSteps * 4 : 0;
     const queryLoads =
       dot && !program.queriesInRegisters ? warps * rowBlocks * headSteps * (tileK / program.columns) * 4 : 0;
@@ -66,7 +67,8 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
     const scoresStored = conv === null ? 0 : (tileQ * tileK * 2) / 128;
     const entries = tileQ * tileK;
     work.mma += steps * (dotMma + convMma + valueMma);
-    work.shared += steps * (keyLoads + queryLoads + convLoads + valueLoads + copies + scoresStored);
+    work.shared +=
+      steps * (haloLoads + keyLoads + queryLoads + convLoads + valueLoads + copies + scoresStored);
     const softmax = program.sink === "map" ? 0 : 1;
     work.special += steps * entries * (softmax + (program.source === "weights" ? 1 : 0));
     const perEntry = softmax * 3.5 + (conv === null ? 0.5 : 1.5) + (program.source === "weights" ? 3.5 : 0);
@@ -76,7 +78,7 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
       (dotMma +
         convMma +
         valueMma +
-        (keyLoads + queryLoads + convLoads + valueLoads) / 4 +
+        (haloLoads + keyLoads + queryLoads + convLoads + valueLoads) / 4 +
         (entries * perEntry) / 32 +
         40 * warps);
     work.bytes +=
@@ -132,11 +134,12 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
         instructions:
           (entries * (program.source === "weights" ? 5 : 1)) / 32 +
           (entries * pipeline.valueDim * 1.4) / 2048,
-        shared: (entries * 6) / 128,
+        // A tile's weights and values are written once; every warp reads all the values.
+        shared: (entries * (2 + (5 * pipeline.valueDim) / (64 * program.rowBlocks))) / 64,
         special: program.source === "weights" ? entries : 0,
         f32: 0,
         bytes: entries * 2,
-        blocks: (shape.Lq / 64) * heads,
+        blocks: (shape.Lq / (64 * program.rowBlocks)) * heads,
       };
   }
 }

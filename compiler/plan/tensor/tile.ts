@@ -51,7 +51,8 @@ export function fitTile(
   const distances = geometry === null ? 0 : geometry.granulesLeft + geometry.granulesRight + 1;
   const carried = Math.max(0, distances - 1);
   const pairs = stage === null ? 0 : Math.ceil(stage.kernel.query / 2);
-  const columns = Math.min(tileK, rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
+  // Queries are read again for each of these: all keys of the step where nothing else needs the registers.
+  const columns = sink === "map" ? tileK : Math.min(tileK, rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
 
   const tileQ = WARPS * 16 * rowBlocks;
   const fragments = {

@@ -11,6 +11,7 @@ import type {
 } from "../backend.ts";
 import { CudaError, type CudaErrorCode } from "../errors.ts";
 import type { ForeignValue } from "../foreign.ts";
+import { DriverKernel, DriverModule, pause, turn } from "./handles.ts";
 import type { DriverFunction, DriverLibrary } from "./library.ts";
 import {
   CU,
@@ -21,9 +22,6 @@ import {
   JIT,
   STREAM_NON_BLOCKING,
 } from "./results.ts";
-
-/** Dynamic shared memory above which a kernel must ask for more (CUDA C++ Programming Guide, "Shared Memory"). */
-const DEFAULT_SHARED_BYTES = 48 * 1024;
 
 /** Launches after which the queue is let run dry: a full one (1024) would block the thread. */
 const LAUNCHES_IN_FLIGHT = 512;
@@ -38,32 +36,6 @@ const PENDING_BYTES = 64 * 2 ** 20;
 const EAGER_MS = 2;
 
 const JIT_LOG_BYTES = 16384;
-
-class DriverModule implements CudaModule {
-  readonly handle: bigint;
-  readonly #find: (name: string) => CudaKernel;
-
-  constructor(handle: bigint, find: (name: string) => CudaKernel) {
-    this.handle = handle;
-    this.#find = find;
-  }
-
-  kernel(name: string): CudaKernel {
-    return this.#find(name);
-  }
-}
-
-class DriverKernel implements CudaKernel {
-  readonly name: string;
-  readonly handle: bigint;
-  /** Dynamic shared memory that the kernel may use by now. */
-  allowedBytes = DEFAULT_SHARED_BYTES;
-
-  constructor(name: string, handle: bigint) {
-    this.name = name;
-    this.handle = handle;
-  }
-}
 
 /** A device behind NVIDIA's driver: its primary context and one stream. */
 export class DriverBackend implements CudaBackend {
@@ -413,12 +385,4 @@ export class DriverBackend implements CudaBackend {
     this.#broken = this.#library.error("MTA834", result, `a kernel failed, as ${doing} showed`);
     throw this.#broken;
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 1));
 }

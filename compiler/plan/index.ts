@@ -8,6 +8,7 @@ import {
 import { type Candidate, dropped, legal } from "./candidate.ts";
 import { buildChain, type ChainRole } from "./chain.ts";
 import { addCosts } from "./cost.ts";
+import { directCandidates } from "./direct/index.ts";
 import {
   FUSED_TILES_K,
   FUSED_TILES_Q,
@@ -62,6 +63,11 @@ function rank(candidate: Candidate): number {
 function scheduleCandidates(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): Candidate[] {
   const illegal = scheduleIllegal(pipeline, schedule);
   if (illegal !== null) return [dropped(schedule, {}, illegal)];
+  if (request.target === "cuda") {
+    const { architecture } = request.limits;
+    if (architecture === undefined) throw new RangeError("a CUDA device's limits name its architecture");
+    return directCandidates(pipeline, request, schedule, architecture);
+  }
   switch (schedule) {
     case "single_pass":
       return singlePassCandidates(pipeline, request);

@@ -77,14 +77,15 @@ function tiles(halo: Reach, tileQ: number, tileK: number): readonly [Expression,
 
 type LinearStage = ConvStage | MixStage;
 
-interface Linear {
+/** A stage that is a kernel of its own, with the softcaps that follow it. */
+export interface Linear {
   readonly stage: LinearStage;
   readonly index: StageIndex;
   readonly softcaps: number[];
 }
 
 /** The stages that are kernels of their own, with the softcaps that follow them, and those that follow the scores. */
-function linearStages(
+export function linearStages(
   stages: readonly (ScoreStage | WeightStage)[],
   section: StageIndex["section"],
 ): { first: number[]; linear: Linear[] } {

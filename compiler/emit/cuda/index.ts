@@ -1,5 +1,14 @@
 import type { KernelPlan, Plan } from "../../../runtime/contract/index.ts";
 import { renderCuda } from "../templates.ts";
+import { fusedModel } from "./direct/fused.ts";
+import { directOpsModel } from "./direct/model.ts";
+import {
+  convKernelModel,
+  mixKernelModel,
+  normalizeModel,
+  productModel,
+  scoresModel,
+} from "./direct/staged.ts";
 import { pruneCuda } from "./prune.ts";
 import { cudaNamespace, preambleModel } from "./source-model.ts";
 import { tensorMixModel, tensorProductModel, tensorStatisticsModel } from "./tensor-map-model.ts";
@@ -12,8 +21,9 @@ export function emitCudaKernels(plan: Plan): Readonly<Record<string, string>> {
   const kernels = plan.kernels.map((kernel) => pruneCuda(emitCudaKernel(plan, kernel)).trimEnd());
   const tensor = plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false);
   const bf16 = plan.storage === "bf16-native";
+  const operations = tensor ? { tensor, bf16 } : { direct: true, ...directOpsModel(plan) };
   const shared = pruneCuda(
-    renderCuda("preamble", { ...preambleModel(plan), tensor, bf16 }),
+    renderCuda("preamble", { ...preambleModel(plan), ...operations }),
     kernels.join("\n"),
   );
   const namespace = cudaNamespace(plan.pipeline);
@@ -34,7 +44,17 @@ function emitCudaKernel(plan: Plan, kernel: KernelPlan): string {
       return renderCuda("tensor/statistics", tensorStatisticsModel(plan, kernel, program));
     case "tensor_product":
       return renderCuda("tensor/product", tensorProductModel(plan, kernel, program));
-    default:
-      throw new RangeError(`no CUDA template for ${program.kind}`);
+    case "fused":
+      return renderCuda("direct/fused", fusedModel(plan, kernel, program));
+    case "scores":
+      return renderCuda("direct/scores", scoresModel(plan, kernel, program));
+    case "conv":
+      return renderCuda("direct/conv", convKernelModel(plan, kernel, program));
+    case "mix":
+      return renderCuda("direct/mix", mixKernelModel(plan, kernel, program));
+    case "normalize":
+      return renderCuda("direct/normalize", normalizeModel(plan, kernel, program));
+    case "product":
+      return renderCuda("direct/product", productModel(plan, kernel, program));
   }
 }

@@ -75,13 +75,13 @@ export function preambleModel(plan: Plan): object {
       type: "float",
       name: "HIDDEN",
       value: "-3.0e38f",
-      comment: "Score of a pair that is not visible: finite, so that differences of two are 0.",
+      comment: "Score of a pair that is not visible: finite so that differences of two are 0.",
     },
     {
       type: "float",
       name: "HUGE",
       value: "3.0e38f",
-      comment: "Log-sum-exp of a row without keys, so that exp(x - HUGE) is 0.",
+      comment: "Log-sum-exp of a row without keys: exp(x - HUGE) is 0.",
     },
     { type: "float", name: "INFINITE", value: "__builtin_huge_valf()" },
   ];

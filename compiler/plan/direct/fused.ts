@@ -118,7 +118,10 @@ export function directFusedKnobNames({ tileQ, tileK, threads }: DirectFusedKnobs
   return { lowering: "direct", tile_q: tileQ, tile_k: tileK, workgroup: threads };
 }
 
-export function directTwoPassKnobNames(statistics: DirectFusedKernel, apply: DirectFusedKernel): Plan["knobs"] {
+export function directTwoPassKnobNames(
+  statistics: DirectFusedKernel,
+  apply: DirectFusedKernel,
+): Plan["knobs"] {
   return {
     ...directFusedKnobNames(apply.knobs),
     statistics_tile_q: statistics.knobs.tileQ,

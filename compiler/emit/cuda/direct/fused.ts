@@ -36,20 +36,20 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
   const final = regionAt(program.final);
   const reach = totalReach(chainStages(pipeline, program.role));
   constants.int("HEAD_BLOCK", program.headBlock, "Heads that a block computes together.");
-  constants.int("TILE_Q", program.tileQ, "Rows of a tile, and keys of a step.");
-  constants.int("TILE_K", program.tileK);
+  constants.int("TILE_Q", program.tileQ, "Rows of a tile.");
+  constants.int("TILE_K", program.tileK, "Keys of a step.");
   constants.int("REACH_LEFT", reach.left, "Keys that the convolutions read to the left.");
   constants.int(
     "LAG",
     final.lag,
     "Keys by which results trail the scores: what the convolutions read to the right.",
   );
-  constants.int("ARENA_WORDS", program.arenaWords, "Words of shared memory, and where things lie in it.");
+  constants.int("ARENA_WORDS", program.arenaWords, "Words of shared memory.");
   if (pipeline.mask.some((term) => term.kind === "documents"))
     constants.int("DOCUMENTS_AT", program.arenaWords);
   const output = program.role !== "statistics";
   const softmax = program.role !== "apply";
-  constants.int("ROWS", program.headBlock * program.tileQ, "Rows of a block's results, over all its heads.");
+  constants.int("ROWS", program.headBlock * program.tileQ, "Rows of a block's results over all its heads.");
   if (softmax) {
     constants.int("TEAM", program.team, "Neighbouring lanes that share a row of the softmax.");
     constants.int(
@@ -57,15 +57,11 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
       program.tileK / program.team / 4,
       "Blocks of four scores of a step that each of them takes.",
     );
-    constants.int("FACTORS_AT", program.factorsAt, "Words of shared memory of the rows' factors.");
+    constants.int("FACTORS_AT", program.factorsAt, "First word of the rows' factors.");
   }
   const normalized = program.regions[program.statisticsRegion];
   if (normalized !== undefined) {
-    constants.int(
-      "STATISTICS_AT",
-      program.statisticsAt,
-      "Words of shared memory of the rows' log-sum-exp, and rows a head.",
-    );
+    constants.int("STATISTICS_AT", program.statisticsAt, "First word of the rows' log-sum-exp.");
     constants.int("STATISTICS_ROWS", normalized.rows);
   }
   const finishes: FinishModel[] = program.chain.map((step) =>
@@ -123,9 +119,16 @@ function plus(value: number): string {
   return value === 0 ? "" : ` + ${value}`;
 }
 
+/** Names of a region's constants, and what is added to positions to get into it. */
 interface RegionModel {
   readonly at: string;
+  readonly rows: string;
+  readonly carry: string;
+  readonly carries: boolean;
   readonly rowStride: string;
+  readonly headStride: string;
+  readonly minusAbove: string;
+  readonly minusLag: string;
 }
 
 function regionModel(region: Region, constants: Constants): RegionModel {
@@ -133,18 +136,14 @@ function regionModel(region: Region, constants: Constants): RegionModel {
   const what =
     region.name === "raw" ? "Scores of the tile with their halo" : `Map ${region.name.replaceAll("_", " ")}`;
   return {
-    at: constants.int(
-      `${name}_AT`,
-      region.offset,
-      `${what}: first word of shared memory, rows, columns kept from the step before, strides.`,
-    ),
-    ...{ rows: constants.int(`${name}_ROWS`, region.rows), minusAbove: minus(region.above) },
-    ...{ carry: constants.int(`${name}_CARRY`, region.carry), carries: region.carry > 0 },
-    rowStride: constants.int(`${name}_ROW_STRIDE`, region.rowStride),
-    ...{
-      headStride: constants.int(`${name}_HEAD_STRIDE`, region.headStride),
-      minusLag: minus(region.lag),
-    },
+    at: constants.int(`${name}_AT`, region.offset, `${what}: first word of shared memory.`),
+    rows: constants.int(`${name}_ROWS`, region.rows),
+    carry: constants.int(`${name}_CARRY`, region.carry, "Columns kept from the step before."),
+    carries: region.carry > 0,
+    rowStride: constants.int(`${name}_ROW_STRIDE`, region.rowStride, "Words between two rows."),
+    headStride: constants.int(`${name}_HEAD_STRIDE`, region.headStride, "Words between two heads."),
+    minusAbove: minus(region.above),
+    minusLag: minus(region.lag),
   };
 }
 

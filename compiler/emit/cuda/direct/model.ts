@@ -132,7 +132,6 @@ export function directOpsModel(plan: Plan): object {
     },
     loads: [loadModel("head", "queries or keys", headDim), loadModel("value", "values", valueDim)],
     store: { four: width === 4, two: width === 2 },
-    dotUnroll: headDim % 8 === 0 ? 2 : 1,
   };
 }
 
@@ -168,20 +167,9 @@ export function finishModel(pipeline: Pipeline, name: string, finish: Finish): F
 const MOST_TAPS = 16;
 const CHUNK_TAPS = 8;
 
-/** Constants of a convolution's partial. */
-export interface ConvModel {
-  readonly function: string;
-  readonly across: string;
-  readonly joint: boolean;
-  readonly shared: boolean;
-  readonly bias: boolean;
-  readonly biasAt: string;
-  readonly documents: boolean;
-  readonly key: string;
-  readonly query: string;
-}
-
 /**
+ * The model of `partials/direct-conv-block`.
+ *
  * @param tile Where the taps are read in shared memory: words between two rows, and words from an aligned place to the first
  *   tap. Null where they are read from the map.
  */
@@ -190,41 +178,45 @@ export function convModel(
   stage: ConvStage,
   tile: { readonly rowStride: string; readonly shift: number } | null,
   constants: Constants,
-): ConvModel {
+): object {
   const name = stageName(stage).toUpperCase();
-  const { query, key } = stage.kernel;
-  const chunk = key <= MOST_TAPS ? key : CHUNK_TAPS;
-  const rest = chunk === key ? key : key % chunk;
+  const query = constants.int(`${name}_QUERY`, stage.kernel.query, "Rows and keys of the kernel.");
+  const key = constants.int(`${name}_KEY`, stage.kernel.key);
+  const chunks = stage.kernel.key > MOST_TAPS;
+  const rest = chunks ? stage.kernel.key % CHUNK_TAPS : key;
   return {
-    ...{
-      spec: describe(stage),
-      weightAt: constants.int(
-        `${name}_WEIGHT_AT`,
-        parameterAt(plan, stage.weight),
-        `${stage.weight} in parameters.`,
-      ),
-      fromTile: tile !== null,
-      rowStride: tile?.rowStride,
-      shift:
-        tile === null
-          ? undefined
-          : constants.int(`${name}_SHIFT`, tile.shift, "Words before the first tap, from a 16-byte boundary."),
-      slides: stage.dilation.key === 1,
-      chunk,
-      chunks: chunk !== key,
-      rest,
-      restAt: key - rest,
-      dilationQuery: constants.int(`${name}_DILATION_QUERY`, stage.dilation.query),
-      dilationKey: constants.int(`${name}_DILATION_KEY`, stage.dilation.key),
-    },
-    query: constants.int(`${name}_QUERY`, query, "Rows and keys of the kernel."),
-    key: constants.int(`${name}_KEY`, key),
+    spec: describe(stage),
     function: stageName(stage),
+    query,
+    key,
     across: constants.int(`${name}_ACROSS`, stage.across, "Heads that one kernel reads."),
     joint: stage.across > 1,
     shared: stage.shared,
+    weightAt: constants.int(
+      `${name}_WEIGHT_AT`,
+      parameterAt(plan, stage.weight),
+      `${stage.weight} in parameters.`,
+    ),
     bias: stage.bias !== null,
     biasAt: stage.bias === null ? "" : constants.int(`${name}_BIAS_AT`, parameterAt(plan, stage.bias)),
+    dilationQuery: constants.int(`${name}_DILATION_QUERY`, stage.dilation.query),
+    dilationKey: constants.int(`${name}_DILATION_KEY`, stage.dilation.key),
+    slides: stage.dilation.key === 1,
     documents: hasMask(plan.pipeline, "documents"),
+    ...(tile === null
+      ? { fromTile: false }
+      : {
+          fromTile: true,
+          rowStride: tile.rowStride,
+          shift: constants.int(
+            `${name}_SHIFT`,
+            tile.shift,
+            "Words before the first tap from a 16-byte boundary on.",
+          ),
+          chunks,
+          chunk: CHUNK_TAPS,
+          rest,
+          restAt: chunks ? ` + ${key} / ${CHUNK_TAPS} * ${CHUNK_TAPS}` : "",
+        }),
   };
 }

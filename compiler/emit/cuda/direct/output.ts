@@ -19,7 +19,7 @@ export interface OutputGeometry {
 export function outputModel(plan: Plan, geometry: OutputGeometry, constants: Constants): object {
   const perRow = Math.ceil(plan.pipeline.valueDim / 4);
   const units = (geometry.rows / 4) * perRow;
-  constants.int("ROWS", geometry.rows, "Rows of a block's results, over all its heads.");
+  constants.int("ROWS", geometry.rows, "Rows of a block's results over all its heads.");
   constants.int("VALUE_BLOCKS", perRow, "Blocks of four that cover a row of values.");
   constants.int("VALUE_STRIDE", perRow * 4);
   constants.int("OUTPUT_BLOCKS", units, "Blocks of four rows by four values of a block's results.");
@@ -33,50 +33,44 @@ export function outputModel(plan: Plan, geometry: OutputGeometry, constants: Con
 }
 
 function epilogueModel(plan: Plan, epilogue: Epilogue, constants: Constants): object {
-  const copies = new Map([
-    [
-      epilogue.stageAt,
-      constants.int(
-        "STAGE_AT",
-        epilogue.stageAt,
-        "Words of shared memory of the staged rows, and of their second copy.",
-      ),
-    ],
-  ]);
-  if (!copies.has(epilogue.secondAt))
-    copies.set(epilogue.secondAt, constants.int("SECOND_AT", epilogue.secondAt));
-  const copy = (at: number): string => copies.get(at) ?? String(at);
+  const staged = epilogue.mode === "staged";
   const parameter = (name: string): string =>
     constants.int(
       `${name.replaceAll(".", "_").toUpperCase()}_AT`,
       parameterAt(plan, name),
       `${name} in parameters.`,
     );
-  let from = epilogue.stageAt;
+  // Rows that a channel gate reads while it writes lie in two places by turns.
+  const places = { first: "STAGE_AT", second: "SECOND_AT" } as const;
+  let from: keyof typeof places = "first";
   const stages = plan.pipeline.output.map((stage) => {
     const comment = stage.source === null ? stage.name : `${stage.name} (line ${stage.source.line})`;
-    const at = { comment, from: copy(from), weightAt: parameter(stage.weight) };
+    const at = { comment, from: places[from], weightAt: parameter(stage.weight) };
     if (stage.kind === "norm")
       return { ...at, isNorm: true, eps: cudaFloat(stage.eps), depthScale: stage.depthScale };
     const biasAt = parameter(stage.bias);
     if (stage.mode === "scalar") return { ...at, isScalarGate: true, biasAt };
-    const to = from === epilogue.stageAt ? epilogue.secondAt : epilogue.stageAt;
-    from = to;
-    return { ...at, isChannelGate: true, biasAt, to: copy(to) };
+    from = from === "first" ? "second" : "first";
+    return { ...at, isChannelGate: true, biasAt, to: places[from] };
   });
+  if (staged) {
+    constants.int(places.first, epilogue.stageAt, "Words of shared memory of the staged rows.");
+    constants.int(places.second, epilogue.secondAt, "Their second copy.");
+    constants.int("CHUNK_ROWS", epilogue.chunkRows, "Rows of results that are staged at a time.");
+    constants.int("CHUNK_TEAM", epilogue.team, "Neighbouring lanes that share a staged row.");
+  } else if (epilogue.mode === "rows") {
+    constants.int("ROW_FACTORS_AT", epilogue.factorsAt, "Words of shared memory of the results' factors.");
+    constants.int("ROW_SUMS_AT", epilogue.partialsAt, "The sums that they are made of.");
+  }
   return {
     stages,
     rows: epilogue.mode === "rows",
-    staged: epilogue.mode === "staged",
-    factorsAt: constants.int(
-      "ROW_FACTORS_AT",
-      epilogue.factorsAt,
-      "Words of shared memory of the factors of the results' rows, and of the sums that they are made of.",
-    ),
-    partialsAt: constants.int("ROW_SUMS_AT", epilogue.partialsAt),
-    chunkRows: constants.int("CHUNK_ROWS", epilogue.chunkRows, "Rows of results that are staged at a time."),
-    team: constants.int("CHUNK_TEAM", epilogue.team, "Neighbouring lanes that share a staged row."),
-    stageAt: copy(epilogue.stageAt),
-    resultAt: copy(from),
+    staged,
+    factorsAt: "ROW_FACTORS_AT",
+    partialsAt: "ROW_SUMS_AT",
+    chunkRows: "CHUNK_ROWS",
+    team: "CHUNK_TEAM",
+    stageAt: places.first,
+    resultAt: places[from],
   };
 }

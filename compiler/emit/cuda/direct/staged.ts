@@ -9,6 +9,7 @@ import {
   type ProductProgram,
   type ScoresProgram,
 } from "../../../../runtime/contract/index.ts";
+import { DIRECT_MIX_TILE } from "../../../plan/direct/staged-kernels.ts";
 import { ceilTo } from "../../../plan/layout.ts";
 import { describe, parameterAt, stageName, stageOf } from "../../model.ts";
 import { Constants, convModel, directModel, finishModel } from "./model.ts";
@@ -72,7 +73,7 @@ export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgr
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
   const finish = finishModel(plan.pipeline, stageName(stage), program.finish);
-  const constants = tileConstants(program.tileQ, program.tileK);
+  const constants = tileConstants(DIRECT_MIX_TILE.rows, DIRECT_MIX_TILE.keys);
   constants.int("GROUP", stage.group, "Heads that are mixed, and those of them that a block writes.");
   constants.int("OUTPUTS", program.outputs);
   return {

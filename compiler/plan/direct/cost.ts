@@ -1,0 +1,375 @@
+import {
+  BYTES_PER_ELEMENT,
+  type CallShape,
+  type Cost,
+  type FusedProgram,
+  hasMask,
+  type KernelProgram,
+  type Pipeline,
+  type Reach,
+} from "../../../runtime/contract/index.ts";
+import { floorMultiplyAdds } from "../../ir/index.ts";
+import type { CudaArchitecture } from "../architectures.ts";
+import { stageAt } from "../cost.ts";
+import { type CudaEstimate, type CudaWork, estimate } from "../cuda-cost.ts";
+import { valueBlocks } from "../layout.ts";
+
+/** What the kernels execute beside multiply-adds, in instructions of a thread. */
+const INSTRUCTIONS = {
+  /** Placing, masking and writing one 4x4 block. */
+  block: 130,
+  /** One entry of the softmax; its expf. */
+  softmax: 14,
+  exp: 8,
+  /** A step's loops and barriers. */
+  step: 60,
+  /** Four words of a map, read or written. */
+  map: 6,
+} as const;
+
+/** Wavefronts of a warp's 16-byte loads: of neighbouring places, of few rows each, of one place. */
+const WAVEFRONTS = { contiguous: 4, rows: 6, broadcast: 1 } as const;
+
+/** Work of one block, and what it does in all. */
+type BlockWork = Omit<
+  CudaWork,
+  "mma" | "blocks" | "threadsPerBlock" | "sharedBytesPerBlock" | "registersPerThread"
+>;
+
+const NO_WORK: BlockWork = {
+  f32LaneOps: 0,
+  specialFunctions: 0,
+  warpInstructions: 0,
+  sharedWavefronts: 0,
+  globalBytes: 0,
+};
+
+function add(a: BlockWork, b: Partial<BlockWork>, times = 1): BlockWork {
+  return {
+    f32LaneOps: a.f32LaneOps + times * (b.f32LaneOps ?? 0),
+    specialFunctions: a.specialFunctions + times * (b.specialFunctions ?? 0),
+    warpInstructions: a.warpInstructions + times * (b.warpInstructions ?? 0),
+    sharedWavefronts: a.sharedWavefronts + times * (b.sharedWavefronts ?? 0),
+    globalBytes: a.globalBytes + times * (b.globalBytes ?? 0),
+  };
+}
+
+/** Work of a warp whose threads compute one 4x4 block of scores each. */
+function dotUnits(pipeline: Pipeline): BlockWork {
+  const fours = Math.ceil(pipeline.headDim / 4);
+  const loads = 8 * fours;
+  return {
+    ...NO_WORK,
+    f32LaneOps: 32 * 64 * fours,
+    warpInstructions: 64 * fours + loads + INSTRUCTIONS.block,
+    sharedWavefronts: loads * WAVEFRONTS.rows + 16,
+  };
+}
+
+/** The same for a convolution of `taps` taps along the keys and `rows` rows, over `across` heads. */
+function convUnits(kernel: { query: number; key: number }, across: number, sliding: boolean): BlockWork {
+  const windows = Math.ceil((kernel.key + 5) / 4);
+  const loads = kernel.query * (sliding ? 4 * windows : 16 * kernel.key) * across;
+  const weights = kernel.query * kernel.key * across;
+  return {
+    ...NO_WORK,
+    f32LaneOps: 32 * 16 * weights,
+    warpInstructions: 17 * weights + loads + INSTRUCTIONS.block,
+    sharedWavefronts: loads * (sliding ? WAVEFRONTS.contiguous : 2) + weights + 16,
+  };
+}
+
+/** The same for a mix of a group of heads at four keys of one row. */
+function mixUnits(group: number, outputs: number): BlockWork {
+  return {
+    ...NO_WORK,
+    f32LaneOps: 32 * 4 * group * outputs,
+    warpInstructions: 5 * group * outputs + 8 * group + 8 * 4 * outputs,
+    sharedWavefronts: (group + outputs) * WAVEFRONTS.contiguous + group * outputs,
+  };
+}
+
+/** Four rows by four values a thread, over four keys. */
+function productUnits(sameValues: number): BlockWork {
+  return {
+    ...NO_WORK,
+    f32LaneOps: 32 * 64,
+    warpInstructions: 64 + 4 + 4 / sameValues + 6,
+    sharedWavefronts: 4 * 2 * WAVEFRONTS.broadcast + (4 / sameValues) * WAVEFRONTS.contiguous,
+  };
+}
+
+/** One step along the keys of one block of a fused kernel. */
+function fusedStep(pipeline: Pipeline, program: FusedProgram, threads: number): BlockWork {
+  const { headBlock, tileQ, tileK } = program;
+  const warps = threads / 32;
+  let work: BlockWork = { ...NO_WORK, warpInstructions: INSTRUCTIONS.step * warps };
+  // Rounds of all warps: those without a unit wait.
+  const rounds = (units: number): number => Math.ceil(units / threads) * warps;
+  for (const step of program.chain) {
+    if (step.kind === "mix") {
+      const region = program.regions[step.in];
+      const stage = stageAt(pipeline, step.stage);
+      const group = stage.kind === "mix" ? stage.group : 1;
+      work = add(
+        work,
+        mixUnits(group, group),
+        rounds(((headBlock / group) * (region?.rows ?? 0) * tileK) / 4),
+      );
+    } else {
+      const region = program.regions[step.to];
+      const units = rounds((headBlock * (region?.rows ?? 0) * tileK) / 16);
+      if (step.kind === "dot") {
+        work = add(work, dotUnits(pipeline), units);
+      } else {
+        const stage = stageAt(pipeline, step.stage);
+        if (stage.kind === "conv")
+          work = add(work, convUnits(stage.kernel, stage.across, stage.dilation.key === 1), units);
+      }
+    }
+    if (step.finish.mask === "normalize") {
+      const entries = headBlock * tileQ * tileK;
+      work = add(work, {
+        specialFunctions: entries,
+        warpInstructions: (entries * INSTRUCTIONS.exp) / 32,
+        f32LaneOps: entries * INSTRUCTIONS.exp,
+      });
+    }
+  }
+  const entries = headBlock * tileQ * tileK;
+  if (program.role !== "apply") {
+    work = add(work, {
+      specialFunctions: entries,
+      warpInstructions: (entries * INSTRUCTIONS.softmax) / 32,
+      f32LaneOps: entries * INSTRUCTIONS.softmax,
+      sharedWavefronts: entries / 16,
+    });
+  }
+  if (program.role !== "statistics") {
+    const same = headBlock === 1 && threads % valueBlocks(pipeline) === 0 ? program.outputBlocks : 1;
+    work = add(work, productUnits(same), (program.outputBlocks * warps * tileK) / 4);
+  }
+  const dims =
+    (program.role === "statistics" ? 0 : pipeline.valueDim) + pipeline.headDim * (1 + tileQ / tileK);
+  return add(work, {
+    globalBytes: headBlock * tileK * dims * BYTES_PER_ELEMENT[pipeline.storage],
+  });
+}
+
+/** Keys [low, high) that rows [first, last] see at most, without data-dependent masks. */
+function keyRange(pipeline: Pipeline, shape: CallShape, first: number, last: number): [number, number] {
+  const offset = shape.Lk - shape.Lq;
+  let low = 0;
+  let high = shape.Lk;
+  if (hasMask(pipeline, "causal")) high = Math.min(high, offset + last + 1);
+  const window = pipeline.mask.find((term) => term.kind === "window");
+  if (window !== undefined) {
+    low = Math.max(low, offset + first - window.size + 1);
+    high = Math.min(high, offset + last + window.size);
+  }
+  return [low, Math.max(low, high)];
+}
+
+const floors = new WeakMap<Pipeline, Map<string, number>>();
+
+/** The floor of the work, remembered: every candidate reports it. */
+function floorOf(pipeline: Pipeline, shape: CallShape): number {
+  const known = floors.get(pipeline) ?? new Map<string, number>();
+  floors.set(pipeline, known);
+  const key = JSON.stringify(shape);
+  const floor = known.get(key) ?? floorMultiplyAdds(pipeline, shape);
+  known.set(key, floor);
+  return floor;
+}
+
+export interface Predicted {
+  readonly cost: Cost;
+  readonly estimate: CudaEstimate;
+}
+
+function predict(
+  pipeline: Pipeline,
+  shape: CallShape,
+  work: CudaWork,
+  barriers: number,
+  architecture: CudaArchitecture,
+  launches = 1,
+): Predicted {
+  const predicted = estimate(work, architecture);
+  const time = predicted.time * launches;
+  return {
+    cost: {
+      multiplyAdds: work.f32LaneOps * launches,
+      floorMultiplyAdds: floorOf(pipeline, shape),
+      bytes: work.globalBytes * launches,
+      barriers: barriers * launches,
+      time,
+    },
+    estimate: { ...predicted, time },
+  };
+}
+
+/** Cost of a fused kernel over the whole call. */
+export function directFusedCost(
+  pipeline: Pipeline,
+  kernel: {
+    readonly program: FusedProgram;
+    readonly threads: number;
+    readonly sharedBytes: number;
+    readonly registers: number;
+  },
+  shape: CallShape,
+  architecture: CudaArchitecture,
+): Predicted {
+  const { program, threads, sharedBytes, registers } = kernel;
+  const { tileQ, tileK } = program;
+  const lag = program.regions[program.final]?.lag ?? 0;
+  const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
+  const step = fusedStep(pipeline, program, threads);
+  let steps = 0;
+  for (let row = 0; row < shape.Lq; row += tileQ) {
+    const [low, high] = keyRange(pipeline, shape, row, Math.min(row + tileQ, shape.Lq) - 1);
+    if (high > low) steps += Math.ceil((high + lag) / tileK) - Math.floor(Math.max(0, low - left) / tileK);
+  }
+  const groups = (pipeline.heads / program.headBlock) * shape.B;
+  const work: CudaWork = {
+    mma: 0,
+    ...add(NO_WORK, step, steps * groups),
+    blocks: Math.ceil(shape.Lq / tileQ) * groups,
+    threadsPerBlock: threads,
+    sharedBytesPerBlock: sharedBytes,
+    registersPerThread: registers,
+  };
+  return predict(pipeline, shape, work, steps * groups * (program.chain.length + 3), architecture);
+}
+
+/** How the staged schedule cuts a call, for its costs. */
+export interface StripShape {
+  readonly stripRows: number;
+  readonly stripBytes: number;
+}
+
+/** What one staged kernel takes of an SM. */
+export interface MapKernel {
+  readonly program: KernelProgram;
+  readonly threads: number;
+  readonly sharedBytes: number;
+  readonly registers: number;
+  readonly halo: Reach;
+}
+
+/** Strips, and entries of the maps that a kernel computes and writes over all of them. */
+function mapEntries(
+  pipeline: Pipeline,
+  shape: CallShape,
+  strips: StripShape,
+  halo: Reach,
+  tile: { readonly rows: number; readonly keys: number },
+): { strips: number; live: number; written: number } {
+  const haloRows = halo.past + halo.future;
+  const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 8;
+  const fit = Math.floor(strips.stripBytes / mapRow);
+  const together = Math.max(1, Math.min(shape.B, Math.floor(fit / (shape.Lq + haloRows))));
+  const most = Math.max(16, Math.min(shape.Lq, strips.stripRows, Math.floor(fit / together)));
+  const count = Math.ceil(shape.Lq / most);
+  const strip = Math.ceil(shape.Lq / count);
+  let live = 0;
+  let written = 0;
+  for (let row = 0; row < shape.Lq; row += strip) {
+    const end = Math.min(row + strip, shape.Lq);
+    const [, stripHigh] = keyRange(pipeline, shape, row, end - 1);
+    for (let first = Math.max(0, row - haloRows); first < end; first += tile.rows) {
+      const [low, high] = keyRange(pipeline, shape, first, Math.min(first + tile.rows, end) - 1);
+      live += tile.rows * Math.ceil((high - low) / tile.keys) * tile.keys;
+      written += tile.rows * stripHigh;
+    }
+  }
+  const scale = pipeline.heads * shape.B;
+  return {
+    strips: count * Math.ceil(shape.B / together),
+    live: live * scale,
+    written: written * scale,
+  };
+}
+
+/** Cost of one kernel of the staged schedule over the whole call. */
+export function directStagedCost(
+  pipeline: Pipeline,
+  kernel: MapKernel,
+  shape: CallShape,
+  strips: StripShape,
+  architecture: CudaArchitecture,
+): Predicted {
+  const { program, threads } = kernel;
+  // Work of 32 threads that compute `unit` entries together, words of a map a block entry, and blocks an entry.
+  let unit: BlockWork = NO_WORK;
+  let perUnit = 32 * 16;
+  let words = 2;
+  let tile = { rows: 4, keys: 4 };
+  let perBlock = threads * 16;
+  switch (program.kind) {
+    case "scores":
+      unit = dotUnits(pipeline);
+      words = 1;
+      tile = { rows: program.tileQ, keys: program.tileK };
+      break;
+    case "conv": {
+      const stage = stageAt(pipeline, program.stage);
+      if (stage.kind !== "conv") break;
+      const sliding = stage.dilation.key === 1 && program.source === "workgroup";
+      unit = convUnits(stage.kernel, stage.across, sliding);
+      const halo = (program.haloRows * program.rowStride) / (program.tileQ * program.tileK);
+      words = 1 + (program.source === "workgroup" ? halo * stage.across : 4);
+      tile = { rows: program.tileQ, keys: program.tileK };
+      break;
+    }
+    case "mix": {
+      const stage = stageAt(pipeline, program.stage);
+      const group = stage.kind === "mix" ? stage.group : 1;
+      unit = mixUnits(group, program.outputs);
+      perUnit = 32 * 4 * program.outputs;
+      perBlock = threads * 4 * program.outputs;
+      words = 1 + group / program.outputs;
+      tile = { rows: 1, keys: 64 };
+      break;
+    }
+    case "normalize":
+      unit = { ...NO_WORK, specialFunctions: 1, warpInstructions: 3, f32LaneOps: 20 };
+      perUnit = 1;
+      unit = add(NO_WORK, unit, 1);
+      perBlock = (threads / program.team) * shape.Lk;
+      words = 5;
+      tile = { rows: 1, keys: 4 };
+      break;
+    case "product": {
+      const blocks = valueBlocks(pipeline);
+      // Four rows by four keys of a map feed a row of blocks of values.
+      const idle = (program.outputBlocks * threads) / ((program.tileQ / 4) * blocks);
+      unit = add(NO_WORK, productUnits(1), (blocks * idle) / 32);
+      perUnit = 16;
+      perBlock = program.tileQ * shape.Lk;
+      words = 1;
+      tile = { rows: program.tileQ, keys: 4 };
+      break;
+    }
+    default:
+      break;
+  }
+  const entries = mapEntries(pipeline, shape, strips, kernel.halo, tile);
+  const launches = entries.strips;
+  const units = entries.live / perUnit / launches;
+  const movedWords = (entries.written * words) / launches;
+  const work: CudaWork = {
+    mma: 0,
+    ...add(add(NO_WORK, unit, units), {
+      globalBytes: movedWords * 4,
+      warpInstructions: (movedWords / 4 / 32) * INSTRUCTIONS.map,
+      sharedWavefronts: movedWords / 32,
+    }),
+    blocks: Math.max(1, entries.live / perBlock / launches),
+    threadsPerBlock: threads,
+    sharedBytesPerBlock: kernel.sharedBytes,
+    registersPerThread: kernel.registers,
+  };
+  return predict(pipeline, shape, work, 0, architecture, launches);
+}

@@ -52,8 +52,8 @@ export interface TensorMixProgram {
   /** `weights`: the source holds final scores, normalised while they are loaded. */
   readonly source: "map" | "weights";
   readonly finish: Finish;
-  /** Whether the result's rows are final scores whose log-sum-exp the kernel computes. */
-  readonly statistics: boolean;
+  /** Whether the mixed scores are the final ones: the kernel then writes their softmax, and the rows' log-sum-exp. */
+  readonly normalizes: boolean;
   readonly warps: number;
   readonly sharedBytes: number;
 }

@@ -50,23 +50,24 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
     "Rows by which tiles of later stages reach beyond one.",
   );
   constants.int("WEIGHT_AT", parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
-  const final = program.finish.mask !== "zero";
+  const final = program.normalizes;
   return {
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,
     purpose: [
-      `${describe(stage)}, on tensor cores${program.statistics ? ", and the log-sum-exp of every row" : ""}. A warp takes one row: sixteen heads by all its keys.`,
+      `${describe(stage)}, on tensor cores${program.normalizes ? ", and the softmax of every row" : ""}. A warp takes one row: sixteen heads by all its keys.`,
     ],
     parameters: tensorParameters(kernel),
     constants: constants.list,
     mask,
     fromWeights: program.source === "weights",
-    statistics: program.statistics,
+    statistics: program.normalizes,
     softcaps: program.finish.softcaps.map(cudaFloat),
     addsBias: final && mask.bias,
     hidden: final ? "-INFINITE" : "0.0f",
-    clear: final ? "0xfc00fc00u" : "0u",
-    pack: packOf(plan, program.stage),
+    // The weights of hidden keys are 0.
+    clear: "0u",
+    pack: packOf(plan, program.stage, program.normalizes),
   };
 }
 

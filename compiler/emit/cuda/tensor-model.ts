@@ -261,8 +261,13 @@ function purposeOf(program: TensorTileProgram, stage: ConvStage | null): string[
  * How a stage's map is packed: in the storage type where the product with the values reads it, else in f16, which is finer
  * than bf16 and wide enough.
  */
-export function packOf(plan: Plan, index: StageIndex | null): "pack_f16" | "pack_storage" {
+export function packOf(
+  plan: Plan,
+  index: StageIndex | null,
+  normalizes = false,
+): "pack_f16" | "pack_storage" {
   const { weights } = plan.pipeline;
+  if (normalizes && weights.length === 0) return "pack_storage";
   return index?.section === "weights" && index.index === weights.length - 1 ? "pack_storage" : "pack_f16";
 }
 

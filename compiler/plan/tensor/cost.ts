@@ -107,7 +107,7 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
   entries *= heads;
   switch (program.kind) {
     case "tensor_mix": {
-      const softmax = (program.statistics ? 1 : 0) + (program.source === "weights" ? 1 : 0);
+      const softmax = (program.normalizes ? 2 : 0) + (program.source === "weights" ? 1 : 0);
       return {
         mma: (entries * 16) / 2048,
         instructions: (entries * (3 + 4 * softmax)) / 32,

@@ -37,7 +37,7 @@ export function fitMix(
   options: {
     readonly source: TensorMixProgram["source"];
     readonly finish: Finish;
-    readonly statistics: boolean;
+    readonly normalizes: boolean;
   },
 ): Fitted<{
   readonly program: TensorMixProgram;
@@ -59,7 +59,7 @@ export function fitMix(
         stage: linear.index,
         source: options.source,
         finish: options.finish,
-        statistics: options.statistics,
+        normalizes: options.normalizes,
         warps: MIX_WARPS,
         sharedBytes: MIX_WARPS * 2 * chunks * 16 * MIX_ROW_BYTES,
       },

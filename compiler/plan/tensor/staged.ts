@@ -97,7 +97,14 @@ export function tensorStaged(
             name,
             bytes: ["mul", 2, "batch_step", pipeline.heads, "map_head_stride"] as const,
           })),
-        { name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", weightHistory, "Lq"]] },
+        ...(parts.some(({ kernel }) => kernel.name === "statistics")
+          ? [
+              {
+                name: "statistics",
+                bytes: ["mul", 4, "B", pipeline.heads, ["add", weightHistory, "Lq"]] as const,
+              },
+            ]
+          : []),
       ],
       kernels: parts.map(({ kernel }) => kernel),
       steps: stripSteps(pipeline, reach, true, body),
@@ -192,10 +199,10 @@ function stagedTensorKernels(
   );
   if (failed !== null) return doesNotFit(failed);
 
-  let statisticsDone = false;
+  // Whether the map holds weights: else final scores, which their first reader normalises with the rows' statistics.
+  let normalized = false;
   const addStatistics = (count: number): void => {
-    if (statisticsDone) return;
-    statisticsDone = true;
+    if (normalized) return;
     const halo = haloAfter(count);
     const program: TensorProgram = { kind: "tensor_statistics", warps: STATISTICS_WARPS };
     kernels.push({
@@ -214,12 +221,13 @@ function stagedTensorKernels(
     const inWeights = position >= scores.linear.length;
     const firstWeight = position === scores.linear.length;
     if (firstWeight) addStatistics(position);
+    const normalizes = firstWeight && !normalized;
     const next: "map_a" | "map_b" = map === "map_a" ? "map_b" : "map_a";
     const halo = haloAfter(position + 1);
     const finalScores = !inWeights && isLastScore(position + 1);
     const finish = { softcaps: linear.softcaps, mask: finalScores ? ("hide" as const) : ("zero" as const) };
-    const source = firstWeight ? "weights" : "map";
-    const read = [map, ...(firstWeight ? ["statistics"] : [])];
+    const source = normalizes ? "weights" : "map";
+    const read = [map, ...(normalizes ? ["statistics"] : [])];
     if (linear.stage.kind === "conv") {
       const reason = tile(
         kernelName(linear),
@@ -236,7 +244,7 @@ function stagedTensorKernels(
       );
       if (reason !== null) return doesNotFit(reason);
     } else {
-      const fitted = fitMix(pipeline, linear, { source, finish, statistics: finalScores });
+      const fitted = fitMix(pipeline, linear, { source, finish, normalizes: finalScores });
       if (!fitted.fits) return fitted;
       const { program, rowsPerBlock, headBlocks } = fitted.value;
       kernels.push({
@@ -246,7 +254,7 @@ function stagedTensorKernels(
           program,
           {
             read: [...read, "parameters", "integers", "bias"],
-            written: [next, ...(finalScores ? ["statistics", "lse"] : [])],
+            written: [next, ...(finalScores ? ["lse"] : [])],
           },
           linear.stage.source,
         ),
@@ -254,14 +262,13 @@ function stagedTensorKernels(
         halo,
         grid: [["ceilDiv", ["sub", rowEnd(halo), rowBegin(halo)], rowsPerBlock], headBlocks, "batches"],
       });
-      if (finalScores) statisticsDone = true;
+      if (finalScores) normalized = true;
     }
     map = next;
   }
-  addStatistics(all.length);
-
+  if (weights.linear.length === 0) addStatistics(all.length);
   const product = fitProduct(pipeline, architecture, {
-    source: weights.linear.length === 0 ? "weights" : "map",
+    source: weights.linear.length === 0 && !normalized ? "weights" : "map",
     rowBlocks: knobs.productRowBlocks,
   });
   if (!product.fits) return product;

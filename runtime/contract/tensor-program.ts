@@ -17,12 +17,13 @@ export interface ToeplitzConv {
 
 /**
  * A tile of scores, made or loaded, convolved, finished and handed on. `dot`: q · k. `map`: a strip's map, as it is;
- * `weights`: a map of final scores, normalised while it is loaded.
+ * `weights`: a map of final scores, normalised while it is loaded. `attention`: online softmax, times v. `product`: scores are
+ * normalised with known statistics, convolved and multiplied with v.
  */
 export interface TensorTileProgram {
   readonly kind: "tensor_tile";
   readonly source: "dot" | "map" | "weights";
-  readonly sink: "attention" | "statistics" | "map";
+  readonly sink: "attention" | "statistics" | "product" | "map";
   /** Blocks of sixteen rows that a warp computes. */
   readonly rowBlocks: number;
   readonly warps: number;

@@ -85,7 +85,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   const granulesRight = program.conv?.granulesRight ?? 0;
   const distances = (program.conv?.granulesLeft ?? 0) + granulesRight + 1;
   const dot = source === "dot";
-  const attention = sink === "attention";
+  const applies = sink === "product";
+  const attention = sink === "attention" || applies;
   const conv = program.conv;
 
   const constants = new Constants();
@@ -171,7 +172,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   }
   const scaled =
     dot &&
-    (stage !== null ||
+    ((stage !== null && !applies) ||
       program.before.softcaps.length + program.finish.softcaps.length > 0 ||
       mask.bias ||
       sink === "map");
@@ -198,7 +199,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     fromWeights: source === "weights",
     attention,
     statistics: sink === "statistics",
-    softmax: sink !== "map",
+    applies,
+    softmax: sink === "attention" || sink === "statistics",
     toMap: sink === "map",
     loadsRows: dot,
     halo: haloPast + haloFuture > 0,
@@ -209,7 +211,9 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     softcapsAfter,
     finishes: softcapsAfter.length > 0 || (stage !== null && stage.bias !== null),
     addsBias,
-    hidden: sink !== "map" ? "HIDDEN" : final ? "-INFINITE" : "0.0f",
+    hidden: !final ? "0.0f" : sink === "map" ? "-INFINITE" : "HIDDEN",
+    hiddenBefore: applies ? "-INFINITE" : "0.0f",
+    biasBefore: applies && mask.bias,
     clear: sink === "map" && final ? "0xfc00fc00u" : "0u",
     tail: granulesRight > 0,
     sourcesEndWithKeys: endsWithKeys,
@@ -252,6 +256,7 @@ function purposeOf(program: TensorTileProgram, stage: ConvStage | null): string[
   const to = {
     attention: "online softmax, times values",
     statistics: "the log-sum-exp of every row",
+    product: "normalised with the rows' log-sum-exp before the convolution, times values",
     map: "to the strip's other map",
   }[program.sink];
   return [`${from}${conv}, ${to}.`];

@@ -55,14 +55,15 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
     const blocks = (tileQ / 16) * (tileK / 8);
     const dotMma = dot ? blocks * headSteps + ((halo / 8) * tileK * headSteps) / 16 : 0;
     const convMma = blocks * pairs * distances;
-    const valueMma = program.sink === "attention" ? blocks * valueSteps : 0;
+    const valueMma = program.sink === "attention" || program.sink === "product" ? blocks * valueSteps : 0;
     // ldmatrix.x4: four wavefronts each.
     const haloLoads = dot ? (halo / 8) * (tileK / 16) * headSteps * 6 : 0;
     const keyLoads = dot ? warps * (tileK / 16) * headSteps * 4 : 0;
     const queryLoads =
       dot && !program.queriesInRegisters ? warps * rowBlocks * headSteps * (tileK / program.columns) * 4 : 0;
     const convLoads = blocks * pairs * (4 + (conv?.taps === "shared" ? 2 * distances : 0));
-    const valueLoads = program.sink === "attention" ? warps * (tileK / 16) * valueSteps * 4 : 0;
+    const valueLoads =
+      program.sink === "attention" || program.sink === "product" ? warps * (tileK / 16) * valueSteps * 4 : 0;
     const copies = ((dot ? tileK * (pipeline.headDim + pipeline.valueDim) : 0) * 2) / 128;
     const scoresStored = conv === null ? 0 : (tileQ * tileK * 2) / 128;
     const entries = tileQ * tileK;

@@ -6,6 +6,7 @@ import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
 import { stagedTensorKnobNames, tensorStaged } from "./staged.ts";
 import { tensorIllegal } from "./support.ts";
 import { tileMenu } from "./tile.ts";
+import { tensorTwoPass, twoPassTiles } from "./two-pass.ts";
 
 /** Candidates of one schedule whose products run on tensor cores. */
 export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): Candidate[] {
@@ -17,7 +18,7 @@ export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, sched
     case "single_pass":
       return singlePassCandidates(pipeline, request);
     case "two_pass":
-      return [];
+      return twoPassCandidates(pipeline, request, architecture);
     case "staged":
       return stagedCandidates(pipeline, request, architecture);
   }
@@ -34,6 +35,22 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
     return fitted.fits
       ? legal("single_pass", names, fitted.value.cost, () => fitted.value)
       : dropped("single_pass", names, fitted.reason);
+  });
+}
+
+function twoPassCandidates(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  architecture: CudaArchitecture,
+): Candidate[] {
+  const tiles = twoPassTiles(pipeline);
+  if (!tiles.fits) return [dropped("two_pass", { lowering: "tensor" }, tiles.reason)];
+  return tileMenu(tiles.value.apply).map((knobs) => {
+    const names = tileKnobNames(knobs, true);
+    const fitted = tensorTwoPass(pipeline, request, architecture, tiles.value, knobs);
+    return fitted.fits
+      ? legal("two_pass", names, fitted.value.cost, () => fitted.value)
+      : dropped("two_pass", names, fitted.reason);
   });
 }
 

@@ -54,9 +54,10 @@ export function fitTile(
   // Queries are read again for each of these: all keys of the step where nothing else needs the registers.
   const columns = sink === "map" ? tileK : Math.min(tileK, rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
 
+  const values = sink === "attention" || sink === "product";
   const tileQ = WARPS * 16 * rowBlocks;
   const fragments = {
-    results: sink === "attention" ? rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8 : 0,
+    results: values ? rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8 : 0,
     scores: rowBlocks * (tileK / 8 + carried) * 4,
     carried: rowBlocks * carried * 4,
     taps: taps === "registers" ? pairs * distances * 2 : 0,
@@ -85,7 +86,7 @@ export function fitTile(
   const dot = source === "dot";
   const queryBytes = dot ? tileQ * keyRow : 0;
   const k = place(dot ? tileK * keyRow : 0);
-  const v = place(dot && sink === "attention" ? 2 * tileK * valueRow : 0);
+  const v = place(dot && values ? 2 * tileK * valueRow : 0);
   // Queries that move to registers pass through the keys' place.
   let q = 0;
   if (!queriesInRegisters) q = place(queryBytes);

@@ -1,0 +1,111 @@
+import { type Expression, type Pipeline, type Plan, totalReach } from "../../../runtime/contract/index.ts";
+import type { CudaArchitecture } from "../architectures.ts";
+import { doesNotFit, type Fitted } from "../fit.ts";
+import type { PlanRequest } from "../limits.ts";
+import { tensorCost } from "./cost.ts";
+import { defineTensorPlan, tensorKernel } from "./define.ts";
+import { tileKnobNames } from "./single-pass.ts";
+import { linearStages } from "./support.ts";
+import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
+
+/** What the two kernels of `two_pass` compute; or why one tile of one head does not suffice. */
+export function twoPassTiles(
+  pipeline: Pipeline,
+): Fitted<{ readonly statistics: TileRequest; readonly apply: TileRequest }> {
+  const scores = linearStages(pipeline.scores, "scores");
+  const weights = linearStages(pipeline.weights, "weights");
+  const [before] = scores.linear;
+  if (before !== undefined)
+    return doesNotFit(
+      `pass 2 keeps one tile, and ${before.stage.name} would need one of scores beside that of weights`,
+    );
+  const [conv, second] = weights.linear;
+  if (conv === undefined) return doesNotFit("without stages after the softmax one pass does");
+  if (second !== undefined)
+    return doesNotFit(`pass 2 keeps one tile, and ${second.stage.name} follows ${conv.stage.name}`);
+  if (conv.stage.kind === "mix")
+    return doesNotFit(`${conv.stage.name} mixes heads, which blocks of one head cannot`);
+  if (conv.stage.across > 1)
+    return doesNotFit(`${conv.stage.name} reads ${conv.stage.across} heads, and a block holds one`);
+  return {
+    fits: true,
+    value: {
+      statistics: {
+        source: "dot",
+        sink: "statistics",
+        conv: null,
+        before: { softcaps: [], mask: "zero" },
+        finish: { softcaps: scores.first, mask: "hide" },
+        chunk: 0,
+      },
+      apply: {
+        source: "dot",
+        sink: "product",
+        conv,
+        before: { softcaps: scores.first, mask: "normalize" },
+        finish: { softcaps: [], mask: "zero" },
+        chunk: 0,
+      },
+    },
+  };
+}
+
+/** Statistics of all rows first, then scores again: normalised, convolved, times values. */
+export function tensorTwoPass(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  architecture: CudaArchitecture,
+  tiles: { readonly statistics: TileRequest; readonly apply: TileRequest },
+  knobs: TileKnobs,
+): Fitted<Plan> {
+  const first = fitTile(pipeline, architecture, tiles.statistics, { ...knobs, taps: "registers" });
+  if (!first.fits) return doesNotFit(`pass 1: ${first.reason}`);
+  const second = fitTile(pipeline, architecture, tiles.apply, knobs);
+  if (!second.fits) return doesNotFit(`pass 2: ${second.reason}`);
+  const history: Expression = "weight_history";
+  const statistics = tensorKernel(pipeline, "statistics", first.value, {
+    read: ["q", "q_history", "k", "parameters", "integers", "bias"],
+    written: ["statistics", "lse"],
+  });
+  const apply = tensorKernel(pipeline, "apply", second.value, {
+    read: ["q", "q_history", "k", "v", "statistics", "parameters", "integers", "bias"],
+    written: ["o"],
+  });
+  const tileQ = (program: { readonly warps: number; readonly rowBlocks: number }): number =>
+    program.warps * 16 * program.rowBlocks;
+  const multiplyAdds: Expression = ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim];
+  return {
+    fits: true,
+    value: defineTensorPlan(pipeline, request, architecture, {
+      schedule: "two_pass",
+      knobs: tileKnobNames(knobs, true),
+      // Rows of history whose softmax the weights' convolution reads.
+      definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
+      workspace: [{ name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", history, "Lq"]] }],
+      kernels: [statistics, apply],
+      steps: [
+        {
+          kind: "dispatch",
+          kernel: statistics.name,
+          grid: [["ceilDiv", ["add", "Lq", history], tileQ(first.value)], pipeline.heads, "B"],
+          launch: {
+            batch: 0,
+            first_tile: 0,
+            row_begin: ["sub", 0, history],
+            row_end: "Lq",
+            statistics_history: history,
+          },
+          multiplyAdds,
+        },
+        {
+          kind: "dispatch",
+          kernel: apply.name,
+          grid: [["ceilDiv", "Lq", tileQ(second.value)], pipeline.heads, "B"],
+          launch: { batch: 0, first_tile: 0, row_begin: 0, row_end: "Lq", statistics_history: history },
+          multiplyAdds,
+        },
+      ],
+      cost: tensorCost(pipeline, architecture, request.shape, [first.value, second.value]),
+    }),
+  };
+}

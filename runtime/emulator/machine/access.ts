@@ -36,7 +36,7 @@ export interface Access {
 const LOW = new Float64Array(32);
 const HIGH = new Int32Array(32);
 
-function computeAddresses(warp: Warp, mask: number, access: Access): void {
+export function computeAddresses(warp: Warp, mask: number, access: Access): void {
   const { I } = warp;
   const { low, high, offset, window } = access;
   if (low < 0) {
@@ -61,8 +61,11 @@ function computeAddresses(warp: Warp, mask: number, access: Access): void {
   }
 }
 
-/** Lanes of a mask whose addresses have the high word of its first lane. */
-function sameWindow(mask: number): number {
+/**
+ * Lanes of a mask whose addresses have the high word of its first lane. One instruction may address several allocations: a kernel
+ * selects per lane between two tensors. Each allocation's lanes are served on their own.
+ */
+export function sameWindow(mask: number): number {
   const first = 31 - Math.clz32(mask & -mask);
   const high = HIGH[first];
   let same = 0;
@@ -72,8 +75,13 @@ function sameWindow(mask: number): number {
   return same;
 }
 
+/** High word of the addresses of lanes that `sameWindow` found. */
+export function windowOf(part: number): number {
+  return HIGH[31 - Math.clz32(part & -part)] as number;
+}
+
 /** Offsets of the lanes in an allocation, checked; the allocation. */
-function locate(warp: Warp, mask: number, slot: number, bytes: number, id: number): Block {
+export function locate(warp: Warp, mask: number, slot: number, bytes: number, id: number): Block {
   const block = warp.cta.memory.slots[slot];
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
@@ -116,7 +124,7 @@ function outOfBounds(
   );
 }
 
-function locateShared(warp: Warp, mask: number, bytes: number, id: number, high: boolean): void {
+export function locateShared(warp: Warp, mask: number, bytes: number, id: number, high: boolean): void {
   const { shared } = warp.cta;
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
@@ -139,21 +147,6 @@ function locateShared(warp: Warp, mask: number, bytes: number, id: number, high:
 export function sharedOffsets(warp: Warp, mask: number, access: Access, bytes: number): void {
   computeAddresses(warp, mask, access);
   locateShared(warp, mask, bytes, access.id, access.high >= 0);
-}
-
-/** Global addresses of lanes that all lie in one allocation; left in `OFFSETS`. */
-export function globalOffsets(
-  warp: Warp,
-  mask: number,
-  access: Access,
-  bytes: number,
-): { block: Block; slot: number } {
-  computeAddresses(warp, mask, access);
-  const slot = HIGH[31 - Math.clz32(mask & -mask)] as number;
-  if (sameWindow(mask) !== mask) {
-    throw fault("MTA852", warp, access.id, -1, "the addresses of one instruction lie in several allocations");
-  }
-  return { block: locate(warp, mask, slot, bytes, access.id), slot };
 }
 
 export function countShared(warp: Warp, mask: number, bytes: number): void {
@@ -232,7 +225,7 @@ export function load(warp: Warp, mask: number, access: Access): void {
   else {
     for (let rest = mask; rest !== 0; ) {
       const part = sameWindow(rest);
-      const window = HIGH[31 - Math.clz32(part & -part)] as number;
+      const window = windowOf(part);
       if (window === LOCAL_WINDOW) localAccess(warp, part, access, false);
       else if (window === SHARED_WINDOW && access.space === "global") throw wrongSpace(warp, access);
       else loadWindow(warp, part, access, window);
@@ -241,7 +234,7 @@ export function load(warp: Warp, mask: number, access: Access): void {
   }
 }
 
-function wrongSpace(warp: Warp, access: Access): Error {
+export function wrongSpace(warp: Warp, access: Access): Error {
   return fault("MTA852", warp, access.id, -1, "a shared address is used as a global one,");
 }
 
@@ -252,7 +245,7 @@ export function store(warp: Warp, mask: number, access: Access): void {
   else {
     for (let rest = mask; rest !== 0; ) {
       const part = sameWindow(rest);
-      const window = HIGH[31 - Math.clz32(part & -part)] as number;
+      const window = windowOf(part);
       if (window === LOCAL_WINDOW) localAccess(warp, part, access, true);
       else if (window === SHARED_WINDOW && access.space === "global") throw wrongSpace(warp, access);
       else storeWindow(warp, part, access, window);
@@ -346,10 +339,4 @@ function localAccess(warp: Warp, mask: number, access: Access, write: boolean): 
       if (extended !== undefined) I[extended * 32 + lane] = access.signed ? value >> 31 : 0;
     }
   }
-}
-
-/** High word of the first active lane's address. */
-export function windowOf(warp: Warp, mask: number, access: Access): number {
-  computeAddresses(warp, mask, access);
-  return HIGH[31 - Math.clz32(mask & -mask)] as number;
 }

@@ -2,7 +2,16 @@ import { f32Bits, f32Of, f64High, f64Low, f64Of } from "../numeric/float.ts";
 import { join64 } from "../numeric/integer.ts";
 import { BF16, encodeBf16, encodeF16, F16 } from "../numeric/narrow.ts";
 import { SHARED_WINDOW } from "../translate/emit-move.ts";
-import { type Access, countShared, globalOffsets, sharedOffsets, windowOf } from "./access.ts";
+import {
+  type Access,
+  computeAddresses,
+  countShared,
+  locate,
+  locateShared,
+  sameWindow,
+  windowOf,
+  wrongSpace,
+} from "./access.ts";
 import { OFFSETS, sectors } from "./banks.ts";
 import { checkAtomicSource, synchroniseBlocks } from "./block-order.ts";
 import { fault } from "./fault.ts";
@@ -11,8 +20,8 @@ import type { Warp } from "./warp.ts";
 /** An atomic of one 32- or 64-bit word (or a pair of halves) per lane. */
 export interface Atomic {
   readonly access: Access;
-  readonly operation: string;
-  readonly type: string;
+  /** Operation and type: `add.f32`. */
+  readonly name: string;
   /** Rows of the old value (low word), of the operand, and for cas of the new value; -1 where there is none. */
   readonly d: number;
   readonly b: number;
@@ -84,51 +93,72 @@ export function isAtomic(name: string): boolean {
   return name in WORDS || name in PAIRS;
 }
 
-/** Lanes update in rising order: one of the orders that hardware may take. */
-export function atomic(warp: Warp, mask: number, { access, operation, type, d, b, c }: Atomic): void {
-  const { cta, I } = warp;
-  const { total, id } = access;
-  const inShared =
-    access.space === "shared" ||
-    (access.space === "generic" && windowOf(warp, mask, access) === SHARED_WINDOW);
-  const block = inShared ? null : globalOffsets(warp, mask, access, total).block;
-  if (block === null) {
-    sharedOffsets(warp, mask, access, total);
-    countShared(warp, mask, total);
-  } else {
-    const touched = sectors(mask);
-    cta.tally.globalSectorsRead += touched;
-    cta.tally.globalSectorsWritten += touched;
-    if (block.constant) throw fault("MTA852", warp, id, -1, `"${block.label}" is constant and is written,`);
+/** The lanes of each allocation (or of shared memory) update in rising order: one of the orders that hardware may take. */
+export function atomic(warp: Warp, mask: number, operation: Atomic): void {
+  const { access } = operation;
+  computeAddresses(warp, mask, access);
+  if (access.space === "shared") {
+    updateShared(warp, mask, operation);
+    return;
   }
-  const { words } = block ?? cta.shared;
-  const word = WORDS[`${operation}.${type}`];
-  const pair = PAIRS[`${operation}.${type}`];
+  for (let rest = mask; rest !== 0; ) {
+    const part = sameWindow(rest);
+    const window = windowOf(part);
+    if (window !== SHARED_WINDOW) updateGlobal(warp, part, operation, window);
+    else if (access.space === "global") throw wrongSpace(warp, access);
+    else updateShared(warp, part, operation);
+    rest &= ~part;
+  }
+}
+
+function updateShared(warp: Warp, mask: number, operation: Atomic): void {
+  const { shared, checks } = warp.cta;
+  const { total, id, high } = operation.access;
+  locateShared(warp, mask, total, id, high >= 0);
+  countShared(warp, mask, total);
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
-    const offset = OFFSETS[lane] as number;
-    if (cta.checks) {
-      if (block === null) cta.shared.checkAtomic(warp, lane, offset, total, id);
-      else checkAtomicSource(warp, lane, block, total, id);
-    }
-    const at = offset >> 2;
-    const register = (row: number) => (row < 0 ? 0 : (I[row * 32 + lane] as number));
-    const old = words[at] as number;
-    if (word !== undefined) {
-      const value = word(old, register(b), register(c));
-      if (d >= 0) I[d * 32 + lane] = old;
-      words[at] = value;
-      continue;
-    }
-    const high = words[at + 1] as number;
-    const wide = (row: number) => (row < 0 ? 0n : join64(register(row), register(row + 1)));
-    const value = pair?.(join64(old, high), wide(b), wide(c)) ?? 0n;
-    if (d >= 0) {
-      I[d * 32 + lane] = old;
-      I[(d + 1) * 32 + lane] = high;
-    }
-    words[at] = Number(BigInt.asIntN(32, value));
-    words[at + 1] = Number(BigInt.asIntN(32, value >> 32n));
+    if (checks) shared.checkAtomic(warp, lane, OFFSETS[lane] as number, total, id);
+    update(warp, lane, shared.words, operation);
   }
-  if (block !== null && cta.checks) synchroniseBlocks(warp, mask, block);
+}
+
+function updateGlobal(warp: Warp, mask: number, operation: Atomic, window: number): void {
+  const { tally, checks } = warp.cta;
+  const { total, id } = operation.access;
+  const block = locate(warp, mask, window, total, id);
+  const touched = sectors(mask);
+  tally.globalSectorsRead += touched;
+  tally.globalSectorsWritten += touched;
+  if (block.constant) throw fault("MTA852", warp, id, -1, `"${block.label}" is constant and is written,`);
+  for (let lane = 0; lane < 32; lane++) {
+    if (((mask >>> lane) & 1) === 0) continue;
+    if (checks) checkAtomicSource(warp, lane, block, total, id);
+    update(warp, lane, block.words, operation);
+  }
+  if (checks) synchroniseBlocks(warp, mask, block);
+}
+
+function update(warp: Warp, lane: number, words: Int32Array, { name, d, b, c }: Atomic): void {
+  const { I } = warp;
+  const word = WORDS[name];
+  const pair = PAIRS[name];
+  const at = (OFFSETS[lane] as number) >> 2;
+  const register = (row: number) => (row < 0 ? 0 : (I[row * 32 + lane] as number));
+  const old = words[at] as number;
+  if (word !== undefined) {
+    const value = word(old, register(b), register(c));
+    if (d >= 0) I[d * 32 + lane] = old;
+    words[at] = value;
+    return;
+  }
+  const high = words[at + 1] as number;
+  const wide = (row: number) => (row < 0 ? 0n : join64(register(row), register(row + 1)));
+  const value = pair?.(join64(old, high), wide(b), wide(c)) ?? 0n;
+  if (d >= 0) {
+    I[d * 32 + lane] = old;
+    I[(d + 1) * 32 + lane] = high;
+  }
+  words[at] = Number(BigInt.asIntN(32, value));
+  words[at + 1] = Number(BigInt.asIntN(32, value >> 32n));
 }

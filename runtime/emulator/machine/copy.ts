@@ -1,4 +1,14 @@
-import { type Access, countShared, globalOffsets, sharedOffsets } from "./access.ts";
+import { SHARED_WINDOW } from "../translate/emit-move.ts";
+import {
+  type Access,
+  computeAddresses,
+  countShared,
+  locate,
+  sameWindow,
+  sharedOffsets,
+  windowOf,
+  wrongSpace,
+} from "./access.ts";
 import { OFFSETS, sectors } from "./banks.ts";
 import { checkGlobalRead } from "./block-order.ts";
 import { fault } from "./fault.ts";
@@ -16,6 +26,8 @@ export interface AsyncCopy {
 }
 
 const TARGETS = new Int32Array(32);
+/** Allocation of each lane's source. */
+const SLOTS = new Int32Array(32);
 
 /**
  * Issues the copies: the destination is poison until a wait, bytes beyond the source size become zeros (PTX ISA 9.0,
@@ -38,12 +50,7 @@ export function issueCopies(warp: Warp, mask: number, copy: AsyncCopy): void {
       throw fault("MTA852", warp, id, lane, `the source size ${size} is not in 0 … ${bytes}`);
     if (size > 0) reading |= 1 << lane;
   }
-  let block: Block | null = null;
-  let slot = 0;
-  if (reading !== 0) {
-    ({ block, slot } = locateSources(warp, reading, copy));
-    cta.tally.globalSectorsRead += sectors(reading);
-  }
+  if (reading !== 0) locateSources(warp, reading, copy);
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
     const target = TARGETS[lane] as number;
@@ -52,7 +59,8 @@ export function issueCopies(warp: Warp, mask: number, copy: AsyncCopy): void {
     if (cta.checks) {
       shared.beginStore();
       shared.issueCopy(warp, lane, target, bytes, id);
-      if (size > 0 && block !== null) checkGlobalRead(warp, lane, block, size, id, false);
+      const block = size > 0 ? cta.memory.slots[SLOTS[lane] as number] : undefined;
+      if (block !== undefined) checkGlobalRead(warp, lane, block, size, id, false);
     }
     shared.bytes.fill(0xff, target, target + bytes);
     const at = copies.lane.length;
@@ -60,20 +68,34 @@ export function issueCopies(warp: Warp, mask: number, copy: AsyncCopy): void {
     copies.group[at] = copies.committed[lane] as number;
     copies.destination[at] = target;
     copies.bytes[at] = bytes;
-    copies.sourceSlot[at] = slot;
+    copies.sourceSlot[at] = SLOTS[lane] as number;
     copies.sourceOffset[at] = OFFSETS[lane] as number;
     copies.sourceBytes[at] = size;
     copies.instruction[at] = id;
   }
 }
 
-/** The source must be aligned as the copy is, and in bounds for what is read of it. */
-function locateSources(warp: Warp, reading: number, copy: AsyncCopy): { block: Block; slot: number } {
+/** Sources of the lanes, by allocation: their offsets go to `OFFSETS`, their sectors are counted. */
+function locateSources(warp: Warp, reading: number, copy: AsyncCopy): void {
   const { sizeRow, bytes, source } = copy;
-  if (sizeRow < 0) return globalOffsets(warp, reading, source, bytes);
-  const found = globalOffsets(warp, reading, source, 1);
+  computeAddresses(warp, reading, source);
+  for (let rest = reading; rest !== 0; ) {
+    const part = sameWindow(rest);
+    const slot = windowOf(part);
+    if (slot === SHARED_WINDOW) throw wrongSpace(warp, source);
+    // A smaller source needs the alignment of the whole copy, but only its own bytes.
+    const block = locate(warp, part, slot, sizeRow < 0 ? bytes : 1, source.id);
+    if (sizeRow >= 0) checkSizes(warp, part, copy, block);
+    warp.cta.tally.globalSectorsRead += sectors(part);
+    for (let lane = 0; lane < 32; lane++) if ((part >>> lane) & 1) SLOTS[lane] = slot;
+    rest &= ~part;
+  }
+}
+
+/** The source must be aligned as the copy is, and in bounds for what is read of it. */
+function checkSizes(warp: Warp, mask: number, { sizeRow, bytes, source }: AsyncCopy, block: Block): void {
   for (let lane = 0; lane < 32; lane++) {
-    if (((reading >>> lane) & 1) === 0) continue;
+    if (((mask >>> lane) & 1) === 0) continue;
     const offset = OFFSETS[lane] as number;
     const size = warp.I[sizeRow * 32 + lane] as number;
     if ((offset & (bytes - 1)) !== 0) {
@@ -82,20 +104,19 @@ function locateSources(warp: Warp, reading: number, copy: AsyncCopy): { block: B
         warp,
         source.id,
         lane,
-        `offset ${offset} of "${found.block.label}" is no multiple of ${bytes}`,
+        `offset ${offset} of "${block.label}" is no multiple of ${bytes}`,
       );
     }
-    if (offset + size > found.block.size) {
+    if (offset + size > block.size) {
       throw fault(
         "MTA852",
         warp,
         source.id,
         lane,
-        `${size} bytes at offset ${offset} of "${found.block.label}" (${found.block.size} bytes) are out of bounds`,
+        `${size} bytes at offset ${offset} of "${block.label}" (${block.size} bytes) are out of bounds`,
       );
     }
   }
-  return found;
 }
 
 export function commitCopies(warp: Warp, mask: number): void {

@@ -139,13 +139,12 @@ export const atomicUpdate: WarpEmitter = (context, instruction, modifiers, id) =
   const d = instruction.opcode === "atom" ? operands.shift() : undefined;
   const [address, b, c] = operands;
   const { type } = modifiers;
-  if (!isAtomic(`${operation}.${type}`))
-    throw notImplemented(instruction, `the atomic ${operation} of ${type}`);
+  const name = `${operation}.${type}`;
+  if (!isAtomic(name)) throw notImplemented(instruction, `the atomic ${operation} of ${type}`);
   const shape = { ...NO_DATA, elementBytes: width(type) / 8 };
   const atomic = {
     access: accessOf(context, instruction, address, id, space, shape),
-    operation,
-    type,
+    name,
     d: d === undefined || d.kind === "sink" ? -1 : context.row(d),
     b: context.row(b),
     c: c === undefined ? -1 : context.row(c),

@@ -70,3 +70,8 @@ export function renderWgsl(name: string, model: object): string {
 export function renderCuda(name: string, model: object): string {
   return render("cuda", `${name}.cu.hbs`, model);
 }
+
+/** Renders a file beside the CUDA sources, `templates/cuda/<name>.hbs`: `header.h`, `library.cmake`. */
+export function renderBesideCuda(name: string, model: object): string {
+  return render("cuda", `${name}.hbs`, model);
+}

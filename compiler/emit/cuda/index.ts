@@ -1,4 +1,12 @@
-import type { KernelPlan, Plan } from "../../../runtime/contract/index.ts";
+import type {
+  Artifact,
+  CallShape,
+  KernelPlan,
+  Pipeline,
+  Plan,
+  Schedule,
+} from "../../../runtime/contract/index.ts";
+import { choosePlan, cudaArchitecture, cudaLimits, DEFAULT_SHAPE } from "../../plan/index.ts";
 import { renderCuda } from "../templates.ts";
 import { fusedModel } from "./direct/fused.ts";
 import { directOpsModel } from "./direct/model.ts";
@@ -14,6 +22,65 @@ import { cudaNamespace, preambleModel } from "./source-model.ts";
 import { tensorMixModel, tensorProductModel, tensorStatisticsModel } from "./tensor-map-model.ts";
 import { tensorTileModel } from "./tensor-model.ts";
 
+export { emitHostFiles } from "./host/index.ts";
+
+export const DEFAULT_ARCHITECTURES: readonly string[] = ["sm_80"];
+
+export interface CudaArtifactOptions {
+  /** The shape for which plans are chosen. */
+  readonly shape?: CallShape;
+  readonly schedule?: Schedule;
+  /** Architectures as nvcc's `-arch` names them. */
+  readonly architectures?: readonly string[];
+}
+
+/**
+ * CUDA plans and kernels of one attention, for the most capable architecture first. Architectures that lead to the same plan
+ * share it. A launcher takes the first plan that its device can run.
+ *
+ * @throws MtacError MTA405 when no schedule fits an architecture; RangeError for an architecture that nobody knows.
+ */
+export function emitCudaArtifact(pipeline: Pipeline, options: CudaArtifactOptions = {}): Artifact {
+  const { shape = DEFAULT_SHAPE, schedule, architectures = DEFAULT_ARCHITECTURES } = options;
+  const known = architectures
+    .map((name) => {
+      const architecture = cudaArchitecture(name);
+      if (architecture === null) throw new RangeError(`no CUDA architecture is called ${name}`);
+      return architecture;
+    })
+    .sort((a, b) => b.computeCapability - a.computeCapability);
+  // By what they compute: the last architecture that leads to a plan is the least that it needs.
+  const chosen = new Map<string, Plan>();
+  for (const architecture of known) {
+    const plan = choosePlan(pipeline, {
+      target: "cuda",
+      limits: cudaLimits(architecture),
+      shape,
+      ...(schedule === undefined ? {} : { schedule }),
+    });
+    const programs = plan.kernels.map((kernel) => kernel.program);
+    chosen.set(JSON.stringify([plan.storage, programs, plan.definitions]), plan);
+  }
+  const plans = [...chosen.values()].map(nameVariant);
+  const sources: Record<string, string> = {};
+  for (const plan of plans) Object.assign(sources, emitCudaKernels(plan));
+  return { name: pipeline.name, plans, sources };
+}
+
+/** Files and entry points of the second and later plans carry their number. */
+function nameVariant(plan: Plan, index: number): Plan {
+  if (index === 0) return plan;
+  const { name } = plan.pipeline;
+  return {
+    ...plan,
+    kernels: plan.kernels.map((kernel) => ({
+      ...kernel,
+      file: kernel.file.replace(/\.cu$/, `.${index + 1}.cu`),
+      entryPoint: `${name}_${index + 1}_${kernel.name}`,
+    })),
+  };
+}
+
 /** The text of all kernels of a CUDA plan, by file name: one file a plan. */
 export function emitCudaKernels(plan: Plan): Readonly<Record<string, string>> {
   const file = plan.kernels[0]?.file;
@@ -26,7 +93,7 @@ export function emitCudaKernels(plan: Plan): Readonly<Record<string, string>> {
     renderCuda("preamble", { ...preambleModel(plan), ...operations }),
     kernels.join("\n"),
   );
-  const namespace = cudaNamespace(plan.pipeline);
+  const namespace = cudaNamespace(plan);
   return { [file]: renderCuda("source", { shared: shared.trimEnd(), kernels, namespace }) };
 }
 

@@ -92,7 +92,7 @@ export function preambleModel(plan: Plan): object {
       `plan: ${plan.schedule}, ${knobs.join(", ")}`,
       "Made by mtac: change the spec and compile it again, not this file.",
     ],
-    namespace: cudaNamespace(pipeline),
+    namespace: cudaNamespace(plan),
     launchFields: CUDA_LAUNCH_FIELDS.map(([name, type]) => ({ name, type: C_TYPES[type] })),
     constants,
     mask: maskModel(pipeline),
@@ -100,7 +100,9 @@ export function preambleModel(plan: Plan): object {
   };
 }
 
-/** The C++ namespace of an attention's kernels: several emitted files may be linked together. */
-export function cudaNamespace(pipeline: Pipeline): string {
-  return `mtac_${pipeline.name}`;
+/** The C++ namespace of a plan's kernels: several emitted files may be linked together. */
+export function cudaNamespace({ pipeline, kernels }: Plan): string {
+  // `<attention>.2.cu`: the file's number tells an attention's plans apart.
+  const variant = /\.(\d+)\.cu$/.exec(kernels[0]?.file ?? "")?.[1];
+  return `mtac_${pipeline.name}${variant === undefined ? "" : `_${variant}`}`;
 }

@@ -66,6 +66,7 @@ function epilogueModel(plan: Plan, epilogue: Epilogue, constants: Constants): ob
     stages,
     rows: epilogue.mode === "rows",
     staged,
+    padded: plan.pipeline.valueDim % 4 !== 0,
     factorsAt: "ROW_FACTORS_AT",
     partialsAt: "ROW_SUMS_AT",
     chunkRows: "CHUNK_ROWS",

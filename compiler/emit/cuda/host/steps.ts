@@ -1,0 +1,120 @@
+import type { Expression, KernelPlan, Plan, Step } from "../../../../runtime/contract/index.ts";
+import { DISPATCH_FIELDS } from "../../../../runtime/contract/launch.ts";
+import { printExpression, variablesOf } from "./expression.ts";
+import { equal, simplify } from "./simplify.ts";
+
+/** Variables that every plan may name. */
+const CALL_VARIABLES = {
+  B: "call.batches",
+  Lq: "call.query_rows",
+  Lk: "call.key_rows",
+  R: "call.history_rows",
+  positions: "call.positions != nullptr ? 1 : 0",
+} as const;
+
+/** Definitions of the plan's names that `used` needs, in order, as C++ statements. */
+export function printDefinitions(plan: Plan, used: readonly Expression[], indent: string): string[] {
+  const needed = new Set(used.flatMap((each) => variablesOf(simplify(each))));
+  const definitions = plan.definitions.toReversed().filter(({ name, value }) => {
+    if (!needed.has(name)) return false;
+    for (const variable of variablesOf(simplify(value))) needed.add(variable);
+    return true;
+  });
+  const names = [
+    ...Object.entries(CALL_VARIABLES).map(([name, text]) => ({ name, text })),
+    { name: "H", text: String(plan.pipeline.heads) },
+  ].filter(({ name }) => needed.has(name));
+  return [
+    ...names.map(({ name, text }) => `${indent}const long long ${name} = ${text};`),
+    ...definitions
+      .toReversed()
+      .map(({ name, value }) => `${indent}const long long ${name} = ${printExpression(value)};`),
+  ];
+}
+
+/** All expressions of steps, so that what they name is defined. */
+export function expressionsOf(steps: readonly Step[]): readonly Expression[] {
+  return steps.flatMap((step) =>
+    step.kind === "dispatch"
+      ? [...step.grid, ...Object.values(step.launch)]
+      : [step.from, step.to, step.by, ...expressionsOf(step.body)],
+  );
+}
+
+/** The loops and launches of a plan as C++ statements. */
+export function printSteps(
+  plan: Plan,
+  steps: readonly Step[],
+  kernelArguments: (kernel: KernelPlan) => string,
+  indent: string,
+): string[] {
+  // Launches beside each other share a launch block: each sets what differs.
+  const current = new Map<string, string>();
+  return steps.flatMap((step) => {
+    if (step.kind === "dispatch") {
+      const first = current.size === 0 ? [`${indent}Launch launch = common;`] : [];
+      return [...first, ...printDispatch(plan, step, kernelArguments, current, indent)];
+    }
+    const from = printExpression(step.from);
+    if (isName(step)) {
+      return [
+        `${indent}const long long ${step.variable} = ${from};`,
+        ...printSteps(plan, step.body, kernelArguments, indent),
+      ];
+    }
+    const { variable } = step;
+    return [
+      `${indent}for (long long ${variable} = ${from}; ${variable} < ${printExpression(step.to)}; ${variable} += ${printExpression(step.by)}) {`,
+      ...printSteps(plan, step.body, kernelArguments, `${indent}  `),
+      `${indent}}`,
+    ];
+  });
+}
+
+/** A loop of one round does nothing but name a value. */
+function isName({ from, to, by }: Step & { readonly kind: "loop" }): boolean {
+  return by === 1 && equal(to, ["add", from, 1]);
+}
+
+function printDispatch(
+  plan: Plan,
+  step: Step & { readonly kind: "dispatch" },
+  kernelArguments: (kernel: KernelPlan) => string,
+  current: Map<string, string>,
+  indent: string,
+): string[] {
+  const kernel = plan.kernels.find(({ name }) => name === step.kernel);
+  if (kernel === undefined) throw new RangeError(`the plan dispatches an unknown kernel "${step.kernel}"`);
+  const fields = DISPATCH_FIELDS.flatMap(([field, type]) => {
+    const value = printExpression(step.launch[field] ?? 0);
+    // The common block is zero there.
+    if ((current.get(field) ?? "0") === value) {
+      current.set(field, value);
+      return [];
+    }
+    current.set(field, value);
+    const cast = /^-?\d+$/.test(value)
+      ? value
+      : `static_cast<${type === "u32" ? "unsigned" : "int"}>(${value})`;
+    return [`${indent}launch.${field} = ${cast};`];
+  });
+  const [x, y, z] = step.grid.map((each) => printExpression(withLaunchRows(each, step.launch)));
+  return [
+    ...fields,
+    `${indent}if (const int error = queue(${kernel.name}::${kernel.entryPoint}, {${x}, ${y}, ${z}}, ${kernel.workgroupSize}, ${kernel.workgroupBytes}, stream,`,
+    `${indent}                            ${kernelArguments(kernel)})) return error;`,
+  ];
+}
+
+/** Grids count the rows that the launch block names: they say so. */
+function withLaunchRows(
+  expression: Expression,
+  launch: (Step & { readonly kind: "dispatch" })["launch"],
+): Expression {
+  if (typeof expression !== "object") return expression;
+  const { row_begin: begin, row_end: end } = launch;
+  if (begin !== undefined && end !== undefined && equal(expression, ["sub", end, begin]))
+    return "launch.row_end - launch.row_begin";
+  const [operator, ...operands] = expression;
+  return [operator, ...operands.map((each) => withLaunchRows(each, launch))];
+}

@@ -37,6 +37,7 @@ function render(plan: Plan, kernel: KernelPlan): string {
     case "tensor_mix":
     case "tensor_statistics":
     case "tensor_product":
+    case "tensor_combine":
       throw new RangeError(`WGSL has no tensor cores: the kernel "${kernel.name}" is CUDA's`);
   }
 }

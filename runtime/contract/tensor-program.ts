@@ -41,6 +41,8 @@ export interface TensorTileProgram {
   /** `map`: keys of the map that one block writes. */
   readonly chunk: number;
   readonly blocksPerSm: number;
+  /** `attention`: blocks may share a tile's keys where there are few rows; `TensorCombineProgram` puts their results together. */
+  readonly splits: boolean;
   /** Offsets into shared memory, in bytes; −1 for what the kernel has not. */
   readonly sharedBytes: number;
   readonly places: Readonly<Record<"k" | "v" | "q" | "halo" | "scores" | "taps", number>>;
@@ -76,7 +78,14 @@ export interface TensorProductProgram {
   readonly sharedBytes: number;
 }
 
+/** Combines the partial results of rows whose keys several blocks have shared, with the output stages; one row a warp. */
+export interface TensorCombineProgram {
+  readonly kind: "tensor_combine";
+  readonly warps: number;
+}
+
 export type TensorProgram =
+  | TensorCombineProgram
   | TensorTileProgram
   | TensorMixProgram
   | TensorStatisticsProgram

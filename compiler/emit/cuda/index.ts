@@ -19,7 +19,12 @@ import {
 } from "./direct/staged.ts";
 import { pruneCuda } from "./prune.ts";
 import { cudaNamespace, preambleModel } from "./source-model.ts";
-import { tensorMixModel, tensorProductModel, tensorStatisticsModel } from "./tensor-map-model.ts";
+import {
+  tensorCombineModel,
+  tensorMixModel,
+  tensorProductModel,
+  tensorStatisticsModel,
+} from "./tensor-map-model.ts";
 import { tensorTileModel } from "./tensor-model.ts";
 
 export { emitHostFiles } from "./host/index.ts";
@@ -107,6 +112,8 @@ function emitCudaKernel(plan: Plan, kernel: KernelPlan): string {
       return renderCuda("tensor/tile", tensorTileModel(plan, kernel, program));
     case "tensor_mix":
       return renderCuda("tensor/mix", tensorMixModel(plan, kernel, program));
+    case "tensor_combine":
+      return renderCuda("tensor/combine", tensorCombineModel(plan, kernel, program));
     case "tensor_statistics":
       return renderCuda("tensor/statistics", tensorStatisticsModel(plan, kernel, program));
     case "tensor_product":

@@ -1,6 +1,7 @@
 import type {
   KernelPlan,
   Plan,
+  TensorCombineProgram,
   TensorMixProgram,
   TensorProductProgram,
   TensorStatisticsProgram,
@@ -120,6 +121,21 @@ export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: Tens
     mask: maskModel(plan.pipeline),
     fromWeights: program.source === "weights",
     blocksPerSm: program.blocksPerSm,
+    output: outputStages(plan),
+  };
+}
+
+/** The model of `templates/cuda/tensor/combine.cu.hbs`. */
+export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: TensorCombineProgram): object {
+  const constants = new Constants();
+  constants.int("WARPS", program.warps);
+  constants.int("THREADS", program.warps * 32);
+  constants.int("VALUES_PER_LANE", Math.ceil(plan.pipeline.valueDim / 32));
+  return {
+    kernel: kernel.name,
+    entryPoint: kernel.entryPoint,
+    parameters: tensorParameters(kernel),
+    constants: constants.list,
     output: outputStages(plan),
   };
 }

@@ -44,6 +44,8 @@ function elementType(resource: string): string {
     case "parameters":
     case "bias":
     case "lse":
+    case "partial_sums":
+    case "partial_values":
     case "statistics":
       return "float";
     default:
@@ -109,7 +111,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   if (!dot) constants.int("REACH_FUTURE", reach.future);
   constants.int("REACH_LEFT", reach.left);
   const endsWithKeys = sourcesEndWithKeys(pipeline, reach);
-  if (!endsWithKeys) constants.int("REACH_RIGHT", reach.right);
+  constants.int("REACH_RIGHT", reach.right);
   if (dot) {
     constants.int("D_STEPS", Math.ceil(pipeline.headDim / 16), "Steps of sixteen along head_dim.");
     constants.int("COLUMNS", program.columns, "Keys whose scores are made at a time.");
@@ -200,6 +202,10 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     attention,
     statistics: sink === "statistics",
     applies,
+    split: program.splits,
+    bounded: program.splits || sink === "map",
+    // Blocks that end before the tile's last key still read to its right.
+    reachesRight: (program.splits || sink === "map") && reach.right > 0,
     softmax: sink === "attention" || sink === "statistics",
     toMap: sink === "map",
     loadsRows: dot,

@@ -119,6 +119,9 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
         blocks: shape.Lq * shape.B,
       };
     }
+    case "tensor_combine":
+      // Where keys are not shared, and that is the rule, it does not run at all.
+      return { mma: 0, instructions: 0, shared: 0, special: 0, f32: 0, bytes: 0, blocks: 1 };
     case "tensor_statistics":
       return {
         mma: 0,
@@ -160,6 +163,7 @@ export function tensorCost(
     time: 0,
   };
   for (const program of programs) {
+    if (program.kind === "tensor_combine") continue;
     const work = workOf(pipeline, shape, program);
     const bounds = [
       work.mma / architecture.mma,

@@ -1,4 +1,11 @@
-import type { Finish, Pipeline, Plan, TensorTileProgram } from "../../../runtime/contract/index.ts";
+import type {
+  Expression,
+  Finish,
+  Pipeline,
+  Plan,
+  TensorCombineProgram,
+  TensorTileProgram,
+} from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import type { Fitted } from "../fit.ts";
 import { doesNotFit } from "../fit.ts";
@@ -37,6 +44,11 @@ export function scoresTile(
   };
 }
 
+/** Blocks that fill a large device twice over, and the fewest keys that one of them is worth. */
+const SPLIT_BLOCKS = 256;
+const SPLIT_KEYS = 256;
+const COMBINE_WARPS = 4;
+
 export function tileKnobNames(knobs: TileKnobs, conv: boolean): Plan["knobs"] {
   return {
     lowering: conv ? "toeplitz" : "tensor",
@@ -60,24 +72,50 @@ export function tensorSinglePass(
   const program = fitted.value;
   const kernel = tensorKernel(pipeline, "attention", program, {
     read: ["q", "q_history", "k", "v", "parameters", "integers", "bias"],
+    written: ["o", "lse", "partial_values", "partial_sums"],
+  });
+  const combine: TensorCombineProgram = { kind: "tensor_combine", warps: COMBINE_WARPS };
+  const combineKernel = tensorKernel(pipeline, "combine", combine, {
+    read: ["partial_values", "partial_sums", "parameters"],
     written: ["o", "lse"],
   });
   const tileQ = program.warps * 16 * program.rowBlocks;
+  const tiles: Expression = ["ceilDiv", "Lq", tileQ];
+  // Keys are shared where one tile holds all rows: as widely as fills the device, but not too finely.
+  const idle: Expression = ["floorDiv", SPLIT_BLOCKS, ["mul", "B", pipeline.heads]];
+  const splits: Expression = [
+    "select",
+    ["max", 0, ["sub", "Lq", tileQ]],
+    1,
+    ["max", 1, ["min", idle, ["floorDiv", "Lk", SPLIT_KEYS]]],
+  ];
+  const shared: Expression = ["min", 1, ["sub", "splits", 1]];
+  const parts: Expression = ["mul", shared, "B", pipeline.heads, "splits", "Lq"];
   return {
     fits: true,
     value: defineTensorPlan(pipeline, request, architecture, {
       schedule: "single_pass",
       knobs: tileKnobNames(knobs, program.conv !== null),
-      definitions: [],
-      workspace: [],
-      kernels: [kernel],
+      definitions: [{ name: "splits", value: splits }],
+      workspace: [
+        { name: "partial_values", bytes: ["max", 16, ["mul", 4, pipeline.valueDim, parts]] },
+        { name: "partial_sums", bytes: ["max", 16, ["mul", 8, parts]] },
+      ],
+      kernels: [kernel, combineKernel],
       steps: [
         {
           kind: "dispatch",
           kernel: kernel.name,
-          grid: [["ceilDiv", "Lq", tileQ], pipeline.heads, "B"],
+          grid: [["mul", tiles, "splits"], pipeline.heads, "B"],
           launch: { batch: 0, first_tile: 0, row_begin: 0, row_end: "Lq" },
           multiplyAdds: ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim + pipeline.valueDim],
+        },
+        {
+          kind: "dispatch",
+          kernel: combineKernel.name,
+          grid: [["mul", shared, ["ceilDiv", "Lq", COMBINE_WARPS]], pipeline.heads, "B"],
+          launch: { batch: 0, first_tile: "splits", row_begin: 0, row_end: "Lq" },
+          multiplyAdds: ["mul", parts, pipeline.valueDim],
         },
       ],
       cost: tensorCost(pipeline, architecture, request.shape, [program]),

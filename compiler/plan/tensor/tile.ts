@@ -127,6 +127,7 @@ export function fitTile(
       finish: request.finish,
       chunk: request.chunk,
       blocksPerSm: Math.max(1, Math.min(2, byShared, byRegisters)),
+      splits: sink === "attention",
       sharedBytes: at,
       places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt },
     },

@@ -1,8 +1,13 @@
 /** `mtac/runtime/cuda`: runs compiled attentions on CUDA devices, real and emulated. */
 export type { CallFootprint, CallStatistics, PrepareSize, Timing } from "../contract/call.ts";
 export * from "../contract/errors.ts";
+export { initParameters, type ParameterTensor, randomParameters } from "../contract/init.ts";
 export { contiguousStrides, type DeviceStorage } from "../contract/layout.ts";
 export type { ParameterValues } from "../contract/parameters.ts";
+export type { Pipeline } from "../contract/pipeline.ts";
+export type { Artifact, KernelImage, Plan, Schedule } from "../contract/plan.ts";
+export type { StorageType } from "../contract/storage.ts";
+export type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 export { addCounters, type Counters, EMULATOR_ERRORS, EmulatorError } from "../emulator/index.ts";
 export type { CudaAllocation, CudaBackend, CudaProperties } from "./backend.ts";
 export type { CudaOutputs } from "./checks.ts";

@@ -9,47 +9,59 @@ import type {
   VariableStatementStructure,
 } from "ts-morph";
 import type { Initializer, Parameter, Pipeline } from "../../../runtime/contract/index.ts";
+import type { LauncherFlavour } from "./flavour.ts";
 import { inputProperties } from "./inputs.ts";
 import { docText } from "./line-width.ts";
 import { type EmittedNames, emittedNames } from "./names.ts";
 import { StructureKind, VariableDeclarationKind } from "./ts-morph.ts";
 
 /** The launcher module of one attention, as ts-morph structures. */
-export function attentionModule(pipeline: Pipeline): readonly StatementStructures[] {
+export function attentionModule(
+  pipeline: Pipeline,
+  flavour: LauncherFlavour,
+): readonly StatementStructures[] {
   const names = emittedNames(pipeline.name);
   return [
-    runtimeImport(pipeline),
+    runtimeImport(pipeline, flavour),
     {
       kind: StructureKind.ImportDeclaration,
-      moduleSpecifier: `./${pipeline.name}.kernels.js`,
+      moduleSpecifier: `./${pipeline.name}${flavour.suffix}.kernels.js`,
       namedImports: pipeline.parameters.length > 0 ? ["artifact", "pipeline"] : ["artifact"],
     },
     ...parameterTypes(pipeline, names),
-    inputsInterface(pipeline, names),
-    launcherClass(pipeline, names),
-    createFunction(pipeline, names),
+    inputsInterface(pipeline, names, flavour),
+    launcherClass(pipeline, names, flavour),
+    createFunction(pipeline, names, flavour),
     createAlias(names),
     ...initFunctions(pipeline, names),
   ];
 }
 
-function runtimeImport({ parameters }: Pipeline): ImportDeclarationStructure {
+function runtimeImport({ parameters }: Pipeline, flavour: LauncherFlavour): ImportDeclarationStructure {
+  const { device, launcher, options, outputs, result, tensor } = flavour;
   const types = [
-    "AttentionOutputs",
-    "DeviceTensor",
-    "EncodedCall",
-    "ForwardResult",
-    "Launcher",
-    "LauncherOptions",
+    outputs,
+    ...(flavour.deviceIsGlobal ? [] : [device]),
+    tensor,
+    ...(flavour.encodes ? ["EncodedCall"] : []),
+    result,
+    launcher,
+    options,
     "PrepareSize",
-  ];
+    "Timing",
+  ].sort();
   return {
     kind: StructureKind.ImportDeclaration,
-    moduleSpecifier: "mtac/runtime",
+    moduleSpecifier: flavour.runtime,
     namedImports: [
-      ...types.map((name) => ({ name, isTypeOnly: true })),
+      ...types.map((name) => ({
+        name,
+        isTypeOnly: true,
+        // An attention called "cuda" exports a CudaLauncher.
+        ...(name === launcher && name !== "Launcher" ? { alias: "Launcher" } : {}),
+      })),
       // Under another name, so that an attention may be called "launcher".
-      { name: "createLauncher", alias: "launch" },
+      { name: flavour.createLauncher, alias: "launch" },
       ...(parameters.length > 0 ? [{ name: "initParameters", alias: "initialValues" }] : []),
     ],
   };
@@ -96,17 +108,21 @@ function parameterTypes(pipeline: Pipeline, names: EmittedNames): readonly State
   return [tensor, parameters];
 }
 
-function inputsInterface(pipeline: Pipeline, names: EmittedNames): InterfaceDeclarationStructure {
+function inputsInterface(
+  pipeline: Pipeline,
+  names: EmittedNames,
+  { runtime, tensor }: LauncherFlavour,
+): InterfaceDeclarationStructure {
   return {
     kind: StructureKind.Interface,
     isExported: true,
     docs: [
       docText(
-        `Inputs of one call: B batch entries, Lq query rows, Lk keys. Tensors live on the launcher's device; \`upload\` of \`mtac/runtime\` puts them there.`,
+        `Inputs of one call: B batch entries, Lq query rows, Lk keys. Tensors live on the launcher's device; \`upload\` of \`${runtime}\` puts them there.`,
       ),
     ],
     name: names.inputs,
-    properties: inputProperties(pipeline).map(({ name, type, optional, doc }) => ({
+    properties: inputProperties(pipeline, tensor).map(({ name, type, optional, doc }) => ({
       name,
       type,
       hasQuestionToken: optional,
@@ -116,51 +132,11 @@ function inputsInterface(pipeline: Pipeline, names: EmittedNames): InterfaceDecl
   };
 }
 
-function launcherClass(pipeline: Pipeline, names: EmittedNames): ClassDeclarationStructure {
-  const { heads, valueDim, storage, normalize } = pipeline;
-  const lse =
-    normalize === "softmax" ? `; \`lse\`: f32 [B, ${heads}, Lq]` : "; `lse` is null, as sparsemax has none";
-  const calls: MethodDeclarationStructure[] = [
-    {
-      kind: StructureKind.Method,
-      name: "forward",
-      docs: [
-        docText(
-          `Computes the attention and waits for it.\n\n@returns \`o\`: ${storage} [B, ${heads}, Lq, ${valueDim}]${lse}. They stay on the device, and are the caller's to destroy.`,
-        ),
-      ],
-      parameters: [
-        { name: "inputs", type: names.inputs },
-        { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
-      ],
-      returnType: "Promise<ForwardResult>",
-      statements: ["return this.launcher.forward(inputs, outputs);"],
-    },
-    {
-      kind: StructureKind.Method,
-      name: "encode",
-      docs: [
-        docText(
-          "Records the attention into a command encoder that has no pass open; `prepare` first what its size needs. Call `release()` on the result once the commands are submitted.",
-        ),
-      ],
-      parameters: [
-        { name: "encoder", type: "GPUCommandEncoder" },
-        { name: "inputs", type: names.inputs },
-        { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
-      ],
-      returnType: "EncodedCall",
-      statements: ["return this.launcher.encode(encoder, inputs, outputs);"],
-    },
-    {
-      kind: StructureKind.Method,
-      name: "prepare",
-      docs: [docText("Compiles what calls of this size need, so that `encode` can follow.")],
-      parameters: [{ name: "size", type: "PrepareSize" }],
-      returnType: "Promise<void>",
-      statements: ["return this.launcher.prepare(size);"],
-    },
-  ];
+function launcherClass(
+  pipeline: Pipeline,
+  names: EmittedNames,
+  flavour: LauncherFlavour,
+): ClassDeclarationStructure {
   return {
     kind: StructureKind.Class,
     isExported: true,
@@ -177,8 +153,75 @@ function launcherClass(pipeline: Pipeline, names: EmittedNames): ClassDeclaratio
     ctors: [
       { parameters: [{ name: "launcher", type: "Launcher" }], statements: ["this.launcher = launcher;"] },
     ],
-    methods: [...calls, ...parameterMethods(pipeline, names), lifetimeRebuild(names), lifetimeDestroy()],
+    methods: [
+      ...callMethods(pipeline, names, flavour),
+      ...parameterMethods(pipeline, names),
+      lifetimeRebuild(names, flavour),
+      lifetimeDestroy(),
+    ],
   };
+}
+
+function callMethods(
+  { heads, valueDim, storage, normalize }: Pipeline,
+  names: EmittedNames,
+  { encodes, outputs, ownerDoc, prepareDoc, result }: LauncherFlavour,
+): MethodDeclarationStructure[] {
+  const lse =
+    normalize === "softmax" ? `; \`lse\`: f32 [B, ${heads}, Lq]` : "; `lse` is null, as sparsemax has none";
+  const encode: MethodDeclarationStructure = {
+    kind: StructureKind.Method,
+    name: "encode",
+    docs: [
+      docText(
+        "Records the attention into a command encoder that has no pass open; `prepare` first what its size needs. Call `release()` on the result once the commands are submitted.",
+      ),
+    ],
+    parameters: [
+      { name: "encoder", type: "GPUCommandEncoder" },
+      { name: "inputs", type: names.inputs },
+      { name: "outputs", type: outputs, hasQuestionToken: true },
+    ],
+    returnType: "EncodedCall",
+    statements: ["return this.launcher.encode(encoder, inputs, outputs);"],
+  };
+  return [
+    {
+      kind: StructureKind.Method,
+      name: "forward",
+      docs: [
+        docText(
+          `Computes the attention and waits for it.\n\n@returns \`o\`: ${storage} [B, ${heads}, Lq, ${valueDim}]${lse}. ${ownerDoc}`,
+        ),
+      ],
+      parameters: [
+        { name: "inputs", type: names.inputs },
+        { name: "outputs", type: outputs, hasQuestionToken: true },
+      ],
+      returnType: `Promise<${result}>`,
+      statements: ["return this.launcher.forward(inputs, outputs);"],
+    },
+    ...(encodes ? [encode] : []),
+    {
+      kind: StructureKind.Method,
+      name: "time",
+      docs: [docText("Runs a call again and again, after one run that is not counted.")],
+      parameters: [
+        { name: "inputs", type: names.inputs },
+        { name: "options", type: "{ readonly repeats?: number }", initializer: "{}" },
+      ],
+      returnType: "Promise<Timing>",
+      statements: ["return this.launcher.time(inputs, options);"],
+    },
+    {
+      kind: StructureKind.Method,
+      name: "prepare",
+      docs: [docText(prepareDoc)],
+      parameters: [{ name: "size", type: "PrepareSize" }],
+      returnType: "Promise<void>",
+      statements: ["return this.launcher.prepare(size);"],
+    },
+  ];
 }
 
 function parameterMethods({ parameters }: Pipeline, names: EmittedNames): MethodDeclarationStructure[] {
@@ -195,13 +238,13 @@ function parameterMethods({ parameters }: Pipeline, names: EmittedNames): Method
   ];
 }
 
-function lifetimeRebuild(names: EmittedNames): MethodDeclarationStructure {
+function lifetimeRebuild(names: EmittedNames, { device }: LauncherFlavour): MethodDeclarationStructure {
   return {
     kind: StructureKind.Method,
     name: "rebuild",
     isAsync: true,
     docs: [docText("The same on another device, for example after this one was lost.")],
-    parameters: [{ name: "device", type: "GPUDevice" }],
+    parameters: [{ name: "device", type: device }],
     returnType: `Promise<${names.launcher}>`,
     statements: [`return new ${names.launcher}(await this.launcher.rebuild(device));`],
   };
@@ -217,7 +260,11 @@ function lifetimeDestroy(): MethodDeclarationStructure {
   };
 }
 
-function createFunction({ name, parameters }: Pipeline, names: EmittedNames): FunctionDeclarationStructure {
+function createFunction(
+  { name, parameters }: Pipeline,
+  names: EmittedNames,
+  { device, deviceDoc, options }: LauncherFlavour,
+): FunctionDeclarationStructure {
   return {
     kind: StructureKind.Function,
     isExported: true,
@@ -225,17 +272,17 @@ function createFunction({ name, parameters }: Pipeline, names: EmittedNames): Fu
     name: "create",
     docs: [
       docText(
-        `Makes a launcher for \`${name}\`: picks the first plan that the device can run, compiles its kernels and uploads the parameters.`,
+        `Makes a launcher for \`${name}\`: picks the first plan that the device can run, compiles its kernels and uploads the parameters.\n\n@param device ${deviceDoc}`,
       ),
     ],
     parameters: [
-      { name: "device", type: "GPUDevice" },
+      { name: "device", type: device },
       {
         name: "parameters",
         type: names.parameters,
         ...(parameters.length === 0 ? { initializer: "{}" } : {}),
       },
-      { name: "options", type: "LauncherOptions", initializer: "{}" },
+      { name: "options", type: options, initializer: "{}" },
     ],
     returnType: `Promise<${names.launcher}>`,
     statements: [

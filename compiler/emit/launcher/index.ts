@@ -1,6 +1,7 @@
 import type { SourceFile, StatementStructures, Project as TsProject } from "ts-morph";
 import type { Artifact, Pipeline } from "../../../runtime/contract/index.ts";
 import { attentionModule } from "./attention-module.ts";
+import { CUDA_FLAVOUR, type LauncherFlavour, WEBGPU_FLAVOUR } from "./flavour.ts";
 import { printKernelsModule } from "./kernels-module.ts";
 import { breakLongLines } from "./line-width.ts";
 import { printJson } from "./literal.ts";
@@ -28,17 +29,10 @@ export interface EmittedAttention {
  * Needs no type checker and no file system: ts-morph only prints.
  */
 export function emitAttentionFiles(
-  { pipeline, artifact }: EmittedAttention,
+  attention: EmittedAttention,
   provenance: Provenance,
 ): Readonly<Record<string, string>> {
-  const { name } = pipeline;
-  const header = printHeader(`attention ${name}`, provenance, pipeline.source?.line);
-  return {
-    [`${name}.ts`]: printModule(name, header, attentionModule(pipeline)),
-    [`${name}.kernels.ts`]: printKernelsModule(header, pipeline, artifact),
-    [`${name}.plan.json`]: printJson({ name, plans: artifact.plans }),
-    ...artifact.sources,
-  };
+  return { ...attentionFiles(attention, provenance, WEBGPU_FLAVOUR), ...attention.artifact.sources };
 }
 
 /** The file of one stack, by name. The modules of its layers' attentions belong beside it. */
@@ -46,8 +40,51 @@ export function emitStackFiles(
   stack: EmittedStack,
   provenance: Provenance,
 ): Readonly<Record<string, string>> {
+  return stackFiles(stack, provenance, WEBGPU_FLAVOUR);
+}
+
+/**
+ * The same for CUDA devices, over `mtac/runtime/cuda`. Not the kernels as text: those come with the functions that launch them
+ * from C and C++, from `emitHostFiles`. Neither flavour's modules import the other's, so either may be emitted alone.
+ */
+export function emitCudaAttentionFiles(
+  attention: EmittedAttention,
+  provenance: Provenance,
+): Readonly<Record<string, string>> {
+  return attentionFiles(attention, provenance, CUDA_FLAVOUR);
+}
+
+/** As `emitStackFiles`, for CUDA devices. */
+export function emitCudaStackFiles(
+  stack: EmittedStack,
+  provenance: Provenance,
+): Readonly<Record<string, string>> {
+  return stackFiles(stack, provenance, CUDA_FLAVOUR);
+}
+
+function attentionFiles(
+  { pipeline, artifact }: EmittedAttention,
+  provenance: Provenance,
+  flavour: LauncherFlavour,
+): Readonly<Record<string, string>> {
+  const { name } = pipeline;
+  const file = name + flavour.suffix;
+  const header = printHeader(`attention ${name}`, provenance, pipeline.source?.line);
+  return {
+    [`${file}.ts`]: printModule(file, header, attentionModule(pipeline, flavour)),
+    [`${file}.kernels.ts`]: printKernelsModule(header, pipeline, artifact, flavour),
+    [`${file}.plan.json`]: printJson({ name, plans: artifact.plans }),
+  };
+}
+
+function stackFiles(
+  stack: EmittedStack,
+  provenance: Provenance,
+  flavour: LauncherFlavour,
+): Readonly<Record<string, string>> {
+  const file = stack.name + flavour.suffix;
   const header = printHeader(`stack ${stack.name}`, provenance);
-  return { [`${stack.name}.ts`]: printModule(stack.name, header, stackModule(stack)) };
+  return { [`${file}.ts`]: printModule(file, header, stackModule(stack, flavour)) };
 }
 
 function printHeader(what: string, { version, spec }: Provenance, line?: number): string {

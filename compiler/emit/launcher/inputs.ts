@@ -9,14 +9,20 @@ export interface InputProperty {
 }
 
 /** The inputs that an attention's mask and stages allow: any other is a type error. */
-export function inputProperties(pipeline: Pipeline): readonly InputProperty[] {
+export function inputProperties(pipeline: Pipeline, tensorType: string): readonly InputProperty[] {
   const { heads, kvHeads, headDim, valueDim, storage } = pipeline;
+  const tensor = (name: string, doc: string, optional = false): InputProperty => ({
+    name,
+    type: tensorType,
+    optional,
+    doc,
+  });
   const properties: InputProperty[] = [
     tensor("q", `${storage} [B, ${heads}, Lq, ${headDim}]`),
     tensor("k", `${storage} [B, ${kvHeads}, Lk, ${headDim}]`),
     tensor("v", `${storage} [B, ${kvHeads}, Lk, ${valueDim}]`),
-    optionalTensor("qHistory", `${storage} [B, ${heads}, R, ${headDim}]: the query rows just before row 0.`),
-    optionalTensor("positions", "i32 [B]: absolute position of row 0. Lk − Lq if not given."),
+    tensor("qHistory", `${storage} [B, ${heads}, R, ${headDim}]: the query rows just before row 0.`, true),
+    tensor("positions", "i32 [B]: absolute position of row 0. Lk − Lq if not given.", true),
   ];
   if (hasMask(pipeline, "documents"))
     properties.push(tensor("documents", "i32 [B, Lk]: the document of each key; negative ones are hidden."));
@@ -39,12 +45,4 @@ export function inputProperties(pipeline: Pipeline): readonly InputProperty[] {
 /** Whether results depend on the layer. */
 export function usesLayer(pipeline: Pipeline): boolean {
   return pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
-}
-
-function tensor(name: string, doc: string): InputProperty {
-  return { name, type: "DeviceTensor", optional: false, doc };
-}
-
-function optionalTensor(name: string, doc: string): InputProperty {
-  return { name, type: "DeviceTensor", optional: true, doc };
 }

@@ -1,14 +1,20 @@
-import type { Artifact, Pipeline, Plan } from "../../../runtime/contract/index.ts";
+import type { Artifact, KernelImage, Pipeline, Plan } from "../../../runtime/contract/index.ts";
+import type { LauncherFlavour } from "./flavour.ts";
 import { printLiteral, printTemplate } from "./literal.ts";
 
 /** The module that holds an attention's plans and its kernels' text, so that the launcher loads no files. */
-export function printKernelsModule(header: string, pipeline: Pipeline, artifact: Artifact): string {
+export function printKernelsModule(
+  header: string,
+  pipeline: Pipeline,
+  artifact: Artifact,
+  { runtime }: LauncherFlavour,
+): string {
   const plans = artifact.plans.map((plan) => `    ${printPlan(plan)},\n`).join("");
   const sources = Object.entries(artifact.sources)
     .map(([file, text]) => `    ${JSON.stringify(file)}: ${printTemplate(text)},\n`)
     .join("");
   return `${header}
-import type { Artifact, Pipeline } from "mtac/runtime";
+import type { Artifact, Pipeline } from "${runtime}";
 
 /** What the kernels compute, every default of the spec filled in. */
 export const pipeline: Pipeline = ${printLiteral(pipeline)};
@@ -20,8 +26,18 @@ export const artifact: Artifact = {
 ${plans}  ],
   sources: {
 ${sources}  },
-};
+${printImages(artifact.images ?? [])}};
 `;
+}
+
+/** Compiled kernels, as base64 text. */
+function printImages(images: readonly KernelImage[]): string {
+  if (images.length === 0) return "";
+  const printed = images.map(({ data, ...rest }) => {
+    const text = typeof data === "string" ? data : Buffer.from(data).toString("base64");
+    return `    ${printLiteral({ ...rest, data: text }, "    ")},\n`;
+  });
+  return `  images: [\n${printed.join("")}  ],\n`;
 }
 
 /** A plan whose pipeline is the module's constant: it is the same in all plans. */

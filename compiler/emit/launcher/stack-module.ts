@@ -3,9 +3,11 @@ import type {
   FunctionDeclarationStructure,
   ImportDeclarationStructure,
   InterfaceDeclarationStructure,
+  MethodSignatureStructure,
   StatementStructures,
 } from "ts-morph";
 import type { Pipeline } from "../../../runtime/contract/index.ts";
+import type { LauncherFlavour } from "./flavour.ts";
 import { usesLayer } from "./inputs.ts";
 import { docText } from "./line-width.ts";
 import { type EmittedNames, emittedNames } from "./names.ts";
@@ -25,24 +27,22 @@ interface LayerKind {
 }
 
 /** The launcher module of one stack, as ts-morph structures. */
-export function stackModule(stack: EmittedStack): readonly (StatementStructures | string)[] {
+export function stackModule(
+  stack: EmittedStack,
+  flavour: LauncherFlavour,
+): readonly (StatementStructures | string)[] {
   const names = emittedNames(stack.name);
   const kinds = layerKinds(stack);
   return [
-    {
-      kind: StructureKind.ImportDeclaration,
-      isTypeOnly: true,
-      moduleSpecifier: "mtac/runtime",
-      namedImports: ["AttentionOutputs", "EncodedCall", "ForwardResult", "LauncherOptions"],
-    },
+    runtimeImport(flavour),
     ...kinds.map(
       (kind): ImportDeclarationStructure => ({
         kind: StructureKind.ImportDeclaration,
-        moduleSpecifier: `./${kind.pipeline.name}.js`,
+        moduleSpecifier: `./${kind.pipeline.name}${flavour.suffix}.js`,
         namespaceImport: kind.names.namespace,
       }),
     ),
-    layerInterface(),
+    layerInterface(flavour),
     tupleType(
       stack,
       names.parameters,
@@ -51,7 +51,7 @@ export function stackModule(stack: EmittedStack): readonly (StatementStructures 
     ),
     tupleType(stack, `${names.launcher}Layers`, "Every layer's launcher.", layerType),
     launcherClass(stack, names),
-    createFunction(stack, names),
+    createFunction(stack, names, flavour),
     {
       kind: StructureKind.VariableStatement,
       isExported: true,
@@ -60,8 +60,24 @@ export function stackModule(stack: EmittedStack): readonly (StatementStructures 
       declarations: [{ name: names.create, initializer: "create" }],
     },
     initFunction(stack, names),
-    wrapFunction(),
+    wrapFunction(flavour),
   ];
+}
+
+function runtimeImport(flavour: LauncherFlavour): ImportDeclarationStructure {
+  const { device, options, outputs, result } = flavour;
+  return {
+    kind: StructureKind.ImportDeclaration,
+    isTypeOnly: true,
+    moduleSpecifier: flavour.runtime,
+    namedImports: [
+      outputs,
+      ...(flavour.deviceIsGlobal ? [] : [device]),
+      ...(flavour.encodes ? ["EncodedCall"] : []),
+      result,
+      options,
+    ].sort(),
+  };
 }
 
 function layerKinds({ layers }: EmittedStack): readonly LayerKind[] {
@@ -75,7 +91,18 @@ function layerKinds({ layers }: EmittedStack): readonly LayerKind[] {
   return [...kinds.values()];
 }
 
-function layerInterface(): InterfaceDeclarationStructure {
+function layerInterface({ encodes, outputs, result }: LauncherFlavour): InterfaceDeclarationStructure {
+  const given = [
+    { name: "inputs", type: "Inputs" },
+    { name: "outputs", type: outputs, hasQuestionToken: true },
+  ];
+  const encode: MethodSignatureStructure = {
+    kind: StructureKind.MethodSignature,
+    name: "encode",
+    docs: [docText("Records the attention into a command encoder that has no pass open.")],
+    parameters: [{ name: "encoder", type: "GPUCommandEncoder" }, ...given],
+    returnType: "EncodedCall",
+  };
   return {
     kind: StructureKind.Interface,
     isExported: true,
@@ -87,22 +114,10 @@ function layerInterface(): InterfaceDeclarationStructure {
       {
         name: "forward",
         docs: [docText("Computes the attention and waits for it.")],
-        parameters: [
-          { name: "inputs", type: "Inputs" },
-          { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
-        ],
-        returnType: "Promise<ForwardResult>",
+        parameters: given,
+        returnType: `Promise<${result}>`,
       },
-      {
-        name: "encode",
-        docs: [docText("Records the attention into a command encoder that has no pass open.")],
-        parameters: [
-          { name: "encoder", type: "GPUCommandEncoder" },
-          { name: "inputs", type: "Inputs" },
-          { name: "outputs", type: "AttentionOutputs", hasQuestionToken: true },
-        ],
-        returnType: "EncodedCall",
-      },
+      ...(encodes ? [encode] : []),
       { name: "destroy", docs: [docText("Frees the layer's parameters.")], returnType: "void" },
     ],
   };
@@ -147,7 +162,11 @@ function launcherClass(stack: EmittedStack, names: EmittedNames): ClassDeclarati
   };
 }
 
-function createFunction(stack: EmittedStack, names: EmittedNames): FunctionDeclarationStructure {
+function createFunction(
+  stack: EmittedStack,
+  names: EmittedNames,
+  { device, deviceDoc, options }: LauncherFlavour,
+): FunctionDeclarationStructure {
   const made = stack.layers.map((pipeline, layer) => {
     const { namespace } = emittedNames(pipeline.name);
     const launcher = `await ${namespace}.create(device, parameters[${layer}], options)`;
@@ -158,11 +177,15 @@ function createFunction(stack: EmittedStack, names: EmittedNames): FunctionDecla
     isExported: true,
     isAsync: true,
     name: "create",
-    docs: [docText("Makes the launchers of all layers. Layers with equal attentions share their kernels.")],
+    docs: [
+      docText(
+        `Makes the launchers of all layers. Layers with equal attentions share their kernels.\n\n@param device ${deviceDoc}`,
+      ),
+    ],
     parameters: [
-      { name: "device", type: "GPUDevice" },
+      { name: "device", type: device },
       { name: "parameters", type: names.parameters },
-      { name: "options", type: "LauncherOptions", initializer: "{}" },
+      { name: "options", type: options, initializer: "{}" },
     ],
     returnType: `Promise<${names.launcher}>`,
     statements: [`return new ${names.launcher}([\n${made.join("\n")}\n]);`],
@@ -192,27 +215,25 @@ function initFunction(stack: EmittedStack, names: EmittedNames): FunctionDeclara
 }
 
 /** Turns an attention's launcher into a layer's. */
-function wrapFunction(): FunctionDeclarationStructure {
+function wrapFunction({ encodes }: LauncherFlavour): FunctionDeclarationStructure {
+  const members = [
+    "layer",
+    "forward: (inputs, outputs) => launcher.forward(complete(inputs), outputs)",
+    ...(encodes
+      ? ["encode: (encoder, inputs, outputs) => launcher.encode(encoder, complete(inputs), outputs)"]
+      : []),
+    "destroy: () => launcher.destroy()",
+  ];
   return {
     kind: StructureKind.Function,
     name: "layerOf",
     typeParameters: [{ name: "Given" }, { name: "Needed" }],
     parameters: [
       { name: "layer", type: "number" },
-      {
-        name: "launcher",
-        type: 'Omit<StackLayer<Needed>, "layer">',
-      },
+      { name: "launcher", type: 'Omit<StackLayer<Needed>, "layer">' },
       { name: "complete", type: "(inputs: Given) => Needed" },
     ],
     returnType: "StackLayer<Given>",
-    statements: [
-      `return {
-  layer,
-  forward: (inputs, outputs) => launcher.forward(complete(inputs), outputs),
-  encode: (encoder, inputs, outputs) => launcher.encode(encoder, complete(inputs), outputs),
-  destroy: () => launcher.destroy(),
-};`,
-    ],
+    statements: [`return {\n${members.map((member) => `  ${member},\n`).join("")}};`],
   };
 }

@@ -8,6 +8,7 @@ import {
   type Launcher,
   type LauncherOptions,
   type PrepareSize,
+  type Timing,
   createLauncher as launch,
   initParameters as initialValues,
 } from "mtac/runtime";
@@ -81,6 +82,11 @@ export class FullLauncher {
     return this.launcher.encode(encoder, inputs, outputs);
   }
 
+  /** Runs a call again and again, after one run that is not counted. */
+  time(inputs: FullInputs, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    return this.launcher.time(inputs, options);
+  }
+
   /** Compiles what calls of this size need, so that `encode` can follow. */
   prepare(size: PrepareSize): Promise<void> {
     return this.launcher.prepare(size);
@@ -105,6 +111,8 @@ export class FullLauncher {
 /**
  * Makes a launcher for `full`: picks the first plan that the device can run, compiles its kernels and
  * uploads the parameters.
+ *
+ * @param device The caller's own, or one from `requestDevice`.
  */
 export async function create(
   device: GPUDevice,

@@ -8,6 +8,7 @@ import {
   type Launcher,
   type LauncherOptions,
   type PrepareSize,
+  type Timing,
   createLauncher as launch,
   initParameters as initialValues,
 } from "mtac/runtime";
@@ -77,6 +78,11 @@ export class HeadsOnlyLauncher {
     return this.launcher.encode(encoder, inputs, outputs);
   }
 
+  /** Runs a call again and again, after one run that is not counted. */
+  time(inputs: HeadsOnlyInputs, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    return this.launcher.time(inputs, options);
+  }
+
   /** Compiles what calls of this size need, so that `encode` can follow. */
   prepare(size: PrepareSize): Promise<void> {
     return this.launcher.prepare(size);
@@ -101,6 +107,8 @@ export class HeadsOnlyLauncher {
 /**
  * Makes a launcher for `heads_only`: picks the first plan that the device can run, compiles its kernels
  * and uploads the parameters.
+ *
+ * @param device The caller's own, or one from `requestDevice`.
  */
 export async function create(
   device: GPUDevice,

@@ -45,7 +45,11 @@ export class ModelLauncher {
   }
 }
 
-/** Makes the launchers of all layers. Layers with equal attentions share their kernels. */
+/**
+ * Makes the launchers of all layers. Layers with equal attentions share their kernels.
+ *
+ * @param device The caller's own, or one from `requestDevice`.
+ */
 export async function create(
   device: GPUDevice,
   parameters: ModelParameters,

@@ -8,6 +8,7 @@ import {
   type Launcher,
   type LauncherOptions,
   type PrepareSize,
+  type Timing,
   createLauncher as launch,
   initParameters as initialValues,
 } from "mtac/runtime";
@@ -85,6 +86,11 @@ export class WindowedLauncher {
     return this.launcher.encode(encoder, inputs, outputs);
   }
 
+  /** Runs a call again and again, after one run that is not counted. */
+  time(inputs: WindowedInputs, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    return this.launcher.time(inputs, options);
+  }
+
   /** Compiles what calls of this size need, so that `encode` can follow. */
   prepare(size: PrepareSize): Promise<void> {
     return this.launcher.prepare(size);
@@ -109,6 +115,8 @@ export class WindowedLauncher {
 /**
  * Makes a launcher for `windowed`: picks the first plan that the device can run, compiles its kernels and
  * uploads the parameters.
+ *
+ * @param device The caller's own, or one from `requestDevice`.
  */
 export async function create(
   device: GPUDevice,

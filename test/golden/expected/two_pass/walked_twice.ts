@@ -8,6 +8,7 @@ import {
   type Launcher,
   type LauncherOptions,
   type PrepareSize,
+  type Timing,
   createLauncher as launch,
   initParameters as initialValues,
 } from "mtac/runtime";
@@ -75,6 +76,11 @@ export class WalkedTwiceLauncher {
     return this.launcher.encode(encoder, inputs, outputs);
   }
 
+  /** Runs a call again and again, after one run that is not counted. */
+  time(inputs: WalkedTwiceInputs, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    return this.launcher.time(inputs, options);
+  }
+
   /** Compiles what calls of this size need, so that `encode` can follow. */
   prepare(size: PrepareSize): Promise<void> {
     return this.launcher.prepare(size);
@@ -99,6 +105,8 @@ export class WalkedTwiceLauncher {
 /**
  * Makes a launcher for `walked_twice`: picks the first plan that the device can run, compiles its kernels
  * and uploads the parameters.
+ *
+ * @param device The caller's own, or one from `requestDevice`.
  */
 export async function create(
   device: GPUDevice,

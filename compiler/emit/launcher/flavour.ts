@@ -1,0 +1,59 @@
+/** What differs between the launchers for WebGPU and for CUDA devices: names of the runtime, and what a call can do. */
+export interface LauncherFlavour {
+  /** What the modules import, and all that they import. */
+  readonly runtime: string;
+  /** Between an attention's name and the ending of its files. */
+  readonly suffix: "" | ".cuda";
+  /** Types of the runtime. */
+  readonly device: string;
+  /** Whether the type of devices is the platform's, not the runtime's. */
+  readonly deviceIsGlobal: boolean;
+  readonly tensor: string;
+  readonly outputs: string;
+  readonly result: string;
+  readonly options: string;
+  /** The class that an emitted one wraps; its modules call it `Launcher`. */
+  readonly launcher: string;
+  readonly createLauncher: string;
+  /** Whether calls can be recorded into a command encoder. */
+  readonly encodes: boolean;
+  /** Where a device comes from. */
+  readonly deviceDoc: string;
+  /** Whose the results are. */
+  readonly ownerDoc: string;
+  readonly prepareDoc: string;
+}
+
+export const WEBGPU_FLAVOUR: LauncherFlavour = {
+  runtime: "mtac/runtime",
+  suffix: "",
+  device: "GPUDevice",
+  deviceIsGlobal: true,
+  tensor: "DeviceTensor",
+  outputs: "AttentionOutputs",
+  result: "ForwardResult",
+  options: "LauncherOptions",
+  launcher: "Launcher",
+  createLauncher: "createLauncher",
+  encodes: true,
+  deviceDoc: "The caller's own, or one from `requestDevice`.",
+  ownerDoc: "They stay on the device, and are the caller's to destroy.",
+  prepareDoc: "Compiles what calls of this size need, so that `encode` can follow.",
+};
+
+export const CUDA_FLAVOUR: LauncherFlavour = {
+  runtime: "mtac/runtime/cuda",
+  suffix: ".cuda",
+  device: "CudaDevice",
+  deviceIsGlobal: false,
+  tensor: "CudaTensor",
+  outputs: "CudaOutputs",
+  result: "CudaForwardResult",
+  options: "CudaLauncherOptions",
+  launcher: "CudaLauncher",
+  createLauncher: "createCudaLauncher",
+  encodes: false,
+  deviceDoc: "From `openCuda` or `openEmulatedCuda`.",
+  ownerDoc: "They stay on the device, and are the caller's to `release`.",
+  prepareDoc: "Compiles what calls of this size need, and checks that they fit the device.",
+};

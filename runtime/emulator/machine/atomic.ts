@@ -1,4 +1,4 @@
-import { f32Bits, f32Of, f64High, f64Low, f64Of } from "../numeric/float.ts";
+import { f32Bits, f32Of, f64High, f64Low, f64Of, flush } from "../numeric/float.ts";
 import { join64 } from "../numeric/integer.ts";
 import { BF16, encodeBf16, encodeF16, F16 } from "../numeric/narrow.ts";
 import { SHARED_WINDOW } from "../translate/emit-move.ts";
@@ -64,6 +64,12 @@ const WORDS: Readonly<Record<string, Operation>> = {
   "dec.u32": (old, b) => (old === 0 || old >>> 0 > b >>> 0 ? b : old - 1),
 };
 
+/** In global memory f32 sums flush subnormal operands and results to zero, in shared memory they do not (same section). */
+const GLOBAL_WORDS: Readonly<Record<string, Operation>> = {
+  ...WORDS,
+  "add.f32": (old, b) => f32Bits(flush(Math.fround(flush(f32Of(old)) + flush(f32Of(b))))),
+};
+
 type WideOperation = (old: bigint, b: bigint, c: bigint) => bigint;
 
 function doubleOf(value: bigint): number {
@@ -119,7 +125,7 @@ function updateShared(warp: Warp, mask: number, operation: Atomic): void {
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
     if (checks) shared.checkAtomic(warp, lane, OFFSETS[lane] as number, total, id);
-    update(warp, lane, shared.words, operation);
+    update(warp, lane, shared.words, WORDS, operation);
   }
 }
 
@@ -134,14 +140,20 @@ function updateGlobal(warp: Warp, mask: number, operation: Atomic, window: numbe
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
     if (checks) checkAtomicSource(warp, lane, block, total, id);
-    update(warp, lane, block.words, operation);
+    update(warp, lane, block.words, GLOBAL_WORDS, operation);
   }
   if (checks) synchroniseBlocks(warp, mask, block);
 }
 
-function update(warp: Warp, lane: number, words: Int32Array, { name, d, b, c }: Atomic): void {
+function update(
+  warp: Warp,
+  lane: number,
+  words: Int32Array,
+  operations: Readonly<Record<string, Operation>>,
+  { name, d, b, c }: Atomic,
+): void {
   const { I } = warp;
-  const word = WORDS[name];
+  const word = operations[name];
   const pair = PAIRS[name];
   const at = (OFFSETS[lane] as number) >> 2;
   const register = (row: number) => (row < 0 ? 0 : (I[row * 32 + lane] as number));

@@ -12,6 +12,8 @@ interface Barrier {
   readonly waiting: Warp[];
   /** `bar.red`: lanes that arrived with a true predicate. */
   trueLanes: number;
+  /** Lanes that arrived: those of a warp that exited before take no part, whatever the thread count says. */
+  lanes: number;
 }
 
 /**
@@ -54,7 +56,7 @@ export class Barriers {
     let barrier = this.barriers.get(number);
     if (barrier === undefined) {
       const clock = new Int32Array(this.warps.length);
-      barrier = { arrived: 0, expected: count, clock, waiting: [], trueLanes: 0 };
+      barrier = { arrived: 0, expected: count, clock, waiting: [], trueLanes: 0, lanes: 0 };
       this.barriers.set(number, barrier);
     }
     if (barrier.arrived > 0 && barrier.expected !== count) {
@@ -68,6 +70,7 @@ export class Barriers {
     }
     barrier.expected = count;
     barrier.arrived++;
+    barrier.lanes += popc32(mask);
     if (reduction) barrier.trueLanes += popc32(mask & predicateMask(warp, operands.at(-1)));
     for (let other = 0; other < barrier.clock.length; other++) {
       barrier.clock[other] = Math.max(barrier.clock[other] as number, warp.clock[other] as number);
@@ -109,14 +112,12 @@ export class Barriers {
     const [target] = instruction.operands;
     if (target?.kind !== "register") return;
     const { row } = target.register;
-    const total = this.warps.reduce((sum, other) => sum + popc32(other.live), 0);
     if (instruction.modifiers.includes("popc")) {
       for (let lane = 0; lane < 32; lane++) warp.I[row * 32 + lane] = barrier.trueLanes;
       return;
     }
-    const expected = barrier.expected === 0 ? total : barrier.expected;
     const holds = instruction.modifiers.includes("and")
-      ? barrier.trueLanes === expected
+      ? barrier.trueLanes === barrier.lanes
       : barrier.trueLanes > 0;
     warp.P[row] = holds ? -1 : 0;
   }

@@ -96,7 +96,7 @@ function writeFloat(
   } else throw notImplemented(instruction, `a conversion to ${to}`);
 }
 
-/** Out of range is clamped, NaN gives 0 (the smallest number for 64 bits and from f64). */
+/** Out of range is clamped, NaN gives 0 (the highest bit alone for 64 bits and from f64). */
 function floatToInteger(
   writer: LaneWriter,
   d: Operand | undefined,
@@ -112,7 +112,7 @@ function floatToInteger(
   }
   const lowest = isSigned(to) ? -(2 ** (bits - 1)) : 0;
   const highest = isSigned(to) ? 2 ** (bits - 1) - 1 : 2 ** bits - 1;
-  const nan = from === "f64" && bits === 32 ? "-2147483648" : "0";
+  const nan = from !== "f64" ? 0 : isSigned(to) ? lowest : 2 ** (bits - 1);
   const x = writer.temporary(rounded);
   writer.setInt(d, `${x}!==${x}?${nan}:Math.max(${lowest},Math.min(${highest},${x}))`, isSigned(to));
 }

@@ -1,37 +1,52 @@
 import { basename } from "node:path";
 import type { Artifact, CallShape, Pipeline, Schedule } from "../runtime/contract/index.ts";
+import { emitCudaArtifact, emitHostFiles } from "./emit/cuda/index.ts";
 import { emitArtifact } from "./emit/index.ts";
-import { emitAttentionFiles, emitStackFiles, type Provenance } from "./emit/launcher/index.ts";
+import {
+  type EmittedStack,
+  emitAttentionFiles,
+  emitCudaAttentionFiles,
+  emitCudaStackFiles,
+  emitStackFiles,
+  type Provenance,
+} from "./emit/launcher/index.ts";
 import { resolve } from "./ir/index.ts";
 import type { CheckedSpec } from "./language/index.ts";
 import { packageVersion } from "./package.ts";
-import type { TargetLimits } from "./plan/index.ts";
+import { DEFAULT_ARCHITECTURES, type TargetLimits } from "./plan/index.ts";
+import { EMITTED_TARGETS, type EmittedTarget } from "./targets.ts";
 
 export interface CompileOptions {
+  /** All of them if not given. */
+  readonly targets?: readonly EmittedTarget[];
   /** Attentions and stacks to compile; all if not given. A stack brings its layers' attentions along. */
   readonly names?: readonly string[];
   /** The shape for which plans are chosen; they run at every shape. */
   readonly shape?: CallShape;
   /** Consider this schedule only. */
   readonly schedule?: Schedule;
-  /** The devices to make plans for, the most capable first; if not given, the few kinds that WebGPU devices come in. */
+  /** The WebGPU devices to make plans for, the most capable first; if not given, the few kinds that they come in. */
   readonly variants?: readonly TargetLimits[];
+  /** The CUDA architectures to make plans for, as nvcc's `-arch` names them: `sm_80` if not given. */
+  readonly architectures?: readonly string[];
 }
 
 /** What a spec compiles to. */
 export interface CompiledSpec {
-  /** One for each attention: plans and kernels, ready for `createLauncher`. */
+  /** WGSL: one for each attention, plans and kernels, ready for `createLauncher`. */
   readonly artifacts: readonly Artifact[];
-  /** Launchers, kernels and plans as text, by file name; all belong into one folder. */
+  /** CUDA: the same, ready for `createCudaLauncher`. */
+  readonly cuda: readonly Artifact[];
+  /** Launchers, kernels, headers and plans as text, by file name; all belong into one folder. */
   readonly files: Readonly<Record<string, string>>;
 }
 
 /**
  * Compiles a checked spec. Writes nothing and depends on nothing but its arguments: the same spec gives the same text.
- * @throws MtacError MTA4xx when no schedule fits one of the variants.
+ * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
-  const { names, ...artifactOptions } = options;
+  const { names, targets = EMITTED_TARGETS, variants, architectures, ...shared } = options;
   // Without folders: emitted text must not depend on where it was compiled.
   const file = basename(spec.file);
   const provenance: Provenance = { version: packageVersion(), spec: file };
@@ -43,19 +58,43 @@ export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}):
   const pipelines = spec.attentions
     .filter(({ name }) => needed.has(name))
     .map((attention) => resolve(attention, file));
-  const artifacts: Artifact[] = [];
+  const equals = sharedPipelines(pipelines);
+  const layered = stacks.map(
+    ({ name, attentions }): EmittedStack => ({
+      name,
+      layers: attentions.flatMap((attention) => equals.get(attention) ?? []),
+    }),
+  );
   const files: Record<string, string> = {};
-  for (const pipeline of pipelines) {
-    const artifact = shippable(emitArtifact(pipeline, artifactOptions));
-    artifacts.push(artifact);
-    Object.assign(files, emitAttentionFiles({ pipeline, artifact }, provenance));
+  const artifacts: Artifact[] = [];
+  if (targets.includes("wgsl")) {
+    for (const pipeline of pipelines) {
+      const artifact = shippable(
+        emitArtifact(pipeline, { ...shared, ...(variants === undefined ? {} : { variants }) }),
+      );
+      artifacts.push(artifact);
+      Object.assign(files, emitAttentionFiles({ pipeline, artifact }, provenance));
+    }
+    for (const stack of layered) Object.assign(files, emitStackFiles(stack, provenance));
   }
-  const shared = sharedPipelines(pipelines);
-  for (const { name, attentions } of stacks) {
-    const layers = attentions.flatMap((attention) => shared.get(attention) ?? []);
-    Object.assign(files, emitStackFiles({ name, layers }, provenance));
+  const cuda: Artifact[] = [];
+  if (targets.includes("cuda")) {
+    for (const pipeline of pipelines) {
+      const made = emitCudaArtifact(pipeline, {
+        ...shared,
+        ...(architectures === undefined ? {} : { architectures }),
+      });
+      const artifact = shippable(made);
+      cuda.push(artifact);
+      Object.assign(
+        files,
+        emitHostFiles(pipeline, made, architectures ?? DEFAULT_ARCHITECTURES, provenance),
+        emitCudaAttentionFiles({ pipeline, artifact }, provenance),
+      );
+    }
+    for (const stack of layered) Object.assign(files, emitCudaStackFiles(stack, provenance));
   }
-  return { artifacts, files };
+  return { artifacts, cuda, files };
 }
 
 /** For each attention the first one that computes the same: layers with equal attentions share kernels. */

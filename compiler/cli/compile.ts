@@ -6,7 +6,8 @@ interface CompileFlags {
   readonly name?: string;
   readonly target?: readonly string[];
   readonly out?: string;
-  readonly arch: string;
+  readonly arch?: readonly string[];
+  readonly ptxas?: true;
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
@@ -16,17 +17,26 @@ interface CompileFlags {
 export function registerCompile(program: Command): void {
   program
     .command("compile")
-    .summary("write kernels, typed launchers and plans")
-    .description("Write kernels, typed launchers and plans for the attentions and stacks of a spec.")
+    .summary("write kernels, launchers and plans")
+    .description(
+      "Write the attentions and stacks of a spec: WGSL kernels with typed launchers, CUDA kernels with a C header, their plans.",
+    )
     .argument("<spec>", "spec file (.mta or .ts)")
     .option("--name <name>", "one attention or stack (default: all)")
     .addOption(
-      new Option("--target <targets>", "targets, separated by commas (default: all of them: wgsl)").argParser(
-        splitList,
-      ),
+      new Option(
+        "--target <targets>",
+        "targets, separated by commas (default: all of them: wgsl,cuda)",
+      ).argParser(splitList),
     )
     .option("--out <dir>", "output folder (default: ./<spec name>.mtac)")
-    .addOption(new Option("--arch <arch>", "GPU architecture for CUDA targets").default("sm_80"))
+    .addOption(
+      new Option(
+        "--arch <archs>",
+        "CUDA architectures to plan for, separated by commas (default: sm_80)",
+      ).argParser(splitList),
+    )
+    .option("--ptxas", "compile the CUDA kernels with nvcc too, and show registers, shared memory and spills")
     .addOption(scheduleOption())
     .addOption(lengthOption(1024))
     .option("--watch", "compile again whenever the spec changes")

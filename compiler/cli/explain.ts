@@ -6,6 +6,7 @@ interface ExplainFlags {
   readonly name?: string;
   readonly layer?: number;
   readonly target: string;
+  readonly arch?: string;
   readonly length: number;
   readonly batch: number;
   readonly schedule?: string;
@@ -22,7 +23,8 @@ export function registerExplain(program: Command): void {
     .argument("<spec>", "spec file (.mta or .ts)")
     .option("--name <name>", "one attention or stack (default: all)")
     .addOption(layerOption())
-    .option("--target <target>", "plan for this target", "webgpu")
+    .option("--target <target>", "plan for this target: webgpu or cuda", "webgpu")
+    .option("--arch <arch>", "CUDA architecture to plan for (default: sm_80)")
     .addOption(lengthOption(1024))
     .addOption(batchOption())
     .addOption(scheduleOption())

@@ -105,3 +105,6 @@ export function cudaArchitecture(name: string): CudaArchitecture | null {
   const capability = Number(match[1]);
   return CUDA_ARCHITECTURES.findLast((each) => each.computeCapability <= capability) ?? null;
 }
+
+/** What CUDA plans are made for where nobody says. */
+export const DEFAULT_ARCHITECTURES: readonly string[] = ["sm_80"];

@@ -34,8 +34,14 @@ import {
 } from "./staged.ts";
 import { tensorCandidates } from "./tensor/index.ts";
 
-export { CUDA_ARCHITECTURES, type CudaArchitecture, cudaArchitecture } from "./architectures.ts";
+export {
+  CUDA_ARCHITECTURES,
+  type CudaArchitecture,
+  cudaArchitecture,
+  DEFAULT_ARCHITECTURES,
+} from "./architectures.ts";
 export type { Candidate } from "./candidate.ts";
+export type { CudaEstimate } from "./cuda-cost.ts";
 export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
 export { storageForm } from "./layout.ts";
 export * from "./limits.ts";

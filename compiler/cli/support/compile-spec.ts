@@ -1,11 +1,14 @@
 import { watch } from "node:fs";
 import { basename, dirname, extname, relative } from "node:path";
+import type { Artifact } from "../../../runtime/contract/index.ts";
 import type { CompiledSpec } from "../../compile.ts";
+import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
 import { writeFolderAtomically } from "./atomic-write.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import { unknownArchitecture } from "./errors.ts";
 import { Finished, reportFailure } from "./failure.ts";
 import type { Output } from "./output.ts";
+import { reportPtxas } from "./ptxas.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
@@ -16,7 +19,8 @@ export interface CompileFlags {
   readonly name?: string;
   readonly target?: readonly string[];
   readonly out?: string;
-  readonly arch: string;
+  readonly arch?: readonly string[];
+  readonly ptxas?: true;
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
@@ -25,7 +29,7 @@ export interface CompileFlags {
 /** `mtac compile` */
 export async function compileSpec(file: string, flags: CompileFlags, output: Output): Promise<void> {
   emittedTargets(flags.target);
-  if (!/^sm_\d{2,3}a?$/.test(flags.arch)) throw unknownArchitecture(flags.arch);
+  for (const name of flags.arch ?? []) if (cudaArchitecture(name) === null) throw unknownArchitecture(name);
   if (flags.watch === true) await compileOnChange(file, flags, output);
   else await compileOnce(file, flags, output);
 }
@@ -39,7 +43,11 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
     .filter(({ name }) => flags.name === undefined || flags.name === name)
     .map(({ name }) => name);
   const schedule = scheduleOf(flags.schedule);
+  const targets = emittedTargets(flags.target);
+  const architectures = flags.arch ?? DEFAULT_ARCHITECTURES;
   const compiled = compileChecked(spec, {
+    targets,
+    architectures,
     names: [...attentions, ...stacks],
     shape: { B: 1, Lq: flags.length, Lk: flags.length, R: 0 },
     ...(schedule === undefined ? {} : { schedule }),
@@ -48,22 +56,33 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
   writeFolderAtomically(folder, compiled.files);
   const milliseconds = performance.now() - start;
   output.text(formatCompiled(compiled, folder, milliseconds, output));
+  const ptxas =
+    flags.ptxas === true && targets.includes("cuda")
+      ? await reportPtxas(compiled.cuda, folder, architectures, output)
+      : undefined;
   output.result({
     out: folder,
     files: Object.keys(compiled.files),
-    attentions: compiled.artifacts.map(({ name, plans }) => ({
-      name,
-      plans: plans.map(({ schedule: used, storage, requires, cost, kernels }) => ({
-        schedule: used,
-        storage,
-        requires,
-        cost,
-        kernels: kernels.map((kernel) => kernel.file),
-      })),
-    })),
+    attentions: compiled.artifacts.map(summary),
+    cuda: compiled.cuda.map(summary),
     stacks,
     milliseconds,
+    ...(ptxas === undefined ? {} : { ptxas }),
   });
+}
+
+function summary({ name, plans }: Artifact): object {
+  return {
+    name,
+    plans: plans.map(({ schedule, knobs, storage, requires, cost, kernels }) => ({
+      schedule,
+      knobs,
+      storage,
+      requires,
+      cost,
+      kernels: kernels.map((kernel) => kernel.file),
+    })),
+  };
 }
 
 /** Editors replace files rather than write into them, so the folder is watched. Runs until it is interrupted. */
@@ -87,16 +106,18 @@ async function compileOnChange(file: string, flags: CompileFlags, output: Output
 }
 
 function formatCompiled(
-  { artifacts, files }: CompiledSpec,
+  { artifacts, cuda, files }: CompiledSpec,
   folder: string,
   milliseconds: number,
   { style }: Output,
 ): string {
-  const rows = artifacts.flatMap(({ name, plans }) =>
-    plans.map(({ schedule, storage, requires, kernels }, index) => [
+  const rows = [...artifacts, ...cuda].flatMap(({ name, plans }) =>
+    plans.map(({ target, schedule, storage, requires, kernels }, index) => [
       index === 0 ? style.bold(name) : "",
+      index === 0 ? (target === "cuda" ? "cuda" : "wgsl") : "",
       schedule,
       storage,
+      requires.computeCapability === undefined ? "" : `sm_${requires.computeCapability}`,
       formatBytes(requires.workgroupBytes),
       style.dim(kernels.map((kernel) => kernel.name).join(" → ")),
     ]),
@@ -104,5 +125,5 @@ function formatCompiled(
   const bytes = Object.values(files).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   const count = plural(Object.keys(files).length, "file");
   const where = relative(process.cwd(), folder) || ".";
-  return `${table(rows, ["left", "left", "left", "right", "left"])}\n${style.green("✓")} ${count} (${formatBytes(bytes)}) in ${where}${style.dim(`, ${formatMilliseconds(milliseconds)}`)}`;
+  return `${table(rows, ["left", "left", "left", "left", "left", "right", "left"])}\n${style.green("✓")} ${count} (${formatBytes(bytes)}) in ${where}${style.dim(`, ${formatMilliseconds(milliseconds)}`)}`;
 }

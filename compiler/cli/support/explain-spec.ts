@@ -1,8 +1,16 @@
-import { MtacError, type Pipeline } from "../../../runtime/contract/index.ts";
+import { MtacError, type Pipeline, type Target } from "../../../runtime/contract/index.ts";
 import { compulsoryBytes, forwardOperations, resolve, visiblePairs } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
-import { planCandidates, type TargetLimits, WEBGPU_COMMON_LIMITS } from "../../plan/index.ts";
+import {
+  cudaArchitecture,
+  cudaLimits,
+  DEFAULT_ARCHITECTURES,
+  planCandidates,
+  type TargetLimits,
+  WEBGPU_COMMON_LIMITS,
+} from "../../plan/index.ts";
 import { chooseAttentions, layersUsing } from "./attention-choice.ts";
+import { architectureWithoutCuda, unknownArchitecture } from "./errors.ts";
 import { type Explanation, formatExplanation, measurePlan } from "./explanation.ts";
 import type { Output } from "./output.ts";
 import { scheduleOf } from "./schedule.ts";
@@ -13,6 +21,7 @@ export interface ExplainFlags {
   readonly name?: string;
   readonly layer?: number;
   readonly target: string;
+  readonly arch?: string;
   readonly length: number;
   readonly batch: number;
   readonly schedule?: string;
@@ -21,9 +30,10 @@ export interface ExplainFlags {
 /** `mtac explain`: what the planner sees and decides; nothing is run. */
 export async function explainSpec(file: string, flags: ExplainFlags, output: Output): Promise<void> {
   const target = plannedTarget(flags.target);
+  const limits = limitsOf(target, flags.arch);
   const spec = await readSpec(file, output);
   const explanations = chooseAttentions(spec, flags).map((attention) =>
-    explain(spec, resolve(attention, file), { ...flags, target }, WEBGPU_COMMON_LIMITS),
+    explain(spec, resolve(attention, file), { ...flags, target }, limits),
   );
   output.result({ file, attentions: explanations, stacks: spec.stacks });
   output.text(
@@ -38,10 +48,21 @@ export async function explainSpec(file: string, flags: ExplainFlags, output: Out
     });
 }
 
+function limitsOf(target: Target, arch: string | undefined): TargetLimits {
+  if (target === "webgpu") {
+    if (arch !== undefined) throw architectureWithoutCuda(target);
+    return WEBGPU_COMMON_LIMITS;
+  }
+  const name = arch ?? DEFAULT_ARCHITECTURES[0] ?? "sm_80";
+  const architecture = cudaArchitecture(name);
+  if (architecture === null) throw unknownArchitecture(name);
+  return cudaLimits(architecture);
+}
+
 function explain(
   spec: CheckedSpec,
   pipeline: Pipeline,
-  flags: ExplainFlags & { readonly target: "webgpu" },
+  flags: ExplainFlags & { readonly target: Target },
   limits: TargetLimits,
 ): Explanation {
   const shape = { B: flags.batch, Lq: flags.length, Lk: flags.length, R: 0 };
@@ -64,11 +85,12 @@ function explain(
     compulsoryBytes: compulsoryBytes(pipeline, shape),
     target: flags.target,
     limits,
-    candidates: candidates.map(({ schedule: name, knobs, reason, cost }) => ({
+    candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate }) => ({
       schedule: name,
       knobs,
       reason,
       cost,
+      ...(estimate === undefined ? {} : { estimate }),
     })),
     plan,
     workspaceBytes: measured?.workspaceBytes ?? null,

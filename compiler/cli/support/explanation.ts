@@ -9,6 +9,7 @@ import {
   type Target,
   type Variables,
 } from "../../../runtime/contract/index.ts";
+import type { CudaEstimate, TargetLimits } from "../../plan/index.ts";
 import { describeMask, drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
@@ -20,6 +21,8 @@ export interface ExplainedCandidate {
   /** Why it was dropped; null when it is legal. */
   readonly reason: string | null;
   readonly cost: Cost | null;
+  /** CUDA: what bounds it. */
+  readonly estimate?: CudaEstimate;
 }
 
 /** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */
@@ -38,7 +41,7 @@ export interface Explanation {
   readonly operations: number;
   readonly compulsoryBytes: number;
   readonly target: Target;
-  readonly limits: { readonly workgroupBytes: number; readonly features: readonly string[] };
+  readonly limits: TargetLimits;
   readonly candidates: readonly ExplainedCandidate[];
   readonly plan: Plan | null;
   readonly workspaceBytes: number | null;
@@ -131,8 +134,7 @@ function formatShare(share: number): string {
 }
 
 function formatCandidates({ candidates, target, limits, plan }: Explanation, style: Style): string {
-  const features = limits.features.length === 0 ? "" : `, ${limits.features.join(", ")}`;
-  const title = `${style.bold("Candidates")} ${style.dim(`for ${target} with ${formatBytes(limits.workgroupBytes)} of workgroup memory${features}`)}`;
+  const title = `${style.bold("Candidates")} ${style.dim(describeLimits(target, limits))}`;
   const legal = candidates.filter((candidate) => candidate.reason === null);
   const cheapest = legal[0]?.cost?.time;
   const shownLegal = bestOfEach(legal);
@@ -146,11 +148,13 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
       cost === null || cheapest === undefined ? "" : formatRatio(cost.time / cheapest),
       cost === null ? "" : `${formatRatio(cost.multiplyAdds / cost.floorMultiplyAdds)} work`,
       cost === null ? "" : `${formatBytes(cost.bytes)} moved`,
+      ...(target === "cuda" ? [formatEstimate(candidate.estimate)] : []),
       style.dim(formatKnobs(candidate.knobs)),
     ];
   });
   const lines = [title];
-  if (rows.length > 0) lines.push(table(rows, ["left", "left", "right", "right", "right", "left"], "  "));
+  if (rows.length > 0)
+    lines.push(table(rows, ["left", "left", "right", "right", "right", "left", "left"], "  "));
   const hidden = legal.length - shownLegal.length;
   if (hidden > 0)
     lines.push(style.dim(`    and ${plural(hidden, "dearer variant")} of these (all with --json)`));
@@ -161,9 +165,25 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
   return lines.join("\n");
 }
 
+function describeLimits(target: Target, { workgroupBytes, features, architecture }: TargetLimits): string {
+  if (architecture !== undefined)
+    return `for ${target} on ${architecture.name}, ${formatBytes(workgroupBytes)} of shared memory a block`;
+  const list = features.length === 0 ? "" : `, ${features.join(", ")}`;
+  return `for ${target} with ${formatBytes(workgroupBytes)} of workgroup memory${list}`;
+}
+
+function formatEstimate(estimate: CudaEstimate | undefined): string {
+  if (estimate === undefined) return "";
+  return `${Math.round(100 * estimate.occupancy)} % occupancy, bound by ${estimate.bound}`;
+}
+
+/** The cheapest of each schedule and lowering. */
 function bestOfEach(candidates: readonly ExplainedCandidate[]): readonly ExplainedCandidate[] {
-  const seen = new Set<Schedule>();
-  return candidates.filter(({ schedule }) => !seen.has(schedule) && seen.add(schedule));
+  const seen = new Set<string>();
+  return candidates.filter(({ schedule, knobs: { lowering } }) => {
+    const kind = `${schedule} ${lowering}`;
+    return !seen.has(kind) && seen.add(kind);
+  });
 }
 
 /**

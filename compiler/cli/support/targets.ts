@@ -1,8 +1,5 @@
+import { EMITTED_TARGETS, type EmittedTarget } from "../../targets.ts";
 import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownTarget } from "./errors.ts";
-
-/** What `compile` emits in this version. */
-export const EMITTED_TARGETS = ["wgsl"] as const;
-export type EmittedTarget = (typeof EMITTED_TARGETS)[number];
 
 /** What `run` and `verify` compute on: `cuda` through NVIDIA's driver, `cuda-emulated` without one. */
 export const RUN_TARGETS = ["reference", "webgpu", "cuda", "cuda-emulated"] as const;
@@ -21,8 +18,8 @@ export function runTarget(name: string, options: { grad: boolean; arch?: string 
 }
 
 /** `explain` takes a target by the name of its language or of its runtime. */
-export function plannedTarget(name: string): "webgpu" {
-  return name === "wgsl" ? "webgpu" : oneOf(name, ["webgpu"] as const);
+export function plannedTarget(name: string): "webgpu" | "cuda" {
+  return name === "wgsl" ? "webgpu" : oneOf(name, ["webgpu", "cuda"] as const);
 }
 
 function oneOf<T extends string>(name: string, known: readonly T[]): T {

@@ -6,7 +6,13 @@ import type {
   Plan,
   Schedule,
 } from "../../../runtime/contract/index.ts";
-import { choosePlan, cudaArchitecture, cudaLimits, DEFAULT_SHAPE } from "../../plan/index.ts";
+import {
+  choosePlan,
+  cudaArchitecture,
+  cudaLimits,
+  DEFAULT_ARCHITECTURES,
+  DEFAULT_SHAPE,
+} from "../../plan/index.ts";
 import { renderCuda } from "../templates.ts";
 import { fusedModel } from "./direct/fused.ts";
 import { directOpsModel } from "./direct/model.ts";
@@ -28,8 +34,6 @@ import {
 import { tensorTileModel } from "./tensor-model.ts";
 
 export { emitHostFiles } from "./host/index.ts";
-
-export const DEFAULT_ARCHITECTURES: readonly string[] = ["sm_80"];
 
 export interface CudaArtifactOptions {
   /** The shape for which plans are chosen. */

@@ -1,0 +1,3 @@
+/** What kernels are written in: WGSL with typed launchers, CUDA with a C API. */
+export const EMITTED_TARGETS = ["wgsl", "cuda"] as const;
+export type EmittedTarget = (typeof EMITTED_TARGETS)[number];

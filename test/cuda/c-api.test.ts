@@ -1,0 +1,160 @@
+import { existsSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, test } from "vitest";
+import { compileChecked } from "../../compiler/compile.ts";
+import { analyse } from "../../compiler/language/index.ts";
+import { findNvcc } from "./harness.ts";
+import { run, withFolder } from "./nvcc.ts";
+
+const nvcc = await findNvcc();
+
+// Two architectures whose plans differ, history, every mask, every kind of parameter.
+const SPEC = `attention probe {
+  heads 4
+  kv_heads 2
+  head_dim 32
+  dtype f16
+  mask causal lengths bias
+  scores { conv 3x5 }
+  weights { mix 2 }
+  output { norm depth_scale gate scalar }
+}
+`;
+
+/** C11, so that the header is shown to be C. The checks need no device; a launch without one reports CUDA's own error. */
+const PROGRAM = `
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "probe.h"
+
+static int failures = 0;
+
+static void expect(const char *what, long long got, long long wanted) {
+  if (got == wanted) return;
+  printf("%s: %lld, expected %lld\\n", what, got, wanted);
+  failures++;
+}
+
+int main(void) {
+  /* Never read: the checks look at addresses only. */
+  void *memory = aligned_alloc(256, 256);
+  probe_call call;
+  memset(&call, 0, sizeof call);
+  call.batches = 2;
+  call.query_rows = 5;
+  call.key_rows = 9;
+  call.q = call.k = call.v = memory;
+  call.o = memory;
+  call.parameters = memory;
+  call.lengths = memory;
+  call.bias = memory;
+
+  size_t needed = probe_workspace_bytes(&call);
+  if (needed == 0) { printf("no workspace\\n"); failures++; }
+  call.lse = memory;
+  if (probe_workspace_bytes(&call) >= needed) { printf("lse takes no room\\n"); failures++; }
+
+  expect("null call", probe_launch(NULL, NULL, 0, NULL), PROBE_ERROR_NULL_POINTER);
+  expect("small workspace", probe_launch(&call, memory, 1, NULL), PROBE_ERROR_WORKSPACE);
+  expect("null workspace", probe_launch(&call, NULL, needed, NULL), PROBE_ERROR_WORKSPACE);
+
+  probe_call bad = call;
+  bad.batches = 0;
+  expect("no batch", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  expect("no workspace for it", (long long)probe_workspace_bytes(&bad), 0);
+  bad = call;
+  bad.query_rows = 10;
+  expect("more rows than keys", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  bad = call;
+  bad.history_rows = 5;
+  bad.q_history = memory;
+  expect("history before the first key", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  bad.history_rows = 4;
+  bad.q_history = NULL;
+  expect("history without rows", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_NULL_POINTER);
+  bad = call;
+  bad.layer = -1;
+  expect("layer", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  bad = call;
+  bad.lengths = NULL;
+  expect("no lengths", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_NULL_POINTER);
+  bad = call;
+  bad.k_strides.row = 33;
+  expect("odd stride", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_ALIGNMENT);
+  bad = call;
+  bad.q = (const char *)memory + 2;
+  expect("odd pointer", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_ALIGNMENT);
+  bad = call;
+  bad.batches = 1 << 30;
+  expect("too large", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_TOO_LARGE);
+
+  expect("parameters", PROBE_PARAMETER_COUNT, 4 * 3 * 5 + 2 * 2 * 2 + 32 + 32 + 1);
+  expect("mix", PROBE_WEIGHTS_MIX_WEIGHT_AT, 4 * 3 * 5);
+  for (int code = -6; code <= 0; code++) {
+    if (strlen(probe_error_string(code)) < 8) { printf("code %d has no text\\n", code); failures++; }
+  }
+  /* Memory of the host is no device memory: where there is a device, nothing is launched on it here. */
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess) {
+    void *workspace = aligned_alloc(256, (needed + 255) / 256 * 256);
+    int error = probe_launch(&call, workspace, needed, NULL);
+    if (error <= 0) { printf("launched without a device: %d\\n", error); failures++; }
+    printf("without a device: %s\\n", probe_error_string(error));
+  }
+  return failures;
+}
+`;
+
+/** Where the toolkit keeps its headers and libraries. */
+async function toolkit(): Promise<string> {
+  // nvcc -dryrun names its own root in a line "TOP=...".
+  const { stderr } = await run("nvcc", ["-dryrun", "-c", "-x", "cu", "/dev/null", "-o", "/dev/null"]);
+  const top = /TOP=(\S+)/.exec(stderr)?.[1];
+  if (top === undefined || !existsSync(path.join(top, "include/cuda_runtime_api.h")))
+    throw new Error(`nvcc does not tell where its toolkit is:\n${stderr}`);
+  return top;
+}
+
+describe.skipIf(nvcc === null)("the C API of a compiled attention", () => {
+  test("compiles without warnings as C and C++, links, and checks its calls", async () => {
+    const { spec } = analyse(SPEC, "probe.mta");
+    if (spec === null) throw new Error("the spec is wrong");
+    const architectures = ["sm_80", "sm_90a"];
+    const { files, cuda } = compileChecked(spec, { targets: ["cuda"], architectures });
+    await withFolder(async (folder) => {
+      for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
+      writeFileSync(path.join(folder, "main.c"), PROGRAM);
+      writeFileSync(path.join(folder, "header.cpp"), '#include "probe.h"\n#include "probe.h"\n');
+      const options = { cwd: folder, maxBuffer: 2 ** 24 };
+      const top = await toolkit();
+      const include = `-I${path.join(top, "include")}`;
+      const sources = Object.keys(cuda[0]?.sources ?? {});
+      const strict = ["-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra,-Werror"];
+      const codes = architectures.flatMap((name) => [
+        "-gencode",
+        `arch=${name.replace("sm", "compute")},code=${name}`,
+      ]);
+      await Promise.all(
+        sources.map((file) =>
+          run("nvcc", ["-std=c++17", "-c", ...strict, ...codes, file, "-o", `${file}.o`], options),
+        ),
+      );
+      const warnings = ["-Wall", "-Wextra", "-Werror"];
+      await run(
+        "gcc",
+        ["-std=c11", ...warnings, "-isystem", path.join(top, "include"), "-c", "main.c", "-o", "main.o"],
+        options,
+      );
+      await run("g++", ["-std=c++17", ...warnings, include, "-c", "header.cpp", "-o", "header.o"], options);
+      const libraries = [`-L${path.join(top, "lib64")}`, "-lcudart_static", "-ldl", "-lrt", "-lpthread"];
+      await run(
+        "g++",
+        ["main.o", ...sources.map((file) => `${file}.o`), "-o", "probe", ...libraries],
+        options,
+      );
+      const { stdout } = await run(path.join(folder, "probe"), [], options);
+      expect(stdout).toMatch(/^(without a device: .+\n)?$/);
+    });
+  }, 300_000);
+});

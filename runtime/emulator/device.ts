@@ -9,7 +9,10 @@ export interface EmulatorOptions {
   readonly warpOrder?: WarpOrder;
   /** "full" (default): uninitialised reads, races, pending copies; "bounds": bounds and alignment only. */
   readonly checks?: "full" | "bounds";
-  /** Rounding of `mma` accumulators. Default "nearest". */
+  /**
+   * "nearest" (default): the sum of an `mma` is exact and rounded once. "truncate": a model of the partial sums of the tensor cores
+   * that the PTX text's target has: aligned to the largest exponent, truncated to 24 fraction bits, by 8 (sm_80 … sm_89) or 16.
+   */
   readonly mmaRounding?: "nearest" | "truncate";
   /** Bytes of shared memory that a block may have. Default 232448 (227 KiB). */
   readonly sharedLimit?: number;

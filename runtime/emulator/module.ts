@@ -1,6 +1,6 @@
 import { EmulatorError } from "./errors.ts";
 import type { GlobalMemory } from "./machine/global-memory.ts";
-import type { ParsedKernel, Variable } from "./ptx/ir.ts";
+import type { ParsedKernel, ParsedModule, Variable } from "./ptx/ir.ts";
 import { parseModule } from "./ptx/parse.ts";
 import { type CompiledKernel, compileKernel } from "./translate/kernel.ts";
 
@@ -52,16 +52,15 @@ function namesIn(parsed: ParsedKernel): Set<string> {
 
 function loadKernel(
   parsed: ParsedKernel,
-  files: ReadonlyMap<number, string>,
-  moduleVariables: readonly Variable[],
+  { files, variables, architecture }: ParsedModule,
   globals: ReadonlyMap<string, bigint>,
 ): LoadedKernel {
   const names = namesIn(parsed);
-  const used = [...parsed.variables, ...moduleVariables.filter((variable) => names.has(variable.name))];
+  const used = [...parsed.variables, ...variables.filter((variable) => names.has(variable.name))];
   const addresses = new Map<string, bigint>();
-  const place = (variables: readonly Variable[]) => {
-    const { offsets, end } = layOut(variables);
-    variables.forEach((variable, index) => void addresses.set(variable.name, BigInt(offsets[index] ?? 0)));
+  const place = (list: readonly Variable[]) => {
+    const { offsets, end } = layOut(list);
+    list.forEach((variable, index) => void addresses.set(variable.name, BigInt(offsets[index] ?? 0)));
     return end;
   };
   const parameterBytes = place(parsed.parameters);
@@ -81,15 +80,18 @@ function loadKernel(
     localBytes,
   };
   const symbols = { find: (name: string) => addresses.get(name) ?? globals.get(name) ?? null };
-  return { kernel, compiled: compileKernel(parsed, files, symbols, { localBytes, staticShared }) };
+  return {
+    kernel,
+    compiled: compileKernel(parsed, files, symbols, { localBytes, staticShared, architecture }),
+  };
 }
 
 /** Parses a module, places its variables in device memory, and translates its kernels. */
 export function loadModule(ptx: string, name: string, memory: GlobalMemory, checks: boolean): LoadedKernel[] {
   try {
-    const { kernels, variables, files } = parseModule(ptx);
+    const parsedModule = parseModule(ptx);
     const globals = new Map<string, bigint>();
-    for (const variable of variables) {
+    for (const variable of parsedModule.variables) {
       if (variable.space !== "global" && variable.space !== "const") continue;
       const address = memory.allocate(variable.bytes, variable.name, checks, variable.space === "const");
       globals.set(variable.name, address);
@@ -97,7 +99,7 @@ export function loadModule(ptx: string, name: string, memory: GlobalMemory, chec
       memory.fill(address, variable.bytes, 0);
       if (variable.initial !== null) memory.write(address, variable.initial);
     }
-    return kernels.map((parsed) => loadKernel(parsed, files, variables, globals));
+    return parsedModule.kernels.map((parsed) => loadKernel(parsed, parsedModule, globals));
   } catch (error) {
     if (!(error instanceof EmulatorError) || (error.code !== "MTA850" && error.code !== "MTA851"))
       throw error;

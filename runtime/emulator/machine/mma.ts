@@ -1,5 +1,6 @@
-import { BF16, encodeF16, F16, roundF32 } from "../numeric/narrow.ts";
+import { BF16, encodeF16, F16 } from "../numeric/narrow.ts";
 import { requireWarp } from "./collective.ts";
+import { PartialSums, truncateToF32 } from "./partial-sums.ts";
 import type { Warp } from "./warp.ts";
 
 /** What one `mma.sync` computes and its registers' rows. */
@@ -19,6 +20,7 @@ export interface MatrixMultiply {
 const A = new Float64Array(256);
 const B = new Float64Array(128);
 const PRODUCT = new Float64Array(128);
+const PARTIAL = new PartialSums(A, B);
 const f32 = new Float32Array(1);
 const bits = new Int32Array(f32.buffer);
 
@@ -119,13 +121,17 @@ function multiply(k: number): void {
 
 /**
  * `mma.sync` of one shape m16n8k(4, 8, 16). The sum is rounded to the accumulator once; real tensor cores align and truncate partial
- * sums, in a way NVIDIA does not document (`truncate` rounds the sum toward zero, which is nearer to what is measured).
+ * sums, which `truncate` models (`PartialSums`).
  */
 export function multiplyMatrices(warp: Warp, mask: number, operation: MatrixMultiply): void {
   requireWarp(warp, mask, operation.id);
   unpack(warp, operation);
-  multiply(operation.k);
   const { F, I, cta } = warp;
+  if (cta.truncate) {
+    multiplyTruncated(warp, operation);
+    return;
+  }
+  multiply(operation.k);
   const { c, d } = operation;
   if (operation.half) {
     accumulateHalf(I, operation);
@@ -138,7 +144,7 @@ export function multiplyMatrices(warp: Warp, mask: number, operation: MatrixMult
     for (let lane = 0; lane < 32; lane++) {
       const sum =
         (PRODUCT[(row + (lane >> 2)) * 8 + 2 * (lane & 3) + (i & 1)] as number) + (F[from + lane] as number);
-      F[to + lane] = cta.truncate ? roundF32(sum, "rz") : sum;
+      F[to + lane] = sum;
     }
   }
 }
@@ -151,6 +157,29 @@ function accumulateHalf(I: Int32Array, { c, d }: MatrixMultiply): void {
       const low = encodeF16((PRODUCT[at] as number) + (F16[word & 0xffff] as number));
       const high = encodeF16((PRODUCT[at + 1] as number) + (F16[word >>> 16] as number));
       I[(d[r] as number) * 32 + lane] = low | (high << 16);
+    }
+  }
+}
+
+const nearestF16 = (sum: number) => F16[encodeF16(sum)] as number;
+
+function multiplyTruncated({ I, F, cta }: Warp, { k, input, half, c, d }: MatrixMultiply): void {
+  PARTIAL.prepare(k, input, half, cta.kernel.architecture);
+  for (let i = 0; i < (half ? 2 : 4); i++) {
+    const from = (c[i] as number) * 32;
+    const to = (d[i] as number) * 32;
+    const rowOf = (half ? i : i >> 1) * 8;
+    for (let lane = 0; lane < 32; lane++) {
+      const row = rowOf + (lane >> 2);
+      const column = 2 * (lane & 3);
+      if (!half) {
+        F[to + lane] = PARTIAL.element(row, column + (i & 1), F[from + lane] as number, k, truncateToF32);
+        continue;
+      }
+      const word = I[from + lane] as number;
+      const low = PARTIAL.element(row, column, F16[word & 0xffff] as number, k, nearestF16);
+      const high = PARTIAL.element(row, column + 1, F16[word >>> 16] as number, k, nearestF16);
+      I[to + lane] = encodeF16(low) | (encodeF16(high) << 16);
     }
   }
 }

@@ -10,6 +10,8 @@ export interface KernelInfo {
   /** Rows that hold a constant in every lane: immediates of warp-wide instructions. */
   readonly constants: readonly { readonly row: number; readonly value: number }[];
   readonly localBytes: number;
+  /** That of the PTX text's target: 80 for sm_80. */
+  readonly architecture: number;
 }
 
 /** Shared memory as instructions see it: the bytes, and the checks that go before each access. */

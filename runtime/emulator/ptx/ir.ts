@@ -70,6 +70,8 @@ export interface ParsedKernel {
 }
 
 export interface ParsedModule {
+  /** Of `.target sm_90a`: 90; 0 where there is none. */
+  readonly architecture: number;
   readonly kernels: readonly ParsedKernel[];
   readonly variables: readonly Variable[];
   readonly files: ReadonlyMap<number, string>;

@@ -13,12 +13,15 @@ export function parseModule(source: string): ParsedModule {
   const kernels: ParsedKernel[] = [];
   const variables: Variable[] = [];
   const files = new Map<number, string>();
+  let architecture = 0;
   while (!scanner.done) {
     const line = scanner.line();
     const directive = scanner.match(DIRECTIVE)?.[0];
     switch (directive) {
-      case ".version":
       case ".target":
+        architecture = Number(/\bsm_(\d+)/.exec(scanner.restOfLine())?.[1] ?? 0);
+        break;
+      case ".version":
       case ".address_size":
       case ".loc":
         scanner.restOfLine();
@@ -58,7 +61,7 @@ export function parseModule(source: string): ParsedModule {
       }
     }
   }
-  return { kernels, variables, files };
+  return { architecture, kernels, variables, files };
 }
 
 /** Functions are skipped: a call of one is what is refused (MTA850). */

@@ -250,7 +250,7 @@ export function compileKernel(
   parsed: ParsedKernel,
   files: ReadonlyMap<number, string>,
   symbols: Symbols,
-  sizes: { readonly localBytes: number; readonly staticShared: number },
+  given: { readonly localBytes: number; readonly staticShared: number; readonly architecture: number },
 ): CompiledKernel {
   const ranges = splitBlocks(parsed);
   const context = new KernelContext(parsed, symbols);
@@ -285,7 +285,7 @@ export function compileKernel(
     blocks,
     rows: context.rows,
     constants: context.constants,
-    ...sizes,
+    ...given,
     granule: smallestSharedAccess(parsed),
   };
 }

@@ -19,6 +19,8 @@ const ALLOWED = {
   "runtime/webgpu/": ["runtime/contract/"],
   "runtime/reference/": ["runtime/contract/"],
   "runtime/safetensors/": ["runtime/contract/"],
+  "runtime/cuda/": ["runtime/contract/", "runtime/emulator/"],
+  "runtime/emulator/": ["runtime/contract/"],
   "runtime/contract/": [],
 };
 

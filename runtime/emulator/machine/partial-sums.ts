@@ -33,8 +33,8 @@ const bExponents = new Int32Array(128);
  * The partial sums of tensor cores, as measured (Fasi, Higham, Mikaitis, Pranesh 2021, "Numerical behavior of NVIDIA tensor cores";
  * NVIDIA documents none of it): the exact products and the accumulator are aligned to the largest of their exponents (a product's is
  * the sum of its factors': 1.5 · 1.5 is not normalised), each is truncated to 24 fraction bits there, the sum of those is exact, and
- * its result is truncated to f32 (rounded to nearest, for f16 accumulators). A model: later architectures may keep more bits, and subnormal and overflowing results are
- * those of truncation in IEEE 754.
+ * its result is truncated to f32 (rounded to nearest, for f16 accumulators). A model: later architectures may keep more bits, and
+ * subnormal and overflowing results are those of truncation in IEEE 754.
  */
 export class PartialSums {
   private readonly a: Float64Array;

@@ -33,6 +33,8 @@ export interface CaseOptions {
   readonly maxHeads?: number;
   /** Of head_dim and value_dim. Default 24. */
   readonly maxDim?: number;
+  /** head_dim and value_dim are multiples of it. Default 1. */
+  readonly dimStep?: number;
   /** Default 3. */
   readonly maxBatch?: number;
   /** Stages a section. Default 3. */
@@ -100,9 +102,9 @@ function buildCase(
 }
 
 function randomAttention(options: CaseOptions): fc.Arbitrary<Attention> {
-  const { maxHeads = 8, maxDim = 24 } = options;
+  const { maxHeads = 8, maxDim = 24, dimStep = 1 } = options;
   const sections = options.sections ?? ["scores", "weights", "output"];
-  const dimension = fc.integer({ min: 1, max: maxDim });
+  const dimension = fc.integer({ min: 1, max: Math.floor(maxDim / dimStep) }).map((count) => count * dimStep);
   return fc
     .integer({ min: 1, max: maxHeads })
     .chain((heads) => {

@@ -5,13 +5,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findNvcc } from "../cuda/harness.ts";
 
 // The package as users get it: packed, installed into an empty project, used from there.
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const require = createRequire(import.meta.url);
 
-/** What a user installs beside mtac; linked from here, so that the test needs no registry. */
+const nvcc = await findNvcc();
+
+/** What a user installs beside mtac; linked from here, so that the test needs no registry. Not koffi: few need it. */
 const PEERS = [
   "ts-morph",
   "@ts-morph/common",
@@ -76,6 +79,56 @@ void (() => stack.layers[0].forward({ ...inputs, layer: 0 }));
 void (() => createConstructor(device, { ...parameters, "scores.conv.weight": { shape: [2, 1, 3, 2], data: new Float32Array(12) } }));
 `;
 
+/** The same on the emulated CUDA device. */
+const CUDA_PROGRAM = `
+import { referenceForward } from "mtac/reference";
+import { type CudaTensor, download, openEmulatedCuda, release, upload } from "mtac/runtime/cuda";
+import { type ConstructorParameters, createConstructor, initParameters } from "./emitted/constructor.cuda.js";
+import { pipeline } from "./emitted/constructor.cuda.kernels.js";
+import * as model from "./emitted/model.cuda.js";
+import { type PlainInputs } from "./emitted/plain.cuda.js";
+
+const device = await openEmulatedCuda();
+const host = { shape: [1, 2, 4, 8], data: Float64Array.from({ length: 64 }, (_, i) => Math.fround(Math.sin(i))) };
+const tensor = () => upload(device, host, "f32");
+const inputs = { q: tensor(), k: tensor(), v: tensor() };
+
+const parameters: ConstructorParameters = initParameters(7);
+const shape: readonly [2, 1, 2, 3] = parameters["scores.conv.weight"].shape;
+const launcher = await createConstructor(device, parameters);
+await launcher.prepare({ B: 1, Lq: 4, Lk: 4 });
+const { o, lse, statistics } = await launcher.forward({ ...inputs, layer: 0 });
+const { wallMs } = await launcher.time({ ...inputs, layer: 0 }, { repeats: 2 });
+
+const stack = await model.create(device, model.initParameters(1));
+const lengths = upload(device, { shape: [1], data: Int32Array.of(3) }, "i32");
+const plain: PlainInputs = { ...inputs, lengths };
+const first = await stack.layers[0].forward(inputs);
+await stack.layers[1].forward(plain);
+
+const values = new Map(
+  Object.entries(parameters).map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }]),
+);
+const expected = referenceForward(pipeline, values, { q: host, k: host, v: host, layer: 0 });
+const actual = await download(device, o);
+const error = Math.max(...expected.o.data.map((value, index) => Math.abs(value - (actual[index] ?? Number.NaN))));
+
+const same = async (x: CudaTensor, y: CudaTensor) => String(await download(device, x)) === String(await download(device, y));
+console.log(JSON.stringify({
+  shape, o: o.shape, lse: lse?.shape ?? null, agrees: error < 1e-5,
+  layered: await same(o, first.o), timed: wallMs.length, counted: (statistics.counters?.blocks ?? 0) > 0,
+}));
+release(device, o);
+stack.destroy();
+launcher.destroy();
+await device.close();
+
+// @ts-expect-error the mask reads no documents
+void (() => launcher.forward({ ...inputs, layer: 0, documents: lengths }));
+// @ts-expect-error the shape is wrong
+void (() => createConstructor(device, { ...parameters, "scores.conv.weight": { shape: [2, 1, 3, 2], data: new Float32Array(12) } }));
+`;
+
 const LIBRARY = `
 import { attention, compile, conv, type Compilation, type Diagnostic, mix, stack } from "mtac";
 
@@ -102,7 +155,7 @@ const TSCONFIG = {
     verbatimModuleSyntax: true,
     outDir: "built",
   },
-  include: ["*.ts", "emitted/*.ts", "mta_830m.mtac/*.ts"],
+  include: ["*.ts", "emitted/*.ts", "mta_830m.mtac/*.ts", "mta_300m.mtac/*.ts"],
 };
 
 const folder = mkdtempSync(join(tmpdir(), "mtac-package-"));
@@ -140,6 +193,7 @@ beforeAll(() => {
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(TSCONFIG));
   writeFileSync(join(folder, "spec.mta"), SPEC);
   writeFileSync(join(folder, "program.ts"), PROGRAM);
+  writeFileSync(join(folder, "cuda.ts"), CUDA_PROGRAM);
   writeFileSync(join(folder, "library.ts"), LIBRARY);
 });
 
@@ -179,13 +233,17 @@ describe("the packed package", () => {
     expect(ran.code).toBe(3);
   });
 
-  test("emits launchers that type-check in a strict project, and run", () => {
-    const compiled = node([join(installed, "dist/cli/main.js"), "compile", "spec.mta", "--out", "emitted"]);
-    expect(compiled).toMatchObject({ code: 0 });
-    // The example is a user's program too.
-    const example = ["compile", join(ROOT, "examples/mta_830m.mta"), "--out", "mta_830m.mtac"];
-    expect(node([join(installed, "dist/cli/main.js"), ...example])).toMatchObject({ code: 0 });
+  test("emits launchers that type-check in a strict project", () => {
+    const compile = (...args: readonly string[]) =>
+      node([join(installed, "dist/cli/main.js"), "compile", ...args]);
+    expect(compile("spec.mta", "--out", "emitted")).toMatchObject({ code: 0 });
+    // The examples are users' programs too.
+    const example = join(ROOT, "examples/mta_830m.mta");
+    expect(compile(example, "--out", "mta_830m.mtac")).toMatchObject({ code: 0 });
+    const cuda = [join(ROOT, "examples/mta_300m.mta"), "--name", "mta_300m", "--target", "cuda"];
+    expect(compile(...cuda, "--out", "mta_300m.mtac")).toMatchObject({ code: 0 });
     cpSync(join(ROOT, "examples/node/main.ts"), join(folder, "example.ts"));
+    cpSync(join(ROOT, "examples/node/cuda.ts"), join(folder, "example-cuda.ts"));
     const checked = node([require.resolve("typescript/lib/tsc.js"), "-p", "."]);
     expect(checked.stdout).toBe("");
     expect(checked.code).toBe(0);
@@ -194,6 +252,10 @@ describe("the packed package", () => {
       stdout: "",
       code: 0,
     });
+  });
+
+  // What follows runs what the test above built.
+  test("emits launchers that run on WebGPU", () => {
     const { stdout, stderr, code } = node(["built/program.js"]);
     // Vulkan drivers print warnings of their own: only the exit code and the result count.
     expect(code, stderr).toBe(0);
@@ -204,6 +266,40 @@ describe("the packed package", () => {
       encoded: true,
       layered: true,
     });
+  });
+
+  test.skipIf(nvcc === null)("emits launchers that run on the emulated CUDA device", () => {
+    const { stdout, stderr, code } = node(["built/cuda.js"]);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      shape: [2, 1, 2, 3],
+      o: [1, 2, 4, 8],
+      lse: [1, 2, 4],
+      agrees: true,
+      layered: true,
+      timed: 2,
+      counted: true,
+    });
+  });
+
+  test.skipIf(nvcc === null)("the example for CUDA agrees with the reference", () => {
+    // No koffi here: the example turns to the emulated device.
+    const { stdout, stderr, code } = node(["built/example-cuda.js"]);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain("no GPU: the package koffi");
+    expect(stdout).toMatch(/emulated sm_80.*passed/s);
+  });
+
+  test("imports the CUDA runtime without koffi, and says that a GPU needs it", () => {
+    const script = `
+      import { openCuda } from "mtac/runtime/cuda";
+      const error = await openCuda().catch((error) => error);
+      console.log(JSON.stringify([error.code, error.remedy]));
+    `;
+    writeFileSync(join(folder, "no-koffi.mjs"), script);
+    const { stdout, stderr } = node(["no-koffi.mjs"]);
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual(["MTA802", expect.stringContaining("npm install koffi")]);
   });
 
   test("compiles in process, as a library", () => {

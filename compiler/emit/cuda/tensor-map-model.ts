@@ -69,6 +69,8 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
     // The weights of hidden keys are 0.
     clear: "0u",
     pack: packOf(plan, program.stage, program.normalizes),
+    // Left alone, ptxas may prefer spills to registers.
+    blocksPerSm: 2,
   };
 }
 

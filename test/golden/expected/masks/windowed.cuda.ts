@@ -1,0 +1,139 @@
+// attention windowed, from masks.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file.
+
+import {
+  type CudaDevice,
+  type CudaForwardResult,
+  type CudaLauncher as Launcher,
+  type CudaLauncherOptions,
+  type CudaOutputs,
+  type CudaTensor,
+  type PrepareSize,
+  type Timing,
+  createCudaLauncher as launch,
+  initParameters as initialValues,
+} from "mtac/runtime/cuda";
+import { artifact, pipeline } from "./windowed.cuda.kernels.js";
+
+/** A parameter on the host; `data` holds one value for each element of `shape`. */
+export interface ParameterTensor<Shape extends readonly number[]> {
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
+
+/** Parameters of `windowed`: f32, row-major, named as a PyTorch module would name them. */
+export interface WindowedParameters {
+  /** [8, 1, 3, 4] = [head, head read, query row, key]; initially the identity. */
+  readonly "scores.conv.weight": ParameterTensor<readonly [8, 1, 3, 4]>;
+  /** [8] = [head]; initially 0. */
+  readonly "scores.conv.bias": ParameterTensor<readonly [8]>;
+  /** [40] = [channel]; initially 1. */
+  readonly "output.norm.weight": ParameterTensor<readonly [40]>;
+  /** [40, 40] = [gate, channel]; initially 0. */
+  readonly "output.gate.weight": ParameterTensor<readonly [40, 40]>;
+  /** [40] = [gate]; initially 0. */
+  readonly "output.gate.bias": ParameterTensor<readonly [40]>;
+}
+
+/**
+ * Inputs of one call: B batch entries, Lq query rows, Lk keys. Tensors live on the launcher's device;
+ * `upload` of `mtac/runtime/cuda` puts them there.
+ */
+export interface WindowedInputs {
+  /** bf16 [B, 8, Lq, 40] */
+  readonly q: CudaTensor;
+  /** bf16 [B, 2, Lk, 40] */
+  readonly k: CudaTensor;
+  /** bf16 [B, 2, Lk, 40] */
+  readonly v: CudaTensor;
+  /** bf16 [B, 8, R, 40]: the query rows just before row 0. */
+  readonly qHistory?: CudaTensor;
+  /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
+  readonly positions?: CudaTensor;
+  /** i32 [B, Lk]: the document of each key; negative ones are hidden. */
+  readonly documents: CudaTensor;
+  /** i32 [B]: rows and keys that are filled. */
+  readonly lengths: CudaTensor;
+  /** f32 [B or 1, 8 or 1, R + Lq, Lk]: added to the scores; −∞ hides a pair. */
+  readonly bias: CudaTensor;
+  /** The layer's number from 0, for `depth_scale`. */
+  readonly layer: number;
+}
+
+/** `windowed` on one device, with its parameters. Made by `create`. */
+export class WindowedLauncher {
+  /** What this one wraps: its plan, its device, its host copies of the parameters. */
+  readonly launcher: Launcher;
+
+  constructor(launcher: Launcher) {
+    this.launcher = launcher;
+  }
+
+  /**
+   * Computes the attention and waits for it.
+   *
+   * @returns `o`: bf16 [B, 8, Lq, 40]; `lse`: f32 [B, 8, Lq]. They stay on the device, and are the caller's
+   * to `release`.
+   */
+  forward(inputs: WindowedInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
+    return this.launcher.forward(inputs, outputs);
+  }
+
+  /** Runs a call again and again, after one run that is not counted. */
+  time(inputs: WindowedInputs, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    return this.launcher.time(inputs, options);
+  }
+
+  /** Compiles what calls of this size need, and checks that they fit the device. */
+  prepare(size: PrepareSize): Promise<void> {
+    return this.launcher.prepare(size);
+  }
+
+  /** Replaces some or all parameters; calls already started keep the old ones. */
+  setParameters(parameters: Partial<WindowedParameters>): void {
+    this.launcher.setParameters(new Map(Object.entries(parameters)));
+  }
+
+  /** The same on another device, for example after this one was lost. */
+  async rebuild(device: CudaDevice): Promise<WindowedLauncher> {
+    return new WindowedLauncher(await this.launcher.rebuild(device));
+  }
+
+  /** Frees the parameters' buffer; the device and tensors stay. */
+  destroy(): void {
+    this.launcher.destroy();
+  }
+}
+
+/**
+ * Makes a launcher for `windowed`: picks the first plan that the device can run, compiles its kernels and
+ * uploads the parameters.
+ *
+ * @param device From `openCuda` or `openEmulatedCuda`.
+ */
+export async function create(
+  device: CudaDevice,
+  parameters: WindowedParameters,
+  options: CudaLauncherOptions = {},
+): Promise<WindowedLauncher> {
+  const values = new Map(Object.entries(parameters));
+  return new WindowedLauncher(await launch(device, artifact, values, options));
+}
+
+/** `create` under a name of its own, for files that use several attentions. */
+export const createWindowed = create;
+
+/** Initial parameters as the spec's `init` has them; the same seed gives the same ones. */
+export function initParameters(seed: number): WindowedParameters {
+  const values = initialValues(pipeline, seed);
+  const take = <const Shape extends readonly number[]>(name: string, shape: Shape): ParameterTensor<Shape> => ({
+    shape,
+    data: Float32Array.from(values.get(name)?.data ?? []),
+  });
+  return {
+    "scores.conv.weight": take("scores.conv.weight", [8, 1, 3, 4]),
+    "scores.conv.bias": take("scores.conv.bias", [8]),
+    "output.norm.weight": take("output.norm.weight", [40]),
+    "output.gate.weight": take("output.gate.weight", [40, 40]),
+    "output.gate.bias": take("output.gate.bias", [40]),
+  };
+}

@@ -1,5 +1,6 @@
 // `npm test`: every check there is, one after the other, each shown as it runs. The last line counts them: a vitest test
-// counts as one, any other check as one. `npm test -- unit golden` runs some parts only.
+// counts as one, any other check as one. `npm test -- unit golden` runs some parts only. `cuda` needs nvcc and some minutes: it runs
+// when it is named.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -56,7 +57,9 @@ const parts = {
   golden: vitest("golden"),
   numeric: vitest("numeric"),
   package: vitest("package"),
+  cuda: vitest("cuda"),
 };
+const onRequest = new Set(["cuda"]);
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(parts, name));
@@ -68,7 +71,7 @@ if (unknown.length > 0) {
 const results = [];
 try {
   for (const [name, part] of Object.entries(parts)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    if (wanted.length > 0 ? !wanted.includes(name) : onRequest.has(name)) continue;
     console.log(`\n== ${name}`);
     const start = performance.now();
     results.push({ name, ...part(), seconds: (performance.now() - start) / 1000 });

@@ -93,6 +93,7 @@ describe("planted bugs are reported with their code and line", () => {
     const body = `
   cp.async.ca.shared.global [%r2], [%rd1], 4;
   cp.async.wait_all;
+  bar.warp.sync -1;
   .loc 1 61 1
   ld.shared.u32 %r6, [smem+4];
   st.global.u32 [%rd2], %r6;`;

@@ -159,6 +159,20 @@ describe.skipIf(!found)("what nvcc emits", () => {
     }
   });
 
+  it("a missing __syncwarp is reported with the line of the read", () => {
+    const numbers = Float32Array.from({ length: 64 }, (_, index) => index);
+    const call: Call = { kernel: "turn_round", grid: [1, 1, 1], block: 64 };
+    const { buffers } = run(call, [numbers, { words: 64 }]);
+    expect(floats(buffers[1])).toEqual(Float32Array.from(numbers, (_, index) => index ^ 31));
+    const text = ptx("sm_80", "-DPLANT_NO_SYNCWARP");
+    const error = faultOf(() => run({ ...call, text }, [numbers, { words: 64 }]));
+    expect(error.code).toBe("MTA855");
+    expect(error.message).toMatch(
+      /lane 0 of warp 0 reads .*, written by lane 31 of the same warp at \S*small\.cu:\d+/,
+    );
+    expect(error.file).toMatch(/small\.cu$/);
+  });
+
   it.each([
     ["PLANT_NO_WAIT", ["MTA859"]],
     // The copy overtakes the reader, or the reader meets the pending copy: it depends on the order.

@@ -253,3 +253,17 @@ ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%d2}, [%r2];`,
     expect(words[2]).toEqual(transposed);
   });
 });
+
+it("a predicate set before and after a warp-wide instruction", () => {
+  const [found] = lanes(
+    `setp.lt.u32 %p1, %lane, 9;
+vote.sync.ballot.b32 %r1, %p1, -1;
+setp.lt.u32 %p1, %lane, 3;
+vote.sync.ballot.b32 %r2, %p1, -1;
+shl.b32 %r1, %r1, 8;
+or.b32 %d0, %r1, %r2;`,
+    [A],
+    1,
+  );
+  expect(found).toEqual(all(() => (511 << 8) | 7));
+});

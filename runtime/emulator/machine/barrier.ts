@@ -76,7 +76,7 @@ export class Barriers {
       barrier.clock[other] = Math.max(barrier.clock[other] as number, warp.clock[other] as number);
     }
     // What the warp does from here on lies after the barrier.
-    warp.clock[warp.index] = (warp.clock[warp.index] as number) + 1;
+    warp.order.advance();
     if (!instruction.modifiers.includes("arrive")) {
       warp.parkedAt = id;
       warp.parkedBarrier = number;

@@ -8,8 +8,17 @@ function lanes(mask: number): string {
   return `0x${(mask >>> 0).toString(16).padStart(8, "0")}`;
 }
 
-/** `mma`, `ldmatrix`, …: all 32 lanes of the warp must execute the instruction together. */
+/**
+ * `mma`, `ldmatrix`, …: all 32 lanes of the warp must execute the instruction together. Like the other `.sync` instructions they
+ * are taken to order the lanes' accesses to shared memory, which only `bar.warp.sync` and barriers promise: hardware waits for
+ * all lanes all the same, and a report must be beyond doubt.
+ */
 export function requireWarp(warp: Warp, mask: number, id: number): void {
+  requireWholeWarp(warp, mask, id);
+  warp.order.synchronise(mask, warp.live);
+}
+
+function requireWholeWarp(warp: Warp, mask: number, id: number): void {
   if (mask === -1) return;
   throw fault(
     "MTA856",
@@ -27,9 +36,11 @@ export function requireWarp(warp: Warp, mask: number, id: number): void {
 export function requireMembers(warp: Warp, mask: number, row: number, id: number): number {
   const first = 31 - Math.clz32(mask & -mask);
   const members = warp.I[row * 32 + first] as number;
+  let uniform = true;
   for (let lane = first; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
     const own = warp.I[row * 32 + lane] as number;
+    if (own !== members) uniform = false;
     if (((own >>> lane) & 1) === 0) {
       throw fault("MTA856", warp, id, lane, `lane ${lane} is not in its own member mask ${lanes(own)},`);
     }
@@ -43,8 +54,22 @@ export function requireMembers(warp: Warp, mask: number, row: number, id: number
       );
     }
   }
+  if (uniform) warp.order.synchronise(mask, warp.live);
+  else synchroniseParts(warp, mask, row);
   return members;
 }
+
+/** Lanes with different member masks that happen to run together synchronise with their own members alone. */
+function synchroniseParts(warp: Warp, mask: number, row: number): void {
+  for (let rest = mask; rest !== 0; ) {
+    const members = (warp.I[row * 32 + 31 - Math.clz32(rest & -rest)] as number) & mask;
+    warp.order.synchronise(members, warp.live);
+    rest &= ~members;
+  }
+}
+
+/** Reader of what goes to several lanes. */
+const ANY_LANE = 32;
 
 const SOURCE = new Int32Array(32);
 
@@ -184,7 +209,7 @@ export function reduce(
  * next, or with .trans column t/4 of those rows (PTX ISA 9.0, "Warp-level matrix load instruction: ldmatrix").
  */
 export function loadMatrix(warp: Warp, mask: number, access: Access, transposed: boolean): void {
-  requireWarp(warp, mask, access.id);
+  requireWholeWarp(warp, mask, access.id);
   const { cta, I } = warp;
   const { rows, id } = access;
   const { shared, tally } = cta;
@@ -197,7 +222,8 @@ export function loadMatrix(warp: Warp, mask: number, access: Access, transposed:
   tally.ldmatrixConflicts += taken - leastWavefronts();
   if (cta.checks) {
     for (let lane = 0; lane < 8 * count; lane++)
-      shared.checkRead(warp, lane, OFFSETS[lane] as number, 16, id);
+      shared.checkRead(warp, lane, OFFSETS[lane] as number, 16, id, ANY_LANE);
+    warp.order.synchronise(mask, warp.live);
   }
   const { shorts, words } = shared;
   for (let matrix = 0; matrix < count; matrix++) {
@@ -221,7 +247,7 @@ export function loadMatrix(warp: Warp, mask: number, access: Access, transposed:
 
 /** `stmatrix`: the inverse of `ldmatrix`. */
 export function storeMatrix(warp: Warp, mask: number, access: Access, transposed: boolean): void {
-  requireWarp(warp, mask, access.id);
+  requireWholeWarp(warp, mask, access.id);
   const { cta, I } = warp;
   const { rows, id } = access;
   const { shared, tally } = cta;
@@ -235,6 +261,8 @@ export function storeMatrix(warp: Warp, mask: number, access: Access, transposed
   for (let lane = 0; cta.checks && lane < 8 * count; lane++) {
     shared.checkWrite(warp, lane, OFFSETS[lane] as number, 16, id, true);
   }
+  // The words of a row come from several lanes: who may read them without a synchronisation is not told apart.
+  warp.order.synchronise(mask, warp.live);
   for (let matrix = 0; matrix < count; matrix++) {
     const row = (rows[matrix] as number) * 32;
     for (let lane = 0; lane < 32; lane++) {

@@ -37,7 +37,7 @@ export function threadOf(warp: Warp, lane: number): [number, number, number] {
 const REMEDIES: Partial<Record<EmulatorErrorCode, string>> = {
   MTA853: "Vector accesses need addresses that are multiples of their size.",
   MTA854: "Write (or fill) the memory before it is read.",
-  MTA855: "Put a barrier between the two accesses.",
+  MTA855: "Put a barrier between the two accesses (__syncwarp is enough within one warp).",
   MTA856: "Let every lane of the warp reach the instruction together.",
   MTA857: "Let every warp that the barrier counts reach it.",
   MTA859: "Wait for the group (cp.async.wait_group) and put a barrier before other threads read it.",

@@ -133,6 +133,7 @@ export class Run {
     warp.parkedAt = -1;
     warp.clock.fill(0);
     warp.clock[warp.index] = 1;
+    warp.order.reset();
     warp.local.fill(0xff);
     warp.localFlags.fill(0);
     warp.copies.reset();

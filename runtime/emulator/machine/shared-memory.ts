@@ -25,6 +25,8 @@ export class SharedMemory implements SharedStore {
   /** Last write: (warp + 1) << 24 | epoch; 0 is none. Atomics have the complement of their instruction's number. */
   private readonly writes: Int32Array;
   private readonly writers: Int32Array;
+  /** Lane of the last write. */
+  private readonly lanes: Uint8Array;
   private readonly reads: Int32Array;
   private readonly readers: Int32Array;
   /** Dynamic number of the last store instruction, to find two lanes that store different values to one address. */
@@ -44,6 +46,7 @@ export class SharedMemory implements SharedStore {
     this.flagWords = new Int32Array(this.flags.buffer);
     this.writes = new Int32Array(this.granules);
     this.writers = new Int32Array(this.granules);
+    this.lanes = new Uint8Array(this.granules);
     this.stamps = new Int32Array(this.granules);
     this.reads = new Int32Array(this.granules * warps);
     this.readers = new Int32Array(this.granules * warps);
@@ -78,7 +81,8 @@ export class SharedMemory implements SharedStore {
     }
   }
 
-  checkRead(warp: Warp, lane: number, offset: number, bytes: number, id: number): void {
+  /** Before a load; `reader` is the lane that gets what `lane` addresses. */
+  checkRead(warp: Warp, lane: number, offset: number, bytes: number, id: number, reader = lane): void {
     if (bytes >= 4) {
       for (let word = offset >> 2; word < (offset + bytes) >> 2; word++) {
         if (this.flagWords[word] !== ALL_INITIALISED) this.refuseRead(warp, lane, offset, bytes, id);
@@ -93,12 +97,20 @@ export class SharedMemory implements SharedStore {
     const epoch = clock[index] as number;
     const row = index * this.granules;
     const end = (offset + bytes - 1) >> this.shift;
+    const { common } = warp.order;
     let harmless = 0;
     for (let granule = offset >> this.shift; granule <= end; granule++) {
       const write = this.writes[granule] as number;
       if (write !== harmless) {
         const writer = write & ~EPOCH;
-        if (write !== 0 && writer !== own && (write & EPOCH) > (clock[(writer >> 24) - 1] as number)) {
+        const later = (write & EPOCH) > (writer === own ? common : (clock[(writer >> 24) - 1] as number));
+        if (later && writer === own) {
+          this.checkLane(warp, lane, reader, granule, id, "reads");
+          this.reads[row + granule] = epoch;
+          this.readers[row + granule] = id;
+          continue;
+        }
+        if (write !== 0 && later) {
           this.race(
             warp,
             lane,
@@ -122,6 +134,7 @@ export class SharedMemory implements SharedStore {
     const { clock, index } = warp;
     const own = (index + 1) << 24;
     const tag = own | (clock[index] as number);
+    warp.order.written = true;
     const end = (offset + bytes - 1) >> this.shift;
     for (let granule = offset >> this.shift; granule <= end; granule++) {
       const write = this.writes[granule] as number;
@@ -165,6 +178,7 @@ export class SharedMemory implements SharedStore {
       this.checkReaders(warp, lane, granule, id);
       this.writes[granule] = tag;
       this.writers[granule] = id;
+      this.lanes[granule] = lane;
       this.stamps[granule] = this.stamp;
     }
     this.flags.fill(INITIALISED, offset, offset + bytes);
@@ -187,6 +201,7 @@ export class SharedMemory implements SharedStore {
     }
     const { clock, index } = warp;
     const own = (index + 1) << 24;
+    warp.order.written = true;
     for (let granule = offset >> this.shift; granule <= (offset + bytes - 1) >> this.shift; granule++) {
       const write = this.writes[granule] as number;
       const writer = write & ~EPOCH;
@@ -209,8 +224,14 @@ export class SharedMemory implements SharedStore {
         );
       }
       this.checkReaders(warp, lane, granule, id);
+      if (writer === own && !atomic && (write & EPOCH) > warp.order.common) {
+        this.checkLane(warp, lane, lane, granule, id, "updates");
+        // A plain write of this lane that other lanes do not know of stays on record: their atomics race with it.
+        if (this.lanes[granule] === lane) continue;
+      }
       this.writes[granule] = own | (clock[index] as number);
       this.writers[granule] = ~id;
+      this.lanes[granule] = lane;
     }
   }
 
@@ -222,6 +243,7 @@ export class SharedMemory implements SharedStore {
 
   completeCopy(warp: Warp, offset: number, bytes: number): void {
     const tag = ((warp.index + 1) << 24) | (warp.clock[warp.index] as number);
+    warp.order.written = true;
     this.flags.fill(INITIALISED, offset, offset + bytes);
     this.writes.fill(tag, offset >> this.shift, ((offset + bytes - 1) >> this.shift) + 1);
   }
@@ -243,6 +265,28 @@ export class SharedMemory implements SharedStore {
       }
     }
     throw fault("MTA854", warp, id, lane, `shared address ${hex(offset)} is read and was never written,`);
+  }
+
+  /** The warp wrote the granule since its lanes last synchronised: no lane but the writer may touch it. */
+  private checkLane(
+    warp: Warp,
+    lane: number,
+    reader: number,
+    granule: number,
+    id: number,
+    does: string,
+  ): void {
+    const writer = this.lanes[granule] as number;
+    if (writer === reader) return;
+    if (warp.order.knows(reader, writer, (this.writes[granule] as number) & EPOCH)) return;
+    const place = accessText(warp, this.writers[granule] as number);
+    throw fault(
+      "MTA855",
+      warp,
+      id,
+      lane,
+      `lane ${lane} of warp ${warp.index} ${does} shared address ${hex(granule << this.shift)}, written by lane ${writer} of the same warp at ${place} with no __syncwarp between;`,
+    );
   }
 
   private race(

@@ -1,5 +1,6 @@
 import type { ParsedKernel } from "../ptx/ir.ts";
 import type { GlobalMemory } from "./global-memory.ts";
+import { LaneOrder } from "./lane-order.ts";
 import type { Tally } from "./tally.ts";
 
 /** What a running block needs to know of its kernel. */
@@ -22,7 +23,7 @@ export interface SharedStore {
   reset(): void;
   beginStore(): void;
   checkBounds(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
-  checkRead(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
+  checkRead(warp: Warp, lane: number, offset: number, bytes: number, id: number, reader?: number): void;
   checkWrite(warp: Warp, lane: number, offset: number, bytes: number, id: number, different: boolean): void;
   checkAtomic(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
   issueCopy(warp: Warp, lane: number, offset: number, bytes: number, id: number): void;
@@ -74,6 +75,8 @@ export class Warp {
   executed = 0;
   /** Vector clock: the epoch of each warp of the block known to lie before this warp's present. */
   readonly clock: Int32Array;
+  /** What its lanes know of each other's writes to shared memory. */
+  readonly order: LaneOrder;
   readonly local: Uint8Array;
   readonly localView: DataView;
   readonly localFlags: Uint8Array;
@@ -90,6 +93,7 @@ export class Warp {
     this.F = new Float32Array(buffer);
     this.P = new Int32Array(predicates);
     this.clock = new Int32Array(warps);
+    this.order = new LaneOrder(this.clock, index);
     const localBytes = cta.kernel.localBytes * 32;
     this.local = new Uint8Array(localBytes);
     this.localView = new DataView(this.local.buffer);

@@ -332,7 +332,8 @@ export class LaneWriter {
     );
     return [
       ...this.before,
-      ...masks.map((row) => `let p${row}=0;`),
+      // `var` here too: several loops of one function may set one predicate.
+      ...masks.map((row) => `var p${row}=0;`),
       "for(let l=0;l<32;l++){/*mask*/",
       locals.length === 0 ? "" : `let ${locals.join(",")};`,
       ...this.lines,

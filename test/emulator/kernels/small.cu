@@ -48,6 +48,16 @@ extern "C" __global__ void functions(const float* __restrict__ x, float* y, __ha
   z[i] = __hfma2(__floats2half2_rn(v, -v), __float2half2_rn(2.f), __float2half2_rn(0.5f));
 }
 
+// Each warp turns round its own 32 numbers through shared memory.
+extern "C" __global__ void turn_round(const float* in, float* out) {
+  __shared__ float numbers[64];
+  numbers[threadIdx.x] = in[threadIdx.x];
+#ifndef PLANT_NO_SYNCWARP
+  __syncwarp();
+#endif
+  out[threadIdx.x] = numbers[threadIdx.x ^ 31];
+}
+
 constexpr int TILE = 64, STEP = 32, PITCH = STEP * 2 + 16;
 
 __device__ __forceinline__ void copy16(uint32_t to, const void* from) {

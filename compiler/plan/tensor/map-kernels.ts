@@ -7,7 +7,7 @@ import type {
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import type { LinearStage } from "./support.ts";
-import { paddedRow } from "./tile.ts";
+import { gateRegisters, paddedRow } from "./tile.ts";
 
 export const STATISTICS_WARPS = 4;
 
@@ -80,7 +80,8 @@ export function fitProduct(
   options: { readonly source: TensorProductProgram["source"]; readonly rowBlocks: number },
 ): Fitted<TensorProductProgram> {
   const { rowBlocks } = options;
-  const registers = PRODUCT_REGISTERS + rowBlocks * (Math.ceil(pipeline.valueDim / 16) * 8 + 6);
+  const results = rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8;
+  const registers = results + Math.max(PRODUCT_REGISTERS + rowBlocks * 6, gateRegisters(pipeline));
   if (registers > 250) return doesNotFit(`product: needs about ${registers} registers a thread, of 255`);
   const tileQ = PRODUCT_WARPS * 16 * rowBlocks;
   const sharedBytes = 2 * (tileQ * paddedRow(PRODUCT_TILE_K) + PRODUCT_TILE_K * paddedRow(pipeline.valueDim));

@@ -33,7 +33,7 @@ const OTHER_REGISTERS = 44;
 /** And where pairs may be hidden anywhere. */
 const TEST_REGISTERS = 16;
 /** Of 255: estimates are a few registers off. */
-const MOST_REGISTERS = 250;
+const MOST_REGISTERS = 254;
 
 /** Bytes of a row of `elements` 16-bit elements in shared memory: an odd number of 16-byte units, so that ldmatrix meets no bank twice. */
 export function paddedRow(elements: number): number {
@@ -85,6 +85,11 @@ export function fitTile(
     fragments.queries +
     fragments.softmax +
     Math.max(fragments.scores + 4, fragments.made + fragments.carried);
+  const gate = gateRegisters(pipeline);
+  if (values && fragments.results + gate > MOST_REGISTERS)
+    return doesNotFit(
+      `its gate needs about ${fragments.results + gate} registers a thread, of ${MOST_REGISTERS}`,
+    );
   if (registers > MOST_REGISTERS)
     return doesNotFit(
       `needs about ${registers} registers a thread, more than the ${MOST_REGISTERS} that never spill`,
@@ -148,6 +153,12 @@ export function fitTile(
       places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt },
     },
   };
+}
+
+/** Registers beside the results that the gate of all channels takes: packed results, logits, addresses. */
+export function gateRegisters(pipeline: Pipeline): number {
+  const channels = pipeline.output.some((stage) => stage.kind === "gate" && stage.mode === "channel");
+  return channels ? Math.ceil(pipeline.valueDim / 16) * 4 + 66 : 0;
 }
 
 /** What the planner may vary of a tile kernel. */

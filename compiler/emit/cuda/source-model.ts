@@ -79,9 +79,9 @@ export function preambleModel(plan: Plan): object {
     },
     {
       type: "float",
-      name: "HUGE",
+      name: "NO_KEYS",
       value: "3.0e38f",
-      comment: "Log-sum-exp of a row without keys: exp(x - HUGE) is 0.",
+      comment: "Log-sum-exp of a row without keys: exp(x - NO_KEYS) is 0.",
     },
     { type: "float", name: "INFINITE", value: "__builtin_huge_valf()" },
   ];

@@ -2,7 +2,7 @@ import type { Pipeline } from "../../../runtime/contract/index.ts";
 import { type ChainRole, chainStages } from "../chain.ts";
 
 /** Registers that the planner gives a thread at most: 255 exist, and the compiler needs some for itself. */
-export const MOST_REGISTERS = 232;
+export const MOST_REGISTERS = 204;
 
 /** Registers of addresses, positions and loop variables. */
 const BASE = 40;

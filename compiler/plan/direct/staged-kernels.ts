@@ -208,6 +208,8 @@ function productKernel(
   const words = Math.min(EPILOGUE_WORDS, Math.floor(request.limits.workgroupBytes / 4));
   const epilogue = planEpilogue(pipeline, productTileQ, productThreads, words);
   if (epilogue === null) return doesNotFit(`a row of ${pipeline.valueDim} values does not fit shared memory`);
+  // A word a row at least, for those that NaN has reached.
+  const arenaWords = Math.max(epilogue.words, productTileQ);
   return {
     fits: true,
     value: {
@@ -218,12 +220,12 @@ function productKernel(
         outputBlocks,
         epilogue: epilogue.epilogue,
         skipDead: true,
-        arenaWords: epilogue.words,
+        arenaWords,
       },
       threads: productThreads,
-      sharedBytes: epilogue.words * 4,
+      sharedBytes: arenaWords * 4,
       registers,
-      read: [map, "v", "parameters", "integers"],
+      read: [map, "v", "parameters", "integers", "bias"],
       written: ["o"],
       source: pipeline.output[0]?.source ?? pipeline.source,
       halo: NO_REACH,

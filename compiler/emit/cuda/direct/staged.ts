@@ -130,7 +130,6 @@ export function productModel(plan: Plan, kernel: KernelPlan, program: ProductPro
       constants,
       purpose: ["The strip's weights times V, and the stages of the output."],
     }),
-    sharedMemory: program.arenaWords > 0,
     epilogue,
   };
 }

@@ -18,6 +18,8 @@ export interface CudaWork {
   readonly threadsPerBlock: number;
   readonly sharedBytesPerBlock: number;
   readonly registersPerThread: number;
+  /** Instructions of a block's slowest warp, one after the other, where some warps wait for others at barriers. */
+  readonly criticalPath?: number;
 }
 
 export type CudaBound =
@@ -27,6 +29,7 @@ export type CudaBound =
   | "instruction issue"
   | "shared memory"
   | "global memory"
+  | "latency"
   | "launch";
 
 export interface CudaEstimate {
@@ -51,6 +54,8 @@ const ISSUE = 4;
 const UNHIDDEN = 0.15;
 /** Warps of an SM with which half of its latencies are hidden. */
 const HALF_HIDDEN_WARPS = 3;
+/** Cycles from one instruction of a warp to the next, where nothing else is known. */
+const CYCLES_PER_INSTRUCTION = 2;
 /** Each resident block takes so much shared memory beside its own. */
 const RESERVED_SHARED_BYTES = 1024;
 /** Registers are given to a warp in units of this. */
@@ -92,11 +97,14 @@ export function estimate(work: CudaWork, architecture: CudaArchitecture): CudaEs
   const dealt = (Math.ceil(blocks / PROCESSORS) * PROCESSORS) / blocks;
   const warps = (Math.min(resident, Math.ceil(blocks / PROCESSORS)) * work.threadsPerBlock) / 32;
   const hidden = warps / (warps + HALF_HIDDEN_WARPS);
-  const cycles = (((most + UNHIDDEN * rest) / PROCESSORS) * dealt) / hidden;
+  const throughput = (((most + UNHIDDEN * rest) / PROCESSORS) * dealt) / hidden;
+  const rounds = Math.ceil(blocks / (PROCESSORS * resident));
+  const latency = rounds * (work.criticalPath ?? 0) * CYCLES_PER_INSTRUCTION;
+  const cycles = Math.max(throughput, latency);
   return {
     time: cycles + LAUNCH_CYCLES,
     occupancy: (resident * work.threadsPerBlock) / architecture.threadsPerSm,
-    bound: cycles < LAUNCH_CYCLES ? "launch" : busiest,
+    bound: cycles < LAUNCH_CYCLES ? "launch" : latency > throughput ? "latency" : busiest,
     registersPerThread: work.registersPerThread,
   };
 }

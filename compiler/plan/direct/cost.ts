@@ -99,32 +99,35 @@ function productUnits(sameValues: number): BlockWork {
   };
 }
 
-/** One step along the keys of one block of a fused kernel. */
-function fusedStep(pipeline: Pipeline, program: FusedProgram, threads: number): BlockWork {
+/** One step along the keys of one block of a fused kernel, and the instructions of its slowest warp. */
+function fusedStep(
+  pipeline: Pipeline,
+  program: FusedProgram,
+  threads: number,
+): { readonly work: BlockWork; readonly criticalPath: number } {
   const { headBlock, tileQ, tileK } = program;
   const warps = threads / 32;
   let work: BlockWork = { ...NO_WORK, warpInstructions: INSTRUCTIONS.step * warps };
-  // Rounds of all warps: those without a unit wait.
-  const rounds = (units: number): number => Math.ceil(units / threads) * warps;
+  let criticalPath: number = INSTRUCTIONS.step;
+  const addUnits = (unit: BlockWork, units: number): void => {
+    work = add(work, unit, Math.ceil(units / 32));
+    criticalPath += Math.ceil(units / threads) * unit.warpInstructions;
+  };
   for (const step of program.chain) {
     if (step.kind === "mix") {
       const region = program.regions[step.in];
       const stage = stageAt(pipeline, step.stage);
       const group = stage.kind === "mix" ? stage.group : 1;
-      work = add(
-        work,
-        mixUnits(group, group),
-        rounds(((headBlock / group) * (region?.rows ?? 0) * tileK) / 4),
-      );
+      addUnits(mixUnits(group, group), ((headBlock / group) * (region?.rows ?? 0) * tileK) / 4);
     } else {
       const region = program.regions[step.to];
-      const units = rounds((headBlock * (region?.rows ?? 0) * tileK) / 16);
+      const units = (headBlock * (region?.rows ?? 0) * tileK) / 16;
       if (step.kind === "dot") {
-        work = add(work, dotUnits(pipeline), units);
+        addUnits(dotUnits(pipeline), units);
       } else {
         const stage = stageAt(pipeline, step.stage);
         if (stage.kind === "conv")
-          work = add(work, convUnits(stage.kernel, stage.across, stage.dilation.key === 1), units);
+          addUnits(convUnits(stage.kernel, stage.across, stage.dilation.key === 1), units);
       }
     }
     if (step.finish.mask === "normalize") {
@@ -144,16 +147,19 @@ function fusedStep(pipeline: Pipeline, program: FusedProgram, threads: number): 
       f32LaneOps: entries * INSTRUCTIONS.softmax,
       sharedWavefronts: entries / 16,
     });
+    criticalPath += (tileK / program.team) * INSTRUCTIONS.softmax;
   }
   if (program.role !== "statistics") {
     const same = headBlock === 1 && threads % valueBlocks(pipeline) === 0 ? program.outputBlocks : 1;
-    work = add(work, productUnits(same), (program.outputBlocks * warps * tileK) / 4);
+    const unit = productUnits(same);
+    const units = ((headBlock * tileQ) / 4) * valueBlocks(pipeline);
+    work = add(work, unit, (Math.ceil(units / 32) * tileK) / 4);
+    criticalPath += (program.outputBlocks * unit.warpInstructions * tileK) / 4;
   }
   const dims =
     (program.role === "statistics" ? 0 : pipeline.valueDim) + pipeline.headDim * (1 + tileQ / tileK);
-  return add(work, {
-    globalBytes: headBlock * tileK * dims * BYTES_PER_ELEMENT[pipeline.storage],
-  });
+  const globalBytes = headBlock * tileK * dims * BYTES_PER_ELEMENT[pipeline.storage];
+  return { work: add(work, { globalBytes }), criticalPath };
 }
 
 /** Keys [low, high) that rows [first, last] see at most, without data-dependent masks. */
@@ -227,6 +233,7 @@ export function directFusedCost(
   const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
   const step = fusedStep(pipeline, program, threads);
   let steps = 0;
+  const most = 0;
   for (let row = 0; row < shape.Lq; row += tileQ) {
     const [low, high] = keyRange(pipeline, shape, row, Math.min(row + tileQ, shape.Lq) - 1);
     if (high > low) steps += Math.ceil((high + lag) / tileK) - Math.floor(Math.max(0, low - left) / tileK);
@@ -234,7 +241,9 @@ export function directFusedCost(
   const groups = (pipeline.heads / program.headBlock) * shape.B;
   const work: CudaWork = {
     mma: 0,
-    ...add(NO_WORK, step, steps * groups),
+    ...add(NO_WORK, step.work, steps * groups),
+    // The longest block's, as if all were that long where several rounds follow each other: half of it on average.
+    criticalPath: (step.criticalPath * (most + steps / Math.max(1, Math.ceil(shape.Lq / tileQ)))) / 2,
     blocks: Math.ceil(shape.Lq / tileQ) * groups,
     threadsPerBlock: threads,
     sharedBytesPerBlock: sharedBytes,

@@ -65,8 +65,25 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
     600_000,
   );
 
+  test.each(full ? ARCHITECTURES : ["sm_90a"])(
+    "exact f32 units for %s",
+    async (architecture) => {
+      const pipelines = chosen.filter(({ name }) => full || name === "mta_830m");
+      const texts = pipelines.flatMap((pipeline) =>
+        legalSchedules(pipeline).flatMap((schedule) => {
+          const f32 = { ...pipeline, storage: "f32" as const };
+          const [best] = directCandidates(f32, DEFAULT_SHAPE, schedule, architecture);
+          return best === undefined ? [] : Object.values(emitCudaKernels(planOf(best)));
+        }),
+      );
+      const faults = await Promise.all(texts.map((text) => faultsOf(text, architecture)));
+      expect(faults.flat()).toEqual([]);
+    },
+    1_200_000,
+  );
+
   test.each(full ? ARCHITECTURES : ["sm_90a", "sm_120a"])(
-    "for %s",
+    "the planner's choice for %s",
     async (architecture) => {
       const faults = await Promise.all(
         chosen

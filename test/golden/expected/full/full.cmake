@@ -1,0 +1,22 @@
+# attention full, from full.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file.
+#
+# Adds the static library mtac_full:
+#
+#   include(path/to/full.cmake)
+#   target_link_libraries(my_program PRIVATE mtac_full)
+#
+# CMAKE_CUDA_ARCHITECTURES, where it is set, says which devices to compile for.
+
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+
+add_library(mtac_full STATIC
+  "${CMAKE_CURRENT_LIST_DIR}/full.cu"
+)
+target_include_directories(mtac_full PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
+target_link_libraries(mtac_full PUBLIC CUDA::cudart)
+target_compile_features(mtac_full PRIVATE cuda_std_17)
+set_target_properties(mtac_full PROPERTIES POSITION_INDEPENDENT_CODE ON)
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set_target_properties(mtac_full PROPERTIES CUDA_ARCHITECTURES "80")
+endif()

@@ -1,0 +1,1471 @@
+// heads_only (full.mta:14): kernels of the schedule staged.
+//
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, dtype f16
+// plan: staged, lowering tensor, tile_q 64, tile_k 64, product_tile_q 64
+// Made by mtac: change the spec and compile it again, not this file.
+//
+// Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
+
+namespace mtac_heads_only {
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  unsigned batches;
+  int query_rows;
+  int key_rows;
+  int history_rows;
+  unsigned q_stride_b;
+  unsigned q_stride_h;
+  unsigned q_stride_l;
+  unsigned q_history_stride_b;
+  unsigned q_history_stride_h;
+  unsigned q_history_stride_l;
+  unsigned k_stride_b;
+  unsigned k_stride_h;
+  unsigned k_stride_l;
+  unsigned v_stride_b;
+  unsigned v_stride_h;
+  unsigned v_stride_l;
+  unsigned o_stride_b;
+  unsigned o_stride_h;
+  unsigned o_stride_l;
+  unsigned bias_stride_b;
+  unsigned bias_stride_h;
+  unsigned bias_stride_l;
+  unsigned has_positions;
+  float depth_scale;
+  unsigned batch;
+  unsigned first_tile;
+  int row_begin;
+  int row_end;
+  int strip_row;
+  int key_begin;
+  int key_end;
+  unsigned map_row_stride;
+  unsigned map_head_stride;
+  int statistics_history;
+};
+
+constexpr int HEADS = 4;
+/// Consecutive query heads that share a key/value head.
+constexpr int HEADS_PER_KEY = 1;
+constexpr int HEAD_DIM = 32;
+constexpr int VALUE_DIM = 32;
+constexpr float SCALE = 0.17677669529663687f;
+/// Score of a pair that is not visible: finite so that differences of two are 0.
+constexpr float HIDDEN = -3.0e38f;
+constexpr float INFINITE = __builtin_huge_valf();
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  unsigned index;
+  /// Absolute position of row 0.
+  int first_position;
+  int keys;
+};
+
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
+  Batch batch;
+  batch.index = index;
+  batch.first_position = launch.has_positions != 0u ? positions[index] : launch.key_rows - launch.query_rows;
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+__device__ __forceinline__ int2 key_range(const Batch& batch, int first, int last) {
+  int low = 0;
+  int high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return make_int2(low, max(low, high));
+}
+
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+  bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
+  const int first = batch.first_position + row;
+  inside = inside && key + keys - 1 <= first;
+  return inside;
+}
+
+/// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
+__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, int row, int key) {
+  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+  const int position = batch.first_position + row;
+  seen = seen && key <= position;
+  return seen;
+}
+
+constexpr float LOG2_E = 1.44269504088896340736f;
+constexpr float LN_2 = 0.69314718055994530942f;
+
+/// Address of shared memory as ldmatrix and cp.async want it.
+__device__ __forceinline__ unsigned shared_address(const void* pointer) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
+}
+
+/// Four 8x8 matrices of 16-bit elements; lane 8i + r addresses row r of matrix i (PTX ISA, "ldmatrix").
+__device__ __forceinline__ void ldmatrix_x4(unsigned (&r)[4], unsigned address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+
+/// The same, each matrix transposed.
+__device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], unsigned address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+
+/// d = a b + c on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+}
+
+/// d = a b: the first product of a sum needs no zeros in registers.
+__device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+}
+
+/// Copies 16 bytes to shared memory in the background, or writes zeros there.
+__device__ __forceinline__ void cp_async(unsigned to, const void* from, bool exists) {
+  const int bytes = exists ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+
+__device__ __forceinline__ void cp_async_commit() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/// Waits until at most N of this thread's groups of copies are under way.
+template <int N>
+__device__ __forceinline__ void cp_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+/// 2^x.
+__device__ __forceinline__ float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/// Two f32 as f16, `low` in the low half.
+__device__ __forceinline__ unsigned pack_f16(float low, float high) {
+  unsigned pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+__device__ __forceinline__ float low_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+__device__ __forceinline__ float high_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+__device__ __forceinline__ void store_32(void* to, unsigned value) {
+  *static_cast<unsigned*>(to) = value;
+}
+
+__device__ __forceinline__ void store_128(void* to, uint4 value) {
+  *static_cast<uint4*>(to) = value;
+}
+
+__device__ __forceinline__ uint4 load_128(const void* from) {
+  return *static_cast<const uint4*>(from);
+}
+
+/// Exponents of a pair in the storage type plus one: all ones, which mean infinity or NaN, carry into the sign bits.
+__device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
+  return (pair & 0x7c007c00u) + 0x04000400u;
+}
+
+/// Which halves of a pair in the storage type are infinite or NaN: the sign bits of the result.
+__device__ __forceinline__ unsigned not_finite(unsigned pair) {
+  return carry_exponents(pair) & 0x80008000u;
+}
+
+__device__ __forceinline__ float low_storage(unsigned pair) {
+  return low_f16(pair);
+}
+
+__device__ __forceinline__ float high_storage(unsigned pair) {
+  return high_f16(pair);
+}
+
+/// The pair without what is not finite.
+__device__ __forceinline__ unsigned only_finite(unsigned pair) {
+  const unsigned bad = not_finite(pair);
+  return pair & ~((bad >> 15) * 0xffffu);
+}
+
+/// The products of the storage type: queries with keys, weights with values.
+__device__ __forceinline__ void mma_storage(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
+  mma_f16(d, a, b0, b1, c);
+}
+
+__device__ __forceinline__ void mma_storage_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  mma_f16_first(d, a, b0, b1);
+}
+
+__device__ __forceinline__ unsigned pack_storage(float low, float high) {
+  return pack_f16(low, high);
+}
+
+namespace scores {
+
+// Queries times keys on tensor cores, to the strip's other map.
+
+constexpr int THREADS = 128;
+/// Blocks of sixteen rows of a warp.
+constexpr int ROW_BLOCKS = 1;
+/// Rows of a block, and keys of a step.
+constexpr int TILE_Q = 64;
+constexpr int TILE_K = 64;
+/// Blocks of eight keys of a step; those that later steps finish; the last ones.
+constexpr int GRANULES = 8;
+constexpr int CARRIED = 0;
+/// Keys by which results trail the scores that they are made of.
+constexpr int LAG = 0;
+constexpr int REACH_LEFT = 0;
+/// Steps of sixteen along head_dim.
+constexpr int D_STEPS = 2;
+/// Keys whose scores are made at a time.
+constexpr int COLUMNS = 64;
+/// 16-byte units of a query row.
+constexpr int Q_CHUNKS = 4;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int Q_ROW_BYTES = 80;
+constexpr int K_ROW_BYTES = 80;
+/// Bytes of shared memory where things lie.
+constexpr int K_AT = 0;
+constexpr int Q_AT = 5120;
+constexpr int HALO_AT = 0;
+/// Rows around the tile that the convolution reads, in blocks of eight.
+constexpr int HALO_PAST = 0;
+constexpr int HALO_ROWS = 0;
+/// Keys of the map that a block writes; what its rows are padded to.
+constexpr int CHUNK = 512;
+constexpr int MAP_ALIGNMENT = 64;
+/// Rows by which tiles of later stages reach beyond one.
+constexpr int READ_AHEAD = 128;
+
+/// Where a query row lies; null where it does not exist.
+__device__ __forceinline__ const unsigned short* query_row(const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
+  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
+  if (row < 0) {
+    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+}
+
+/// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
+template <int ROWS, int SIZE, int ROW_BYTES>
+__device__ __forceinline__ void load_rows(unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+  constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+#pragma unroll
+  for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
+    const int id = thread + i * THREADS;
+    const int r = id / CHUNKS;
+    const int c = id % CHUNKS;
+    const int row = first + r;
+    const bool exists = row >= low && row < high && c * 8 < SIZE;
+    if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
+      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
+    const Launch launch,
+    const unsigned short* __restrict__ q,
+    const unsigned short* __restrict__ q_history,
+    const unsigned short* __restrict__ k,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    unsigned short* __restrict__ result
+) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  const unsigned shared = shared_address(shared_memory);
+  const int thread = threadIdx.x;
+  const int lane = thread & 31;
+  // The same for all lanes, and known to be: branches on it stay uniform.
+  const int warp = __shfl_sync(~0u, thread >> 5, 0);
+  // Place in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the next.
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
+  const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
+  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  // Keys of the map that this block writes; those that none of its rows sees are cleared.
+  const int chunk_begin = launch.key_begin / 8 * 8 + int(blockIdx.x / tiles) * CHUNK;
+  const int chunk_end = min(chunk_begin + CHUNK, (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT);
+  const int keys_begin = max(chunk_begin, range.x / 8 * 8);
+  const int keys_end = min(chunk_end, (range.y + 7) / 8 * 8);
+  // Source keys that the convolution reads for them.
+  const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
+  const int source_end = min(keys_end, range.y);
+  const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
+  const size_t map = size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
+  {
+    // Later stages read around what is visible, as far as their tiles reach.
+    const int2 read = key_range(batch, tile_row - READ_AHEAD, tile_row + TILE_Q + READ_AHEAD);
+    const int clear_begin = max(chunk_begin, (read.x - READ_AHEAD) / 8 * 8);
+    const int clear_end = min(chunk_end, (read.y + READ_AHEAD + 7) / 8 * 8);
+    const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
+    const int clear_columns = steps == 0 ? clear_end - clear_begin : (max(0, keys_begin - clear_begin) + max(0, clear_end - keys_end));
+    for (int r = thread / 8; r < TILE_Q && tile_row + r < launch.row_end; r += THREADS / 8) {
+      unsigned short* const line = result + map + size_t(tile_row + r - launch.strip_row) * launch.map_row_stride;
+      for (int c = thread % 8 * 8; c < clear_columns; c += 64) {
+        int key = clear_begin + c;
+        if (steps > 0 && key >= keys_begin) key += keys_end - max(keys_begin, clear_begin);
+        store_128(line + key, nothing);
+      }
+    }
+    if (steps == 0) return;
+  }
+
+  // Queries, with the rows around the tile that the convolution reads.
+  const unsigned short* const keys = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
+    const int r = id / Q_CHUNKS;
+    const int c = id % Q_CHUNKS;
+    // The halo's rows lie behind the tile's: those before it first.
+    const int row = r < TILE_Q ? tile_row + r : r < TILE_Q + HALO_PAST ? tile_row + r - TILE_Q - HALO_PAST : tile_row + r - HALO_PAST;
+    const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
+    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
+    const unsigned to = r < TILE_Q ? shared + Q_AT + r * Q_ROW_BYTES : shared + HALO_AT + (r - TILE_Q) * Q_ROW_BYTES;
+    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+  }
+  cp_async_commit();
+  load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, source_begin, 0, source_end, thread);
+  cp_async_commit();
+
+  // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
+  float y[ROW_BLOCKS][GRANULES + CARRIED][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < CARRIED; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) y[x][n][i] = 0.0f;
+    }
+  }
+  // The last row of the warp that exists, and the keys that its rows see.
+  const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  const unsigned key_fragments = shared + K_AT + ((lane & 7) + (lane >> 4 << 3)) * K_ROW_BYTES + (lane >> 3 & 1) * 16;
+  const unsigned query_fragments = shared + Q_AT + (warp * ROW_BLOCKS * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16;
+  unsigned short* const own_result = result + map + size_t(own_row + group - launch.strip_row) * launch.map_row_stride + 2 * quad;
+
+
+  for (int step = 0; step < steps; step++) {
+    const int step_key = source_begin + step * TILE_K;
+    cp_async_wait<0>();
+    __syncthreads();
+
+    // Queries times keys.
+    // Nothing of a step without a key that the warp's rows see is used.
+    const bool alive = step_key < own_range.y;
+    const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
+#pragma unroll
+    for (int c = 0; c < TILE_K; c += COLUMNS) {
+      if (!alive) break;
+      float s[ROW_BLOCKS][COLUMNS / 8][4];
+#pragma unroll
+      for (int d = 0; d < D_STEPS; d++) {
+        unsigned queries[ROW_BLOCKS][4];
+#pragma unroll
+        for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(queries[x], query_fragments + x * 16 * Q_ROW_BYTES + d * 32);
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 16; n++) {
+          unsigned b[4];
+          ldmatrix_x4(b, key_fragments + (c + n * 16) * K_ROW_BYTES + d * 32);
+#pragma unroll
+          for (int x = 0; x < ROW_BLOCKS; x++) {
+            if (d == 0) {
+              mma_storage_first(s[x][2 * n], queries[x], b[0], b[1]);
+              mma_storage_first(s[x][2 * n + 1], queries[x], b[2], b[3]);
+            } else {
+              mma_storage(s[x][2 * n], queries[x], b[0], b[1], s[x][2 * n]);
+              mma_storage(s[x][2 * n + 1], queries[x], b[2], b[3], s[x][2 * n + 1]);
+            }
+          }
+        }
+      }
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            s[x][n][i] *= SCALE;
+          }
+        }
+      }
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) y[x][c / 8 + n][i] = s[x][n][i];
+        }
+      }
+    }
+    __syncthreads();
+    // Everybody is done with these keys, and with the values of the step before.
+    if (step + 1 < steps) load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    cp_async_commit();
+    // Keys of this step's results.
+    const int key = step_key - LAG;
+    if (key >= own_range.y) {
+      // The warp's rows see nothing from here on.
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
+#pragma unroll
+          for (int n = 0; n < GRANULES; n++) {
+            if (own_row + 16 * x + 8 * h + group < launch.row_end && key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, 0u);
+          }
+        }
+      }
+      continue;
+    }
+    if (key < keys_begin || key + GRANULES * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const int row = own_row + 16 * x + 8 * h + group;
+            // Keys [x, x + y) are what the row sees at most.
+            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
+            const int2 row_range = key_range(batch, row, row);
+            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
+          const int first_key = key;
+#pragma unroll
+          for (int n = 0; n < GRANULES; n++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+              const int key = first_key + 8 * n + 2 * quad + i;
+              if (!(unsigned(key - row_range.x) < row_keys)) y[x][n][2 * h + i] = 0.0f;
+            }
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        if (own_row + 16 * x + 8 * h + group < launch.row_end) {
+          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
+          if (key >= keys_begin && key + GRANULES * 8 <= keys_end) {
+#pragma unroll
+            for (int n = 0; n < GRANULES; n++) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+          } else {
+#pragma unroll
+            for (int n = 0; n < GRANULES; n++) {
+              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace scores
+
+namespace scores_mix {
+
+// scores.mix, mix 4, on tensor cores, and the softmax of every row. A warp takes one row: sixteen heads by all its keys.
+
+constexpr int WARPS = 4;
+constexpr int THREADS = 128;
+constexpr int ROWS_PER_WARP = 2;
+/// Heads that are mixed together.
+constexpr int GROUP = 4;
+/// Blocks of sixteen input heads that sixteen output heads read.
+constexpr int INPUT_CHUNKS = 1;
+/// Whether blocks of sixteen heads are all there.
+constexpr bool ALL_HEADS = false;
+/// Keys of a step.
+constexpr int STEP = 64;
+/// A head's keys in shared memory: an odd number of 16-byte units.
+constexpr int ROW_BYTES = 144;
+constexpr int BUFFER_BYTES = 2304;
+/// Elements to which the maps' rows are padded.
+constexpr int MAP_ALIGNMENT = 64;
+/// Rows by which tiles of later stages reach beyond one.
+constexpr int READ_AHEAD = 128;
+/// scores.mix.weight in parameters.
+constexpr int WEIGHT_AT = 0;
+
+/// Entry [output, input] of the mix as one matrix over all heads: 0 between heads of different groups.
+__device__ __forceinline__ float mix_weight(const float* parameters, int output, int input) {
+  if (output >= HEADS || input >= HEADS || output / GROUP != input / GROUP) return 0.0f;
+  return parameters[WEIGHT_AT + output * GROUP + input % GROUP];
+}
+
+/// Keeps those of a fragment's two heads that belong to a group.
+__device__ __forceinline__ unsigned only_group(unsigned pair, int input, int chosen) {
+  return (input / GROUP == chosen ? pair & 0xffffu : 0u) | ((input + 1) / GROUP == chosen ? pair & 0xffff0000u : 0u);
+}
+
+/// The mix of one step, group by group: slow, for inputs that are not finite.
+__device__ __forceinline__ void mix_apart(float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4],
+                                          unsigned fragments, int first_output, int first_input, int lane) {
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+#pragma unroll 1
+  for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
+#pragma unroll
+    for (int n = 0; n < STEP / 8; n++) {
+      float z[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll
+      for (int c = 0; c < INPUT_CHUNKS; c++) {
+        unsigned b[4];
+        ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n / 2 * 32);
+        const int input = first_input + 16 * c + 2 * quad;
+        const unsigned low = only_group(b[n % 2 * 2], input, chosen);
+        const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
+        mma_f16(z, rest[c], low, high, z);
+        mma_f16(z, mix[c], low, high, z);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        if ((first_output + group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
+      }
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
+    const Launch launch,
+    const unsigned short* __restrict__ source,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    unsigned short* __restrict__ result,
+    float* __restrict__ lse
+) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  const int lane = threadIdx.x & 31;
+  const int warp = __shfl_sync(~0u, threadIdx.x >> 5, 0);
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+  // Each warp has rows and shared memory of its own: no barriers.
+  unsigned char* const buffers = shared_memory + warp * 2 * BUFFER_BYTES;
+
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const int first_output = blockIdx.y * 16;
+  // Whole groups, from the one that the first output head belongs to.
+  const int first_input = first_output / GROUP * GROUP;
+  const size_t maps = size_t(blockIdx.z * HEADS) * launch.map_head_stride;
+  const int keys_begin = launch.key_begin / 8 * 8;
+  const int keys_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
+
+  // Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
+  // fragment: products are cheap here, and exact weights are worth it.
+  unsigned mix[INPUT_CHUNKS][4];
+  unsigned rest[INPUT_CHUNKS][4];
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int output = first_output + group + 8 * (i & 1);
+      const int input = first_input + 16 * c + 2 * quad + 8 * (i >> 1);
+      const float first = mix_weight(parameters, output, input);
+      const float second = mix_weight(parameters, output, input + 1);
+      mix[c][i] = pack_f16(first, second);
+      rest[c][i] = pack_f16(first - low_f16(mix[c][i]), second - high_f16(mix[c][i]));
+    }
+  }
+  // A lane copies one 16-byte unit (eight keys) of every fourth head.
+  const int unit_head = lane / 8;
+  const int unit_key = lane % 8 * 8;
+  const unsigned unit_at = unit_head * ROW_BYTES + unit_key * 2;
+  const unsigned fragments_at = ((lane & 7) + (lane >> 3 & 1) * 8) * ROW_BYTES + (lane >> 4) * 16;
+
+  for (int i = 0; i < ROWS_PER_WARP; i++) {
+    const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + warp;
+    if (row >= launch.row_end) break;
+    const int2 range = key_range(batch, row, row);
+    const size_t line = maps + size_t(row - launch.strip_row) * launch.map_row_stride;
+    // Steps that the row sees some key of; the rest of its map is cleared.
+    const int begin = max(keys_begin, range.x / STEP * STEP);
+    const int end = min(keys_end, (range.y + 7) / 8 * 8);
+    const int steps = range.y > range.x ? max(0, end - begin + STEP - 1) / STEP : 0;
+    const int2 read = key_range(batch, row - READ_AHEAD, row + READ_AHEAD);
+    const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
+    const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
+    const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
+    unsigned short* const own_result = result + line + size_t(first_output + unit_head) * launch.map_head_stride + unit_key;
+    const size_t four_heads = 4 * size_t(launch.map_head_stride);
+    const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+      if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
+        for (int key = cleared_from; key < clear_end; key += STEP) store_128(own_result + c * four_heads + key, nothing);
+        if (steps > 0) {
+          for (int key = clear_begin; key < begin; key += STEP) store_128(own_result + c * four_heads + key, nothing);
+        }
+      }
+    }
+    const unsigned short* const own_source = source + line + size_t(first_input + unit_head) * launch.map_head_stride + unit_key;
+    const auto load = [&](int step) {
+      const int key = begin + step * STEP;
+      const unsigned to = shared_address(buffers + (step & 1) * BUFFER_BYTES + unit_at);
+#pragma unroll
+      for (int c = 0; c < INPUT_CHUNKS * 4; c++) {
+        const bool exists = (ALL_HEADS || first_input + c * 4 + unit_head < HEADS) && key + unit_key < end;
+        cp_async(to + c * 4 * ROW_BYTES, exists ? own_source + c * four_heads + key : source, exists);
+      }
+      cp_async_commit();
+    };
+    // Mixed scores of a step, finished, for the lane's two output heads.
+    const auto mixed = [&](int step, float (&y)[STEP / 8][4]) {
+      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
+      if (step + 1 < steps) {
+        load(step + 1);
+        cp_async_wait<1>();
+      } else {
+        cp_async_wait<0>();
+      }
+      __syncwarp();
+      const unsigned fragments = shared_address(buffer) + fragments_at;
+#pragma unroll
+      for (int n = 0; n < STEP / 16; n++) {
+#pragma unroll
+        for (int c = 0; c < INPUT_CHUNKS; c++) {
+          unsigned b[4];
+          ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 32);
+          if (c == 0) {
+            mma_f16_first(y[2 * n], rest[c], b[0], b[1]);
+            mma_f16_first(y[2 * n + 1], rest[c], b[2], b[3]);
+          } else {
+            mma_f16(y[2 * n], rest[c], b[0], b[1], y[2 * n]);
+            mma_f16(y[2 * n + 1], rest[c], b[2], b[3], y[2 * n + 1]);
+          }
+          mma_f16(y[2 * n], mix[c], b[0], b[1], y[2 * n]);
+          mma_f16(y[2 * n + 1], mix[c], b[2], b[3], y[2 * n + 1]);
+        }
+      }
+      // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
+      float finite = 0.0f;
+#pragma unroll
+      for (int n = 0; n < STEP / 8; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) finite = fmaf(y[n][i], 0.0f, finite);
+      }
+      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, rest, fragments, first_output, first_input, lane);
+      const int step_key = begin + step * STEP;
+      if (!interior(launch, batch, row, 1, step_key, STEP)) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const unsigned row_keys = range.y - range.x;
+#pragma unroll
+          for (int n = 0; n < STEP / 8; n++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+              const int key = step_key + 8 * n + 2 * quad + i;
+              const bool seen = unsigned(key - range.x) < row_keys;
+              if (!seen) y[n][2 * h + i] = -INFINITE;
+            }
+          }
+        }
+      }
+    };
+    // First the log-sum-exp of the row: of the keys that the lane sees, in two output heads.
+    float m[2] = {HIDDEN, HIDDEN};
+    float l[2] = {0.0f, 0.0f};
+    if (steps > 0) load(0);
+    for (int step = 0; step < steps; step++) {
+      float y[STEP / 8][4];
+      mixed(step, y);
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        float highest = m[h];
+#pragma unroll
+        for (int n = 0; n < STEP / 8; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
+        const float reference_now = highest == HIDDEN ? 0.0f : highest * LOG2_E;
+        l[h] *= exp2_approx(fmaf(m[h], LOG2_E, -reference_now));
+        m[h] = highest;
+#pragma unroll
+        for (int n = 0; n < STEP / 8; n++) {
+          l[h] += exp2_approx(fmaf(y[n][2 * h], LOG2_E, -reference_now));
+          l[h] += exp2_approx(fmaf(y[n][2 * h + 1], LOG2_E, -reference_now));
+        }
+      }
+      // The buffer is free for the step after the next.
+      __syncwarp();
+    }
+    float normalizer[2];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float highest = fmaxf(m[h], __shfl_xor_sync(~0u, m[h], 1));
+      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
+      const float reference_now = highest == HIDDEN ? 0.0f : highest * LOG2_E;
+      float total = l[h] * exp2_approx(fmaf(m[h], LOG2_E, -reference_now));
+      total += __shfl_xor_sync(~0u, total, 1);
+      total += __shfl_xor_sync(~0u, total, 2);
+      // A row without keys: its scores are minus infinity, and weights of 0 they become.
+      normalizer[h] = total == 0.0f ? 0.0f : reference_now + log2f(total);
+      const int head = first_output + group + 8 * h;
+      if (quad == 0 && head < HEADS && row >= 0) {
+        lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = total == 0.0f ? -INFINITE : normalizer[h] * LN_2;
+      }
+    }
+    // Then the scores again, as weights: rounding them is harmless, rounding scores is not.
+    if (steps > 0) load(0);
+    for (int step = 0; step < steps; step++) {
+      float y[STEP / 8][4];
+      mixed(step, y);
+#pragma unroll
+      for (int n = 0; n < STEP / 8; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) y[n][i] = exp2_approx(fmaf(y[n][i], LOG2_E, -normalizer[i / 2]));
+      }
+      // Through the buffer, so that a lane writes 16 neighbouring bytes.
+      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
+      unsigned char* const own = buffer + group * ROW_BYTES + quad * 4;
+      __syncwarp();
+#pragma unroll
+      for (int n = 0; n < STEP / 8; n++) {
+        store_32(own + 16 * n, pack_f16(y[n][0], y[n][1]));
+        store_32(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
+      }
+      __syncwarp();
+#pragma unroll
+      for (int c = 0; c < 4; c++) {
+        const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
+        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) store_128(own_result + c * four_heads + begin + step * STEP, eight);
+      }
+      // The buffer is free for the step after the next.
+      __syncwarp();
+    }
+  }
+}
+
+}  // namespace scores_mix
+
+namespace weights_mix {
+
+// weights.mix, mix 4, on tensor cores. A warp takes one row: sixteen heads by all its keys.
+
+constexpr int WARPS = 4;
+constexpr int THREADS = 128;
+constexpr int ROWS_PER_WARP = 2;
+/// Heads that are mixed together.
+constexpr int GROUP = 4;
+/// Blocks of sixteen input heads that sixteen output heads read.
+constexpr int INPUT_CHUNKS = 1;
+/// Whether blocks of sixteen heads are all there.
+constexpr bool ALL_HEADS = false;
+/// Keys of a step.
+constexpr int STEP = 64;
+/// A head's keys in shared memory: an odd number of 16-byte units.
+constexpr int ROW_BYTES = 144;
+constexpr int BUFFER_BYTES = 2304;
+/// Elements to which the maps' rows are padded.
+constexpr int MAP_ALIGNMENT = 64;
+/// Rows by which tiles of later stages reach beyond one.
+constexpr int READ_AHEAD = 128;
+/// weights.mix.weight in parameters.
+constexpr int WEIGHT_AT = 16;
+
+/// Entry [output, input] of the mix as one matrix over all heads: 0 between heads of different groups.
+__device__ __forceinline__ float mix_weight(const float* parameters, int output, int input) {
+  if (output >= HEADS || input >= HEADS || output / GROUP != input / GROUP) return 0.0f;
+  return parameters[WEIGHT_AT + output * GROUP + input % GROUP];
+}
+
+/// Keeps those of a fragment's two heads that belong to a group.
+__device__ __forceinline__ unsigned only_group(unsigned pair, int input, int chosen) {
+  return (input / GROUP == chosen ? pair & 0xffffu : 0u) | ((input + 1) / GROUP == chosen ? pair & 0xffff0000u : 0u);
+}
+
+/// The mix of one step, group by group: slow, for inputs that are not finite.
+__device__ __forceinline__ void mix_apart(float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4],
+                                          unsigned fragments, int first_output, int first_input, int lane) {
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+#pragma unroll 1
+  for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
+#pragma unroll
+    for (int n = 0; n < STEP / 8; n++) {
+      float z[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll
+      for (int c = 0; c < INPUT_CHUNKS; c++) {
+        unsigned b[4];
+        ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n / 2 * 32);
+        const int input = first_input + 16 * c + 2 * quad;
+        const unsigned low = only_group(b[n % 2 * 2], input, chosen);
+        const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
+        mma_f16(z, rest[c], low, high, z);
+        mma_f16(z, mix[c], low, high, z);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        if ((first_output + group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
+      }
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_weights_mix(
+    const Launch launch,
+    const unsigned short* __restrict__ source,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    unsigned short* __restrict__ result
+) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  const int lane = threadIdx.x & 31;
+  const int warp = __shfl_sync(~0u, threadIdx.x >> 5, 0);
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+  // Each warp has rows and shared memory of its own: no barriers.
+  unsigned char* const buffers = shared_memory + warp * 2 * BUFFER_BYTES;
+
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const int first_output = blockIdx.y * 16;
+  // Whole groups, from the one that the first output head belongs to.
+  const int first_input = first_output / GROUP * GROUP;
+  const size_t maps = size_t(blockIdx.z * HEADS) * launch.map_head_stride;
+  const int keys_begin = launch.key_begin / 8 * 8;
+  const int keys_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
+
+  // Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
+  // fragment: products are cheap here, and exact weights are worth it.
+  unsigned mix[INPUT_CHUNKS][4];
+  unsigned rest[INPUT_CHUNKS][4];
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int output = first_output + group + 8 * (i & 1);
+      const int input = first_input + 16 * c + 2 * quad + 8 * (i >> 1);
+      const float first = mix_weight(parameters, output, input);
+      const float second = mix_weight(parameters, output, input + 1);
+      mix[c][i] = pack_f16(first, second);
+      rest[c][i] = pack_f16(first - low_f16(mix[c][i]), second - high_f16(mix[c][i]));
+    }
+  }
+  // A lane copies one 16-byte unit (eight keys) of every fourth head.
+  const int unit_head = lane / 8;
+  const int unit_key = lane % 8 * 8;
+  const unsigned unit_at = unit_head * ROW_BYTES + unit_key * 2;
+  const unsigned fragments_at = ((lane & 7) + (lane >> 3 & 1) * 8) * ROW_BYTES + (lane >> 4) * 16;
+
+  for (int i = 0; i < ROWS_PER_WARP; i++) {
+    const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + warp;
+    if (row >= launch.row_end) break;
+    const int2 range = key_range(batch, row, row);
+    const size_t line = maps + size_t(row - launch.strip_row) * launch.map_row_stride;
+    // Steps that the row sees some key of; the rest of its map is cleared.
+    const int begin = max(keys_begin, range.x / STEP * STEP);
+    const int end = min(keys_end, (range.y + 7) / 8 * 8);
+    const int steps = range.y > range.x ? max(0, end - begin + STEP - 1) / STEP : 0;
+    const int2 read = key_range(batch, row - READ_AHEAD, row + READ_AHEAD);
+    const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
+    const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
+    const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
+    unsigned short* const own_result = result + line + size_t(first_output + unit_head) * launch.map_head_stride + unit_key;
+    const size_t four_heads = 4 * size_t(launch.map_head_stride);
+    const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+      if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
+        for (int key = cleared_from; key < clear_end; key += STEP) store_128(own_result + c * four_heads + key, nothing);
+        if (steps > 0) {
+          for (int key = clear_begin; key < begin; key += STEP) store_128(own_result + c * four_heads + key, nothing);
+        }
+      }
+    }
+    const unsigned short* const own_source = source + line + size_t(first_input + unit_head) * launch.map_head_stride + unit_key;
+    const auto load = [&](int step) {
+      const int key = begin + step * STEP;
+      const unsigned to = shared_address(buffers + (step & 1) * BUFFER_BYTES + unit_at);
+#pragma unroll
+      for (int c = 0; c < INPUT_CHUNKS * 4; c++) {
+        const bool exists = (ALL_HEADS || first_input + c * 4 + unit_head < HEADS) && key + unit_key < end;
+        cp_async(to + c * 4 * ROW_BYTES, exists ? own_source + c * four_heads + key : source, exists);
+      }
+      cp_async_commit();
+    };
+    // Mixed scores of a step, finished, for the lane's two output heads.
+    const auto mixed = [&](int step, float (&y)[STEP / 8][4]) {
+      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
+      if (step + 1 < steps) {
+        load(step + 1);
+        cp_async_wait<1>();
+      } else {
+        cp_async_wait<0>();
+      }
+      __syncwarp();
+      const unsigned fragments = shared_address(buffer) + fragments_at;
+#pragma unroll
+      for (int n = 0; n < STEP / 16; n++) {
+#pragma unroll
+        for (int c = 0; c < INPUT_CHUNKS; c++) {
+          unsigned b[4];
+          ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 32);
+          if (c == 0) {
+            mma_f16_first(y[2 * n], rest[c], b[0], b[1]);
+            mma_f16_first(y[2 * n + 1], rest[c], b[2], b[3]);
+          } else {
+            mma_f16(y[2 * n], rest[c], b[0], b[1], y[2 * n]);
+            mma_f16(y[2 * n + 1], rest[c], b[2], b[3], y[2 * n + 1]);
+          }
+          mma_f16(y[2 * n], mix[c], b[0], b[1], y[2 * n]);
+          mma_f16(y[2 * n + 1], mix[c], b[2], b[3], y[2 * n + 1]);
+        }
+      }
+      // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
+      float finite = 0.0f;
+#pragma unroll
+      for (int n = 0; n < STEP / 8; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) finite = fmaf(y[n][i], 0.0f, finite);
+      }
+      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, rest, fragments, first_output, first_input, lane);
+      const int step_key = begin + step * STEP;
+      if (!interior(launch, batch, row, 1, step_key, STEP)) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const unsigned row_keys = range.y - range.x;
+#pragma unroll
+          for (int n = 0; n < STEP / 8; n++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+              const int key = step_key + 8 * n + 2 * quad + i;
+              const bool seen = unsigned(key - range.x) < row_keys;
+              if (!seen) y[n][2 * h + i] = 0.0f;
+            }
+          }
+        }
+      }
+    };
+    if (steps > 0) load(0);
+    for (int step = 0; step < steps; step++) {
+      float y[STEP / 8][4];
+      mixed(step, y);
+      // Through the buffer, so that a lane writes 16 neighbouring bytes.
+      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
+      unsigned char* const own = buffer + group * ROW_BYTES + quad * 4;
+      __syncwarp();
+#pragma unroll
+      for (int n = 0; n < STEP / 8; n++) {
+        store_32(own + 16 * n, pack_storage(y[n][0], y[n][1]));
+        store_32(own + 8 * ROW_BYTES + 16 * n, pack_storage(y[n][2], y[n][3]));
+      }
+      __syncwarp();
+#pragma unroll
+      for (int c = 0; c < 4; c++) {
+        const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
+        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) store_128(own_result + c * four_heads + begin + step * STEP, eight);
+      }
+      // The buffer is free for the step after the next.
+      __syncwarp();
+    }
+  }
+}
+
+}  // namespace weights_mix
+
+namespace product {
+
+// The strip's weights times the values, and the stages of the output.
+
+constexpr int THREADS = 128;
+/// Blocks of sixteen rows of a warp.
+constexpr int ROW_BLOCKS = 1;
+/// Rows of a block, and keys of a step.
+constexpr int TILE_Q = 64;
+constexpr int TILE_K = 64;
+/// Blocks of eight values.
+constexpr int VALUE_GRANULES = 4;
+/// 16-byte units of a row of values.
+constexpr int V_CHUNKS = 4;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int A_ROW_BYTES = 144;
+constexpr int V_ROW_BYTES = 80;
+/// One of the two stages of copies: a tile of weights, then one of values.
+constexpr int STAGE_BYTES = 14336;
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
+    const Launch launch,
+    const unsigned short* __restrict__ source,
+    const unsigned short* __restrict__ v,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    unsigned short* __restrict__ o_rows
+) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  const unsigned shared = shared_address(shared_memory);
+  const int thread = threadIdx.x;
+  const int lane = thread & 31;
+  const int warp = __shfl_sync(~0u, thread >> 5, 0);
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
+  // The tiles with the most keys first: the short ones fill the gaps at the end.
+  const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x)) * TILE_Q;
+  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  const int keys_begin = max(range.x, launch.key_begin) / 8 * 8;
+  const int keys_end = min(range.y, launch.key_end);
+  const int steps = max(0, keys_end - keys_begin + TILE_K - 1) / TILE_K;
+  const unsigned short* const map = source + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
+  const unsigned short* const values = v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+
+  // A thread copies one unit of eight keys of every ROWS_AT_A_TIME-th row.
+  constexpr int ROWS_AT_A_TIME = THREADS / (TILE_K / 8);
+  const int unit_row = thread / (TILE_K / 8);
+  const int unit_key = thread % (TILE_K / 8) * 8;
+  const int unit_at = unit_row * A_ROW_BYTES + unit_key * 2;
+  const unsigned short* const own_weights = map + size_t(tile_row + unit_row - launch.strip_row) * launch.map_row_stride + unit_key;
+  const auto load = [&](int step) {
+    const int step_key = keys_begin + step * TILE_K;
+    const unsigned weights_to = shared + (step & 1) * STAGE_BYTES;
+    const bool keys_exist = step_key + unit_key < keys_end;
+#pragma unroll
+    for (int i = 0; i < TILE_Q * TILE_K / 8 / THREADS; i++) {
+      const bool exists = keys_exist && tile_row + unit_row + i * ROWS_AT_A_TIME < launch.row_end;
+      cp_async(weights_to + unit_at + i * ROWS_AT_A_TIME * A_ROW_BYTES, exists ? own_weights + size_t(i * ROWS_AT_A_TIME) * launch.map_row_stride + step_key : source, exists);
+    }
+#pragma unroll
+    for (int i = 0; i < (TILE_K * V_CHUNKS + THREADS - 1) / THREADS; i++) {
+      const int id = thread + i * THREADS;
+      const int r = id / V_CHUNKS;
+      const int c = id % V_CHUNKS * 8;
+      if (TILE_K * V_CHUNKS % THREADS == 0 || r < TILE_K) {
+        const bool exists = step_key + r < keys_end && c < VALUE_DIM;
+        cp_async(weights_to + TILE_Q * A_ROW_BYTES + r * V_ROW_BYTES + c * 2, exists ? values + size_t(step_key + r) * launch.v_stride_l + c : v, exists);
+      }
+    }
+    cp_async_commit();
+  };
+  if (steps > 0) load(0);
+
+  float o[ROW_BLOCKS][VALUE_GRANULES][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < VALUE_GRANULES; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) o[x][n][i] = 0.0f;
+    }
+  }
+  const unsigned weight_fragments = shared + (warp * ROW_BLOCKS * 16 + (lane & 15)) * A_ROW_BYTES + (lane >> 4) * 16;
+  const unsigned value_fragments = shared + TILE_Q * A_ROW_BYTES + (lane & 15) * V_ROW_BYTES + (lane >> 4) * 16;
+
+  // 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
+  // tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+  const unsigned value_units = thread / VALUE_GRANULES * V_ROW_BYTES + thread % VALUE_GRANULES * 16;
+  const auto isolate_values = [&](unsigned char* tile, int first_key) {
+    constexpr int UNITS = TILE_K * VALUE_GRANULES;
+    const auto unit = [&](int i) {
+      // Where the number of units in a row divides that of threads, a thread's units lie below each other.
+      if (THREADS % VALUE_GRANULES == 0) return tile + value_units + i * (THREADS / VALUE_GRANULES) * V_ROW_BYTES;
+      const int id = thread + i * THREADS;
+      return tile + id / VALUE_GRANULES * V_ROW_BYTES + id % VALUE_GRANULES * 16;
+    };
+    unsigned exponents = 0u;
+#pragma unroll
+    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
+      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
+        const uint4 eight = load_128(unit(i));
+        exponents |= carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
+      }
+    }
+    if (!__syncthreads_or(exponents & 0x80008000u)) return;
+#pragma unroll 1
+    for (int i = 0; i < TILE_K; i++) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const int row = own_row + 16 * x + 8 * h + group;
+          if (visible(launch, batch, row, first_key + i)) {
+#pragma unroll
+            for (int n = 0; n < VALUE_GRANULES; n++) {
+              const unsigned pair = *reinterpret_cast<const unsigned*>(tile + i * V_ROW_BYTES + n * 16 + quad * 4);
+              if (not_finite(pair) & 0x8000u) o[x][n][2 * h] += low_storage(pair);
+              if (not_finite(pair) & 0x80000000u) o[x][n][2 * h + 1] += high_storage(pair);
+            }
+          }
+        }
+      }
+    }
+    __syncthreads();
+#pragma unroll 1
+    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
+      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
+        const uint4 eight = load_128(unit(i));
+        store_128(unit(i), make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w)));
+      }
+    }
+    __syncthreads();
+  };
+
+  for (int step = 0; step < steps; step++) {
+    // The other stage was read before the last barrier.
+    if (step + 1 < steps) {
+      load(step + 1);
+      cp_async_wait<1>();
+    } else {
+      cp_async_wait<0>();
+    }
+    __syncthreads();
+    const int step_key = keys_begin + step * TILE_K;
+    const unsigned stage = (step & 1) * STAGE_BYTES;
+    if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, step_key);
+#pragma unroll
+    for (int s = 0; s < TILE_K / 16; s++) {
+      if (step_key + s * 16 < own_range.y) {
+        unsigned a[ROW_BLOCKS][4];
+#pragma unroll
+        for (int x = 0; x < ROW_BLOCKS; x++) {
+          ldmatrix_x4(a[x], weight_fragments + stage + x * 16 * A_ROW_BYTES + s * 32);
+        }
+#pragma unroll
+        for (int n = 0; n < VALUE_GRANULES / 2; n++) {
+          unsigned b[4];
+          ldmatrix_x4_trans(b, value_fragments + stage + s * 16 * V_ROW_BYTES + n * 32);
+#pragma unroll
+          for (int x = 0; x < ROW_BLOCKS; x++) {
+            mma_storage(o[x][2 * n], a[x], b[0], b[1], o[x][2 * n]);
+            mma_storage(o[x][2 * n + 1], a[x], b[2], b[3], o[x][2 * n + 1]);
+          }
+        }
+      }
+    }
+    // Everybody is done with this stage.
+    __syncthreads();
+  }
+
+  // output.norm (line 11)
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float squares = 0.0f;
+#pragma unroll
+      for (int n = 0; n < VALUE_GRANULES; n++) squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
+      squares += __shfl_xor_sync(~0u, squares, 1);
+      squares += __shfl_xor_sync(~0u, squares, 2);
+      const float factor = rsqrtf(squares / float(VALUE_DIM) + 0.00001f);
+#pragma unroll
+      for (int n = 0; n < VALUE_DIM / 8; n++) {
+        o[x][n][2 * h] *= factor * parameters[32 + 8 * n + 2 * quad];
+        o[x][n][2 * h + 1] *= factor * parameters[32 + 8 * n + 2 * quad + 1];
+      }
+    }
+  }
+
+  // output.gate (line 11)
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float logit = 0.0f;
+#pragma unroll
+      for (int n = 0; n < VALUE_DIM / 8; n++) {
+        logit += o[x][n][2 * h] * parameters[64 + 8 * n + 2 * quad] + o[x][n][2 * h + 1] * parameters[64 + 8 * n + 2 * quad + 1];
+      }
+      logit += __shfl_xor_sync(~0u, logit, 1);
+      logit += __shfl_xor_sync(~0u, logit, 2);
+      const float gate = 1.0f / (1.0f + exp2_approx(-LOG2_E * (logit + parameters[96])));
+#pragma unroll
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        o[x][n][2 * h] *= gate;
+        o[x][n][2 * h + 1] *= gate;
+      }
+    }
+  }
+
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = own_row + 16 * x + 8 * h + group;
+      if (row < launch.row_end) {
+        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l + 2 * quad;
+#pragma unroll
+        for (int n = 0; n < VALUE_DIM / 8; n++) *reinterpret_cast<unsigned*>(to + 8 * n) = pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]);
+      }
+    }
+  }
+}
+
+}  // namespace product
+
+}  // namespace mtac_heads_only
+
+// Launching the kernels from C and C++: what heads_only.h declares. Left out where the kernels alone are compiled.
+#if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
+
+#include "heads_only.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstdint>
+
+namespace mtac_heads_only {
+namespace {
+
+/// a / b, rounded down; b is positive.
+inline long long floor_div(long long a, long long b) {
+  return a / b - (a % b < 0);
+}
+
+/// a / b, rounded up; b is positive.
+inline long long ceil_div(long long a, long long b) {
+  return a / b + (a % b > 0);
+}
+
+/// Blocks of a launch along x, y and z.
+struct Grid {
+  long long x;
+  long long y;
+  long long z;
+};
+
+/// Queues a kernel; a grid without blocks has nothing to do.
+template <typename... Parameters, typename... Arguments>
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+  if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
+  if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return HEADS_ONLY_ERROR_TOO_LARGE;
+  const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+  kernel<<<blocks, threads, shared_bytes, stream>>>(arguments...);
+  return cudaPeekAtLastError();
+}
+
+/// Where things lie in the caller's workspace, in bytes.
+struct Workspace {
+  size_t map_a;
+  size_t map_b;
+  size_t lse;
+  size_t bytes;
+};
+
+Workspace lay_out(const heads_only_call& call) {
+  const long long B = call.batches;
+  const long long Lq = call.query_rows;
+  const long long Lk = call.key_rows;
+  const long long halo_past = 0;
+  const long long halo_future = 0;
+  const long long map_row_stride = 64 * ceil_div(Lk, 64);
+  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long most_rows = std::max<long long>(64, std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
+  const long long map_rows = strip + halo_past + halo_future;
+  const long long map_head_stride = map_rows * map_row_stride;
+  Workspace workspace{};
+  const auto place = [&workspace](long long bytes) {
+    const size_t at = workspace.bytes;
+    workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
+    return at;
+  };
+  workspace.map_a = place(2 * batch_step * 4 * map_head_stride);
+  workspace.map_b = place(2 * batch_step * 4 * map_head_stride);
+  // The kernels write the log-sum-exp of the rows even where the caller does not want it.
+  if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * HEADS_ONLY_HEADS * call.query_rows);
+  return workspace;
+}
+
+/// The strides of a contiguous tensor where the caller gives none.
+inline heads_only_strides strides_of(const heads_only_strides& given, unsigned heads, int rows, unsigned size) {
+  if (given.batch != 0 || given.head != 0 || given.row != 0) return given;
+  const unsigned head = static_cast<unsigned>(rows) * size;
+  return {heads * head, head, size};
+}
+
+/// The part of the launch block that all launches of a call share.
+Launch describe(const heads_only_call& call) {
+  const heads_only_strides q = strides_of(call.q_strides, HEADS_ONLY_HEADS, call.query_rows, HEADS_ONLY_HEAD_DIM);
+  const heads_only_strides q_history = strides_of(call.q_history_strides, HEADS_ONLY_HEADS, call.history_rows, HEADS_ONLY_HEAD_DIM);
+  const heads_only_strides k = strides_of(call.k_strides, HEADS_ONLY_KV_HEADS, call.key_rows, HEADS_ONLY_HEAD_DIM);
+  const heads_only_strides v = strides_of(call.v_strides, HEADS_ONLY_KV_HEADS, call.key_rows, HEADS_ONLY_VALUE_DIM);
+  const heads_only_strides o = strides_of(call.o_strides, HEADS_ONLY_HEADS, call.query_rows, HEADS_ONLY_VALUE_DIM);
+  Launch launch{};
+  launch.batches = static_cast<unsigned>(call.batches);
+  launch.query_rows = call.query_rows;
+  launch.key_rows = call.key_rows;
+  launch.history_rows = call.history_rows;
+  launch.q_stride_b = q.batch;
+  launch.q_stride_h = q.head;
+  launch.q_stride_l = q.row;
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  launch.k_stride_b = k.batch;
+  launch.k_stride_h = k.head;
+  launch.k_stride_l = k.row;
+  launch.v_stride_b = v.batch;
+  launch.v_stride_h = v.head;
+  launch.v_stride_l = v.row;
+  launch.o_stride_b = o.batch;
+  launch.o_stride_h = o.head;
+  launch.o_stride_l = o.row;
+  launch.has_positions = call.positions != nullptr ? 1u : 0u;
+  launch.depth_scale = 1.0f;
+  return launch;
+}
+
+}  // namespace
+
+size_t workspace_bytes(const heads_only_call& call) {
+  return lay_out(call).bytes;
+}
+
+/// The plan's loops and launches. The call has been checked, the workspace is large enough.
+int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStream_t stream) {
+  const long long B = call.batches;
+  const long long Lq = call.query_rows;
+  const long long Lk = call.key_rows;
+  const long long R = call.history_rows;
+  const long long positions = call.positions != nullptr ? 1 : 0;
+  const long long halo_past = 0;
+  const long long halo_future = 0;
+  const long long map_row_stride = 64 * ceil_div(Lk, 64);
+  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long most_rows = std::max<long long>(64, std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
+  const long long map_rows = strip + halo_past + halo_future;
+  const long long map_head_stride = map_rows * map_row_stride;
+  const long long weight_history = 0;
+  const Workspace workspace = lay_out(call);
+  const unsigned short* const q = static_cast<const unsigned short*>(call.q);
+  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
+  const unsigned short* const k = static_cast<const unsigned short*>(call.k);
+  const unsigned short* const v = static_cast<const unsigned short*>(call.v);
+  unsigned short* const o = static_cast<unsigned short*>(call.o);
+  float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
+  unsigned short* const map_a = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_a);
+  unsigned short* const map_b = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_b);
+  const Launch common = describe(call);
+
+  for (long long batch = 0; batch < B; batch += batch_step) {
+    const long long batches = std::min<long long>(batch_step, B - batch);
+    for (long long row = 0; row < Lq; row += strip) {
+      const long long key_begin = 0;
+      const long long key_end = std::max<long long>(key_begin, positions != 0 ? Lk : std::min<long long>(Lk, (Lk - Lq) + row + strip));
+      Launch launch = common;
+      launch.batch = static_cast<unsigned>(batch);
+      launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
+      launch.row_end = static_cast<int>(std::min<long long>(Lq, row + strip));
+      launch.strip_row = static_cast<int>(row - halo_past);
+      launch.key_begin = static_cast<int>(key_begin);
+      launch.key_end = static_cast<int>(key_end);
+      launch.map_row_stride = static_cast<unsigned>(map_row_stride);
+      launch.map_head_stride = static_cast<unsigned>(map_head_stride);
+      launch.statistics_history = static_cast<int>(weight_history);
+      if (const int error = queue(scores::heads_only_scores, {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4, batches}, 128, 10240, stream,
+                                  launch, q, q_history, k, call.parameters, call.positions, map_a)) return error;
+      if (const int error = queue(scores_mix::heads_only_scores_mix, {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream,
+                                  launch, map_a, call.parameters, call.positions, map_b, lse)) return error;
+      if (const int error = queue(weights_mix::heads_only_weights_mix, {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream,
+                                  launch, map_b, call.parameters, call.positions, map_a)) return error;
+      if (const int error = queue(product::heads_only_product, {ceil_div(std::min<long long>(Lq, row + strip) - row, 64), 4, batches}, 128, 28672, stream,
+                                  launch, map_a, v, call.parameters, call.positions, o)) return error;
+    }
+  }
+  return 0;
+}
+
+}  // namespace mtac_heads_only
+
+namespace mtac_heads_only {
+namespace {
+
+/// Strides are multiples of what one load takes, and so are the pointers.
+bool aligned(const void* pointer, const heads_only_strides& strides, unsigned elements) {
+  return reinterpret_cast<uintptr_t>(pointer) % (elements * 2) == 0 && strides.batch % elements == 0 &&
+         strides.head % elements == 0 && strides.row % elements == 0;
+}
+
+int check(const heads_only_call* call) {
+  if (call == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
+  if (call->batches < 1 || call->query_rows < 1 || call->key_rows < 1 || call->history_rows < 0) return HEADS_ONLY_ERROR_SIZE;
+  if (call->query_rows > call->key_rows) return HEADS_ONLY_ERROR_SIZE;
+  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)) return HEADS_ONLY_ERROR_SIZE;
+  const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
+  if (rows * call->batches * HEADS_ONLY_HEADS > INT_MAX) return HEADS_ONLY_ERROR_TOO_LARGE;
+  // Offsets of rows within contiguous tensors are 32-bit strides.
+  if (rows * HEADS_ONLY_HEADS * 32 > UINT_MAX) return HEADS_ONLY_ERROR_TOO_LARGE;
+  if (call->q == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
+  if (call->k == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
+  if (call->v == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
+  if (call->o == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
+  if (call->parameters == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
+  if (call->history_rows > 0 && call->q_history == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
+  if (!aligned(call->q, call->q_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
+  if (!aligned(call->q_history, call->q_history_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
+  if (!aligned(call->k, call->k_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
+  if (!aligned(call->v, call->v_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
+  if (!aligned(call->o, call->o_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
+  return 0;
+}
+
+}  // namespace
+}  // namespace mtac_heads_only
+
+extern "C" size_t heads_only_workspace_bytes(const heads_only_call* call) {
+  if (mtac_heads_only::check(call) != 0) return 0;
+  return mtac_heads_only::workspace_bytes(*call);
+}
+
+extern "C" int heads_only_launch(const heads_only_call* call, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+  if (const int error = mtac_heads_only::check(call)) return error;
+  const size_t needed = heads_only_workspace_bytes(call);
+  if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return HEADS_ONLY_ERROR_WORKSPACE;
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return HEADS_ONLY_ERROR_ALIGNMENT;
+  int device = 0;
+  int major = 0;
+  int minor = 0;
+  if (const cudaError_t error = cudaGetDevice(&device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
+  const int capability = 10 * major + minor;
+  int shared_bytes = 0;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  unsigned char* const memory = static_cast<unsigned char*>(workspace);
+  if (capability >= 80 && shared_bytes >= 28672) return mtac_heads_only::launch_all(*call, memory, stream);
+  return HEADS_ONLY_ERROR_DEVICE;
+}
+
+extern "C" const char* heads_only_error_string(int error) {
+  switch (error) {
+    case 0: return "no error";
+    case HEADS_ONLY_ERROR_NULL_POINTER: return "a tensor, the call or the parameters are a null pointer";
+    case HEADS_ONLY_ERROR_SIZE: return "a size is out of range: see the fields of heads_only_call";
+    case HEADS_ONLY_ERROR_TOO_LARGE: return "the call is too large for one launch: split the batch";
+    case HEADS_ONLY_ERROR_ALIGNMENT: return "a pointer or stride is not aligned: see the fields of heads_only_call";
+    case HEADS_ONLY_ERROR_WORKSPACE: return "the workspace is smaller than heads_only_workspace_bytes says";
+    case HEADS_ONLY_ERROR_DEVICE: return "the device is older than the architectures that the kernels were made for";
+    default: return error > 0 ? cudaGetErrorString(static_cast<cudaError_t>(error)) : "unknown error";
+  }
+}
+
+#endif

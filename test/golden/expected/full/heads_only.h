@@ -1,0 +1,91 @@
+/* attention heads_only, from full.mta:14. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+#ifndef MTAC_HEADS_ONLY_H
+#define MTAC_HEADS_ONLY_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the spec fixes. */
+#define HEADS_ONLY_HEADS 4
+#define HEADS_ONLY_KV_HEADS 4
+#define HEADS_ONLY_HEAD_DIM 32
+#define HEADS_ONLY_VALUE_DIM 32
+
+/* Floats in the array of parameters, and where each parameter lies in it. All are row-major. */
+#define HEADS_ONLY_PARAMETER_COUNT 97
+/* scores.mix.weight [1, 4, 4] */
+#define HEADS_ONLY_SCORES_MIX_WEIGHT_AT 0
+/* weights.mix.weight [1, 4, 4] */
+#define HEADS_ONLY_WEIGHTS_MIX_WEIGHT_AT 16
+/* output.norm.weight [32] */
+#define HEADS_ONLY_OUTPUT_NORM_WEIGHT_AT 32
+/* output.gate.weight [1, 32] */
+#define HEADS_ONLY_OUTPUT_GATE_WEIGHT_AT 64
+/* output.gate.bias [1] */
+#define HEADS_ONLY_OUTPUT_GATE_BIAS_AT 96
+
+/* What heads_only_launch returns beside 0 and the positive codes of cudaError_t. */
+#define HEADS_ONLY_ERROR_NULL_POINTER (-1)
+#define HEADS_ONLY_ERROR_SIZE (-2)
+#define HEADS_ONLY_ERROR_TOO_LARGE (-3)
+#define HEADS_ONLY_ERROR_ALIGNMENT (-4)
+#define HEADS_ONLY_ERROR_WORKSPACE (-5)
+#define HEADS_ONLY_ERROR_DEVICE (-6)
+
+/* Elements between neighbours along the axes of a tensor; its last axis is contiguous. All 0: contiguous, row-major. */
+typedef struct heads_only_strides {
+  unsigned batch;
+  unsigned head;
+  unsigned row;
+} heads_only_strides;
+
+/* One call. Pointers are device memory; fill the struct with zeros first, and what is not needed stays so. */
+typedef struct heads_only_call {
+  /* Batch entries, query rows, keys: at least 1. No more query rows than keys. */
+  int batches;
+  int query_rows;
+  int key_rows;
+  /* Query rows just before row 0, at most as many as there are keys before it: see q_history. */
+  int history_rows;
+
+  /* f16 (__half) [batches, 4, query_rows, 32]; strides and pointer are multiples of 8 elements. */
+  const void *q;
+  heads_only_strides q_strides;
+  /* The same with history_rows rows; null where there are none. */
+  const void *q_history;
+  heads_only_strides q_history_strides;
+  /* f16 (__half) [batches, 4, key_rows, 32], multiples of 8 elements. */
+  const void *k;
+  heads_only_strides k_strides;
+  /* f16 (__half) [batches, 4, key_rows, 32], multiples of 8 elements. */
+  const void *v;
+  heads_only_strides v_strides;
+  /* f16 (__half) [batches, 4, query_rows, 32], multiples of 8 elements. */
+  void *o;
+  heads_only_strides o_strides;
+  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  float *lse;
+  /* HEADS_ONLY_PARAMETER_COUNT floats. */
+  const float *parameters;
+  /* [batches]: position of each entry's row 0 among the keys. Null: the last row meets the last key. */
+  const int *positions;
+} heads_only_call;
+
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that heads_only_launch refuses. */
+size_t heads_only_workspace_bytes(const heads_only_call *call);
+
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+int heads_only_launch(const heads_only_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
+
+/* What a code of heads_only_launch means. */
+const char *heads_only_error_string(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

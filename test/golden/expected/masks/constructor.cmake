@@ -1,0 +1,22 @@
+# attention constructor, from masks.mta:14. Made by mtac 0.1.0: change the spec and compile it again, not this file.
+#
+# Adds the static library mtac_constructor:
+#
+#   include(path/to/constructor.cmake)
+#   target_link_libraries(my_program PRIVATE mtac_constructor)
+#
+# CMAKE_CUDA_ARCHITECTURES, where it is set, says which devices to compile for.
+
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+
+add_library(mtac_constructor STATIC
+  "${CMAKE_CURRENT_LIST_DIR}/constructor.cu"
+)
+target_include_directories(mtac_constructor PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
+target_link_libraries(mtac_constructor PUBLIC CUDA::cudart)
+target_compile_features(mtac_constructor PRIVATE cuda_std_17)
+set_target_properties(mtac_constructor PROPERTIES POSITION_INDEPENDENT_CODE ON)
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set_target_properties(mtac_constructor PROPERTIES CUDA_ARCHITECTURES "80")
+endif()

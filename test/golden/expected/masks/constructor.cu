@@ -1,0 +1,906 @@
+// constructor (masks.mta:14): kernels of the schedule staged.
+//
+// spec: heads 3, head_dim 7, value_dim 7, mask none, dtype f32
+// plan: staged, lowering direct, tile_q 32, tile_k 64, product_tile_q 16, product_workgroup 128, strip_rows 512
+// Made by mtac: change the spec and compile it again, not this file.
+//
+// Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
+
+namespace mtac_constructor {
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  unsigned batches;
+  int query_rows;
+  int key_rows;
+  int history_rows;
+  unsigned q_stride_b;
+  unsigned q_stride_h;
+  unsigned q_stride_l;
+  unsigned q_history_stride_b;
+  unsigned q_history_stride_h;
+  unsigned q_history_stride_l;
+  unsigned k_stride_b;
+  unsigned k_stride_h;
+  unsigned k_stride_l;
+  unsigned v_stride_b;
+  unsigned v_stride_h;
+  unsigned v_stride_l;
+  unsigned o_stride_b;
+  unsigned o_stride_h;
+  unsigned o_stride_l;
+  unsigned bias_stride_b;
+  unsigned bias_stride_h;
+  unsigned bias_stride_l;
+  unsigned has_positions;
+  float depth_scale;
+  unsigned batch;
+  unsigned first_tile;
+  int row_begin;
+  int row_end;
+  int strip_row;
+  int key_begin;
+  int key_end;
+  unsigned map_row_stride;
+  unsigned map_head_stride;
+  int statistics_history;
+};
+
+constexpr int HEADS = 3;
+/// Consecutive query heads that share a key/value head.
+constexpr int HEADS_PER_KEY = 1;
+constexpr int HEAD_DIM = 7;
+constexpr int VALUE_DIM = 7;
+constexpr float SCALE = 0.3779644730092272f;
+/// Score of a pair that is not visible: finite so that differences of two are 0.
+constexpr float HIDDEN = -3.0e38f;
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  unsigned index;
+  /// Absolute position of row 0.
+  int first_position;
+  int keys;
+};
+
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
+  Batch batch;
+  batch.index = index;
+  batch.first_position = launch.has_positions != 0u ? positions[index] : launch.key_rows - launch.query_rows;
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+__device__ __forceinline__ int2 key_range(const Batch& batch, int, int) {
+  int low = 0;
+  int high = batch.keys;
+  return make_int2(low, max(low, high));
+}
+
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+  bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
+  return inside;
+}
+
+/// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
+__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, int row, int key) {
+  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+  return seen;
+}
+
+/// An element of q, k, v and o.
+using Element = float;
+
+/// Four neighbouring elements of a row of queries or keys.
+__device__ __forceinline__ float4 load_head(const Element* from) {
+  return make_float4(from[0], from[1], from[2], from[3]);
+}
+
+/// The last 3 elements of a row of queries or keys, then zeros.
+__device__ __forceinline__ float4 load_head_tail(const Element* from) {
+  return make_float4(from[0], from[1], from[2], 0.0f);
+}
+
+/// Four elements of a row of queries or keys from `first` on; past its end zeros.
+__device__ __forceinline__ float4 load_head_at(const Element* row, int first) {
+  return first + 4 <= 7 ? load_head(row + first) : load_head_tail(row + first);
+}
+
+/// Four neighbouring elements of a row of values.
+__device__ __forceinline__ float4 load_value(const Element* from) {
+  return make_float4(from[0], from[1], from[2], from[3]);
+}
+
+/// The last 3 elements of a row of values, then zeros.
+__device__ __forceinline__ float4 load_value_tail(const Element* from) {
+  return make_float4(from[0], from[1], from[2], 0.0f);
+}
+
+/// Four elements of a row of values from `first` on; past its end zeros.
+__device__ __forceinline__ float4 load_value_at(const Element* row, int first) {
+  return first + 4 <= 7 ? load_value(row + first) : load_value_tail(row + first);
+}
+
+/// Stores four values of a row of results from `first` on, as far as the row goes.
+__device__ __forceinline__ void store_results(Element* row, int first, const float (&x)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    if (first + i < VALUE_DIM) row[first + i] = x[i];
+  }
+}
+
+/// Four neighbouring words at a 16-byte boundary.
+__device__ __forceinline__ void read_four(float (&x)[4], const float* from) {
+  const float4 four = *reinterpret_cast<const float4*>(from);
+  x[0] = four.x;
+  x[1] = four.y;
+  x[2] = four.z;
+  x[3] = four.w;
+}
+
+__device__ __forceinline__ void write_four(float* to, const float (&x)[4]) {
+  *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
+}
+
+__device__ __forceinline__ void clear_block(float (&block)[4][4]) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) block[i][j] = 0.0f;
+  }
+}
+
+/// Which of the rows row .. row + 3 see which of the keys key .. key + 3: bit 4 i + j for row i and key j.
+__device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch, int row, int key, bool inside) {
+  if (inside) return 0xffffu;
+  unsigned seen = 0u;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      if (visible(launch, batch, row + i, key + j)) seen |= 1u << (4 * i + j);
+    }
+  }
+  return seen;
+}
+
+/// Where a query row lies, in the history where it is before row 0.
+__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history, unsigned batch, unsigned head, int row) {
+  if (row < 0) {
+    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+}
+
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
+__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch, const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
+  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  const Element* queries[4];
+  const Element* keys[4];
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    queries[i] = query_row(launch, q, q_history, batch.index, head, max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
+    keys[i] = keys_of_head + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
+  }
+  clear_block(block);
+#pragma unroll 1
+  for (int d = 0; d < HEAD_DIM; d += 4) {
+    float4 y[4];
+#pragma unroll
+    for (int j = 0; j < 4; j++) y[j] = load_head_at(keys[j], d);
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float4 x = load_head_at(queries[i], d);
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        block[i][j] = fmaf(x.x, y[j].x, fmaf(x.y, y[j].y, fmaf(x.z, y[j].z, fmaf(x.w, y[j].w, block[i][j]))));
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) block[i][j] *= SCALE;
+  }
+}
+
+/// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
+__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4]) {
+#pragma unroll
+  for (int key = 0; key < 4; key++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
+      results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
+      results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
+      results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
+    }
+  }
+}
+
+/// The same for the pairs that are `seen`: values that a row does not see, which may be anything, must not reach it.
+__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4], unsigned seen) {
+#pragma unroll
+  for (int key = 0; key < 4; key++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (seen >> (4 * i + key) & 1u) {
+        results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
+        results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
+        results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
+        results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
+      }
+    }
+  }
+}
+
+/// Whether all values are finite: then 0 times any of them is 0.
+__device__ __forceinline__ bool all_finite(const float4 (&x)[4]) {
+  float probe = 0.0f;
+#pragma unroll
+  for (int i = 0; i < 4; i++) probe = fmaf(x[i].x, 0.0f, fmaf(x[i].y, 0.0f, fmaf(x[i].z, 0.0f, fmaf(x[i].w, 0.0f, probe))));
+  return probe == 0.0f;
+}
+
+namespace scores {
+
+// Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.
+// 128 threads.
+
+/// Threads of a block.
+constexpr int THREADS = 128;
+/// Rows and keys of a block's tile.
+constexpr int TILE_Q = 32;
+constexpr int TILE_K = 64;
+
+/// An entry: 0 where not visible.
+__device__ __forceinline__ float finish_scores(float value, bool seen) {
+  if (!seen) return 0.0f;
+  return value;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores(
+    const Launch launch,
+    const Element* __restrict__ q,
+    const Element* __restrict__ q_history,
+    const Element* __restrict__ k,
+    const int* __restrict__ positions,
+    float* __restrict__ result
+) {
+  const int thread = threadIdx.x;
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
+  const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
+  const int tile_key = launch.key_begin + int(blockIdx.x / tiles) * TILE_K;
+  const bool inside = interior(launch, batch, tile_row, TILE_Q, tile_key, TILE_K);
+  const size_t map = size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
+  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const bool alive = tile_key < range.y && tile_key + TILE_K > range.x;
+  // One block of four rows by four keys a thread.
+  const int row = tile_row + thread / (TILE_K / 4) * 4;
+  const int key = tile_key + thread % (TILE_K / 4) * 4;
+  const unsigned seen = alive && row < launch.row_end ? see(launch, batch, row, key, inside) : 0u;
+  float block[4][4];
+  clear_block(block);
+  if (seen != 0u) dot_block(block, launch, batch, q, q_history, k, head, row, key);
+  float* const to = result + map + size_t(row - launch.strip_row) * launch.map_row_stride + key;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    if (row + i < launch.row_end) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        block[i][j] = finish_scores(block[i][j], seen >> (4 * i + j) & 1u);
+      }
+      write_four(to + size_t(i) * launch.map_row_stride, block[i]);
+    }
+  }
+}
+
+}  // namespace scores
+
+namespace scores_conv {
+
+// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
+// 128 threads, 10944 bytes of shared memory.
+
+/// Threads of a block.
+constexpr int THREADS = 128;
+/// Rows and keys of a block's tile.
+constexpr int TILE_Q = 32;
+constexpr int TILE_K = 64;
+/// Rows and keys around the tile that the taps read.
+constexpr int REACH_PAST = 2;
+constexpr int REACH_FUTURE = 2;
+/// Rows and keys of the tile with what is around it; keys left of it, words between two rows.
+constexpr int HALO_ROWS = 36;
+constexpr int HALO_COLUMNS = 72;
+constexpr int HALO_LEFT = 4;
+constexpr int HALO_STRIDE = 76;
+/// Rows and keys of the kernel.
+constexpr int SCORES_CONV_QUERY = 3;
+constexpr int SCORES_CONV_KEY = 3;
+/// Heads that one kernel reads.
+constexpr int SCORES_CONV_ACROSS = 3;
+/// scores.conv.weight in parameters.
+constexpr int SCORES_CONV_WEIGHT_AT = 0;
+constexpr int SCORES_CONV_DILATION_QUERY = 2;
+constexpr int SCORES_CONV_DILATION_KEY = 2;
+/// Words before the first tap from a 16-byte boundary on.
+constexpr int SCORES_CONV_SHIFT = 2;
+
+/// An entry: 0 where not visible.
+__device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
+  if (!seen) return 0.0f;
+  return value;
+}
+
+/// The kernel with which `head` reads head `from_head` of its group.
+__device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head, unsigned from_head) {
+  return parameters + SCORES_CONV_WEIGHT_AT + size_t(head % SCORES_CONV_ACROSS * SCORES_CONV_ACROSS + from_head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+}
+
+/// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right).
+/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
+/// tap of the first of them.
+__device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
+#pragma unroll 1
+  for (int a = 0; a < SCORES_CONV_QUERY; a++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float* const line = x + (a * SCORES_CONV_DILATION_QUERY + i) * HALO_STRIDE + SCORES_CONV_SHIFT;
+#pragma unroll 4
+      for (int b = 0; b < SCORES_CONV_KEY; b++) {
+        const float w = kernel[a * SCORES_CONV_KEY + b];
+#pragma unroll
+        for (int j = 0; j < 4; j++) y[i][j] = fmaf(w, line[b * SCORES_CONV_DILATION_KEY + j], y[i][j]);
+      }
+    }
+  }
+}
+
+/// A head's tile with what is around it, from its map; 0 outside the rows and keys that the strip holds.
+__device__ __forceinline__ void load_tile(float* tile, const Launch& launch, const float* from, int first_row, int last_row, int tile_row, int tile_key, int thread) {
+  for (int i = thread; i < HALO_ROWS * (HALO_COLUMNS / 4); i += THREADS) {
+    const int r = i / (HALO_COLUMNS / 4);
+    const int column = i % (HALO_COLUMNS / 4) * 4;
+    const int row = tile_row - REACH_PAST + r;
+    const int key = tile_key - HALO_LEFT + column;
+    float4 four = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    if (row >= first_row && row < last_row && key >= launch.key_begin && key < launch.key_end) {
+      four = *reinterpret_cast<const float4*>(from + size_t(row - launch.strip_row) * launch.map_row_stride + key);
+    }
+    *reinterpret_cast<float4*>(tile + r * HALO_STRIDE + column) = four;
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores_conv(
+    const Launch launch,
+    const float* __restrict__ source,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    float* __restrict__ result
+) {
+  // The tile with the rows and keys that the taps read around it.
+  extern __shared__ __align__(16) float arena[];
+  const int thread = threadIdx.x;
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
+  const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
+  const int tile_key = launch.key_begin + int(blockIdx.x / tiles) * TILE_K;
+  const bool inside = interior(launch, batch, tile_row, TILE_Q, tile_key, TILE_K);
+  const size_t map = size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
+  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const bool alive = tile_key < range.y && tile_key + TILE_K > range.x;
+  // Rows that the stage before has written.
+  const int first_row = max(-launch.history_rows, launch.row_begin - REACH_PAST);
+  const int last_row = min(launch.query_rows, launch.row_end + REACH_FUTURE);
+  // One block of four rows by four keys a thread.
+  const int r = thread / (TILE_K / 4) * 4;
+  const int column = thread % (TILE_K / 4) * 4;
+  const int row = tile_row + r;
+  const int key = tile_key + column;
+  const unsigned seen = alive && row < launch.row_end ? see(launch, batch, row, key, inside) : 0u;
+  float block[4][4];
+  clear_block(block);
+  if (alive) {
+    for (unsigned c = 0; c < SCORES_CONV_ACROSS; c++) {
+      const float* const from = source + size_t(blockIdx.z * HEADS + head - head % SCORES_CONV_ACROSS + c) * launch.map_head_stride;
+      load_tile(arena, launch, from, first_row, last_row, tile_row, tile_key, thread);
+      __syncthreads();
+      if (seen != 0u) {
+        scores_conv(block, scores_conv_kernel(parameters, head, c), arena + r * HALO_STRIDE + column);
+      }
+      __syncthreads();
+    }
+  }
+  float* const to = result + map + size_t(row - launch.strip_row) * launch.map_row_stride + key;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    if (row + i < launch.row_end) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        block[i][j] = finish_scores_conv(block[i][j], seen >> (4 * i + j) & 1u);
+      }
+      write_four(to + size_t(i) * launch.map_row_stride, block[i]);
+    }
+  }
+}
+
+}  // namespace scores_conv
+
+namespace normalize {
+
+// Sparsemax of the strip's rows, in place (Martins and Astudillo 2016).
+// 256 threads.
+
+/// Threads of a block.
+constexpr int THREADS = 256;
+/// Neighbouring lanes that share a row.
+constexpr int TEAM = 32;
+
+/// Sum over the lanes that share a row; all lanes of a warp take part.
+__device__ __forceinline__ float sum_of_team(float x) {
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
+  return x;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
+    const Launch launch,
+    const int* __restrict__ positions,
+    float* __restrict__ map
+) {
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int lane = int(threadIdx.x % TEAM) * 4;
+  // Rows past the end go along without keys: all lanes of a warp meet at the shuffles.
+  const int row = launch.row_begin + int(blockIdx.x) * (THREADS / TEAM) + int(threadIdx.x / TEAM);
+  const bool exists = row < launch.row_end;
+  float* const line = map + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride
+    + size_t((exists ? row : launch.row_begin) - launch.strip_row) * launch.map_row_stride;
+  const int2 range = exists ? key_range(batch, row, row) : make_int2(0, 0);
+  // Whole groups of four keys that hold all the row sees.
+  const int begin = max(range.x / 4 * 4, launch.key_begin);
+  const int end = min(range.y, launch.key_end);
+
+  float highest = HIDDEN;
+  // Stays 0 as long as all scores are finite, else becomes NaN: a row with one that is not is NaN as a whole.
+  float probe = 0.0f;
+  for (int key = begin + lane; key < end; key += 4 * TEAM) {
+    float scores[4];
+    read_four(scores, line + key);
+    const bool inside = interior(launch, batch, row, 1, key, 4);
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      if (!inside && !visible(launch, batch, row, key + j)) scores[j] = HIDDEN;
+      highest = fmaxf(highest, scores[j]);
+      probe = fmaf(scores[j], 0.0f, probe);
+    }
+    write_four(line + key, scores);
+  }
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, i));
+  probe = sum_of_team(probe);
+
+  // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration starts
+  // from all of that and only ever drops entries, so it ends (Michelot 1986).
+  float threshold = -1.0f;
+  float support = 0.0f;
+  for (int round = 0; round <= launch.key_rows; round++) {
+    float sum = 0.0f;
+    float count = 0.0f;
+    for (int key = begin + lane; key < end; key += 4 * TEAM) {
+      float scores[4];
+      read_four(scores, line + key);
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        const float above = scores[j] - highest;
+        if (scores[j] != HIDDEN && above > threshold) {
+          sum += above;
+          count += 1.0f;
+        }
+      }
+    }
+    sum = sum_of_team(sum);
+    count = sum_of_team(count);
+    const bool changed = count != support;
+    // Goes on until no row of the warp changes.
+    if (!__any_sync(~0u, changed)) break;
+    support = count;
+    if (count > 0.0f) threshold = (sum - 1.0f) / count;
+  }
+
+  // The weights; 0 wherever the strip's other rows see more than this one.
+  if (!exists) return;
+  for (int key = launch.key_begin + lane; key < launch.key_end; key += 4 * TEAM) {
+    float weights[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    if (key >= begin && key < end) {
+      read_four(weights, line + key);
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        if (probe != 0.0f) {
+          weights[j] = visible(launch, batch, row, key + j) ? probe : 0.0f;
+        } else {
+          weights[j] = weights[j] == HIDDEN ? 0.0f : fmaxf(weights[j] - highest - threshold, 0.0f);
+        }
+      }
+    }
+    write_four(line + key, weights);
+  }
+}
+
+}  // namespace normalize
+
+namespace product {
+
+// The strip's weights times V, and the stages of the output.
+// 128 threads, 64 bytes of shared memory.
+
+/// Threads of a block.
+constexpr int THREADS = 128;
+/// Rows of a block.
+constexpr int TILE_Q = 16;
+/// Rows of a block's results over all its heads.
+constexpr int ROWS = 16;
+/// Blocks of four that cover a row of values.
+constexpr int VALUE_BLOCKS = 2;
+/// Blocks of four rows by four values of a block's results.
+constexpr int OUTPUT_BLOCKS = 8;
+/// How many of them a thread computes.
+constexpr int BLOCKS = 1;
+/// Makes rows that NaN or infinities have reached NaN as a whole, so that none looks half right.
+__device__ __forceinline__ void poison_rows(float (&results)[BLOCKS][4][4], int* row_flags, int thread) {
+  // 0 times a number is 0, times anything else NaN.
+  float probes[BLOCKS][4];
+  float probe = 0.0f;
+#pragma unroll
+  for (int b = 0; b < BLOCKS; b++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      probes[b][i] = 0.0f;
+#pragma unroll
+      for (int j = 0; j < 4; j++) probes[b][i] = fmaf(results[b][i][j], 0.0f, probes[b][i]);
+      probe += probes[b][i];
+    }
+  }
+  // Almost always that is all.
+  if (!__syncthreads_or(probe != 0.0f)) return;
+  for (int r = thread; r < ROWS; r += THREADS) row_flags[r] = 0;
+  __syncthreads();
+#pragma unroll
+  for (int b = 0; b < BLOCKS; b++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (probes[b][i] != 0.0f) atomicOr(row_flags + (thread + b * THREADS) / VALUE_BLOCKS * 4 + i, 1);
+    }
+  }
+  __syncthreads();
+#pragma unroll
+  for (int b = 0; b < BLOCKS; b++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int r = (thread + b * THREADS) / VALUE_BLOCKS * 4 + i;
+      if (r < ROWS && row_flags[r] != 0) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) results[b][i][j] = __int_as_float(0x7fffffff);
+      }
+    }
+  }
+  __syncthreads();
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_product(
+    const Launch launch,
+    const float* __restrict__ weights,
+    const Element* __restrict__ v,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    Element* __restrict__ o
+) {
+  extern __shared__ __align__(16) float arena[];
+  const int thread = threadIdx.x;
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned first_head = blockIdx.y;
+  // The tiles with the most keys first: the short ones fill the gaps at the end.
+  const int tile_row = launch.row_begin + int(gridDim.x - 1u - blockIdx.x) * TILE_Q;
+  const float* const map = weights + size_t(blockIdx.z * HEADS + first_head) * launch.map_head_stride;
+  const Element* const values = v + size_t(batch.index) * launch.v_stride_b + size_t(first_head / HEADS_PER_KEY) * launch.v_stride_h;
+  float results[BLOCKS][4][4];
+#pragma unroll
+  for (int b = 0; b < BLOCKS; b++) {
+    clear_block(results[b]);
+    const int unit = thread + b * THREADS;
+    const int row = tile_row + unit / VALUE_BLOCKS * 4;
+    const int value = unit % VALUE_BLOCKS * 4;
+    if (unit < OUTPUT_BLOCKS && row < launch.row_end) {
+      const int2 range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+      const float* lines[4];
+      // Rows past the end repeat the last one; their results are not stored.
+#pragma unroll
+      for (int i = 0; i < 4; i++) lines[i] = map + size_t(min(row + i, launch.row_end - 1) - launch.strip_row) * launch.map_row_stride;
+      for (int key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
+        float4 x[4];
+        float a[4][4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          read_four(a[i], lines[i] + key);
+          x[i] = load_value_at(values + size_t(min(key + i, launch.key_rows - 1)) * launch.v_stride_l, value);
+        }
+        if (interior(launch, batch, row, 4, key, 4) || all_finite(x)) {
+          add_products(results[b], a, x);
+        } else {
+          add_seen_products(results[b], a, x, see(launch, batch, row, key, false));
+        }
+      }
+    }
+  }
+
+  poison_rows(results, reinterpret_cast<int*>(arena), thread);
+
+#pragma unroll
+  for (int b = 0; b < BLOCKS; b++) {
+    const int unit = thread + b * THREADS;
+    if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
+    const int r = unit / VALUE_BLOCKS * 4;
+    const int row = tile_row + r % TILE_Q;
+    Element* const lines = o + size_t(batch.index) * launch.o_stride_b + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (row + i < launch.row_end) store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
+    }
+  }
+}
+
+}  // namespace product
+
+}  // namespace mtac_constructor
+
+// Launching the kernels from C and C++: what constructor.h declares. Left out where the kernels alone are compiled.
+#if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
+
+#include "constructor.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstdint>
+
+namespace mtac_constructor {
+namespace {
+
+/// a / b, rounded down; b is positive.
+inline long long floor_div(long long a, long long b) {
+  return a / b - (a % b < 0);
+}
+
+/// a / b, rounded up; b is positive.
+inline long long ceil_div(long long a, long long b) {
+  return a / b + (a % b > 0);
+}
+
+/// Blocks of a launch along x, y and z.
+struct Grid {
+  long long x;
+  long long y;
+  long long z;
+};
+
+/// Queues a kernel; a grid without blocks has nothing to do.
+template <typename... Parameters, typename... Arguments>
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+  if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
+  if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return CONSTRUCTOR_ERROR_TOO_LARGE;
+  const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+  kernel<<<blocks, threads, shared_bytes, stream>>>(arguments...);
+  return cudaPeekAtLastError();
+}
+
+/// Where things lie in the caller's workspace, in bytes.
+struct Workspace {
+  size_t map_a;
+  size_t map_b;
+  size_t bytes;
+};
+
+Workspace lay_out(const constructor_call& call) {
+  const long long B = call.batches;
+  const long long Lq = call.query_rows;
+  const long long Lk = call.key_rows;
+  const long long R = call.history_rows;
+  const long long halo_past = std::min<long long>(2, Lq + R);
+  const long long halo_future = std::min<long long>(2, Lq);
+  const long long map_row_stride = 64 * ceil_div(Lk, 64);
+  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long most_rows = std::max<long long>(16, std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
+  const long long map_rows = strip + halo_past + halo_future;
+  const long long map_head_stride = map_rows * map_row_stride;
+  Workspace workspace{};
+  const auto place = [&workspace](long long bytes) {
+    const size_t at = workspace.bytes;
+    workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
+    return at;
+  };
+  workspace.map_a = place(4 * batch_step * 3 * map_head_stride);
+  workspace.map_b = place(4 * batch_step * 3 * map_head_stride);
+  return workspace;
+}
+
+/// The strides of a contiguous tensor where the caller gives none.
+inline constructor_strides strides_of(const constructor_strides& given, unsigned heads, int rows, unsigned size) {
+  if (given.batch != 0 || given.head != 0 || given.row != 0) return given;
+  const unsigned head = static_cast<unsigned>(rows) * size;
+  return {heads * head, head, size};
+}
+
+/// The part of the launch block that all launches of a call share.
+Launch describe(const constructor_call& call) {
+  const constructor_strides q = strides_of(call.q_strides, CONSTRUCTOR_HEADS, call.query_rows, CONSTRUCTOR_HEAD_DIM);
+  const constructor_strides q_history = strides_of(call.q_history_strides, CONSTRUCTOR_HEADS, call.history_rows, CONSTRUCTOR_HEAD_DIM);
+  const constructor_strides k = strides_of(call.k_strides, CONSTRUCTOR_KV_HEADS, call.key_rows, CONSTRUCTOR_HEAD_DIM);
+  const constructor_strides v = strides_of(call.v_strides, CONSTRUCTOR_KV_HEADS, call.key_rows, CONSTRUCTOR_VALUE_DIM);
+  const constructor_strides o = strides_of(call.o_strides, CONSTRUCTOR_HEADS, call.query_rows, CONSTRUCTOR_VALUE_DIM);
+  Launch launch{};
+  launch.batches = static_cast<unsigned>(call.batches);
+  launch.query_rows = call.query_rows;
+  launch.key_rows = call.key_rows;
+  launch.history_rows = call.history_rows;
+  launch.q_stride_b = q.batch;
+  launch.q_stride_h = q.head;
+  launch.q_stride_l = q.row;
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  launch.k_stride_b = k.batch;
+  launch.k_stride_h = k.head;
+  launch.k_stride_l = k.row;
+  launch.v_stride_b = v.batch;
+  launch.v_stride_h = v.head;
+  launch.v_stride_l = v.row;
+  launch.o_stride_b = o.batch;
+  launch.o_stride_h = o.head;
+  launch.o_stride_l = o.row;
+  launch.has_positions = call.positions != nullptr ? 1u : 0u;
+  launch.depth_scale = 1.0f;
+  return launch;
+}
+
+}  // namespace
+
+size_t workspace_bytes(const constructor_call& call) {
+  return lay_out(call).bytes;
+}
+
+/// The plan's loops and launches. The call has been checked, the workspace is large enough.
+int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaStream_t stream) {
+  const long long B = call.batches;
+  const long long Lq = call.query_rows;
+  const long long Lk = call.key_rows;
+  const long long R = call.history_rows;
+  const long long halo_past = std::min<long long>(2, Lq + R);
+  const long long halo_future = std::min<long long>(2, Lq);
+  const long long map_row_stride = 64 * ceil_div(Lk, 64);
+  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long most_rows = std::max<long long>(16, std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
+  const long long map_rows = strip + halo_past + halo_future;
+  const long long map_head_stride = map_rows * map_row_stride;
+  const Workspace workspace = lay_out(call);
+  const float* const q = static_cast<const float*>(call.q);
+  const float* const q_history = static_cast<const float*>(call.q_history);
+  const float* const k = static_cast<const float*>(call.k);
+  const float* const v = static_cast<const float*>(call.v);
+  float* const o = static_cast<float*>(call.o);
+  float* const map_a = reinterpret_cast<float*>(workspace_at + workspace.map_a);
+  float* const map_b = reinterpret_cast<float*>(workspace_at + workspace.map_b);
+  const Launch common = describe(call);
+
+  for (long long batch = 0; batch < B; batch += batch_step) {
+    const long long batches = std::min<long long>(batch_step, B - batch);
+    for (long long row = 0; row < Lq; row += strip) {
+      const long long key_begin = 0;
+      const long long key_end = std::max<long long>(key_begin, Lk);
+      Launch launch = common;
+      launch.batch = static_cast<unsigned>(batch);
+      launch.row_begin = static_cast<int>(std::max<long long>(-R, row - 2));
+      launch.row_end = static_cast<int>(std::min<long long>(Lq, std::min<long long>(Lq, row + strip) + 2));
+      launch.strip_row = static_cast<int>(row - halo_past);
+      launch.key_begin = static_cast<int>(key_begin);
+      launch.key_end = static_cast<int>(key_end);
+      launch.map_row_stride = static_cast<unsigned>(map_row_stride);
+      launch.map_head_stride = static_cast<unsigned>(map_head_stride);
+      if (const int error = queue(scores::constructor_scores, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 0, stream,
+                                  launch, q, q_history, k, call.positions, map_a)) return error;
+      launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
+      launch.row_end = static_cast<int>(std::min<long long>(Lq, row + strip));
+      if (const int error = queue(scores_conv::constructor_scores_conv, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 10944, stream,
+                                  launch, map_a, call.parameters, call.positions, map_b)) return error;
+      if (const int error = queue(normalize::constructor_normalize, {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 256, 0, stream,
+                                  launch, call.positions, map_b)) return error;
+      launch.row_begin = static_cast<int>(row);
+      if (const int error = queue(product::constructor_product, {ceil_div(launch.row_end - launch.row_begin, 16), 3, batches}, 128, 64, stream,
+                                  launch, map_b, v, call.parameters, call.positions, o)) return error;
+    }
+  }
+  return 0;
+}
+
+}  // namespace mtac_constructor
+
+namespace mtac_constructor {
+namespace {
+
+/// Strides are multiples of what one load takes, and so are the pointers.
+bool aligned(const void* pointer, const constructor_strides& strides, unsigned elements) {
+  return reinterpret_cast<uintptr_t>(pointer) % (elements * 4) == 0 && strides.batch % elements == 0 &&
+         strides.head % elements == 0 && strides.row % elements == 0;
+}
+
+int check(const constructor_call* call) {
+  if (call == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER;
+  if (call->batches < 1 || call->query_rows < 1 || call->key_rows < 1 || call->history_rows < 0) return CONSTRUCTOR_ERROR_SIZE;
+  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)) return CONSTRUCTOR_ERROR_SIZE;
+  const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
+  if (rows * call->batches * CONSTRUCTOR_HEADS > INT_MAX) return CONSTRUCTOR_ERROR_TOO_LARGE;
+  // Offsets of rows within contiguous tensors are 32-bit strides.
+  if (rows * CONSTRUCTOR_HEADS * 7 > UINT_MAX) return CONSTRUCTOR_ERROR_TOO_LARGE;
+  if (call->q == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER;
+  if (call->k == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER;
+  if (call->v == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER;
+  if (call->o == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER;
+  if (call->parameters == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER;
+  if (call->history_rows > 0 && call->q_history == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER;
+  if (!aligned(call->q, call->q_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT;
+  if (!aligned(call->q_history, call->q_history_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT;
+  if (!aligned(call->k, call->k_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT;
+  if (!aligned(call->v, call->v_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT;
+  if (!aligned(call->o, call->o_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT;
+  return 0;
+}
+
+}  // namespace
+}  // namespace mtac_constructor
+
+extern "C" size_t constructor_workspace_bytes(const constructor_call* call) {
+  if (mtac_constructor::check(call) != 0) return 0;
+  return mtac_constructor::workspace_bytes(*call);
+}
+
+extern "C" int constructor_launch(const constructor_call* call, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+  if (const int error = mtac_constructor::check(call)) return error;
+  const size_t needed = constructor_workspace_bytes(call);
+  if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return CONSTRUCTOR_ERROR_WORKSPACE;
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return CONSTRUCTOR_ERROR_ALIGNMENT;
+  int device = 0;
+  int major = 0;
+  int minor = 0;
+  if (const cudaError_t error = cudaGetDevice(&device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
+  const int capability = 10 * major + minor;
+  int shared_bytes = 0;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  unsigned char* const memory = static_cast<unsigned char*>(workspace);
+  if (capability >= 80 && shared_bytes >= 10944) return mtac_constructor::launch_all(*call, memory, stream);
+  return CONSTRUCTOR_ERROR_DEVICE;
+}
+
+extern "C" const char* constructor_error_string(int error) {
+  switch (error) {
+    case 0: return "no error";
+    case CONSTRUCTOR_ERROR_NULL_POINTER: return "a tensor, the call or the parameters are a null pointer";
+    case CONSTRUCTOR_ERROR_SIZE: return "a size is out of range: see the fields of constructor_call";
+    case CONSTRUCTOR_ERROR_TOO_LARGE: return "the call is too large for one launch: split the batch";
+    case CONSTRUCTOR_ERROR_ALIGNMENT: return "a pointer or stride is not aligned: see the fields of constructor_call";
+    case CONSTRUCTOR_ERROR_WORKSPACE: return "the workspace is smaller than constructor_workspace_bytes says";
+    case CONSTRUCTOR_ERROR_DEVICE: return "the device is older than the architectures that the kernels were made for";
+    default: return error > 0 ? cudaGetErrorString(static_cast<cudaError_t>(error)) : "unknown error";
+  }
+}
+
+#endif

@@ -1,0 +1,22 @@
+# attention toy, from toy.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file.
+#
+# Adds the static library mtac_toy:
+#
+#   include(path/to/toy.cmake)
+#   target_link_libraries(my_program PRIVATE mtac_toy)
+#
+# CMAKE_CUDA_ARCHITECTURES, where it is set, says which devices to compile for.
+
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+
+add_library(mtac_toy STATIC
+  "${CMAKE_CURRENT_LIST_DIR}/toy.cu"
+)
+target_include_directories(mtac_toy PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
+target_link_libraries(mtac_toy PUBLIC CUDA::cudart)
+target_compile_features(mtac_toy PRIVATE cuda_std_17)
+set_target_properties(mtac_toy PROPERTIES POSITION_INDEPENDENT_CODE ON)
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set_target_properties(mtac_toy PROPERTIES CUDA_ARCHITECTURES "80")
+endif()

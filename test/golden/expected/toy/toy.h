@@ -1,0 +1,83 @@
+/* attention toy, from toy.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+#ifndef MTAC_TOY_H
+#define MTAC_TOY_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the spec fixes. */
+#define TOY_HEADS 2
+#define TOY_KV_HEADS 2
+#define TOY_HEAD_DIM 128
+#define TOY_VALUE_DIM 128
+
+/* Floats in the array of parameters, and where each parameter lies in it. All are row-major. */
+#define TOY_PARAMETER_COUNT 36
+/* scores.conv.weight [2, 1, 2, 9] */
+#define TOY_SCORES_CONV_WEIGHT_AT 0
+
+/* What toy_launch returns beside 0 and the positive codes of cudaError_t. */
+#define TOY_ERROR_NULL_POINTER (-1)
+#define TOY_ERROR_SIZE (-2)
+#define TOY_ERROR_TOO_LARGE (-3)
+#define TOY_ERROR_ALIGNMENT (-4)
+#define TOY_ERROR_WORKSPACE (-5)
+#define TOY_ERROR_DEVICE (-6)
+
+/* Elements between neighbours along the axes of a tensor; its last axis is contiguous. All 0: contiguous, row-major. */
+typedef struct toy_strides {
+  unsigned batch;
+  unsigned head;
+  unsigned row;
+} toy_strides;
+
+/* One call. Pointers are device memory; fill the struct with zeros first, and what is not needed stays so. */
+typedef struct toy_call {
+  /* Batch entries, query rows, keys: at least 1. No more query rows than keys. */
+  int batches;
+  int query_rows;
+  int key_rows;
+  /* Query rows just before row 0, at most as many as there are keys before it: see q_history. */
+  int history_rows;
+
+  /* f32 [batches, 2, query_rows, 128]; strides and pointer are multiples of 4 elements. */
+  const float *q;
+  toy_strides q_strides;
+  /* The same with history_rows rows; null where there are none. */
+  const float *q_history;
+  toy_strides q_history_strides;
+  /* f32 [batches, 2, key_rows, 128], multiples of 4 elements. */
+  const float *k;
+  toy_strides k_strides;
+  /* f32 [batches, 2, key_rows, 128], multiples of 4 elements. */
+  const float *v;
+  toy_strides v_strides;
+  /* f32 [batches, 2, query_rows, 128], multiples of 4 elements. */
+  float *o;
+  toy_strides o_strides;
+  /* [batches, 2, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  float *lse;
+  /* TOY_PARAMETER_COUNT floats. */
+  const float *parameters;
+  /* [batches]: position of each entry's row 0 among the keys. Null: the last row meets the last key. */
+  const int *positions;
+} toy_call;
+
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that toy_launch refuses. */
+size_t toy_workspace_bytes(const toy_call *call);
+
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+int toy_launch(const toy_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
+
+/* What a code of toy_launch means. */
+const char *toy_error_string(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

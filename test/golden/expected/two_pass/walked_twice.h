@@ -1,0 +1,89 @@
+/* attention walked_twice, from two_pass.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+#ifndef MTAC_WALKED_TWICE_H
+#define MTAC_WALKED_TWICE_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the spec fixes. */
+#define WALKED_TWICE_HEADS 2
+#define WALKED_TWICE_KV_HEADS 2
+#define WALKED_TWICE_HEAD_DIM 16
+#define WALKED_TWICE_VALUE_DIM 16
+
+/* Floats in the array of parameters, and where each parameter lies in it. All are row-major. */
+#define WALKED_TWICE_PARAMETER_COUNT 44
+/* scores.conv.weight [2, 1, 2, 3] */
+#define WALKED_TWICE_SCORES_CONV_WEIGHT_AT 0
+/* scores.mix.weight [1, 2, 2] */
+#define WALKED_TWICE_SCORES_MIX_WEIGHT_AT 12
+/* weights.conv.weight [2, 1, 2, 3] */
+#define WALKED_TWICE_WEIGHTS_CONV_WEIGHT_AT 16
+/* output.norm.weight [16] */
+#define WALKED_TWICE_OUTPUT_NORM_WEIGHT_AT 28
+
+/* What walked_twice_launch returns beside 0 and the positive codes of cudaError_t. */
+#define WALKED_TWICE_ERROR_NULL_POINTER (-1)
+#define WALKED_TWICE_ERROR_SIZE (-2)
+#define WALKED_TWICE_ERROR_TOO_LARGE (-3)
+#define WALKED_TWICE_ERROR_ALIGNMENT (-4)
+#define WALKED_TWICE_ERROR_WORKSPACE (-5)
+#define WALKED_TWICE_ERROR_DEVICE (-6)
+
+/* Elements between neighbours along the axes of a tensor; its last axis is contiguous. All 0: contiguous, row-major. */
+typedef struct walked_twice_strides {
+  unsigned batch;
+  unsigned head;
+  unsigned row;
+} walked_twice_strides;
+
+/* One call. Pointers are device memory; fill the struct with zeros first, and what is not needed stays so. */
+typedef struct walked_twice_call {
+  /* Batch entries, query rows, keys: at least 1. No more query rows than keys. */
+  int batches;
+  int query_rows;
+  int key_rows;
+  /* Query rows just before row 0, at most as many as there are keys before it: see q_history. */
+  int history_rows;
+
+  /* f32 [batches, 2, query_rows, 16]; strides and pointer are multiples of 4 elements. */
+  const float *q;
+  walked_twice_strides q_strides;
+  /* The same with history_rows rows; null where there are none. */
+  const float *q_history;
+  walked_twice_strides q_history_strides;
+  /* f32 [batches, 2, key_rows, 16], multiples of 4 elements. */
+  const float *k;
+  walked_twice_strides k_strides;
+  /* f32 [batches, 2, key_rows, 16], multiples of 4 elements. */
+  const float *v;
+  walked_twice_strides v_strides;
+  /* f32 [batches, 2, query_rows, 16], multiples of 4 elements. */
+  float *o;
+  walked_twice_strides o_strides;
+  /* [batches, 2, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  float *lse;
+  /* WALKED_TWICE_PARAMETER_COUNT floats. */
+  const float *parameters;
+  /* [batches]: position of each entry's row 0 among the keys. Null: the last row meets the last key. */
+  const int *positions;
+} walked_twice_call;
+
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that walked_twice_launch refuses. */
+size_t walked_twice_workspace_bytes(const walked_twice_call *call);
+
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+int walked_twice_launch(const walked_twice_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
+
+/* What a code of walked_twice_launch means. */
+const char *walked_twice_error_string(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

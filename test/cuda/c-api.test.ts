@@ -1,10 +1,10 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { findNvcc } from "./harness.ts";
-import { run, withFolder } from "./nvcc.ts";
+import { run, toolkit, withFolder } from "./nvcc.ts";
 
 const nvcc = await findNvcc();
 
@@ -105,16 +105,6 @@ int main(void) {
   return failures;
 }
 `;
-
-/** Where the toolkit keeps its headers and libraries. */
-async function toolkit(): Promise<string> {
-  // nvcc -dryrun names its own root in a line "TOP=...".
-  const { stderr } = await run("nvcc", ["-dryrun", "-c", "-x", "cu", "/dev/null", "-o", "/dev/null"]);
-  const top = /TOP=(\S+)/.exec(stderr)?.[1];
-  if (top === undefined || !existsSync(path.join(top, "include/cuda_runtime_api.h")))
-    throw new Error(`nvcc does not tell where its toolkit is:\n${stderr}`);
-  return top;
-}
 
 describe.skipIf(nvcc === null)("the C API of a compiled attention", () => {
   test("compiles without warnings as C and C++, links, and checks its calls", async () => {

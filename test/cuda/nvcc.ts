@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -80,4 +80,14 @@ async function compile(text: string, architecture: string): Promise<string[]> {
     if (kernels.size === 0) faults.push("nvcc compiled no kernel");
     return faults;
   });
+}
+
+/** Where the toolkit keeps its headers and libraries. */
+export async function toolkit(): Promise<string> {
+  // nvcc -dryrun names its own root in a line "TOP=...".
+  const { stderr } = await run("nvcc", ["-dryrun", "-c", "-x", "cu", "/dev/null", "-o", "/dev/null"]);
+  const top = /TOP=(\S+)/.exec(stderr)?.[1];
+  if (top === undefined || !existsSync(path.join(top, "include/cuda_runtime_api.h")))
+    throw new Error(`nvcc does not tell where its toolkit is:\n${stderr}`);
+  return top;
 }

@@ -69,6 +69,7 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
     // The weights of hidden keys are 0.
     clear: "0u",
     pack: packOf(plan, program.stage, program.normalizes),
+    severalGroups: stage.group % 16 !== 0,
     // Left alone, ptxas may prefer spills to registers.
     blocksPerSm: 2,
   };

@@ -30,8 +30,8 @@ const WARPS = 4;
 const THREADS = WARPS * 32;
 /** Registers that the kernels need beside fragments: addresses, bounds, loop counters (from ptxas reports). */
 const OTHER_REGISTERS = 44;
-/** And where pairs may be hidden anywhere. */
-const TEST_REGISTERS = 16;
+/** And where pairs may be hidden anywhere: documents or biases of several pairs are loaded at a time. */
+const TEST_REGISTERS = 24;
 /** Of 255: estimates are a few registers off. */
 const MOST_REGISTERS = 254;
 
@@ -78,7 +78,7 @@ export function fitTile(
   const tested = hasMask(pipeline, "documents") || hasMask(pipeline, "bias");
   const registers =
     OTHER_REGISTERS +
-    (tested ? TEST_REGISTERS : 0) +
+    (tested ? TEST_REGISTERS + (rowBlocks * tileK) / 4 : 0) +
     (sink === "product" ? 4 : 0) +
     fragments.results +
     fragments.taps +

@@ -13,6 +13,8 @@ export interface ToeplitzConv {
   readonly granulesRight: number;
   /** Where the fragments live. */
   readonly taps: "registers" | "shared";
+  /** `f16`: scores and kernel rounded to f16. `exact`: pairs of f16 that hold 22 bits, at three times the products. */
+  readonly precision: "f16" | "exact";
 }
 
 /**

@@ -145,6 +145,12 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   if (stage !== null && conv !== null) {
     constants.int("S_ROW_BYTES", scoresRow);
     constants.int("S_AT", places.scores);
+    if (conv.precision === "exact")
+      constants.int(
+        "S_REST",
+        (tileQ + haloPast + haloFuture) * scoresRow,
+        "Bytes from a score, rounded to f16, to what the rounding leaves over.",
+      );
     if (!dot) constants.int("S_ROWS", tileQ + haloPast + haloFuture);
     constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
     constants.int("KERNEL_KEY", stage.kernel.key);
@@ -202,6 +208,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     attention,
     statistics: sink === "statistics",
     applies,
+    exact: conv?.precision === "exact",
     split: program.splits,
     bounded: program.splits || sink === "map",
     // Blocks that end before the tile's last key still read to its right.

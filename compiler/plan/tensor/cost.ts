@@ -54,18 +54,19 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
     // Per step: sixteen-row blocks by eight-key blocks.
     const blocks = (tileQ / 16) * (tileK / 8);
     const dotMma = dot ? blocks * headSteps + ((halo / 8) * tileK * headSteps) / 16 : 0;
-    const convMma = blocks * pairs * distances;
+    const exact = conv?.precision === "exact";
+    const convMma = blocks * pairs * distances * (exact ? 3 : 1);
     const valueMma = program.sink === "attention" || program.sink === "product" ? blocks * valueSteps : 0;
     // ldmatrix.x4: four wavefronts each.
     const haloLoads = dot ? (halo / 8) * (tileK / 16) * headSteps * 6 : 0;
     const keyLoads = dot ? warps * (tileK / 16) * headSteps * 4 : 0;
     const queryLoads =
       dot && !program.queriesInRegisters ? warps * rowBlocks * headSteps * (tileK / program.columns) * 4 : 0;
-    const convLoads = blocks * pairs * (4 + (conv?.taps === "shared" ? 2 * distances : 0));
+    const convLoads = blocks * pairs * ((exact ? 8 : 4) + (conv?.taps === "shared" ? 2 * distances : 0));
     const valueLoads =
       program.sink === "attention" || program.sink === "product" ? warps * (tileK / 16) * valueSteps * 4 : 0;
     const copies = ((dot ? tileK * (pipeline.headDim + pipeline.valueDim) : 0) * 2) / 128;
-    const scoresStored = conv === null ? 0 : (tileQ * tileK * 2) / 128;
+    const scoresStored = conv === null ? 0 : (tileQ * tileK * (exact ? 4 : 2)) / 128;
     const entries = tileQ * tileK;
     work.mma += steps * (dotMma + convMma + valueMma);
     work.shared +=

@@ -64,7 +64,7 @@ function stagedCandidates(
     [64, 32].flatMap((tileK) =>
       (conv === undefined ? (["registers"] as const) : (["registers", "shared"] as const)).flatMap((taps) =>
         [1, 2].map((productRowBlocks) => ({
-          tile: { rowBlocks, tileK, taps, queriesInRegisters: false },
+          tile: { rowBlocks, tileK, taps, queriesInRegisters: false, precision: "f16" as const },
           productRowBlocks,
         })),
       ),

@@ -55,7 +55,7 @@ export function tileKnobNames(knobs: TileKnobs, conv: boolean): Plan["knobs"] {
     tile_q: 64 * knobs.rowBlocks,
     tile_k: knobs.tileK,
     queries: knobs.queriesInRegisters ? "registers" : "shared",
-    ...(conv ? { taps: knobs.taps } : {}),
+    ...(conv ? { taps: knobs.taps, precision: knobs.precision } : {}),
   };
 }
 

@@ -14,6 +14,7 @@ export interface TileKnobs {
   readonly tileK: number;
   readonly queriesInRegisters: boolean;
   readonly taps: "registers" | "shared";
+  readonly precision: "f16" | "exact";
 }
 
 export interface TileRequest {
@@ -49,6 +50,7 @@ export function fitTile(
 ): Fitted<TensorTileProgram> {
   const { source, sink } = request;
   const { rowBlocks, tileK, queriesInRegisters, taps } = knobs;
+  const exact = request.conv !== null && knobs.precision === "exact";
   const stage = request.conv === null ? null : (request.conv.stage as ConvStage);
   if (stage !== null) {
     const illegal = toeplitzIllegal(stage);
@@ -70,7 +72,7 @@ export function fitTile(
     results: values ? rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8 : 0,
     scores: rowBlocks * (tileK / 8 + carried) * 4,
     carried: rowBlocks * carried * 4,
-    taps: taps === "registers" ? pairs * distances * 2 : 0,
+    taps: taps === "registers" ? pairs * distances * (exact ? 4 : 2) : 0,
     made: source === "dot" && stage !== null ? rowBlocks * (columns / 8) * 4 + rowBlocks * 4 : 0,
     queries: queriesInRegisters ? rowBlocks * Math.ceil(pipeline.headDim / 16) * 4 : 0,
     softmax: sink === "map" ? 0 : rowBlocks * 4,
@@ -113,7 +115,7 @@ export function fitTile(
   if (!queriesInRegisters) q = place(queryBytes);
   else at = Math.max(at, queryBytes);
   const haloAt = place(dot ? halo * keyRow : 0);
-  const scores = place(stage === null ? 0 : (tileQ + halo) * (tileK * 2 + 16));
+  const scores = place(stage === null ? 0 : (tileQ + halo) * (tileK * 2 + 16) * (exact ? 2 : 1));
   const tapsAt = place(taps === "shared" ? pairs * distances * 256 : 0);
   if (at > architecture.sharedBytesPerBlock) {
     return doesNotFit(
@@ -141,6 +143,7 @@ export function fitTile(
               granulesLeft: geometry.granulesLeft,
               granulesRight: geometry.granulesRight,
               taps,
+              precision: knobs.precision,
             },
       haloPast,
       haloFuture,
@@ -170,7 +173,14 @@ export function tileMenu(request: TileRequest): TileKnobs[] {
         for (const taps of request.conv === null
           ? (["registers"] as const)
           : (["registers", "shared"] as const)) {
-          menu.push({ rowBlocks, tileK, queriesInRegisters, taps });
+          menu.push({ rowBlocks, tileK, queriesInRegisters, taps, precision: "f16" });
+          if (
+            request.source === "dot" &&
+            request.sink === "attention" &&
+            request.conv !== null &&
+            taps === "registers"
+          )
+            menu.push({ rowBlocks, tileK, queriesInRegisters, taps, precision: "exact" });
         }
       }
     }

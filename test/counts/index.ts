@@ -14,7 +14,7 @@ import {
   roundTo,
 } from "../../runtime/contract/index.ts";
 import { addCounters, type Counters, openEmulatedCuda } from "../../runtime/cuda/index.ts";
-import { runCudaPlan } from "../support/cuda.ts";
+import { runCudaPlan } from "../cuda/harness.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { Random } from "../support/random.ts";
 import { bound, estimate, total } from "./estimate.ts";
@@ -67,8 +67,31 @@ function drawCall(pipeline: Pipeline): {
   };
 }
 
-/** Rows of the report: one for each kernel, then their sum. */
-async function count(pipeline: Pipeline, candidate: Candidate): Promise<object> {
+/** What one plan costs. Cycles are of one multiprocessor, per visible score. */
+interface ReportRow {
+  readonly schedule: string;
+  readonly knobs: Readonly<Record<string, number | string>>;
+  readonly perScore: number;
+  readonly sumPerScore: number;
+  readonly multiplyAddsOverFloor: number;
+  readonly instructionsPerMma: number | null;
+  readonly sharedWavefronts: number;
+  readonly sharedConflicts: number;
+  readonly ldmatrixConflicts: number;
+  readonly bytesOverCompulsory: number;
+  readonly opcodes: Counters["opcodes"];
+  readonly seconds: number;
+  readonly kernels: readonly {
+    readonly kernel: string;
+    readonly perScore: number;
+    readonly bound: string;
+    readonly sum: number;
+    readonly opcodes: Counters["opcodes"];
+  }[];
+}
+
+/** Executes a plan and counts. */
+async function count(pipeline: Pipeline, candidate: Candidate): Promise<ReportRow> {
   const plan = candidate.plan;
   if (plan === null) throw new Error(candidate.reason ?? "the candidate was dropped");
   const device = await openEmulatedCuda({ checks: "bounds" });
@@ -133,7 +156,7 @@ for (const headDim of flags.dim.split(",").map(Number)) {
           plan !== null && (knobs["lowering"] === "tensor" || knobs["lowering"] === "toeplitz"),
       );
       for (const candidate of flags.all ? candidates : candidates.slice(0, 1)) {
-        const row = (await count(pipeline, candidate)) as ReportRow;
+        const row = await count(pipeline, candidate);
         best = Math.min(best, row.perScore);
         results.push({ spec: counted.name, headDim, ...row });
         if (!flags.json) print(counted.name, headDim, row);
@@ -151,26 +174,6 @@ for (const headDim of flags.dim.split(",").map(Number)) {
 }
 if (flags.json) console.log(JSON.stringify(results, null, 2));
 process.exitCode = missed === 0 ? 0 : 1;
-
-interface ReportRow {
-  readonly schedule: string;
-  readonly knobs: Readonly<Record<string, number | string>>;
-  readonly perScore: number;
-  readonly sumPerScore: number;
-  readonly multiplyAddsOverFloor: number;
-  readonly instructionsPerMma: number | null;
-  readonly sharedWavefronts: number;
-  readonly sharedConflicts: number;
-  readonly ldmatrixConflicts: number;
-  readonly bytesOverCompulsory: number;
-  readonly seconds: number;
-  readonly kernels: readonly {
-    readonly kernel: string;
-    readonly perScore: number;
-    readonly bound: string;
-    readonly sum: number;
-  }[];
-}
 
 function print(name: string, headDim: number, row: ReportRow): void {
   const knobs = Object.entries(row.knobs)

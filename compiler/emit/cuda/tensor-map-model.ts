@@ -13,6 +13,7 @@ import { cudaFloat, maskModel } from "./source-model.ts";
 import {
   Constants,
   MAP_ALIGNMENT,
+  outputConstants,
   outputStages,
   packOf,
   readAhead,
@@ -115,6 +116,7 @@ export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: Tens
     tileQ * paddedRow(program.tileK) + program.tileK * paddedRow(valueDim),
     "One of the two stages of copies: a tile of weights, then one of values.",
   );
+  outputConstants(plan, constants);
   return {
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,
@@ -134,6 +136,7 @@ export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: Tens
   constants.int("WARPS", program.warps);
   constants.int("THREADS", program.warps * 32);
   constants.int("VALUES_PER_LANE", Math.ceil(plan.pipeline.valueDim / 32));
+  outputConstants(plan, constants);
   return {
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,

@@ -142,6 +142,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     constants.int("V_AT", places.v);
     constants.int("V_TILE_BYTES", tileK * valueRow);
   }
+  if (attention) outputConstants(plan, constants);
   if (stage !== null && conv !== null) {
     constants.int("S_ROW_BYTES", scoresRow);
     constants.int("S_AT", places.scores);
@@ -272,7 +273,7 @@ function purposeOf(program: TensorTileProgram, stage: ConvStage | null): string[
     product: "normalised with the rows' log-sum-exp before the convolution, times values",
     map: "to the strip's other map",
   }[program.sink];
-  return [`${from}${conv}, ${to}.`];
+  return conv === "" ? [`${from}, ${to}.`] : [`${from}, then`, `${conv.slice(2)},`, `${to}.`];
 }
 
 /**
@@ -289,14 +290,26 @@ export function packOf(
   return index?.section === "weights" && index.index === weights.length - 1 ? "pack_storage" : "pack_f16";
 }
 
+/** Places of the output stages' parameters, as constants. */
+export function outputConstants(plan: Plan, constants: Constants): void {
+  for (const stage of plan.pipeline.output) {
+    constants.int(placeName(stage.weight), parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
+    if (stage.kind === "gate") constants.int(placeName(stage.bias), parameterAt(plan, stage.bias));
+  }
+}
+
+function placeName(parameter: string): string {
+  return `${parameter.replaceAll(".", "_").toUpperCase()}_AT`;
+}
+
 /** The output's stages, as the epilogue's partial wants them. */
 export function outputStages(plan: Plan): object[] {
   return plan.pipeline.output.map((stage) => {
     const comment = stage.source === null ? stage.name : `${stage.name} (line ${stage.source.line})`;
-    const weightAt = parameterAt(plan, stage.weight);
+    const weightAt = placeName(stage.weight);
     if (stage.kind === "norm")
       return { comment, weightAt, isNorm: true, eps: cudaFloat(stage.eps), depthScale: stage.depthScale };
-    const biasAt = parameterAt(plan, stage.bias);
+    const biasAt = placeName(stage.bias);
     return stage.mode === "scalar"
       ? { comment, weightAt, biasAt, isScalarGate: true }
       : { comment, weightAt, biasAt, isChannelGate: true };

@@ -1,4 +1,4 @@
-import type { Pipeline } from "../../../runtime/contract/index.ts";
+import { hasMask, type Pipeline } from "../../../runtime/contract/index.ts";
 import { type ChainRole, chainStages } from "../chain.ts";
 
 /** Registers that the planner gives a thread at most: 255 exist, and the compiler needs some for itself. */
@@ -6,6 +6,9 @@ export const MOST_REGISTERS = 204;
 
 /** Registers of addresses, positions and loop variables. */
 const BASE = 40;
+/** What visibility takes beside positions: the bias's addresses, documents. */
+const BIAS = 28;
+const DOCUMENTS = 12;
 /** A 4x4 block of scores, the rows that it is made of, and their addresses. */
 const DOT = 64;
 /** A 4x4 block, a kernel row's weights and a window of a row of scores. */
@@ -21,9 +24,11 @@ export function fusedRegisters(pipeline: Pipeline, role: ChainRole, outputs: num
   const phases = [DOT, scores + 8, outputs > 0 ? 40 : 0];
   for (const stage of chainStages(pipeline, role)) {
     if (stage.kind === "conv") phases.push(CONV);
-    if (stage.kind === "mix") phases.push(4 * stage.group + 12);
+    // With a bias, whose loads the compiler gathers, as many words again.
+    if (stage.kind === "mix") phases.push((hasMask(pipeline, "bias") ? 8 : 4) * stage.group + 12);
   }
-  return BASE + 16 * outputs + Math.max(...phases);
+  const mask = (hasMask(pipeline, "bias") ? BIAS : 0) + (hasMask(pipeline, "documents") ? DOCUMENTS : 0);
+  return BASE + mask + 16 * outputs + Math.max(...phases);
 }
 
 /** Registers of the kernels of the staged schedule. */

@@ -235,7 +235,9 @@ __device__ __forceinline__ unsigned pack_storage(float low, float high) {
 
 namespace scores_conv {
 
-// Queries times keys on tensor cores, scores.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices, to the strip's other map.
+// Queries times keys on tensor cores, then
+// scores.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
+// to the strip's other map.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
@@ -305,7 +307,8 @@ __device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int dis
 }
 
 /// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
+__device__ __forceinline__ const unsigned short* query_row(
+    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
   if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
   if (row < 0) {
     return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
@@ -316,8 +319,18 @@ __device__ __forceinline__ const unsigned short* query_row(const Launch& launch,
 
 /// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
-__device__ __forceinline__ void load_rows(unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+__device__ __forceinline__ void load_rows(
+    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+    constexpr int HOP = THREADS / CHUNKS;
+    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+#pragma unroll
+    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    return;
+  }
 #pragma unroll
   for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
     const int id = thread + i * THREADS;
@@ -390,7 +403,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
     // The halo's rows lie behind the tile's: those before it first.
-    const int row = r < TILE_Q ? tile_row + r : r < TILE_Q + HALO_PAST ? tile_row + r - TILE_Q - HALO_PAST : tile_row + r - HALO_PAST;
+    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
+    const int row = tile_row + from_tile;
     const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
     const bool exists = from != nullptr && c * 8 < HEAD_DIM;
     const unsigned to = r < TILE_Q ? shared + Q_AT + r * Q_ROW_BYTES : shared + HALO_AT + (r - TILE_Q) * Q_ROW_BYTES;
@@ -431,7 +445,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   unsigned char* const own_scores = shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + group) * S_ROW_BYTES + quad * 4;
   unsigned short* const own_result = result + map + size_t(own_row + group - launch.strip_row) * launch.map_row_stride + 2 * quad;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
-  const unsigned tile_fragments = shared + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY) * S_ROW_BYTES;
+  const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
+  const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
 
 
   for (int step = 0; step < steps; step++) {
@@ -449,7 +464,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
 #pragma unroll
         for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
           const int id = lane + i * 32;
-          store_128(shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8)) * S_ROW_BYTES + c * 2 + id % (COLUMNS / 8) * 16, make_uint4(0u, 0u, 0u, 0u));
+          const int r = HALO_PAST + warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
+          unsigned char* const to = shared_memory + S_AT + r * S_ROW_BYTES + c * 2 + id % (COLUMNS / 8) * 16;
+          store_128(to, make_uint4(0u, 0u, 0u, 0u));
         }
         continue;
       }
@@ -510,8 +527,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
       for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
         for (int n = 0; n < COLUMNS / 8; n++) {
-          store_32(own_scores + x * 16 * S_ROW_BYTES + (c + n * 8) * 2, pack_f16(s[x][n][0], s[x][n][1]));
-          store_32(own_scores + (x * 16 + 8) * S_ROW_BYTES + (c + n * 8) * 2, pack_f16(s[x][n][2], s[x][n][3]));
+          unsigned char* const to = own_scores + x * 16 * S_ROW_BYTES + (c + n * 8) * 2;
+          const unsigned upper = pack_f16(s[x][n][0], s[x][n][1]);
+          const unsigned lower = pack_f16(s[x][n][2], s[x][n][3]);
+          store_32(to, upper);
+          store_32(to + 8 * S_ROW_BYTES, lower);
         }
       }
     }
@@ -554,7 +574,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     }
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
-    if (step + 1 < steps) load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    if (step + 1 < steps) {
+      load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    }
     cp_async_commit();
     // Keys of this step's results.
     const int key = step_key - LAG;
@@ -567,7 +589,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
           unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
 #pragma unroll
           for (int n = 0; n < GRANULES; n++) {
-            if (own_row + 16 * x + 8 * h + group < launch.row_end && key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, 0u);
+            const bool wanted = key + 8 * n >= keys_begin && key + 8 * n < keys_end;
+            if (wanted && own_row + 16 * x + 8 * h + group < launch.row_end) store_32(to + 8 * n, 0u);
           }
         }
       }
@@ -625,7 +648,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
           } else {
 #pragma unroll
             for (int n = 0; n < GRANULES; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
+                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              }
             }
           }
         }
@@ -679,7 +704,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
           } else {
 #pragma unroll
             for (int n = 0; n < TAIL; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
+                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              }
             }
           }
         }
@@ -728,8 +755,9 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 }
 
 /// The mix of one step, group by group: slow, for inputs that are not finite.
-__device__ __forceinline__ void mix_apart(float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4],
-                                          unsigned fragments, int first_output, int first_input, int lane) {
+__device__ __forceinline__ void mix_apart(
+    float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4], unsigned fragments,
+    int first_output, int first_input, int lane) {
   const int group = lane >> 2;
   const int quad = lane & 3;
 #pragma unroll 1
@@ -953,7 +981,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
-        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
+          store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        }
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -965,7 +995,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 
 namespace weights_conv {
 
-// A map of the strip, weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices, to the strip's other map.
+// A map of the strip, then
+// weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
+// to the strip's other map.
 
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
@@ -1095,7 +1127,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   const int fill_row = thread / (TILE_K / 8);
   const int fill_key = thread % (TILE_K / 8) * 8;
   unsigned char* const fill_to = shared_memory + S_AT + fill_row * S_ROW_BYTES + fill_key * 2;
-  const unsigned short* const fill_source = source_map + (long long)(tile_row - HALO_PAST + fill_row - launch.strip_row) * launch.map_row_stride + fill_key;
+  const long long fill_line = tile_row - HALO_PAST + fill_row - launch.strip_row;
+  const unsigned short* const fill_source = source_map + fill_line * launch.map_row_stride + fill_key;
   unsigned fill_exists = 0u;
 #pragma unroll
   for (int i = 0; i < FILL_ROWS; i++) {
@@ -1118,7 +1151,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   unsigned short* const own_result = result + map + size_t(own_row + group - launch.strip_row) * launch.map_row_stride + 2 * quad;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
-  const unsigned tile_fragments = shared + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY) * S_ROW_BYTES;
+  const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
+  const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
 
 
   for (int step = 0; step < steps; step++) {
@@ -1131,7 +1165,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
       for (int i = 0; i < FILL_ROWS; i++) {
         if (fill_row + i * FILL_STEP < S_ROWS) {
           const bool exists = keys_exist && (fill_exists >> i & 1u);
-          cp_async(shared_address(fill_to + i * FILL_STEP * S_ROW_BYTES), exists ? fill_source + size_t(i * FILL_STEP) * launch.map_row_stride + step_key : source, exists);
+          const unsigned short* const from = fill_source + size_t(i * FILL_STEP) * launch.map_row_stride + step_key;
+          cp_async(shared_address(fill_to + i * FILL_STEP * S_ROW_BYTES), exists ? from : source, exists);
         }
       }
     }
@@ -1149,7 +1184,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
           unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
 #pragma unroll
           for (int n = 0; n < GRANULES; n++) {
-            if (own_row + 16 * x + 8 * h + group < launch.row_end && key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, 0u);
+            const bool wanted = key + 8 * n >= keys_begin && key + 8 * n < keys_end;
+            if (wanted && own_row + 16 * x + 8 * h + group < launch.row_end) store_32(to + 8 * n, 0u);
           }
         }
       }
@@ -1207,7 +1243,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
           } else {
 #pragma unroll
             for (int n = 0; n < GRANULES; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
+                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              }
             }
           }
         }
@@ -1261,7 +1299,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
           } else {
 #pragma unroll
             for (int n = 0; n < TAIL; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
+                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              }
             }
           }
         }
@@ -1310,8 +1350,9 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 }
 
 /// The mix of one step, group by group: slow, for inputs that are not finite.
-__device__ __forceinline__ void mix_apart(float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4],
-                                          unsigned fragments, int first_output, int first_input, int lane) {
+__device__ __forceinline__ void mix_apart(
+    float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4], unsigned fragments,
+    int first_output, int first_input, int lane) {
   const int group = lane >> 2;
   const int quad = lane & 3;
 #pragma unroll 1
@@ -1488,7 +1529,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
-        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
+          store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        }
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -1517,6 +1560,11 @@ constexpr int A_ROW_BYTES = 144;
 constexpr int V_ROW_BYTES = 80;
 /// One of the two stages of copies: a tile of weights, then one of values.
 constexpr int STAGE_BYTES = 14336;
+/// output.norm.weight in parameters.
+constexpr int OUTPUT_NORM_WEIGHT_AT = 560;
+/// output.gate.weight in parameters.
+constexpr int OUTPUT_GATE_WEIGHT_AT = 592;
+constexpr int OUTPUT_GATE_BIAS_AT = 624;
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     const Launch launch,
@@ -1561,7 +1609,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
 #pragma unroll
     for (int i = 0; i < TILE_Q * TILE_K / 8 / THREADS; i++) {
       const bool exists = keys_exist && tile_row + unit_row + i * ROWS_AT_A_TIME < launch.row_end;
-      cp_async(weights_to + unit_at + i * ROWS_AT_A_TIME * A_ROW_BYTES, exists ? own_weights + size_t(i * ROWS_AT_A_TIME) * launch.map_row_stride + step_key : source, exists);
+      const unsigned short* const from = own_weights + size_t(i * ROWS_AT_A_TIME) * launch.map_row_stride + step_key;
+      cp_async(weights_to + unit_at + i * ROWS_AT_A_TIME * A_ROW_BYTES, exists ? from : source, exists);
     }
 #pragma unroll
     for (int i = 0; i < (TILE_K * V_CHUNKS + THREADS - 1) / THREADS; i++) {
@@ -1570,7 +1619,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
       const int c = id % V_CHUNKS * 8;
       if (TILE_K * V_CHUNKS % THREADS == 0 || r < TILE_K) {
         const bool exists = step_key + r < keys_end && c < VALUE_DIM;
-        cp_async(weights_to + TILE_Q * A_ROW_BYTES + r * V_ROW_BYTES + c * 2, exists ? values + size_t(step_key + r) * launch.v_stride_l + c : v, exists);
+        const unsigned values_to = weights_to + TILE_Q * A_ROW_BYTES + r * V_ROW_BYTES + c * 2;
+        cp_async(values_to, exists ? values + size_t(step_key + r) * launch.v_stride_l + c : v, exists);
       }
     }
     cp_async_commit();
@@ -1649,7 +1699,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     __syncthreads();
     const int step_key = keys_begin + step * TILE_K;
     const unsigned stage = (step & 1) * STAGE_BYTES;
-    if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, step_key);
+    if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) {
+      isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, step_key);
+    }
 #pragma unroll
     for (int s = 0; s < TILE_K / 16; s++) {
       if (step_key + s * 16 < own_range.y) {
@@ -1681,14 +1733,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     for (int h = 0; h < 2; h++) {
       float squares = 0.0f;
 #pragma unroll
-      for (int n = 0; n < VALUE_GRANULES; n++) squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
+      }
       squares += __shfl_xor_sync(~0u, squares, 1);
       squares += __shfl_xor_sync(~0u, squares, 2);
       const float factor = rsqrtf(squares / float(VALUE_DIM) + 0.00001f);
 #pragma unroll
       for (int n = 0; n < VALUE_DIM / 8; n++) {
-        o[x][n][2 * h] *= factor * parameters[560 + 8 * n + 2 * quad];
-        o[x][n][2 * h + 1] *= factor * parameters[560 + 8 * n + 2 * quad + 1];
+        o[x][n][2 * h] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad];
+        o[x][n][2 * h + 1] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad + 1];
       }
     }
   }
@@ -1701,11 +1755,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
       float logit = 0.0f;
 #pragma unroll
       for (int n = 0; n < VALUE_DIM / 8; n++) {
-        logit += o[x][n][2 * h] * parameters[592 + 8 * n + 2 * quad] + o[x][n][2 * h + 1] * parameters[592 + 8 * n + 2 * quad + 1];
+        const float* const weights = parameters + OUTPUT_GATE_WEIGHT_AT + 8 * n + 2 * quad;
+        logit += o[x][n][2 * h] * weights[0] + o[x][n][2 * h + 1] * weights[1];
       }
       logit += __shfl_xor_sync(~0u, logit, 1);
       logit += __shfl_xor_sync(~0u, logit, 2);
-      const float gate = 1.0f / (1.0f + exp2_approx(-LOG2_E * (logit + parameters[624])));
+      const float gate = 1.0f / (1.0f + exp2_approx(-LOG2_E * (logit + parameters[OUTPUT_GATE_BIAS_AT])));
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
         o[x][n][2 * h] *= gate;
@@ -1720,9 +1775,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     for (int h = 0; h < 2; h++) {
       const int row = own_row + 16 * x + 8 * h + group;
       if (row < launch.row_end) {
-        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l + 2 * quad;
+        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h
+          + size_t(row) * launch.o_stride_l + 2 * quad;
 #pragma unroll
-        for (int n = 0; n < VALUE_DIM / 8; n++) *reinterpret_cast<unsigned*>(to + 8 * n) = pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]);
+        for (int n = 0; n < VALUE_DIM / 8; n++) store_32(to + 8 * n, pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]));
       }
     }
   }

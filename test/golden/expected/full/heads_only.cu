@@ -260,7 +260,8 @@ constexpr int MAP_ALIGNMENT = 64;
 constexpr int READ_AHEAD = 128;
 
 /// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
+__device__ __forceinline__ const unsigned short* query_row(
+    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
   if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
   if (row < 0) {
     return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
@@ -271,8 +272,18 @@ __device__ __forceinline__ const unsigned short* query_row(const Launch& launch,
 
 /// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
-__device__ __forceinline__ void load_rows(unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+__device__ __forceinline__ void load_rows(
+    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+    constexpr int HOP = THREADS / CHUNKS;
+    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+#pragma unroll
+    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    return;
+  }
 #pragma unroll
   for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
     const int id = thread + i * THREADS;
@@ -345,7 +356,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
     // The halo's rows lie behind the tile's: those before it first.
-    const int row = r < TILE_Q ? tile_row + r : r < TILE_Q + HALO_PAST ? tile_row + r - TILE_Q - HALO_PAST : tile_row + r - HALO_PAST;
+    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
+    const int row = tile_row + from_tile;
     const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
     const bool exists = from != nullptr && c * 8 < HEAD_DIM;
     const unsigned to = r < TILE_Q ? shared + Q_AT + r * Q_ROW_BYTES : shared + HALO_AT + (r - TILE_Q) * Q_ROW_BYTES;
@@ -427,7 +439,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     }
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
-    if (step + 1 < steps) load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    if (step + 1 < steps) {
+      load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    }
     cp_async_commit();
     // Keys of this step's results.
     const int key = step_key - LAG;
@@ -440,7 +454,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
           unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
 #pragma unroll
           for (int n = 0; n < GRANULES; n++) {
-            if (own_row + 16 * x + 8 * h + group < launch.row_end && key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, 0u);
+            const bool wanted = key + 8 * n >= keys_begin && key + 8 * n < keys_end;
+            if (wanted && own_row + 16 * x + 8 * h + group < launch.row_end) store_32(to + 8 * n, 0u);
           }
         }
       }
@@ -480,7 +495,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
           } else {
 #pragma unroll
             for (int n = 0; n < GRANULES; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
+                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+              }
             }
           }
         }
@@ -528,8 +545,9 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 }
 
 /// The mix of one step, group by group: slow, for inputs that are not finite.
-__device__ __forceinline__ void mix_apart(float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4],
-                                          unsigned fragments, int first_output, int first_input, int lane) {
+__device__ __forceinline__ void mix_apart(
+    float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4], unsigned fragments,
+    int first_output, int first_input, int lane) {
   const int group = lane >> 2;
   const int quad = lane & 3;
 #pragma unroll 1
@@ -753,7 +771,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
-        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
+          store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        }
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -800,8 +820,9 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 }
 
 /// The mix of one step, group by group: slow, for inputs that are not finite.
-__device__ __forceinline__ void mix_apart(float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4],
-                                          unsigned fragments, int first_output, int first_input, int lane) {
+__device__ __forceinline__ void mix_apart(
+    float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4], unsigned fragments,
+    int first_output, int first_input, int lane) {
   const int group = lane >> 2;
   const int quad = lane & 3;
 #pragma unroll 1
@@ -978,7 +999,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_weights_mix(
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
-        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
+          store_128(own_result + c * four_heads + begin + step * STEP, eight);
+        }
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -1007,6 +1030,11 @@ constexpr int A_ROW_BYTES = 144;
 constexpr int V_ROW_BYTES = 80;
 /// One of the two stages of copies: a tile of weights, then one of values.
 constexpr int STAGE_BYTES = 14336;
+/// output.norm.weight in parameters.
+constexpr int OUTPUT_NORM_WEIGHT_AT = 32;
+/// output.gate.weight in parameters.
+constexpr int OUTPUT_GATE_WEIGHT_AT = 64;
+constexpr int OUTPUT_GATE_BIAS_AT = 96;
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
     const Launch launch,
@@ -1051,7 +1079,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
 #pragma unroll
     for (int i = 0; i < TILE_Q * TILE_K / 8 / THREADS; i++) {
       const bool exists = keys_exist && tile_row + unit_row + i * ROWS_AT_A_TIME < launch.row_end;
-      cp_async(weights_to + unit_at + i * ROWS_AT_A_TIME * A_ROW_BYTES, exists ? own_weights + size_t(i * ROWS_AT_A_TIME) * launch.map_row_stride + step_key : source, exists);
+      const unsigned short* const from = own_weights + size_t(i * ROWS_AT_A_TIME) * launch.map_row_stride + step_key;
+      cp_async(weights_to + unit_at + i * ROWS_AT_A_TIME * A_ROW_BYTES, exists ? from : source, exists);
     }
 #pragma unroll
     for (int i = 0; i < (TILE_K * V_CHUNKS + THREADS - 1) / THREADS; i++) {
@@ -1060,7 +1089,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
       const int c = id % V_CHUNKS * 8;
       if (TILE_K * V_CHUNKS % THREADS == 0 || r < TILE_K) {
         const bool exists = step_key + r < keys_end && c < VALUE_DIM;
-        cp_async(weights_to + TILE_Q * A_ROW_BYTES + r * V_ROW_BYTES + c * 2, exists ? values + size_t(step_key + r) * launch.v_stride_l + c : v, exists);
+        const unsigned values_to = weights_to + TILE_Q * A_ROW_BYTES + r * V_ROW_BYTES + c * 2;
+        cp_async(values_to, exists ? values + size_t(step_key + r) * launch.v_stride_l + c : v, exists);
       }
     }
     cp_async_commit();
@@ -1139,7 +1169,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
     __syncthreads();
     const int step_key = keys_begin + step * TILE_K;
     const unsigned stage = (step & 1) * STAGE_BYTES;
-    if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, step_key);
+    if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) {
+      isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, step_key);
+    }
 #pragma unroll
     for (int s = 0; s < TILE_K / 16; s++) {
       if (step_key + s * 16 < own_range.y) {
@@ -1171,14 +1203,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
     for (int h = 0; h < 2; h++) {
       float squares = 0.0f;
 #pragma unroll
-      for (int n = 0; n < VALUE_GRANULES; n++) squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
+      }
       squares += __shfl_xor_sync(~0u, squares, 1);
       squares += __shfl_xor_sync(~0u, squares, 2);
       const float factor = rsqrtf(squares / float(VALUE_DIM) + 0.00001f);
 #pragma unroll
       for (int n = 0; n < VALUE_DIM / 8; n++) {
-        o[x][n][2 * h] *= factor * parameters[32 + 8 * n + 2 * quad];
-        o[x][n][2 * h + 1] *= factor * parameters[32 + 8 * n + 2 * quad + 1];
+        o[x][n][2 * h] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad];
+        o[x][n][2 * h + 1] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad + 1];
       }
     }
   }
@@ -1191,11 +1225,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
       float logit = 0.0f;
 #pragma unroll
       for (int n = 0; n < VALUE_DIM / 8; n++) {
-        logit += o[x][n][2 * h] * parameters[64 + 8 * n + 2 * quad] + o[x][n][2 * h + 1] * parameters[64 + 8 * n + 2 * quad + 1];
+        const float* const weights = parameters + OUTPUT_GATE_WEIGHT_AT + 8 * n + 2 * quad;
+        logit += o[x][n][2 * h] * weights[0] + o[x][n][2 * h + 1] * weights[1];
       }
       logit += __shfl_xor_sync(~0u, logit, 1);
       logit += __shfl_xor_sync(~0u, logit, 2);
-      const float gate = 1.0f / (1.0f + exp2_approx(-LOG2_E * (logit + parameters[96])));
+      const float gate = 1.0f / (1.0f + exp2_approx(-LOG2_E * (logit + parameters[OUTPUT_GATE_BIAS_AT])));
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
         o[x][n][2 * h] *= gate;
@@ -1210,9 +1245,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
     for (int h = 0; h < 2; h++) {
       const int row = own_row + 16 * x + 8 * h + group;
       if (row < launch.row_end) {
-        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l + 2 * quad;
+        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h
+          + size_t(row) * launch.o_stride_l + 2 * quad;
 #pragma unroll
-        for (int n = 0; n < VALUE_DIM / 8; n++) *reinterpret_cast<unsigned*>(to + 8 * n) = pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]);
+        for (int n = 0; n < VALUE_DIM / 8; n++) store_32(to + 8 * n, pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]));
       }
     }
   }

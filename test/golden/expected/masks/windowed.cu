@@ -1,7 +1,7 @@
 // windowed (masks.mta:3): kernels of the schedule single_pass.
 //
 // spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, dtype bf16
-// plan: single_pass, lowering toeplitz, tile_q 64, tile_k 64, queries registers, taps registers
+// plan: single_pass, lowering toeplitz, tile_q 64, tile_k 64, queries registers, taps registers, precision f16
 // Made by mtac: change the spec and compile it again, not this file.
 //
 // Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
@@ -293,7 +293,9 @@ __device__ __forceinline__ unsigned pack_storage(float low, float high) {
 
 namespace attention {
 
-// Queries times keys on tensor cores, scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right) as products with banded Toeplitz matrices, online softmax, times values.
+// Queries times keys on tensor cores, then
+// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right) as products with banded Toeplitz matrices,
+// online softmax, times values.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
@@ -329,6 +331,11 @@ constexpr int VALUE_GRANULES = 6;
 constexpr int V_ROW_BYTES = 112;
 constexpr int V_AT = 7168;
 constexpr int V_TILE_BYTES = 7168;
+/// output.norm.weight in parameters.
+constexpr int OUTPUT_NORM_WEIGHT_AT = 104;
+/// output.gate.weight in parameters.
+constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
+constexpr int OUTPUT_GATE_BIAS_AT = 1744;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 22400;
 /// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right)
@@ -364,7 +371,8 @@ __device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int dis
 }
 
 /// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
+__device__ __forceinline__ const unsigned short* query_row(
+    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
   if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
   if (row < 0) {
     return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
@@ -375,8 +383,18 @@ __device__ __forceinline__ const unsigned short* query_row(const Launch& launch,
 
 /// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
-__device__ __forceinline__ void load_rows(unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+__device__ __forceinline__ void load_rows(
+    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+    constexpr int HOP = THREADS / CHUNKS;
+    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+#pragma unroll
+    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    return;
+  }
 #pragma unroll
   for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
     const int id = thread + i * THREADS;
@@ -393,7 +411,8 @@ __device__ __forceinline__ void load_rows(unsigned to, const unsigned short* fro
 /// One step of the online softmax (Milakov and Gimelshein 2018) of a lane's two rows over GRANULES blocks of eight keys:
 /// the maximum `m` and the sum `l` so far, the weights as packed pairs, and the results rescaled.
 template <int GRANULES>
-__device__ __forceinline__ void online_softmax(float (*y)[4], unsigned (*weights)[2], float (&o)[VALUE_GRANULES][4], float (&m)[2], float (&l)[2]) {
+__device__ __forceinline__ void online_softmax(
+    float (*y)[4], unsigned (*weights)[2], float (&o)[VALUE_GRANULES][4], float (&m)[2], float (&l)[2]) {
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     float highest = m[h];
@@ -495,7 +514,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
     // The halo's rows lie behind the tile's: those before it first.
-    const int row = r < TILE_Q ? tile_row + r : r < TILE_Q + HALO_PAST ? tile_row + r - TILE_Q - HALO_PAST : tile_row + r - HALO_PAST;
+    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
+    const int row = tile_row + from_tile;
     const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
     const bool exists = from != nullptr && c * 8 < HEAD_DIM;
     const unsigned to = r < TILE_Q ? shared + Q_AT + r * Q_ROW_BYTES : shared + HALO_AT + (r - TILE_Q) * Q_ROW_BYTES;
@@ -586,7 +606,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   const unsigned value_fragments = shared + V_AT + (lane & 15) * V_ROW_BYTES + (lane >> 4) * 16;
   unsigned char* const own_scores = shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + group) * S_ROW_BYTES + quad * 4;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
-  const unsigned tile_fragments = shared + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY) * S_ROW_BYTES;
+  const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
+  const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
 
   // 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
   // tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
@@ -641,7 +662,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
-    if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, step_key - LAG);
+    if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
+      isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, step_key - LAG);
+    }
 
     // Queries times keys.
     const bool alive = step_key < made_range.y && step_key + TILE_K > made_range.x;
@@ -653,7 +676,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
 #pragma unroll
         for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
           const int id = lane + i * 32;
-          store_128(shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8)) * S_ROW_BYTES + c * 2 + id % (COLUMNS / 8) * 16, make_uint4(0u, 0u, 0u, 0u));
+          const int r = HALO_PAST + warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
+          unsigned char* const to = shared_memory + S_AT + r * S_ROW_BYTES + c * 2 + id % (COLUMNS / 8) * 16;
+          store_128(to, make_uint4(0u, 0u, 0u, 0u));
         }
         continue;
       }
@@ -711,8 +736,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
         for (int n = 0; n < COLUMNS / 8; n++) {
-          store_32(own_scores + x * 16 * S_ROW_BYTES + (c + n * 8) * 2, pack_f16(s[x][n][0], s[x][n][1]));
-          store_32(own_scores + (x * 16 + 8) * S_ROW_BYTES + (c + n * 8) * 2, pack_f16(s[x][n][2], s[x][n][3]));
+          unsigned char* const to = own_scores + x * 16 * S_ROW_BYTES + (c + n * 8) * 2;
+          const unsigned upper = pack_f16(s[x][n][0], s[x][n][1]);
+          const unsigned lower = pack_f16(s[x][n][2], s[x][n][3]);
+          store_32(to, upper);
+          store_32(to + 8 * S_ROW_BYTES, lower);
         }
       }
     }
@@ -755,9 +783,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     }
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
-    if (step + 1 < steps) load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    if (step + 1 < steps) {
+      load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    }
     if (LAG > 0 || step + 1 < steps) {
-      load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, 0, keys_end, thread);
+      const unsigned to = shared + V_AT + (step + 1 & 1) * V_TILE_BYTES;
+      load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(to, values, launch.v_stride_l, step_key + TILE_K - LAG, 0, keys_end, thread);
     }
     cp_async_commit();
     // Keys of this step's results.
@@ -861,7 +892,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
           const size_t part = (size_t(batch.index * HEADS + head) * splits + split) * launch.query_rows + row;
           float* const to = partial_values + part * VALUE_DIM + 2 * quad;
 #pragma unroll
-          for (int n = 0; n < VALUE_DIM / 8; n++) *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
+          for (int n = 0; n < VALUE_DIM / 8; n++) {
+            *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
+          }
           if (quad == 0) {
             partial_sums[2 * part] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
             partial_sums[2 * part + 1] = total;
@@ -901,14 +934,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     for (int h = 0; h < 2; h++) {
       float squares = 0.0f;
 #pragma unroll
-      for (int n = 0; n < VALUE_GRANULES; n++) squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
+      }
       squares += __shfl_xor_sync(~0u, squares, 1);
       squares += __shfl_xor_sync(~0u, squares, 2);
       const float factor = rsqrtf(squares / float(VALUE_DIM) + 0.00001f) * launch.depth_scale;
 #pragma unroll
       for (int n = 0; n < VALUE_DIM / 8; n++) {
-        o[x][n][2 * h] *= factor * parameters[104 + 8 * n + 2 * quad];
-        o[x][n][2 * h + 1] *= factor * parameters[104 + 8 * n + 2 * quad + 1];
+        o[x][n][2 * h] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad];
+        o[x][n][2 * h + 1] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad + 1];
       }
     }
   }
@@ -929,8 +964,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     for (int n = 0; n < VALUE_DIM / 8; n++) {
       float logits[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++) logits[i] = parameters[1744 + 8 * n + 2 * quad + (i & 1)];
-      const float* const line = parameters + 144 + (8 * n + group) * VALUE_DIM + 2 * quad;
+      for (int i = 0; i < 4; i++) logits[i] = parameters[OUTPUT_GATE_BIAS_AT + 8 * n + 2 * quad + (i & 1)];
+      const float* const line = parameters + OUTPUT_GATE_WEIGHT_AT + (8 * n + group) * VALUE_DIM + 2 * quad;
 #pragma unroll
       for (int s = 0; s < VALUE_GRANULES / 2; s++) {
         const bool second = 16 * s + 8 < VALUE_DIM;
@@ -947,9 +982,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     for (int h = 0; h < 2; h++) {
       const int row = own_row + 16 * x + 8 * h + group;
       if (row < launch.row_end) {
-        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l + 2 * quad;
+        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h
+          + size_t(row) * launch.o_stride_l + 2 * quad;
 #pragma unroll
-        for (int n = 0; n < VALUE_DIM / 8; n++) *reinterpret_cast<unsigned*>(to + 8 * n) = pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]);
+        for (int n = 0; n < VALUE_DIM / 8; n++) store_32(to + 8 * n, pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]));
       }
     }
   }
@@ -965,6 +1001,11 @@ namespace combine {
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
 constexpr int VALUES_PER_LANE = 2;
+/// output.norm.weight in parameters.
+constexpr int OUTPUT_NORM_WEIGHT_AT = 104;
+/// output.gate.weight in parameters.
+constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
+constexpr int OUTPUT_GATE_BIAS_AT = 1744;
 
 __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll
@@ -1022,7 +1063,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
 #pragma unroll
     for (int i = 0; i < VALUES_PER_LANE; i++) {
       const int d = i * 32 + lane;
-      if (d < VALUE_DIM) o[i] *= factor * parameters[104 + d];
+      if (d < VALUE_DIM) o[i] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + d];
     }
   }
 
@@ -1037,9 +1078,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
 #pragma unroll
       for (int i = 0; i < VALUES_PER_LANE; i++) {
         const int e = i * 32 + lane;
-        if (e < VALUE_DIM) logit += ungated[i] * parameters[144 + d * VALUE_DIM + e];
+        if (e < VALUE_DIM) logit += ungated[i] * parameters[OUTPUT_GATE_WEIGHT_AT + d * VALUE_DIM + e];
       }
-      logit = warp_sum(logit) + parameters[1744 + d];
+      logit = warp_sum(logit) + parameters[OUTPUT_GATE_BIAS_AT + d];
 #pragma unroll
       for (int i = 0; i < VALUES_PER_LANE; i++) {
         if (i * 32 + lane == d) o[i] *= 1.0f / (1.0f + exp2_approx(-LOG2_E * logit));

@@ -484,12 +484,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
             for (int j = 0; j < 4; j++) y[o][j] = fmaf(w, x[j], y[o][j]);
           }
         }
+        // Which of the four keys the row sees: the same for all heads.
+        unsigned seen = inside ? 15u : 0u;
+        if (!inside) {
+#pragma unroll
+          for (int j = 0; j < 4; j++) {
+            if (visible(launch, batch, row, key + j)) seen |= 1u << j;
+          }
+        }
 #pragma unroll
         for (int o = 0; o < SCORES_MIX_GROUP; o++) {
 #pragma unroll
           for (int j = 0; j < 4; j++) {
-            const bool seen = inside || visible(launch, batch, row, key + j);
-            y[o][j] = finish_scores_mix(y[o][j], seen);
+            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u);
           }
           write_four(entry + o * AFTER_SCORES_CONV_HEAD_STRIDE, y[o]);
         }
@@ -872,12 +879,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
             for (int j = 0; j < 4; j++) y[o][j] = fmaf(w, x[j], y[o][j]);
           }
         }
+        // Which of the four keys the row sees: the same for all heads.
+        unsigned seen = inside ? 15u : 0u;
+        if (!inside) {
+#pragma unroll
+          for (int j = 0; j < 4; j++) {
+            if (visible(launch, batch, row, key + j)) seen |= 1u << j;
+          }
+        }
 #pragma unroll
         for (int o = 0; o < SCORES_MIX_GROUP; o++) {
 #pragma unroll
           for (int j = 0; j < 4; j++) {
-            const bool seen = inside || visible(launch, batch, row, key + j);
-            y[o][j] = finish_scores_mix(y[o][j], seen, arena[STATISTICS_AT + (h + o) * STATISTICS_ROWS + r]);
+            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u, arena[STATISTICS_AT + (h + o) * STATISTICS_ROWS + r]);
           }
           write_four(entry + o * AFTER_SCORES_CONV_HEAD_STRIDE, y[o]);
         }

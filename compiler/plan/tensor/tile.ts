@@ -31,8 +31,18 @@ const WARPS = 4;
 const THREADS = WARPS * 32;
 /** Registers that the kernels need beside fragments: addresses, bounds, loop counters (from ptxas reports). */
 const OTHER_REGISTERS = 44;
-/** And where pairs may be hidden anywhere: documents or biases of several pairs are loaded at a time. */
-const TEST_REGISTERS = 24;
+/**
+ * And what loads of documents or biases take, some pairs at a time, beside a part of a tile's pairs; what softcaps take; what copying
+ * tiles of maps takes. Upper bounds: a plan that spills is worse than a smaller tile.
+ */
+const DOCUMENT_REGISTERS = 28;
+const BIAS_REGISTERS = 32;
+const SOFTCAP_REGISTERS = 48;
+const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
+  dot: 0,
+  map: 20,
+  weights: 52,
+};
 /** Of 255: estimates are a few registers off. */
 const MOST_REGISTERS = 254;
 
@@ -77,10 +87,16 @@ export function fitTile(
     queries: queriesInRegisters ? rowBlocks * Math.ceil(pipeline.headDim / 16) * 4 : 0,
     softmax: sink === "map" ? 0 : rowBlocks * 4,
   };
-  const tested = hasMask(pipeline, "documents") || hasMask(pipeline, "bias");
+  const pairs16 = (rowBlocks * tileK) / 2;
+  const masks =
+    (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + pairs16 : 0) +
+    (hasMask(pipeline, "bias") ? BIAS_REGISTERS + pairs16 : 0);
+  const softcaps = request.before.softcaps.length + request.finish.softcaps.length;
   const registers =
     OTHER_REGISTERS +
-    (tested ? TEST_REGISTERS + (rowBlocks * tileK) / 4 : 0) +
+    masks +
+    (softcaps > 0 ? SOFTCAP_REGISTERS : 0) +
+    SOURCE_REGISTERS[source] +
     (sink === "product" ? 4 : 0) +
     fragments.results +
     fragments.taps +

@@ -38,6 +38,8 @@ const OTHER_REGISTERS = 44;
 const DOCUMENT_REGISTERS = 28;
 const BIAS_REGISTERS = 32;
 const SOFTCAP_REGISTERS = 48;
+/** Scores of a whole step at a time. */
+const WIDE_COLUMNS_REGISTERS = 48;
 const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
   dot: 0,
   map: 20,
@@ -97,6 +99,7 @@ export function fitTile(
     masks +
     (softcaps > 0 ? SOFTCAP_REGISTERS : 0) +
     SOURCE_REGISTERS[source] +
+    (source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0) +
     (sink === "product" ? 4 : 0) +
     fragments.results +
     fragments.taps +

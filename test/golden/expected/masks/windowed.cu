@@ -1,7 +1,7 @@
 // windowed (masks.mta:3): kernels of the schedule single_pass.
 //
 // spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, dtype bf16
-// plan: single_pass, lowering toeplitz, tile_q 64, tile_k 64, queries registers, taps registers, precision f16
+// plan: single_pass, lowering toeplitz, tile_q 64, tile_k 32, queries shared, taps registers, precision f16
 // Made by mtac: change the spec and compile it again, not this file.
 //
 // Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
@@ -303,9 +303,9 @@ constexpr int THREADS = 128;
 constexpr int ROW_BLOCKS = 1;
 /// Rows of a block, and keys of a step.
 constexpr int TILE_Q = 64;
-constexpr int TILE_K = 64;
+constexpr int TILE_K = 32;
 /// Blocks of eight keys of a step; those that later steps finish; the last ones.
-constexpr int GRANULES = 8;
+constexpr int GRANULES = 4;
 constexpr int CARRIED = 1;
 /// Keys by which results trail the scores that they are made of.
 constexpr int LAG = 0;
@@ -321,23 +321,23 @@ constexpr int Q_ROW_BYTES = 112;
 constexpr int K_ROW_BYTES = 112;
 /// Bytes of shared memory where things lie.
 constexpr int K_AT = 0;
-constexpr int Q_AT = 0;
-constexpr int HALO_AT = 21504;
+constexpr int Q_AT = 10752;
+constexpr int HALO_AT = 17920;
 /// Rows around the tile that the convolution reads, in blocks of eight.
 constexpr int HALO_PAST = 8;
 constexpr int HALO_ROWS = 8;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 6;
 constexpr int V_ROW_BYTES = 112;
-constexpr int V_AT = 7168;
-constexpr int V_TILE_BYTES = 7168;
+constexpr int V_AT = 3584;
+constexpr int V_TILE_BYTES = 3584;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 104;
 /// output.gate.weight in parameters.
 constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
 constexpr int OUTPUT_GATE_BIAS_AT = 1744;
-constexpr int S_ROW_BYTES = 144;
-constexpr int S_AT = 22400;
+constexpr int S_ROW_BYTES = 80;
+constexpr int S_AT = 18816;
 /// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right)
 constexpr int KERNEL_QUERY = 3;
 constexpr int KERNEL_KEY = 4;
@@ -555,18 +555,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     }
   }
   const bool mixed_documents = !__all_sync(~0u, all_same);
-  cp_async_wait<0>();
-  __syncthreads();
-  unsigned queries[ROW_BLOCKS][D_STEPS][4];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int d = 0; d < D_STEPS; d++) {
-      ldmatrix_x4(queries[x][d], shared + Q_AT + ((warp * ROW_BLOCKS + x) * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16 + d * 32);
-    }
-  }
-  // The queries' place is that of keys and values from here on.
-  __syncthreads();
   load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, source_begin, 0, source_end, thread);
   load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(shared + V_AT, values, launch.v_stride_l, source_begin - LAG, 0, keys_end, thread);
   cp_async_commit();
@@ -603,6 +591,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   // The same for rows that are only read: those past the last one that the block writes.
   const int2 made_range = key_range(batch, own_row, own_row + 16 * ROW_BLOCKS - 1);
   const unsigned key_fragments = shared + K_AT + ((lane & 7) + (lane >> 4 << 3)) * K_ROW_BYTES + (lane >> 3 & 1) * 16;
+  const unsigned query_fragments = shared + Q_AT + (warp * ROW_BLOCKS * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16;
   const unsigned value_fragments = shared + V_AT + (lane & 15) * V_ROW_BYTES + (lane >> 4) * 16;
   unsigned char* const own_scores = shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + group) * S_ROW_BYTES + quad * 4;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
@@ -685,6 +674,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       float s[ROW_BLOCKS][COLUMNS / 8][4];
 #pragma unroll
       for (int d = 0; d < D_STEPS; d++) {
+        unsigned queries[ROW_BLOCKS][4];
+#pragma unroll
+        for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(queries[x], query_fragments + x * 16 * Q_ROW_BYTES + d * 32);
 #pragma unroll
         for (int n = 0; n < COLUMNS / 16; n++) {
           unsigned b[4];
@@ -692,11 +684,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
 #pragma unroll
           for (int x = 0; x < ROW_BLOCKS; x++) {
             if (d == 0) {
-              mma_storage_first(s[x][2 * n], queries[x][d], b[0], b[1]);
-              mma_storage_first(s[x][2 * n + 1], queries[x][d], b[2], b[3]);
+              mma_storage_first(s[x][2 * n], queries[x], b[0], b[1]);
+              mma_storage_first(s[x][2 * n + 1], queries[x], b[2], b[3]);
             } else {
-              mma_storage(s[x][2 * n], queries[x][d], b[0], b[1], s[x][2 * n]);
-              mma_storage(s[x][2 * n + 1], queries[x][d], b[2], b[3], s[x][2 * n + 1]);
+              mma_storage(s[x][2 * n], queries[x], b[0], b[1], s[x][2 * n]);
+              mma_storage(s[x][2 * n + 1], queries[x], b[2], b[3], s[x][2 * n + 1]);
             }
           }
         }
@@ -1233,7 +1225,7 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
 
   Launch launch = common;
   launch.row_end = static_cast<int>(Lq);
-  if (const int error = queue(attention::windowed_attention, {ceil_div(Lq, 64) * splits, 8, B}, 128, 32768, stream,
+  if (const int error = queue(attention::windowed_attention, {ceil_div(Lq, 64) * splits, 8, B}, 128, 24576, stream,
                               launch, q, q_history, k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values, partial_sums)) return error;
   launch.first_tile = static_cast<unsigned>(splits);
   if (const int error = queue(combine::windowed_combine, {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, B}, 128, 0, stream,
@@ -1302,7 +1294,7 @@ extern "C" int windowed_launch(const windowed_call* call, void* workspace, size_
   int shared_bytes = 0;
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 32768) return mtac_windowed::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 24576) return mtac_windowed::launch_all(*call, memory, stream);
   return WINDOWED_ERROR_DEVICE;
 }
 

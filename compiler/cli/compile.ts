@@ -19,7 +19,7 @@ export function registerCompile(program: Command): void {
     .command("compile")
     .summary("write kernels, launchers and plans")
     .description(
-      "Write the attentions and stacks of a spec: WGSL kernels with typed launchers, CUDA kernels with a C header, their plans.",
+      "Write the attentions and stacks of a spec: WGSL and CUDA kernels with typed launchers, a C header for CUDA, their plans.",
     )
     .argument("<spec>", "spec file (.mta or .ts)")
     .option("--name <name>", "one attention or stack (default: all)")

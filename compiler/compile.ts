@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import type { Artifact, CallShape, Pipeline, Schedule } from "../runtime/contract/index.ts";
+import type { Artifact, CallShape, KernelImage, Pipeline, Schedule } from "../runtime/contract/index.ts";
 import { emitCudaArtifact, emitHostFiles } from "./emit/cuda/index.ts";
 import { emitArtifact } from "./emit/index.ts";
 import {
@@ -29,6 +29,8 @@ export interface CompileOptions {
   readonly variants?: readonly TargetLimits[];
   /** The CUDA architectures to make plans for, as nvcc's `-arch` names them: `sm_80` if not given. */
   readonly architectures?: readonly string[];
+  /** Compiled CUDA kernels, by source file, for launchers to carry. */
+  readonly images?: ReadonlyMap<string, readonly KernelImage[]>;
 }
 
 /** What a spec compiles to. */
@@ -46,7 +48,7 @@ export interface CompiledSpec {
  * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
-  const { names, targets = EMITTED_TARGETS, variants, architectures, ...shared } = options;
+  const { names, targets = EMITTED_TARGETS, variants, architectures, images, ...shared } = options;
   // Without folders: emitted text must not depend on where it was compiled.
   const file = basename(spec.file);
   const provenance: Provenance = { version: packageVersion(), spec: file };
@@ -84,7 +86,8 @@ export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}):
         ...shared,
         ...(architectures === undefined ? {} : { architectures }),
       });
-      const artifact = shippable(made);
+      const carried = Object.keys(made.sources).flatMap((source) => images?.get(source) ?? []);
+      const artifact = { ...shippable(made), ...(carried.length === 0 ? {} : { images: carried }) };
       cuda.push(artifact);
       Object.assign(
         files,

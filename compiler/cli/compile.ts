@@ -7,7 +7,8 @@ interface CompileFlags {
   readonly target?: readonly string[];
   readonly out?: string;
   readonly arch?: readonly string[];
-  readonly ptxas?: true;
+  readonly ptxas?: boolean;
+  readonly images?: true;
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
@@ -36,7 +37,15 @@ export function registerCompile(program: Command): void {
         "CUDA architectures to plan for, separated by commas (default: sm_80)",
       ).argParser(splitList),
     )
-    .option("--ptxas", "compile the CUDA kernels with nvcc too, and show registers, shared memory and spills")
+    .option(
+      "--ptxas",
+      "show registers, shared memory and spills of the CUDA kernels (default where --target names cuda and nvcc is there)",
+    )
+    .option("--no-ptxas", "do not")
+    .option(
+      "--images",
+      "put cubins of the architectures, and PTX, into the CUDA launchers: they then need no compiler",
+    )
     .addOption(scheduleOption())
     .addOption(lengthOption(1024))
     .option("--watch", "compile again whenever the spec changes")

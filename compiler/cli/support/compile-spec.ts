@@ -7,6 +7,7 @@ import { writeFolderAtomically } from "./atomic-write.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import { unknownArchitecture } from "./errors.ts";
 import { Finished, reportFailure } from "./failure.ts";
+import { buildImages } from "./images.ts";
 import type { Output } from "./output.ts";
 import { reportPtxas } from "./ptxas.ts";
 import { scheduleOf } from "./schedule.ts";
@@ -20,7 +21,8 @@ export interface CompileFlags {
   readonly target?: readonly string[];
   readonly out?: string;
   readonly arch?: readonly string[];
-  readonly ptxas?: true;
+  readonly ptxas?: boolean;
+  readonly images?: true;
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
@@ -45,19 +47,24 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
   const schedule = scheduleOf(flags.schedule);
   const targets = emittedTargets(flags.target);
   const architectures = flags.arch ?? DEFAULT_ARCHITECTURES;
-  const compiled = compileChecked(spec, {
+  const options = {
     targets,
     architectures,
     names: [...attentions, ...stacks],
     shape: { B: 1, Lq: flags.length, Lk: flags.length, R: 0 },
     ...(schedule === undefined ? {} : { schedule }),
-  });
+  };
+  let compiled = compileChecked(spec, options);
+  if (flags.images === true && targets.includes("cuda")) {
+    const images = await buildImages(compiled.cuda, architectures);
+    compiled = compileChecked(spec, { ...options, images });
+  }
   const folder = flags.out ?? `${basename(file, extname(file))}.mtac`;
   writeFolderAtomically(folder, compiled.files);
   const milliseconds = performance.now() - start;
   output.text(formatCompiled(compiled, folder, milliseconds, output));
   const ptxas =
-    flags.ptxas === true && targets.includes("cuda")
+    (flags.ptxas ?? flags.target?.includes("cuda") === true) && targets.includes("cuda")
       ? await reportPtxas(compiled.cuda, folder, architectures, output)
       : undefined;
   output.result({

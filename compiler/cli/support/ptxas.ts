@@ -1,9 +1,8 @@
-import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { promisify } from "node:util";
 import { type Artifact, MtacError } from "../../../runtime/contract/index.ts";
+import { inTurns, runNvcc } from "./nvcc.ts";
 import type { Output } from "./output.ts";
 import { table } from "./style.ts";
 import { formatBytes } from "./units.ts";
@@ -19,12 +18,6 @@ export interface KernelResources {
   readonly stackBytes: number;
   readonly spillBytes: number;
 }
-
-/** Processes at a time. */
-const PROCESSES = 2;
-const TIMEOUT_MS = 300_000;
-
-const run = promisify(execFile);
 
 /**
  * Compiles the sources in `folder` with nvcc and prints what ptxas says of each kernel. Null where there is no nvcc.
@@ -53,22 +46,11 @@ export async function reportPtxas(
 
 async function hasNvcc(): Promise<boolean> {
   try {
-    await run("nvcc", ["--version"], { timeout: TIMEOUT_MS });
+    await runNvcc(["--version"]);
     return true;
   } catch {
     return false;
   }
-}
-
-/** The results of jobs, in their order; PROCESSES of them run at a time. */
-async function inTurns<T>(jobs: readonly (() => Promise<T>)[]): Promise<readonly T[]> {
-  const results = new Map<number, T>();
-  const waiting = jobs.entries();
-  const work = async (): Promise<void> => {
-    for (const [index, job] of waiting) results.set(index, await job());
-  };
-  await Promise.all(Array.from({ length: PROCESSES }, work));
-  return [...results].sort(([a], [b]) => a - b).map(([, result]) => result);
 }
 
 async function inspect(
@@ -79,10 +61,7 @@ async function inspect(
   const folder = mkdtempSync(path.join(os.tmpdir(), "mtac-ptxas-"));
   const options = ["-std=c++17", "-cubin", "-DMTAC_KERNELS_ONLY", "-Xptxas", "-v", `-arch=${architecture}`];
   try {
-    const { stdout, stderr } = await run("nvcc", [...options, "-o", path.join(folder, "kernels"), file], {
-      timeout: TIMEOUT_MS,
-      maxBuffer: 2 ** 24,
-    });
+    const { stdout, stderr } = await runNvcc([...options, "-o", path.join(folder, "kernels"), file]);
     const said = parsePtxas(`${stdout}${stderr}`);
     const name = path.basename(file);
     return artifact.plans

@@ -10,6 +10,7 @@ import {
 import { floorMultiplyAdds } from "../../ir/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { stageAt } from "../cost.ts";
+import type { CudaBound, CudaEstimate } from "../cuda-cost.ts";
 
 /** Work of one kernel over a whole call, in units of one multiprocessor. */
 interface Work {
@@ -149,6 +150,52 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
   }
 }
 
+const BOUNDS: readonly CudaBound[] = [
+  "tensor cores",
+  "instruction issue",
+  "shared memory",
+  "special functions",
+  "f32 units",
+  "global memory",
+];
+
+/** Cycles of one multiprocessor, by unit, in the order of BOUNDS. */
+function unitCycles(work: Work, architecture: CudaArchitecture): readonly number[] {
+  return [
+    work.mma / architecture.mma,
+    work.instructions / 4,
+    work.shared,
+    work.special / architecture.specialFunctions,
+    work.f32 / architecture.f32Lanes,
+    work.bytes / CACHE_BYTES,
+  ];
+}
+
+/** What bounds the kernel that takes most of the time. */
+export function tensorEstimate(
+  pipeline: Pipeline,
+  architecture: CudaArchitecture,
+  shape: CallShape,
+  programs: readonly TensorProgram[],
+): CudaEstimate {
+  let longest: CudaEstimate = { time: 0, occupancy: 1, bound: "launch", registersPerThread: 0 };
+  for (const program of programs) {
+    const cycles = unitCycles(workOf(pipeline, shape, program), architecture);
+    const time = Math.max(...cycles);
+    if (time <= longest.time) continue;
+    const threads = program.warps * 32;
+    const resident = "blocksPerSm" in program ? program.blocksPerSm : 2;
+    longest = {
+      time,
+      occupancy: Math.min(1, (resident * threads) / architecture.threadsPerSm),
+      bound: BOUNDS[cycles.indexOf(time)] ?? "launch",
+      // As many as leave room for the resident blocks.
+      registersPerThread: Math.min(255, Math.floor(architecture.registersPerSm / (resident * threads))),
+    };
+  }
+  return longest;
+}
+
 /** Predicted cycles of the kernels, one after the other, on a whole device. */
 export function tensorCost(
   pipeline: Pipeline,
@@ -166,14 +213,7 @@ export function tensorCost(
   for (const program of programs) {
     if (program.kind === "tensor_combine") continue;
     const work = workOf(pipeline, shape, program);
-    const bounds = [
-      work.mma / architecture.mma,
-      work.instructions / 4,
-      work.shared,
-      work.special / architecture.specialFunctions,
-      work.f32 / architecture.f32Lanes,
-      work.bytes / CACHE_BYTES,
-    ];
+    const bounds = unitCycles(work, architecture);
     const most = Math.max(...bounds);
     const rest = bounds.reduce((sum, each) => sum + each, 0) - most;
     // Units overlap, but not wholly; fewer blocks than processors leave some idle.

@@ -1,7 +1,15 @@
-import type { Pipeline, Schedule } from "../../../runtime/contract/index.ts";
+import type {
+  KernelProgram,
+  Pipeline,
+  Plan,
+  Schedule,
+  TensorProgram,
+} from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { type Candidate, dropped, legal } from "../candidate.ts";
+import type { CudaEstimate } from "../cuda-cost.ts";
 import type { PlanRequest } from "../limits.ts";
+import { tensorEstimate } from "./cost.ts";
 import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
 import { stagedTensorKnobNames, tensorStaged } from "./staged.ts";
 import { tensorIllegal } from "./support.ts";
@@ -24,6 +32,17 @@ export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, sched
   }
 }
 
+function estimateOf({ pipeline, nominal, kernels }: Plan, architecture: CudaArchitecture): CudaEstimate {
+  const programs = kernels.flatMap(({ program }) =>
+    program !== undefined && isTensorProgram(program) ? [program] : [],
+  );
+  return tensorEstimate(pipeline, architecture, nominal, programs);
+}
+
+function isTensorProgram(program: KernelProgram): program is TensorProgram {
+  return program.kind.startsWith("tensor_");
+}
+
 function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   const { architecture } = request.limits;
   if (architecture === undefined || pipeline.weights.length > 0) return [];
@@ -33,7 +52,13 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
     const names = tileKnobNames(knobs, tile.value.conv !== null);
     const fitted = tensorSinglePass(pipeline, request, architecture, tile.value, knobs);
     return fitted.fits
-      ? legal("single_pass", names, fitted.value.cost, () => fitted.value)
+      ? legal(
+          "single_pass",
+          names,
+          fitted.value.cost,
+          () => fitted.value,
+          estimateOf(fitted.value, architecture),
+        )
       : dropped("single_pass", names, fitted.reason);
   });
 }
@@ -49,7 +74,13 @@ function twoPassCandidates(
     const names = tileKnobNames(knobs, true);
     const fitted = tensorTwoPass(pipeline, request, architecture, tiles.value, knobs);
     return fitted.fits
-      ? legal("two_pass", names, fitted.value.cost, () => fitted.value)
+      ? legal(
+          "two_pass",
+          names,
+          fitted.value.cost,
+          () => fitted.value,
+          estimateOf(fitted.value, architecture),
+        )
       : dropped("two_pass", names, fitted.reason);
   });
 }
@@ -74,7 +105,7 @@ function stagedCandidates(
     const names = stagedTensorKnobNames(pipeline, knobs);
     const fitted = tensorStaged(pipeline, request, architecture, knobs);
     return fitted.fits
-      ? legal("staged", names, fitted.value.cost, () => fitted.value)
+      ? legal("staged", names, fitted.value.cost, () => fitted.value, estimateOf(fitted.value, architecture))
       : dropped("staged", names, fitted.reason);
   });
 }

@@ -7,6 +7,10 @@
 #
 # CMAKE_CUDA_ARCHITECTURES, where it is set, says which devices to compile for.
 
+# Before the language: enabling it sets a default.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES "80")
+endif()
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 
@@ -17,6 +21,3 @@ target_include_directories(mtac_toy PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
 target_link_libraries(mtac_toy PUBLIC CUDA::cudart)
 target_compile_features(mtac_toy PRIVATE cuda_std_17)
 set_target_properties(mtac_toy PROPERTIES POSITION_INDEPENDENT_CODE ON)
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set_target_properties(mtac_toy PROPERTIES CUDA_ARCHITECTURES "80")
-endif()

@@ -6,8 +6,9 @@ import type {
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import { gateRegisters } from "./registers.ts";
 import type { LinearStage } from "./support.ts";
-import { gateRegisters, paddedRow } from "./tile.ts";
+import { paddedRow } from "./tile.ts";
 
 export const STATISTICS_WARPS = 4;
 

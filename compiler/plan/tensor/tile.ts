@@ -1,53 +1,14 @@
-import {
-  type ConvStage,
-  type Finish,
-  hasMask,
-  type Pipeline,
-  type TensorTileProgram,
-} from "../../../runtime/contract/index.ts";
+import type { ConvStage, Pipeline, TensorTileProgram } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
-import { type LinearStage, toeplitzGeometry, toeplitzIllegal } from "./support.ts";
+import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
+import { toeplitzGeometry, toeplitzIllegal } from "./support.ts";
+import type { TileKnobs, TileRequest } from "./tile-request.ts";
 
-export interface TileKnobs {
-  readonly rowBlocks: number;
-  readonly tileK: number;
-  readonly queriesInRegisters: boolean;
-  readonly taps: "registers" | "shared";
-  readonly precision: "f16" | "exact";
-}
-
-export interface TileRequest {
-  readonly source: TensorTileProgram["source"];
-  readonly sink: TensorTileProgram["sink"];
-  readonly conv: LinearStage | null;
-  readonly before: Finish;
-  readonly finish: Finish;
-  /** Keys that one block writes, where it writes a map. */
-  readonly chunk: number;
-}
+export type { TileKnobs, TileRequest } from "./tile-request.ts";
 
 const WARPS = 4;
 const THREADS = WARPS * 32;
-/** Registers that the kernels need beside fragments: addresses, bounds, loop counters (from ptxas reports). */
-const OTHER_REGISTERS = 44;
-/**
- * And what loads of documents or biases take, some pairs at a time, beside a part of a tile's pairs; what softcaps take; what copying
- * tiles of maps takes. Upper bounds: a plan that spills is worse than a smaller tile.
- */
-const DOCUMENT_REGISTERS = 28;
-const BIAS_REGISTERS = 32;
-const SOFTCAP_REGISTERS = 48;
-/** Scores of a whole step at a time. */
-const WIDE_COLUMNS_REGISTERS = 48;
-const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
-  dot: 0,
-  map: 20,
-  weights: 52,
-};
-/** Of 255: estimates are a few registers off. */
-const MOST_REGISTERS = 254;
-
 /** Bytes of a row of `elements` 16-bit elements in shared memory: an odd number of 16-byte units, so that ldmatrix meets no bank twice. */
 export function paddedRow(elements: number): number {
   return Math.ceil(elements / 16) * 32 + 16;
@@ -80,37 +41,7 @@ export function fitTile(
 
   const values = sink === "attention" || sink === "product";
   const tileQ = WARPS * 16 * rowBlocks;
-  const fragments = {
-    results: values ? rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8 : 0,
-    scores: rowBlocks * (tileK / 8 + carried) * 4,
-    carried: rowBlocks * carried * 4,
-    taps: taps === "registers" ? pairs * distances * (exact ? 4 : 2) : 0,
-    made: source === "dot" && stage !== null ? rowBlocks * (columns / 8) * 4 + rowBlocks * 4 : 0,
-    queries: queriesInRegisters ? rowBlocks * Math.ceil(pipeline.headDim / 16) * 4 : 0,
-    softmax: sink === "map" ? 0 : rowBlocks * 4,
-  };
-  const pairs16 = (rowBlocks * tileK) / 2;
-  const masks =
-    (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + pairs16 : 0) +
-    (hasMask(pipeline, "bias") ? BIAS_REGISTERS + pairs16 : 0);
-  const softcaps = request.before.softcaps.length + request.finish.softcaps.length;
-  const registers =
-    OTHER_REGISTERS +
-    masks +
-    (softcaps > 0 ? SOFTCAP_REGISTERS : 0) +
-    SOURCE_REGISTERS[source] +
-    (source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0) +
-    (sink === "product" ? 4 : 0) +
-    fragments.results +
-    fragments.taps +
-    fragments.queries +
-    fragments.softmax +
-    Math.max(fragments.scores + 4, fragments.made + fragments.carried);
-  const gate = gateRegisters(pipeline);
-  if (values && fragments.results + gate > MOST_REGISTERS)
-    return doesNotFit(
-      `its gate needs about ${fragments.results + gate} registers a thread, of ${MOST_REGISTERS}`,
-    );
+  const registers = tileRegisters(pipeline, request, knobs, { columns, carried, taps: pairs * distances });
   if (registers > MOST_REGISTERS)
     return doesNotFit(
       `needs about ${registers} registers a thread, more than the ${MOST_REGISTERS} that never spill`,
@@ -175,12 +106,6 @@ export function fitTile(
       places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt },
     },
   };
-}
-
-/** Registers beside the results that the gate of all channels takes: packed results, logits, addresses. */
-export function gateRegisters(pipeline: Pipeline): number {
-  const channels = pipeline.output.some((stage) => stage.kind === "gate" && stage.mode === "channel");
-  return channels ? Math.ceil(pipeline.valueDim / 16) * 4 + 66 : 0;
 }
 
 /** What the planner may vary of a tile kernel. */

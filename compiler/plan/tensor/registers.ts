@@ -1,0 +1,66 @@
+import { hasMask, type Pipeline, type TensorTileProgram } from "../../../runtime/contract/index.ts";
+import type { TileKnobs, TileRequest } from "./tile-request.ts";
+
+/** Registers that the kernels need beside fragments: addresses, bounds, loop counters (from ptxas reports). */
+const OTHER_REGISTERS = 44;
+/**
+ * And what loads of documents or biases take, some pairs at a time, beside a part of a tile's pairs; what softcaps take; what copying
+ * tiles of maps takes. Upper bounds: a plan that spills is worse than a smaller tile.
+ */
+const DOCUMENT_REGISTERS = 28;
+const BIAS_REGISTERS = 32;
+const SOFTCAP_REGISTERS = 48;
+/** Scores of a whole step at a time. */
+const WIDE_COLUMNS_REGISTERS = 48;
+const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
+  dot: 0,
+  map: 20,
+  weights: 52,
+};
+/** Of 255: estimates are a few registers off. */
+export const MOST_REGISTERS = 254;
+
+/** Sizes of a tile kernel's fragments. */
+export interface TileFragments {
+  /** Keys whose scores are made at a time. */
+  readonly columns: number;
+  /** Blocks of eight keys that later steps finish. */
+  readonly carried: number;
+  /** Pairs of kernel rows by distances. */
+  readonly taps: number;
+}
+
+/** Registers that a thread of a tile kernel needs at most, estimated from what it holds and from ptxas reports. */
+export function tileRegisters(
+  pipeline: Pipeline,
+  { source, sink, conv, before, finish }: TileRequest,
+  { rowBlocks, tileK, queriesInRegisters, taps, precision }: TileKnobs,
+  { columns, carried, taps: tapPairs }: TileFragments,
+): number {
+  const values = sink === "attention" || sink === "product";
+  const results = values ? rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8 : 0;
+  const fragments = conv !== null && precision === "exact" ? 4 : 2;
+  const held =
+    results +
+    (taps === "registers" ? tapPairs * fragments : 0) +
+    (queriesInRegisters ? rowBlocks * Math.ceil(pipeline.headDim / 16) * 4 : 0) +
+    (sink === "map" ? 0 : rowBlocks * 4);
+  // Scores are made beside those that were carried over, then all of a step are finished.
+  const made = source === "dot" && conv !== null ? rowBlocks * (columns / 8) * 4 + rowBlocks * 4 : 0;
+  const scores = Math.max(rowBlocks * (tileK / 8 + carried) * 4 + 4, made + rowBlocks * carried * 4);
+  const gathered = (rowBlocks * tileK) / 2;
+  const masks =
+    (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + gathered : 0) +
+    (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered : 0);
+  const softcaps = before.softcaps.length + finish.softcaps.length > 0 ? SOFTCAP_REGISTERS : 0;
+  const wide = source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0;
+  const steps = OTHER_REGISTERS + SOURCE_REGISTERS[source] + held + scores + masks + softcaps + wide;
+  // The output's stages come when the steps are over.
+  return Math.max(steps + (sink === "product" ? 4 : 0), values ? results + gateRegisters(pipeline) : 0);
+}
+
+/** Registers beside the results that the gate of all channels takes: packed results, logits, addresses. */
+export function gateRegisters(pipeline: Pipeline): number {
+  const channels = pipeline.output.some((stage) => stage.kind === "gate" && stage.mode === "channel");
+  return channels ? Math.ceil(pipeline.valueDim / 16) * 4 + 66 : 0;
+}

@@ -1,0 +1,22 @@
+import type { Finish, TensorTileProgram } from "../../../runtime/contract/index.ts";
+import type { LinearStage } from "./support.ts";
+
+/** What the planner may vary of a tile kernel. */
+export interface TileKnobs {
+  readonly rowBlocks: number;
+  readonly tileK: number;
+  readonly queriesInRegisters: boolean;
+  readonly taps: "registers" | "shared";
+  readonly precision: "f16" | "exact";
+}
+
+/** What a tile kernel has to do. */
+export interface TileRequest {
+  readonly source: TensorTileProgram["source"];
+  readonly sink: TensorTileProgram["sink"];
+  readonly conv: LinearStage | null;
+  readonly before: Finish;
+  readonly finish: Finish;
+  /** Keys that one block writes, where it writes a map. */
+  readonly chunk: number;
+}

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 const golden = "test/golden/**/*.test.ts";
 const numeric = ["test/numeric/**/*.test.ts", "test/vectors/**/*.test.ts", "test/property/**/*.test.ts"];
 const packed = "test/package/**/*.test.ts";
-const cuda = "test/cuda/**/*.test.ts";
+const cuda = ["test/cuda/**/*.test.ts", "test/cuda-runtime/**/*.test.ts"];
 const everything = "test/**/*.test.ts";
 
 /** Golden tests compare emitted text, numeric ones run kernels, cuda ones compile and emulate CUDA kernels, packed
@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [everything],
-          exclude: [golden, packed, cuda, ...numeric],
+          exclude: [golden, packed, ...cuda, ...numeric],
           testTimeout: 60_000,
         },
       },
@@ -27,8 +27,8 @@ export default defineConfig({
         extends: true,
         test: { name: "numeric", include: numeric, testTimeout: 300_000, hookTimeout: 120_000 },
       },
-      // Needs nvcc: compiles kernels and runs them on the emulated device.
-      { extends: true, test: { name: "cuda", include: [cuda], testTimeout: 300_000, hookTimeout: 120_000 } },
+      // Needs nvcc and a C compiler: kernels on the emulated device, the runtime on stand-ins for NVIDIA's libraries.
+      { extends: true, test: { name: "cuda", include: cuda, testTimeout: 300_000, hookTimeout: 120_000 } },
       {
         extends: true,
         test: { name: "package", include: [packed], testTimeout: 300_000, hookTimeout: 300_000 },

@@ -40,6 +40,13 @@ export function fitTile(
   const columns = sink === "map" ? tileK : Math.min(tileK, rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
 
   const values = sink === "attention" || sink === "product";
+  // The last step's results trail its scores: its values are one tile.
+  const tail = Math.ceil((geometry?.granulesRight ?? 0) / 2) * 16;
+  if (values && tail > tileK) {
+    return doesNotFit(
+      `${request.conv?.stage.name} reads ${geometry?.reach.right} keys to the right, more than a step of ${tileK} holds`,
+    );
+  }
   const tileQ = WARPS * 16 * rowBlocks;
   const registers = tileRegisters(pipeline, request, knobs, { columns, carried, taps: pairs * distances });
   if (registers > MOST_REGISTERS)

@@ -34,6 +34,7 @@ function render(plan: Plan, kernel: KernelPlan): string {
     case "product":
       return renderWgsl("product", productModel(plan, kernel, program));
     case "tensor_tile":
+    case "tensor_fold":
     case "tensor_mix":
     case "tensor_statistics":
     case "tensor_product":

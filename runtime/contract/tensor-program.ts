@@ -18,6 +18,12 @@ export interface ToeplitzConv {
 }
 
 /**
+ * Which of the keys that a tile's rows see a kernel walks. `inner`: those around which all rows of the tile see all keys that
+ * the scores' convolution reads. `border`: the others.
+ */
+export type TileKeys = "all" | "inner" | "border";
+
+/**
  * A tile of scores, made or loaded, convolved, finished and handed on. `dot`: q · k. `map`: a strip's map, as it is;
  * `weights`: a map of final scores, normalised while it is loaded. `attention`: online softmax, times v. `product`: scores are
  * normalised with known statistics, convolved and multiplied with v.
@@ -34,7 +40,10 @@ export interface TensorTileProgram {
   readonly columns: number;
   readonly queriesInRegisters: boolean;
   readonly conv: ToeplitzConv | null;
-  /** Rows around the tile, multiples of eight. */
+  /** `dot`: the convolution that the keys hold already, one copy of them a kernel row (`TensorFoldProgram`). */
+  readonly folded: StageIndex | null;
+  readonly keys: TileKeys;
+  /** Rows around the tile; multiples of eight where there is a `conv`. */
   readonly haloPast: number;
   readonly haloFuture: number;
   /** What happens to an entry before the convolution, and at the end. */
@@ -48,6 +57,21 @@ export interface TensorTileProgram {
   /** Offsets into shared memory, in bytes; −1 for what the kernel has not. */
   readonly sharedBytes: number;
   readonly places: Readonly<Record<"k" | "v" | "q" | "halo" | "scores" | "taps", number>>;
+}
+
+/**
+ * Convolves the keys themselves: copy `a` of key j is Σ_b θ[a, b] k_(j+b), so that a product of shifted queries with it sums a
+ * whole row of the convolution's kernel.
+ */
+export interface TensorFoldProgram {
+  readonly kind: "tensor_fold";
+  readonly stage: StageIndex;
+  /** Blocks of eight keys in reach to the left. */
+  readonly granulesLeft: number;
+  /** Blocks of sixteen source keys that sixteen results are made of. */
+  readonly sourceSteps: number;
+  readonly warps: number;
+  readonly sharedBytes: number;
 }
 
 /** A head mix from one map to another: sixteen heads by sixteen heads a product, one row a warp. */
@@ -89,6 +113,7 @@ export interface TensorCombineProgram {
 export type TensorProgram =
   | TensorCombineProgram
   | TensorTileProgram
+  | TensorFoldProgram
   | TensorMixProgram
   | TensorStatisticsProgram
   | TensorProductProgram;

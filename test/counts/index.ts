@@ -1,6 +1,6 @@
 // Exact dynamic counts of the kernels for sm_80, from their PTX executed on the CPU. Not a test: a program with a report.
 //
-//   npm run counts -- [--length 512] [--dim 64,96,128] [--spec "pre 6x11"] [--schedule staged] [--all] [--json]
+//   npm run counts -- [--length 512] [--dim 64,96,128] [--spec "pre 6x11"] [--schedule staged] [--lowering folded] [--all] [--json]
 //
 // --all counts every tensor-core candidate of a schedule rather than the planner's first.
 import { parseArgs } from "node:util";
@@ -26,6 +26,7 @@ const { values: flags } = parseArgs({
     dim: { type: "string", default: "64,96,128" },
     spec: { type: "string" },
     schedule: { type: "string" },
+    lowering: { type: "string" },
     all: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
@@ -153,7 +154,9 @@ for (const headDim of flags.dim.split(",").map(Number)) {
         schedule,
       }).filter(
         ({ plan, knobs }) =>
-          plan !== null && (knobs["lowering"] === "tensor" || knobs["lowering"] === "toeplitz"),
+          plan !== null &&
+          knobs["lowering"] !== "direct" &&
+          (flags.lowering === undefined || knobs["lowering"] === flags.lowering),
       );
       for (const candidate of flags.all ? candidates : candidates.slice(0, 1)) {
         const row = await count(pipeline, candidate);

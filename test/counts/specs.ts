@@ -31,6 +31,8 @@ export function countedSpecs(headDim: number): CountedSpec[] {
   return [
     one("plain", 2, "", plain),
     one("pre 6x11", 2, "scores { conv 6x11 }", pre),
+    one("pre 1x11", 2, "scores { conv 1x11 }", null),
+    one("pre 1x11 left", 2, "scores { conv 1x11 pad_key left }", null),
     one("post 6x11", 2, "weights { conv 6x11 }", null),
     one("pre and post", 2, "scores { conv 6x11 }\n  weights { conv 6x11 }", null),
     one("mix 16", 16, "scores { mix 16 }\n  weights { mix 16 }", null),

@@ -10,15 +10,21 @@ import { type CudaResult, emulatedDevice, limitsOf, planOf, runCudaPlan } from "
 
 const WARP_ORDERS = ["forward", "reverse", "greedy"] as const;
 
-/** Plans of a schedule on tensor cores, the cheapest first. */
+/** Plans of a schedule on tensor cores, the cheapest first; of one lowering only where it is given. */
 export function tensorPlans(
   pipeline: Pipeline,
   shape: CallShape,
   schedule: Schedule,
   architecture = "sm_80",
+  lowering?: string,
 ): readonly (() => Plan)[] {
   return planCandidates(pipeline, { target: "cuda", limits: limitsOf(architecture), shape, schedule })
-    .filter(({ reason, knobs }) => reason === null && knobs["lowering"] !== "direct")
+    .filter(
+      ({ reason, knobs }) =>
+        reason === null &&
+        knobs["lowering"] !== "direct" &&
+        (lowering === undefined || knobs["lowering"] === lowering),
+    )
     .map((candidate) => () => planOf(candidate));
 }
 
@@ -53,7 +59,7 @@ function withShortStrips(plan: Plan, rows: number): Plan {
 }
 
 /** Keys of few rows shared by several blocks, which short sequences never are. */
-function withSplits(plan: Plan, splits: number): Plan {
+export function withSplits(plan: Plan, splits: number): Plan {
   return {
     ...plan,
     definitions: plan.definitions.map((definition) =>

@@ -27,6 +27,7 @@ import { pruneCuda } from "./prune.ts";
 import { cudaNamespace, preambleModel } from "./source-model.ts";
 import {
   tensorCombineModel,
+  tensorFoldModel,
   tensorMixModel,
   tensorProductModel,
   tensorStatisticsModel,
@@ -114,6 +115,8 @@ function emitCudaKernel(plan: Plan, kernel: KernelPlan): string {
   switch (program.kind) {
     case "tensor_tile":
       return renderCuda("tensor/tile", tensorTileModel(plan, kernel, program));
+    case "tensor_fold":
+      return renderCuda("tensor/fold", tensorFoldModel(plan, kernel, program));
     case "tensor_mix":
       return renderCuda("tensor/mix", tensorMixModel(plan, kernel, program));
     case "tensor_combine":

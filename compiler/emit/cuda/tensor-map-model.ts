@@ -2,6 +2,7 @@ import type {
   KernelPlan,
   Plan,
   TensorCombineProgram,
+  TensorFoldProgram,
   TensorMixProgram,
   TensorProductProgram,
   TensorStatisticsProgram,
@@ -12,6 +13,8 @@ import { describe, parameterAt, stageOf } from "../model.ts";
 import { cudaFloat, maskModel } from "./source-model.ts";
 import {
   Constants,
+  convOf,
+  kernelIndex,
   MAP_ALIGNMENT,
   outputConstants,
   outputStages,
@@ -143,5 +146,46 @@ export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: Tens
     parameters: tensorParameters(kernel),
     constants: constants.list,
     output: outputStages(plan),
+  };
+}
+
+/** The model of `templates/cuda/tensor/fold.cu.hbs`. */
+export function tensorFoldModel(plan: Plan, kernel: KernelPlan, program: TensorFoldProgram): object {
+  const { pipeline } = plan;
+  const stage = convOf(pipeline, program.stage);
+  const tile = program.warps * 16;
+  const constants = new Constants();
+  constants.int("THREADS", program.warps * 32);
+  constants.int("TILE", tile, "Keys that a block convolves: sixteen a warp.");
+  constants.int("GRANULES_LEFT", program.granulesLeft, "Blocks of eight keys in reach to the left.");
+  constants.int(
+    "SOURCE_STEPS",
+    program.sourceSteps,
+    "Blocks of sixteen keys that sixteen results are made of.",
+  );
+  constants.int("SOURCE_ROWS", tile - 16 + 16 * program.sourceSteps);
+  constants.int("D_GRANULES", Math.ceil(pipeline.headDim / 16) * 2, "Blocks of eight elements of a key.");
+  constants.int(
+    "K_ROW_BYTES",
+    paddedRow(pipeline.headDim),
+    "Rows in shared memory: an odd number of 16-byte units, against bank conflicts.",
+  );
+  constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
+  constants.int("KERNEL_KEY", stage.kernel.key);
+  constants.int("ORIGIN_KEY", stage.origin.key, "The tap that meets the current key.");
+  constants.int("DILATION_KEY", stage.dilation.key);
+  constants.int("WEIGHT_AT", parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
+  return {
+    kernel: kernel.name,
+    entryPoint: kernel.entryPoint,
+    purpose: [
+      `${describe(stage)}, of the keys instead of the scores:`,
+      "one convolved copy of them for each row of the kernel, as products with banded Toeplitz matrices.",
+    ],
+    parameters: tensorParameters(kernel),
+    constants: constants.list,
+    mask: maskModel(pipeline),
+    conv: { dilatedKey: stage.dilation.key > 1 },
+    kernelIndex: kernelIndex(stage),
   };
 }

@@ -8,7 +8,7 @@ import {
   type TensorTileProgram,
   totalReach,
 } from "../../../runtime/contract/index.ts";
-import { sourcesEndWithKeys } from "../../plan/tensor/support.ts";
+import { INNER_STEP, innerMargin, sourcesEndWithKeys } from "../../plan/tensor/support.ts";
 import { paddedRow } from "../../plan/tensor/tile.ts";
 import { describe, parameterAt, stageOf } from "../model.ts";
 import { type CudaConstant, cudaFloat, maskModel } from "./source-model.ts";
@@ -90,6 +90,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   const applies = sink === "product";
   const attention = sink === "attention" || applies;
   const conv = program.conv;
+  const folded = program.folded === null ? null : convOf(pipeline, program.folded);
+  const part = program.keys !== "all";
 
   const constants = new Constants();
   constants.int("WARPS", warps);
@@ -131,7 +133,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     constants.int(
       "HALO_PAST",
       haloPast,
-      "Rows around the tile that the convolution reads, in blocks of eight.",
+      `Rows around the tile that the convolution reads${folded === null ? ", in blocks of eight" : ""}.`,
     );
     constants.int("HALO_FUTURE", haloFuture);
     constants.int("HALO_ROWS", haloPast + haloFuture);
@@ -143,6 +145,16 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     constants.int("V_TILE_BYTES", tileK * valueRow);
   }
   if (attention) outputConstants(plan, constants);
+  if (folded !== null) foldedConstants(plan, constants, folded);
+  const convolution = folded ?? stage;
+  if (part && convolution !== null) {
+    constants.int(
+      "INNER_MARGIN",
+      innerMargin(convolution),
+      "Rows and keys by which inner keys stay clear of the diagonal; they come in whole steps.",
+    );
+    constants.int("INNER_STEP", INNER_STEP);
+  }
   if (stage !== null && conv !== null) {
     constants.int("S_ROW_BYTES", scoresRow);
     constants.int("S_AT", places.scores);
@@ -167,7 +179,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     constants.int("DISTANCES", distances);
     constants.int("TAP_PAIRS", Math.ceil(stage.kernel.query / 2));
     constants.int("WEIGHT_AT", parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
-    if (stage.bias !== null) constants.int("BIAS_AT", parameterAt(plan, stage.bias));
+    biasConstant(plan, constants, stage);
     if (conv.taps === "shared") constants.int("TAPS_AT", places.taps);
   }
   if (sink === "map") {
@@ -183,6 +195,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     dot &&
     ((stage !== null && !applies) ||
       program.before.softcaps.length + program.finish.softcaps.length > 0 ||
+      (folded !== null && folded.bias !== null) ||
       mask.bias ||
       sink === "map");
   if (sink !== "map") {
@@ -199,7 +212,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   return {
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,
-    purpose: purposeOf(program, stage),
+    purpose: purposeOf(program, stage, folded),
     parameters: tensorParameters(kernel),
     constants: constants.list,
     mask,
@@ -211,19 +224,24 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     applies,
     exact: conv?.precision === "exact",
     split: program.splits,
+    part,
+    inner: program.keys === "inner",
+    folded: folded !== null,
+    foldedRows: folded !== null && folded.kernel.query > 1,
     bounded: program.splits || sink === "map",
     // Blocks that end before the tile's last key still read to its right.
     reachesRight: (program.splits || sink === "map") && reach.right > 0,
     softmax: sink === "attention" || sink === "statistics",
     toMap: sink === "map",
     loadsRows: dot,
-    halo: haloPast + haloFuture > 0,
+    halo: folded === null && haloPast + haloFuture > 0,
     madeRange: dot && stage !== null,
     queriesInRegisters: program.queriesInRegisters,
     scaled,
     softcapsBefore: program.before.softcaps.map(cudaFloat),
     softcapsAfter,
-    finishes: softcapsAfter.length > 0 || (stage !== null && stage.bias !== null),
+    finishes: softcapsAfter.length > 0 || (convolution !== null && convolution.bias !== null),
+    biasIndex: convolution === null || convolution.bias === null ? null : kernelIndex(convolution),
     addsBias,
     hidden: !final ? "0.0f" : sink === "map" ? "-INFINITE" : "HIDDEN",
     hiddenBefore: applies ? "-INFINITE" : "0.0f",
@@ -247,20 +265,44 @@ export function readAhead(pipeline: Pipeline): number {
 /** Elements to which a map's rows are padded. */
 export const MAP_ALIGNMENT = 64;
 
+/** A head's place among the kernels of a convolution within heads, and among its biases. */
+export function kernelIndex(stage: ConvStage): string {
+  return stage.shared ? `head % ${stage.across}` : "head";
+}
+
+function biasConstant(plan: Plan, constants: Constants, stage: ConvStage): void {
+  if (stage.bias !== null) constants.int("BIAS_AT", parameterAt(plan, stage.bias));
+}
+
+/** The rows of a kernel whose keys are folded: one copy of the keys each. */
+function foldedConstants(plan: Plan, constants: Constants, stage: ConvStage): void {
+  constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
+  if (stage.kernel.query > 1) {
+    constants.int("ORIGIN_QUERY", stage.origin.query, "The tap that meets the current row.");
+    constants.int("DILATION_QUERY", stage.dilation.query);
+  }
+  biasConstant(plan, constants, stage);
+}
+
 function convModel(program: TensorTileProgram, stage: ConvStage): object {
-  const own = stage.shared ? `head % ${stage.across}` : "head";
   return {
     registers: program.conv?.taps === "registers",
     odd: stage.kernel.query % 2 === 1,
     single: stage.kernel.query === 1,
     dilatedKey: stage.dilation.key > 1,
-    bias: stage.bias !== null,
-    biasIndex: own,
-    kernelIndex: own,
+    kernelIndex: kernelIndex(stage),
   };
 }
 
-function purposeOf(program: TensorTileProgram, stage: ConvStage | null): string[] {
+function purposeOf(program: TensorTileProgram, stage: ConvStage | null, folded: ConvStage | null): string[] {
+  if (folded !== null) {
+    return [
+      `Queries times keys that hold ${describe(folded)} already, on tensor cores, online softmax, times values${program.keys === "all" ? "." : ":"}`,
+      ...(program.keys === "all"
+        ? []
+        : ["the keys that all rows of the tile see, and around them all that the taps read."]),
+    ];
+  }
   const conv = stage === null ? "" : `, ${describe(stage)} as products with banded Toeplitz matrices`;
   const from = {
     dot: "Queries times keys on tensor cores",
@@ -273,7 +315,9 @@ function purposeOf(program: TensorTileProgram, stage: ConvStage | null): string[
     product: "normalised with the rows' log-sum-exp before the convolution, times values",
     map: "to the strip's other map",
   }[program.sink];
-  return conv === "" ? [`${from}, ${to}.`] : [`${from}, then`, `${conv.slice(2)},`, `${to}.`];
+  const keys =
+    program.keys === "border" ? " The keys near the diagonal, which convolved keys cannot do." : "";
+  return conv === "" ? [`${from}, ${to}.`] : [`${from}, then`, `${conv.slice(2)},`, `${to}.${keys}`];
 }
 
 /**

@@ -11,6 +11,7 @@ import { floorMultiplyAdds } from "../../ir/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { stageAt } from "../cost.ts";
 import type { CudaBound, CudaEstimate } from "../cuda-cost.ts";
+import { INNER_STEP, innerMargin } from "./support.ts";
 
 /** Work of one kernel over a whole call, in units of one multiprocessor. */
 interface Work {
@@ -37,6 +38,24 @@ function keyCount(pipeline: Pipeline, shape: CallShape, first: number, last: num
   return Math.max(0, high - low);
 }
 
+/** Those of the keys that a kernel walks which the rows from `row` on see: see `TileKeys`. */
+function walkedKeys(
+  pipeline: Pipeline,
+  shape: CallShape,
+  { keys, conv, folded }: TensorTileProgram,
+  row: number,
+  seen: number,
+): number {
+  const index = folded ?? conv?.stage;
+  if (keys === "all" || index === undefined) return seen;
+  const clear = shape.Lk - shape.Lq + row + 1 - innerMargin(stageAt(pipeline, index) as ConvStage);
+  const inner = Math.min(seen, Math.floor(Math.max(0, clear) / INNER_STEP) * INNER_STEP);
+  return keys === "inner" ? inner : seen - inner;
+}
+
+/** Warp instructions that combining takes a row and part (counted at head size 96). */
+const COMBINE_INSTRUCTIONS = 110;
+
 function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgram): Work {
   const { rowBlocks, warps, tileK, haloPast, haloFuture, conv } = program;
   const tileQ = warps * rowBlocks * 16;
@@ -45,33 +64,38 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
   const stage = conv === null ? null : (stageAt(pipeline, conv.stage) as ConvStage);
   const distances = conv === null ? 0 : conv.granulesLeft + conv.granulesRight + 1;
   const pairs = stage === null ? 0 : Math.ceil(stage.kernel.query / 2);
-  const headSteps = Math.ceil(pipeline.headDim / 16);
+  // Folded keys are multiplied once a kernel row.
+  const copies = program.folded === null ? 1 : (stageAt(pipeline, program.folded) as ConvStage).kernel.query;
+  const headSteps = Math.ceil(pipeline.headDim / 16) * copies;
   const valueSteps = Math.ceil(pipeline.valueDim / 16);
   const heads = pipeline.heads * shape.B;
   const work: Work = { mma: 0, instructions: 0, shared: 0, special: 0, f32: 0, bytes: 0, blocks: 0 };
   for (let row = 0; row < shape.Lq; row += tileQ) {
-    const keys = keyCount(pipeline, shape, row, Math.min(row + tileQ, shape.Lq) - 1);
+    const seen = keyCount(pipeline, shape, row, Math.min(row + tileQ, shape.Lq) - 1);
+    const keys = walkedKeys(pipeline, shape, program, row, seen);
     const steps = Math.ceil(keys / tileK) + (conv !== null && conv.granulesRight > 0 ? 8 / tileK : 0);
     // Per step: sixteen-row blocks by eight-key blocks.
     const blocks = (tileQ / 16) * (tileK / 8);
-    const dotMma = dot ? blocks * headSteps + ((halo / 8) * tileK * headSteps) / 16 : 0;
+    const haloBlocks = program.folded === null ? halo / 8 : 0;
+    const dotMma = dot ? blocks * headSteps + (haloBlocks * tileK * headSteps) / 16 : 0;
     const exact = conv?.precision === "exact";
-    const convMma = blocks * pairs * distances * (exact ? 3 : 1);
+    // The last row of an odd kernel takes products of half the depth.
+    const convMma = ((blocks * (stage?.kernel.query ?? 0)) / 2) * distances * (exact ? 3 : 1);
     const valueMma = program.sink === "attention" || program.sink === "product" ? blocks * valueSteps : 0;
     // ldmatrix.x4: four wavefronts each.
-    const haloLoads = dot ? (halo / 8) * (tileK / 16) * headSteps * 6 : 0;
+    const haloLoads = dot ? haloBlocks * (tileK / 16) * headSteps * 6 : 0;
     const keyLoads = dot ? warps * (tileK / 16) * headSteps * 4 : 0;
     const queryLoads =
       dot && !program.queriesInRegisters ? warps * rowBlocks * headSteps * (tileK / program.columns) * 4 : 0;
     const convLoads = blocks * pairs * ((exact ? 8 : 4) + (conv?.taps === "shared" ? 2 * distances : 0));
     const valueLoads =
       program.sink === "attention" || program.sink === "product" ? warps * (tileK / 16) * valueSteps * 4 : 0;
-    const copies = ((dot ? tileK * (pipeline.headDim + pipeline.valueDim) : 0) * 2) / 128;
+    const copied = ((dot ? tileK * (pipeline.headDim * copies + pipeline.valueDim) : 0) * 2) / 128;
     const scoresStored = conv === null ? 0 : (tileQ * tileK * (exact ? 4 : 2)) / 128;
     const entries = tileQ * tileK;
     work.mma += steps * (dotMma + convMma + valueMma);
     work.shared +=
-      steps * (haloLoads + keyLoads + queryLoads + convLoads + valueLoads + copies + scoresStored);
+      steps * (haloLoads + keyLoads + queryLoads + convLoads + valueLoads + copied + scoresStored);
     const softmax = program.sink === "map" ? 0 : 1;
     work.special += steps * entries * (softmax + (program.source === "weights" ? 1 : 0));
     const perEntry = softmax * 3.5 + (conv === null ? 0.5 : 1.5) + (program.source === "weights" ? 3.5 : 0);
@@ -86,8 +110,13 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
         40 * warps);
     work.bytes +=
       steps *
-      ((dot ? tileK * (pipeline.headDim + pipeline.valueDim) * 2 : entries * 2) +
+      ((dot ? tileK * (pipeline.headDim * copies + pipeline.valueDim) * 2 : entries * 2) +
         (program.sink === "map" ? entries * 2 : 0));
+    // Results of a part of the keys are written in f32 and read again.
+    if (program.keys !== "all") {
+      work.bytes += tileQ * pipeline.valueDim * 8;
+      work.instructions += tileQ * COMBINE_INSTRUCTIONS;
+    }
     work.blocks += 1;
   }
   for (const key of Object.keys(work) as (keyof Work)[]) work[key] *= heads;
@@ -119,6 +148,20 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
         f32: entries * 2 * softmax,
         bytes: entries * 4,
         blocks: shape.Lq * shape.B,
+      };
+    }
+    case "tensor_fold": {
+      const rows = (stageAt(pipeline, program.stage) as ConvStage).kernel.query;
+      // Sixteen keys by eight elements a product, twice: taps are pairs.
+      const mma = ((heads * shape.Lk * pipeline.headDim) / 128) * rows * program.sourceSteps * 2;
+      return {
+        mma,
+        instructions: mma * 2.5,
+        shared: mma * 2,
+        special: 0,
+        f32: 0,
+        bytes: heads * shape.Lk * pipeline.headDim * 2 * (rows + 1),
+        blocks: (shape.Lk / 64) * heads,
       };
     }
     case "tensor_combine":

@@ -10,10 +10,11 @@ import { type Candidate, dropped, legal } from "../candidate.ts";
 import type { CudaEstimate } from "../cuda-cost.ts";
 import type { PlanRequest } from "../limits.ts";
 import { tensorEstimate } from "./cost.ts";
+import { foldedKnobNames, foldedMenu, foldedTiles, tensorFolded } from "./folded.ts";
 import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
 import { stagedTensorKnobNames, tensorStaged } from "./staged.ts";
 import { tensorIllegal } from "./support.ts";
-import { tileMenu } from "./tile.ts";
+import { type TileRequest, tileMenu } from "./tile.ts";
 import { tensorTwoPass, twoPassTiles } from "./two-pass.ts";
 
 /** Candidates of one schedule whose products run on tensor cores. */
@@ -48,9 +49,36 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
   if (architecture === undefined || pipeline.weights.length > 0) return [];
   const tile = scoresTile(pipeline, "attention", "hide");
   if (!tile.fits) return [dropped("single_pass", { lowering: "tensor" }, tile.reason)];
-  return tileMenu(tile.value).map((knobs) => {
-    const names = tileKnobNames(knobs, tile.value.conv !== null);
-    const fitted = tensorSinglePass(pipeline, request, architecture, tile.value, knobs);
+  return [
+    ...foldedCandidates(pipeline, request, architecture, tile.value),
+    ...tileMenu(tile.value).map((knobs) => {
+      const names = tileKnobNames(knobs, tile.value.conv !== null);
+      const fitted = tensorSinglePass(pipeline, request, architecture, tile.value, knobs);
+      return fitted.fits
+        ? legal(
+            "single_pass",
+            names,
+            fitted.value.cost,
+            () => fitted.value,
+            estimateOf(fitted.value, architecture),
+          )
+        : dropped("single_pass", names, fitted.reason);
+    }),
+  ];
+}
+
+function foldedCandidates(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  architecture: CudaArchitecture,
+  tile: TileRequest,
+): Candidate[] {
+  if (tile.conv === null) return [];
+  const tiles = foldedTiles(pipeline, tile);
+  if (!tiles.fits) return [dropped("single_pass", { lowering: "folded" }, tiles.reason)];
+  return foldedMenu(tiles.value).map((knobs) => {
+    const names = foldedKnobNames(knobs);
+    const fitted = tensorFolded(pipeline, request, architecture, tiles.value, knobs);
     return fitted.fits
       ? legal(
           "single_pass",

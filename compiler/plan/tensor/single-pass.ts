@@ -1,8 +1,10 @@
 import type {
   Expression,
   Finish,
+  KernelPlan,
   Pipeline,
   Plan,
+  Step,
   TensorCombineProgram,
   TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
@@ -37,6 +39,8 @@ export function scoresTile(
       source: "dot",
       sink,
       conv: conv ?? null,
+      folded: null,
+      keys: "all",
       before: { softcaps: conv === undefined ? [] : first, mask: "zero" },
       finish: { softcaps: conv === undefined ? first : conv.softcaps, mask: finalMask },
       chunk: 0,
@@ -59,6 +63,84 @@ export function tileKnobNames(knobs: TileKnobs, conv: boolean): Plan["knobs"] {
   };
 }
 
+/** Steps of the attention kernels, one for each part of the keys, and of the one that combines them. */
+export interface AttentionParts {
+  readonly definitions: Plan["definitions"];
+  readonly workspace: Plan["workspace"];
+  readonly kernels: readonly KernelPlan[];
+  readonly steps: readonly Step[];
+}
+
+/**
+ * Kernels that each attend to a part of the keys (all of them, or the inner ones and then the border's) and one that combines
+ * what they find. Where a single part is not shared between blocks, its kernel writes the results itself.
+ */
+export function attentionParts(pipeline: Pipeline, programs: readonly TensorTileProgram[]): AttentionParts {
+  const [first] = programs;
+  if (first === undefined) throw new RangeError("attention takes a kernel");
+  const tileQ = first.warps * 16 * first.rowBlocks;
+  const tiles: Expression = ["ceilDiv", "Lq", tileQ];
+  // Keys are shared where one tile holds all rows: as widely as fills the device, but not too finely.
+  const idle: Expression = ["floorDiv", SPLIT_BLOCKS, ["mul", "B", pipeline.heads]];
+  const splits: Expression = [
+    "select",
+    ["max", 0, ["sub", "Lq", tileQ]],
+    1,
+    ["max", 1, ["min", idle, ["floorDiv", "Lk", SPLIT_KEYS]]],
+  ];
+  const several = programs.length > 1;
+  const combined: Expression = several ? 1 : ["min", 1, ["sub", "splits", 1]];
+  // The first kernel's blocks may share its keys; each of the others adds one part.
+  const count: Expression = several ? ["add", "splits", programs.length - 1] : "splits";
+  const parts: Expression = ["mul", combined, "B", pipeline.heads, count, "Lq"];
+  const combine: TensorCombineProgram = { kind: "tensor_combine", warps: COMBINE_WARPS };
+  const combineKernel = tensorKernel(pipeline, "combine", combine, {
+    read: ["partial_values", "partial_sums", "parameters"],
+    written: ["o", "lse"],
+  });
+  const launch = { batch: 0, first_tile: count, row_begin: 0, row_end: "Lq" } as const;
+  const kernels = programs.map((program) =>
+    tensorKernel(pipeline, program.keys === "border" ? "border" : "attention", program, {
+      read: [
+        "q",
+        "q_history",
+        program.folded === null ? "k" : "folded_keys",
+        "v",
+        "parameters",
+        "integers",
+        "bias",
+      ],
+      written: [...(several ? [] : ["o", "lse"]), "partial_values", "partial_sums"],
+    }),
+  );
+  return {
+    definitions: [{ name: "splits", value: splits }],
+    workspace: [
+      { name: "partial_values", bytes: ["max", 16, ["mul", 4, pipeline.valueDim, parts]] },
+      { name: "partial_sums", bytes: ["max", 16, ["mul", 8, parts]] },
+    ],
+    kernels: [...kernels, combineKernel],
+    steps: [
+      ...kernels.map(
+        (kernel, index): Step => ({
+          kind: "dispatch",
+          kernel: kernel.name,
+          grid: [index === 0 ? ["mul", tiles, "splits"] : tiles, pipeline.heads, "B"],
+          launch,
+          multiplyAdds: ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim + pipeline.valueDim],
+        }),
+      ),
+      {
+        kind: "dispatch",
+        kernel: combineKernel.name,
+        grid: [["mul", combined, ["ceilDiv", "Lq", COMBINE_WARPS]], pipeline.heads, "B"],
+        launch,
+        multiplyAdds: ["mul", parts, pipeline.valueDim],
+      },
+    ],
+  };
+}
+
 /** Flash attention with the scores' convolution between product and softmax. */
 export function tensorSinglePass(
   pipeline: Pipeline,
@@ -70,54 +152,12 @@ export function tensorSinglePass(
   const fitted = fitTile(pipeline, architecture, tile, knobs);
   if (!fitted.fits) return fitted;
   const program = fitted.value;
-  const kernel = tensorKernel(pipeline, "attention", program, {
-    read: ["q", "q_history", "k", "v", "parameters", "integers", "bias"],
-    written: ["o", "lse", "partial_values", "partial_sums"],
-  });
-  const combine: TensorCombineProgram = { kind: "tensor_combine", warps: COMBINE_WARPS };
-  const combineKernel = tensorKernel(pipeline, "combine", combine, {
-    read: ["partial_values", "partial_sums", "parameters"],
-    written: ["o", "lse"],
-  });
-  const tileQ = program.warps * 16 * program.rowBlocks;
-  const tiles: Expression = ["ceilDiv", "Lq", tileQ];
-  // Keys are shared where one tile holds all rows: as widely as fills the device, but not too finely.
-  const idle: Expression = ["floorDiv", SPLIT_BLOCKS, ["mul", "B", pipeline.heads]];
-  const splits: Expression = [
-    "select",
-    ["max", 0, ["sub", "Lq", tileQ]],
-    1,
-    ["max", 1, ["min", idle, ["floorDiv", "Lk", SPLIT_KEYS]]],
-  ];
-  const shared: Expression = ["min", 1, ["sub", "splits", 1]];
-  const parts: Expression = ["mul", shared, "B", pipeline.heads, "splits", "Lq"];
   return {
     fits: true,
     value: defineTensorPlan(pipeline, request, architecture, {
+      ...attentionParts(pipeline, [program]),
       schedule: "single_pass",
       knobs: tileKnobNames(knobs, program.conv !== null),
-      definitions: [{ name: "splits", value: splits }],
-      workspace: [
-        { name: "partial_values", bytes: ["max", 16, ["mul", 4, pipeline.valueDim, parts]] },
-        { name: "partial_sums", bytes: ["max", 16, ["mul", 8, parts]] },
-      ],
-      kernels: [kernel, combineKernel],
-      steps: [
-        {
-          kind: "dispatch",
-          kernel: kernel.name,
-          grid: [["mul", tiles, "splits"], pipeline.heads, "B"],
-          launch: { batch: 0, first_tile: 0, row_begin: 0, row_end: "Lq" },
-          multiplyAdds: ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim + pipeline.valueDim],
-        },
-        {
-          kind: "dispatch",
-          kernel: combineKernel.name,
-          grid: [["mul", shared, ["ceilDiv", "Lq", COMBINE_WARPS]], pipeline.heads, "B"],
-          launch: { batch: 0, first_tile: "splits", row_begin: 0, row_end: "Lq" },
-          multiplyAdds: ["mul", parts, pipeline.valueDim],
-        },
-      ],
       cost: tensorCost(pipeline, architecture, request.shape, [program]),
     }),
   };

@@ -187,6 +187,8 @@ function stagedTensorKernels(
       source: "dot",
       sink: "map",
       conv: fused,
+      folded: null,
+      keys: "all",
       before: { softcaps: fused === null ? [] : scores.first, mask: "zero" },
       finish: {
         softcaps: fused === null ? scores.first : fused.softcaps,
@@ -235,6 +237,8 @@ function stagedTensorKernels(
           source,
           sink: "map",
           conv: linear,
+          folded: null,
+          keys: "all",
           before: { softcaps: [], mask: "zero" },
           finish,
           chunk: CHUNK,

@@ -59,6 +59,18 @@ export function toeplitzIllegal(stage: ConvStage): string | null {
   return null;
 }
 
+/** Keys of a part that shares a tile's keys with another are counted in these. */
+export const INNER_STEP = 64;
+
+/**
+ * Keys by which the inner keys of a tile (`TileKeys`) stay clear of the first one that its first row does not see, under a
+ * causal mask: taps in the rows above see fewer keys, and taps to the right read further ones.
+ */
+export function innerMargin(stage: ConvStage): number {
+  const { past, right } = convReach(stage);
+  return past + right;
+}
+
 export const NO_REACH: Reach = { past: 0, future: 0, left: 0, right: 0 };
 
 /** Halo and granules of a convolution. */

@@ -1,4 +1,4 @@
-import type { Finish, TensorTileProgram } from "../../../runtime/contract/index.ts";
+import type { Finish, TensorTileProgram, TileKeys } from "../../../runtime/contract/index.ts";
 import type { LinearStage } from "./support.ts";
 
 /** What the planner may vary of a tile kernel. */
@@ -15,6 +15,9 @@ export interface TileRequest {
   readonly source: TensorTileProgram["source"];
   readonly sink: TensorTileProgram["sink"];
   readonly conv: LinearStage | null;
+  /** The convolution that the keys hold already. */
+  readonly folded: LinearStage | null;
+  readonly keys: TileKeys;
   readonly before: Finish;
   readonly finish: Finish;
   /** Keys that one block writes, where it writes a map. */

@@ -1,4 +1,9 @@
-import type { ConvStage, Pipeline, TensorTileProgram } from "../../../runtime/contract/index.ts";
+import {
+  type ConvStage,
+  convReach,
+  type Pipeline,
+  type TensorTileProgram,
+} from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
@@ -30,8 +35,10 @@ export function fitTile(
     if (illegal !== null) return doesNotFit(illegal);
   }
   const geometry = stage === null ? null : toeplitzGeometry(stage);
-  const haloPast = geometry?.haloPast ?? 0;
-  const haloFuture = geometry?.haloFuture ?? 0;
+  const folded = request.folded === null ? null : (request.folded.stage as ConvStage);
+  const foldedReach = folded === null ? null : convReach(folded);
+  const haloPast = foldedReach?.past ?? geometry?.haloPast ?? 0;
+  const haloFuture = foldedReach?.future ?? geometry?.haloFuture ?? 0;
   const halo = haloPast + haloFuture;
   const distances = geometry === null ? 0 : geometry.granulesLeft + geometry.granulesRight + 1;
   const carried = Math.max(0, distances - 1);
@@ -64,14 +71,17 @@ export function fitTile(
     return here;
   };
   const dot = source === "dot";
-  const queryBytes = dot ? tileQ * keyRow : 0;
-  const k = place(dot ? tileK * keyRow : 0);
+  // Folded keys meet shifted queries: their halo's rows lie around the tile's, others behind everything else.
+  const around = folded === null ? 0 : halo;
+  const queryBytes = dot ? (tileQ + around) * keyRow : 0;
+  const k = place(dot ? (folded?.kernel.query ?? 1) * tileK * keyRow : 0);
   const v = place(dot && values ? 2 * tileK * valueRow : 0);
   // Queries that move to registers pass through the keys' place.
   let q = 0;
   if (!queriesInRegisters) q = place(queryBytes);
   else at = Math.max(at, queryBytes);
-  const haloAt = place(dot ? halo * keyRow : 0);
+  if (folded !== null) q += haloPast * keyRow;
+  const haloAt = place(dot ? (halo - around) * keyRow : 0);
   const scores = place(stage === null ? 0 : (tileQ + halo) * (tileK * 2 + 16) * (exact ? 2 : 1));
   const tapsAt = place(taps === "shared" ? pairs * distances * 256 : 0);
   if (at > architecture.sharedBytesPerBlock) {
@@ -102,6 +112,8 @@ export function fitTile(
               taps,
               precision: knobs.precision,
             },
+      folded: request.folded?.index ?? null,
+      keys: request.keys,
       haloPast,
       haloFuture,
       before: request.before,

@@ -22,7 +22,12 @@ const SPECS = {
     "attention probe { heads 4 kv_heads 2 head_dim 16 dtype f32 mask causal window 700 scores { conv 3x5; mix 2 } weights { conv 2x3 } output { norm } }",
   noncausal:
     "attention probe { heads 2 head_dim 16 dtype f16 mask none scores { conv 3x3 pad_query both } weights { conv 3x3 pad_query both } output { norm } }",
+  // So few kernel rows and so long a sequence that keys are convolved beforehand.
+  folded: "attention probe { heads 8 head_dim 64 dtype f16 mask causal scores { conv 1x11 } }",
 } as const;
+
+/** The planner's nominal length, where it is not the usual one. */
+const NOMINAL: Readonly<Record<string, number>> = { folded: 16384 };
 
 const SIZES: readonly CallSize[] = [
   { B: 1, Lq: 1, Lk: 1, R: 0, positions: false },
@@ -93,11 +98,16 @@ describe.skipIf(nvcc === null)("the C API launches what the plan says", () => {
   );
   test.each(cases)(
     "%s, %s",
-    async (_name, schedule: Schedule, source) => {
+    async (specName, schedule: Schedule, source) => {
       const pipeline = pipelineOf(source, "probe");
-      const artifact = emitCudaArtifact(pipeline, { schedule });
+      const length = NOMINAL[specName] ?? 1024;
+      const artifact = emitCudaArtifact(pipeline, {
+        schedule,
+        shape: { B: 1, Lq: length, Lk: length, R: 0 },
+      });
       const [plan] = artifact.plans;
       if (plan === undefined) throw new Error("no plan");
+      expect(plan.knobs["lowering"] === "folded").toBe(specName === "folded" && schedule === "single_pass");
       const files = emitHostFiles(pipeline, artifact, ["sm_80"], { version: "0", spec: "probe.mta" });
       await withFolder(async (folder) => {
         for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);

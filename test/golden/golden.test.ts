@@ -19,12 +19,22 @@ function scheduleOf(source: string): Schedule | undefined {
   return SCHEDULES.find((schedule) => schedule === name);
 }
 
+/** Another one may name the length to plan for: `// Length: 16384.` */
+function lengthOf(source: string): number | undefined {
+  const length = /^\/\/ Length: (\d+)\./m.exec(source)?.[1];
+  return length === undefined ? undefined : Number(length);
+}
+
 describe.each(specs)("%s", (name) => {
   const source = readFileSync(`${SPECS}${name}`, "utf8");
   const { spec, diagnostics } = analyse(source, name);
   if (spec === null) throw new Error(renderDiagnostics(diagnostics, { source }));
   const schedule = scheduleOf(source);
-  const options = schedule === undefined ? {} : { schedule };
+  const length = lengthOf(source);
+  const options = {
+    ...(schedule === undefined ? {} : { schedule }),
+    ...(length === undefined ? {} : { shape: { B: 1, Lq: length, Lk: length, R: 0 } }),
+  };
   const emitted = compileChecked(spec, options).files;
   // The kernels' module repeats plans and kernels: one of them is enough to review.
   const files = Object.fromEntries(

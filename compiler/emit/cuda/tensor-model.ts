@@ -35,7 +35,8 @@ function tensorNames(resource: string, written: boolean): string {
   return resource === "o" ? "o_rows" : resource;
 }
 
-function elementType(resource: string): string {
+/** The C++ type of what a tensor-core kernel's binding holds: tensors, maps and folded keys are 16 bits wide. */
+export function elementType(resource: string): string {
   switch (resource) {
     case "positions":
     case "lengths":

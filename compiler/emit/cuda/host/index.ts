@@ -8,6 +8,7 @@ import {
 } from "../../../../runtime/contract/index.ts";
 import { renderBesideCuda, renderCuda } from "../../templates.ts";
 import { cudaNamespace } from "../source-model.ts";
+import { elementType } from "../tensor-model.ts";
 import { printExpression } from "./expression.ts";
 import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
 
@@ -178,8 +179,7 @@ function pointers(plan: Plan, element: string): string[] {
     );
   const tensor = plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false);
   const workspace = plan.workspace.map(({ name }) => {
-    // Maps of tensor-core kernels hold f16.
-    const type = tensor && name.startsWith("map_") ? "unsigned short" : "float";
+    const type = tensor ? elementType(name) : "float";
     return `${type}* const ${name} = reinterpret_cast<${type}*>(workspace_at + workspace.${name});`;
   });
   return [...tensors, ...workspace];

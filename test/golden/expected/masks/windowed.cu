@@ -534,7 +534,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       taps[pair][j][1] = toeplitz(kernel, 2 * pair + 1, 8 * (GRANULES_RIGHT - j), lane);
     }
   }
-  const float added = parameters[BIAS_AT + head];
 
   // Taps in another document than their row count as 0: one bit a kernel row.
   unsigned same_document[ROW_BLOCKS][2];
@@ -555,6 +554,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     }
   }
   const bool mixed_documents = !__all_sync(~0u, all_same);
+  const float added = parameters[BIAS_AT + head];
   load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, source_begin, 0, source_end, thread);
   load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(shared + V_AT, values, launch.v_stride_l, source_begin - LAG, 0, keys_end, thread);
   cp_async_commit();
@@ -871,6 +871,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     }
   }
   if (splits > 1) {
+    const int parts = splits;
+    const int part_at = split;
     // This block's part of the result: values not yet divided by the sum, the maximum to base 2, the sum.
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
@@ -881,7 +883,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
         total += __shfl_xor_sync(~0u, total, 1);
         total += __shfl_xor_sync(~0u, total, 2);
         if (row < launch.row_end) {
-          const size_t part = (size_t(batch.index * HEADS + head) * splits + split) * launch.query_rows + row;
+          const size_t part = (size_t(batch.index * HEADS + head) * parts + part_at) * launch.query_rows + row;
           float* const to = partial_values + part * VALUE_DIM + 2 * quad;
 #pragma unroll
           for (int n = 0; n < VALUE_DIM / 8; n++) {
@@ -1224,10 +1226,10 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
   const Launch common = describe(call);
 
   Launch launch = common;
+  launch.first_tile = static_cast<unsigned>(splits);
   launch.row_end = static_cast<int>(Lq);
   if (const int error = queue(attention::windowed_attention, {ceil_div(Lq, 64) * splits, 8, B}, 128, 24576, stream,
                               launch, q, q_history, k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values, partial_sums)) return error;
-  launch.first_tile = static_cast<unsigned>(splits);
   if (const int error = queue(combine::windowed_combine, {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, B}, 128, 0, stream,
                               launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
   return 0;

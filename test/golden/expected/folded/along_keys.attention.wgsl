@@ -1,0 +1,576 @@
+// along_keys: attention (folded.mta:3)
+//
+// Attention in one pass over the keys with an online softmax (Milakov and Gimelshein 2018; FlashAttention).
+// Workgroup memory holds the scores of one tile with the halo that the convolutions read.
+//
+// spec: heads 4, head_dim 64, value_dim 64, mask causal, storage f16-native
+// plan: single_pass, tile_q 32, tile_k 64, workgroup 64; this kernel: 64 invocations, 18048 bytes of workgroup memory
+// Made by mtac: change the spec and compile it again, not this file.
+
+enable f16;
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  batches: u32,
+  query_rows: i32,
+  key_rows: i32,
+  history_rows: i32,
+  q_stride_b: u32,
+  q_stride_h: u32,
+  q_stride_l: u32,
+  q_history_stride_b: u32,
+  q_history_stride_h: u32,
+  q_history_stride_l: u32,
+  k_stride_b: u32,
+  k_stride_h: u32,
+  k_stride_l: u32,
+  v_stride_b: u32,
+  v_stride_h: u32,
+  v_stride_l: u32,
+  o_stride_b: u32,
+  o_stride_h: u32,
+  o_stride_l: u32,
+  bias_stride_b: u32,
+  bias_stride_h: u32,
+  bias_stride_l: u32,
+  has_positions: u32,
+  positions_at: u32,
+  lengths_at: u32,
+  documents_at: u32,
+  depth_scale: f32,
+  batch: u32,
+  first_tile: u32,
+  row_begin: i32,
+  row_end: i32,
+  strip_row: i32,
+  key_begin: i32,
+  key_end: i32,
+  map_row_stride: u32,
+  map_head_stride: u32,
+  statistics_history: i32,
+}
+
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> q: array<vec4<f16>>;
+@group(0) @binding(2) var<storage, read> q_history: array<vec4<f16>>;
+@group(0) @binding(3) var<storage, read> k: array<vec4<f16>>;
+@group(0) @binding(4) var<storage, read> v: array<vec4<f16>>;
+@group(0) @binding(5) var<storage, read> parameters: array<u32>;
+@group(0) @binding(6) var<storage, read_write> o: array<vec4<f16>>;
+@group(0) @binding(7) var<storage, read_write> lse: array<u32>;
+
+/// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
+override HISTORY: bool = false;
+
+/// Invocations of a workgroup.
+const WORKGROUP = 64u;
+const HEADS = 4u;
+/// Consecutive query heads that share a key/value head.
+const HEADS_PER_KEY = 1u;
+const SCALE = 0.125;
+const VALUE_DIM = 64u;
+/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
+const HIDDEN = -3.0e38;
+/// Bits of -infinity: the log-sum-exp of an empty row.
+const EMPTY_BITS = 0xff800000u;
+/// Instead of a factor (at most 1): the row sees none of this step's keys.
+const NOTHING_NEW = 2.0;
+/// Heads that a workgroup computes together.
+const HEAD_BLOCK = 1u;
+/// Rows of a tile, and keys of a step.
+const TILE_Q = 32;
+const TILE_K = 64;
+/// Keys that the convolutions read to the left.
+const REACH_LEFT = 5;
+/// Keys by which results trail the scores: what the convolutions read to the right.
+const LAG = 5;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 16u;
+/// Rows of a workgroup's results, over all its heads.
+const ROWS = 32u;
+const RAW_ROW_STRIDE = 74u;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0u;
+const SCORES_CONV_BIAS_AT = 44u;
+/// Arena words of the rows' factors and the softmax's partial results.
+const FACTORS_AT = 4416u;
+const PARTIALS_AT = 4448u;
+/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
+const RAW_AT = 0u;
+const RAW_CARRY = 10u;
+const RAW_HEAD_STRIDE = 2368u;
+/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
+const AFTER_SCORES_CONV_AT = 2368u;
+const AFTER_SCORES_CONV_CARRY = 0u;
+const AFTER_SCORES_CONV_ROW_STRIDE = 64u;
+const AFTER_SCORES_CONV_HEAD_STRIDE = 2048u;
+const HEAD_DIM = 64u;
+/// Invocations that share a row of the softmax.
+const TEAM = 2u;
+
+/// All of the workgroup's memory; never assumed to be zero.
+var<workgroup> arena: array<f32, 4512u>;
+
+fn four(at: u32) -> vec4f {
+  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
+}
+
+fn put_four(at: u32, value: vec4f) {
+  arena[at] = value.x;
+  arena[at + 1u] = value.y;
+  arena[at + 2u] = value.z;
+  arena[at + 3u] = value.w;
+}
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  index: u32,
+  /// Absolute position of row 0.
+  first_position: i32,
+  keys: i32,
+}
+
+fn open_batch(index: u32) -> Batch {
+  var batch: Batch;
+  batch.index = index;
+  batch.first_position = launch.key_rows - launch.query_rows;
+  if (launch.has_positions != 0u) {
+    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+  }
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return vec2i(low, max(low, high));
+}
+
+/// Which of the keys key .. key + 3 are visible from `row`.
+fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+  let keys = vec4i(key) + vec4i(0, 1, 2, 3);
+  let position = batch.first_position + row;
+  var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
+    & vec4<bool>((row >= -launch.history_rows) & (row < launch.query_rows));
+  seen = seen & (keys <= vec4i(position));
+  return seen;
+}
+
+/// Visibility of four rows by four keys.
+struct Seen {
+  row0: vec4<bool>,
+  row1: vec4<bool>,
+  row2: vec4<bool>,
+  row3: vec4<bool>,
+}
+
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
+  let first = batch.first_position + row;
+  let last = first + rows - 1;
+  // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
+  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys);
+  inside = inside & (key + keys - 1 <= first);
+  return inside;
+}
+
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+  // One exit: early returns cost some drivers seconds of compile time.
+  let all_keys = vec4<bool>(true);
+  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  if (!inside) {
+    seen = Seen(
+      visible(batch, head, row, key),
+      visible(batch, head, row + 1, key),
+      visible(batch, head, row + 2, key),
+      visible(batch, head, row + 3, key),
+    );
+  }
+  return seen;
+}
+
+fn any_seen(seen: Seen) -> bool {
+  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+}
+
+/// Four entries of a row: 0 where not visible.
+fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
+fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+  let x = value;
+  return select(vec4f(HIDDEN), x, seen);
+}
+
+/// Elements element .. element + 3 of q.
+fn load_q(element: u32) -> vec4f {
+  return vec4f(q[element / 4u]);
+}
+
+/// Elements element .. element + 3 of q_history.
+fn load_q_history(element: u32) -> vec4f {
+  return vec4f(q_history[element / 4u]);
+}
+
+/// Elements element .. element + 3 of k.
+fn load_k(element: u32) -> vec4f {
+  return vec4f(k[element / 4u]);
+}
+
+/// Four elements of a query row, which is a row of history where `past` says so.
+fn load_query(element: u32, past: bool) -> vec4f {
+  var four: vec4f;
+  if (HISTORY & past) {
+    four = load_q_history(element);
+  } else {
+    four = load_q(element);
+  }
+  return four;
+}
+
+/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
+  let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
+  let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
+  let past = rows < vec4i(0);
+  let q_at = select(
+    batch.index * launch.q_stride_b + head * launch.q_stride_h + vec4u(rows) * launch.q_stride_l,
+    batch.index * launch.q_history_stride_b + head * launch.q_history_stride_h
+      + vec4u(rows + launch.history_rows) * launch.q_history_stride_l,
+    past,
+  );
+  let k_at = batch.index * launch.k_stride_b + head / HEADS_PER_KEY * launch.k_stride_h
+    + vec4u(keys) * launch.k_stride_l;
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  for (var d = 0u; d < HEAD_DIM; d += 4u) {
+    let k0 = load_k(k_at.x + d);
+    let k1 = load_k(k_at.y + d);
+    let k2 = load_k(k_at.z + d);
+    let k3 = load_k(k_at.w + d);
+    let q0 = load_query(q_at.x + d, past.x);
+    let q1 = load_query(q_at.y + d, past.y);
+    let q2 = load_query(q_at.z + d, past.z);
+    let q3 = load_query(q_at.w + d, past.w);
+    s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
+    s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
+    s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
+    s3 += vec4f(dot(q3, k0), dot(q3, k1), dot(q3, k2), dot(q3, k3));
+  }
+  return SCALE * mat4x4f(s0, s1, s2, s3);
+}
+
+/// First word of the kernel with which `head` reads head `from` of its group.
+fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
+  return SCORES_CONV_WEIGHT_AT + head * 11u;
+}
+
+/// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// for the first of them, `kernel` that head's weights.
+fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
+  var y0 = vec4f();
+  var y1 = vec4f();
+  var y2 = vec4f();
+  var y3 = vec4f();
+  for (var a = 0u; a < 1u; a++) {
+    let at0 = at + a * RAW_ROW_STRIDE;
+    let at1 = at0 + RAW_ROW_STRIDE;
+    let at2 = at1 + RAW_ROW_STRIDE;
+    let at3 = at2 + RAW_ROW_STRIDE;
+    // Four neighbouring entries that slide along the keys: one load a row and tap.
+    var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
+    var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
+    var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
+    var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
+    for (var b = 0u; b < 11u; b++) {
+      let w = parameter(kernel + a * 11u + b);
+      x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
+      x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
+      x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
+      x3 = vec4f(x3.yzw, arena[at3 + b + 3u]);
+      y0 += w * x0;
+      y1 += w * x1;
+      y2 += w * x2;
+      y3 += w * x3;
+    }
+  }
+  return mat4x4f(y0, y1, y2, y3);
+}
+
+/// Elements element .. element + 3 of v.
+fn load_v(element: u32) -> vec4f {
+  return vec4f(v[element / 4u]);
+}
+
+/// Stores up to four values of an output row; the row ends after `count` of them.
+fn store_o(element: u32, value: vec4f, count: u32) {
+  o[element / 4u] = vec4<f16>(clamp(value, vec4f(-65504.0), vec4f(65504.0)));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let batch = open_batch(launch.batch + group.z);
+  let first_head = group.y * HEAD_BLOCK;
+  let tile_row = launch.row_begin + i32(launch.first_tile + group.x) * TILE_Q;
+
+  // Steps along the keys: from the first key that the convolutions read for the tile's rows until the results, which
+  // trail the scores by the right reach, have passed the last key that these rows see.
+  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
+  let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
+
+  for (var i = thread; i < 4512u; i += WORKGROUP) {
+    arena[i] = 0.0;
+  }
+  workgroupBarrier();
+
+  // TEAM neighbouring invocations share a row of the softmax.
+  let own_row = thread / TEAM;
+  let lane = thread % TEAM;
+  let owns = own_row < ROWS;
+  var row_max = HIDDEN;
+  var row_sum = 0.0;
+
+  // Results: blocks of four rows by four values, kept in registers over all steps.
+  var o0_0 = vec4f();
+  var o0_1 = vec4f();
+  var o0_2 = vec4f();
+  var o0_3 = vec4f();
+  var o1_0 = vec4f();
+  var o1_1 = vec4f();
+  var o1_2 = vec4f();
+  var o1_3 = vec4f();
+
+  for (var step = first_step; step < last_step; step++) {
+    // Scores of the step's new keys.
+    {
+      let step_key = step * TILE_K;
+      let inside = interior(batch, tile_row, 32, step_key, TILE_K);
+      for (var unit = thread; unit < 128u; unit += WORKGROUP) {
+        let column = unit % 16u * 4u;
+        let r = unit / 16u % 8u * 4u;
+        let h = unit / 128u;
+        let head = first_head + h;
+        let row = tile_row + i32(r);
+        let key = step_key + i32(column);
+        let seen = see(batch, head, row, key, inside);
+        var block = mat4x4f();
+        if (any_seen(seen)) {
+          block = dot_block(batch, head, row, key);
+        }
+        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
+        put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
+        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
+      }
+    }
+    workgroupBarrier();
+    // scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right).
+    {
+      let step_key = step * TILE_K - 5;
+      let inside = interior(batch, tile_row, 32, step_key, TILE_K);
+      for (var unit = thread; unit < 128u; unit += WORKGROUP) {
+        let column = unit % 16u * 4u;
+        let r = unit / 16u % 8u * 4u;
+        let h = unit / 128u;
+        let head = first_head + h;
+        let row = tile_row + i32(r);
+        let key = step_key + i32(column);
+        let seen = see(batch, head, row, key, inside);
+        var block = mat4x4f();
+        if (any_seen(seen)) {
+          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE);
+          let added = vec4f(parameter(SCORES_CONV_BIAS_AT + head));
+          block += mat4x4f(added, added, added, added);
+        }
+        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+        put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
+        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
+        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
+        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
+      }
+    }
+    workgroupBarrier();
+    // Keep the last columns: the next step's taps reach back to them.
+    for (var line = thread; line < 32u; line += WORKGROUP) {
+      let at = RAW_AT + line * RAW_ROW_STRIDE;
+      for (var c = 0u; c < RAW_CARRY; c++) {
+        arena[at + c] = arena[at + c + u32(TILE_K)];
+      }
+    }
+    // Online softmax: the row's maximum so far, then weights relative to it.
+    if (owns) {
+      var highest = HIDDEN;
+      for (var c = lane; c < u32(TILE_K); c += TEAM) {
+        highest = max(highest, arena[AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c]);
+      }
+      arena[PARTIALS_AT + thread] = highest;
+    }
+    workgroupBarrier();
+    if (owns) {
+      var highest = HIDDEN;
+      for (var i = 0u; i < TEAM; i++) {
+        highest = max(highest, arena[PARTIALS_AT + own_row * TEAM + i]);
+      }
+      let nothing = highest == HIDDEN;
+      highest = max(highest, row_max);
+      let factor = exp(row_max - highest);
+      row_max = highest;
+      row_sum *= factor;
+      for (var c = lane; c < u32(TILE_K); c += TEAM) {
+        let at = AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c;
+        let score = arena[at];
+        let weight = select(exp(score - row_max), 0.0, score == HIDDEN);
+        row_sum += weight;
+        arena[at] = weight;
+      }
+      if (lane == 0u) {
+        arena[FACTORS_AT + own_row] = select(factor, NOTHING_NEW, nothing);
+      }
+    }
+    workgroupBarrier();
+    // Weights times values.
+    {
+      let step_key = step * TILE_K - LAG;
+      let from_key = max(0, step_key);
+      let to_key = min(step_key + TILE_K, range.y);
+      {
+        let unit = thread;
+        let r = unit / VALUE_BLOCKS * 4u;
+        let value = unit % VALUE_BLOCKS * 4u;
+        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
+        if (any(factor != vec4f(NOTHING_NEW))) {
+          o0_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
+          o0_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
+          o0_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
+          o0_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
+          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
+          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE;
+          for (var key = from_key; key < to_key; key++) {
+            let at = weights + u32(key - step_key);
+            let x = load_v(v_at + u32(key) * launch.v_stride_l);
+            o0_0 += arena[at] * x;
+            o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+          }
+        }
+      }
+      {
+        let unit = thread + 64u;
+        let r = unit / VALUE_BLOCKS * 4u;
+        let value = unit % VALUE_BLOCKS * 4u;
+        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
+        if (any(factor != vec4f(NOTHING_NEW))) {
+          o1_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
+          o1_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
+          o1_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
+          o1_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
+          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
+          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE;
+          for (var key = from_key; key < to_key; key++) {
+            let at = weights + u32(key - step_key);
+            let x = load_v(v_at + u32(key) * launch.v_stride_l);
+            o1_0 += arena[at] * x;
+            o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+          }
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  // The row's sum over its invocations.
+  if (owns) {
+    arena[PARTIALS_AT + thread] = row_sum;
+  }
+  workgroupBarrier();
+  if (owns & (lane == 0u)) {
+    var total = 0.0;
+    for (var i = 0u; i < TEAM; i++) {
+      total += arena[PARTIALS_AT + thread + i];
+    }
+    // A row that sees no key: weight zero, log-sum-exp minus infinity.
+    arena[FACTORS_AT + own_row] = select(0.0, 1.0 / total, total > 0.0);
+    let row = tile_row + i32(own_row % 32u);
+    let head = first_head + own_row / 32u;
+    if (row < launch.row_end) {
+      let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
+      lse[(batch.index * HEADS + head) * u32(launch.query_rows) + u32(row)] = bits;
+    }
+  }
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    o0_0 *= arena[FACTORS_AT + r];
+    o0_1 *= arena[FACTORS_AT + r + 1u];
+    o0_2 *= arena[FACTORS_AT + r + 2u];
+    o0_3 *= arena[FACTORS_AT + r + 3u];
+  }
+  {
+    let unit = thread + 64u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    o1_0 *= arena[FACTORS_AT + r];
+    o1_1 *= arena[FACTORS_AT + r + 1u];
+    o1_2 *= arena[FACTORS_AT + r + 2u];
+    o1_3 *= arena[FACTORS_AT + r + 3u];
+  }
+
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o0_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
+    }
+  }
+  {
+    let unit = thread + 64u;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o1_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + launch.o_stride_l, o1_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o1_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o1_3, VALUE_DIM - value);
+    }
+  }
+}

@@ -1,0 +1,1721 @@
+// along_keys (folded.mta:3): kernels of the schedule single_pass.
+//
+// spec: heads 4, head_dim 64, value_dim 64, mask causal, dtype f16
+// plan: single_pass, lowering folded, tile_q 128, tile_k 64, queries registers
+// Made by mtac: change the spec and compile it again, not this file.
+//
+// Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
+
+namespace mtac_along_keys {
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  unsigned batches;
+  int query_rows;
+  int key_rows;
+  int history_rows;
+  unsigned q_stride_b;
+  unsigned q_stride_h;
+  unsigned q_stride_l;
+  unsigned q_history_stride_b;
+  unsigned q_history_stride_h;
+  unsigned q_history_stride_l;
+  unsigned k_stride_b;
+  unsigned k_stride_h;
+  unsigned k_stride_l;
+  unsigned v_stride_b;
+  unsigned v_stride_h;
+  unsigned v_stride_l;
+  unsigned o_stride_b;
+  unsigned o_stride_h;
+  unsigned o_stride_l;
+  unsigned bias_stride_b;
+  unsigned bias_stride_h;
+  unsigned bias_stride_l;
+  unsigned has_positions;
+  float depth_scale;
+  unsigned batch;
+  unsigned first_tile;
+  int row_begin;
+  int row_end;
+  int strip_row;
+  int key_begin;
+  int key_end;
+  unsigned map_row_stride;
+  unsigned map_head_stride;
+  int statistics_history;
+};
+
+constexpr int HEADS = 4;
+/// Consecutive query heads that share a key/value head.
+constexpr int HEADS_PER_KEY = 1;
+constexpr int HEAD_DIM = 64;
+constexpr int VALUE_DIM = 64;
+constexpr float SCALE = 0.125f;
+/// Score of a pair that is not visible: finite so that differences of two are 0.
+constexpr float HIDDEN = -3.0e38f;
+constexpr float INFINITE = __builtin_huge_valf();
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  unsigned index;
+  /// Absolute position of row 0.
+  int first_position;
+  int keys;
+};
+
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
+  Batch batch;
+  batch.index = index;
+  batch.first_position = launch.has_positions != 0u ? positions[index] : launch.key_rows - launch.query_rows;
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+__device__ __forceinline__ int2 key_range(const Batch& batch, int first, int last) {
+  int low = 0;
+  int high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return make_int2(low, max(low, high));
+}
+
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+  bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
+  const int first = batch.first_position + row;
+  inside = inside && key + keys - 1 <= first;
+  return inside;
+}
+
+/// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
+__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, int row, int key) {
+  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+  const int position = batch.first_position + row;
+  seen = seen && key <= position;
+  return seen;
+}
+
+constexpr float LOG2_E = 1.44269504088896340736f;
+constexpr float LN_2 = 0.69314718055994530942f;
+
+/// Address of shared memory as ldmatrix and cp.async want it.
+__device__ __forceinline__ unsigned shared_address(const void* pointer) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
+}
+
+/// Four 8x8 matrices of 16-bit elements; lane 8i + r addresses row r of matrix i (PTX ISA, "ldmatrix").
+__device__ __forceinline__ void ldmatrix_x4(unsigned (&r)[4], unsigned address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+
+/// The same, each matrix transposed.
+__device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], unsigned address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+
+/// Two 8x8 matrices, addressed by lanes 0 to 15.
+__device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+               : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
+}
+
+/// d = a b + c on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+}
+
+/// d = a b: the first product of a sum needs no zeros in registers.
+__device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+}
+
+/// d = a b + c on 16x8 by 8x8 tiles.
+__device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned a1, unsigned b0, const float (&c)[4]) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a0), "r"(a1), "r"(b0), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+}
+
+/// Copies 16 bytes to shared memory in the background, or writes zeros there.
+__device__ __forceinline__ void cp_async(unsigned to, const void* from, bool exists) {
+  const int bytes = exists ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+
+__device__ __forceinline__ void cp_async_commit() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/// Waits until at most N of this thread's groups of copies are under way.
+template <int N>
+__device__ __forceinline__ void cp_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+/// 2^x.
+__device__ __forceinline__ float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/// Two f32 as f16, `low` in the low half.
+__device__ __forceinline__ unsigned pack_f16(float low, float high) {
+  unsigned pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+__device__ __forceinline__ float low_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+__device__ __forceinline__ float high_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+__device__ __forceinline__ void store_32(void* to, unsigned value) {
+  *static_cast<unsigned*>(to) = value;
+}
+
+__device__ __forceinline__ void store_128(void* to, uint4 value) {
+  *static_cast<uint4*>(to) = value;
+}
+
+__device__ __forceinline__ uint4 load_128(const void* from) {
+  return *static_cast<const uint4*>(from);
+}
+
+/// Exponents of a pair in the storage type plus one: all ones, which mean infinity or NaN, carry into the sign bits.
+__device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
+  return (pair & 0x7c007c00u) + 0x04000400u;
+}
+
+/// Which halves of a pair in the storage type are infinite or NaN: the sign bits of the result.
+__device__ __forceinline__ unsigned not_finite(unsigned pair) {
+  return carry_exponents(pair) & 0x80008000u;
+}
+
+__device__ __forceinline__ float low_storage(unsigned pair) {
+  return low_f16(pair);
+}
+
+__device__ __forceinline__ float high_storage(unsigned pair) {
+  return high_f16(pair);
+}
+
+/// The pair without what is not finite.
+__device__ __forceinline__ unsigned only_finite(unsigned pair) {
+  const unsigned bad = not_finite(pair);
+  return pair & ~((bad >> 15) * 0xffffu);
+}
+
+/// The products of the storage type: queries with keys, weights with values.
+__device__ __forceinline__ void mma_storage(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
+  mma_f16(d, a, b0, b1, c);
+}
+
+__device__ __forceinline__ void mma_storage_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  mma_f16_first(d, a, b0, b1);
+}
+
+__device__ __forceinline__ unsigned pack_storage(float low, float high) {
+  return pack_f16(low, high);
+}
+
+namespace fold {
+
+// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right), of the keys instead of the scores:
+// one convolved copy of them for each row of the kernel, as products with banded Toeplitz matrices.
+
+constexpr int THREADS = 128;
+/// Keys that a block convolves: sixteen a warp.
+constexpr int TILE = 64;
+/// Blocks of eight keys in reach to the left.
+constexpr int GRANULES_LEFT = 1;
+/// Blocks of sixteen keys that sixteen results are made of.
+constexpr int SOURCE_STEPS = 2;
+constexpr int SOURCE_ROWS = 80;
+/// Blocks of eight elements of a key.
+constexpr int D_GRANULES = 8;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int K_ROW_BYTES = 144;
+/// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
+constexpr int KERNEL_QUERY = 1;
+constexpr int KERNEL_KEY = 11;
+/// The tap that meets the current key.
+constexpr int ORIGIN_KEY = 5;
+constexpr int DILATION_KEY = 1;
+/// scores.conv.weight in parameters.
+constexpr int WEIGHT_AT = 0;
+
+/// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
+__device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
+  const int b = offset / DILATION_KEY + ORIGIN_KEY;
+  if (a < 0 || a >= KERNEL_QUERY || b < 0 || b >= KERNEL_KEY) return 0.0f;
+  return kernel[a * KERNEL_KEY + b];
+}
+
+/// Two neighbouring taps in the storage type; and what their rounding leaves over, as another pair.
+__device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
+  return pack_storage(tap(kernel, a, offset), tap(kernel, a, offset + 1));
+}
+
+__device__ __forceinline__ unsigned taps_rest_at(const float* kernel, int a, int offset) {
+  const unsigned rounded = taps_at(kernel, a, offset);
+  return pack_storage(
+    tap(kernel, a, offset) - low_storage(rounded), tap(kernel, a, offset + 1) - high_storage(rounded));
+}
+
+/// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
+template <int ROWS, int SIZE, int ROW_BYTES>
+__device__ __forceinline__ void load_rows(
+    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+  constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+    constexpr int HOP = THREADS / CHUNKS;
+    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+#pragma unroll
+    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
+    const int id = thread + i * THREADS;
+    const int r = id / CHUNKS;
+    const int c = id % CHUNKS;
+    const int row = first + r;
+    const bool exists = row >= low && row < high && c * 8 < SIZE;
+    if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
+      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
+    const Launch launch,
+    const unsigned short* __restrict__ k,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    unsigned short* __restrict__ folded_keys
+) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  const unsigned shared = shared_address(shared_memory);
+  const int thread = threadIdx.x;
+  const int lane = thread & 31;
+  const int warp = __shfl_sync(~0u, thread >> 5, 0);
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int tile_key = int(blockIdx.x) * TILE;
+  // Nobody reads the copies of keys that are not there.
+  if (tile_key >= batch.keys) return;
+  const unsigned short* const keys = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  const int source_key = tile_key - 8 * GRANULES_LEFT;
+  load_rows<SOURCE_ROWS, HEAD_DIM, K_ROW_BYTES>(shared, keys, launch.k_stride_l, source_key, 0, batch.keys, thread);
+  cp_async_commit();
+  cp_async_wait<0>();
+  __syncthreads();
+
+  const float* const kernel = parameters + WEIGHT_AT + (head) * (KERNEL_QUERY * KERNEL_KEY);
+  unsigned short* const copies = folded_keys + size_t(batch.index * HEADS + head) * KERNEL_QUERY * launch.key_rows * HEAD_DIM;
+
+  // 0 times NaN is NaN: where a key of the tile is not finite, its taps alone may read it.
+  unsigned exponents = 0u;
+  for (int id = thread; id < SOURCE_ROWS * D_GRANULES; id += THREADS) {
+    const uint4 eight = load_128(shared_memory + id / D_GRANULES * K_ROW_BYTES + id % D_GRANULES * 16);
+    exponents |= carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
+  }
+  if (__syncthreads_or(exponents & 0x80008000u)) {
+#pragma unroll 1
+    for (int id = thread; id < KERNEL_QUERY * TILE * (HEAD_DIM / 2); id += THREADS) {
+      const int d = id % (HEAD_DIM / 2) * 2;
+      const int key = tile_key + id / (HEAD_DIM / 2) % TILE;
+      const int a = id / (HEAD_DIM / 2) / TILE;
+      float low = 0.0f;
+      float high = 0.0f;
+#pragma unroll 1
+      for (int b = 0; b < KERNEL_KEY; b++) {
+        const int source = key + (b - ORIGIN_KEY) * DILATION_KEY;
+        const unsigned pair = *reinterpret_cast<const unsigned*>(shared_memory + (source - source_key) * K_ROW_BYTES + d * 2);
+        low = fmaf(kernel[a * KERNEL_KEY + b], low_storage(pair), low);
+        high = fmaf(kernel[a * KERNEL_KEY + b], high_storage(pair), high);
+      }
+      if (key < batch.keys) store_32(copies + (size_t(a) * launch.key_rows + key) * HEAD_DIM + d, pack_storage(low, high));
+    }
+    return;
+  }
+
+  const unsigned key_fragments = shared + (warp * 16 + (lane & 15)) * K_ROW_BYTES + (lane >> 4) * 16;
+#pragma unroll 1
+  for (int a = 0; a < KERNEL_QUERY; a++) {
+    float y[D_GRANULES][4];
+#pragma unroll
+    for (int n = 0; n < D_GRANULES; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) y[n][i] = 0.0f;
+    }
+#pragma unroll 1
+    for (int s = 0; s < SOURCE_STEPS; s++) {
+      // The lane's entries of a banded Toeplitz matrix, results by sources.
+      const int offset = 16 * s - 8 * GRANULES_LEFT + 2 * quad - group;
+      const unsigned near = taps_at(kernel, a, offset);
+      const unsigned near_rest = taps_rest_at(kernel, a, offset);
+      const unsigned taps[4] = {near, taps_at(kernel, a, offset - 8), taps_at(kernel, a, offset + 8), near};
+      const unsigned rest[4] = {near_rest, taps_rest_at(kernel, a, offset - 8), taps_rest_at(kernel, a, offset + 8), near_rest};
+#pragma unroll
+      for (int n = 0; n < D_GRANULES / 2; n++) {
+        unsigned b[4];
+        ldmatrix_x4_trans(b, key_fragments + s * 16 * K_ROW_BYTES + n * 32);
+        mma_storage(y[2 * n], taps, b[0], b[1], y[2 * n]);
+        mma_storage(y[2 * n], rest, b[0], b[1], y[2 * n]);
+        mma_storage(y[2 * n + 1], taps, b[2], b[3], y[2 * n + 1]);
+        mma_storage(y[2 * n + 1], rest, b[2], b[3], y[2 * n + 1]);
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int key = tile_key + warp * 16 + 8 * h + group;
+      if (key < batch.keys) {
+        unsigned short* const to = copies + (size_t(a) * launch.key_rows + key) * HEAD_DIM + 2 * quad;
+#pragma unroll
+        for (int n = 0; n < HEAD_DIM / 8; n++) store_32(to + 8 * n, pack_storage(y[n][2 * h], y[n][2 * h + 1]));
+      }
+    }
+  }
+}
+
+}  // namespace fold
+
+namespace attention {
+
+// Queries times keys that hold scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right) already, on tensor cores, online softmax, times values:
+// the keys that all rows of the tile see, and around them all that the taps read.
+
+constexpr int THREADS = 128;
+/// Blocks of sixteen rows of a warp.
+constexpr int ROW_BLOCKS = 2;
+/// Rows of a block, and keys of a step.
+constexpr int TILE_Q = 128;
+constexpr int TILE_K = 64;
+/// Blocks of eight keys of a step; those that later steps finish; the last ones.
+constexpr int GRANULES = 8;
+constexpr int CARRIED = 0;
+/// Keys by which results trail the scores that they are made of.
+constexpr int LAG = 0;
+constexpr int REACH_LEFT = 0;
+/// Steps of sixteen along head_dim.
+constexpr int D_STEPS = 4;
+/// Keys whose scores are made at a time.
+constexpr int COLUMNS = 16;
+/// 16-byte units of a query row.
+constexpr int Q_CHUNKS = 8;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int Q_ROW_BYTES = 144;
+constexpr int K_ROW_BYTES = 144;
+/// Bytes of shared memory where things lie.
+constexpr int K_AT = 0;
+constexpr int Q_AT = 0;
+/// Rows around the tile that the convolution reads.
+constexpr int HALO_PAST = 0;
+constexpr int HALO_ROWS = 0;
+/// Blocks of eight values.
+constexpr int VALUE_GRANULES = 8;
+constexpr int V_ROW_BYTES = 144;
+constexpr int V_AT = 9216;
+constexpr int V_TILE_BYTES = 9216;
+/// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
+constexpr int KERNEL_QUERY = 1;
+constexpr int BIAS_AT = 44;
+/// Rows and keys by which inner keys stay clear of the diagonal; they come in whole steps.
+constexpr int INNER_MARGIN = 5;
+constexpr int INNER_STEP = 64;
+/// Weights are 2^(score * EXPONENT - maximum).
+constexpr float EXPONENT = LOG2_E;
+
+/// Where a query row lies; null where it does not exist.
+__device__ __forceinline__ const unsigned short* query_row(
+    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
+  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
+  if (row < 0) {
+    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+}
+
+/// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
+template <int ROWS, int SIZE, int ROW_BYTES>
+__device__ __forceinline__ void load_rows(
+    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+  constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+    constexpr int HOP = THREADS / CHUNKS;
+    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+#pragma unroll
+    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
+    const int id = thread + i * THREADS;
+    const int r = id / CHUNKS;
+    const int c = id % CHUNKS;
+    const int row = first + r;
+    const bool exists = row >= low && row < high && c * 8 < SIZE;
+    if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
+      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+    }
+  }
+}
+
+/// One step of the online softmax (Milakov and Gimelshein 2018) of a lane's two rows over GRANULES blocks of eight keys:
+/// the maximum `m` and the sum `l` so far, the weights as packed pairs, and the results rescaled.
+template <int GRANULES>
+__device__ __forceinline__ void online_softmax(
+    float (*y)[4], unsigned (*weights)[2], float (&o)[VALUE_GRANULES][4], float (&m)[2], float (&l)[2]) {
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    float highest = m[h];
+#pragma unroll
+    for (int n = 0; n < GRANULES; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
+    highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
+    highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
+    // A row that has seen nothing yet: any finite reference makes its weights 0.
+    const float reference = highest == HIDDEN ? 0.0f : highest * EXPONENT;
+    const float factor = exp2_approx(fmaf(m[h], EXPONENT, -reference));
+    m[h] = highest;
+    l[h] *= factor;
+#pragma unroll
+    for (int n = 0; n < VALUE_GRANULES; n++) {
+      o[n][2 * h] *= factor;
+      o[n][2 * h + 1] *= factor;
+    }
+#pragma unroll
+    for (int n = 0; n < GRANULES; n++) {
+      const float first = exp2_approx(fmaf(y[n][2 * h], EXPONENT, -reference));
+      const float second = exp2_approx(fmaf(y[n][2 * h + 1], EXPONENT, -reference));
+      l[h] += first;
+      l[h] += second;
+      weights[n][h] = pack_storage(first, second);
+    }
+  }
+}
+
+/// o += weights * values over GRANULES blocks of eight keys, for row blocks FIRST to FIRST + COUNT - 1; keys from `live` on have no weight.
+template <int GRANULES, int FIRST, int COUNT>
+__device__ __forceinline__ void add_values(unsigned (*weights)[GRANULES][2], float (*o)[VALUE_GRANULES][4], unsigned values, int live) {
+#pragma unroll
+  for (int s = 0; s < GRANULES / 2; s++) {
+    if (s * 16 < live) {
+      const unsigned sixteen = values + s * 16 * V_ROW_BYTES;
+#pragma unroll
+      for (int n = 0; n < VALUE_GRANULES / 2; n++) {
+        unsigned b[4];
+        ldmatrix_x4_trans(b, sixteen + n * 32);
+#pragma unroll
+        for (int x = 0; x < COUNT; x++) {
+          const unsigned a[4] = {weights[x][2 * s][0], weights[x][2 * s][1], weights[x][2 * s + 1][0], weights[x][2 * s + 1][1]};
+          mma_storage(o[FIRST + x][2 * n], a, b[0], b[1], o[FIRST + x][2 * n]);
+          mma_storage(o[FIRST + x][2 * n + 1], a, b[2], b[3], o[FIRST + x][2 * n + 1]);
+        }
+      }
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
+    const Launch launch,
+    const unsigned short* __restrict__ q,
+    const unsigned short* __restrict__ q_history,
+    const unsigned short* __restrict__ folded_keys,
+    const unsigned short* __restrict__ v,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    float* __restrict__ partial_values,
+    float* __restrict__ partial_sums
+) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  const unsigned shared = shared_address(shared_memory);
+  const int thread = threadIdx.x;
+  const int lane = thread & 31;
+  // The same for all lanes, and known to be: branches on it stay uniform.
+  const int warp = __shfl_sync(~0u, thread >> 5, 0);
+  // Place in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the next.
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
+  // The tiles with the most keys first: the short ones fill the gaps at the end.
+  const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x) % tiles) * TILE_Q;
+  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int2 all = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  // Up to here all rows of the tile see all keys that the convolution reads for them.
+  const int inner_end = max(0, batch.first_position + tile_row + 1 - INNER_MARGIN) / INNER_STEP * INNER_STEP;
+  const int2 range = make_int2(all.x, min(all.y, inner_end));
+  // Few rows leave most of a device idle: then blocks share a tile's keys, and another kernel combines their results.
+  const int splits = int(gridDim.x) / tiles;
+  const int split = int(blockIdx.x) / tiles;
+  const int share = ((range.y - range.x + splits - 1) / splits + TILE_K - 1) / TILE_K * TILE_K;
+  const int keys_begin = min(range.y, range.x + split * share);
+  const int keys_end = min(range.y, keys_begin + share);
+  // Source keys that the convolution reads for them.
+  const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
+  const int source_end = min(keys_end, range.y);
+  const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
+
+  // Queries, with the rows around the tile that the convolution reads.
+  const unsigned short* const keys = folded_keys + size_t(batch.index * HEADS + head) * KERNEL_QUERY * launch.key_rows * HEAD_DIM;
+  // All copies of a step's keys, one after the other.
+  const auto load_keys = [&](int first) {
+#pragma unroll
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const unsigned short* const copy = keys + size_t(a) * launch.key_rows * HEAD_DIM;
+      load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT + a * TILE_K * K_ROW_BYTES, copy, HEAD_DIM, first, 0, source_end, thread);
+    }
+  };
+  const unsigned short* const values = v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
+    const int r = id / Q_CHUNKS;
+    const int c = id % Q_CHUNKS;
+    const int from_tile = r - HALO_PAST;
+    const int row = tile_row + from_tile;
+    const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
+    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
+    const unsigned to = shared + Q_AT + from_tile * Q_ROW_BYTES;
+    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+  }
+  cp_async_commit();
+  const float added = parameters[BIAS_AT + head];
+  cp_async_wait<0>();
+  __syncthreads();
+  unsigned queries[ROW_BLOCKS][D_STEPS][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) {
+      ldmatrix_x4(queries[x][d], shared + Q_AT + ((warp * ROW_BLOCKS + x) * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16 + d * 32);
+    }
+  }
+  // The queries' place is that of keys and values from here on.
+  __syncthreads();
+  load_keys(source_begin);
+  load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(shared + V_AT, values, launch.v_stride_l, source_begin - LAG, 0, keys_end, thread);
+  cp_async_commit();
+
+  // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
+  float y[ROW_BLOCKS][GRANULES + CARRIED][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < CARRIED; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) y[x][n][i] = 0.0f;
+    }
+  }
+  float m[ROW_BLOCKS][2];
+  float l[ROW_BLOCKS][2];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+    m[x][0] = m[x][1] = HIDDEN;
+    l[x][0] = l[x][1] = 0.0f;
+  }
+  float o[ROW_BLOCKS][VALUE_GRANULES][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < VALUE_GRANULES; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) o[x][n][i] = 0.0f;
+    }
+  }
+  // The last row of the warp that exists, and the keys that its rows see.
+  int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  own_range.y = min(own_range.y, keys_end);
+  const unsigned key_fragments = shared + K_AT + ((lane & 7) + (lane >> 4 << 3)) * K_ROW_BYTES + (lane >> 3 & 1) * 16;
+  const unsigned value_fragments = shared + V_AT + (lane & 15) * V_ROW_BYTES + (lane >> 4) * 16;
+
+  // 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
+  // tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+  const unsigned value_units = thread / VALUE_GRANULES * V_ROW_BYTES + thread % VALUE_GRANULES * 16;
+  const auto isolate_values = [&](unsigned char* tile, int first_key) {
+    constexpr int UNITS = TILE_K * VALUE_GRANULES;
+    const auto unit = [&](int i) {
+      // Where the number of units in a row divides that of threads, a thread's units lie below each other.
+      if (THREADS % VALUE_GRANULES == 0) return tile + value_units + i * (THREADS / VALUE_GRANULES) * V_ROW_BYTES;
+      const int id = thread + i * THREADS;
+      return tile + id / VALUE_GRANULES * V_ROW_BYTES + id % VALUE_GRANULES * 16;
+    };
+    unsigned exponents = 0u;
+#pragma unroll
+    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
+      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
+        const uint4 eight = load_128(unit(i));
+        exponents |= carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
+      }
+    }
+    if (!__syncthreads_or(exponents & 0x80008000u)) return;
+#pragma unroll 1
+    for (int i = 0; i < TILE_K; i++) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const int row = own_row + 16 * x + 8 * h + group;
+          if (visible(launch, batch, row, first_key + i)) {
+#pragma unroll
+            for (int n = 0; n < VALUE_GRANULES; n++) {
+              const unsigned pair = *reinterpret_cast<const unsigned*>(tile + i * V_ROW_BYTES + n * 16 + quad * 4);
+              if (not_finite(pair) & 0x8000u) o[x][n][2 * h] += low_storage(pair);
+              if (not_finite(pair) & 0x80000000u) o[x][n][2 * h + 1] += high_storage(pair);
+            }
+          }
+        }
+      }
+    }
+    __syncthreads();
+#pragma unroll 1
+    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
+      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
+        const uint4 eight = load_128(unit(i));
+        store_128(unit(i), make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w)));
+      }
+    }
+    __syncthreads();
+  };
+
+  for (int step = 0; step < steps; step++) {
+    const int step_key = source_begin + step * TILE_K;
+    cp_async_wait<0>();
+    __syncthreads();
+    if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
+      isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, step_key - LAG);
+    }
+
+    // Queries times keys.
+    // Nothing of a step without a key that the warp's rows see is used.
+    const bool alive = step_key < own_range.y;
+    const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
+#pragma unroll
+    for (int c = 0; c < TILE_K; c += COLUMNS) {
+      if (!alive) break;
+      float s[ROW_BLOCKS][COLUMNS / 8][4];
+#pragma unroll
+      for (int d = 0; d < D_STEPS; d++) {
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 16; n++) {
+          unsigned b[4];
+          ldmatrix_x4(b, key_fragments + (c + n * 16) * K_ROW_BYTES + d * 32);
+#pragma unroll
+          for (int x = 0; x < ROW_BLOCKS; x++) {
+            if (d == 0) {
+              mma_storage_first(s[x][2 * n], queries[x][d], b[0], b[1]);
+              mma_storage_first(s[x][2 * n + 1], queries[x][d], b[2], b[3]);
+            } else {
+              mma_storage(s[x][2 * n], queries[x][d], b[0], b[1], s[x][2 * n]);
+              mma_storage(s[x][2 * n + 1], queries[x][d], b[2], b[3], s[x][2 * n + 1]);
+            }
+          }
+        }
+      }
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            s[x][n][i] *= SCALE;
+          }
+        }
+      }
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) y[x][c / 8 + n][i] = s[x][n][i];
+        }
+      }
+    }
+    __syncthreads();
+    // Everybody is done with these keys, and with the values of the step before.
+    if (step + 1 < steps) {
+      load_keys(step_key + TILE_K);
+    }
+    if (LAG > 0 || step + 1 < steps) {
+      const unsigned to = shared + V_AT + (step + 1 & 1) * V_TILE_BYTES;
+      load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(to, values, launch.v_stride_l, step_key + TILE_K - LAG, 0, keys_end, thread);
+    }
+    cp_async_commit();
+    // Keys of this step's results.
+    const int key = step_key - LAG;
+    if (key >= own_range.y) continue;
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int n = 0; n < GRANULES; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          y[x][n][i] += added;
+        }
+      }
+    }
+    if (key < keys_begin || key + GRANULES * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const int row = own_row + 16 * x + 8 * h + group;
+            // Keys [x, x + y) are what the row sees at most.
+            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
+            const int2 row_range = key_range(batch, row, row);
+            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
+          const int first_key = key;
+#pragma unroll
+          for (int n = 0; n < GRANULES; n++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+              const int key = first_key + 8 * n + 2 * quad + i;
+              if (!(unsigned(key - row_range.x) < row_keys && key >= keys_begin && key < keys_end)) y[x][n][2 * h + i] = HIDDEN;
+            }
+          }
+        }
+      }
+    }
+    unsigned weights[ROW_BLOCKS][GRANULES][2];
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) online_softmax<GRANULES>(y[x], weights[x], o[x], m[x], l[x]);
+    add_values<GRANULES, 0, ROW_BLOCKS>(weights, o, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key);
+  }
+  // Another kernel attends to the other keys, and a third combines all parts: how many there are travels in a field that this
+  // schedule has no other use for.
+  {
+    const int parts = int(launch.first_tile);
+    const int part_at = split;
+    // This block's part of the result: values not yet divided by the sum, the maximum to base 2, the sum.
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const int row = own_row + 16 * x + 8 * h + group;
+        float total = l[x][h];
+        total += __shfl_xor_sync(~0u, total, 1);
+        total += __shfl_xor_sync(~0u, total, 2);
+        if (row < launch.row_end) {
+          const size_t part = (size_t(batch.index * HEADS + head) * parts + part_at) * launch.query_rows + row;
+          float* const to = partial_values + part * VALUE_DIM + 2 * quad;
+#pragma unroll
+          for (int n = 0; n < VALUE_DIM / 8; n++) {
+            *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
+          }
+          if (quad == 0) {
+            partial_sums[2 * part] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
+            partial_sums[2 * part + 1] = total;
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace attention
+
+namespace border {
+
+// Queries times keys on tensor cores, then
+// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
+// online softmax, times values. The keys near the diagonal, which convolved keys cannot do.
+
+constexpr int THREADS = 128;
+/// Blocks of sixteen rows of a warp.
+constexpr int ROW_BLOCKS = 2;
+/// Rows of a block, and keys of a step.
+constexpr int TILE_Q = 128;
+constexpr int TILE_K = 64;
+/// Blocks of eight keys of a step; those that later steps finish; the last ones.
+constexpr int GRANULES = 8;
+constexpr int CARRIED = 2;
+constexpr int TAIL = 1;
+constexpr int TAIL_PAIRS = 2;
+/// Keys by which results trail the scores that they are made of.
+constexpr int LAG = 8;
+constexpr int REACH_LEFT = 5;
+constexpr int REACH_RIGHT = 5;
+/// Steps of sixteen along head_dim.
+constexpr int D_STEPS = 4;
+/// Keys whose scores are made at a time.
+constexpr int COLUMNS = 32;
+/// 16-byte units of a query row.
+constexpr int Q_CHUNKS = 8;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int Q_ROW_BYTES = 144;
+constexpr int K_ROW_BYTES = 144;
+/// Bytes of shared memory where things lie.
+constexpr int K_AT = 0;
+constexpr int Q_AT = 27648;
+constexpr int HALO_AT = 0;
+/// Rows around the tile that the convolution reads, in blocks of eight.
+constexpr int HALO_PAST = 0;
+constexpr int HALO_ROWS = 0;
+/// Blocks of eight values.
+constexpr int VALUE_GRANULES = 8;
+constexpr int V_ROW_BYTES = 144;
+constexpr int V_AT = 9216;
+constexpr int V_TILE_BYTES = 9216;
+/// Rows and keys by which inner keys stay clear of the diagonal; they come in whole steps.
+constexpr int INNER_MARGIN = 5;
+constexpr int INNER_STEP = 64;
+constexpr int S_ROW_BYTES = 144;
+constexpr int S_AT = 46080;
+/// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
+constexpr int KERNEL_QUERY = 1;
+constexpr int KERNEL_KEY = 11;
+/// The tap that meets the current row and key.
+constexpr int ORIGIN_QUERY = 0;
+constexpr int ORIGIN_KEY = 5;
+constexpr int DILATION_QUERY = 1;
+constexpr int DILATION_KEY = 1;
+/// Blocks of eight keys in reach to the right; all blocks in reach.
+constexpr int GRANULES_RIGHT = 1;
+constexpr int DISTANCES = 3;
+constexpr int TAP_PAIRS = 1;
+/// scores.conv.weight in parameters.
+constexpr int WEIGHT_AT = 0;
+constexpr int BIAS_AT = 44;
+/// Weights are 2^(score * EXPONENT - maximum).
+constexpr float EXPONENT = LOG2_E;
+
+/// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
+__device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
+  const int b = offset / DILATION_KEY + ORIGIN_KEY;
+  if (a < 0 || a >= KERNEL_QUERY || b < 0 || b >= KERNEL_KEY) return 0.0f;
+  return kernel[a * KERNEL_KEY + b];
+}
+
+/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one kernel
+/// row along the keys. It is the same for all blocks at one distance, so it is made once.
+__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, int lane) {
+  const int offset = distance + 2 * (lane & 3) - (lane >> 2);
+  return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
+}
+
+/// Where a query row lies; null where it does not exist.
+__device__ __forceinline__ const unsigned short* query_row(
+    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
+  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
+  if (row < 0) {
+    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+}
+
+/// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
+template <int ROWS, int SIZE, int ROW_BYTES>
+__device__ __forceinline__ void load_rows(
+    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+  constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+    constexpr int HOP = THREADS / CHUNKS;
+    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+#pragma unroll
+    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
+    const int id = thread + i * THREADS;
+    const int r = id / CHUNKS;
+    const int c = id % CHUNKS;
+    const int row = first + r;
+    const bool exists = row >= low && row < high && c * 8 < SIZE;
+    if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
+      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+    }
+  }
+}
+
+/// One step of the online softmax (Milakov and Gimelshein 2018) of a lane's two rows over GRANULES blocks of eight keys:
+/// the maximum `m` and the sum `l` so far, the weights as packed pairs, and the results rescaled.
+template <int GRANULES>
+__device__ __forceinline__ void online_softmax(
+    float (*y)[4], unsigned (*weights)[2], float (&o)[VALUE_GRANULES][4], float (&m)[2], float (&l)[2]) {
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    float highest = m[h];
+#pragma unroll
+    for (int n = 0; n < GRANULES; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
+    highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
+    highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
+    // A row that has seen nothing yet: any finite reference makes its weights 0.
+    const float reference = highest == HIDDEN ? 0.0f : highest * EXPONENT;
+    const float factor = exp2_approx(fmaf(m[h], EXPONENT, -reference));
+    m[h] = highest;
+    l[h] *= factor;
+#pragma unroll
+    for (int n = 0; n < VALUE_GRANULES; n++) {
+      o[n][2 * h] *= factor;
+      o[n][2 * h + 1] *= factor;
+    }
+#pragma unroll
+    for (int n = 0; n < GRANULES; n++) {
+      const float first = exp2_approx(fmaf(y[n][2 * h], EXPONENT, -reference));
+      const float second = exp2_approx(fmaf(y[n][2 * h + 1], EXPONENT, -reference));
+      l[h] += first;
+      l[h] += second;
+      weights[n][h] = pack_storage(first, second);
+    }
+  }
+}
+
+/// o += weights * values over GRANULES blocks of eight keys, for row blocks FIRST to FIRST + COUNT - 1; keys from `live` on have no weight.
+template <int GRANULES, int FIRST, int COUNT>
+__device__ __forceinline__ void add_values(unsigned (*weights)[GRANULES][2], float (*o)[VALUE_GRANULES][4], unsigned values, int live) {
+#pragma unroll
+  for (int s = 0; s < GRANULES / 2; s++) {
+    if (s * 16 < live) {
+      const unsigned sixteen = values + s * 16 * V_ROW_BYTES;
+#pragma unroll
+      for (int n = 0; n < VALUE_GRANULES / 2; n++) {
+        unsigned b[4];
+        ldmatrix_x4_trans(b, sixteen + n * 32);
+#pragma unroll
+        for (int x = 0; x < COUNT; x++) {
+          const unsigned a[4] = {weights[x][2 * s][0], weights[x][2 * s][1], weights[x][2 * s + 1][0], weights[x][2 * s + 1][1]};
+          mma_storage(o[FIRST + x][2 * n], a, b[0], b[1], o[FIRST + x][2 * n]);
+          mma_storage(o[FIRST + x][2 * n + 1], a, b[2], b[3], o[FIRST + x][2 * n + 1]);
+        }
+      }
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
+    const Launch launch,
+    const unsigned short* __restrict__ q,
+    const unsigned short* __restrict__ q_history,
+    const unsigned short* __restrict__ k,
+    const unsigned short* __restrict__ v,
+    const float* __restrict__ parameters,
+    const int* __restrict__ positions,
+    float* __restrict__ partial_values,
+    float* __restrict__ partial_sums
+) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  const unsigned shared = shared_address(shared_memory);
+  const int thread = threadIdx.x;
+  const int lane = thread & 31;
+  // The same for all lanes, and known to be: branches on it stay uniform.
+  const int warp = __shfl_sync(~0u, thread >> 5, 0);
+  // Place in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the next.
+  const int group = lane >> 2;
+  const int quad = lane & 3;
+
+  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const unsigned head = blockIdx.y;
+  const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
+  // The tiles with the most keys first: the short ones fill the gaps at the end.
+  const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x) % tiles) * TILE_Q;
+  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int2 all = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  // Up to here all rows of the tile see all keys that the convolution reads for them.
+  const int inner_end = max(0, batch.first_position + tile_row + 1 - INNER_MARGIN) / INNER_STEP * INNER_STEP;
+  const int2 range = make_int2(min(all.y, inner_end), all.y);
+  // Few rows leave most of a device idle: then blocks share a tile's keys, and another kernel combines their results.
+  const int splits = int(gridDim.x) / tiles;
+  const int split = int(blockIdx.x) / tiles;
+  const int share = ((range.y - range.x + splits - 1) / splits + TILE_K - 1) / TILE_K * TILE_K;
+  const int keys_begin = min(range.y, range.x + split * share);
+  const int keys_end = min(range.y, keys_begin + share);
+  // Source keys that the convolution reads for them.
+  const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
+  const int source_end = min(keys_end + REACH_RIGHT, range.y);
+  const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
+
+  // Queries, with the rows around the tile that the convolution reads.
+  const unsigned short* const keys = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  const unsigned short* const values = v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
+    const int r = id / Q_CHUNKS;
+    const int c = id % Q_CHUNKS;
+    // The halo's rows lie behind the tile's: those before it first.
+    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
+    const int row = tile_row + from_tile;
+    const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
+    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
+    const unsigned to = r < TILE_Q ? shared + Q_AT + r * Q_ROW_BYTES : shared + HALO_AT + (r - TILE_Q) * Q_ROW_BYTES;
+    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+  }
+  cp_async_commit();
+
+  // Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
+  const float* const kernel = parameters + WEIGHT_AT + (head) * (KERNEL_QUERY * KERNEL_KEY);
+  unsigned taps[TAP_PAIRS][DISTANCES][2];
+#pragma unroll
+  for (int pair = 0; pair < TAP_PAIRS; pair++) {
+#pragma unroll
+    for (int j = 0; j < DISTANCES; j++) {
+      taps[pair][j][0] = toeplitz(kernel, 2 * pair, 8 * (GRANULES_RIGHT - j), lane);
+      taps[pair][j][1] = toeplitz(kernel, 2 * pair + 1, 8 * (GRANULES_RIGHT - j), lane);
+    }
+  }
+  const float added = parameters[BIAS_AT + head];
+  load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, source_begin, 0, source_end, thread);
+  load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(shared + V_AT, values, launch.v_stride_l, source_begin - LAG, 0, keys_end, thread);
+  cp_async_commit();
+
+  // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
+  float y[ROW_BLOCKS][GRANULES + CARRIED][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < CARRIED; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) y[x][n][i] = 0.0f;
+    }
+  }
+  float m[ROW_BLOCKS][2];
+  float l[ROW_BLOCKS][2];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+    m[x][0] = m[x][1] = HIDDEN;
+    l[x][0] = l[x][1] = 0.0f;
+  }
+  float o[ROW_BLOCKS][VALUE_GRANULES][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < VALUE_GRANULES; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) o[x][n][i] = 0.0f;
+    }
+  }
+  // The last row of the warp that exists, and the keys that its rows see.
+  int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  own_range.y = min(own_range.y, keys_end);
+  // The same for rows that are only read: those past the last one that the block writes.
+  const int2 made_range = key_range(batch, own_row, own_row + 16 * ROW_BLOCKS - 1);
+  const unsigned key_fragments = shared + K_AT + ((lane & 7) + (lane >> 4 << 3)) * K_ROW_BYTES + (lane >> 3 & 1) * 16;
+  const unsigned query_fragments = shared + Q_AT + (warp * ROW_BLOCKS * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16;
+  const unsigned value_fragments = shared + V_AT + (lane & 15) * V_ROW_BYTES + (lane >> 4) * 16;
+  unsigned char* const own_scores = shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + group) * S_ROW_BYTES + quad * 4;
+  // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
+  const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
+  const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
+
+  // 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
+  // tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+  const unsigned value_units = thread / VALUE_GRANULES * V_ROW_BYTES + thread % VALUE_GRANULES * 16;
+  const auto isolate_values = [&](unsigned char* tile, int first_key) {
+    constexpr int UNITS = TILE_K * VALUE_GRANULES;
+    const auto unit = [&](int i) {
+      // Where the number of units in a row divides that of threads, a thread's units lie below each other.
+      if (THREADS % VALUE_GRANULES == 0) return tile + value_units + i * (THREADS / VALUE_GRANULES) * V_ROW_BYTES;
+      const int id = thread + i * THREADS;
+      return tile + id / VALUE_GRANULES * V_ROW_BYTES + id % VALUE_GRANULES * 16;
+    };
+    unsigned exponents = 0u;
+#pragma unroll
+    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
+      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
+        const uint4 eight = load_128(unit(i));
+        exponents |= carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
+      }
+    }
+    if (!__syncthreads_or(exponents & 0x80008000u)) return;
+#pragma unroll 1
+    for (int i = 0; i < TILE_K; i++) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const int row = own_row + 16 * x + 8 * h + group;
+          if (visible(launch, batch, row, first_key + i)) {
+#pragma unroll
+            for (int n = 0; n < VALUE_GRANULES; n++) {
+              const unsigned pair = *reinterpret_cast<const unsigned*>(tile + i * V_ROW_BYTES + n * 16 + quad * 4);
+              if (not_finite(pair) & 0x8000u) o[x][n][2 * h] += low_storage(pair);
+              if (not_finite(pair) & 0x80000000u) o[x][n][2 * h + 1] += high_storage(pair);
+            }
+          }
+        }
+      }
+    }
+    __syncthreads();
+#pragma unroll 1
+    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
+      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
+        const uint4 eight = load_128(unit(i));
+        store_128(unit(i), make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w)));
+      }
+    }
+    __syncthreads();
+  };
+
+  for (int step = 0; step < steps; step++) {
+    const int step_key = source_begin + step * TILE_K;
+    cp_async_wait<0>();
+    __syncthreads();
+    if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
+      isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, step_key - LAG);
+    }
+
+    // Queries times keys.
+    const bool alive = step_key < made_range.y && step_key + TILE_K > made_range.x;
+    const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
+#pragma unroll
+    for (int c = 0; c < TILE_K; c += COLUMNS) {
+      if (!alive || step_key + c >= made_range.y) {
+        // Nothing is seen, but the rows below read these zeros.
+#pragma unroll
+        for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
+          const int id = lane + i * 32;
+          const int r = HALO_PAST + warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
+          unsigned char* const to = shared_memory + S_AT + r * S_ROW_BYTES + c * 2 + id % (COLUMNS / 8) * 16;
+          store_128(to, make_uint4(0u, 0u, 0u, 0u));
+        }
+        continue;
+      }
+      float s[ROW_BLOCKS][COLUMNS / 8][4];
+#pragma unroll
+      for (int d = 0; d < D_STEPS; d++) {
+        unsigned queries[ROW_BLOCKS][4];
+#pragma unroll
+        for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(queries[x], query_fragments + x * 16 * Q_ROW_BYTES + d * 32);
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 16; n++) {
+          unsigned b[4];
+          ldmatrix_x4(b, key_fragments + (c + n * 16) * K_ROW_BYTES + d * 32);
+#pragma unroll
+          for (int x = 0; x < ROW_BLOCKS; x++) {
+            if (d == 0) {
+              mma_storage_first(s[x][2 * n], queries[x], b[0], b[1]);
+              mma_storage_first(s[x][2 * n + 1], queries[x], b[2], b[3]);
+            } else {
+              mma_storage(s[x][2 * n], queries[x], b[0], b[1], s[x][2 * n]);
+              mma_storage(s[x][2 * n + 1], queries[x], b[2], b[3], s[x][2 * n + 1]);
+            }
+          }
+        }
+      }
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            s[x][n][i] *= SCALE;
+          }
+        }
+      }
+      if (!inside) {
+#pragma unroll
+        for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+          for (int h = 0; h < 2; h++) {
+            const int row = own_row + 16 * x + 8 * h + group;
+            // Keys [x, x + y) are what the row sees at most.
+            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
+            const int2 row_range = key_range(batch, row, row);
+            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
+#pragma unroll
+            for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+              for (int i = 0; i < 2; i++) {
+                const int key = step_key + c + 8 * n + 2 * quad + i;
+                if (!(unsigned(key - row_range.x) < row_keys)) s[x][n][2 * h + i] = 0.0f;
+              }
+            }
+          }
+        }
+      }
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int n = 0; n < COLUMNS / 8; n++) {
+          unsigned char* const to = own_scores + x * 16 * S_ROW_BYTES + (c + n * 8) * 2;
+          const unsigned upper = pack_f16(s[x][n][0], s[x][n][1]);
+          const unsigned lower = pack_f16(s[x][n][2], s[x][n][3]);
+          store_32(to, upper);
+          store_32(to + 8 * S_ROW_BYTES, lower);
+        }
+      }
+    }
+    __syncthreads();
+    // Everybody is done with these keys, and with the values of the step before.
+    if (step + 1 < steps) {
+      load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
+    }
+    if (LAG > 0 || step + 1 < steps) {
+      const unsigned to = shared + V_AT + (step + 1 & 1) * V_TILE_BYTES;
+      load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(to, values, launch.v_stride_l, step_key + TILE_K - LAG, 0, keys_end, thread);
+    }
+    cp_async_commit();
+    // Keys of this step's results.
+    const int key = step_key - LAG;
+    if (key >= own_range.y) continue;
+    // Each block of eight source keys feeds all output blocks in reach; finished ones move on, the others are carried.
+#pragma unroll
+    for (int s = 0; s < GRANULES; s++) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
+          unsigned a[4];
+          ldmatrix_x4(a, tile_fragments + (x * 16 + 2 * pair * DILATION_QUERY) * S_ROW_BYTES + s * 16);
+#pragma unroll
+          for (int j = 0; j < DISTANCES; j++) {
+            // The block farthest to the left is new.
+            if (pair == 0 && j == CARRIED) mma_f16_first(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1]);
+            else mma_f16(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1], y[x][s + j]);
+          }
+        }
+        {
+#pragma unroll
+          for (int i = 0; i < 4; i++) y[x][s + CARRIED][i] = 0.0f;
+          // The last kernel row stands alone.
+          unsigned a[2];
+          ldmatrix_x2(a, tile_fragments + (x * 16 + (KERNEL_QUERY - 1) * DILATION_QUERY) * S_ROW_BYTES + s * 16);
+#pragma unroll
+          for (int j = 0; j < DISTANCES; j++) {
+            mma_f16_k8(y[x][s + j], a[0], a[1], taps[TAP_PAIRS - 1][j][0], y[x][s + j]);
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int n = 0; n < GRANULES; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          y[x][n][i] += added;
+        }
+      }
+    }
+    if (key < keys_begin || key + GRANULES * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const int row = own_row + 16 * x + 8 * h + group;
+            // Keys [x, x + y) are what the row sees at most.
+            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
+            const int2 row_range = key_range(batch, row, row);
+            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
+          const int first_key = key;
+#pragma unroll
+          for (int n = 0; n < GRANULES; n++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+              const int key = first_key + 8 * n + 2 * quad + i;
+              if (!(unsigned(key - row_range.x) < row_keys && key >= keys_begin && key < keys_end)) y[x][n][2 * h + i] = HIDDEN;
+            }
+          }
+        }
+      }
+    }
+    unsigned weights[ROW_BLOCKS][GRANULES][2];
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) online_softmax<GRANULES>(y[x], weights[x], o[x], m[x], l[x]);
+    add_values<GRANULES, 0, ROW_BLOCKS>(weights, o, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key);
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int n = 0; n < CARRIED; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) y[x][n][i] = y[x][GRANULES + n][i];
+      }
+    }
+  }
+
+  // The last blocks of keys: all that their taps read to the right is hidden.
+  {
+    const int key = source_begin + steps * TILE_K - LAG;
+    cp_async_wait<0>();
+    __syncthreads();
+    if (steps > 0) isolate_values(shared_memory + V_AT + (steps & 1) * V_TILE_BYTES, key);
+    if (steps > 0 && key < own_range.y) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int n = 0; n < TAIL; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          y[x][n][i] += added;
+        }
+      }
+    }
+    if (key < keys_begin || key + TAIL * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const int row = own_row + 16 * x + 8 * h + group;
+            // Keys [x, x + y) are what the row sees at most.
+            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
+            const int2 row_range = key_range(batch, row, row);
+            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
+          const int first_key = key;
+#pragma unroll
+          for (int n = 0; n < TAIL; n++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+              const int key = first_key + 8 * n + 2 * quad + i;
+              if (!(unsigned(key - row_range.x) < row_keys && key >= keys_begin && key < keys_end)) y[x][n][2 * h + i] = HIDDEN;
+            }
+          }
+        }
+      }
+    }
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+        // Weights are multiplied in pairs of blocks: the rest counts for nothing.
+        float last[TAIL_PAIRS][4];
+#pragma unroll
+        for (int n = 0; n < TAIL_PAIRS; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) last[n][i] = n < TAIL ? y[x][n][i] : HIDDEN;
+        }
+        unsigned weights[1][TAIL_PAIRS][2];
+        online_softmax<TAIL_PAIRS>(last, weights[0], o[x], m[x], l[x]);
+        add_values<TAIL_PAIRS, 0, 1>(weights, o + x, value_fragments + (steps & 1) * V_TILE_BYTES, TAIL_PAIRS * 8);
+      }
+    }
+  }
+  // Another kernel attends to the other keys, and a third combines all parts: how many there are travels in a field that this
+  // schedule has no other use for.
+  {
+    const int parts = int(launch.first_tile);
+    const int part_at = parts - 1;
+    // This block's part of the result: values not yet divided by the sum, the maximum to base 2, the sum.
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const int row = own_row + 16 * x + 8 * h + group;
+        float total = l[x][h];
+        total += __shfl_xor_sync(~0u, total, 1);
+        total += __shfl_xor_sync(~0u, total, 2);
+        if (row < launch.row_end) {
+          const size_t part = (size_t(batch.index * HEADS + head) * parts + part_at) * launch.query_rows + row;
+          float* const to = partial_values + part * VALUE_DIM + 2 * quad;
+#pragma unroll
+          for (int n = 0; n < VALUE_DIM / 8; n++) {
+            *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
+          }
+          if (quad == 0) {
+            partial_sums[2 * part] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
+            partial_sums[2 * part + 1] = total;
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace border
+
+namespace combine {
+
+// Combines the parts of rows whose keys several blocks have shared, and computes the stages of the output; one row of one head
+// a warp.
+
+constexpr int WARPS = 4;
+constexpr int THREADS = 128;
+constexpr int VALUES_PER_LANE = 2;
+
+extern "C" __global__ void __launch_bounds__(THREADS) along_keys_combine(
+    const Launch launch,
+    const float* __restrict__ partial_values,
+    const float* __restrict__ partial_sums,
+    const float* __restrict__ parameters,
+    unsigned short* __restrict__ o_rows,
+    float* __restrict__ lse
+) {
+  const int lane = threadIdx.x & 31;
+  const int warp = int(threadIdx.x >> 5);
+  const int row = launch.row_begin + int(blockIdx.x) * WARPS + warp;
+  if (row >= launch.row_end) return;
+  const unsigned head = blockIdx.y;
+  const unsigned batch = launch.batch + blockIdx.z;
+  // The number of parts travels in a field that this schedule has no other use for.
+  const int splits = int(launch.first_tile);
+  const size_t first = size_t(batch * HEADS + head) * splits * launch.query_rows + row;
+
+  float highest = -INFINITE;
+  for (int split = 0; split < splits; split++) highest = fmaxf(highest, partial_sums[2 * (first + size_t(split) * launch.query_rows)]);
+  // A row that sees no key has weight zero and log-sum-exp minus infinity.
+  const float reference = highest == -INFINITE ? 0.0f : highest;
+  float total = 0.0f;
+  float o[VALUES_PER_LANE];
+#pragma unroll
+  for (int i = 0; i < VALUES_PER_LANE; i++) o[i] = 0.0f;
+  for (int split = 0; split < splits; split++) {
+    const size_t part = first + size_t(split) * launch.query_rows;
+    const float factor = exp2_approx(partial_sums[2 * part] - reference);
+    total += factor * partial_sums[2 * part + 1];
+#pragma unroll
+    for (int i = 0; i < VALUES_PER_LANE; i++) {
+      const int d = i * 32 + lane;
+      if (d < VALUE_DIM) o[i] += factor * partial_values[part * VALUE_DIM + d];
+    }
+  }
+  if (lane == 0) lse[size_t(batch * HEADS + head) * launch.query_rows + row] = total == 0.0f ? -INFINITE : (reference + log2f(total)) * LN_2;
+  const float inverse = total == 0.0f ? 0.0f : 1.0f / total;
+#pragma unroll
+  for (int i = 0; i < VALUES_PER_LANE; i++) o[i] *= inverse;
+
+  unsigned short* const to = o_rows + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l;
+#pragma unroll
+  for (int i = 0; i < VALUES_PER_LANE; i++) {
+    const int d = i * 32 + lane;
+    if (d < VALUE_DIM) to[d] = static_cast<unsigned short>(pack_storage(o[i], 0.0f));
+  }
+}
+
+}  // namespace combine
+
+}  // namespace mtac_along_keys
+
+// Launching the kernels from C and C++: what along_keys.h declares. Left out where the kernels alone are compiled.
+#if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
+
+#include "along_keys.h"
+
+#include <algorithm>
+#include <climits>
+#include <cstdint>
+
+namespace mtac_along_keys {
+namespace {
+
+/// a / b, rounded down; b is positive.
+inline long long floor_div(long long a, long long b) {
+  return a / b - (a % b < 0);
+}
+
+/// a / b, rounded up; b is positive.
+inline long long ceil_div(long long a, long long b) {
+  return a / b + (a % b > 0);
+}
+
+/// Blocks of a launch along x, y and z.
+struct Grid {
+  long long x;
+  long long y;
+  long long z;
+};
+
+/// Queues a kernel; a grid without blocks has nothing to do.
+template <typename... Parameters, typename... Arguments>
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+  if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
+  if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return ALONG_KEYS_ERROR_TOO_LARGE;
+  const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
+  kernel<<<blocks, threads, shared_bytes, stream>>>(arguments...);
+  return cudaPeekAtLastError();
+}
+
+/// Where things lie in the caller's workspace, in bytes.
+struct Workspace {
+  size_t folded_keys;
+  size_t partial_values;
+  size_t partial_sums;
+  size_t lse;
+  size_t bytes;
+};
+
+Workspace lay_out(const along_keys_call& call) {
+  const long long B = call.batches;
+  const long long Lq = call.query_rows;
+  const long long Lk = call.key_rows;
+  const long long splits = std::max<long long>(0, Lq - 128) != 0 ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 4), floor_div(Lk, 256)));
+  Workspace workspace{};
+  const auto place = [&workspace](long long bytes) {
+    const size_t at = workspace.bytes;
+    workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
+    return at;
+  };
+  workspace.folded_keys = place(2 * B * 4 * Lk * 64);
+  workspace.partial_values = place(std::max<long long>(16, 4 * 64 * B * 4 * (splits + 1) * Lq));
+  workspace.partial_sums = place(std::max<long long>(16, 8 * B * 4 * (splits + 1) * Lq));
+  // The kernels write the log-sum-exp of the rows even where the caller does not want it.
+  if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * ALONG_KEYS_HEADS * call.query_rows);
+  return workspace;
+}
+
+/// The strides of a contiguous tensor where the caller gives none.
+inline along_keys_strides strides_of(const along_keys_strides& given, unsigned heads, int rows, unsigned size) {
+  if (given.batch != 0 || given.head != 0 || given.row != 0) return given;
+  const unsigned head = static_cast<unsigned>(rows) * size;
+  return {heads * head, head, size};
+}
+
+/// The part of the launch block that all launches of a call share.
+Launch describe(const along_keys_call& call) {
+  const along_keys_strides q = strides_of(call.q_strides, ALONG_KEYS_HEADS, call.query_rows, ALONG_KEYS_HEAD_DIM);
+  const along_keys_strides q_history = strides_of(call.q_history_strides, ALONG_KEYS_HEADS, call.history_rows, ALONG_KEYS_HEAD_DIM);
+  const along_keys_strides k = strides_of(call.k_strides, ALONG_KEYS_KV_HEADS, call.key_rows, ALONG_KEYS_HEAD_DIM);
+  const along_keys_strides v = strides_of(call.v_strides, ALONG_KEYS_KV_HEADS, call.key_rows, ALONG_KEYS_VALUE_DIM);
+  const along_keys_strides o = strides_of(call.o_strides, ALONG_KEYS_HEADS, call.query_rows, ALONG_KEYS_VALUE_DIM);
+  Launch launch{};
+  launch.batches = static_cast<unsigned>(call.batches);
+  launch.query_rows = call.query_rows;
+  launch.key_rows = call.key_rows;
+  launch.history_rows = call.history_rows;
+  launch.q_stride_b = q.batch;
+  launch.q_stride_h = q.head;
+  launch.q_stride_l = q.row;
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  launch.k_stride_b = k.batch;
+  launch.k_stride_h = k.head;
+  launch.k_stride_l = k.row;
+  launch.v_stride_b = v.batch;
+  launch.v_stride_h = v.head;
+  launch.v_stride_l = v.row;
+  launch.o_stride_b = o.batch;
+  launch.o_stride_h = o.head;
+  launch.o_stride_l = o.row;
+  launch.has_positions = call.positions != nullptr ? 1u : 0u;
+  launch.depth_scale = 1.0f;
+  return launch;
+}
+
+}  // namespace
+
+size_t workspace_bytes(const along_keys_call& call) {
+  return lay_out(call).bytes;
+}
+
+/// The plan's loops and launches. The call has been checked, the workspace is large enough.
+int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStream_t stream) {
+  if (const cudaError_t error = cudaFuncSetAttribute(border::along_keys_border, cudaFuncAttributeMaxDynamicSharedMemorySize, 64512)) return error;
+  const long long B = call.batches;
+  const long long Lq = call.query_rows;
+  const long long Lk = call.key_rows;
+  const long long splits = std::max<long long>(0, Lq - 128) != 0 ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 4), floor_div(Lk, 256)));
+  const Workspace workspace = lay_out(call);
+  const unsigned short* const q = static_cast<const unsigned short*>(call.q);
+  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
+  const unsigned short* const k = static_cast<const unsigned short*>(call.k);
+  const unsigned short* const v = static_cast<const unsigned short*>(call.v);
+  unsigned short* const o = static_cast<unsigned short*>(call.o);
+  float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
+  unsigned short* const folded_keys = reinterpret_cast<unsigned short*>(workspace_at + workspace.folded_keys);
+  float* const partial_values = reinterpret_cast<float*>(workspace_at + workspace.partial_values);
+  float* const partial_sums = reinterpret_cast<float*>(workspace_at + workspace.partial_sums);
+  const Launch common = describe(call);
+
+  Launch launch = common;
+  launch.row_end = static_cast<int>(Lq);
+  if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, B}, 128, 11520, stream,
+                              launch, k, call.parameters, call.positions, folded_keys)) return error;
+  launch.first_tile = static_cast<unsigned>(splits + 1);
+  if (const int error = queue(attention::along_keys_attention, {ceil_div(Lq, 128) * splits, 4, B}, 128, 27648, stream,
+                              launch, q, q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
+  if (const int error = queue(border::along_keys_border, {ceil_div(Lq, 128), 4, B}, 128, 64512, stream,
+                              launch, q, q_history, k, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
+  if (const int error = queue(combine::along_keys_combine, {ceil_div(Lq, 4), 4, B}, 128, 0, stream,
+                              launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
+  return 0;
+}
+
+}  // namespace mtac_along_keys
+
+namespace mtac_along_keys {
+namespace {
+
+/// Strides are multiples of what one load takes, and so are the pointers.
+bool aligned(const void* pointer, const along_keys_strides& strides, unsigned elements) {
+  return reinterpret_cast<uintptr_t>(pointer) % (elements * 2) == 0 && strides.batch % elements == 0 &&
+         strides.head % elements == 0 && strides.row % elements == 0;
+}
+
+int check(const along_keys_call* call) {
+  if (call == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER;
+  if (call->batches < 1 || call->query_rows < 1 || call->key_rows < 1 || call->history_rows < 0) return ALONG_KEYS_ERROR_SIZE;
+  if (call->query_rows > call->key_rows) return ALONG_KEYS_ERROR_SIZE;
+  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)) return ALONG_KEYS_ERROR_SIZE;
+  const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
+  if (rows * call->batches * ALONG_KEYS_HEADS > INT_MAX) return ALONG_KEYS_ERROR_TOO_LARGE;
+  // Offsets of rows within contiguous tensors are 32-bit strides.
+  if (rows * ALONG_KEYS_HEADS * 64 > UINT_MAX) return ALONG_KEYS_ERROR_TOO_LARGE;
+  if (call->q == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER;
+  if (call->k == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER;
+  if (call->v == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER;
+  if (call->o == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER;
+  if (call->parameters == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER;
+  if (call->history_rows > 0 && call->q_history == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER;
+  if (!aligned(call->q, call->q_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT;
+  if (!aligned(call->q_history, call->q_history_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT;
+  if (!aligned(call->k, call->k_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT;
+  if (!aligned(call->v, call->v_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT;
+  if (!aligned(call->o, call->o_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT;
+  return 0;
+}
+
+}  // namespace
+}  // namespace mtac_along_keys
+
+extern "C" size_t along_keys_workspace_bytes(const along_keys_call* call) {
+  if (mtac_along_keys::check(call) != 0) return 0;
+  return mtac_along_keys::workspace_bytes(*call);
+}
+
+extern "C" int along_keys_launch(const along_keys_call* call, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+  if (const int error = mtac_along_keys::check(call)) return error;
+  const size_t needed = along_keys_workspace_bytes(call);
+  if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return ALONG_KEYS_ERROR_WORKSPACE;
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return ALONG_KEYS_ERROR_ALIGNMENT;
+  int device = 0;
+  int major = 0;
+  int minor = 0;
+  if (const cudaError_t error = cudaGetDevice(&device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
+  const int capability = 10 * major + minor;
+  int shared_bytes = 0;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  unsigned char* const memory = static_cast<unsigned char*>(workspace);
+  if (capability >= 80 && shared_bytes >= 64512) return mtac_along_keys::launch_all(*call, memory, stream);
+  return ALONG_KEYS_ERROR_DEVICE;
+}
+
+extern "C" const char* along_keys_error_string(int error) {
+  switch (error) {
+    case 0: return "no error";
+    case ALONG_KEYS_ERROR_NULL_POINTER: return "a tensor, the call or the parameters are a null pointer";
+    case ALONG_KEYS_ERROR_SIZE: return "a size is out of range: see the fields of along_keys_call";
+    case ALONG_KEYS_ERROR_TOO_LARGE: return "the call is too large for one launch: split the batch";
+    case ALONG_KEYS_ERROR_ALIGNMENT: return "a pointer or stride is not aligned: see the fields of along_keys_call";
+    case ALONG_KEYS_ERROR_WORKSPACE: return "the workspace is smaller than along_keys_workspace_bytes says";
+    case ALONG_KEYS_ERROR_DEVICE: return "the device is older than the architectures that the kernels were made for";
+    default: return error > 0 ? cudaGetErrorString(static_cast<cudaError_t>(error)) : "unknown error";
+  }
+}
+
+#endif

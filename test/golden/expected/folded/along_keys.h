@@ -1,0 +1,85 @@
+/* attention along_keys, from folded.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+#ifndef MTAC_ALONG_KEYS_H
+#define MTAC_ALONG_KEYS_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the spec fixes. */
+#define ALONG_KEYS_HEADS 4
+#define ALONG_KEYS_KV_HEADS 4
+#define ALONG_KEYS_HEAD_DIM 64
+#define ALONG_KEYS_VALUE_DIM 64
+
+/* Floats in the array of parameters, and where each parameter lies in it. All are row-major. */
+#define ALONG_KEYS_PARAMETER_COUNT 48
+/* scores.conv.weight [4, 1, 1, 11] */
+#define ALONG_KEYS_SCORES_CONV_WEIGHT_AT 0
+/* scores.conv.bias [4] */
+#define ALONG_KEYS_SCORES_CONV_BIAS_AT 44
+
+/* What along_keys_launch returns beside 0 and the positive codes of cudaError_t. */
+#define ALONG_KEYS_ERROR_NULL_POINTER (-1)
+#define ALONG_KEYS_ERROR_SIZE (-2)
+#define ALONG_KEYS_ERROR_TOO_LARGE (-3)
+#define ALONG_KEYS_ERROR_ALIGNMENT (-4)
+#define ALONG_KEYS_ERROR_WORKSPACE (-5)
+#define ALONG_KEYS_ERROR_DEVICE (-6)
+
+/* Elements between neighbours along the axes of a tensor; its last axis is contiguous. All 0: contiguous, row-major. */
+typedef struct along_keys_strides {
+  unsigned batch;
+  unsigned head;
+  unsigned row;
+} along_keys_strides;
+
+/* One call. Pointers are device memory; fill the struct with zeros first, and what is not needed stays so. */
+typedef struct along_keys_call {
+  /* Batch entries, query rows, keys: at least 1. No more query rows than keys. */
+  int batches;
+  int query_rows;
+  int key_rows;
+  /* Query rows just before row 0, at most as many as there are keys before it: see q_history. */
+  int history_rows;
+
+  /* f16 (__half) [batches, 4, query_rows, 64]; strides and pointer are multiples of 8 elements. */
+  const void *q;
+  along_keys_strides q_strides;
+  /* The same with history_rows rows; null where there are none. */
+  const void *q_history;
+  along_keys_strides q_history_strides;
+  /* f16 (__half) [batches, 4, key_rows, 64], multiples of 8 elements. */
+  const void *k;
+  along_keys_strides k_strides;
+  /* f16 (__half) [batches, 4, key_rows, 64], multiples of 8 elements. */
+  const void *v;
+  along_keys_strides v_strides;
+  /* f16 (__half) [batches, 4, query_rows, 64], multiples of 8 elements. */
+  void *o;
+  along_keys_strides o_strides;
+  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  float *lse;
+  /* ALONG_KEYS_PARAMETER_COUNT floats. */
+  const float *parameters;
+  /* [batches]: position of each entry's row 0 among the keys. Null: the last row meets the last key. */
+  const int *positions;
+} along_keys_call;
+
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that along_keys_launch refuses. */
+size_t along_keys_workspace_bytes(const along_keys_call *call);
+
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+int along_keys_launch(const along_keys_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
+
+/* What a code of along_keys_launch means. */
+const char *along_keys_error_string(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

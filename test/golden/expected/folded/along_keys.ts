@@ -1,0 +1,130 @@
+// attention along_keys, from folded.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file.
+
+import {
+  type AttentionOutputs,
+  type DeviceTensor,
+  type EncodedCall,
+  type ForwardResult,
+  type Launcher,
+  type LauncherOptions,
+  type PrepareSize,
+  type Timing,
+  createLauncher as launch,
+  initParameters as initialValues,
+} from "mtac/runtime";
+import { artifact, pipeline } from "./along_keys.kernels.js";
+
+/** A parameter on the host; `data` holds one value for each element of `shape`. */
+export interface ParameterTensor<Shape extends readonly number[]> {
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
+
+/** Parameters of `along_keys`: f32, row-major, named as a PyTorch module would name them. */
+export interface AlongKeysParameters {
+  /** [4, 1, 1, 11] = [head, head read, query row, key]; initially the identity. */
+  readonly "scores.conv.weight": ParameterTensor<readonly [4, 1, 1, 11]>;
+  /** [4] = [head]; initially 0. */
+  readonly "scores.conv.bias": ParameterTensor<readonly [4]>;
+}
+
+/**
+ * Inputs of one call: B batch entries, Lq query rows, Lk keys. Tensors live on the launcher's device;
+ * `upload` of `mtac/runtime` puts them there.
+ */
+export interface AlongKeysInputs {
+  /** f16 [B, 4, Lq, 64] */
+  readonly q: DeviceTensor;
+  /** f16 [B, 4, Lk, 64] */
+  readonly k: DeviceTensor;
+  /** f16 [B, 4, Lk, 64] */
+  readonly v: DeviceTensor;
+  /** f16 [B, 4, R, 64]: the query rows just before row 0. */
+  readonly qHistory?: DeviceTensor;
+  /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
+  readonly positions?: DeviceTensor;
+}
+
+/** `along_keys` on one device, with its parameters. Made by `create`. */
+export class AlongKeysLauncher {
+  /** What this one wraps: its plan, its device, its host copies of the parameters. */
+  readonly launcher: Launcher;
+
+  constructor(launcher: Launcher) {
+    this.launcher = launcher;
+  }
+
+  /**
+   * Computes the attention and waits for it.
+   *
+   * @returns `o`: f16 [B, 4, Lq, 64]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
+   * to destroy.
+   */
+  forward(inputs: AlongKeysInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
+    return this.launcher.forward(inputs, outputs);
+  }
+
+  /**
+   * Records the attention into a command encoder that has no pass open; `prepare` first what its size needs.
+   * Call `release()` on the result once the commands are submitted.
+   */
+  encode(encoder: GPUCommandEncoder, inputs: AlongKeysInputs, outputs?: AttentionOutputs): EncodedCall {
+    return this.launcher.encode(encoder, inputs, outputs);
+  }
+
+  /** Runs a call again and again, after one run that is not counted. */
+  time(inputs: AlongKeysInputs, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    return this.launcher.time(inputs, options);
+  }
+
+  /** Compiles what calls of this size need, so that `encode` can follow. */
+  prepare(size: PrepareSize): Promise<void> {
+    return this.launcher.prepare(size);
+  }
+
+  /** Replaces some or all parameters; calls already started keep the old ones. */
+  setParameters(parameters: Partial<AlongKeysParameters>): void {
+    this.launcher.setParameters(new Map(Object.entries(parameters)));
+  }
+
+  /** The same on another device, for example after this one was lost. */
+  async rebuild(device: GPUDevice): Promise<AlongKeysLauncher> {
+    return new AlongKeysLauncher(await this.launcher.rebuild(device));
+  }
+
+  /** Frees the parameters' buffer; the device and tensors stay. */
+  destroy(): void {
+    this.launcher.destroy();
+  }
+}
+
+/**
+ * Makes a launcher for `along_keys`: picks the first plan that the device can run, compiles its kernels
+ * and uploads the parameters.
+ *
+ * @param device The caller's own, or one from `requestDevice`.
+ */
+export async function create(
+  device: GPUDevice,
+  parameters: AlongKeysParameters,
+  options: LauncherOptions = {},
+): Promise<AlongKeysLauncher> {
+  const values = new Map(Object.entries(parameters));
+  return new AlongKeysLauncher(await launch(device, artifact, values, options));
+}
+
+/** `create` under a name of its own, for files that use several attentions. */
+export const createAlongKeys = create;
+
+/** Initial parameters as the spec's `init` has them; the same seed gives the same ones. */
+export function initParameters(seed: number): AlongKeysParameters {
+  const values = initialValues(pipeline, seed);
+  const take = <const Shape extends readonly number[]>(name: string, shape: Shape): ParameterTensor<Shape> => ({
+    shape,
+    data: Float32Array.from(values.get(name)?.data ?? []),
+  });
+  return {
+    "scores.conv.weight": take("scores.conv.weight", [4, 1, 1, 11]),
+    "scores.conv.bias": take("scores.conv.bias", [4]),
+  };
+}

@@ -11,6 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ALLOWED = {
   "compiler/": ["compiler/", "runtime/"],
   "compiler/cli/": ["compiler/", "runtime/"],
+  "compiler/execution/": ["compiler/emit/", "compiler/plan/", "compiler/ir/", "runtime/"],
   "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],
   "compiler/plan/": ["compiler/ir/", "runtime/contract/"],
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],

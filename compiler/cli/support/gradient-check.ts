@@ -1,7 +1,7 @@
 import type { AttentionInputs, Float64Tensor, Pipeline } from "../../../runtime/contract/index.ts";
 import { referenceForward } from "../../../runtime/reference/index.ts";
-import type { TensorError } from "./comparison.ts";
-import type { AttentionCall } from "./tensor-file.ts";
+import type { TensorError } from "../../execution/comparison.ts";
+import type { AttentionCall } from "../../execution/request.ts";
 
 /** Half the distance of the two points of a central difference. */
 const STEP = 1e-5;

@@ -2,10 +2,10 @@ import { MtacError } from "../../../runtime/contract/index.ts";
 import { type CudaProperties, emulatedCompiler, listCudaDevices } from "../../../runtime/cuda/index.ts";
 import { requestDevice } from "../../../runtime/index.ts";
 import { openNodeGpu } from "../../../runtime/node.ts";
+import type { RunTarget } from "../../execution/request.ts";
 import { type ErrorObject, errorObject } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { table } from "./style.ts";
-import type { RunTarget } from "./targets.ts";
 import { formatBytes } from "./units.ts";
 
 interface ListedDevice {

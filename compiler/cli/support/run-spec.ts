@@ -1,10 +1,10 @@
+import { execute, needsLayer } from "../../execution/index.ts";
+import type { RunReport } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { checkWritable } from "./atomic-write.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded, nonFiniteInputs } from "./errors.ts";
-import { execute, needsLayer } from "./execution.ts";
 import type { Output } from "./output.ts";
-import type { RunReport } from "./run-request.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";

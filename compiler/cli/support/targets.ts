@@ -1,9 +1,6 @@
+import { RUN_TARGETS, type RunTarget } from "../../execution/request.ts";
 import { EMITTED_TARGETS, type EmittedTarget } from "../../targets.ts";
 import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownTarget } from "./errors.ts";
-
-/** What `run` and `verify` compute on: `cuda` through NVIDIA's driver, `cuda-emulated` without one. */
-export const RUN_TARGETS = ["reference", "webgpu", "cuda", "cuda-emulated"] as const;
-export type RunTarget = (typeof RUN_TARGETS)[number];
 
 export function emittedTargets(names: readonly string[] | undefined): readonly EmittedTarget[] {
   if (names === undefined) return EMITTED_TARGETS;

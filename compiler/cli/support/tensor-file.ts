@@ -16,16 +16,9 @@ import {
   toFloat64Tensor,
   writeSafetensors,
 } from "../../../runtime/safetensors/index.ts";
+import type { AttentionCall } from "../../execution/request.ts";
 import { writeAtomically } from "./atomic-write.ts";
 import { missingTensor, unknownTensor, unreadableFile, wrongElementType } from "./errors.ts";
-
-/** A call as a target takes it: values already rounded to the spec's storage type. */
-export interface AttentionCall {
-  readonly inputs: AttentionInputs<Float64Tensor>;
-  readonly parameters: ReadonlyMap<string, Float64Tensor>;
-  /** The gradient of o, with `--grad`. */
-  readonly dO: Float64Tensor | null;
-}
 
 const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16"];
 const INTEGERS: readonly ElementType[] = ["I32", "I64"];

@@ -1,11 +1,11 @@
+import { compareTensors, type TensorError } from "../../execution/comparison.ts";
+import { execute, needsLayer } from "../../execution/index.ts";
+import { randomCall } from "../../execution/random-call.ts";
 import { resolve } from "../../ir/index.ts";
 import { chooseAttention } from "./attention-choice.ts";
-import { compareTensors, type TensorError } from "./comparison.ts";
 import { layerNeeded } from "./errors.ts";
-import { execute, needsLayer } from "./execution.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
-import { randomCall } from "./random-call.ts";
 import { formatReport } from "./run-spec.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";

@@ -6,9 +6,9 @@ import {
   hasMask,
   type Pipeline,
   roundTo,
-} from "../../../runtime/contract/index.ts";
-import { randomParameters } from "../../../runtime/contract/init.ts";
-import type { AttentionCall } from "./tensor-file.ts";
+} from "../../runtime/contract/index.ts";
+import { randomParameters } from "../../runtime/contract/init.ts";
+import type { AttentionCall } from "./request.ts";
 
 /** Spread of the raw scores: wide enough for a peaked softmax, small enough for every storage type. */
 const SCORE_SPREAD = 1.5;

@@ -1,16 +1,10 @@
-import type { Float64Tensor } from "../../../runtime/contract/index.ts";
-import {
-  createLauncher,
-  type DeviceTensor,
-  download,
-  requestDevice,
-  upload,
-} from "../../../runtime/index.ts";
-import { openNodeGpu } from "../../../runtime/node.ts";
-import { emitArtifact } from "../../emit/index.ts";
-import type { TargetLimits } from "../../plan/index.ts";
+import type { Float64Tensor } from "../../runtime/contract/index.ts";
+import { createLauncher, type DeviceTensor, download, requestDevice, upload } from "../../runtime/index.ts";
+import { openNodeGpu } from "../../runtime/node.ts";
+import { emitArtifact } from "../emit/index.ts";
+import type { TargetLimits } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
-import { type RunRequest, type RunResult, shapeOf } from "./run-request.ts";
+import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
 
 /**
  * Computes an attention on the machine's best WebGPU adapter, with a plan made for its limits.

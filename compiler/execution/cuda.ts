@@ -1,4 +1,4 @@
-import { type Artifact, type Float64Tensor, MtacError } from "../../../runtime/contract/index.ts";
+import type { Float64Tensor } from "../../runtime/contract/index.ts";
 import {
   type CudaDevice,
   type CudaTensor,
@@ -7,9 +7,10 @@ import {
   openCuda,
   openEmulatedCuda,
   upload,
-} from "../../../runtime/cuda/index.ts";
+} from "../../runtime/cuda/index.ts";
+import { emitCudaArtifact } from "../emit/cuda/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
-import { type RunRequest, type RunResult, shapeOf } from "./run-request.ts";
+import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
 
 /**
  * Computes an attention on a CUDA device, or on the emulated one, with a plan made for its architecture.
@@ -38,7 +39,7 @@ async function compute(
   device: CudaDevice,
   { pipeline, call, schedule }: RunRequest,
 ): Promise<RunResult> {
-  const artifact = await emit(pipeline, {
+  const artifact = emitCudaArtifact(pipeline, {
     shape: shapeOf(call),
     architectures: [device.properties.architecture],
     ...(schedule === undefined ? {} : { schedule }),
@@ -66,15 +67,6 @@ async function compute(
       ...(counters === null ? {} : { counters }),
     },
   };
-}
-
-/** Looked up by name for as long as the emitter of CUDA plans is under way. */
-async function emit(pipeline: RunRequest["pipeline"], options: object): Promise<Artifact> {
-  const emitters: Readonly<Record<string, unknown>> = await import("../../emit/cuda/index.ts");
-  const { emitCudaArtifact } = emitters;
-  if (typeof emitCudaArtifact !== "function")
-    throw new MtacError("MTA901", "usage", "this version of mtac makes no CUDA plans");
-  return emitCudaArtifact(pipeline, options);
 }
 
 async function toFloat64(device: CudaDevice, tensor: CudaTensor): Promise<Float64Tensor> {

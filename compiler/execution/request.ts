@@ -1,7 +1,23 @@
-import type { CallShape, Float64Tensor, Pipeline, Schedule } from "../../../runtime/contract/index.ts";
-import type { Counters } from "../../../runtime/emulator/index.ts";
-import type { RunTarget } from "./targets.ts";
-import type { AttentionCall } from "./tensor-file.ts";
+import type {
+  AttentionInputs,
+  CallShape,
+  Float64Tensor,
+  Pipeline,
+  Schedule,
+} from "../../runtime/contract/index.ts";
+import type { Counters } from "../../runtime/emulator/index.ts";
+
+/** What `run` and `verify` compute on: `cuda` through NVIDIA's driver, `cuda-emulated` without one. */
+export const RUN_TARGETS = ["reference", "webgpu", "cuda", "cuda-emulated"] as const;
+export type RunTarget = (typeof RUN_TARGETS)[number];
+
+/** A call as a target takes it: values already rounded to the spec's storage type. */
+export interface AttentionCall {
+  readonly inputs: AttentionInputs<Float64Tensor>;
+  readonly parameters: ReadonlyMap<string, Float64Tensor>;
+  /** The gradient of o, with `--grad`. */
+  readonly dO: Float64Tensor | null;
+}
 
 /** What a run cost, as `run --json` reports it; null where a target cannot tell. */
 export interface RunReport {

@@ -1,6 +1,6 @@
-import type { Float64Tensor, Pipeline } from "../../../runtime/contract/index.ts";
-import { compulsoryBytes } from "../../ir/index.ts";
-import { type RunReport, type RunRequest, type RunResult, shapeOf } from "./run-request.ts";
+import type { Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
+import { compulsoryBytes } from "../ir/index.ts";
+import { type RunReport, type RunRequest, type RunResult, shapeOf } from "./request.ts";
 
 /** Computes an attention on a target. Each target's code is loaded when it is asked for. */
 export async function execute(request: RunRequest): Promise<RunResult> {
@@ -8,19 +8,19 @@ export async function execute(request: RunRequest): Promise<RunResult> {
     case "reference":
       return executeOnReference(request);
     case "webgpu": {
-      const { executeOnWebGpu } = await import("./webgpu-execution.ts");
+      const { executeOnWebGpu } = await import("./webgpu.ts");
       return executeOnWebGpu(request);
     }
     case "cuda":
     case "cuda-emulated": {
-      const { executeOnCuda } = await import("./cuda-execution.ts");
+      const { executeOnCuda } = await import("./cuda.ts");
       return executeOnCuda(request.target, request);
     }
   }
 }
 
 async function executeOnReference({ pipeline, call }: RunRequest): Promise<RunResult> {
-  const { referenceForward, referenceGradients } = await import("../../../runtime/reference/index.ts");
+  const { referenceForward, referenceGradients } = await import("../../runtime/reference/index.ts");
   const { inputs, parameters, dO } = call;
   const start = performance.now();
   const tensors = new Map<string, Float64Tensor>();

@@ -4,7 +4,7 @@ import type {
   Float64Tensor,
   HostTensor,
   Pipeline,
-} from "../../../runtime/contract/index.ts";
+} from "../../runtime/contract/index.ts";
 
 /** Puts a call's tensors on a device: `put` gets each with the type that it is stored as there. */
 export function placeInputs<T>(

@@ -1,4 +1,4 @@
-import type { Float64Tensor, StorageType } from "../../../runtime/contract/index.ts";
+import type { Float64Tensor, StorageType } from "../../runtime/contract/index.ts";
 
 /** How far a tensor may lie from the float64 result, ‖x − ref‖ / ‖ref‖ (`semantics.md`, "Numbers"). */
 export const TOLERANCES: Readonly<

@@ -11,6 +11,13 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ALLOWED = {
   "compiler/": ["compiler/", "runtime/"],
   "compiler/cli/": ["compiler/", "runtime/"],
+  "compiler/tune/": [
+    "compiler/plan/",
+    "compiler/emit/",
+    "compiler/ir/",
+    "compiler/language/",
+    "runtime/contract/",
+  ],
   "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],
   "compiler/plan/": ["compiler/ir/", "runtime/contract/"],
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],

@@ -1,14 +1,8 @@
 import { malformedTuning } from "./errors.ts";
 import { readCandidate, readKey } from "./read-record.ts";
 import { fieldsOf, textOf, timeOf, ValueFault, wordOf } from "./read-value.ts";
-import {
-  type TimeUnit,
-  type TunedCandidate,
-  type TunedTarget,
-  type TuningKey,
-  type TuningRecord,
-  UNITS,
-} from "./record.ts";
+import { type TimeUnit, type TunedCandidate, type TuningKey, type TuningRecord, UNITS } from "./record.ts";
+import type { TunedTarget } from "./targets.ts";
 import { groupByKey, winnerOf } from "./winner.ts";
 
 export interface TunedEntry {

@@ -1,5 +1,6 @@
-import type { TunedTarget, TuningKey, TuningRecord } from "./record.ts";
+import type { TuningKey, TuningRecord } from "./record.ts";
 import { stableJson } from "./stable-json.ts";
+import type { TunedTarget } from "./targets.ts";
 import { byAge, groupByKey, isMeasurement, newest, winnerOf, wrongSources } from "./winner.ts";
 
 export interface PruneRequest {

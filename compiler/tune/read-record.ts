@@ -4,12 +4,12 @@ import {
   CLOCKS,
   REJECTIONS,
   type ShapeBucket,
-  TUNED_TARGETS,
   type TunedCandidate,
   type TuningKey,
   type TuningRecord,
   UNITS,
 } from "./record.ts";
+import { TUNED_TARGETS } from "./targets.ts";
 
 const STORAGE_FORMS = [
   "f32",

@@ -2,9 +2,7 @@ import { createHash } from "node:crypto";
 import type { CallShape, Pipeline, Plan, Schedule, StorageForm } from "../../runtime/contract/index.ts";
 import { cudaNamespace } from "../emit/cuda/source-model.ts";
 import { stableJson } from "./stable-json.ts";
-
-export const TUNED_TARGETS = ["webgpu", "cuda", "cuda-emulated"] as const;
-export type TunedTarget = (typeof TUNED_TARGETS)[number];
+import type { TunedTarget } from "./targets.ts";
 
 /** Sizes rounded to the nearest power of two in log scale, so that near shapes share winners. */
 export interface ShapeBucket {

@@ -31,6 +31,12 @@ export interface StoreContents {
   readonly ignored: readonly IgnoredLine[];
 }
 
+/** What was decided about a store's records, and the lines that could not be read. */
+export interface Rewritten<Decision> {
+  readonly decision: Decision;
+  readonly ignored: readonly IgnoredLine[];
+}
+
 /** How often a line is written when the store is replaced under its writer's hands. */
 const ATTEMPTS = 5;
 
@@ -88,17 +94,18 @@ export class TuningStore {
    * Rewrites the store with some of its records, whose lines stay as they are; ignored lines go. The new file is written
    * beside and renamed, while nobody else can append. Where nothing is to go, nothing is written.
    *
-   * @param keep Says which records stay.
+   * @param decide Says which records stay; what it gives is given back.
    * @throws MtacError as `append`, MTA870 when the store cannot be read, MTA873 when the lock was lost: then nothing was changed
    */
-  rewrite(keep: (records: readonly TuningRecord[]) => ReadonlySet<TuningRecord>): StoreContents {
+  rewrite<Decision extends { readonly kept: ReadonlySet<TuningRecord> }>(
+    decide: (records: readonly TuningRecord[]) => Decision,
+  ): Rewritten<Decision> {
     return this.#locked((target, held) => {
       const { lines, ignored } = this.#read(target);
-      const records = lines.map(({ record }) => record);
-      const kept = keep(records);
-      const staying = lines.filter(({ record }) => kept.has(record));
+      const decision = decide(lines.map(({ record }) => record));
+      const staying = lines.filter(({ record }) => decision.kept.has(record));
       if (staying.length < lines.length || ignored.length > 0) replaceLines(target, staying, held);
-      return { records, ignored };
+      return { decision, ignored };
     });
   }
 

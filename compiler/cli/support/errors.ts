@@ -118,6 +118,25 @@ export function architectureWithoutCuda(target: string): MtacError {
   );
 }
 
+export function notTunable(word: string | undefined): MtacError {
+  return wrongUsage(
+    word === undefined
+      ? "`mtac tune` needs a spec or a subcommand"
+      : `\`${word}\` is neither a spec file (.mta or .ts) nor a subcommand of \`mtac tune\``,
+    "`mtac tune --help` lists the subcommands",
+  );
+}
+
+export function nameWithoutSpec(): MtacError {
+  return usage("MTA920", "`--name` needs a spec", "give the spec file that declares it");
+}
+
+export function nothingTuned(store: string): MtacError {
+  return new MtacError("MTA921", "input", `${store} holds no winner that fits`, {
+    remedy: "`mtac tune show` lists what it holds",
+  });
+}
+
 export function layerNeeded(attention: string): MtacError {
   return usage(
     "MTA230",

@@ -15,6 +15,7 @@ import type { CheckedSpec } from "./language/index.ts";
 import { packageVersion } from "./package.ts";
 import { DEFAULT_ARCHITECTURES, type TargetLimits } from "./plan/index.ts";
 import { EMITTED_TARGETS, type EmittedTarget } from "./targets.ts";
+import { specHash } from "./tune/record.ts";
 
 export interface CompileOptions {
   /** All of them if not given. */
@@ -105,9 +106,7 @@ function sharedPipelines(pipelines: readonly Pipeline[]): ReadonlyMap<string, Pi
   const first = new Map<string, Pipeline>();
   const shared = new Map<string, Pipeline>();
   for (const pipeline of pipelines) {
-    const meaning = JSON.stringify(pipeline, (key, value: unknown) =>
-      key === "source" ? undefined : value,
-    ).replace(JSON.stringify(pipeline.name), "");
+    const meaning = specHash(pipeline);
     const equal = first.get(meaning) ?? pipeline;
     first.set(meaning, equal);
     shared.set(pipeline.name, equal);

@@ -12,6 +12,13 @@ const ALLOWED = {
   "compiler/": ["compiler/", "runtime/"],
   "compiler/cli/": ["compiler/", "runtime/"],
   "compiler/execution/": ["compiler/emit/", "compiler/plan/", "compiler/ir/", "runtime/"],
+  "compiler/tune/": [
+    "compiler/plan/",
+    "compiler/emit/",
+    "compiler/ir/",
+    "compiler/language/",
+    "runtime/contract/",
+  ],
   "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],
   "compiler/plan/": ["compiler/ir/", "runtime/contract/"],
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],

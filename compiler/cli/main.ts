@@ -10,11 +10,12 @@ import { registerRun } from "./run.ts";
 import { commandOfLaterVersion, wrongUsage } from "./support/errors.ts";
 import { reportFailure } from "./support/failure.ts";
 import { createOutput, tolerateClosedPipes } from "./support/output.ts";
+import { registerTune } from "./tune.ts";
 import { registerVerify } from "./verify.ts";
 import { registerVersion } from "./version.ts";
 
 /** Commands of the architecture that later versions bring: known, but not listed. */
-const LATER_COMMANDS = ["bench", "tune", "init"];
+const LATER_COMMANDS = ["bench", "init"];
 
 function createProgram(): Command {
   const program = new Command("mtac")
@@ -37,6 +38,7 @@ function createProgram(): Command {
     registerExplain,
     registerRun,
     registerVerify,
+    registerTune,
     registerDevices,
     registerVersion,
   ])

@@ -3,7 +3,6 @@ import {
   accessSync,
   closeSync,
   constants,
-  mkdirSync,
   openSync,
   renameSync,
   rmdirSync,
@@ -12,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { makeFolder } from "../../../runtime/contract/make-folder.ts";
 import { unwritablePath } from "./errors.ts";
 
 /**
@@ -74,25 +74,6 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
     for (const { temporary } of pending) removeQuietly(temporary);
     for (const each of made.reverse()) removeEmptyQuietly(each);
     throw unwritablePath(current, cause);
-  }
-}
-
-/**
- * Makes a folder and those above it, and lists in `made` what was not there. Not `mkdirSync` with `recursive`, which
- * never returns where a parent exists and yet refuses with ENOENT, as /proc does.
- */
-function makeFolder(folder: string, made: string[]): void {
-  const existing = statSync(folder, { throwIfNoEntry: false });
-  if (existing?.isDirectory()) return;
-  if (existing !== undefined) throw Object.assign(new Error("it is a file"), { code: "ENOTDIR" });
-  const parent = dirname(folder);
-  if (parent !== folder) makeFolder(parent, made);
-  try {
-    mkdirSync(folder);
-    made.push(folder);
-  } catch (error) {
-    // Another process may have been faster.
-    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 import { INPUT_CODES, MtacError } from "../../../runtime/contract/index.ts";
+import { systemReason } from "../../../runtime/contract/system-reason.ts";
 
 /** What the command line itself refuses (MTA9xx). */
 
@@ -31,11 +32,11 @@ export function gradientsOnReferenceOnly(target: string): MtacError {
 }
 
 export function unreadableFile(path: string, cause: unknown): MtacError {
-  return new MtacError("MTA905", "input", `cannot read ${path}: ${reason(cause)}`, { cause });
+  return new MtacError("MTA905", "input", `cannot read ${path}: ${systemReason(cause)}`, { cause });
 }
 
 export function unwritablePath(path: string, cause: unknown): MtacError {
-  return new MtacError("MTA906", "input", `cannot write ${path}: ${reason(cause)}`, {
+  return new MtacError("MTA906", "input", `cannot write ${path}: ${systemReason(cause)}`, {
     cause,
     remedy: "choose a path in an existing folder that you may write to; nothing was written",
   });
@@ -117,6 +118,25 @@ export function architectureWithoutCuda(target: string): MtacError {
   );
 }
 
+export function notTunable(word: string | undefined): MtacError {
+  return wrongUsage(
+    word === undefined
+      ? "`mtac tune` needs a spec or a subcommand"
+      : `\`${word}\` is neither a spec file (.mta or .ts) nor a subcommand of \`mtac tune\``,
+    "`mtac tune --help` lists the subcommands",
+  );
+}
+
+export function nameWithoutSpec(): MtacError {
+  return usage("MTA920", "`--name` needs a spec", "give the spec file that declares it");
+}
+
+export function nothingTuned(store: string): MtacError {
+  return new MtacError("MTA921", "input", `${store} holds no winner that fits`, {
+    remedy: "`mtac tune show` lists what it holds",
+  });
+}
+
 export function layerNeeded(attention: string): MtacError {
   return usage(
     "MTA230",
@@ -127,26 +147,4 @@ export function layerNeeded(attention: string): MtacError {
 
 function usage(code: string, message: string, remedy: string): MtacError {
   return new MtacError(code, "usage", message, { remedy });
-}
-
-function reason(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const code = "code" in cause ? cause.code : undefined;
-  switch (code) {
-    case "ENOENT":
-      return "there is no such file or folder";
-    case "EACCES":
-    case "EPERM":
-      return "permission denied";
-    case "EISDIR":
-      return "it is a folder";
-    case "ENOTDIR":
-      return "a part of the path is not a folder";
-    case "EROFS":
-      return "the file system is read-only";
-    case "ENOSPC":
-      return "no space is left on the device";
-    default:
-      return cause.message;
-  }
 }

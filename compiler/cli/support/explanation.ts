@@ -207,7 +207,7 @@ function sameKnobs(left: Plan["knobs"], right: Plan["knobs"]): boolean {
   return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
 }
 
-function formatKnobs(knobs: Plan["knobs"]): string {
+export function formatKnobs(knobs: Plan["knobs"]): string {
   return Object.entries(knobs)
     .map(([name, value]) => `${name} ${value}`)
     .join("  ");

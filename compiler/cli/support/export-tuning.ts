@@ -1,0 +1,28 @@
+import { exportTuning } from "../../tune/export.ts";
+import { openStore } from "../../tune/store.ts";
+import { writeAtomically } from "./atomic-write.ts";
+import { nothingTuned } from "./errors.ts";
+import type { Output } from "./output.ts";
+import { noteIgnored, type SelectionFlags, selectTuning } from "./tuning-selection.ts";
+import { plural } from "./units.ts";
+
+export interface ExportFlags extends SelectionFlags {
+  readonly out: string;
+}
+
+/** `mtac tune export` @throws MtacError MTA906, MTA921 where there is nothing to write */
+export async function exportTunedPlans(
+  file: string | undefined,
+  flags: ExportFlags,
+  output: Output,
+): Promise<void> {
+  const { filter } = await selectTuning(file, flags, output);
+  const store = openStore(flags.store);
+  const { records, ignored } = store.read();
+  noteIgnored(store.file, ignored, output);
+  const exported = exportTuning(records, filter);
+  if (exported.entries.length === 0) throw nothingTuned(store.file);
+  writeAtomically(flags.out, `${JSON.stringify(exported, null, 2)}\n`);
+  output.result({ store: store.file, file: flags.out, entries: exported.entries.length });
+  output.text(`${output.style.green("✓")} ${plural(exported.entries.length, "winner")} in ${flags.out}`);
+}

@@ -1,0 +1,56 @@
+import { packageVersion } from "../../package.ts";
+import { type PruneDecision, type PruneRequest, pruneRecords } from "../../tune/prune.ts";
+import type { TuningRecord } from "../../tune/record.ts";
+import { openStore, type Rewritten, type TuningStore } from "../../tune/store.ts";
+import type { Output } from "./output.ts";
+import { tunedTarget } from "./tuning-selection.ts";
+import { plural } from "./units.ts";
+
+export interface PruneFlags {
+  readonly before?: Date;
+  readonly device?: string;
+  readonly target?: string;
+  readonly keepAll?: true;
+  readonly dryRun?: true;
+  readonly store?: string;
+}
+
+/** `mtac tune prune` */
+export function pruneTuning(flags: PruneFlags, output: Output): void {
+  const store = openStore(flags.store);
+  const target = tunedTarget(flags.target);
+  const request: PruneRequest = {
+    mtac: packageVersion(),
+    ...(flags.before === undefined ? {} : { before: flags.before }),
+    ...(flags.device === undefined ? {} : { device: flags.device }),
+    ...(target === undefined ? {} : { target }),
+    ...(flags.keepAll === undefined ? {} : { keepAll: flags.keepAll }),
+  };
+  const dryRun = flags.dryRun === true;
+  const decide = (records: readonly TuningRecord[]): PruneDecision => pruneRecords(records, request);
+  const { decision, ignored } = dryRun ? foresee(store, decide) : store.rewrite(decide);
+  const { kept, dropped } = decision;
+  const counts = { ...dropped, damaged: ignored.length };
+  output.result({ store: store.file, dryRun, kept: kept.size, dropped: counts });
+  output.text(formatPruned(store.file, kept.size, counts, dryRun));
+}
+
+function foresee(
+  store: TuningStore,
+  decide: (records: readonly TuningRecord[]) => PruneDecision,
+): Rewritten<PruneDecision> {
+  const { records, ignored } = store.read();
+  return { decision: decide(records), ignored };
+}
+
+function formatPruned(
+  file: string,
+  kept: number,
+  dropped: PruneDecision["dropped"] & { readonly damaged: number },
+  dryRun: boolean,
+): string {
+  const { version, superseded, chosen, damaged } = dropped;
+  const total = version + superseded + chosen + damaged;
+  const verb = dryRun ? "would be dropped from" : "dropped from";
+  return `${plural(total, "record")} ${verb} ${file}: ${version} of other versions of mtac, ${superseded} superseded, ${chosen} chosen, ${damaged} damaged; ${kept} ${dryRun ? "would stay" : "stay"}`;
+}

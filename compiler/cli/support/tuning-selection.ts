@@ -1,0 +1,59 @@
+import { resolve } from "../../ir/index.ts";
+import { packageVersion } from "../../package.ts";
+import type { ExportFilter } from "../../tune/export.ts";
+import { specHash } from "../../tune/record.ts";
+import type { StoreContents } from "../../tune/store.ts";
+import { TUNED_TARGETS, type TunedTarget } from "../../tune/targets.ts";
+import { chooseAttentions } from "./attention-choice.ts";
+import { nameWithoutSpec } from "./errors.ts";
+import type { Output } from "./output.ts";
+import { readSpec } from "./spec-file.ts";
+import { plural } from "./units.ts";
+
+export interface SelectionFlags {
+  readonly name?: string;
+  readonly target?: string;
+  readonly store?: string;
+}
+
+/** Which results a command is about. */
+export interface TuningSelection {
+  readonly filter: ExportFilter;
+  /** Names of attentions, by the hashes of what they compute. Empty without a spec. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** @throws MtacError MTA909 … MTA911, MTA920; as `readSpec` */
+export async function selectTuning(
+  file: string | undefined,
+  flags: SelectionFlags,
+  output: Output,
+): Promise<TuningSelection> {
+  if (file === undefined && flags.name !== undefined) throw nameWithoutSpec();
+  const target = tunedTarget(flags.target);
+  const base = { mtac: packageVersion(), ...(target === undefined ? {} : { target }) };
+  if (file === undefined) return { filter: base, names: new Map() };
+  const spec = await readSpec(file, output);
+  const names = new Map<string, string>();
+  for (const attention of chooseAttentions(spec, flags)) {
+    const hash = specHash(resolve(attention, file));
+    const before = names.get(hash);
+    names.set(hash, before === undefined ? attention.name : `${before}, ${attention.name}`);
+  }
+  return { filter: { ...base, specs: new Set(names.keys()) }, names };
+}
+
+/** The target of that name; commander has checked it against the same list. */
+export function tunedTarget(name: string | undefined): TunedTarget | undefined {
+  return TUNED_TARGETS.find((target) => target === name);
+}
+
+/** Says which lines of a store were not used. */
+export function noteIgnored(file: string, ignored: StoreContents["ignored"], output: Output): void {
+  const [first] = ignored;
+  if (first === undefined) return;
+  const style = output.noteStyle;
+  output.note(
+    `${style.yellow("note")}: ${plural(ignored.length, "line")} of ${file} ${ignored.length === 1 ? "is" : "are"} not used (line ${first.line}: ${first.why})`,
+  );
+}

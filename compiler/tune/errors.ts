@@ -1,0 +1,43 @@
+import { MtacError } from "../../runtime/contract/index.ts";
+import { systemCode, systemReason } from "../../runtime/contract/system-reason.ts";
+
+/** What the tuning store refuses (MTA87x). */
+
+export function unreadableStore(file: string, cause: unknown): MtacError {
+  return new MtacError("MTA870", "input", `cannot read the tuning store ${file}: ${systemReason(cause)}`, {
+    cause,
+    remedy: "give the store's file with `--store`",
+  });
+}
+
+export function unwritableStore(file: string, cause: unknown): MtacError {
+  const full = ["ENOSPC", "EDQUOT", "EFBIG"].includes(systemCode(cause) ?? "");
+  return new MtacError("MTA871", "input", `cannot write the tuning store ${file}: ${systemReason(cause)}`, {
+    cause,
+    remedy: full
+      ? "free some space, or keep the store elsewhere with `--store`; what it holds is unharmed"
+      : "choose a file in a folder that you may write to with `--store`; what it holds is unharmed",
+  });
+}
+
+/** @param holder Who holds it, in words. */
+export function lockedStore(lock: string, holder: string, waitedMs: number): MtacError {
+  return new MtacError(
+    "MTA872",
+    "input",
+    `the lock ${lock} is still held by ${holder} after ${Math.round(waitedMs / 100) / 10} s`,
+    { remedy: `wait for that process, or end it; if it has nothing to do with mtac, remove ${lock}` },
+  );
+}
+
+export function lostLock(lock: string): MtacError {
+  return new MtacError("MTA873", "input", `another process has taken over the lock ${lock}`, {
+    remedy: "try again; nothing was changed",
+  });
+}
+
+export function malformedTuning(file: string, message: string): MtacError {
+  return new MtacError("MTA874", "input", `${file} holds no tuning results: ${message}`, {
+    remedy: "make the file anew with `mtac tune export`",
+  });
+}

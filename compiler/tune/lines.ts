@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import { readRecord } from "./read-record.ts";
+import { fieldsOf, ValueFault } from "./read-value.ts";
+import type { TuningRecord } from "./record.ts";
+import { stableJson } from "./stable-json.ts";
+
+/** A line of a store that is used, with its text as it stands there. */
+export interface ReadLine {
+  readonly record: TuningRecord;
+  readonly text: string;
+}
+
+/** A line that is not used. */
+export interface IgnoredLine {
+  /** 1-based. */
+  readonly line: number;
+  readonly why: string;
+}
+
+const NEWLINE = 0x0a;
+
+/**
+ * One line: the record, and a checksum of it. A line of which any part is missing, or that is made of parts of two, does not
+ * pass it. The checksum is of the value: white space around it does no harm.
+ */
+export function formatLine(record: TuningRecord): string {
+  return `{"check":"${checksum(record)}","record":${stableJson(record)}}\n`;
+}
+
+/** All lines of a store; empty ones do not count. */
+export function readLines(bytes: Buffer): { lines: ReadLine[]; ignored: IgnoredLine[] } {
+  const lines: ReadLine[] = [];
+  const ignored: IgnoredLine[] = [];
+  let number = 0;
+  // By bytes: a store may be larger than a string can be.
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf(NEWLINE, start);
+    const end = newline < 0 ? bytes.length : newline;
+    const text = bytes.toString("utf8", start, end);
+    number++;
+    start = end + 1;
+    if (text.trim() === "") continue;
+    try {
+      lines.push({ record: parseLine(text), text });
+    } catch (error) {
+      if (!(error instanceof ValueFault)) throw error;
+      ignored.push({ line: number, why: newline < 0 ? `unfinished: ${error.message}` : error.message });
+    }
+  }
+  return { lines, ignored };
+}
+
+/** @throws ValueFault */
+function parseLine(text: string): TuningRecord {
+  const { check, record } = fieldsOf(parseJson(text), "the line");
+  if (check !== checksum(record)) throw new ValueFault("damaged: its checksum does not fit");
+  return readRecord(record);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ValueFault("damaged: it is no JSON");
+  }
+}
+
+function checksum(record: unknown): string {
+  // Undefined for a line without a record.
+  const text = stableJson(record ?? null);
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}

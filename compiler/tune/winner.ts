@@ -1,0 +1,194 @@
+import type { CallShape } from "../../runtime/contract/index.ts";
+import {
+  bucketOf,
+  CLOCKS,
+  type Measurement,
+  type Rejection,
+  type ShapeBucket,
+  sameBucket,
+  sameKey,
+  sameSetting,
+  type TunedCandidate,
+  type TuningKey,
+  type TuningRecord,
+  UNITS,
+} from "./record.ts";
+import { stableJson } from "./stable-json.ts";
+
+/** The best candidate measured for a key. */
+export interface Winner {
+  readonly key: TuningKey;
+  readonly candidate: TunedCandidate;
+  /** What it won with. */
+  readonly measurement: Measurement;
+}
+
+/** What is known of one candidate under one key. */
+export interface FinishedCandidate {
+  readonly candidate: TunedCandidate;
+  /** The newest measurement of each rung. */
+  readonly rungs: ReadonlyMap<number, Measurement>;
+  /** The newest rejection; one for a wrong result stays for good. */
+  readonly rejection: Rejection | null;
+}
+
+/**
+ * The best candidate for a key; null where none was measured. Only records with that very key count. A candidate whose result
+ * was wrong is out, whatever its time; of the others, those count that were measured at the highest rung that any
+ * reached, and of these the least median wins. Times of different clocks or units are never compared: the device's clock
+ * goes before the wall clock, and that before an estimate. The order of the records does not matter.
+ */
+export function winnerOf(records: readonly TuningRecord[], key: TuningKey): Winner | null {
+  const own = records.filter((record) => sameKey(record.key, key));
+  return bestOf(own, wrongSources(own));
+}
+
+/**
+ * The winner for the bucket that is nearest to a shape: by the sum of the sizes' distances in log scale; of two as near, the
+ * larger. A candidate that was wrong in the shape's own bucket is not taken from another one either.
+ */
+export function nearestWinner(
+  records: readonly TuningRecord[],
+  setting: Omit<TuningKey, "bucket">,
+  shape: CallShape,
+): Winner | null {
+  const fitting = records.filter(({ key }) => sameSetting(key, setting));
+  const here = bucketOf(shape);
+  const wrongHere = wrongSources(fitting.filter(({ key }) => sameBucket(key.bucket, here)));
+  const winners = groupByKey(fitting)
+    .map(([, own]) => bestOf(own, new Set([...wrongHere, ...wrongSources(own)])))
+    .filter((winner) => winner !== null);
+  return winners.reduce<Winner | null>(
+    (best, winner) => (best === null || isNearer(winner.key.bucket, best.key.bucket, shape) ? winner : best),
+    null,
+  );
+}
+
+/** How many times as fast a winner is as the planner's first choice, by the highest rung at which both were measured with
+ * one clock; null where there is none. */
+export function speedOverFirst(records: readonly TuningRecord[], winner: Winner): number | null {
+  const own = newest(records.filter(isMeasurement).filter(({ key }) => sameKey(key, winner.key)));
+  const { clock, unit } = winner.measurement;
+  const comparable = own.filter((each) => each.clock === clock && each.unit === unit);
+  const firsts = new Set(own.filter(({ first }) => first === true).map(({ candidate }) => candidate.source));
+  const pairs = comparable.flatMap((theirs) => {
+    if (!firsts.has(theirs.candidate.source)) return [];
+    const ours = comparable.find(
+      ({ candidate, rung }) => candidate.source === winner.candidate.source && rung === theirs.rung,
+    );
+    return ours === undefined || ours.median === 0 ? [] : [{ ours, theirs }];
+  });
+  // Several only where the planner has changed its mind: then the newest.
+  const [best] = pairs.sort((a, b) => b.theirs.rung - a.theirs.rung || byAge(b.theirs, a.theirs));
+  return best === undefined ? null : best.theirs.median / best.ours.median;
+}
+
+/** What needs no second measurement, by the candidates' sources. */
+export function finishedMeasurements(
+  records: readonly TuningRecord[],
+  key: TuningKey,
+): ReadonlyMap<string, FinishedCandidate> {
+  const finished = new Map<string, FinishedCandidate>();
+  const own = records.filter((record) => sameKey(record.key, key)).sort(byAge);
+  for (const record of own) {
+    const { candidate } = record;
+    const { rungs = new Map<number, Measurement>(), rejection = null } = finished.get(candidate.source) ?? {};
+    finished.set(
+      candidate.source,
+      record.kind === "measured"
+        ? { candidate, rungs: new Map([...rungs, [record.rung, record]]), rejection }
+        : { candidate, rungs, rejection: rejection?.reason === "wrong" ? rejection : record },
+    );
+  }
+  return finished;
+}
+
+/** Records by their keys, in the order in which the keys occur first. */
+export function groupByKey(
+  records: readonly TuningRecord[],
+): readonly (readonly [TuningKey, readonly TuningRecord[]])[] {
+  const groups = new Map<string, [TuningKey, TuningRecord[]]>();
+  for (const record of records) {
+    const name = stableJson(record.key);
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [record.key, [record]]);
+    else group[1].push(record);
+  }
+  return [...groups.values()];
+}
+
+/** The newest measurement of each key, candidate, rung, clock and unit. */
+export function newest(measurements: readonly Measurement[]): readonly Measurement[] {
+  const latest = new Map<string, Measurement>();
+  for (const each of [...measurements].sort(byAge)) {
+    const { key, candidate, rung, clock, unit } = each;
+    latest.set(stableJson([key, candidate.source, rung, clock, unit]), each);
+  }
+  return [...latest.values()];
+}
+
+/** Older first; of two as old the one whose text comes first, so that merged stores agree whatever their order. */
+export function byAge(a: TuningRecord, b: TuningRecord): number {
+  return Date.parse(a.at) - Date.parse(b.at) || (stableJson(a) < stableJson(b) ? -1 : 1);
+}
+
+export function isMeasurement(record: TuningRecord): record is Measurement {
+  return record.kind === "measured";
+}
+
+/** Candidates, by source, that computed something wrong. */
+export function wrongSources(records: readonly TuningRecord[]): ReadonlySet<string> {
+  return new Set(
+    records
+      .filter((record) => record.kind === "rejected" && record.reason === "wrong")
+      .map(({ candidate }) => candidate.source),
+  );
+}
+
+/** The best of records with one key. */
+function bestOf(own: readonly TuningRecord[], wrong: ReadonlySet<string>): Winner | null {
+  const measured = newest(own.filter(isMeasurement).filter(({ candidate }) => !wrong.has(candidate.source)));
+  const rung = Math.max(...measured.map((each) => each.rung));
+  const ranked = measured.filter((each) => each.rung === rung).sort(byMerit);
+  const [measurement] = ranked;
+  if (measurement === undefined) return null;
+  return { key: measurement.key, candidate: measurement.candidate, measurement };
+}
+
+/** The better clock first, then the least median, then the planner's choice. */
+function byMerit(a: Measurement, b: Measurement): number {
+  return (
+    CLOCKS.indexOf(a.clock) - CLOCKS.indexOf(b.clock) ||
+    UNITS.indexOf(a.unit) - UNITS.indexOf(b.unit) ||
+    a.median - b.median ||
+    Number(b.first ?? false) - Number(a.first ?? false) ||
+    (a.candidate.source < b.candidate.source ? -1 : 1)
+  );
+}
+
+function isNearer(a: ShapeBucket, b: ShapeBucket, shape: CallShape): boolean {
+  const difference = distance(a, shape) - distance(b, shape);
+  // Logarithms of equal ratios may differ in their last bits.
+  if (Math.abs(difference) > 1e-9) return difference < 0;
+  const [larger, smaller] = [volume(a), volume(b)];
+  return larger === smaller ? stableJson(a) > stableJson(b) : larger > smaller;
+}
+
+/** In powers of two, summed over the sizes. */
+function distance(bucket: ShapeBucket, shape: CallShape): number {
+  return (
+    Math.abs(Math.log2(bucket.B / shape.B)) +
+    Math.abs(Math.log2(bucket.Lq / shape.Lq)) +
+    Math.abs(Math.log2(bucket.Lk / shape.Lk)) +
+    Math.abs(history(bucket.R) - history(shape.R))
+  );
+}
+
+/** From no history to one row is a step like that from one row to two. */
+function history(rows: number): number {
+  return rows === 0 ? 0 : 1 + Math.log2(rows);
+}
+
+function volume({ B, Lq, Lk, R }: ShapeBucket): number {
+  return B * (Lq + R) * Lk;
+}

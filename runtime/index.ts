@@ -13,6 +13,7 @@ export type { AttentionOutputs } from "./webgpu/call.ts";
 export { type DeviceOptions, requestDevice } from "./webgpu/device.ts";
 export { GPU_ERRORS, GpuError, type GpuErrorCode } from "./webgpu/errors.ts";
 export type { ForwardResult } from "./webgpu/execution.ts";
+export { deviceIdentity } from "./webgpu/identity.ts";
 export {
   createLauncher,
   type EncodedCall,

@@ -13,11 +13,13 @@ const ALLOWED = {
   "compiler/cli/": ["compiler/", "runtime/"],
   "compiler/execution/": ["compiler/emit/", "compiler/plan/", "compiler/ir/", "runtime/"],
   "compiler/tune/": [
+    "compiler/execution/",
     "compiler/plan/",
     "compiler/emit/",
     "compiler/ir/",
     "compiler/language/",
     "runtime/contract/",
+    "runtime/reference/",
   ],
   "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],
   "compiler/plan/": ["compiler/ir/", "runtime/contract/"],

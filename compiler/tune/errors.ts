@@ -1,7 +1,34 @@
 import { MtacError } from "../../runtime/contract/index.ts";
 import { systemCode, systemReason } from "../../runtime/contract/system-reason.ts";
 
-/** What the tuning store refuses (MTA87x). */
+/** What sweeps refuse (MTA406 … MTA408), and the tuning store (MTA87x). */
+
+export function unknownKnob(knob: string, known: readonly string[], near: string | null): MtacError {
+  return new MtacError(
+    "MTA406",
+    "input",
+    `the planner has no knob \`${knob}\` for this attention and target`,
+    {
+      remedy: near === null ? `it has ${known.join(", ")}` : `did you mean \`${near}\`?`,
+    },
+  );
+}
+
+export function unknownKnobValue(
+  knob: string,
+  value: number | string,
+  known: readonly (number | string)[],
+): MtacError {
+  return new MtacError("MTA407", "input", `no candidate has ${knob} ${value}`, {
+    remedy: `there are ${known.join(", ")}; \`mtac explain\` lists all candidates`,
+  });
+}
+
+export function noCandidate(name: string, reason: string): MtacError {
+  return new MtacError("MTA408", "input", `there is nothing to measure for "${name}": ${reason}`, {
+    remedy: "`mtac explain` lists the candidates, and why others were dropped",
+  });
+}
 
 export function unreadableStore(file: string, cause: unknown): MtacError {
   return new MtacError("MTA870", "input", `cannot read the tuning store ${file}: ${systemReason(cause)}`, {

@@ -4,6 +4,8 @@ import type { Counters } from "../emulator/index.ts";
 export interface CudaProperties {
   /** For people, for example `NVIDIA H100 80GB HBM3`. */
   readonly name: string;
+  /** What stands between programs and the device, with its version: two devices whose drivers differ are not the same. */
+  readonly driver: string;
   /** Times ten: 80 for compute capability 8.0. */
   readonly computeCapability: number;
   /** What kernels are compiled for, for example `sm_90`. */

@@ -18,7 +18,7 @@ import type {
   CudaTimer,
 } from "./backend.ts";
 import { type CompileOptions, KernelBuilder } from "./compile/builder.ts";
-import { capabilityOf } from "./compile/compiler.ts";
+import { type CudaCompiler, capabilityOf } from "./compile/compiler.ts";
 import { CudaDevice } from "./device.ts";
 import { CudaError } from "./errors.ts";
 
@@ -37,9 +37,10 @@ export interface EmulatedCudaOptions
  */
 export async function openEmulatedCuda(options: EmulatedCudaOptions = {}): Promise<CudaDevice> {
   const { architecture = "sm_80", warpOrder, checks, mmaRounding } = options;
-  const properties = emulatedProperties(architecture);
   const builder = new KernelBuilder(options);
-  if (options.compiler !== "images" && (await builder.compiler()) === null) {
+  const compiler = options.compiler === "images" ? null : await builder.compiler();
+  const properties = emulatedProperties(architecture, compiler);
+  if (options.compiler !== "images" && compiler === null) {
     throw new CudaError(
       "MTA807",
       "the emulated CUDA device needs nvcc to make PTX of the kernels, and there is none on this machine",
@@ -78,7 +79,7 @@ const SHARED_BYTES: readonly (readonly [capability: number, bytes: number])[] = 
   [0, 96 * KIB],
 ];
 
-function emulatedProperties(architecture: string): CudaProperties {
+function emulatedProperties(architecture: string, compiler: CudaCompiler | null): CudaProperties {
   const computeCapability = capabilityOf(architecture);
   if (computeCapability === null)
     throw new CudaError("MTA808", `there is no GPU architecture "${architecture}"`);
@@ -86,6 +87,7 @@ function emulatedProperties(architecture: string): CudaProperties {
     SHARED_BYTES.find(([capability]) => capability <= computeCapability) ?? [];
   return {
     name: `emulated ${architecture}`,
+    driver: compiler === null ? "given PTX" : `PTX of ${compiler.kind} ${compiler.version}`,
     computeCapability,
     architecture,
     sharedBytesPerBlock,

@@ -8,7 +8,16 @@ export type { Pipeline } from "../contract/pipeline.ts";
 export type { Artifact, KernelImage, Plan, Schedule } from "../contract/plan.ts";
 export type { StorageType } from "../contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
-export { addCounters, type Counters, EMULATOR_ERRORS, EmulatorError } from "../emulator/index.ts";
+export {
+  addCounters,
+  boundOf,
+  type Counters,
+  type CycleEstimate,
+  EMULATOR_ERRORS,
+  EmulatorError,
+  estimateCycles,
+  totalCycles,
+} from "../emulator/index.ts";
 export type { CudaAllocation, CudaBackend, CudaProperties } from "./backend.ts";
 export type { CudaOutputs } from "./checks.ts";
 export type { CompileOptions } from "./compile/builder.ts";
@@ -17,5 +26,6 @@ export { type CudaOptions, listCudaDevices, openCuda } from "./driver/open.ts";
 export { type EmulatedCudaOptions, emulatedCompiler, openEmulatedCuda } from "./emulated.ts";
 export { CUDA_ERRORS, CudaError, type CudaErrorCode } from "./errors.ts";
 export type { CudaForwardResult, CudaStatistics, KernelCounters } from "./execution.ts";
+export { deviceIdentity } from "./identity.ts";
 export { CudaLauncher, type CudaLauncherOptions, createCudaLauncher } from "./launcher.ts";
 export { allocate, type CudaTensor, download, release, type TensorOptions, upload } from "./tensors.ts";

@@ -13,11 +13,17 @@ import {
   type Pipeline,
   roundTo,
 } from "../../runtime/contract/index.ts";
-import { addCounters, type Counters, openEmulatedCuda } from "../../runtime/cuda/index.ts";
+import {
+  addCounters,
+  boundOf,
+  type Counters,
+  estimateCycles,
+  openEmulatedCuda,
+  totalCycles,
+} from "../../runtime/cuda/index.ts";
 import { runCudaPlan } from "../cuda/harness.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { Random } from "../support/random.ts";
-import { bound, estimate, total } from "./estimate.ts";
 import { countedSpecs } from "./specs.ts";
 
 const { values: flags } = parseArgs({
@@ -102,13 +108,13 @@ async function count(pipeline: Pipeline, candidate: Candidate): Promise<ReportRo
   const seconds = (performance.now() - start) / 1000;
   const scores = (pipeline.heads * length * (length + 1)) / 2;
   const kernels = statistics.kernelCounters.map(({ kernel, counters }) => {
-    const cycles = estimate(counters);
-    const most = bound(cycles);
+    const cycles = estimateCycles(counters);
+    const most = boundOf(cycles);
     return {
       kernel,
       perScore: most.cycles / scores,
       bound: most.unit,
-      sum: total(cycles) / scores,
+      sum: totalCycles(cycles) / scores,
       counters,
     };
   });

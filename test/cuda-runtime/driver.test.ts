@@ -17,6 +17,7 @@ describe("a device", () => {
   test("tells what it is", async () => {
     expect(device.properties).toEqual({
       name: "Double of an A100",
+      driver: "CUDA driver 13.0",
       computeCapability: 80,
       architecture: "sm_80",
       sharedBytesPerBlock: 166912,

@@ -79,9 +79,12 @@ function describe(library: DriverLibrary, device: number, architecture?: string)
   };
   const computeCapability =
     attribute("COMPUTE_CAPABILITY_MAJOR") * 10 + attribute("COMPUTE_CAPABILITY_MINOR");
+  const version = new Int32Array(1);
+  check(library, library.result("cuDriverGetVersion", version), "reading the driver's version");
   const optIn = attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN");
   return {
     name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
+    driver: driverName(version[0] ?? 0),
     computeCapability,
     architecture: checkArchitecture(architecture) ?? `sm_${computeCapability}`,
     // Devices before Volta have no opt-in.
@@ -91,6 +94,11 @@ function describe(library: DriverLibrary, device: number, architecture?: string)
     multiprocessors: attribute("MULTIPROCESSOR_COUNT"),
     memoryBytes: Number(memory[0]),
   };
+}
+
+/** The driver API gives versions as 1000 times the major one plus 10 times the minor one. */
+function driverName(version: number): string {
+  return `CUDA driver ${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
 }
 
 /** @throws CudaError MTA808: not the name of an architecture. */

@@ -1,7 +1,10 @@
-import type { Counters } from "../../runtime/cuda/index.ts";
+import type { Counters } from "./counters.ts";
 
-/** Cycles of one multiprocessor, by the unit that is busy (rates of sm_80, per SM and cycle). */
-export interface Estimate {
+/**
+ * Cycles of one multiprocessor, estimated from exact counts: no timing, since latencies, caches and global memory are left out.
+ * By the unit that is busy (rates of sm_80, per SM and cycle).
+ */
+export interface CycleEstimate {
   /** Four warp instructions issued. */
   readonly issue: number;
   /** Half an mma.m16n8k16, one m16n8k8. */
@@ -14,7 +17,8 @@ export interface Estimate {
   readonly f32: number;
 }
 
-export function estimate(counters: Counters): Estimate {
+/** How long each unit is busy with what was counted. */
+export function estimateCycles(counters: Counters): CycleEstimate {
   const { mma } = counters;
   return {
     issue: counters.warpInstructions / 4,
@@ -26,12 +30,16 @@ export function estimate(counters: Counters): Estimate {
 }
 
 /** The unit that takes longest: what the kernel is bound by. */
-export function bound(cycles: Estimate): { readonly unit: keyof Estimate; readonly cycles: number } {
-  const units: readonly (keyof Estimate)[] = ["issue", "tensor", "shared", "special", "f32"];
+export function boundOf(cycles: CycleEstimate): {
+  readonly unit: keyof CycleEstimate;
+  readonly cycles: number;
+} {
+  const units: readonly (keyof CycleEstimate)[] = ["issue", "tensor", "shared", "special", "f32"];
   const unit = units.reduce((most, each) => (cycles[each] > cycles[most] ? each : most));
   return { unit, cycles: cycles[unit] };
 }
 
-export function total(cycles: Estimate): number {
+/** The sum over the units: as if nothing overlapped. */
+export function totalCycles(cycles: CycleEstimate): number {
   return cycles.issue + cycles.tensor + cycles.shared + cycles.special + cycles.f32;
 }

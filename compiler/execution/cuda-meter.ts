@@ -1,0 +1,154 @@
+import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
+import {
+  type AttentionInputs,
+  allocate,
+  boundOf,
+  type CudaDevice,
+  type CudaLauncher,
+  type CudaOutputs,
+  type CudaTensor,
+  createCudaLauncher,
+  deviceIdentity,
+  download,
+  estimateCycles,
+  openCuda,
+  openEmulatedCuda,
+  release,
+  upload,
+} from "../../runtime/cuda/index.ts";
+import { emitCudaKernels } from "../emit/cuda/index.ts";
+import { cudaArchitecture, cudaLimits, type TargetLimits } from "../plan/index.ts";
+import { hostParameters, placeInputs } from "./call-tensors.ts";
+import type { Meter, MeteredPlan, PlacedCall, Sample } from "./meter.ts";
+import { type AttentionCall, shapeOf } from "./request.ts";
+
+const NANOSECONDS = 1e6;
+
+export interface CudaMeterOptions {
+  readonly target: "cuda" | "cuda-emulated";
+  /** What kernels are compiled for; the device's own, or sm_80 where it is emulated. */
+  readonly architecture?: string | undefined;
+}
+
+/**
+ * A CUDA device through its driver, or the emulated one.
+ * @throws CudaError MTA801 … MTA808; RangeError for an architecture that the planner does not know
+ */
+export async function openCudaMeter(options: CudaMeterOptions): Promise<CudaMeter> {
+  return new CudaMeter(options, await openDevice(options));
+}
+
+function openDevice({ target, architecture }: CudaMeterOptions): Promise<CudaDevice> {
+  const options = architecture === undefined ? {} : { architecture };
+  return target === "cuda" ? openCuda(options) : openEmulatedCuda({ ...options, checks: "bounds" });
+}
+
+/** A call on a CUDA device. */
+class CudaCall implements PlacedCall {
+  readonly device: CudaDevice;
+  readonly inputs: AttentionInputs<CudaTensor>;
+  readonly outputs: CudaOutputs;
+
+  constructor(device: CudaDevice, inputs: AttentionInputs<CudaTensor>, outputs: CudaOutputs) {
+    this.device = device;
+    this.inputs = inputs;
+    this.outputs = outputs;
+  }
+
+  release(): void {
+    for (const tensor of [...Object.values(this.inputs), ...Object.values(this.outputs)])
+      if (typeof tensor === "object" && "address" in tensor) release(this.device, tensor);
+  }
+}
+
+class CudaPlan implements MeteredPlan<CudaCall> {
+  readonly #launcher: CudaLauncher;
+
+  constructor(launcher: CudaLauncher) {
+    this.#launcher = launcher;
+  }
+
+  async sample({ inputs, outputs }: CudaCall): Promise<Sample> {
+    const { statistics } = await this.#launcher.forward(inputs, outputs);
+    const { deviceMs, wallMs, kernelCounters, counters } = statistics;
+    if (counters !== null) {
+      // Kernels follow each other, each as long as its busiest unit.
+      const cycles = kernelCounters.map((each) => boundOf(estimateCycles(each.counters)).cycles);
+      return { time: cycles.reduce((sum, each) => sum + each, 0), clock: "estimate" };
+    }
+    return deviceMs === null
+      ? { time: wallMs * NANOSECONDS, clock: "wall" }
+      : { time: deviceMs * NANOSECONDS, clock: "device" };
+  }
+
+  async results({ device, outputs: { o, lse } }: CudaCall): Promise<ReadonlyMap<string, Float64Tensor>> {
+    const tensors = new Map<string, Float64Tensor>();
+    for (const [name, tensor] of [
+      ["o", o],
+      ["lse", lse],
+    ] as const) {
+      if (tensor === undefined) continue;
+      tensors.set(name, { shape: tensor.shape, data: Float64Array.from(await download(device, tensor)) });
+    }
+    return tensors;
+  }
+
+  release(): void {
+    this.#launcher.destroy();
+  }
+}
+
+/** Times plans on a CUDA device by events; on the emulated one counts cycles. */
+export class CudaMeter implements Meter<CudaCall> {
+  readonly target: "cuda" | "cuda-emulated";
+  readonly unit: "ns" | "cycles";
+  readonly exact: boolean;
+  readonly description: string;
+  readonly identity: string;
+  readonly limits: TargetLimits;
+  readonly #options: CudaMeterOptions;
+  #device: CudaDevice;
+
+  constructor(options: CudaMeterOptions, device: CudaDevice) {
+    const { properties } = device;
+    const architecture = cudaArchitecture(properties.architecture);
+    if (architecture === null)
+      throw new RangeError(`the planner does not know the architecture ${properties.architecture}`);
+    this.#options = options;
+    this.#device = device;
+    this.target = options.target;
+    this.exact = options.target === "cuda-emulated";
+    this.unit = this.exact ? "cycles" : "ns";
+    this.description = properties.name;
+    this.identity = deviceIdentity(properties);
+    this.limits = cudaLimits(architecture);
+  }
+
+  place(pipeline: Pipeline, call: AttentionCall): CudaCall {
+    const device = this.#device;
+    const { B, Lq } = shapeOf(call);
+    const { heads, valueDim, storage, normalize } = pipeline;
+    const o = allocate(device, [B, heads, Lq, valueDim], storage, { label: "mtac o" });
+    const lse = allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" });
+    return new CudaCall(
+      device,
+      placeInputs(pipeline, call.inputs, (tensor, as) => upload(device, tensor, as)),
+      normalize === "softmax" ? { o, lse } : { o },
+    );
+  }
+
+  async open(plan: Plan, call: AttentionCall): Promise<CudaPlan> {
+    const artifact = { name: plan.pipeline.name, plans: [plan], sources: emitCudaKernels(plan) };
+    const parameters = hostParameters(call.parameters);
+    return new CudaPlan(await createCudaLauncher(this.#device, artifact, parameters, { timestamps: true }));
+  }
+
+  async restart(): Promise<void> {
+    await this.#device.close().catch(() => undefined);
+    this.#device = await openDevice(this.#options);
+  }
+
+  close(): Promise<void> {
+    return this.#device.close();
+  }
+}

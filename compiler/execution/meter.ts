@@ -1,0 +1,54 @@
+import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
+import type { TargetLimits } from "../plan/index.ts";
+import type { AttentionCall } from "./request.ts";
+
+/** What kernels are timed on. */
+export type MeteredTarget = "webgpu" | "cuda" | "cuda-emulated";
+
+/** One run. */
+export interface Sample {
+  /** In the meter's unit. */
+  readonly time: number;
+  /** What told the time: the device itself, this machine's clock around the call, or counts. */
+  readonly clock: "device" | "wall" | "estimate";
+}
+
+/** A call's tensors on the meter's device, with outputs to write to. */
+export interface PlacedCall {
+  release(): void;
+}
+
+/** One plan, compiled, with parameters. */
+export interface MeteredPlan<Placed extends PlacedCall = PlacedCall> {
+  /** Computes the call once. */
+  sample(call: Placed): Promise<Sample>;
+  /** `o`, and `lse` where there is one, of the last run. */
+  results(call: Placed): Promise<ReadonlyMap<string, Float64Tensor>>;
+  release(): void;
+}
+
+/** Runs plans on one device and tells how long they take. */
+export interface Meter<Placed extends PlacedCall = PlacedCall> {
+  readonly target: MeteredTarget;
+  /** Device and driver, as one text that changes when either does. */
+  readonly identity: string;
+  /** For people. */
+  readonly description: string;
+  readonly limits: TargetLimits;
+  readonly unit: "ns" | "cycles";
+  /** One run tells all: counts repeat to the digit. */
+  readonly exact: boolean;
+  /**
+   * Puts a call's tensors on the device.
+   * @throws GpuError or CudaError when they do not fit it
+   */
+  place(pipeline: Pipeline, call: AttentionCall): Placed;
+  /**
+   * Emits and compiles a plan's kernels.
+   * @throws GpuError, CudaError or EmulatorError
+   */
+  open(plan: Plan, call: AttentionCall): Promise<MeteredPlan<Placed>>;
+  /** A fresh device after the old one was lost; plans and calls of the old one are gone. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}

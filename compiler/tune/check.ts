@@ -1,0 +1,60 @@
+import type { CallShape, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
+import { referenceForward } from "../../runtime/reference/index.ts";
+import { compareTensors } from "../execution/comparison.ts";
+import type { Meter, MeteredPlan, PlacedCall } from "../execution/meter.ts";
+import { randomCall } from "../execution/random-call.ts";
+import type { AttentionCall } from "../execution/request.ts";
+import type { Refusal } from "./rejection.ts";
+import { layerFor } from "./trial-candidates.ts";
+
+/** Keys of the small call: more than one tile of any plan, and no multiple of one. */
+const CHECKED_KEYS = { webgpu: 77, cuda: 147, "cuda-emulated": 147 } as const;
+
+/** A small call, and what the float64 reference makes of it. */
+export class CorrectnessCheck<Placed extends PlacedCall> {
+  readonly call: AttentionCall;
+  readonly #pipeline: Pipeline;
+  readonly #meter: Meter<Placed>;
+  #expected: ReadonlyMap<string, Float64Tensor> | null = null;
+  #placed: Placed | null = null;
+
+  constructor(meter: Meter<Placed>, pipeline: Pipeline, shape: CallShape, seed: number) {
+    this.#meter = meter;
+    this.#pipeline = pipeline;
+    const Lk = Math.min(shape.Lk, CHECKED_KEYS[meter.target]);
+    const small = { B: Math.min(shape.B, 2), Lq: Math.min(shape.Lq, Lk), Lk, R: 0 };
+    const R = Math.min(shape.R, Math.max(0, small.Lk - small.Lq));
+    this.call = randomCall(pipeline, { ...small, R }, { seed, layer: layerFor(pipeline), grad: false });
+  }
+
+  /** Why the plan's results are wrong; null where they are right. */
+  async fault(plan: MeteredPlan<Placed>): Promise<Refusal | null> {
+    this.#placed ??= this.#meter.place(this.#pipeline, this.call);
+    await plan.sample(this.#placed);
+    const results = await plan.results(this.#placed);
+    this.#expected ??= expectedOf(this.#pipeline, this.call);
+    const wrong = compareTensors(results, this.#expected, this.#pipeline.storage).find(({ ok }) => !ok);
+    if (wrong === undefined) return null;
+    const { tensor, error, bound } = wrong;
+    const message = `${tensor} lies ${error.toExponential(1)} from the reference, at most ${bound.toExponential(0)}`;
+    return { reason: "wrong", code: "MTA409", message };
+  }
+
+  /** After the device was lost, or at the end. */
+  forget(): void {
+    this.#placed?.release();
+    this.#placed = null;
+  }
+}
+
+function expectedOf(pipeline: Pipeline, call: AttentionCall): ReadonlyMap<string, Float64Tensor> {
+  const { o, lse } = referenceForward(pipeline, call.parameters, call.inputs);
+  return new Map(
+    lse === null
+      ? [["o", o]]
+      : [
+          ["o", o],
+          ["lse", lse],
+        ],
+  );
+}

@@ -33,9 +33,10 @@ export function registerTune(program: Command): void {
     .allowExcessArguments()
     // Options after a subcommand are the subcommand's.
     .enablePositionalOptions()
-    .action((spec: string | undefined) => {
+    .action((given: string | undefined) => {
+      const spec = given ?? "";
       // A word that is none of the subcommands is no spec either: specs end in .mta or .ts.
-      if (spec === undefined || !/\.(mta|[cm]?ts)$/.test(spec)) throw notTunable(spec);
+      if (!/\.(mta|[cm]?ts)$/.test(spec)) throw notTunable(spec);
       throw commandOfLaterVersion("tune SPEC");
     });
   registerShow(tune);

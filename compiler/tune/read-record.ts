@@ -11,13 +11,14 @@ import {
 } from "./record.ts";
 import { TUNED_TARGETS } from "./targets.ts";
 
-const STORAGE_FORMS = [
-  "f32",
-  "f16-native",
-  "f16-packed",
-  "bf16-native",
-  "bf16-packed",
-] as const satisfies readonly StorageForm[];
+/** A table, so that a form that is added cannot be forgotten here. */
+const STORAGE_FORMS: { readonly [Form in StorageForm]: Form } = {
+  f32: "f32",
+  "f16-native": "f16-native",
+  "f16-packed": "f16-packed",
+  "bf16-native": "bf16-native",
+  "bf16-packed": "bf16-packed",
+};
 
 /**
  * Checks a record that came from outside; fields that no record has are left out.
@@ -75,7 +76,7 @@ export function readKey(value: unknown): TuningKey {
     spec: textOf(fields, "spec"),
     target: wordOf(fields, "target", TUNED_TARGETS),
     device: textOf(fields, "device"),
-    storage: wordOf(fields, "storage", STORAGE_FORMS),
+    storage: wordOf(fields, "storage", Object.values(STORAGE_FORMS)),
     bucket: readSizes(bucket, "bucket"),
   };
 }

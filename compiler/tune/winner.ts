@@ -64,13 +64,18 @@ export function nearestWinner(
   );
 }
 
-/** How many times as fast a winner is as the planner's first choice, by the highest rung at which both were measured with
- * one clock; null where there is none. */
+/**
+ * How many times as fast a winner is as the planner's first choice, by the highest rung at which both were measured with one
+ * clock; null where there is none, or where the first choice was wrong.
+ */
 export function speedOverFirst(records: readonly TuningRecord[], winner: Winner): number | null {
-  const own = newest(records.filter(isMeasurement).filter(({ key }) => sameKey(key, winner.key)));
+  const own = records.filter(({ key }) => sameKey(key, winner.key));
+  const measured = alive(own, wrongSources(own));
   const { clock, unit } = winner.measurement;
-  const comparable = own.filter((each) => each.clock === clock && each.unit === unit);
-  const firsts = new Set(own.filter(({ first }) => first === true).map(({ candidate }) => candidate.source));
+  const comparable = measured.filter((each) => each.clock === clock && each.unit === unit);
+  const firsts = new Set(
+    measured.filter(({ first }) => first === true).map(({ candidate }) => candidate.source),
+  );
   const pairs = comparable.flatMap((theirs) => {
     if (!firsts.has(theirs.candidate.source)) return [];
     const ours = comparable.find(
@@ -78,7 +83,7 @@ export function speedOverFirst(records: readonly TuningRecord[], winner: Winner)
     );
     return ours === undefined || ours.median === 0 ? [] : [{ ours, theirs }];
   });
-  // Several only where the planner has changed its mind: then the newest.
+  // Several of a rung only where the planner has changed its mind: then the newest.
   const [best] = pairs.sort((a, b) => b.theirs.rung - a.theirs.rung || byAge(b.theirs, a.theirs));
   return best === undefined ? null : best.theirs.median / best.ours.median;
 }
@@ -117,12 +122,12 @@ export function groupByKey(
   return [...groups.values()];
 }
 
-/** The newest measurement of each key, candidate, rung, clock and unit. */
-export function newest(measurements: readonly Measurement[]): readonly Measurement[] {
+/** Of one key's records, the newest measurement of each candidate that was not wrong, rung, clock and unit. */
+export function alive(own: readonly TuningRecord[], wrong: ReadonlySet<string>): readonly Measurement[] {
   const latest = new Map<string, Measurement>();
-  for (const each of [...measurements].sort(byAge)) {
-    const { key, candidate, rung, clock, unit } = each;
-    latest.set(stableJson([key, candidate.source, rung, clock, unit]), each);
+  for (const each of own.filter(isMeasurement).sort(byAge)) {
+    const { candidate, rung, clock, unit } = each;
+    if (!wrong.has(candidate.source)) latest.set(stableJson([candidate.source, rung, clock, unit]), each);
   }
   return [...latest.values()];
 }
@@ -147,7 +152,7 @@ export function wrongSources(records: readonly TuningRecord[]): ReadonlySet<stri
 
 /** The best of records with one key. */
 function bestOf(own: readonly TuningRecord[], wrong: ReadonlySet<string>): Winner | null {
-  const measured = newest(own.filter(isMeasurement).filter(({ candidate }) => !wrong.has(candidate.source)));
+  const measured = alive(own, wrong);
   const rung = Math.max(...measured.map((each) => each.rung));
   const ranked = measured.filter((each) => each.rung === rung).sort(byMerit);
   const [measurement] = ranked;

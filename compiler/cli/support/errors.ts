@@ -118,9 +118,9 @@ export function architectureWithoutCuda(target: string): MtacError {
   );
 }
 
-export function notTunable(word: string | undefined): MtacError {
+export function notTunable(word: string): MtacError {
   return wrongUsage(
-    word === undefined
+    word === "" || word.startsWith("-")
       ? "`mtac tune` needs a spec or a subcommand"
       : `\`${word}\` is neither a spec file (.mta or .ts) nor a subcommand of \`mtac tune\``,
     "`mtac tune --help` lists the subcommands",

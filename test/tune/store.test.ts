@@ -1,0 +1,328 @@
+import { spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import path from "node:path";
+import * as fc from "fast-check";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import type { TuningRecord } from "../../compiler/tune/record.ts";
+import { openStore } from "../../compiler/tune/store.ts";
+import { MtacError } from "../../runtime/contract/index.ts";
+import { runsOf, SEED } from "../support/seed.ts";
+import { temporaryFolder, workerFactory } from "./processes.ts";
+import { measured, rejected } from "./records.ts";
+
+const folder = temporaryFolder();
+let files = 0;
+
+function newFile(): string {
+  return path.join(folder, `store-${files++}.jsonl`);
+}
+
+/** A store of records whose sweeps are numbered from 0. */
+function filledStore(count: number): { file: string; records: readonly TuningRecord[] } {
+  const file = newFile();
+  const records = Array.from({ length: count }, (_, index) => measured({ sweep: String(index) }));
+  openStore(file).appendMissing(records);
+  return { file, records };
+}
+
+function errorOf(action: () => unknown): MtacError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof MtacError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("a store", () => {
+  test("gives back what was appended, in that order, from a folder that was not there", () => {
+    const file = path.join(folder, "new", "folder", "tuning.jsonl");
+    const records = [
+      measured({ first: true, sweep: "zwei\nZeilen, “quoted”" }),
+      rejected(),
+      measured({ median: 0.1 + 0.2 }),
+    ];
+    for (const record of records) openStore(file).append(record);
+    expect(openStore(file).read()).toEqual({ records, ignored: [] });
+    // One JSON object a line, and nothing left beside.
+    for (const line of readFileSync(file, "utf8").trimEnd().split("\n"))
+      expect(JSON.parse(line)).toMatchObject({ check: expect.stringMatching(/^[0-9a-f]{16}$/) });
+    expect(readdirSync(path.dirname(file))).toEqual(["tuning.jsonl"]);
+  });
+
+  test("that is not there is empty, and reading does not make it", () => {
+    const file = newFile();
+    expect(openStore(file).read()).toEqual({ records: [], ignored: [] });
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test("lies in the cache folder by default", () => {
+    vi.stubEnv("XDG_CACHE_HOME", path.join(folder, "cache"));
+    expect(openStore().file).toBe(path.join(folder, "cache", "mtac", "tuning.jsonl"));
+    vi.unstubAllEnvs();
+  });
+
+  test("takes missing records once", () => {
+    const { file, records } = filledStore(3);
+    const more = [measured({ sweep: "new" }), ...records, measured({ sweep: "new" })];
+    expect(openStore(file).appendMissing(more)).toBe(1);
+    expect(
+      openStore(file)
+        .read()
+        .records.map(({ sweep }) => sweep),
+    ).toEqual(["0", "1", "2", "new"]);
+  });
+
+  test("refuses what it could not read back", () => {
+    const file = newFile();
+    for (const bad of [
+      measured({ median: Number.NaN }),
+      measured({ samples: 0 }),
+      measured({ rung: -1 }),
+      rejected({ at: "yesterday" }),
+    ])
+      expect(() => openStore(file).append(bad)).toThrow(RangeError);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test("is reached through a link, which stays one", () => {
+    const { file, records } = filledStore(3);
+    const link = newFile();
+    symlinkSync(file, link);
+    openStore(link).append(measured({ sweep: "linked" }));
+    openStore(link).rewrite((found) => ({ kept: new Set(found.slice(1)) }));
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(
+      openStore(file)
+        .read()
+        .records.map(({ sweep }) => sweep),
+    ).toEqual(["1", "2", "linked"]);
+    expect(records).toHaveLength(3);
+  });
+
+  test("rewriting keeps lines as they are, and their fields of later versions", () => {
+    const { file } = filledStore(2);
+    const before = readFileSync(file, "utf8").split("\n");
+    openStore(file).rewrite((found) => ({ kept: new Set(found.slice(1)) }));
+    expect(readFileSync(file, "utf8")).toBe(`${before[1]}\n`);
+  });
+});
+
+describe("a damaged store", () => {
+  test("every truncation keeps all whole lines, and the next record", () => {
+    const { file, records } = filledStore(2);
+    const whole = readFileSync(file);
+    for (let length = 0; length < whole.length; length++) {
+      writeFileSync(file, whole);
+      truncateSync(file, length);
+      const lines = whole.subarray(0, length).toString().split("\n");
+      // Without its line end, a line may be whole all the same.
+      const rest = lines.pop() ?? "";
+      const complete = lines.length + (rest !== "" && whole[length] === 0x0a ? 1 : 0);
+      const next = measured({ sweep: "next" });
+      openStore(file).append(next);
+      const read = openStore(file).read();
+      expect(read.records).toEqual([...records.slice(0, complete), next]);
+      expect(read.ignored).toHaveLength(rest === "" || complete > lines.length ? 0 : 1);
+    }
+  });
+
+  test(`any changed byte costs its own line at most (seed ${SEED})`, () => {
+    const { file, records } = filledStore(5);
+    const whole = readFileSync(file);
+    const lengths = whole.toString().split("\n");
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
+        const bytes = Buffer.from(whole);
+        bytes[at] = (bytes[at] ?? 0) ^ change;
+        writeFileSync(file, bytes);
+        let hit = 0;
+        for (let end = 0; hit < lengths.length; hit++) {
+          end += (lengths[hit]?.length ?? 0) + 1;
+          if (at < end) break;
+        }
+        const newlineGone = whole[at] === 0x0a;
+        const read = openStore(file).read();
+        // Never a record that nobody wrote.
+        for (const record of read.records) expect(records).toContainEqual(record);
+        const lost = records.filter((_, index) => index === hit || (newlineGone && index === hit + 1));
+        for (const record of records) if (!lost.includes(record)) expect(read.records).toContainEqual(record);
+      }),
+      { seed: SEED, numRuns: runsOf(500) },
+    );
+  });
+
+  test(`lines spliced from two are no records (seed ${SEED})`, () => {
+    const file = newFile();
+    openStore(file).append(measured({ median: 1 }));
+    openStore(file).append(measured({ median: 123456, source: "two" }));
+    const [one = "", two = ""] = readFileSync(file, "utf8").split("\n");
+    fc.assert(
+      fc.property(fc.nat(one.length), fc.nat(two.length), (head, tail) => {
+        const spliced = one.slice(0, head) + two.slice(tail);
+        fc.pre(spliced !== one && spliced !== two && spliced !== "");
+        writeFileSync(file, `${spliced}\n${two}\n`);
+        const { records, ignored } = openStore(file).read();
+        expect(records).toHaveLength(1);
+        expect(ignored).toEqual([{ line: 1, why: expect.stringContaining("damaged") }]);
+      }),
+      { seed: SEED, numRuns: runsOf(500) },
+    );
+  });
+
+  test("says of each line that it ignores why", () => {
+    const { file, records } = filledStore(1);
+    const line = readFileSync(file, "utf8").trimEnd();
+    appendFileSync(file, `\0\0\0\n\n[]\n${line.replace('"median":1000', '"median":1')}\n`);
+    appendFileSync(file, '{"check":"44136fa355b3678a","record":{}}\n{"check":');
+    expect(openStore(file).read()).toEqual({
+      records,
+      ignored: [
+        { line: 2, why: "damaged: it is no JSON" },
+        { line: 4, why: "the line is no object" },
+        { line: 5, why: "damaged: its checksum does not fit" },
+        { line: 6, why: "its format is not that of this version of mtac" },
+        { line: 7, why: "unfinished: damaged: it is no JSON" },
+      ],
+    });
+  });
+
+  test("is mended by rewriting", () => {
+    const { file, records } = filledStore(2);
+    appendFileSync(file, '{"check":');
+    const { ignored } = openStore(file).rewrite((found) => ({ kept: new Set(found) }));
+    expect(ignored).toHaveLength(1);
+    expect(openStore(file).read()).toEqual({ records, ignored: [] });
+  });
+
+  test("line ends of Windows do no harm", () => {
+    const { file, records } = filledStore(2);
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll("\n", "\r\n"));
+    expect(openStore(file).read()).toEqual({ records, ignored: [] });
+  });
+});
+
+describe("a place that cannot be written", () => {
+  test("says so, with the path and a remedy", () => {
+    const file = newFile();
+    writeFileSync(file, "");
+    const under = path.join(file, "tuning.jsonl");
+    expect(errorOf(() => openStore(under).append(measured()))).toMatchObject({
+      code: "MTA871",
+      message: expect.stringContaining(under),
+      remedy: expect.stringContaining("--store"),
+    });
+    mkdirSync(`${file}.folder`);
+    expect(errorOf(() => openStore(`${file}.folder`).append(measured()))).toMatchObject({ code: "MTA871" });
+    expect(errorOf(() => openStore(`${file}.folder`).read())).toMatchObject({
+      code: "MTA870",
+      message: expect.stringContaining("it is a folder"),
+    });
+  });
+});
+
+const mounted = mountSmall(path.join(folder, "disk"));
+
+describe("a full disk", () => {
+  if (!mounted) {
+    test("is not tested on this machine", () => {
+      console.warn(
+        "NOT TESTED: stores on full and read-only disks. Mounting a small tmpfs needs Linux and root.",
+      );
+      expect(process.getuid?.() === 0 && process.platform === "linux", "root can mount").toBe(false);
+    });
+    return;
+  }
+  const disk = path.join(folder, "disk");
+
+  test("costs the record that does not fit, and no other", async () => {
+    const file = path.join(disk, "tuning.jsonl");
+    const finished: TuningRecord[] = [];
+    const fill = (): MtacError =>
+      errorOf(() => {
+        for (;;) {
+          // Of many lengths: where a line is cut must not matter.
+          const record = measured({ sweep: "x".repeat(finished.length % 97) });
+          openStore(file).append(record);
+          finished.push(record);
+        }
+      });
+    const refused = fill();
+    expect(refused).toMatchObject({
+      code: "MTA871",
+      message: expect.stringContaining("no space is left on the device"),
+      remedy: expect.stringContaining("free some space"),
+    });
+    expect(finished.length).toBeGreaterThan(50);
+    expect(openStore(file).read().records).toEqual(finished);
+    // Trying again and again makes nothing worse.
+    for (let attempt = 0; attempt < 5; attempt++) expect(fill().code).toBe("MTA871");
+    expect(readdirSync(disk)).toEqual(["tuning.jsonl"]);
+
+    // Another process, once there is space.
+    expect(spawnSync("mount", ["-o", "remount,size=1m", disk]).status).toBe(0);
+    const worker = workerFactory(folder);
+    const said = await worker("append", file, "later", 5).finished();
+    const { records, ignored } = openStore(file).read();
+    expect(records.slice(0, finished.length)).toEqual(finished);
+    expect(records.slice(finished.length).map(({ sweep }) => sweep)).toEqual(said);
+    expect(ignored.length).toBeLessThanOrEqual(1);
+    expect(spawnSync("mount", ["-o", "remount,size=256k", disk]).status).toBe(0);
+  });
+
+  test("leaves the store as it was when it cannot be rewritten", () => {
+    const file = path.join(disk, "rewritten.jsonl");
+    openStore(file).appendMissing(
+      Array.from({ length: 150 }, (_, index) => measured({ sweep: String(index) })),
+    );
+    const before = readFileSync(file);
+    const rest = path.join(disk, "rest");
+    errorOf(() => {
+      try {
+        for (;;) appendFileSync(rest, Buffer.alloc(4096));
+      } catch (cause) {
+        // Room for the lock, not for the store.
+        truncateSync(rest, Math.max(0, lstatSync(rest).size - 8192));
+        throw new MtacError("full", "input", String(cause));
+      }
+    });
+    expect(errorOf(() => openStore(file).rewrite((all) => ({ kept: new Set(all.slice(1)) }))).code).toBe(
+      "MTA871",
+    );
+    expect(readFileSync(file).equals(before)).toBe(true);
+    rmSync(rest);
+    expect(readdirSync(disk).filter((name) => name.startsWith("rewritten."))).toEqual(["rewritten.jsonl"]);
+  });
+
+  test("a read-only one is read, and says that it cannot be written", () => {
+    const file = path.join(disk, "read-only.jsonl");
+    openStore(file).append(measured());
+    expect(spawnSync("mount", ["-o", "remount,ro", disk]).status).toBe(0);
+    expect(errorOf(() => openStore(file).append(measured()))).toMatchObject({
+      code: "MTA871",
+      message: expect.stringContaining("the file system is read-only"),
+    });
+    expect(openStore(file).read().records).toEqual([measured()]);
+  });
+});
+
+/** A file system of 64 KiB, where this process may make one. */
+function mountSmall(place: string): boolean {
+  mkdirSync(place);
+  const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "mtac-test", place]);
+  if (status !== 0) return false;
+  afterAll(() => void spawnSync("umount", [place]));
+  return true;
+}

@@ -1,7 +1,16 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { KnobSweep, Shard } from "../tune/candidates.ts";
 import { TUNED_TARGETS } from "../tune/targets.ts";
-import { commandOfLaterVersion, notTunable } from "./support/errors.ts";
-import { jsonOption } from "./support/options.ts";
+import { notTunable } from "./support/errors.ts";
+import {
+  deviceArchitectureOption,
+  jsonOption,
+  layerOption,
+  nameOption,
+  scheduleOption,
+  seedOption,
+  wholeNumber,
+} from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
 interface StoreFlags {
@@ -22,22 +31,70 @@ interface PruneFlags extends StoreFlags {
   readonly dryRun?: true;
 }
 
+interface SweepFlags extends StoreFlags {
+  readonly target: string;
+  readonly arch?: string;
+  readonly name?: string;
+  readonly layer?: number;
+  readonly lengths?: readonly number[];
+  readonly batch?: readonly number[];
+  readonly sweep?: readonly KnobSweep[];
+  readonly schedule?: string;
+  readonly candidates?: number;
+  readonly budget?: number;
+  readonly shard?: Shard;
+  readonly again?: true;
+  readonly seed: number;
+}
+
 /** `mtac tune SPEC`, and what is done with the results that it stores. */
 export function registerTune(program: Command): void {
   const tune = program
     .command("tune")
-    .summary("show, export, prune and merge tuning results")
-    .description("What was measured on this machine's devices, and which plans won.")
+    .summary("measure the plans that could win, and remember the best")
+    .description(
+      "Measure the plans that could win on a device, each checked against the reference first, and store what was found: `compile` and `run` use it. A sweep that is interrupted goes on where it was when it is started again.",
+    )
     .argument("[spec]", "spec file (.mta or .ts)")
-    .allowUnknownOption()
+    .addOption(new Option("--target <target>", "what to measure on").choices(TUNED_TARGETS).default("webgpu"))
+    .addOption(deviceArchitectureOption())
+    .addOption(nameOption())
+    .addOption(layerOption())
+    .addOption(
+      new Option("--lengths <list>", "rows of queries and keys, for example 512,2048").argParser(numberList),
+    )
+    .addOption(new Option("--batch <list>", "batch entries (default: 1)").argParser(numberList))
+    .addOption(
+      new Option(
+        "--sweep <knob=values>",
+        "measure these values of a knob only, for example tile_q=32,64",
+      ).argParser(knobSweep),
+    )
+    .addOption(scheduleOption())
+    .addOption(
+      new Option(
+        "--candidates <n>",
+        "measure at most so many, the most promising (default: 32; cuda 48; emulated 12)",
+      ).argParser(wholeNumber(1)),
+    )
+    .addOption(
+      new Option("--budget <time>", "for all shapes together, for example 60s or 5m").argParser(duration),
+    )
+    .addOption(
+      new Option("--shard <i/n>", "one of several parts of the sweep, for example 2/8").argParser(shard),
+    )
+    .option("--again", "measure anew what is known already")
+    .addOption(seedOption())
+    .addOption(storeOption())
+    .addOption(jsonOption())
     .allowExcessArguments()
     // Options after a subcommand are the subcommand's.
     .enablePositionalOptions()
-    .action((given: string | undefined) => {
-      const spec = given ?? "";
+    .action(async (given: string | undefined, flags: SweepFlags) => {
       // A word that is none of the subcommands is no spec either: specs end in .mta or .ts.
-      if (!/\.(mta|[cm]?ts)$/.test(spec)) throw notTunable(spec);
-      throw commandOfLaterVersion("tune SPEC");
+      if (given === undefined || !/\.(mta|[cm]?ts)$/.test(given)) throw notTunable(given ?? "");
+      const { tuneSpec } = await import("./support/tune-spec.ts");
+      await tuneSpec(given, flags, createOutput(flags.json === true));
     });
   registerShow(tune);
   registerExport(tune);
@@ -132,4 +189,38 @@ function date(text: string): Date {
   if (Number.isNaN(value.getTime()))
     throw new InvalidArgumentError("expected a date, for example 2025-06-30");
   return value;
+}
+
+/** `128,512`; the option may be repeated. */
+function numberList(text: string, previous: readonly number[] | undefined): readonly number[] {
+  return [...(previous ?? []), ...text.split(",").map((item) => wholeNumber(1)(item.trim()))];
+}
+
+/** `tile_q=32,64` */
+function knobSweep(text: string, previous: readonly KnobSweep[] | undefined): readonly KnobSweep[] {
+  const match = /^([a-z_][a-z0-9_]*)=(.+)$/.exec(text);
+  if (match === null)
+    throw new InvalidArgumentError("expected a knob and its values, for example tile_q=32,64");
+  const [, knob = "", list = ""] = match;
+  const values = list.split(",").map((item) => (/^\d+$/.test(item.trim()) ? Number(item) : item.trim()));
+  return [...(previous ?? []), { knob, values }];
+}
+
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `60s`, `1.5m`: milliseconds. A number alone counts seconds. */
+function duration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const milliseconds = Number(match?.[1]) * (MILLISECONDS[match?.[2] ?? "s"] ?? Number.NaN);
+  if (!(milliseconds > 0)) throw new InvalidArgumentError("expected a time, for example 60s or 5m");
+  return milliseconds;
+}
+
+/** `2/8` */
+function shard(text: string): Shard {
+  const match = /^(\d+)\/(\d+)$/.exec(text);
+  const [index, count] = [Number(match?.[1]), Number(match?.[2])];
+  if (!(index >= 1 && index <= count))
+    throw new InvalidArgumentError("expected a part of several, for example 2/8");
+  return { index, count };
 }

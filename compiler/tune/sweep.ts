@@ -116,8 +116,7 @@ class Sweep<Placed extends PlacedCall> {
         if (index > 0 && this.#ended() !== null) break;
         alive = index === 0 ? await this.#first(alive, rung) : await this.#round(alive, index, rung);
         alive.sort((a, b) => a.time - b.time);
-        if (index + 1 < rungs.length)
-          for (const { candidate } of alive.splice(rung.keep)) this.#close(candidate);
+        if (index + 1 < rungs.length) alive = this.#keep(alive, rung.keep);
       }
     } finally {
       for (const candidate of [...this.#opened.keys()]) this.#close(candidate);
@@ -134,6 +133,13 @@ class Sweep<Placed extends PlacedCall> {
       elapsedMs: performance.now() - this.#start,
       ended: this.#ended() ?? "finished",
     };
+  }
+
+  /** The best, and the planner's own choice in any case: how much a winner gains over it is what people ask. */
+  #keep(ranked: readonly Contender[], count: number): Contender[] {
+    const kept = ranked.filter(({ candidate }, index) => index < count || candidate.first);
+    for (const contender of ranked) if (!kept.includes(contender)) this.#close(contender.candidate);
+    return kept;
   }
 
   #ended(): "budget" | "interrupted" | null {

@@ -1,8 +1,8 @@
 import { MtacError } from "../../../runtime/contract/index.ts";
 import type { Output } from "./output.ts";
 
-/** 0 fine, 1 the spec or the check failed, 2 wrong usage, 3 the device or driver failed. */
-export type ExitCode = 0 | 1 | 2 | 3;
+/** 0 fine, 1 the spec or the check failed, 2 wrong usage, 3 the device or driver failed, 130 interrupted (as shells have it). */
+export type ExitCode = 0 | 1 | 2 | 3 | 130;
 
 /** Thrown when everything that there is to say has been printed. */
 export class Finished extends Error {

@@ -10,8 +10,13 @@ export function emittedTargets(names: readonly string[] | undefined): readonly E
 export function runTarget(name: string, options: { grad: boolean; arch?: string | undefined }): RunTarget {
   const target = oneOf(name, RUN_TARGETS);
   if (options.grad && target !== "reference") throw gradientsOnReferenceOnly(target);
-  if (options.arch !== undefined && !target.startsWith("cuda")) throw architectureWithoutCuda(target);
+  architectureOption(target, options.arch);
   return target;
+}
+
+/** @throws MtacError: `--arch` goes with CUDA only. */
+export function architectureOption(target: string, arch: string | undefined): void {
+  if (arch !== undefined && !target.startsWith("cuda")) throw architectureWithoutCuda(target);
 }
 
 /** `explain` takes a target by the name of its language or of its runtime. */

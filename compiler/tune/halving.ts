@@ -49,3 +49,17 @@ export function quartiles(values: readonly number[]): Quartiles {
   };
   return { low: at(0.25), median: at(0.5), high: at(0.75) };
 }
+
+/**
+ * Takes out what a machine's other work does to all candidates alike: each turn, in which every candidate ran once, is scaled so that
+ * its geometric mean is the median of all turns'.
+ *
+ * @param turns One list a turn, of one time a candidate.
+ */
+export function withoutDrift(turns: readonly (readonly number[])[]): readonly (readonly number[])[] {
+  const levels = turns.map((times) =>
+    Math.exp(times.reduce((sum, time) => sum + Math.log(time), 0) / times.length),
+  );
+  const { median } = quartiles(levels);
+  return turns.map((times, turn) => times.map((time) => (time * median) / (levels[turn] ?? median)));
+}

@@ -4,7 +4,7 @@ import type { Meter, MeteredPlan, PlacedCall, Sample } from "../execution/meter.
 import { randomCall } from "../execution/random-call.ts";
 import type { AttentionCall } from "../execution/request.ts";
 import { CorrectnessCheck } from "./check.ts";
-import { quartiles, type Rung, rungsOf } from "./halving.ts";
+import { quartiles, type Rung, rungsOf, withoutDrift } from "./halving.ts";
 import type { Measurement, Rejection, TuningKey, TuningRecord } from "./record.ts";
 import { type Refusal, refusalOf } from "./rejection.ts";
 import { layerFor, type TrialCandidate } from "./trial-candidates.ts";
@@ -70,9 +70,29 @@ export async function runSweep<Placed extends PlacedCall>(
 
 interface Contender {
   readonly candidate: TrialCandidate;
+  /** Of the round that is under way. */
   readonly samples: Sample[];
-  /** By the last round that it finished. */
+  /** The last round that it finished, and its time there. */
+  rung: number;
   time: number;
+}
+
+/** Takes the drift out of a round's samples, of which all contenders have as many. */
+function evenOut(contenders: readonly Contender[]): void {
+  const [first] = contenders;
+  const clocks = new Set(contenders.flatMap(({ samples }) => samples.map(({ clock }) => clock)));
+  // Clocks that change their minds cannot be compared.
+  if (first === undefined || clocks.size > 1) return;
+  const turns = first.samples.map((_, turn) =>
+    contenders.map(({ samples }) => samples[turn]?.time ?? Number.NaN),
+  );
+  withoutDrift(turns).forEach((times, turn) =>
+    times.forEach((time, index) => {
+      const samples = contenders[index]?.samples;
+      const sample = samples?.[turn];
+      if (samples !== undefined && sample !== undefined) samples[turn] = { ...sample, time };
+    }),
+  );
 }
 
 class Sweep<Placed extends PlacedCall> {
@@ -109,6 +129,7 @@ class Sweep<Placed extends PlacedCall> {
     let alive: Contender[] = candidates.map((candidate) => ({
       candidate,
       samples: [],
+      rung: -1,
       time: Number.POSITIVE_INFINITY,
     }));
     try {
@@ -180,17 +201,21 @@ class Sweep<Placed extends PlacedCall> {
   /** All that are left, in turns; a round that is cut off counts for none of them. */
   async #round(contenders: readonly Contender[], rung: number, { runs }: Rung): Promise<Contender[]> {
     let alive = [...contenders];
-    const open = alive.filter((contender) => !this.#remember(contender, rung));
+    const open = (): Contender[] => alive.filter((contender) => contender.rung < rung);
+    for (const contender of alive) {
+      if (!this.#remember(contender, rung)) contender.samples.length = 0;
+    }
     for (let turn = 0; turn < runs; turn += 1) {
-      for (const contender of open) {
-        if (!alive.includes(contender)) continue;
+      for (const contender of open()) {
         if (this.#ended() !== null) return alive;
         const fine = await this.#guarded(contender.candidate, (plan) => this.#sample(contender, plan, 1));
         if (!fine) alive = alive.filter((each) => each !== contender);
         this.#report(alive);
       }
     }
-    for (const contender of open) if (alive.includes(contender)) this.#finish(contender, rung);
+    const finished = open();
+    if (finished.every(({ samples }) => samples.length === runs)) evenOut(finished);
+    for (const contender of finished) this.#finish(contender, rung);
     return alive;
   }
 
@@ -199,8 +224,9 @@ class Sweep<Placed extends PlacedCall> {
     const known = this.#finished.get(contender.candidate.identity.source);
     const measured = known?.rungs.get(rung);
     if (measured === undefined) return false;
-    contender.time = measured.median;
-    this.#remembered += 1;
+    contender.time = rung === 0 ? measured.low : measured.median;
+    contender.rung = rung;
+    if (rung === 0) this.#remembered += 1;
     return true;
   }
 
@@ -276,7 +302,9 @@ class Sweep<Placed extends PlacedCall> {
     const times = samples.filter((sample) => sample.clock === clock).map(({ time }) => time);
     if (times.length === 0) return;
     const { median, low, high } = quartiles(times);
-    contender.time = median;
+    // Of a few runs one after the other the least says most: whatever disturbs a run makes it longer.
+    contender.time = rung === 0 ? Math.min(...times) : median;
+    contender.rung = rung;
     this.#measured += rung === 0 ? 1 : 0;
     const measurement: Measurement = {
       ...this.#head(candidate),

@@ -1,7 +1,14 @@
 import { basename } from "node:path";
-import type { Artifact, CallShape, KernelImage, Pipeline, Schedule } from "../runtime/contract/index.ts";
-import { emitCudaArtifact, emitHostFiles } from "./emit/cuda/index.ts";
-import { emitArtifact } from "./emit/index.ts";
+import type {
+  Artifact,
+  CallShape,
+  KernelImage,
+  Pipeline,
+  Plan,
+  Schedule,
+} from "../runtime/contract/index.ts";
+import { addTunedCudaPlans, emitCudaArtifact, emitHostFiles } from "./emit/cuda/index.ts";
+import { addTunedPlans, emitArtifact, type PlanThatWon } from "./emit/index.ts";
 import {
   type EmittedStack,
   emitAttentionFiles,
@@ -30,6 +37,8 @@ export interface CompileOptions {
   readonly variants?: readonly TargetLimits[];
   /** The CUDA architectures to make plans for, as nvcc's `-arch` names them: `sm_80` if not given. */
   readonly architectures?: readonly string[];
+  /** Plans that won on devices, by attention, for launchers to prefer there: `mtac tune` finds them. */
+  readonly tuned?: ReadonlyMap<string, readonly PlanThatWon[]>;
   /** Compiled CUDA kernels, by source file, for launchers to carry. */
   readonly images?: ReadonlyMap<string, readonly KernelImage[]>;
 }
@@ -49,7 +58,9 @@ export interface CompiledSpec {
  * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
-  const { names, targets = EMITTED_TARGETS, variants, architectures, images, ...shared } = options;
+  const { names, targets = EMITTED_TARGETS, variants, architectures, images, tuned, ...shared } = options;
+  const wonBy = ({ name }: Pipeline, target: Plan["target"]): readonly PlanThatWon[] =>
+    (tuned?.get(name) ?? []).filter(({ plan }) => plan.target === target);
   // Without folders: emitted text must not depend on where it was compiled.
   const file = basename(spec.file);
   const provenance: Provenance = { version: packageVersion(), spec: file };
@@ -73,7 +84,10 @@ export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}):
   if (targets.includes("wgsl")) {
     for (const pipeline of pipelines) {
       const artifact = shippable(
-        emitArtifact(pipeline, { ...shared, ...(variants === undefined ? {} : { variants }) }),
+        addTunedPlans(
+          emitArtifact(pipeline, { ...shared, ...(variants === undefined ? {} : { variants }) }),
+          wonBy(pipeline, "webgpu"),
+        ),
       );
       artifacts.push(artifact);
       Object.assign(files, emitAttentionFiles({ pipeline, artifact }, provenance));
@@ -83,12 +97,14 @@ export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}):
   const cuda: Artifact[] = [];
   if (targets.includes("cuda")) {
     for (const pipeline of pipelines) {
+      // The C API chooses by device alone, and takes the planner's plans.
       const made = emitCudaArtifact(pipeline, {
         ...shared,
         ...(architectures === undefined ? {} : { architectures }),
       });
-      const carried = Object.keys(made.sources).flatMap((source) => images?.get(source) ?? []);
-      const artifact = { ...shippable(made), ...(carried.length === 0 ? {} : { images: carried }) };
+      const launched = addTunedCudaPlans(made, wonBy(pipeline, "cuda"));
+      const carried = Object.keys(launched.sources).flatMap((source) => images?.get(source) ?? []);
+      const artifact = { ...shippable(launched), ...(carried.length === 0 ? {} : { images: carried }) };
       cuda.push(artifact);
       Object.assign(
         files,

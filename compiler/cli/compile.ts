@@ -1,5 +1,12 @@
 import { type Command, Option } from "commander";
-import { jsonOption, lengthOption, scheduleOption, splitList } from "./support/options.ts";
+import {
+  jsonOption,
+  lengthOption,
+  noTunedOption,
+  scheduleOption,
+  splitList,
+  tuningStoreOption,
+} from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
 interface CompileFlags {
@@ -12,6 +19,8 @@ interface CompileFlags {
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
+  readonly tuned: boolean;
+  readonly store?: string;
   readonly json?: true;
 }
 
@@ -48,6 +57,8 @@ export function registerCompile(program: Command): void {
     )
     .addOption(scheduleOption())
     .addOption(lengthOption(1024))
+    .addOption(noTunedOption())
+    .addOption(tuningStoreOption())
     .option("--watch", "compile again whenever the spec changes")
     .addOption(jsonOption())
     .action(async (spec: string, flags: CompileFlags) => {

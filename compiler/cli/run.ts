@@ -4,7 +4,9 @@ import {
   jsonOption,
   layerOption,
   nameOption,
+  noTunedOption,
   scheduleOption,
+  tuningStoreOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
@@ -18,6 +20,8 @@ interface RunFlags {
   readonly schedule?: string;
   readonly arch?: string;
   readonly strict?: true;
+  readonly tuned: boolean;
+  readonly store?: string;
   readonly json?: true;
 }
 
@@ -37,6 +41,8 @@ export function registerRun(program: Command): void {
     .option("--grad", "gradients too (target reference); needs the tensor d_o")
     .addOption(scheduleOption())
     .addOption(deviceArchitectureOption())
+    .addOption(noTunedOption())
+    .addOption(tuningStoreOption())
     .option("--strict", "refuse inputs that hold NaN or infinite values")
     .addOption(jsonOption())
     .action(async (spec: string, flags: RunFlags) => {

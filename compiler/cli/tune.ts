@@ -9,6 +9,7 @@ import {
   nameOption,
   scheduleOption,
   seedOption,
+  tuningStoreOption,
   wholeNumber,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
@@ -85,7 +86,7 @@ export function registerTune(program: Command): void {
     )
     .option("--again", "measure anew what is known already")
     .addOption(seedOption())
-    .addOption(storeOption())
+    .addOption(tuningStoreOption())
     .addOption(jsonOption())
     .allowExcessArguments()
     // Options after a subcommand are the subcommand's.
@@ -111,7 +112,7 @@ function registerShow(tune: Command): void {
     .addOption(tunedNameOption())
     .addOption(tunedTargetOption("of one target only"))
     .option("--all", "list every record, also those of other versions of mtac")
-    .addOption(storeOption())
+    .addOption(tuningStoreOption())
     .addOption(jsonOption())
     .action(async (spec: string | undefined, flags: SelectionFlags & { readonly all?: true }) => {
       const { showTuning } = await import("./support/show-tuning.ts");
@@ -128,7 +129,7 @@ function registerExport(tune: Command): void {
     .requiredOption("--out <file>", "JSON file to write")
     .addOption(tunedNameOption())
     .addOption(tunedTargetOption("of one target only"))
-    .addOption(storeOption())
+    .addOption(tuningStoreOption())
     .addOption(jsonOption())
     .action(async (spec: string | undefined, flags: SelectionFlags & { readonly out: string }) => {
       const { exportTunedPlans } = await import("./support/export-tuning.ts");
@@ -148,7 +149,7 @@ function registerPrune(tune: Command): void {
     .addOption(tunedTargetOption("drop results of this target"))
     .option("--keep-all", "keep superseded results: earlier rounds and repeated measurements")
     .option("--dry-run", "say what would be dropped, and change nothing")
-    .addOption(storeOption())
+    .addOption(tuningStoreOption())
     .addOption(jsonOption())
     .action(async (flags: PruneFlags) => {
       const { pruneTuning } = await import("./support/prune-tuning.ts");
@@ -164,16 +165,12 @@ function registerMerge(tune: Command): void {
       "Append the results of other stores, as sweeps on other machines leave them, that are not there yet.",
     )
     .argument("<files...>", "stores to read")
-    .addOption(storeOption())
+    .addOption(tuningStoreOption())
     .addOption(jsonOption())
     .action(async (files: string[], flags: StoreFlags) => {
       const { mergeTuning } = await import("./support/merge-tuning.ts");
       mergeTuning(files, flags, createOutput(flags.json === true));
     });
-}
-
-function storeOption(): Option {
-  return new Option("--store <file>", "the tuning store (default: mtac/tuning.jsonl in the cache folder)");
 }
 
 function tunedNameOption(): Option {

@@ -6,8 +6,10 @@ import {
   layerOption,
   lengthOption,
   nameOption,
+  noTunedOption,
   scheduleOption,
   seedOption,
+  tuningStoreOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
@@ -21,6 +23,8 @@ interface VerifyFlags {
   readonly grad?: true;
   readonly schedule?: string;
   readonly arch?: string;
+  readonly tuned: boolean;
+  readonly store?: string;
   readonly json?: true;
 }
 
@@ -41,6 +45,8 @@ export function registerVerify(program: Command): void {
     .option("--grad", "gradients too (target reference)")
     .addOption(scheduleOption())
     .addOption(deviceArchitectureOption())
+    .addOption(noTunedOption())
+    .addOption(tuningStoreOption())
     .addOption(jsonOption())
     .action(async (spec: string, flags: VerifyFlags) => {
       const { verifySpec } = await import("./support/verify-spec.ts");

@@ -7,7 +7,10 @@ import {
   WEBGPU_VARIANTS,
   withStorage,
 } from "../plan/index.ts";
+import { type PlanThatWon, withTunedPlans } from "./tuned.ts";
 import { emitKernel } from "./wgsl.ts";
+
+export type { PlanThatWon } from "./tuned.ts";
 
 /** The text of every kernel of a plan, by file name. */
 export function emitKernels(plan: Plan): Readonly<Record<string, string>> {
@@ -56,6 +59,11 @@ export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}):
     Object.assign(sources, emitKernels(named));
   }
   return { name: pipeline.name, plans, sources };
+}
+
+/** An artifact for WebGPU with plans that won on devices, which then prefer them. */
+export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[]): Artifact {
+  return withTunedPlans(artifact, winners, nameVariant, emitKernels);
 }
 
 /** Kernel files of the second and later variants carry its number. */

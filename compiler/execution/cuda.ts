@@ -3,12 +3,14 @@ import {
   type CudaDevice,
   type CudaTensor,
   createCudaLauncher,
+  deviceIdentity,
   download,
   openCuda,
   openEmulatedCuda,
   upload,
 } from "../../runtime/cuda/index.ts";
-import { emitCudaArtifact } from "../emit/cuda/index.ts";
+import { emitCudaArtifact, emitCudaKernels } from "../emit/cuda/index.ts";
+import { cudaArchitecture, cudaLimits } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
 
@@ -37,13 +39,22 @@ function open(target: "cuda" | "cuda-emulated", architecture: string | undefined
 async function compute(
   target: "cuda" | "cuda-emulated",
   device: CudaDevice,
-  { pipeline, call, schedule }: RunRequest,
+  { pipeline, call, schedule, tuned }: RunRequest,
 ): Promise<RunResult> {
-  const artifact = emitCudaArtifact(pipeline, {
-    shape: shapeOf(call),
-    architectures: [device.properties.architecture],
-    ...(schedule === undefined ? {} : { schedule }),
-  });
+  const { properties } = device;
+  const architecture = cudaArchitecture(properties.architecture);
+  const won =
+    architecture === null
+      ? null
+      : (tuned?.({ target, identity: deviceIdentity(properties), limits: cudaLimits(architecture) }) ?? null);
+  const artifact =
+    won === null
+      ? emitCudaArtifact(pipeline, {
+          shape: shapeOf(call),
+          architectures: [properties.architecture],
+          ...(schedule === undefined ? {} : { schedule }),
+        })
+      : { name: pipeline.name, plans: [won], sources: emitCudaKernels(won) };
   const parameters = hostParameters(call.parameters);
   const launcher = await createCudaLauncher(device, artifact, parameters, { timestamps: true });
   const inputs = placeInputs(pipeline, call.inputs, (tensor, as) => upload(device, tensor, as));
@@ -58,6 +69,7 @@ async function compute(
       target,
       device: device.properties.name,
       schedule: statistics.schedule,
+      choice: won === null ? "planner" : "tuned",
       kernels,
       wallMs,
       deviceMs,

@@ -45,6 +45,7 @@ async function executeOnReference({ pipeline, call }: RunRequest): Promise<RunRe
     target: "reference",
     device: "float64 on the processor",
     schedule: null,
+    choice: null,
     kernels: 0,
     wallMs: performance.now() - start,
     deviceMs: null,

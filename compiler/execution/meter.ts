@@ -1,9 +1,7 @@
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import type { TargetLimits } from "../plan/index.ts";
 import type { AttentionCall } from "./request.ts";
-
-/** What kernels are timed on. */
-export type MeteredTarget = "webgpu" | "cuda" | "cuda-emulated";
+import type { MeteredTarget } from "./targets.ts";
 
 /** One run. */
 export interface Sample {

@@ -3,9 +3,12 @@ import type {
   CallShape,
   Float64Tensor,
   Pipeline,
+  Plan,
   Schedule,
 } from "../../runtime/contract/index.ts";
 import type { Counters } from "../../runtime/emulator/index.ts";
+import type { TargetLimits } from "../plan/index.ts";
+import type { MeteredTarget } from "./targets.ts";
 
 /** What `run` and `verify` compute on: `cuda` through NVIDIA's driver, `cuda-emulated` without one. */
 export const RUN_TARGETS = ["reference", "webgpu", "cuda", "cuda-emulated"] as const;
@@ -24,6 +27,8 @@ export interface RunReport {
   readonly target: RunTarget;
   readonly device: string;
   readonly schedule: Schedule | null;
+  /** Who chose the plan: measurements on this device (`mtac tune`), or the planner; null where there is none. */
+  readonly choice: "tuned" | "planner" | null;
   /** Number of dispatches. */
   readonly kernels: number;
   readonly wallMs: number;
@@ -41,11 +46,20 @@ export interface RunResult {
   readonly report: RunReport;
 }
 
+/** A device as results of tuning name it. */
+export interface OpenedDevice {
+  readonly target: MeteredTarget;
+  readonly identity: string;
+  readonly limits: TargetLimits;
+}
+
 export interface RunRequest {
   readonly target: RunTarget;
   readonly pipeline: Pipeline;
   readonly call: AttentionCall;
   readonly schedule: Schedule | undefined;
+  /** The plan that won on the device that was opened, where one did: it goes before the planner's. */
+  readonly tuned?: (device: OpenedDevice) => Plan | null;
   /** CUDA: what kernels are planned and compiled for; the device's own, or sm_80 where it is emulated. */
   readonly architecture?: string | undefined;
 }

@@ -1,7 +1,14 @@
 import type { Float64Tensor } from "../../runtime/contract/index.ts";
-import { createLauncher, type DeviceTensor, download, requestDevice, upload } from "../../runtime/index.ts";
+import {
+  createLauncher,
+  type DeviceTensor,
+  deviceIdentity,
+  download,
+  requestDevice,
+  upload,
+} from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
-import { emitArtifact } from "../emit/index.ts";
+import { emitArtifact, emitKernels } from "../emit/index.ts";
 import type { TargetLimits } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
@@ -10,15 +17,20 @@ import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
  * Computes an attention on the machine's best WebGPU adapter, with a plan made for its limits.
  * @throws MtacError MTA401 (no schedule fits the device), GpuError
  */
-export async function executeOnWebGpu({ pipeline, call, schedule }: RunRequest): Promise<RunResult> {
+export async function executeOnWebGpu({ pipeline, call, schedule, tuned }: RunRequest): Promise<RunResult> {
   const { adapter, description } = await openNodeGpu();
   const device = await requestDevice(adapter, { label: "mtac run" });
   try {
-    const artifact = emitArtifact(pipeline, {
-      shape: shapeOf(call),
-      variants: [limitsOf(device)],
-      ...(schedule === undefined ? {} : { schedule }),
-    });
+    const limits = limitsOf(device);
+    const won = tuned?.({ target: "webgpu", identity: deviceIdentity(device), limits }) ?? null;
+    const artifact =
+      won === null
+        ? emitArtifact(pipeline, {
+            shape: shapeOf(call),
+            variants: [limits],
+            ...(schedule === undefined ? {} : { schedule }),
+          })
+        : { name: pipeline.name, plans: [won], sources: emitKernels(won) };
     const launcher = await createLauncher(device, artifact, hostParameters(call.parameters), {
       timestamps: true,
     });
@@ -35,6 +47,7 @@ export async function executeOnWebGpu({ pipeline, call, schedule }: RunRequest):
         target: "webgpu",
         device: description,
         schedule: statistics.schedule,
+        choice: won === null ? "planner" : "tuned",
         kernels,
         wallMs,
         deviceMs,

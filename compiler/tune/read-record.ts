@@ -1,9 +1,8 @@
-import { SCHEDULES, type StorageForm } from "../../runtime/contract/index.ts";
+import { SCHEDULES, type ShapeBucket, type StorageForm } from "../../runtime/contract/index.ts";
 import { type Fields, fieldsOf, textOf, timeOf, ValueFault, wholeNumberOf, wordOf } from "./read-value.ts";
 import {
   CLOCKS,
   REJECTIONS,
-  type ShapeBucket,
   type TunedCandidate,
   type TuningKey,
   type TuningRecord,

@@ -1,17 +1,15 @@
 import { createHash } from "node:crypto";
-import type { CallShape, Pipeline, Plan, Schedule, StorageForm } from "../../runtime/contract/index.ts";
+import type {
+  CallShape,
+  Pipeline,
+  Plan,
+  Schedule,
+  ShapeBucket,
+  StorageForm,
+} from "../../runtime/contract/index.ts";
 import { cudaNamespace } from "../emit/cuda/source-model.ts";
 import { stableJson } from "./stable-json.ts";
 import type { TunedTarget } from "./targets.ts";
-
-/** Sizes rounded to the nearest power of two in log scale, so that near shapes share winners. */
-export interface ShapeBucket {
-  readonly B: number;
-  readonly Lq: number;
-  readonly Lk: number;
-  /** 0 stays 0. */
-  readonly R: number;
-}
 
 /** What a result holds for. A result whose key differs in any part is not used. */
 export interface TuningKey {
@@ -84,6 +82,7 @@ export interface Rejection extends Finding {
 /** One line of the store. */
 export type TuningRecord = Measurement | Rejection;
 
+/** Sizes rounded to the nearest power of two in log scale. */
 export function bucketOf({ B, Lq, Lk, R }: CallShape): ShapeBucket {
   return { B: nearestPower(B), Lq: nearestPower(Lq), Lk: nearestPower(Lk), R: R === 0 ? 0 : nearestPower(R) };
 }

@@ -1,3 +1,2 @@
-/** What kernels are tuned on. */
-export const TUNED_TARGETS = ["webgpu", "cuda", "cuda-emulated"] as const;
-export type TunedTarget = (typeof TUNED_TARGETS)[number];
+/** What kernels are tuned on: whatever can be timed. */
+export { METERED_TARGETS as TUNED_TARGETS, type MeteredTarget as TunedTarget } from "../execution/targets.ts";

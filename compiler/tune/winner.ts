@@ -1,10 +1,9 @@
-import type { CallShape } from "../../runtime/contract/index.ts";
+import { type CallShape, nearestBucket } from "../../runtime/contract/index.ts";
 import {
   bucketOf,
   CLOCKS,
   type Measurement,
   type Rejection,
-  type ShapeBucket,
   sameBucket,
   sameKey,
   sameSetting,
@@ -58,10 +57,11 @@ export function nearestWinner(
   const winners = groupByKey(fitting)
     .map(([, own]) => bestOf(own, new Set([...wrongHere, ...wrongSources(own)])))
     .filter((winner) => winner !== null);
-  return winners.reduce<Winner | null>(
-    (best, winner) => (best === null || isNearer(winner.key.bucket, best.key.bucket, shape) ? winner : best),
-    null,
+  const near = nearestBucket(
+    winners.map((winner) => ({ bucket: winner.key.bucket, winner })),
+    shape,
   );
+  return near?.winner ?? null;
 }
 
 /**
@@ -169,31 +169,4 @@ function byMerit(a: Measurement, b: Measurement): number {
     Number(b.first ?? false) - Number(a.first ?? false) ||
     (a.candidate.source < b.candidate.source ? -1 : 1)
   );
-}
-
-function isNearer(a: ShapeBucket, b: ShapeBucket, shape: CallShape): boolean {
-  const difference = distance(a, shape) - distance(b, shape);
-  // Logarithms of equal ratios may differ in their last bits.
-  if (Math.abs(difference) > 1e-9) return difference < 0;
-  const [larger, smaller] = [volume(a), volume(b)];
-  return larger === smaller ? stableJson(a) > stableJson(b) : larger > smaller;
-}
-
-/** In powers of two, summed over the sizes. */
-function distance(bucket: ShapeBucket, shape: CallShape): number {
-  return (
-    Math.abs(Math.log2(bucket.B / shape.B)) +
-    Math.abs(Math.log2(bucket.Lq / shape.Lq)) +
-    Math.abs(Math.log2(bucket.Lk / shape.Lk)) +
-    Math.abs(history(bucket.R) - history(shape.R))
-  );
-}
-
-/** From no history to one row is a step like that from one row to two. */
-function history(rows: number): number {
-  return rows === 0 ? 0 : 1 + Math.log2(rows);
-}
-
-function volume({ B, Lq, Lk, R }: ShapeBucket): number {
-  return B * (Lq + R) * Lk;
 }

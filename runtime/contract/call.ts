@@ -66,6 +66,8 @@ export function callValues(
 /** What a call costs in memory and dispatches. */
 export interface CallFootprint {
   readonly schedule: Schedule;
+  /** Whether the plan is one that was measured to be the fastest on this device, at shapes near the call's. */
+  readonly tuned: boolean;
   /** Number of dispatches. */
   readonly kernels: number;
   /** Bytes that the call holds at its peak: inputs, outputs, parameters, workspace, uniform blocks, pool rounding included. */

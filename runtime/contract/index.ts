@@ -11,4 +11,5 @@ export * from "./rounding.ts";
 export * from "./storage.ts";
 export * from "./tensor.ts";
 export * from "./tensor-program.ts";
+export * from "./tuned.ts";
 export * from "./validate.ts";

@@ -1,10 +1,50 @@
 import type { Artifact, Plan, Schedule, Target } from "./plan.ts";
+import type { AttentionInputs, CallShape } from "./tensor.ts";
+import { nearestBucket, type ShapeBucket, sameDevice } from "./tuned.ts";
 
 export interface PlanChoice {
   /** Use only plans of this schedule. */
   readonly schedule?: Schedule;
   /** Use this plan: its index in `artifact.plans`, or the plan itself. */
   readonly plan?: number | Plan;
+}
+
+/** A tuned plan that a device can run. */
+export interface TunedChoice {
+  readonly bucket: ShapeBucket;
+  readonly plan: Plan;
+}
+
+/**
+ * The plans that were the fastest on this device; none where the caller has chosen a plan or a schedule.
+ *
+ * @param fits Whether the device can run a plan.
+ */
+export function tunedChoices(
+  { plans, tuned = [] }: Artifact,
+  identity: string,
+  choice: PlanChoice,
+  fits: (plan: Plan) => boolean,
+): readonly TunedChoice[] {
+  if (choice.plan !== undefined || choice.schedule !== undefined) return [];
+  return tuned.flatMap(({ device, bucket, plan: index }) => {
+    const plan = plans[index];
+    return plan !== undefined && sameDevice(device, identity) && fits(plan) ? [{ bucket, plan }] : [];
+  });
+}
+
+/** The shape that a call's tensors have; not checked yet. */
+export function shapeOfInputs({
+  q,
+  k,
+  qHistory,
+}: AttentionInputs<{ readonly shape: readonly number[] }>): CallShape {
+  return { B: q.shape[0] ?? 0, Lq: q.shape[2] ?? 0, Lk: k.shape[2] ?? 0, R: qHistory?.shape[2] ?? 0 };
+}
+
+/** The plan for calls of a shape: the tuned one nearest to it, else the fallback. */
+export function planForShape(tuned: readonly TunedChoice[], fallback: Plan, shape: CallShape): Plan {
+  return nearestBucket(tuned, shape)?.plan ?? fallback;
 }
 
 /** Why an artifact has no plan of the kind that is asked for. */
@@ -31,7 +71,10 @@ export function listCandidates(
     };
   }
   const matching = artifact.plans.filter(
-    (candidate) => candidate.target === target && (schedule === undefined || candidate.schedule === schedule),
+    (candidate) =>
+      candidate.target === target &&
+      candidate.tuned !== true &&
+      (schedule === undefined || candidate.schedule === schedule),
   );
   if (matching.length > 0) return matching;
   const schedules = [...new Set(artifact.plans.map((candidate) => candidate.schedule))].join(", ");

@@ -3,6 +3,7 @@ import type { DispatchField } from "./launch.ts";
 import type { Pipeline, SourceLine } from "./pipeline.ts";
 import type { KernelProgram } from "./program.ts";
 import type { StorageForm } from "./storage.ts";
+import type { TunedPlan } from "./tuned.ts";
 
 export type Target = "webgpu" | "cuda";
 
@@ -115,6 +116,8 @@ export interface Plan {
   readonly definitions: readonly { readonly name: string; readonly value: Expression }[];
   readonly kernels: readonly KernelPlan[];
   readonly steps: readonly Step[];
+  /** Made because it won on some device (`Artifact.tuned`): other devices do not choose it. */
+  readonly tuned?: true;
   /** The shape for which the cost was predicted. */
   readonly nominal: { readonly B: number; readonly Lq: number; readonly Lk: number; readonly R: number };
   readonly cost: Cost;
@@ -136,6 +139,8 @@ export interface Artifact {
   readonly name: string;
   readonly plans: readonly Plan[];
   readonly sources: Readonly<Record<string, string>>;
+  /** Plans that were the fastest on a device; elsewhere the order of `plans` decides. */
+  readonly tuned?: readonly TunedPlan[];
   /** CUDA: compiled kernels, used where there is no compiler. */
   readonly images?: readonly KernelImage[];
 }

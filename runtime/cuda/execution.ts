@@ -37,6 +37,8 @@ export interface CudaForwardResult {
 export interface ExecutionParts {
   readonly device: CudaDevice;
   readonly plan: Plan;
+  /** Whether it won on this device, at shapes near the call. */
+  readonly tuned: boolean;
   readonly call: CudaCall;
   readonly expanded: ExpandedPlan;
   readonly kernels: ReadonlyMap<string, CudaKernel>;
@@ -92,7 +94,7 @@ async function execute(parts: ExecutionParts): Promise<CudaStatistics> {
   }
 
   function measure(
-    { plan: { schedule } }: ExecutionParts,
+    { plan: { schedule }, tuned }: ExecutionParts,
     { bytes }: ParameterVersion<CudaAllocation>,
     pooled: readonly Pooled<CudaAllocation>[],
   ): CallFootprint {
@@ -104,6 +106,7 @@ async function execute(parts: ExecutionParts): Promise<CudaStatistics> {
     const kernels = expanded.dispatches.length;
     return {
       schedule,
+      tuned,
       kernels,
       peakBytes: compulsoryBytes + workspaceBytes,
       compulsoryBytes,

@@ -3,17 +3,24 @@ import { expandPlan } from "../contract/expand.ts";
 import { place } from "../contract/messages.ts";
 import { ParameterStore, type ParameterValues } from "../contract/parameters.ts";
 import type { Artifact, Plan } from "../contract/plan.ts";
-import type { PlanChoice } from "../contract/plan-choice.ts";
-import type { AttentionInputs, HostTensor } from "../contract/tensor.ts";
+import {
+  type PlanChoice,
+  planForShape,
+  shapeOfInputs,
+  type TunedChoice,
+  tunedChoices,
+} from "../contract/plan-choice.ts";
+import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import { checkSize } from "../contract/validate.ts";
 import type { CudaAllocation, CudaKernel } from "./backend.ts";
 import { type CudaOutputs, checkOutputs, describeCall } from "./checks.ts";
 import type { CudaDevice } from "./device.ts";
 import { CudaError } from "./errors.ts";
 import { type CudaForwardResult, executeCall } from "./execution.ts";
+import { deviceIdentity } from "./identity.ts";
 import { checkLimits } from "./limits.ts";
 import { parameterMemory } from "./parameter-memory.ts";
-import { choosePlan } from "./plan-choice.ts";
+import { choosePlan, shortfalls } from "./plan-choice.ts";
 import { allocateUninitialised, type CudaTensor, release } from "./tensors.ts";
 
 export interface CudaLauncherOptions extends PlanChoice {
@@ -53,10 +60,13 @@ export async function createCudaLauncher(
 export class CudaLauncher {
   readonly device: CudaDevice;
   readonly artifact: Artifact;
+  /** The planner's choice for this device; see `planFor`. */
   readonly plan: Plan;
+  readonly #tuned: readonly TunedChoice[];
   readonly #options: CudaLauncherOptions;
   readonly #parameters: ParameterStore<CudaAllocation>;
-  readonly #kernels = new Map<string, CudaKernel>();
+  /** By plan, then by the kernel's name. */
+  readonly #kernels = new Map<Plan, Map<string, CudaKernel>>();
   #destroyed = false;
 
   constructor(
@@ -69,6 +79,13 @@ export class CudaLauncher {
     this.device = device;
     this.artifact = artifact;
     this.plan = plan;
+    const { properties } = device;
+    this.#tuned = tunedChoices(
+      artifact,
+      deviceIdentity(properties),
+      options,
+      ({ requires }) => shortfalls(requires, properties).length === 0,
+    );
     this.#options = options;
     this.#parameters = new ParameterStore(parameterMemory(device), plan, parameters);
   }
@@ -76,6 +93,11 @@ export class CudaLauncher {
   /** Host copies of the parameters. */
   get parameters(): ReadonlyMap<string, HostTensor> {
     return this.#parameters.values;
+  }
+
+  /** The plan that calls of a shape take: the one that was the fastest on this device near that shape, else `plan`. */
+  planFor(shape: CallShape): Plan {
+    return planForShape(this.#tuned, this.plan, shape);
   }
 
   /**
@@ -109,8 +131,8 @@ export class CudaLauncher {
         wallMs.push(measured.wallMs);
         deviceMs.push(measured.deviceMs);
       }
-      const { schedule, kernels, peakBytes, compulsoryBytes, workspaceBytes } = statistics;
-      const footprint = { schedule, kernels, peakBytes, compulsoryBytes, workspaceBytes };
+      const { schedule, tuned, kernels, peakBytes, compulsoryBytes, workspaceBytes } = statistics;
+      const footprint = { schedule, tuned, kernels, peakBytes, compulsoryBytes, workspaceBytes };
       return { wallMs, deviceMs, footprint };
     } finally {
       release(this.device, o);
@@ -128,8 +150,9 @@ export class CudaLauncher {
     const { B, Lq, Lk, R = 0, positions = false } = size;
     checkSize({ B, Lq, Lk, R });
     const full = { B, Lq, Lk, R, positions };
-    checkLimits(this.device.properties, this.plan, full, expandPlan(this.plan, full));
-    await this.compile();
+    const plan = this.planFor(full);
+    checkLimits(this.device.properties, plan, full, expandPlan(plan, full));
+    await this.compile(plan);
   }
 
   /**
@@ -154,12 +177,14 @@ export class CudaLauncher {
     this.#parameters.destroy();
   }
 
-  /** Loads all kernels of the plan. Used by `createCudaLauncher`. */
-  async compile(): Promise<void> {
-    const { artifact, device, plan } = this;
+  /** Loads all kernels of a plan. Used by `createCudaLauncher`; `prepare` is the public way. */
+  async compile(plan: Plan = this.plan): Promise<void> {
+    const { artifact, device } = this;
+    const loaded = this.#kernels.get(plan) ?? new Map<string, CudaKernel>();
+    this.#kernels.set(plan, loaded);
     await Promise.all(
       plan.kernels.map(async (kernel) => {
-        if (this.#kernels.has(kernel.name)) return;
+        if (loaded.has(kernel.name)) return;
         const module = await device.load({
           file: kernel.file,
           text: artifact.sources[kernel.file],
@@ -167,7 +192,7 @@ export class CudaLauncher {
           subject: `attention "${artifact.name}"`,
         });
         try {
-          this.#kernels.set(kernel.name, module.kernel(kernel.entryPoint));
+          loaded.set(kernel.name, module.kernel(kernel.entryPoint));
         } catch (error) {
           if (!(error instanceof CudaError)) throw error;
           throw error.at(place(kernel.name, kernel.source), kernel.name, kernel.source);
@@ -182,11 +207,15 @@ export class CudaLauncher {
     timestamps: boolean,
   ): Promise<CudaForwardResult> {
     this.#checkUsable();
-    const { device, plan } = this;
+    const { device } = this;
+    const plan = this.planFor(shapeOfInputs(inputs));
     const call = describeCall(device.backend, plan, inputs);
     if (outputs !== undefined) checkOutputs(device.backend, plan, call, outputs);
     const expanded = expandPlan(plan, call.size);
     checkLimits(device.properties, plan, call.size, expanded);
+    await this.compile(plan);
+    // Compilation takes time, in which much can happen.
+    this.#checkUsable();
     const made: CudaTensor[] = [];
     const make = (shape: readonly number[], storage: CudaTensor["storage"], label: string): CudaTensor => {
       const tensor = allocateUninitialised(device, shape, storage, { label });
@@ -201,9 +230,10 @@ export class CudaLauncher {
       const statistics = await executeCall({
         device,
         plan,
+        tuned: plan !== this.plan,
         call,
         expanded,
-        kernels: this.#kernels,
+        kernels: this.#kernels.get(plan) ?? new Map(),
         parameters: this.#parameters,
         o,
         lse,

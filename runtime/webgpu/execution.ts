@@ -25,6 +25,8 @@ export interface ForwardResult {
 export interface ExecutionParts {
   readonly device: GPUDevice;
   readonly plan: Plan;
+  /** Whether it won on this device, at shapes near the call. */
+  readonly tuned: boolean;
   readonly call: Call;
   readonly expanded: ExpandedPlan;
   readonly compiled: ReadonlyMap<KernelPlan, CompiledKernel>;
@@ -62,7 +64,7 @@ export class CallExecution {
           : this.#hold(call.parameterWords * 4, PARAMETER_USAGE, "call parameters");
       const resources = this.#acquire();
       this.#groups = this.#bind(resources);
-      this.footprint = this.#measure(plan.schedule, expanded.dispatches.length);
+      this.footprint = this.#measure(parts, expanded.dispatches.length);
     } catch (error) {
       this.release();
       throw error;
@@ -178,7 +180,7 @@ export class CallExecution {
     return [q, k, v, qHistory, documents, lengths, positions, bias].filter((tensor) => tensor !== undefined);
   }
 
-  #measure(schedule: Schedule, kernels: number): CallFootprint {
+  #measure({ plan: { schedule }, tuned }: ExecutionParts, kernels: number): CallFootprint {
     const { q, k, v, qHistory, documents, lengths, positions, bias } = this.#parts.call.inputs;
     const given = [q, k, v, qHistory, documents, lengths, positions, bias].filter(
       (tensor) => tensor !== undefined,
@@ -189,6 +191,7 @@ export class CallExecution {
     const workspaceBytes = held + (this.#parts.lse === null ? 0 : tensorBytes(this.#parts.lse));
     return {
       schedule,
+      tuned,
       kernels,
       peakBytes: compulsoryBytes + workspaceBytes,
       compulsoryBytes,

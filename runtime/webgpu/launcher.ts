@@ -3,18 +3,25 @@ import { constantVariants, type ExpandedPlan, expandPlan, type KernelVariant } f
 import { place } from "../contract/messages.ts";
 import { ParameterStore, type ParameterValues } from "../contract/parameters.ts";
 import type { Artifact, KernelPlan, Plan } from "../contract/plan.ts";
-import type { PlanChoice } from "../contract/plan-choice.ts";
-import type { AttentionInputs, HostTensor } from "../contract/tensor.ts";
+import {
+  type PlanChoice,
+  planForShape,
+  shapeOfInputs,
+  type TunedChoice,
+  tunedChoices,
+} from "../contract/plan-choice.ts";
+import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import { checkSize } from "../contract/validate.ts";
 import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./call.ts";
 import { checkDevice } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 import { CallExecution, type ForwardResult, type StartedCall } from "./execution.ts";
+import { deviceIdentity } from "./identity.ts";
 import { checkLimits } from "./limits.ts";
 import { parameterMemory } from "./parameter-memory.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
-import { choosePlan } from "./plan-choice.ts";
+import { choosePlan, shortfalls } from "./plan-choice.ts";
 import { submitCall } from "./submit.ts";
 import { allocate, type DeviceTensor } from "./tensors.ts";
 
@@ -40,6 +47,7 @@ export interface EncodedCall {
 
 /** What stays when a call was validated and its kernels are known. */
 interface PreparedCall {
+  readonly plan: Plan;
   readonly call: Call;
   readonly expanded: ExpandedPlan;
 }
@@ -74,7 +82,9 @@ export async function createLauncher(
 export class Launcher {
   readonly device: GPUDevice;
   readonly artifact: Artifact;
+  /** The planner's choice for this device; see `planFor`. */
   readonly plan: Plan;
+  readonly #tuned: readonly TunedChoice[];
   readonly #options: LauncherOptions;
   readonly #parameters: ParameterStore<GPUBuffer>;
   readonly #ready = new Map<string, CompiledKernel>();
@@ -90,6 +100,12 @@ export class Launcher {
     this.device = device;
     this.artifact = artifact;
     this.plan = plan;
+    this.#tuned = tunedChoices(
+      artifact,
+      deviceIdentity(device),
+      options,
+      ({ requires }) => shortfalls(requires, device).length === 0,
+    );
     this.#options = options;
     this.#parameters = new ParameterStore(parameterMemory(device), plan, parameters);
   }
@@ -97,6 +113,11 @@ export class Launcher {
   /** Host copies of the parameters. */
   get parameters(): ReadonlyMap<string, HostTensor> {
     return this.#parameters.values;
+  }
+
+  /** The plan that calls of a shape take: the one that was the fastest on this device near that shape, else `plan`. */
+  planFor(shape: CallShape): Plan {
+    return planForShape(this.#tuned, this.plan, shape);
   }
 
   /**
@@ -129,8 +150,7 @@ export class Launcher {
         wallMs.push(measured.wallMs);
         deviceMs.push(measured.deviceMs);
       }
-      const { schedule, kernels, peakBytes, compulsoryBytes, workspaceBytes } = statistics;
-      const footprint = { schedule, kernels, peakBytes, compulsoryBytes, workspaceBytes };
+      const { wallMs: _wall, deviceMs: _device, ...footprint } = statistics;
       return { wallMs, deviceMs, footprint };
     } finally {
       o.buffer.destroy();
@@ -150,9 +170,10 @@ export class Launcher {
     inputs: AttentionInputs<DeviceTensor>,
     outputs?: AttentionOutputs,
   ): EncodedCall {
-    const { call, expanded } = this.#describe(inputs, outputs);
-    const { result, checked } = inErrorScopes(this.device, this.#context(), () => {
-      const started = this.#start(call, expanded, outputs);
+    const prepared = this.#describe(inputs, outputs);
+    const { expanded } = prepared;
+    const { result, checked } = inErrorScopes(this.device, this.#context(prepared.plan), () => {
+      const started = this.#start(prepared, outputs);
       started.execution.recordInputs(encoder);
       started.execution.recordDispatches(encoder, 0, expanded.dispatches.length, null);
       return started;
@@ -166,11 +187,12 @@ export class Launcher {
    *
    * @throws MtacError MTA604 (a size is no positive integer), GpuError MTA705, MTA713, MTA714, MTA741.
    */
-  async prepare(size: PrepareSize): Promise<void> {
+  async prepare(asked: PrepareSize): Promise<void> {
     this.#checkUsable();
-    const { B, Lq, Lk, R = 0, positions = false } = size;
+    const { B, Lq, Lk, R = 0, positions = false } = asked;
     checkSize({ B, Lq, Lk, R });
-    await this.compile(expandPlan(this.plan, { B, Lq, Lk, R, positions }).variants);
+    const size = { B, Lq, Lk, R, positions };
+    await this.compile(expandPlan(this.planFor(size), size).variants);
   }
 
   /**
@@ -219,32 +241,34 @@ export class Launcher {
     outputs: AttentionOutputs | undefined,
     timestamps: boolean,
   ): Promise<ForwardResult> {
-    const { call, expanded } = this.#describe(inputs, outputs);
+    const prepared = this.#describe(inputs, outputs);
+    const { plan, expanded } = prepared;
     await this.compile(expanded.variants);
     // Compilation takes time, in which much can happen.
     this.#checkUsable();
     return submitCall({
       device: this.device,
-      context: this.#context(),
+      context: this.#context(plan),
       dispatches: expanded.dispatches,
       budget: this.#options.submissionBudget,
       timestamps,
-      start: () => this.#start(call, expanded, outputs),
+      start: () => this.#start(prepared, outputs),
     });
   }
 
   #describe(inputs: AttentionInputs<DeviceTensor>, outputs: AttentionOutputs | undefined): PreparedCall {
     this.#checkUsable();
-    const call = describeCall(this.device, this.plan, inputs);
-    if (outputs !== undefined) checkOutputs(this.device, this.plan, call.size, outputs);
-    const expanded = expandPlan(this.plan, call.size);
-    checkLimits(this.device.limits, this.plan, call.size, expanded);
-    return { call, expanded };
+    const plan = this.planFor(shapeOfInputs(inputs));
+    const call = describeCall(this.device, plan, inputs);
+    if (outputs !== undefined) checkOutputs(this.device, plan, call.size, outputs);
+    const expanded = expandPlan(plan, call.size);
+    checkLimits(this.device.limits, plan, call.size, expanded);
+    return { plan, call, expanded };
   }
 
   /** Allocates what the call needs; synchronous, to be run inside error scopes. */
-  #start(call: Call, expanded: ExpandedPlan, outputs: AttentionOutputs | undefined): StartedCall {
-    const { device, plan } = this;
+  #start({ plan, call, expanded }: PreparedCall, outputs: AttentionOutputs | undefined): StartedCall {
+    const { device } = this;
     const compiled = this.#compiledKernels(call, expanded);
     const { B, Lq } = call.size;
     const { heads, valueDim, storage, normalize } = plan.pipeline;
@@ -253,7 +277,17 @@ export class Launcher {
     if (normalize === "softmax")
       lse = outputs?.lse ?? allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" });
     const parameters = this.#parameters;
-    const execution = new CallExecution({ device, plan, call, expanded, compiled, parameters, o, lse });
+    const execution = new CallExecution({
+      device,
+      plan,
+      tuned: plan !== this.plan,
+      call,
+      expanded,
+      compiled,
+      parameters,
+      o,
+      lse,
+    });
     return { execution, o, lse };
   }
 
@@ -279,8 +313,8 @@ export class Launcher {
     return compiled;
   }
 
-  #context(): { readonly subject: string; readonly kernels: readonly KernelPlan[] } {
-    return { subject: `attention "${this.artifact.name}"`, kernels: this.plan.kernels };
+  #context({ kernels }: Plan): { readonly subject: string; readonly kernels: readonly KernelPlan[] } {
+    return { subject: `attention "${this.artifact.name}"`, kernels };
   }
 
   #checkUsable(): void {
@@ -294,5 +328,5 @@ export class Launcher {
 }
 
 function variantKey({ kernel, constants }: KernelVariant): string {
-  return `${kernel.name} ${JSON.stringify(constants)}`;
+  return `${kernel.file} ${kernel.name} ${JSON.stringify(constants)}`;
 }

@@ -1,7 +1,10 @@
-import { watch } from "node:fs";
-import { basename, dirname, extname, relative } from "node:path";
+import { existsSync, watch } from "node:fs";
+import path, { basename, dirname, extname, relative } from "node:path";
+import { cacheFolder } from "../../../runtime/contract/cache-folder.ts";
 import type { Artifact } from "../../../runtime/contract/index.ts";
-import type { CompiledSpec } from "../../compile.ts";
+import type { CompiledSpec, CompileOptions } from "../../compile.ts";
+import { resolve } from "../../ir/index.ts";
+import type { CheckedSpec } from "../../language/attention.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
 import { writeFolderAtomically } from "./atomic-write.ts";
 import { chooseAttentions } from "./attention-choice.ts";
@@ -26,6 +29,9 @@ export interface CompileFlags {
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
+  /** False with `--no-tuned`. */
+  readonly tuned: boolean;
+  readonly store?: string;
 }
 
 /** `mtac compile` */
@@ -52,7 +58,7 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
     architectures,
     names: [...attentions, ...stacks],
     shape: { B: 1, Lq: flags.length, Lk: flags.length, R: 0 },
-    ...(schedule === undefined ? {} : { schedule }),
+    ...(schedule === undefined ? { tuned: await tunedWinners(spec, flags, output) } : { schedule }),
   };
   let compiled = compileChecked(spec, options);
   if (flags.images === true && targets.includes("cuda")) {
@@ -76,6 +82,18 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
     milliseconds,
     ...(ptxas === undefined ? {} : { ptxas }),
   });
+}
+
+/** Loaded only where there is something to look up: most machines have tuned nothing. */
+async function tunedWinners(
+  spec: CheckedSpec,
+  flags: CompileFlags,
+  output: Output,
+): Promise<NonNullable<CompileOptions["tuned"]>> {
+  if (!flags.tuned || !existsSync(flags.store ?? path.join(cacheFolder(), "tuning.jsonl"))) return new Map();
+  const { tunedForArtifacts } = await import("./tuning-use.ts");
+  const pipelines = spec.attentions.map((attention) => resolve(attention, spec.file));
+  return tunedForArtifacts(pipelines, flags, output);
 }
 
 function summary({ name, plans }: Artifact): object {
@@ -119,10 +137,10 @@ function formatCompiled(
   { style }: Output,
 ): string {
   const rows = [...artifacts, ...cuda].flatMap(({ name, plans }) =>
-    plans.map(({ target, schedule, storage, requires, kernels }, index) => [
+    plans.map(({ target, schedule, storage, requires, kernels, tuned }, index) => [
       index === 0 ? style.bold(name) : "",
       index === 0 ? (target === "cuda" ? "cuda" : "wgsl") : "",
-      schedule,
+      tuned === true ? `${schedule}, tuned` : schedule,
       storage,
       requires.computeCapability === undefined ? "" : `sm_${requires.computeCapability}`,
       formatBytes(requires.workgroupBytes),

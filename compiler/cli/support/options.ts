@@ -44,6 +44,15 @@ export function jsonOption(): Option {
   return new Option("--json", "print one JSON object; everything for people goes to stderr");
 }
 
+/** Gives `tuned: false`; `tuned` is true without it. */
+export function noTunedOption(): Option {
+  return new Option("--no-tuned", "take the planner's choice, whatever `mtac tune` has found");
+}
+
+export function tuningStoreOption(): Option {
+  return new Option("--store <file>", "the tuning store (default: mtac/tuning.jsonl in the cache folder)");
+}
+
 /** Parses `--target a,b` and repeated `--target`s. */
 export function splitList(value: string, previous: readonly string[] | undefined): readonly string[] {
   const items = value.split(",").map((item) => item.trim());

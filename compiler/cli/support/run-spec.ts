@@ -1,5 +1,6 @@
 import { execute, needsLayer } from "../../execution/index.ts";
 import type { RunReport } from "../../execution/request.ts";
+import { shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { checkWritable } from "./atomic-write.ts";
 import { chooseAttention } from "./attention-choice.ts";
@@ -10,6 +11,7 @@ import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { runTarget } from "./targets.ts";
 import { nonFiniteTensors, readCall, writeTensors } from "./tensor-file.ts";
+import { tunedChooser } from "./tuning-use.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "./units.ts";
 
 export interface RunFlags {
@@ -21,6 +23,9 @@ export interface RunFlags {
   readonly grad?: true;
   readonly schedule?: string;
   readonly arch?: string;
+  /** False with `--no-tuned`. */
+  readonly tuned: boolean;
+  readonly store?: string;
   readonly strict?: true;
 }
 
@@ -45,6 +50,7 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
     call,
     schedule: scheduleOf(flags.schedule),
     architecture: flags.arch,
+    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
   });
   writeTensors(flags.output, tensors);
   output.text(formatReport(pipeline.name, report, output));
@@ -62,10 +68,13 @@ function warnNonFinite(names: readonly string[], target: string, output: Output)
 
 /** What was run, where, and what it cost. */
 export function formatReport(name: string, report: RunReport, { style }: Output): string {
-  const { device, schedule, kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } = report;
+  const { device, schedule, choice, kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } =
+    report;
   const rows = [["device", device]];
-  if (schedule !== null)
-    rows.push(["schedule", `${schedule}, ${plural(kernels, "dispatch").replace(/hs$/, "hes")}`]);
+  if (schedule !== null) {
+    const who = choice === "tuned" ? "tuned for this device" : "the planner's choice";
+    rows.push(["schedule", `${schedule}, ${plural(kernels, "dispatch").replace(/hs$/, "hes")}, ${who}`]);
+  }
   const onDevice = deviceMs === null ? "" : style.dim(` (${formatMilliseconds(deviceMs)} on the device)`);
   rows.push(["time", `${formatMilliseconds(wallMs)}${onDevice}`]);
   if (peakBytes !== null && workspaceBytes !== null)

@@ -5,13 +5,13 @@ import { openMeter } from "../../execution/open-meter.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { packageVersion } from "../../package.ts";
-import { storageForm } from "../../plan/index.ts";
 import { type KnobSweep, type Shard, tuneCandidates } from "../../tune/candidates.ts";
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "../../tune/record.ts";
 import { openStore, type TuningStore } from "../../tune/store.ts";
 import { runSweep, type SweepProgress, type SweepResult } from "../../tune/sweep.ts";
 import type { TunedTarget } from "../../tune/targets.ts";
 import { describeCandidate, trialCandidate } from "../../tune/trial-candidates.ts";
+import { storageOn } from "../../tune/use.ts";
 import { speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { Finished } from "./failure.ts";
@@ -138,7 +138,7 @@ async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Prom
     spec: specHash(pipeline),
     target,
     device: meter.identity,
-    storage: storageForm(pipeline, limits),
+    storage: storageOn(target, pipeline, limits),
     bucket: bucketOf(shape),
   };
   const { records, ignored } = store.read();

@@ -1,6 +1,7 @@
 import { compareTensors, type TensorError } from "../../execution/comparison.ts";
 import { execute, needsLayer } from "../../execution/index.ts";
 import { randomCall } from "../../execution/random-call.ts";
+import { shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded } from "./errors.ts";
@@ -11,6 +12,7 @@ import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { runTarget } from "./targets.ts";
+import { tunedChooser } from "./tuning-use.ts";
 import { formatError } from "./units.ts";
 
 export interface VerifyFlags {
@@ -23,6 +25,9 @@ export interface VerifyFlags {
   readonly grad?: true;
   readonly schedule?: string;
   readonly arch?: string;
+  /** False with `--no-tuned`. */
+  readonly tuned: boolean;
+  readonly store?: string;
 }
 
 /** `mtac verify`: random inputs on a target against the float64 reference; exit code 1 if a tensor is out of bounds. */
@@ -41,6 +46,7 @@ export async function verifySpec(file: string, flags: VerifyFlags, output: Outpu
     call,
     schedule: scheduleOf(flags.schedule),
     architecture: flags.arch,
+    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
   });
   const errors = target === "reference" ? await selfCheck() : await compareWithReference();
   output.text(formatReport(pipeline.name, report, output));

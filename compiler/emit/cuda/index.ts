@@ -14,6 +14,7 @@ import {
   DEFAULT_SHAPE,
 } from "../../plan/index.ts";
 import { renderCuda } from "../templates.ts";
+import { type PlanThatWon, withTunedPlans } from "../tuned.ts";
 import { fusedModel } from "./direct/fused.ts";
 import { directOpsModel } from "./direct/model.ts";
 import {
@@ -75,6 +76,11 @@ export function emitCudaArtifact(pipeline: Pipeline, options: CudaArtifactOption
   const sources: Record<string, string> = {};
   for (const plan of plans) Object.assign(sources, emitCudaKernels(plan));
   return { name: pipeline.name, plans, sources };
+}
+
+/** An artifact for CUDA with plans that won on devices, which then prefer them. */
+export function addTunedCudaPlans(artifact: Artifact, winners: readonly PlanThatWon[]): Artifact {
+  return withTunedPlans(artifact, winners, nameVariant, emitCudaKernels);
 }
 
 /** Files and entry points of the second and later plans carry their number. */

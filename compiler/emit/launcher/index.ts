@@ -73,7 +73,11 @@ function attentionFiles(
   return {
     [`${file}.ts`]: printModule(file, header, attentionModule(pipeline, flavour)),
     [`${file}.kernels.ts`]: printKernelsModule(header, pipeline, artifact, flavour),
-    [`${file}.plan.json`]: printJson({ name, plans: artifact.plans }),
+    [`${file}.plan.json`]: printJson({
+      name,
+      plans: artifact.plans,
+      ...(artifact.tuned === undefined ? {} : { tuned: artifact.tuned }),
+    }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Artifact, KernelImage, Pipeline, Plan } from "../../../runtime/contract/index.ts";
+import type { Artifact, KernelImage, Pipeline, Plan, TunedPlan } from "../../../runtime/contract/index.ts";
 import type { LauncherFlavour } from "./flavour.ts";
 import { printLiteral, printTemplate } from "./literal.ts";
 
@@ -26,8 +26,15 @@ export const artifact: Artifact = {
 ${plans}  ],
   sources: {
 ${sources}  },
-${printImages(artifact.images ?? [])}};
+${printTuned(artifact.tuned ?? [])}${printImages(artifact.images ?? [])}};
 `;
+}
+
+/** Which plan won where. */
+function printTuned(tuned: readonly TunedPlan[]): string {
+  if (tuned.length === 0) return "";
+  const entries = tuned.map((entry) => `    ${printLiteral(entry, "    ")},\n`).join("");
+  return `  tuned: [\n${entries}  ],\n`;
 }
 
 /** Compiled kernels, as base64 text. */

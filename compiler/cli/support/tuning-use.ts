@@ -1,0 +1,77 @@
+import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
+import type { PlanThatWon } from "../../emit/index.ts";
+import type { RunRequest } from "../../execution/request.ts";
+import { packageVersion } from "../../package.ts";
+import { WEBGPU_VARIANTS } from "../../plan/index.ts";
+import type { TuningRecord } from "../../tune/record.ts";
+import { specHash } from "../../tune/record.ts";
+import { openStore } from "../../tune/store.ts";
+import { storageOn, tunedPlan, tunedPlans } from "../../tune/use.ts";
+import type { Output } from "./output.ts";
+import { noteIgnored } from "./tuning-selection.ts";
+
+export interface TuningUseFlags {
+  /** False with `--no-tuned`. */
+  readonly tuned: boolean;
+  readonly store?: string;
+}
+
+/** What was measured, for commands that profit from it; a store that cannot be read is no reason to fail. */
+function storedRecords(flags: TuningUseFlags, output: Output): readonly TuningRecord[] {
+  if (!flags.tuned) return [];
+  const store = openStore(flags.store);
+  try {
+    const { records, ignored } = store.read();
+    noteIgnored(store.file, ignored, output);
+    return records;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    output.note(`${output.noteStyle.yellow("warning")} tuning results are not used: ${reason}`);
+    return [];
+  }
+}
+
+/** Looks up the plan that won on the device which a command has opened; for `execute`. */
+export function tunedChooser(
+  pipeline: Pipeline,
+  shape: CallShape,
+  flags: TuningUseFlags & { readonly schedule?: string },
+  output: Output,
+): Pick<RunRequest, "tuned"> {
+  // Who names a schedule gets the planner's choice of that schedule.
+  if (flags.schedule !== undefined) return {};
+  const records = storedRecords(flags, output);
+  if (records.length === 0) return {};
+  return {
+    tuned: ({ target, identity, limits }) => {
+      const setting = {
+        mtac: packageVersion(),
+        spec: specHash(pipeline),
+        target,
+        device: identity,
+        storage: storageOn(target, pipeline, limits),
+      };
+      return tunedPlan(pipeline, limits, setting, shape, records)?.plan ?? null;
+    },
+  };
+}
+
+/** The winners of all devices for what `compile` emits, by attention. */
+export function tunedForArtifacts(
+  pipelines: readonly Pipeline[],
+  flags: TuningUseFlags,
+  output: Output,
+): ReadonlyMap<string, readonly PlanThatWon[]> {
+  const records = storedRecords(flags, output);
+  if (records.length === 0) return new Map();
+  return new Map(
+    pipelines.map((pipeline) => [
+      pipeline.name,
+      tunedPlans(pipeline, packageVersion(), WEBGPU_VARIANTS, records).map(({ plan, winner }) => ({
+        device: winner.key.device,
+        bucket: winner.key.bucket,
+        plan,
+      })),
+    ]),
+  );
+}

@@ -1,0 +1,104 @@
+import type { CallShape, Pipeline, Plan, StorageForm } from "../../runtime/contract/index.ts";
+import {
+  cudaArchitecture,
+  cudaLimits,
+  planCandidates,
+  storageForm,
+  type TargetLimits,
+  withStorage,
+} from "../plan/index.ts";
+import type { TuningKey, TuningRecord } from "./record.ts";
+import { sourceHash, specHash } from "./record.ts";
+import { sourcesOf } from "./trial-candidates.ts";
+import { groupByKey, nearestWinner, type Winner, winnerOf } from "./winner.ts";
+
+/** A stored winner with its plan, as this version of mtac makes it. */
+export interface TunedChoice {
+  readonly plan: Plan;
+  readonly winner: Winner;
+}
+
+/** The form in which a target holds a pipeline's tensors: CUDA takes halves as they are. */
+export function storageOn(
+  target: TuningKey["target"],
+  pipeline: Pipeline,
+  limits: TargetLimits,
+): StorageForm {
+  if (target === "webgpu") return storageForm(pipeline, limits);
+  return pipeline.storage === "f32" ? "f32" : `${pipeline.storage}-native`;
+}
+
+/** What results must agree with to be used. */
+export type TuningSetting = Omit<TuningKey, "bucket">;
+
+/**
+ * The plan that won on a device nearest to a shape; null where none did, or where the planner makes another plan of those knobs
+ * today than the one that was measured.
+ */
+export function tunedPlan(
+  pipeline: Pipeline,
+  limits: TargetLimits,
+  setting: TuningSetting,
+  shape: CallShape,
+  records: readonly TuningRecord[],
+): TunedChoice | null {
+  const winner = nearestWinner(records, setting, shape);
+  return winner === null ? null : planOf(pipeline, limits, winner);
+}
+
+/**
+ * Every winner for an attention, of whatever device, that can still be made: for artifacts, which are compiled on one machine and
+ * run on others.
+ *
+ * @param limits What the planner may use of WebGPU devices; those that it was tuned with are not stored.
+ */
+export function tunedPlans(
+  pipeline: Pipeline,
+  mtac: string,
+  limits: readonly TargetLimits[],
+  records: readonly TuningRecord[],
+): readonly TunedChoice[] {
+  const spec = specHash(pipeline);
+  const own = records.filter(({ key }) => key.mtac === mtac && key.spec === spec);
+  return groupByKey(own).flatMap(([key, group]) => {
+    const winner = winnerOf(group, key);
+    if (winner === null) return [];
+    for (const each of limitsFor(key, limits)) {
+      const choice = planOf(pipeline, each, winner);
+      if (choice !== null) return [choice];
+    }
+    return [];
+  });
+}
+
+/** CUDA devices name their architecture; WebGPU devices may have any of the usual limits. */
+function limitsFor({ target, device }: TuningKey, webgpu: readonly TargetLimits[]): readonly TargetLimits[] {
+  if (target === "webgpu") return webgpu;
+  const architecture = cudaArchitecture(device.split("|")[1] ?? "");
+  return architecture === null ? [] : [cudaLimits(architecture)];
+}
+
+/** The winner's plan; only if its kernels are to the letter what was measured. */
+function planOf(pipeline: Pipeline, limits: TargetLimits, winner: Winner): TunedChoice | null {
+  const { key, candidate, measurement } = winner;
+  const knobs = canonical(candidate.knobs);
+  const found = planCandidates(pipeline, {
+    target: key.target === "webgpu" ? "webgpu" : "cuda",
+    limits,
+    // The one that was measured: which candidates there are may depend on it.
+    shape: measurement.shape,
+    schedule: candidate.schedule,
+  }).find((each) => each.reason === null && canonical(each.knobs) === knobs);
+  if (found === undefined || found.plan === null) return null;
+  const plan = stored(found.plan, key.storage);
+  return sourceHash(plan, sourcesOf(plan)) === candidate.source ? { plan, winner } : null;
+}
+
+/** WebGPU's plans are made for the device's form of half precision. */
+function stored(plan: Plan, storage: StorageForm): Plan {
+  return plan.storage === storage || plan.target === "cuda" ? plan : withStorage(plan, storage);
+}
+
+function canonical(knobs: Plan["knobs"]): string {
+  return JSON.stringify(Object.entries(knobs).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

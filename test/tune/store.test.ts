@@ -14,6 +14,7 @@ import {
 import path from "node:path";
 import * as fc from "fast-check";
 import { afterAll, describe, expect, test, vi } from "vitest";
+import { formatHolder, newHolder } from "../../compiler/tune/lock-holder.ts";
 import type { TuningRecord } from "../../compiler/tune/record.ts";
 import { openStore } from "../../compiler/tune/store.ts";
 import { MtacError } from "../../runtime/contract/index.ts";
@@ -117,6 +118,22 @@ describe("a store", () => {
     const before = readFileSync(file, "utf8").split("\n");
     openStore(file).rewrite((found) => ({ kept: new Set(found.slice(1)) }));
     expect(readFileSync(file, "utf8")).toBe(`${before[1]}\n`);
+  });
+});
+
+describe("a lock that was taken over meanwhile", () => {
+  test("lets nothing be rewritten", () => {
+    const { file, records } = filledStore(2);
+    const lock = `${file}.lock`;
+    const rewrite = (): unknown =>
+      openStore(file).rewrite((found) => {
+        writeFileSync(lock, formatHolder(newHolder()));
+        return { kept: new Set(found.slice(1)) };
+      });
+    expect(errorOf(rewrite)).toMatchObject({ code: "MTA873", remedy: expect.stringContaining("nothing") });
+    rmSync(lock);
+    expect(openStore(file).read()).toEqual({ records, ignored: [] });
+    expect(readdirSync(folder).filter((name) => name.startsWith(`${path.basename(file)}.`))).toEqual([]);
   });
 });
 
@@ -252,7 +269,7 @@ describe("a full disk", () => {
     const finished: TuningRecord[] = [];
     const fill = (): MtacError =>
       errorOf(() => {
-        for (;;) {
+        while (finished.length < 5000) {
           // Of many lengths: where a line is cut must not matter.
           const record = measured({ sweep: "x".repeat(finished.length % 97) });
           openStore(file).append(record);

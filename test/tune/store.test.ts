@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   appendFileSync,
   existsSync,
@@ -35,6 +36,12 @@ function filledStore(count: number): { file: string; records: readonly TuningRec
   const records = Array.from({ length: count }, (_, index) => measured({ sweep: String(index) }));
   openStore(file).appendMissing(records);
   return { file, records };
+}
+
+/** A line whose checksum fits its text, whatever that is. */
+function lineWith(record: string): string {
+  const check = createHash("sha256").update(record).digest("hex").slice(0, 16);
+  return `{"check":"${check}","record":${record}}`;
 }
 
 function errorOf(action: () => unknown): MtacError {
@@ -113,11 +120,13 @@ describe("a store", () => {
     expect(records).toHaveLength(3);
   });
 
-  test("rewriting keeps lines as they are, and their fields of later versions", () => {
-    const { file } = filledStore(2);
-    const before = readFileSync(file, "utf8").split("\n");
+  test("rewriting keeps lines as they are, with fields that only later versions know", () => {
+    const { file, records } = filledStore(1);
+    const line = lineWith(JSON.stringify({ ...measured({ sweep: "later" }), power: 300 }));
+    appendFileSync(file, `${line}\n`);
+    expect(openStore(file).read().records).toEqual([...records, measured({ sweep: "later" })]);
     openStore(file).rewrite((found) => ({ kept: new Set(found.slice(1)) }));
-    expect(readFileSync(file, "utf8")).toBe(`${before[1]}\n`);
+    expect(readFileSync(file, "utf8")).toBe(`${line}\n`);
   });
 });
 
@@ -203,15 +212,16 @@ describe("a damaged store", () => {
     const { file, records } = filledStore(1);
     const line = readFileSync(file, "utf8").trimEnd();
     appendFileSync(file, `\0\0\0\n\n[]\n${line.replace('"median":1000', '"median":1')}\n`);
-    appendFileSync(file, '{"check":"44136fa355b3678a","record":{}}\n{"check":');
+    appendFileSync(file, `${lineWith("{}")}\n${lineWith("{1}")}\n{"check":`);
     expect(openStore(file).read()).toEqual({
       records,
       ignored: [
-        { line: 2, why: "damaged: it is no JSON" },
-        { line: 4, why: "the line is no object" },
+        { line: 2, why: "damaged: it holds no record" },
+        { line: 4, why: "damaged: it holds no record" },
         { line: 5, why: "damaged: its checksum does not fit" },
         { line: 6, why: "its format is not that of this version of mtac" },
-        { line: 7, why: "unfinished: damaged: it is no JSON" },
+        { line: 7, why: "damaged: its record is no JSON" },
+        { line: 8, why: "unfinished: damaged: it holds no record" },
       ],
     });
   });

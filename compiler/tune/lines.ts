@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readRecord } from "./read-record.ts";
-import { fieldsOf, ValueFault } from "./read-value.ts";
+import { ValueFault } from "./read-value.ts";
 import type { TuningRecord } from "./record.ts";
 import { stableJson } from "./stable-json.ts";
 
@@ -20,12 +20,16 @@ export interface IgnoredLine {
 const NEWLINE = 0x0a;
 
 /**
- * One line: the record, and a checksum of it. A line of which any part is missing, or that is made of parts of two, does not
- * pass it. The checksum is of the value: white space around it does no harm.
+ * One line: the record, and a checksum of its text. A line of which any part is missing, or that is made of parts of two, does
+ * not pass it.
  */
 export function formatLine(record: TuningRecord): string {
-  return `{"check":"${checksum(record)}","record":${stableJson(record)}}\n`;
+  const text = stableJson(record);
+  return `{"check":"${checksum(text)}","record":${text}}\n`;
 }
+
+/** A line as `formatLine` writes it, without its end; an editor may have made that one of Windows. */
+const LINE = /^\{"check":"([0-9a-f]{16})","record":(\{.*\})\}\r?$/;
 
 /** All lines of a store; empty ones do not count. */
 export function readLines(bytes: Buffer): { lines: ReadLine[]; ignored: IgnoredLine[] } {
@@ -52,21 +56,20 @@ export function readLines(bytes: Buffer): { lines: ReadLine[]; ignored: IgnoredL
 
 /** @throws ValueFault */
 function parseLine(text: string): TuningRecord {
-  const { check, record } = fieldsOf(parseJson(text), "the line");
+  const [, check, record] = LINE.exec(text) ?? [];
+  if (check === undefined || record === undefined) throw new ValueFault("damaged: it holds no record");
   if (check !== checksum(record)) throw new ValueFault("damaged: its checksum does not fit");
-  return readRecord(record);
+  return readRecord(parseJson(record));
 }
 
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new ValueFault("damaged: it is no JSON");
+    throw new ValueFault("damaged: its record is no JSON");
   }
 }
 
-function checksum(record: unknown): string {
-  // Undefined for a line without a record.
-  const text = stableJson(record ?? null);
+function checksum(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }

@@ -79,7 +79,7 @@ describe("tune show", () => {
         },
       ],
       otherVersions: 1,
-      ignored: [{ line: 8, why: "unfinished: damaged: it is no JSON" }],
+      ignored: [{ line: 8, why: "unfinished: damaged: it holds no record" }],
     });
     expect(result.stderr).toContain(`note: 1 line of ${file} is not used (line 8: unfinished`);
   });
@@ -212,7 +212,7 @@ describe("tune merge", () => {
       present: 2,
       files: [
         { file: a, records: 3, ignored: [] },
-        { file: b, records: 4, ignored: [{ line: 5, why: "unfinished: damaged: it is no JSON" }] },
+        { file: b, records: 4, ignored: [{ line: 5, why: "unfinished: damaged: it holds no record" }] },
       ],
     });
     expect(result.stderr).toContain("1 line of");

@@ -1,12 +1,14 @@
-import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { withLock } from "../../compiler/tune/lock.ts";
 import { formatHolder, newHolder } from "../../compiler/tune/lock-holder.ts";
 import { openStore } from "../../compiler/tune/store.ts";
 import { MtacError } from "../../runtime/contract/index.ts";
-import { temporaryFolder, workerFactory } from "./processes.ts";
+import { sleep, temporaryFolder, workerFactory } from "./processes.ts";
 import { measured } from "./records.ts";
 
 const folder = temporaryFolder();
@@ -86,6 +88,48 @@ describe("a lock", () => {
     expect(withLock(lock, () => 1)).toBe(1);
     expect(filesOf(lock)).toEqual([]);
   });
+
+  test("that another process has taken over and now holds is not removed by one that comes late", async () => {
+    const lock = newLock();
+    const ended = { ...newHolder(), pid: await endedProcess() };
+    writeFileSync(lock, formatHolder(ended));
+    // The late one has seen the ended holder, and waits to be the one that removes its lock …
+    const guard = worker("hold", `${lock}.${ended.token}`);
+    await guard.said(2);
+    const counter = path.join(folder, "late-counter");
+    writeFileSync(counter, "0");
+    const late = worker("count", lock, counter, 1);
+    await late.said(1);
+    await sleep(300);
+    // … when the lock is held by a process that lives: this one.
+    const mine = formatHolder(newHolder());
+    writeFileSync(lock, mine);
+    await guard.kill();
+    await sleep(500);
+    expect(readFileSync(lock, "utf8")).toBe(mine);
+    expect(readFileSync(counter, "utf8")).toBe("0");
+    rmSync(lock);
+    await late.finished();
+    expect(readFileSync(counter, "utf8")).toBe("1");
+    expect(filesOf(lock)).toEqual([]);
+  });
+
+  test.runIf(process.platform === "linux")(
+    "of a process that is dead, but not yet taken notice of",
+    async () => {
+      // The shell's child ends; what the shell has become never asks for it.
+      const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      const [said] = await once(parent.stdout, "data");
+      const pid = Number(String(said));
+      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z "));
+      const lock = newLock();
+      writeFileSync(lock, formatHolder({ ...newHolder(), pid, started: null }));
+      expect(withLock(lock, () => 1, 1000)).toBe(1);
+      parent.kill();
+    },
+  );
 
   test("of a process that lives is waited for, but not for ever", async () => {
     const lock = newLock();

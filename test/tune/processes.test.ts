@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { openStore } from "../../compiler/tune/store.ts";
 import { Random } from "../support/random.ts";
 import { SEED } from "../support/seed.ts";
-import { temporaryFolder, workerFactory } from "./processes.ts";
+import { sleep, temporaryFolder, workerFactory } from "./processes.ts";
 
 const folder = temporaryFolder();
 const worker = workerFactory(folder);
@@ -90,7 +90,3 @@ describe("several processes on one store", () => {
     expect(said.filter((sweep) => !present.has(sweep))).toEqual([]);
   }, 120_000);
 });
-
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}

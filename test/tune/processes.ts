@@ -87,3 +87,7 @@ export function workerFactory(folder: string): (...args: readonly (string | numb
   });
   return (...args) => new Worker(program, args);
 }
+
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

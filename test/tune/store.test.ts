@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   appendFileSync,
   existsSync,
@@ -14,6 +15,7 @@ import {
 import path from "node:path";
 import * as fc from "fast-check";
 import { afterAll, describe, expect, test, vi } from "vitest";
+import { formatHolder, newHolder } from "../../compiler/tune/lock-holder.ts";
 import type { TuningRecord } from "../../compiler/tune/record.ts";
 import { openStore } from "../../compiler/tune/store.ts";
 import { MtacError } from "../../runtime/contract/index.ts";
@@ -34,6 +36,12 @@ function filledStore(count: number): { file: string; records: readonly TuningRec
   const records = Array.from({ length: count }, (_, index) => measured({ sweep: String(index) }));
   openStore(file).appendMissing(records);
   return { file, records };
+}
+
+/** A line whose checksum fits its text, whatever that is. */
+function lineWith(record: string): string {
+  const check = createHash("sha256").update(record).digest("hex").slice(0, 16);
+  return `{"check":"${check}","record":${record}}`;
 }
 
 function errorOf(action: () => unknown): MtacError {
@@ -112,11 +120,29 @@ describe("a store", () => {
     expect(records).toHaveLength(3);
   });
 
-  test("rewriting keeps lines as they are, and their fields of later versions", () => {
-    const { file } = filledStore(2);
-    const before = readFileSync(file, "utf8").split("\n");
+  test("rewriting keeps lines as they are, with fields that only later versions know", () => {
+    const { file, records } = filledStore(1);
+    const line = lineWith(JSON.stringify({ ...measured({ sweep: "later" }), power: 300 }));
+    appendFileSync(file, `${line}\n`);
+    expect(openStore(file).read().records).toEqual([...records, measured({ sweep: "later" })]);
     openStore(file).rewrite((found) => ({ kept: new Set(found.slice(1)) }));
-    expect(readFileSync(file, "utf8")).toBe(`${before[1]}\n`);
+    expect(readFileSync(file, "utf8")).toBe(`${line}\n`);
+  });
+});
+
+describe("a lock that was taken over meanwhile", () => {
+  test("lets nothing be rewritten", () => {
+    const { file, records } = filledStore(2);
+    const lock = `${file}.lock`;
+    const rewrite = (): unknown =>
+      openStore(file).rewrite((found) => {
+        writeFileSync(lock, formatHolder(newHolder()));
+        return { kept: new Set(found.slice(1)) };
+      });
+    expect(errorOf(rewrite)).toMatchObject({ code: "MTA873", remedy: expect.stringContaining("nothing") });
+    rmSync(lock);
+    expect(openStore(file).read()).toEqual({ records, ignored: [] });
+    expect(readdirSync(folder).filter((name) => name.startsWith(`${path.basename(file)}.`))).toEqual([]);
   });
 });
 
@@ -186,15 +212,16 @@ describe("a damaged store", () => {
     const { file, records } = filledStore(1);
     const line = readFileSync(file, "utf8").trimEnd();
     appendFileSync(file, `\0\0\0\n\n[]\n${line.replace('"median":1000', '"median":1')}\n`);
-    appendFileSync(file, '{"check":"44136fa355b3678a","record":{}}\n{"check":');
+    appendFileSync(file, `${lineWith("{}")}\n${lineWith("{1}")}\n{"check":`);
     expect(openStore(file).read()).toEqual({
       records,
       ignored: [
-        { line: 2, why: "damaged: it is no JSON" },
-        { line: 4, why: "the line is no object" },
+        { line: 2, why: "damaged: it holds no record" },
+        { line: 4, why: "damaged: it holds no record" },
         { line: 5, why: "damaged: its checksum does not fit" },
         { line: 6, why: "its format is not that of this version of mtac" },
-        { line: 7, why: "unfinished: damaged: it is no JSON" },
+        { line: 7, why: "damaged: its record is no JSON" },
+        { line: 8, why: "unfinished: damaged: it holds no record" },
       ],
     });
   });
@@ -252,7 +279,7 @@ describe("a full disk", () => {
     const finished: TuningRecord[] = [];
     const fill = (): MtacError =>
       errorOf(() => {
-        for (;;) {
+        while (finished.length < 5000) {
           // Of many lengths: where a line is cut must not matter.
           const record = measured({ sweep: "x".repeat(finished.length % 97) });
           openStore(file).append(record);

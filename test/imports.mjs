@@ -11,6 +11,14 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ALLOWED = {
   "compiler/": ["compiler/", "runtime/"],
   "compiler/cli/": ["compiler/", "runtime/"],
+  "compiler/bench/": [
+    "compiler/emit/",
+    "compiler/plan/",
+    "compiler/ir/",
+    "compiler/language/",
+    "compiler/package.ts",
+    "runtime/",
+  ],
   "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],
   "compiler/plan/": ["compiler/ir/", "runtime/contract/"],
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],

@@ -1,0 +1,134 @@
+import {
+  type AttentionInputs,
+  type Float64Tensor,
+  hasMask,
+  type Pipeline,
+  roundTo,
+} from "../../../runtime/contract/index.ts";
+import { type Entry, entryOf, prepareCall } from "../../../runtime/reference/call.ts";
+import type { PeerRequest } from "./peer.ts";
+
+export type ElementType = "float32" | "int32";
+
+/** A tensor as peers take it: row-major, little-endian. */
+export interface PeerTensor {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  readonly data: Float32Array | Int32Array;
+}
+
+export function f32Tensor(name: string, dims: readonly number[], values: ArrayLike<number>): PeerTensor {
+  return { name, type: "float32", dims, data: Float32Array.from(values) };
+}
+
+/** A call with everything that plain implementations compute once, outside of what is timed. */
+export interface PreparedCall {
+  readonly pipeline: Pipeline;
+  readonly parameters: ReadonlyMap<string, Float64Tensor>;
+  readonly B: number;
+  readonly Lq: number;
+  readonly Lk: number;
+  readonly R: number;
+  /** 1 − λ(layer) */
+  readonly depthFactor: number;
+  /** [B, H, R + Lq, D]: history and new rows as one. */
+  readonly q: PeerTensor;
+  /** [B, Hkv, Lk, D] */
+  readonly k: PeerTensor;
+  /** [B, Hkv, Lk, Dv] */
+  readonly v: PeerTensor;
+  /** What rows see; null where every row sees every key. */
+  readonly masks: Masks | null;
+}
+
+/** vis(i, j) in the forms that plain implementations use, each [B or 1, H or 1, R + Lq, Lk]. */
+export interface Masks {
+  /** 1 where visible, 0 where not: a factor of maps. */
+  readonly visible: PeerTensor;
+  /** The bias, 0 without one, where visible, `HIDDEN` where not: added to logits. */
+  readonly logits: PeerTensor;
+  /** Whether there is a row that sees no key. */
+  readonly emptyRows: boolean;
+}
+
+/** Low enough that its exponential is 0 beside any logit's, high enough to stay finite when one is added or subtracted. */
+const HIDDEN = -1e38;
+
+/**
+ * Rounds the inputs to the spec's storage type, and sees which keys each row sees.
+ * @throws MtacError MTA601 … MTA613 when inputs or parameters do not fit the pipeline.
+ */
+export function preparePeerCall({ pipeline, inputs, parameters, layer }: PeerRequest): PreparedCall {
+  const stored = roundInputs(inputs, pipeline);
+  const call = prepareCall(pipeline, parameters, layer === undefined ? stored : { ...stored, layer });
+  const { B, Lq, Lk, R, depthFactor } = call;
+  const { heads, headDim } = pipeline;
+  const entries = Array.from({ length: sightsOf(pipeline, inputs, B) }, (_, batch) => entryOf(call, batch));
+  const rows = Array.from({ length: B }, (_, batch) => (entries[batch] ?? entryOf(call, batch)).q);
+  return {
+    pipeline,
+    parameters,
+    B,
+    Lq,
+    Lk,
+    R,
+    depthFactor,
+    q: { name: "q", type: "float32", dims: [B, heads, R + Lq, headDim], data: joined(rows) },
+    k: f32Tensor("k", stored.k.shape, stored.k.data),
+    v: f32Tensor("v", stored.v.shape, stored.v.data),
+    masks: masksOf(entries),
+  };
+}
+
+function roundInputs(
+  inputs: AttentionInputs<Float64Tensor>,
+  { storage }: Pipeline,
+): AttentionInputs<Float64Tensor> {
+  const round = ({ shape, data }: Float64Tensor): Float64Tensor => ({ shape, data: roundTo(storage, data) });
+  const { q, k, v, qHistory } = inputs;
+  const history = qHistory === undefined ? {} : { qHistory: round(qHistory) };
+  return { ...inputs, q: round(q), k: round(k), v: round(v), ...history };
+}
+
+/** How many batch entries differ in what they see: all of them, or one stands for all. */
+function sightsOf(pipeline: Pipeline, inputs: AttentionInputs<Float64Tensor>, B: number): number {
+  const ownBias = hasMask(pipeline, "bias") && inputs.bias?.shape[0] !== 1;
+  const differing = [inputs.positions, inputs.lengths, inputs.documents].some((each) => each !== undefined);
+  return ownBias || differing ? B : 1;
+}
+
+function masksOf(entries: readonly Entry[]): Masks | null {
+  const [first] = entries;
+  if (first === undefined) return null;
+  const seesAll = ({ sight, bias }: Entry): boolean => bias === null && sight.bits.every((bit) => bit === 1);
+  if (entries.every(seesAll)) return null;
+  const { heads, rows, keys, headStride } = first.sight;
+  const dims = [entries.length, headStride === 0 ? 1 : heads, rows, keys];
+  const size = first.sight.bits.length;
+  const visible = new Float32Array(entries.length * size);
+  const logits = new Float32Array(entries.length * size);
+  entries.forEach(({ sight, bias }, batch) => {
+    sight.bits.forEach((bit, at) => {
+      // Where heads share their bits, they share their bias: its head stride is 0 too.
+      const added = bias === null ? 0 : (bias.data[bias.start + at] ?? 0);
+      visible[batch * size + at] = bit;
+      logits[batch * size + at] = bit === 1 ? added : HIDDEN;
+    });
+  });
+  return {
+    visible: { name: "visible", type: "float32", dims, data: visible },
+    logits: { name: "logit_mask", type: "float32", dims, data: logits },
+    emptyRows: entries.some(({ sight }) => sight.begin.some((begin, row) => begin >= (sight.end[row] ?? 0))),
+  };
+}
+
+function joined(parts: readonly Float64Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -148,7 +148,7 @@ class Attention:
         raise ValueError(f"unknown stage {kind}")
 
     def norm(self, stage, o):
-        mean = o.float().square().mean(-1, keepdim=True) + max(stage["eps"], 1e-30)
+        mean = o.float().square().mean(-1, keepdim=True) + stage["eps"]
         factor = self.call["depthFactor"] if stage["depthScale"] else 1
         return (o * torch.rsqrt(mean)).to(o.dtype) * self.parameters[stage["weight"]] * factor
 

@@ -189,9 +189,8 @@ class AttentionGraph {
       axes: { ints: [3] },
       keepdims: { int: 1 },
     });
-    // Never 0: a row that sees no key is 0 also where eps is.
-    const positive = this.#with("Add", mean, this.#scalar(Math.max(eps, 1e-30)));
-    const normal = this.#with("Div", o, this.graph.node("Sqrt", [positive], means));
+    const root = this.graph.node("Sqrt", [this.#with("Add", mean, this.#scalar(eps))], means);
+    const normal = this.#with("Div", o, root);
     const weighted = this.#with("Mul", normal, this.#parameter(weight));
     return depthScale ? this.#with("Mul", weighted, this.#scalar(this.#call.depthFactor)) : weighted;
   }

@@ -28,7 +28,8 @@ try:
     import torch
     import torch.nn.functional as F
 except ImportError as problem:
-    answer({"missing": f"{sys.executable} (Python {platform.python_version()}): {problem}"})
+    sys.stdin.readline()
+    answer({"error": f"{sys.executable} (Python {platform.python_version()}) has no PyTorch: {problem}"})
     sys.exit(0)
 
 TYPES = {"float32": torch.float32, "int32": torch.int32}

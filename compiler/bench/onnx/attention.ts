@@ -9,6 +9,7 @@ import {
   type WeightStage,
 } from "../../../runtime/contract/index.ts";
 import type { PeerTensor, PreparedCall } from "../peers/call.ts";
+import { inexpressible } from "../peers/peer.ts";
 import { OnnxGraph, type Value } from "./graph.ts";
 
 /** An attention as a model, and what each run of it is given. The only output is o [B, H, Lq, Dv]. */
@@ -18,7 +19,7 @@ export interface OnnxAttention {
 }
 
 /** Why ONNX's operators cannot compute a call's attention in a plain way; null where they can. */
-export function onnxIllegal({ pipeline }: PreparedCall): string | null {
+function onnxIllegal({ pipeline }: PreparedCall): string | null {
   const { normalize, mask, scores, weights } = pipeline;
   if (normalize === "sparsemax") return "ONNX has no sparsemax";
   const documents = mask.some(({ kind }) => kind === "documents");
@@ -29,8 +30,13 @@ export function onnxIllegal({ pipeline }: PreparedCall): string | null {
   return null;
 }
 
-/** The attention of a call with fixed shapes, for which `onnxIllegal` has nothing to say, as a plain ONNX graph in f32. */
+/**
+ * The attention of a call, with its shapes and parameters, as a plain ONNX graph in f32.
+ * @throws PeerError MTA940: ONNX's operators cannot compute it.
+ */
 export function onnxAttention(call: PreparedCall): OnnxAttention {
+  const illegal = onnxIllegal(call);
+  if (illegal !== null) throw inexpressible(illegal);
   const builder = new AttentionGraph(call);
   const output = builder.attention();
   return { model: builder.graph.encode(call.pipeline.name, output), feeds: builder.feeds };

@@ -55,14 +55,22 @@ export interface Masks {
 /** Low enough that its exponential is 0 beside any logit's, high enough to stay finite when one is added or subtracted. */
 const HIDDEN = -1e38;
 
+export function outputShapeOf({ B, Lq, pipeline }: PreparedCall): readonly number[] {
+  return [B, pipeline.heads, Lq, pipeline.valueDim];
+}
+
 /**
  * Rounds the inputs to the spec's storage type, and sees which keys each row sees.
  * @throws MtacError MTA601 … MTA613 when inputs or parameters do not fit the pipeline.
  */
-export function preparePeerCall({ pipeline, inputs, parameters, layer }: PeerRequest): PreparedCall {
+export function preparePeerCall(request: PeerRequest): PreparedCall {
+  const { pipeline, shape, inputs, parameters, layer } = request;
   const stored = roundInputs(inputs, pipeline);
   const call = prepareCall(pipeline, parameters, layer === undefined ? stored : { ...stored, layer });
   const { B, Lq, Lk, R, depthFactor } = call;
+  const given = [shape.B, shape.Lq, shape.Lk, shape.R];
+  if (String(given) !== String([B, Lq, Lk, R]))
+    throw new RangeError(`the inputs are of the shape B, Lq, Lk, R = ${[B, Lq, Lk, R]}, not ${given}`);
   const { heads, headDim } = pipeline;
   const entries = Array.from({ length: sightsOf(pipeline, inputs, B) }, (_, batch) => entryOf(call, batch));
   const rows = Array.from({ length: B }, (_, batch) => (entries[batch] ?? entryOf(call, batch)).q);

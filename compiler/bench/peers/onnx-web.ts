@@ -2,15 +2,14 @@ import { writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { elementCount } from "../../../runtime/contract/index.ts";
-import { onnxAttention, onnxIllegal } from "../onnx/attention.ts";
+import { type OnnxAttention, onnxAttention } from "../onnx/attention.ts";
 import { type Answer, answerOf, millisecondsIn, textIn, valuesIn, within } from "./answers.ts";
-import { type PreparedCall, preparePeerCall } from "./call.ts";
+import { outputShapeOf, preparePeerCall } from "./call.ts";
 import { openChromium } from "./chromium.ts";
 import { findPackage } from "./packages.ts";
 import { filesIn, type PageServer, servePage } from "./page-server.ts";
 import {
   asResult,
-  inexpressible,
   messageOf,
   type Peer,
   PeerError,
@@ -33,11 +32,10 @@ export function openOnnxWeb(request: PeerRequest): Promise<PeerResult> {
 async function open(request: PeerRequest): Promise<Peer> {
   const library = dirname(findPackage("onnxruntime-web/webgpu", request.resolveFrom, INSTALL));
   const call = preparePeerCall(request);
-  const illegal = onnxIllegal(call);
-  if (illegal !== null) throw inexpressible(illegal);
-  const peer = new WebPeer(await openScratch(), patienceOf(request), call);
+  const attention = onnxAttention(call);
+  const peer = new WebPeer(await openScratch(), patienceOf(request), elementCount(outputShapeOf(call)));
   try {
-    await peer.open(request.resolveFrom, library);
+    await peer.open(attention, request.resolveFrom, library);
     return peer;
   } catch (error) {
     await peer.close();
@@ -52,17 +50,17 @@ class WebPeer implements Peer {
   #device = "";
   readonly #scratch: Scratch;
   readonly #patienceMs: number;
-  readonly #call: PreparedCall;
+  readonly #outputCount: number;
   #server: PageServer | null = null;
   #browser: Browser | null = null;
   #page: Page | null = null;
   /** Rejects when the page dies: calls in progress would wait for ever. */
   #crashed: Promise<never> | null = null;
 
-  constructor(scratch: Scratch, patienceMs: number, call: PreparedCall) {
+  constructor(scratch: Scratch, patienceMs: number, outputCount: number) {
     this.#scratch = scratch;
     this.#patienceMs = patienceMs;
-    this.#call = call;
+    this.#outputCount = outputCount;
   }
 
   get version(): string {
@@ -73,8 +71,7 @@ class WebPeer implements Peer {
     return this.#device;
   }
 
-  async open(resolveFrom: string, library: string): Promise<void> {
-    const { model, feeds } = onnxAttention(this.#call);
+  async open({ model, feeds }: OnnxAttention, resolveFrom: string, library: string): Promise<void> {
     await writeFile(this.#scratch.file("model.bin"), model);
     const staged = await stageTensors(feeds, this.#scratch);
     const finders = [filesIn("/ort/", library), filesIn("/files/", this.#scratch.folder)];
@@ -110,9 +107,7 @@ class WebPeer implements Peer {
 
   async run(): Promise<Float32Array> {
     await this.#ask("peer.run()", this.#patienceMs);
-    const { B, Lq, pipeline } = this.#call;
-    const bytes = this.#server?.takeOutput() ?? new Uint8Array();
-    return valuesIn(NAME, bytes, elementCount([B, pipeline.heads, Lq, pipeline.valueDim]));
+    return valuesIn(NAME, this.#server?.takeOutput() ?? new Uint8Array(), this.#outputCount);
   }
 
   async time(count: number): Promise<readonly number[]> {

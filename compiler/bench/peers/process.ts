@@ -3,14 +3,14 @@ import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { elementCount } from "../../../runtime/contract/index.ts";
 import { type Answer, answerOf, millisecondsIn, textIn, valuesIn, within } from "./answers.ts";
-import { type Peer, PeerError } from "./peer.ts";
-import type { Scratch } from "./staging.ts";
+import { messageOf, type Peer, PeerError, unavailable } from "./peer.ts";
+import { openScratch, type Scratch } from "./staging.ts";
 
 /** The last characters of what a process says on stderr: where it names its trouble. */
 const KEPT_COMPLAINTS = 2000;
 
 /** A process that answers each line of JSON with one. */
-export class PeerProcess {
+class PeerProcess {
   readonly #name: string;
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #ended: Promise<void>;
@@ -89,36 +89,58 @@ export class PeerProcess {
   }
 }
 
-/** What a process is asked for, and how its answers are read. */
-interface ProcessPeerOptions {
+/** A peer that runs in a process of its own. */
+export interface ProcessPeerOptions {
   readonly name: string;
-  readonly process: PeerProcess;
-  readonly scratch: Scratch;
-  /** The process's answer to "open". */
-  readonly opened: Answer;
+  readonly program: string;
+  readonly args: readonly string[];
+  /** What would make it open, where it does not. */
+  readonly remedy: string;
   /** [B, H, Lq, Dv] */
   readonly outputShape: readonly number[];
   readonly patienceMs: number;
+  /** Writes what the process is to read, and gives the rest of the request that opens the call. */
+  stage(scratch: Scratch): Promise<object>;
 }
 
-/** A peer in a process that has opened its call. */
-export function processPeer(options: ProcessPeerOptions): Peer {
-  const { name, process, scratch, opened, outputShape, patienceMs } = options;
+/** @throws PeerError MTA940: the process does not start, or does not open the call. */
+export async function openProcessPeer(options: ProcessPeerOptions): Promise<Peer> {
+  const { name, program, args, remedy, patienceMs } = options;
+  const scratch = await openScratch();
+  let child: PeerProcess | null = null;
+  try {
+    child = new PeerProcess(name, program, args);
+    const request = { command: "open", ...(await options.stage(scratch)) };
+    const opened = await child.ask(request, patienceMs);
+    return processPeer(options, child, scratch, opened);
+  } catch (cause) {
+    await child?.close();
+    await scratch.remove();
+    throw unavailable(messageOf(cause), remedy, cause);
+  }
+}
+
+function processPeer(
+  { name, outputShape, patienceMs }: ProcessPeerOptions,
+  child: PeerProcess,
+  scratch: Scratch,
+  opened: Answer,
+): Peer {
   return {
     name,
     version: textIn(opened, "version"),
     device: textIn(opened, "device"),
     async run() {
       const file = scratch.file("o.bin");
-      await process.ask({ command: "run", file }, patienceMs);
+      await child.ask({ command: "run", file }, patienceMs);
       return valuesIn(name, await readFile(file), elementCount(outputShape));
     },
     async time(count) {
-      const answer = await process.ask({ command: "time", count }, patienceMs * (count + 1));
+      const answer = await child.ask({ command: "time", count }, patienceMs * (count + 1));
       return millisecondsIn(answer, count);
     },
     async close() {
-      await process.close();
+      await child.close();
       await scratch.remove();
     },
   };

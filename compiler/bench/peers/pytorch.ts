@@ -1,16 +1,8 @@
 import { type Float64Tensor, hasMask, type Pipeline } from "../../../runtime/contract/index.ts";
-import { f32Tensor, type PeerTensor, type PreparedCall, preparePeerCall } from "./call.ts";
-import {
-  asResult,
-  messageOf,
-  type Peer,
-  type PeerRequest,
-  type PeerResult,
-  patienceOf,
-  unavailable,
-} from "./peer.ts";
-import { PeerProcess, processPeer } from "./process.ts";
-import { openScratch, peerProgram, stageTensors } from "./staging.ts";
+import { f32Tensor, outputShapeOf, type PeerTensor, type PreparedCall, preparePeerCall } from "./call.ts";
+import { asResult, type Peer, type PeerRequest, type PeerResult, patienceOf } from "./peer.ts";
+import { openProcessPeer } from "./process.ts";
+import { peerProgram, stageTensors } from "./staging.ts";
 
 const NAME = "pytorch";
 
@@ -26,30 +18,21 @@ export function openPyTorch(request: PeerRequest): Promise<PeerResult> {
 }
 
 async function open(request: PeerRequest): Promise<Peer> {
-  const call = preparePeerCall(request);
   const { MTAC_PYTHON } = process.env;
-  const python = request.python ?? (MTAC_PYTHON || "python3");
-  const scratch = await openScratch();
-  const child = new PeerProcess(NAME, python, ["-u", peerProgram("attention.py")]);
-  try {
-    const tensors = await stageTensors(tensorsOf(call, request), scratch);
-    const { B, Lq, Lk, R, depthFactor, pipeline } = call;
-    const patienceMs = patienceOf(request);
-    const opened = await child
-      .ask({ command: "open", pipeline, call: { Lq, Lk, R, depthFactor }, tensors }, patienceMs)
-      .catch((cause: unknown) => {
-        throw unavailable(`PyTorch, asked of ${python}: ${messageOf(cause)}`, REMEDY, cause);
-      });
-    const missing = opened.get("missing");
-    if (missing !== undefined)
-      throw unavailable(`there is no PyTorch for ${python}, which is ${missing}`, REMEDY);
-    const outputShape = [B, pipeline.heads, Lq, pipeline.valueDim];
-    return processPeer({ name: NAME, process: child, scratch, opened, outputShape, patienceMs });
-  } catch (error) {
-    await child.close();
-    await scratch.remove();
-    throw error;
-  }
+  const call = preparePeerCall(request);
+  const { Lq, Lk, R, depthFactor, pipeline } = call;
+  return openProcessPeer({
+    name: NAME,
+    program: request.python ?? (MTAC_PYTHON || "python3"),
+    args: ["-u", peerProgram("attention.py")],
+    remedy: REMEDY,
+    outputShape: outputShapeOf(call),
+    patienceMs: patienceOf(request),
+    async stage(scratch) {
+      const tensors = await stageTensors(tensorsOf(call, request), scratch);
+      return { pipeline, call: { Lq, Lk, R, depthFactor }, tensors };
+    },
+  });
 }
 
 /** Inputs and parameters as the caller gave them: the program sees by itself what is visible. */

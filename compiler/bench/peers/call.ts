@@ -3,9 +3,9 @@ import {
   type Float64Tensor,
   hasMask,
   type Pipeline,
-  roundTo,
+  roundInputs,
 } from "../../../runtime/contract/index.ts";
-import { type Entry, entryOf, prepareCall } from "../../../runtime/reference/call.ts";
+import { type Call, type Entry, entryOf, joinedRows, prepareCall } from "../../../runtime/reference/call.ts";
 import type { PeerRequest } from "./peer.ts";
 
 export type ElementType = "float32" | "int32";
@@ -23,15 +23,8 @@ export function f32Tensor(name: string, dims: readonly number[], values: ArrayLi
 }
 
 /** A call with everything that plain implementations compute once, outside of what is timed. */
-export interface PreparedCall {
-  readonly pipeline: Pipeline;
-  readonly parameters: ReadonlyMap<string, Float64Tensor>;
-  readonly B: number;
-  readonly Lq: number;
-  readonly Lk: number;
-  readonly R: number;
-  /** 1 − λ(layer) */
-  readonly depthFactor: number;
+export interface PreparedCall
+  extends Pick<Call, "pipeline" | "parameters" | "B" | "Lq" | "Lk" | "R" | "depthFactor"> {
   /** [B, H, R + Lq, D]: history and new rows as one. */
   readonly q: PeerTensor;
   /** [B, Hkv, Lk, D] */
@@ -65,7 +58,7 @@ export function outputShapeOf({ B, Lq, pipeline }: PreparedCall): readonly numbe
  */
 export function preparePeerCall(request: PeerRequest): PreparedCall {
   const { pipeline, shape, inputs, parameters, layer } = request;
-  const stored = roundInputs(inputs, pipeline);
+  const stored = roundInputs(inputs, pipeline.storage);
   const call = prepareCall(pipeline, parameters, layer === undefined ? stored : { ...stored, layer });
   const { B, Lq, Lk, R, depthFactor } = call;
   const given = [shape.B, shape.Lq, shape.Lk, shape.R];
@@ -73,7 +66,11 @@ export function preparePeerCall(request: PeerRequest): PreparedCall {
     throw new RangeError(`the inputs are of the shape B, Lq, Lk, R = ${[B, Lq, Lk, R]}, not ${given}`);
   const { heads, headDim } = pipeline;
   const entries = Array.from({ length: sightsOf(pipeline, inputs, B) }, (_, batch) => entryOf(call, batch));
-  const rows = Array.from({ length: B }, (_, batch) => (entries[batch] ?? entryOf(call, batch)).q);
+  const q = new Float32Array(B * heads * (R + Lq) * headDim);
+  for (let batch = 0; batch < B; batch += 1) {
+    const rows = joinedRows(call, batch);
+    q.set(rows, batch * rows.length);
+  }
   return {
     pipeline,
     parameters,
@@ -82,21 +79,11 @@ export function preparePeerCall(request: PeerRequest): PreparedCall {
     Lk,
     R,
     depthFactor,
-    q: { name: "q", type: "float32", dims: [B, heads, R + Lq, headDim], data: joined(rows) },
+    q: { name: "q", type: "float32", dims: [B, heads, R + Lq, headDim], data: q },
     k: f32Tensor("k", stored.k.shape, stored.k.data),
     v: f32Tensor("v", stored.v.shape, stored.v.data),
     masks: masksOf(entries),
   };
-}
-
-function roundInputs(
-  inputs: AttentionInputs<Float64Tensor>,
-  { storage }: Pipeline,
-): AttentionInputs<Float64Tensor> {
-  const round = ({ shape, data }: Float64Tensor): Float64Tensor => ({ shape, data: roundTo(storage, data) });
-  const { q, k, v, qHistory } = inputs;
-  const history = qHistory === undefined ? {} : { qHistory: round(qHistory) };
-  return { ...inputs, q: round(q), k: round(k), v: round(v), ...history };
 }
 
 /** How many batch entries differ in what they see: all of them, or one stands for all. */
@@ -129,14 +116,4 @@ function masksOf(entries: readonly Entry[]): Masks | null {
     logits: { name: "logit_mask", type: "float32", dims, data: logits },
     emptyRows: entries.some(({ sight }) => sight.begin.some((begin, row) => begin >= (sight.end[row] ?? 0))),
   };
-}
-
-function joined(parts: readonly Float64Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

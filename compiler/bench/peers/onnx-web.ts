@@ -5,7 +5,7 @@ import { elementCount } from "../../../runtime/contract/index.ts";
 import { type OnnxAttention, onnxAttention } from "../onnx/attention.ts";
 import { type Answer, answerOf, millisecondsIn, textIn, valuesIn, within } from "./answers.ts";
 import { outputShapeOf, preparePeerCall } from "./call.ts";
-import { openChromium } from "./chromium.ts";
+import { type BrowserGpu, openChromium } from "./chromium.ts";
 import { findPackage } from "./packages.ts";
 import { filesIn, type PageServer, servePage } from "./page-server.ts";
 import {
@@ -23,6 +23,9 @@ import { openScratch, peerProgram, type Scratch, stageTensors } from "./staging.
 const NAME = "onnxruntime-web";
 
 const INSTALL = "npm install --ignore-scripts onnxruntime-web@1.30 playwright-core";
+
+/** Whether browsers of this process have looked for a GPU in vain: no need to start one more for that. */
+let foundNoGpu = false;
 
 /** The attention as an ONNX graph on onnxruntime-web's WebGPU provider, in headless Chromium, in f32. */
 export function openOnnxWeb(request: PeerRequest): Promise<PeerResult> {
@@ -91,7 +94,8 @@ class WebPeer implements Peer {
 
   /** Opens the page on the machine's GPU, or, where a browser finds none, on SwiftShader. Gives the adapter's description. */
   async #openPage(resolveFrom: string, url: string): Promise<string> {
-    for (const gpu of ["real", "swiftshader"] as const) {
+    const choices: readonly BrowserGpu[] = foundNoGpu ? ["swiftshader"] : ["real", "swiftshader"];
+    for (const gpu of choices) {
       this.#browser = await openChromium({ resolveFrom, scratch: this.#scratch.folder, gpu });
       this.#page = await this.#browser.newPage();
       this.#crashed = crashOf(this.#page);
@@ -100,6 +104,7 @@ class WebPeer implements Peer {
       const adapter = answerOf(await within(60_000, NAME, this.#page.evaluate("peer.adapter()")));
       if (adapter !== null && (gpu === "swiftshader" || adapter.get("software") === false))
         return textIn(adapter, "description");
+      foundNoGpu = true;
       await this.#browser.close();
     }
     throw unavailable("Chromium has no WebGPU adapter here, not even a software one", "install a GPU driver");

@@ -17,6 +17,9 @@ import { CASES, type PeerCase } from "./cases.ts";
 // packages, MTAC_PYTHON the Python.
 const { MTAC_PEERS = fileURLToPath(new URL("../../.cache/peers", import.meta.url)) } = process.env;
 
+/** What maps in f16 or bf16 cost: far more than mtac's tolerance, as its maps are f32. */
+const HALF_BOUND = 5e-2;
+
 function requestOf({ pipeline, shape, inputs, parameters }: PeerCase): PeerRequest {
   return { pipeline, shape, inputs, parameters, resolveFrom: MTAC_PEERS, patienceMs: 100_000 };
 }
@@ -54,7 +57,9 @@ describe.each(OPENERS)("$name", ({ name, open, onnx }) => {
     }
     await withPeer(result, async (peer) => {
       const o = await peer.run();
-      expect(relativeError(o, each.expected)).toBeLessThanOrEqual(each.bound);
+      // PyTorch on a GPU computes in the storage type.
+      const bound = peer.device.endsWith("float32") ? each.bound : HALF_BOUND;
+      expect(relativeError(o, each.expected)).toBeLessThanOrEqual(bound);
       // Nothing of the first run is left behind in the second.
       expect(await peer.run()).toEqual(o);
     });
@@ -69,7 +74,7 @@ describe.each(OPENERS)("$name", ({ name, open, onnx }) => {
       for (const time of times) expect(time).toBeGreaterThan(0);
       expect(peer.name).toBe(name);
       expect(peer.version).toMatch(/^\d+\.\d+\.\d+/);
-      expect(peer.device).toMatch(/computes in (float32|float16)$/);
+      expect(peer.device).toMatch(/computes in float32$/);
       // It still computes after having been timed.
       expect(relativeError(await peer.run(), first.expected)).toBeLessThanOrEqual(first.bound);
     });

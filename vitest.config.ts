@@ -4,10 +4,11 @@ const golden = "test/golden/**/*.test.ts";
 const numeric = ["test/numeric/**/*.test.ts", "test/vectors/**/*.test.ts", "test/property/**/*.test.ts"];
 const packed = "test/package/**/*.test.ts";
 const cuda = ["test/cuda/**/*.test.ts", "test/cuda-runtime/**/*.test.ts"];
+const peers = "test/bench-peers/**/*.test.ts";
 const everything = "test/**/*.test.ts";
 
 /** Golden tests compare emitted text, numeric ones run kernels, cuda ones compile and emulate CUDA kernels, packed
- * ones install the package; the rest are unit tests. */
+ * ones install the package, peers ones compare with other implementations; the rest are unit tests. */
 export default defineConfig({
   test: {
     pool: "forks",
@@ -18,7 +19,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [everything],
-          exclude: [golden, packed, ...cuda, ...numeric],
+          exclude: [golden, packed, peers, ...cuda, ...numeric],
           testTimeout: 60_000,
         },
       },
@@ -29,6 +30,8 @@ export default defineConfig({
       },
       // Needs nvcc and a C compiler: kernels on the emulated device, the runtime on stand-ins for NVIDIA's libraries.
       { extends: true, test: { name: "cuda", include: cuda, testTimeout: 300_000, hookTimeout: 120_000 } },
+      // Needs other implementations of attention, none of which mtac depends on: see .ci/run.
+      { extends: true, test: { name: "peers", include: [peers], testTimeout: 120_000 } },
       {
         extends: true,
         test: { name: "package", include: [packed], testTimeout: 300_000, hookTimeout: 300_000 },

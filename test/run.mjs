@@ -1,6 +1,6 @@
 // `npm test`: every check there is, one after the other, each shown as it runs. The last line counts them: a vitest test
-// counts as one, any other check as one. `npm test -- unit golden` runs some parts only. `cuda` needs nvcc, a C compiler and some
-// minutes: it runs when it is named.
+// counts as one, any other check as one. `npm test -- unit golden` runs some parts only. `cuda` and `peers` need
+// more than `npm ci` brings, and some minutes: they run when they are named.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -58,8 +58,13 @@ const parts = {
   numeric: vitest("numeric"),
   package: vitest("package"),
   cuda: vitest("cuda"),
+  peers: vitest("peers"),
 };
-const onRequest = new Set(["cuda"]);
+/** What does not run unless it is named, and what it needs. */
+const onRequest = new Map([
+  ["cuda", "nvcc and a C compiler"],
+  ["peers", "onnxruntime-node, onnxruntime-web and a Python with PyTorch"],
+]);
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(parts, name));
@@ -85,9 +90,8 @@ for (const { name, passed, failed, seconds } of results)
   console.log(
     `${failed === 0 ? "ok    " : "FAILED"} ${name.padEnd(8)} ${String(passed).padStart(5)} passed, ${failed} failed  (${seconds.toFixed(0)} s)`,
   );
-for (const name of onRequest)
-  if (wanted.length === 0)
-    console.log(`NOT RUN ${name}: needs nvcc and a C compiler; node test/run.mjs ${name}`);
+for (const [name, needs] of onRequest)
+  if (wanted.length === 0) console.log(`NOT RUN ${name}: needs ${needs}; node test/run.mjs ${name}`);
 const total = (key) => results.reduce((sum, result) => sum + result[key], 0);
 console.log(`${total("passed")} passed, ${total("failed")} failed`);
 process.exitCode = total("failed") === 0 ? 0 : 1;

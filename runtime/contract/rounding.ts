@@ -1,4 +1,5 @@
 import type { StorageType } from "./storage.ts";
+import type { AttentionInputs, Float64Tensor } from "./tensor.ts";
 
 /** Storage types that are narrower than f32. */
 export type NarrowType = Exclude<StorageType, "f32">;
@@ -100,4 +101,20 @@ export function roundTo(type: StorageType, values: Float64Array): Float64Array;
 export function roundTo(type: StorageType, values: Float32Array): Float32Array;
 export function roundTo(type: StorageType, values: Float32Array | Float64Array): Float32Array | Float64Array {
   return values.map((value) => roundValue(type, value));
+}
+
+/** The inputs as a device sees them that holds q, k, v and the history in the storage type. */
+export function roundInputs(
+  inputs: AttentionInputs<Float64Tensor>,
+  storage: StorageType,
+): AttentionInputs<Float64Tensor> {
+  const round = ({ shape, data }: Float64Tensor): Float64Tensor => ({ shape, data: roundTo(storage, data) });
+  const { q, k, v, qHistory, ...rest } = inputs;
+  return {
+    ...rest,
+    q: round(q),
+    k: round(k),
+    v: round(v),
+    ...(qHistory === undefined ? {} : { qHistory: round(qHistory) }),
+  };
 }

@@ -79,7 +79,8 @@ export function parameterData(call: Call, name: string): Float64Array {
   return call.parameters.get(name)?.data ?? new Float64Array();
 }
 
-function joinedRows(call: Call, batch: number): Float64Array {
+/** The query rows of one batch entry, [H, R + Lq, D]: history and new rows as one. */
+export function joinedRows(call: Call, batch: number): Float64Array {
   const { inputs, R, Lq, pipeline } = call;
   const { heads, headDim } = pipeline;
   const rows = new Float64Array(heads * (R + Lq) * headDim);

@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
+import { openChromium } from "../../compiler/bench/peers/chromium.ts";
 import type { AttentionInputs, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
 import { initParameters, randomParameters } from "../../runtime/contract/init.ts";
 import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
@@ -17,7 +18,6 @@ import { FORWARD_TOLERANCE } from "../support/gpu.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { Random } from "../support/random.ts";
 import { roundInputs } from "../support/rounded.ts";
-import { openChromium } from "./chromium.ts";
 import type { AttentionCall, Loss, Outcome, PlainTensor } from "./page.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -283,7 +283,7 @@ async function withScratch<T>(work: (scratch: string) => Promise<T>): Promise<T>
 export function probe(): Promise<boolean> {
   return withScratch(async (scratch) => {
     try {
-      await (await openChromium(scratch)).close();
+      await (await openChromium({ resolveFrom: ROOT, scratch, gpu: "swiftshader" })).close();
       return true;
     } catch (error) {
       console.error(messageOf(error));
@@ -301,7 +301,7 @@ export async function checkAll(): Promise<boolean> {
     try {
       const served = await serve(await bundle(scratch, cases));
       server = served.server;
-      browser = await openChromium(scratch);
+      browser = await openChromium({ resolveFrom: ROOT, scratch, gpu: "swiftshader" });
       const opened = browser;
       // The work ends by itself when the browser has gone.
       impatience = setTimeout(() => void opened.close({ reason: "it took too long" }), PATIENCE_MS);

@@ -27,6 +27,8 @@ function createProgram(): Command {
     // reportFailure prints errors, with their code and as JSON where asked.
     .configureOutput({ outputError: () => {} })
     .exitOverride()
+    // Options after a command are the command's: `tune` and `tune show` share some.
+    .enablePositionalOptions()
     .addHelpText(
       "after",
       "\nExit codes: 0 fine · 1 the spec or the check failed · 2 wrong usage · 3 the device or driver failed",

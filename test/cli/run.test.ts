@@ -45,6 +45,7 @@ describe("mtac run", () => {
       "target",
       "device",
       "schedule",
+      "choice",
       "kernels",
       "wallMs",
       "deviceMs",

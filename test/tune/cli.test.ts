@@ -237,8 +237,11 @@ describe("tune merge", () => {
 test.each([
   [["tune"], "MTA900", "needs a spec or a subcommand"],
   [["tune", "shw"], "MTA900", "`shw` is neither a spec file"],
-  [["tune", "show.mta"], "MTA901", "`mtac tune SPEC`"],
-  [["tune", spec, "--target", "webgpu"], "MTA901", "`mtac tune SPEC`"],
+  [["tune", spec, "--shard", "9/8"], "MTA900", "part of several"],
+  [["tune", spec, "--budget", "soon"], "MTA900", "for example 60s"],
+  [["tune", spec, "--sweep", "tile_q"], "MTA900", "for example tile_q=32,64"],
+  [["tune", spec, "--lengths", "64,x"], "MTA900", "whole number"],
+  [["tune", spec, "--arch", "sm_80"], "MTA916", "--arch"],
   [["tune", "show", "--name", "one"], "MTA920", "needs a spec"],
   [["tune", "show", "--target", "metal"], "MTA900", "Allowed choices are webgpu, cuda, cuda-emulated"],
   [["tune", "show", "--colour"], "MTA900", "unknown option '--colour'"],

@@ -1,7 +1,7 @@
 import type { TuningKey, TuningRecord } from "./record.ts";
 import { stableJson } from "./stable-json.ts";
 import type { TunedTarget } from "./targets.ts";
-import { alive, byAge, groupByKey, isMeasurement, winnerOf, wrongSources } from "./winner.ts";
+import { alive, byAge, groupByKey, isMeasurement, winnerOf, rejectedSources } from "./winner.ts";
 
 export interface PruneRequest {
   /** Records of other versions of mtac go: they are never used. */
@@ -68,7 +68,7 @@ function kernelsUnderKey({ key, candidate }: TuningRecord): string {
 
 /** Of one key's records: the last round, all of the winner and of the planner's first choice, and the rejections. */
 function needed(key: TuningKey, own: readonly TuningRecord[]): readonly TuningRecord[] {
-  const measured = alive(own, wrongSources(own));
+  const measured = alive(own, rejectedSources(own));
   const last = Math.max(...measured.map(({ rung }) => rung));
   const followed = new Set([
     winnerOf(own, key)?.candidate.source,

@@ -33,18 +33,18 @@ export interface FinishedCandidate {
 
 /**
  * The best candidate for a key; null where none was measured. Only records with that very key count. A candidate whose result
- * was wrong is out, whatever its time; of the others, those count that were measured at the highest rung that any
+ * was wrong is out, whatever its time, and so is one that was rejected after it was measured; of the others, those count that were measured at the highest rung that any
  * reached, and of these the least median wins. Times of different clocks or units are never compared: the device's clock
  * goes before the wall clock, and that before an estimate. The order of the records does not matter.
  */
 export function winnerOf(records: readonly TuningRecord[], key: TuningKey): Winner | null {
   const own = records.filter((record) => sameKey(record.key, key));
-  return bestOf(own, wrongSources(own));
+  return bestOf(own, rejectedSources(own));
 }
 
 /**
  * The winner for the bucket that is nearest to a shape: by the sum of the sizes' distances in log scale; of two as near, the
- * larger. A candidate that was wrong in the shape's own bucket is not taken from another one either.
+ * larger. A candidate that was rejected in the shape's own bucket is not taken from another one either.
  */
 export function nearestWinner(
   records: readonly TuningRecord[],
@@ -53,9 +53,9 @@ export function nearestWinner(
 ): Winner | null {
   const fitting = records.filter(({ key }) => sameSetting(key, setting));
   const here = bucketOf(shape);
-  const wrongHere = wrongSources(fitting.filter(({ key }) => sameBucket(key.bucket, here)));
+  const rejectedHere = rejectedSources(fitting.filter(({ key }) => sameBucket(key.bucket, here)));
   const winners = groupByKey(fitting)
-    .map(([, own]) => bestOf(own, new Set([...wrongHere, ...wrongSources(own)])))
+    .map(([, own]) => bestOf(own, new Set([...rejectedHere, ...rejectedSources(own)])))
     .filter((winner) => winner !== null);
   const near = nearestBucket(
     winners.map((winner) => ({ bucket: winner.key.bucket, winner })),
@@ -70,7 +70,7 @@ export function nearestWinner(
  */
 export function speedOverFirst(records: readonly TuningRecord[], winner: Winner): number | null {
   const own = records.filter(({ key }) => sameKey(key, winner.key));
-  const measured = alive(own, wrongSources(own));
+  const measured = alive(own, rejectedSources(own));
   const { clock, unit } = winner.measurement;
   const comparable = measured.filter((each) => each.clock === clock && each.unit === unit);
   const firsts = new Set(
@@ -141,13 +141,23 @@ export function isMeasurement(record: TuningRecord): record is Measurement {
   return record.kind === "measured";
 }
 
-/** Candidates, by source, that computed something wrong. */
-export function wrongSources(records: readonly TuningRecord[]): ReadonlySet<string> {
-  return new Set(
-    records
-      .filter((record) => record.kind === "rejected" && record.reason === "wrong")
-      .map(({ candidate }) => candidate.source),
-  );
+/**
+ * Candidates, by source, that are out: those that computed something wrong for good, those that were rejected for another reason
+ * (they lost the device, say) unless they were measured later.
+ */
+export function rejectedSources(records: readonly TuningRecord[]): ReadonlySet<string> {
+  const lastTime = new Map<string, number>();
+  for (const record of records)
+    if (record.kind === "measured") {
+      const { source } = record.candidate;
+      lastTime.set(source, Math.max(Date.parse(record.at), lastTime.get(source) ?? Number.NEGATIVE_INFINITY));
+    }
+  const out = records.filter((record) => {
+    if (record.kind === "measured") return false;
+    const measured = lastTime.get(record.candidate.source) ?? Number.NEGATIVE_INFINITY;
+    return record.reason === "wrong" || Date.parse(record.at) >= measured;
+  });
+  return new Set(out.map(({ candidate }) => candidate.source));
 }
 
 /** The best of records with one key. */

@@ -59,9 +59,15 @@ const anyRecords = fc.array(anyRecord, { maxLength: 30 });
 /** What may win, said the long way round. */
 function naiveWinners(records: readonly TuningRecord[], key: TuningKey): Measurement[] {
   const own = records.filter((record) => JSON.stringify(record.key) === JSON.stringify(key));
-  const isWrong = (source: string): boolean =>
-    own.some((r) => r.kind === "rejected" && r.reason === "wrong" && r.candidate.source === source);
-  const alive = own.filter((r): r is Measurement => r.kind === "measured" && !isWrong(r.candidate.source));
+  const isOut = (source: string): boolean =>
+    own.some(
+      (r) =>
+        r.kind === "rejected" &&
+        r.candidate.source === source &&
+        (r.reason === "wrong" ||
+          own.every((o) => o.kind !== "measured" || o.candidate.source !== source || o.at <= r.at)),
+    );
+  const alive = own.filter((r): r is Measurement => r.kind === "measured" && !isOut(r.candidate.source));
   const current = alive.filter(
     (r) =>
       !alive.some(

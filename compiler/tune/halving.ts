@@ -5,7 +5,7 @@ export interface Rung {
 }
 
 /** Runs of a candidate in the first round, and by how much more in each of the next. */
-const FIRST_RUNS = 2;
+const FIRST_RUNS = 1;
 const GROWTH = 2;
 /** Of the candidates of a round, one in so many stays. */
 const ETA = 3;
@@ -29,7 +29,7 @@ export function rungsOf(candidates: number, exact: boolean): readonly Rung[] {
     count = keep;
     runs *= GROWTH;
   }
-  return [...rungs, { keep: 1, runs: 2 * runs }];
+  return [...rungs, { keep: 1, runs }];
 }
 
 export interface Quartiles {

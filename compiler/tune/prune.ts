@@ -1,7 +1,7 @@
 import type { TuningKey, TuningRecord } from "./record.ts";
 import { stableJson } from "./stable-json.ts";
 import type { TunedTarget } from "./targets.ts";
-import { alive, byAge, groupByKey, isMeasurement, winnerOf, rejectedSources } from "./winner.ts";
+import { alive, byAge, groupByKey, isMeasurement, rejectedSources, winnerOf } from "./winner.ts";
 
 export interface PruneRequest {
   /** Records of other versions of mtac go: they are never used. */

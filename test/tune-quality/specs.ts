@@ -10,4 +10,4 @@ export const QUALITY_SPECS = {
     "attention a { heads 8 kv_heads 2 head_dim 32 dtype f32 mask causal window 96 scores { conv 4x5 } }",
 } as const;
 
-export const QUALITY_LENGTHS = [96, 192, 320] as const;
+export const QUALITY_LENGTHS = [64, 128, 192] as const;

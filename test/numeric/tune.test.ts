@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import { openStore } from "../../compiler/tune/store.ts";
+import { mtac } from "../cli/harness.ts";
+import { Random } from "../support/random.ts";
+import { SEED } from "../support/seed.ts";
+
+// `mtac tune` itself, on this machine's WebGPU device.
+
+const folder = mkdtempSync(path.join(tmpdir(), "mtac-tune-"));
+const spec = path.join(folder, "tuned.mta");
+writeFileSync(
+  spec,
+  `attention tuned { heads 2 head_dim 16 scores { conv 2x5 } }
+tune tuned { lengths 24, 60 }
+`,
+);
+const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("mtac tune", () => {
+  const store = path.join(folder, "store.jsonl");
+  const tune = (...flags: string[]) =>
+    mtac(["tune", spec, "--store", store, "--candidates", "6", "--json", ...flags]);
+
+  test("measures the lengths of the tune block and stores winners", () => {
+    const { code, stdout } = tune();
+    expect(code).toBe(0);
+    const { shapes, interrupted } = JSON.parse(stdout);
+    expect(interrupted).toBe(false);
+    expect(shapes.map(({ shape }: { shape: { Lq: number } }) => shape.Lq)).toEqual([24, 60]);
+    for (const { measured, winner, ended } of shapes) {
+      expect(measured).toBe(6);
+      expect(ended).toBe("finished");
+      expect(winner.measurement.clock).toBe("device");
+      expect(winner.measurement.low).toBeLessThanOrEqual(winner.measurement.median);
+    }
+  });
+
+  test("knows the next time what it has measured", () => {
+    const { shapes } = JSON.parse(tune().stdout);
+    for (const { measured, remembered, runs } of shapes)
+      expect([measured, remembered, runs]).toEqual([0, 6, 0]);
+  });
+
+  test("verify takes the winner, computes the same, and says so; --no-tuned does not", () => {
+    const verify = (...flags: string[]) =>
+      JSON.parse(mtac(["verify", spec, "--length", "50", "--store", store, "--json", ...flags]).stdout);
+    expect(verify()).toMatchObject({ choice: "tuned", errors: [{ ok: true }, { ok: true }] });
+    expect(verify("--no-tuned").choice).toBe("planner");
+    expect(verify("--schedule", "staged").choice).toBe("planner");
+  });
+
+  test("compile carries winners to launchers", () => {
+    const out = path.join(folder, "out");
+    const { code } = mtac(["compile", spec, "--target", "wgsl", "--out", out, "--store", store]);
+    expect(code).toBe(0);
+    const { plans, tuned } = JSON.parse(readFileSync(path.join(out, "tuned.plan.json"), "utf8"));
+    expect(tuned.map(({ bucket }: { bucket: { Lk: number } }) => bucket.Lk)).toEqual([32, 64]);
+    for (const { plan } of tuned) expect(plans[plan].schedule).toBeTypeOf("string");
+    const plain = path.join(folder, "plain");
+    mtac(["compile", spec, "--target", "wgsl", "--out", plain, "--store", store, "--no-tuned"]);
+    expect(JSON.parse(readFileSync(path.join(plain, "tuned.plan.json"), "utf8"))).not.toHaveProperty("tuned");
+  });
+
+  test("a knob that nobody has is an error", () => {
+    const { code, stdout } = tune("--sweep", "tileq=3");
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout).error).toMatchObject({ code: "MTA406", remedy: "did you mean `tile_q`?" });
+    expect(JSON.parse(tune("--sweep", "tile_q=3").stdout).error.code).toBe("MTA407");
+  });
+
+  test("shards measure different candidates, and merge", () => {
+    const parts = ["1/2", "2/2"].map((shard, index) => {
+      const part = path.join(folder, `part${index}.jsonl`);
+      mtac(["tune", spec, "--store", part, "--candidates", "6", "--lengths", "24", "--shard", shard]);
+      return part;
+    });
+    const sources = parts.map(
+      (part) =>
+        new Set(
+          openStore(part)
+            .read()
+            .records.map(({ candidate }) => candidate.source),
+        ),
+    );
+    expect(sources.map(({ size }) => size)).toEqual([3, 3]);
+    expect(new Set(sources.flatMap((each) => [...each])).size).toBe(6);
+    const merged = path.join(folder, "merged.jsonl");
+    expect(mtac(["tune", "merge", ...parts, "--store", merged]).code).toBe(0);
+    expect(openStore(merged).read().records).toHaveLength(
+      parts.reduce((sum, part) => sum + openStore(part).read().records.length, 0),
+    );
+  });
+});
+
+function startTuner(store: string, length: number): ChildProcess {
+  return spawn(
+    process.execPath,
+    [CLI, "tune", spec, "--store", store, "--candidates", "12", "--lengths", String(length)],
+    { stdio: "ignore" },
+  );
+}
+
+function ended(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve) => child.once("exit", resolve));
+}
+
+describe("tuners that are killed", () => {
+  test(`four at a time, fifty-two in all, lose nothing and go on where they were (seed ${SEED})`, async () => {
+    const store = path.join(folder, "killed.jsonl");
+    const random = new Random(SEED);
+    const lengths = [20, 33, 47, 70];
+    let known: readonly string[] = [];
+    for (let round = 0; round < 13; round += 1) {
+      const tuners = lengths.map((length) => startTuner(store, length));
+      await new Promise((resolve) => setTimeout(resolve, 400 + random.uniform() * 1800));
+      const exits = tuners.map(ended);
+      for (const tuner of tuners) if (tuner.exitCode === null) tuner.kill("SIGKILL");
+      await Promise.all(exits.filter((_, index) => tuners[index]?.exitCode === null));
+      const lines = openStore(store)
+        .read()
+        .records.map((record) => JSON.stringify(record));
+      expect(lines.slice(0, known.length)).toEqual(known);
+      known = lines;
+    }
+    expect(known.length, "the tuners had time to measure something").toBeGreaterThan(0);
+    // What is left is measured now; what is there is not measured again.
+    for (const length of lengths) {
+      const { stdout } = mtac([
+        "tune",
+        spec,
+        "--store",
+        store,
+        "--candidates",
+        "12",
+        "--lengths",
+        String(length),
+        "--json",
+      ]);
+      const [{ measured, remembered, winner }] = JSON.parse(stdout).shapes;
+      expect(measured + remembered).toBe(12);
+      expect(winner).not.toBeNull();
+    }
+    const { errors, choice } = JSON.parse(
+      mtac(["verify", spec, "--length", "47", "--store", store, "--json"]).stdout,
+    );
+    expect(choice).toBe("tuned");
+    expect(errors.every(({ ok }: { ok: boolean }) => ok)).toBe(true);
+    const first = new Map<string, number>();
+    for (const { key, candidate, kind, ...rest } of openStore(store).read().records) {
+      if (kind !== "measured" || !("rung" in rest)) continue;
+      const name = JSON.stringify([key.bucket, rest.shape, candidate.source, rest.rung]);
+      first.set(name, (first.get(name) ?? 0) + 1);
+    }
+    expect([...first.values()].filter((count) => count > 1)).toEqual([]);
+    console.log(`seed ${SEED}: ${known.length} measurements survived 52 kills`);
+  }, 300_000);
+});

@@ -213,9 +213,11 @@ export class CudaLauncher {
     if (outputs !== undefined) checkOutputs(device.backend, plan, call, outputs);
     const expanded = expandPlan(plan, call.size);
     checkLimits(device.properties, plan, call.size, expanded);
-    await this.compile(plan);
-    // Compilation takes time, in which much can happen.
-    this.#checkUsable();
+    if (!this.#isLoaded(plan)) {
+      await this.compile(plan);
+      // Compilation takes time, in which much can happen.
+      this.#checkUsable();
+    }
     const made: CudaTensor[] = [];
     const make = (shape: readonly number[], storage: CudaTensor["storage"], label: string): CudaTensor => {
       const tensor = allocateUninitialised(device, shape, storage, { label });
@@ -245,6 +247,11 @@ export class CudaLauncher {
       for (const { address } of made) device.freeIfOpen(address);
       throw error;
     }
+  }
+
+  #isLoaded(plan: Plan): boolean {
+    const loaded = this.#kernels.get(plan);
+    return loaded !== undefined && plan.kernels.every(({ name }) => loaded.has(name));
   }
 
   #checkUsable(): void {

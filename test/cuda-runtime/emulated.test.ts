@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import {
   allocate,
   createCudaLauncher,
+  deviceIdentity,
   download,
   openEmulatedCuda,
   release,
@@ -27,6 +28,28 @@ describe("the launcher on the emulated device", () => {
     expect(statistics.counters).toEqual(statistics.kernelCounters[0]?.counters);
     expect(statistics.counters?.blocks).toBe(12);
     launcher.destroy();
+  });
+
+  test("takes the plan that won on this device at shapes near the call's", async () => {
+    const plain = scaleArtifact();
+    const [won] = scaleArtifact({ tuned: true, schedule: "staged" }, { file: "tiny.2.cu" }).plans;
+    if (won === undefined) throw new Error("the artifact has no plan");
+    const source = plain.sources["tiny.cu"] ?? "";
+    const artifact = {
+      ...plain,
+      plans: [...plain.plans, won],
+      sources: { ...plain.sources, "tiny.2.cu": source.replace("* launch.depth_scale", "* 3.0f") },
+      tuned: [{ device: deviceIdentity(device.properties), bucket: { B: 1, Lq: 4, Lk: 4, R: 0 }, plan: 1 }],
+    };
+    const launcher = await createCudaLauncher(device, artifact, WEIGHT);
+    const { o, statistics } = await launcher.forward(tinyInputs(device, { B: 1, Lq: 3, Lk: 3 }));
+    expect(await download(device, o)).toEqual(scaled(24, 3));
+    expect(statistics).toMatchObject({ tuned: true, schedule: "staged" });
+    launcher.destroy();
+    const chosen = await createCudaLauncher(device, artifact, WEIGHT, { schedule: "single_pass" });
+    const { statistics: own } = await chosen.forward(tinyInputs(device, { B: 1, Lq: 3, Lk: 3 }));
+    expect(own).toMatchObject({ tuned: false, schedule: "single_pass" });
+    chosen.destroy();
   });
 
   test("reads integers, strides and offsets; writes into the caller's outputs", async () => {

@@ -10,6 +10,7 @@ const OTHER_REGISTERS = 44;
 const DOCUMENT_REGISTERS = 28;
 const BIAS_REGISTERS = 32;
 const SOFTCAP_REGISTERS = 48;
+const FURTHER_SOFTCAP_REGISTERS = 36;
 /** Scores of a whole step at a time. */
 const WIDE_COLUMNS_REGISTERS = 48;
 const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
@@ -52,7 +53,8 @@ export function tileRegisters(
   const masks =
     (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + gathered : 0) +
     (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered : 0);
-  const softcaps = before.softcaps.length + finish.softcaps.length > 0 ? SOFTCAP_REGISTERS : 0;
+  const capped = before.softcaps.length + finish.softcaps.length;
+  const softcaps = capped === 0 ? 0 : SOFTCAP_REGISTERS + (capped - 1) * FURTHER_SOFTCAP_REGISTERS;
   const wide = source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0;
   const steps = OTHER_REGISTERS + SOURCE_REGISTERS[source] + held + scores + masks + softcaps + wide;
   // The output's stages come when the steps are over.

@@ -20,6 +20,7 @@ interface CompileFlags {
   readonly schedule?: string;
   readonly watch?: true;
   readonly tuned: boolean;
+  readonly tuning?: string;
   readonly store?: string;
   readonly json?: true;
 }
@@ -57,6 +58,10 @@ export function registerCompile(program: Command): void {
     )
     .addOption(scheduleOption())
     .addOption(lengthOption(1024))
+    .option(
+      "--tuning <file>",
+      "results of `mtac tune export`, for launchers to prefer on the devices that it names",
+    )
     .addOption(noTunedOption())
     .addOption(tuningStoreOption())
     .option("--watch", "compile again whenever the spec changes")

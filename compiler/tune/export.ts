@@ -1,5 +1,6 @@
+import type { CallShape } from "../../runtime/contract/index.ts";
 import { malformedTuning } from "./errors.ts";
-import { readCandidate, readKey } from "./read-record.ts";
+import { readCandidate, readKey, readSizes } from "./read-record.ts";
 import { fieldsOf, textOf, timeOf, ValueFault, wordOf } from "./read-value.ts";
 import { type TimeUnit, type TunedCandidate, type TuningKey, type TuningRecord, UNITS } from "./record.ts";
 import type { TunedTarget } from "./targets.ts";
@@ -8,6 +9,8 @@ import { groupByKey, winnerOf } from "./winner.ts";
 export interface TunedEntry {
   readonly key: TuningKey;
   readonly candidate: TunedCandidate;
+  /** The very shape that was measured. */
+  readonly shape: CallShape;
   readonly median: number;
   readonly unit: TimeUnit;
 }
@@ -33,8 +36,8 @@ export function exportTuning(records: readonly TuningRecord[], filter: ExportFil
   const entries = groupByKey(records.filter(({ key }) => passes(key, filter))).flatMap(([key, own]) => {
     const winner = winnerOf(own, key);
     if (winner === null) return [];
-    const { median, unit } = winner.measurement;
-    return [{ key, candidate: winner.candidate, median, unit }];
+    const { shape, median, unit } = winner.measurement;
+    return [{ key, candidate: winner.candidate, shape, median, unit }];
   });
   return { format: 1, mtac: filter.mtac, entries };
 }
@@ -45,6 +48,21 @@ export function passes(key: TuningKey, { mtac, specs, target }: ExportFilter): b
     (specs === undefined || specs.has(key.spec)) &&
     (target === undefined || key.target === target)
   );
+}
+
+/**
+ * Reads the text of a file of exported results.
+ *
+ * @throws MtacError MTA874
+ */
+export function parseTuningExport(text: string, file: string): TuningExport {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw malformedTuning(file, cause instanceof Error ? cause.message : String(cause));
+  }
+  return readTuningExport(value, file);
 }
 
 /**
@@ -70,12 +88,13 @@ export function readTuningExport(value: unknown, file: string): TuningExport {
 function readEntry(value: unknown, index: number, mtac: string): TunedEntry {
   try {
     const fields = fieldsOf(value, "it");
-    const { key: given, candidate } = fields;
+    const { key: given, candidate, shape } = fields;
     const key = readKey(given);
     if (key.mtac !== mtac) throw new ValueFault("its version of mtac is not the file's");
     return {
       key,
       candidate: readCandidate(candidate),
+      shape: readSizes(shape, "shape"),
       median: timeOf(fields, "median"),
       unit: wordOf(fields, "unit", UNITS),
     };

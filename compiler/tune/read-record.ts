@@ -93,7 +93,8 @@ export function readCandidate(value: unknown): TunedCandidate {
   return { schedule: wordOf(fields, "schedule", SCHEDULES), knobs, source: textOf(fields, "source") };
 }
 
-function readSizes(value: unknown, at: string): ShapeBucket {
+/** Four sizes: a shape, or a bucket. @throws ValueFault */
+export function readSizes(value: unknown, at: string): ShapeBucket {
   const fields = fieldsOf(value, at);
   return {
     B: wholeNumberOf(fields, "B", 1),

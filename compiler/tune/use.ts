@@ -1,4 +1,5 @@
 import type { CallShape, Pipeline, Plan, StorageForm } from "../../runtime/contract/index.ts";
+import type { PlanThatWon } from "../emit/index.ts";
 import {
   cudaArchitecture,
   cudaLimits,
@@ -7,16 +8,11 @@ import {
   type TargetLimits,
   withStorage,
 } from "../plan/index.ts";
+import type { TunedEntry } from "./export.ts";
 import type { TuningKey, TuningRecord } from "./record.ts";
 import { sourceHash, specHash } from "./record.ts";
 import { sourcesOf } from "./trial-candidates.ts";
-import { groupByKey, nearestWinner, type Winner, winnerOf } from "./winner.ts";
-
-/** A stored winner with its plan, as this version of mtac makes it. */
-export interface TunedChoice {
-  readonly plan: Plan;
-  readonly winner: Winner;
-}
+import { nearestWinner } from "./winner.ts";
 
 /** The form in which a target holds a pipeline's tensors: CUDA takes halves as they are. */
 export function storageOn(
@@ -41,31 +37,30 @@ export function tunedPlan(
   setting: TuningSetting,
   shape: CallShape,
   records: readonly TuningRecord[],
-): TunedChoice | null {
+): Plan | null {
   const winner = nearestWinner(records, setting, shape);
-  return winner === null ? null : planOf(pipeline, limits, winner);
+  if (winner === null) return null;
+  return planOf(pipeline, limits, { ...winner, shape: winner.measurement.shape });
 }
 
 /**
- * Every winner for an attention, of whatever device, that can still be made: for artifacts, which are compiled on one machine and
- * run on others.
+ * Plans of winners of whatever device that can still be made, with where they won: for artifacts, which are compiled on one machine
+ * and run on others.
  *
- * @param limits What the planner may use of WebGPU devices; those that it was tuned with are not stored.
+ * @param webgpu What the planner may use of WebGPU devices; those that the winners were tuned with are not stored.
  */
 export function tunedPlans(
   pipeline: Pipeline,
-  mtac: string,
-  limits: readonly TargetLimits[],
-  records: readonly TuningRecord[],
-): readonly TunedChoice[] {
+  webgpu: readonly TargetLimits[],
+  entries: readonly TunedEntry[],
+): readonly PlanThatWon[] {
   const spec = specHash(pipeline);
-  const own = records.filter(({ key }) => key.mtac === mtac && key.spec === spec);
-  return groupByKey(own).flatMap(([key, group]) => {
-    const winner = winnerOf(group, key);
-    if (winner === null) return [];
-    for (const each of limitsFor(key, limits)) {
-      const choice = planOf(pipeline, each, winner);
-      if (choice !== null) return [choice];
+  return entries.flatMap((entry) => {
+    const { key } = entry;
+    if (key.spec !== spec) return [];
+    for (const limits of limitsFor(key, webgpu)) {
+      const plan = planOf(pipeline, limits, entry);
+      if (plan !== null) return [{ device: key.device, bucket: key.bucket, plan }];
     }
     return [];
   });
@@ -79,19 +74,22 @@ function limitsFor({ target, device }: TuningKey, webgpu: readonly TargetLimits[
 }
 
 /** The winner's plan; only if its kernels are to the letter what was measured. */
-function planOf(pipeline: Pipeline, limits: TargetLimits, winner: Winner): TunedChoice | null {
-  const { key, candidate, measurement } = winner;
+function planOf(
+  pipeline: Pipeline,
+  limits: TargetLimits,
+  { key, candidate, shape }: Pick<TunedEntry, "key" | "candidate" | "shape">,
+): Plan | null {
   const knobs = canonical(candidate.knobs);
   const found = planCandidates(pipeline, {
     target: key.target === "webgpu" ? "webgpu" : "cuda",
     limits,
     // The one that was measured: which candidates there are may depend on it.
-    shape: measurement.shape,
+    shape,
     schedule: candidate.schedule,
   }).find((each) => each.reason === null && canonical(each.knobs) === knobs);
   if (found === undefined || found.plan === null) return null;
   const plan = stored(found.plan, key.storage);
-  return sourceHash(plan, sourcesOf(plan)) === candidate.source ? { plan, winner } : null;
+  return sourceHash(plan, sourcesOf(plan)) === candidate.source ? plan : null;
 }
 
 /** WebGPU's plans are made for the device's form of half precision. */

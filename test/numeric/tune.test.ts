@@ -68,6 +68,22 @@ describe("mtac tune", () => {
     expect(JSON.parse(readFileSync(path.join(plain, "tuned.plan.json"), "utf8"))).not.toHaveProperty("tuned");
   });
 
+  test("an exported file does the same without the store", () => {
+    const file = path.join(folder, "shipped.json");
+    expect(mtac(["tune", "export", spec, "--out", file, "--store", store]).code).toBe(0);
+    const out = path.join(folder, "shipped");
+    const elsewhere = ["--store", path.join(folder, "nothing.jsonl")];
+    expect(
+      mtac(["compile", spec, "--target", "wgsl", "--out", out, "--tuning", file, ...elsewhere]).code,
+    ).toBe(0);
+    const read = (name: string) => readFileSync(path.join(folder, name, "tuned.plan.json"), "utf8");
+    expect(read("shipped")).toBe(read("out"));
+    writeFileSync(file, '{"format":1');
+    const { code, stderr } = mtac(["compile", spec, "--out", out, "--tuning", file]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("MTA874");
+  });
+
   test("a knob that nobody has is an error", () => {
     const { code, stdout } = tune("--sweep", "tileq=3");
     expect(code).toBe(1);
@@ -107,6 +123,10 @@ function startTuner(store: string, length: number): ChildProcess {
   );
 }
 
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
 function ended(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve) => child.once("exit", resolve));
 }
@@ -119,7 +139,13 @@ describe("tuners that are killed", () => {
     let known: readonly string[] = [];
     for (let round = 0; round < 13; round += 1) {
       const tuners = lengths.map((length) => startTuner(store, length));
-      await new Promise((resolve) => setTimeout(resolve, 400 + random.uniform() * 1800));
+      // Half of the rounds end while something is being measured, however slow the machine is; the others at any moment.
+      const before = openStore(store).read().records.length;
+      for (let wait = 0; round % 2 === 1 && wait < 200; wait += 1) {
+        if (openStore(store).read().records.length > before) break;
+        await sleep(50);
+      }
+      await sleep(random.uniform() * (round % 2 === 1 ? 500 : 2000));
       const exits = tuners.map(ended);
       for (const tuner of tuners) if (tuner.exitCode === null) tuner.kill("SIGKILL");
       await Promise.all(exits.filter((_, index) => tuners[index]?.exitCode === null));

@@ -123,8 +123,20 @@ describe("tune export", () => {
       format: 1,
       mtac: packageVersion(),
       entries: [
-        { key: one, candidate: RECORDS[4]?.candidate, median: 1_500_000, unit: "ns" },
-        { key: two, candidate: RECORDS[5]?.candidate, median: 123_456, unit: "cycles" },
+        {
+          key: one,
+          candidate: RECORDS[4]?.candidate,
+          shape: RECORDS[4]?.shape,
+          median: 1_500_000,
+          unit: "ns",
+        },
+        {
+          key: two,
+          candidate: RECORDS[5]?.candidate,
+          shape: RECORDS[5]?.shape,
+          median: 123_456,
+          unit: "cycles",
+        },
       ],
     });
     expect(

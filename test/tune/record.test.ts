@@ -118,8 +118,8 @@ function candidates(pipeline: Pipeline, target: Target): readonly Plan[] {
 }
 
 describe("a file of exported results", () => {
-  const { candidate, median, unit } = measured();
-  const good = { format: 1, mtac: KEY.mtac, entries: [{ key: KEY, candidate, median, unit }] };
+  const { candidate, shape, median, unit } = measured();
+  const good = { format: 1, mtac: KEY.mtac, entries: [{ key: KEY, candidate, shape, median, unit }] };
 
   test("is read as it was written", () => {
     expect(readTuningExport(JSON.parse(JSON.stringify(good)), "tuned.json")).toEqual(good);
@@ -132,7 +132,10 @@ describe("a file of exported results", () => {
     ["entries is no list", { ...good, entries: {} }],
     ["entry 1: it is no object", { ...good, entries: [null] }],
     ["entry 1: its version of mtac is not the file's", { ...good, mtac: "1.2.4" }],
-    ["entry 2: key is no object", { ...good, entries: [good.entries[0], { candidate, median, unit }] }],
+    [
+      "entry 2: key is no object",
+      { ...good, entries: [good.entries[0], { candidate, shape, median, unit }] },
+    ],
     [
       "entry 1: target is none of webgpu, cuda, cuda-emulated",
       entryWith({ key: { ...KEY, target: "metal" } }),

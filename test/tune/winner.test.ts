@@ -199,7 +199,13 @@ describe(`winners of random records (seed ${SEED})`, () => {
         const expected = groupByKey(records)
           .filter(([key]) => key.mtac === KEY.mtac)
           .flatMap(([key]) => winnerOf(records, key) ?? [])
-          .map(({ key, candidate, measurement: { median, unit } }) => ({ key, candidate, median, unit }));
+          .map(({ key, candidate, measurement: { shape, median, unit } }) => ({
+            key,
+            candidate,
+            shape,
+            median,
+            unit,
+          }));
         expect(entries).toEqual(expected);
       }),
       RUNS,

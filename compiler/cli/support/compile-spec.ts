@@ -32,6 +32,8 @@ export interface CompileFlags {
   /** False with `--no-tuned`. */
   readonly tuned: boolean;
   readonly store?: string;
+  /** A file of `mtac tune export`. */
+  readonly tuning?: string;
 }
 
 /** `mtac compile` */
@@ -90,7 +92,8 @@ async function tunedWinners(
   flags: CompileFlags,
   output: Output,
 ): Promise<NonNullable<CompileOptions["tuned"]>> {
-  if (!flags.tuned || !existsSync(flags.store ?? path.join(cacheFolder(), "tuning.jsonl"))) return new Map();
+  const store = flags.store ?? path.join(cacheFolder(), "tuning.jsonl");
+  if (flags.tuning === undefined && !(flags.tuned && existsSync(store))) return new Map();
   const { tunedForArtifacts } = await import("./tuning-use.ts");
   const pipelines = spec.attentions.map((attention) => resolve(attention, spec.file));
   return tunedForArtifacts(pipelines, flags, output);

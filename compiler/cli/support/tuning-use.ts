@@ -1,12 +1,14 @@
+import { readFileSync } from "node:fs";
 import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
 import type { PlanThatWon } from "../../emit/index.ts";
 import type { RunRequest } from "../../execution/request.ts";
 import { packageVersion } from "../../package.ts";
 import { WEBGPU_VARIANTS } from "../../plan/index.ts";
-import type { TuningRecord } from "../../tune/record.ts";
-import { specHash } from "../../tune/record.ts";
+import { exportTuning, parseTuningExport, type TunedEntry } from "../../tune/export.ts";
+import { sameKey, specHash, type TuningRecord } from "../../tune/record.ts";
 import { openStore } from "../../tune/store.ts";
 import { storageOn, tunedPlan, tunedPlans } from "../../tune/use.ts";
+import { unreadableFile } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { noteIgnored } from "./tuning-selection.ts";
 
@@ -51,27 +53,41 @@ export function tunedChooser(
         device: identity,
         storage: storageOn(target, pipeline, limits),
       };
-      return tunedPlan(pipeline, limits, setting, shape, records)?.plan ?? null;
+      return tunedPlan(pipeline, limits, setting, shape, records);
     },
   };
 }
 
-/** The winners of all devices for what `compile` emits, by attention. */
+/**
+ * The winners of all devices for what `compile` emits, by attention: those of the store, and those of an exported file for what the
+ * store does not know.
+ */
 export function tunedForArtifacts(
   pipelines: readonly Pipeline[],
-  flags: TuningUseFlags,
+  flags: TuningUseFlags & { readonly tuning?: string },
   output: Output,
 ): ReadonlyMap<string, readonly PlanThatWon[]> {
-  const records = storedRecords(flags, output);
-  if (records.length === 0) return new Map();
+  const mtac = packageVersion();
+  const own = exportTuning(storedRecords(flags, output), { mtac }).entries;
+  const given = flags.tuning === undefined ? [] : readExported(flags.tuning, mtac, output);
+  const entries = [...own, ...given.filter(({ key }) => !own.some((entry) => sameKey(entry.key, key)))];
   return new Map(
-    pipelines.map((pipeline) => [
-      pipeline.name,
-      tunedPlans(pipeline, packageVersion(), WEBGPU_VARIANTS, records).map(({ plan, winner }) => ({
-        device: winner.key.device,
-        bucket: winner.key.bucket,
-        plan,
-      })),
-    ]),
+    pipelines.map((pipeline) => [pipeline.name, tunedPlans(pipeline, WEBGPU_VARIANTS, entries)]),
   );
+}
+
+/** @throws MtacError MTA905 (unreadable), MTA874 (no tuning results) */
+function readExported(file: string, mtac: string, output: Output): readonly TunedEntry[] {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    throw unreadableFile(file, cause);
+  }
+  const exported = parseTuningExport(text, file);
+  if (exported.mtac === mtac) return exported.entries;
+  output.note(
+    `${output.noteStyle.yellow("warning")} ${file} comes from mtac ${exported.mtac}, this is ${mtac}: its results are not used`,
+  );
+  return [];
 }

@@ -25,6 +25,8 @@ const COST = {
   /** A multiply-add of a convolution: its operands come from workgroup memory. */
   conv: 1.5,
   mix: 1.3,
+  /** Four entries of one head on their way through a mix in workgroup memory. */
+  mixed: 200,
   product: 1.4,
   /** One entry of the softmax. */
   exp: 14,
@@ -107,7 +109,7 @@ function stepWork(
       const group = stage.kind === "mix" ? stage.group : 1;
       const units = (heads / group) * (region?.rows ?? 0) * (program.tileK / 4);
       work += units * 4 * group * group;
-      time += rounds(units) * (4 * group * group * COST.mix + (group * COST.block) / 4);
+      time += rounds(units) * (4 * group * group * COST.mix + group * COST.mixed);
     }
     if (step.finish.mask === "normalize") time += rounds(heads * program.tileQ * program.tileK) * COST.exp;
   }

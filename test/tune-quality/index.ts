@@ -38,7 +38,7 @@ const runs = Number(values.runs);
 const pairs = Number(values.pairs);
 
 /** As `mtac tune` does. */
-const TUNED_CANDIDATES = 32;
+const TUNED_CANDIDATES = 24;
 /** What is asked of the tuner. */
 const WITHIN = 1.1;
 const SHARE_OF_TIME = 0.25;

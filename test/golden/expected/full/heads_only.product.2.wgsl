@@ -1,0 +1,254 @@
+// heads_only: product (full.mta:11)
+//
+// The strip's weights times V, and the stages of the output.
+//
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
+// plan: staged, tile_q 32, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 64; this kernel: 64 invocations, 1152 bytes of workgroup memory
+// Made by mtac: change the spec and compile it again, not this file.
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  batches: u32,
+  query_rows: i32,
+  key_rows: i32,
+  history_rows: i32,
+  q_stride_b: u32,
+  q_stride_h: u32,
+  q_stride_l: u32,
+  q_history_stride_b: u32,
+  q_history_stride_h: u32,
+  q_history_stride_l: u32,
+  k_stride_b: u32,
+  k_stride_h: u32,
+  k_stride_l: u32,
+  v_stride_b: u32,
+  v_stride_h: u32,
+  v_stride_l: u32,
+  o_stride_b: u32,
+  o_stride_h: u32,
+  o_stride_l: u32,
+  bias_stride_b: u32,
+  bias_stride_h: u32,
+  bias_stride_l: u32,
+  has_positions: u32,
+  positions_at: u32,
+  lengths_at: u32,
+  documents_at: u32,
+  depth_scale: f32,
+  batch: u32,
+  first_tile: u32,
+  row_begin: i32,
+  row_end: i32,
+  strip_row: i32,
+  key_begin: i32,
+  key_end: i32,
+  map_row_stride: u32,
+  map_head_stride: u32,
+  statistics_history: i32,
+}
+
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> map_of_weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read> v: array<vec2u>;
+@group(0) @binding(3) var<storage, read> parameters: array<u32>;
+@group(0) @binding(4) var<storage, read_write> o: array<vec2u>;
+
+/// Invocations of a workgroup.
+const WORKGROUP = 64u;
+const HEADS = 4u;
+/// Consecutive query heads that share a key/value head.
+const HEADS_PER_KEY = 1u;
+const VALUE_DIM = 32u;
+/// Rows of a workgroup.
+const TILE_Q = 32;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 8u;
+/// Rows of a workgroup's results, over all its heads.
+const ROWS = 32u;
+/// output.norm.weight in parameters.
+const OUTPUT_NORM_WEIGHT_AT = 32u;
+/// output.gate.weight in parameters.
+const OUTPUT_GATE_WEIGHT_AT = 64u;
+/// output.gate.bias in parameters.
+const OUTPUT_GATE_BIAS_AT = 96u;
+/// Arena words of the factors of the output's rows, and of the sums that they are made of.
+const ROW_FACTORS_AT = 256u;
+const ROW_SUMS_AT = 0u;
+
+/// All of the workgroup's memory; never assumed to be zero.
+var<workgroup> arena: array<f32, 288u>;
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
+
+/// The two elements of a word, the even one in the low half.
+fn unpack(word: u32) -> vec2f {
+  return unpack2x16float(word);
+}
+
+fn pack(pair: vec2f) -> u32 {
+  return pack2x16float(clamp(pair, vec2f(-65504.0), vec2f(65504.0)));
+}
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  index: u32,
+  /// Absolute position of row 0.
+  first_position: i32,
+  keys: i32,
+}
+
+fn open_batch(index: u32) -> Batch {
+  var batch: Batch;
+  batch.index = index;
+  batch.first_position = launch.key_rows - launch.query_rows;
+  if (launch.has_positions != 0u) {
+    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+  }
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+  var low = 0;
+  var high = batch.keys;
+  high = min(high, batch.first_position + last + 1);
+  return vec2i(low, max(low, high));
+}
+
+/// Elements element .. element + 3 of v.
+fn load_v(element: u32) -> vec4f {
+  let words = v[element / 4u];
+  return vec4f(unpack(words.x), unpack(words.y));
+}
+
+/// Stores up to four values of an output row; the row ends after `count` of them.
+fn store_o(element: u32, value: vec4f, count: u32) {
+  o[element / 4u] = vec2u(pack(value.xy), pack(value.zw));
+}
+
+/// Four of a row's parameters from `value` on; past the row's end, where results are 0, the last one again.
+fn four_parameters(at: u32, value: u32) -> vec4f {
+  let values = at + min(value + vec4u(0u, 1u, 2u, 3u), vec4u(VALUE_DIM - 1u));
+  return vec4f(parameter(values.x), parameter(values.y), parameter(values.z), parameter(values.w));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let batch = open_batch(launch.batch + group.z / HEADS);
+  let first_head = group.z % HEADS;
+  let tile_row = launch.row_begin + i32(group.x) * TILE_Q;
+  let map = group.z * launch.map_head_stride;
+  let line = launch.map_row_stride / 4u;
+  let v_head = batch.index * launch.v_stride_b + first_head / HEADS_PER_KEY * launch.v_stride_h;
+  var o0_0 = vec4f();
+  var o0_1 = vec4f();
+  var o0_2 = vec4f();
+  var o0_3 = vec4f();
+  {
+    let unit = thread;
+    let row = tile_row + i32(unit / VALUE_BLOCKS * 4u);
+    let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+    let last = range.y - 1;
+    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
+    let v_at = v_head + unit % VALUE_BLOCKS * 4u;
+    // Rows past the strip's end read what lies there; their results are not stored.
+    for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
+      let a0 = map_of_weights[at + u32(key) / 4u];
+      let a1 = map_of_weights[at + line + u32(key) / 4u];
+      let a2 = map_of_weights[at + 2u * line + u32(key) / 4u];
+      let a3 = map_of_weights[at + 3u * line + u32(key) / 4u];
+      // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
+      let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
+      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
+      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
+      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
+      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+      o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+      o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+      o0_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+    }
+  }
+
+  // output.norm (line 11): a sum over each row, then a factor for it.
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    arena[at] = dot(o0_0, o0_0);
+    arena[at + VALUE_BLOCKS] = dot(o0_1, o0_1);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, o0_2);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, o0_3);
+  }
+  workgroupBarrier();
+  for (var r = thread; r < ROWS; r += WORKGROUP) {
+    var total = 0.0;
+    for (var i = 0u; i < VALUE_BLOCKS; i++) {
+      total += arena[ROW_SUMS_AT + r * VALUE_BLOCKS + i];
+    }
+    arena[ROW_FACTORS_AT + r] = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
+  }
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let weight = four_parameters(OUTPUT_NORM_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    o0_0 *= arena[ROW_FACTORS_AT + r] * weight;
+    o0_1 *= arena[ROW_FACTORS_AT + r + 1u] * weight;
+    o0_2 *= arena[ROW_FACTORS_AT + r + 2u] * weight;
+    o0_3 *= arena[ROW_FACTORS_AT + r + 3u] * weight;
+  }
+  // output.gate (line 11): a sum over each row, then a factor for it.
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+    let weight = four_parameters(OUTPUT_GATE_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
+    arena[at] = dot(o0_0, weight);
+    arena[at + VALUE_BLOCKS] = dot(o0_1, weight);
+    arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, weight);
+    arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, weight);
+  }
+  workgroupBarrier();
+  for (var r = thread; r < ROWS; r += WORKGROUP) {
+    var total = 0.0;
+    for (var i = 0u; i < VALUE_BLOCKS; i++) {
+      total += arena[ROW_SUMS_AT + r * VALUE_BLOCKS + i];
+    }
+    total += parameter(OUTPUT_GATE_BIAS_AT);
+    arena[ROW_FACTORS_AT + r] = 1.0 / (1.0 + exp(clamp(-total, -80.0, 80.0)));
+  }
+  workgroupBarrier();
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    o0_0 *= arena[ROW_FACTORS_AT + r];
+    o0_1 *= arena[ROW_FACTORS_AT + r + 1u];
+    o0_2 *= arena[ROW_FACTORS_AT + r + 2u];
+    o0_3 *= arena[ROW_FACTORS_AT + r + 3u];
+  }
+
+  {
+    let unit = thread;
+    let r = unit / VALUE_BLOCKS * 4u;
+    let value = unit % VALUE_BLOCKS * 4u;
+    let row = tile_row + i32(r % 32u);
+    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
+      + u32(row) * launch.o_stride_l + value;
+    if (row < launch.row_end) {
+      store_o(element, o0_0, VALUE_DIM - value);
+    }
+    if (row + 1 < launch.row_end) {
+      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
+    }
+    if (row + 2 < launch.row_end) {
+      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
+    }
+    if (row + 3 < launch.row_end) {
+      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
+    }
+  }
+}

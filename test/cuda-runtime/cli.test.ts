@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync } from "node:fs";
+import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -94,5 +94,21 @@ test("without koffi the emulator works, and the driver says what is missing", ()
       message: "the package koffi, which calls NVIDIA's libraries, is not installed",
       remedy: "npm install koffi@3, or use the target cuda-emulated",
     },
+  });
+});
+
+describe("tune", () => {
+  test("a driver that loads no module ends the sweep with its own words: that is no candidate's fault", () => {
+    const store = join(temporaryFolder(), "store.jsonl");
+    const { code, stdout } = mtac(
+      ["tune", spec, "--target", "cuda", "--lengths", "64", "--candidates", "2", "--store", store, "--json"],
+      { env: { MTAC_LIBCUDA: double.path } },
+    );
+    expect(code).toBe(3);
+    expect(JSON.parse(stdout).error).toMatchObject({
+      code: "MTA814",
+      message: expect.stringContaining("CUDA_ERROR_INVALID_PTX"),
+    });
+    expect(existsSync(store)).toBe(false);
   });
 });

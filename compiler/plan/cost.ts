@@ -14,6 +14,7 @@ import {
 import { floorMultiplyAdds } from "../ir/index.ts";
 import { valueBlocks } from "./layout.ts";
 import { MIX_TILE, type StagedKernel, type StagedKnobs } from "./staged-kernels.ts";
+import { NO_COUNTS, type WorkCounts } from "./work.ts";
 
 /**
  * Relative costs of one invocation, in multiply-adds of the score product. They order candidates; the ratios were fitted to
@@ -50,6 +51,12 @@ function floorOf(pipeline: Pipeline, shape: CallShape): number {
   return floor;
 }
 
+/** What a kernel is predicted to cost, and the counts of its work. */
+export interface CountedCost {
+  readonly cost: Cost;
+  readonly counts: WorkCounts;
+}
+
 export interface FusedGeometry {
   readonly program: FusedProgram;
   readonly workgroup: number;
@@ -76,14 +83,18 @@ export function stageAt(pipeline: Pipeline, index: StageIndex): ConvStage | MixS
   return stage;
 }
 
-/** Work of one step along the keys of one workgroup: multiply-adds done, time of its slowest invocation, barriers. */
+/**
+ * Work of one step along the keys of one workgroup: multiply-adds and exponentials done, time of its slowest invocation,
+ * barriers.
+ */
 function stepWork(
   pipeline: Pipeline,
   geometry: FusedGeometry,
-): { work: number; time: number; barriers: number } {
+): { work: number; exponentials: number; time: number; barriers: number } {
   const { program, workgroup } = geometry;
   const heads = program.headBlock;
   let work = 0;
+  let exponentials = 0;
   let time = 0;
   let barriers = 1;
   const rounds = (units: number): number => Math.ceil(units / workgroup);
@@ -109,9 +120,13 @@ function stepWork(
       work += units * 4 * group * group;
       time += rounds(units) * (4 * group * group * COST.mix + (group * COST.block) / 4);
     }
-    if (step.finish.mask === "normalize") time += rounds(heads * program.tileQ * program.tileK) * COST.exp;
+    if (step.finish.mask === "normalize") {
+      exponentials += heads * program.tileQ * program.tileK;
+      time += rounds(heads * program.tileQ * program.tileK) * COST.exp;
+    }
   }
   if (program.role !== "apply") {
+    exponentials += heads * program.tileQ * program.tileK;
     time += (program.tileK / program.team) * COST.exp;
     barriers += 2;
   }
@@ -119,10 +134,10 @@ function stepWork(
     work += heads * program.tileQ * program.tileK * valueBlocks(pipeline) * 4;
     time += program.outputBlocks * program.tileK * (16 * COST.product + 8);
   }
-  return { work, time: time + barriers * COST.barrier, barriers };
+  return { work, exponentials, time: time + barriers * COST.barrier, barriers };
 }
 
-export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: CallShape): Cost {
+export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: CallShape): CountedCost {
   const { program, workgroup } = geometry;
   const lag = program.regions[program.final]?.lag ?? 0;
   const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
@@ -136,14 +151,24 @@ export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: Ca
     steps += Math.ceil((high + lag) / program.tileK) - Math.floor(Math.max(0, low - left) / program.tileK);
   }
   const workgroups = (pipeline.heads / program.headBlock) * shape.B;
-  const elements =
-    workgroups * steps * program.headBlock * program.tileK * (pipeline.headDim + pipeline.valueDim);
+  const rows = workgroups * steps * program.headBlock * program.tileK;
+  const multiplyAdds = workgroups * steps * step.work;
+  // Only passes that multiply with v read it.
+  const read = pipeline.headDim + (program.role === "statistics" ? 0 : pipeline.valueDim);
   return {
-    multiplyAdds: workgroups * steps * step.work,
-    floorMultiplyAdds: floorOf(pipeline, shape),
-    bytes: elements * bytesOf(pipeline.storage),
-    barriers: workgroups * steps * step.barriers,
-    time: workgroups * steps * step.time * workgroup + COST.dispatch,
+    cost: {
+      multiplyAdds,
+      floorMultiplyAdds: floorOf(pipeline, shape),
+      bytes: rows * (pipeline.headDim + pipeline.valueDim) * bytesOf(pipeline.storage),
+      barriers: workgroups * steps * step.barriers,
+      time: workgroups * steps * step.time * workgroup + COST.dispatch,
+    },
+    counts: {
+      ...NO_COUNTS,
+      f32MultiplyAdds: multiplyAdds,
+      specialFunctions: workgroups * steps * step.exponentials,
+      cacheBytes: rows * read * bytesOf(pipeline.storage),
+    },
   };
 }
 
@@ -225,7 +250,7 @@ export function stagedCost(
   kernel: StagedKernel,
   shape: CallShape,
   knobs: StagedKnobs,
-): Cost {
+): CountedCost {
   const { program } = kernel;
   let tile: { rows: number; keys: number } = { rows: knobs.tileQ, keys: knobs.tileK };
   let perEntry = 0;
@@ -273,14 +298,25 @@ export function stagedCost(
       break;
   }
   const entries = mapEntries(pipeline, kernel, shape, knobs, tile);
+  const multiplyAdds = entries.live * perEntry;
+  const bytes = entries.written * words * 4;
   return {
-    multiplyAdds: entries.live * perEntry,
-    floorMultiplyAdds: floorOf(pipeline, shape),
-    bytes: entries.written * words * 4,
-    barriers: 0,
-    time:
-      COST.staged * (entries.live * timePerEntry + entries.written * words * COST.word) +
-      entries.strips * COST.dispatch,
+    cost: {
+      multiplyAdds,
+      floorMultiplyAdds: floorOf(pipeline, shape),
+      bytes,
+      barriers: 0,
+      time:
+        COST.staged * (entries.live * timePerEntry + entries.written * words * COST.word) +
+        entries.strips * COST.dispatch,
+    },
+    counts: {
+      ...NO_COUNTS,
+      f32MultiplyAdds: multiplyAdds,
+      specialFunctions: program.kind === "normalize" ? entries.live : 0,
+      cacheBytes: bytes,
+      mapBytes: bytes,
+    },
   };
 }
 

@@ -45,6 +45,9 @@ export type { CudaEstimate } from "./cuda-cost.ts";
 export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
 export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
+export { planVariables, workspaceBytes } from "./measure.ts";
+export * from "./roofline/index.ts";
+export type { KernelWork } from "./work.ts";
 
 /** How many of the two kernels' best geometries `two_pass` combines. */
 const TWO_PASS_BEST = 4;

@@ -10,26 +10,31 @@ import {
   WEBGPU_COMMON_LIMITS,
 } from "../../plan/index.ts";
 import { chooseAttentions, layersUsing } from "./attention-choice.ts";
-import { architectureWithoutCuda, unknownArchitecture } from "./errors.ts";
+import { architectureOfGpu, architectureWithoutCuda, unknownArchitecture, wrongUsage } from "./errors.ts";
 import { type Explanation, formatExplanation, measurePlan } from "./explanation.ts";
 import type { Output } from "./output.ts";
+import { type RooflineFlags, rooflineSpec } from "./roofline-spec.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { plannedTarget } from "./targets.ts";
 
-export interface ExplainFlags {
-  readonly name?: string;
-  readonly layer?: number;
-  readonly target: string;
+export interface ExplainFlags extends RooflineFlags {
   readonly arch?: string;
-  readonly length: number;
-  readonly batch: number;
-  readonly schedule?: string;
+  readonly roofline?: true;
 }
 
-/** `mtac explain`: what the planner sees and decides; nothing is run. */
+/**
+ * `mtac explain`: what the planner sees and decides; with `--roofline` or `--gpu` what GPUs' peaks allow. Nothing is run.
+ *
+ * @throws MtacError MTA405, and what `rooflineSpec` throws; MTA900, MTA903, MTA915 and MTA916 of the options
+ */
 export async function explainSpec(file: string, flags: ExplainFlags, output: Output): Promise<void> {
-  const target = plannedTarget(flags.target);
+  if (flags.roofline === true || flags.gpu !== undefined) {
+    if (flags.arch !== undefined) throw architectureOfGpu();
+    return rooflineSpec(file, flags, output);
+  }
+  if (flags.all === true) throw wrongUsage("`--all` goes with `--roofline` only", "add `--roofline`");
+  const target = plannedTarget(flags.target ?? "webgpu");
   const limits = limitsOf(target, flags.arch);
   const spec = await readSpec(file, output);
   const explanations = chooseAttentions(spec, flags).map((attention) =>
@@ -62,7 +67,7 @@ function limitsOf(target: Target, arch: string | undefined): TargetLimits {
 function explain(
   spec: CheckedSpec,
   pipeline: Pipeline,
-  flags: ExplainFlags & { readonly target: Target },
+  flags: Omit<ExplainFlags, "target"> & { readonly target: Target },
   limits: TargetLimits,
 ): Explanation {
   const shape = { B: flags.batch, Lq: flags.length, Lk: flags.length, R: 0 };

@@ -12,7 +12,7 @@ export interface Candidate {
   readonly cost: Cost | null;
   /**
    * What its kernels do at the request's shape, in the order in which they run; none where it was dropped. WebGPU's planner
-   * counts neither instructions nor transfers of workgroup memory.
+   * counts no instructions, and of the staged schedule's workgroup memory only what convolutions move.
    */
   readonly work: readonly KernelWork[];
   /** CUDA: what bounds the kernel that takes most of the time. */

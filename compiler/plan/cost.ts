@@ -12,6 +12,7 @@ import {
   type StorageType,
 } from "../../runtime/contract/index.ts";
 import { floorMultiplyAdds } from "../ir/index.ts";
+import { BLOCK_BYTES, convBlockBytes, FOUR_BYTES, softmaxBytes, weightBytes } from "./arena.ts";
 import { valueBlocks } from "./layout.ts";
 import { MIX_TILE, type StagedKernel, type StagedKnobs } from "./staged-kernels.ts";
 import { NO_COUNTS, type WorkCounts } from "./work.ts";
@@ -84,17 +85,18 @@ export function stageAt(pipeline: Pipeline, index: StageIndex): ConvStage | MixS
 }
 
 /**
- * Work of one step along the keys of one workgroup: multiply-adds and exponentials done, time of its slowest invocation,
- * barriers.
+ * Work of one step along the keys of one workgroup: multiply-adds and exponentials done, bytes of workgroup memory, time of its
+ * slowest invocation, barriers.
  */
 function stepWork(
   pipeline: Pipeline,
   geometry: FusedGeometry,
-): { work: number; exponentials: number; time: number; barriers: number } {
+): { work: number; exponentials: number; shared: number; time: number; barriers: number } {
   const { program, workgroup } = geometry;
   const heads = program.headBlock;
   let work = 0;
   let exponentials = 0;
+  let shared = 0;
   let time = 0;
   let barriers = 1;
   const rounds = (units: number): number => Math.ceil(units / workgroup);
@@ -103,6 +105,7 @@ function stepWork(
     if (step.kind === "dot" || step.kind === "conv") {
       const region = program.regions[step.to];
       const units = heads * ((region?.rows ?? 0) / 4) * (program.tileK / 4);
+      shared += units * BLOCK_BYTES;
       if (step.kind === "dot") {
         work += units * 16 * pipeline.headDim;
         time += rounds(units) * (16 * pipeline.headDim + COST.block);
@@ -110,6 +113,7 @@ function stepWork(
         const stage = stageAt(pipeline, step.stage);
         const taps = stage.kind === "conv" ? stage.kernel.query * stage.kernel.key * stage.across : 0;
         work += units * 16 * taps;
+        shared += stage.kind === "conv" ? units * convBlockBytes(stage) : 0;
         time += rounds(units) * (16 * taps * COST.conv + COST.block);
       }
     } else {
@@ -118,6 +122,7 @@ function stepWork(
       const group = stage.kind === "mix" ? stage.group : 1;
       const units = (heads / group) * (region?.rows ?? 0) * (program.tileK / 4);
       work += units * 4 * group * group;
+      shared += units * 2 * group * FOUR_BYTES;
       time += rounds(units) * (4 * group * group * COST.mix + (group * COST.block) / 4);
     }
     if (step.finish.mask === "normalize") {
@@ -127,14 +132,16 @@ function stepWork(
   }
   if (program.role !== "apply") {
     exponentials += heads * program.tileQ * program.tileK;
+    shared += heads * program.tileQ * program.tileK * softmaxBytes(program.role === "single_pass");
     time += (program.tileK / program.team) * COST.exp;
     barriers += 2;
   }
   if (program.role !== "statistics") {
     work += heads * program.tileQ * program.tileK * valueBlocks(pipeline) * 4;
+    shared += heads * (program.tileQ / 4) * program.tileK * weightBytes(valueBlocks(pipeline));
     time += program.outputBlocks * program.tileK * (16 * COST.product + 8);
   }
-  return { work, exponentials, time: time + barriers * COST.barrier, barriers };
+  return { work, exponentials, shared, time: time + barriers * COST.barrier, barriers };
 }
 
 export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: CallShape): CountedCost {
@@ -167,6 +174,7 @@ export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: Ca
       ...NO_COUNTS,
       f32MultiplyAdds: multiplyAdds,
       specialFunctions: workgroups * steps * step.exponentials,
+      sharedBytes: workgroups * steps * step.shared,
       cacheBytes: rows * read * bytesOf(pipeline.storage),
     },
   };
@@ -256,6 +264,7 @@ export function stagedCost(
   let perEntry = 0;
   let timePerEntry: number = COST.block / 16;
   let words = 2;
+  let shared = 0;
   switch (program.kind) {
     case "scores":
       perEntry = pipeline.headDim;
@@ -269,6 +278,8 @@ export function stagedCost(
       perEntry = stage.kernel.query * stage.kernel.key * stage.across;
       const halo =
         (program.haloRows * (knobs.tileK + reach.left + reach.right)) / (knobs.tileQ * knobs.tileK);
+      // The tile is written to workgroup memory with its halo, once for each head that is read.
+      if (program.source === "workgroup") shared = convBlockBytes(stage) / 16 + 4 * halo * stage.across;
       timePerEntry +=
         perEntry * COST.conv * (program.source === "storage" ? 4 : 1) + COST.word * halo * stage.across;
       break;
@@ -314,6 +325,7 @@ export function stagedCost(
       ...NO_COUNTS,
       f32MultiplyAdds: multiplyAdds,
       specialFunctions: program.kind === "normalize" ? entries.live : 0,
+      sharedBytes: entries.live * shared,
       cacheBytes: bytes,
       mapBytes: bytes,
     },

@@ -14,7 +14,7 @@ export interface KernelWork {
   readonly specialFunctions: number;
   /** All instructions, by warps of 32 lanes. */
   readonly instructions: number;
-  /** Bytes between workgroup (shared) memory and registers. */
+  /** Bytes between workgroup (shared) memory and registers; on CUDA what the first-level cache delivers, too. */
   readonly sharedBytes: number;
   /** Bytes that multiprocessors ask of the cache they share, or write to it. */
   readonly cacheBytes: number;

@@ -1,4 +1,4 @@
-import type { Rates, Resource } from "../../plan/index.ts";
+import type { FigureBasis, Rates, Resource } from "../../plan/index.ts";
 import { formatKnobs, formatShare, formatTitle } from "./explanation.ts";
 import type { GpuRoofline, RooflineCandidate, RooflineReport } from "./roofline-report.ts";
 import { type Style, table } from "./style.ts";
@@ -13,7 +13,7 @@ type LegalCandidate = Extract<RooflineCandidate, { readonly reason: null }>;
 export function formatRooflines(report: RooflineReport, all: boolean, style: Style): string {
   const { shape, operations } = report;
   const note =
-    "Bounds from public peak rates and the planner's counts of work, no measurements: kernels take longer than this.";
+    "Predicted from peak rates and the planner's counts of work, nothing is measured: real kernels take longer than these bounds.";
   return [
     `${formatTitle(report, style)}\n${style.dim(
       `length ${shape.Lq}, batch ${shape.B}: ${formatCount(operations)} operations and ${formatBytes(report.compulsoryBytes)} at least`,
@@ -32,9 +32,10 @@ function formatGpu(roofline: GpuRoofline, all: boolean, style: Style): string {
   return [
     `${style.bold(title)} ${style.dim(`(${place})`)}`,
     style.dim(`  ${formatRates(rates)}`),
+    style.dim(`  ${formatFigures(roofline.figures)}`),
     table(
       [
-        ["", "candidate", "at least", "bound", "of floor", ""].map(style.dim),
+        ["", "candidate", "predicted", "bound", "of floor", ""].map(style.dim),
         ["", "floor", formatSeconds(floor.seconds), nameOf(floor.bound, target), "100 %", ""],
         ...shown.map((each) => rowOf(each, target, style)),
       ],
@@ -70,6 +71,19 @@ function nameOf(resource: Resource, target: GpuRoofline["target"]): string {
 
 function formatSeconds(seconds: number): string {
   return formatMilliseconds(seconds * 1000);
+}
+
+function formatFigures(figures: GpuRoofline["figures"]): string {
+  const names: Record<FigureBasis, string> = {
+    published: "by the vendor",
+    derived: "derived",
+    measured: "by others",
+  };
+  const bases = (["published", "derived", "measured"] as const).flatMap((basis) => {
+    const count = Object.values(figures).filter((figure) => figure.basis === basis).length;
+    return count === 0 ? [] : [`${count} ${names[basis]}`];
+  });
+  return `figures: ${bases.join(", ")} (sources with --json)`;
 }
 
 function formatRates({ matrixPeak, matrix, f32, memoryBandwidth, cacheBytes }: Rates): string {

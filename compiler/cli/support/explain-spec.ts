@@ -1,5 +1,5 @@
 import { MtacError, type Pipeline, type Target } from "../../../runtime/contract/index.ts";
-import { compulsoryBytes, forwardOperations, resolve, visiblePairs } from "../../ir/index.ts";
+import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import {
   cudaArchitecture,
@@ -9,7 +9,8 @@ import {
   type TargetLimits,
   WEBGPU_COMMON_LIMITS,
 } from "../../plan/index.ts";
-import { chooseAttentions, layersUsing } from "./attention-choice.ts";
+import { chooseAttentions } from "./attention-choice.ts";
+import { attentionFacts } from "./attention-facts.ts";
 import { architectureOfGpu, architectureWithoutCuda, unknownArchitecture, wrongUsage } from "./errors.ts";
 import { type Explanation, formatExplanation, measurePlan } from "./explanation.ts";
 import type { Output } from "./output.ts";
@@ -70,7 +71,8 @@ function explain(
   flags: Omit<ExplainFlags, "target"> & { readonly target: Target },
   limits: TargetLimits,
 ): Explanation {
-  const shape = { B: flags.batch, Lq: flags.length, Lk: flags.length, R: 0 };
+  const facts = attentionFacts(spec, pipeline, flags);
+  const { shape } = facts;
   const schedule = scheduleOf(flags.schedule);
   const candidates = planCandidates(pipeline, {
     target: flags.target,
@@ -81,13 +83,7 @@ function explain(
   const plan = candidates[0]?.plan ?? null;
   const measured = plan === null ? null : measurePlan(plan, shape);
   return {
-    name: pipeline.name,
-    stacks: layersUsing(spec, pipeline.name),
-    pipeline,
-    shape,
-    visiblePairs: visiblePairs(pipeline, shape),
-    operations: forwardOperations(pipeline, shape),
-    compulsoryBytes: compulsoryBytes(pipeline, shape),
+    ...facts,
     target: flags.target,
     limits,
     candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate }) => ({

@@ -2,7 +2,6 @@ import {
   type CallShape,
   type Cost,
   evaluate,
-  type Pipeline,
   type Plan,
   type Schedule,
   type Step,
@@ -10,6 +9,7 @@ import {
   type Variables,
 } from "../../../runtime/contract/index.ts";
 import { type CudaEstimate, planVariables, type TargetLimits, workspaceBytes } from "../../plan/index.ts";
+import type { AttentionFacts } from "./attention-facts.ts";
 import { describeMask, drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
@@ -26,20 +26,7 @@ export interface ExplainedCandidate {
 }
 
 /** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */
-export interface Explanation {
-  readonly name: string;
-  readonly stacks: readonly {
-    readonly stack: string;
-    readonly of: number;
-    readonly layers: readonly number[];
-  }[];
-  readonly pipeline: Pipeline;
-  readonly shape: CallShape;
-  /** (row, key) pairs that are visible without looking at data, over batch and heads. */
-  readonly visiblePairs: number;
-  /** Operations of the forward pass at least (a multiply-add is two). */
-  readonly operations: number;
-  readonly compulsoryBytes: number;
+export interface Explanation extends AttentionFacts {
   readonly target: Target;
   readonly limits: TargetLimits;
   readonly candidates: readonly ExplainedCandidate[];
@@ -87,10 +74,7 @@ export function formatExplanation(explanation: Explanation, style: Style): strin
 }
 
 /** One line of what an attention is, and the layers that use it. */
-export function formatTitle(
-  { name, stacks, pipeline }: Pick<Explanation, "name" | "stacks" | "pipeline">,
-  style: Style,
-): string {
+export function formatTitle({ name, stacks, pipeline }: AttentionFacts, style: Style): string {
   const { heads, kvHeads, headDim, valueDim, storage, mask } = pipeline;
   const facts = [
     kvHeads === heads ? plural(heads, "head") : `${plural(heads, "head")} over ${kvHeads} key/value`,

@@ -13,7 +13,7 @@ type LegalCandidate = Extract<RooflineCandidate, { readonly reason: null }>;
 export function formatRooflines(report: RooflineReport, all: boolean, style: Style): string {
   const { shape, operations } = report;
   const note =
-    "Predicted from peak rates and the planner's counts of work, nothing is measured: real kernels take longer than these bounds.";
+    "Bounds from peak rates and the planner's counts of work; launches are free, and nothing is measured. Expect kernels to take longer.";
   return [
     `${formatTitle(report, style)}\n${style.dim(
       `length ${shape.Lq}, batch ${shape.B}: ${formatCount(operations)} operations and ${formatBytes(report.compulsoryBytes)} at least`,

@@ -1,4 +1,4 @@
-import type { CallShape, Pipeline, Schedule, Target } from "../../../runtime/contract/index.ts";
+import type { Schedule, Target } from "../../../runtime/contract/index.ts";
 import type {
   Bound,
   Figure,
@@ -8,7 +8,7 @@ import type {
   Roofline,
   TargetLimits,
 } from "../../plan/index.ts";
-import type { Explanation } from "./explanation.ts";
+import type { AttentionFacts } from "./attention-facts.ts";
 
 interface CandidateName {
   readonly schedule: Schedule;
@@ -41,9 +41,6 @@ export interface GpuRoofline {
 }
 
 /** All that `mtac explain --roofline` says of one attention: plain data, printed whole by `--json`. */
-export interface RooflineReport
-  extends Pick<Explanation, "name" | "stacks" | "visiblePairs" | "operations" | "compulsoryBytes"> {
-  readonly pipeline: Pipeline;
-  readonly shape: CallShape;
+export interface RooflineReport extends AttentionFacts {
   readonly rooflines: readonly GpuRoofline[];
 }

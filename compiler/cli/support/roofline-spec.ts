@@ -1,5 +1,5 @@
-import { MtacError, type Pipeline } from "../../../runtime/contract/index.ts";
-import { compulsoryBytes, forwardOperations, resolve, visiblePairs } from "../../ir/index.ts";
+import { type CallShape, MtacError, type Pipeline } from "../../../runtime/contract/index.ts";
+import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import {
   boundCandidates,
@@ -9,7 +9,8 @@ import {
   planCandidates,
   ratesOf,
 } from "../../plan/index.ts";
-import { chooseAttentions, layersUsing } from "./attention-choice.ts";
+import { chooseAttentions } from "./attention-choice.ts";
+import { attentionFacts } from "./attention-facts.ts";
 import { formatRooflines } from "./format-roofline.ts";
 import { type ChosenGpu, chooseGpus } from "./gpu-choice.ts";
 import type { Output } from "./output.ts";
@@ -62,22 +63,16 @@ function reportOn(
   flags: RooflineFlags,
   gpus: readonly ChosenGpu[],
 ): RooflineReport {
-  const shape = { B: flags.batch, Lq: flags.length, Lk: flags.length, R: 0 };
+  const facts = attentionFacts(spec, pipeline, flags);
   return {
-    name: pipeline.name,
-    stacks: layersUsing(spec, pipeline.name),
-    pipeline,
-    shape,
-    visiblePairs: visiblePairs(pipeline, shape),
-    operations: forwardOperations(pipeline, shape),
-    compulsoryBytes: compulsoryBytes(pipeline, shape),
-    rooflines: gpus.map((chosen) => rooflineOn(pipeline, shape, flags.schedule, chosen)),
+    ...facts,
+    rooflines: gpus.map((chosen) => rooflineOn(pipeline, facts.shape, flags.schedule, chosen)),
   };
 }
 
 function rooflineOn(
   pipeline: Pipeline,
-  shape: RooflineReport["shape"],
+  shape: CallShape,
   scheduleName: string | undefined,
   { gpu, target, limits }: ChosenGpu,
 ): GpuRoofline {

@@ -91,6 +91,17 @@ describe("kernels one after the other", () => {
     expect(fits).toMatchObject({ seconds: 2, memoryBytes: 0 });
     // A quarter of 400 bytes does not fit 300: 20 of the 80 bytes.
     expect(roofline([maps], { compulsoryBytes: 0, workspaceBytes: 400 }, RATES).memoryBytes).toBe(20);
+    // And the kernel that moves them waits for them, after the one before it: 2 s, and 60 bytes.
+    const second = roofline(
+      [f32, { ...NOTHING, mapBytes: 120 }],
+      { compulsoryBytes: 0, workspaceBytes: 600 },
+      RATES,
+    );
+    expect(second).toMatchObject({
+      seconds: 5,
+      bound: "device memory",
+      kernels: [{ bound: "f32 units" }, { bound: "device memory", seconds: 3 }],
+    });
     const half = roofline([maps], { compulsoryBytes: 10, workspaceBytes: 600 }, RATES);
     expect(half).toMatchObject({ seconds: 2.5, bound: "device memory", memoryBytes: 50 });
   });
@@ -191,6 +202,33 @@ describe("counts of work, by hand", () => {
       cacheBytes: 2 * 8 * 512 * 128 * 2,
       mapBytes: 0,
     });
+  });
+
+  test("pass 1 reads keys only, pass 2 values as well", () => {
+    const pipeline = bare({ weights: [convStage({ query: 1, key: 3 })] });
+    const kernels = workOf(pipeline, "webgpu", "two_pass", square(64), {});
+    const bytes = kernels.map(({ kernel, cacheBytes }) => [kernel, cacheBytes / (2 * 64 * 4 * 4)]);
+    expect(bytes[0]?.[0]).toBe("statistics");
+    // Keys a row tile reads: whole tiles, and the steps by which results trail the scores.
+    expect(bytes[0]?.[1]).toBe(64 / Number(tileOf(pipeline, "statistics_tile_q")));
+    expect(Number(bytes[1]?.[1])).toBeGreaterThanOrEqual((2 * 64) / Number(tileOf(pipeline, "tile_q")));
+  });
+
+  test("staged tensor-core kernels hand f16 maps on", () => {
+    const scores = [convStage({ query: 3, key: 5 }), convStage({ query: 3, key: 5 })];
+    const pipeline = bare({ headDim: 64, valueDim: 64, dtype: "f16", scores });
+    const knobs = { lowering: "toeplitz", tile_k: 64 };
+    const kernels = workOf(pipeline, "cuda", "staged", square(512), knobs);
+    const map = 2 * 512 * 512 * 2;
+    const maps = kernels.map(({ kernel, mapBytes }) => [kernel, Math.round((mapBytes / map) * 10) / 10]);
+    // Written; read and written, with an eighth of a step for the taps to the right; read for the statistics, and for the product.
+    expect(maps).toEqual([
+      ["scores_conv", 1],
+      ["scores_conv_2", 2],
+      ["statistics", 1],
+      ["product", 1],
+    ]);
+    for (const { cacheBytes, mapBytes } of kernels) expect(cacheBytes).toBeGreaterThanOrEqual(mapBytes);
   });
 
   test.each([16, 32, 64])("a mix of %i heads multiplies as many", (group) => {
@@ -305,6 +343,13 @@ function limitsOf(gpu: string, target: Target): NonNullable<ReturnType<typeof gp
   const limits = gpuLimits(gpuNamed(gpu), target);
   if (limits === null) throw new Error(`${gpu} does not serve ${target}`);
   return limits;
+}
+
+/** A knob of the cheapest `two_pass` candidate on WebGPU for 64 rows. */
+function tileOf(pipeline: Pipeline, knob: string): number | string | undefined {
+  const limits = limitsOf("m1", "webgpu");
+  const request = { target: "webgpu", limits, shape: square(64), schedule: "two_pass" } as const;
+  return planCandidates(pipeline, request)[0]?.knobs[knob];
 }
 
 /** The work of the first candidate with these knobs. */

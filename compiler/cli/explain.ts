@@ -1,15 +1,25 @@
 import type { Command } from "commander";
-import { batchOption, jsonOption, layerOption, lengthOption, scheduleOption } from "./support/options.ts";
+import {
+  batchOption,
+  jsonOption,
+  layerOption,
+  lengthOption,
+  scheduleOption,
+  splitList,
+} from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
 interface ExplainFlags {
   readonly name?: string;
   readonly layer?: number;
-  readonly target: string;
+  readonly target?: string;
   readonly arch?: string;
   readonly length: number;
   readonly batch: number;
   readonly schedule?: string;
+  readonly roofline?: true;
+  readonly gpu?: readonly string[];
+  readonly all?: true;
   readonly json?: true;
 }
 
@@ -23,11 +33,14 @@ export function registerExplain(program: Command): void {
     .argument("<spec>", "spec file (.mta or .ts)")
     .option("--name <name>", "one attention or stack (default: all)")
     .addOption(layerOption())
-    .option("--target <target>", "plan for this target: webgpu or cuda", "webgpu")
+    .option("--target <target>", "plan for this target: webgpu or cuda (default: webgpu)")
     .option("--arch <arch>", "CUDA architecture to plan for (default: sm_80)")
     .addOption(lengthOption(1024))
     .addOption(batchOption())
     .addOption(scheduleOption())
+    .option("--roofline", "show what every candidate takes at least on GPUs with public figures, and why")
+    .option("--gpu <names>", "these GPUs only, such as h100,rtx-4090, or all: implies --roofline", splitList)
+    .option("--all", "with --roofline: every candidate, not the best dozen")
     .addOption(jsonOption())
     .action(async (spec: string, flags: ExplainFlags) => {
       const { explainSpec } = await import("./support/explain-spec.ts");

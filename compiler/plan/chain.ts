@@ -15,6 +15,11 @@ import { ceilTo } from "./layout.ts";
 /** What a fused kernel computes: the scores alone, or also the normalised weights. */
 export type ChainRole = "single_pass" | "statistics" | "apply";
 
+/** The name of the kernel that computes a role. */
+export function fusedKernelName(role: ChainRole): string {
+  return role === "single_pass" ? "attention" : role;
+}
+
 /** Regions and steps of a fused kernel, and the words of workgroup memory that the regions take. */
 export interface Chain {
   readonly regions: readonly Region[];

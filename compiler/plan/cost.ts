@@ -12,8 +12,10 @@ import {
   type StorageType,
 } from "../../runtime/contract/index.ts";
 import { floorMultiplyAdds } from "../ir/index.ts";
+import { BLOCK_BYTES, convBlockBytes, FOUR_BYTES, softmaxBytes, weightBytes } from "./arena.ts";
 import { valueBlocks } from "./layout.ts";
 import { MIX_TILE, type StagedKernel, type StagedKnobs } from "./staged-kernels.ts";
+import { NO_COUNTS, type WorkCounts } from "./work.ts";
 
 /**
  * Relative costs of one invocation, in multiply-adds of the score product. They order candidates; the ratios were fitted to
@@ -52,6 +54,12 @@ function floorOf(pipeline: Pipeline, shape: CallShape): number {
   return floor;
 }
 
+/** What a kernel is predicted to cost, and the counts of its work. */
+export interface CountedCost {
+  readonly cost: Cost;
+  readonly counts: WorkCounts;
+}
+
 export interface FusedGeometry {
   readonly program: FusedProgram;
   readonly workgroup: number;
@@ -78,14 +86,19 @@ export function stageAt(pipeline: Pipeline, index: StageIndex): ConvStage | MixS
   return stage;
 }
 
-/** Work of one step along the keys of one workgroup: multiply-adds done, time of its slowest invocation, barriers. */
+/**
+ * Work of one step along the keys of one workgroup: multiply-adds and exponentials done, bytes of workgroup memory, time of its
+ * slowest invocation, barriers.
+ */
 function stepWork(
   pipeline: Pipeline,
   geometry: FusedGeometry,
-): { work: number; time: number; barriers: number } {
+): { work: number; exponentials: number; shared: number; time: number; barriers: number } {
   const { program, workgroup } = geometry;
   const heads = program.headBlock;
   let work = 0;
+  let exponentials = 0;
+  let shared = 0;
   let time = 0;
   let barriers = 1;
   const rounds = (units: number): number => Math.ceil(units / workgroup);
@@ -94,6 +107,7 @@ function stepWork(
     if (step.kind === "dot" || step.kind === "conv") {
       const region = program.regions[step.to];
       const units = heads * ((region?.rows ?? 0) / 4) * (program.tileK / 4);
+      shared += units * BLOCK_BYTES;
       if (step.kind === "dot") {
         work += units * 16 * pipeline.headDim;
         time += rounds(units) * (16 * pipeline.headDim + COST.block);
@@ -101,6 +115,7 @@ function stepWork(
         const stage = stageAt(pipeline, step.stage);
         const taps = stage.kind === "conv" ? stage.kernel.query * stage.kernel.key * stage.across : 0;
         work += units * 16 * taps;
+        shared += stage.kind === "conv" ? units * convBlockBytes(stage) : 0;
         time += rounds(units) * (16 * taps * COST.conv + COST.block);
       }
     } else {
@@ -109,22 +124,29 @@ function stepWork(
       const group = stage.kind === "mix" ? stage.group : 1;
       const units = (heads / group) * (region?.rows ?? 0) * (program.tileK / 4);
       work += units * 4 * group * group;
+      shared += units * 2 * group * FOUR_BYTES;
       time += rounds(units) * (4 * group * group * COST.mix + group * COST.mixed);
     }
-    if (step.finish.mask === "normalize") time += rounds(heads * program.tileQ * program.tileK) * COST.exp;
+    if (step.finish.mask === "normalize") {
+      exponentials += heads * program.tileQ * program.tileK;
+      time += rounds(heads * program.tileQ * program.tileK) * COST.exp;
+    }
   }
   if (program.role !== "apply") {
+    exponentials += heads * program.tileQ * program.tileK;
+    shared += heads * program.tileQ * program.tileK * softmaxBytes(program.role === "single_pass");
     time += (program.tileK / program.team) * COST.exp;
     barriers += 2;
   }
   if (program.role !== "statistics") {
     work += heads * program.tileQ * program.tileK * valueBlocks(pipeline) * 4;
+    shared += heads * (program.tileQ / 4) * program.tileK * weightBytes(valueBlocks(pipeline));
     time += program.outputBlocks * program.tileK * (16 * COST.product + 8);
   }
-  return { work, time: time + barriers * COST.barrier, barriers };
+  return { work, exponentials, shared, time: time + barriers * COST.barrier, barriers };
 }
 
-export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: CallShape): Cost {
+export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: CallShape): CountedCost {
   const { program, workgroup } = geometry;
   const lag = program.regions[program.final]?.lag ?? 0;
   const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
@@ -138,14 +160,25 @@ export function fusedCost(pipeline: Pipeline, geometry: FusedGeometry, shape: Ca
     steps += Math.ceil((high + lag) / program.tileK) - Math.floor(Math.max(0, low - left) / program.tileK);
   }
   const workgroups = (pipeline.heads / program.headBlock) * shape.B;
-  const elements =
-    workgroups * steps * program.headBlock * program.tileK * (pipeline.headDim + pipeline.valueDim);
+  const rows = workgroups * steps * program.headBlock * program.tileK;
+  const multiplyAdds = workgroups * steps * step.work;
+  // Only passes that multiply with v read it.
+  const read = pipeline.headDim + (program.role === "statistics" ? 0 : pipeline.valueDim);
   return {
-    multiplyAdds: workgroups * steps * step.work,
-    floorMultiplyAdds: floorOf(pipeline, shape),
-    bytes: elements * bytesOf(pipeline.storage),
-    barriers: workgroups * steps * step.barriers,
-    time: workgroups * steps * step.time * workgroup + COST.dispatch,
+    cost: {
+      multiplyAdds,
+      floorMultiplyAdds: floorOf(pipeline, shape),
+      bytes: rows * (pipeline.headDim + pipeline.valueDim) * bytesOf(pipeline.storage),
+      barriers: workgroups * steps * step.barriers,
+      time: workgroups * steps * step.time * workgroup + COST.dispatch,
+    },
+    counts: {
+      ...NO_COUNTS,
+      f32MultiplyAdds: multiplyAdds,
+      specialFunctions: workgroups * steps * step.exponentials,
+      sharedBytes: workgroups * steps * step.shared,
+      cacheBytes: rows * read * bytesOf(pipeline.storage),
+    },
   };
 }
 
@@ -227,12 +260,13 @@ export function stagedCost(
   kernel: StagedKernel,
   shape: CallShape,
   knobs: StagedKnobs,
-): Cost {
+): CountedCost {
   const { program } = kernel;
   let tile: { rows: number; keys: number } = { rows: knobs.tileQ, keys: knobs.tileK };
   let perEntry = 0;
   let timePerEntry: number = COST.block / 16;
   let words = 2;
+  let shared = 0;
   switch (program.kind) {
     case "scores":
       perEntry = pipeline.headDim;
@@ -246,6 +280,8 @@ export function stagedCost(
       perEntry = stage.kernel.query * stage.kernel.key * stage.across;
       const halo =
         (program.haloRows * (knobs.tileK + reach.left + reach.right)) / (knobs.tileQ * knobs.tileK);
+      // The tile is written to workgroup memory with its halo, once for each head that is read.
+      if (program.source === "workgroup") shared = convBlockBytes(stage) / 16 + 4 * halo * stage.across;
       timePerEntry +=
         perEntry * COST.conv * (program.source === "storage" ? 4 : 1) + COST.word * halo * stage.across;
       break;
@@ -275,14 +311,26 @@ export function stagedCost(
       break;
   }
   const entries = mapEntries(pipeline, kernel, shape, knobs, tile);
+  const multiplyAdds = entries.live * perEntry;
+  const bytes = entries.written * words * 4;
   return {
-    multiplyAdds: entries.live * perEntry,
-    floorMultiplyAdds: floorOf(pipeline, shape),
-    bytes: entries.written * words * 4,
-    barriers: 0,
-    time:
-      COST.staged * (entries.live * timePerEntry + entries.written * words * COST.word) +
-      entries.strips * COST.dispatch,
+    cost: {
+      multiplyAdds,
+      floorMultiplyAdds: floorOf(pipeline, shape),
+      bytes,
+      barriers: 0,
+      time:
+        COST.staged * (entries.live * timePerEntry + entries.written * words * COST.word) +
+        entries.strips * COST.dispatch,
+    },
+    counts: {
+      ...NO_COUNTS,
+      f32MultiplyAdds: multiplyAdds,
+      specialFunctions: program.kind === "normalize" ? entries.live : 0,
+      sharedBytes: entries.live * shared,
+      cacheBytes: bytes,
+      mapBytes: bytes,
+    },
   };
 }
 

@@ -10,13 +10,14 @@ import {
   totalReach,
 } from "../../runtime/contract/index.ts";
 import { bind } from "./bindings.ts";
-import { buildChain, type Chain, type ChainRole, chainStages, headBlock } from "./chain.ts";
+import { buildChain, type Chain, type ChainRole, chainStages, fusedKernelName, headBlock } from "./chain.ts";
 import { addCosts, type FusedGeometry, fusedCost } from "./cost.ts";
 import { DISPATCH_MULTIPLY_ADDS, definePlan } from "./define.ts";
 import { DIRECT, MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
 import { doesNotFit, type Fitted } from "./fit.ts";
 import { powerOfTwo, valueBlocks } from "./layout.ts";
 import type { PlanRequest } from "./limits.ts";
+import type { KernelWork } from "./work.ts";
 
 /** Knobs of one fused kernel. */
 export interface FusedKnobs {
@@ -30,6 +31,7 @@ export interface FusedKernel {
   readonly program: FusedProgram;
   readonly workgroupBytes: number;
   readonly cost: Cost;
+  readonly work: KernelWork;
 }
 
 export const FUSED_TILES_Q = [4, 8, 16, 32, 64] as const;
@@ -105,10 +107,9 @@ export function fitFused(
     arenaWords,
   };
   const geometry: FusedGeometry = { program, workgroup };
-  return {
-    fits: true,
-    value: { knobs, program, workgroupBytes: bytes, cost: fusedCost(pipeline, geometry, request.shape) },
-  };
+  const { cost, counts } = fusedCost(pipeline, geometry, request.shape);
+  const work = { kernel: fusedKernelName(role), ...counts };
+  return { fits: true, value: { knobs, program, workgroupBytes: bytes, cost, work } };
 }
 
 export function fusedKnobNames(knobs: FusedKnobs): Plan["knobs"] {
@@ -127,7 +128,7 @@ export function twoPassKnobNames(statistics: FusedKernel, apply: FusedKernel): P
 export function singlePassPlan(pipeline: Pipeline, request: PlanRequest, kernel: FusedKernel): Plan {
   const plan = kernelPlan(
     pipeline,
-    "attention",
+    fusedKernelName("single_pass"),
     kernel,
     ["q", "q_history", "k", "v", "parameters", "bias"],
     ["o", "lse"],
@@ -151,14 +152,14 @@ export function twoPassPlan(
 ): Plan {
   const first = kernelPlan(
     pipeline,
-    "statistics",
+    fusedKernelName("statistics"),
     statistics,
     ["q", "q_history", "k", "parameters", "bias"],
     ["statistics", "lse"],
   );
   const second = kernelPlan(
     pipeline,
-    "apply",
+    fusedKernelName("apply"),
     apply,
     ["q", "q_history", "k", "v", "parameters", "bias", "statistics"],
     ["o"],

@@ -45,6 +45,9 @@ export type { CudaEstimate } from "./cuda-cost.ts";
 export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
 export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
+export { planVariables, workspaceBytes } from "./measure.ts";
+export * from "./roofline/index.ts";
+export type { KernelWork } from "./work.ts";
 
 /** How many of the two kernels' best geometries `two_pass` combines. */
 const TWO_PASS_BEST = 4;
@@ -121,9 +124,11 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
   const kernels = fusedKernels(pipeline, request, "single_pass");
   return [
     ...kernels.fitting.map((kernel) =>
-      legal("single_pass", fusedKnobNames(kernel.knobs), kernel.cost, () =>
-        singlePassPlan(pipeline, request, kernel),
-      ),
+      legal("single_pass", fusedKnobNames(kernel.knobs), {
+        cost: kernel.cost,
+        plan: () => singlePassPlan(pipeline, request, kernel),
+        work: () => [kernel.work],
+      }),
     ),
     ...kernels.dropped.map(({ knobs, reason }) => dropped("single_pass", fusedKnobNames(knobs), reason)),
   ];
@@ -132,17 +137,15 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
 function twoPassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   const statistics = fusedKernels(pipeline, request, "statistics");
   const apply = fusedKernels(pipeline, request, "apply");
-  const plans = statistics.fitting
-    .slice(0, TWO_PASS_BEST)
-    .flatMap((first) =>
-      apply.fitting
-        .slice(0, TWO_PASS_BEST)
-        .map((second) =>
-          legal("two_pass", twoPassKnobNames(first, second), addCosts([first.cost, second.cost]), () =>
-            twoPassPlan(pipeline, request, first, second),
-          ),
-        ),
-    );
+  const plans = statistics.fitting.slice(0, TWO_PASS_BEST).flatMap((first) =>
+    apply.fitting.slice(0, TWO_PASS_BEST).map((second) =>
+      legal("two_pass", twoPassKnobNames(first, second), {
+        cost: addCosts([first.cost, second.cost]),
+        plan: () => twoPassPlan(pipeline, request, first, second),
+        work: () => [first.work, second.work],
+      }),
+    ),
+  );
   const without = statistics.fitting.length === 0 ? statistics.dropped : apply.dropped;
   const pass = statistics.fitting.length === 0 ? "pass 1" : "pass 2";
   return [
@@ -163,7 +166,7 @@ function stagedCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[]
           const fitted = fitStaged(pipeline, request, knobs);
           candidates.push(
             fitted.fits
-              ? legal("staged", names, fitted.value.cost, fitted.value.plan)
+              ? legal("staged", names, { ...fitted.value, work: () => fitted.value.work })
               : dropped("staged", names, fitted.reason),
           );
         }

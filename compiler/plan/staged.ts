@@ -16,6 +16,7 @@ import { definePlan } from "./define.ts";
 import type { Fitted } from "./fit.ts";
 import type { PlanRequest } from "./limits.ts";
 import { rowBegin, rowEnd, type StagedKernel, type StagedKnobs, stagedKernels } from "./staged-kernels.ts";
+import type { KernelWork } from "./work.ts";
 
 export const STAGED_TILES = [
   { tileQ: 32, tileK: 32 },
@@ -38,6 +39,7 @@ const LEAST_STRIP_ROWS = 16;
 /** The staged schedule with given knobs: its predicted cost, and its plan when asked for. */
 export interface StagedChoice {
   readonly cost: Cost;
+  readonly work: readonly KernelWork[];
   plan(): Plan;
 }
 
@@ -49,11 +51,16 @@ export function fitStaged(
 ): Fitted<StagedChoice> {
   const kernels = stagedKernels(pipeline, request, knobs);
   if (!kernels.fits) return kernels;
-  const costs = kernels.value.map((kernel) => stagedCost(pipeline, kernel, request.shape, knobs));
+  const counted = kernels.value.map((kernel) => ({
+    name: kernel.name,
+    ...stagedCost(pipeline, kernel, request.shape, knobs),
+  }));
+  const costs = counted.map(({ cost }) => cost);
   return {
     fits: true,
     value: {
       cost: addCosts(costs),
+      work: counted.map(({ name, counts }) => ({ kernel: name, ...counts })),
       plan: () => writePlan(pipeline, request, knobs, { kernels: kernels.value, costs }),
     },
   };

@@ -118,6 +118,13 @@ export function architectureWithoutCuda(target: string): MtacError {
   );
 }
 
+export function architectureOfGpu(): MtacError {
+  return wrongUsage(
+    "`--arch` does not go with `--roofline`",
+    "each GPU has its own: choose GPUs with `--gpu`",
+  );
+}
+
 export function notTunable(word: string): MtacError {
   return wrongUsage(
     word === "" || word.startsWith("-")
@@ -135,6 +142,24 @@ export function nothingTuned(store: string): MtacError {
   return new MtacError("MTA921", "input", `${store} holds no winner that fits`, {
     remedy: "`mtac tune show` lists what it holds",
   });
+}
+
+export function unknownGpu(name: string, known: readonly string[], meant: string | null): MtacError {
+  const list = `the table has ${known.map((each) => `\`${each}\``).join(", ")}`;
+  return usage(
+    "MTA922",
+    `there is no GPU \`${name}\` in the table`,
+    meant === null ? list : `did you mean \`${meant}\`? ${list}`,
+  );
+}
+
+export function gpuWithoutTarget(gpu: string, target: string, served: readonly string[]): MtacError {
+  const list = served.map((each) => `\`--target ${each}\``).join(" or ");
+  return usage(
+    "MTA923",
+    `\`${gpu}\` is in the table for other targets than \`${target}\``,
+    `use ${list}, or leave \`--target\` out`,
+  );
 }
 
 export function layerNeeded(attention: string): MtacError {

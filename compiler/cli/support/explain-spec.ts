@@ -1,5 +1,5 @@
 import { MtacError, type Pipeline, type Target } from "../../../runtime/contract/index.ts";
-import { compulsoryBytes, forwardOperations, resolve, visiblePairs } from "../../ir/index.ts";
+import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import {
   cudaArchitecture,
@@ -9,27 +9,33 @@ import {
   type TargetLimits,
   WEBGPU_COMMON_LIMITS,
 } from "../../plan/index.ts";
-import { chooseAttentions, layersUsing } from "./attention-choice.ts";
-import { architectureWithoutCuda, unknownArchitecture } from "./errors.ts";
+import { chooseAttentions } from "./attention-choice.ts";
+import { attentionFacts } from "./attention-facts.ts";
+import { architectureOfGpu, architectureWithoutCuda, unknownArchitecture, wrongUsage } from "./errors.ts";
 import { type Explanation, formatExplanation, measurePlan } from "./explanation.ts";
 import type { Output } from "./output.ts";
+import { type RooflineFlags, rooflineSpec } from "./roofline-spec.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { plannedTarget } from "./targets.ts";
 
-export interface ExplainFlags {
-  readonly name?: string;
-  readonly layer?: number;
-  readonly target: string;
+export interface ExplainFlags extends RooflineFlags {
   readonly arch?: string;
-  readonly length: number;
-  readonly batch: number;
-  readonly schedule?: string;
+  readonly roofline?: true;
 }
 
-/** `mtac explain`: what the planner sees and decides; nothing is run. */
+/**
+ * `mtac explain`: what the planner sees and decides; with `--roofline` or `--gpu` what GPUs' peaks allow. Nothing is run.
+ *
+ * @throws MtacError MTA405, and what `rooflineSpec` throws; MTA900, MTA903, MTA915 and MTA916 of the options
+ */
 export async function explainSpec(file: string, flags: ExplainFlags, output: Output): Promise<void> {
-  const target = plannedTarget(flags.target);
+  if (flags.roofline === true || flags.gpu !== undefined) {
+    if (flags.arch !== undefined) throw architectureOfGpu();
+    return rooflineSpec(file, flags, output);
+  }
+  if (flags.all === true) throw wrongUsage("`--all` goes with `--roofline` only", "add `--roofline`");
+  const target = plannedTarget(flags.target ?? "webgpu");
   const limits = limitsOf(target, flags.arch);
   const spec = await readSpec(file, output);
   const explanations = chooseAttentions(spec, flags).map((attention) =>
@@ -62,10 +68,11 @@ function limitsOf(target: Target, arch: string | undefined): TargetLimits {
 function explain(
   spec: CheckedSpec,
   pipeline: Pipeline,
-  flags: ExplainFlags & { readonly target: Target },
+  flags: Omit<ExplainFlags, "target"> & { readonly target: Target },
   limits: TargetLimits,
 ): Explanation {
-  const shape = { B: flags.batch, Lq: flags.length, Lk: flags.length, R: 0 };
+  const facts = attentionFacts(spec, pipeline, flags);
+  const { shape } = facts;
   const schedule = scheduleOf(flags.schedule);
   const candidates = planCandidates(pipeline, {
     target: flags.target,
@@ -76,13 +83,7 @@ function explain(
   const plan = candidates[0]?.plan ?? null;
   const measured = plan === null ? null : measurePlan(plan, shape);
   return {
-    name: pipeline.name,
-    stacks: layersUsing(spec, pipeline.name),
-    pipeline,
-    shape,
-    visiblePairs: visiblePairs(pipeline, shape),
-    operations: forwardOperations(pipeline, shape),
-    compulsoryBytes: compulsoryBytes(pipeline, shape),
+    ...facts,
     target: flags.target,
     limits,
     candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate }) => ({

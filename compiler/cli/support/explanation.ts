@@ -2,14 +2,14 @@ import {
   type CallShape,
   type Cost,
   evaluate,
-  type Pipeline,
   type Plan,
   type Schedule,
   type Step,
   type Target,
   type Variables,
 } from "../../../runtime/contract/index.ts";
-import type { CudaEstimate, TargetLimits } from "../../plan/index.ts";
+import { type CudaEstimate, planVariables, type TargetLimits, workspaceBytes } from "../../plan/index.ts";
+import type { AttentionFacts } from "./attention-facts.ts";
 import { describeMask, drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
@@ -26,20 +26,7 @@ export interface ExplainedCandidate {
 }
 
 /** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */
-export interface Explanation {
-  readonly name: string;
-  readonly stacks: readonly {
-    readonly stack: string;
-    readonly of: number;
-    readonly layers: readonly number[];
-  }[];
-  readonly pipeline: Pipeline;
-  readonly shape: CallShape;
-  /** (row, key) pairs that are visible without looking at data, over batch and heads. */
-  readonly visiblePairs: number;
-  /** Operations of the forward pass at least (a multiply-add is two). */
-  readonly operations: number;
-  readonly compulsoryBytes: number;
+export interface Explanation extends AttentionFacts {
   readonly target: Target;
   readonly limits: TargetLimits;
   readonly candidates: readonly ExplainedCandidate[];
@@ -50,10 +37,11 @@ export interface Explanation {
 
 /** Bytes of a plan's workspace, and how many dispatches a call makes, for a shape. */
 export function measurePlan(plan: Plan, shape: CallShape): { workspaceBytes: number; dispatches: number } {
-  const variables: Record<string, number> = { ...shape, H: plan.pipeline.heads, positions: 0 };
-  for (const { name, value } of plan.definitions) variables[name] = evaluate(value, variables);
-  const workspaceBytes = plan.workspace.reduce((sum, buffer) => sum + evaluate(buffer.bytes, variables), 0);
-  return { workspaceBytes, dispatches: countDispatches(plan.steps, variables) };
+  const variables = planVariables(plan, shape);
+  return {
+    workspaceBytes: workspaceBytes(plan, variables),
+    dispatches: countDispatches(plan.steps, variables),
+  };
 }
 
 function countDispatches(steps: readonly Step[], variables: Variables): number {
@@ -85,7 +73,8 @@ export function formatExplanation(explanation: Explanation, style: Style): strin
   return sections.join("\n\n");
 }
 
-function formatTitle({ name, stacks, pipeline }: Explanation, style: Style): string {
+/** One line of what an attention is, and the layers that use it. */
+export function formatTitle({ name, stacks, pipeline }: AttentionFacts, style: Style): string {
   const { heads, kvHeads, headDim, valueDim, storage, mask } = pipeline;
   const facts = [
     kvHeads === heads ? plural(heads, "head") : `${plural(heads, "head")} over ${kvHeads} key/value`,
@@ -129,7 +118,8 @@ function formatWork(explanation: Explanation, style: Style): string {
   return `${style.bold("Work")} ${style.dim(`at length ${Lq}, batch ${B}`)}\n${table(rows, ["left", "right", "left"], "  ")}`;
 }
 
-function formatShare(share: number): string {
+/** 0.5 → "50 %". */
+export function formatShare(share: number): string {
   return `${Number((100 * share).toPrecision(3))} %`;
 }
 
@@ -202,7 +192,8 @@ function groupReasons(candidates: readonly ExplainedCandidate[]): ReadonlyMap<Sc
   return groups;
 }
 
-function sameKnobs(left: Plan["knobs"], right: Plan["knobs"]): boolean {
+/** Whether two candidates have the same knobs. */
+export function sameKnobs(left: Plan["knobs"], right: Plan["knobs"]): boolean {
   const names = Object.keys(left);
   return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
 }

@@ -13,6 +13,7 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { stageAt } from "../cost.ts";
 import { type CudaEstimate, type CudaWork, estimate } from "../cuda-cost.ts";
 import { valueBlocks } from "../layout.ts";
+import { countsOf, type WorkCounts } from "../work.ts";
 
 /** What the kernels execute beside multiply-adds, in instructions of a thread. */
 const INSTRUCTIONS = {
@@ -191,6 +192,7 @@ function floorOf(pipeline: Pipeline, shape: CallShape): number {
 export interface Predicted {
   readonly cost: Cost;
   readonly estimate: CudaEstimate;
+  readonly counts: WorkCounts;
 }
 
 function predict(
@@ -200,6 +202,7 @@ function predict(
   barriers: number,
   architecture: CudaArchitecture,
   launches = 1,
+  mapBytes = 0,
 ): Predicted {
   const predicted = estimate(work, architecture);
   const time = predicted.time * launches;
@@ -212,6 +215,7 @@ function predict(
       time,
     },
     estimate: { ...predicted, time },
+    counts: countsOf(work, launches, mapBytes),
   };
 }
 
@@ -380,5 +384,5 @@ export function directStagedCost(
     sharedBytesPerBlock: kernel.sharedBytes,
     registersPerThread: kernel.registers,
   };
-  return predict(pipeline, shape, work, 0, architecture, launches);
+  return predict(pipeline, shape, work, 0, architecture, launches, entries.written * words * 4);
 }

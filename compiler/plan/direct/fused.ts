@@ -10,13 +10,21 @@ import {
   totalReach,
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
-import { type Chain, type ChainRole, chainStages, headBlock, type RowLayout } from "../chain.ts";
+import {
+  type Chain,
+  type ChainRole,
+  chainStages,
+  fusedKernelName,
+  headBlock,
+  type RowLayout,
+} from "../chain.ts";
 import { addCosts } from "../cost.ts";
 import type { CudaEstimate } from "../cuda-cost.ts";
 import { DIRECT, planEpilogue } from "../epilogue.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { ceilTo, powerOfTwo, valueBlocks } from "../layout.ts";
 import type { PlanRequest } from "../limits.ts";
+import type { KernelWork } from "../work.ts";
 import { directFusedCost } from "./cost.ts";
 import { defineDirectPlan, directKernelPlan, MOST_GRID } from "./define.ts";
 import { fusedRegisters, MOST_REGISTERS } from "./registers.ts";
@@ -34,6 +42,7 @@ export interface DirectFusedKernel {
   readonly sharedBytes: number;
   readonly cost: Cost;
   readonly estimate: CudaEstimate;
+  readonly work: KernelWork;
 }
 
 /** Rows are whole 16-byte units, an odd number of them: eight neighbouring rows lie in different banks. */
@@ -105,13 +114,14 @@ export function fitDirectFused(
     epilogue: epilogue.epilogue,
     arenaWords,
   };
-  const { cost, estimate } = directFusedCost(
+  const { cost, estimate, counts } = directFusedCost(
     pipeline,
     { program, threads, sharedBytes, registers },
     request.shape,
     architecture,
   );
-  return { fits: true, value: { knobs, program, sharedBytes, cost, estimate } };
+  const work = { kernel: fusedKernelName(role), ...counts };
+  return { fits: true, value: { knobs, program, sharedBytes, cost, estimate, work } };
 }
 
 export function directFusedKnobNames({ tileQ, tileK, threads }: DirectFusedKnobs): Plan["knobs"] {
@@ -138,7 +148,7 @@ export function directSinglePassPlan(
 ): Plan {
   const plan = fusedKernelPlan(
     pipeline,
-    "attention",
+    fusedKernelName("single_pass"),
     kernel,
     ["q", "q_history", "k", "v", "parameters", "integers", "bias"],
     ["o", "lse"],
@@ -162,14 +172,14 @@ export function directTwoPassPlan(
 ): Plan {
   const first = fusedKernelPlan(
     pipeline,
-    "statistics",
+    fusedKernelName("statistics"),
     kernels.statistics,
     ["q", "q_history", "k", "parameters", "integers", "bias"],
     ["statistics", "lse"],
   );
   const second = fusedKernelPlan(
     pipeline,
-    "apply",
+    fusedKernelName("apply"),
     kernels.apply,
     ["q", "q_history", "k", "v", "parameters", "integers", "bias", "statistics"],
     ["o"],

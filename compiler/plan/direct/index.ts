@@ -86,13 +86,12 @@ function singlePassCandidates(
   const kernels = fusedKernels(pipeline, request, architecture, "single_pass");
   return [
     ...kernels.fitting.map((kernel) =>
-      legal(
-        "single_pass",
-        directFusedKnobNames(kernel.knobs),
-        kernel.cost,
-        () => directSinglePassPlan(pipeline, request, architecture, kernel),
-        kernel.estimate,
-      ),
+      legal("single_pass", directFusedKnobNames(kernel.knobs), {
+        cost: kernel.cost,
+        plan: () => directSinglePassPlan(pipeline, request, architecture, kernel),
+        work: () => [kernel.work],
+        estimate: kernel.estimate,
+      }),
     ),
     ...kernels.dropped.map(({ knobs, reason }) =>
       dropped("single_pass", directFusedKnobNames(knobs), reason),
@@ -107,21 +106,16 @@ function twoPassCandidates(
 ): Candidate[] {
   const first = fusedKernels(pipeline, request, architecture, "statistics");
   const second = fusedKernels(pipeline, request, architecture, "apply");
-  const plans = first.fitting
-    .slice(0, TWO_PASS_BEST)
-    .flatMap((statistics) =>
-      second.fitting
-        .slice(0, TWO_PASS_BEST)
-        .map((apply) =>
-          legal(
-            "two_pass",
-            directTwoPassKnobNames(statistics, apply),
-            addCosts([statistics.cost, apply.cost]),
-            () => directTwoPassPlan(pipeline, request, architecture, { statistics, apply }),
-            addEstimates([statistics.estimate, apply.estimate]),
-          ),
-        ),
-    );
+  const plans = first.fitting.slice(0, TWO_PASS_BEST).flatMap((statistics) =>
+    second.fitting.slice(0, TWO_PASS_BEST).map((apply) =>
+      legal("two_pass", directTwoPassKnobNames(statistics, apply), {
+        cost: addCosts([statistics.cost, apply.cost]),
+        plan: () => directTwoPassPlan(pipeline, request, architecture, { statistics, apply }),
+        work: () => [statistics.work, apply.work],
+        estimate: addEstimates([statistics.estimate, apply.estimate]),
+      }),
+    ),
+  );
   const [pass, without] =
     first.fitting.length === 0 ? (["pass 1", first.dropped] as const) : (["pass 2", second.dropped] as const);
   return [
@@ -153,8 +147,8 @@ function stagedCandidates(
   return knobs.map((each) => {
     const names = directStagedKnobNames(each);
     const fitted = fitDirectStaged(pipeline, request, architecture, each);
-    return fitted.fits
-      ? legal("staged", names, fitted.value.cost, fitted.value.plan, fitted.value.estimate)
-      : dropped("staged", names, fitted.reason);
+    if (!fitted.fits) return dropped("staged", names, fitted.reason);
+    const { cost, plan, work, estimate } = fitted.value;
+    return legal("staged", names, { cost, plan, work: () => work, estimate });
   });
 }

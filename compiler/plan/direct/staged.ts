@@ -7,6 +7,7 @@ import type { Fitted } from "../fit.ts";
 import type { PlanRequest } from "../limits.ts";
 import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
 import { rowBegin, rowEnd } from "../staged-kernels.ts";
+import type { KernelWork } from "../work.ts";
 import { directStagedCost } from "./cost.ts";
 import { defineDirectPlan, directKernelPlan } from "./define.ts";
 import { type DirectStagedKnobs, directStagedKernels, type StripKernel } from "./staged-kernels.ts";
@@ -15,6 +16,7 @@ import { type DirectStagedKnobs, directStagedKernels, type StripKernel } from ".
 export interface DirectStagedChoice {
   readonly cost: Cost;
   readonly estimate: CudaEstimate;
+  readonly work: readonly KernelWork[];
   plan(): Plan;
 }
 
@@ -30,15 +32,17 @@ export function fitDirectStaged(
 ): Fitted<DirectStagedChoice> {
   const kernels = directStagedKernels(pipeline, request, knobs);
   if (!kernels.fits) return kernels;
-  const predicted = kernels.value.map((kernel) =>
-    directStagedCost(pipeline, kernel, request.shape, knobs, architecture),
-  );
+  const predicted = kernels.value.map((kernel) => ({
+    name: kernel.name,
+    ...directStagedCost(pipeline, kernel, request.shape, knobs, architecture),
+  }));
   const cost = addCosts(predicted.map((each) => each.cost));
   return {
     fits: true,
     value: {
       cost,
       estimate: addEstimates(predicted.map((each) => each.estimate)),
+      work: predicted.map(({ name, counts }) => ({ kernel: name, ...counts })),
       plan: () => writePlan(pipeline, request, architecture, knobs, kernels.value, cost),
     },
   };

@@ -11,6 +11,8 @@ import { floorMultiplyAdds } from "../../ir/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { stageAt } from "../cost.ts";
 import type { CudaBound, CudaEstimate } from "../cuda-cost.ts";
+import { type KernelWork, MMA_MULTIPLY_ADDS, WAVEFRONT_BYTES } from "../work.ts";
+import { inputChunks } from "./map-kernels.ts";
 import { INNER_STEP, innerMargin } from "./support.ts";
 
 /** Work of one kernel over a whole call, in units of one multiprocessor. */
@@ -21,6 +23,8 @@ interface Work {
   special: number;
   f32: number;
   bytes: number;
+  /** Those of the bytes that are maps. */
+  maps: number;
   blocks: number;
 }
 
@@ -69,7 +73,7 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
   const headSteps = Math.ceil(pipeline.headDim / 16) * copies;
   const valueSteps = Math.ceil(pipeline.valueDim / 16);
   const heads = pipeline.heads * shape.B;
-  const work: Work = { mma: 0, instructions: 0, shared: 0, special: 0, f32: 0, bytes: 0, blocks: 0 };
+  const work: Work = { mma: 0, instructions: 0, shared: 0, special: 0, f32: 0, bytes: 0, maps: 0, blocks: 0 };
   for (let row = 0; row < shape.Lq; row += tileQ) {
     const seen = keyCount(pipeline, shape, row, Math.min(row + tileQ, shape.Lq) - 1);
     const keys = walkedKeys(pipeline, shape, program, row, seen);
@@ -108,10 +112,9 @@ function tileWork(pipeline: Pipeline, shape: CallShape, program: TensorTileProgr
         (haloLoads + keyLoads + queryLoads + convLoads + valueLoads) / 4 +
         (entries * perEntry) / 32 +
         40 * warps);
-    work.bytes +=
-      steps *
-      ((dot ? tileK * (pipeline.headDim * copies + pipeline.valueDim) * 2 : entries * 2) +
-        (program.sink === "map" ? entries * 2 : 0));
+    const maps = entries * 2 * ((dot ? 0 : 1) + (program.sink === "map" ? 1 : 0));
+    work.maps += steps * maps;
+    work.bytes += steps * ((dot ? tileK * (pipeline.headDim * copies + pipeline.valueDim) * 2 : 0) + maps);
     // Results of a part of the keys are written in f32 and read again.
     if (program.keys !== "all") {
       work.bytes += tileQ * pipeline.valueDim * 8;
@@ -140,13 +143,16 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
   switch (program.kind) {
     case "tensor_mix": {
       const softmax = (program.normalizes ? 2 : 0) + (program.source === "weights" ? 1 : 0);
+      const stage = stageAt(pipeline, program.stage);
+      const chunks = stage.kind === "mix" ? inputChunks(pipeline.heads, stage.group) : 1;
       return {
-        mma: (entries * 16) / 2048,
+        mma: (entries * 16 * chunks) / MMA_MULTIPLY_ADDS,
         instructions: (entries * (3 + 4 * softmax)) / 32,
         shared: (entries * 8) / 128,
         special: entries * softmax,
         f32: entries * 2 * softmax,
         bytes: entries * 4,
+        maps: entries * 4,
         blocks: shape.Lq * shape.B,
       };
     }
@@ -161,12 +167,13 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
         special: 0,
         f32: 0,
         bytes: heads * shape.Lk * pipeline.headDim * 2 * (rows + 1),
+        maps: 0,
         blocks: (shape.Lk / 64) * heads,
       };
     }
     case "tensor_combine":
       // Where keys are not shared, and that is the rule, it does not run at all.
-      return { mma: 0, instructions: 0, shared: 0, special: 0, f32: 0, bytes: 0, blocks: 1 };
+      return { mma: 0, instructions: 0, shared: 0, special: 0, f32: 0, bytes: 0, maps: 0, blocks: 1 };
     case "tensor_statistics":
       return {
         mma: 0,
@@ -175,6 +182,7 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
         special: entries,
         f32: entries * 2,
         bytes: entries * 2,
+        maps: entries * 2,
         blocks: (shape.Lq * heads) / 4,
       };
     case "tensor_product":
@@ -188,9 +196,30 @@ export function workOf(pipeline: Pipeline, shape: CallShape, program: TensorProg
         special: program.source === "weights" ? entries : 0,
         f32: 0,
         bytes: entries * 2,
+        maps: entries * 2,
         blocks: (shape.Lq / (64 * program.rowBlocks)) * heads,
       };
   }
+}
+
+/** The counts of one kernel for `Candidate.work`. */
+export function tensorWork(
+  pipeline: Pipeline,
+  shape: CallShape,
+  kernel: string,
+  program: TensorProgram,
+): KernelWork {
+  const work = workOf(pipeline, shape, program);
+  return {
+    kernel,
+    matrixMultiplyAdds: work.mma * MMA_MULTIPLY_ADDS,
+    f32MultiplyAdds: work.f32,
+    specialFunctions: work.special,
+    instructions: work.instructions,
+    sharedBytes: work.shared * WAVEFRONT_BYTES,
+    cacheBytes: work.bytes,
+    mapBytes: work.maps,
+  };
 }
 
 const BOUNDS: readonly CudaBound[] = [
@@ -261,7 +290,7 @@ export function tensorCost(
     const rest = bounds.reduce((sum, each) => sum + each, 0) - most;
     // Units overlap, but not wholly; fewer blocks than processors leave some idle.
     const used = Math.min(PROCESSORS, Math.max(1, work.blocks));
-    cost.multiplyAdds += work.mma * 2048;
+    cost.multiplyAdds += work.mma * MMA_MULTIPLY_ADDS;
     cost.bytes += work.bytes;
     cost.time += (most + 0.15 * rest) / used + LAUNCH_CYCLES;
   }

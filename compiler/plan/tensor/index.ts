@@ -6,10 +6,9 @@ import type {
   TensorProgram,
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
-import { type Candidate, dropped, legal } from "../candidate.ts";
-import type { CudaEstimate } from "../cuda-cost.ts";
+import { type Candidate, dropped, type LegalParts, legal } from "../candidate.ts";
 import type { PlanRequest } from "../limits.ts";
-import { tensorEstimate } from "./cost.ts";
+import { tensorEstimate, tensorWork } from "./cost.ts";
 import { foldedKnobNames, foldedMenu, foldedTiles, tensorFolded } from "./folded.ts";
 import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
 import { stagedTensorKnobNames, tensorStaged } from "./staged.ts";
@@ -33,11 +32,17 @@ export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, sched
   }
 }
 
-function estimateOf({ pipeline, nominal, kernels }: Plan, architecture: CudaArchitecture): CudaEstimate {
-  const programs = kernels.flatMap(({ program }) =>
-    program !== undefined && isTensorProgram(program) ? [program] : [],
+function partsOf(plan: Plan, architecture: CudaArchitecture): LegalParts {
+  const kernels = plan.kernels.flatMap(({ name, program }) =>
+    program !== undefined && isTensorProgram(program) ? [{ name, program }] : [],
   );
-  return tensorEstimate(pipeline, architecture, nominal, programs);
+  const programs = kernels.map(({ program }) => program);
+  return {
+    cost: plan.cost,
+    plan: () => plan,
+    work: () => kernels.map(({ name, program }) => tensorWork(plan.pipeline, plan.nominal, name, program)),
+    estimate: tensorEstimate(plan.pipeline, architecture, plan.nominal, programs),
+  };
 }
 
 function isTensorProgram(program: KernelProgram): program is TensorProgram {
@@ -55,13 +60,7 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
       const names = tileKnobNames(knobs, tile.value.conv !== null);
       const fitted = tensorSinglePass(pipeline, request, architecture, tile.value, knobs);
       return fitted.fits
-        ? legal(
-            "single_pass",
-            names,
-            fitted.value.cost,
-            () => fitted.value,
-            estimateOf(fitted.value, architecture),
-          )
+        ? legal("single_pass", names, partsOf(fitted.value, architecture))
         : dropped("single_pass", names, fitted.reason);
     }),
   ];
@@ -80,13 +79,7 @@ function foldedCandidates(
     const names = foldedKnobNames(knobs);
     const fitted = tensorFolded(pipeline, request, architecture, tiles.value, knobs);
     return fitted.fits
-      ? legal(
-          "single_pass",
-          names,
-          fitted.value.cost,
-          () => fitted.value,
-          estimateOf(fitted.value, architecture),
-        )
+      ? legal("single_pass", names, partsOf(fitted.value, architecture))
       : dropped("single_pass", names, fitted.reason);
   });
 }
@@ -102,13 +95,7 @@ function twoPassCandidates(
     const names = tileKnobNames(knobs, true);
     const fitted = tensorTwoPass(pipeline, request, architecture, tiles.value, knobs);
     return fitted.fits
-      ? legal(
-          "two_pass",
-          names,
-          fitted.value.cost,
-          () => fitted.value,
-          estimateOf(fitted.value, architecture),
-        )
+      ? legal("two_pass", names, partsOf(fitted.value, architecture))
       : dropped("two_pass", names, fitted.reason);
   });
 }
@@ -133,7 +120,7 @@ function stagedCandidates(
     const names = stagedTensorKnobNames(pipeline, knobs);
     const fitted = tensorStaged(pipeline, request, architecture, knobs);
     return fitted.fits
-      ? legal("staged", names, fitted.value.cost, () => fitted.value, estimateOf(fitted.value, architecture))
+      ? legal("staged", names, partsOf(fitted.value, architecture))
       : dropped("staged", names, fitted.reason);
   });
 }

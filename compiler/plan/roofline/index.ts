@@ -1,0 +1,17 @@
+export { type Figure, type FigureBasis, figuresOf, type Gpu, type Rates, ratesOf } from "./gpu.ts";
+export { GPUS } from "./gpus.ts";
+export { gpuLimits } from "./limits.ts";
+export {
+  type Bound,
+  type BoundCandidate,
+  boundCandidates,
+  type FloorWork,
+  floorBound,
+  floorWork,
+  type KernelBound,
+  kernelBound,
+  type MemoryDemand,
+  type Resource,
+  type Roofline,
+  roofline,
+} from "./roofline.ts";

@@ -86,13 +86,12 @@ function evenOut(contenders: readonly Contender[]): void {
   const turns = first.samples.map((_, turn) =>
     contenders.map(({ samples }) => samples[turn]?.time ?? Number.NaN),
   );
-  withoutDrift(turns).forEach((times, turn) =>
-    times.forEach((time, index) => {
+  for (const [turn, times] of withoutDrift(turns).entries())
+    for (const [index, time] of times.entries()) {
       const samples = contenders[index]?.samples;
       const sample = samples?.[turn];
       if (samples !== undefined && sample !== undefined) samples[turn] = { ...sample, time };
-    }),
-  );
+    }
 }
 
 class Sweep<Placed extends PlacedCall> {

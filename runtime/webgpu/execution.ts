@@ -2,7 +2,7 @@ import { type CallFootprint, type CallStatistics, callValues } from "../contract
 import type { ExpandedPlan } from "../contract/expand.ts";
 import { tensorBytes } from "../contract/layout.ts";
 import type { ParameterStore, ParameterVersion } from "../contract/parameters.ts";
-import type { KernelPlan, Plan, Schedule } from "../contract/plan.ts";
+import type { KernelPlan, Plan } from "../contract/plan.ts";
 import type { BufferPool } from "../contract/pool.ts";
 import { elementCount } from "../contract/tensor.ts";
 import { bindKernel, collectResources, type Resources } from "./bindings.ts";
@@ -51,7 +51,7 @@ export class CallExecution {
   #released = false;
 
   constructor(parts: ExecutionParts) {
-    const { device, expanded, call, plan } = parts;
+    const { device, expanded, call } = parts;
     this.#parts = parts;
     this.#pool = poolOf(device);
     this.#slot = slotBytes(device);

@@ -140,7 +140,8 @@ function comparedToLast(
       const times: number[] = [];
       for (const plan of plans) times.push((await plan.sample(placed)).time);
       // The first turn warms up.
-      if (pair >= 0) times.forEach((time, index) => ratios[index]?.push(time / (times.at(-1) ?? Number.NaN)));
+      if (pair < 0) continue;
+      for (const [index, time] of times.entries()) ratios[index]?.push(time / (times.at(-1) ?? Number.NaN));
     }
     return ratios.map((each) => quartiles(each).median);
   });

@@ -9,7 +9,6 @@ import { type KnobSweep, type Shard, tuneCandidates } from "../../tune/candidate
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "../../tune/record.ts";
 import { openStore, type TuningStore } from "../../tune/store.ts";
 import { runSweep, type SweepProgress, type SweepResult } from "../../tune/sweep.ts";
-import type { TunedTarget } from "../../tune/targets.ts";
 import { describeCandidate, trialCandidate } from "../../tune/trial-candidates.ts";
 import { storageOn } from "../../tune/use.ts";
 import { speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";

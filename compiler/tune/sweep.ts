@@ -50,8 +50,9 @@ export interface SweepResult {
   readonly ended: "finished" | "budget" | "interrupted";
 }
 
-/** A candidate whose first run takes so much longer than the best so far is not run again. */
-const HOPELESS = 1.8;
+/** A candidate whose first runs take so much longer than the best so far is not run again: one run, or the better of two. */
+const HOPELESS = 4;
+const HOPELESS_TWICE = 1.8;
 /** A run is repeated until this much time has been measured, but only so often: clocks are coarse. */
 const LEAST_NANOSECONDS = 2e6;
 const MOST_REPEATS = 8;
@@ -181,11 +182,9 @@ class Sweep<Placed extends PlacedCall> {
         continue;
       }
       if (!this.#remember(contender, 0)) {
+        const limit = best;
         const fine = await this.#guarded(candidate, async (plan) => {
-          const warm = this.#request.meter.exact ? null : await this.#run(plan);
-          const hopeless = warm !== null && warm.time > HOPELESS * best;
-          if (hopeless) contender.samples.push(warm);
-          else await this.#sample(contender, plan, runs);
+          if (!(await this.#hopeless(contender, plan, limit))) await this.#sample(contender, plan, runs);
           this.#finish(contender, 0);
         });
         if (!fine) continue;
@@ -195,6 +194,21 @@ class Sweep<Placed extends PlacedCall> {
       this.#report(alive);
     }
     return alive;
+  }
+
+  /** Warms a plan up; if it is far from the best, keeps those runs as its samples. Where counts are exact there is no need. */
+  async #hopeless({ samples }: Contender, plan: MeteredPlan<Placed>, best: number): Promise<boolean> {
+    if (this.#request.meter.exact) return false;
+    const warm = await this.#run(plan);
+    if (warm.time <= HOPELESS_TWICE * best) return false;
+    if (warm.time > HOPELESS * best) {
+      samples.push(warm);
+      return true;
+    }
+    const second = await this.#run(plan);
+    if (second.time <= HOPELESS_TWICE * best) return false;
+    samples.push(second);
+    return true;
   }
 
   /** All that are left, in turns; a round that is cut off counts for none of them. */

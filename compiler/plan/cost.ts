@@ -14,6 +14,7 @@ import {
 import { floorMultiplyAdds } from "../ir/index.ts";
 import { BLOCK_BYTES, convBlockBytes, FOUR_BYTES, softmaxBytes, weightBytes } from "./arena.ts";
 import { valueBlocks } from "./layout.ts";
+import { rememberByPipeline } from "./remember.ts";
 import { MIX_TILE, type StagedKernel, type StagedKnobs } from "./staged-kernels.ts";
 import { NO_COUNTS, type WorkCounts } from "./work.ts";
 
@@ -42,16 +43,11 @@ const COST = {
   dispatch: 40000,
 } as const;
 
-const floors = new WeakMap<Pipeline, Map<string, number>>();
+const rememberedFloor = rememberByPipeline<number>();
 
-/** The floor of the work, remembered: every candidate reports it. */
+/** The floor of the work: every candidate reports it. */
 function floorOf(pipeline: Pipeline, shape: CallShape): number {
-  const known = floors.get(pipeline) ?? new Map<string, number>();
-  floors.set(pipeline, known);
-  const key = JSON.stringify(shape);
-  const floor = known.get(key) ?? floorMultiplyAdds(pipeline, shape);
-  known.set(key, floor);
-  return floor;
+  return rememberedFloor(pipeline, JSON.stringify(shape), () => floorMultiplyAdds(pipeline, shape));
 }
 
 /** What a kernel is predicted to cost, and the counts of its work. */
@@ -220,7 +216,7 @@ interface MapEntries {
   readonly strips: number;
 }
 
-const countedEntries = new WeakMap<Pipeline, Map<string, MapEntries>>();
+const rememberedEntries = rememberByPipeline<MapEntries>();
 
 /** `countEntries`, remembered: candidates differ in few of the numbers that it depends on. */
 function mapEntries(
@@ -241,17 +237,7 @@ function mapEntries(
     tile.rows,
     tile.keys,
   ].join();
-  let counted = countedEntries.get(pipeline);
-  if (counted === undefined) {
-    counted = new Map();
-    countedEntries.set(pipeline, counted);
-  }
-  let entries = counted.get(key);
-  if (entries === undefined) {
-    entries = countEntries(pipeline, kernel, shape, knobs, tile);
-    counted.set(key, entries);
-  }
-  return entries;
+  return rememberedEntries(pipeline, key, () => countEntries(pipeline, kernel, shape, knobs, tile));
 }
 
 /** Cost of one kernel of the staged schedule over the whole call. */

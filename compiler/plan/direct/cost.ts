@@ -13,6 +13,7 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { stageAt } from "../cost.ts";
 import { type CudaEstimate, type CudaWork, estimate } from "../cuda-cost.ts";
 import { valueBlocks } from "../layout.ts";
+import { rememberByPipeline } from "../remember.ts";
 import { countsOf, type WorkCounts } from "../work.ts";
 
 /** What the kernels execute beside multiply-adds, in instructions of a thread. */
@@ -278,8 +279,28 @@ function mapEntries(
   strips: StripShape,
   halo: Reach,
   tile: { readonly rows: number; readonly keys: number },
-): { strips: number; live: number; written: number } {
+): MapEntries {
   const haloRows = halo.past + halo.future;
+  const { B, Lq, Lk } = shape;
+  const key = [B, Lq, Lk, strips.stripBytes, strips.stripRows, haloRows, tile.rows, tile.keys].join();
+  return rememberedEntries(pipeline, key, () => countEntries(pipeline, shape, strips, haloRows, tile));
+}
+
+interface MapEntries {
+  readonly strips: number;
+  readonly live: number;
+  readonly written: number;
+}
+
+const rememberedEntries = rememberByPipeline<MapEntries>();
+
+function countEntries(
+  pipeline: Pipeline,
+  shape: CallShape,
+  strips: StripShape,
+  haloRows: number,
+  tile: { readonly rows: number; readonly keys: number },
+): MapEntries {
   const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 8;
   const fit = Math.floor(strips.stripBytes / mapRow);
   const together = Math.max(1, Math.min(shape.B, Math.floor(fit / (shape.Lq + haloRows))));

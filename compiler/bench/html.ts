@@ -1,6 +1,7 @@
 import type { BenchReport } from "./report.ts";
 import {
   CELLS,
+  formatPlan,
   formatProduct,
   labelOf,
   lengthTable,
@@ -132,11 +133,11 @@ function troubles({ rows }: BenchReport["lengths"][number]): string {
 
 function subjectsList(report: BenchReport): string {
   const described = report.lengths.flatMap((length) =>
-    length.rows.map(({ subject, plan, runsOn }) => {
-      if (plan === null) return `${subject}: ${runsOn ?? "unknown"}`;
-      const knobs = Object.entries(plan.knobs).map(([name, value]) => `${name} ${value}`);
-      return `${subject} at ${titleOf(length)}: ${[plan.schedule, ...knobs].join(", ")}`;
-    }),
+    length.rows.map(({ subject, plan, runsOn }) =>
+      plan === null
+        ? `${subject}: ${runsOn ?? "unknown"}`
+        : `${subject} at ${titleOf(length)}: ${formatPlan(plan)}`,
+    ),
   );
   const items = [...readingNotes(report), ...new Set(described)];
   return `<ul>\n${items.map((item) => `<li>${escapeHtml(item)}</li>`).join("\n")}\n</ul>`;

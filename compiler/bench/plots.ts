@@ -56,7 +56,7 @@ export function timePlot(report: BenchReport): string {
   const { spec, device, unit } = report;
   return draw(report, {
     title: `Time of ${spec.attention}`,
-    subtitle: `one forward pass, median and quartiles; ${device.description}`,
+    subtitle: `one forward pass, median and quartiles; large marks: the planner's choice; ${device.description}`,
     scale: "log",
     format: (value) => formatTime(value, unit),
     value: ({ time }) => time?.median ?? null,

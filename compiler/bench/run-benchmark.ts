@@ -48,6 +48,10 @@ export interface BenchProgress extends Omit<TurnProgress, "step"> {
   readonly lengths: number;
 }
 
+const SOFTWARE_ADAPTER = /swiftshader|llvmpipe|lavapipe/i;
+const SOFTWARE_NOTE =
+  "this WebGPU device is software on the processor: ratios between plans hold for it, none says anything about a GPU, and peers that use the processor itself are far ahead of it";
+
 /** Errors of peers that compute in f32, and in 16 bits (their maps too, where mtac's are f32). */
 const PEER_BOUNDS = { float32: 5e-5, half: 5e-2 } as const;
 
@@ -63,7 +67,7 @@ export async function runBenchmark(request: BenchRequest): Promise<BenchReport> 
   const found = await (request.findProduct ?? findProduct)(meter, signal);
   const product = "kernel" in found ? found : null;
   const missing = new Map<string, MissingPeer>();
-  const notes = new Set<string>();
+  const notes = new Set<string>(SOFTWARE_ADAPTER.test(meter.identity) ? [SOFTWARE_NOTE] : []);
   const reports: LengthReport[] = [];
   for (const length of lengths) {
     if (signal.aborted) break;

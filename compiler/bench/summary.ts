@@ -82,6 +82,13 @@ export function nameOf({ lengths }: Pick<BenchReport, "lengths">, subject: strin
   return version === undefined ? subject : `${subject} ${version}`;
 }
 
+/** `staged, tile_q 64, …` */
+export function formatPlan({ schedule, knobs }: NonNullable<Row["plan"]>): string {
+  // The baseline takes all rows at once, however many.
+  const shown = (value: number | string) => (value === Number.MAX_SAFE_INTEGER ? "all" : value);
+  return [schedule, ...Object.entries(knobs).map(([name, value]) => `${name} ${shown(value)}`)].join(", ");
+}
+
 export function formatTime(time: number, unit: BenchReport["unit"]): string {
   return unit === "ns" ? formatMilliseconds(time / 1e6) : `${formatCount(Math.round(time))} cycles`;
 }

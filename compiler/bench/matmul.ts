@@ -50,6 +50,7 @@ export async function findProduct(
     // What is far behind at one size does not win at the next.
     kernels = kernels.filter((_, index) => (rates[index] ?? 0) > fastest / 2);
   }
+  if (best === null && signal.aborted) return { reason: "interrupted before one was timed" };
   return best ?? { reason: "no kernel for a plain matrix product computes it on this device" };
 }
 

@@ -9,6 +9,8 @@ const NANOSECONDS = 1e6;
 
 /** Something that takes its turns in a benchmark. */
 export interface Runner {
+  /** Whether each sample is preceded by a run that is not counted: then there is nothing to warm up. */
+  readonly warmsItself: boolean;
   /** Runs once. */
   sample(): Promise<Sample>;
   /** What it computes, by the tensors' names; runs it. */
@@ -85,6 +87,7 @@ class Held<T extends { release(): void }> {
 export function planRunner(stage: Stage, plan: Plan): Runner {
   const held = new Held<MeteredPlan>(stage, () => stage.meter.open(plan, stage.call));
   return {
+    warmsItself: false,
     sample: async () => (await held.get()).sample(stage.placed()),
     results: async () => {
       const opened = await held.get();
@@ -104,6 +107,7 @@ export function productRunner(stage: Stage, choice: ProductChoice): Runner {
     return openProduct(gpu, choice);
   });
   return {
+    warmsItself: false,
     sample: async () => (await held.get()).sample(),
     results: async () => new Map(),
     footprint: () => null,
@@ -114,6 +118,7 @@ export function productRunner(stage: Stage, choice: ProductChoice): Runner {
 /** @param outputShape [B, H, Lq, Dv] */
 export function peerRunner(peer: Peer, outputShape: readonly number[]): Runner {
   return {
+    warmsItself: true,
     sample: async () => {
       const [milliseconds = Number.NaN] = await peer.time(1);
       return { time: milliseconds * NANOSECONDS, clock: "wall" };

@@ -53,7 +53,8 @@ export interface TurnProgress {
  */
 export async function takeTurns(request: TurnsRequest): Promise<void> {
   const { contestants, rounds, exact, signal, onTurn } = request;
-  const total = contestants.length * (exact ? 1 + rounds : 2 + rounds);
+  const warmed = contestants.filter(({ runner }) => !exact && !runner.warmsItself);
+  const total = contestants.length * (1 + rounds) + warmed.length;
   let done = 0;
   const each = async (
     order: readonly Contestant[],
@@ -72,7 +73,7 @@ export async function takeTurns(request: TurnsRequest): Promise<void> {
   await each(contestants, "checking", (one) => check(one, request.expected));
   const sample = async ({ runner, samples }: Contestant): Promise<void> =>
     void samples.push(await runner.sample());
-  if (!exact) await each(contestants, "warming up", async ({ runner }) => void (await runner.sample()));
+  await each(warmed, "warming up", async ({ runner }) => void (await runner.sample()));
   for (let round = 0; round < rounds; round += 1)
     await each(round % 2 === 0 ? contestants : contestants.toReversed(), "timing", sample);
   for (const one of contestants)

@@ -18,6 +18,7 @@ const RIGHT = { shape: [2], data: Float64Array.of(1, 2) };
 function fake(name: string, log: string[], more: Partial<Runner> = {}): Contestant {
   let time = 0;
   const runner: Runner = {
+    warmsItself: false,
     sample: async () => {
       log.push(name);
       time += 1;
@@ -59,6 +60,12 @@ describe("the order of turns", () => {
       [2, 3, 4],
       [2, 3, 4],
     ]);
+  });
+
+  test("who warms up before each run has no turn for it", async () => {
+    const log: string[] = [];
+    await turns([fake("a", log), fake("b", log, { warmsItself: true })], { rounds: 1 });
+    expect(log.join(" ")).toBe("a? b? a a b");
   });
 
   test("counts need no warming up", async () => {

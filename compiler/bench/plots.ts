@@ -8,7 +8,7 @@ import { formatTime, nameOf } from "./summary.ts";
 use([LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
 const WIDTH = 760;
-const HEIGHT = 420;
+const HEIGHT = 448;
 /** Between legend entries and the plot's edge. */
 const MARGIN = 16;
 
@@ -56,7 +56,7 @@ export function timePlot(report: BenchReport): string {
   const { spec, device, unit } = report;
   return draw(report, {
     title: `Time of ${spec.attention}`,
-    subtitle: `one forward pass, median and quartiles; large marks: the planner's choice; ${device.description}`,
+    subtitle: `one forward pass, median and quartiles; large marks: the planner's choice\n${device.description}`,
     scale: "log",
     format: (value) => formatTime(value, unit),
     value: ({ time }) => time?.median ?? null,
@@ -130,9 +130,10 @@ function optionOf(report: BenchReport, plot: PlotRequest): EChartsCoreOption {
       data: subjects.map((subject) => nameOf(report, subject)),
       bottom: MARGIN / 2,
       textStyle: { color: text, fontSize: 12 },
-      itemGap: MARGIN,
+      // Without a font to measure, texts come out wider than they are taken to be.
+      itemGap: 2 * MARGIN,
     },
-    grid: { left: 74, right: 2 * MARGIN, top: 68, bottom: 86 },
+    grid: { left: 74, right: 2 * MARGIN, top: 84, bottom: 100 },
     xAxis: {
       type: "log",
       logBase: 2,

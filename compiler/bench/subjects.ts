@@ -7,7 +7,7 @@ import {
   type Schedule,
 } from "../../runtime/contract/index.ts";
 import type { Meter } from "../execution/meter.ts";
-import { choosePlan, type PlanRequest, planCandidates, unfusedPlan } from "../plan/index.ts";
+import { choosePlan, type PlanRequest, planCandidates, scheduleIllegal, unfusedPlan } from "../plan/index.ts";
 import type { SubjectKind } from "./report.ts";
 
 /** One plan that a benchmark runs. */
@@ -56,7 +56,8 @@ export function planSubjects(meter: Pick<Meter, "target" | "limits">, request: S
   for (const each of schedule === undefined ? SCHEDULES : [schedule]) {
     const [best] = planCandidates(pipeline, { ...planned, schedule: each });
     if (best === undefined || best.plan === null) {
-      notes.push(`${each} is left out: ${best?.reason ?? "the planner lists no plan of it"}`);
+      const reason = scheduleIllegal(pipeline, each) ?? best?.reason ?? "the planner lists no plan of it";
+      notes.push(`${each} is left out: ${reason}`);
       continue;
     }
     const { plan } = best;

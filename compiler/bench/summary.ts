@@ -28,7 +28,7 @@ export function lengthTable(length: LengthReport, unit: BenchReport["unit"]): Te
     rows: length.rows.map((row) => [
       labelOf(row),
       row.time === null ? row.state : formatTime(row.time.median, unit),
-      row.time === null ? "" : formatQuartiles(row.time, unit),
+      row.time === null || row.time.samples === 1 ? "" : formatQuartiles(row.time, unit),
       orNone(row.speedup, formatRatio),
       orNone(row.operationsPerSecond, formatRate),
       orNone(row.shareOfProduct, formatShare),
@@ -43,7 +43,11 @@ export type Cell = (row: Row, unit: BenchReport["unit"]) => string;
 
 export const CELLS = {
   time: ({ time, state }, unit) =>
-    time === null ? state : `${formatTime(time.median, unit)} (${formatQuartiles(time, unit)})`,
+    time === null
+      ? state
+      : time.samples === 1
+        ? formatTime(time.median, unit)
+        : `${formatTime(time.median, unit)} (${formatQuartiles(time, unit)})`,
   shareOfProduct: ({ operationsPerSecond: rate, shareOfProduct: share }) =>
     rate === null ? NONE : share === null ? formatRate(rate) : `${formatShare(share)} (${formatRate(rate)})`,
   bytes: ({ bytesOverCompulsory }) => orNone(bytesOverCompulsory, formatRatio),

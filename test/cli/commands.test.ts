@@ -47,7 +47,7 @@ describe("the command itself", () => {
     [["check"], "missing required argument 'spec'"],
     [["check", "--colour", "x.mta"], "unknown option '--colour'"],
     [["bench", "x.mta", "--peers", "tensorflow"], "choose from `onnxruntime-web`"],
-    [["bench", "x.mta", "--target", "cuda-emulated", "--peers", "all"], "MTA923"],
+    [["bench", "x.mta", "--target", "cuda-emulated", "--peers", "all"], "MTA925"],
     [["bench", "x.mta", "--lengths", "128,0"], "expected a whole number, at least 1"],
     [["bench", "x.mta", "--target", "reference"], "Allowed choices are webgpu, cuda, cuda-emulated"],
     [["bench", "x.mta", "--arch", "sm_90"], "MTA916"],

@@ -106,7 +106,7 @@ function meteredTarget(name: string): MeteredTarget {
   return METERED_TARGETS.find((target) => target === name) ?? "webgpu";
 }
 
-/** @throws MtacError MTA922, MTA923 */
+/** @throws MtacError MTA924, MTA925 */
 function peersOf(names: readonly string[] | undefined, target: MeteredTarget): readonly PeerName[] {
   const counted = target === "cuda-emulated";
   const wanted = (names ?? [counted ? "none" : "all"]).flatMap((name) => {

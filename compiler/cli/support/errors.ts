@@ -139,7 +139,7 @@ export function nothingTuned(store: string): MtacError {
 
 export function unknownPeer(name: string, known: readonly string[]): MtacError {
   return usage(
-    "MTA922",
+    "MTA924",
     `there is no peer \`${name}\``,
     `choose from ${known.map((each) => `\`${each}\``).join(", ")}, or \`all\` or \`none\``,
   );
@@ -147,7 +147,7 @@ export function unknownPeer(name: string, known: readonly string[]): MtacError {
 
 export function peersWithoutTimes(target: string): MtacError {
   return usage(
-    "MTA923",
+    "MTA925",
     `peers take time, \`${target}\` counts cycles: they cannot be compared`,
     "leave `--peers` out, or use `--target webgpu` or `--target cuda`",
   );

@@ -29,6 +29,7 @@ const ALLOWED = {
     "compiler/ir/",
     "compiler/language/",
     "compiler/package.ts",
+    "compiler/units.ts",
     "runtime/",
   ],
   "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],

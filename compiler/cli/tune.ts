@@ -7,6 +7,7 @@ import {
   jsonOption,
   layerOption,
   nameOption,
+  numberList,
   scheduleOption,
   seedOption,
   tuningStoreOption,
@@ -186,11 +187,6 @@ function date(text: string): Date {
   if (Number.isNaN(value.getTime()))
     throw new InvalidArgumentError("expected a date, for example 2025-06-30");
   return value;
-}
-
-/** `128,512`; the option may be repeated. */
-function numberList(text: string, previous: readonly number[] | undefined): readonly number[] {
-  return [...(previous ?? []), ...text.split(",").map((item) => wholeNumber(1)(item.trim()))];
 }
 
 /** `tile_q=32,64` */

@@ -1,3 +1,4 @@
+import type { CallFootprint } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import {
   type AttentionInputs,
@@ -63,6 +64,7 @@ class CudaCall implements PlacedCall {
 
 class CudaPlan implements MeteredPlan<CudaCall> {
   readonly #launcher: CudaLauncher;
+  #footprint: CallFootprint | null = null;
 
   constructor(launcher: CudaLauncher) {
     this.#launcher = launcher;
@@ -70,6 +72,7 @@ class CudaPlan implements MeteredPlan<CudaCall> {
 
   async sample({ inputs, outputs }: CudaCall): Promise<Sample> {
     const { statistics } = await this.#launcher.forward(inputs, outputs);
+    this.#footprint = statistics;
     const { deviceMs, wallMs, kernelCounters, counters } = statistics;
     if (counters !== null) {
       // Kernels follow each other, each as long as its busiest unit.
@@ -93,6 +96,10 @@ class CudaPlan implements MeteredPlan<CudaCall> {
     return tensors;
   }
 
+  footprint(): CallFootprint | null {
+    return this.#footprint;
+  }
+
   release(): void {
     this.#launcher.destroy();
   }
@@ -103,6 +110,7 @@ export class CudaMeter implements Meter<CudaCall> {
   readonly target: "cuda" | "cuda-emulated";
   readonly unit: "ns" | "cycles";
   readonly exact: boolean;
+  readonly gpu = null;
   readonly description: string;
   readonly identity: string;
   readonly limits: TargetLimits;

@@ -1,3 +1,4 @@
+import type { CallFootprint } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import type { TargetLimits } from "../plan/index.ts";
 import type { AttentionCall } from "./request.ts";
@@ -22,6 +23,8 @@ export interface MeteredPlan<Placed extends PlacedCall = PlacedCall> {
   sample(call: Placed): Promise<Sample>;
   /** `o`, and `lse` where there is one, of the last run. */
   results(call: Placed): Promise<ReadonlyMap<string, Float64Tensor>>;
+  /** What the last run held in memory; null before there was one. */
+  footprint(): CallFootprint | null;
   release(): void;
 }
 
@@ -36,6 +39,8 @@ export interface Meter<Placed extends PlacedCall = PlacedCall> {
   readonly unit: "ns" | "cycles";
   /** One run tells all: counts repeat to the digit. */
   readonly exact: boolean;
+  /** The WebGPU device, for kernels that are no plan's; null elsewhere. Another one after `restart`. */
+  readonly gpu: GPUDevice | null;
   /**
    * Puts a call's tensors on the device.
    * @throws GpuError or CudaError when they do not fit it

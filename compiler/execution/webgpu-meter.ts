@@ -1,3 +1,4 @@
+import type { CallFootprint } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import {
   type AttentionInputs,
@@ -51,6 +52,7 @@ class WebGpuCall implements PlacedCall {
 
 class WebGpuPlan implements MeteredPlan<WebGpuCall> {
   readonly #launcher: Launcher;
+  #footprint: CallFootprint | null = null;
 
   constructor(launcher: Launcher) {
     this.#launcher = launcher;
@@ -58,6 +60,7 @@ class WebGpuPlan implements MeteredPlan<WebGpuCall> {
 
   async sample({ inputs, outputs }: WebGpuCall): Promise<Sample> {
     const { statistics } = await this.#launcher.forward(inputs, outputs);
+    this.#footprint = statistics;
     const { deviceMs, wallMs } = statistics;
     return deviceMs === null
       ? { time: wallMs * NANOSECONDS, clock: "wall" }
@@ -75,6 +78,10 @@ class WebGpuPlan implements MeteredPlan<WebGpuCall> {
       tensors.set(name, { shape: tensor.shape, data });
     }
     return tensors;
+  }
+
+  footprint(): CallFootprint | null {
+    return this.#footprint;
   }
 
   release(): void {
@@ -97,6 +104,10 @@ export class WebGpuMeter implements Meter<WebGpuCall> {
     this.description = description;
     this.identity = deviceIdentity(device);
     this.limits = limitsOf(device);
+  }
+
+  get gpu(): GPUDevice {
+    return this.#device;
   }
 
   place(pipeline: Pipeline, call: AttentionCall): WebGpuCall {

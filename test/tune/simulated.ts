@@ -51,6 +51,7 @@ export class SimulatedMeter implements Meter<PlacedCall> {
   readonly limits = WEBGPU_COMMON_LIMITS;
   readonly unit = "ns";
   readonly exact: boolean;
+  readonly gpu = null;
   readonly runs = new Map<Plan, number>();
   opened = 0;
   restarts = 0;
@@ -77,6 +78,7 @@ export class SimulatedMeter implements Meter<PlacedCall> {
     return {
       sample: () => this.#sample(plan),
       results: async () => this.#results(call, fault === "wrong"),
+      footprint: () => null,
       release: () => {},
     };
   }

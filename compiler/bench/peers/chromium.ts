@@ -53,7 +53,8 @@ export async function openChromium({ resolveFrom, scratch, gpu }: ChromiumOption
       const executablePath = await find();
       const args = [...COMMON_FLAGS, ...GPU_FLAGS[gpu]];
       return await withTemporaryFolder(scratch, () =>
-        chromium.launch({ executablePath, args, timeout: 30_000 }),
+        // A benchmark that is interrupted closes its peers itself; Playwright would end the whole process.
+        chromium.launch({ executablePath, args, timeout: 30_000, handleSIGINT: false }),
       );
     } catch (error) {
       problems.push(messageOf(error));

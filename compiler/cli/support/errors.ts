@@ -162,6 +162,22 @@ export function gpuWithoutTarget(gpu: string, target: string, served: readonly s
   );
 }
 
+export function unknownPeer(name: string, known: readonly string[]): MtacError {
+  return usage(
+    "MTA924",
+    `there is no peer \`${name}\``,
+    `choose from ${known.map((each) => `\`${each}\``).join(", ")}, or \`all\` or \`none\``,
+  );
+}
+
+export function peersWithoutTimes(target: string): MtacError {
+  return usage(
+    "MTA925",
+    `peers take time, \`${target}\` counts cycles: they cannot be compared`,
+    "leave `--peers` out, or use `--target webgpu` or `--target cuda`",
+  );
+}
+
 export function layerNeeded(attention: string): MtacError {
   return usage(
     "MTA230",

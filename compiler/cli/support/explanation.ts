@@ -9,10 +9,10 @@ import {
   type Variables,
 } from "../../../runtime/contract/index.ts";
 import { type CudaEstimate, planVariables, type TargetLimits, workspaceBytes } from "../../plan/index.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "../../units.ts";
 import type { AttentionFacts } from "./attention-facts.ts";
 import { describeMask, drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
-import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
 
 /** One way to run an attention, and why it is or is not taken. */
 export interface ExplainedCandidate {

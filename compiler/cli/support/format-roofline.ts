@@ -1,8 +1,8 @@
 import type { FigureBasis, Rates, Resource } from "../../plan/index.ts";
+import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
 import { formatKnobs, formatShare, formatTitle } from "./explanation.ts";
 import type { GpuRoofline, RooflineCandidate, RooflineReport } from "./roofline-report.ts";
 import { type Style, table } from "./style.ts";
-import { formatBytes, formatCount, formatMilliseconds, plural } from "./units.ts";
 
 /** Candidates shown of a GPU, unless all are wanted. */
 const SHOWN = 12;

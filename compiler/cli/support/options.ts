@@ -60,6 +60,11 @@ export function splitList(value: string, previous: readonly string[] | undefined
   return [...(previous ?? []), ...items];
 }
 
+/** `128,512`; the option may be repeated. */
+export function numberList(text: string, previous: readonly number[] | undefined): readonly number[] {
+  return [...(previous ?? []), ...text.split(",").map((item) => wholeNumber(1)(item.trim()))];
+}
+
 export function wholeNumber(least: number): (value: string) => number {
   return (value) => {
     const number = Number(value);

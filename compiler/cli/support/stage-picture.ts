@@ -8,9 +8,9 @@ import {
   type Pipeline,
   type ScoreStage,
 } from "../../../runtime/contract/index.ts";
+import { formatBytes, plural } from "../../units.ts";
 import type { Style } from "./style.ts";
 import { table } from "./style.ts";
-import { formatBytes, plural } from "./units.ts";
 
 /** The pipeline from q and k down to o, one line a stage. */
 export function drawPipeline(pipeline: Pipeline, style: Style): string {

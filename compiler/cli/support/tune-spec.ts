@@ -12,6 +12,7 @@ import { runSweep, type SweepProgress, type SweepResult } from "../../tune/sweep
 import { describeCandidate, trialCandidate } from "../../tune/trial-candidates.ts";
 import { storageOn } from "../../tune/use.ts";
 import { speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";
+import { formatCount, formatMilliseconds, formatRatio, plural } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
@@ -21,7 +22,6 @@ import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { architectureOption } from "./targets.ts";
 import { noteIgnored, tunedTarget } from "./tuning-selection.ts";
-import { formatCount, formatMilliseconds, formatRatio, plural } from "./units.ts";
 
 export interface TuneFlags {
   readonly target: string;

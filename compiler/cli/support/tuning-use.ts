@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
+import type { CallShape, Pipeline, Plan } from "../../../runtime/contract/index.ts";
 import type { PlanThatWon } from "../../emit/index.ts";
-import type { RunRequest } from "../../execution/request.ts";
+import type { OpenedDevice, RunRequest } from "../../execution/request.ts";
 import { packageVersion } from "../../package.ts";
 import { WEBGPU_VARIANTS } from "../../plan/index.ts";
 import { exportTuning, parseTuningExport, type TunedEntry } from "../../tune/export.ts";
@@ -40,21 +40,29 @@ export function tunedChooser(
   flags: TuningUseFlags & { readonly schedule?: string },
   output: Output,
 ): Pick<RunRequest, "tuned"> {
+  const choose = tunedLookup(pipeline, flags, output);
+  return choose === null ? {} : { tuned: (device) => choose(device, shape) };
+}
+
+/** The same for shapes that are known later; null where there is nothing to look up. */
+export function tunedLookup(
+  pipeline: Pipeline,
+  flags: TuningUseFlags & { readonly schedule?: string },
+  output: Output,
+): ((device: OpenedDevice, shape: CallShape) => Plan | null) | null {
   // Who names a schedule gets the planner's choice of that schedule.
-  if (flags.schedule !== undefined) return {};
+  if (flags.schedule !== undefined) return null;
   const records = storedRecords(flags, output);
-  if (records.length === 0) return {};
-  return {
-    tuned: ({ target, identity, limits }) => {
-      const setting = {
-        mtac: packageVersion(),
-        spec: specHash(pipeline),
-        target,
-        device: identity,
-        storage: storageOn(target, pipeline, limits),
-      };
-      return tunedPlan(pipeline, limits, setting, shape, records);
-    },
+  if (records.length === 0) return null;
+  return ({ target, identity, limits }, shape) => {
+    const setting = {
+      mtac: packageVersion(),
+      spec: specHash(pipeline),
+      target,
+      device: identity,
+      storage: storageOn(target, pipeline, limits),
+    };
+    return tunedPlan(pipeline, limits, setting, shape, records);
   };
 }
 

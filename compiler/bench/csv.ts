@@ -1,0 +1,65 @@
+import type { BenchReport, LengthReport, Row } from "./report.ts";
+
+type Field = string | number | boolean | null | undefined;
+
+/** One line a subject and length; times in the report's unit. */
+const COLUMNS: readonly (readonly [
+  name: string,
+  of: (row: Row, length: LengthReport, report: BenchReport) => Field,
+])[] = [
+  ["attention", (_row, _length, { spec }) => spec.attention],
+  ["target", (_row, _length, { target }) => target],
+  ["device", (row, _length, { device }) => row.runsOn ?? device.description],
+  ["batch", (_row, { shape }) => shape.B],
+  ["length", (_row, { shape }) => shape.Lq],
+  ["subject", ({ subject }) => subject],
+  ["kind", ({ kind }) => kind],
+  ["version", ({ version }) => version],
+  ["schedule", ({ plan }) => plan?.schedule],
+  ["knobs", ({ plan }) => plan && knobs(plan.knobs)],
+  ["chosen", ({ chosen }) => chosen],
+  ["tuned", ({ tuned }) => tuned],
+  ["state", ({ state }) => state],
+  ["reason", ({ reason }) => reason],
+  ["unit", (_row, _length, { unit }) => unit],
+  ["median", ({ time }) => time?.median],
+  ["low", ({ time }) => time?.low],
+  ["high", ({ time }) => time?.high],
+  ["samples", ({ time }) => time?.samples],
+  ["clock", ({ time }) => time?.clock],
+  ["speedup", ({ speedup }) => speedup],
+  ["operations", (_row, { operations }) => operations],
+  ["operations_per_second", ({ operationsPerSecond }) => operationsPerSecond],
+  ["product_operations_per_second", (_row, { product }) => product?.operationsPerSecond],
+  ["share_of_product", ({ shareOfProduct }) => shareOfProduct],
+  ["peak_bytes", ({ peakBytes }) => peakBytes],
+  ["compulsory_bytes", (_row, { compulsoryBytes }) => compulsoryBytes],
+  ["bytes_over_compulsory", ({ bytesOverCompulsory }) => bytesOverCompulsory],
+  ["error", ({ error }) => error?.error],
+  ["error_bound", ({ error }) => error?.bound],
+  ["growth_exponent", ({ subject }, _length, report) => growth(report, subject)?.exponent],
+  ["growth_residual", ({ subject }, _length, report) => growth(report, subject)?.residual],
+];
+
+/** The rows of a report as RFC 4180 has them: CRLF between lines, a field quoted where it must be; nothing where there is no value. */
+export function toCsv(report: BenchReport): string {
+  const lines = report.lengths.flatMap((length) =>
+    length.rows.map((row) => COLUMNS.map(([, of]) => csvField(of(row, length, report)))),
+  );
+  return [COLUMNS.map(([name]) => name), ...lines].map((fields) => `${fields.join(",")}\r\n`).join("");
+}
+
+export function csvField(value: Field): string {
+  const text = String(value ?? "");
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function knobs(values: Readonly<Record<string, number | string>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(" ");
+}
+
+function growth({ growth: all }: BenchReport, subject: string): BenchReport["growth"][number] | undefined {
+  return all.find((each) => each.subject === subject);
+}

@@ -1,0 +1,75 @@
+import { type Command, Option } from "commander";
+import { METERED_TARGETS } from "../execution/targets.ts";
+import {
+  batchOption,
+  deviceArchitectureOption,
+  jsonOption,
+  layerOption,
+  nameOption,
+  noTunedOption,
+  numberList,
+  scheduleOption,
+  seedOption,
+  splitList,
+  tuningStoreOption,
+  wholeNumber,
+} from "./support/options.ts";
+import { createOutput } from "./support/output.ts";
+
+interface BenchFlags {
+  readonly target: string;
+  readonly arch?: string;
+  readonly name?: string;
+  readonly layer?: number;
+  readonly lengths?: readonly number[];
+  readonly batch: number;
+  readonly schedule?: string;
+  readonly rounds: number;
+  readonly seed: number;
+  readonly peers?: readonly string[];
+  readonly csv?: string;
+  readonly html?: string;
+  readonly plot?: string;
+  readonly tuned: boolean;
+  readonly store?: string;
+  readonly json?: true;
+}
+
+export function registerBench(program: Command): void {
+  program
+    .command("bench")
+    .summary("time the plans against the unfused baseline and other implementations")
+    .description(
+      "Time the best plan of each schedule and the tuned plan against the unfused baseline and other implementations over lengths, in turns, each checked against the float64 reference first.",
+    )
+    .argument("<spec>", "spec file (.mta or .ts)")
+    .addOption(new Option("--target <target>", "what to time").choices(METERED_TARGETS).default("webgpu"))
+    .addOption(deviceArchitectureOption())
+    .addOption(nameOption())
+    .addOption(layerOption())
+    .addOption(
+      new Option("--lengths <list>", "rows of queries and keys (default: 128,256,512)").argParser(numberList),
+    )
+    .addOption(batchOption())
+    .addOption(scheduleOption())
+    .addOption(
+      new Option("--rounds <n>", "timed runs of each, in turns").argParser(wholeNumber(1)).default(5),
+    )
+    .addOption(seedOption())
+    .addOption(
+      new Option(
+        "--peers <list>",
+        "of onnxruntime-web, onnxruntime-node, pytorch; all or none (default: all; cuda-emulated: none)",
+      ).argParser(splitList),
+    )
+    .option("--csv <file>", "write the numbers as CSV")
+    .option("--html <file>", "write a report with plots, as one file")
+    .option("--plot <file.svg>", "write the plot of times")
+    .addOption(noTunedOption())
+    .addOption(tuningStoreOption())
+    .addOption(jsonOption())
+    .action(async (spec: string, flags: BenchFlags) => {
+      const { benchSpec } = await import("./support/bench-spec.ts");
+      await benchSpec(spec, flags, createOutput(flags.json === true));
+    });
+}

@@ -76,7 +76,7 @@ export function registerTune(program: Command): void {
     .addOption(
       new Option(
         "--candidates <n>",
-        "measure at most so many, the most promising (default: 24; cuda 48; emulated 12)",
+        "measure at most so many, the most promising (default: 20; cuda 48; emulated 12)",
       ).argParser(wholeNumber(1)),
     )
     .addOption(

@@ -5,16 +5,16 @@ export interface Rung {
 }
 
 /** Runs of a candidate in the first round, and by how much more in each of the next. */
-const FIRST_RUNS = 1;
+const FIRST_RUNS = 2;
 const GROWTH = 2;
 /** Of the candidates of a round, one in so many stays. */
-const ETA = 3;
+const ETA = 2.5;
 /** Those that the last round compares. */
-const FINALISTS = 3;
+const FINALISTS = 4;
 
 /**
- * Successive halving (Jamieson and Talwalkar 2016): many candidates briefly, the better ones longer. A round keeps a third; the
- * last round compares a few finalists.
+ * Successive halving (Jamieson and Talwalkar 2016): many candidates briefly, the better ones longer. The last round
+ * compares a few finalists.
  *
  * @param exact One run tells all: then there is one round of one run.
  */

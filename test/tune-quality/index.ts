@@ -3,7 +3,7 @@
  * the tuner as `mtac tune` runs it, then an exhaustive sweep over every candidate that the planner lists, each on a fresh device;
  * then the two winners in turns, and the planner's own first choice with them. Not a test: a program with a report.
  *
- *   npm run tune:quality -- [--only pre] [--lengths 64,128] [--runs 4] [--pairs 9]
+ *   npm run tune:quality -- [--only pre] [--lengths 64,128] [--runs 4] [--pairs 15]
  */
 import { parseArgs } from "node:util";
 import type { Meter, PlacedCall } from "../../compiler/execution/meter.ts";
@@ -31,14 +31,14 @@ const { values } = parseArgs({
     only: { type: "string" },
     lengths: { type: "string", default: QUALITY_LENGTHS.join(",") },
     runs: { type: "string", default: "4" },
-    pairs: { type: "string", default: "9" },
+    pairs: { type: "string", default: "15" },
   },
 });
 const runs = Number(values.runs);
 const pairs = Number(values.pairs);
 
 /** As `mtac tune` does. */
-const TUNED_CANDIDATES = 24;
+const TUNED_CANDIDATES = 20;
 /** What is asked of the tuner. */
 const WITHIN = 1.1;
 const SHARE_OF_TIME = 0.25;

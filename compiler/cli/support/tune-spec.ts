@@ -44,7 +44,7 @@ export interface TuneFlags {
 /** Lengths where neither the spec's `tune` block nor the flags name any. */
 const DEFAULT_LENGTHS = [1024] as const;
 /** Candidates of a sweep: as many as a device that is timed takes in a minute or so; counted ones are slow. */
-const DEFAULT_CANDIDATES = { webgpu: 24, cuda: 48, "cuda-emulated": 12 } as const;
+const DEFAULT_CANDIDATES = { webgpu: 20, cuda: 48, "cuda-emulated": 12 } as const;
 
 /** What one shape's sweep found. */
 interface TunedShape {

@@ -10,7 +10,6 @@ import {
   type CudaTensor,
   createCudaLauncher,
   deviceIdentity,
-  download,
   estimateCycles,
   openCuda,
   openEmulatedCuda,
@@ -20,10 +19,16 @@ import {
 import { emitCudaKernels } from "../emit/cuda/index.ts";
 import { cudaArchitecture, cudaLimits, type TargetLimits } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
-import type { Meter, MeteredPlan, PlacedCall, Sample } from "./meter.ts";
+import { toFloat64 } from "./cuda.ts";
+import {
+  type Meter,
+  type MeteredPlan,
+  type PlacedCall,
+  readResults,
+  type Sample,
+  timedSample,
+} from "./meter.ts";
 import { type AttentionCall, shapeOf } from "./request.ts";
-
-const NANOSECONDS = 1e6;
 
 export interface CudaMeterOptions {
   readonly target: "cuda" | "cuda-emulated";
@@ -73,27 +78,17 @@ class CudaPlan implements MeteredPlan<CudaCall> {
   async sample({ inputs, outputs }: CudaCall): Promise<Sample> {
     const { statistics } = await this.#launcher.forward(inputs, outputs);
     this.#footprint = statistics;
-    const { deviceMs, wallMs, kernelCounters, counters } = statistics;
+    const { kernelCounters, counters } = statistics;
     if (counters !== null) {
       // Kernels follow each other, each as long as its busiest unit.
       const cycles = kernelCounters.map((each) => boundOf(estimateCycles(each.counters)).cycles);
       return { time: cycles.reduce((sum, each) => sum + each, 0), clock: "estimate" };
     }
-    return deviceMs === null
-      ? { time: wallMs * NANOSECONDS, clock: "wall" }
-      : { time: deviceMs * NANOSECONDS, clock: "device" };
+    return timedSample(statistics);
   }
 
-  async results({ device, outputs: { o, lse } }: CudaCall): Promise<ReadonlyMap<string, Float64Tensor>> {
-    const tensors = new Map<string, Float64Tensor>();
-    for (const [name, tensor] of [
-      ["o", o],
-      ["lse", lse],
-    ] as const) {
-      if (tensor === undefined) continue;
-      tensors.set(name, { shape: tensor.shape, data: Float64Array.from(await download(device, tensor)) });
-    }
-    return tensors;
+  results({ device, outputs }: CudaCall): Promise<ReadonlyMap<string, Float64Tensor>> {
+    return readResults(outputs, (tensor) => toFloat64(device, tensor));
   }
 
   footprint(): CallFootprint | null {

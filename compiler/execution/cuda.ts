@@ -81,6 +81,7 @@ async function compute(
   };
 }
 
-async function toFloat64(device: CudaDevice, tensor: CudaTensor): Promise<Float64Tensor> {
+/** A tensor of a device on the host. */
+export async function toFloat64(device: CudaDevice, tensor: CudaTensor): Promise<Float64Tensor> {
   return { shape: tensor.shape, data: Float64Array.from(await download(device, tensor)) };
 }

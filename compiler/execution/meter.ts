@@ -1,4 +1,4 @@
-import type { CallFootprint } from "../../runtime/contract/call.ts";
+import type { CallFootprint, CallStatistics } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import type { TargetLimits } from "../plan/index.ts";
 import type { AttentionCall } from "./request.ts";
@@ -54,4 +54,23 @@ export interface Meter<Placed extends PlacedCall = PlacedCall> {
   /** A fresh device after the old one was lost; plans and calls of the old one are gone. */
   restart(): Promise<void>;
   close(): Promise<void>;
+}
+
+const NANOSECONDS_PER_MILLISECOND = 1e6;
+
+/** A run's time in nanoseconds: by the device's clock where it has one. */
+export function timedSample({ deviceMs, wallMs }: CallStatistics): Sample {
+  return deviceMs === null
+    ? { time: wallMs * NANOSECONDS_PER_MILLISECOND, clock: "wall" }
+    : { time: deviceMs * NANOSECONDS_PER_MILLISECOND, clock: "device" };
+}
+
+/** Reads the outputs of a call to the host, by their names. */
+export async function readResults<T>(
+  { o, lse }: { readonly o: T; readonly lse?: T },
+  read: (tensor: T) => Promise<Float64Tensor>,
+): Promise<ReadonlyMap<string, Float64Tensor>> {
+  const tensors = new Map([["o", await read(o)]]);
+  if (lse !== undefined) tensors.set("lse", await read(lse));
+  return tensors;
 }

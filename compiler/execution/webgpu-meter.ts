@@ -7,7 +7,6 @@ import {
   createLauncher,
   type DeviceTensor,
   deviceIdentity,
-  download,
   type Launcher,
   releaseWorkspace,
   requestDevice,
@@ -17,11 +16,16 @@ import { openNodeGpu } from "../../runtime/node.ts";
 import { emitKernels } from "../emit/index.ts";
 import type { TargetLimits } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
-import type { Meter, MeteredPlan, PlacedCall, Sample } from "./meter.ts";
+import {
+  type Meter,
+  type MeteredPlan,
+  type PlacedCall,
+  readResults,
+  type Sample,
+  timedSample,
+} from "./meter.ts";
 import { type AttentionCall, shapeOf } from "./request.ts";
-import { limitsOf } from "./webgpu.ts";
-
-const NANOSECONDS = 1e6;
+import { limitsOf, toFloat64 } from "./webgpu.ts";
 
 /** The machine's best WebGPU adapter. @throws GpuError MTA701 … MTA706 */
 export async function openWebGpuMeter(): Promise<WebGpuMeter> {
@@ -61,23 +65,11 @@ class WebGpuPlan implements MeteredPlan<WebGpuCall> {
   async sample({ inputs, outputs }: WebGpuCall): Promise<Sample> {
     const { statistics } = await this.#launcher.forward(inputs, outputs);
     this.#footprint = statistics;
-    const { deviceMs, wallMs } = statistics;
-    return deviceMs === null
-      ? { time: wallMs * NANOSECONDS, clock: "wall" }
-      : { time: deviceMs * NANOSECONDS, clock: "device" };
+    return timedSample(statistics);
   }
 
-  async results({ outputs: { o, lse } }: WebGpuCall): Promise<ReadonlyMap<string, Float64Tensor>> {
-    const tensors = new Map<string, Float64Tensor>();
-    for (const [name, tensor] of [
-      ["o", o],
-      ["lse", lse],
-    ] as const) {
-      if (tensor === undefined) continue;
-      const data = Float64Array.from(await download(this.#launcher.device, tensor));
-      tensors.set(name, { shape: tensor.shape, data });
-    }
-    return tensors;
+  results({ outputs }: WebGpuCall): Promise<ReadonlyMap<string, Float64Tensor>> {
+    return readResults(outputs, (tensor) => toFloat64(this.#launcher.device, tensor));
   }
 
   footprint(): CallFootprint | null {

@@ -37,8 +37,8 @@ export async function executeOnWebGpu({ pipeline, call, schedule, tuned }: RunRe
     const { o, lse, statistics } = await launcher.forward(
       placeInputs(pipeline, call.inputs, (tensor, as) => upload(device, tensor, as)),
     );
-    const tensors = new Map([["o", await toHostFloat64(device, o)]]);
-    if (lse !== null) tensors.set("lse", await toHostFloat64(device, lse));
+    const tensors = new Map([["o", await toFloat64(device, o)]]);
+    if (lse !== null) tensors.set("lse", await toFloat64(device, lse));
     launcher.destroy();
     const { kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } = statistics;
     return {
@@ -71,6 +71,7 @@ export function limitsOf({ limits, features }: Pick<GPUDevice, "limits" | "featu
   };
 }
 
-async function toHostFloat64(device: GPUDevice, tensor: DeviceTensor): Promise<Float64Tensor> {
+/** A tensor of a device on the host. */
+export async function toFloat64(device: GPUDevice, tensor: DeviceTensor): Promise<Float64Tensor> {
   return { shape: tensor.shape, data: Float64Array.from(await download(device, tensor)) };
 }

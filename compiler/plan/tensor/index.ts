@@ -7,6 +7,7 @@ import type {
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { type Candidate, dropped, type LegalParts, legal } from "../candidate.ts";
+import type { Fitted } from "../fit.ts";
 import type { PlanRequest } from "../limits.ts";
 import { tensorEstimate, tensorWork } from "./cost.ts";
 import { foldedKnobNames, foldedMenu, foldedTiles, tensorFolded } from "./folded.ts";
@@ -49,6 +50,18 @@ function isTensorProgram(program: KernelProgram): program is TensorProgram {
   return program.kind.startsWith("tensor_");
 }
 
+/** A candidate of a schedule with given knobs, or why it was dropped. */
+function candidateOf(
+  schedule: Schedule,
+  knobs: Plan["knobs"],
+  fitted: Fitted<Plan>,
+  architecture: CudaArchitecture,
+): Candidate {
+  return fitted.fits
+    ? legal(schedule, knobs, partsOf(fitted.value, architecture))
+    : dropped(schedule, knobs, fitted.reason);
+}
+
 function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   const { architecture } = request.limits;
   if (architecture === undefined || pipeline.weights.length > 0) return [];
@@ -59,9 +72,7 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
     ...tileMenu(tile.value).map((knobs) => {
       const names = tileKnobNames(knobs, tile.value.conv !== null);
       const fitted = tensorSinglePass(pipeline, request, architecture, tile.value, knobs);
-      return fitted.fits
-        ? legal("single_pass", names, partsOf(fitted.value, architecture))
-        : dropped("single_pass", names, fitted.reason);
+      return candidateOf("single_pass", names, fitted, architecture);
     }),
   ];
 }
@@ -78,9 +89,7 @@ function foldedCandidates(
   return foldedMenu(tiles.value).map((knobs) => {
     const names = foldedKnobNames(knobs);
     const fitted = tensorFolded(pipeline, request, architecture, tiles.value, knobs);
-    return fitted.fits
-      ? legal("single_pass", names, partsOf(fitted.value, architecture))
-      : dropped("single_pass", names, fitted.reason);
+    return candidateOf("single_pass", names, fitted, architecture);
   });
 }
 
@@ -94,9 +103,7 @@ function twoPassCandidates(
   return tileMenu(tiles.value.apply).map((knobs) => {
     const names = tileKnobNames(knobs, true);
     const fitted = tensorTwoPass(pipeline, request, architecture, tiles.value, knobs);
-    return fitted.fits
-      ? legal("two_pass", names, partsOf(fitted.value, architecture))
-      : dropped("two_pass", names, fitted.reason);
+    return candidateOf("two_pass", names, fitted, architecture);
   });
 }
 
@@ -119,8 +126,6 @@ function stagedCandidates(
   return menu.map((knobs) => {
     const names = stagedTensorKnobNames(pipeline, knobs);
     const fitted = tensorStaged(pipeline, request, architecture, knobs);
-    return fitted.fits
-      ? legal("staged", names, partsOf(fitted.value, architecture))
-      : dropped("staged", names, fitted.reason);
+    return candidateOf("staged", names, fitted, architecture);
   });
 }

@@ -11,6 +11,14 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ALLOWED = {
   "compiler/": ["compiler/", "runtime/"],
   "compiler/cli/": ["compiler/", "runtime/"],
+  "compiler/lsp/": [
+    "compiler/plan/",
+    "compiler/ir/",
+    "compiler/language/",
+    "compiler/describe/",
+    "compiler/package.ts",
+    "runtime/contract/",
+  ],
   "compiler/execution/": ["compiler/emit/", "compiler/plan/", "compiler/ir/", "runtime/"],
   "compiler/tune/": [
     "compiler/execution/",
@@ -32,6 +40,7 @@ const ALLOWED = {
     "runtime/",
   ],
   "compiler/emit/": ["compiler/plan/", "compiler/ir/", "runtime/contract/"],
+  "compiler/describe/": ["runtime/contract/"],
   "compiler/plan/": ["compiler/ir/", "runtime/contract/"],
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],
   "compiler/language/": ["runtime/contract/"],

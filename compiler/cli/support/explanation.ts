@@ -9,10 +9,11 @@ import {
   type Target,
   type Variables,
 } from "../../../runtime/contract/index.ts";
+import { describeMask, formatKnobs, formatLayers } from "../../describe/stages.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "../../describe/units.ts";
 import type { CudaEstimate, TargetLimits } from "../../plan/index.ts";
-import { describeMask, drawPipeline, listParameters } from "./stage-picture.ts";
+import { drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
-import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
 
 /** One way to run an attention, and why it is or is not taken. */
 export interface ExplainedCandidate {
@@ -99,17 +100,6 @@ function formatTitle({ name, stacks, pipeline }: Explanation, style: Style): str
       style.dim(`${plural(layers.length, "layer")} of the ${of} in ${stack}: ${formatLayers(layers)}`),
     );
   return lines.join("\n");
-}
-
-/** [0, 1, 2, 5, 7, 8] → "0–2, 5, 7–8". */
-export function formatLayers(layers: readonly number[]): string {
-  const ranges: [number, number][] = [];
-  for (const layer of layers) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === layer - 1) last[1] = layer;
-    else ranges.push([layer, layer]);
-  }
-  return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ");
 }
 
 function formatWork(explanation: Explanation, style: Style): string {
@@ -205,12 +195,6 @@ function groupReasons(candidates: readonly ExplainedCandidate[]): ReadonlyMap<Sc
 function sameKnobs(left: Plan["knobs"], right: Plan["knobs"]): boolean {
   const names = Object.keys(left);
   return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
-}
-
-export function formatKnobs(knobs: Plan["knobs"]): string {
-  return Object.entries(knobs)
-    .map(([name, value]) => `${name} ${value}`)
-    .join("  ");
 }
 
 function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {

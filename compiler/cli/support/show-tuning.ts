@@ -1,8 +1,8 @@
+import { formatKnobs } from "../../describe/stages.ts";
 import { passes } from "../../tune/export.ts";
 import type { Measurement, TuningKey, TuningRecord } from "../../tune/record.ts";
 import { openStore } from "../../tune/store.ts";
 import { groupByKey, speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";
-import { formatKnobs } from "./explanation.ts";
 import type { Output } from "./output.ts";
 import { type Style, table } from "./style.ts";
 import { noteIgnored, type SelectionFlags, selectTuning, type TuningSelection } from "./tuning-selection.ts";

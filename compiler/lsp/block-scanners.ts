@@ -287,6 +287,10 @@ export class HeadScanner implements BlockScanner {
   }
 
   get expected(): readonly Expectation[] {
+    return this.expectedHere();
+  }
+
+  private expectedHere(): readonly Expectation[] {
     switch (this.state) {
       case "name":
         return this.declaration === "tune" ? [{ kind: "attention", not: null }] : NOTHING;

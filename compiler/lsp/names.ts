@@ -1,5 +1,7 @@
+import type { IToken } from "chevrotain";
 import type { Analysis } from "../language/analyse.ts";
 import type { Span } from "../language/attention.ts";
+import { tokenSpan } from "../language/span.ts";
 import type {
   AttentionNode,
   ConstNode,
@@ -41,8 +43,11 @@ export type NameUse =
     }
   | { readonly kind: "knob"; readonly name: string; readonly span: Span; readonly tune: TuneNode };
 
-/** Every name in a spec, in the order of the text. */
-export function namesIn({ tree }: Analysis): readonly NameUse[] {
+/**
+ * Every name in a spec, in the order of the text.
+ * @param tokens those of the same text
+ */
+export function namesIn({ tree }: Analysis, tokens: readonly IToken[]): readonly NameUse[] {
   const declarations = new Map<string, Declared>();
   for (const node of tree.declarations) {
     if (node.kind === "tune" || node.kind === "unknown" || node.name.kind === "invalid") continue;
@@ -51,7 +56,18 @@ export function namesIn({ tree }: Analysis): readonly NameUse[] {
   }
   const collector = new NameCollector(declarations);
   for (const node of tree.declarations) collector.declaration(node);
-  return collector.found.toSorted((a, b) => a.span.start - b.span.start);
+  return collector.found
+    .map((use) => ({ ...use, span: exactSpan(use, tokens) }))
+    .toSorted((a, b) => a.span.start - b.span.start);
+}
+
+/** The name alone: the span of `(n)`, a number in parentheses, holds the parentheses. */
+function exactSpan({ name, span }: NameUse, tokens: readonly IToken[]): Span {
+  if (span.end - span.start === name.length) return span;
+  const token = tokens.find(({ image, startOffset, endOffset }) => {
+    return startOffset >= span.start && (endOffset ?? startOffset) < span.end && image === name;
+  });
+  return token === undefined ? span : tokenSpan(token);
 }
 
 class NameCollector {

@@ -22,7 +22,7 @@ export function readSpec(text: TextDocument): SpecDocument {
   const { tree, lexed, diagnostics } = parse(text.getText(), fileName(text.uri));
   const analysis = check(tree, diagnostics);
   const { tokens, comments } = lexed;
-  return { text, analysis, tokens, comments, names: namesIn(analysis) };
+  return { text, analysis, tokens, comments, names: namesIn(analysis, tokens) };
 }
 
 /** The last part of a URI: what messages call the document. */

@@ -26,8 +26,9 @@ export class Client {
   private readonly published: PublishDiagnosticsParams[] = [];
   private readonly waiting = new Set<() => void>();
 
-  constructor(args: readonly string[] = ["lsp", "--stdio"]) {
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+  /** @param program the server's file: the built `mtac` if not given */
+  constructor(args: readonly string[] = ["lsp", "--stdio"], program = MAIN) {
+    const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "pipe"] });
     this.process = child;
     child.stderr.on("data", (data: Buffer) => this.stderr.push(String(data)));
     this.exited = new Promise((resolve) => child.on("exit", resolve));

@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { builtinModules } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -104,6 +113,50 @@ describe("what is built", () => {
     await client.open("file:///a.mta", "attention a { head 2 }");
     expect((await client.diagnostics("file:///a.mta", 1)).map(({ code }) => code)).toContain("MTA113");
     expect(await client.stop()).toBe(0);
+  });
+
+  /** What the extension does in an editor. */
+  function activated(setting: string, workspace: string): { registered: string[]; messages: string[] } {
+    const double = fileURLToPath(new URL("editor-double.mjs", import.meta.url));
+    const args = [double, join(folder, "extension"), setting, workspace];
+    const output = execFileSync(process.execPath, args, { encoding: "utf8", timeout: 30_000 });
+    return JSON.parse(output.trim().split("\n").at(-1) ?? "");
+  }
+
+  test("the client starts the server and offers an editor everything that it can", () => {
+    const { registered, messages } = activated("", "");
+    expect(messages[0]).toMatch(/^info: language server: .*dist\/server\.mjs \(comes with the extension\)$/);
+    expect(registered).toEqual(
+      expect.arrayContaining([
+        "registerCodeActionsProvider",
+        "registerCommand",
+        "registerCompletionItemProvider",
+        "registerDefinitionProvider",
+        "registerDocumentFormattingEditProvider",
+        "registerDocumentSymbolProvider",
+        "registerHoverProvider",
+        "registerReferenceProvider",
+        "registerRenameProvider",
+      ]),
+    );
+  });
+
+  test("the client starts the workspace's own mtac; where that fails, its own", () => {
+    const root = join(folder, "with-mtac");
+    mkdirSync(join(root, "node_modules"), { recursive: true });
+    symlinkSync(fileURLToPath(new URL("../../", import.meta.url)), join(root, "node_modules/mtac"));
+    const own = activated("", root);
+    expect(own.messages[0]).toContain(`installed in ${root}`);
+    expect(own.registered).toContain("registerHoverProvider");
+    const old = workspaceWith("old", { bin: { mtac: "./dist/cli/main.js" } }, ["dist/cli/main.js"]);
+    const { messages, registered } = activated("", old);
+    expect(messages.some((text) => /^error: .*does not start/.test(text))).toBe(true);
+    expect(messages.filter((text) => text.startsWith("info: language server: "))).toEqual([
+      expect.stringContaining("comes with the extension"),
+    ]);
+    // The one that failed is not started again: two would answer.
+    expect(messages.filter((text) => text.includes("will restart"))).toEqual([]);
+    expect(registered).toContain("registerHoverProvider");
   });
 
   test("the language's words are words for the editor", () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   CodeActionRequest,
@@ -15,7 +16,7 @@ import {
   ResponseError,
 } from "vscode-languageserver-protocol";
 import { TextDocument } from "vscode-languageserver-textdocument";
-import { mtac } from "../cli/harness.ts";
+import { MAIN, mtac } from "../cli/harness.ts";
 import { Client, placeOf } from "./client.ts";
 
 const EXAMPLE = readFileSync(new URL("../../examples/mta_830m.mta", import.meta.url), "utf8");
@@ -279,6 +280,20 @@ describe("the process", () => {
     for (const { insertTextFormat, textEdit, label } of items)
       expect([insertTextFormat, textEdit?.newText]).toEqual([undefined, label]);
     expect(await client.stop()).toBe(0);
+  });
+
+  test("costs other commands nothing: no file that they load holds the server", () => {
+    const loaded = new Set<string>();
+    const load = (file: string): void => {
+      if (loaded.has(file)) return;
+      loaded.add(file);
+      const text = readFileSync(file, "utf8");
+      expect(text.includes("textDocument/hover"), file).toBe(false);
+      for (const [, path = ""] of text.matchAll(/(?:^|[;}])(?:import|export)[^;("']*["'](\.[^"']+)["']/g))
+        load(join(dirname(file), path));
+    };
+    load(MAIN);
+    expect(loaded.size).toBeGreaterThan(1);
   });
 
   test("speaks over stdio only", () => {

@@ -1,5 +1,11 @@
 import { commands, type ExtensionContext, type LogOutputChannel, window, workspace } from "vscode";
-import { LanguageClient, type ServerOptions, TransportKind } from "vscode-languageclient/node";
+import {
+  CloseAction,
+  type ErrorHandler,
+  LanguageClient,
+  type ServerOptions,
+  TransportKind,
+} from "vscode-languageclient/node";
 import { type ServerChoice, serverChoices } from "./server-choice.ts";
 
 let client: LanguageClient | null = null;
@@ -47,9 +53,11 @@ async function start(context: ExtensionContext, log: LogOutputChannel): Promise<
     bundled: context.asAbsolutePath("dist/server.mjs"),
   });
   for (const choice of choices) {
-    const started = clientFor(choice, log);
+    const state = { up: false };
+    const started = clientFor(choice, log, state);
     try {
       await started.start();
+      state.up = true;
       client = started;
       log.info(`language server: ${choice.path} (${choice.origin})`);
       return;
@@ -63,11 +71,27 @@ async function start(context: ExtensionContext, log: LogOutputChannel): Promise<
   void window.showErrorMessage("No language server for mtac starts; the output channel “mtac” says why.");
 }
 
-function clientFor(choice: ServerChoice, outputChannel: LogOutputChannel): LanguageClient {
-  return new LanguageClient("mtac", "mtac", serverOptions(choice), {
+/** `state` says whether the server has come up: one that ends before that is not started again, since the next is tried. */
+function clientFor(
+  choice: ServerChoice,
+  outputChannel: LogOutputChannel,
+  state: { readonly up: boolean },
+): LanguageClient {
+  const made: LanguageClient = new LanguageClient("mtac", "mtac", serverOptions(choice), {
     documentSelector: [{ language: "mta" }],
     outputChannel,
+    initializationFailedHandler: () => false,
+    errorHandler: {
+      error: (error, message, count) => usual().error(error, message, count),
+      closed: () => (state.up ? usual().closed() : { action: CloseAction.DoNotRestart, handled: true }),
+    },
   });
+  let handler: ErrorHandler | null = null;
+  const usual = (): ErrorHandler => {
+    handler ??= made.createDefaultErrorHandler();
+    return handler;
+  };
+  return made;
 }
 
 function serverOptions({ kind, path, args }: ServerChoice): ServerOptions {

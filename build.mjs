@@ -2,7 +2,15 @@
 // Every file that esbuild writes lies two folders below the package root, as the sources do, so that
 // `new URL("../../templates/", import.meta.url)` means the same in both.
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { builtinModules, createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -140,4 +148,5 @@ async function buildPackage() {
 }
 
 // The editor extension's build imports this file for what both share.
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildPackage();
+const [, program] = process.argv;
+if (program !== undefined && realpathSync(program) === fileURLToPath(import.meta.url)) await buildPackage();

@@ -3,12 +3,23 @@ import {
   type Initializer,
   type MaskTerm,
   type OutputStage,
+  type Pipeline,
   type Plan,
   type ScoreStage,
 } from "../../runtime/contract/index.ts";
 import { plural } from "./units.ts";
 
 /** What stages and plans are, in words: the command line and the language server say the same. */
+
+/** Heads, head sizes, storage and mask, one phrase each. */
+export function describeSizes({ heads, kvHeads, headDim, valueDim, storage, mask }: Pipeline): string[] {
+  return [
+    kvHeads === heads ? plural(heads, "head") : `${plural(heads, "head")} over ${kvHeads} key/value`,
+    headDim === valueDim ? `head size ${headDim}` : `head sizes ${headDim} (q, k) and ${valueDim} (v)`,
+    storage,
+    `mask ${mask.length === 0 ? "none" : describeMask(mask)}`,
+  ];
+}
 
 export function describeMask(mask: readonly MaskTerm[]): string {
   if (mask.length === 0) return "all";

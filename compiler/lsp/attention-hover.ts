@@ -2,6 +2,7 @@ import type { Parameter, Pipeline } from "../../runtime/contract/index.ts";
 import {
   describeInitializer,
   describeMask,
+  describeSizes,
   describeStage,
   formatKnobs,
   formatLayers,
@@ -27,7 +28,7 @@ export function describeAttention(
   const base = node.base?.kind === "name" ? ` extends ${node.base.text}` : "";
   return [
     code(`attention ${attention.name}${base}`),
-    describeSizes(pipeline),
+    describeSizes(pipeline).join(" · "),
     listPipeline(pipeline),
     tableOfParameters(pipeline.parameters),
     describeCost(pipeline, predictions.of(pipeline)),
@@ -38,15 +39,6 @@ export function describeAttention(
 /** A block of the language, for editors to colour. */
 export function code(text: string): string {
   return `\`\`\`mta\n${text}\n\`\`\``;
-}
-
-function describeSizes({ heads, kvHeads, headDim, valueDim, storage, mask }: Pipeline): string {
-  return [
-    kvHeads === heads ? plural(heads, "head") : `${plural(heads, "head")} over ${kvHeads} key/value`,
-    headDim === valueDim ? `head size ${headDim}` : `head sizes ${headDim} (q, k) and ${valueDim} (v)`,
-    storage,
-    `mask ${mask.length === 0 ? "none" : describeMask(mask)}`,
-  ].join(" · ");
 }
 
 function listPipeline(pipeline: Pipeline): string {

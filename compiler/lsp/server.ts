@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import {
   type Connection,
   createConnection,
@@ -18,6 +19,7 @@ import { type CompletionClient, completionsAt } from "./completion.ts";
 import { diagnosticsOf } from "./diagnostics.ts";
 import { formattingEdits } from "./format.ts";
 import { hoverAt } from "./hover.ts";
+import { planAhead } from "./plan-ahead.ts";
 import { Predictions } from "./predictions.ts";
 import { definitionAt, highlightsAt, referencesAt } from "./references.ts";
 import { renameAt, renameableAt } from "./rename.ts";
@@ -59,6 +61,9 @@ const CAPABILITIES: InitializeResult["capabilities"] = {
   documentSymbolProvider: true,
   codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
 };
+
+/** Between two attentions that are planned ahead, so that requests come first. */
+const PAUSE_MS = 100;
 
 interface At {
   readonly textDocument: TextDocumentIdentifier;
@@ -184,6 +189,10 @@ class Session {
     if (spec === null) return;
     const { version } = spec.text;
     void this.connection.sendDiagnostics({ uri, version, diagnostics: diagnosticsOf(spec) });
+    void planAhead(spec, this.predictions, async () => {
+      await delay(PAUSE_MS);
+      return this.documents.get(uri)?.version === version;
+    }).catch((error: unknown) => this.connection.console.error(`planning ahead failed: ${String(error)}`));
   }
 
   private forget(uri: string): void {

@@ -3,9 +3,11 @@ import { describe, expect, test } from "vitest";
 import { formatBytes, formatCount } from "../../compiler/describe/units.ts";
 import { compulsoryBytes, floorMultiplyAdds, resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
-import { NOMINAL } from "../../compiler/lsp/predictions.ts";
+import { planAhead } from "../../compiler/lsp/plan-ahead.ts";
+import { NOMINAL, Predictions } from "../../compiler/lsp/predictions.ts";
 import { choosePlan, cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
-import { hover } from "./marked.ts";
+import type { Pipeline } from "../../runtime/contract/index.ts";
+import { document, hover } from "./marked.ts";
 
 const EXAMPLE = readFileSync(new URL("../../examples/mta_830m.mta", import.meta.url), "utf8");
 
@@ -199,5 +201,45 @@ describe("words and names", () => {
     ["a brace", "attention a |{ }"],
   ])("nothing on %s", (_, text) => {
     expect(hover(text)).toBe("");
+  });
+});
+
+describe("planning ahead", () => {
+  const text =
+    "attention a { heads 2 head_dim 8 }\nattention bad { heads 0 head_dim 8 }\nattention b { heads 4 head_dim 8 }\n";
+
+  /** The attentions planned when `pauses` pauses have passed and the document then changes. */
+  async function planned(pauses: number): Promise<string[]> {
+    const names: string[] = [];
+    const of = (pipeline: Pipeline) => {
+      names.push(pipeline.name);
+      return [];
+    };
+    let left = pauses;
+    await planAhead(document(text), { of }, async () => left-- > 0);
+    return names;
+  }
+
+  test("takes every attention without errors, until the document changes", async () => {
+    expect(await planned(10)).toEqual(["a", "b"]);
+    expect(await planned(1)).toEqual(["a"]);
+    expect(await planned(0)).toEqual([]);
+  });
+
+  test("what was planned is remembered by what it computes, and the oldest forgotten", () => {
+    const attention = (source: string) => {
+      const [first] = document(source).analysis.sound.attentions;
+      if (first === undefined) throw new Error("errors");
+      return resolve(first, "");
+    };
+    const remembering = new Predictions(6);
+    const best = (source: string) => remembering.of(attention(source))[0]?.best;
+    const first = best("attention a { heads 2 head_dim 8 scores { mix 2 } }");
+    expect(best("// moved\nattention renamed { head_dim 8 heads 2 scores { mix 2 } }")).toBe(first);
+    expect(best("attention a { heads 2 head_dim 16 scores { mix 2 } }")).not.toBe(first);
+    best("attention a { heads 2 head_dim 24 scores { mix 2 } }");
+    const again = best("attention a { heads 2 head_dim 8 scores { mix 2 } }");
+    expect(again).not.toBe(first);
+    expect(again?.knobs).toEqual(first?.knobs);
   });
 });

@@ -9,7 +9,7 @@ import {
   type Target,
   type Variables,
 } from "../../../runtime/contract/index.ts";
-import { describeMask, formatKnobs, formatLayers } from "../../describe/stages.ts";
+import { describeSizes, formatKnobs, formatLayers } from "../../describe/stages.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "../../describe/units.ts";
 import type { CudaEstimate, TargetLimits } from "../../plan/index.ts";
 import { drawPipeline, listParameters } from "./stage-picture.ts";
@@ -87,14 +87,7 @@ export function formatExplanation(explanation: Explanation, style: Style): strin
 }
 
 function formatTitle({ name, stacks, pipeline }: Explanation, style: Style): string {
-  const { heads, kvHeads, headDim, valueDim, storage, mask } = pipeline;
-  const facts = [
-    kvHeads === heads ? plural(heads, "head") : `${plural(heads, "head")} over ${kvHeads} key/value`,
-    headDim === valueDim ? `head size ${headDim}` : `head sizes ${headDim} (q, k) and ${valueDim} (v)`,
-    storage,
-    `mask ${mask.length === 0 ? "none" : describeMask(mask)}`,
-  ];
-  const lines = [`${style.bold(name)}  ${facts.join(" · ")}`];
+  const lines = [`${style.bold(name)}  ${describeSizes(pipeline).join(" · ")}`];
   for (const { stack, of, layers } of stacks)
     lines.push(
       style.dim(`${plural(layers.length, "layer")} of the ${of} in ${stack}: ${formatLayers(layers)}`),

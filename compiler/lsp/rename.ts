@@ -1,6 +1,6 @@
 import { TextDocument } from "vscode-languageserver-textdocument";
 import type { Range, TextEdit } from "vscode-languageserver-types";
-import { isName, MAX_NAME_LENGTH } from "../language/identifier.ts";
+import { isName } from "../language/identifier.ts";
 import { isKeyword } from "../language/words.ts";
 import type { NameUse } from "./names.ts";
 import { nameAt, sameName } from "./references.ts";
@@ -45,14 +45,12 @@ function refusal({ analysis }: SpecDocument, use: NameUse | null): string | null
   return declared.length > 1 ? `\`${use.name}\` is declared more than once: which is meant is unclear` : null;
 }
 
+/** Only what would make another text of the spec: the checks find the rest. */
 function lexicalFault(name: string): string | null {
-  if (!isName(name))
-    return `\`${name}\` is no name: small letters a to z, digits and \`_\`, beginning with a letter or \`_\``;
-  if (name.length > MAX_NAME_LENGTH)
-    return `this name has ${name.length} characters, more than ${MAX_NAME_LENGTH}`;
-  if (name.startsWith("__")) return `\`${name}\` begins with \`__\`, which emitted code keeps for itself`;
   if (isKeyword(name)) return `\`${name}\` is a reserved word`;
-  return null;
+  return isName(name)
+    ? null
+    : `\`${name}\` is no name: small letters a to z, digits and \`_\`, beginning with a letter or \`_\``;
 }
 
 /**

@@ -51,6 +51,17 @@ describe("what is offered", () => {
       ["pad_query", "across", "dilation", "shared", "init", "as", "conv", "mix", "softcap"],
     ],
     ["modifiers of mix", "attention a { weights { conv 2x3 bias mix 16 |", ["init", "as", "conv", "mix"]],
+    [
+      "what the stage before was given",
+      "attention a { weights { conv 2x3 init zeros as c mix 16 |",
+      ["init", "as", "conv", "mix"],
+    ],
+    [
+      "in a stack after an attention that was not closed",
+      "attention a { scores { conv 2x3\nstack s { layers 4 |",
+      ["use"],
+    ],
+    ["in a head after one that was not closed", "attention a { heads 2\nattention b |", ["extends"]],
     ["one mode for a gate", "attention a { output { gate channel |", ["as", "norm"]],
     ["values of pad_key", "attention a { scores { conv 6x11 pad_key |", ["both", "left", "right"]],
     ["values of pad_query", "attention a { scores { conv 6x11 pad_query |", ["past", "both"]],

@@ -39,6 +39,7 @@ describe("definition", () => {
     ["a const in layers", "const n = 4\nstack s { layers (n| * 2) }", "0:6 n"],
     ["a const in a step", `const n = 4\n${BASE}stack s { layers 8 use base at every n| from 0 }`, "0:6 n"],
     ["a const in a sweep", `const n = 4\n${BASE}tune base { sweep tile_q 8, n| }`, "0:6 n"],
+    ["the first of two", "const n = 1\nconst n = 2\nattention a { heads n| }", "0:6 n"],
     ["a declaration itself", "attention a| { }", "0:10 a"],
     ["nothing for an unknown name", "attention a extends b| { }", null],
     ["nothing for a word", "attention a { hea|ds 2 }", null],
@@ -105,6 +106,7 @@ describe("rename", () => {
     ["what would end the name", "const n| = 4", "a = 1 const b", /is no name/],
     ["capitals", "const n| = 4", "headDim", /is no name/],
     ["reserved words", "const n| = 4", "heads", /reserved word/],
+    ["words that begin a declaration", "const n| = 4", "stack", /reserved word/],
     ["reserved beginnings", "const n| = 4", "__n", /begins with `__`/],
     ["long names", "const n| = 4", "n".repeat(65), /65 characters/],
     [

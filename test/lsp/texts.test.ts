@@ -180,4 +180,15 @@ test("symbols are the declarations, with sections and stages", () => {
     ["s", "stack", []],
     ["a", "tune", []],
   ]);
+  const names = symbolsOf(spec).map(({ selectionRange, range }) => [
+    textIn(spec, selectionRange),
+    range.start.line,
+  ]);
+  expect(names).toEqual([
+    ["n", 0],
+    ["a", 1],
+    ["b", 2],
+    ["s", 3],
+    ["a", 4],
+  ]);
 });

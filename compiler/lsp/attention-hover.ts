@@ -6,12 +6,12 @@ import {
   describeStage,
   formatKnobs,
   formatLayers,
-} from "../describe/stages.ts";
-import { formatBytes, formatCount, formatRatio, plural } from "../describe/units.ts";
+} from "../describe.ts";
 import { compulsoryBytes, floorMultiplyAdds, resolve } from "../ir/index.ts";
 import type { SoundParts } from "../language/analyse.ts";
 import type { Attention } from "../language/attention.ts";
 import type { AttentionNode } from "../language/tree.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "../units.ts";
 import { NOMINAL, type Prediction, type Predictions } from "./predictions.ts";
 
 /**

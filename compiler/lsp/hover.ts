@@ -1,5 +1,5 @@
 import type { Hover } from "vscode-languageserver-types";
-import { formatLayers } from "../describe/stages.ts";
+import { formatLayers } from "../describe.ts";
 import { resolve } from "../ir/index.ts";
 import type { Span } from "../language/attention.ts";
 import { tokenSpan } from "../language/span.ts";

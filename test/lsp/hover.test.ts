@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { formatBytes, formatCount } from "../../compiler/describe/units.ts";
 import { compulsoryBytes, floorMultiplyAdds, resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { planAhead } from "../../compiler/lsp/plan-ahead.ts";
 import { NOMINAL, Predictions } from "../../compiler/lsp/predictions.ts";
 import { choosePlan, cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
+import { formatBytes, formatCount } from "../../compiler/units.ts";
 import type { Pipeline } from "../../runtime/contract/index.ts";
 import { document, hover } from "./marked.ts";
 

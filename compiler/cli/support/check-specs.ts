@@ -1,9 +1,9 @@
 import type { Diagnostic } from "../../language/diagnostics.ts";
+import { plural } from "../../units.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { printDiagnostics } from "./print-diagnostics.ts";
 import { analyseSpecFile } from "./spec-file.ts";
-import { plural } from "./units.ts";
 
 /** `mtac check`: the diagnostics of every file, and exit code 1 if one is an error. */
 export async function checkSpecs(files: readonly string[], output: Output): Promise<void> {

@@ -6,6 +6,7 @@ import type { CompiledSpec, CompileOptions } from "../../compile.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
+import { formatBytes, formatMilliseconds, plural } from "../../units.ts";
 import { writeFolderAtomically } from "./atomic-write.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import { unknownArchitecture } from "./errors.ts";
@@ -17,7 +18,6 @@ import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { emittedTargets } from "./targets.ts";
-import { formatBytes, formatMilliseconds, plural } from "./units.ts";
 
 export interface CompileFlags {
   readonly name?: string;

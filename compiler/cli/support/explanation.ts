@@ -9,9 +9,9 @@ import {
   type Target,
   type Variables,
 } from "../../../runtime/contract/index.ts";
-import { describeSizes, formatKnobs, formatLayers } from "../../describe/stages.ts";
-import { formatBytes, formatCount, formatRatio, plural } from "../../describe/units.ts";
+import { describeSizes, formatKnobs, formatLayers } from "../../describe.ts";
 import type { CudaEstimate, TargetLimits } from "../../plan/index.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "../../units.ts";
 import { drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
 

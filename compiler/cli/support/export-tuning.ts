@@ -1,10 +1,10 @@
 import { exportTuning } from "../../tune/export.ts";
 import { openStore } from "../../tune/store.ts";
+import { plural } from "../../units.ts";
 import { writeAtomically } from "./atomic-write.ts";
 import { nothingTuned } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { noteIgnored, type SelectionFlags, selectTuning } from "./tuning-selection.ts";
-import { plural } from "./units.ts";
 
 export interface ExportFlags extends SelectionFlags {
   readonly out: string;

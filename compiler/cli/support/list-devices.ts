@@ -3,10 +3,10 @@ import { type CudaProperties, emulatedCompiler, listCudaDevices } from "../../..
 import { requestDevice } from "../../../runtime/index.ts";
 import { openNodeGpu } from "../../../runtime/node.ts";
 import type { RunTarget } from "../../execution/request.ts";
+import { formatBytes } from "../../units.ts";
 import { type ErrorObject, errorObject } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { table } from "./style.ts";
-import { formatBytes } from "./units.ts";
 
 interface ListedDevice {
   readonly target: RunTarget;

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { openStore } from "../../tune/store.ts";
+import { plural } from "../../units.ts";
 import { unreadableFile } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { noteIgnored } from "./tuning-selection.ts";
-import { plural } from "./units.ts";
 
 /**
  * `mtac tune merge`: nothing is taken over before every file could be read.

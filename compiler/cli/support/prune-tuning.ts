@@ -2,9 +2,9 @@ import { packageVersion } from "../../package.ts";
 import { type PruneDecision, type PruneRequest, pruneRecords } from "../../tune/prune.ts";
 import type { TuningRecord } from "../../tune/record.ts";
 import { openStore, type Rewritten, type TuningStore } from "../../tune/store.ts";
+import { plural } from "../../units.ts";
 import type { Output } from "./output.ts";
 import { tunedTarget } from "./tuning-selection.ts";
-import { plural } from "./units.ts";
 
 export interface PruneFlags {
   readonly before?: Date;

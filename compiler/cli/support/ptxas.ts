@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type Artifact, MtacError } from "../../../runtime/contract/index.ts";
+import { formatBytes } from "../../units.ts";
 import { inTurns, runNvcc } from "./nvcc.ts";
 import type { Output } from "./output.ts";
 import { table } from "./style.ts";
-import { formatBytes } from "./units.ts";
 
 /** What NVIDIA's assembler says of one kernel on one architecture. */
 export interface KernelResources {

@@ -2,6 +2,7 @@ import { execute, needsLayer } from "../../execution/index.ts";
 import type { RunReport } from "../../execution/request.ts";
 import { shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
+import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
 import { checkWritable } from "./atomic-write.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded, nonFiniteInputs } from "./errors.ts";
@@ -12,7 +13,6 @@ import { table } from "./style.ts";
 import { runTarget } from "./targets.ts";
 import { nonFiniteTensors, readCall, writeTensors } from "./tensor-file.ts";
 import { tunedChooser } from "./tuning-use.ts";
-import { formatBytes, formatCount, formatMilliseconds, plural } from "./units.ts";
 
 export interface RunFlags {
   readonly target: string;

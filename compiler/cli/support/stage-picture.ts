@@ -5,8 +5,8 @@ import {
   type Pipeline,
   type ScoreStage,
 } from "../../../runtime/contract/index.ts";
-import { describeInitializer, describeMask, describeStage } from "../../describe/stages.ts";
-import { formatBytes } from "../../describe/units.ts";
+import { describeInitializer, describeMask, describeStage } from "../../describe.ts";
+import { formatBytes } from "../../units.ts";
 import type { Style } from "./style.ts";
 import { table } from "./style.ts";
 

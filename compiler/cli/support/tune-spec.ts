@@ -13,6 +13,7 @@ import type { TunedTarget } from "../../tune/targets.ts";
 import { describeCandidate, trialCandidate } from "../../tune/trial-candidates.ts";
 import { storageOn } from "../../tune/use.ts";
 import { speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";
+import { formatCount, formatMilliseconds, formatRatio, plural } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
@@ -22,7 +23,6 @@ import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { architectureOption } from "./targets.ts";
 import { noteIgnored, tunedTarget } from "./tuning-selection.ts";
-import { formatCount, formatMilliseconds, formatRatio, plural } from "./units.ts";
 
 export interface TuneFlags {
   readonly target: string;

@@ -4,11 +4,11 @@ import type { ExportFilter } from "../../tune/export.ts";
 import { specHash } from "../../tune/record.ts";
 import type { StoreContents } from "../../tune/store.ts";
 import { TUNED_TARGETS, type TunedTarget } from "../../tune/targets.ts";
+import { plural } from "../../units.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import { nameWithoutSpec } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { readSpec } from "./spec-file.ts";
-import { plural } from "./units.ts";
 
 export interface SelectionFlags {
   readonly name?: string;

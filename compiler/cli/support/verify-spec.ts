@@ -3,6 +3,7 @@ import { execute, needsLayer } from "../../execution/index.ts";
 import { randomCall } from "../../execution/random-call.ts";
 import { shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
+import { formatError } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded } from "./errors.ts";
 import { Finished } from "./failure.ts";
@@ -13,7 +14,6 @@ import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { runTarget } from "./targets.ts";
 import { tunedChooser } from "./tuning-use.ts";
-import { formatError } from "./units.ts";
 
 export interface VerifyFlags {
   readonly target: string;

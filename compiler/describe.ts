@@ -6,7 +6,7 @@ import {
   type Pipeline,
   type Plan,
   type ScoreStage,
-} from "../../runtime/contract/index.ts";
+} from "../runtime/contract/index.ts";
 import { plural } from "./units.ts";
 
 /** What stages and plans are, in words: the command line and the language server say the same. */

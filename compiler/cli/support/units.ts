@@ -1,1 +1,0 @@
-export * from "../../describe/units.ts";

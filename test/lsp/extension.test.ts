@@ -62,9 +62,9 @@ describe("which server starts", () => {
   });
 
   test("the setting's before all", () => {
-    const at = (setting: string) => serverChoices({ ...base, folders: ["/work"], setting })[0];
+    const at = (setting: string) => serverChoices({ ...base, folders: ["/project"], setting })[0];
     expect(at("mtac")).toMatchObject({ kind: "command", path: "mtac", args: ["lsp"] });
-    expect(at("tools/main.js")).toMatchObject({ kind: "module", path: join("/work", "tools/main.js") });
+    expect(at("tools/main.js")).toMatchObject({ kind: "module", path: join("/project", "tools/main.js") });
     expect(at("/opt/mtac/main.mjs")).toMatchObject({ kind: "module", path: "/opt/mtac/main.mjs" });
   });
 

@@ -25,7 +25,7 @@ const options = { tabSize: 2, insertSpaces: true };
 describe("a client over stdio", () => {
   const client = new Client();
   afterAll(() => client.kill());
-  const uri = "file:///work%20here/mta_830m.mta";
+  const uri = "file:///my%20specs/mta_830m.mta";
   const textDocument = { uri };
 
   beforeAll(async () => {

@@ -2,7 +2,15 @@
 // Every file that esbuild writes lies two folders below the package root, as the sources do, so that
 // `new URL("../../templates/", import.meta.url)` means the same in both.
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { builtinModules, createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,7 +34,7 @@ const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]
  * of all that the module exports by name, which is what these packages use.
  * @type {import("esbuild").Plugin}
  */
-const requiredBuiltins = {
+export const requiredBuiltins = {
   name: "required-builtins",
   setup(context) {
     context.onResolve({ filter: /^[a-z_:/]+$/ }, ({ path, kind }) =>
@@ -53,6 +61,8 @@ const shortNames = {
     });
   },
 };
+
+const LICENCE_FILES = ["LICENSE", "LICENSE.txt", "LICENSE.md", "License.txt", "license"];
 
 const entryPoints = {
   "cli/main": "compiler/cli/main.ts",
@@ -109,10 +119,11 @@ function checkBrowserEntry(metafile) {
 }
 
 /**
- * The licences of what the bundles contain.
+ * The licences of what bundles contain.
  * @param {import("esbuild").Metafile} metafile
+ * @returns {string}
  */
-function writeNotices(metafile) {
+export function noticesFor(metafile) {
   const packages = new Map();
   for (const input of Object.keys(metafile.inputs)) {
     const match = /^(.*node_modules\/((?:@[^/]+\/)?[^/]+))\//.exec(input);
@@ -120,18 +131,13 @@ function writeNotices(metafile) {
   }
   const notices = [...packages].sort().map(([name, folder]) => {
     const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const own = ["LICENSE", "LICENSE.txt", "LICENSE.md", "license"].find((each) =>
-      existsSync(join(folder, each)),
-    );
+    const own = LICENCE_FILES.find((each) => existsSync(join(folder, each)));
     // Apache's licence wants the notices of others kept, too.
     const files = [own, "NOTICE"].filter((each) => each !== undefined && existsSync(join(folder, each)));
     const text = files.map((file) => `\n${readFileSync(join(folder, file), "utf8").trim()}\n`).join("");
     return `${name} ${version} (${license})\n${text}`;
   });
-  writeFileSync(
-    join(staging, "THIRD_PARTY_NOTICES.txt"),
-    `The bundles in this folder contain the following packages.\n\n${notices.join(`\n${"-".repeat(80)}\n\n`)}`,
-  );
+  return `The bundles in this folder contain the following packages.\n\n${notices.join(`\n${"-".repeat(80)}\n\n`)}`;
 }
 
 function emitDeclarations() {
@@ -143,15 +149,21 @@ function emitDeclarations() {
   });
 }
 
-try {
-  const metafile = await bundle();
-  checkBrowserEntry(metafile);
-  writeNotices(metafile);
-  emitDeclarations();
-  chmodSync(join(staging, "cli/main.js"), 0o755);
-  // A build that fails leaves the previous one as it was.
-  rmSync(output, { recursive: true, force: true });
-  renameSync(staging, output);
-} finally {
-  rmSync(staging, { recursive: true, force: true });
+async function buildPackage() {
+  try {
+    const metafile = await bundle();
+    checkBrowserEntry(metafile);
+    writeFileSync(join(staging, "THIRD_PARTY_NOTICES.txt"), noticesFor(metafile));
+    emitDeclarations();
+    chmodSync(join(staging, "cli/main.js"), 0o755);
+    // A build that fails leaves the previous one as it was.
+    rmSync(output, { recursive: true, force: true });
+    renameSync(staging, output);
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
 }
+
+// The editor extension's build imports this file for what both share.
+const [, program] = process.argv;
+if (program !== undefined && realpathSync(program) === fileURLToPath(import.meta.url)) await buildPackage();

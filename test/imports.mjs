@@ -11,6 +11,14 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ALLOWED = {
   "compiler/": ["compiler/", "runtime/"],
   "compiler/cli/": ["compiler/", "runtime/"],
+  "compiler/lsp/": [
+    "compiler/plan/",
+    "compiler/ir/",
+    "compiler/language/",
+    "compiler/describe.ts",
+    "compiler/units.ts",
+    "runtime/contract/",
+  ],
   "compiler/execution/": ["compiler/emit/", "compiler/plan/", "compiler/ir/", "runtime/"],
   "compiler/tune/": [
     "compiler/execution/",

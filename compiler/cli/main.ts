@@ -7,6 +7,7 @@ import { registerCompile } from "./compile.ts";
 import { registerDevices } from "./devices.ts";
 import { registerExplain } from "./explain.ts";
 import { registerFmt } from "./fmt.ts";
+import { registerLsp } from "./lsp.ts";
 import { registerRun } from "./run.ts";
 import { commandOfLaterVersion, wrongUsage } from "./support/errors.ts";
 import { reportFailure } from "./support/failure.ts";
@@ -44,6 +45,7 @@ function createProgram(): Command {
     registerBench,
     registerTune,
     registerDevices,
+    registerLsp,
     registerVersion,
   ])
     register(program);

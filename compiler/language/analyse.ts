@@ -8,7 +8,8 @@ import { Evaluator } from "./evaluate.ts";
 import { inheritAll } from "./inherit.ts";
 import { Scope } from "./names.ts";
 import { parse } from "./parse.ts";
-import type { AttentionNode, SpecTree, TuneNode } from "./tree.ts";
+import { toNumber } from "./rational.ts";
+import type { AttentionNode, ConstNode, SpecTree, TuneNode } from "./tree.ts";
 
 /** What the front end says about a spec. */
 export interface Analysis {
@@ -16,6 +17,15 @@ export interface Analysis {
   readonly spec: CheckedSpec | null;
   readonly diagnostics: readonly Diagnostic[];
   readonly tree: SpecTree;
+  /** What is right in itself, whatever is wrong beside it: for editors, which show unfinished specs. */
+  readonly sound: SoundParts;
+}
+
+/** The declarations of a spec that have no error of their own, and that need nothing with one. */
+export interface SoundParts {
+  readonly attentions: readonly Attention[];
+  readonly stacks: readonly Stack[];
+  readonly constants: ReadonlyMap<ConstNode, number>;
 }
 
 /**
@@ -34,14 +44,17 @@ export function check(tree: SpecTree, earlier: readonly Diagnostic[]): Analysis 
   reporter.add(earlier);
   const scope = new Scope(tree, reporter);
   const evaluator = new Evaluator(scope, reporter);
+  const constants = new Map<ConstNode, number>();
   for (const declaration of tree.declarations) {
-    if (declaration.kind === "const") evaluator.constant(declaration);
+    if (declaration.kind !== "const") continue;
+    const value = evaluator.constant(declaration);
+    if (value !== null) constants.set(declaration, toNumber(value));
   }
   const attentions = checkAttentions(tree, scope, evaluator, reporter);
   const stacks = checkStacks(tree, scope, evaluator, reporter);
   const tunes = checkTunes(tree, scope, evaluator, reporter);
   const spec = reporter.hasErrors ? null : { file: tree.file, attentions, stacks, tunes };
-  return { spec, diagnostics: reporter.diagnostics, tree };
+  return { spec, diagnostics: reporter.diagnostics, tree, sound: { attentions, stacks, constants } };
 }
 
 function checkAttentions(

@@ -34,7 +34,7 @@ export function checkAttention(source: Inherited, context: CheckContext): Attent
   const mask = checkMask(source, context);
   const dtype = chosen(property(source, "dtype")?.node.value, "f32");
   const normalize = chosen(property(source, "normalize")?.node.value, "softmax");
-  checkKvHeads(source, heads, kvHeads, context);
+  const grouped = checkKvHeads(source, heads, kvHeads, context);
   const causal = mask?.some((term) => term.kind === "causal") ?? false;
   const scores = checkScores(source, { heads, causal }, context);
   const weights = checkWeights(source, { heads, causal }, context);
@@ -43,7 +43,7 @@ export function checkAttention(source: Inherited, context: CheckContext): Attent
   if (name.kind === "invalid" || source.incomplete) return null;
   if (heads === null || kvHeads === null || headDim === null || valueDim === null || scale === null)
     return null;
-  if (mask === null || dtype === null || normalize === null) return null;
+  if (!grouped || mask === null || dtype === null || normalize === null) return null;
   if (scores === null || weights === null || output === null) return null;
   return {
     name: name.text,
@@ -109,12 +109,12 @@ function checkKvHeads(
   heads: number | null,
   kvHeads: number | null,
   context: CheckContext,
-): void {
-  if (heads === null || kvHeads === null || heads % kvHeads === 0) return;
+): boolean {
+  if (heads === null || kvHeads === null || heads % kvHeads === 0) return true;
   const kv = source.properties.get("kv_heads");
   const own = [kv, source.properties.get("heads")].find((entry) => entry?.owner === source.node);
   const place = own ?? kv;
-  if (place === undefined) return;
+  if (place === undefined) return false;
   context.report(
     "MTA303",
     place.owner,
@@ -124,6 +124,7 @@ function checkKvHeads(
       expected: "every key/value head to serve equally many query heads",
     },
   );
+  return false;
 }
 
 function checkScale(source: Inherited, headDim: number | null, context: CheckContext): number | null {

@@ -44,6 +44,9 @@ export class CheckContext {
     }
     const base = owner.name.kind === "name" ? ` of \`${owner.name.text}\`` : "";
     const from = `(inherited: line ${span.line}${base})`;
-    this.reporter.report(code, this.attention.name.span, `${message} ${from}`, extras);
+    this.reporter.report(code, this.attention.name.span, `${message} ${from}`, {
+      ...extras,
+      related: { message: "inherited from here", span },
+    });
   }
 }

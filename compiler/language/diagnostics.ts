@@ -94,12 +94,19 @@ export interface Fix {
   readonly span?: Span;
 }
 
+/** Another place that a diagnostic speaks of, such as the first of two equal names. */
+export interface RelatedPlace {
+  readonly message: string;
+  readonly span: Span;
+}
+
 export interface Diagnostic {
   readonly code: DiagnosticCode;
   readonly severity: Severity;
   readonly message: string;
   readonly expected?: string;
   readonly fix?: Fix;
+  readonly related?: RelatedPlace;
   readonly file: string;
   readonly span: Span;
   /** Where the value stands in a spec built in TypeScript, for example `mta_830m.scores[0].padKey`. */
@@ -109,6 +116,7 @@ export interface Diagnostic {
 export interface DiagnosticExtras {
   readonly expected?: string;
   readonly fix?: Fix;
+  readonly related?: RelatedPlace;
 }
 
 /** Makes a diagnostic with the severity that the catalogue gives. */

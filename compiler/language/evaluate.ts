@@ -140,7 +140,8 @@ export class Evaluator {
   }
 }
 
-function describeRange(range: Range): string {
+/** For example `an integer from 1 to 64`. */
+export function describeRange(range: Range): string {
   const kind = range.integer ? "an integer" : "a number";
   return `${kind} from ${range.min} to ${range.max}${range.nonzero === true ? ", but not 0" : ""}`;
 }

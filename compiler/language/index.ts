@@ -1,4 +1,4 @@
-export { type Analysis, analyse } from "./analyse.ts";
+export { type Analysis, analyse, type SoundParts } from "./analyse.ts";
 export { analyseBuilt } from "./analyse-built.ts";
 export type { Attention, CheckedSpec, CheckedStage, Span, Stack, StageOf, Tune } from "./attention.ts";
 export {
@@ -35,6 +35,7 @@ export {
   type DiagnosticExtras,
   diagnostic,
   type Fix,
+  type RelatedPlace,
   type Severity,
 } from "./diagnostics.ts";
 export { type Formatted, format } from "./format.ts";

@@ -93,7 +93,14 @@ function merge(node: AttentionNode, base: Inherited | null, broken: boolean, rep
       const [code, kind] =
         "property" in item ? (["MTA210", "property"] as const) : (["MTA211", "section"] as const);
       const span = "property" in item ? item.span : item.nameSpan;
-      reporter.report(code, span, `the ${kind} \`${word}\` is given twice, first in line ${first.span.line}`);
+      reporter.report(
+        code,
+        span,
+        `the ${kind} \`${word}\` is given twice, first in line ${first.span.line}`,
+        {
+          related: { message: "given here first", span: "section" in first ? first.nameSpan : first.span },
+        },
+      );
       continue;
     }
     own.set(word, item);

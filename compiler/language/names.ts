@@ -38,12 +38,14 @@ export class Scope {
       const message = `\`${name.text}\` is declared already, in line ${rival.span.line}`;
       this.reporter.report("MTA201", name.span, message, {
         expected: "another name: constants, attentions and stacks share one namespace",
+        related: { message: "declared here first", span: rival.span },
       });
       return;
     }
     const message = `\`${name.text}\` and \`${rival.text}\` (line ${rival.span.line}) become the same name in TypeScript`;
     this.reporter.report("MTA202", name.span, message, {
       expected: "names that differ in more than underscores",
+      related: { message: "the other name", span: rival.span },
     });
   }
 

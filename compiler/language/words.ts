@@ -63,7 +63,7 @@ export const VALUE_WORDS = [
   ...GATE_MODES,
 ] as const;
 
-const CONNECTIVES = ["extends", "at", "otherwise", "every", "from"] as const;
+export const CONNECTIVES = ["extends", "at", "otherwise", "every", "from"] as const;
 
 /** Every reserved word, once. */
 export const KEYWORDS: readonly string[] = [

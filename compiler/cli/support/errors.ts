@@ -134,6 +134,13 @@ export function notTunable(word: string): MtacError {
   );
 }
 
+export function onlyOverStdio(): MtacError {
+  return wrongUsage(
+    "the language server speaks over stdin and stdout only",
+    "editors start `mtac lsp --stdio`",
+  );
+}
+
 export function nameWithoutSpec(): MtacError {
   return usage("MTA920", "`--name` needs a spec", "give the spec file that declares it");
 }

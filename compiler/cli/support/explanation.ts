@@ -8,10 +8,11 @@ import {
   type Target,
   type Variables,
 } from "../../../runtime/contract/index.ts";
+import { describeSizes, formatKnobs, formatLayers } from "../../describe.ts";
 import { type CudaEstimate, planVariables, type TargetLimits, workspaceBytes } from "../../plan/index.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "../../units.ts";
 import type { AttentionFacts } from "./attention-facts.ts";
-import { describeMask, drawPipeline, listParameters } from "./stage-picture.ts";
+import { drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
 
 /** One way to run an attention, and why it is or is not taken. */
@@ -75,30 +76,12 @@ export function formatExplanation(explanation: Explanation, style: Style): strin
 
 /** One line of what an attention is, and the layers that use it. */
 export function formatTitle({ name, stacks, pipeline }: AttentionFacts, style: Style): string {
-  const { heads, kvHeads, headDim, valueDim, storage, mask } = pipeline;
-  const facts = [
-    kvHeads === heads ? plural(heads, "head") : `${plural(heads, "head")} over ${kvHeads} key/value`,
-    headDim === valueDim ? `head size ${headDim}` : `head sizes ${headDim} (q, k) and ${valueDim} (v)`,
-    storage,
-    `mask ${mask.length === 0 ? "none" : describeMask(mask)}`,
-  ];
-  const lines = [`${style.bold(name)}  ${facts.join(" · ")}`];
+  const lines = [`${style.bold(name)}  ${describeSizes(pipeline).join(" · ")}`];
   for (const { stack, of, layers } of stacks)
     lines.push(
       style.dim(`${plural(layers.length, "layer")} of the ${of} in ${stack}: ${formatLayers(layers)}`),
     );
   return lines.join("\n");
-}
-
-/** [0, 1, 2, 5, 7, 8] → "0–2, 5, 7–8". */
-export function formatLayers(layers: readonly number[]): string {
-  const ranges: [number, number][] = [];
-  for (const layer of layers) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === layer - 1) last[1] = layer;
-    else ranges.push([layer, layer]);
-  }
-  return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ");
 }
 
 function formatWork(explanation: Explanation, style: Style): string {
@@ -196,12 +179,6 @@ function groupReasons(candidates: readonly ExplainedCandidate[]): ReadonlyMap<Sc
 export function sameKnobs(left: Plan["knobs"], right: Plan["knobs"]): boolean {
   const names = Object.keys(left);
   return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
-}
-
-export function formatKnobs(knobs: Plan["knobs"]): string {
-  return Object.entries(knobs)
-    .map(([name, value]) => `${name} ${value}`)
-    .join("  ");
 }
 
 function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {

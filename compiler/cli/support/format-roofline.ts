@@ -1,6 +1,7 @@
+import { formatKnobs } from "../../describe.ts";
 import type { FigureBasis, Rates, Resource } from "../../plan/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
-import { formatKnobs, formatShare, formatTitle } from "./explanation.ts";
+import { formatShare, formatTitle } from "./explanation.ts";
 import type { GpuRoofline, RooflineCandidate, RooflineReport } from "./roofline-report.ts";
 import { type Style, table } from "./style.ts";
 

@@ -1,9 +1,9 @@
+import { formatKnobs } from "../../describe.ts";
 import { passes } from "../../tune/export.ts";
 import type { Measurement, TuningKey, TuningRecord } from "../../tune/record.ts";
 import { openStore } from "../../tune/store.ts";
 import { groupByKey, speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";
 import { formatCount, formatMilliseconds, formatRatio, plural } from "../../units.ts";
-import { formatKnobs } from "./explanation.ts";
 import type { Output } from "./output.ts";
 import { type Style, table } from "./style.ts";
 import { noteIgnored, type SelectionFlags, selectTuning, type TuningSelection } from "./tuning-selection.ts";

@@ -117,13 +117,13 @@ describe("a lock", () => {
   test.runIf(process.platform === "linux")(
     "of a process that is dead, but not yet taken notice of",
     async () => {
-      // The shell's child ends; what the shell has become never asks for it.
-      const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], {
+      // The shell's child ends when the shell has become something else, which never asks for it.
+      const parent = spawn("sh", ["-c", "sleep 0.5 & echo $!; exec sleep 60"], {
         stdio: ["ignore", "pipe", "ignore"],
       });
       const [said] = await once(parent.stdout, "data");
       const pid = Number(String(said));
-      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z "));
+      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z "), 5000);
       const lock = newLock();
       writeFileSync(lock, formatHolder({ ...newHolder(), pid, started: null }));
       expect(withLock(lock, () => 1, 1000)).toBe(1);

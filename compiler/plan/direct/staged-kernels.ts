@@ -108,6 +108,11 @@ function scoresKernel(
   };
 }
 
+/** Documents kept for the rows of a tile: whole vectors, since nvcc reads neighbouring ones together. */
+export function documentRows(haloRows: number): number {
+  return ceilTo(haloRows, 4);
+}
+
 function convKernel(
   pipeline: Pipeline,
   request: PlanRequest,
@@ -119,7 +124,7 @@ function convKernel(
   const reach = convReach(stage);
   const haloRows = tileQ + reach.past + reach.future;
   const rowStride = ALIGNED_ROWS.stride(tileK + ceilTo(reach.left, 4) + ceilTo(reach.right, 4));
-  const documentWords = hasMask(pipeline, "documents") ? haloRows : 0;
+  const documentWords = hasMask(pipeline, "documents") ? documentRows(haloRows) : 0;
   const words = haloRows * rowStride;
   const staged = (words + documentWords) * 4 <= request.limits.workgroupBytes;
   return {

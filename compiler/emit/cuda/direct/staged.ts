@@ -9,7 +9,7 @@ import {
   type ProductProgram,
   type ScoresProgram,
 } from "../../../../runtime/contract/index.ts";
-import { DIRECT_MIX_TILE } from "../../../plan/direct/staged-kernels.ts";
+import { DIRECT_MIX_TILE, documentRows } from "../../../plan/direct/staged-kernels.ts";
 import { ceilTo } from "../../../plan/layout.ts";
 import { describe, parameterAt, stageName, stageOf } from "../../model.ts";
 import { Constants, convModel, directModel, finishModel } from "./model.ts";
@@ -53,7 +53,14 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
   constants.int("HALO_COLUMNS", program.tileK + ceilTo(reach.left, 4) + ceilTo(reach.right, 4));
   constants.int("HALO_LEFT", ceilTo(reach.left, 4));
   constants.int("HALO_STRIDE", program.rowStride);
-  if (hasMask(plan.pipeline, "documents")) constants.int("DOCUMENTS_AT", program.arenaWords);
+  if (hasMask(plan.pipeline, "documents")) {
+    constants.int("DOCUMENTS_AT", program.arenaWords);
+    constants.int(
+      "DOCUMENT_ROWS",
+      documentRows(program.haloRows),
+      "Rows whose documents are kept: the compiler may read four at a time.",
+    );
+  }
   const staged = program.source === "workgroup";
   const tile = staged ? { rowStride: "HALO_STRIDE", shift: ceilTo(reach.left, 4) - reach.left } : null;
   const conv = convModel(plan, stage, tile, constants);

@@ -78,6 +78,14 @@ interface Contender {
   time: number;
 }
 
+/**
+ * What a round ranks its candidates by, now or when a later sweep remembers it. Of a few runs one after the other the lesser says
+ * more: whatever disturbs a run makes it longer.
+ */
+function rankingTime(rung: number, { low, median }: Pick<Measurement, "low" | "median">): number {
+  return rung === 0 ? low : median;
+}
+
 /** Takes the drift out of a round's samples, of which all contenders have as many. */
 function evenOut(contenders: readonly Contender[]): void {
   const [first] = contenders;
@@ -237,7 +245,7 @@ class Sweep<Placed extends PlacedCall> {
     const known = this.#finished.get(contender.candidate.identity.source);
     const measured = known?.rungs.get(rung);
     if (measured === undefined) return false;
-    contender.time = rung === 0 ? measured.low : measured.median;
+    contender.time = rankingTime(rung, measured);
     contender.rung = rung;
     if (rung === 0) this.#remembered += 1;
     return true;
@@ -315,8 +323,7 @@ class Sweep<Placed extends PlacedCall> {
     const times = samples.filter((sample) => sample.clock === clock).map(({ time }) => time);
     if (times.length === 0) return;
     const { median, low, high } = quartiles(times);
-    // Of a few runs one after the other the least says most: whatever disturbs a run makes it longer.
-    contender.time = rung === 0 ? Math.min(...times) : median;
+    contender.time = rankingTime(rung, { low, median });
     contender.rung = rung;
     this.#measured += rung === 0 ? 1 : 0;
     const measurement: Measurement = {

@@ -161,6 +161,20 @@ describe("a sweep", () => {
     expect(winnerOf(records, KEY)?.candidate).toEqual(candidates[0]?.identity);
   });
 
+  test.each([0, 1, 2, 3, 4, 5, 6, 7])(
+    `knows all that a finished sweep has measured, whatever the noise was (seed ${SEED} + %i)`,
+    async (more) => {
+      const behaviour = (index: number): Behaviour => ({ time: (4 + (index % 3) / 20) * MILLISECOND });
+      const records: TuningRecord[] = [];
+      const noisy = meterOf(candidates, behaviour, { noise: SEED + more });
+      const first = await runSweep(sweepRequest(noisy, candidates, records));
+      const again = meterOf(candidates, behaviour, { noise: SEED - more - 1 });
+      const second = await runSweep(sweepRequest(again, candidates, records, { known: [...records] }));
+      expect(second.runs).toBe(0);
+      expect(second.best).toBe(first.best);
+    },
+  );
+
   test("begins no run after its budget, and keeps what it has", async () => {
     const meter = meterOf(candidates, (index) => ({ time: (3 + index) * MILLISECOND }));
     const records: TuningRecord[] = [];

@@ -5,7 +5,6 @@ import {
   type Cost,
   convReach,
   type FusedProgram,
-  hasMask,
   type MixStage,
   type Pipeline,
   type StageIndex,
@@ -13,6 +12,7 @@ import {
 } from "../../runtime/contract/index.ts";
 import { floorMultiplyAdds } from "../ir/index.ts";
 import { BLOCK_BYTES, convBlockBytes, FOUR_BYTES, softmaxBytes, weightBytes } from "./arena.ts";
+import { keyRange } from "./key-range.ts";
 import { valueBlocks } from "./layout.ts";
 import { rememberByPipeline } from "./remember.ts";
 import { MIX_TILE, type StagedKernel, type StagedKnobs } from "./staged-kernels.ts";
@@ -59,20 +59,6 @@ export interface CountedCost {
 export interface FusedGeometry {
   readonly program: FusedProgram;
   readonly workgroup: number;
-}
-
-/** Keys that rows [first, last] see at most, without data-dependent masks. */
-function keyRange(pipeline: Pipeline, shape: CallShape, first: number, last: number): [number, number] {
-  const offset = shape.Lk - shape.Lq;
-  let low = 0;
-  let high = shape.Lk;
-  if (hasMask(pipeline, "causal")) high = Math.min(high, offset + last + 1);
-  const window = pipeline.mask.find((term) => term.kind === "window");
-  if (window !== undefined) {
-    low = Math.max(low, offset + first - window.size + 1);
-    high = Math.min(high, offset + last + window.size);
-  }
-  return [low, Math.max(low, high)];
 }
 
 export function stageAt(pipeline: Pipeline, index: StageIndex): ConvStage | MixStage {

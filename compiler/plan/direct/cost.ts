@@ -3,7 +3,6 @@ import {
   type CallShape,
   type Cost,
   type FusedProgram,
-  hasMask,
   type KernelProgram,
   type Pipeline,
   type Reach,
@@ -12,9 +11,11 @@ import { floorMultiplyAdds } from "../../ir/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { stageAt } from "../cost.ts";
 import { type CudaEstimate, type CudaWork, estimate } from "../cuda-cost.ts";
+import { keyRange } from "../key-range.ts";
 import { valueBlocks } from "../layout.ts";
 import { rememberByPipeline } from "../remember.ts";
 import { countsOf, type WorkCounts } from "../work.ts";
+import { mapEntries, type StripShape } from "./map-entries.ts";
 
 /** What the kernels execute beside multiply-adds, in instructions of a thread. */
 const INSTRUCTIONS = {
@@ -164,30 +165,11 @@ function fusedStep(
   return { work: add(work, { globalBytes }), criticalPath };
 }
 
-/** Keys [low, high) that rows [first, last] see at most, without data-dependent masks. */
-function keyRange(pipeline: Pipeline, shape: CallShape, first: number, last: number): [number, number] {
-  const offset = shape.Lk - shape.Lq;
-  let low = 0;
-  let high = shape.Lk;
-  if (hasMask(pipeline, "causal")) high = Math.min(high, offset + last + 1);
-  const window = pipeline.mask.find((term) => term.kind === "window");
-  if (window !== undefined) {
-    low = Math.max(low, offset + first - window.size + 1);
-    high = Math.min(high, offset + last + window.size);
-  }
-  return [low, Math.max(low, high)];
-}
+const rememberedFloor = rememberByPipeline<number>();
 
-const floors = new WeakMap<Pipeline, Map<string, number>>();
-
-/** The floor of the work, remembered: every candidate reports it. */
+/** The floor of the work: every candidate reports it. */
 function floorOf(pipeline: Pipeline, shape: CallShape): number {
-  const known = floors.get(pipeline) ?? new Map<string, number>();
-  floors.set(pipeline, known);
-  const key = JSON.stringify(shape);
-  const floor = known.get(key) ?? floorMultiplyAdds(pipeline, shape);
-  known.set(key, floor);
-  return floor;
+  return rememberedFloor(pipeline, JSON.stringify(shape), () => floorMultiplyAdds(pipeline, shape));
 }
 
 export interface Predicted {
@@ -257,12 +239,6 @@ export function directFusedCost(
   return predict(pipeline, shape, work, steps * groups * (program.chain.length + 3), architecture);
 }
 
-/** How the staged schedule cuts a call, for its costs. */
-export interface StripShape {
-  readonly stripRows: number;
-  readonly stripBytes: number;
-}
-
 /** What one staged kernel takes of an SM. */
 export interface MapKernel {
   readonly program: KernelProgram;
@@ -270,60 +246,6 @@ export interface MapKernel {
   readonly sharedBytes: number;
   readonly registers: number;
   readonly halo: Reach;
-}
-
-/** Strips, and entries of the maps that a kernel computes and writes over all of them. */
-function mapEntries(
-  pipeline: Pipeline,
-  shape: CallShape,
-  strips: StripShape,
-  halo: Reach,
-  tile: { readonly rows: number; readonly keys: number },
-): MapEntries {
-  const haloRows = halo.past + halo.future;
-  const { B, Lq, Lk } = shape;
-  const key = [B, Lq, Lk, strips.stripBytes, strips.stripRows, haloRows, tile.rows, tile.keys].join();
-  return rememberedEntries(pipeline, key, () => countEntries(pipeline, shape, strips, haloRows, tile));
-}
-
-interface MapEntries {
-  readonly strips: number;
-  readonly live: number;
-  readonly written: number;
-}
-
-const rememberedEntries = rememberByPipeline<MapEntries>();
-
-function countEntries(
-  pipeline: Pipeline,
-  shape: CallShape,
-  strips: StripShape,
-  haloRows: number,
-  tile: { readonly rows: number; readonly keys: number },
-): MapEntries {
-  const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 8;
-  const fit = Math.floor(strips.stripBytes / mapRow);
-  const together = Math.max(1, Math.min(shape.B, Math.floor(fit / (shape.Lq + haloRows))));
-  const most = Math.max(16, Math.min(shape.Lq, strips.stripRows, Math.floor(fit / together)));
-  const count = Math.ceil(shape.Lq / most);
-  const strip = Math.ceil(shape.Lq / count);
-  let live = 0;
-  let written = 0;
-  for (let row = 0; row < shape.Lq; row += strip) {
-    const end = Math.min(row + strip, shape.Lq);
-    const [, stripHigh] = keyRange(pipeline, shape, row, end - 1);
-    for (let first = Math.max(0, row - haloRows); first < end; first += tile.rows) {
-      const [low, high] = keyRange(pipeline, shape, first, Math.min(first + tile.rows, end) - 1);
-      live += tile.rows * Math.ceil((high - low) / tile.keys) * tile.keys;
-      written += tile.rows * stripHigh;
-    }
-  }
-  const scale = pipeline.heads * shape.B;
-  return {
-    strips: count * Math.ceil(shape.B / together),
-    live: live * scale,
-    written: written * scale,
-  };
 }
 
 /** Cost of one kernel of the staged schedule over the whole call. */

@@ -1,16 +1,16 @@
-import {
-  type CallShape,
-  type ConvStage,
-  type Cost,
-  hasMask,
-  type Pipeline,
-  type TensorProgram,
-  type TensorTileProgram,
+import type {
+  CallShape,
+  ConvStage,
+  Cost,
+  Pipeline,
+  TensorProgram,
+  TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
 import { floorMultiplyAdds } from "../../ir/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { stageAt } from "../cost.ts";
 import type { CudaBound, CudaEstimate } from "../cuda-cost.ts";
+import { keyRange } from "../key-range.ts";
 import { type KernelWork, MMA_MULTIPLY_ADDS, WAVEFRONT_BYTES } from "../work.ts";
 import { inputChunks } from "./map-kernels.ts";
 import { INNER_STEP, innerMargin } from "./support.ts";
@@ -30,16 +30,8 @@ interface Work {
 
 /** Keys that rows [first, last] see at most, without data-dependent masks. */
 function keyCount(pipeline: Pipeline, shape: CallShape, first: number, last: number): number {
-  const offset = shape.Lk - shape.Lq;
-  let low = 0;
-  let high = shape.Lk;
-  if (hasMask(pipeline, "causal")) high = Math.min(high, offset + last + 1);
-  const window = pipeline.mask.find((term) => term.kind === "window");
-  if (window !== undefined) {
-    low = Math.max(low, offset + first - window.size + 1);
-    high = Math.min(high, offset + last + window.size);
-  }
-  return Math.max(0, high - low);
+  const [low, high] = keyRange(pipeline, shape, first, last);
+  return high - low;
 }
 
 /** Those of the keys that a kernel walks which the rows from `row` on see: see `TileKeys`. */

@@ -2,9 +2,8 @@
 // on SwiftShader, and compares with the float64 reference. SwiftShader has no `shader-f16`: f16 runs packed here, natively
 // under Deno. Prints a line for each check and ends with "N passed, N failed".
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -18,15 +17,13 @@ import { FORWARD_TOLERANCE } from "../support/gpu.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { Random } from "../support/random.ts";
 import { roundInputs } from "../support/rounded.ts";
+import { attempt, messageOf, report, summarise, withScratch } from "./checks.ts";
 import type { AttentionCall, Loss, Outcome, PlainTensor } from "./page.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A browser that hangs is a failure, told before whoever started this loses patience. */
 const PATIENCE_MS = 240_000;
-/** One check's share: all of them take some seconds. */
-const CHECK_MS = 60_000;
-
 interface Case {
   readonly spec: string;
   readonly attention: string;
@@ -38,40 +35,6 @@ interface Case {
 const TOY: Case = { spec: "examples/mta_toy.mta", attention: "mta_toy", B: 2, length: 45 };
 /** f16, every stage there is before and after the softmax, norm and gate. */
 const FULL: Case = { spec: "test/golden/specs/full.mta", attention: "full", B: 1, length: 45 };
-
-const counts = { passed: 0, failed: 0 };
-
-function report(what: string, problem: string | null, detail = ""): void {
-  if (problem === null) counts.passed += 1;
-  else counts.failed += 1;
-  const verdict = problem === null ? "ok    " : "FAILED";
-  console.log(`${verdict} ${what}${detail && `  ${detail}`}${problem === null ? "" : `: ${problem}`}`);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds / 1000} s`)), milliseconds);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Work whose failure, of whatever kind, is one failed check. */
-async function attempt(what: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await within(CHECK_MS, work());
-  } catch (error) {
-    report(what, messageOf(error));
-  }
-}
 
 /** A case's call, what it should give, and the parameters that its module should draw. */
 interface Prepared {
@@ -270,15 +233,6 @@ async function checkCrash(browser: Browser, page: Page, prepared: Prepared): Pro
   });
 }
 
-async function withScratch<T>(work: (scratch: string) => Promise<T>): Promise<T> {
-  const scratch = mkdtempSync(join(tmpdir(), "mtac-browser-"));
-  try {
-    return await work(scratch);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
-  }
-}
-
 /** Whether a Chromium starts here; why not goes to stderr. */
 export function probe(): Promise<boolean> {
   return withScratch(async (scratch) => {
@@ -314,6 +268,5 @@ export async function checkAll(): Promise<boolean> {
       server?.close();
     }
   });
-  console.log(`${counts.passed} passed, ${counts.failed} failed`);
-  return counts.failed === 0;
+  return summarise();
 }

@@ -1,47 +1,13 @@
-import { basename } from "node:path";
-import type {
-  Artifact,
-  CallShape,
-  KernelImage,
-  Pipeline,
-  Plan,
-  Schedule,
-} from "../runtime/contract/index.ts";
-import { addTunedCudaPlans, emitCudaArtifact, emitHostFiles } from "./emit/cuda/index.ts";
-import { addTunedPlans, emitArtifact, type PlanThatWon } from "./emit/index.ts";
+import type { Artifact } from "../runtime/contract/index.ts";
 import {
-  type EmittedStack,
   emitAttentionFiles,
   emitCudaAttentionFiles,
   emitCudaStackFiles,
   emitStackFiles,
-  type Provenance,
 } from "./emit/launcher/index.ts";
-import { resolve } from "./ir/index.ts";
+import { type CompileOptions, compileKernels } from "./kernels.ts";
 import type { CheckedSpec } from "./language/index.ts";
-import { packageVersion } from "./package.ts";
-import { DEFAULT_ARCHITECTURES, type TargetLimits } from "./plan/index.ts";
-import { EMITTED_TARGETS, type EmittedTarget } from "./targets.ts";
-import { specHash } from "./tune/record.ts";
-
-export interface CompileOptions {
-  /** All of them if not given. */
-  readonly targets?: readonly EmittedTarget[];
-  /** Attentions and stacks to compile; all if not given. A stack brings its layers' attentions along. */
-  readonly names?: readonly string[];
-  /** The shape for which plans are chosen; they run at every shape. */
-  readonly shape?: CallShape;
-  /** Consider this schedule only. */
-  readonly schedule?: Schedule;
-  /** The WebGPU devices to make plans for, the most capable first; if not given, the few kinds that they come in. */
-  readonly variants?: readonly TargetLimits[];
-  /** The CUDA architectures to make plans for, as nvcc's `-arch` names them: `sm_80` if not given. */
-  readonly architectures?: readonly string[];
-  /** Plans that won on devices, by attention, for launchers to prefer there: `mtac tune` finds them. */
-  readonly tuned?: ReadonlyMap<string, readonly PlanThatWon[]>;
-  /** Compiled CUDA kernels, by source file, for launchers to carry. */
-  readonly images?: ReadonlyMap<string, readonly KernelImage[]>;
-}
+import { EMITTED_TARGETS } from "./targets.ts";
 
 /** What a spec compiles to. */
 export interface CompiledSpec {
@@ -55,86 +21,23 @@ export interface CompiledSpec {
 
 /**
  * Compiles a checked spec. Writes nothing and depends on nothing but its arguments: the same spec gives the same text.
- * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
+ * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures; MTA907 without ts-morph.
  */
 export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
-  const { names, targets = EMITTED_TARGETS, variants, architectures, images, tuned, ...shared } = options;
-  const wonBy = ({ name }: Pipeline, target: Plan["target"]): readonly PlanThatWon[] =>
-    (tuned?.get(name) ?? []).filter(({ plan }) => plan.target === target);
-  // Without folders: emitted text must not depend on where it was compiled.
-  const file = basename(spec.file);
-  const provenance: Provenance = { version: packageVersion(), spec: file };
-  const stacks = spec.stacks.filter(({ name }) => names === undefined || names.includes(name));
-  const needed = new Set([
-    ...(names ?? spec.attentions.map(({ name }) => name)),
-    ...stacks.flatMap((stack) => stack.attentions),
-  ]);
-  const pipelines = spec.attentions
-    .filter(({ name }) => needed.has(name))
-    .map((attention) => resolve(attention, file));
-  const equals = sharedPipelines(pipelines);
-  const layered = stacks.map(
-    ({ name, attentions }): EmittedStack => ({
-      name,
-      layers: attentions.flatMap((attention) => equals.get(attention) ?? []),
-    }),
-  );
-  const files: Record<string, string> = {};
-  const artifacts: Artifact[] = [];
+  const { wgsl, cuda, stacks, files, provenance } = compileKernels(spec, options);
+  const launchers: Record<string, string> = {};
+  const { targets = EMITTED_TARGETS } = options;
   if (targets.includes("wgsl")) {
-    for (const pipeline of pipelines) {
-      const artifact = shippable(
-        addTunedPlans(
-          emitArtifact(pipeline, { ...shared, ...(variants === undefined ? {} : { variants }) }),
-          wonBy(pipeline, "webgpu"),
-        ),
-      );
-      artifacts.push(artifact);
-      Object.assign(files, emitAttentionFiles({ pipeline, artifact }, provenance));
-    }
-    for (const stack of layered) Object.assign(files, emitStackFiles(stack, provenance));
+    for (const attention of wgsl) Object.assign(launchers, emitAttentionFiles(attention, provenance));
+    for (const stack of stacks) Object.assign(launchers, emitStackFiles(stack, provenance));
   }
-  const cuda: Artifact[] = [];
   if (targets.includes("cuda")) {
-    for (const pipeline of pipelines) {
-      // The C API chooses by device alone, and takes the planner's plans.
-      const made = emitCudaArtifact(pipeline, {
-        ...shared,
-        ...(architectures === undefined ? {} : { architectures }),
-      });
-      const launched = addTunedCudaPlans(made, wonBy(pipeline, "cuda"));
-      const carried = Object.keys(launched.sources).flatMap((source) => images?.get(source) ?? []);
-      const artifact = { ...shippable(launched), ...(carried.length === 0 ? {} : { images: carried }) };
-      cuda.push(artifact);
-      Object.assign(
-        files,
-        emitHostFiles(pipeline, made, architectures ?? DEFAULT_ARCHITECTURES, provenance),
-        emitCudaAttentionFiles({ pipeline, artifact }, provenance),
-      );
-    }
-    for (const stack of layered) Object.assign(files, emitCudaStackFiles(stack, provenance));
+    for (const attention of cuda) Object.assign(launchers, emitCudaAttentionFiles(attention, provenance));
+    for (const stack of stacks) Object.assign(launchers, emitCudaStackFiles(stack, provenance));
   }
-  return { artifacts, cuda, files };
-}
-
-/** For each attention the first one that computes the same: layers with equal attentions share kernels. */
-function sharedPipelines(pipelines: readonly Pipeline[]): ReadonlyMap<string, Pipeline> {
-  const first = new Map<string, Pipeline>();
-  const shared = new Map<string, Pipeline>();
-  for (const pipeline of pipelines) {
-    const meaning = specHash(pipeline);
-    const equal = first.get(meaning) ?? pipeline;
-    first.set(meaning, equal);
-    shared.set(pipeline.name, equal);
-  }
-  return shared;
-}
-
-/** An artifact without what only emitters read. */
-function shippable(artifact: Artifact): Artifact {
-  const plans = artifact.plans.map((plan) => ({
-    ...plan,
-    kernels: plan.kernels.map(({ program: _program, ...kernel }) => kernel),
-  }));
-  return { ...artifact, plans };
+  return {
+    artifacts: wgsl.map(({ artifact }) => artifact),
+    cuda: cuda.map(({ artifact }) => artifact),
+    files: { ...launchers, ...files },
+  };
 }

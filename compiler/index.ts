@@ -2,14 +2,16 @@
  * `mtac`: the compiler as a library. Text goes in, plans, kernels and launchers come out; nothing is read from disk but the
  * kernel templates, and nothing is written. `mtac/runtime` runs the result.
  */
-import type { CompiledSpec, CompileOptions } from "./compile.ts";
+import type { CompiledSpec } from "./compile.ts";
+import type { CompileOptions } from "./kernels.ts";
 import { analyse, analyseBuilt, type CheckedSpec, type Diagnostic } from "./language/index.ts";
 import { SpecError } from "./spec-error.ts";
 
 export * from "../runtime/contract/index.ts";
-export type { CompiledSpec, CompileOptions } from "./compile.ts";
+export type { CompiledSpec } from "./compile.ts";
 export { type ArtifactOptions, emitArtifact, emitKernels } from "./emit/index.ts";
 export { compulsoryBytes, floorMultiplyAdds, forwardOperations, resolve, visiblePairs } from "./ir/index.ts";
+export type { CompileOptions } from "./kernels.ts";
 export * from "./language/index.ts";
 export {
   type Candidate,

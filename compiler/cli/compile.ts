@@ -16,6 +16,7 @@ interface CompileFlags {
   readonly arch?: readonly string[];
   readonly ptxas?: boolean;
   readonly images?: true;
+  readonly launcher: boolean;
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
@@ -55,6 +56,10 @@ export function registerCompile(program: Command): void {
     .option(
       "--images",
       "put cubins of the architectures, and PTX, into the CUDA launchers: they then need no compiler",
+    )
+    .option(
+      "--no-launcher",
+      "no TypeScript: kernels, C headers, CMake files and plans only; needs no ts-morph",
     )
     .addOption(scheduleOption())
     .addOption(lengthOption(1024))

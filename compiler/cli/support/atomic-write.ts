@@ -4,6 +4,7 @@ import {
   closeSync,
   constants,
   openSync,
+  readFileSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -49,7 +50,8 @@ export function checkWritable(path: string): void {
 
 /**
  * Writes several files into a folder, made if need be: all are written under other names first, so that a full disk or
- * a refused write leaves the folder's files as they were.
+ * a refused write leaves the folder's files as they were. A file that holds its content already is left alone, for the sake of build
+ * tools that go by times.
  * @throws MtacError MTA906
  */
 export function writeFolderAtomically(folder: string, files: Readonly<Record<string, string>>): void {
@@ -62,6 +64,7 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
       current = join(folder, name);
       if (statSync(current, { throwIfNoEntry: false })?.isDirectory())
         throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
+      if (holds(current, content)) continue;
       const temporary = temporaryBeside(current);
       pending.push({ temporary, path: current });
       writeFileSync(temporary, content, { flag: "wx" });
@@ -74,6 +77,14 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
     for (const { temporary } of pending) removeQuietly(temporary);
     for (const each of made.reverse()) removeEmptyQuietly(each);
     throw unwritablePath(current, cause);
+  }
+}
+
+function holds(path: string, content: string): boolean {
+  try {
+    return readFileSync(path, "utf8") === content;
+  } catch {
+    return false;
   }
 }
 

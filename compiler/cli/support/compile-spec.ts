@@ -2,8 +2,9 @@ import { existsSync, watch } from "node:fs";
 import path, { basename, dirname, extname, relative } from "node:path";
 import { cacheFolder } from "../../../runtime/contract/cache-folder.ts";
 import type { Artifact } from "../../../runtime/contract/index.ts";
-import type { CompiledSpec, CompileOptions } from "../../compile.ts";
+import type { CompiledSpec } from "../../compile.ts";
 import { resolve } from "../../ir/index.ts";
+import type { CompileOptions } from "../../kernels.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
 import { formatBytes, formatMilliseconds, plural } from "../../units.ts";
@@ -26,6 +27,8 @@ export interface CompileFlags {
   readonly arch?: readonly string[];
   readonly ptxas?: boolean;
   readonly images?: true;
+  /** False with `--no-launcher`. */
+  readonly launcher: boolean;
   readonly length: number;
   readonly schedule?: string;
   readonly watch?: true;
@@ -48,7 +51,7 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
   const start = performance.now();
   const spec = await readSpec(file, output);
   const attentions = chooseAttentions(spec, flags).map(({ name }) => name);
-  const { compileChecked } = await import("../../compile.ts");
+  const compileSpecOnce = await compilerFor(flags);
   const stacks = spec.stacks
     .filter(({ name }) => flags.name === undefined || flags.name === name)
     .map(({ name }) => name);
@@ -62,10 +65,10 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
     shape: { B: 1, Lq: flags.length, Lk: flags.length, R: 0 },
     ...(schedule === undefined ? { tuned: await tunedWinners(spec, flags, output) } : { schedule }),
   };
-  let compiled = compileChecked(spec, options);
+  let compiled = compileSpecOnce(spec, options);
   if (flags.images === true && targets.includes("cuda")) {
     const images = await buildImages(compiled.cuda, architectures);
-    compiled = compileChecked(spec, { ...options, images });
+    compiled = compileSpecOnce(spec, { ...options, images });
   }
   const folder = flags.out ?? `${basename(file, extname(file))}.mtac`;
   writeFolderAtomically(folder, compiled.files);
@@ -84,6 +87,22 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
     milliseconds,
     ...(ptxas === undefined ? {} : { ptxas }),
   });
+}
+
+/** ts-morph, which prints launchers, takes long to load, and C++ projects do without it. */
+async function compilerFor({
+  launcher,
+}: CompileFlags): Promise<(spec: CheckedSpec, options: CompileOptions) => CompiledSpec> {
+  if (launcher) return (await import("../../compile.ts")).compileChecked;
+  const { compileKernels } = await import("../../kernels.ts");
+  return (spec, options) => {
+    const { wgsl, cuda, files } = compileKernels(spec, options);
+    return {
+      artifacts: wgsl.map(({ artifact }) => artifact),
+      cuda: cuda.map(({ artifact }) => artifact),
+      files,
+    };
+  };
 }
 
 /** Loaded only where there is something to look up: most machines have tuned nothing. */

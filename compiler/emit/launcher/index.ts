@@ -4,7 +4,6 @@ import { attentionModule } from "./attention-module.ts";
 import { CUDA_FLAVOUR, type LauncherFlavour, WEBGPU_FLAVOUR } from "./flavour.ts";
 import { printKernelsModule } from "./kernels-module.ts";
 import { breakLongLines } from "./line-width.ts";
-import { printJson } from "./literal.ts";
 import { type EmittedStack, stackModule } from "./stack-module.ts";
 import { IndentationText, NewLineKind, Project, QuoteKind } from "./ts-morph.ts";
 
@@ -25,14 +24,14 @@ export interface EmittedAttention {
 }
 
 /**
- * The files of one attention, by name: launcher, kernels (as a module and as text), plans.
- * Needs no type checker and no file system: ts-morph only prints.
+ * The modules of one attention, by file name: its launcher, its kernels. Needs no type checker and no file system: ts-morph only
+ * prints.
  */
 export function emitAttentionFiles(
   attention: EmittedAttention,
   provenance: Provenance,
 ): Readonly<Record<string, string>> {
-  return { ...attentionFiles(attention, provenance, WEBGPU_FLAVOUR), ...attention.artifact.sources };
+  return attentionFiles(attention, provenance, WEBGPU_FLAVOUR);
 }
 
 /** The file of one stack, by name. The modules of its layers' attentions belong beside it. */
@@ -44,8 +43,8 @@ export function emitStackFiles(
 }
 
 /**
- * The same for CUDA devices, over `mtac/runtime/cuda`. Not the kernels as text: those come with the functions that launch them
- * from C and C++, from `emitHostFiles`. Neither flavour's modules import the other's, so either may be emitted alone.
+ * The same for CUDA devices, over `mtac/runtime/cuda`. Neither flavour's modules import the other's, so either may be emitted
+ * alone.
  */
 export function emitCudaAttentionFiles(
   attention: EmittedAttention,
@@ -73,11 +72,6 @@ function attentionFiles(
   return {
     [`${file}.ts`]: printModule(file, header, attentionModule(pipeline, flavour)),
     [`${file}.kernels.ts`]: printKernelsModule(header, pipeline, artifact, flavour),
-    [`${file}.plan.json`]: printJson({
-      name,
-      plans: artifact.plans,
-      ...(artifact.tuned === undefined ? {} : { tuned: artifact.tuned }),
-    }),
   };
 }
 

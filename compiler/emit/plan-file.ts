@@ -1,0 +1,12 @@
+import type { Artifact } from "../../runtime/contract/index.ts";
+import { printJson } from "./launcher/literal.ts";
+
+/**
+ * An artifact's plans as a file of their own, by name.
+ *
+ * @param suffix What stands between the attention's name and `.plan.json`: `.cuda` for CUDA.
+ */
+export function planFile({ name, plans, tuned }: Artifact, suffix: string): Readonly<Record<string, string>> {
+  const text = printJson({ name, plans, ...(tuned === undefined ? {} : { tuned }) });
+  return { [`${name}${suffix}.plan.json`]: text };
+}

@@ -149,12 +149,27 @@ function emitDeclarations() {
   });
 }
 
+/**
+ * From TypeScript 6 on, its own DOM types describe WebGPU, and those of `@webgpu/types` contradict them: package.json offers such
+ * versions declarations that do not refer to the latter.
+ */
+function writeDeclarationsForDom() {
+  for (const name of ["index", "node"]) {
+    const text = readFileSync(join(staging, `types/runtime/${name}.d.ts`), "utf8");
+    const lines = text.split("\n").filter((line) => !line.startsWith('/// <reference types="@webgpu/types"'));
+    if (lines.length === text.split("\n").length)
+      throw new Error(`types/runtime/${name}.d.ts refers to no WebGPU types`);
+    writeFileSync(join(staging, `types/runtime/${name}.dom.d.ts`), lines.join("\n"));
+  }
+}
+
 async function buildPackage() {
   try {
     const metafile = await bundle();
     checkBrowserEntry(metafile);
     writeFileSync(join(staging, "THIRD_PARTY_NOTICES.txt"), noticesFor(metafile));
     emitDeclarations();
+    writeDeclarationsForDom();
     chmodSync(join(staging, "cli/main.js"), 0o755);
     // A build that fails leaves the previous one as it was.
     rmSync(output, { recursive: true, force: true });

@@ -9,6 +9,7 @@ import { SpecError } from "./spec-error.ts";
 
 export * from "../runtime/contract/index.ts";
 export type { CompiledSpec } from "./compile.ts";
+export { defineConfig, type MtacConfig } from "./config/index.ts";
 export { type ArtifactOptions, emitArtifact, emitKernels } from "./emit/index.ts";
 export { compulsoryBytes, floorMultiplyAdds, forwardOperations, resolve, visiblePairs } from "./ir/index.ts";
 export type { CompileOptions } from "./kernels.ts";

@@ -11,6 +11,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ALLOWED = {
   "compiler/": ["compiler/", "runtime/"],
   "compiler/cli/": ["compiler/", "runtime/"],
+  "compiler/files/": ["compiler/emit/launcher/ts-morph.ts", "compiler/package.ts", "runtime/contract/"],
+  "compiler/config/": ["compiler/files/", "compiler/language/", "compiler/targets.ts", "runtime/contract/"],
   "compiler/lsp/": [
     "compiler/plan/",
     "compiler/ir/",

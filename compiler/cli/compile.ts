@@ -1,5 +1,7 @@
 import { type Command, Option } from "commander";
+import type { CompileFlags } from "./support/compile-settings.ts";
 import {
+  configOption,
   jsonOption,
   lengthOption,
   noTunedOption,
@@ -9,23 +11,6 @@ import {
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
-interface CompileFlags {
-  readonly name?: string;
-  readonly target?: readonly string[];
-  readonly out?: string;
-  readonly arch?: readonly string[];
-  readonly ptxas?: boolean;
-  readonly images?: true;
-  readonly launcher: boolean;
-  readonly length: number;
-  readonly schedule?: string;
-  readonly watch?: true;
-  readonly tuned: boolean;
-  readonly tuning?: string;
-  readonly store?: string;
-  readonly json?: true;
-}
-
 export function registerCompile(program: Command): void {
   program
     .command("compile")
@@ -33,7 +18,7 @@ export function registerCompile(program: Command): void {
     .description(
       "Write the attentions and stacks of a spec: WGSL and CUDA kernels with typed launchers, a C header for CUDA, their plans.",
     )
-    .argument("<spec>", "spec file (.mta or .ts)")
+    .argument("[spec]", "spec file (.mta or .ts); default: those of mtac.config.ts")
     .option("--name <name>", "one attention or stack (default: all)")
     .addOption(
       new Option(
@@ -62,17 +47,19 @@ export function registerCompile(program: Command): void {
       "no TypeScript: kernels, C headers, CMake files and plans only; needs no ts-morph",
     )
     .addOption(scheduleOption())
-    .addOption(lengthOption(1024))
+    .addOption(lengthOption())
     .option(
       "--tuning <file>",
       "results of `mtac tune export`, for launchers to prefer on the devices that it names",
     )
     .addOption(noTunedOption())
     .addOption(tuningStoreOption())
-    .option("--watch", "compile again whenever the spec changes")
+    .addOption(configOption())
+    .option("--watch", "compile again whenever the spec or the config changes")
     .addOption(jsonOption())
-    .action(async (spec: string, flags: CompileFlags) => {
+    .action(async (spec: string | undefined, flags: CompileFlags & { readonly json?: true }) => {
       const { compileSpec } = await import("./support/compile-spec.ts");
-      await compileSpec(spec, flags, createOutput(flags.json === true));
+      const lines = flags.watch === true;
+      await compileSpec(spec, flags, createOutput(flags.json === true, { lines }));
     });
 }

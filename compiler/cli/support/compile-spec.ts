@@ -1,84 +1,69 @@
-import { existsSync, watch } from "node:fs";
-import path, { basename, dirname, extname, relative } from "node:path";
+import { existsSync } from "node:fs";
+import path, { relative } from "node:path";
 import { cacheFolder } from "../../../runtime/contract/cache-folder.ts";
 import type { Artifact } from "../../../runtime/contract/index.ts";
 import type { CompiledSpec } from "../../compile.ts";
+import { writeFolderAtomically } from "../../files/atomic-write.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CompileOptions } from "../../kernels.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
-import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
 import { formatBytes, formatMilliseconds, plural } from "../../units.ts";
-import { writeFolderAtomically } from "./atomic-write.ts";
 import { chooseAttentions } from "./attention-choice.ts";
-import { unknownArchitecture } from "./errors.ts";
+import {
+  type CompileFlags,
+  type CompileSettings,
+  compileSettings,
+  outputFolder,
+} from "./compile-settings.ts";
+import { repeatOnChange } from "./compile-watch.ts";
 import { Finished, reportFailure } from "./failure.ts";
 import { buildImages } from "./images.ts";
 import type { Output } from "./output.ts";
 import { reportPtxas } from "./ptxas.ts";
-import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
-import { emittedTargets } from "./targets.ts";
-
-export interface CompileFlags {
-  readonly name?: string;
-  readonly target?: readonly string[];
-  readonly out?: string;
-  readonly arch?: readonly string[];
-  readonly ptxas?: boolean;
-  readonly images?: true;
-  /** False with `--no-launcher`. */
-  readonly launcher: boolean;
-  readonly length: number;
-  readonly schedule?: string;
-  readonly watch?: true;
-  /** False with `--no-tuned`. */
-  readonly tuned: boolean;
-  readonly store?: string;
-  /** A file of `mtac tune export`. */
-  readonly tuning?: string;
-}
 
 /** `mtac compile` */
-export async function compileSpec(file: string, flags: CompileFlags, output: Output): Promise<void> {
-  emittedTargets(flags.target);
-  for (const name of flags.arch ?? []) if (cudaArchitecture(name) === null) throw unknownArchitecture(name);
-  if (flags.watch === true) await compileOnChange(file, flags, output);
-  else await compileOnce(file, flags, output);
+export async function compileSpec(
+  spec: string | undefined,
+  flags: CompileFlags,
+  output: Output,
+): Promise<void> {
+  const settings = await compileSettings(spec, flags);
+  if (flags.watch === true) await compileOnChange(spec, flags, settings, output);
+  const results: object[] = [];
+  for (const each of settings.specs) results.push(await compileOnce(each, settings, output));
+  output.result(spec === undefined ? results : results[0]);
 }
 
-async function compileOnce(file: string, flags: CompileFlags, output: Output): Promise<void> {
+/** Compiles one spec and writes its files; gives what `--json` prints. */
+async function compileOnce(file: string, settings: CompileSettings, output: Output): Promise<object> {
   const start = performance.now();
+  const { targets, architectures, length, schedule } = settings;
   const spec = await readSpec(file, output);
-  const attentions = chooseAttentions(spec, flags).map(({ name }) => name);
-  const compileSpecOnce = await compilerFor(flags);
+  const attentions = chooseAttentions(spec, settings).map(({ name }) => name);
+  const compileChecked = await compilerFor(settings);
   const stacks = spec.stacks
-    .filter(({ name }) => flags.name === undefined || flags.name === name)
+    .filter(({ name }) => settings.name === undefined || settings.name === name)
     .map(({ name }) => name);
-  const schedule = scheduleOf(flags.schedule);
-  const targets = emittedTargets(flags.target);
-  const architectures = flags.arch ?? DEFAULT_ARCHITECTURES;
   const options = {
     targets,
     architectures,
     names: [...attentions, ...stacks],
-    shape: { B: 1, Lq: flags.length, Lk: flags.length, R: 0 },
-    ...(schedule === undefined ? { tuned: await tunedWinners(spec, flags, output) } : { schedule }),
+    shape: { B: 1, Lq: length, Lk: length, R: 0 },
+    ...(schedule === undefined ? { tuned: await tunedWinners(spec, settings, output) } : { schedule }),
   };
-  let compiled = compileSpecOnce(spec, options);
-  if (flags.images === true && targets.includes("cuda")) {
+  let compiled = compileChecked(spec, options);
+  if (settings.images) {
     const images = await buildImages(compiled.cuda, architectures);
-    compiled = compileSpecOnce(spec, { ...options, images });
+    compiled = compileChecked(spec, { ...options, images });
   }
-  const folder = flags.out ?? `${basename(file, extname(file))}.mtac`;
+  const folder = outputFolder(file, settings);
   writeFolderAtomically(folder, compiled.files);
   const milliseconds = performance.now() - start;
   output.text(formatCompiled(compiled, folder, milliseconds, output));
-  const ptxas =
-    (flags.ptxas ?? flags.target?.includes("cuda") === true) && targets.includes("cuda")
-      ? await reportPtxas(compiled.cuda, folder, architectures, output)
-      : undefined;
-  output.result({
+  const ptxas = settings.ptxas ? await reportPtxas(compiled.cuda, folder, architectures, output) : undefined;
+  return {
     out: folder,
     files: Object.keys(compiled.files),
     attentions: compiled.artifacts.map(summary),
@@ -86,13 +71,13 @@ async function compileOnce(file: string, flags: CompileFlags, output: Output): P
     stacks,
     milliseconds,
     ...(ptxas === undefined ? {} : { ptxas }),
-  });
+  };
 }
 
 /** ts-morph, which prints launchers, takes long to load, and C++ projects do without it. */
 async function compilerFor({
   launcher,
-}: CompileFlags): Promise<(spec: CheckedSpec, options: CompileOptions) => CompiledSpec> {
+}: CompileSettings): Promise<(spec: CheckedSpec, options: CompileOptions) => CompiledSpec> {
   if (launcher) return (await import("../../compile.ts")).compileChecked;
   const { compileKernels } = await import("../../kernels.ts");
   return (spec, options) => {
@@ -108,14 +93,14 @@ async function compilerFor({
 /** Loaded only where there is something to look up: most machines have tuned nothing. */
 async function tunedWinners(
   spec: CheckedSpec,
-  flags: CompileFlags,
+  settings: CompileSettings,
   output: Output,
 ): Promise<NonNullable<CompileOptions["tuned"]>> {
-  const store = flags.store ?? path.join(cacheFolder(), "tuning.jsonl");
-  if (flags.tuning === undefined && !(flags.tuned && existsSync(store))) return new Map();
+  const store = settings.store ?? path.join(cacheFolder(), "tuning.jsonl");
+  if (settings.tuning === undefined && !(settings.tuned && existsSync(store))) return new Map();
   const { tunedForArtifacts } = await import("./tuning-use.ts");
   const pipelines = spec.attentions.map((attention) => resolve(attention, spec.file));
-  return tunedForArtifacts(pipelines, flags, output);
+  return tunedForArtifacts(pipelines, settings, output);
 }
 
 function summary({ name, plans }: Artifact): object {
@@ -132,24 +117,36 @@ function summary({ name, plans }: Artifact): object {
   };
 }
 
-/** Editors replace files rather than write into them, so the folder is watched. Runs until it is interrupted. */
-async function compileOnChange(file: string, flags: CompileFlags, output: Output): Promise<void> {
-  const compileAndReport = async (): Promise<void> => {
+/**
+ * Compiles again whenever a spec or the config changes; what is broken is reported, and its files stay as they were. With `--json` each
+ * round prints one line.
+ */
+async function compileOnChange(
+  spec: string | undefined,
+  flags: CompileFlags,
+  first: CompileSettings,
+  output: Output,
+): Promise<never> {
+  let settings = first;
+  const files = (): readonly string[] =>
+    settings.configFile === null ? settings.specs : [...settings.specs, settings.configFile];
+  const survive = async (work: () => Promise<void>): Promise<void> => {
     try {
-      await compileOnce(file, flags, output);
+      await work();
     } catch (error) {
       if (!(error instanceof Finished)) reportFailure(error, output);
     }
   };
-  await compileAndReport();
-  output.note(output.noteStyle.dim(`watching ${file}`));
-  let scheduled: NodeJS.Timeout | undefined;
-  watch(dirname(file) || ".", (_event, changed) => {
-    if (changed !== basename(file)) return;
-    clearTimeout(scheduled);
-    scheduled = setTimeout(compileAndReport, 50);
+  return repeatOnChange(files(), async () => {
+    await survive(async () => {
+      settings = await compileSettings(spec, flags);
+      for (const each of settings.specs)
+        await survive(async () => output.result(await compileOnce(each, settings, output)));
+    });
+    const names = files().map((file) => relative(process.cwd(), file));
+    output.note(output.noteStyle.dim(`watching ${names.join(", ")}`));
+    return files();
   });
-  await new Promise(() => {});
 }
 
 function formatCompiled(

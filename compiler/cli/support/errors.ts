@@ -1,5 +1,4 @@
 import { INPUT_CODES, MtacError } from "../../../runtime/contract/index.ts";
-import { systemReason } from "../../../runtime/contract/system-reason.ts";
 
 /** What the command line itself refuses (MTA9xx). */
 
@@ -29,17 +28,6 @@ export function gradientsOnReferenceOnly(target: string): MtacError {
     `gradients are not computed on \`${target}\` in this version`,
     "use `--target reference` with `--grad`",
   );
-}
-
-export function unreadableFile(path: string, cause: unknown): MtacError {
-  return new MtacError("MTA905", "input", `cannot read ${path}: ${systemReason(cause)}`, { cause });
-}
-
-export function unwritablePath(path: string, cause: unknown): MtacError {
-  return new MtacError("MTA906", "input", `cannot write ${path}: ${systemReason(cause)}`, {
-    cause,
-    remedy: "choose a path in an existing folder that you may write to; nothing was written",
-  });
 }
 
 export function badTypeScriptSpec(path: string, message: string, cause?: unknown): MtacError {
@@ -182,6 +170,16 @@ export function peersWithoutTimes(target: string): MtacError {
     "MTA925",
     `peers take time, \`${target}\` counts cycles: they cannot be compared`,
     "leave `--peers` out, or use `--target webgpu` or `--target cuda`",
+  );
+}
+
+export function specNeeded(command: string, config: string | null): MtacError {
+  return usage(
+    "MTA927",
+    config === null
+      ? `\`mtac ${command}\` needs a spec: none is named, and there is no mtac.config.ts`
+      : `\`mtac ${command}\` needs a spec: none is named, and ${config} has no \`specs\``,
+    `\`mtac ${command} spec.mta\`, or \`specs: ["spec.mta"]\` in mtac.config.ts`,
   );
 }
 

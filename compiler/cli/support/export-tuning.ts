@@ -1,7 +1,7 @@
+import { writeAtomically } from "../../files/atomic-write.ts";
 import { exportTuning } from "../../tune/export.ts";
 import { openStore } from "../../tune/store.ts";
 import { plural } from "../../units.ts";
-import { writeAtomically } from "./atomic-write.ts";
 import { nothingTuned } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { noteIgnored, type SelectionFlags, selectTuning } from "./tuning-selection.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
+import { writeAtomically } from "../../files/atomic-write.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { format } from "../../language/index.ts";
-import { writeAtomically } from "./atomic-write.ts";
 import { wrongUsage } from "./errors.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
+import { unreadableFile } from "../../files/errors.ts";
 import { openStore } from "../../tune/store.ts";
 import { plural } from "../../units.ts";
-import { unreadableFile } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { noteIgnored } from "./tuning-selection.ts";
 

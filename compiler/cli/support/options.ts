@@ -28,8 +28,14 @@ export function deviceArchitectureOption(): Option {
   );
 }
 
-export function lengthOption(fallback: number): Option {
-  return new Option("--length <n>", "rows of queries and keys").argParser(wholeNumber(1)).default(fallback);
+/** Without a default here, the project's config may say, else it is 1024. */
+export function lengthOption(fallback?: number): Option {
+  const option = new Option("--length <n>", "rows of queries and keys").argParser(wholeNumber(1));
+  return fallback === undefined ? option : option.default(fallback);
+}
+
+export function configOption(): Option {
+  return new Option("--config <file>", "the project's settings (default: the nearest mtac.config.ts)");
 }
 
 export function batchOption(): Option {

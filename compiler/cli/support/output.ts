@@ -18,7 +18,8 @@ export interface Output {
   result(value: unknown): void;
 }
 
-export function createOutput(json: boolean): Output {
+/** @param lines A result is one line: for commands that give several, one after the other. */
+export function createOutput(json: boolean, { lines = false } = {}): Output {
   const people = json ? process.stderr : process.stdout;
   return {
     json,
@@ -27,7 +28,7 @@ export function createOutput(json: boolean): Output {
     text: (line) => void people.write(`${line}\n`),
     note: (line) => void process.stderr.write(`${line}\n`),
     result: (value) => {
-      if (json) process.stdout.write(`${JSON.stringify(value, replaceNonFinite, 2)}\n`);
+      if (json) process.stdout.write(`${JSON.stringify(value, replaceNonFinite, lines ? 0 : 2)}\n`);
     },
   };
 }

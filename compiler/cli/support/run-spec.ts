@@ -1,9 +1,9 @@
 import { execute, needsLayer } from "../../execution/index.ts";
 import type { RunReport } from "../../execution/request.ts";
 import { shapeOf } from "../../execution/request.ts";
+import { checkWritable } from "../../files/atomic-write.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
-import { checkWritable } from "./atomic-write.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded, nonFiniteInputs } from "./errors.ts";
 import type { Output } from "./output.ts";

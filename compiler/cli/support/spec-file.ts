@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { unreadableFile } from "../../files/errors.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { analyse, analyseBuilt } from "../../language/index.ts";
-import { unreadableFile } from "./errors.ts";
+import { badTypeScriptSpec } from "./errors.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { printDiagnostics } from "./print-diagnostics.ts";
@@ -24,8 +25,8 @@ export function isTypeScript(path: string): boolean {
 /** @throws MtacError MTA905, MTA907, MTA908 */
 export async function analyseSpecFile(path: string): Promise<AnalysedSpec> {
   if (isTypeScript(path)) {
-    const { loadTypeScriptSpec } = await import("./typescript-spec.ts");
-    const { spec, diagnostics } = analyseBuilt(await loadTypeScriptSpec(path), path);
+    const { loadTypeScriptModule } = await import("../../files/typescript-module.ts");
+    const { spec, diagnostics } = analyseBuilt(await loadTypeScriptModule(path, badTypeScriptSpec), path);
     const absolute = resolve(path);
     // Stack traces, where the places come from, give whole paths.
     const renamed = diagnostics.map((each) => (each.file === absolute ? { ...each, file: path } : each));

@@ -17,8 +17,9 @@ import {
   writeSafetensors,
 } from "../../../runtime/safetensors/index.ts";
 import type { AttentionCall } from "../../execution/request.ts";
-import { writeAtomically } from "./atomic-write.ts";
-import { missingTensor, unknownTensor, unreadableFile, wrongElementType } from "./errors.ts";
+import { writeAtomically } from "../../files/atomic-write.ts";
+import { unreadableFile } from "../../files/errors.ts";
+import { missingTensor, unknownTensor, wrongElementType } from "./errors.ts";
 
 const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16"];
 const INTEGERS: readonly ElementType[] = ["I32", "I64"];

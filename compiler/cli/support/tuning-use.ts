@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 import type { CallShape, Pipeline, Plan } from "../../../runtime/contract/index.ts";
 import type { PlanThatWon } from "../../emit/index.ts";
 import type { OpenedDevice, RunRequest } from "../../execution/request.ts";
+import { unreadableFile } from "../../files/errors.ts";
 import { packageVersion } from "../../package.ts";
 import { WEBGPU_VARIANTS } from "../../plan/index.ts";
 import { exportTuning, parseTuningExport, type TunedEntry } from "../../tune/export.ts";
 import { sameKey, specHash, type TuningRecord } from "../../tune/record.ts";
 import { openStore } from "../../tune/store.ts";
 import { storageOn, tunedPlan, tunedPlans } from "../../tune/use.ts";
-import { unreadableFile } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { noteIgnored } from "./tuning-selection.ts";
 

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { makeFolder } from "../../../runtime/contract/make-folder.ts";
+import { makeFolder } from "../../runtime/contract/make-folder.ts";
 import { unwritablePath } from "./errors.ts";
 
 /**

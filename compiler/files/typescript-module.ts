@@ -4,51 +4,56 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { cacheFolder } from "../../../runtime/node.ts";
-import { entryPoint } from "../../package.ts";
+import { cacheFolder } from "../../runtime/contract/cache-folder.ts";
+import { entryPoint } from "../package.ts";
 import { writeAtomically } from "./atomic-write.ts";
-import { badTypeScriptSpec, unreadableFile } from "./errors.ts";
+import { unreadableFile } from "./errors.ts";
 
 type TypeScript = typeof import("ts-morph").ts;
 
+/** The error for a module that cannot be loaded: where it stands, what is wrong. */
+export type ModuleFault = (place: string, message: string, cause?: unknown) => Error;
+
 /**
- * Loads a spec written in TypeScript and gives its default export. Node cannot be relied on to strip types (before
+ * Loads a module written in TypeScript, a spec say, and gives its default export. Node cannot be relied on to strip types (before
  * 22.18 it does not), nor to find `mtac` from a folder without node_modules: each file is transpiled into the cache
  * folder with its imports turned into addresses. Source maps lead stack traces, and with them diagnostics, back to the
  * original.
- * @throws MtacError MTA905, MTA907, MTA908
+ * @throws What `fault` makes; MtacError MTA905 for a file that cannot be read, MTA907 without ts-morph.
  */
-export async function loadTypeScriptSpec(path: string): Promise<unknown> {
-  const { ts } = await import("../../emit/launcher/ts-morph.ts");
-  const staged = new Staging(ts).stage(resolve(path));
+export async function loadTypeScriptModule(path: string, fault: ModuleFault): Promise<unknown> {
+  const { ts } = await import("../emit/launcher/ts-morph.ts");
+  const staged = new Staging(ts, fault).stage(resolve(path));
   process.setSourceMapsEnabled(true);
   let module: unknown;
   try {
     module = await import(staged);
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw badTypeScriptSpec(path, `it cannot be loaded: ${message}`, cause);
+    throw fault(path, `it cannot be loaded: ${message}`, cause);
   }
   if (typeof module !== "object" || module === null || !("default" in module))
-    throw badTypeScriptSpec(path, "it has no default export");
+    throw fault(path, "it has no default export");
   return module.default;
 }
 
 /** Transpiled copies of a spec and of the files that it imports. */
 class Staging {
   readonly #ts: TypeScript;
+  readonly #fault: ModuleFault;
   readonly #folder = stagingFolder();
   readonly #addresses = new Map<string, string>();
 
-  constructor(ts: TypeScript) {
+  constructor(ts: TypeScript, fault: ModuleFault) {
     this.#ts = ts;
+    this.#fault = fault;
   }
 
   /** Writes the transpiled copy of a file and gives its address. */
   stage(path: string): string {
     const known = this.#addresses.get(path);
     if (known !== undefined) {
-      if (known === "") throw badTypeScriptSpec(path, "it imports itself, directly or through others");
+      if (known === "") throw this.#fault(path, "it imports itself, directly or through others");
       return known;
     }
     this.#addresses.set(path, "");
@@ -87,7 +92,7 @@ class Staging {
     if (error !== undefined) {
       const message = ts.flattenDiagnosticMessageText(error.messageText, "\n");
       const place = error.file?.getLineAndCharacterOfPosition(error.start ?? 0);
-      throw badTypeScriptSpec(
+      throw this.#fault(
         place === undefined ? path : `${path}:${place.line + 1}:${place.character + 1}`,
         message,
       );

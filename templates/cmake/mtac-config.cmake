@@ -1,0 +1,143 @@
+# mtac_add_kernels: the CUDA kernels of an mtac spec as sources of a target.
+#
+#   find_package(mtac REQUIRED PATHS "${CMAKE_CURRENT_SOURCE_DIR}/node_modules/mtac/templates/cmake" NO_DEFAULT_PATH)
+#   mtac_add_kernels(my_program spec.mta)
+#
+# Kernels, with the functions that launch them, are compiled into the target, which may be a program, a library, or a name that is not
+# taken yet: it then becomes a static library. `#include "<attention>.h"` works in the target and in what links to it.
+#
+#   mtac_add_kernels(<target> <spec.mta>
+#     [NAMES <attention>...]         attentions to compile; all of the spec's if not given
+#     [ARCHITECTURES <arch>...]      what to plan for, as in CMAKE_CUDA_ARCHITECTURES, whose concrete entries are the default
+#     [LENGTH <keys>]                the length to plan for; kernels run at every length
+#     [SCHEDULE <schedule>]          single_pass, two_pass or staged, where the planner must not choose
+#     [OUTPUT_DIRECTORY <dir>])      where generated files go; a folder of the target's in the build tree if not given
+#
+# The spec is compiled when CMake configures, and the build configures again whenever it, or mtac, changes. Needs Node
+# 20.19 or newer and the CUDA toolkit; MTAC_EXECUTABLE, where it is set, is the command to run instead of this package's own.
+
+get_filename_component(_mtac_root "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
+set(mtac_ROOT_DIRECTORY "${_mtac_root}" CACHE INTERNAL "The mtac package")
+unset(_mtac_root)
+
+# Here, since a language cannot be enabled within a function. Enabling it would set a default of CMake's own.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80)
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+
+# Gives the command line that runs mtac, or stops.
+function(_mtac_command result)
+  if(MTAC_EXECUTABLE)
+    set(${result} "${MTAC_EXECUTABLE}" PARENT_SCOPE)
+    return()
+  endif()
+  find_program(MTAC_NODE NAMES node nodejs DOC "Node, which runs mtac")
+  if(NOT MTAC_NODE)
+    message(FATAL_ERROR "mtac needs Node 20.19 or newer: install it, or set MTAC_NODE to it.")
+  endif()
+  set(program "${mtac_ROOT_DIRECTORY}/dist/cli/main.js")
+  if(NOT EXISTS "${program}")
+    message(FATAL_ERROR "mtac is not installed whole: ${program} is missing. Install the package again.")
+  endif()
+  set(${result} "${MTAC_NODE}" "${program}" PARENT_SCOPE)
+endfunction()
+
+# The architectures among those of CMake that mtac can plan for: 80, 90a-real, … but not native or all.
+function(_mtac_architectures result)
+  set(names "")
+  foreach(each IN LISTS ARGN)
+    if(each MATCHES "^(sm_)?([0-9]+[af]?)(-real|-virtual)?$")
+      list(APPEND names "sm_${CMAKE_MATCH_2}")
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES names)
+  set(${result} "${names}" PARENT_SCOPE)
+endfunction()
+
+function(mtac_add_kernels target spec)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "LENGTH;SCHEDULE;OUTPUT_DIRECTORY" "NAMES;ARCHITECTURES")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "mtac_add_kernels(${target} ${spec}): what is ${arg_UNPARSED_ARGUMENTS}? One call takes one spec.")
+  endif()
+  if(arg_KEYWORDS_MISSING_VALUES)
+    message(FATAL_ERROR "mtac_add_kernels(${target} ${spec}): ${arg_KEYWORDS_MISSING_VALUES} needs a value.")
+  endif()
+  get_filename_component(spec "${spec}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_SOURCE_DIR}")
+  if(NOT EXISTS "${spec}")
+    message(FATAL_ERROR "mtac_add_kernels(${target}): there is no ${spec}.")
+  endif()
+  get_filename_component(spec_name "${spec}" NAME_WE)
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/${target}.mtac/${spec_name}")
+  if(arg_OUTPUT_DIRECTORY)
+    get_filename_component(folder "${arg_OUTPUT_DIRECTORY}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_BINARY_DIR}")
+  endif()
+
+  set(architectures ${arg_ARCHITECTURES})
+  if(NOT architectures)
+    set(architectures ${CMAKE_CUDA_ARCHITECTURES})
+  endif()
+  _mtac_architectures(planned ${architectures})
+  if(NOT planned)
+    if(arg_ARCHITECTURES)
+      message(FATAL_ERROR "mtac_add_kernels(${target}): write ARCHITECTURES as 80, 90a or the like, not ${arg_ARCHITECTURES}.")
+    endif()
+    set(planned sm_80)
+  endif()
+  string(REPLACE ";" "," planned "${planned}")
+  set(options --target cuda --no-launcher --no-ptxas --json --out "${folder}" --arch "${planned}")
+  if(arg_LENGTH)
+    list(APPEND options --length "${arg_LENGTH}")
+  endif()
+  if(arg_SCHEDULE)
+    list(APPEND options --schedule "${arg_SCHEDULE}")
+  endif()
+
+  _mtac_command(command)
+  set(sources "")
+  set(names ${arg_NAMES})
+  if(NOT names)
+    set(names "every attention")
+  endif()
+  foreach(name IN LISTS names)
+    set(chosen "")
+    if(arg_NAMES)
+      set(chosen --name "${name}")
+    endif()
+    execute_process(
+      COMMAND ${command} compile "${spec}" ${options} ${chosen}
+      OUTPUT_VARIABLE report
+      ERROR_VARIABLE complaints
+      RESULT_VARIABLE status
+    )
+    if(NOT status EQUAL 0)
+      message(FATAL_ERROR "mtac could not compile ${spec}:\n${complaints}")
+    endif()
+    if(complaints MATCHES "warning")
+      message(WARNING "${complaints}")
+    endif()
+    string(JSON count LENGTH "${report}" files)
+    math(EXPR last "${count} - 1")
+    foreach(index RANGE ${last})
+      string(JSON file GET "${report}" files ${index})
+      if(file MATCHES "\\.cu$")
+        list(APPEND sources "${folder}/${file}")
+      endif()
+    endforeach()
+  endforeach()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${spec}" "${mtac_ROOT_DIRECTORY}/package.json")
+
+  if(NOT TARGET "${target}")
+    add_library("${target}" STATIC)
+    set_target_properties("${target}" PROPERTIES LINKER_LANGUAGE CUDA POSITION_INDEPENDENT_CODE ON)
+  endif()
+  target_sources("${target}" PRIVATE ${sources})
+  # Headers of generated kernels are the target's interface where others can link to it.
+  target_include_directories("${target}" PUBLIC "${folder}")
+  target_link_libraries("${target}" PUBLIC CUDA::cudart)
+  target_compile_features("${target}" PRIVATE cuda_std_17)
+  if(arg_ARCHITECTURES)
+    set_property(TARGET "${target}" PROPERTY CUDA_ARCHITECTURES ${arg_ARCHITECTURES})
+  endif()
+endfunction()

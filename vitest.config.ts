@@ -13,6 +13,7 @@ export default defineConfig({
   test: {
     pool: "forks",
     maxWorkers: 2,
+    setupFiles: ["test/support/fast-check.ts"],
     projects: [
       {
         extends: true,

@@ -5,10 +5,8 @@ import { Reporter } from "../../compiler/language/diagnostics.ts";
 import { analyse, format, printSpec } from "../../compiler/language/index.ts";
 import { lex } from "../../compiler/language/lex.ts";
 import { parse } from "../../compiler/language/parse.ts";
+import { SEED } from "../support/seed.ts";
 import { EXAMPLE, generatedSpec, withoutPlaces } from "./specs.ts";
-
-const seed = Number(process.env["FC_SEED"] ?? Date.now() % 1_000_000);
-console.info(`test/language/format: FC_SEED=${seed}`);
 
 function formatted(source: string): string {
   const result = format(source, "spec.mta");
@@ -144,7 +142,7 @@ tune foo { lengths 1,2 batch 3 sweep tile_q 1,2,fast }
         expect(formatted(once)).toBe(once);
         expect(once).not.toMatch(/\n\n\n|[ \t]\n(?![^/]*\*\/)/);
       }),
-      { seed, numRuns: 300 },
+      { seed: SEED, numRuns: 300 },
     );
   });
 
@@ -155,7 +153,7 @@ tune foo { lengths 1,2 batch 3 sweep tile_q 1,2,fast }
         const printed = printSpec(tree);
         expect(withoutPlaces(parse(printed, "spec.mta").tree)).toEqual(withoutPlaces(tree));
       }),
-      { seed, numRuns: 150 },
+      { seed: SEED, numRuns: 150 },
     );
   });
 

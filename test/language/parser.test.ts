@@ -8,10 +8,8 @@ import { parse } from "../../compiler/language/parse.ts";
 import { SpecParser } from "../../compiler/language/parser.ts";
 import { TOKENS, wordType } from "../../compiler/language/tokens.ts";
 import { KEYWORDS } from "../../compiler/language/words.ts";
+import { SEED } from "../support/seed.ts";
 import { EXAMPLE, generatedSpec } from "./specs.ts";
-
-const seed = Number(process.env["FC_SEED"] ?? Date.now() % 1_000_000);
-console.info(`test/language/parser: FC_SEED=${seed}`);
 
 const heads = "heads 4  head_dim 8";
 
@@ -164,7 +162,7 @@ describe("recovery", () => {
           expect(span.end).toBeGreaterThanOrEqual(span.start);
         }
       }),
-      { seed, numRuns: 500 },
+      { seed: SEED, numRuns: 500 },
     );
   });
 
@@ -173,7 +171,7 @@ describe("recovery", () => {
       fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.string()), (source) => {
         expect(() => analyse(source, "spec.mta")).not.toThrow();
       }),
-      { seed, numRuns: 300 },
+      { seed: SEED, numRuns: 300 },
     );
   });
 
@@ -224,7 +222,7 @@ describe("places", () => {
           expect(declaration.span.column).toBe((before.at(-1) ?? "").length + 1);
         }
       }),
-      { seed, numRuns: 100 },
+      { seed: SEED, numRuns: 100 },
     );
   });
 });

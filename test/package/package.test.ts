@@ -1,9 +1,19 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { publint } from "publint";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findNvcc } from "../cuda/harness.ts";
 
@@ -171,6 +181,8 @@ function node(args: readonly string[], cwd = folder) {
   return { code: status, stdout, stderr };
 }
 
+let tarball = "";
+
 beforeAll(() => {
   const [npm, ...prefix] = npmCommand();
   const packed = execFileSync(
@@ -184,7 +196,8 @@ beforeAll(() => {
   );
   const [{ filename }]: [{ filename: string }] = JSON.parse(packed);
   mkdirSync(installed, { recursive: true });
-  execFileSync("tar", ["xzf", join(folder, filename), "--strip-components=1", "-C", installed]);
+  tarball = join(folder, filename);
+  execFileSync("tar", ["xzf", tarball, "--strip-components=1", "-C", installed]);
   for (const name of PEERS) link(name);
   writeFileSync(
     join(folder, "package.json"),
@@ -217,6 +230,15 @@ describe("the packed package", () => {
     expect(top.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json", "templates"]);
   });
 
+  test("publint and Are The Types Wrong find nothing", async () => {
+    const { messages } = await publint({ pkgDir: installed, strict: true, pack: false });
+    expect(messages).toEqual([]);
+    const attw = join(dirname(require.resolve("@arethetypeswrong/cli/package.json")), "dist/index.js");
+    // Imported only: Node 20.19 and bundlers need no CommonJS.
+    const { stdout, code } = node([attw, tarball, "--profile", "esm-only", "--no-color"]);
+    expect(code, stdout).toBe(0);
+  });
+
   test("checks and explains specs, without any other package", () => {
     const alone = mkdtempSync(join(tmpdir(), "mtac-alone-"));
     afterAll(() => rmSync(alone, { recursive: true, force: true }));
@@ -228,6 +250,9 @@ describe("the packed package", () => {
     expect(compiled.stderr).toContain("MTA907");
     expect(compiled.stderr).toContain("npm install --save-dev ts-morph");
     expect(compiled.code).toBe(2);
+    const kernels = node([main, "compile", "spec.mta", "--no-launcher", "--out", "kernels"]);
+    expect(kernels).toMatchObject({ code: 0, stderr: "" });
+    expect(readdirSync(join(folder, "kernels")).filter((name) => name.endsWith(".ts"))).toEqual([]);
     const ran = node([main, "verify", "spec.mta", "--name", "plain", "--target", "webgpu"]);
     expect(ran.stderr).toContain("MTA702");
     expect(ran.code).toBe(3);

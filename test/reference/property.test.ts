@@ -10,14 +10,12 @@ import { type RandomCase, randomCase } from "../support/arbitrary.ts";
 import { sparsemaxMargin } from "../support/conditioning.ts";
 import { relativeError } from "../support/errors.ts";
 import { Random } from "../support/random.ts";
+import { runsOf, SEED } from "../support/seed.ts";
 import { naiveForward } from "./naive.ts";
 
-/** MTAC_SEED repeats a run (fast-check prints the seed of one that fails), MTAC_RUNS multiplies the number of cases. */
-const { MTAC_SEED, MTAC_RUNS } = process.env;
-const seed = Number(MTAC_SEED ?? Date.now() % 2 ** 31);
-const runs = (count: number): fc.Parameters<unknown> => ({ seed, numRuns: count * Number(MTAC_RUNS ?? 1) });
+const runs = (count: number): fc.Parameters<unknown> => ({ seed: SEED, numRuns: runsOf(count) });
 
-test(`the reference agrees with formulas written down naively (seed ${seed})`, () => {
+test(`the reference agrees with formulas written down naively (seed ${SEED})`, () => {
   fc.assert(
     fc.property(randomCase({ maxKeys: 14, maxHeads: 4, maxDim: 5, maxBatch: 2 }), (drawn) => {
       const { o, lse } = referenceForward(drawn.pipeline, drawn.parameters, drawn.inputs);
@@ -94,7 +92,7 @@ function checkDirections(drawn: RandomCase, tolerance: number): void {
   }
 }
 
-test(`gradients agree with finite differences, softmax (seed ${seed})`, () => {
+test(`gradients agree with finite differences, softmax (seed ${SEED})`, () => {
   const drawn = randomCase({ maxKeys: 16, maxHeads: 4, maxDim: 6, maxBatch: 2, normalizers: ["softmax"] });
   fc.assert(
     fc.property(drawn, (each) => checkDirections(each, 1e-5)),
@@ -102,7 +100,7 @@ test(`gradients agree with finite differences, softmax (seed ${seed})`, () => {
   );
 });
 
-test(`gradients agree with finite differences, sparsemax (seed ${seed})`, () => {
+test(`gradients agree with finite differences, sparsemax (seed ${SEED})`, () => {
   const drawn = randomCase({ maxKeys: 10, maxHeads: 2, maxDim: 5, maxBatch: 1, normalizers: ["sparsemax"] });
   fc.assert(
     fc.property(drawn, (each) => {
@@ -114,7 +112,7 @@ test(`gradients agree with finite differences, sparsemax (seed ${seed})`, () => 
   );
 });
 
-test(`full-size random cases have finite results and gradients (seed ${seed})`, () => {
+test(`full-size random cases have finite results and gradients (seed ${SEED})`, () => {
   fc.assert(
     fc.property(randomCase(), (drawn) => {
       const found = referenceGradients(drawn.pipeline, drawn.parameters, drawn.inputs, drawn.dO);

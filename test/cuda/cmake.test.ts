@@ -1,0 +1,100 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { findNvcc } from "./harness.ts";
+import { withFolder } from "./nvcc.ts";
+
+// `mtac_add_kernels` with this checkout as the package: what its CMake file runs is dist/cli/main.js.
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const nvcc = await findNvcc();
+const cmake = spawnSync("cmake", ["--version"]).status === 0;
+
+const SPEC = `attention first { heads 2 head_dim 32 dtype f16 mask causal scores { conv 3x5 } }
+attention second { heads 2 head_dim 16 mask causal }
+`;
+
+interface Configured {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+/** Writes a project whose list file ends with `lines`, and configures it in the folder `build`. */
+function configure(folder: string, lines: string, options: readonly string[] = []): Configured {
+  writeFileSync(path.join(folder, "specs.mta"), SPEC);
+  writeFileSync(path.join(folder, "broken.mta"), "attention broken { heads 0 }\n");
+  writeFileSync(
+    path.join(folder, "CMakeLists.txt"),
+    `cmake_minimum_required(VERSION 3.24)
+project(user LANGUAGES C CXX)
+find_package(mtac REQUIRED PATHS "${path.join(ROOT, "templates/cmake")}" NO_DEFAULT_PATH)
+${lines}
+`,
+  );
+  const { status, stdout, stderr } = spawnSync("cmake", ["-B", "build", ...options], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  return { status, output: stdout + stderr };
+}
+
+describe.skipIf(nvcc === null || !cmake)("mtac_add_kernels", () => {
+  test("makes a library of chosen attentions, for chosen architectures, that programs link to", async () => {
+    await withFolder(async (folder) => {
+      writeFileSync(
+        path.join(folder, "main.c"),
+        '#include "first.h"\n#include "second.h"\nint main(void) { first_call call = {0}; return first_workspace_bytes(&call) + SECOND_HEADS == 2 ? 0 : 1; }\n',
+      );
+      const { status, output } = configure(
+        folder,
+        `mtac_add_kernels(kernels specs.mta NAMES first second ARCHITECTURES 80 90a LENGTH 256)
+add_executable(program main.c)
+target_link_libraries(program PRIVATE kernels)`,
+      );
+      expect(status, output).toBe(0);
+      const made = path.join(folder, "build/kernels.mtac/specs");
+      expect(existsSync(path.join(made, "first.ts"))).toBe(false);
+      execFileSync("cmake", ["--build", "build"], { cwd: folder, stdio: "pipe" });
+      const flags = readFileSync(path.join(folder, "build/CMakeFiles/kernels.dir/flags.make"), "utf8");
+      expect(flags).toContain("sm_80");
+      expect(flags).toContain("sm_90a");
+      expect(spawnSync(path.join(folder, "build/program")).status).toBe(0);
+    });
+  }, 300_000);
+
+  test("plans for the project's architectures, and a changed spec is compiled again by the build", async () => {
+    await withFolder(async (folder) => {
+      mkdirSync(path.join(folder, "made"));
+      const lines = "mtac_add_kernels(kernels specs.mta NAMES second OUTPUT_DIRECTORY ../made)";
+      const { status, output } = configure(folder, lines, ["-DCMAKE_CUDA_ARCHITECTURES=86-real"]);
+      expect(status, output).toBe(0);
+      const header = (): string => readFileSync(path.join(folder, "made/second.h"), "utf8");
+      expect(readFileSync(path.join(folder, "made/second.cmake"), "utf8")).toContain('"86"');
+      expect(header()).toContain("SECOND_HEAD_DIM 16");
+      writeFileSync(path.join(folder, "specs.mta"), SPEC.replace("head_dim 16", "head_dim 24"));
+      execFileSync("cmake", ["--build", "build"], { cwd: folder, stdio: "pipe" });
+      expect(header()).toContain("SECOND_HEAD_DIM 24");
+    });
+  }, 300_000);
+
+  test.each([
+    ["a spec that is not there", "mtac_add_kernels(kernels nowhere.mta)", /there is\s+no\s+\S*nowhere\.mta/],
+    ["a spec with errors", "mtac_add_kernels(kernels broken.mta)", /broken\.mta:1:\d+: error MTA\d+/],
+    ["an attention that it does not declare", "mtac_add_kernels(kernels specs.mta NAMES third)", /MTA910/],
+    ["a word that it does not know", "mtac_add_kernels(kernels specs.mta other.mta)", /what is other\.mta\?/],
+    [
+      "no architecture",
+      "mtac_add_kernels(kernels specs.mta ARCHITECTURES fast)",
+      /write ARCHITECTURES as 80/,
+    ],
+    ["an architecture too old", "mtac_add_kernels(kernels specs.mta ARCHITECTURES 35)", /MTA915/],
+  ])("stops at %s", async (_what, line, message) => {
+    await withFolder(async (folder) => {
+      const { status, output } = configure(folder, line);
+      expect(status).not.toBe(0);
+      expect(output).toMatch(message);
+    });
+  });
+});

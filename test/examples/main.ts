@@ -1,0 +1,129 @@
+// Installs the packed package into fresh copies of the example projects, with the current versions of the tools that build them,
+// builds them there and runs what comes out. Prints a line for each check and ends with "N passed, N failed".
+import { spawnSync } from "node:child_process";
+import { cpSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { messageOf, report, summarise, withScratch } from "../browser/checks.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const STEP_MS = 300_000;
+
+/** A step of a project: a command, and what its output has to say. */
+interface Step {
+  readonly what: string;
+  readonly command: readonly string[];
+  readonly says?: RegExp;
+}
+
+interface Project {
+  readonly name: string;
+  /** The folder to copy; relative to the repository. */
+  readonly folder: string;
+  /** Packages to install in their current versions, beside mtac. */
+  readonly current: readonly string[];
+  readonly steps: readonly Step[];
+  /** Whose versions to show. */
+  readonly tools?: readonly string[];
+}
+
+const PROJECTS: readonly Project[] = [
+  {
+    name: "tsc",
+    folder: "examples/tsc",
+    current: ["typescript@latest"],
+    steps: [
+      { what: "builds with tsc", command: ["npm", "run", "build"] },
+      { what: "runs and agrees with the reference", command: ["npm", "start"], says: /error .*: passed/ },
+    ],
+    tools: ["typescript"],
+  },
+  {
+    name: "cmake",
+    folder: "examples/cmake",
+    current: [],
+    steps: [
+      { what: "configures", command: ["cmake", "-B", "build"] },
+      { what: "builds with nvcc", command: ["cmake", "--build", "build"], says: /search\.cu\.o/ },
+      { what: "its test runs, or says that there is no device", command: ["ctest", "--test-dir", "build"] },
+      {
+        what: "builds nothing again where nothing changed",
+        command: ["cmake", "--build", "build"],
+        says: /^(?!.*Building)/s,
+      },
+    ],
+  },
+];
+
+class StepFailure extends Error {}
+
+function run(command: readonly string[], cwd: string): string {
+  const [program = "", ...args] = command;
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd,
+    encoding: "utf8",
+    timeout: STEP_MS,
+    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
+  });
+  if (error !== undefined) throw new StepFailure(error.message);
+  if (status !== 0) throw new StepFailure(`exit code ${status}\n${(stdout + stderr).slice(-3000)}`);
+  return stdout + stderr;
+}
+
+/** Packs what is in dist/; gives the tarball. */
+function pack(scratch: string): string {
+  run(["npm", "pack", "--ignore-scripts", "--pack-destination", scratch], ROOT);
+  const tarball = readdirSync(scratch).find((name) => name.endsWith(".tgz"));
+  if (tarball === undefined) throw new Error("npm pack wrote nothing");
+  return join(scratch, tarball);
+}
+
+function versionOf(folder: string, name: string): string {
+  const manifest: { version: string } = JSON.parse(
+    readFileSync(join(folder, "node_modules", name, "package.json"), "utf8"),
+  );
+  return `${name} ${manifest.version}`;
+}
+
+/** A fresh copy with everything installed from the registry, except mtac, which comes from the tarball. */
+function install(project: Project, scratch: string, tarball: string): string {
+  const folder = join(scratch, project.name);
+  cpSync(join(ROOT, project.folder), folder, {
+    recursive: true,
+    filter: (path) => !/node_modules|[\\/](dist|build|src[\\/]attention)$/.test(path),
+  });
+  run(["npm", "install", "--no-audit", "--no-fund", tarball, ...project.current], folder);
+  return folder;
+}
+
+function checkProject(project: Project, scratch: string, tarball: string): void {
+  const { name, steps, tools = [] } = project;
+  let what = "installs";
+  try {
+    const folder = install(project, scratch, tarball);
+    report(`${name}: ${what}`, null, tools.map((tool) => versionOf(folder, tool)).join(", "));
+    for (const step of steps) {
+      what = step.what;
+      const output = run(step.command, folder);
+      const said = step.says?.exec(output);
+      report(
+        `${name}: ${what}`,
+        said === null ? `it says\n${output.slice(-2000)}` : null,
+        said?.[0].trim() ?? "",
+      );
+    }
+  } catch (error) {
+    // What comes after a failed step cannot be.
+    report(`${name}: ${what}`, messageOf(error));
+  }
+}
+
+/** @param names Projects to check; all if none is named. */
+export async function checkProjects(names: readonly string[]): Promise<boolean> {
+  await withScratch(async (scratch) => {
+    const tarball = pack(scratch);
+    for (const project of PROJECTS)
+      if (names.length === 0 || names.includes(project.name)) checkProject(project, scratch, tarball);
+  });
+  return summarise();
+}

@@ -9,6 +9,8 @@ const OTHER_REGISTERS = 44;
  */
 const DOCUMENT_REGISTERS = 28;
 const BIAS_REGISTERS = 32;
+/** The window's edges, or the filled length, for a further block of rows. */
+const BOUND_REGISTERS = 8;
 const SOFTCAP_REGISTERS = 48;
 const FURTHER_SOFTCAP_REGISTERS = 36;
 /** Scores of a whole step at a time. */
@@ -18,6 +20,19 @@ const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = 
   map: 20,
   weights: 52,
 };
+/** Weights of 64 keys and two blocks of rows are packed for the product beside the scores that they come from; fewer fit in between. */
+const PACKED_PAIRS = 128;
+const PACKED_REGISTERS = 32;
+const PACKED_CONV_REGISTERS = 80;
+/** Half a block of channels at the end of the values. */
+const HALF_BLOCK_REGISTERS = 32;
+/** Queries held beside results of so many registers. */
+const LARGE_RESULTS = 112;
+const LARGE_RESULTS_REGISTERS = 32;
+/** Pairs of kernel rows from which on each of them counts: its address, and the documents of its rows. */
+const MANY_KERNEL_PAIRS = 9;
+const KERNEL_PAIR_REGISTERS = 2;
+const DOCUMENT_PAIR_REGISTERS = 8;
 /** Of 255: estimates are a few registers off. */
 export const MOST_REGISTERS = 254;
 
@@ -49,14 +64,35 @@ export function tileRegisters(
   // Scores are made beside those that were carried over, then all of a step are finished.
   const made = source === "dot" && conv !== null ? rowBlocks * (columns / 8) * 4 + rowBlocks * 4 : 0;
   const scores = Math.max(rowBlocks * (tileK / 8 + carried) * 4 + 4, made + rowBlocks * carried * 4);
+  const kernelPairs = conv === null ? 0 : tapPairs / (carried + 1);
+  const many = kernelPairs >= MANY_KERNEL_PAIRS ? kernelPairs : 0;
   const gathered = (rowBlocks * tileK) / 2;
+  const bounds = (rowBlocks - 1) * BOUND_REGISTERS;
   const masks =
-    (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + gathered : 0) +
+    (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + gathered + many * DOCUMENT_PAIR_REGISTERS : 0) +
+    (hasMask(pipeline, "window") ? bounds : 0) +
+    (hasMask(pipeline, "lengths") ? bounds : 0) +
     (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered : 0);
   const capped = before.softcaps.length + finish.softcaps.length;
   const softcaps = capped === 0 ? 0 : SOFTCAP_REGISTERS + (capped - 1) * FURTHER_SOFTCAP_REGISTERS;
   const wide = source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0;
-  const steps = OTHER_REGISTERS + SOURCE_REGISTERS[source] + held + scores + masks + softcaps + wide;
+  const packed =
+    sink === "attention" && rowBlocks * tileK >= PACKED_PAIRS
+      ? (conv === null ? PACKED_REGISTERS : PACKED_CONV_REGISTERS) +
+        (pipeline.valueDim % 16 === 0 ? 0 : HALF_BLOCK_REGISTERS)
+      : 0;
+  const large = queriesInRegisters && results >= LARGE_RESULTS ? LARGE_RESULTS_REGISTERS : 0;
+  const steps =
+    OTHER_REGISTERS +
+    SOURCE_REGISTERS[source] +
+    held +
+    scores +
+    masks +
+    softcaps +
+    wide +
+    packed +
+    large +
+    many * KERNEL_PAIR_REGISTERS;
   // The output's stages come when the steps are over.
   return Math.max(steps + (sink === "product" ? 4 : 0), values ? results + gateRegisters(pipeline) : 0);
 }

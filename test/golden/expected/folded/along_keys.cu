@@ -1,7 +1,7 @@
 // along_keys (folded.mta:3): kernels of the schedule single_pass.
 //
 // spec: heads 4, head_dim 64, value_dim 64, mask causal, dtype f16
-// plan: single_pass, lowering folded, tile_q 128, tile_k 64, queries registers
+// plan: single_pass, lowering folded, tile_q 128, tile_k 32, queries registers
 // Made by mtac: change the spec and compile it again, not this file.
 //
 // Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
@@ -412,9 +412,9 @@ constexpr int THREADS = 128;
 constexpr int ROW_BLOCKS = 2;
 /// Rows of a block, and keys of a step.
 constexpr int TILE_Q = 128;
-constexpr int TILE_K = 64;
+constexpr int TILE_K = 32;
 /// Blocks of eight keys of a step; those that later steps finish; the last ones.
-constexpr int GRANULES = 8;
+constexpr int GRANULES = 4;
 constexpr int CARRIED = 0;
 /// Keys by which results trail the scores that they are made of.
 constexpr int LAG = 0;
@@ -437,8 +437,8 @@ constexpr int HALO_ROWS = 0;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 8;
 constexpr int V_ROW_BYTES = 144;
-constexpr int V_AT = 9216;
-constexpr int V_TILE_BYTES = 9216;
+constexpr int V_AT = 4608;
+constexpr int V_TILE_BYTES = 4608;
 /// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
 constexpr int KERNEL_QUERY = 1;
 constexpr int BIAS_AT = 44;
@@ -850,9 +850,9 @@ constexpr int THREADS = 128;
 constexpr int ROW_BLOCKS = 2;
 /// Rows of a block, and keys of a step.
 constexpr int TILE_Q = 128;
-constexpr int TILE_K = 64;
+constexpr int TILE_K = 32;
 /// Blocks of eight keys of a step; those that later steps finish; the last ones.
-constexpr int GRANULES = 8;
+constexpr int GRANULES = 4;
 constexpr int CARRIED = 2;
 constexpr int TAIL = 1;
 constexpr int TAIL_PAIRS = 2;
@@ -871,7 +871,7 @@ constexpr int Q_ROW_BYTES = 144;
 constexpr int K_ROW_BYTES = 144;
 /// Bytes of shared memory where things lie.
 constexpr int K_AT = 0;
-constexpr int Q_AT = 27648;
+constexpr int Q_AT = 13824;
 constexpr int HALO_AT = 0;
 /// Rows around the tile that the convolution reads, in blocks of eight.
 constexpr int HALO_PAST = 0;
@@ -879,13 +879,13 @@ constexpr int HALO_ROWS = 0;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 8;
 constexpr int V_ROW_BYTES = 144;
-constexpr int V_AT = 9216;
-constexpr int V_TILE_BYTES = 9216;
+constexpr int V_AT = 4608;
+constexpr int V_TILE_BYTES = 4608;
 /// Rows and keys by which inner keys stay clear of the diagonal; they come in whole steps.
 constexpr int INNER_MARGIN = 5;
 constexpr int INNER_STEP = 64;
-constexpr int S_ROW_BYTES = 144;
-constexpr int S_AT = 46080;
+constexpr int S_ROW_BYTES = 80;
+constexpr int S_AT = 32256;
 /// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
 constexpr int KERNEL_QUERY = 1;
 constexpr int KERNEL_KEY = 11;
@@ -1613,7 +1613,6 @@ size_t workspace_bytes(const along_keys_call& call) {
 
 /// The plan's loops and launches. The call has been checked, the workspace is large enough.
 int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStream_t stream) {
-  if (const cudaError_t error = cudaFuncSetAttribute(border::along_keys_border, cudaFuncAttributeMaxDynamicSharedMemorySize, 64512)) return error;
   const long long B = call.batches;
   const long long Lq = call.query_rows;
   const long long Lk = call.key_rows;
@@ -1635,9 +1634,9 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
   if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, B}, 128, 11520, stream,
                               launch, k, call.parameters, call.positions, folded_keys)) return error;
   launch.first_tile = static_cast<unsigned>(splits + 1);
-  if (const int error = queue(attention::along_keys_attention, {ceil_div(Lq, 128) * splits, 4, B}, 128, 27648, stream,
+  if (const int error = queue(attention::along_keys_attention, {ceil_div(Lq, 128) * splits, 4, B}, 128, 18432, stream,
                               launch, q, q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
-  if (const int error = queue(border::along_keys_border, {ceil_div(Lq, 128), 4, B}, 128, 64512, stream,
+  if (const int error = queue(border::along_keys_border, {ceil_div(Lq, 128), 4, B}, 128, 42496, stream,
                               launch, q, q_history, k, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
   if (const int error = queue(combine::along_keys_combine, {ceil_div(Lq, 4), 4, B}, 128, 0, stream,
                               launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
@@ -1701,7 +1700,7 @@ extern "C" int along_keys_launch(const along_keys_call* call, void* workspace, s
   int shared_bytes = 0;
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 64512) return mtac_along_keys::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 42496) return mtac_along_keys::launch_all(*call, memory, stream);
   return ALONG_KEYS_ERROR_DEVICE;
 }
 

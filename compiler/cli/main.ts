@@ -7,17 +7,15 @@ import { registerCompile } from "./compile.ts";
 import { registerDevices } from "./devices.ts";
 import { registerExplain } from "./explain.ts";
 import { registerFmt } from "./fmt.ts";
+import { registerInit } from "./init.ts";
 import { registerLsp } from "./lsp.ts";
 import { registerRun } from "./run.ts";
-import { commandOfLaterVersion, wrongUsage } from "./support/errors.ts";
+import { wrongUsage } from "./support/errors.ts";
 import { reportFailure } from "./support/failure.ts";
 import { createOutput, tolerateClosedPipes } from "./support/output.ts";
 import { registerTune } from "./tune.ts";
 import { registerVerify } from "./verify.ts";
 import { registerVersion } from "./version.ts";
-
-/** Commands of the architecture that later versions bring: known, but not listed. */
-const LATER_COMMANDS = ["init"];
 
 function createProgram(): Command {
   const program = new Command("mtac")
@@ -45,20 +43,12 @@ function createProgram(): Command {
     registerBench,
     registerTune,
     registerDevices,
+    registerInit,
     registerLsp,
     registerVersion,
   ])
     register(program);
   for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
-  for (const name of LATER_COMMANDS)
-    program
-      .command(name, { hidden: true })
-      .argument("[arguments...]")
-      .allowUnknownOption()
-      .helpOption(false)
-      .action(() => {
-        throw commandOfLaterVersion(name);
-      });
   return program;
 }
 

@@ -49,7 +49,7 @@ export function checkWritable(path: string): void {
 }
 
 /**
- * Writes several files into a folder, made if need be: all are written under other names first, so that a full disk or
+ * Writes several files into a folder and folders within it, made if need be: all are written under other names first, so that a full disk or
  * a refused write leaves the folder's files as they were. A file that holds its content already is left alone, for the sake of build
  * tools that go by times.
  * @throws MtacError MTA906
@@ -65,6 +65,7 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
       if (statSync(current, { throwIfNoEntry: false })?.isDirectory())
         throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
       if (holds(current, content)) continue;
+      makeFolder(dirname(current), made);
       const temporary = temporaryBeside(current);
       pending.push({ temporary, path: current });
       writeFileSync(temporary, content, { flag: "wx" });

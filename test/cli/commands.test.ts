@@ -28,23 +28,18 @@ describe("the command itself", () => {
       "bench",
       "tune",
       "devices",
+      "init",
+      "lsp",
       "version",
     ])
       expect(stdout).toMatch(new RegExp(`^  ${name} `, "m"));
-    expect(stdout).not.toMatch(/^ {2}init /m);
-  });
-
-  test.each(["init"])("%s says that it comes later", (name) => {
-    expect(mtac([name, "x.mta", "--whatever"])).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining("MTA901"),
-    });
   });
 
   test.each([
     [[], ""],
     [["chek"], "did you mean `check`?"],
-    [["check"], "missing required argument 'spec'"],
+    [["check"], "MTA927"],
+    [["explain"], "missing required argument 'spec'"],
     [["check", "--colour", "x.mta"], "unknown option '--colour'"],
     [["bench", "x.mta", "--peers", "tensorflow"], "choose from `onnxruntime-web`"],
     [["bench", "x.mta", "--target", "cuda-emulated", "--peers", "all"], "MTA925"],

@@ -10,10 +10,6 @@ export function wrongUsage(message: string, remedy?: string): MtacError {
   );
 }
 
-export function commandOfLaterVersion(command: string): MtacError {
-  return usage("MTA901", `\`mtac ${command}\` is not in this version of mtac`, "`mtac --help` lists what is");
-}
-
 export function unknownTarget(target: string, known: readonly string[]): MtacError {
   return usage(
     "MTA903",
@@ -180,6 +176,14 @@ export function specNeeded(command: string, config: string | null): MtacError {
       ? `\`mtac ${command}\` needs a spec: none is named, and there is no mtac.config.ts`
       : `\`mtac ${command}\` needs a spec: none is named, and ${config} has no \`specs\``,
     `\`mtac ${command} spec.mta\`, or \`specs: ["spec.mta"]\` in mtac.config.ts`,
+  );
+}
+
+export function filesInTheWay(folder: string, files: readonly string[]): MtacError {
+  return usage(
+    "MTA928",
+    `${folder} has ${files.join(", ")} already; nothing was written`,
+    "choose a new folder: `mtac init my-attention`",
   );
 }
 

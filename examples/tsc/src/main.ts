@@ -16,7 +16,9 @@ const device = await requestDevice(adapter);
 // A new convolution is the identity; these are as a trained one could be.
 const parameters = initParameters(1);
 for (const [name, { data }] of randomParameters(pipeline, 1))
-  Object.entries(parameters).find(([own]) => own === name)?.[1].data.set(data);
+  Object.entries(parameters)
+    .find(([own]) => own === name)?.[1]
+    .data.set(data);
 
 const shape = [1, pipeline.heads, LENGTH, pipeline.headDim];
 const random = (phase: number) => ({
@@ -37,7 +39,12 @@ const actual = await download(device, o);
 
 const expected = referenceForward(
   pipeline,
-  new Map(Object.entries(parameters).map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }])),
+  new Map(
+    Object.entries(parameters).map(([name, { shape, data }]) => [
+      name,
+      { shape, data: Float64Array.from(data) },
+    ]),
+  ),
   host,
 ).o.data;
 const norm = Math.hypot(...expected);

@@ -1,0 +1,58 @@
+import { referenceForward } from "mtac/reference";
+import { download, randomParameters, upload } from "mtac/runtime";
+import { createSearch, initSearchParameters, searchPipeline } from "./attention.mta";
+
+export interface Comparison {
+  /** ‖o − reference‖ / ‖reference‖ */
+  readonly error: number;
+  readonly tolerance: number;
+  readonly milliseconds: number;
+  readonly schedule: string;
+}
+
+/** Runs the attention on random inputs of `length` rows and keys, and compares it with the float64 reference. */
+export async function compareWithReference(device: GPUDevice, length: number): Promise<Comparison> {
+  const { heads, headDim } = searchPipeline;
+  // New convolutions are the identity; these are as trained ones could be.
+  const drawn = randomParameters(searchPipeline, 1);
+  const parameters = initSearchParameters(1);
+  for (const [name, { data }] of Object.entries(parameters)) data.set(drawn.get(name)?.data ?? []);
+
+  const tensor = (phase: number) => ({
+    shape: [1, heads, length, headDim],
+    data: Float64Array.from({ length: heads * length * headDim }, (_, index) =>
+      Math.fround(Math.sin(phase + 1.7 * index) + Math.cos(phase * index)),
+    ),
+  });
+  const host = { q: tensor(1), k: tensor(2), v: tensor(3) };
+
+  const launcher = await createSearch(device, parameters);
+  const inputs = {
+    q: upload(device, host.q, "f32"),
+    k: upload(device, host.k, "f32"),
+    v: upload(device, host.v, "f32"),
+  };
+  await launcher.forward(inputs); // The first call also compiles the kernels.
+  const { o, statistics } = await launcher.forward(inputs);
+  const actual = await download(device, o);
+  launcher.destroy();
+
+  const reference = referenceForward(
+    searchPipeline,
+    new Map([...drawn].map(([name, { shape, data }]) => [name, { shape, data: Float64Array.from(data) }])),
+    host,
+  );
+  const expected = reference.o.data;
+  let difference = 0;
+  let norm = 0;
+  expected.forEach((value, index) => {
+    difference += (value - (actual[index] ?? Number.NaN)) ** 2;
+    norm += value ** 2;
+  });
+  return {
+    error: Math.sqrt(difference / norm),
+    tolerance: 5e-6,
+    milliseconds: statistics.wallMs,
+    schedule: statistics.schedule,
+  };
+}

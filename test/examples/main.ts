@@ -18,8 +18,8 @@ interface Step {
 
 interface Project {
   readonly name: string;
-  /** The folder to copy; relative to the repository. */
-  readonly folder: string;
+  /** The folder to copy, relative to the repository; null: what `mtac init` writes. */
+  readonly folder: string | null;
   /** Packages to install in their current versions, beside mtac. */
   readonly current: readonly string[];
   readonly steps: readonly Step[];
@@ -52,6 +52,18 @@ const PROJECTS: readonly Project[] = [
         says: /^(?!.*Building)/s,
       },
     ],
+  },
+  {
+    name: "init",
+    folder: null,
+    current: ["typescript@latest", "vite@latest"],
+    steps: [
+      { what: "its spec is right", command: ["npm", "run", "check"], says: /1 file without errors/ },
+      { what: "builds with Vite", command: ["npm", "run", "build"], says: /built in .*/ },
+      { what: "its test passes", command: ["npm", "test"], says: /Tests\s+1 passed/ },
+      { what: "verifies", command: ["npm", "run", "verify"], says: /✓.*/ },
+    ],
+    tools: ["typescript", "vite", "vitest"],
   },
 ];
 
@@ -88,10 +100,12 @@ function versionOf(folder: string, name: string): string {
 /** A fresh copy with everything installed from the registry, except mtac, which comes from the tarball. */
 function install(project: Project, scratch: string, tarball: string): string {
   const folder = join(scratch, project.name);
-  cpSync(join(ROOT, project.folder), folder, {
-    recursive: true,
-    filter: (path) => !/node_modules|[\\/](dist|build|src[\\/]attention)$/.test(path),
-  });
+  if (project.folder === null) run([process.execPath, join(ROOT, "dist/cli/main.js"), "init", folder], ROOT);
+  else
+    cpSync(join(ROOT, project.folder), folder, {
+      recursive: true,
+      filter: (path) => !/node_modules|[\\/](dist|build|src[\\/]attention)$/.test(path),
+    });
   run(["npm", "install", "--no-audit", "--no-fund", tarball, ...project.current], folder);
   return folder;
 }

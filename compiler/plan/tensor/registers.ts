@@ -31,7 +31,7 @@ const LARGE_RESULTS = 112;
 const LARGE_RESULTS_REGISTERS = 32;
 /** Pairs of kernel rows from which on each of them counts: its address, and the documents of its rows. */
 const MANY_KERNEL_PAIRS = 9;
-const KERNEL_PAIR_REGISTERS = 2;
+const KERNEL_PAIR_REGISTERS = 4;
 const DOCUMENT_PAIR_REGISTERS = 8;
 /** Of 255: estimates are a few registers off. */
 export const MOST_REGISTERS = 254;

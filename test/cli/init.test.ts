@@ -40,8 +40,7 @@ describe("mtac init", () => {
     // Its config names the spec.
     expect(mtac(["check"], { cwd: folder })).toMatchObject({ code: 0, stderr: "" });
     expect(mtac(["fmt", "--check"], { cwd: folder })).toMatchObject({ code: 0 });
-    for (const file of files)
-      expect(readFileSync(path.join(folder, file), "utf8"), file).not.toContain("{{");
+    for (const file of files) expect(readFileSync(path.join(folder, file), "utf8"), file).not.toContain("{{");
   });
 
   test("touches nothing where a file is in the way", () => {

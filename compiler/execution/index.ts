@@ -1,6 +1,8 @@
-import type { Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
+import type { Float64Tensor } from "../../runtime/contract/index.ts";
 import { compulsoryBytes } from "../ir/index.ts";
 import { type RunReport, type RunRequest, type RunResult, shapeOf } from "./request.ts";
+
+export { needsLayer } from "./request.ts";
 
 /** Computes an attention on a target. Each target's code is loaded when it is asked for. */
 export async function execute(request: RunRequest): Promise<RunResult> {
@@ -54,9 +56,4 @@ async function executeOnReference({ pipeline, call }: RunRequest): Promise<RunRe
     compulsoryBytes: compulsoryBytes(pipeline, shapeOf(call)),
   };
   return { tensors, report };
-}
-
-/** Whether the attention's results depend on the layer. */
-export function needsLayer(pipeline: Pipeline): boolean {
-  return pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
 }

@@ -25,7 +25,7 @@ import {
   timedSample,
 } from "./meter.ts";
 import { type AttentionCall, shapeOf } from "./request.ts";
-import { limitsOf, toFloat64 } from "./webgpu.ts";
+import { limitsOf, toFloat64 } from "./webgpu-device.ts";
 
 /** The machine's best WebGPU adapter. @throws GpuError MTA701 … MTA706 */
 export async function openWebGpuMeter(): Promise<WebGpuMeter> {

@@ -3,12 +3,14 @@ import { type Entry, entryOf, prepareCall } from "./call.ts";
 import { normalise } from "./normalise.ts";
 import { scoresOf, weightedValues } from "./product.ts";
 import { applyMapStage, applyOutputStage } from "./stages.ts";
+import type { Sight } from "./visibility.ts";
 
 /**
  * Sees each map [H, R + Lq, Lk] of a batch entry right after it is made: `scores`, each stage by its name (`scores.conv`,
- * …), `softmax` or `sparsemax`; then `product` and the output stages, [H, Lq, Dv]. Invisible entries are 0.
+ * …), `softmax` or `sparsemax`; then `product` and the output stages, [H, Lq, Dv]. Invisible entries are 0; the sight says
+ * which they are.
  */
-export type Trace = (name: string, batch: number, values: Float64Tensor) => void;
+export type Trace = (name: string, batch: number, values: Float64Tensor, sight: Sight) => void;
 
 export interface ReferenceOptions {
   readonly trace?: Trace;
@@ -85,7 +87,7 @@ export function runEntry(entry: Entry, options: ReferenceOptions & { readonly ke
   const { pipeline, R, Lq, Lk } = call;
   const { heads, valueDim } = pipeline;
   const see = (name: string, data: Float64Array, shape: readonly number[]): Float64Array => {
-    options.trace?.(name, batch, { shape, data });
+    options.trace?.(name, batch, { shape, data }, sight);
     return data;
   };
   const mapShape = [heads, R + Lq, Lk];

@@ -5,4 +5,4 @@ export {
   type Trace,
 } from "./forward.ts";
 export { type ReferenceGradients, referenceGradients } from "./gradients.ts";
-export { type Sight, type SightQuestion, sightOf } from "./visibility.ts";
+export { isVisible, type Sight, type SightQuestion, sightOf } from "./visibility.ts";

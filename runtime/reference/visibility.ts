@@ -96,6 +96,11 @@ export function sightEntry(sight: Sight, head: number, row: number): number {
   return (sight.headStride === 0 ? 0 : head * sight.rows) + row;
 }
 
+/** Whether a head's row sees a key. */
+export function isVisible(sight: Sight, head: number, row: number, key: number): boolean {
+  return sight.bits[sightEntry(sight, head, row) * sight.keys + key] === 1;
+}
+
 /** Entries of a map [heads, rows, keys]. */
 export function mapSize(sight: Sight): number {
   return sight.heads * sight.rows * sight.keys;

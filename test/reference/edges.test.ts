@@ -5,6 +5,7 @@ import type { Attention } from "../../compiler/language/attention.ts";
 import type { AttentionInputs, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
 import { MtacError } from "../../runtime/contract/index.ts";
 import {
+  isVisible,
   type ReferenceGradients,
   referenceForward,
   referenceGradients,
@@ -148,6 +149,25 @@ test("the trace shows every map in the pipeline's order", () => {
     "0 output.norm 4,3,4",
     "0 output.gate 4,3,4",
   ]);
+});
+
+test("the trace says which entries are visible, and the others are 0", () => {
+  const { pipeline, parameters, inputs } = made(everything, 3, 5);
+  let hidden = 0;
+  referenceForward(pipeline, parameters, inputs, {
+    trace: (name, _batch, values, sight) => {
+      if (values.shape.at(-1) !== 5) return;
+      for (const [index, value] of values.data.entries()) {
+        const [head, row, key] = [Math.floor(index / 15), Math.floor(index / 5) % 3, index % 5];
+        // Bottom-right: row 0 of 3 stands at key 2 of 5.
+        expect(isVisible(sight, head, row, key), name).toBe(key <= row + 2);
+        if (isVisible(sight, head, row, key)) continue;
+        hidden += 1;
+        expect(value, name).toBe(0);
+      }
+    },
+  });
+  expect(hidden).toBeGreaterThan(0);
 });
 
 test("an output gradient of another shape is refused", () => {

@@ -42,17 +42,6 @@ export function chooseAttentions(spec: CheckedSpec, request: ChoiceRequest): rea
   return spec.attentions.filter((each) => stack.attentions.includes(each.name));
 }
 
-/** The layers of each stack that use an attention. */
-export function layersUsing(
-  spec: CheckedSpec,
-  attention: string,
-): readonly { readonly stack: string; readonly of: number; readonly layers: readonly number[] }[] {
-  return spec.stacks.flatMap((stack) => {
-    const layers = stack.attentions.flatMap((each, layer) => (each === attention ? [layer] : []));
-    return layers.length === 0 ? [] : [{ stack: stack.name, of: stack.layers, layers }];
-  });
-}
-
 function impliedAttention(spec: CheckedSpec): Attention {
   const stem = basename(spec.file, extname(spec.file));
   const named = spec.attentions.find((each) => each.name === stem);

@@ -1,18 +1,16 @@
-import { MtacError, type Pipeline, type Target } from "../../../runtime/contract/index.ts";
+import { MtacError, type Target } from "../../../runtime/contract/index.ts";
+import { attentionFacts, explain } from "../../explain.ts";
 import { resolve } from "../../ir/index.ts";
-import type { CheckedSpec } from "../../language/attention.ts";
 import {
   cudaArchitecture,
   cudaLimits,
   DEFAULT_ARCHITECTURES,
-  planCandidates,
   type TargetLimits,
   WEBGPU_COMMON_LIMITS,
 } from "../../plan/index.ts";
 import { chooseAttentions } from "./attention-choice.ts";
-import { attentionFacts } from "./attention-facts.ts";
 import { architectureOfGpu, architectureWithoutCuda, unknownArchitecture, wrongUsage } from "./errors.ts";
-import { type Explanation, formatExplanation, measurePlan } from "./explanation.ts";
+import { formatExplanation } from "./explanation.ts";
 import type { Output } from "./output.ts";
 import { type RooflineFlags, rooflineSpec } from "./roofline-spec.ts";
 import { scheduleOf } from "./schedule.ts";
@@ -38,8 +36,9 @@ export async function explainSpec(file: string, flags: ExplainFlags, output: Out
   const target = plannedTarget(flags.target ?? "webgpu");
   const limits = limitsOf(target, flags.arch);
   const spec = await readSpec(file, output);
+  const schedule = scheduleOf(flags.schedule);
   const explanations = chooseAttentions(spec, flags).map((attention) =>
-    explain(spec, resolve(attention, file), { ...flags, target }, limits),
+    explain(attentionFacts(spec.stacks, resolve(attention, file), flags), { target, limits, schedule }),
   );
   output.result({ file, attentions: explanations, stacks: spec.stacks });
   output.text(
@@ -63,38 +62,4 @@ function limitsOf(target: Target, arch: string | undefined): TargetLimits {
   const architecture = cudaArchitecture(name);
   if (architecture === null) throw unknownArchitecture(name);
   return cudaLimits(architecture);
-}
-
-function explain(
-  spec: CheckedSpec,
-  pipeline: Pipeline,
-  flags: Omit<ExplainFlags, "target"> & { readonly target: Target },
-  limits: TargetLimits,
-): Explanation {
-  const facts = attentionFacts(spec, pipeline, flags);
-  const { shape } = facts;
-  const schedule = scheduleOf(flags.schedule);
-  const candidates = planCandidates(pipeline, {
-    target: flags.target,
-    limits,
-    shape,
-    ...(schedule === undefined ? {} : { schedule }),
-  });
-  const plan = candidates[0]?.plan ?? null;
-  const measured = plan === null ? null : measurePlan(plan, shape);
-  return {
-    ...facts,
-    target: flags.target,
-    limits,
-    candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate }) => ({
-      schedule: name,
-      knobs,
-      reason,
-      cost,
-      ...(estimate === undefined ? {} : { estimate }),
-    })),
-    plan,
-    workspaceBytes: measured?.workspaceBytes ?? null,
-    dispatches: measured?.dispatches ?? null,
-  };
 }

@@ -1,64 +1,10 @@
-import {
-  type CallShape,
-  type Cost,
-  evaluate,
-  type Plan,
-  type Schedule,
-  type Step,
-  type Target,
-  type Variables,
-} from "../../../runtime/contract/index.ts";
+import type { Plan, Target } from "../../../runtime/contract/index.ts";
 import { describeSizes, formatKnobs, formatLayers } from "../../describe.ts";
-import { type CudaEstimate, planVariables, type TargetLimits, workspaceBytes } from "../../plan/index.ts";
+import { type AttentionFacts, bestOfEach, type Explanation, groupReasons, sameKnobs } from "../../explain.ts";
+import type { CudaEstimate, TargetLimits } from "../../plan/index.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "../../units.ts";
-import type { AttentionFacts } from "./attention-facts.ts";
 import { drawPipeline, listParameters } from "./stage-picture.ts";
 import { type Style, table } from "./style.ts";
-
-/** One way to run an attention, and why it is or is not taken. */
-export interface ExplainedCandidate {
-  readonly schedule: Schedule;
-  readonly knobs: Readonly<Record<string, number | string>>;
-  /** Why it was dropped; null when it is legal. */
-  readonly reason: string | null;
-  readonly cost: Cost | null;
-  /** CUDA: what bounds it. */
-  readonly estimate?: CudaEstimate;
-}
-
-/** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */
-export interface Explanation extends AttentionFacts {
-  readonly target: Target;
-  readonly limits: TargetLimits;
-  readonly candidates: readonly ExplainedCandidate[];
-  readonly plan: Plan | null;
-  readonly workspaceBytes: number | null;
-  readonly dispatches: number | null;
-}
-
-/** Bytes of a plan's workspace, and how many dispatches a call makes, for a shape. */
-export function measurePlan(plan: Plan, shape: CallShape): { workspaceBytes: number; dispatches: number } {
-  const variables = planVariables(plan, shape);
-  return {
-    workspaceBytes: workspaceBytes(plan, variables),
-    dispatches: countDispatches(plan.steps, variables),
-  };
-}
-
-function countDispatches(steps: readonly Step[], variables: Variables): number {
-  let count = 0;
-  for (const step of steps) {
-    if (step.kind === "dispatch") {
-      if (step.grid.every((size) => evaluate(size, variables) > 0)) count++;
-      continue;
-    }
-    const to = evaluate(step.to, variables);
-    const by = evaluate(step.by, variables);
-    for (let value = evaluate(step.from, variables); value < to; value += by)
-      count += countDispatches(step.body, { ...variables, [step.variable]: value });
-  }
-  return count;
-}
 
 /** The explanation for people. */
 export function formatExplanation(explanation: Explanation, style: Style): string {
@@ -148,37 +94,6 @@ function describeLimits(target: Target, { workgroupBytes, features, architecture
 function formatEstimate(estimate: CudaEstimate | undefined): string {
   if (estimate === undefined) return "";
   return `${Math.round(100 * estimate.occupancy)} % occupancy, bound by ${estimate.bound}`;
-}
-
-/** The cheapest of each schedule and lowering. */
-function bestOfEach(candidates: readonly ExplainedCandidate[]): readonly ExplainedCandidate[] {
-  const seen = new Set<string>();
-  return candidates.filter(({ schedule, knobs: { lowering } }) => {
-    const kind = `${schedule} ${lowering}`;
-    return !seen.has(kind) && seen.add(kind);
-  });
-}
-
-/**
- * The reasons why a schedule was dropped, for schedules of which no variant is legal; each reason once. The planner tries
- * small tiles first, so the first reason is the nearest miss.
- */
-function groupReasons(candidates: readonly ExplainedCandidate[]): ReadonlyMap<Schedule, readonly string[]> {
-  const legal = new Set(candidates.filter(({ reason }) => reason === null).map(({ schedule }) => schedule));
-  const groups = new Map<Schedule, string[]>();
-  for (const { schedule, reason } of candidates) {
-    if (reason === null || legal.has(schedule)) continue;
-    const reasons = groups.get(schedule) ?? [];
-    if (!reasons.includes(reason)) reasons.push(reason);
-    groups.set(schedule, reasons);
-  }
-  return groups;
-}
-
-/** Whether two candidates have the same knobs. */
-export function sameKnobs(left: Plan["knobs"], right: Plan["knobs"]): boolean {
-  const names = Object.keys(left);
-  return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name]);
 }
 
 function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {

@@ -1,4 +1,5 @@
 import type { Schedule, Target } from "../../../runtime/contract/index.ts";
+import type { AttentionFacts } from "../../explain.ts";
 import type {
   Bound,
   Figure,
@@ -8,7 +9,6 @@ import type {
   Roofline,
   TargetLimits,
 } from "../../plan/index.ts";
-import type { AttentionFacts } from "./attention-facts.ts";
 
 interface CandidateName {
   readonly schedule: Schedule;

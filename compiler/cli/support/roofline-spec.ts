@@ -1,4 +1,5 @@
 import { type CallShape, MtacError, type Pipeline } from "../../../runtime/contract/index.ts";
+import { attentionFacts } from "../../explain.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import {
@@ -10,7 +11,6 @@ import {
   ratesOf,
 } from "../../plan/index.ts";
 import { chooseAttentions } from "./attention-choice.ts";
-import { attentionFacts } from "./attention-facts.ts";
 import { formatRooflines } from "./format-roofline.ts";
 import { type ChosenGpu, chooseGpus } from "./gpu-choice.ts";
 import type { Output } from "./output.ts";
@@ -63,7 +63,7 @@ function reportOn(
   flags: RooflineFlags,
   gpus: readonly ChosenGpu[],
 ): RooflineReport {
-  const facts = attentionFacts(spec, pipeline, flags);
+  const facts = attentionFacts(spec.stacks, pipeline, flags);
   return {
     ...facts,
     rooflines: gpus.map((chosen) => rooflineOn(pipeline, facts.shape, flags.schedule, chosen)),

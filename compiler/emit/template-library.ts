@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import Handlebars from "handlebars";
+
+export type Language = "wgsl" | "cuda";
+
+/** Fills a kernel model in. */
+export type Template = (model: object) => string;
+
+/** The templates of one language, with their partials. */
+export interface TemplateLibrary {
+  /** @param file Path inside the language's folder: `fused.wgsl.hbs`. */
+  template(file: string): Template;
+}
+
+/**
+ * How templates are compiled: kernels are no HTML, and partials keep their own indentation. The same wherever it is done: builds for
+ * browsers, which have no files to read, put a module with compiled templates in this one's place.
+ */
+export const TEMPLATE_OPTIONS = { noEscape: true, preventIndent: true } as const;
+
+/** The `templates` folder of the package: beside `compiler` in the sources, above `dist` in the built package. */
+function templateFolder(language: Language): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const candidate = join(folder, "templates", language);
+    try {
+      readdirSync(candidate);
+      return candidate;
+    } catch {
+      const parent = dirname(folder);
+      if (parent === folder)
+        throw new Error(`mtac is not installed whole: its folder templates/${language} is missing`);
+      folder = parent;
+    }
+  }
+}
+
+/** Reads a language's partials; each template is read when it is first asked for. */
+export function openTemplates(language: Language): TemplateLibrary {
+  const folder = templateFolder(language);
+  const handlebars = Handlebars.create();
+  const compile = (file: string): Handlebars.TemplateDelegate =>
+    handlebars.compile(readFileSync(join(folder, file), "utf8"), TEMPLATE_OPTIONS);
+  for (const file of readdirSync(join(folder, "partials")))
+    handlebars.registerPartial(file.replace(/\.hbs$/, ""), compile(join("partials", file)));
+  return { template: compile };
+}

@@ -1,0 +1,133 @@
+import { h } from "../dom.ts";
+import { rangeOf } from "../maps/colour.ts";
+import { drawLegend, drawMap } from "../maps/picture.ts";
+
+/** An entry of a map. */
+export interface Place {
+  readonly row: number;
+  readonly key: number;
+}
+
+export interface MapFigure {
+  readonly element: HTMLElement;
+  /** Marks an entry and says its value; null marks none. */
+  point(place: Place | null): void;
+}
+
+interface MapFigureParts {
+  readonly number: number;
+  readonly name: string;
+  readonly remark: string;
+  readonly length: number;
+  /** [length, length], row-major. */
+  readonly values: Float64Array;
+  readonly visible: Uint8Array;
+  /** It comes from the normaliser or later. */
+  readonly weights: boolean;
+  /** The visitor points at an entry, or no longer: all figures of a gallery then show it. */
+  readonly point: (place: Place | null) => void;
+}
+
+/** One map as a picture, with its scale and the value that is pointed at. */
+export function createMapFigure(parts: MapFigureParts): MapFigure {
+  const { number, name, remark, length, values, visible, weights } = parts;
+  const range = rangeOf(values, visible, weights);
+  const canvas = h("canvas", { class: "map-canvas", "data-map": name });
+  drawMap(canvas, length, values, visible, range);
+  const legend = h("canvas", { class: "legend-canvas", "aria-hidden": "true" });
+  drawLegend(legend, range);
+  const rowMark = h("span", { class: "mark mark-row" });
+  const keyMark = h("span", { class: "mark mark-key" });
+  const value = h("output", { class: "map-value" });
+  const frame = h(
+    "div",
+    {
+      class: "map-frame",
+      tabindex: 0,
+      role: "img",
+      "aria-label": `map ${name}: ${length} rows by ${length} keys, from ${shorten(range.least)} to ${shorten(range.most)}`,
+    },
+    canvas,
+    rowMark,
+    keyMark,
+  );
+  let at: Place | null = null;
+  listen(frame, length, () => at, parts.point);
+  return {
+    element: h(
+      "figure",
+      { class: "map" },
+      h(
+        "figcaption",
+        {},
+        h("span", { class: "map-number" }, number),
+        h("span", { class: "map-name" }, name),
+        h("span", { class: "map-remark" }, remark),
+      ),
+      frame,
+      h(
+        "div",
+        { class: "legend" },
+        h("span", {}, shorten(range.least)),
+        legend,
+        h("span", {}, shorten(range.most)),
+        value,
+      ),
+    ),
+    point: (place) => {
+      at = place;
+      rowMark.hidden = place === null;
+      keyMark.hidden = place === null;
+      value.textContent = "";
+      if (place === null) return;
+      const size = 100 / length;
+      Object.assign(rowMark.style, { top: `${place.row * size}%`, height: `${size}%` });
+      Object.assign(keyMark.style, { left: `${place.key * size}%`, width: `${size}%` });
+      const index = place.row * length + place.key;
+      value.textContent = visible[index] === 1 ? shorten(values[index] ?? Number.NaN) : "masked";
+    },
+  };
+}
+
+function listen(
+  frame: HTMLElement,
+  length: number,
+  current: () => Place | null,
+  point: (place: Place | null) => void,
+): void {
+  const clamp = (value: number): number => Math.min(length - 1, Math.max(0, value));
+  const placeOf = ({ clientX, clientY }: PointerEvent): Place => {
+    const { left, top, width, height } = frame.getBoundingClientRect();
+    return {
+      row: clamp(Math.floor(((clientY - top) / height) * length)),
+      key: clamp(Math.floor(((clientX - left) / width) * length)),
+    };
+  };
+  frame.addEventListener("pointermove", (event) => point(placeOf(event)));
+  frame.addEventListener("pointerdown", (event) => point(placeOf(event)));
+  frame.addEventListener("pointerleave", () => point(null));
+  frame.addEventListener("keydown", (event) => {
+    const step = STEPS[event.key];
+    if (event.key === "Escape") point(null);
+    if (step === undefined) return;
+    event.preventDefault();
+    const far = event.shiftKey ? 8 : 1;
+    const { row, key } = current() ?? { row: 0, key: 0 };
+    const moved = current() === null ? { row, key } : { row: row + far * step[0], key: key + far * step[1] };
+    point({ row: clamp(moved.row), key: clamp(moved.key) });
+  });
+}
+
+const STEPS: Readonly<Record<string, readonly [rows: number, keys: number]>> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+/** Four significant digits. */
+function shorten(value: number): string {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+}

@@ -1,0 +1,216 @@
+import { describeMask, describeStage } from "../../../../compiler/describe.ts";
+import type { Pipeline } from "../../../../runtime/contract/index.ts";
+import { field, fill, h, select, setOptions } from "../dom.ts";
+import { type MapSettings, RANGES } from "../state/settings.ts";
+import { MAP_BATCH, type MapsReply, type NumericMethods } from "../worker/protocol.ts";
+import { CancelledError, problemOf, type WorkerClient } from "../worker/rpc.ts";
+import { createMapFigure, type MapFigure, type Place } from "./map-figure.ts";
+import { notice, section, segmented } from "./parts.ts";
+import { numberInput } from "./run-form.ts";
+
+export interface MapsParts {
+  readonly numeric: WorkerClient<NumericMethods>;
+  readonly settings: () => MapSettings;
+  readonly change: (settings: MapSettings) => void;
+}
+
+export interface MapsView {
+  readonly element: HTMLElement;
+  subject(pipeline: Pipeline | null): void;
+  /** Shows the settings anew: they came from elsewhere. */
+  refresh(): void;
+  /** Computes nothing while it is not seen. */
+  visible(shown: boolean): void;
+}
+
+/** Entries of all heads' maps together: more would not fit into the memory of a phone. */
+const MOST_ENTRIES = 24_000_000;
+
+/** One head's attention maps, before and after each stage. */
+export function createMapsView(parts: MapsParts): MapsView {
+  let pipeline: Pipeline | null = null;
+  let shown = false;
+  let asked = 0;
+  let drawn = "";
+  const readout = h("p", { class: "readout", role: "status", "aria-live": "polite" });
+  const gallery = h("div", { class: "maps" });
+  const trouble = h("div");
+  const controls = createControls(parts, () => void draw());
+
+  const draw = async (): Promise<void> => {
+    if (pipeline === null || !shown) return;
+    controls.heads(pipeline.heads);
+    const settings = parts.settings();
+    const request = { pipeline, ...settings, head: Math.min(settings.head, pipeline.heads - 1) };
+    const key = JSON.stringify(request);
+    if (key === drawn) return;
+    drawn = key;
+    asked += 1;
+    const mine = asked;
+    const entries = mapsIn(pipeline) * MAP_BATCH * pipeline.heads * settings.length ** 2;
+    if (entries > MOST_ENTRIES) {
+      fill(gallery);
+      fill(
+        trouble,
+        notice("error", {
+          code: null,
+          message: "That many heads of that length do not fit: choose a smaller length.",
+          remedy: null,
+        }),
+      );
+      return;
+    }
+    gallery.setAttribute("aria-busy", "true");
+    try {
+      const reply = await parts.numeric.call("maps", request);
+      if (mine !== asked) return;
+      fill(trouble);
+      showMaps(gallery, readout, pipeline, reply);
+    } catch (error) {
+      if (error instanceof CancelledError || mine !== asked) return;
+      drawn = "";
+      fill(gallery);
+      fill(trouble, notice("error", problemOf(error)));
+    } finally {
+      if (mine === asked) gallery.setAttribute("aria-busy", "false");
+    }
+  };
+
+  return {
+    element: h(
+      "div",
+      { class: "view" },
+      section(
+        "Attention maps",
+        "one head, from the float64 reference; point at a map, or use the arrow keys on one",
+        controls.element,
+        readout,
+        trouble,
+        gallery,
+      ),
+    ),
+    subject: (next) => {
+      pipeline = next;
+      void draw();
+    },
+    refresh: () => {
+      controls.refresh();
+      void draw();
+    },
+    visible: (now) => {
+      shown = now;
+      void draw();
+    },
+  };
+}
+
+function mapsIn({ scores, weights }: Pipeline): number {
+  return 2 + scores.length + weights.length;
+}
+
+interface Controls {
+  readonly element: HTMLElement;
+  heads(count: number): void;
+  refresh(): void;
+}
+
+function createControls(parts: MapsParts, changed: () => void): Controls {
+  const { settings } = parts;
+  const change = (next: Partial<MapSettings>): void => {
+    parts.change({ ...settings(), ...next });
+    changed();
+  };
+  const length = numberInput(RANGES.mapLength, (value) => change({ length: value }));
+  const seed = numberInput(RANGES.seed, (value) => change({ seed: value }));
+  const head = select({}, [], (value) => change({ head: Number(value) }));
+  const batches = Array.from({ length: MAP_BATCH }, (_, index) => numbered(index));
+  const batch = select({}, batches, (value) => change({ batch: Number(value) }));
+  const place = h("div");
+  const refresh = (): void => {
+    const now = settings();
+    length.value = String(now.length);
+    seed.value = String(now.seed);
+    batch.value = String(now.batch);
+    head.value = String(now.head);
+    fill(
+      place,
+      segmented(
+        "Parameters",
+        [
+          { value: "random", label: "random" },
+          { value: "init", label: "as init says" },
+        ],
+        now.parameters,
+        (value) => change({ parameters: value === "init" ? "init" : "random" }),
+      ),
+    );
+  };
+  refresh();
+  return {
+    element: h(
+      "div",
+      { class: "fields" },
+      field("Head", head),
+      field("Batch entry", batch),
+      field("Length", length),
+      field("Seed", seed),
+      place,
+    ),
+    heads: (count) => {
+      if (head.options.length !== count)
+        setOptions(
+          head,
+          Array.from({ length: count }, (_, index) => numbered(index)),
+        );
+      head.value = String(Math.min(settings().head, count - 1));
+    },
+    refresh,
+  };
+}
+
+function numbered(index: number): { value: string; label: string } {
+  return { value: String(index), label: String(index) };
+}
+
+function showMaps(
+  gallery: HTMLElement,
+  readout: HTMLElement,
+  pipeline: Pipeline,
+  { maps, length, visible }: MapsReply,
+): void {
+  const figures: MapFigure[] = [];
+  const point = (place: Place | null): void => {
+    for (const figure of figures) figure.point(place);
+    if (place === null) {
+      fill(readout, "Each square is a row (query) and a column (key). Hatched entries are masked.");
+      return;
+    }
+    const seen = visible[place.row * length + place.key] === 1;
+    fill(readout, `row ${place.row}, key ${place.key}${seen ? "" : ": masked"}`);
+  };
+  let weights = false;
+  for (const [index, { name, values }] of maps.entries()) {
+    weights ||= name === pipeline.normalize;
+    figures.push(
+      createMapFigure({
+        number: index + 1,
+        name,
+        remark: remarkOn(pipeline, name),
+        length,
+        values,
+        visible,
+        weights,
+        point,
+      }),
+    );
+  }
+  fill(gallery, ...figures.map(({ element }) => element));
+  point(null);
+}
+
+function remarkOn(pipeline: Pipeline, name: string): string {
+  if (name === "scores") return "scale · q·kᵀ";
+  if (name === pipeline.normalize) return `each row over its visible keys: ${describeMask(pipeline.mask)}`;
+  const stage = [...pipeline.scores, ...pipeline.weights].find((each) => each.name === name);
+  return stage === undefined ? "" : describeStage(stage);
+}

@@ -1,0 +1,65 @@
+import { emitCudaArtifact, emitHostFiles } from "../../../../compiler/emit/cuda/index.ts";
+import { emitArtifact } from "../../../../compiler/emit/index.ts";
+import { attentionFacts, explain } from "../../../../compiler/explain.ts";
+import { resolve } from "../../../../compiler/ir/index.ts";
+import { analyse } from "../../../../compiler/language/index.ts";
+import { cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../../../compiler/plan/index.ts";
+import type { Artifact } from "../../../../runtime/contract/index.ts";
+import {
+  type Attempt,
+  type CompileReply,
+  type CompileRequest,
+  type EmitRequest,
+  SPEC_FILE,
+} from "./protocol.ts";
+import { CallError, problemOf } from "./rpc.ts";
+
+/**
+ * Plans one attention for WebGPU and CUDA and emits its kernels: what `mtac explain` says and what `mtac compile` writes.
+ *
+ * @param version mtac's, for the heads of emitted files
+ * @throws CallError when the spec has errors or no such attention
+ */
+export function compileAttention(request: CompileRequest, version: string): CompileReply {
+  const start = performance.now();
+  const { text, attention: name, length, architecture, schedule } = request;
+  const { spec } = analyse(text, SPEC_FILE);
+  const attention = spec?.attentions.find((each) => each.name === name);
+  const known = cudaArchitecture(architecture);
+  if (spec === null || attention === undefined || known === null)
+    throw new CallError({ code: null, message: `there is no attention ${name} to compile`, remedy: null });
+  const pipeline = resolve(attention, SPEC_FILE);
+  const facts = attentionFacts(spec.stacks, pipeline, { batch: 1, length });
+  const chosen = schedule === null ? {} : { schedule };
+  const emitted = { shape: facts.shape, ...chosen };
+  return {
+    pipeline,
+    webgpu: explain(facts, { target: "webgpu", limits: WEBGPU_COMMON_LIMITS, ...chosen }),
+    cuda: explain(facts, { target: "cuda", limits: cudaLimits(known), ...chosen }),
+    wgsl: attempt(() => emitArtifact(pipeline, emitted)),
+    cudaFiles: attempt(() => {
+      const architectures = [architecture];
+      const artifact = emitCudaArtifact(pipeline, { ...emitted, architectures });
+      const files = emitHostFiles(pipeline, artifact, architectures, { version, spec: SPEC_FILE });
+      return { plans: artifact.plans, files };
+    }),
+    milliseconds: performance.now() - start,
+  };
+}
+
+/** An artifact with one plan, made for one device's limits. */
+export function emitForDevice({ pipeline, limits, shape, schedule }: EmitRequest): Artifact {
+  return emitArtifact(pipeline, {
+    shape,
+    variants: [limits],
+    ...(schedule === null ? {} : { schedule }),
+  });
+}
+
+function attempt<T>(work: () => T): Attempt<T> {
+  try {
+    return { ok: true, value: work() };
+  } catch (error) {
+    return { ok: false, problem: problemOf(error) };
+  }
+}

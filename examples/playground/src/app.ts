@@ -79,7 +79,8 @@ export class App {
   }
 
   /** Takes settings from elsewhere: a link, an example. */
-  load(settings: Settings): void {
+  load(settings: Settings, trouble: string | null = null): void {
+    if (trouble !== null) this.#say(trouble);
     this.#session.change(settings);
     this.#editor.replace(settings.spec);
     this.#results.refresh();

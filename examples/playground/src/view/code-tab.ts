@@ -139,9 +139,9 @@ export function wgslGroups({ wgsl }: CompileReply): Attempt<readonly FileGroup[]
   };
 }
 
-function describeDevice({ requires, schedule }: Plan): string {
+function describeDevice({ requires, schedule, storage }: Plan): string {
   const features = requires.features.length === 0 ? "" : `, ${requires.features.join(", ")}`;
-  return `${schedule}: devices with ${formatBytes(requires.workgroupBytes)} of workgroup memory${features}`;
+  return `${schedule}, ${storage}: needs ${formatBytes(requires.workgroupBytes)} of workgroup memory${features}`;
 }
 
 /** The files for C and C++: one group. */

@@ -84,7 +84,11 @@ export function createTabs(parts: TabsParts): Tabs {
     list,
     set: (tabs) => {
       const same = tabs.length === buttons.size && tabs.every(({ id }) => buttons.has(id));
-      if (same) return;
+      if (same) {
+        // The focus may be on one of them.
+        for (const { id, title = "" } of tabs) buttons.get(id)?.setAttribute("title", title);
+        return;
+      }
       buttons.clear();
       for (const tab of tabs) buttons.set(tab.id, makeButton(tab));
       fill(list, ...buttons.values());

@@ -158,6 +158,8 @@ async function checkCompletion(site: Site): Promise<void> {
     labels.includes("heads") && labels.includes("head_dim") ? null : labels.join(" "),
     labels.join(" "),
   );
+  // The editor takes no Enter in the list's first moments: it may have been meant for the text.
+  await page.waitForTimeout(200);
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.querySelector(".cm-tooltip-autocomplete") === null);
   const line = (await specText(page)).split("\n")[1] ?? "";
@@ -174,10 +176,11 @@ async function checkFormat(site: Site): Promise<void> {
   const messy = SMALL.replaceAll("   ", " ").replace("heads ", "heads\t  ");
   const formatted = format(messy, "spec.mta");
   const page = await openSpec(site, { spec: messy });
+  const before = await editorOf(page).textContent();
   await page.keyboard.press("Shift+Alt+F");
   await page.waitForFunction(
     (old) => document.querySelector(".cm-content")?.textContent !== old,
-    await editorOf(page).textContent(),
+    before,
   );
   const wanted = "text" in formatted ? formatted.text : "";
   report("the formatter's layout", difference((await specText(page)).trimEnd(), wanted.trimEnd()));

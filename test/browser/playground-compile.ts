@@ -178,10 +178,7 @@ async function checkFormat(site: Site): Promise<void> {
   const page = await openSpec(site, { spec: messy });
   const before = await editorOf(page).textContent();
   await page.keyboard.press("Shift+Alt+F");
-  await page.waitForFunction(
-    (old) => document.querySelector(".cm-content")?.textContent !== old,
-    before,
-  );
+  await page.waitForFunction((old) => document.querySelector(".cm-content")?.textContent !== old, before);
   const wanted = "text" in formatted ? formatted.text : "";
   report("the formatter's layout", difference((await specText(page)).trimEnd(), wanted.trimEnd()));
   await page.context().close();

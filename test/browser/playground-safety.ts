@@ -79,7 +79,7 @@ async function packed(text: string): Promise<string> {
 const HOSTILE = [
   `"><img src=x onerror="window.hacked=1"><script>window.hacked=2</script>`,
   "<svg onload=window.hacked=3></svg><iframe srcdoc='<script>parent.hacked=4</script>'></iframe>",
-  "javascript:window.hacked=5//`${window.hacked=6}`{{hacked}}{{{hacked}}}",
+  `javascript:window.hacked=5//\`\${window.hacked=6}\`{{hacked}}{{{hacked}}}`,
 ];
 
 async function checkInjection(site: Site): Promise<void> {

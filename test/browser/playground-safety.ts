@@ -111,6 +111,31 @@ async function checkInjection(site: Site): Promise<void> {
   await compiled(other);
   await checkUntouched("markup as a link", other, await elements(other));
   await other.context().close();
+  await checkPolicy(site);
+}
+
+/** Even markup that had got in could run nothing: the page's own policy forbids it. */
+async function checkPolicy(site: Site): Promise<void> {
+  // The browser complains of it, as it should.
+  const complaints: string[] = [];
+  const page = await openPage({ ...site, complaints });
+  await compiled(page);
+  await page.evaluate(() => {
+    const script = document.createElement("script");
+    script.textContent = "window.hacked = 7";
+    const image = document.createElement("img");
+    image.setAttribute("onerror", "window.hacked = 8");
+    image.src = "data:,";
+    document.body.append(script, image);
+  });
+  await page.waitForTimeout(200);
+  const hacked = await page.evaluate(() => String(Reflect.get(window, "hacked")));
+  const refused = complaints.filter((text) => text.includes("Content Security Policy")).length;
+  report(
+    "inline script cannot run",
+    hacked === "undefined" && refused >= 2 ? null : `${hacked}, ${refused} refused`,
+  );
+  await page.context().close();
 }
 
 /** How many elements there are that could run something. */

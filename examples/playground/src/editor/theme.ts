@@ -3,7 +3,7 @@ import type { Extension } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
-/** The page's own colours, which follow light and dark: see `style.css`. */
+/** The page's own colours, which follow light and dark: see `style/colours.css`. */
 const colours = HighlightStyle.define([
   { tag: tags.comment, color: "var(--code-comment)", fontStyle: "italic" },
   { tag: tags.keyword, color: "var(--code-keyword)" },

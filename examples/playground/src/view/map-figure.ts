@@ -45,7 +45,8 @@ export function createMapFigure(parts: MapFigureParts): MapFigure {
     {
       class: "map-frame",
       tabindex: 0,
-      role: "img",
+      role: "application",
+      "aria-roledescription": "map",
       "aria-label": `map ${name}: ${length} rows by ${length} keys; arrow keys read its values`,
     },
     canvas,

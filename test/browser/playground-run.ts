@@ -7,7 +7,7 @@ import type { Pipeline } from "../../runtime/contract/index.ts";
 import { isVisible, referenceForward } from "../../runtime/reference/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { attempt, report } from "./checks.ts";
-import { compiled, openSpec, type Site, SMALL, showTab } from "./playground-page.ts";
+import { compiled, difference, openSpec, type Site, SMALL, showTab } from "./playground-page.ts";
 
 /** The longest that the page may be deaf while a worker computes: two cores carry browser, SwiftShader and reference here. */
 const MOST_GAP_MS = 400;
@@ -82,7 +82,9 @@ async function checkCancel(site: Site): Promise<void> {
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await page.getByRole("button", { name: "Cancel" }).click();
   await page.getByText("Cancelled.").waitFor({ timeout: 3000 });
-  report("a run is cancelled", null);
+  await page.waitForTimeout(500);
+  const after = await page.locator(".run-status").innerText();
+  report("a run is cancelled, and stays so", difference(after, "Cancelled."));
   await page.getByLabel("Query rows").fill("16");
   await page.locator(".panel[data-panel=run]").getByLabel("Keys").fill("16");
   await page.getByRole("button", { name: "Run", exact: true }).click();

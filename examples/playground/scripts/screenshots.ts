@@ -125,6 +125,7 @@ async function shoot(browser: Browser, url: string, scene: Scene, size: Size, sc
   await scene.prepare(page);
   // What appears with a short transition has then appeared.
   await page.waitForTimeout(400);
+  await page.evaluate(() => scrollTo(0, 0));
   const file = `${scene.name}-${size}-${scheme}.png`;
   await page.screenshot({ path: join(folder, file), fullPage: size === "narrow" });
   console.log(file);

@@ -1,7 +1,7 @@
 import { formatMilliseconds } from "../../../compiler/units.ts";
 import { button, fill, h, icon, select } from "./dom.ts";
 import { createEditor, type SpecEditor } from "./editor/editor.ts";
-import { createResults, type Results } from "./results.ts";
+import { Results } from "./results.ts";
 import { Session } from "./session.ts";
 import { EXAMPLES } from "./state/examples.ts";
 import { DEFAULTS, type Settings } from "./state/settings.ts";
@@ -54,19 +54,7 @@ export class App {
       hover: (text, offset) => language.call("hover", { text, offset }),
       changed: (spec) => this.#session.change({ spec }),
     });
-    this.#results = createResults(
-      () => this.#session,
-      follow,
-      (device) =>
-        fill(
-          this.#gpu,
-          h("span", {
-            class: `dot ${"limits" in device ? "dot-fine" : "dot-warning"}`,
-            "aria-hidden": "true",
-          }),
-          "limits" in device ? "WebGPU" : "No WebGPU",
-        ),
-    );
+    this.#results = new Results(this.#session, follow, (device) => this.#showGpu("limits" in device));
     this.element = h("div", { class: "app" }, this.#header(), this.#workbench(), this.#help, this.#toast);
     document.addEventListener("keydown", (event) => this.#key(event));
     if (trouble !== null) this.#say(trouble);
@@ -79,7 +67,8 @@ export class App {
   }
 
   /** Takes settings from elsewhere: a link, an example. */
-  load(settings: Settings): void {
+  load(settings: Settings, trouble: string | null = null): void {
+    if (trouble !== null) this.#say(trouble);
     this.#session.change(settings);
     this.#editor.replace(settings.spec);
     this.#results.refresh();
@@ -182,6 +171,11 @@ export class App {
         error instanceof LinkError ? `No link: ${error.message}.` : "The link is in the address bar.",
       );
     }
+  }
+
+  #showGpu(found: boolean): void {
+    const dot = h("span", { class: `dot ${found ? "dot-fine" : "dot-warning"}`, "aria-hidden": "true" });
+    fill(this.#gpu, dot, found ? "WebGPU" : "No WebGPU");
   }
 
   #changed(): void {

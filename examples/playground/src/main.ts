@@ -20,4 +20,7 @@ const { settings, trouble } = await readAddress();
 const app = new App(settings, trouble);
 document.getElementById("app")?.replaceWith(app.element);
 app.start();
-addEventListener("hashchange", async () => app.load((await readAddress()).settings));
+addEventListener("hashchange", async () => {
+  const address = await readAddress();
+  app.load(address.settings, address.trouble);
+});

@@ -1,32 +1,17 @@
+import type { Target } from "../../../runtime/contract/index.ts";
 import { fill, h, type Option } from "./dom.ts";
 import type { Session } from "./session.ts";
 import { TABS, type TabName } from "./state/settings.ts";
 import { createCodeTab, cudaGroups, wgslGroups } from "./view/code-tab.ts";
-import { createMapsView } from "./view/maps-view.ts";
+import { MapsView } from "./view/maps-view.ts";
 import { type Follow, notice } from "./view/parts.ts";
-import { createPipelineView } from "./view/pipeline-view.ts";
+import { createPipelineView, type View } from "./view/pipeline-view.ts";
 import { createPlanView } from "./view/plan-view.ts";
-import { createRunView } from "./view/run-view.ts";
-import { createTabs } from "./view/tabs.ts";
-import { createTargetBar } from "./view/target-bar.ts";
+import { RunView } from "./view/run-view.ts";
+import { createTabs, type Tabs } from "./view/tabs.ts";
+import { createTargetBar, type TargetBar } from "./view/target-bar.ts";
 import type { AnalysisReply, AttentionSummary, CompileReply, DeviceReply } from "./worker/protocol.ts";
 import type { Problem } from "./worker/rpc.ts";
-
-/** Everything right of the editor. */
-export interface Results {
-  readonly element: HTMLElement;
-  analysed(reply: AnalysisReply): void;
-  compiled(reply: CompileReply, attention: AttentionSummary): void;
-  failed(problem: Problem): void;
-  /** Shows the settings anew: they came from elsewhere. */
-  refresh(): void;
-  /** Shows the run and starts it. */
-  run(): void;
-  /** Puts the focus on the tab that is shown. */
-  focus(): void;
-  /** Looks for a GPU. */
-  probe(): void;
-}
 
 const LABELS: Readonly<Record<TabName, string>> = {
   pipeline: "Pipeline",
@@ -37,117 +22,141 @@ const LABELS: Readonly<Record<TabName, string>> = {
   maps: "Maps",
 };
 
-export function createResults(
-  session: () => Session,
-  follow: Follow,
-  foundDevice: (device: DeviceReply | Problem) => void,
-): Results {
-  const wgsl = createCodeTab({ label: "WGSL", follow, groupsOf: wgslGroups, tool: null });
-  const cuda = createCodeTab({ label: "CUDA", follow, groupsOf: cudaGroups, tool: null });
-  const openKernel = (target: "webgpu" | "cuda", file: string): void => {
-    tabs.choose(target === "cuda" ? "cuda" : "wgsl");
-    (target === "cuda" ? cuda : wgsl).open(file);
-  };
-  const compiledViews = {
-    pipeline: createPipelineView(follow),
-    plan: createPlanView({ follow, openKernel }),
-    wgsl,
-    cuda,
-  };
-  const { compiler, numeric, maps: mapsWorker } = session();
-  const run = createRunView({
-    compiler,
-    numeric,
-    settings: () => session().settings.run,
-    change: (settings) => session().change({ run: settings }),
-    foundDevice,
-  });
-  const maps = createMapsView({
-    numeric: mapsWorker,
-    settings: () => session().settings.maps,
-    change: (settings) => session().change({ maps: settings }),
-  });
-  const views: Readonly<Record<TabName, { readonly element: HTMLElement }>> = { ...compiledViews, run, maps };
-  const panels = new Map(
-    TABS.map((name) => [
-      name,
-      h("div", { class: "panel", hidden: true, "data-panel": name }, views[name].element),
-    ]),
-  );
-  const bar = createTargetBar(session);
-  const state = h("div", { class: "results-state" });
-  const waiting = h("div", { class: "waiting", role: "status" }, "Compiling…");
-  const body = h("div", { class: "panels", hidden: true }, ...panels.values());
+/** Everything right of the editor. */
+export class Results {
+  readonly element: HTMLElement;
+  readonly #session: Session;
+  readonly #compiledViews: Readonly<Record<"pipeline" | "plan" | "wgsl" | "cuda", View>>;
+  readonly #run: RunView;
+  readonly #maps: MapsView;
+  readonly #bar: TargetBar;
+  readonly #tabs: Tabs;
+  readonly #panels: ReadonlyMap<string, HTMLElement>;
+  readonly #state = h("div", { class: "results-state" });
+  readonly #waiting = h("div", { class: "waiting", role: "status" }, "Compiling…");
+  readonly #body: HTMLElement;
 
-  const tabs = createTabs({
-    label: "results",
-    className: "tabs",
-    panelOf: (id) => panelNamed(panels, id),
-    chose: (id) => {
-      const tab = TABS.find((name) => name === id);
-      if (tab === undefined) return;
-      for (const [name, panel] of panels) panel.hidden = name !== tab;
-      maps.visible(tab === "maps");
-      if (session().settings.tab !== tab) session().change({ tab });
-    },
-  });
-  const initial = session().settings.tab;
-  tabs.set(TABS.map((name) => ({ id: name, label: LABELS[name] })));
-  tabs.choose(initial);
-
-  return {
-    element: h(
+  /** @param foundDevice told what GPU there is, or why none */
+  constructor(session: Session, follow: Follow, foundDevice: (device: DeviceReply | Problem) => void) {
+    this.#session = session;
+    const wgsl = createCodeTab({ label: "WGSL", follow, groupsOf: wgslGroups });
+    const cuda = createCodeTab({ label: "CUDA", follow, groupsOf: cudaGroups });
+    const openKernel = (target: Target, file: string): void => {
+      this.#tabs.choose(target === "cuda" ? "cuda" : "wgsl");
+      (target === "cuda" ? cuda : wgsl).open(file);
+    };
+    const plan = createPlanView({ follow, openKernel });
+    this.#compiledViews = { pipeline: createPipelineView(follow), plan, wgsl, cuda };
+    this.#run = new RunView({
+      compiler: session.compiler,
+      numeric: session.numeric,
+      settings: () => session.settings.run,
+      change: (run) => session.change({ run }),
+      foundDevice,
+    });
+    this.#maps = new MapsView({
+      numeric: session.maps,
+      settings: () => session.settings.maps,
+      change: (maps) => session.change({ maps }),
+    });
+    const views = { ...this.#compiledViews, run: this.#run, maps: this.#maps };
+    this.#panels = new Map(
+      TABS.map((name) => [
+        name,
+        h("div", { class: "panel", hidden: true, "data-panel": name }, views[name].element),
+      ]),
+    );
+    this.#bar = createTargetBar(session);
+    this.#body = h("div", { class: "panels", hidden: true }, ...this.#panels.values());
+    this.#tabs = this.#makeTabs(session.settings.tab);
+    this.element = h(
       "section",
       { class: "results", "aria-label": "results" },
-      h("div", { class: "results-head" }, tabs.list, bar.element),
-      state,
-      waiting,
-      body,
-    ),
-    analysed: ({ attentions, sound }) => {
-      body.classList.toggle("stale", !sound);
-      if (!sound) {
-        fill(state, notice("info", body.hidden ? BROKEN : STALE));
-        waiting.hidden = true;
-        run.subject(null);
-        return;
-      }
-      bar.attentions(attentions.map(({ name }): Option => ({ value: name, label: name })));
-      fill(state, attentions.length === 0 ? notice("info", EMPTY) : null);
-      if (attentions.length === 0) body.hidden = true;
-      waiting.hidden = !body.hidden || attentions.length === 0;
-    },
-    compiled: (reply, attention) => {
-      waiting.hidden = true;
-      body.hidden = false;
-      body.classList.remove("stale");
-      fill(state);
-      for (const view of Object.values(compiledViews)) view.show(reply);
-      const { pipeline } = reply;
-      run.subject({ pipeline, needsLayer: attention.needsLayer, schedule: session().settings.schedule });
-      maps.subject(pipeline);
-    },
-    failed: (problem) => {
-      waiting.hidden = true;
-      fill(state, notice("error", problem));
-      body.classList.add("stale");
-    },
-    refresh: () => {
-      bar.refresh();
-      run.refresh();
-      maps.refresh();
-      tabs.choose(session().settings.tab);
-    },
-    run: () => {
-      tabs.choose("run");
-      void run.run();
-    },
-    focus: () => {
-      const selected = tabs.list.querySelector("[aria-selected='true']");
-      if (selected instanceof HTMLElement) selected.focus();
-    },
-    probe: () => void run.probe(),
-  };
+      h("div", { class: "results-head" }, this.#tabs.list, this.#bar.element),
+      this.#state,
+      this.#waiting,
+      this.#body,
+    );
+  }
+
+  analysed({ attentions, sound }: AnalysisReply): void {
+    this.#body.classList.toggle("stale", !sound);
+    if (!sound) {
+      fill(this.#state, notice("info", this.#body.hidden ? BROKEN : STALE));
+      this.#waiting.hidden = true;
+      this.#run.subject(null);
+      return;
+    }
+    this.#bar.attentions(attentions.map(({ name }): Option => ({ value: name, label: name })));
+    const empty = attentions.length === 0;
+    fill(this.#state, empty ? notice("info", EMPTY) : null);
+    if (empty) this.#body.hidden = true;
+    this.#waiting.hidden = !this.#body.hidden || empty;
+  }
+
+  compiled(reply: CompileReply, { needsLayer }: AttentionSummary): void {
+    const { pipeline } = reply;
+    this.#waiting.hidden = true;
+    this.#body.hidden = false;
+    this.#body.classList.remove("stale");
+    fill(this.#state);
+    for (const view of Object.values(this.#compiledViews)) view.show(reply);
+    this.#run.subject({ pipeline, needsLayer, schedule: this.#session.settings.schedule });
+    this.#maps.subject(pipeline);
+  }
+
+  failed(problem: Problem): void {
+    this.#waiting.hidden = true;
+    this.#body.classList.add("stale");
+    fill(this.#state, notice("error", problem));
+  }
+
+  /** Shows the settings anew: they came from elsewhere. */
+  refresh(): void {
+    this.#bar.refresh();
+    this.#run.refresh();
+    this.#maps.refresh();
+    this.#tabs.choose(this.#session.settings.tab);
+  }
+
+  /** Shows the run and starts it. */
+  run(): void {
+    this.#tabs.choose("run");
+    void this.#run.run();
+  }
+
+  /** Looks for a GPU. */
+  probe(): void {
+    void this.#run.probe();
+  }
+
+  /** Puts the focus on the tab that is shown. */
+  focus(): void {
+    const selected = this.#tabs.list.querySelector("[aria-selected='true']");
+    if (selected instanceof HTMLElement) selected.focus();
+  }
+
+  #makeTabs(first: TabName): Tabs {
+    const tabs = createTabs({
+      label: "results",
+      className: "tabs",
+      panelOf: (id) => panelNamed(this.#panels, id),
+      chose: (id) => this.#show(id),
+    });
+    tabs.set(
+      TABS.map((name) => ({ id: name, label: LABELS[name] })),
+      first,
+    );
+    return tabs;
+  }
+
+  #show(id: string): void {
+    const tab = TABS.find((name) => name === id);
+    if (tab === undefined) return;
+    for (const [name, panel] of this.#panels) panel.hidden = name !== tab;
+    this.#maps.visible(tab === "maps");
+    if (this.#session.settings.tab !== tab) this.#session.change({ tab });
+  }
 }
 
 const STALE: Problem = {

@@ -79,5 +79,5 @@ function readToken(stream: StringStream, place: Place, words: Words): string | n
   const text = String(word);
   if (words.keywords.has(text)) return "keyword";
   if (words.types.test(text)) return "typeName";
-  return stream.peek() === "(" ? "function" : null;
+  return stream.peek() === "(" ? "variableName.function" : null;
 }

@@ -1,6 +1,7 @@
 import type { Action, Diagnostic as EditorDiagnostic } from "@codemirror/lint";
 import type { Diagnostic } from "../../../../compiler/language/index.ts";
 import { h } from "../dom.ts";
+import { renderInline } from "./markdown.ts";
 
 /**
  * A finding of the compiler as the editor shows it: code, message, what was expected, and the fix as a button where it can be applied.
@@ -24,12 +25,18 @@ export function describeFinding({ code, message, expected, fix, related }: Diagn
   return h(
     "div",
     { class: "finding" },
-    h("div", {}, h("span", { class: "finding-code" }, code), message),
-    expected === undefined ? null : h("div", { class: "finding-more" }, `expected: ${expected}`),
-    fix === undefined ? null : h("div", { class: "finding-more" }, `fix: ${fix.message}`),
+    h("div", {}, h("span", { class: "finding-code" }, code), ...renderInline(message)),
+    expected === undefined
+      ? null
+      : h("div", { class: "finding-more" }, ...renderInline(`expected: ${expected}`)),
+    fix === undefined ? null : h("div", { class: "finding-more" }, ...renderInline(`fix: ${fix.message}`)),
     related === undefined
       ? null
-      : h("div", { class: "finding-more" }, `${related.message} (line ${related.span.line})`),
+      : h(
+          "div",
+          { class: "finding-more" },
+          ...renderInline(`${related.message} (line ${related.span.line})`),
+        ),
   );
 }
 

@@ -39,7 +39,8 @@ function renderTable(lines: readonly string[]): HTMLElement {
   );
 }
 
-function renderInline(line: string): (string | HTMLElement)[] {
+/** Code and emphasis inside one line. */
+export function renderInline(line: string): (string | HTMLElement)[] {
   return line.split(/(`[^`]*`|\*\*[^*]+\*\*)/).flatMap((part): (string | HTMLElement)[] => {
     if (part === "") return [];
     if (/^`[^`]*`$/.test(part)) return [h("code", {}, part.slice(1, -1))];

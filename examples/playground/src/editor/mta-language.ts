@@ -75,7 +75,7 @@ function readWord(word: string, place: Place): string {
 
 function wordIn(word: string, { declaration, inSection }: Place): string | null {
   if (inSection) {
-    if (isOneOf(word, STAGES)) return "function";
+    if (isOneOf(word, STAGES)) return "variableName.function";
     if (isOneOf(word, MODIFIER_WORDS)) return "modifier";
     return isOneOf(word, VALUE_WORDS) ? "atom" : null;
   }

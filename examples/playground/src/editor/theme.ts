@@ -3,7 +3,7 @@ import type { Extension } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
-/** The page's own colours, which follow light and dark: see `style.css`. */
+/** The page's own colours, which follow light and dark: see `style/colours.css`. */
 const colours = HighlightStyle.define([
   { tag: tags.comment, color: "var(--code-comment)", fontStyle: "italic" },
   { tag: tags.keyword, color: "var(--code-keyword)" },
@@ -68,6 +68,15 @@ const looks = EditorView.theme({
     textUnderlineOffset: "3px",
   },
   ".cm-lintPoint::after": { borderBottomColor: "var(--error)" },
+  ".cm-lint-marker": {
+    width: "8px",
+    height: "8px",
+    margin: "6px 0 0 2px",
+    borderRadius: "50%",
+    backgroundColor: "var(--warning)",
+  },
+  ".cm-lint-marker-error": { content: "none", backgroundColor: "var(--error)" },
+  ".cm-lint-marker-warning": { content: "none" },
   ".cm-snippetField": { backgroundColor: "var(--accent-soft)" },
   ".cm-panels": {
     backgroundColor: "var(--raised)",

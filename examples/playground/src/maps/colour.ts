@@ -4,10 +4,10 @@ export type Rgb = readonly [red: number, green: number, blue: number];
 
 export type Scale = "diverging" | "sequential";
 
-/** From nothing to the largest value: ever lighter. */
-const SEQUENTIAL = ["#191336", "#54257a", "#a8327d", "#ea6a4f", "#fbe89b"] as const;
+/** From nothing to the largest value: ever darker. */
+const SEQUENTIAL = ["#f5f3ef", "#f4cb85", "#e57a4c", "#ac2f52", "#3f1250"] as const;
 
-/** From the most negative over 0 to the most positive: as light on both sides. */
+/** From the most negative over 0 to the most positive: as dark on both sides, and 0 as light as above. */
 const DIVERGING = ["#173f86", "#7fa9dc", "#f5f3ef", "#eda070", "#a32a17"] as const;
 
 const STEPS = 256;
@@ -22,27 +22,29 @@ export interface Range {
   readonly scale: Scale;
   readonly least: number;
   readonly most: number;
+  /** Some values lie beyond an end, and have its colour. */
+  readonly clipped: boolean;
 }
+
+/** The share of a map's values that its colours tell apart: a few large ones would leave all others pale. */
+const TOLD_APART = 0.99;
 
 /**
  * The range of a map's visible values: from 0 up where none is negative and the map holds weights, else the same on both sides of 0.
  * @param weights whether the map comes from the normaliser or later
  */
 export function rangeOf(values: Float64Array, visible: Uint8Array, weights: boolean): Range {
-  let least = 0;
-  let most = 0;
-  for (const [index, value] of values.entries()) {
-    if (visible[index] !== 1 || !Number.isFinite(value)) continue;
-    least = Math.min(least, value);
-    most = Math.max(most, value);
-  }
-  if (weights && least >= 0) return { scale: "sequential", least: 0, most };
-  const end = Math.max(-least, most);
-  return { scale: "diverging", least: -end, most: end };
+  const seen = values.filter((value, index) => visible[index] === 1 && Number.isFinite(value));
+  const sizes = seen.map(Math.abs).sort();
+  const most = sizes[Math.floor(TOLD_APART * (sizes.length - 1))] ?? 0;
+  const clipped = most < (sizes.at(-1) ?? 0);
+  if (weights && seen.every((value) => value >= 0)) return { scale: "sequential", least: 0, most, clipped };
+  // No -0, which would be shown.
+  return { scale: "diverging", least: most === 0 ? 0 : -most, most, clipped };
 }
 
-/** The colour of a value; a map of zeros has the middle one, or the darkest. */
-export function colourOf(value: number, { scale, least, most }: Range): Rgb {
+/** The colour of a value; all of a map of zeros has the colour of 0. */
+export function colourOf(value: number, { scale, least, most }: Omit<Range, "clipped">): Rgb {
   const zero = scale === "diverging" ? 0.5 : 0;
   const share = most > least ? (value - least) / (most - least) : zero;
   return colourAt(scale, share);

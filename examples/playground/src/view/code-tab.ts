@@ -30,12 +30,10 @@ interface CodeTabParts {
   readonly label: string;
   readonly follow: Follow;
   readonly groupsOf: (reply: CompileReply) => Attempt<readonly FileGroup[]>;
-  /** Stands before the files: a choice of architecture, say. */
-  readonly tool: HTMLElement | null;
 }
 
 /** Emitted files: a list of devices, a tab for each file of one, and its text. */
-export function createCodeTab({ label, follow, groupsOf, tool }: CodeTabParts): CodeTab {
+export function createCodeTab({ label, follow, groupsOf }: CodeTabParts): CodeTab {
   const code = createCodeView(label, follow);
   const panel = h("div", { class: "code-panel" }, code.element);
   const trouble = h("div");
@@ -69,7 +67,7 @@ export function createCodeTab({ label, follow, groupsOf, tool }: CodeTabParts): 
   });
   const copy = copyButton(() => code.text());
   const bar = h("div", { class: "code-bar" }, tabs.list, h("div", { class: "code-tools" }, source, copy));
-  const tools = h("div", { class: "view-tools" }, tool, devices);
+  const tools = h("div", { class: "view-tools" }, devices);
 
   return {
     element: h("div", { class: "view view-code" }, tools, trouble, bar, panel),
@@ -80,8 +78,7 @@ export function createCodeTab({ label, follow, groupsOf, tool }: CodeTabParts): 
       bar.hidden = !made.ok;
       panel.hidden = !made.ok;
       group = Math.min(group, Math.max(0, groups.length - 1));
-      devices.hidden = groups.length < 2;
-      tools.hidden = groups.length < 2 && tool === null;
+      tools.hidden = groups.length < 2;
       setOptions(
         devices,
         groups.map((each, index): Option => ({ value: String(index), label: each.label })),
@@ -139,9 +136,9 @@ export function wgslGroups({ wgsl }: CompileReply): Attempt<readonly FileGroup[]
   };
 }
 
-function describeDevice({ requires, schedule }: Plan): string {
+function describeDevice({ requires, schedule, storage }: Plan): string {
   const features = requires.features.length === 0 ? "" : `, ${requires.features.join(", ")}`;
-  return `${schedule}: devices with ${formatBytes(requires.workgroupBytes)} of workgroup memory${features}`;
+  return `${schedule}, ${storage}: needs ${formatBytes(requires.workgroupBytes)} of workgroup memory${features}`;
 }
 
 /** The files for C and C++: one group. */

@@ -32,6 +32,7 @@ interface MapFigureParts {
 export function createMapFigure(parts: MapFigureParts): MapFigure {
   const { number, name, remark, length, values, visible, weights } = parts;
   const range = rangeOf(values, visible, weights);
+  const below = range.clipped && range.scale === "diverging";
   const canvas = h("canvas", { class: "map-canvas", "data-map": name });
   drawMap(canvas, length, values, visible, range);
   const legend = h("canvas", { class: "legend-canvas", "aria-hidden": "true" });
@@ -44,8 +45,9 @@ export function createMapFigure(parts: MapFigureParts): MapFigure {
     {
       class: "map-frame",
       tabindex: 0,
-      role: "img",
-      "aria-label": `map ${name}: ${length} rows by ${length} keys, from ${shorten(range.least)} to ${shorten(range.most)}`,
+      role: "application",
+      "aria-roledescription": "map",
+      "aria-label": `map ${name}: ${length} rows by ${length} keys; arrow keys read its values`,
     },
     canvas,
     rowMark,
@@ -68,9 +70,9 @@ export function createMapFigure(parts: MapFigureParts): MapFigure {
       h(
         "div",
         { class: "legend" },
-        h("span", {}, shorten(range.least)),
+        h("span", {}, `${below ? "≤ " : ""}${shorten(range.least)}`),
         legend,
-        h("span", {}, shorten(range.most)),
+        h("span", {}, `${range.clipped ? "≥ " : ""}${shorten(range.most)}`),
         value,
       ),
     ),

@@ -3,7 +3,7 @@ import type { Pipeline } from "../../../../runtime/contract/index.ts";
 import { field, fill, h, select, setOptions } from "../dom.ts";
 import { type MapSettings, RANGES } from "../state/settings.ts";
 import { MAP_BATCH, type MapsReply, type NumericMethods } from "../worker/protocol.ts";
-import { CancelledError, problemOf, type WorkerClient } from "../worker/rpc.ts";
+import { type Problem, problemOf, type WorkerClient } from "../worker/rpc.ts";
 import { createMapFigure, type MapFigure, type Place } from "./map-figure.ts";
 import { notice, section, segmented } from "./parts.ts";
 import { numberInput } from "./run-form.ts";
@@ -14,95 +14,94 @@ export interface MapsParts {
   readonly change: (settings: MapSettings) => void;
 }
 
-export interface MapsView {
-  readonly element: HTMLElement;
-  subject(pipeline: Pipeline | null): void;
-  /** Shows the settings anew: they came from elsewhere. */
-  refresh(): void;
-  /** Computes nothing while it is not seen. */
-  visible(shown: boolean): void;
-}
-
 /** Entries of all heads' maps together: more would not fit into the memory of a phone. */
 const MOST_ENTRIES = 24_000_000;
 
 /** One head's attention maps, before and after each stage. */
-export function createMapsView(parts: MapsParts): MapsView {
-  let pipeline: Pipeline | null = null;
-  let shown = false;
-  let asked = 0;
-  let drawn = "";
-  const readout = h("p", { class: "readout", role: "status", "aria-live": "polite" });
-  const gallery = h("div", { class: "maps" });
-  const trouble = h("div");
-  const controls = createControls(parts, () => void draw());
+export class MapsView {
+  readonly element: HTMLElement;
+  readonly #parts: MapsParts;
+  readonly #readout = h("p", { class: "readout", role: "status" });
+  readonly #gallery = h("div", { class: "maps" });
+  readonly #trouble = h("div");
+  readonly #controls: Controls;
+  #pipeline: Pipeline | null = null;
+  #shown = false;
+  /** What is drawn, or being computed. */
+  #request = "";
 
-  const draw = async (): Promise<void> => {
-    if (pipeline === null || !shown) return;
-    controls.heads(pipeline.heads);
-    const settings = parts.settings();
-    const request = { pipeline, ...settings, head: Math.min(settings.head, pipeline.heads - 1) };
-    const key = JSON.stringify(request);
-    if (key === drawn) return;
-    drawn = key;
-    asked += 1;
-    const mine = asked;
-    const entries = mapsIn(pipeline) * MAP_BATCH * pipeline.heads * settings.length ** 2;
-    if (entries > MOST_ENTRIES) {
-      fill(gallery);
-      fill(
-        trouble,
-        notice("error", {
-          code: null,
-          message: "That many heads of that length do not fit: choose a smaller length.",
-          remedy: null,
-        }),
-      );
-      return;
-    }
-    gallery.setAttribute("aria-busy", "true");
-    try {
-      const reply = await parts.numeric.call("maps", request);
-      if (mine !== asked) return;
-      fill(trouble);
-      showMaps(gallery, readout, pipeline, reply);
-    } catch (error) {
-      if (error instanceof CancelledError || mine !== asked) return;
-      drawn = "";
-      fill(gallery);
-      fill(trouble, notice("error", problemOf(error)));
-    } finally {
-      if (mine === asked) gallery.setAttribute("aria-busy", "false");
-    }
-  };
-
-  return {
-    element: h(
+  constructor(parts: MapsParts) {
+    this.#parts = parts;
+    this.#controls = createControls(parts, () => void this.#draw());
+    this.element = h(
       "div",
       { class: "view" },
       section(
         "Attention maps",
         "one head, from the float64 reference; point at a map, or use the arrow keys on one",
-        controls.element,
-        readout,
-        trouble,
-        gallery,
+        this.#controls.element,
+        this.#readout,
+        this.#trouble,
+        this.#gallery,
       ),
-    ),
-    subject: (next) => {
-      pipeline = next;
-      void draw();
-    },
-    refresh: () => {
-      controls.refresh();
-      void draw();
-    },
-    visible: (now) => {
-      shown = now;
-      void draw();
-    },
-  };
+    );
+  }
+
+  subject(pipeline: Pipeline): void {
+    this.#pipeline = pipeline;
+    void this.#draw();
+  }
+
+  /** Shows the settings anew: they came from elsewhere. */
+  refresh(): void {
+    this.#controls.refresh();
+    void this.#draw();
+  }
+
+  /** Computes nothing while it is not seen. */
+  visible(shown: boolean): void {
+    this.#shown = shown;
+    void this.#draw();
+  }
+
+  async #draw(): Promise<void> {
+    const pipeline = this.#pipeline;
+    if (pipeline === null || !this.#shown) return;
+    this.#controls.heads(pipeline.heads);
+    const settings = this.#parts.settings();
+    const request = { pipeline, ...settings, head: Math.min(settings.head, pipeline.heads - 1) };
+    const key = JSON.stringify(request);
+    if (key === this.#request) return;
+    this.#request = key;
+    if (mapsIn(pipeline) * MAP_BATCH * pipeline.heads * settings.length ** 2 > MOST_ENTRIES) {
+      this.#fail(TOO_MANY);
+      return;
+    }
+    this.#gallery.setAttribute("aria-busy", "true");
+    try {
+      const reply = await this.#parts.numeric.call("maps", request);
+      if (key !== this.#request) return;
+      fill(this.#trouble);
+      showMaps(this.#gallery, this.#readout, pipeline, reply);
+    } catch (error) {
+      if (key === this.#request) this.#fail(problemOf(error));
+    } finally {
+      if (key === this.#request) this.#gallery.setAttribute("aria-busy", "false");
+    }
+  }
+
+  #fail(problem: Problem): void {
+    fill(this.#gallery);
+    fill(this.#readout);
+    fill(this.#trouble, notice("error", problem));
+  }
 }
+
+const TOO_MANY: Problem = {
+  code: null,
+  message: "The maps of so many heads at that length do not fit: choose a smaller length.",
+  remedy: null,
+};
 
 function mapsIn({ scores, weights }: Pipeline): number {
   return 2 + scores.length + weights.length;

@@ -1,5 +1,6 @@
 import type { SourceLine } from "../../../../runtime/contract/index.ts";
 import { button, type Child, h } from "../dom.ts";
+import { renderInline } from "../editor/markdown.ts";
 import type { Problem } from "../worker/rpc.ts";
 
 /** Pieces that several views show. */
@@ -77,9 +78,9 @@ export type Follow = (line: number, column?: number) => void;
 export function notice(kind: "error" | "info", { code, message, remedy }: Problem): HTMLElement {
   return h(
     "div",
-    { class: `notice notice-${kind}`, role: kind === "error" ? "alert" : "status" },
-    h("div", {}, code === null ? null : h("span", { class: "finding-code" }, code), message),
-    remedy === null ? null : h("div", { class: "finding-more" }, remedy),
+    { class: `notice finding notice-${kind}`, role: kind === "error" ? "alert" : "status" },
+    h("div", {}, code === null ? null : h("span", { class: "finding-code" }, code), ...renderInline(message)),
+    remedy === null ? null : h("div", { class: "finding-more" }, ...renderInline(remedy)),
   );
 }
 

@@ -41,15 +41,23 @@ export function createPipelineView(follow: Follow): View {
           h("p", { class: "sizes" }, describeSizes(pipeline).join(" · ")),
           ...stacks.map(describeUse),
         ),
-        h(
-          "div",
-          { class: "tiles" },
-          tile("visible pairs", formatCount(visiblePairs), `${percent(visiblePairs / pairs)} of all`),
-          tile("operations", formatCount(operations), "at least, forward"),
-          tile("bytes to move", formatBytes(compulsoryBytes), "q, k, v, o, parameters"),
-          tile("one full map", formatBytes(pairs * 4), "never stored whole"),
+        section(
+          "Work",
+          `at length ${shape.Lq}, batch ${shape.B}`,
+          h(
+            "div",
+            { class: "tiles" },
+            tile("visible pairs", formatCount(visiblePairs), `${percent(visiblePairs / pairs)} of all`),
+            tile("operations", formatCount(operations), "at least, forward"),
+            tile("bytes to move", formatBytes(compulsoryBytes), "q, k, v, o, parameters"),
+            tile("one full map", formatBytes(pairs * 4), "never stored whole"),
+          ),
         ),
-        section("Pipeline", `work for each pair of row and key`, drawPipeline(pipeline, follow)),
+        section(
+          "Pipeline",
+          "multiply-adds for each visible pair of row and key",
+          drawPipeline(pipeline, follow),
+        ),
         section(
           "Parameters",
           plural(

@@ -10,8 +10,11 @@ export interface Tab {
 
 export interface Tabs {
   readonly list: HTMLElement;
-  /** Replaces the tabs; the one chosen stays if it is still there, else the first is chosen. */
-  set(tabs: readonly Tab[]): void;
+  /**
+   * Replaces the tabs; the one chosen stays if it is still there, else one is chosen.
+   * @param preferred which one; the first if not given
+   */
+  set(tabs: readonly Tab[], preferred?: string): void;
   /** Chooses a tab, as a click does. */
   choose(id: string): void;
   chosen(): string | null;
@@ -82,14 +85,18 @@ export function createTabs(parts: TabsParts): Tabs {
 
   return {
     list,
-    set: (tabs) => {
+    set: (tabs, preferred) => {
       const same = tabs.length === buttons.size && tabs.every(({ id }) => buttons.has(id));
-      if (same) return;
+      if (same) {
+        // The focus may be on one of them.
+        for (const { id, title = "" } of tabs) buttons.get(id)?.setAttribute("title", title);
+        return;
+      }
       buttons.clear();
       for (const tab of tabs) buttons.set(tab.id, makeButton(tab));
       fill(list, ...buttons.values());
       const [first] = tabs;
-      const kept = current !== null && buttons.has(current) ? current : first?.id;
+      const kept = current !== null && buttons.has(current) ? current : (preferred ?? first?.id);
       if (kept !== undefined) choose(kept);
     },
     choose,

@@ -12,24 +12,24 @@ export interface TargetBar {
 }
 
 /** What is compiled, and for what: attention, length, schedule, CUDA architecture. */
-export function createTargetBar(session: () => Session): TargetBar {
-  const attention = select({}, [], (value) => session().change({ attention: value }));
-  const length = numberInput(RANGES.length, (value) => session().change({ length: value }));
+export function createTargetBar(session: Session): TargetBar {
+  const attention = select({}, [], (value) => session.change({ attention: value }));
+  const length = numberInput(RANGES.length, (value) => session.change({ length: value }));
   const schedules = [
     { value: "", label: "planner's choice" },
     ...SCHEDULES.map((name) => ({ value: name, label: name })),
   ];
   const schedule = select({}, schedules, (value) =>
-    session().change({ schedule: SCHEDULES.find((each) => each === value) ?? null }),
+    session.change({ schedule: SCHEDULES.find((each) => each === value) ?? null }),
   );
   const architectures = CUDA_ARCHITECTURES.map(({ name }) => ({ value: name, label: name }));
-  const architecture = select({}, architectures, (value) => session().change({ architecture: value }));
+  const architecture = select({}, architectures, (value) => session.change({ architecture: value }));
   const refresh = (): void => {
-    const { settings } = session();
+    const { settings } = session;
     length.value = String(settings.length);
     schedule.value = settings.schedule ?? "";
     architecture.value = settings.architecture;
-    attention.value = session().attention?.name ?? "";
+    attention.value = session.attention?.name ?? "";
   };
   refresh();
   return {
@@ -43,7 +43,7 @@ export function createTargetBar(session: () => Session): TargetBar {
     ),
     attentions: (options) => {
       setOptions(attention, options);
-      attention.value = session().attention?.name ?? "";
+      attention.value = session.attention?.name ?? "";
     },
     refresh,
   };

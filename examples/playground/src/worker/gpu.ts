@@ -38,7 +38,12 @@ async function currentDevice(): Promise<OpenDevice> {
 async function requestOpen(): Promise<OpenDevice> {
   // Typed as always there, which it is not.
   const gpu: GPU | undefined = navigator.gpu;
-  if (gpu === undefined) throw noGpu("this browser has no WebGPU");
+  if (gpu === undefined)
+    throw noGpu(
+      self.isSecureContext
+        ? "this browser has no WebGPU"
+        : "the page was not loaded over https, which WebGPU needs",
+    );
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) throw noGpu("this browser has WebGPU, but found no GPU that it can use");
   const device = await requestDevice(adapter, { label: "mtac playground" });

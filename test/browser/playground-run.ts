@@ -1,0 +1,230 @@
+// The playground's checks of what it computes: runs against the reference, attention maps, no GPU.
+import type { Page } from "playwright-core";
+import { randomCall } from "../../compiler/execution/random-call.ts";
+import { colourOf, rangeOf } from "../../examples/playground/src/maps/colour.ts";
+import { DEFAULTS } from "../../examples/playground/src/state/settings.ts";
+import type { Pipeline } from "../../runtime/contract/index.ts";
+import { isVisible, referenceForward } from "../../runtime/reference/index.ts";
+import { pipelineOf } from "../support/pipelines.ts";
+import { attempt, report } from "./checks.ts";
+import { compiled, difference, openSpec, type Site, SMALL, showTab } from "./playground-page.ts";
+
+/** The longest that the page may be deaf while a worker computes: two cores carry browser, SwiftShader and reference here. */
+const MOST_GAP_MS = 400;
+
+export async function checkComputing(site: Site): Promise<void> {
+  await attempt("run", () => checkRun(site));
+  await attempt("cancel", () => checkCancel(site));
+  await attempt("maps", () => checkMaps(site));
+  await attempt("without WebGPU", () => checkWithoutGpu(site));
+}
+
+async function checkRun(site: Site): Promise<void> {
+  const page = await openSpec(site, {
+    spec: SMALL,
+    tab: "run",
+    run: { ...DEFAULTS.run, batch: 2, rows: 96, keys: 96 },
+  });
+  await page.waitForSelector(".gpu-found");
+  await page.evaluate(watchGaps);
+  await page.keyboard.press("Control+Enter");
+  await page.waitForSelector(".verdict", { timeout: 50_000 });
+  const { gap, ticks } = await page.evaluate(() => globalThis.gaps);
+  report(
+    "the page stays responsive in a run",
+    gap < MOST_GAP_MS && ticks > 20 ? null : `${gap} ms, ${ticks} ticks`,
+    `at most ${gap.toFixed(0)} ms between ${ticks} ticks`,
+  );
+  const errors = await readErrors(page);
+  const bad = errors.filter(({ error }) => !(error > 0 && error < 5e-6));
+  report(
+    "run: errors of o and lse under the tolerance",
+    errors.map(({ tensor }) => tensor).join() === "o,lse" && bad.length === 0 ? null : JSON.stringify(errors),
+    errors.map(({ tensor, error }) => `${tensor} ${error.toExponential(1)}`).join(", "),
+  );
+  const verdict = await page.locator(".verdict").innerText();
+  report("run: the verdict", verdict.includes("within its bound") ? null : verdict);
+  const result = await page.locator(".run-outcome").innerText();
+  report("run: the device is named", /swiftshader/i.test(result) ? null : result.slice(0, 80));
+  await page.context().close();
+}
+
+/** Notes the longest time between two ticks of a timer. */
+function watchGaps(): void {
+  const gaps = { gap: 0, ticks: 0 };
+  globalThis.gaps = gaps;
+  let last = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    gaps.gap = Math.max(gaps.gap, now - last);
+    gaps.ticks += 1;
+    last = now;
+  }, 10);
+}
+
+declare global {
+  var gaps: { gap: number; ticks: number };
+}
+
+async function readErrors(page: Page): Promise<{ tensor: string; error: number }[]> {
+  return page.evaluate(() =>
+    Array.from(document.querySelectorAll("[data-error]")).map((cell) => ({
+      tensor: cell.closest("tr")?.querySelector("code")?.textContent ?? "",
+      error: Number(cell.getAttribute("data-error")),
+    })),
+  );
+}
+
+async function checkCancel(site: Site): Promise<void> {
+  const run = { ...DEFAULTS.run, rows: 1024, keys: 1024 };
+  const page = await openSpec(site, { spec: SMALL.replace("heads     2", "heads     16"), tab: "run", run });
+  await page.waitForSelector(".gpu-found");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("Cancelled.").waitFor({ timeout: 3000 });
+  await page.waitForTimeout(500);
+  const after = await page.locator(".run-status").innerText();
+  report("a run is cancelled, and stays so", difference(after, "Cancelled."));
+  await page.getByLabel("Query rows").fill("16");
+  await page.locator(".panel[data-panel=run]").getByLabel("Keys").fill("16");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.waitForSelector(".verdict-fine", { timeout: 50_000 });
+  report("another run follows", null);
+  await page.getByLabel("Query rows").fill("8192");
+  await page.locator(".panel[data-panel=run]").getByLabel("Keys").fill("8192");
+  const refused = await page.getByRole("button", { name: "Run", exact: true }).isDisabled();
+  report("a run that is too large is refused", refused ? null : "it may be started");
+  await page.context().close();
+}
+
+const LENGTH = 24;
+const HEAD = 1;
+const BATCH = 1;
+
+/** One head's maps, as the reference makes them here. */
+function expectedMaps(pipeline: Pipeline) {
+  const shape = { B: 2, Lq: LENGTH, Lk: LENGTH, R: 0 };
+  const call = randomCall(pipeline, shape, { seed: 3, layer: undefined, grad: false });
+  const maps: { name: string; values: Float64Array }[] = [];
+  const visible = new Uint8Array(LENGTH * LENGTH);
+  const start = HEAD * LENGTH * LENGTH;
+  referenceForward(pipeline, call.parameters, call.inputs, {
+    trace: (name, batch, { shape: own, data }, sight) => {
+      if (batch !== BATCH || own[1] !== LENGTH || own[2] !== LENGTH) return;
+      maps.push({ name, values: data.slice(start, start + LENGTH * LENGTH) });
+      visible.forEach((_, index) => {
+        visible[index] = isVisible(sight, HEAD, Math.floor(index / LENGTH), index % LENGTH) ? 1 : 0;
+      });
+    },
+  });
+  return { maps, visible };
+}
+
+async function checkMaps(site: Site): Promise<void> {
+  const spec = SMALL.replace("causal", "causal window 9");
+  const settings = { length: LENGTH, seed: 3, parameters: "random", head: HEAD, batch: BATCH } as const;
+  const page = await openSpec(site, { spec, tab: "maps", maps: settings });
+  await page.waitForSelector(".map-canvas");
+  const pipeline = pipelineOf(spec, "small", "spec.mta");
+  const { maps, visible } = expectedMaps(pipeline);
+  const drawn = await page.evaluate(() =>
+    Array.from(document.querySelectorAll("canvas")).flatMap((canvas) => {
+      const name = canvas.dataset["map"];
+      const image = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height);
+      return name === undefined || image === undefined ? [] : [{ name, pixels: [...image.data] }];
+    }),
+  );
+  const names = drawn.map(({ name }) => name).join(" ");
+  const wanted = "scores scores.conv scores.mix softmax weights.conv";
+  report("a map before and after each stage", names === wanted ? null : names, names);
+  const wrong = drawn.flatMap(({ name, pixels }, index) => {
+    const map = maps[index];
+    if (map === undefined || map.name !== name) return [`${name} is another map`];
+    const range = rangeOf(map.values, visible, index >= 3);
+    return [...map.values].flatMap((value, at) => {
+      const got = pixels.slice(4 * at, 4 * at + 4);
+      const colour = visible[at] === 1 ? [...colourOf(value, range), 255] : [0, 0, 0, 0];
+      return got.join() === colour.join()
+        ? []
+        : [`${name}, entry ${at}: ${got.join()} is not ${colour.join()}`];
+    });
+  });
+  const masked = visible.filter((bit) => bit === 0).length;
+  report(
+    "every entry has its value's colour, masked ones none",
+    wrong[0] ?? null,
+    `${drawn.length * LENGTH ** 2} entries, ${masked} masked a map`,
+  );
+  await checkReadout(page, maps, visible);
+  const before = await pixelsOf(page, "scores.conv");
+  await page.getByText("as init says").click();
+  await page.waitForFunction(
+    ([old, name]) => {
+      const canvas = document.querySelector(`canvas[data-map="${name}"]`);
+      return canvas instanceof HTMLCanvasElement && canvas.toDataURL() !== old;
+    },
+    [before, "scores.conv"],
+  );
+  // Identity convolutions change nothing.
+  const same = (await pixelsOf(page, "scores.conv")) === (await pixelsOf(page, "scores"));
+  report("an identity convolution leaves its map as it is", same ? null : "the maps differ");
+  await page.context().close();
+}
+
+async function pixelsOf(page: Page, name: string): Promise<string> {
+  return page.evaluate((wanted) => {
+    const canvas = document.querySelector(`canvas[data-map="${wanted}"]`);
+    return canvas instanceof HTMLCanvasElement ? canvas.toDataURL() : "";
+  }, name);
+}
+
+/** Pointing and arrow keys tell the value. */
+async function checkReadout(
+  page: Page,
+  maps: readonly { values: Float64Array }[],
+  visible: Uint8Array,
+): Promise<void> {
+  const frame = page.locator(".map-frame").nth(1);
+  await frame.focus();
+  await page.keyboard.press("ArrowDown");
+  for (const key of ["Shift+ArrowDown", "ArrowDown", "Shift+ArrowRight"]) await page.keyboard.press(key);
+  const place = await page.locator(".readout").innerText();
+  const at = 9 * LENGTH + 8;
+  const value = Number(await page.locator(".map-value").nth(1).innerText());
+  const wanted = maps[1]?.values[at] ?? Number.NaN;
+  const near = visible[at] === 1 && Math.abs(value - wanted) <= 1e-3 * Math.abs(wanted);
+  report(
+    "arrow keys read a value",
+    place === "row 9, key 8" && near ? null : `${place}: ${value}, not ${wanted}`,
+    `${place}: ${value}`,
+  );
+  await page.keyboard.press("Shift+ArrowRight");
+  const masked = await page.locator(".map-value").nth(1).innerText();
+  report("a masked entry says so", masked === "masked" ? null : masked);
+}
+
+async function checkWithoutGpu(site: Site): Promise<void> {
+  const page = await openSpec(
+    site,
+    { spec: SMALL, tab: "run", run: { ...DEFAULTS.run, rows: 24, keys: 24 } },
+    { withoutGpu: true },
+  );
+  const said = await page.locator(".panel[data-panel=run] .notice").innerText();
+  report(
+    "without WebGPU the page says so",
+    said.includes("No WebGPU here") ? null : said,
+    said.split("\n")[0],
+  );
+  await compiled(page);
+  await showTab(page, "wgsl");
+  const text = await page.locator(".panel[data-panel=wgsl] .cm-content").innerText();
+  report("without WebGPU it compiles", text.includes("small") ? null : text.slice(0, 80));
+  await showTab(page, "run");
+  await page.getByRole("button", { name: "Compute the reference" }).click();
+  await page.getByText("nothing ran on a GPU").waitFor();
+  report("without WebGPU the reference works", null);
+  await showTab(page, "maps");
+  await page.waitForSelector(".map-canvas");
+  report("without WebGPU the maps work", null);
+  await page.context().close();
+}

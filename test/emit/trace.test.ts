@@ -42,7 +42,9 @@ describe("the spec line of a kernel's line", () => {
     expect(linesOf(kernel, "// output.gate (line")).toEqual([7]);
     // The line after a stage's comment is the stage's, too.
     const text = kernel.split("\n");
-    expect(specLines(kernel)?.lines[text.findIndex((line) => line.includes("// output.gate (line")) + 1]).toBe(7);
+    expect(
+      specLines(kernel)?.lines[text.findIndex((line) => line.includes("// output.gate (line")) + 1],
+    ).toBe(7);
   });
 
   test("a kernel of one stage: the stage's", () => {

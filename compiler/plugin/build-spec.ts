@@ -6,7 +6,7 @@ import { analyse } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
 import { SpecError } from "../spec-error.ts";
 import { type TuningNotice, tunedWinners } from "../tuned-winners.ts";
-import type { ModuleCache } from "./cache.ts";
+import { compilerStamp, type ModuleCache } from "./cache.ts";
 import { emittedTarget, type PluginSettings } from "./options.ts";
 import type { BuildFlavour, SpecBuild } from "./spec-modules.ts";
 
@@ -74,6 +74,6 @@ function winnersFor(
 
 function keyOf(parts: readonly unknown[]): string {
   return createHash("sha256")
-    .update(JSON.stringify([packageVersion(), ...parts]))
+    .update(JSON.stringify([packageVersion(), compilerStamp(), ...parts]))
     .digest("hex");
 }

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { type CompileOptions, compileChecked } from "../compile.ts";
+import { declareChecked } from "../declare.ts";
 import { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import type { EmittedTarget } from "../targets.ts";
@@ -43,7 +44,7 @@ export function emitSpec(
         : null;
     modules[part] = { code, map };
   }
-  return { contents, modules };
+  return { contents, modules, declarations: declareChecked(spec, target) };
 }
 
 function contentsOf(spec: CheckedSpec, target: EmittedTarget): SpecContents {

@@ -79,7 +79,7 @@ async function loadModule(
     // Once for a spec, not for each of its modules.
     if (module.part === null) {
       reportWarnings(context, loaded, host);
-      await writeTypes(context, loaded, specs);
+      writeTypes(context, loaded, specs);
     }
     return { ...specs.moduleOf(loaded, module), moduleSideEffects: specs.hotKey !== null };
   } catch (error) {
@@ -104,9 +104,9 @@ function reportWarnings(
 }
 
 /** A folder that cannot be written costs editors their types, not the build. */
-async function writeTypes(context: LoadContext, loaded: LoadedSpec, specs: SpecLoader): Promise<void> {
+function writeTypes(context: LoadContext, loaded: LoadedSpec, specs: SpecLoader): void {
   try {
-    await specs.writeTypes(loaded);
+    specs.writeTypes(loaded);
   } catch (error) {
     if (!(error instanceof MtacError) || error.code !== "MTA906") throw error;
     context.warn({

@@ -2,12 +2,12 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { unreadableFile } from "../cli/support/errors.ts";
 import { type BuiltSpec, buildSpec } from "./build-spec.ts";
-import { ModuleCache } from "./cache.ts";
+import { buildCacheFolder, ModuleCache } from "./cache.ts";
 import { declarationsFile, writeDeclarations } from "./declarations-file.ts";
 import { unknownModule } from "./errors.ts";
 import { facadeModule, hotFacadeModule } from "./facade.ts";
 import type { SpecModuleId } from "./module-id.ts";
-import { emittedTarget, type PluginSettings } from "./options.ts";
+import type { PluginSettings } from "./options.ts";
 import type { SpecModule } from "./spec-modules.ts";
 
 /** A spec's text and what it was built to. */
@@ -19,12 +19,13 @@ export interface LoadedSpec extends BuiltSpec {
 /** Reads and builds specs for one bundler. */
 export class SpecLoader {
   readonly settings: PluginSettings;
-  readonly #cache = new ModuleCache();
+  readonly #cache: ModuleCache;
   /** What Vite's server tells specs apart by; null elsewhere. */
   hotKey: ((file: string) => string) | null = null;
 
   constructor(settings: PluginSettings) {
     this.settings = settings;
+    this.#cache = new ModuleCache(settings.cache ? buildCacheFolder() : null);
   }
 
   /** What else than the spec a build depends on, for watchers. */
@@ -67,10 +68,9 @@ export class SpecLoader {
    *
    * @throws MtacError MTA906
    */
-  async writeTypes({ spec, file }: LoadedSpec): Promise<void> {
+  writeTypes({ build, file }: LoadedSpec): void {
     const { types } = this.settings;
     if (types === null || /[\\/]node_modules[\\/]/.test(file)) return;
-    const { declareChecked } = await import("../declare.ts");
-    writeDeclarations(declarationsFile(file, types), declareChecked(spec, emittedTarget(this.settings)));
+    writeDeclarations(declarationsFile(file, types), build.declarations);
   }
 }

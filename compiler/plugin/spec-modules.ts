@@ -12,6 +12,8 @@ export interface SpecBuild {
   readonly contents: SpecContents;
   /** The launchers, and the kernels' modules, by part. */
   readonly modules: Readonly<Record<string, SpecModule>>;
+  /** The types of all of them, as a `.d.ts`. */
+  readonly declarations: string;
 }
 
 /** What the modules of a spec hold, as far as the one that re-exports them must know. */

@@ -13,6 +13,7 @@ import { commandOfLaterVersion, wrongUsage } from "./support/errors.ts";
 import { reportFailure } from "./support/failure.ts";
 import { createOutput, tolerateClosedPipes } from "./support/output.ts";
 import { registerTune } from "./tune.ts";
+import { registerTypes } from "./types.ts";
 import { registerVerify } from "./verify.ts";
 import { registerVersion } from "./version.ts";
 
@@ -40,6 +41,7 @@ function createProgram(): Command {
     registerCheck,
     registerFmt,
     registerExplain,
+    registerTypes,
     registerRun,
     registerVerify,
     registerBench,

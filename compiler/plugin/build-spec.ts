@@ -32,7 +32,7 @@ export async function buildSpec(
   flavour: BuildFlavour,
   cache: ModuleCache,
 ): Promise<BuiltSpec> {
-  const { spec, diagnostics } = analyse(text, file);
+  const { spec, diagnostics } = analyse(text, printable(file));
   if (spec === null) throw new SpecError(diagnostics);
   const notices: TuningNotice[] = [];
   const tuned = winnersFor(spec, settings, (notice) => notices.push(notice));
@@ -50,7 +50,7 @@ export async function buildSpec(
     const { emitSpec } = await import("./emit-spec.ts");
     const { length, schedule } = settings;
     return emitSpec(
-      { spec, text, target: emittedTarget(settings), flavour },
+      { spec, name: basename(file), text, target: emittedTarget(settings), flavour },
       {
         shape: { B: 1, Lq: length, Lk: length, R: 0 },
         ...(schedule === null ? { tuned } : { schedule }),
@@ -58,6 +58,11 @@ export async function buildSpec(
     );
   });
   return { spec, build, diagnostics, notices };
+}
+
+/** Emitted comments name the file: a line end in it would end them. */
+function printable(file: string): string {
+  return file.replace(/[\p{Cc}\u2028\u2029]/gu, "\uFFFD");
 }
 
 function winnersFor(

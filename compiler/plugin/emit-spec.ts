@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import { type CompileOptions, compileChecked } from "../compile.ts";
 import { declareChecked } from "../declare.ts";
 import { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
@@ -11,6 +10,8 @@ import { transpile } from "./transpile.ts";
 
 interface Emission {
   readonly spec: CheckedSpec;
+  /** The spec's file name, without folders. */
+  readonly name: string;
   /** The spec's text, for source maps. */
   readonly text: string;
   readonly target: EmittedTarget;
@@ -19,13 +20,13 @@ interface Emission {
 
 /** Plans and emits all attentions and stacks of a spec, as JavaScript. */
 export function emitSpec(
-  { spec, text, target, flavour }: Emission,
+  { spec, name, text, target, flavour }: Emission,
   options: Pick<CompileOptions, "shape" | "schedule" | "tuned">,
 ): SpecBuild {
-  const contents = contentsOf(spec, target);
+  const contents = contentsOf(spec, name, target);
   const { files, artifacts, cuda } = compileChecked(spec, { ...options, targets: [target] });
   const kernels = new Map(
-    (target === "cuda" ? cuda : artifacts).map(({ name, sources }) => [name + contents.suffix, sources]),
+    (target === "cuda" ? cuda : artifacts).map((each) => [each.name + contents.suffix, each.sources]),
   );
   const rename = (specifier: string): string => {
     const part = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
@@ -47,11 +48,11 @@ export function emitSpec(
   return { contents, modules, declarations: declareChecked(spec, target) };
 }
 
-function contentsOf(spec: CheckedSpec, target: EmittedTarget): SpecContents {
+function contentsOf(spec: CheckedSpec, name: string, target: EmittedTarget): SpecContents {
   return {
-    spec: basename(spec.file),
+    spec: name,
     suffix: target === "cuda" ? CUDA_FLAVOUR.suffix : "",
-    attentions: spec.attentions.map(({ name }) => name),
-    stacks: spec.stacks.map(({ name, attentions }) => ({ name, layers: attentions })),
+    attentions: spec.attentions.map((each) => each.name),
+    stacks: spec.stacks.map((each) => ({ name: each.name, layers: each.attentions })),
   };
 }

@@ -45,7 +45,7 @@ const fits = publish(${JSON.stringify(key)}, {
 
 if (import.meta.hot) {
   import.meta.hot.accept();
-  if (!fits) import.meta.hot.invalidate("mtac: what ${contents.spec} exports has changed");
+  if (!fits) import.meta.hot.invalidate(${JSON.stringify(`mtac: what ${contents.spec} exports has changed`)});
 }
 `;
 }

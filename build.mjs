@@ -21,11 +21,11 @@ const require = createRequire(import.meta.url);
 const output = join(root, "dist");
 const staging = join(root, `dist.${process.pid}`);
 
-/** Loaded when they are needed, from the user's node_modules; never bundled. */
-const external = ["webgpu", "@sparticuz/chromium", "ts-morph", "koffi"];
+/** Loaded when they are needed, from the user's node_modules; never bundled. unplugin has webpack load files of its own. */
+const external = ["webgpu", "@sparticuz/chromium", "ts-morph", "koffi", "unplugin"];
 
-/** `runtime/index.ts` runs in browsers: nothing that it loads may name a Node module. */
-const browserEntry = "runtime/index";
+/** What runs in browsers: nothing that it loads may name a Node module. */
+const browserEntries = ["runtime/index", "runtime/hot"];
 
 const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
 
@@ -64,10 +64,14 @@ const shortNames = {
 
 const LICENCE_FILES = ["LICENSE", "LICENSE.txt", "LICENSE.md", "License.txt", "license"];
 
+const pluginHosts = ["vite", "rollup", "rolldown", "webpack", "esbuild", "bun"];
+
 const entryPoints = {
   "cli/main": "compiler/cli/main.ts",
   "compiler/index": "compiler/index.ts",
+  ...Object.fromEntries(pluginHosts.map((host) => [`plugin/${host}`, `compiler/plugin/${host}.ts`])),
   "runtime/index": "runtime/index.ts",
+  "runtime/hot": "runtime/hot.ts",
   "runtime/node": "runtime/node.ts",
   "runtime/cuda": "runtime/cuda/index.ts",
   "runtime/reference": "runtime/reference/index.ts",
@@ -101,10 +105,9 @@ async function bundle() {
   return result.metafile;
 }
 
-/** @param {import("esbuild").Metafile} metafile */
-function checkBrowserEntry(metafile) {
-  const outputs = metafile.outputs;
-  const start = Object.keys(outputs).find((file) => file.endsWith(`${browserEntry}.js`));
+/** @param {import("esbuild").Metafile} metafile @param {string} entry */
+function checkBrowserEntry({ outputs }, entry) {
+  const start = Object.keys(outputs).find((file) => file.endsWith(`${entry}.js`));
   const queue = [start];
   const seen = new Set();
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
@@ -113,7 +116,7 @@ function checkBrowserEntry(metafile) {
     for (const imported of outputs[file].imports) {
       if (!imported.external) queue.push(imported.path);
       else if (imported.kind === "import-statement")
-        throw new Error(`${browserEntry} must run in browsers, but ${file} imports "${imported.path}"`);
+        throw new Error(`${entry} must run in browsers, but ${file} imports "${imported.path}"`);
     }
   }
 }
@@ -166,7 +169,7 @@ function writeDeclarationsForDom() {
 async function buildPackage() {
   try {
     const metafile = await bundle();
-    checkBrowserEntry(metafile);
+    for (const entry of browserEntries) checkBrowserEntry(metafile, entry);
     writeFileSync(join(staging, "THIRD_PARTY_NOTICES.txt"), noticesFor(metafile));
     emitDeclarations();
     writeDeclarationsForDom();

@@ -20,6 +20,7 @@ interface ExplainFlags {
   readonly roofline?: true;
   readonly gpu?: readonly string[];
   readonly all?: true;
+  readonly trace?: string;
   readonly json?: true;
 }
 
@@ -41,8 +42,14 @@ export function registerExplain(program: Command): void {
     .option("--roofline", "show what every candidate takes at least on GPUs with public figures, and why")
     .option("--gpu <names>", "these GPUs only, such as h100,rtx-4090, or all: implies --roofline", splitList)
     .option("--all", "with --roofline: every candidate, not the best dozen")
+    .option("--trace <kernel:line>", "show which line of the spec a line of an emitted kernel comes from")
     .addOption(jsonOption())
     .action(async (spec: string, flags: ExplainFlags) => {
+      if (flags.trace !== undefined) {
+        const { traceKernel } = await import("./support/trace-kernel.ts");
+        traceKernel(spec, flags.trace, createOutput(flags.json === true));
+        return;
+      }
       const { explainSpec } = await import("./support/explain-spec.ts");
       await explainSpec(spec, flags, createOutput(flags.json === true));
     });

@@ -14,6 +14,7 @@ import { wrongUsage } from "./support/errors.ts";
 import { reportFailure } from "./support/failure.ts";
 import { createOutput, tolerateClosedPipes } from "./support/output.ts";
 import { registerTune } from "./tune.ts";
+import { registerTypes } from "./types.ts";
 import { registerVerify } from "./verify.ts";
 import { registerVersion } from "./version.ts";
 
@@ -38,6 +39,7 @@ function createProgram(): Command {
     registerCheck,
     registerFmt,
     registerExplain,
+    registerTypes,
     registerRun,
     registerVerify,
     registerBench,

@@ -314,16 +314,21 @@ export function convModel(plan: Plan, stage: ConvStage, rowStride: string, table
   };
 }
 
+/** A stage's name and its line of the spec; `trace.ts` reads it back. */
+export function stageLabel({ name, source }: Pick<ConvStage, "name" | "source">): string {
+  return source === null ? name : `${name} (line ${source.line})`;
+}
+
 /** A stage in the words of the spec. */
 export function describe(stage: ConvStage | MixStage): string {
-  if (stage.kind === "mix") return `${stage.name}, mix ${stage.group}`;
+  if (stage.kind === "mix") return `${stageLabel(stage)}, mix ${stage.group}`;
   const reach = convReach(stage);
   const dilation =
     stage.dilation.query === 1 && stage.dilation.key === 1
       ? ""
       : `, dilation ${stage.dilation.query}x${stage.dilation.key}`;
   const across = stage.across === 1 ? "" : `, across ${stage.across}`;
-  return `${stage.name}, conv ${stage.kernel.query}x${stage.kernel.key}${across}${dilation} (reads ${reach.past} rows before and ${reach.future} after, ${reach.left} keys left and ${reach.right} right)`;
+  return `${stageLabel(stage)}, conv ${stage.kernel.query}x${stage.kernel.key}${across}${dilation} (reads ${reach.past} rows before and ${reach.future} after, ${reach.left} keys left and ${reach.right} right)`;
 }
 
 export function parameterAt(plan: Plan, name: string): number {

@@ -1,5 +1,14 @@
 import type { Epilogue, Plan } from "../../runtime/contract/index.ts";
-import { type ConstantTable, f32, parameterAt, type TensorModel, tensorModel, times, u32 } from "./model.ts";
+import {
+  type ConstantTable,
+  f32,
+  parameterAt,
+  stageLabel,
+  type TensorModel,
+  tensorModel,
+  times,
+  u32,
+} from "./model.ts";
 
 const LANES = ["x", "y", "z", "w"] as const;
 
@@ -84,8 +93,7 @@ function epilogueModel(plan: Plan, epilogue: Epilogue, perRow: number, table: Co
     );
   let from = epilogue.stageAt;
   const stages = plan.pipeline.output.map((stage) => {
-    const comment = stage.source === null ? stage.name : `${stage.name} (line ${stage.source.line})`;
-    const at = { comment, from: copy(from), weightAt: parameter(stage.weight) };
+    const at = { comment: stageLabel(stage), from: copy(from), weightAt: parameter(stage.weight) };
     if (stage.kind === "norm") {
       return { ...at, isNorm: true, eps: f32(stage.eps), depthScale: stage.depthScale };
     }

@@ -4,7 +4,7 @@ import type { ExportFilter } from "../../tune/export.ts";
 import { specHash } from "../../tune/record.ts";
 import type { StoreContents } from "../../tune/store.ts";
 import { TUNED_TARGETS, type TunedTarget } from "../../tune/targets.ts";
-import { plural } from "../../units.ts";
+import { ignoredNotice, type TuningNotice } from "../../tuned-winners.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import { nameWithoutSpec } from "./errors.ts";
 import type { Output } from "./output.ts";
@@ -50,10 +50,11 @@ export function tunedTarget(name: string | undefined): TunedTarget | undefined {
 
 /** Says which lines of a store were not used. */
 export function noteIgnored(file: string, ignored: StoreContents["ignored"], output: Output): void {
-  const [first] = ignored;
-  if (first === undefined) return;
-  const style = output.noteStyle;
-  output.note(
-    `${style.yellow("note")}: ${plural(ignored.length, "line")} of ${file} ${ignored.length === 1 ? "is" : "are"} not used (line ${first.line}: ${first.why})`,
-  );
+  const notice = ignoredNotice(file, ignored);
+  if (notice !== null) printNotice(notice, output);
+}
+
+export function printNotice({ severity, message }: TuningNotice, output: Output): void {
+  const word = output.noteStyle.yellow(severity);
+  output.note(severity === "note" ? `${word}: ${message}` : `${word} ${message}`);
 }

@@ -1,16 +1,12 @@
-import { readFileSync } from "node:fs";
 import type { CallShape, Pipeline, Plan } from "../../../runtime/contract/index.ts";
 import type { PlanThatWon } from "../../emit/index.ts";
 import type { OpenedDevice, RunRequest } from "../../execution/request.ts";
-import { unreadableFile } from "../../files/errors.ts";
 import { packageVersion } from "../../package.ts";
-import { WEBGPU_VARIANTS } from "../../plan/index.ts";
-import { exportTuning, parseTuningExport, type TunedEntry } from "../../tune/export.ts";
-import { sameKey, specHash, type TuningRecord } from "../../tune/record.ts";
-import { openStore } from "../../tune/store.ts";
-import { storageOn, tunedPlan, tunedPlans } from "../../tune/use.ts";
+import { specHash, type TuningRecord } from "../../tune/record.ts";
+import { storageOn, tunedPlan } from "../../tune/use.ts";
+import { storedRecords, tunedWinners } from "../../tuned-winners.ts";
 import type { Output } from "./output.ts";
-import { noteIgnored } from "./tuning-selection.ts";
+import { printNotice } from "./tuning-selection.ts";
 
 export interface TuningUseFlags {
   /** False with `--no-tuned`. */
@@ -18,19 +14,9 @@ export interface TuningUseFlags {
   readonly store?: string;
 }
 
-/** What was measured, for commands that profit from it; a store that cannot be read is no reason to fail. */
-function storedRecords(flags: TuningUseFlags, output: Output): readonly TuningRecord[] {
-  if (!flags.tuned) return [];
-  const store = openStore(flags.store);
-  try {
-    const { records, ignored } = store.read();
-    noteIgnored(store.file, ignored, output);
-    return records;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    output.note(`${output.noteStyle.yellow("warning")} tuning results are not used: ${reason}`);
-    return [];
-  }
+/** What was measured, for commands that profit from it. */
+function recordsFor(flags: TuningUseFlags, output: Output): readonly TuningRecord[] {
+  return storedRecords(flags, (notice) => printNotice(notice, output));
 }
 
 /** Looks up the plan that won on the device which a command has opened; for `execute`. */
@@ -52,7 +38,7 @@ export function tunedLookup(
 ): ((device: OpenedDevice, shape: CallShape) => Plan | null) | null {
   // Who names a schedule gets the planner's choice of that schedule.
   if (flags.schedule !== undefined) return null;
-  const records = storedRecords(flags, output);
+  const records = recordsFor(flags, output);
   if (records.length === 0) return null;
   return ({ target, identity, limits }, shape) => {
     const setting = {
@@ -66,36 +52,11 @@ export function tunedLookup(
   };
 }
 
-/**
- * The winners of all devices for what `compile` emits, by attention: those of the store, and those of an exported file for what the
- * store does not know.
- */
+/** The winners of all devices for what `compile` emits; what is not used is said. */
 export function tunedForArtifacts(
   pipelines: readonly Pipeline[],
   flags: TuningUseFlags & { readonly tuning?: string },
   output: Output,
 ): ReadonlyMap<string, readonly PlanThatWon[]> {
-  const mtac = packageVersion();
-  const own = exportTuning(storedRecords(flags, output), { mtac }).entries;
-  const given = flags.tuning === undefined ? [] : readExported(flags.tuning, mtac, output);
-  const entries = [...own, ...given.filter(({ key }) => !own.some((entry) => sameKey(entry.key, key)))];
-  return new Map(
-    pipelines.map((pipeline) => [pipeline.name, tunedPlans(pipeline, WEBGPU_VARIANTS, entries)]),
-  );
-}
-
-/** @throws MtacError MTA905 (unreadable), MTA874 (no tuning results) */
-function readExported(file: string, mtac: string, output: Output): readonly TunedEntry[] {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    throw unreadableFile(file, cause);
-  }
-  const exported = parseTuningExport(text, file);
-  if (exported.mtac === mtac) return exported.entries;
-  output.note(
-    `${output.noteStyle.yellow("warning")} ${file} comes from mtac ${exported.mtac}, this is ${mtac}: its results are not used`,
-  );
-  return [];
+  return tunedWinners(pipelines, flags, (notice) => printNotice(notice, output));
 }

@@ -10,7 +10,7 @@ import {
 } from "../../../runtime/contract/index.ts";
 import { INNER_STEP, innerMargin, sourcesEndWithKeys } from "../../plan/tensor/support.ts";
 import { paddedRow } from "../../plan/tensor/tile.ts";
-import { describe, parameterAt, stageOf } from "../model.ts";
+import { describe, parameterAt, stageLabel, stageOf } from "../model.ts";
 import { type CudaConstant, cudaFloat, maskModel } from "./source-model.ts";
 
 /** A parameter of a kernel's C++ signature. */
@@ -350,7 +350,7 @@ function placeName(parameter: string): string {
 /** The output's stages, as the epilogue's partial wants them. */
 export function outputStages(plan: Plan): object[] {
   return plan.pipeline.output.map((stage) => {
-    const comment = stage.source === null ? stage.name : `${stage.name} (line ${stage.source.line})`;
+    const comment = stageLabel(stage);
     const weightAt = placeName(stage.weight);
     if (stage.kind === "norm")
       return { comment, weightAt, isNorm: true, eps: cudaFloat(stage.eps), depthScale: stage.depthScale };

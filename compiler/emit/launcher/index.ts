@@ -1,12 +1,15 @@
 import type { SourceFile, StatementStructures, Project as TsProject } from "ts-morph";
 import type { Artifact, Pipeline } from "../../../runtime/contract/index.ts";
 import { attentionModule } from "./attention-module.ts";
+import { declarationStatements } from "./declarations.ts";
 import { CUDA_FLAVOUR, type LauncherFlavour, WEBGPU_FLAVOUR } from "./flavour.ts";
 import { printKernelsModule } from "./kernels-module.ts";
 import { breakLongLines } from "./line-width.ts";
 import { type EmittedStack, stackModule } from "./stack-module.ts";
 import { IndentationText, NewLineKind, Project, QuoteKind } from "./ts-morph.ts";
 
+export { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "./flavour.ts";
+export { emittedNames } from "./names.ts";
 export type { EmittedStack } from "./stack-module.ts";
 
 /** What stands at the head of every emitted file. */
@@ -59,6 +62,24 @@ export function emitCudaStackFiles(
   provenance: Provenance,
 ): Readonly<Record<string, string>> {
   return stackFiles(stack, provenance, CUDA_FLAVOUR);
+}
+
+/**
+ * The types of one module for a whole spec, as a `.d.ts`: what its attentions and stacks export, under names of their own. Needs
+ * no plans and no kernels.
+ *
+ * @param stacks Their layers name attentions that are given, too.
+ */
+export function emitDeclarations(
+  pipelines: readonly Pipeline[],
+  stacks: readonly EmittedStack[],
+  { version, spec }: Provenance,
+  flavour: LauncherFlavour = WEBGPU_FLAVOUR,
+): string {
+  const header = `// The types of ${spec}. Made by mtac ${version} (\`mtac types\` or a build step): change the spec, not this file.\n`;
+  const text = printModule("declarations", header, declarationStatements(pipelines, stacks, flavour));
+  // Declarations without bodies are printed without space between them.
+  return text.replace(/;\n(?=\/\*\*|export )/g, ";\n\n");
 }
 
 function attentionFiles(

@@ -12,7 +12,9 @@ function breakLine(line: string): string {
   const imported = /^(import (?:type )?\{) (.*) (\} from .*)$/.exec(line);
   if (imported !== null) return breakList(imported, "");
   const signature =
-    /^( *)((?:export )?(?:async )?(?:function )?[A-Za-z_$][\w$]*(?:<[^(]*>)?\()(.*)(\): .* \{)$/.exec(line);
+    /^( *)((?:export )?(?:declare )?(?:async )?(?:function )?[A-Za-z_$][\w$]*(?:<[^(]*>)?\()(.*)(\): .*(?: \{|;))$/.exec(
+      line,
+    );
   if (signature === null) return line;
   const [, indent = "", open = "", list = "", close = ""] = signature;
   return breakList(["", `${indent}${open}`, list, `${indent}${close}`], indent);

@@ -20,6 +20,9 @@ export interface EmittedNames {
   readonly parameters: string;
   readonly inputs: string;
   readonly launcher: string;
+  /** `initMta830mParameters` and `mta830mPipeline`: what one module for a whole spec calls `initParameters` and `pipeline`. */
+  readonly initParameters: string;
+  readonly pipeline: string;
   /** For imports of the whole module: `mta830mModule`. */
   readonly namespace: string;
 }
@@ -31,6 +34,8 @@ export function emittedNames(name: string): EmittedNames {
     parameters: `${pascal}Parameters`,
     inputs: `${pascal}Inputs`,
     launcher: `${pascal}Launcher`,
+    initParameters: `init${pascal}Parameters`,
+    pipeline: `${camelCase(name)}Pipeline`,
     namespace: `${camelCase(name)}Module`,
   };
 }

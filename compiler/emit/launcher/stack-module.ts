@@ -43,13 +43,7 @@ export function stackModule(
       }),
     ),
     layerInterface(flavour),
-    tupleType(
-      stack,
-      names.parameters,
-      "The parameters of every layer.",
-      ({ namespace, parameters }) => `${namespace}.${parameters}`,
-    ),
-    tupleType(stack, `${names.launcher}Layers`, "Every layer's launcher.", layerType),
+    ...tupleTypes(stack, ({ namespace }, type) => `${namespace}.${type}`),
     launcherClass(stack, names),
     createFunction(stack, names, flavour),
     {
@@ -123,6 +117,27 @@ function layerInterface({ encodes, outputs, result }: LauncherFlavour): Interfac
   };
 }
 
+/**
+ * The types of all layers' parameters and launchers.
+ *
+ * @param qualify How a type of an attention's module is named here.
+ */
+export function tupleTypes(
+  stack: EmittedStack,
+  qualify: (names: EmittedNames, type: string) => string,
+): readonly [parameters: string, layers: string] {
+  const names = emittedNames(stack.name);
+  return [
+    tupleType(stack, names.parameters, "The parameters of every layer.", (each) =>
+      qualify(each, each.parameters),
+    ),
+    tupleType(stack, `${names.launcher}Layers`, "Every layer's launcher.", (each, pipeline) => {
+      const inputs = qualify(each, each.inputs);
+      return `StackLayer<${usesLayer(pipeline) ? `Omit<${inputs}, "layer">` : inputs}>`;
+    }),
+  ];
+}
+
 function tupleType(
   { layers }: EmittedStack,
   name: string,
@@ -133,11 +148,6 @@ function tupleType(
     (pipeline, layer) => `  /* ${layer} */ ${element(emittedNames(pipeline.name), pipeline)},`,
   );
   return `\n/** ${doc} */\nexport type ${name} = readonly [\n${elements.join("\n")}\n];\n`;
-}
-
-function layerType({ namespace, inputs }: EmittedNames, pipeline: Pipeline): string {
-  const type = `${namespace}.${inputs}`;
-  return `StackLayer<${usesLayer(pipeline) ? `Omit<${type}, "layer">` : type}>`;
 }
 
 function launcherClass(stack: EmittedStack, names: EmittedNames): ClassDeclarationStructure {

@@ -1,5 +1,5 @@
 import type { Epilogue, Plan } from "../../../../runtime/contract/index.ts";
-import { parameterAt } from "../../model.ts";
+import { parameterAt, stageLabel } from "../../model.ts";
 import { cudaFloat } from "../source-model.ts";
 import type { Constants } from "./model.ts";
 
@@ -44,7 +44,7 @@ function epilogueModel(plan: Plan, epilogue: Epilogue, constants: Constants): ob
   const places = { first: "STAGE_AT", second: "SECOND_AT" } as const;
   let from: keyof typeof places = "first";
   const stages = plan.pipeline.output.map((stage) => {
-    const comment = stage.source === null ? stage.name : `${stage.name} (line ${stage.source.line})`;
+    const comment = stageLabel(stage);
     const at = { comment, from: places[from], weightAt: parameter(stage.weight) };
     if (stage.kind === "norm")
       return { ...at, isNorm: true, eps: cudaFloat(stage.eps), depthScale: stage.depthScale };

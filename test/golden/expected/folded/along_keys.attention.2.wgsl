@@ -287,7 +287,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + head * 11u;
 }
 
-/// scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
@@ -389,7 +389,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
     workgroupBarrier();
-    // scores.conv, conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right).
+    // scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right).
     {
       let step_key = step * TILE_K - 5;
       let inside = interior(batch, tile_row, 32, step_key, TILE_K);

@@ -236,7 +236,7 @@ __device__ __forceinline__ unsigned pack_storage(float low, float high) {
 namespace scores_conv {
 
 // Queries times keys on tensor cores, then
-// scores.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
+// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int WARPS = 4;
@@ -272,7 +272,7 @@ constexpr int HALO_PAST = 8;
 constexpr int HALO_ROWS = 8;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 10880;
-/// scores.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
+/// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current row and key.
@@ -720,7 +720,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
 
 namespace scores_mix {
 
-// scores.mix, mix 4, on tensor cores, and the softmax of every row. A warp takes one row: sixteen heads by all its keys.
+// scores.mix (line 9), mix 4, on tensor cores, and the softmax of every row. A warp takes one row: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
@@ -996,7 +996,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 namespace weights_conv {
 
 // A map of the strip, then
-// weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
+// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int THREADS = 128;
@@ -1021,7 +1021,7 @@ constexpr int HALO_PAST = 8;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 0;
 constexpr int S_ROWS = 72;
-/// weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
+/// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current row and key.
@@ -1315,7 +1315,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
 
 namespace weights_mix {
 
-// weights.mix, mix 4, on tensor cores. A warp takes one row: sixteen heads by all its keys.
+// weights.mix (line 10), mix 4, on tensor cores. A warp takes one row: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;

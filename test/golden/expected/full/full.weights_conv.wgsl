@@ -1,6 +1,6 @@
 // full: weights_conv (full.mta:10)
 //
-// weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), from one map of the strip to the other.
+// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), from one map of the strip to the other.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 3528 bytes of workgroup memory
@@ -158,7 +158,7 @@ fn weights_conv_kernel(head: u32, from_head: u32) -> u32 {
   return WEIGHTS_CONV_WEIGHT_AT + head * 66u;
 }
 
-/// weights.conv, conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights.
 fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();

@@ -1,6 +1,6 @@
 // full: weights_mix (full.mta:10)
 //
-// weights.mix, mix 4, from one map of the strip to the other.
+// weights.mix (line 10), mix 4, from one map of the strip to the other.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory

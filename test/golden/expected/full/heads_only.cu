@@ -510,7 +510,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
 
 namespace scores_mix {
 
-// scores.mix, mix 4, on tensor cores, and the softmax of every row. A warp takes one row: sixteen heads by all its keys.
+// scores.mix (line 15), mix 4, on tensor cores, and the softmax of every row. A warp takes one row: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
@@ -785,7 +785,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
 
 namespace weights_mix {
 
-// weights.mix, mix 4, on tensor cores. A warp takes one row: sixteen heads by all its keys.
+// weights.mix (line 16), mix 4, on tensor cores. A warp takes one row: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;

@@ -1,6 +1,6 @@
 // heads_only: scores_mix (full.mta:15)
 //
-// scores.mix, mix 4, from one map of the strip to the other.
+// scores.mix (line 15), mix 4, from one map of the strip to the other.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
 // plan: staged, tile_q 32, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 64; this kernel: 64 invocations, 0 bytes of workgroup memory

@@ -304,7 +304,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores(
 
 namespace scores_conv {
 
-// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
+// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
 // 128 threads, 10944 bytes of shared memory.
 
 /// Threads of a block.
@@ -343,7 +343,7 @@ __device__ __forceinline__ const float* scores_conv_kernel(const float* paramete
   return parameters + SCORES_CONV_WEIGHT_AT + size_t(head % SCORES_CONV_ACROSS * SCORES_CONV_ACROSS + from_head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right).
+/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right).
 /// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
 /// tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {

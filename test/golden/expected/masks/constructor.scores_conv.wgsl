@@ -1,6 +1,6 @@
 // constructor: scores_conv (masks.mta:20)
 //
-// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
+// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
 //
 // spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
 // plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 5440 bytes of workgroup memory
@@ -157,7 +157,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + (head % 3u * 3u + from_head) * 9u;
 }
 
-/// scores.conv, conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();

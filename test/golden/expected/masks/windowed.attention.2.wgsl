@@ -362,7 +362,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + head * 12u;
 }
 
-/// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights, `out_row` and `in_row` the rows of the first result and tap.
 fn scores_conv(kernel: u32, at: u32, out_row: u32, in_row: u32) -> mat4x4f {
   var y0 = vec4f();
@@ -475,7 +475,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
     workgroupBarrier();
-    // scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right).
+    // scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right).
     {
       let step_key = step * TILE_K - 0;
       let inside = interior(batch, tile_row, 32, step_key, TILE_K);

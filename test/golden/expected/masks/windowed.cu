@@ -294,7 +294,7 @@ __device__ __forceinline__ unsigned pack_storage(float low, float high) {
 namespace attention {
 
 // Queries times keys on tensor cores, then
-// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right) as products with banded Toeplitz matrices,
+// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right) as products with banded Toeplitz matrices,
 // online softmax, times values.
 
 constexpr int WARPS = 4;
@@ -338,7 +338,7 @@ constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
 constexpr int OUTPUT_GATE_BIAS_AT = 1744;
 constexpr int S_ROW_BYTES = 80;
 constexpr int S_AT = 18816;
-/// scores.conv, conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right)
+/// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right)
 constexpr int KERNEL_QUERY = 3;
 constexpr int KERNEL_KEY = 4;
 /// The tap that meets the current row and key.

@@ -274,7 +274,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + head * 18u;
 }
 
-/// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
@@ -383,7 +383,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
     workgroupBarrier();
-    // scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
+    // scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
     {
       let step_key = step * TILE_K - 4;
       let inside = interior(batch, tile_row, 32, step_key, TILE_K);

@@ -335,7 +335,7 @@ __device__ __forceinline__ const float* scores_conv_kernel(const float* paramete
   return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
+/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
 /// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
 /// tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
@@ -463,7 +463,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
       }
     }
     __syncthreads();
-    // scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
+    // scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
     {
       const int step_key = step * TILE_K - 4;
       const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);

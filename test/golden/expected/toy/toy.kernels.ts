@@ -845,7 +845,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + head * 18u;
 }
 
-/// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry
+/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry
 /// for the first of them, \`kernel\` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
@@ -954,7 +954,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
     workgroupBarrier();
-    // scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
+    // scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
     {
       let step_key = step * TILE_K - 4;
       let inside = interior(batch, tile_row, 32, step_key, TILE_K);
@@ -1506,7 +1506,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 `,
     "toy.scores_conv.2.wgsl": `// toy: scores_conv (toy.mta:8)
 //
-// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right), from one map of the strip to the other.
+// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right), from one map of the strip to the other.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 2720 bytes of workgroup memory
@@ -1662,7 +1662,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + head * 18u;
 }
 
-/// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry
+/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry
 /// for the first of them, \`kernel\` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();

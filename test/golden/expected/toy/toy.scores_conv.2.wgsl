@@ -1,6 +1,6 @@
 // toy: scores_conv (toy.mta:8)
 //
-// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right), from one map of the strip to the other.
+// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right), from one map of the strip to the other.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 2720 bytes of workgroup memory
@@ -156,7 +156,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + head * 18u;
 }
 
-/// scores.conv, conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();

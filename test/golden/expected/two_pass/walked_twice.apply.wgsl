@@ -300,7 +300,7 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + head * 6u;
 }
 
-/// scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
@@ -337,7 +337,7 @@ fn weights_conv_kernel(head: u32, from_head: u32) -> u32 {
   return WEIGHTS_CONV_WEIGHT_AT + head * 6u;
 }
 
-/// weights.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
+/// weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
 /// for the first of them, `kernel` that head's weights.
 fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
@@ -447,7 +447,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
     workgroupBarrier();
-    // scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
     {
       let step_key = step * TILE_K - 1;
       let inside = interior(batch, tile_row - 1, 36, step_key, TILE_K);
@@ -479,7 +479,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         arena[at + c] = arena[at + c + u32(TILE_K)];
       }
     }
-    // scores.mix, mix 2: every head of a group becomes a sum over the group, in place.
+    // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
       let step_key = step * TILE_K - 1;
       let inside = interior(batch, tile_row - 1, 36, step_key, TILE_K);
@@ -517,7 +517,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
     workgroupBarrier();
-    // weights.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
     {
       let step_key = step * TILE_K - 2;
       let inside = interior(batch, tile_row, 32, step_key, TILE_K);

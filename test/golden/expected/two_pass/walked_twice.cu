@@ -342,7 +342,7 @@ __device__ __forceinline__ const float* scores_conv_kernel(const float* paramete
   return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+/// scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
 /// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
 /// tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
@@ -423,7 +423,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
       }
     }
     __syncthreads();
-    // scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
     {
       const int step_key = step * TILE_K - 1;
       const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
@@ -458,7 +458,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
       float4* const words = reinterpret_cast<float4*>(arena + RAW_AT + line * RAW_ROW_STRIDE);
       for (int c = 0; c < RAW_CARRY / 4; c++) words[c] = words[c + TILE_K / 4];
     }
-    // scores.mix, mix 2: every head of a group becomes a sum over the group, in place.
+    // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
       const int step_key = step * TILE_K - 1;
       const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
@@ -667,7 +667,7 @@ __device__ __forceinline__ const float* scores_conv_kernel(const float* paramete
   return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+/// scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
 /// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
 /// tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
@@ -688,7 +688,7 @@ __device__ __forceinline__ const float* weights_conv_kernel(const float* paramet
   return parameters + WEIGHTS_CONV_WEIGHT_AT + size_t(head) * (WEIGHTS_CONV_QUERY * WEIGHTS_CONV_KEY);
 }
 
-/// weights.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+/// weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
 /// Adds what one head contributes to four rows by four keys. `x` is the tile's entry WEIGHTS_CONV_SHIFT words before the first
 /// tap of the first of them.
 __device__ __forceinline__ void weights_conv(float (&y)[4][4], const float* kernel, const float* x) {
@@ -818,7 +818,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
       }
     }
     __syncthreads();
-    // scores.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
     {
       const int step_key = step * TILE_K - 1;
       const bool inside = interior(launch, batch, tile_row - 1, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
@@ -853,7 +853,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
       float4* const words = reinterpret_cast<float4*>(arena + RAW_AT + line * RAW_ROW_STRIDE);
       for (int c = 0; c < RAW_CARRY / 4; c++) words[c] = words[c + TILE_K / 4];
     }
-    // scores.mix, mix 2: every head of a group becomes a sum over the group, in place.
+    // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
       const int step_key = step * TILE_K - 1;
       const bool inside = interior(launch, batch, tile_row - 1, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
@@ -898,7 +898,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
       }
     }
     __syncthreads();
-    // weights.conv, conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
     {
       const int step_key = step * TILE_K - 2;
       const bool inside = interior(launch, batch, tile_row, AFTER_WEIGHTS_CONV_ROWS, step_key, TILE_K);

@@ -1,0 +1,63 @@
+import type { Diagnostic } from "../../language/diagnostics.ts";
+import { declarationsFile, holds, writeDeclarations } from "../../plugin/declarations-file.ts";
+import { wrongUsage } from "./errors.ts";
+import { Finished } from "./failure.ts";
+import type { Output } from "./output.ts";
+import { printDiagnostics } from "./print-diagnostics.ts";
+import { analyseSpecFile, isTypeScript } from "./spec-file.ts";
+
+interface DeclareFlags {
+  readonly check?: true;
+  readonly arbitraryExtensions?: true;
+  readonly target: string;
+}
+
+interface DeclaredSpec {
+  readonly spec: string;
+  readonly file: string;
+  /** Whether the file was, or with `--check` would be, written. */
+  readonly changed: boolean;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/**
+ * `mtac types`: a `.d.ts` beside each spec. Specs with errors are reported, and their files left as they are.
+ *
+ * @throws MtacError MTA900, MTA905, MTA906, MTA907
+ */
+export async function declareSpecs(
+  specs: readonly string[],
+  flags: DeclareFlags,
+  output: Output,
+): Promise<void> {
+  const built = specs.find(isTypeScript);
+  if (built !== undefined)
+    throw wrongUsage(
+      `${built}: \`mtac types\` is for .mta files`,
+      "a spec in TypeScript cannot be imported as a module of launchers: use `mtac compile`",
+    );
+  const results: DeclaredSpec[] = [];
+  for (const spec of specs) results.push(await declareSpec(spec, flags, output));
+  output.result(results);
+  const broken = results.some(({ diagnostics }) => diagnostics.some(({ severity }) => severity === "error"));
+  if (broken || (flags.check === true && results.some(({ changed }) => changed))) throw new Finished(1);
+}
+
+async function declareSpec(path: string, flags: DeclareFlags, output: Output): Promise<DeclaredSpec> {
+  const file = declarationsFile(
+    path,
+    flags.arbitraryExtensions === true ? "arbitrary-extensions" : "bundler",
+  );
+  const { spec, diagnostics, source } = await analyseSpecFile(path);
+  printDiagnostics(diagnostics, { file: path, source }, output);
+  if (spec === null) return { spec: path, file, changed: false, diagnostics };
+  // ts-morph, which prints declarations, takes long to load.
+  const { declareChecked } = await import("../../declare.ts");
+  const text = declareChecked(spec, flags.target === "cuda" ? "cuda" : "wgsl");
+  const { style } = output;
+  const changed = flags.check === true ? !holds(file, text) : writeDeclarations(file, text);
+  if (!changed) output.text(style.dim(`✓ ${file} (unchanged)`));
+  else if (flags.check === true) output.text(`${style.yellow("✗")} ${file} is not up to date`);
+  else output.text(`${style.green("✓")} ${file}`);
+  return { spec: path, file, changed, diagnostics };
+}

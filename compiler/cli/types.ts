@@ -1,0 +1,35 @@
+import { type Command, Option } from "commander";
+import { jsonOption } from "./support/options.ts";
+import { createOutput } from "./support/output.ts";
+
+interface TypesFlags {
+  readonly check?: true;
+  readonly arbitraryExtensions?: true;
+  readonly target: string;
+  readonly json?: true;
+}
+
+export function registerTypes(program: Command): void {
+  program
+    .command("types")
+    .summary("write the types of imported specs")
+    .description(
+      'Write a .d.ts beside each spec, for editors and tsc: what `import … from "./spec.mta"` gives in a build with mtac\'s bundler plugin.',
+    )
+    .argument("<spec...>", "spec files (.mta)")
+    .option("--check", "write nothing; exit with 1 if a file is missing or not what it should be")
+    .option(
+      "--arbitrary-extensions",
+      "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts",
+    )
+    .addOption(
+      new Option("--target <target>", "whose launchers the build makes")
+        .choices(["webgpu", "cuda"])
+        .default("webgpu"),
+    )
+    .addOption(jsonOption())
+    .action(async (files: string[], flags: TypesFlags) => {
+      const { declareSpecs } = await import("./support/declare-specs.ts");
+      await declareSpecs(files, flags, createOutput(flags.json === true));
+    });
+}

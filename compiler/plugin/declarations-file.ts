@@ -1,0 +1,32 @@
+import { readFileSync } from "node:fs";
+import { writeAtomically } from "../files/atomic-write.ts";
+import type { DeclarationsForm } from "./options.ts";
+
+/**
+ * The `.d.ts` beside a spec: `spec.mta.d.ts`, which TypeScript finds for `./spec.mta` with `moduleResolution: "bundler"`, or
+ * `spec.d.mta.ts`, which it finds with every resolution, but only where `allowArbitraryExtensions` is on.
+ */
+export function declarationsFile(spec: string, form: DeclarationsForm): string {
+  return form === "bundler" ? `${spec}.d.ts` : spec.replace(/\.mta$/, ".d.mta.ts");
+}
+
+/** Whether a file holds a text already. */
+export function holds(file: string, text: string): boolean {
+  try {
+    return readFileSync(file, "utf8") === text;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Writes declarations, whole or not at all, and only where they have changed: editors and watchers take notice of each write.
+ *
+ * @returns Whether it wrote.
+ * @throws MtacError MTA906
+ */
+export function writeDeclarations(file: string, text: string): boolean {
+  if (holds(file, text)) return false;
+  writeAtomically(file, text);
+  return true;
+}

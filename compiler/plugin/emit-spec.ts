@@ -1,0 +1,59 @@
+import { compileChecked } from "../compile.ts";
+import { declareChecked } from "../declare.ts";
+import { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
+import type { CompileOptions } from "../kernels.ts";
+import type { CheckedSpec } from "../language/index.ts";
+import type { EmittedTarget } from "../targets.ts";
+import { partSpecifier } from "./module-id.ts";
+import { kernelsSourceMap } from "./source-map.ts";
+import type { BuildFlavour, SpecBuild, SpecContents, SpecModule } from "./spec-modules.ts";
+import { transpile } from "./transpile.ts";
+
+interface Emission {
+  readonly spec: CheckedSpec;
+  /** The spec's file name, without folders. */
+  readonly name: string;
+  /** The spec's text, for source maps. */
+  readonly text: string;
+  readonly target: EmittedTarget;
+  readonly flavour: BuildFlavour;
+}
+
+/** Plans and emits all attentions and stacks of a spec, as JavaScript. */
+export function emitSpec(
+  { spec, name, text, target, flavour }: Emission,
+  options: Pick<CompileOptions, "shape" | "schedule" | "tuned">,
+): SpecBuild {
+  const contents = contentsOf(spec, name, target);
+  const { files, artifacts, cuda } = compileChecked(spec, { ...options, targets: [target] });
+  const kernels = new Map(
+    (target === "cuda" ? cuda : artifacts).map((each) => [each.name + contents.suffix, each.sources]),
+  );
+  const rename = (specifier: string): string => {
+    const part = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
+    if (part !== undefined) return partSpecifier(contents.spec, part);
+    return flavour.hot && specifier === WEBGPU_FLAVOUR.runtime ? "mtac/runtime/hot" : specifier;
+  };
+  const modules: Record<string, SpecModule> = {};
+  for (const [file, source] of Object.entries(files)) {
+    const part = /^(.+)\.ts$/.exec(file)?.[1];
+    if (part === undefined) continue;
+    const code = transpile(source, rename);
+    const sources = kernels.get(part.replace(/\.kernels$/, ""));
+    const map =
+      part.endsWith(".kernels") && sources !== undefined
+        ? kernelsSourceMap(code, sources, { name: contents.spec, text })
+        : null;
+    modules[part] = { code, map };
+  }
+  return { contents, modules, declarations: declareChecked(spec, target) };
+}
+
+function contentsOf(spec: CheckedSpec, name: string, target: EmittedTarget): SpecContents {
+  return {
+    spec: name,
+    suffix: target === "cuda" ? CUDA_FLAVOUR.suffix : "",
+    attentions: spec.attentions.map((each) => each.name),
+    stacks: spec.stacks.map((each) => ({ name: each.name, layers: each.attentions })),
+  };
+}

@@ -1,0 +1,126 @@
+import { createRequire } from "node:module";
+import path from "node:path";
+import type { UnpluginContextMeta, UnpluginOptions } from "unplugin";
+import { MtacError } from "../../runtime/contract/index.ts";
+import { diagnosticMessage, failureMessage, type HostMessage } from "./host-message.ts";
+import { parseId, SPEC_ID } from "./module-id.ts";
+import { type PluginOptions, pluginSettings } from "./options.ts";
+import { type LoadedSpec, SpecLoader } from "./spec-loader.ts";
+import type { SpecModule } from "./spec-modules.ts";
+import { viteHooks } from "./vite-hooks.ts";
+
+/** What `load` may ask of the bundler. */
+interface LoadContext {
+  addWatchFile(file: string): void;
+  error(message: HostMessage): void;
+  warn(message: HostMessage): void;
+}
+
+/** Bundlers that print places and code frames of errors themselves. */
+const SHOWS_FRAMES: ReadonlySet<string> = new Set(["vite", "rollup", "rolldown"]);
+
+/** Namespaced ids: Bun takes no queries on files. */
+const BUN_ID = /^(?:mtac-spec:|.*\.mta\?mtac=)/;
+
+/** `mtac`'s plugin for the bundler that `meta` names. @throws MtacError MTA960 */
+export function mtacPlugin(
+  options: PluginOptions = {},
+  meta: Pick<UnpluginContextMeta, "framework">,
+): UnpluginOptions {
+  const specs = new SpecLoader(pluginSettings(options));
+  const host = { framework: meta.framework, showsFrames: SHOWS_FRAMES.has(meta.framework) };
+  return {
+    name: "mtac",
+    load: {
+      filter: { id: SPEC_ID },
+      handler(id) {
+        return loadModule(this, id.replace(/^mtac-spec:/, ""), specs, host);
+      },
+    },
+    ...(meta.framework === "bun"
+      ? { resolveId: { filter: { id: /./ }, handler: (source, importer) => resolveForBun(source, importer) } }
+      : {}),
+    vite: { resolveId: resolvePart, ...viteHooks(specs) },
+    rollup: { resolveId: resolvePart },
+    rolldown: { resolveId: resolvePart },
+    esbuild: { onLoadFilter: /\.mta$/ },
+    webpack: (compiler) => {
+      // Who uses nothing of a part does not need it.
+      compiler.options.module.rules.push({ test: /\.mta$/, sideEffects: false });
+    },
+  };
+}
+
+/** `./spec.mta?mtac=mta_830m`, as the modules of a spec name each other. */
+function resolvePart(source: string, importer: string | undefined): string | null {
+  if (importer === undefined || parseId(source)?.part == null || !source.startsWith(".")) return null;
+  const [file = importer] = importer.split("?");
+  return `${path.dirname(file)}/${source.slice(2)}`;
+}
+
+interface LoadHost {
+  readonly framework: string;
+  readonly showsFrames: boolean;
+}
+
+async function loadModule(
+  context: LoadContext,
+  id: string,
+  specs: SpecLoader,
+  host: LoadHost,
+): Promise<(SpecModule & { readonly moduleSideEffects: boolean }) | null> {
+  const module = parseId(id);
+  if (module === null) return null;
+  for (const file of [module.file, ...specs.watchedFiles]) context.addWatchFile(file);
+  let text = "";
+  try {
+    text = await specs.read(module.file);
+    const loaded = await specs.build(text, module.file);
+    // Once for a spec, not for each of its modules.
+    if (module.part === null) {
+      reportWarnings(context, loaded, host);
+      writeTypes(context, loaded, specs);
+    }
+    return { ...specs.moduleOf(loaded, module), moduleSideEffects: specs.hotKey !== null };
+  } catch (error) {
+    const message = failureMessage(error, module.file, text, host);
+    if (message === null) throw error;
+    // Webpack would go on, and complain about every name that an empty module lacks.
+    if (host.framework === "webpack") throw new Error(message.message, { cause: error });
+    context.error(message);
+    // The others go on until the module is there.
+    return { code: "", map: null, moduleSideEffects: false };
+  }
+}
+
+function reportWarnings(
+  context: LoadContext,
+  { diagnostics, notices, text, file }: LoadedSpec,
+  host: LoadHost,
+): void {
+  for (const diagnostic of diagnostics) context.warn(diagnosticMessage(diagnostic, text, host));
+  for (const { severity, message } of notices)
+    if (severity === "warning") context.warn({ message, id: file });
+}
+
+/** A folder that cannot be written costs editors their types, not the build. */
+function writeTypes(context: LoadContext, loaded: LoadedSpec, specs: SpecLoader): void {
+  try {
+    specs.writeTypes(loaded);
+  } catch (error) {
+    if (!(error instanceof MtacError) || error.code !== "MTA906") throw error;
+    context.warn({
+      message: `${error.code}: ${error.message}; \`types: false\` writes none`,
+      id: loaded.file,
+    });
+  }
+}
+
+function resolveForBun(source: string, importer: string | undefined): string | null {
+  if (importer === undefined) return null;
+  const [from = ""] = importer.replace(/^mtac-spec:/, "").split("?");
+  if (BUN_ID.test(source)) return `mtac-spec:${resolvePart(source, path.resolve(from)) ?? source}`;
+  // A module of a namespace has no folder from which Bun could resolve packages.
+  if (!importer.startsWith("mtac-spec:") || !source.startsWith("mtac/")) return null;
+  return createRequire(path.resolve(from)).resolve(source);
+}

@@ -1,0 +1,75 @@
+import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
+import type { EmittedTarget } from "../targets.ts";
+import { badOption } from "./errors.ts";
+
+/** How the `.d.ts` beside a spec is called; see `declarationsFile`. */
+export type DeclarationsForm = "bundler" | "arbitrary-extensions";
+
+/** What the plugin takes. Everything but `target` means the same as the flags of `mtac compile`. */
+export interface PluginOptions {
+  /** Rows of queries and keys for which plans are chosen; 1024 if not given. Kernels run at every length. */
+  readonly length?: number;
+  /** Consider this schedule only. */
+  readonly schedule?: Schedule;
+  /** False: take the planner's choice, whatever `mtac tune` has found. */
+  readonly tuned?: boolean;
+  /** A file of `mtac tune export`, whose winners launchers prefer. */
+  readonly tuning?: string;
+  /** The tuning store; `mtac/tuning.jsonl` in the cache folder if not given. */
+  readonly store?: string;
+  /**
+   * Whether to write a `.d.ts` beside each spec that is imported: `spec.mta.d.ts` (true, the default), which TypeScript finds with
+   * `moduleResolution: "bundler"`, or `spec.d.mta.ts` ("arbitrary-extensions"), which it finds wherever `allowArbitraryExtensions`
+   * is on, with NodeNext too.
+   */
+  readonly types?: boolean | "arbitrary-extensions";
+  /** `"webgpu"` (the default), or `"cuda"` for programs that Node runs. */
+  readonly target?: "webgpu" | "cuda";
+  /** False: compile anew in each process instead of keeping what was compiled in the cache folder. */
+  readonly cache?: boolean;
+}
+
+/** The plugin's options, complete. */
+export interface PluginSettings {
+  readonly length: number;
+  readonly schedule: Schedule | null;
+  readonly tuned: boolean;
+  readonly tuning: string | null;
+  readonly store: string | null;
+  /** null: write none. */
+  readonly types: DeclarationsForm | null;
+  readonly target: "webgpu" | "cuda";
+  readonly cache: boolean;
+}
+
+const TARGETS = ["webgpu", "cuda"] as const;
+
+/** @throws MtacError MTA960 for an option that is none, or a value that it does not take. */
+export function pluginSettings(options: PluginOptions): PluginSettings {
+  const known = new Set(["length", "schedule", "tuned", "tuning", "store", "types", "target", "cache"]);
+  for (const name of Object.keys(options))
+    if (!known.has(name))
+      throw badOption(`there is no option \`${name}\``, `there are ${[...known].join(", ")}`);
+  const { length = 1024, schedule = null, tuned = true, types = true, target = "webgpu" } = options;
+  if (!Number.isSafeInteger(length) || length < 1)
+    throw badOption(`\`length\` is ${length}`, "give a whole number, at least 1");
+  if (schedule !== null && !SCHEDULES.includes(schedule))
+    throw badOption(`there is no schedule \`${schedule}\``, `choose from ${SCHEDULES.join(", ")}`);
+  if (!TARGETS.includes(target))
+    throw badOption(`there is no target \`${target}\` here`, `choose from ${TARGETS.join(", ")}`);
+  return {
+    length,
+    schedule,
+    tuned,
+    tuning: options.tuning ?? null,
+    store: options.store ?? null,
+    types: types === true ? "bundler" : types === false ? null : types,
+    target,
+    cache: options.cache ?? true,
+  };
+}
+
+/** The compiler's name for a target. */
+export function emittedTarget({ target }: Pick<PluginSettings, "target">): EmittedTarget {
+  return target === "webgpu" ? "wgsl" : target;
+}

@@ -1,0 +1,16 @@
+/** `mtac/rolldown`: specs as modules in Rolldown. */
+
+import type { Plugin } from "rolldown";
+import { plugin } from "./instance.ts";
+import type { PluginOptions } from "./options.ts";
+
+export type { PluginOptions } from "./options.ts";
+
+/**
+ * Makes the plugin.
+ *
+ * @throws MtacError MTA960 for an option that is none, or a value that it does not take.
+ */
+export default function mtac(options?: PluginOptions): Plugin {
+  return plugin.rolldown(options);
+}

@@ -1,0 +1,16 @@
+/** `mtac/rollup`: specs as modules in Rollup. */
+
+import type { Plugin } from "rollup";
+import { plugin } from "./instance.ts";
+import type { PluginOptions } from "./options.ts";
+
+export type { PluginOptions } from "./options.ts";
+
+/**
+ * Makes the plugin.
+ *
+ * @throws MtacError MTA960 for an option that is none, or a value that it does not take.
+ */
+export default function mtac(options?: PluginOptions): Plugin {
+  return plugin.rollup(options);
+}

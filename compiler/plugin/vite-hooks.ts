@@ -1,0 +1,34 @@
+import path from "node:path";
+import type { Plugin } from "vite";
+import { failureMessage } from "./host-message.ts";
+import type { SpecLoader } from "./spec-loader.ts";
+
+/** What Vite's server needs beside loading: new kernels without a reload, and broken specs in its overlay. */
+export function viteHooks(specs: SpecLoader): Pick<Plugin, "config" | "configResolved" | "hotUpdate"> {
+  return {
+    config: () => ({
+      // Specs' modules name the runtime, which Vite would not find by looking at the sources: it would bundle it late, and reload.
+      optimizeDeps: { exclude: ["mtac"] },
+    }),
+    configResolved({ command, root, server }) {
+      const hot = command === "serve" && server.hmr !== false && specs.settings.target === "webgpu";
+      specs.hotKey = hot ? (file) => path.relative(root, file).replaceAll("\\", "/") : null;
+    },
+    async hotUpdate({ file, modules, read, type }) {
+      if (!file.endsWith(".mta") || modules.length === 0 || type === "delete") return undefined;
+      const text = await read();
+      try {
+        await specs.build(text, file);
+        return undefined;
+      } catch (error) {
+        const message = failureMessage(error, file, text, { showsFrames: true });
+        if (message === null) throw error;
+        const { hot, logger } = this.environment;
+        logger.error(`${message.message}\n${message.frame ?? ""}`, { timestamp: true });
+        hot.send({ type: "error", err: { ...message, plugin: "mtac", stack: "" } });
+        // Nobody fetches what cannot be had: pages go on with what they have.
+        return [];
+      }
+    },
+  };
+}

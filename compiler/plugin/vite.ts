@@ -1,0 +1,15 @@
+/** `mtac/vite`: specs as modules in Vite, with new kernels in a running page when a spec changes. */
+import type { Plugin } from "vite";
+import { plugin } from "./instance.ts";
+import type { PluginOptions } from "./options.ts";
+
+export type { PluginOptions } from "./options.ts";
+
+/**
+ * Makes the plugin.
+ *
+ * @throws MtacError MTA960 for an option that is none, or a value that it does not take.
+ */
+export default function mtac(options?: PluginOptions): Plugin {
+  return plugin.vite(options);
+}

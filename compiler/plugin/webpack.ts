@@ -1,0 +1,15 @@
+/** `mtac/webpack`: specs as modules in webpack. */
+import type { WebpackPluginInstance } from "webpack";
+import { plugin } from "./instance.ts";
+import type { PluginOptions } from "./options.ts";
+
+export type { PluginOptions } from "./options.ts";
+
+/**
+ * Makes the plugin.
+ *
+ * @throws MtacError MTA960 for an option that is none, or a value that it does not take.
+ */
+export default function mtac(options?: PluginOptions): WebpackPluginInstance {
+  return plugin.webpack(options);
+}

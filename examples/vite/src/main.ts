@@ -1,0 +1,48 @@
+import { requestDevice } from "mtac/runtime";
+import { attend, LENGTH, makeLauncher } from "./attend.ts";
+
+/** What f32 arithmetic may differ by. */
+const TOLERANCE = 5e-6;
+
+const results = document.querySelector("#results");
+
+function show(rows: Readonly<Record<string, string>>): void {
+  results?.replaceChildren(
+    ...Object.entries(rows).flatMap(([term, text]) => {
+      const name = document.createElement("dt");
+      const value = document.createElement("dd");
+      name.textContent = term;
+      value.textContent = text;
+      return [name, value];
+    }),
+  );
+}
+
+async function start(): Promise<void> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) {
+    show({ device: "This browser has no WebGPU, or no GPU for it." });
+    return;
+  }
+  const device = await requestDevice(adapter);
+  const attention = await makeLauncher(device);
+  const run = async (): Promise<void> => {
+    try {
+      const { values, error, schedule, milliseconds } = await attend(device, attention);
+      show({
+        device: [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "a GPU",
+        kernels: schedule,
+        time: `${milliseconds.toFixed(1)} ms for ${LENGTH} rows and keys`,
+        error: `${error.toExponential(1)}, ${error < TOLERANCE ? "passed" : "FAILED"} (at most ${TOLERANCE})`,
+        "last row": values.map((value) => value.toFixed(6)).join("  "),
+      });
+    } catch (error) {
+      show({ failed: error instanceof Error ? error.message : String(error) });
+    }
+  };
+  // While Vite serves the page, a changed spec gives the launcher new kernels.
+  globalThis.addEventListener("mtac:swap", () => void run());
+  await run();
+}
+
+start().catch((error: unknown) => show({ failed: error instanceof Error ? error.message : String(error) }));

@@ -23,6 +23,8 @@ const ALLOWED = {
   ],
   "compiler/plugin/": [
     "compiler/compile.ts",
+    "compiler/kernels.ts",
+    "compiler/config/",
     "compiler/declare.ts",
     "compiler/tuned-winners.ts",
     "compiler/spec-error.ts",

@@ -22,8 +22,11 @@ export interface MtacConfig {
   readonly tuning?: string;
   /** The tuning store; `mtac/tuning.jsonl` in the cache folder if not given. */
   readonly store?: string;
-  /** False: the bundler plugin writes no `.d.ts` beside specs. */
-  readonly types?: boolean;
+  /**
+   * Whether the bundler plugin writes a `.d.ts` beside each spec that is imported: `spec.mta.d.ts` (true, the default), or
+   * `spec.d.mta.ts` ("arbitrary-extensions"); see `mtac types`.
+   */
+  readonly types?: boolean | "arbitrary-extensions";
 }
 
 /**
@@ -70,7 +73,8 @@ const CHECKS: Readonly<Record<keyof MtacConfig, Check>> = {
   tuned: truth,
   tuning: string,
   store: string,
-  types: truth,
+  types: (value) =>
+    value === "arbitrary-extensions" ? null : truth(value) && 'true, false or "arbitrary-extensions"',
 };
 
 /** Whether a value is a config; if not, the first thing that is wrong with it. */

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { MtacError } from "../../runtime/contract/index.ts";
@@ -49,7 +49,9 @@ async function defaultExport(file: string): Promise<unknown> {
   const { loadTypeScriptModule } = await import("../files/typescript-module.ts");
   if (/\.m?ts$/.test(file)) return loadTypeScriptModule(file, badConfig);
   try {
-    const module: object = await import(pathToFileURL(resolve(file)).href);
+    // Node keeps a module by its address: one that was changed needs another.
+    const version = statSync(file).mtimeMs;
+    const module: object = await import(`${pathToFileURL(resolve(file)).href}?${version}`);
     return "default" in module ? module.default : undefined;
   } catch (cause) {
     throw badConfig(file, cause instanceof Error ? cause.message : String(cause), cause);

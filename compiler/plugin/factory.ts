@@ -4,7 +4,7 @@ import type { UnpluginContextMeta, UnpluginOptions } from "unplugin";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { diagnosticMessage, failureMessage, type HostMessage } from "./host-message.ts";
 import { parseId, SPEC_ID } from "./module-id.ts";
-import { type PluginOptions, pluginSettings } from "./options.ts";
+import type { PluginOptions } from "./options.ts";
 import { type LoadedSpec, SpecLoader } from "./spec-loader.ts";
 import type { SpecModule } from "./spec-modules.ts";
 import { viteHooks } from "./vite-hooks.ts";
@@ -27,7 +27,7 @@ export function mtacPlugin(
   options: PluginOptions = {},
   meta: Pick<UnpluginContextMeta, "framework">,
 ): UnpluginOptions {
-  const specs = new SpecLoader(pluginSettings(options));
+  const specs = new SpecLoader(options);
   const host = { framework: meta.framework, showsFrames: SHOWS_FRAMES.has(meta.framework) };
   return {
     name: "mtac",
@@ -71,7 +71,7 @@ async function loadModule(
 ): Promise<(SpecModule & { readonly moduleSideEffects: boolean }) | null> {
   const module = parseId(id);
   if (module === null) return null;
-  for (const file of [module.file, ...specs.watchedFiles]) context.addWatchFile(file);
+  for (const file of [module.file, ...(await specs.watchedFiles(module.file))]) context.addWatchFile(file);
   let text = "";
   try {
     text = await specs.read(module.file);

@@ -1,11 +1,15 @@
 import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
+import type { MtacConfig } from "../config/index.ts";
 import type { EmittedTarget } from "../targets.ts";
 import { badOption } from "./errors.ts";
 
 /** How the `.d.ts` beside a spec is called; see `declarationsFile`. */
 export type DeclarationsForm = "bundler" | "arbitrary-extensions";
 
-/** What the plugin takes. Everything but `target` means the same as the flags of `mtac compile`. */
+/**
+ * What the plugin takes. Everything but `target` and `cache` means the same as the flags of `mtac compile`, and may stand in
+ * `mtac.config.ts` instead.
+ */
 export interface PluginOptions {
   /** Rows of queries and keys for which plans are chosen; 1024 if not given. Kernels run at every length. */
   readonly length?: number;
@@ -67,6 +71,14 @@ export function pluginSettings(options: PluginOptions): PluginSettings {
     target,
     cache: options.cache ?? true,
   };
+}
+
+/** The same where the spec's project has a config: options come before it. */
+export function projectSettings(options: PluginOptions, config: MtacConfig): PluginSettings {
+  const { length, schedule, tuned, tuning, store, types } = config;
+  const settings = { length, schedule, tuned, tuning, store, types };
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return pluginSettings({ ...Object.fromEntries(given), ...options });
 }
 
 /** The compiler's name for a target. */

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
+import { findConfig, loadConfig } from "../config/load.ts";
 import { unreadableFile } from "../files/errors.ts";
 import { type BuiltSpec, buildSpec } from "./build-spec.ts";
 import { buildCacheFolder, ModuleCache } from "./cache.ts";
@@ -7,31 +8,37 @@ import { declarationsFile, writeDeclarations } from "./declarations-file.ts";
 import { unknownModule } from "./errors.ts";
 import { facadeModule, hotFacadeModule } from "./facade.ts";
 import type { SpecModuleId } from "./module-id.ts";
-import type { PluginSettings } from "./options.ts";
+import {
+  type DeclarationsForm,
+  type PluginOptions,
+  type PluginSettings,
+  pluginSettings,
+  projectSettings,
+} from "./options.ts";
 import type { SpecModule } from "./spec-modules.ts";
 
 /** A spec's text and what it was built to. */
 export interface LoadedSpec extends BuiltSpec {
   readonly file: string;
   readonly text: string;
+  /** Which `.d.ts` to write beside it; null: none. */
+  readonly types: DeclarationsForm | null;
 }
 
 /** Reads and builds specs for one bundler. */
 export class SpecLoader {
+  /** What holds for every spec: its target, whether to cache. */
   readonly settings: PluginSettings;
+  readonly #options: PluginOptions;
   readonly #cache: ModuleCache;
   /** What Vite's server tells specs apart by; null elsewhere. */
   hotKey: ((file: string) => string) | null = null;
 
-  constructor(settings: PluginSettings) {
-    this.settings = settings;
-    this.#cache = new ModuleCache(settings.cache ? buildCacheFolder() : null);
-  }
-
-  /** What else than the spec a build depends on, for watchers. */
-  get watchedFiles(): readonly string[] {
-    const { tuning, store } = this.settings;
-    return [tuning, store].filter((file) => file !== null);
+  /** @throws MtacError MTA960 */
+  constructor(options: PluginOptions) {
+    this.#options = options;
+    this.settings = pluginSettings(options);
+    this.#cache = new ModuleCache(this.settings.cache ? buildCacheFolder() : null);
   }
 
   /** @throws MtacError MTA905 */
@@ -46,7 +53,30 @@ export class SpecLoader {
   /** @throws As `buildSpec`. */
   async build(text: string, file: string): Promise<LoadedSpec> {
     const flavour = { hot: this.hotKey !== null };
-    return { ...(await buildSpec(text, file, this.settings, flavour, this.#cache)), file, text };
+    const { settings } = await this.#projectOf(file);
+    return {
+      ...(await buildSpec(text, file, settings, flavour, this.#cache)),
+      file,
+      text,
+      types: settings.types,
+    };
+  }
+
+  /** What else than the spec a build depends on, for watchers; also where the build fails. */
+  async watchedFiles(file: string): Promise<readonly string[]> {
+    try {
+      return (await this.#projectOf(file)).watched;
+    } catch {
+      // The build will say why.
+      return [findConfig(dirname(file))].filter((each) => each !== null);
+    }
+  }
+
+  async #projectOf(file: string): Promise<{ settings: PluginSettings; watched: readonly string[] }> {
+    const loaded = await loadConfig(dirname(file));
+    const settings = projectSettings(this.#options, loaded.config);
+    const watched = [loaded.file, settings.tuning, settings.store].filter((each) => each !== null);
+    return { settings, watched };
   }
 
   /** One module of a built spec. @throws MtacError MTA961: the spec has no such part (any more). */
@@ -68,8 +98,7 @@ export class SpecLoader {
    *
    * @throws MtacError MTA906
    */
-  writeTypes({ build, file }: LoadedSpec): void {
-    const { types } = this.settings;
+  writeTypes({ build, file, types }: LoadedSpec): void {
     if (types === null || /[\\/]node_modules[\\/]/.test(file)) return;
     writeDeclarations(declarationsFile(file, types), build.declarations);
   }

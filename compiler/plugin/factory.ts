@@ -86,7 +86,8 @@ async function loadModule(
     const message = failureMessage(error, module.file, text, host);
     if (message === null) throw error;
     // Webpack would go on, and complain about every name that an empty module lacks.
-    if (host.framework === "webpack") throw new Error(message.message, { cause: error });
+    if (host.framework === "webpack")
+      throw Object.assign(new Error(message.message, { cause: error }), { hideStack: true });
     context.error(message);
     // The others go on until the module is there.
     return { code: "", map: null, moduleSideEffects: false };

@@ -1,0 +1,126 @@
+import { readFileSync } from "node:fs";
+import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
+import { describe, expect, test } from "vitest";
+import { buildSpec } from "../../compiler/plugin/build-spec.ts";
+import { ModuleCache } from "../../compiler/plugin/cache.ts";
+import { facadeModule, hotFacadeModule } from "../../compiler/plugin/facade.ts";
+import { parseId } from "../../compiler/plugin/module-id.ts";
+import { type PluginOptions, pluginSettings } from "../../compiler/plugin/options.ts";
+
+const FIXTURE = readFileSync(new URL("fixture/spec.mta", import.meta.url), "utf8");
+const ONE = "attention mta_830m { heads 2 head_dim 8 scores { conv 2x3 } }";
+
+function build(text: string, options: PluginOptions = {}, file = "/folder/spec.mta", hot = false) {
+  return buildSpec(text, file, pluginSettings(options), { hot }, new ModuleCache(null));
+}
+
+describe("ids", () => {
+  test("a spec and its parts are modules; other queries ask for the file", () => {
+    expect(parseId("/a/spec.mta")).toEqual({ file: "/a/spec.mta", part: null });
+    expect(parseId("/a/spec.mta?mtac=x.kernels")).toEqual({ file: "/a/spec.mta", part: "x.kernels" });
+    expect(parseId("/a/spec.mta?import&t=17&mtac=x")).toEqual({ file: "/a/spec.mta", part: "x" });
+    expect(parseId("/a/spec.mta?t=17")).toEqual({ file: "/a/spec.mta", part: null });
+    for (const id of ["/a/spec.mta?raw", "/a/spec.mta?url", "/a/spec.mta.d.ts", "/a/spec.mta?mtac=../x"])
+      expect(parseId(id), id).toBeNull();
+  });
+});
+
+describe("the module of a spec", () => {
+  test("has names of its own for each attention and stack, no short ones for several", async () => {
+    const { build: built } = await build(FIXTURE);
+    const facade = facadeModule(built.contents);
+    expect(facade).toContain('export { create as createUsed } from "./spec.mta?mtac=used";');
+    expect(facade).toContain('export { UnusedLauncher } from "./spec.mta?mtac=unused";');
+    expect(facade).toContain('export { initParameters as initPairParameters } from "./spec.mta?mtac=pair";');
+    expect(facade).toContain('export { pipeline as usedPipeline } from "./spec.mta?mtac=used.kernels";');
+    expect(facade).not.toContain("export { create }");
+    expect(Object.keys(built.modules).sort()).toEqual([
+      "pair",
+      "unused",
+      "unused.kernels",
+      "used",
+      "used.kernels",
+    ]);
+    expect(built.modules["pair"]?.code).toContain('import * as usedModule from "./spec.mta?mtac=used";');
+  });
+
+  test("has short names, too, where it has one attention", async () => {
+    const facade = facadeModule((await build(ONE)).build.contents);
+    for (const name of ["createMta830m", "Mta830mLauncher", "initMta830mParameters", "mta830mPipeline"])
+      expect(facade).toContain(name);
+    for (const name of ["create", "initParameters", "pipeline"])
+      expect(facade).toMatch(new RegExp(`export \\{ ${name} \\} from`));
+  });
+
+  test("takes its runtime from elsewhere while Vite serves it", async () => {
+    const { build: cold } = await build(ONE);
+    const { build: hot } = await build(ONE, {}, "/folder/spec.mta", true);
+    expect(cold.modules["mta_830m"]?.code).toContain('from "mtac/runtime";');
+    expect(hot.modules["mta_830m"]?.code).toContain('from "mtac/runtime/hot";');
+    expect(facadeModule(cold.contents)).not.toContain("hot");
+    expect(hotFacadeModule(hot.contents, "src/spec.mta")).toContain("import.meta.hot.accept()");
+  });
+
+  test("launches on CUDA devices where that is asked for", async () => {
+    const { build: built } = await build(ONE, { target: "cuda" });
+    expect(Object.keys(built.modules).sort()).toEqual(["mta_830m.cuda", "mta_830m.cuda.kernels"]);
+    expect(built.modules["mta_830m.cuda"]?.code).toContain('from "mtac/runtime/cuda";');
+    expect(facadeModule(built.contents)).toContain('from "./spec.mta?mtac=mta_830m.cuda.kernels"');
+    expect(built.declarations).toContain('from "mtac/runtime/cuda"');
+  });
+
+  test("is the same wherever the spec lies, and follows its options", async () => {
+    const { build: here } = await build(FIXTURE);
+    expect((await build(FIXTURE, {}, "/elsewhere/spec.mta")).build).toEqual(here);
+    expect(JSON.stringify(here)).not.toContain("/folder");
+    const { build: staged } = await build(FIXTURE, { schedule: "staged" });
+    expect(staged.modules["used.kernels"]?.code).toContain('schedule: "staged"');
+    expect(here.modules["used.kernels"]?.code).not.toBe(staged.modules["used.kernels"]?.code);
+  });
+
+  test("survives names of files that would end a comment or a string", async () => {
+    const file = '/folder/a"`${globalThis.pwned = 1}\nglobalThis.pwned = 1; //</script>*/.mta';
+    const { build: built } = await build(ONE, {}, file);
+    const kernels = built.modules["mta_830m.kernels"]?.code ?? "";
+    expect(kernels).not.toMatch(/^globalThis/m);
+    await import(`data:text/javascript,${encodeURIComponent(kernels)}`);
+    expect(facadeModule(built.contents)).not.toMatch(/^globalThis/m);
+    expect(built.declarations).not.toMatch(/^globalThis/m);
+    expect("pwned" in globalThis).toBe(false);
+  });
+});
+
+describe("source maps", () => {
+  test("lead from each line of a kernel to the line of the spec", async () => {
+    const { build: built } = await build(FIXTURE);
+    const { code, map } = built.modules["used.kernels"] ?? { code: "", map: null };
+    if (map === null) throw new Error("the kernels have no map");
+    expect(map.sources).toEqual(["spec.mta"]);
+    expect(map.sourcesContent).toEqual([FIXTURE]);
+    const trace = new TraceMap({ ...map, names: [] });
+    const lines = code.split("\n");
+    const originOf = (text: string): number | null => {
+      const index = lines.findIndex((line) => line.includes(text));
+      expect(index, text).toBeGreaterThanOrEqual(0);
+      return originalPositionFor(trace, { line: index + 1, column: (lines[index] ?? "").indexOf(text) }).line;
+    };
+    expect(originOf("// used: attention (spec.mta:2)")).toBe(2);
+    expect(originOf("fn dot_block(")).toBe(2);
+    expect(originOf("fn scores_conv(")).toBe(5);
+    expect(originOf("// scores.conv (line 5), conv 2x3")).toBe(5);
+    expect(originOf("export const artifact")).toBeNull();
+  });
+});
+
+describe("options", () => {
+  test.each([
+    [{ lenght: 5 }, "there is no option `lenght`"],
+    [{ length: 0 }, "`length` is 0"],
+    [{ schedule: "fast" }, "there is no schedule `fast`"],
+    [{ target: "metal" }, "there is no target `metal` here"],
+  ])("%j is refused", (options, message) => {
+    const refused: PluginOptions = JSON.parse(JSON.stringify(options));
+    expect(() => pluginSettings(refused)).toThrow(message);
+    expect(() => pluginSettings(refused)).toThrow(expect.objectContaining({ code: "MTA960", kind: "usage" }));
+  });
+});

@@ -81,7 +81,8 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
   }
 }
 
-function holds(path: string, content: string): boolean {
+/** Whether a file holds a text already. */
+export function holds(path: string, content: string): boolean {
   try {
     return readFileSync(path, "utf8") === content;
   } catch {

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { writeAtomically } from "../files/atomic-write.ts";
+import { holds, writeAtomically } from "../files/atomic-write.ts";
 import type { DeclarationsForm } from "./options.ts";
 
 /**
@@ -8,15 +7,6 @@ import type { DeclarationsForm } from "./options.ts";
  */
 export function declarationsFile(spec: string, form: DeclarationsForm): string {
   return form === "bundler" ? `${spec}.d.ts` : spec.replace(/\.mta$/, ".d.mta.ts");
-}
-
-/** Whether a file holds a text already. */
-export function holds(file: string, text: string): boolean {
-  try {
-    return readFileSync(file, "utf8") === text;
-  } catch {
-    return false;
-  }
 }
 
 /**

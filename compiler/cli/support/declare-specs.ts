@@ -1,5 +1,6 @@
+import { holds } from "../../files/atomic-write.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
-import { declarationsFile, holds, writeDeclarations } from "../../plugin/declarations-file.ts";
+import { declarationsFile, writeDeclarations } from "../../plugin/declarations-file.ts";
 import { wrongUsage } from "./errors.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";

@@ -54,6 +54,21 @@ const PROJECTS: readonly Project[] = [
     ],
   },
   {
+    name: "vite",
+    folder: "examples/vite",
+    current: ["typescript@latest", "vite@latest"],
+    steps: [{ what: "builds", command: ["npm", "run", "build"], says: /built in .*/ }],
+    tools: ["typescript", "vite"],
+  },
+  ...["rollup", "rolldown", "webpack", "esbuild"].map(bundled),
+  {
+    name: "bun",
+    folder: "test/plugin/fixture",
+    current: ["ts-morph", "bun@latest"],
+    steps: [{ what: "builds", command: ["npx", "bun", "bun.ts"], says: /bun: passed, .*/ }],
+    tools: ["bun"],
+  },
+  {
     name: "init",
     folder: null,
     current: ["typescript@latest", "vite@latest"],
@@ -66,6 +81,19 @@ const PROJECTS: readonly Project[] = [
     tools: ["typescript", "vite", "vitest"],
   },
 ];
+
+/** One attention of two, by one bundler. */
+function bundled(name: string): Project {
+  return {
+    name,
+    folder: "test/plugin/fixture",
+    current: ["ts-morph", `${name}@latest`],
+    steps: [
+      { what: "builds", command: ["node", "build.mjs", name], says: new RegExp(`${name}: passed, .*`) },
+    ],
+    tools: [name],
+  };
+}
 
 class StepFailure extends Error {}
 
@@ -106,7 +134,8 @@ function install(project: Project, scratch: string, tarball: string): string {
       recursive: true,
       filter: (path) => !/node_modules|[\\/](dist|build|src[\\/]attention)$/.test(path),
     });
-  run(["npm", "install", "--no-audit", "--no-fund", tarball, ...project.current], folder);
+  // Where there is no package.json, npm would look for one above.
+  run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, tarball, ...project.current], folder);
   return folder;
 }
 

@@ -154,6 +154,7 @@ export class Results {
     const tab = TABS.find((name) => name === id);
     if (tab === undefined) return;
     for (const [name, panel] of this.#panels) panel.hidden = name !== tab;
+    this.#bar.show(tab);
     this.#maps.visible(tab === "maps");
     if (this.#session.settings.tab !== tab) this.#session.change({ tab });
   }

@@ -18,7 +18,8 @@ beforeAll(async () => {
     configFile: false,
     logLevel: "silent",
     plugins: [mtac()],
-    server: { middlewareMode: true, ws: false },
+    // What the watcher would say is said by the tests, at once.
+    server: { middlewareMode: true, ws: false, watch: null },
   });
   vi.spyOn(server.environments.client.hot, "send").mockImplementation(sent);
 });
@@ -34,6 +35,7 @@ async function load(url: string) {
 async function afterChange(text: string): Promise<unknown> {
   sent.mockClear();
   writeFileSync(spec, text);
+  server.watcher.emit("change", spec);
   await vi.waitFor(() => expect(sent).toHaveBeenCalled(), { timeout: 10_000 });
   return sent.mock.calls[0]?.[0];
 }

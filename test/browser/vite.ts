@@ -222,6 +222,39 @@ async function checkSwaps(page: Page, folder: string): Promise<void> {
   report("markup in a spec does nothing", pwned ? "it ran" : null);
 }
 
+const WORKER = `import { mtaToyPipeline } from "./spec.mta";
+const mark = Math.random();
+const tell = () => postMessage({ mark, terms: mtaToyPipeline.mask.length });
+addEventListener("mtac:swap", tell);
+tell();
+`;
+
+const WORKER_PAGE = `<!doctype html><meta charset="utf-8"><title>worker</title><link rel="icon" href="data:,">
+<script type="module">
+globalThis.told = [];
+const worker = new Worker(new URL("./src/worker.js", location.href), { type: "module" });
+worker.addEventListener("message", ({ data }) => told.push(data));
+</script>`;
+
+/** A worker has a module graph of its own. */
+async function checkWorker(page: Page, folder: string, url: string): Promise<void> {
+  const original = readFileSync(join(EXAMPLE, "src/spec.mta"), "utf8");
+  edit(folder, original);
+  writeFileSync(join(folder, "src/worker.js"), WORKER);
+  writeFileSync(join(folder, "worker.html"), WORKER_PAGE);
+  await page.goto(new URL("worker.html", url).href);
+  const told = (): Promise<readonly { mark: number; terms: number }[]> =>
+    page.evaluate(() => {
+      const list: unknown = Reflect.get(globalThis, "told");
+      return Array.isArray(list) ? list : [];
+    });
+  await waitFor("the worker", async () => (await told()).length > 0);
+  edit(folder, original.replace("causal", "causal window 16"));
+  await waitFor("the worker's swap", async () => (await told()).some(({ terms }) => terms === 2));
+  const marks = new Set((await told()).map(({ mark }) => mark));
+  report("a worker takes new kernels, without a new start", marks.size === 1 ? null : "it was started again");
+}
+
 async function checkDevelopment(browser: Browser, folder: string): Promise<void> {
   const server: ViteDevServer = await createServer({
     root: folder,
@@ -234,6 +267,7 @@ async function checkDevelopment(browser: Browser, folder: string): Promise<void>
     const complaints = complaintsOf(page);
     await page.goto(server.resolvedUrls?.local[0] ?? "");
     await checkSwaps(page, folder);
+    await attempt("worker", () => checkWorker(page, folder, server.resolvedUrls?.local[0] ?? ""));
     reportConsole("dev server: console", complaints);
     await page.close();
   } finally {

@@ -9,7 +9,7 @@ import { BUNDLERS, project } from "./hosts.ts";
 const MAX_BYTES = 25 * 1024;
 
 /** The kernels' texts of a bundle, however the bundler writes strings. */
-const KERNEL_TEXT = /("[\w.]+\.wgsl"): ?(?:`(?:[^`\\]|\\[^])*`|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')/g;
+const KERNEL_TEXT = /("[\w.]+\.wgsl"): ?(?:`(?:[^`\\]|\\[\s\S])*`|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')/g;
 
 /** Rolldown's maps have one place for a whole string: where its first line comes from. */
 const WHOLE_STRINGS: ReadonlySet<string> = new Set(["vite", "rolldown"]);

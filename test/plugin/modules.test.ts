@@ -79,7 +79,7 @@ describe("the module of a spec", () => {
   });
 
   test("survives names of files that would end a comment or a string", async () => {
-    const file = '/folder/a"`${globalThis.pwned = 1}\nglobalThis.pwned = 1; //</script>*/.mta';
+    const file = `/folder/a"\`\${globalThis.pwned = 1}\nglobalThis.pwned = 1; //</script>*/.mta`;
     const { build: built } = await build(ONE, {}, file);
     const kernels = built.modules["mta_830m.kernels"]?.code ?? "";
     expect(kernels).not.toMatch(/^globalThis/m);

@@ -19,8 +19,7 @@ interface LoadContext {
 /** Bundlers that print places and code frames of errors themselves. */
 const SHOWS_FRAMES: ReadonlySet<string> = new Set(["vite", "rollup", "rolldown"]);
 
-/** Namespaced ids: Bun takes no queries on files. */
-const BUN_ID = /^(?:mtac-spec:|.*\.mta\?mtac=)/;
+const BUN_SCHEME = "mtac-spec:";
 
 /** `mtac`'s plugin for the bundler that `meta` names. @throws MtacError MTA960 */
 export function mtacPlugin(
@@ -34,12 +33,10 @@ export function mtacPlugin(
     load: {
       filter: { id: SPEC_ID },
       handler(id) {
-        return loadModule(this, id.replace(/^mtac-spec:/, ""), specs, host);
+        return loadModule(this, id.replace(BUN_SCHEME, ""), specs, host);
       },
     },
-    ...(meta.framework === "bun"
-      ? { resolveId: { filter: { id: /./ }, handler: (source, importer) => resolveForBun(source, importer) } }
-      : {}),
+    ...(meta.framework === "bun" ? { resolveId: resolveForBun } : {}),
     vite: { resolveId: resolvePart, ...viteHooks(specs) },
     rollup: { resolveId: resolvePart },
     rolldown: { resolveId: resolvePart },
@@ -117,11 +114,13 @@ function writeTypes(context: LoadContext, loaded: LoadedSpec, specs: SpecLoader)
   }
 }
 
+/** Bun drops queries from files, so that parts get ids that are no files. */
 function resolveForBun(source: string, importer: string | undefined): string | null {
   if (importer === undefined) return null;
-  const [from = ""] = importer.replace(/^mtac-spec:/, "").split("?");
-  if (BUN_ID.test(source)) return `mtac-spec:${resolvePart(source, path.resolve(from)) ?? source}`;
-  // A module of a namespace has no folder from which Bun could resolve packages.
-  if (!importer.startsWith("mtac-spec:") || !source.startsWith("mtac/")) return null;
-  return createRequire(path.resolve(from)).resolve(source);
+  const isPart = importer.includes(BUN_SCHEME);
+  const [file = ""] = (importer.split(BUN_SCHEME).at(-1) ?? "").split("?");
+  const part = resolvePart(source, file);
+  if (part !== null) return BUN_SCHEME + part;
+  // Such an id has no folder from which Bun could resolve packages.
+  return isPart && source.startsWith("mtac/") ? createRequire(path.resolve(file)).resolve(source) : null;
 }

@@ -6,12 +6,17 @@ import { ModuleCache } from "../../compiler/plugin/cache.ts";
 import { facadeModule, hotFacadeModule } from "../../compiler/plugin/facade.ts";
 import { parseId } from "../../compiler/plugin/module-id.ts";
 import { type PluginOptions, pluginSettings } from "../../compiler/plugin/options.ts";
+import type { SpecBuild } from "../../compiler/plugin/spec-modules.ts";
 
 const FIXTURE = readFileSync(new URL("fixture/spec.mta", import.meta.url), "utf8");
 const ONE = "attention mta_830m { heads 2 head_dim 8 scores { conv 2x3 } }";
 
 function build(text: string, options: PluginOptions = {}, file = "/folder/spec.mta", hot = false) {
   return buildSpec(text, file, pluginSettings(options), { hot }, new ModuleCache(null));
+}
+
+function codeOf({ modules }: SpecBuild, part: string): string {
+  return modules[part]?.code ?? "";
 }
 
 describe("ids", () => {
@@ -41,7 +46,7 @@ describe("the module of a spec", () => {
       "used",
       "used.kernels",
     ]);
-    expect(built.modules["pair"]?.code).toContain('import * as usedModule from "./spec.mta?mtac=used";');
+    expect(codeOf(built, "pair")).toContain('import * as usedModule from "./spec.mta?mtac=used";');
   });
 
   test("has short names, too, where it has one attention", async () => {
@@ -55,8 +60,8 @@ describe("the module of a spec", () => {
   test("takes its runtime from elsewhere while Vite serves it", async () => {
     const { build: cold } = await build(ONE);
     const { build: hot } = await build(ONE, {}, "/folder/spec.mta", true);
-    expect(cold.modules["mta_830m"]?.code).toContain('from "mtac/runtime";');
-    expect(hot.modules["mta_830m"]?.code).toContain('from "mtac/runtime/hot";');
+    expect(codeOf(cold, "mta_830m")).toContain('from "mtac/runtime";');
+    expect(codeOf(hot, "mta_830m")).toContain('from "mtac/runtime/hot";');
     expect(facadeModule(cold.contents)).not.toContain("hot");
     expect(hotFacadeModule(hot.contents, "src/spec.mta")).toContain("import.meta.hot.accept()");
   });
@@ -64,7 +69,7 @@ describe("the module of a spec", () => {
   test("launches on CUDA devices where that is asked for", async () => {
     const { build: built } = await build(ONE, { target: "cuda" });
     expect(Object.keys(built.modules).sort()).toEqual(["mta_830m.cuda", "mta_830m.cuda.kernels"]);
-    expect(built.modules["mta_830m.cuda"]?.code).toContain('from "mtac/runtime/cuda";');
+    expect(codeOf(built, "mta_830m.cuda")).toContain('from "mtac/runtime/cuda";');
     expect(facadeModule(built.contents)).toContain('from "./spec.mta?mtac=mta_830m.cuda.kernels"');
     expect(built.declarations).toContain('from "mtac/runtime/cuda"');
   });
@@ -74,14 +79,14 @@ describe("the module of a spec", () => {
     expect((await build(FIXTURE, {}, "/elsewhere/spec.mta")).build).toEqual(here);
     expect(JSON.stringify(here)).not.toContain("/folder");
     const { build: staged } = await build(FIXTURE, { schedule: "staged" });
-    expect(staged.modules["used.kernels"]?.code).toContain('schedule: "staged"');
-    expect(here.modules["used.kernels"]?.code).not.toBe(staged.modules["used.kernels"]?.code);
+    expect(codeOf(staged, "used.kernels")).toContain('schedule: "staged"');
+    expect(codeOf(here, "used.kernels")).not.toBe(codeOf(staged, "used.kernels"));
   });
 
   test("survives names of files that would end a comment or a string", async () => {
     const file = `/folder/a"\`\${globalThis.pwned = 1}\nglobalThis.pwned = 1; //</script>*/.mta`;
     const { build: built } = await build(ONE, {}, file);
-    const kernels = built.modules["mta_830m.kernels"]?.code ?? "";
+    const kernels = codeOf(built, "mta_830m.kernels");
     expect(kernels).not.toMatch(/^globalThis/m);
     await import(`data:text/javascript,${encodeURIComponent(kernels)}`);
     expect(facadeModule(built.contents)).not.toMatch(/^globalThis/m);

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { type CompileOptions, compileChecked } from "../compile.ts";
 import { declareChecked } from "../declare.ts";
 import { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import type { EmittedTarget } from "../targets.ts";
+import { digestOf } from "./digest.ts";
 import { partSpecifier } from "./module-id.ts";
 import { kernelsSourceMap } from "./source-map.ts";
 import type { BuildFlavour, SpecBuild, SpecContents, SpecModule } from "./spec-modules.ts";
@@ -56,8 +56,4 @@ export function emitSpec(
     })),
   };
   return { contents, modules, declarations: declareChecked(spec, target) };
-}
-
-function digestOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }

@@ -21,7 +21,7 @@ export interface SpecKernels {
 
 /** What a spec's module holds, once for each time that it is loaded. */
 export interface SpecVersion {
-  /** The stacks' layers, as plain data. */
+  /** The stacks and what tells their layers from others, as plain data. */
   readonly stacks: unknown;
   readonly kernels: readonly SpecKernels[];
   readonly exports: Readonly<Record<string, unknown>>;
@@ -55,7 +55,11 @@ export function publish(key: string, version: SpecVersion): boolean {
   const { newest: before } = spec;
   spec.newest = version;
   if (known !== undefined) {
-    if (signature(before) !== signature(version)) return false;
+    if (signature(before) !== signature(version)) {
+      // They have nothing in common with what comes from now on.
+      spec.loads.length = 0;
+      return false;
+    }
     for (const load of spec.loads) load.follow(version.exports);
     void swapAll(spec, before);
   }

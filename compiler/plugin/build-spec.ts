@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec, Diagnostic } from "../language/index.ts";
@@ -7,6 +6,7 @@ import { packageVersion } from "../package.ts";
 import { SpecError } from "../spec-error.ts";
 import { type TuningNotice, tunedWinners } from "../tuned-winners.ts";
 import { compilerStamp, type ModuleCache } from "./cache.ts";
+import { digestOf } from "./digest.ts";
 import { emittedTarget, type PluginSettings } from "./options.ts";
 import type { BuildFlavour, SpecBuild } from "./spec-modules.ts";
 
@@ -78,7 +78,5 @@ function winnersFor(
 }
 
 function keyOf(parts: readonly unknown[]): string {
-  return createHash("sha256")
-    .update(JSON.stringify([packageVersion(), compilerStamp(), ...parts]))
-    .digest("hex");
+  return digestOf(JSON.stringify([packageVersion(), compilerStamp(), ...parts]));
 }

@@ -4,6 +4,7 @@ import { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
 import type { CompileOptions } from "../kernels.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import type { EmittedTarget } from "../targets.ts";
+import { digestOf } from "./digest.ts";
 import { partSpecifier } from "./module-id.ts";
 import { kernelsSourceMap } from "./source-map.ts";
 import type { BuildFlavour, SpecBuild, SpecContents, SpecModule } from "./spec-modules.ts";
@@ -24,14 +25,14 @@ export function emitSpec(
   { spec, name, text, target, flavour }: Emission,
   options: Pick<CompileOptions, "shape" | "schedule" | "tuned">,
 ): SpecBuild {
-  const contents = contentsOf(spec, name, target);
+  const suffix = target === "cuda" ? CUDA_FLAVOUR.suffix : "";
   const { files, artifacts, cuda } = compileChecked(spec, { ...options, targets: [target] });
   const kernels = new Map(
-    (target === "cuda" ? cuda : artifacts).map((each) => [each.name + contents.suffix, each.sources]),
+    (target === "cuda" ? cuda : artifacts).map((each) => [each.name + suffix, each.sources]),
   );
   const rename = (specifier: string): string => {
     const part = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
-    if (part !== undefined) return partSpecifier(contents.spec, part);
+    if (part !== undefined) return partSpecifier(name, part);
     return flavour.hot && specifier === WEBGPU_FLAVOUR.runtime ? "mtac/runtime/hot" : specifier;
   };
   const modules: Record<string, SpecModule> = {};
@@ -42,18 +43,18 @@ export function emitSpec(
     const sources = kernels.get(part.replace(/\.kernels$/, ""));
     const map =
       part.endsWith(".kernels") && sources !== undefined
-        ? kernelsSourceMap(code, sources, { name: contents.spec, text })
+        ? kernelsSourceMap(code, sources, { name, text })
         : null;
     modules[part] = { code, map };
   }
-  return { contents, modules, declarations: declareChecked(spec, target) };
-}
-
-function contentsOf(spec: CheckedSpec, name: string, target: EmittedTarget): SpecContents {
-  return {
+  const contents: SpecContents = {
     spec: name,
-    suffix: target === "cuda" ? CUDA_FLAVOUR.suffix : "",
+    suffix,
     attentions: spec.attentions.map((each) => each.name),
-    stacks: spec.stacks.map((each) => ({ name: each.name, layers: each.attentions })),
+    stacks: spec.stacks.map((each) => ({
+      name: each.name,
+      digest: digestOf(modules[each.name + suffix]?.code ?? ""),
+    })),
   };
+  return { contents, modules, declarations: declareChecked(spec, target) };
 }

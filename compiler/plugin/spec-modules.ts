@@ -28,8 +28,8 @@ export interface SpecContents {
 
 export interface SpecStack {
   readonly name: string;
-  /** The attention of each layer. */
-  readonly layers: readonly string[];
+  /** Tells its module from one with other layers: equal attentions share kernels, so that names alone do not. */
+  readonly digest: string;
 }
 
 /** What modules import where a launcher needs the runtime; Vite's server gives another one than builds do. */

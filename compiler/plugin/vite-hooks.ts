@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { Plugin } from "vite";
+import type { EnvironmentModuleNode, Plugin } from "vite";
 import { failureMessage } from "./host-message.ts";
 import type { SpecLoader } from "./spec-loader.ts";
 
@@ -15,20 +15,29 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "config" | "configRes
       specs.hotKey = hot ? (file) => path.relative(root, file).replaceAll("\\", "/") : null;
     },
     async hotUpdate({ file, modules, read, type }) {
-      if (!file.endsWith(".mta") || modules.length === 0 || type === "delete") return undefined;
-      const text = await read();
-      try {
-        await specs.build(text, file);
-        return undefined;
-      } catch (error) {
-        const message = failureMessage(error, file, text, { showsFrames: true });
-        if (message === null) throw error;
-        const { hot, logger } = this.environment;
-        logger.error(`${message.message}\n${message.frame ?? ""}`, { timestamp: true });
-        hot.send({ type: "error", err: { ...message, plugin: "mtac", stack: "" } });
-        // Nobody fetches what cannot be had: pages go on with what they have.
-        return [];
+      if (type === "delete") return undefined;
+      for (const spec of specsOf(file, modules)) {
+        const text = await (spec === file ? read() : specs.read(spec));
+        try {
+          await specs.build(text, spec);
+        } catch (error) {
+          const message = failureMessage(error, spec, text, { showsFrames: true });
+          if (message === null) throw error;
+          const { hot, logger } = this.environment;
+          logger.error(`${message.message}\n${message.frame ?? ""}`, { timestamp: true });
+          hot.send({ type: "error", err: { ...message, plugin: "mtac", stack: "" } });
+          // Nobody fetches what cannot be had: pages go on with what they have.
+          return [];
+        }
       }
+      return undefined;
     },
   };
+}
+
+/** The specs that a changed file is, or that are built with it. */
+function specsOf(file: string, modules: readonly EnvironmentModuleNode[]): ReadonlySet<string> {
+  const importers = modules.flatMap((module) => [...module.importers]);
+  const files = [...modules, ...importers].flatMap((module) => module.file ?? []);
+  return new Set(files.filter((each) => each.endsWith(".mta") && (each === file || !file.endsWith(".mta"))));
 }

@@ -36,6 +36,9 @@ export function project(): string {
   return folder;
 }
 
+/** Rolldown warns of plugins that take long, which all do on a busy machine. */
+const NO_TIMINGS = { bundlerTimings: false };
+
 /** Every bundler, minified, with source maps. */
 export const BUNDLERS: Readonly<Record<string, Bundler>> = {
   vite: async (folder, options) => {
@@ -50,6 +53,7 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
         sourcemap: true,
         rolldownOptions: {
           input: join(folder, "main.js"),
+          checks: NO_TIMINGS,
           onwarn: ({ message }) => void warnings.push(message),
         },
       },
@@ -76,6 +80,7 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
     const bundle = await rolldown({
       input: join(folder, "main.js"),
       plugins: [mtacRolldown(options)],
+      checks: NO_TIMINGS,
       onwarn: ({ message }) => void warnings.push(message),
     });
     const output = await bundle.generate({ sourcemap: true, minify: true, file: join(folder, "out.js") });

@@ -66,6 +66,15 @@ describe("the module of a spec", () => {
     expect(hotFacadeModule(hot.contents, "src/spec.mta")).toContain("import.meta.hot.accept()");
   });
 
+  test("tells stacks apart by the kernels of their layers", async () => {
+    const stackOf = async (text: string) => (await build(text)).build.contents.stacks[0]?.digest;
+    const spec = (second: string): string =>
+      `attention a { heads 2 head_dim 8 } attention b { heads 2 head_dim ${second} } stack s { layers 2 use a at 0 use b otherwise }`;
+    // Layers of equal attentions have the same module.
+    expect(await stackOf(spec("8"))).not.toBe(await stackOf(spec("16")));
+    expect(await stackOf(spec("16"))).toBe(await stackOf(spec("24")));
+  });
+
   test("launches on CUDA devices where that is asked for", async () => {
     const { build: built } = await build(ONE, { target: "cuda" });
     expect(Object.keys(built.modules).sort()).toEqual(["mta_830m.cuda", "mta_830m.cuda.kernels"]);

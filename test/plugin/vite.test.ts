@@ -3,21 +3,26 @@ import { join } from "node:path";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { createServer, type ViteDevServer } from "vite";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { packageVersion } from "../../compiler/package.ts";
 import mtac from "../../compiler/plugin/vite.ts";
+import { exportTuning } from "../../compiler/tune/export.ts";
 import { project } from "./hosts.ts";
 
 const folder = project();
 const spec = join(folder, "spec.mta");
 const original = readFileSync(spec, "utf8");
+const tuning = join(folder, "tuning.json");
+const results = JSON.stringify(exportTuning([], { mtac: packageVersion() }));
 let server: ViteDevServer;
 const sent = vi.fn<(...payload: readonly unknown[]) => void>();
 
 beforeAll(async () => {
+  writeFileSync(tuning, results);
   server = await createServer({
     root: folder,
     configFile: false,
     logLevel: "silent",
-    plugins: [mtac()],
+    plugins: [mtac({ tuning })],
     // What the watcher would say is said by the tests, at once.
     server: { middlewareMode: true, ws: false, watch: null },
   });
@@ -32,10 +37,10 @@ async function load(url: string) {
 }
 
 /** Waits for what the server tells pages after a change. */
-async function afterChange(text: string): Promise<unknown> {
+async function afterChange(text: string, file = spec): Promise<unknown> {
   sent.mockClear();
-  writeFileSync(spec, text);
-  server.watcher.emit("change", spec);
+  writeFileSync(file, text);
+  server.watcher.emit("change", file);
   await vi.waitFor(() => expect(sent).toHaveBeenCalled(), { timeout: 10_000 });
   return sent.mock.calls[0]?.[0];
 }
@@ -88,16 +93,15 @@ describe("Vite's development server", () => {
     expect(await afterChange(original)).toMatchObject(updated);
   });
 
-  test("watches the tuning results that a build depends on", async () => {
-    const tuning = join(folder, "tuning.json");
-    const addWatchFile = vi.fn();
-    const plugin = mtac({ tuning, types: false });
-    const { load: hook } = plugin;
-    if (typeof hook !== "object" || hook === null) throw new Error("the plugin loads nothing");
-    const error = vi.fn();
-    await Reflect.apply(hook.handler, { addWatchFile, warn: vi.fn(), error }, [spec]);
-    expect(addWatchFile.mock.calls).toEqual([[spec], [tuning]]);
-    // The file is not there: the build says so.
-    expect(error).toHaveBeenCalledWith(expect.objectContaining({ pluginCode: "MTA905" }));
+  test("does so for a file that a build depends on, too", async () => {
+    await load("/main.js");
+    await load("/spec.mta");
+    const broken = {
+      type: "error",
+      err: { id: spec, message: expect.stringMatching(/^MTA874: .*tuning\.json/) },
+    };
+    expect(await afterChange("{}", tuning)).toMatchObject(broken);
+    const updated = { type: "update", updates: [{ path: "/spec.mta", acceptedPath: "/spec.mta" }] };
+    expect(await afterChange(results, tuning)).toMatchObject(updated);
   });
 });

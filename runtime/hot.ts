@@ -55,7 +55,11 @@ export function publish(key: string, version: SpecVersion): boolean {
   const { newest: before } = spec;
   spec.newest = version;
   if (known !== undefined) {
-    if (signature(before) !== signature(version)) return false;
+    if (signature(before) !== signature(version)) {
+      // Modules that accept updates themselves get this load without a reload of the page; those before it have other exports.
+      spec.loads.splice(0, spec.loads.length, version);
+      return false;
+    }
     for (const load of spec.loads) load.follow(version.exports);
     void swapAll(spec, before);
   }

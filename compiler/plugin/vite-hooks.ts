@@ -1,6 +1,7 @@
 import path from "node:path";
 import type { Plugin } from "vite";
-import { failureMessage } from "./host-message.ts";
+import { failureMessage, type HostMessage } from "./host-message.ts";
+import { parseId } from "./module-id.ts";
 import type { SpecLoader } from "./spec-loader.ts";
 
 /** What Vite's server needs beside loading: new kernels without a reload, and broken specs in its overlay. */
@@ -15,7 +16,7 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "config" | "configRes
       specs.hotKey = hot ? (file) => path.relative(root, file).replaceAll("\\", "/") : null;
     },
     async hotUpdate({ file, modules, read, type }) {
-      if (!file.endsWith(".mta") || modules.length === 0 || type === "delete") return undefined;
+      if (!file.endsWith(".mta") || !modules.some(isSpecModule) || type === "delete") return undefined;
       const text = await read();
       try {
         await specs.build(text, file);
@@ -24,11 +25,22 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "config" | "configRes
         const message = failureMessage(error, file, text, { showsFrames: true });
         if (message === null) throw error;
         const { hot, logger } = this.environment;
-        logger.error(`${message.message}\n${message.frame ?? ""}`, { timestamp: true });
+        logger.error(forTerminal(message), { timestamp: true });
         hot.send({ type: "error", err: { ...message, plugin: "mtac", stack: "" } });
-        // Nobody fetches what cannot be had: pages go on with what they have.
-        return [];
+        // Nobody fetches what cannot be had: pages go on with what they have. The text itself can be had.
+        return modules.filter((module) => !isSpecModule(module));
       }
     },
   };
+}
+
+/** Not, say, `spec.mta?raw`. */
+function isSpecModule({ id }: { readonly id: string | null }): boolean {
+  return id !== null && parseId(id) !== null;
+}
+
+/** Vite's overlay shows where an error stands, its terminal does not. */
+function forTerminal({ message, id, loc, frame }: HostMessage): string {
+  const place = loc === undefined ? id : `${id}:${loc.line}:${loc.column + 1}`;
+  return [message, `File: ${place}`, ...(frame === undefined ? [] : [frame])].join("\n");
 }

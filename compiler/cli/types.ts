@@ -20,7 +20,7 @@ export function registerTypes(program: Command): void {
     .option("--check", "write nothing; exit with 1 if a file is missing or not what it should be")
     .option(
       "--arbitrary-extensions",
-      "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts",
+      "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts (default where mtac.config.ts says so)",
     )
     .addOption(
       new Option("--target <target>", "whose launchers the build makes")

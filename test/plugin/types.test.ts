@@ -97,6 +97,13 @@ describe("mtac types", () => {
     expect(typeCheck(folder)).toBe("");
   });
 
+  test("has the name that the project's config gives to a build's", () => {
+    const folder = project({});
+    writeFileSync(join(folder, "mtac.config.ts"), 'export default { types: "arbitrary-extensions" };\n');
+    expect(mtac(["types", "spec.mta"], { cwd: folder }).stdout).toBe("✓ spec.d.mta.ts\n");
+    expect(() => statSync(join(folder, "spec.mta.d.ts"))).toThrow("ENOENT");
+  });
+
   test("writes only what has changed, and says so; --check writes nothing", () => {
     const folder = project({});
     const file = join(folder, "spec.mta.d.ts");

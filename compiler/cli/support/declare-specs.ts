@@ -24,6 +24,11 @@ interface DeclaredSpec {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+/** Whether a build step can import a spec, by its name. */
+export function isImportable(spec: string): boolean {
+  return spec.endsWith(".mta");
+}
+
 /**
  * `mtac types`: a `.d.ts` beside each spec. Specs with errors are reported, and their files left as they are.
  *
@@ -34,11 +39,13 @@ export async function declareSpecs(
   flags: DeclareFlags,
   output: Output,
 ): Promise<void> {
-  const built = specs.find(isTypeScript);
-  if (built !== undefined)
+  const other = specs.find((spec) => !isImportable(spec));
+  if (other !== undefined)
     throw wrongUsage(
-      `${built}: \`mtac types\` is for .mta files`,
-      "a spec in TypeScript cannot be imported as a module of launchers: use `mtac compile`",
+      `${other}: \`mtac types\` is for .mta files`,
+      isTypeScript(other)
+        ? "a spec in TypeScript cannot be imported as a module of launchers: use `mtac compile`"
+        : "build steps know specs by their ending: call it spec.mta",
     );
   const results: DeclaredSpec[] = [];
   for (const spec of specs) results.push(await declareSpec(spec, flags, output));

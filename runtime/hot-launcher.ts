@@ -50,9 +50,10 @@ export class HotLauncher {
    */
   async swap(kernels: Kernels): Promise<void> {
     const turn = ++this.#swaps;
+    let next: Launcher | null = null;
     try {
       const given = new Map(this.#current.parameters);
-      const next = await this.#maker.create(kernels, this.#maker.carryOver(given, kernels.pipeline));
+      next = await this.#maker.create(kernels, this.#maker.carryOver(given, kernels.pipeline));
       await this.#prepare(next);
       // Somebody may have changed the spec again meanwhile, or have done with the launcher.
       if (turn !== this.#swaps || this.#destroyed) {
@@ -64,6 +65,7 @@ export class HotLauncher {
       this.#current = next;
       if (!this.#calls.has(old)) old.destroy();
     } catch (error) {
+      next?.destroy();
       console.error(`mtac: ${kernels.artifact.name} keeps its kernels, the new ones cannot be used:`, error);
     }
   }
@@ -88,8 +90,10 @@ export class HotLauncher {
       time: (inputs, options) => this.#call((current) => current.time(inputs, options), sizeOf(inputs)),
       prepare: (size) => this.#call((current) => current.prepare(size), size),
       encode: (encoder, inputs, outputs) => {
+        const encoded = this.#current.encode(encoder, inputs, outputs);
+        // Not before: new kernels need not suit a size that the old ones refused.
         this.#remember(sizeOf(inputs));
-        return this.#current.encode(encoder, inputs, outputs);
+        return encoded;
       },
       rebuild: (device) => this.#maker.rebuild(device, this.#current.parameters),
       destroy: () => this.#destroy(),

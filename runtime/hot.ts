@@ -56,8 +56,8 @@ export function publish(key: string, version: SpecVersion): boolean {
   spec.newest = version;
   if (known !== undefined) {
     if (signature(before) !== signature(version)) {
-      // They have nothing in common with what comes from now on.
-      spec.loads.length = 0;
+      // Modules that accept updates themselves get this load without a reload of the page; those before it have other exports.
+      spec.loads.splice(0, spec.loads.length, version);
       return false;
     }
     for (const load of spec.loads) load.follow(version.exports);

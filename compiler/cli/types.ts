@@ -16,11 +16,11 @@ export function registerTypes(program: Command): void {
     .description(
       'Write a .d.ts beside each spec, for editors and tsc: what `import … from "./spec.mta"` gives in a build with mtac\'s bundler plugin.',
     )
-    .argument("[spec...]", "spec files (.mta); default: those of mtac.config.ts")
+    .argument("[spec...]", "spec files (.mta); default: those of mtac.config.ts that are .mta files")
     .option("--check", "write nothing; exit with 1 if a file is missing or not what it should be")
     .option(
       "--arbitrary-extensions",
-      "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts",
+      "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts (default where mtac.config.ts says so)",
     )
     .addOption(
       new Option("--target <target>", "whose launchers the build makes")
@@ -30,7 +30,10 @@ export function registerTypes(program: Command): void {
     .addOption(jsonOption())
     .action(async (files: string[], flags: TypesFlags) => {
       const { namedSpecs } = await import("./support/named-specs.ts");
-      const { declareSpecs } = await import("./support/declare-specs.ts");
-      await declareSpecs(await namedSpecs("types", files), flags, createOutput(flags.json === true));
+      const { declareSpecs, isImportable } = await import("./support/declare-specs.ts");
+      const specs = await namedSpecs("types", files);
+      // A config's specs are for other commands, too.
+      const wanted = files.length > 0 ? specs : specs.filter(isImportable);
+      await declareSpecs(wanted, flags, createOutput(flags.json === true));
     });
 }

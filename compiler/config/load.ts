@@ -18,12 +18,15 @@ export interface LoadedConfig {
  * package.json; null if there is none.
  */
 export function findConfig(folder: string): string | null {
+  return configPlaces(folder).find((file) => existsSync(file)) ?? null;
+}
+
+/** Where the config of a folder could be; the first that is there is the one. */
+export function configPlaces(folder: string): readonly string[] {
+  const places: string[] = [];
   for (let current = resolve(folder); ; current = dirname(current)) {
-    for (const name of NAMES) {
-      const file = join(current, name);
-      if (existsSync(file)) return file;
-    }
-    if (existsSync(join(current, "package.json")) || dirname(current) === current) return null;
+    places.push(...NAMES.map((name) => join(current, name)));
+    if (existsSync(join(current, "package.json")) || dirname(current) === current) return places;
   }
 }
 

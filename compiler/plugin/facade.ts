@@ -30,12 +30,13 @@ export function hotFacadeModule(contents: SpecContents, key: string): string {
   const parts = [...new Set(exports.map(({ part }) => part))];
   const variable = (part: string): string => `$${parts.indexOf(part)}`;
   const names = exports.map(({ exported }) => exported);
+  // A spec that has nothing yet must load all the same, to be followed when it has.
+  const declared = exports.map(({ part, local, exported }) => `${exported} = ${variable(part)}.${local}`);
   const values = exports.map(({ part, local, exported }) => `${exported}: ${variable(part)}.${local}`);
   const kernels = contents.attentions.map((name) => variable(`${name}${contents.suffix}.kernels`));
   return `import { publish } from "mtac/runtime/hot";
 ${parts.map((part) => `import * as ${variable(part)} from ${specifierOf(contents, part)};\n`).join("")}
-export let ${exports.map(({ part, local, exported }) => `${exported} = ${variable(part)}.${local}`).join(", ")};
-
+${declared.length === 0 ? "" : `export let ${declared.join(", ")};\n`}
 const fits = publish(${JSON.stringify(key)}, {
   stacks: ${JSON.stringify(contents.stacks)},
   kernels: [${kernels.join(", ")}],

@@ -1,6 +1,7 @@
 import path from "node:path";
 import type { EnvironmentModuleNode, Plugin } from "vite";
-import { failureMessage } from "./host-message.ts";
+import { failureMessage, type HostMessage } from "./host-message.ts";
+import { parseId } from "./module-id.ts";
 import type { SpecLoader } from "./spec-loader.ts";
 
 /** What Vite's server needs beside loading: new kernels without a reload, and broken specs in its overlay. */
@@ -24,13 +25,16 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "config" | "configRes
           const message = failureMessage(error, spec, text, { showsFrames: true });
           if (message === null) throw error;
           const { hot, logger } = this.environment;
-          logger.error(`${message.message}\n${message.frame ?? ""}`, { timestamp: true });
+          logger.error(forTerminal(message), { timestamp: true });
           hot.send({ type: "error", err: { ...message, plugin: "mtac", stack: "" } });
-          // Nobody fetches what cannot be had: pages go on with what they have.
-          return [];
+          // Nobody fetches what cannot be had: pages go on with what they have. The text itself can be had.
+          return spec === file ? modules.filter((module) => !isSpecModule(module)) : [];
         }
       }
-      return undefined;
+      // Parts of attentions that are gone: nobody imports them, and Vite would load pages again on their behalf.
+      const orphans = orphansOf(modules);
+      for (const orphan of orphans) this.environment.moduleGraph.invalidateModule(orphan);
+      return orphans.size === 0 ? undefined : modules.filter((module) => !orphans.has(module));
     },
   };
 }
@@ -38,6 +42,28 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "config" | "configRes
 /** The specs that a changed file is, or that are built with it. */
 function specsOf(file: string, modules: readonly EnvironmentModuleNode[]): ReadonlySet<string> {
   const importers = modules.flatMap((module) => [...module.importers]);
-  const files = [...modules, ...importers].flatMap((module) => module.file ?? []);
-  return new Set(files.filter((each) => each.endsWith(".mta") && (each === file || !file.endsWith(".mta"))));
+  const concerned = [...modules, ...importers].filter(isSpecModule).flatMap((module) => module.file ?? []);
+  return new Set(concerned.filter((each) => each === file || !file.endsWith(".mta")));
+}
+
+/** Not, say, `spec.mta?raw`. */
+function isSpecModule({ id }: { readonly id: string | null }): boolean {
+  return id !== null && parseId(id) !== null;
+}
+
+/** Parts of specs that no other module imports, and what only those import. */
+function orphansOf(modules: readonly EnvironmentModuleNode[]): ReadonlySet<EnvironmentModuleNode> {
+  const parts = modules.filter(({ id }) => id !== null && parseId(id)?.part != null);
+  const orphans = new Set<EnvironmentModuleNode>();
+  for (let found = -1; found !== orphans.size; ) {
+    found = orphans.size;
+    for (const part of parts) if ([...part.importers].every((each) => orphans.has(each))) orphans.add(part);
+  }
+  return orphans;
+}
+
+/** Vite's overlay shows where an error stands, its terminal does not. */
+function forTerminal({ message, id, loc, frame }: HostMessage): string {
+  const place = loc === undefined ? id : `${id}:${loc.line}:${loc.column + 1}`;
+  return [message, `File: ${place}`, ...(frame === undefined ? [] : [frame])].join("\n");
 }

@@ -13,6 +13,8 @@
 #     [SCHEDULE <schedule>]          single_pass, two_pass or staged, where the planner must not choose
 #     [OUTPUT_DIRECTORY <dir>])      where generated files go; a folder of the target's in the build tree if not given
 #
+# Attentions of one target need names of their own: their headers and functions are called after them.
+#
 # The spec is compiled when CMake configures, and the build configures again whenever it, or mtac, changes. Needs Node
 # 20.19 or newer and the CUDA toolkit; MTAC_EXECUTABLE, where it is set, is the command to run instead of this package's own.
 
@@ -54,6 +56,15 @@ function(_mtac_architectures result)
   endforeach()
   list(REMOVE_DUPLICATES names)
   set(${result} "${names}" PARENT_SCOPE)
+endfunction()
+
+# Stops where another spec of the target has an attention of that name: one header, and one of both functions, would win in silence.
+function(_mtac_claim target spec attention)
+  get_property(owner GLOBAL PROPERTY "_mtac_${target}_${attention}")
+  if(owner AND NOT owner STREQUAL spec)
+    message(FATAL_ERROR "mtac_add_kernels(${target}): ${owner} and ${spec} both have an attention ${attention}. Rename one, or give them targets of their own.")
+  endif()
+  set_property(GLOBAL PROPERTY "_mtac_${target}_${attention}" "${spec}")
 endfunction()
 
 function(mtac_add_kernels target spec)
@@ -123,6 +134,8 @@ function(mtac_add_kernels target spec)
       string(JSON file GET "${report}" files ${index})
       if(file MATCHES "\\.cu$")
         list(APPEND sources "${folder}/${file}")
+      elseif(file MATCHES "^(.+)\\.h$")
+        _mtac_claim("${target}" "${spec}" "${CMAKE_MATCH_1}")
       endif()
     endforeach()
   endforeach()

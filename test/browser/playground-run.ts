@@ -7,7 +7,7 @@ import type { Pipeline } from "../../runtime/contract/index.ts";
 import { isVisible, referenceForward } from "../../runtime/reference/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { attempt, report } from "./checks.ts";
-import { compiled, difference, openSpec, type Site, SMALL, showTab } from "./playground-page.ts";
+import { compiled, difference, openSpec, type Site, SMALL, showTab, write } from "./playground-page.ts";
 
 /** The longest that the page may be deaf while a worker computes: two cores carry browser, SwiftShader and reference here. */
 const MOST_GAP_MS = 400;
@@ -15,6 +15,7 @@ const MOST_GAP_MS = 400;
 export async function checkComputing(site: Site): Promise<void> {
   await attempt("run", () => checkRun(site));
   await attempt("cancel", () => checkCancel(site));
+  await attempt("an empty editor", () => checkEmpty(site));
   await attempt("maps", () => checkMaps(site));
   await attempt("without WebGPU", () => checkWithoutGpu(site));
 }
@@ -118,6 +119,19 @@ function expectedMaps(pipeline: Pipeline) {
     },
   });
   return { maps, visible };
+}
+
+/** Where there is no attention, none runs: not even the one that was there before. */
+async function checkEmpty(site: Site): Promise<void> {
+  const page = await openSpec(site, { spec: SMALL, run: { ...DEFAULTS.run, rows: 16, keys: 16 } });
+  await write(page, "// Nothing yet.\n");
+  await page.locator(".results-state", { hasText: "no attention yet" }).waitFor();
+  await page.keyboard.press("Control+Enter");
+  await page.waitForTimeout(300);
+  const outcome = await page.locator(".run-status").textContent();
+  const state = await page.locator(".compile-state").innerText();
+  report("an empty editor runs nothing", difference(`${state}/${outcome}`, "not compiled/"));
+  await page.context().close();
 }
 
 async function checkMaps(site: Site): Promise<void> {

@@ -1,5 +1,14 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
@@ -14,6 +23,25 @@ function project(name: string, files: Readonly<Record<string, string>>): string 
   write(folder, "package.json", "{}");
   for (const [file, text] of Object.entries(files)) write(folder, file, text);
   return folder;
+}
+
+/** `mtac compile --watch --json` in a folder, round by round. */
+function watching(folder: string, ...words: readonly string[]) {
+  const child = spawn(process.execPath, [MAIN, "compile", "--watch", "--json", ...words], { cwd: folder });
+  let complaints = "";
+  child.stderr.on("data", (chunk) => {
+    complaints += chunk;
+  });
+  const rounds = createInterface(child.stdout)[Symbol.asyncIterator]();
+  return {
+    nextRound: async (): Promise<object> => {
+      const { value, done } = await rounds.next();
+      if (done === true) throw new Error(`mtac has ended: ${complaints}`);
+      return JSON.parse(value);
+    },
+    complaints: () => complaints,
+    stop: () => child.kill(),
+  };
 }
 
 const root = temporaryFolder();
@@ -96,17 +124,7 @@ describe("mtac compile", () => {
 
   test("--watch compiles again, reports what is broken and keeps the last good files", async () => {
     const folder = project("watched", { "small.mta": SPEC, "mtac.config.ts": CONFIG });
-    const child = spawn(process.execPath, [MAIN, "compile", "--watch", "--json"], { cwd: folder });
-    let complaints = "";
-    child.stderr.on("data", (chunk) => {
-      complaints += chunk;
-    });
-    const rounds = createInterface(child.stdout)[Symbol.asyncIterator]();
-    const nextRound = async (): Promise<unknown> => {
-      const { value, done } = await rounds.next();
-      if (done === true) throw new Error(`mtac has ended: ${complaints}`);
-      return JSON.parse(value);
-    };
+    const { nextRound, complaints, stop } = watching(folder);
     try {
       const spec = path.join(folder, "small.mta");
       const launcher = (name: string): string => readFileSync(path.join(folder, name), "utf8");
@@ -124,9 +142,38 @@ describe("mtac compile", () => {
       expect(await nextRound()).toMatchObject({ out: "moved" });
       writeFileSync(spec, SPEC.replace("2x3", "2x5"));
       expect(await nextRound()).toMatchObject({ out: "moved" });
-      expect(complaints).toContain("watching small.mta, mtac.config.ts");
+      expect(complaints()).toContain("watching small.mta, mtac.config.ts");
     } finally {
-      child.kill();
+      stop();
+    }
+  });
+
+  test("--watch sees folders go and come, and a config that is added", async () => {
+    const folder = project("moving", { "small.mta": SPEC });
+    const { nextRound, stop } = watching(folder, "specs/small.mta", "--target", "wgsl", "--no-launcher");
+    /** Removing a folder takes several steps, which may be several rounds. */
+    const roundWith = async (key: "out" | "error"): Promise<object> => {
+      const round = await nextRound();
+      return key in round ? round : roundWith(key);
+    };
+    const place = path.join(folder, "specs");
+    const comes = (): void => {
+      mkdirSync(`${place}.new`);
+      copyFileSync(path.join(folder, "small.mta"), path.join(`${place}.new`, "small.mta"));
+      renameSync(`${place}.new`, place);
+    };
+    try {
+      expect(await roundWith("error")).toMatchObject({ error: { code: "MTA905" } });
+      comes();
+      await roundWith("out");
+      rmSync(place, { recursive: true });
+      expect(await roundWith("error")).toMatchObject({ error: { code: "MTA905" } });
+      comes();
+      expect(await roundWith("out")).toMatchObject({ out: "small.mtac" });
+      writeFileSync(path.join(folder, "mtac.config.ts"), CONFIG);
+      expect(await roundWith("out")).toMatchObject({ out: "made" });
+    } finally {
+      stop();
     }
   });
 });

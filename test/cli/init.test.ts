@@ -43,6 +43,20 @@ describe("mtac init", () => {
     for (const file of files) expect(readFileSync(path.join(folder, file), "utf8"), file).not.toContain("{{");
   });
 
+  test.each([
+    ["my-attention", "my-attention", "my-attention"],
+    ["Mon étude #1", "mon-etude-1", "'Mon étude #1'"],
+    ["it's $HOME", "it-s-home", "'it'\\''s $HOME'"],
+    ["-odd", "odd", "./-odd"],
+  ])("in the folder %s it is %s, and `cd %s` leads there", (folder, name, word) => {
+    const cwd = path.join(root, "folders");
+    mkdirSync(cwd, { recursive: true });
+    const { stdout } = mtac(["init", "--", folder], { cwd });
+    expect(stdout).toContain(`\n  cd ${word}\n`);
+    const manifest = JSON.parse(readFileSync(path.join(cwd, folder, "package.json"), "utf8"));
+    expect(manifest).toMatchObject({ name });
+  });
+
   test("touches nothing where a file is in the way", () => {
     const folder = path.join(root, "taken");
     mkdirSync(folder);

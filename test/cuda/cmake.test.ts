@@ -24,6 +24,7 @@ interface Configured {
 /** Writes a project whose list file ends with `lines`, and configures it in the folder `build`. */
 function configure(folder: string, lines: string, options: readonly string[] = []): Configured {
   writeFileSync(path.join(folder, "specs.mta"), SPEC);
+  writeFileSync(path.join(folder, "copy.mta"), SPEC);
   writeFileSync(path.join(folder, "broken.mta"), "attention broken { heads 0 }\n");
   writeFileSync(
     path.join(folder, "CMakeLists.txt"),
@@ -88,6 +89,11 @@ target_link_libraries(program PRIVATE kernels)`,
       "no architecture",
       "mtac_add_kernels(kernels specs.mta ARCHITECTURES fast)",
       /write ARCHITECTURES as 80/,
+    ],
+    [
+      "two specs with one attention's name",
+      "mtac_add_kernels(kernels specs.mta)\nmtac_add_kernels(kernels copy.mta)",
+      /specs\.mta and\s+\S*copy\.mta both have an\s+attention first/,
     ],
     ["an architecture too old", "mtac_add_kernels(kernels specs.mta ARCHITECTURES 35)", /MTA915/],
   ])("stops at %s", async (_what, line, message) => {

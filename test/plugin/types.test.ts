@@ -97,6 +97,13 @@ describe("mtac types", () => {
     expect(typeCheck(folder)).toBe("");
   });
 
+  test("has the name that the project's config gives to a build's", () => {
+    const folder = project({});
+    writeFileSync(join(folder, "mtac.config.ts"), 'export default { types: "arbitrary-extensions" };\n');
+    expect(mtac(["types", "spec.mta"], { cwd: folder }).stdout).toBe("✓ spec.d.mta.ts\n");
+    expect(() => statSync(join(folder, "spec.mta.d.ts"))).toThrow("ENOENT");
+  });
+
   test("writes only what has changed, and says so; --check writes nothing", () => {
     const folder = project({});
     const file = join(folder, "spec.mta.d.ts");
@@ -143,8 +150,19 @@ describe("mtac types", () => {
     expect(readFileSync(join(folder, "spec.mta.d.ts"), "utf8")).toBe("// old");
   });
 
-  test("is for .mta files", () => {
+  test("is for .mta files, and leaves others as they are", () => {
     expect(mtac(["types", "spec.ts"])).toMatchObject({ code: 2 });
+    const folder = project({});
+    writeFileSync(join(folder, "spec.txt"), "attention a { heads 1 head_dim 8 }");
+    const { code } = mtac(["types", "spec.txt", "--arbitrary-extensions"], { cwd: folder });
+    expect(code).toBe(2);
+    expect(readFileSync(join(folder, "spec.txt"), "utf8")).toBe("attention a { heads 1 head_dim 8 }");
+  });
+
+  test("takes those of the config's specs that can be imported", () => {
+    const folder = project({});
+    writeFileSync(join(folder, "mtac.config.mjs"), 'export default { specs: ["other.ts", "spec.mta"] };\n');
+    expect(mtac(["types"], { cwd: folder })).toMatchObject({ code: 0, stdout: "✓ spec.mta.d.ts\n" });
   });
 });
 

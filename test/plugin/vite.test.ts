@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
+import { transform } from "esbuild";
 import { createServer, type ViteDevServer } from "vite";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { packageVersion } from "../../compiler/package.ts";
@@ -103,5 +104,63 @@ describe("Vite's development server", () => {
     expect(await afterChange("{}", tuning)).toMatchObject(broken);
     const updated = { type: "update", updates: [{ path: "/spec.mta", acceptedPath: "/spec.mta" }] };
     expect(await afterChange(results, tuning)).toMatchObject(updated);
+  });
+
+  test("sends the text of a broken spec to those who want the text", async () => {
+    writeFileSync(
+      join(folder, "text.js"),
+      'import text from "./spec.mta?raw"; import.meta.hot.accept(); text;',
+    );
+    await load("/text.js");
+    await load("/spec.mta?raw");
+    sent.mockClear();
+    const broken = original.replace("head_dim 8", "head_dimm 8");
+    expect(await afterChange(broken)).toMatchObject({ type: "error" });
+    await vi.waitFor(() => expect(sent).toHaveBeenCalledTimes(2));
+    expect(sent.mock.calls[1]?.[0]).toMatchObject({
+      type: "update",
+      updates: [{ acceptedPath: "/text.js" }],
+    });
+    await afterChange(original);
+  });
+
+  test("says in the terminal, too, where an error stands", async () => {
+    const { logger } = server.environments.client;
+    const error = vi.spyOn(logger, "error").mockImplementation(() => undefined);
+    await load("/spec.mta");
+    await afterChange(original.replace("head_dim 8", "head_dimm 8"));
+    await vi.waitFor(() =>
+      expect(error).toHaveBeenCalledWith(expect.stringContaining(`File: ${spec}:4:3\n`), expect.anything()),
+    );
+    error.mockRestore();
+    await afterChange(original);
+  });
+
+  test("serves a spec that has no attention yet", async () => {
+    const empty = join(folder, "empty.mta");
+    writeFileSync(empty, "// Soon.\n");
+    const { code } = await load("/empty.mta");
+    expect(code).toContain('publish("empty.mta"');
+    // Parses: there is no list of exports without one.
+    await expect(transform(code, { format: "esm" })).resolves.toBeDefined();
+  });
+
+  test("reloads no page on behalf of an attention that is gone, and knows it anew when it comes back", async () => {
+    const both = `${original}\nattention guest { heads 1 head_dim 8 }\n`;
+    const part = "/spec.mta?mtac=guest.kernels";
+    await load("/main.js");
+    await load("/spec.mta");
+    await afterChange(both);
+    await load("/spec.mta");
+    expect((await load(part)).code).toContain("head_dim 8");
+    await afterChange(original);
+    await load("/spec.mta");
+    const changed = original.replace("head_dim 8", "head_dim 16");
+    expect(await afterChange(changed)).toMatchObject({ type: "update" });
+    await load("/spec.mta");
+    await afterChange(both.replace("heads 1 head_dim 8", "heads 1 head_dim 24"));
+    await load("/spec.mta");
+    expect((await load(part)).code).toContain("head_dim 24");
+    await afterChange(original);
   });
 });

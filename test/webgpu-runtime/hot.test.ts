@@ -150,6 +150,34 @@ describe("a changed spec", () => {
     expect(await results(launcher)).toEqual(SCALED);
   });
 
+  it("frees new kernels that cannot be prepared for a size in use", async () => {
+    const complain = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const spec = newSpec();
+    const first = scaleArtifact();
+    publish(spec, version(first));
+    const launcher = await createLauncher(device, first, WEIGHT);
+    await launcher.prepare(SIZE);
+    const destroy = vi.spyOn(Launcher.prototype, "destroy");
+    vi.spyOn(Launcher.prototype, "prepare").mockRejectedValueOnce(new Error("too long"));
+    publish(spec, version(workspaceArtifact()));
+    await vi.waitFor(() => expect(complain).toHaveBeenCalledTimes(1));
+    expect(destroy).toHaveBeenCalledTimes(1);
+    expect(await results(launcher)).toEqual(SCALED);
+  });
+
+  it("is not kept back by a size that `encode` refused", async () => {
+    const spec = newSpec();
+    const first = scaleArtifact();
+    publish(spec, version(first));
+    const launcher = await createLauncher(device, first, WEIGHT);
+    const { q, k, v } = tinyInputs(device, SIZE);
+    const none = { ...q, shape: [1, 2, 0, 4] };
+    expect(() => launcher.encode(device.createCommandEncoder(), { q: none, k, v })).toThrow("[1, 2, 0, 4]");
+    publish(spec, version(workspaceArtifact()));
+    await swapEnd();
+    expect(await results(launcher)).toEqual(WORKSPACE);
+  });
+
   it("swaps nothing where the kernels are the same", async () => {
     const spec = newSpec();
     publish(spec, version(scaleArtifact()));
@@ -192,6 +220,21 @@ describe("older loads of a spec's module", () => {
     expect(publish(spec, version(workspaceArtifact(), changes))).toBe(false);
     expect(await results(launcher)).toEqual(SCALED);
     expect(swapped).not.toHaveBeenCalled();
+  });
+
+  it("that exports something else follows newer ones, those before it do not", () => {
+    const spec = newSpec();
+    const follow = [vi.fn(), vi.fn()];
+    const [before, renamed] = follow.map((each, index) =>
+      version(scaleArtifact(), { exports: { [`createTiny${index}`]: null }, follow: each }),
+    );
+    if (before === undefined || renamed === undefined) throw new Error("two versions");
+    publish(spec, before);
+    expect(publish(spec, renamed)).toBe(false);
+    const newest = { exports: { createTiny1: 1 } };
+    expect(publish(spec, version(scaleArtifact(), newest))).toBe(true);
+    expect(follow[0]).not.toHaveBeenCalled();
+    expect(follow[1]).toHaveBeenCalledExactlyOnceWith(newest.exports);
   });
 });
 

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import path, { relative } from "node:path";
+import path, { dirname, relative } from "node:path";
 import { cacheFolder } from "../../../runtime/contract/cache-folder.ts";
 import type { Artifact } from "../../../runtime/contract/index.ts";
 import type { CompiledSpec } from "../../compile.ts";
+import { configPlaces } from "../../config/load.ts";
 import { writeFolderAtomically } from "../../files/atomic-write.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CompileOptions } from "../../kernels.ts";
@@ -128,8 +129,11 @@ async function compileOnChange(
   output: Output,
 ): Promise<never> {
   let settings = first;
-  const files = (): readonly string[] =>
-    settings.configFile === null ? settings.specs : [...settings.specs, settings.configFile];
+  const files = (): readonly string[] => [
+    ...settings.specs,
+    // One may come, or another one that is nearer.
+    ...(flags.config === undefined ? configPlaces(spec === undefined ? "." : dirname(spec)) : [flags.config]),
+  ];
   const survive = async (work: () => Promise<void>): Promise<void> => {
     try {
       await work();
@@ -143,7 +147,8 @@ async function compileOnChange(
       for (const each of settings.specs)
         await survive(async () => output.result(await compileOnce(each, settings, output)));
     });
-    const names = files().map((file) => relative(process.cwd(), file));
+    const { specs, configFile } = settings;
+    const names = [...specs, ...(configFile === null ? [] : [configFile])].map((file) => relative(".", file));
     output.note(output.noteStyle.dim(`watching ${names.join(", ")}`));
     return files();
   });

@@ -1,6 +1,9 @@
+import { dirname } from "node:path";
+import { loadConfig } from "../../config/load.ts";
 import { holds } from "../../files/atomic-write.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { declarationsFile, writeDeclarations } from "../../plugin/declarations-file.ts";
+import type { DeclarationsForm } from "../../plugin/options.ts";
 import { wrongUsage } from "./errors.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
@@ -21,21 +24,28 @@ interface DeclaredSpec {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+/** Whether a build step can import a spec, by its name. */
+export function isImportable(spec: string): boolean {
+  return spec.endsWith(".mta");
+}
+
 /**
  * `mtac types`: a `.d.ts` beside each spec. Specs with errors are reported, and their files left as they are.
  *
- * @throws MtacError MTA900, MTA905, MTA906, MTA907
+ * @throws MtacError MTA900, MTA905, MTA906, MTA907, MTA926
  */
 export async function declareSpecs(
   specs: readonly string[],
   flags: DeclareFlags,
   output: Output,
 ): Promise<void> {
-  const built = specs.find(isTypeScript);
-  if (built !== undefined)
+  const other = specs.find((spec) => !isImportable(spec));
+  if (other !== undefined)
     throw wrongUsage(
-      `${built}: \`mtac types\` is for .mta files`,
-      "a spec in TypeScript cannot be imported as a module of launchers: use `mtac compile`",
+      `${other}: \`mtac types\` is for .mta files`,
+      isTypeScript(other)
+        ? "a spec in TypeScript cannot be imported as a module of launchers: use `mtac compile`"
+        : "build steps know specs by their ending: call it spec.mta",
     );
   const results: DeclaredSpec[] = [];
   for (const spec of specs) results.push(await declareSpec(spec, flags, output));
@@ -45,10 +55,7 @@ export async function declareSpecs(
 }
 
 async function declareSpec(path: string, flags: DeclareFlags, output: Output): Promise<DeclaredSpec> {
-  const file = declarationsFile(
-    path,
-    flags.arbitraryExtensions === true ? "arbitrary-extensions" : "bundler",
-  );
+  const file = declarationsFile(path, await formFor(path, flags));
   const { spec, diagnostics, source } = await analyseSpecFile(path);
   printDiagnostics(diagnostics, { file: path, source }, output);
   if (spec === null) return { spec: path, file, changed: false, diagnostics };
@@ -61,4 +68,11 @@ async function declareSpec(path: string, flags: DeclareFlags, output: Output): P
   else if (flags.check === true) output.text(`${style.yellow("✗")} ${file} is not up to date`);
   else output.text(`${style.green("✓")} ${file}`);
   return { spec: path, file, changed, diagnostics };
+}
+
+/** What the flag says, else what the spec's project has a build write. */
+async function formFor(spec: string, flags: DeclareFlags): Promise<DeclarationsForm> {
+  if (flags.arbitraryExtensions === true) return "arbitrary-extensions";
+  const { config } = await loadConfig(dirname(spec));
+  return config.types === "arbitrary-extensions" ? config.types : "bundler";
 }

@@ -33,14 +33,23 @@ export function initProject(folder: string, given: string | undefined, output: O
     `${style.green("✓")} ${plural(Object.keys(files).length, "file")} in ${place || "this folder"}`,
   );
   output.text(
-    `\n${place === "" ? "" : `  cd ${place}\n`}  npm install\n  npm run dev     ${style.dim("the page; npm test runs the attention in Node")}`,
+    `\n${place === "" ? "" : `  cd ${shellWord(place)}\n`}  npm install\n  npm run dev     ${style.dim("the page; npm test runs the attention in Node")}`,
   );
   output.result({ folder, name, files: Object.keys(files) });
+}
+
+/** A path to be pasted after `cd`: POSIX shells and PowerShell take it. */
+function shellWord(path: string): string {
+  const word = path.startsWith("-") ? `./${path}` : path;
+  return /^[\w./\\:+@%\p{L}-]+$/u.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** A folder's name as npm wants it. */
 function nameFor(folder: string): string {
   const name = folder
+    // Letters stay where only their accents must go.
+    .normalize("NFD")
+    .replace(/\p{M}+/gu, "")
     .toLowerCase()
     .replace(/[^a-z0-9._-]+/g, "-")
     .replace(/^[-._]+|[-._]+$/g, "");

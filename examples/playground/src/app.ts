@@ -39,7 +39,7 @@ export class App {
         this.#editor.show(reply.diagnostics);
         this.#problems.show(reply.diagnostics);
         this.#results.analysed(reply);
-        if (!reply.sound) fill(this.#state, "not compiled");
+        if (!reply.sound || reply.attentions.length === 0) fill(this.#state, "not compiled");
       },
       compiled: (reply, attention) => {
         this.#results.compiled(reply, attention);

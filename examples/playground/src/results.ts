@@ -90,7 +90,10 @@ export class Results {
     this.#bar.attentions(attentions.map(({ name }): Option => ({ value: name, label: name })));
     const empty = attentions.length === 0;
     fill(this.#state, empty ? notice("info", EMPTY) : null);
-    if (empty) this.#body.hidden = true;
+    if (empty) {
+      this.#body.hidden = true;
+      this.#run.subject(null);
+    }
     this.#waiting.hidden = !this.#body.hidden || empty;
   }
 

@@ -92,6 +92,8 @@ export class MapsView {
 
   #fail(problem: Problem): void {
     fill(this.#gallery);
+    // What was asked for before may still be computed, and is not wanted any more.
+    this.#gallery.setAttribute("aria-busy", "false");
     fill(this.#readout);
     fill(this.#trouble, notice("error", problem));
   }

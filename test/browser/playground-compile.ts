@@ -47,6 +47,7 @@ export async function checkCompiling(site: Site): Promise<void> {
     await attempt(what, () => checkTexts(site, what, example, attention));
   }
   await attempt("diagnostics", () => checkDiagnostics(site));
+  await attempt("a slow spec", () => checkSlowSpec(site));
   await attempt("completion", () => checkCompletion(site));
   await attempt("format", () => checkFormat(site));
 }
@@ -144,6 +145,20 @@ async function checkDiagnostics(site: Site): Promise<void> {
   await page.locator(".cm-diagnosticAction").first().click();
   await compiled(page);
   report("a fix is applied", difference((await specText(page)).trimEnd(), SMALL.trimEnd()));
+  await page.context().close();
+}
+
+/** A spec that keeps the planner busy for minutes is given up when another takes its place. */
+async function checkSlowSpec(site: Site): Promise<void> {
+  const page = await openSpec(site, { spec: SMALL, length: 1_048_576 });
+  const slow = SMALL.replace("conv 2x3   mix 2", "conv 2x3 ".repeat(200)).replace("small", "slow");
+  await write(page, slow);
+  await page.waitForTimeout(1000);
+  await write(page, SMALL.replace("small", "quick"));
+  await page.waitForFunction(() => document.querySelector("h1")?.textContent === "quick", undefined, {
+    timeout: 20_000,
+  });
+  report("a slow spec does not keep others waiting", null);
   await page.context().close();
 }
 

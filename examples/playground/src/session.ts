@@ -6,7 +6,7 @@ import type {
   CompilerMethods,
   NumericMethods,
 } from "./worker/protocol.ts";
-import { type Problem, problemOf, WorkerClient } from "./worker/rpc.ts";
+import { CancelledError, type Problem, problemOf, WorkerClient } from "./worker/rpc.ts";
 
 /** What the page does when the compiler has answered. */
 export interface SessionEvents {
@@ -19,6 +19,9 @@ export interface SessionEvents {
 
 /** A rest in typing after which the text is read. */
 const REST_MS = 120;
+
+/** What the planner may still take for a spec that has changed meanwhile: some of many stages keep it busy for minutes. */
+const OUTDATED_MS = 3000;
 
 /**
  * The settings, and the workers that answer to them. Reading and compiling have a worker each, so that neither completion nor
@@ -37,6 +40,9 @@ export class Session {
   #settings: Settings;
   #analysis: AnalysisReply | null = null;
   #rest: ReturnType<typeof setTimeout> | undefined;
+  #compiling = false;
+  /** Runs while something is compiled that nobody waits for any more. */
+  #outdated: ReturnType<typeof setTimeout> | undefined;
 
   constructor(settings: Settings, events: SessionEvents) {
     this.#settings = settings;
@@ -62,6 +68,8 @@ export class Session {
       clearTimeout(this.#rest);
       this.#rest = setTimeout(this.#analyse, REST_MS);
     } else if (concernsCompiler(before, this.#settings)) this.#compile();
+    else return;
+    if (this.#compiling) this.#outdated ??= setTimeout(() => this.compiler.cancel(), OUTDATED_MS);
   }
 
   /** Reads and compiles what there is, without a rest. */
@@ -88,11 +96,17 @@ export class Session {
     const { spec, length, architecture, schedule } = this.#settings;
     if (attention === null || this.#analysis?.sound !== true) return;
     const request = { text: spec, attention: attention.name, length, architecture, schedule };
+    this.#compiling = true;
     try {
       const reply = await this.compiler.call("compile", request);
       if (spec === this.#settings.spec) this.#events.compiled(reply, attention);
     } catch (error) {
+      if (error instanceof CancelledError) return;
       if (spec === this.#settings.spec) this.#events.failed(problemOf(error));
+    } finally {
+      this.#compiling = false;
+      clearTimeout(this.#outdated);
+      this.#outdated = undefined;
     }
   }
 }

@@ -5,12 +5,8 @@ import { parseId } from "./module-id.ts";
 import type { SpecLoader } from "./spec-loader.ts";
 
 /** What Vite's server needs beside loading: new kernels without a reload, and broken specs in its overlay. */
-export function viteHooks(specs: SpecLoader): Pick<Plugin, "config" | "configResolved" | "hotUpdate"> {
+export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "hotUpdate"> {
   return {
-    config: () => ({
-      // Specs' modules name the runtime, which Vite would not find by looking at the sources: it would bundle it late, and reload.
-      optimizeDeps: { exclude: ["mtac"] },
-    }),
     configResolved({ command, root, server }) {
       const hot = command === "serve" && server.hmr !== false && specs.settings.target === "webgpu";
       specs.hotKey = hot ? (file) => path.relative(root, file).replaceAll("\\", "/") : null;

@@ -11,5 +11,13 @@ export type { PluginOptions } from "./options.ts";
  * @throws MtacError MTA960 for an option that is none, or a value that it does not take.
  */
 export default function mtac(options?: PluginOptions): Plugin {
-  return plugin.vite(options);
+  return {
+    ...plugin.vite(options),
+    config: () => ({
+      // Specs' modules name the runtime, which Vite would not find by looking at the sources: it would bundle it late, and reload.
+      optimizeDeps: { exclude: ["mtac"] },
+      // Vite builds workers with plugins of their own.
+      worker: { plugins: () => [plugin.vite(options)] },
+    }),
+  };
 }

@@ -15,7 +15,7 @@
 #
 # Attentions of one target need names of their own: their headers and functions are called after them.
 #
-# The spec is compiled when CMake configures, and the build configures again whenever it, or mtac, changes. Needs Node
+# The spec is compiled when CMake configures, and the build configures again whenever it, mtac.config.js, tuning results or mtac change. Needs Node
 # 20.19 or newer and the CUDA toolkit; MTAC_EXECUTABLE, where it is set, is the command to run instead of this package's own.
 
 get_filename_component(_mtac_root "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
@@ -128,6 +128,12 @@ function(mtac_add_kernels target spec)
     if(complaints MATCHES "warning")
       message(WARNING "${complaints}")
     endif()
+    string(JSON count LENGTH "${report}" reads)
+    math(EXPR last "${count} - 1")
+    foreach(index RANGE ${last})
+      string(JSON file GET "${report}" reads ${index})
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+    endforeach()
     string(JSON count LENGTH "${report}" files)
     math(EXPR last "${count} - 1")
     foreach(index RANGE ${last})
@@ -139,7 +145,7 @@ function(mtac_add_kernels target spec)
       endif()
     endforeach()
   endforeach()
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${spec}" "${mtac_ROOT_DIRECTORY}/package.json")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${mtac_ROOT_DIRECTORY}/package.json")
 
   if(NOT TARGET "${target}")
     add_library("${target}" STATIC)

@@ -65,10 +65,12 @@ target_link_libraries(program PRIVATE kernels)`,
     });
   }, 300_000);
 
-  test("plans for the project's architectures, and a changed spec is compiled again by the build", async () => {
+  test("plans for the project's architectures, and what changes, spec or config, is compiled again by the build", async () => {
     await withFolder(async (folder) => {
       mkdirSync(path.join(folder, "made"));
       const lines = "mtac_add_kernels(kernels specs.mta NAMES second OUTPUT_DIRECTORY ../made)";
+      const config = path.join(folder, "mtac.config.mjs");
+      writeFileSync(config, 'export default { schedule: "single_pass" };\n');
       const { status, output } = configure(folder, lines, ["-DCMAKE_CUDA_ARCHITECTURES=86-real"]);
       expect(status, output).toBe(0);
       const header = (): string => readFileSync(path.join(folder, "made/second.h"), "utf8");
@@ -77,6 +79,11 @@ target_link_libraries(program PRIVATE kernels)`,
       writeFileSync(path.join(folder, "specs.mta"), SPEC.replace("head_dim 16", "head_dim 24"));
       execFileSync("cmake", ["--build", "build"], { cwd: folder, stdio: "pipe" });
       expect(header()).toContain("SECOND_HEAD_DIM 24");
+      const plan = (): string => readFileSync(path.join(folder, "made/second.cuda.plan.json"), "utf8");
+      expect(plan()).toContain('"schedule": "single_pass"');
+      writeFileSync(config, 'export default { schedule: "staged" };\n');
+      execFileSync("cmake", ["--build", "build"], { cwd: folder, stdio: "pipe" });
+      expect(plan()).toContain('"schedule": "staged"');
     });
   }, 300_000);
 

@@ -2,7 +2,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { eachMapping, TraceMap } from "@jridgewell/trace-mapping";
+import { build } from "vite";
 import { describe, expect, test } from "vitest";
+import mtacVite from "../../compiler/plugin/vite.ts";
 import { BUNDLERS, project } from "./hosts.ts";
 
 /** Launcher and runtime, minified and compressed, without the text of kernels. */
@@ -85,3 +87,25 @@ function specLinesOf(map: string): readonly number[] {
   expect(trace.sourcesContent?.[index]).toContain("attention used {");
   return [...lines];
 }
+
+test("Vite builds specs into workers, too, without more configuration", async () => {
+  const folder = project();
+  writeFileSync(
+    join(folder, "worker.js"),
+    'import { createUsed } from "./spec.mta";\nglobalThis.create = createUsed;\n',
+  );
+  const page = 'new Worker(new URL("./worker.js", import.meta.url), { type: "module" });\n';
+  writeFileSync(join(folder, "page.js"), page);
+  const result = await build({
+    root: folder,
+    configFile: false,
+    logLevel: "silent",
+    plugins: [mtacVite({ types: false })],
+    build: { write: false, rolldownOptions: { input: join(folder, "page.js") } },
+  });
+  if (!("output" in result)) throw new Error("Vite gives no output");
+  const worker = result.output.find(({ fileName }) => fileName.includes("worker"));
+  if (worker?.type !== "asset") throw new Error("there is no worker");
+  expect(String(worker.source)).toContain("used.attention.wgsl");
+  expect(String(worker.source)).not.toContain("unused.");
+});

@@ -66,6 +66,7 @@ async function compileOnce(file: string, settings: CompileSettings, output: Outp
   const ptxas = settings.ptxas ? await reportPtxas(compiled.cuda, folder, architectures, output) : undefined;
   return {
     out: folder,
+    reads: filesRead(file, settings),
     files: Object.keys(compiled.files),
     attentions: compiled.artifacts.map(summary),
     cuda: compiled.cuda.map(summary),
@@ -73,6 +74,15 @@ async function compileOnce(file: string, settings: CompileSettings, output: Outp
     milliseconds,
     ...(ptxas === undefined ? {} : { ptxas }),
   };
+}
+
+/** What the result depends on, for build tools: the spec, the config, tuning results; absolute paths. */
+function filesRead(spec: string, { configFile, tuned, tuning, store }: CompileSettings): readonly string[] {
+  const results = [tuning, tuned ? (store ?? defaultStore()) : undefined];
+  return [spec, configFile, ...results]
+    .filter((each) => each !== null && each !== undefined)
+    .map((each) => path.resolve(each))
+    .filter((each) => existsSync(each));
 }
 
 /** ts-morph, which prints launchers, takes long to load, and C++ projects do without it. */
@@ -91,13 +101,17 @@ async function compilerFor({
   };
 }
 
+function defaultStore(): string {
+  return path.join(cacheFolder(), "tuning.jsonl");
+}
+
 /** Loaded only where there is something to look up: most machines have tuned nothing. */
 async function tunedWinners(
   spec: CheckedSpec,
   settings: CompileSettings,
   output: Output,
 ): Promise<NonNullable<CompileOptions["tuned"]>> {
-  const store = settings.store ?? path.join(cacheFolder(), "tuning.jsonl");
+  const store = settings.store ?? defaultStore();
   if (settings.tuning === undefined && !(settings.tuned && existsSync(store))) return new Map();
   const { tunedForArtifacts } = await import("./tuning-use.ts");
   const pipelines = spec.attentions.map((attention) => resolve(attention, spec.file));

@@ -1,8 +1,10 @@
 import { type Command, Option } from "commander";
 import { METERED_TARGETS } from "../execution/targets.ts";
+import type { BenchFlags } from "./support/bench-spec.ts";
 import {
   batchOption,
   deviceArchitectureOption,
+  type JsonFlag,
   jsonOption,
   layerOption,
   nameOption,
@@ -15,25 +17,6 @@ import {
   wholeNumber,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
-
-interface BenchFlags {
-  readonly target: string;
-  readonly arch?: string;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly lengths?: readonly number[];
-  readonly batch: number;
-  readonly schedule?: string;
-  readonly rounds: number;
-  readonly seed: number;
-  readonly peers?: readonly string[];
-  readonly csv?: string;
-  readonly html?: string;
-  readonly plot?: string;
-  readonly tuned: boolean;
-  readonly store?: string;
-  readonly json?: true;
-}
 
 export function registerBench(program: Command): void {
   program
@@ -68,7 +51,7 @@ export function registerBench(program: Command): void {
     .addOption(noTunedOption())
     .addOption(tuningStoreOption())
     .addOption(jsonOption())
-    .action(async (spec: string, flags: BenchFlags) => {
+    .action(async (spec: string, flags: BenchFlags & JsonFlag) => {
       const { benchSpec } = await import("./support/bench-spec.ts");
       await benchSpec(spec, flags, createOutput(flags.json === true));
     });

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
+import type { ExplainFlags } from "./support/explain-spec.ts";
 import {
   batchOption,
+  type JsonFlag,
   jsonOption,
   layerOption,
   lengthOption,
@@ -8,21 +10,6 @@ import {
   splitList,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
-
-interface ExplainFlags {
-  readonly name?: string;
-  readonly layer?: number;
-  readonly target?: string;
-  readonly arch?: string;
-  readonly length: number;
-  readonly batch: number;
-  readonly schedule?: string;
-  readonly roofline?: true;
-  readonly gpu?: readonly string[];
-  readonly all?: true;
-  readonly trace?: string;
-  readonly json?: true;
-}
 
 export function registerExplain(program: Command): void {
   program
@@ -44,7 +31,7 @@ export function registerExplain(program: Command): void {
     .option("--all", "with --roofline: every candidate, not the best dozen")
     .option("--trace <kernel:line>", "show which line of the spec a line of an emitted kernel comes from")
     .addOption(jsonOption())
-    .action(async (spec: string, flags: ExplainFlags) => {
+    .action(async (spec: string, flags: ExplainFlags & JsonFlag & { readonly trace?: string }) => {
       if (flags.trace !== undefined) {
         const { traceKernel } = await import("./support/trace-kernel.ts");
         traceKernel(spec, flags.trace, createOutput(flags.json === true));

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import {
   deviceArchitectureOption,
+  type JsonFlag,
   jsonOption,
   layerOption,
   nameOption,
@@ -9,21 +10,7 @@ import {
   tuningStoreOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
-
-interface RunFlags {
-  readonly target: string;
-  readonly inputs: string;
-  readonly output: string;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly grad?: true;
-  readonly schedule?: string;
-  readonly arch?: string;
-  readonly strict?: true;
-  readonly tuned: boolean;
-  readonly store?: string;
-  readonly json?: true;
-}
+import type { RunFlags } from "./support/run-spec.ts";
 
 export function registerRun(program: Command): void {
   program
@@ -45,7 +32,7 @@ export function registerRun(program: Command): void {
     .addOption(tuningStoreOption())
     .option("--strict", "refuse inputs that hold NaN or infinite values")
     .addOption(jsonOption())
-    .action(async (spec: string, flags: RunFlags) => {
+    .action(async (spec: string, flags: RunFlags & JsonFlag) => {
       const { runSpec } = await import("./support/run-spec.ts");
       await runSpec(spec, flags, createOutput(flags.json === true));
     });

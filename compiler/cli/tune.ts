@@ -2,8 +2,11 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { KnobSweep, Shard } from "../tune/candidates.ts";
 import { TUNED_TARGETS } from "../tune/targets.ts";
 import { notTunable } from "./support/errors.ts";
+import type { ExportFlags } from "./support/export-tuning.ts";
+import type { MergeFlags } from "./support/merge-tuning.ts";
 import {
   deviceArchitectureOption,
+  type JsonFlag,
   jsonOption,
   layerOption,
   nameOption,
@@ -14,40 +17,9 @@ import {
   wholeNumber,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
-
-interface StoreFlags {
-  readonly store?: string;
-  readonly json?: true;
-}
-
-interface SelectionFlags extends StoreFlags {
-  readonly name?: string;
-  readonly target?: string;
-}
-
-interface PruneFlags extends StoreFlags {
-  readonly before?: Date;
-  readonly device?: string;
-  readonly target?: string;
-  readonly keepAll?: true;
-  readonly dryRun?: true;
-}
-
-interface SweepFlags extends StoreFlags {
-  readonly target: string;
-  readonly arch?: string;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly lengths?: readonly number[];
-  readonly batch?: readonly number[];
-  readonly sweep?: readonly KnobSweep[];
-  readonly schedule?: string;
-  readonly candidates?: number;
-  readonly budget?: number;
-  readonly shard?: Shard;
-  readonly again?: true;
-  readonly seed: number;
-}
+import type { PruneFlags } from "./support/prune-tuning.ts";
+import type { ShowFlags } from "./support/show-tuning.ts";
+import type { TuneFlags } from "./support/tune-spec.ts";
 
 /** `mtac tune SPEC`, and what is done with the results that it stores. */
 export function registerTune(program: Command): void {
@@ -92,7 +64,7 @@ export function registerTune(program: Command): void {
     .allowExcessArguments()
     // Options after a subcommand are the subcommand's.
     .enablePositionalOptions()
-    .action(async (given: string | undefined, flags: SweepFlags) => {
+    .action(async (given: string | undefined, flags: TuneFlags & JsonFlag) => {
       // A word that is none of the subcommands is no spec either: specs end in .mta or .ts.
       if (given === undefined || !/\.(mta|[cm]?ts)$/.test(given)) throw notTunable(given ?? "");
       const { tuneSpec } = await import("./support/tune-spec.ts");
@@ -115,7 +87,7 @@ function registerShow(tune: Command): void {
     .option("--all", "list every record, also those of other versions of mtac")
     .addOption(tuningStoreOption())
     .addOption(jsonOption())
-    .action(async (spec: string | undefined, flags: SelectionFlags & { readonly all?: true }) => {
+    .action(async (spec: string | undefined, flags: ShowFlags & JsonFlag) => {
       const { showTuning } = await import("./support/show-tuning.ts");
       await showTuning(spec, flags, createOutput(flags.json === true));
     });
@@ -132,7 +104,7 @@ function registerExport(tune: Command): void {
     .addOption(tunedTargetOption("of one target only"))
     .addOption(tuningStoreOption())
     .addOption(jsonOption())
-    .action(async (spec: string | undefined, flags: SelectionFlags & { readonly out: string }) => {
+    .action(async (spec: string | undefined, flags: ExportFlags & JsonFlag) => {
       const { exportTunedPlans } = await import("./support/export-tuning.ts");
       await exportTunedPlans(spec, flags, createOutput(flags.json === true));
     });
@@ -152,7 +124,7 @@ function registerPrune(tune: Command): void {
     .option("--dry-run", "say what would be dropped, and change nothing")
     .addOption(tuningStoreOption())
     .addOption(jsonOption())
-    .action(async (flags: PruneFlags) => {
+    .action(async (flags: PruneFlags & JsonFlag) => {
       const { pruneTuning } = await import("./support/prune-tuning.ts");
       pruneTuning(flags, createOutput(flags.json === true));
     });
@@ -168,7 +140,7 @@ function registerMerge(tune: Command): void {
     .argument("<files...>", "stores to read")
     .addOption(tuningStoreOption())
     .addOption(jsonOption())
-    .action(async (files: string[], flags: StoreFlags) => {
+    .action(async (files: string[], flags: MergeFlags & JsonFlag) => {
       const { mergeTuning } = await import("./support/merge-tuning.ts");
       mergeTuning(files, flags, createOutput(flags.json === true));
     });

@@ -1,13 +1,7 @@
 import { type Command, Option } from "commander";
-import { jsonOption } from "./support/options.ts";
+import type { DeclareFlags } from "./support/declare-specs.ts";
+import { type JsonFlag, jsonOption } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
-
-interface TypesFlags {
-  readonly check?: true;
-  readonly arbitraryExtensions?: true;
-  readonly target: string;
-  readonly json?: true;
-}
 
 export function registerTypes(program: Command): void {
   program
@@ -28,7 +22,7 @@ export function registerTypes(program: Command): void {
         .default("webgpu"),
     )
     .addOption(jsonOption())
-    .action(async (files: string[], flags: TypesFlags) => {
+    .action(async (files: string[], flags: DeclareFlags & JsonFlag) => {
       const { namedSpecs } = await import("./support/named-specs.ts");
       const { declareSpecs, isImportable } = await import("./support/declare-specs.ts");
       const specs = await namedSpecs("types", files);

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import {
   batchOption,
   deviceArchitectureOption,
+  type JsonFlag,
   jsonOption,
   layerOption,
   lengthOption,
@@ -12,21 +13,7 @@ import {
   tuningStoreOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
-
-interface VerifyFlags {
-  readonly target: string;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly batch: number;
-  readonly length: number;
-  readonly seed: number;
-  readonly grad?: true;
-  readonly schedule?: string;
-  readonly arch?: string;
-  readonly tuned: boolean;
-  readonly store?: string;
-  readonly json?: true;
-}
+import type { VerifyFlags } from "./support/verify-spec.ts";
 
 export function registerVerify(program: Command): void {
   program
@@ -48,7 +35,7 @@ export function registerVerify(program: Command): void {
     .addOption(noTunedOption())
     .addOption(tuningStoreOption())
     .addOption(jsonOption())
-    .action(async (spec: string, flags: VerifyFlags) => {
+    .action(async (spec: string, flags: VerifyFlags & JsonFlag) => {
       const { verifySpec } = await import("./support/verify-spec.ts");
       await verifySpec(spec, flags, createOutput(flags.json === true));
     });

@@ -10,7 +10,7 @@ import type { Output } from "./output.ts";
 import { printDiagnostics } from "./print-diagnostics.ts";
 import { analyseSpecFile, isTypeScript } from "./spec-file.ts";
 
-interface DeclareFlags {
+export interface DeclareFlags {
   readonly check?: true;
   readonly arbitraryExtensions?: true;
   readonly target: string;

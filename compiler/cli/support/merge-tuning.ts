@@ -5,15 +5,15 @@ import { plural } from "../../units.ts";
 import type { Output } from "./output.ts";
 import { noteIgnored } from "./tuning-selection.ts";
 
+export interface MergeFlags {
+  readonly store?: string;
+}
+
 /**
  * `mtac tune merge`: nothing is taken over before every file could be read.
  * @throws MtacError MTA870 … MTA872, MTA905
  */
-export function mergeTuning(
-  files: readonly string[],
-  flags: { readonly store?: string },
-  output: Output,
-): void {
+export function mergeTuning(files: readonly string[], flags: MergeFlags, output: Output): void {
   const store = openStore(flags.store);
   const read = files.map((file) => {
     // A store that is not there is empty; a file that somebody names should be there.

@@ -46,6 +46,11 @@ export function seedOption(): Option {
   return new Option("--seed <n>", "seed of the random tensors").argParser(wholeNumber(0)).default(1);
 }
 
+/** What `jsonOption` gives. */
+export interface JsonFlag {
+  readonly json?: true;
+}
+
 export function jsonOption(): Option {
   return new Option("--json", "print one JSON object; everything for people goes to stderr");
 }

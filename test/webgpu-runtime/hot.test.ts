@@ -82,6 +82,18 @@ describe("a changed spec", () => {
     expect(await results(launcher)).toEqual(WORKSPACE);
   });
 
+  it("frees the old kernels where no call needs them", async () => {
+    const spec = newSpec();
+    const first = scaleArtifact();
+    publish(spec, version(first));
+    const launcher = await createLauncher(device, first, WEIGHT);
+    const destroy = vi.spyOn(Launcher.prototype, "destroy");
+    publish(spec, version(workspaceArtifact()));
+    await swapEnd();
+    expect(destroy).toHaveBeenCalledTimes(1);
+    expect(await results(launcher)).toEqual(WORKSPACE);
+  });
+
   it("is what references to older modules create from", async () => {
     const spec = newSpec();
     const [first, second] = [scaleArtifact(), workspaceArtifact()];

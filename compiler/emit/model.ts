@@ -11,6 +11,7 @@ import {
   type StageIndex,
   type StorageForm,
 } from "../../runtime/contract/index.ts";
+import { specPlace } from "./provenance.ts";
 
 /** WGSL literals: integers carry their type, floats always a point or exponent. */
 export function u32(value: number): string {
@@ -189,7 +190,7 @@ export function commonModel(
 ): CommonModel {
   const { pipeline } = plan;
   const window = pipeline.mask.find((term) => term.kind === "window");
-  const source = kernel.source === null ? "" : ` (${kernel.source.file}:${kernel.source.line})`;
+  const source = kernel.source === null ? "" : ` (${specPlace(kernel.source.file, kernel.source.line)})`;
   return {
     title: `${pipeline.name}: ${kernel.name}${source}`,
     lines: header(plan, kernel, options.purpose),

@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { specPlace } from "../../emit/provenance.ts";
 import { specLines } from "../../emit/trace.ts";
 import { untraceable, wrongUsage } from "./errors.ts";
 import type { Output } from "./output.ts";
@@ -20,7 +21,8 @@ export function traceKernel(spec: string, place: string, output: Output): void {
   const text = readText(kernel);
   const kernelLine = Number(digits);
   const trace = specLines(text);
-  if (trace === null || trace.file !== basename(spec)) throw untraceable(kernel, spec, trace?.file ?? null);
+  if (trace === null || trace.file !== specPlace(basename(spec)))
+    throw untraceable(kernel, spec, trace?.file ?? null);
   const line = trace.lines[kernelLine - 1];
   if (line === undefined)
     throw wrongUsage(`${kernel} has no line ${kernelLine}`, `it has ${trace.lines.length} lines`);

@@ -1,5 +1,6 @@
 import { CUDA_LAUNCH_FIELDS, hasMask, type Pipeline, type Plan } from "../../../runtime/contract/index.ts";
 import type { NamedConstant } from "../model.ts";
+import { specPlace } from "../provenance.ts";
 
 /** A constant of a CUDA kernel. */
 export interface CudaConstant extends NamedConstant {
@@ -54,7 +55,8 @@ const C_TYPES = { u32: "unsigned", i32: "int", f32: "float" } as const;
 export function preambleModel(plan: Plan): object {
   const { pipeline } = plan;
   const window = pipeline.mask.find((term) => term.kind === "window");
-  const source = pipeline.source === null ? "" : ` (${pipeline.source.file}:${pipeline.source.line})`;
+  const source =
+    pipeline.source === null ? "" : ` (${specPlace(pipeline.source.file, pipeline.source.line)})`;
   const knobs = Object.entries(plan.knobs).map(([name, value]) => `${name} ${value}`);
   const mask = pipeline.mask
     .map((term) => (term.kind === "window" ? `window ${term.size}` : term.kind))

@@ -1,5 +1,6 @@
 import type { SourceFile, StatementStructures, Project as TsProject } from "ts-morph";
 import type { Artifact, Pipeline } from "../../../runtime/contract/index.ts";
+import { specPlace } from "../provenance.ts";
 import { attentionModule } from "./attention-module.ts";
 import { declarationStatements } from "./declarations.ts";
 import { CUDA_FLAVOUR, type LauncherFlavour, WEBGPU_FLAVOUR } from "./flavour.ts";
@@ -76,7 +77,7 @@ export function emitDeclarations(
   { version, spec }: Provenance,
   flavour: LauncherFlavour = WEBGPU_FLAVOUR,
 ): string {
-  const header = `// The types of ${spec}. Made by mtac ${version} (\`mtac types\` or a build step): change the spec, not this file.\n`;
+  const header = `// The types of ${specPlace(spec)}. Made by mtac ${version} (\`mtac types\` or a build step): change the spec, not this file.\n`;
   const text = printModule("declarations", header, declarationStatements(pipelines, stacks, flavour));
   // Declarations without bodies are printed without space between them.
   return text.replace(/;\n(?=\/\*\*|export )/g, ";\n\n");
@@ -107,8 +108,7 @@ function stackFiles(
 }
 
 function printHeader(what: string, { version, spec }: Provenance, line?: number): string {
-  const place = line === undefined ? spec : `${spec}:${line}`;
-  return `// ${what}, from ${place}. Made by mtac ${version}: change the spec and compile it again, not this file.\n`;
+  return `// ${what}, from ${specPlace(spec, line)}. Made by mtac ${version}: change the spec and compile it again, not this file.\n`;
 }
 
 let project: TsProject | null = null;

@@ -1,3 +1,5 @@
+import { UNSEEN } from "../unseen.ts";
+
 /** Plain data as it is printed into files; `undefined` properties are left out. */
 type Data = null | boolean | number | string | readonly Data[] | { readonly [key: string]: Data | undefined };
 
@@ -32,9 +34,12 @@ export function printTemplate(text: string): string {
 
 function quoted(text: string): string {
   const literal = JSON.stringify(text);
-  // JSON allows these two line ends in strings; some tools do not.
-  if (!/[\u2028\u2029]/.test(literal)) return literal;
-  return literal.replace(/\u2028/g, "\\u2028").replace(/\u2029/g, "\\u2029");
+  // JSON allows them in strings. Some tools take some for line ends, and nobody sees the others.
+  return literal.replace(UNSEEN, (character) =>
+    [...Array(character.length).keys()]
+      .map((unit) => `\\u${character.charCodeAt(unit).toString(16).padStart(4, "0")}`)
+      .join(""),
+  );
 }
 
 function print(value: Data, indent: string, style: LiteralStyle): string {

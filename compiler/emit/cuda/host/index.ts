@@ -6,6 +6,7 @@ import {
   type Pipeline,
   type Plan,
 } from "../../../../runtime/contract/index.ts";
+import { specPlace } from "../../provenance.ts";
 import { renderBesideCuda, renderCuda } from "../../templates.ts";
 import { cudaNamespace } from "../source-model.ts";
 import { elementType } from "../tensor-model.ts";
@@ -31,7 +32,7 @@ export function emitHostFiles(
   provenance: HostProvenance,
 ): Readonly<Record<string, string>> {
   const { name } = pipeline;
-  const place = `${provenance.spec}${pipeline.source === null ? "" : `:${pipeline.source.line}`}`;
+  const place = specPlace(provenance.spec, pipeline.source?.line);
   const header = [
     `attention ${name}, from ${place}. Made by mtac ${provenance.version}: change the spec and compile it again, not this file.`,
   ];

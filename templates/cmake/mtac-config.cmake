@@ -8,7 +8,8 @@
 #
 #   mtac_add_kernels(<target> <spec.mta>
 #     [NAMES <attention>...]         attentions to compile; all of the spec's if not given
-#     [ARCHITECTURES <arch>...]      what to plan for, as in CMAKE_CUDA_ARCHITECTURES, whose concrete entries are the default
+#     [ARCHITECTURES <arch>...]      what to plan for, as in CMAKE_CUDA_ARCHITECTURES, whose concrete entries are the default; 80 where
+#                                    the project sets none
 #     [LENGTH <keys>]                the length to plan for; kernels run at every length
 #     [SCHEDULE <schedule>]          single_pass, two_pass or staged, where the planner must not choose
 #     [OUTPUT_DIRECTORY <dir>])      where generated files go; a folder of the target's in the build tree if not given
@@ -28,6 +29,9 @@ if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
 endif()
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
+
+# `_mtac_compiled_for`, which the CMake files that `mtac compile` writes have a copy of.
+include("${mtac_ROOT_DIRECTORY}/templates/cuda/partials/cmake-architectures.hbs")
 
 # Gives the command line that runs mtac, or stops.
 function(_mtac_command result)
@@ -79,16 +83,22 @@ function(mtac_add_kernels target spec)
   if(NOT EXISTS "${spec}")
     message(FATAL_ERROR "mtac_add_kernels(${target}): there is no ${spec}.")
   endif()
+  # Folders and lists of CMake's do not bear every character that a file's name may have.
   get_filename_component(spec_name "${spec}" NAME_WE)
+  string(REGEX REPLACE "[^A-Za-z0-9_.-]" "_" spec_name "${spec_name}")
   set(folder "${CMAKE_CURRENT_BINARY_DIR}/${target}.mtac/${spec_name}")
   if(arg_OUTPUT_DIRECTORY)
     get_filename_component(folder "${arg_OUTPUT_DIRECTORY}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_BINARY_DIR}")
   endif()
 
-  set(architectures ${arg_ARCHITECTURES})
-  if(NOT architectures)
-    set(architectures ${CMAKE_CUDA_ARCHITECTURES})
+  set(asked "${arg_ARCHITECTURES}")
+  if(NOT asked AND TARGET "${target}")
+    get_target_property(asked "${target}" CUDA_ARCHITECTURES)
   endif()
+  if(NOT asked)
+    set(asked "${CMAKE_CUDA_ARCHITECTURES}")
+  endif()
+  _mtac_compiled_for(architectures "${asked}" 80)
   _mtac_architectures(planned ${architectures})
   if(NOT planned)
     if(arg_ARCHITECTURES)
@@ -132,6 +142,7 @@ function(mtac_add_kernels target spec)
     math(EXPR last "${count} - 1")
     foreach(index RANGE ${last})
       string(JSON file GET "${report}" reads ${index})
+      string(REPLACE ";" "\\;" file "${file}")
       set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
     endforeach()
     string(JSON count LENGTH "${report}" files)
@@ -156,7 +167,7 @@ function(mtac_add_kernels target spec)
   target_include_directories("${target}" PUBLIC "${folder}")
   target_link_libraries("${target}" PUBLIC CUDA::cudart)
   target_compile_features("${target}" PRIVATE cuda_std_17)
-  if(arg_ARCHITECTURES)
-    set_property(TARGET "${target}" PROPERTY CUDA_ARCHITECTURES ${arg_ARCHITECTURES})
+  if(architectures)
+    set_property(TARGET "${target}" PROPERTY CUDA_ARCHITECTURES ${architectures})
   endif()
 endfunction()

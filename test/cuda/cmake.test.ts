@@ -21,16 +21,23 @@ interface Configured {
   readonly output: string;
 }
 
+/** What stands before the project's own lines. */
+const FIND_MTAC = `find_package(mtac REQUIRED PATHS "${path.join(ROOT, "templates/cmake")}" NO_DEFAULT_PATH)`;
+
 /** Writes a project whose list file ends with `lines`, and configures it in the folder `build`. */
-function configure(folder: string, lines: string, options: readonly string[] = []): Configured {
+function configure(
+  folder: string,
+  lines: string,
+  options: readonly string[] = [],
+  head = `project(user LANGUAGES C CXX)\n${FIND_MTAC}`,
+): Configured {
   writeFileSync(path.join(folder, "specs.mta"), SPEC);
   writeFileSync(path.join(folder, "copy.mta"), SPEC);
   writeFileSync(path.join(folder, "broken.mta"), "attention broken { heads 0 }\n");
   writeFileSync(
     path.join(folder, "CMakeLists.txt"),
     `cmake_minimum_required(VERSION 3.24)
-project(user LANGUAGES C CXX)
-find_package(mtac REQUIRED PATHS "${path.join(ROOT, "templates/cmake")}" NO_DEFAULT_PATH)
+${head}
 ${lines}
 `,
   );
@@ -102,12 +109,112 @@ target_link_libraries(program PRIVATE kernels)`,
       "mtac_add_kernels(kernels specs.mta)\nmtac_add_kernels(kernels copy.mta)",
       /specs\.mta and\s+\S*copy\.mta both have an\s+attention first/,
     ],
-    ["an architecture too old", "mtac_add_kernels(kernels specs.mta ARCHITECTURES 35)", /MTA915/],
+    [
+      "an architecture too old",
+      "mtac_add_kernels(kernels specs.mta ARCHITECTURES 75)",
+      /sm_75\s+\(MTA915\)[\s\S]*set\(CMAKE_CUDA_ARCHITECTURES\s+80\)/,
+    ],
   ])("stops at %s", async (_what, line, message) => {
     await withFolder(async (folder) => {
       const { status, output } = configure(folder, line);
       expect(status).not.toBe(0);
       expect(output).toMatch(message);
+    });
+  });
+
+  test("takes specs whose names CMake would split, or that have quotes and comments in them", async () => {
+    await withFolder(async (folder) => {
+      const name = "a;b 'c' \"d\" #e (f).mta";
+      writeFileSync(path.join(folder, name), SPEC);
+      const { status, output } = configure(folder, `mtac_add_kernels(kernels [==[${name}]==] NAMES second)`);
+      expect(status, output).toBe(0);
+      expect(output).not.toContain("Warning");
+      // The build configures again when it changes.
+      expect(readFileSync(path.join(folder, "build/CMakeFiles/Makefile.cmake"), "utf8")).toMatch(
+        /#e \(f\)\.mta/,
+      );
+      expect(existsSync(path.join(folder, "build/kernels.mtac/a_b__c___d___e__f_/second.cu"))).toBe(true);
+    });
+  });
+});
+
+/** `project(… LANGUAGES CXX CUDA)`, as most projects have it, lets CMake pick an architecture: 75, 52 with older toolkits. */
+describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", () => {
+  const LANGUAGES = "project(user LANGUAGES C CXX CUDA)";
+  /** The two ways to kernels: the package, and the fragment that `mtac compile` writes. */
+  const ways = [
+    [
+      "mtac_add_kernels",
+      `${LANGUAGES}\n${FIND_MTAC}`,
+      "mtac_add_kernels(kernels specs.mta NAMES second)",
+      "kernels",
+    ],
+    ["the emitted fragment", LANGUAGES, "include(made/second.cmake)", "mtac_second"],
+  ] as const;
+
+  function compileFragment(folder: string): void {
+    writeFileSync(path.join(folder, "specs.mta"), SPEC);
+    const options = ["--target", "cuda", "--no-launcher", "--no-ptxas", "--name", "second", "--out", "made"];
+    execFileSync(
+      process.execPath,
+      [path.join(ROOT, "dist/cli/main.js"), "compile", "specs.mta", ...options],
+      {
+        cwd: folder,
+        stdio: "pipe",
+      },
+    );
+  }
+
+  test.each(ways)("gets the plans' architectures from %s", async (_way, head, lines, target) => {
+    await withFolder(async (folder) => {
+      compileFragment(folder);
+      const flags = (): string =>
+        readFileSync(path.join(folder, `build/CMakeFiles/${target}.dir/flags.make`), "utf8");
+      // The second time, what CMake picked the first time lies in its cache.
+      for (const _time of [1, 2]) {
+        const { status, output } = configure(folder, lines, [], head);
+        expect(status, output).toBe(0);
+        expect(flags()).toMatch(/sm_80/);
+        expect(flags()).not.toMatch(/sm_(?!80)/);
+      }
+    });
+  });
+
+  test.each(ways)("keeps its own with %s", async (_way, head, lines, target) => {
+    await withFolder(async (folder) => {
+      compileFragment(folder);
+      const own = `set(CMAKE_CUDA_ARCHITECTURES 86 90a)\n${head}`;
+      const { status, output } = configure(folder, lines, [], own);
+      expect(status, output).toBe(0);
+      const flags = readFileSync(path.join(folder, `build/CMakeFiles/${target}.dir/flags.make`), "utf8");
+      expect(flags).toContain("sm_86");
+      expect(flags).toContain("sm_90a");
+    });
+  });
+
+  test.each(
+    ways.flatMap((way) => [
+      ["set", `set(CMAKE_CUDA_ARCHITECTURES 75)\n${way[1]}`, way[2], []] as const,
+      ["-D", way[1], way[2], ["-DCMAKE_CUDA_ARCHITECTURES=75-real"]] as const,
+      ["all", way[1], way[2], ["-DCMAKE_CUDA_ARCHITECTURES=all"]] as const,
+    ]),
+  )("is told where %s asks for one too old: %#", async (_how, head, lines, options) => {
+    await withFolder(async (folder) => {
+      compileFragment(folder);
+      const { status, output } = configure(folder, lines, options, head);
+      expect(status).not.toBe(0);
+      expect(output).toMatch(/need\s+sm_80\s+or\s+newer[\s\S]*set\(CMAKE_CUDA_ARCHITECTURES\s+80\)/);
+    });
+  });
+
+  test("and nvcc says so in one line where nothing else did", async () => {
+    await withFolder(async (folder) => {
+      compileFragment(folder);
+      const options = ["-arch=sm_75", "-c", "made/second.cu", "-o", "second.o"];
+      const { status, stderr } = spawnSync("nvcc", options, { cwd: folder, encoding: "utf8" });
+      expect(status).not.toBe(0);
+      expect(stderr).toContain("mtac's kernels need sm_80 or newer");
+      expect(stderr.trim().split("\n").length).toBeLessThan(5);
     });
   });
 });

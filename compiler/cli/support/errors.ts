@@ -90,8 +90,22 @@ export function wrongElementType(
   });
 }
 
+/** @param name What `cudaArchitecture` does not know: another spelling, an older device, or no architecture at all. */
 export function unknownArchitecture(name: string): MtacError {
-  return usage("MTA915", `there is no GPU architecture \`${name}\``, "give one as sm_80, sm_90a …");
+  const [, number, suffix = ""] = /^(?:(?:sm|compute)_?)?(\d+)([af]?)$/i.exec(name) ?? [];
+  if (number === undefined)
+    return usage("MTA915", `there is no GPU architecture \`${name}\``, "give one as sm_80, sm_90a …");
+  if (Number(number) >= 80)
+    return usage(
+      "MTA915",
+      `\`${name}\` is not how architectures are written`,
+      `did you mean \`sm_${number}${suffix.toLowerCase()}\`?`,
+    );
+  return usage(
+    "MTA915",
+    `mtac's kernels need sm_80 or newer, and \`${name}\` is older`,
+    "plan for sm_80 or newer; in CMake, `set(CMAKE_CUDA_ARCHITECTURES 80)` before `project()`, or ARCHITECTURES of mtac_add_kernels",
+  );
 }
 
 export function architectureWithoutCuda(target: string): MtacError {

@@ -6,6 +6,10 @@
 //
 // Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "mtac's kernels need sm_80 or newer: nvcc -arch=sm_80, or set(CMAKE_CUDA_ARCHITECTURES 80) before project()"
+#endif
+
 namespace mtac_heads_only {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.

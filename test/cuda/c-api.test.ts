@@ -36,6 +36,19 @@ static void expect(const char *what, long long got, long long wanted) {
   failures++;
 }
 
+/* A code of one field: its kind, its number, its name in words. */
+static void refused(const char *what, int code, int kind, int number, const char *field) {
+  char start[32];
+  expect(what, code, kind - 100 * number);
+  expect(what, PROBE_ERROR_KIND(code), kind);
+  expect(what, PROBE_ERROR_FIELD(code), number);
+  snprintf(start, sizeof start, "%s ", field);
+  if (strncmp(probe_error_string(code), start, strlen(start)) != 0) {
+    printf("%s: %s\\n", what, probe_error_string(code));
+    failures++;
+  }
+}
+
 int main(void) {
   /* Never read: the checks look at addresses only. */
   void *memory = aligned_alloc(256, 256);
@@ -61,38 +74,46 @@ int main(void) {
 
   probe_call bad = call;
   bad.batches = 0;
-  expect("no batch", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  refused("no batch", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE, 1, "batches");
   expect("no workspace for it", (long long)probe_workspace_bytes(&bad), 0);
   bad = call;
   bad.query_rows = 10;
-  expect("more rows than keys", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  refused("more rows than keys", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE, 2, "query_rows");
   bad = call;
   bad.history_rows = 5;
   bad.q_history = memory;
-  expect("history before the first key", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  refused("history before key 0", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE, 4, "history_rows");
   bad.history_rows = 4;
   bad.q_history = NULL;
-  expect("history without rows", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_NULL_POINTER);
+  refused("history without rows", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_NULL_POINTER, 6, "q_history");
   bad = call;
   bad.layer = -1;
-  expect("layer", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE);
+  refused("layer", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_SIZE, 14, "layer");
   bad = call;
   bad.lengths = NULL;
-  expect("no lengths", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_NULL_POINTER);
+  refused("no lengths", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_NULL_POINTER, 12, "lengths");
   bad = call;
   bad.k_strides.row = 33;
-  expect("odd stride", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_ALIGNMENT);
+  refused("odd stride", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_ALIGNMENT, 7, "k");
   bad = call;
   bad.q = (const char *)memory + 2;
-  expect("odd pointer", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_ALIGNMENT);
+  refused("odd pointer", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_ALIGNMENT, 5, "q");
   bad = call;
   bad.batches = 1 << 30;
   expect("too large", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_TOO_LARGE);
 
   expect("parameters", PROBE_PARAMETER_COUNT, 4 * 3 * 5 + 2 * 2 * 2 + 32 + 32 + 1);
   expect("mix", PROBE_WEIGHTS_MIX_WEIGHT_AT, 4 * 3 * 5);
-  for (int code = -6; code <= 0; code++) {
-    if (strlen(probe_error_string(code)) < 8) { printf("code %d has no text\\n", code); failures++; }
+  bad = call;
+  bad.bias = NULL;
+  refused("no bias", probe_launch(&bad, memory, needed, NULL), PROBE_ERROR_NULL_POINTER, 13, "bias");
+  refused("odd workspace", probe_launch(&call, (char *)memory + 8, needed, NULL), PROBE_ERROR_ALIGNMENT, 15, "workspace");
+  expect("kind of a code of CUDA's", PROBE_ERROR_KIND(700), 0);
+  expect("field of a code of CUDA's", PROBE_ERROR_FIELD(700), 0);
+  const int alone[] = {0, PROBE_ERROR_NULL_POINTER, PROBE_ERROR_TOO_LARGE, PROBE_ERROR_WORKSPACE, PROBE_ERROR_DEVICE};
+  for (int each = 0; each < 5; each++) {
+    const int code = alone[each];
+    if (strcmp(probe_error_string(code), "unknown error") == 0) { printf("code %d has no text\\n", code); failures++; }
   }
   /* Memory of the host is no device memory: where there is a device, nothing is launched on it here. */
   int devices = 0;

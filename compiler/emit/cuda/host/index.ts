@@ -10,6 +10,7 @@ import { specPlace } from "../../provenance.ts";
 import { renderBesideCuda, renderCuda } from "../../templates.ts";
 import { cudaNamespace } from "../source-model.ts";
 import { elementType } from "../tensor-model.ts";
+import { errorModel } from "./errors.ts";
 import { printExpression } from "./expression.ts";
 import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
 
@@ -75,6 +76,7 @@ function headerModel(pipeline: Pipeline, artifact: Artifact): object {
   const shapes = new Map(pipeline.parameters.map(({ name, shape }) => [name, shape]));
   return {
     ...sharedModel(pipeline),
+    ...errorModel(pipeline, alignmentOf(artifact)),
     sizes: [
       { name: "HEADS", value: heads },
       { name: "KV_HEADS", value: kvHeads },
@@ -109,7 +111,6 @@ function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: bool
   const { name, storage, parameters, normalize } = pipeline;
   const softmax = normalize === "softmax";
   const element = storage === "f32" ? "float" : "unsigned short";
-  const alignment = alignmentOf(artifact);
   const others = artifact.plans.slice(1).map((other) => ({ namespace: cudaNamespace(other) }));
   const workspaceSizes = plan.workspace.map(({ bytes }) => bytes);
   const parts = {
@@ -146,15 +147,7 @@ function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: bool
       capability: each.requires.computeCapability ?? 0,
       sharedBytes: each.requires.workgroupBytes,
     })),
-    required: [
-      ...["q", "k", "v", "o"],
-      ...(parameters.length > 0 ? ["parameters"] : []),
-      ...(["documents", "lengths", "bias"] as const).filter((kind) => hasMask(pipeline, kind)),
-    ],
-    aligned: (["q", "q_history", "k", "v", "o"] as const).map((tensor) => ({
-      tensor,
-      elements: alignment[tensor === "q_history" ? "q" : tensor],
-    })),
+    ...errorModel(pipeline, alignmentOf(artifact)),
     elementBytes: storage === "f32" ? 4 : 2,
     largestDim: Math.max(pipeline.headDim, pipeline.valueDim),
     hasParameters: parameters.length > 0,

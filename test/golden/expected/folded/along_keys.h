@@ -22,13 +22,35 @@ extern "C" {
 /* scores.conv.bias [4] */
 #define ALONG_KEYS_SCORES_CONV_BIAS_AT 44
 
-/* What along_keys_launch returns beside 0 and the positive codes of cudaError_t. */
+/* What along_keys_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
+   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
+   apart, and along_keys_error_string says it in words. */
 #define ALONG_KEYS_ERROR_NULL_POINTER (-1)
 #define ALONG_KEYS_ERROR_SIZE (-2)
 #define ALONG_KEYS_ERROR_TOO_LARGE (-3)
 #define ALONG_KEYS_ERROR_ALIGNMENT (-4)
 #define ALONG_KEYS_ERROR_WORKSPACE (-5)
 #define ALONG_KEYS_ERROR_DEVICE (-6)
+/* One of the kinds; 0 for 0 and for the codes of cudaError_t. */
+#define ALONG_KEYS_ERROR_KIND(code) ((code) < 0 ? (code) % 100 : 0)
+/* Which field, or 0 where no single field is wrong:
+     1 batches
+     2 query_rows
+     3 key_rows
+     4 history_rows
+     5 q
+     6 q_history
+     7 k
+     8 v
+     9 o
+     10 parameters
+     11 documents
+     12 lengths
+     13 bias
+     14 layer
+     15 workspace
+*/
+#define ALONG_KEYS_ERROR_FIELD(code) ((code) < 0 ? -(code) / 100 : 0)
 
 /* Elements between neighbours along the axes of a tensor; its last axis is contiguous. All 0: contiguous, row-major. */
 typedef struct along_keys_strides {
@@ -75,7 +97,7 @@ size_t along_keys_workspace_bytes(const along_keys_call *call);
 /* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
 int along_keys_launch(const along_keys_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
-/* What a code of along_keys_launch means. */
+/* What a code of along_keys_launch means, with the name of the field that is wrong. */
 const char *along_keys_error_string(int error);
 
 #ifdef __cplusplus

@@ -1447,24 +1447,27 @@ bool aligned(const void* pointer, const heads_only_strides& strides, unsigned el
 
 int check(const heads_only_call* call) {
   if (call == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
-  if (call->batches < 1 || call->query_rows < 1 || call->key_rows < 1 || call->history_rows < 0) return HEADS_ONLY_ERROR_SIZE;
-  if (call->query_rows > call->key_rows) return HEADS_ONLY_ERROR_SIZE;
-  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)) return HEADS_ONLY_ERROR_SIZE;
+  if (call->batches < 1) return HEADS_ONLY_ERROR_SIZE - 100;
+  if (call->key_rows < 1) return HEADS_ONLY_ERROR_SIZE - 300;
+  if (call->query_rows < 1 || call->query_rows > call->key_rows) return HEADS_ONLY_ERROR_SIZE - 200;
+  if (call->history_rows < 0) return HEADS_ONLY_ERROR_SIZE - 400;
+  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows))
+    return HEADS_ONLY_ERROR_SIZE - 400;
   const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
   if (rows * call->batches * HEADS_ONLY_HEADS > INT_MAX) return HEADS_ONLY_ERROR_TOO_LARGE;
   // Offsets of rows within contiguous tensors are 32-bit strides.
   if (rows * HEADS_ONLY_HEADS * 32 > UINT_MAX) return HEADS_ONLY_ERROR_TOO_LARGE;
-  if (call->q == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
-  if (call->k == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
-  if (call->v == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
-  if (call->o == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
-  if (call->parameters == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
-  if (call->history_rows > 0 && call->q_history == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER;
-  if (!aligned(call->q, call->q_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
-  if (!aligned(call->q_history, call->q_history_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
-  if (!aligned(call->k, call->k_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
-  if (!aligned(call->v, call->v_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
-  if (!aligned(call->o, call->o_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT;
+  if (call->q == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER - 500;
+  if (call->k == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER - 700;
+  if (call->v == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER - 800;
+  if (call->o == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER - 900;
+  if (call->parameters == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER - 1000;
+  if (call->history_rows > 0 && call->q_history == nullptr) return HEADS_ONLY_ERROR_NULL_POINTER - 600;
+  if (!aligned(call->q, call->q_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT - 500;
+  if (!aligned(call->q_history, call->q_history_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT - 600;
+  if (!aligned(call->k, call->k_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT - 700;
+  if (!aligned(call->v, call->v_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->o, call->o_strides, 8)) return HEADS_ONLY_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
@@ -1480,7 +1483,7 @@ extern "C" int heads_only_launch(const heads_only_call* call, void* workspace, s
   if (const int error = mtac_heads_only::check(call)) return error;
   const size_t needed = heads_only_workspace_bytes(call);
   if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return HEADS_ONLY_ERROR_WORKSPACE;
-  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return HEADS_ONLY_ERROR_ALIGNMENT;
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return HEADS_ONLY_ERROR_ALIGNMENT - 1500;
   int device = 0;
   int major = 0;
   int minor = 0;
@@ -1498,10 +1501,40 @@ extern "C" int heads_only_launch(const heads_only_call* call, void* workspace, s
 extern "C" const char* heads_only_error_string(int error) {
   switch (error) {
     case 0: return "no error";
-    case HEADS_ONLY_ERROR_NULL_POINTER: return "a tensor, the call or the parameters are a null pointer";
-    case HEADS_ONLY_ERROR_SIZE: return "a size is out of range: see the fields of heads_only_call";
+    case HEADS_ONLY_ERROR_NULL_POINTER: return "the call is a null pointer";
+    case HEADS_ONLY_ERROR_SIZE - 100:
+      return "batches must be at least 1";
+    case HEADS_ONLY_ERROR_SIZE - 300:
+      return "key_rows must be at least 1";
+    case HEADS_ONLY_ERROR_SIZE - 200:
+      return "query_rows must be at least 1 and at most key_rows";
+    case HEADS_ONLY_ERROR_SIZE - 400:
+      return "history_rows must be at least 0 and, without positions, at most key_rows - query_rows";
+    case HEADS_ONLY_ERROR_NULL_POINTER - 500:
+      return "q is a null pointer";
+    case HEADS_ONLY_ERROR_NULL_POINTER - 700:
+      return "k is a null pointer";
+    case HEADS_ONLY_ERROR_NULL_POINTER - 800:
+      return "v is a null pointer";
+    case HEADS_ONLY_ERROR_NULL_POINTER - 900:
+      return "o is a null pointer";
+    case HEADS_ONLY_ERROR_NULL_POINTER - 1000:
+      return "parameters is a null pointer";
+    case HEADS_ONLY_ERROR_NULL_POINTER - 600:
+      return "q_history is a null pointer, and history_rows is not 0";
+    case HEADS_ONLY_ERROR_ALIGNMENT - 500:
+      return "q is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case HEADS_ONLY_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case HEADS_ONLY_ERROR_ALIGNMENT - 700:
+      return "k is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case HEADS_ONLY_ERROR_ALIGNMENT - 800:
+      return "v is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case HEADS_ONLY_ERROR_ALIGNMENT - 900:
+      return "o is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case HEADS_ONLY_ERROR_ALIGNMENT - 1500:
+      return "workspace is not aligned to 256 bytes";
     case HEADS_ONLY_ERROR_TOO_LARGE: return "the call is too large for one launch: split the batch";
-    case HEADS_ONLY_ERROR_ALIGNMENT: return "a pointer or stride is not aligned: see the fields of heads_only_call";
     case HEADS_ONLY_ERROR_WORKSPACE: return "the workspace is smaller than heads_only_workspace_bytes says";
     case HEADS_ONLY_ERROR_DEVICE: return "the device is older than the architectures that the kernels were made for";
     default: return error > 0 ? cudaGetErrorString(static_cast<cudaError_t>(error)) : "unknown error";

@@ -28,13 +28,35 @@ extern "C" {
 /* output.gate.bias [1] */
 #define HEADS_ONLY_OUTPUT_GATE_BIAS_AT 96
 
-/* What heads_only_launch returns beside 0 and the positive codes of cudaError_t. */
+/* What heads_only_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
+   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
+   apart, and heads_only_error_string says it in words. */
 #define HEADS_ONLY_ERROR_NULL_POINTER (-1)
 #define HEADS_ONLY_ERROR_SIZE (-2)
 #define HEADS_ONLY_ERROR_TOO_LARGE (-3)
 #define HEADS_ONLY_ERROR_ALIGNMENT (-4)
 #define HEADS_ONLY_ERROR_WORKSPACE (-5)
 #define HEADS_ONLY_ERROR_DEVICE (-6)
+/* One of the kinds; 0 for 0 and for the codes of cudaError_t. */
+#define HEADS_ONLY_ERROR_KIND(code) ((code) < 0 ? (code) % 100 : 0)
+/* Which field, or 0 where no single field is wrong:
+     1 batches
+     2 query_rows
+     3 key_rows
+     4 history_rows
+     5 q
+     6 q_history
+     7 k
+     8 v
+     9 o
+     10 parameters
+     11 documents
+     12 lengths
+     13 bias
+     14 layer
+     15 workspace
+*/
+#define HEADS_ONLY_ERROR_FIELD(code) ((code) < 0 ? -(code) / 100 : 0)
 
 /* Elements between neighbours along the axes of a tensor; its last axis is contiguous. All 0: contiguous, row-major. */
 typedef struct heads_only_strides {
@@ -81,7 +103,7 @@ size_t heads_only_workspace_bytes(const heads_only_call *call);
 /* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
 int heads_only_launch(const heads_only_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
-/* What a code of heads_only_launch means. */
+/* What a code of heads_only_launch means, with the name of the field that is wrong. */
 const char *heads_only_error_string(int error);
 
 #ifdef __cplusplus

@@ -1252,28 +1252,31 @@ bool aligned(const void* pointer, const windowed_strides& strides, unsigned elem
 
 int check(const windowed_call* call) {
   if (call == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->batches < 1 || call->query_rows < 1 || call->key_rows < 1 || call->history_rows < 0) return WINDOWED_ERROR_SIZE;
-  if (call->query_rows > call->key_rows) return WINDOWED_ERROR_SIZE;
-  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)) return WINDOWED_ERROR_SIZE;
-  if (call->layer < 0) return WINDOWED_ERROR_SIZE;
+  if (call->batches < 1) return WINDOWED_ERROR_SIZE - 100;
+  if (call->key_rows < 1) return WINDOWED_ERROR_SIZE - 300;
+  if (call->query_rows < 1 || call->query_rows > call->key_rows) return WINDOWED_ERROR_SIZE - 200;
+  if (call->history_rows < 0) return WINDOWED_ERROR_SIZE - 400;
+  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows))
+    return WINDOWED_ERROR_SIZE - 400;
+  if (call->layer < 0) return WINDOWED_ERROR_SIZE - 1400;
   const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
   if (rows * call->batches * WINDOWED_HEADS > INT_MAX) return WINDOWED_ERROR_TOO_LARGE;
   // Offsets of rows within contiguous tensors are 32-bit strides.
   if (rows * WINDOWED_HEADS * 40 > UINT_MAX) return WINDOWED_ERROR_TOO_LARGE;
-  if (call->q == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->k == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->v == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->o == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->parameters == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->documents == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->lengths == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->bias == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (call->history_rows > 0 && call->q_history == nullptr) return WINDOWED_ERROR_NULL_POINTER;
-  if (!aligned(call->q, call->q_strides, 8)) return WINDOWED_ERROR_ALIGNMENT;
-  if (!aligned(call->q_history, call->q_history_strides, 8)) return WINDOWED_ERROR_ALIGNMENT;
-  if (!aligned(call->k, call->k_strides, 8)) return WINDOWED_ERROR_ALIGNMENT;
-  if (!aligned(call->v, call->v_strides, 8)) return WINDOWED_ERROR_ALIGNMENT;
-  if (!aligned(call->o, call->o_strides, 8)) return WINDOWED_ERROR_ALIGNMENT;
+  if (call->q == nullptr) return WINDOWED_ERROR_NULL_POINTER - 500;
+  if (call->k == nullptr) return WINDOWED_ERROR_NULL_POINTER - 700;
+  if (call->v == nullptr) return WINDOWED_ERROR_NULL_POINTER - 800;
+  if (call->o == nullptr) return WINDOWED_ERROR_NULL_POINTER - 900;
+  if (call->parameters == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1000;
+  if (call->documents == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1100;
+  if (call->lengths == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1200;
+  if (call->bias == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1300;
+  if (call->history_rows > 0 && call->q_history == nullptr) return WINDOWED_ERROR_NULL_POINTER - 600;
+  if (!aligned(call->q, call->q_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 500;
+  if (!aligned(call->q_history, call->q_history_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 600;
+  if (!aligned(call->k, call->k_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 700;
+  if (!aligned(call->v, call->v_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->o, call->o_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
@@ -1289,7 +1292,7 @@ extern "C" int windowed_launch(const windowed_call* call, void* workspace, size_
   if (const int error = mtac_windowed::check(call)) return error;
   const size_t needed = windowed_workspace_bytes(call);
   if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return WINDOWED_ERROR_WORKSPACE;
-  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return WINDOWED_ERROR_ALIGNMENT;
+  if (reinterpret_cast<uintptr_t>(workspace) % 256 != 0) return WINDOWED_ERROR_ALIGNMENT - 1500;
   int device = 0;
   int major = 0;
   int minor = 0;
@@ -1307,10 +1310,48 @@ extern "C" int windowed_launch(const windowed_call* call, void* workspace, size_
 extern "C" const char* windowed_error_string(int error) {
   switch (error) {
     case 0: return "no error";
-    case WINDOWED_ERROR_NULL_POINTER: return "a tensor, the call or the parameters are a null pointer";
-    case WINDOWED_ERROR_SIZE: return "a size is out of range: see the fields of windowed_call";
+    case WINDOWED_ERROR_NULL_POINTER: return "the call is a null pointer";
+    case WINDOWED_ERROR_SIZE - 100:
+      return "batches must be at least 1";
+    case WINDOWED_ERROR_SIZE - 300:
+      return "key_rows must be at least 1";
+    case WINDOWED_ERROR_SIZE - 200:
+      return "query_rows must be at least 1 and at most key_rows";
+    case WINDOWED_ERROR_SIZE - 400:
+      return "history_rows must be at least 0 and, without positions, at most key_rows - query_rows";
+    case WINDOWED_ERROR_SIZE - 1400:
+      return "layer must be at least 0";
+    case WINDOWED_ERROR_NULL_POINTER - 500:
+      return "q is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 700:
+      return "k is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 800:
+      return "v is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 900:
+      return "o is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 1000:
+      return "parameters is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 1100:
+      return "documents is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 1200:
+      return "lengths is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 1300:
+      return "bias is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 600:
+      return "q_history is a null pointer, and history_rows is not 0";
+    case WINDOWED_ERROR_ALIGNMENT - 500:
+      return "q is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case WINDOWED_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case WINDOWED_ERROR_ALIGNMENT - 700:
+      return "k is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case WINDOWED_ERROR_ALIGNMENT - 800:
+      return "v is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case WINDOWED_ERROR_ALIGNMENT - 900:
+      return "o is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case WINDOWED_ERROR_ALIGNMENT - 1500:
+      return "workspace is not aligned to 256 bytes";
     case WINDOWED_ERROR_TOO_LARGE: return "the call is too large for one launch: split the batch";
-    case WINDOWED_ERROR_ALIGNMENT: return "a pointer or stride is not aligned: see the fields of windowed_call";
     case WINDOWED_ERROR_WORKSPACE: return "the workspace is smaller than windowed_workspace_bytes says";
     case WINDOWED_ERROR_DEVICE: return "the device is older than the architectures that the kernels were made for";
     default: return error > 0 ? cudaGetErrorString(static_cast<cudaError_t>(error)) : "unknown error";

@@ -20,13 +20,35 @@ extern "C" {
 /* scores.conv.weight [2, 1, 2, 9] */
 #define TOY_SCORES_CONV_WEIGHT_AT 0
 
-/* What toy_launch returns beside 0 and the positive codes of cudaError_t. */
+/* What toy_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
+   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
+   apart, and toy_error_string says it in words. */
 #define TOY_ERROR_NULL_POINTER (-1)
 #define TOY_ERROR_SIZE (-2)
 #define TOY_ERROR_TOO_LARGE (-3)
 #define TOY_ERROR_ALIGNMENT (-4)
 #define TOY_ERROR_WORKSPACE (-5)
 #define TOY_ERROR_DEVICE (-6)
+/* One of the kinds; 0 for 0 and for the codes of cudaError_t. */
+#define TOY_ERROR_KIND(code) ((code) < 0 ? (code) % 100 : 0)
+/* Which field, or 0 where no single field is wrong:
+     1 batches
+     2 query_rows
+     3 key_rows
+     4 history_rows
+     5 q
+     6 q_history
+     7 k
+     8 v
+     9 o
+     10 parameters
+     11 documents
+     12 lengths
+     13 bias
+     14 layer
+     15 workspace
+*/
+#define TOY_ERROR_FIELD(code) ((code) < 0 ? -(code) / 100 : 0)
 
 /* Elements between neighbours along the axes of a tensor; its last axis is contiguous. All 0: contiguous, row-major. */
 typedef struct toy_strides {
@@ -73,7 +95,7 @@ size_t toy_workspace_bytes(const toy_call *call);
 /* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
 int toy_launch(const toy_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
-/* What a code of toy_launch means. */
+/* What a code of toy_launch means, with the name of the field that is wrong. */
 const char *toy_error_string(int error);
 
 #ifdef __cplusplus

@@ -1,0 +1,147 @@
+import { hasMask, type Pipeline, type Plan } from "../../../../runtime/contract/index.ts";
+
+/**
+ * The kinds of codes that `<name>_launch` returns for a call that it refuses; their names are macros of the header. Where a field is
+ * wrong, the code is its kind, less 100 times the field's number.
+ */
+const KINDS = {
+  NULL_POINTER: -1,
+  SIZE: -2,
+  TOO_LARGE: -3,
+  ALIGNMENT: -4,
+  WORKSPACE: -5,
+  DEVICE: -6,
+} as const;
+type Kind = keyof typeof KINDS;
+
+/** What may be wrong, numbered from 1. The same for every attention, so that codes mean the same; new ones go to the end. */
+const FIELDS = [
+  "batches",
+  "query_rows",
+  "key_rows",
+  "history_rows",
+  "q",
+  "q_history",
+  "k",
+  "v",
+  "o",
+  "parameters",
+  "documents",
+  "lengths",
+  "bias",
+  "layer",
+  "workspace",
+] as const;
+type Field = (typeof FIELDS)[number];
+
+/** Columns of emitted lines. */
+const WIDTH = 118;
+
+/** One check of a call. */
+interface Check {
+  readonly kind: Kind;
+  readonly field: Field;
+  /** A C++ expression that holds for a call that is refused. */
+  readonly condition: string;
+  /** What the caller reads. */
+  readonly text: string;
+}
+
+/** What the header and the sources say of errors: kinds, fields, the checks of a call, the text of every code. */
+export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]): object {
+  const upper = pipeline.name.toUpperCase();
+  const sizes = sizeChecks(pipeline);
+  const pointers = pointerChecks(pipeline);
+  const aligned = alignmentChecks(pipeline, alignment);
+  const model = ({ kind, field, condition, text }: Check): object => {
+    const code = `${upper}_ERROR_${kind} - ${100 * (FIELDS.indexOf(field) + 1)}`;
+    const line = `  if (${condition}) return ${code};`;
+    const lines = line.length <= WIDTH ? line : `  if (${condition})\n    return ${code};`;
+    return { code, check: lines, text: `${field} ${text}` };
+  };
+  // Several checks of a field may give the same code: its text tells of all.
+  const unique = new Map([...sizes, ...pointers, ...aligned].map((each) => [each.kind + each.field, each]));
+  const workspace: Check = {
+    kind: "ALIGNMENT",
+    field: "workspace",
+    condition: "reinterpret_cast<uintptr_t>(workspace) % 256 != 0",
+    text: "is not aligned to 256 bytes",
+  };
+  return {
+    kinds: Object.entries(KINDS).map(([name, value]) => ({ name, value })),
+    fields: FIELDS.map((name, index) => `${index + 1} ${name}`),
+    sizeChecks: sizes.map(model),
+    pointerChecks: [...pointers, ...aligned].map(model),
+    workspaceCheck: model(workspace),
+    fieldErrors: [...unique.values(), workspace].map(model),
+  };
+}
+
+function sizeChecks(pipeline: Pipeline): readonly Check[] {
+  const masked = pipeline.mask.length > 0;
+  const least = (field: Field): Check => ({
+    kind: "SIZE",
+    field,
+    condition: `call->${field} < 1`,
+    text: "must be at least 1",
+  });
+  const rows: Check = masked
+    ? {
+        ...least("query_rows"),
+        condition: "call->query_rows < 1 || call->query_rows > call->key_rows",
+        text: "must be at least 1 and at most key_rows",
+      }
+    : least("query_rows");
+  const history: Check = {
+    kind: "SIZE",
+    field: "history_rows",
+    condition: "call->history_rows < 0",
+    text: "must be at least 0 and, without positions, at most key_rows - query_rows",
+  };
+  const before: Check = {
+    ...history,
+    condition:
+      "call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)",
+  };
+  const scaled = pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
+  const layer: Check = {
+    kind: "SIZE",
+    field: "layer",
+    condition: "call->layer < 0",
+    text: "must be at least 0",
+  };
+  return [least("batches"), least("key_rows"), rows, history, before, ...(scaled ? [layer] : [])];
+}
+
+function pointerChecks(pipeline: Pipeline): readonly Check[] {
+  const needed = (field: Field): Check => ({
+    kind: "NULL_POINTER",
+    field,
+    condition: `call->${field} == nullptr`,
+    text: "is a null pointer",
+  });
+  const masks = (["documents", "lengths", "bias"] as const).filter((kind) => hasMask(pipeline, kind));
+  const parameters = pipeline.parameters.length > 0 ? (["parameters"] as const) : [];
+  const history: Check = {
+    ...needed("q_history"),
+    condition: "call->history_rows > 0 && call->q_history == nullptr",
+    text: "is a null pointer, and history_rows is not 0",
+  };
+  return [...(["q", "k", "v", "o"] as const), ...parameters, ...masks].map(needed).concat(history);
+}
+
+function alignmentChecks(pipeline: Pipeline, alignment: Plan["alignment"]): readonly Check[] {
+  const bytes = pipeline.storage === "f32" ? 4 : 2;
+  return (["q", "q_history", "k", "v", "o"] as const).map((field): Check => {
+    const elements = alignment[field === "q_history" ? "q" : field];
+    return {
+      kind: "ALIGNMENT",
+      field,
+      condition: `!aligned(call->${field}, call->${field}_strides, ${elements})`,
+      text:
+        elements === 1
+          ? `is not aligned to ${bytes} bytes`
+          : `is not aligned to ${elements * bytes} bytes, or one of its strides is no multiple of ${elements} elements`,
+    };
+  });
+}

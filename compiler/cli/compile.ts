@@ -39,8 +39,8 @@ export function registerCompile(program: Command): void {
     )
     .option("--no-ptxas", "do not")
     .option(
-      "--images",
-      "put cubins of the architectures, and PTX, into the CUDA launchers: they then need no compiler",
+      "--images [place]",
+      "compile the CUDA kernels, as cubins of the architectures and PTX: `embed` (the default) puts them into the CUDA launchers, which then need no compiler; `files` writes .cubin, .ptx and .fatbin files",
     )
     .option(
       "--no-launcher",
@@ -60,6 +60,9 @@ export function registerCompile(program: Command): void {
     .action(async (spec: string | undefined, flags: CompileFlags & { readonly json?: true }) => {
       const { compileSpec } = await import("./support/compile-spec.ts");
       const lines = flags.watch === true;
-      await compileSpec(spec, flags, createOutput(flags.json === true, { lines }));
+      // `--images spec.mta`: the option stands without a value.
+      const only = spec === undefined && typeof flags.images === "string" && /\.\w+$/.test(flags.images);
+      const [named, given] = only ? [flags.images, { ...flags, images: true as const }] : [spec, flags];
+      await compileSpec(named, given, createOutput(flags.json === true, { lines }));
     });
 }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { mtac } from "../cli/harness.ts";
@@ -12,7 +12,7 @@ interface Compiled {
   readonly attentions: readonly unknown[];
   readonly cuda: readonly {
     readonly name: string;
-    readonly plans: readonly { readonly schedule: string }[];
+    readonly plans: readonly { readonly schedule: string; readonly kernels: readonly string[] }[];
   }[];
   readonly ptxas?: readonly {
     readonly kernel: string;
@@ -55,6 +55,57 @@ describe("mtac compile --target cuda", () => {
       });
     },
   );
+
+  test.skipIf(nvcc === null)(
+    "--images files writes cubins, PTX and a fatbin beside the launchers, which stay as they are",
+    async () => {
+      await withFolder(async (folder) => {
+        const args = [
+          "compile",
+          "examples/mta_toy.mta",
+          "--name",
+          "mta_toy",
+          "--target",
+          "cuda",
+          "--no-ptxas",
+        ];
+        const more = ["--no-launcher", "--arch", "sm_80,sm_90a", "--out", folder, "--json"];
+        const { code, stdout, stderr } = mtac([...args, ...more, "--images", "files"]);
+        expect(code, stderr).toBe(0);
+        const { files, cuda }: Compiled = JSON.parse(stdout);
+        const sources = cuda.flatMap(({ plans }) => plans.map(({ kernels }) => kernels[0] ?? ""));
+        const stems = [...new Set(sources)].map((file) => file.replace(/\.cu$/, ""));
+        const kinds = ["sm_80.cubin", "sm_90a.cubin", "sm_80.ptx", "fatbin"];
+        const made = stems.flatMap((stem) => kinds.map((kind) => `${stem}.${kind}`));
+        expect(files.filter((file) => /\.(cubin|ptx|fatbin)$/.test(file)).sort()).toEqual(made.sort());
+        const start = (file: string): string =>
+          readFileSync(path.join(folder, file)).toString("latin1", 0, 4);
+        for (const stem of stems) {
+          expect(start(`${stem}.sm_90a.cubin`)).toBe("\u007fELF");
+          expect(start(`${stem}.fatbin`)).toBe("P\u00edU\u00ba");
+          expect(readFileSync(path.join(folder, `${stem}.sm_80.ptx`), "utf8")).toMatch(/\.target sm_80/);
+        }
+      });
+    },
+  );
+
+  test("--images takes two words, and none before a spec", async () => {
+    const { code, stderr } = mtac(["compile", "examples/mta_toy.mta", "--images", "file"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("`--images embed` or `--images files`");
+    await withFolder(async (folder) => {
+      const other = mtac([
+        "compile",
+        "--target",
+        "wgsl",
+        "--out",
+        folder,
+        "--images",
+        "examples/mta_toy.mta",
+      ]);
+      expect(other.code, other.stderr).toBe(0);
+    });
+  });
 
   test("refuses architectures that nobody knows", () => {
     expect(mtac(["compile", "examples/mta_toy.mta", "--arch", "sm_80,sm_70"]).code).toBe(2);

@@ -3,7 +3,7 @@ import type { Schedule } from "../../../runtime/contract/index.ts";
 import { loadConfig } from "../../config/load.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
 import type { EmittedTarget } from "../../targets.ts";
-import { specNeeded, unknownArchitecture } from "./errors.ts";
+import { specNeeded, unknownArchitecture, wrongUsage } from "./errors.ts";
 import { scheduleOf } from "./schedule.ts";
 import { emittedTargets } from "./targets.ts";
 
@@ -14,7 +14,8 @@ export interface CompileFlags {
   readonly out?: string;
   readonly arch?: readonly string[];
   readonly ptxas?: boolean;
-  readonly images?: true;
+  /** True where the option stands without a value. */
+  readonly images?: string | true;
   /** False with `--no-launcher`. */
   readonly launcher: boolean;
   readonly length?: number;
@@ -28,6 +29,10 @@ export interface CompileFlags {
   readonly config?: string;
 }
 
+/** Places for compiled kernels. */
+const IMAGE_PLACES = ["embed", "files"] as const;
+export type ImagePlace = (typeof IMAGE_PLACES)[number];
+
 /** What `mtac compile` does: flags, else the config, else defaults. */
 export interface CompileSettings {
   readonly specs: readonly string[];
@@ -40,7 +45,8 @@ export interface CompileSettings {
   readonly schedule?: Schedule;
   readonly out?: string;
   readonly launcher: boolean;
-  readonly images: boolean;
+  /** Where compiled kernels go: into the launchers, into files beside them; null for nowhere. */
+  readonly images: ImagePlace | null;
   /** Whether to show what ptxas says; where neither is asked for, wherever CUDA is asked for by name. */
   readonly ptxas: boolean;
   readonly tuned: boolean;
@@ -50,7 +56,7 @@ export interface CompileSettings {
 
 /**
  * @param spec The spec named on the command line; if none is, the config says which.
- * @throws MtacError MTA903 and MTA915 for names that are none; MTA905, MTA907 and MTA926 for a config that cannot be used; MTA927
+ * @throws MtacError MTA900 for `--images`; MTA903 and MTA915 for names that are none; MTA905, MTA907 and MTA926 for a config that cannot be used; MTA927
  * without a spec.
  */
 export async function compileSettings(
@@ -80,11 +86,21 @@ export async function compileSettings(
     architectures,
     length: flags.length ?? config.length ?? 1024,
     launcher: flags.launcher,
-    images: flags.images === true && targets.includes("cuda"),
+    images: targets.includes("cuda") ? imagePlace(flags.images) : null,
     ptxas: (flags.ptxas ?? flags.target?.includes("cuda") === true) && targets.includes("cuda"),
     tuned: flags.tuned && config.tuned !== false,
     ...defined(optional),
   };
+}
+
+/** @throws MtacError MTA900 */
+function imagePlace(given: string | true | undefined): ImagePlace | null {
+  if (given === undefined) return null;
+  if (given === true) return "embed";
+  const place = IMAGE_PLACES.find((each) => each === given);
+  if (place === undefined)
+    throw wrongUsage(`\`--images ${given}\` says nothing`, "write `--images embed` or `--images files`");
+  return place;
 }
 
 /** The folder that a spec's files go to. */

@@ -4,7 +4,7 @@ import { cacheFolder } from "../../../runtime/contract/cache-folder.ts";
 import type { Artifact } from "../../../runtime/contract/index.ts";
 import type { CompiledSpec } from "../../compile.ts";
 import { configPlaces } from "../../config/load.ts";
-import { writeFolderAtomically } from "../../files/atomic-write.ts";
+import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CompileOptions } from "../../kernels.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
@@ -18,7 +18,7 @@ import {
 } from "./compile-settings.ts";
 import { repeatOnChange } from "./compile-watch.ts";
 import { Finished, reportFailure } from "./failure.ts";
-import { buildImages } from "./images.ts";
+import { buildImageFiles, buildImages } from "./images.ts";
 import type { Output } from "./output.ts";
 import { reportPtxas } from "./ptxas.ts";
 import { readSpec } from "./spec-file.ts";
@@ -55,19 +55,23 @@ async function compileOnce(file: string, settings: CompileSettings, output: Outp
     ...(schedule === undefined ? { tuned: await tunedWinners(spec, settings, output) } : { schedule }),
   };
   let compiled = compileChecked(spec, options);
-  if (settings.images) {
+  let binaries: Readonly<Record<string, Uint8Array>> = {};
+  if (settings.images !== null) {
     const images = await buildImages(compiled.cuda, architectures);
-    compiled = compileChecked(spec, { ...options, images });
+    if (settings.images === "files") binaries = await buildImageFiles(compiled.cuda, images);
+    else compiled = compileChecked(spec, { ...options, images });
   }
   const folder = outputFolder(file, settings);
   writeFolderAtomically(folder, compiled.files);
+  for (const [name, content] of Object.entries(binaries)) writeAtomically(path.join(folder, name), content);
+  const files = { ...compiled.files, ...binaries };
   const milliseconds = performance.now() - start;
-  output.text(formatCompiled(compiled, folder, milliseconds, output));
+  output.text(formatCompiled({ ...compiled, files }, folder, milliseconds, output));
   const ptxas = settings.ptxas ? await reportPtxas(compiled.cuda, folder, architectures, output) : undefined;
   return {
     out: folder,
     reads: filesRead(file, settings),
-    files: Object.keys(compiled.files),
+    files: Object.keys(files),
     attentions: compiled.artifacts.map(summary),
     cuda: compiled.cuda.map(summary),
     stacks,
@@ -169,7 +173,13 @@ async function compileOnChange(
 }
 
 function formatCompiled(
-  { artifacts, cuda, files }: CompiledSpec,
+  {
+    artifacts,
+    cuda,
+    files,
+  }: Pick<CompiledSpec, "artifacts" | "cuda"> & {
+    readonly files: Readonly<Record<string, string | Uint8Array>>;
+  },
   folder: string,
   milliseconds: number,
   { style }: Output,

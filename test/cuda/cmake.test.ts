@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { findNvcc } from "./harness.ts";
 import { withFolder } from "./nvcc.ts";
 
@@ -189,6 +189,22 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
       const flags = readFileSync(path.join(folder, `build/CMakeFiles/${target}.dir/flags.make`), "utf8");
       expect(flags).toContain("sm_86");
       expect(flags).toContain("sm_90a");
+    });
+  });
+
+  test.each(ways)("keeps what CUDAARCHS asks for with %s", async (_way, head, lines, target) => {
+    await withFolder(async (folder) => {
+      compileFragment(folder);
+      // Later runs of CMake, those that builds start among them, need not have the variable.
+      for (const asked of ["86;90", ""]) {
+        vi.stubEnv("CUDAARCHS", asked);
+        const { status, output } = configure(folder, lines, [], head);
+        vi.unstubAllEnvs();
+        expect(status, output).toBe(0);
+        const flags = readFileSync(path.join(folder, `build/CMakeFiles/${target}.dir/flags.make`), "utf8");
+        expect(flags).toContain("sm_86");
+        expect(flags).toContain("sm_90");
+      }
     });
   });
 

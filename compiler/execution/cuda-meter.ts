@@ -17,7 +17,7 @@ import {
   upload,
 } from "../../runtime/cuda/index.ts";
 import { emitCudaKernels } from "../emit/cuda/index.ts";
-import { cudaArchitecture, cudaLimits, type TargetLimits } from "../plan/index.ts";
+import { cudaLimits, plannedArchitecture, type TargetLimits } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import { toFloat64 } from "./cuda.ts";
 import {
@@ -114,9 +114,7 @@ export class CudaMeter implements Meter<CudaCall> {
 
   constructor(options: CudaMeterOptions, device: CudaDevice) {
     const { properties } = device;
-    const architecture = cudaArchitecture(properties.architecture);
-    if (architecture === null)
-      throw new RangeError(`the planner does not know the architecture ${properties.architecture}`);
+    const architecture = plannedArchitecture(properties.architecture);
     this.#options = options;
     this.#device = device;
     this.target = options.target;

@@ -1,3 +1,5 @@
+import { MtacError } from "../../runtime/contract/index.ts";
+
 /** What the planner knows of one generation of NVIDIA devices. Rates are per multiprocessor (SM) and cycle. */
 export interface CudaArchitecture {
   /** As nvcc's `-arch` names it. */
@@ -104,6 +106,18 @@ export function cudaArchitecture(name: string): CudaArchitecture | null {
   if (match === null) return null;
   const capability = Number(match[1]);
   return CUDA_ARCHITECTURES.findLast((each) => each.computeCapability <= capability) ?? null;
+}
+
+/**
+ * The same for an architecture that plans must be made for: a device's, or one that was asked for.
+ * @throws MtacError MTA918: the planner knows none, as for devices before sm_80
+ */
+export function plannedArchitecture(name: string): CudaArchitecture {
+  const architecture = cudaArchitecture(name);
+  if (architecture !== null) return architecture;
+  throw new MtacError("MTA918", "device", `mtac's kernels need sm_80 or newer, and this is ${name}`, {
+    remedy: "use a device of compute capability 8.0 or newer, or `--target webgpu` on this one",
+  });
 }
 
 /** What CUDA plans are made for where nobody says. */

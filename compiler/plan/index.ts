@@ -39,6 +39,7 @@ export {
   type CudaArchitecture,
   cudaArchitecture,
   DEFAULT_ARCHITECTURES,
+  plannedArchitecture,
 } from "./architectures.ts";
 export type { Candidate } from "./candidate.ts";
 export type { CudaEstimate } from "./cuda-cost.ts";

@@ -107,6 +107,29 @@ describe("mtac compile --target cuda", () => {
     });
   });
 
+  test.skipIf(nvcc === null)("tells which devices it needs where the device is an older one", () => {
+    const device = [
+      "examples/mta_toy.mta",
+      "--name",
+      "mta_toy",
+      "--target",
+      "cuda-emulated",
+      "--arch",
+      "sm_75",
+    ];
+    for (const command of [
+      ["verify", "--length"],
+      ["tune", "--lengths"],
+      ["bench", "--lengths"],
+    ]) {
+      const [name = "", length = ""] = command;
+      const { code, stderr } = mtac([name, ...device, length, "16"]);
+      expect(stderr, name).toMatch(/MTA918: mtac's kernels need sm_80 or newer, and this is sm_75/);
+      expect(stderr).not.toContain("MTA999");
+      expect(code).toBe(3);
+    }
+  });
+
   test("refuses architectures that nobody knows", () => {
     expect(mtac(["compile", "examples/mta_toy.mta", "--arch", "sm_80,sm_70"]).code).toBe(2);
     expect(mtac(["explain", "examples/mta_toy.mta", "--arch", "sm_80"]).code).toBe(2);

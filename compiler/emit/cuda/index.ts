@@ -8,10 +8,10 @@ import type {
 } from "../../../runtime/contract/index.ts";
 import {
   choosePlan,
-  cudaArchitecture,
   cudaLimits,
   DEFAULT_ARCHITECTURES,
   DEFAULT_SHAPE,
+  plannedArchitecture,
 } from "../../plan/index.ts";
 import { renderCuda } from "../templates.ts";
 import { type PlanThatWon, withTunedPlans } from "../tuned.ts";
@@ -49,16 +49,12 @@ export interface CudaArtifactOptions {
  * CUDA plans and kernels of one attention, for the most capable architecture first. Architectures that lead to the same plan
  * share it. A launcher takes the first plan that its device can run.
  *
- * @throws MtacError MTA405 when no schedule fits an architecture; RangeError for an architecture that nobody knows.
+ * @throws MtacError MTA405 when no schedule fits an architecture; MTA918 for an architecture that is none, or older than sm_80.
  */
 export function emitCudaArtifact(pipeline: Pipeline, options: CudaArtifactOptions = {}): Artifact {
   const { shape = DEFAULT_SHAPE, schedule, architectures = DEFAULT_ARCHITECTURES } = options;
   const known = architectures
-    .map((name) => {
-      const architecture = cudaArchitecture(name);
-      if (architecture === null) throw new RangeError(`no CUDA architecture is called ${name}`);
-      return architecture;
-    })
+    .map(plannedArchitecture)
     .sort((a, b) => b.computeCapability - a.computeCapability);
   // By what they compute: the last architecture that leads to a plan is the least that it needs.
   const chosen = new Map<string, Plan>();

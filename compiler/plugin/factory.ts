@@ -80,6 +80,7 @@ async function loadModule(
     }
     return { ...specs.moduleOf(loaded, module), moduleSideEffects: specs.hotKey !== null };
   } catch (error) {
+    if (module.part === null) specs.loadFailed(module.file);
     const message = failureMessage(error, module.file, text, host);
     if (message === null) throw error;
     // Webpack would go on, and complain about every name that an empty module lacks.

@@ -229,6 +229,13 @@ async function checkSwaps(page: Page, folder: string): Promise<void> {
     await reloads(page, () => edit(folder, `${original}\nattention other extends mta_toy { }\n`));
     compare("another attention: loaded again", await shown(page), expectedValues(original, drawn));
   });
+  await attempt("renamed attention", async () => {
+    // Pages that lack what they import run nothing: no word of theirs is on the page.
+    await reloads(page, () => edit(folder, original.replaceAll("mta_toy", "mta_other")));
+    await page.waitForLoadState("networkidle");
+    await reloads(page, () => edit(folder, original));
+    compare("renamed and renamed back: as the reference", await shown(page), expectedValues(original, drawn));
+  });
   const pwned = await page.evaluate(() => "pwned" in globalThis);
   report("markup in a spec does nothing", pwned ? "it ran" : null);
 }

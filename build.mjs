@@ -15,6 +15,7 @@ import { builtinModules, createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, transform } from "esbuild";
+import { forBrowsers } from "./browser-modules.mjs";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
@@ -25,7 +26,7 @@ const staging = join(root, `dist.${process.pid}`);
 const external = ["webgpu", "@sparticuz/chromium", "ts-morph", "koffi", "unplugin"];
 
 /** What runs in browsers: nothing that it loads may name a Node module. */
-const browserEntries = ["runtime/index", "runtime/hot"];
+const browserEntries = ["runtime/index", "runtime/hot", "compiler/browser"];
 
 const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
 
@@ -69,6 +70,7 @@ const pluginHosts = ["vite", "rollup", "rolldown", "webpack", "esbuild", "bun"];
 const entryPoints = {
   "cli/main": "compiler/cli/main.ts",
   "compiler/index": "compiler/index.ts",
+  "compiler/browser": "compiler/browser.ts",
   ...Object.fromEntries(pluginHosts.map((host) => [`plugin/${host}`, `compiler/plugin/${host}.ts`])),
   "runtime/index": "runtime/index.ts",
   "runtime/hot": "runtime/hot.ts",
@@ -93,12 +95,12 @@ async function bundle() {
     mainFields: ["module", "main"],
     target: "node20.19",
     external,
-    plugins: [requiredBuiltins, shortNames],
+    plugins: [requiredBuiltins, shortNames, forBrowsers],
     legalComments: "none",
-    // Names stay readable in stack traces; comments and white space cost start-up time.
+    // Identifiers stay as they are, for stack traces; comments and white space cost start-up time. Without `keepNames`, whose calls have
+    // side effects as far as bundlers can tell: nothing of the runtime could be dropped by who uses a part of it.
     minifySyntax: true,
     minifyWhitespace: true,
-    keepNames: true,
     metafile: true,
     logLevel: "warning",
   });

@@ -2,10 +2,9 @@
  * `mtac`: the compiler as a library. Text goes in, plans, kernels and launchers come out; nothing is read from disk but the
  * kernel templates, and nothing is written. `mtac/runtime` runs the result.
  */
+import { type CheckedSource, checkSource } from "./check-source.ts";
 import type { CompiledSpec } from "./compile.ts";
 import type { CompileOptions } from "./kernels.ts";
-import { analyse, analyseBuilt, type CheckedSpec, type Diagnostic } from "./language/index.ts";
-import { SpecError } from "./spec-error.ts";
 
 export * from "../runtime/contract/index.ts";
 export type { CompiledSpec } from "./compile.ts";
@@ -28,11 +27,7 @@ export {
 export { SpecError } from "./spec-error.ts";
 
 /** What `compile` gives: the compiled spec, what it was compiled from, and the warnings. */
-export interface Compilation extends CompiledSpec {
-  readonly spec: CheckedSpec;
-  /** Warnings only: errors are thrown. */
-  readonly diagnostics: readonly Diagnostic[];
-}
+export interface Compilation extends CompiledSpec, CheckedSource {}
 
 /**
  * Compiles a spec's text, or declarations made with `attention()`, `stack()` and the like.
@@ -46,11 +41,9 @@ export async function compile(
     /** What to call the spec in messages and headers. */ readonly file?: string;
   } = {},
 ): Promise<Compilation> {
-  const { file = "spec.mta", ...rest } = options;
-  const { spec, diagnostics } =
-    typeof source === "string" ? analyse(source, file) : analyseBuilt(source, file);
-  if (spec === null) throw new SpecError(diagnostics);
+  const { file, ...rest } = options;
+  const checked = checkSource(source, file);
   // ts-morph, which prints the launchers, takes long to load; analysis and planning do without it.
   const { compileChecked } = await import("./compile.ts");
-  return { ...compileChecked(spec, rest), spec, diagnostics };
+  return { ...compileChecked(checked.spec, rest), ...checked };
 }

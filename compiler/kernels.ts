@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import type {
   Artifact,
   CallShape,
@@ -11,12 +10,13 @@ import { addTunedCudaPlans, emitCudaArtifact, emitHostFiles } from "./emit/cuda/
 import { addTunedPlans, emitArtifact, type PlanThatWon } from "./emit/index.ts";
 import type { EmittedAttention, EmittedStack, Provenance } from "./emit/launcher/index.ts";
 import { planFile } from "./emit/plan-file.ts";
+import { fileName } from "./file-name.ts";
 import { resolve } from "./ir/index.ts";
 import type { CheckedSpec } from "./language/index.ts";
-import { packageVersion } from "./package.ts";
+import { packageVersion } from "./package-version.ts";
 import { DEFAULT_ARCHITECTURES, type TargetLimits } from "./plan/index.ts";
 import { EMITTED_TARGETS, type EmittedTarget } from "./targets.ts";
-import { specHash } from "./tune/record.ts";
+import { pipelineMeaning } from "./tune/meaning.ts";
 
 export interface CompileOptions {
   /** All of them if not given. */
@@ -58,7 +58,7 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
   const wonBy = ({ name }: Pipeline, target: Plan["target"]): readonly PlanThatWon[] =>
     (tuned?.get(name) ?? []).filter(({ plan }) => plan.target === target);
   // Without folders: emitted text must not depend on where it was compiled.
-  const file = basename(spec.file);
+  const file = fileName(spec.file);
   const provenance = { version: packageVersion(), spec: file };
   const chosen = spec.stacks.filter(({ name }) => names === undefined || names.includes(name));
   const needed = new Set([
@@ -116,7 +116,7 @@ function sharedPipelines(pipelines: readonly Pipeline[]): ReadonlyMap<string, Pi
   const first = new Map<string, Pipeline>();
   const shared = new Map<string, Pipeline>();
   for (const pipeline of pipelines) {
-    const meaning = specHash(pipeline);
+    const meaning = pipelineMeaning(pipeline);
     const equal = first.get(meaning) ?? pipeline;
     first.set(meaning, equal);
     shared.set(pipeline.name, equal);

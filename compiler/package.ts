@@ -25,6 +25,7 @@ export function packageVersion(): string {
 /** The package's modules: where each lies in the sources and in what is built. */
 const ENTRY_POINTS = {
   mtac: ["compiler/index.ts", "dist/compiler/index.js"],
+  "mtac/compiler": ["compiler/browser.ts", "dist/compiler/browser.js"],
   "mtac/runtime": ["runtime/index.ts", "dist/runtime/index.js"],
   "mtac/runtime/node": ["runtime/node.ts", "dist/runtime/node.js"],
   "mtac/reference": ["runtime/reference/index.ts", "dist/runtime/reference.js"],

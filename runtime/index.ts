@@ -9,6 +9,7 @@ export type { Pipeline } from "./contract/pipeline.ts";
 export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
 export type { StorageType } from "./contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "./contract/tensor.ts";
+export { type BrowserGpu, type BrowserGpuOptions, openBrowserGpu } from "./webgpu/browser-gpu.ts";
 export type { AttentionOutputs } from "./webgpu/call.ts";
 export { type DeviceOptions, requestDevice } from "./webgpu/device.ts";
 export { GPU_ERRORS, GpuError, type GpuErrorCode } from "./webgpu/errors.ts";

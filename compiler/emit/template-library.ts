@@ -2,6 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Handlebars from "handlebars";
+import { TEMPLATE_OPTIONS } from "./template-options.ts";
+
+// Builds put a module with compiled templates in this one's place (`browser-modules.mjs`).
 
 export type Language = "wgsl" | "cuda";
 
@@ -13,12 +16,6 @@ export interface TemplateLibrary {
   /** @param file Path inside the language's folder: `fused.wgsl.hbs`. */
   template(file: string): Template;
 }
-
-/**
- * How templates are compiled: kernels are no HTML, and partials keep their own indentation. The same wherever it is done: builds for
- * browsers, which have no files to read, put a module with compiled templates in this one's place.
- */
-export const TEMPLATE_OPTIONS = { noEscape: true, preventIndent: true } as const;
 
 /** The `templates` folder of the package: beside `compiler` in the sources, above `dist` in the built package. */
 function templateFolder(language: Language): string {

@@ -11,3 +11,14 @@ export function unknownModule(spec: string, module: string): MtacError {
     remedy: `import from ${spec} itself`,
   });
 }
+
+export function unsupportedName(file: string): MtacError {
+  return new MtacError(
+    "MTA962",
+    "input",
+    `webpack cannot load ${file}: it has no files with \`?\` in their names`,
+    {
+      remedy: "rename the spec",
+    },
+  );
+}

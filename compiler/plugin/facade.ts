@@ -51,6 +51,11 @@ if (import.meta.hot) {
 `;
 }
 
+/** What the module of a spec exports. */
+export function exportedNames(contents: SpecContents): readonly string[] {
+  return specExports(contents).map(({ exported }) => exported);
+}
+
 function specifierOf({ spec }: SpecContents, part: string): string {
   return JSON.stringify(partSpecifier(spec, part));
 }

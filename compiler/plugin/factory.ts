@@ -1,10 +1,15 @@
-import { createRequire } from "node:module";
-import path from "node:path";
 import type { UnpluginContextMeta, UnpluginOptions } from "unplugin";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { diagnosticMessage, failureMessage, type HostMessage } from "./host-message.ts";
 import { parseId, SPEC_ID } from "./module-id.ts";
 import type { PluginOptions } from "./options.ts";
+import {
+  BUN_SCHEME,
+  escapeForWebpack,
+  resolveForBun,
+  resolveForEsbuild,
+  resolveSpec,
+} from "./resolve-spec.ts";
 import { type LoadedSpec, SpecLoader } from "./spec-loader.ts";
 import type { SpecModule } from "./spec-modules.ts";
 import { viteHooks } from "./vite-hooks.ts";
@@ -18,8 +23,6 @@ interface LoadContext {
 
 /** Bundlers that print places and code frames of errors themselves. */
 const SHOWS_FRAMES: ReadonlySet<string> = new Set(["vite", "rollup", "rolldown"]);
-
-const BUN_SCHEME = "mtac-spec:";
 
 /** `mtac`'s plugin for the bundler that `meta` names. @throws MtacError MTA960 */
 export function mtacPlugin(
@@ -37,22 +40,25 @@ export function mtacPlugin(
       },
     },
     ...(meta.framework === "bun" ? { resolveId: resolveForBun } : {}),
-    vite: { resolveId: resolvePart, ...viteHooks(specs) },
-    rollup: { resolveId: resolvePart },
-    rolldown: { resolveId: resolvePart },
-    esbuild: { onLoadFilter: /\.mta$/ },
+    vite: { resolveId: resolveSpec, ...viteHooks(specs) },
+    rollup: { resolveId: resolveSpec },
+    rolldown: { resolveId: resolveSpec },
+    esbuild: { onLoadFilter: /\.mta$/, setup: resolveForEsbuild },
     webpack: (compiler) => {
+      compiler.hooks.normalModuleFactory.tap("mtac", ({ hooks }) => {
+        hooks.beforeResolve.tap("mtac", (module) => {
+          try {
+            module.request = escapeForWebpack(module.request, module.context);
+          } catch (error) {
+            const message = failureMessage(error, module.request, "", host);
+            throw message === null ? error : errorForWebpack(message, error);
+          }
+        });
+      });
       // Who uses nothing of a part does not need it.
       compiler.options.module.rules.push({ test: /\.mta$/, sideEffects: false });
     },
   };
-}
-
-/** `./spec.mta?mtac=mta_830m`, as the modules of a spec name each other. */
-function resolvePart(source: string, importer: string | undefined): string | null {
-  if (importer === undefined || parseId(source)?.part == null || !source.startsWith(".")) return null;
-  const [file = importer] = importer.split("?");
-  return `${path.dirname(file)}/${source.slice(2)}`;
 }
 
 interface LoadHost {
@@ -80,15 +86,19 @@ async function loadModule(
     }
     return { ...specs.moduleOf(loaded, module), moduleSideEffects: specs.hotKey !== null };
   } catch (error) {
+    if (module.part === null) specs.loadFailed(module.file);
     const message = failureMessage(error, module.file, text, host);
     if (message === null) throw error;
     // Webpack would go on, and complain about every name that an empty module lacks.
-    if (host.framework === "webpack")
-      throw Object.assign(new Error(message.message, { cause: error }), { hideStack: true });
+    if (host.framework === "webpack") throw errorForWebpack(message, error);
     context.error(message);
     // The others go on until the module is there.
     return { code: "", map: null, moduleSideEffects: false };
   }
+}
+
+function errorForWebpack({ message }: HostMessage, cause: unknown): Error {
+  return Object.assign(new Error(message, { cause }), { hideStack: true });
 }
 
 function reportWarnings(
@@ -112,15 +122,4 @@ function writeTypes(context: LoadContext, loaded: LoadedSpec, specs: SpecLoader)
       id: loaded.file,
     });
   }
-}
-
-/** Bun drops queries from files, so that parts get ids that are no files. */
-function resolveForBun(source: string, importer: string | undefined): string | null {
-  if (importer === undefined) return null;
-  const isPart = importer.includes(BUN_SCHEME);
-  const [file = ""] = (importer.split(BUN_SCHEME).at(-1) ?? "").split("?");
-  const part = resolvePart(source, file);
-  if (part !== null) return BUN_SCHEME + part;
-  // Such an id has no folder from which Bun could resolve packages.
-  return isPart && source.startsWith("mtac/") ? createRequire(path.resolve(file)).resolve(source) : null;
 }

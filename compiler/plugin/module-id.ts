@@ -9,15 +9,24 @@ export interface SpecModuleId {
   readonly part: string | null;
 }
 
-/** Every id that is a spec's; other queries, such as Vite's `?raw` or `?url`, ask for the file itself. */
+/**
+ * Every id that is a spec's; other queries, such as Vite's `?raw` or `?url`, ask for the file itself. The file's own name may hold
+ * `?` and `#`: a query is what follows `.mta`.
+ */
 export const SPEC_ID =
-  /\.mta(?:\?(?:[^#]*&)?mtac=[\w.]+(?:&[^#]*)?|\?(?:import|t=\d+|v=[\da-f]+)(?:&(?:import|t=\d+|v=[\da-f]+))*)?$/;
+  /^([\s\S]*?\.mta)(?:\?((?:[^#]*&)?mtac=[\w.]+(?:&[^#]*)?|(?:import|t=\d+|v=[\da-f]+)(?:&(?:import|t=\d+|v=[\da-f]+))*))?$/;
 
 /** Reads an id of a bundler; null if it is none of a spec's. */
 export function parseId(id: string): SpecModuleId | null {
-  if (!SPEC_ID.test(id)) return null;
-  const [file = id, query = ""] = id.split("?");
+  const match = SPEC_ID.exec(id);
+  if (match === null) return null;
+  const [, file = id, query = ""] = match;
   return { file, part: new URLSearchParams(query).get("mtac") };
+}
+
+/** Whether bundlers would take a part of the name for a query or a fragment. */
+export function looksLikeQuery(file: string): boolean {
+  return /[?#]/.test(file);
 }
 
 /** How one module of a spec names another: they lie in one folder, as far as bundlers can tell. */

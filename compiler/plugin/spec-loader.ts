@@ -6,7 +6,7 @@ import { type BuiltSpec, buildSpec } from "./build-spec.ts";
 import { buildCacheFolder, ModuleCache } from "./cache.ts";
 import { declarationsFile, writeDeclarations } from "./declarations-file.ts";
 import { unknownModule } from "./errors.ts";
-import { facadeModule, hotFacadeModule } from "./facade.ts";
+import { exportedNames, facadeModule, hotFacadeModule } from "./facade.ts";
 import type { SpecModuleId } from "./module-id.ts";
 import {
   type DeclarationsForm,
@@ -33,6 +33,7 @@ export class SpecLoader {
   readonly #cache: ModuleCache;
   /** What Vite's server tells specs apart by; null elsewhere. */
   hotKey: ((file: string) => string) | null = null;
+  readonly #served = new Map<string, readonly string[]>();
 
   /** @throws MtacError MTA960 */
   constructor(options: PluginOptions) {
@@ -79,9 +80,22 @@ export class SpecLoader {
     return { settings, watched };
   }
 
+  /** To be called where a spec could not be loaded: whoever asked for it has nothing of it. */
+  loadFailed(file: string): void {
+    this.#served.set(file, []);
+  }
+
+  /** Names that a newly built spec exports and the module that was last loaded of it does not. */
+  newExports({ build, file }: LoadedSpec): readonly string[] {
+    const served = this.#served.get(file);
+    if (served === undefined) return [];
+    return exportedNames(build.contents).filter((name) => !served.includes(name));
+  }
+
   /** One module of a built spec. @throws MtacError MTA961: the spec has no such part (any more). */
   moduleOf({ build, file }: LoadedSpec, { part }: SpecModuleId): SpecModule {
     if (part === null) {
+      this.#served.set(file, exportedNames(build.contents));
       const code =
         this.hotKey === null
           ? facadeModule(build.contents)

@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { EnvironmentModuleNode, Plugin } from "vite";
+import type { DevEnvironment, EnvironmentModuleNode, Plugin } from "vite";
 import { failureMessage, type HostMessage } from "./host-message.ts";
 import { parseId } from "./module-id.ts";
 import type { SpecLoader } from "./spec-loader.ts";
@@ -16,7 +16,9 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "h
       for (const spec of specsOf(file, modules)) {
         const text = await (spec === file ? read() : specs.read(spec));
         try {
-          await specs.build(text, spec);
+          const built = await specs.build(text, spec);
+          // A page that asked for these names in vain has run nothing of the spec, and would take no update.
+          if (specs.newExports(built).length > 0) return reload(this.environment, spec);
         } catch (error) {
           const message = failureMessage(error, spec, text, { showsFrames: true });
           if (message === null) throw error;
@@ -33,6 +35,13 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "h
       return orphans.size === 0 ? undefined : modules.filter((module) => !orphans.has(module));
     },
   };
+}
+
+/** Loads pages again, with a spec made anew; gives what else is to be updated: nothing. */
+function reload({ moduleGraph, hot }: DevEnvironment, spec: string): EnvironmentModuleNode[] {
+  for (const module of moduleGraph.getModulesByFile(spec) ?? []) moduleGraph.invalidateModule(module);
+  hot.send({ type: "full-reload" });
+  return [];
 }
 
 /** The specs that a changed file is, or that are built with it. */

@@ -8,6 +8,7 @@ import type {
   StorageForm,
 } from "../../runtime/contract/index.ts";
 import { cudaNamespace } from "../emit/cuda/source-model.ts";
+import { pipelineMeaning } from "./meaning.ts";
 import { stableJson } from "./stable-json.ts";
 import type { TunedTarget } from "./targets.ts";
 
@@ -112,8 +113,7 @@ export function sameKey(a: TuningKey, b: TuningKey): boolean {
 
 /** Hash of what an attention computes: equal for pipelines that differ in their names and places only. */
 export function specHash(pipeline: Pipeline): string {
-  const { name: _name, ...meaning } = pipeline;
-  return sha256(stableJson(meaning, new Set(["source"])));
+  return sha256(pipelineMeaning(pipeline));
 }
 
 /** What of a plan says where it came from, or follows from the rest. */

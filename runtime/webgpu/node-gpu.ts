@@ -1,4 +1,5 @@
 import os from "node:os";
+import { describeAdapter } from "./adapter-name.ts";
 import { dawnWait } from "./dawn-wait.ts";
 import { keepAlive, setWaiter } from "./device-state.ts";
 import { GpuError } from "./errors.ts";
@@ -139,13 +140,10 @@ async function withDriver<T>(manifest: string, open: () => Promise<T>): Promise<
 function opened(gpu: GPU, adapter: GPUAdapter): NodeGpu {
   setWaiter(adapter, dawnWait);
   keepAlive(adapter, gpu);
-  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
-  const parts = [vendor, architecture].filter((part) => part !== "").join(" ");
-  const name = description || device || "unnamed adapter";
   return {
     gpu,
     adapter,
-    isFallback: isFallbackAdapter,
-    description: parts === "" ? name : `${name} (${parts})`,
+    isFallback: adapter.info.isFallbackAdapter,
+    description: describeAdapter(adapter.info),
   };
 }

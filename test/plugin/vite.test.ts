@@ -163,4 +163,32 @@ describe("Vite's development server", () => {
     expect((await load(part)).code).toContain("head_dim 24");
     await afterChange(original);
   });
+
+  test("loads pages again when names come back that they may have asked for in vain", async () => {
+    const renamed = original.replaceAll(/\bused\b/g, "renamed");
+    await load("/main.js");
+    expect((await load("/spec.mta")).code).toContain("createUsed");
+    // The page loads again, lacks a name, and runs nothing: it would hear of no update.
+    expect(await afterChange(renamed)).toMatchObject({ type: "full-reload" });
+    const { code } = await load("/spec.mta");
+    expect(code).toContain("createRenamed");
+    expect(code).not.toContain("createUsed");
+    expect(await afterChange(original)).toMatchObject({ type: "full-reload" });
+    expect((await load("/spec.mta")).code).toContain("createUsed");
+    // Kernels alone: an update, as ever.
+    expect(await afterChange(original.replace("2x3", "3x3"))).toMatchObject({ type: "update" });
+    await load("/spec.mta");
+    await afterChange(original);
+    await load("/spec.mta");
+  });
+
+  test("tells pages that were opened on a broken spec that it is mended", async () => {
+    const broken = original.replace("head_dim 8", "head_dimm 8");
+    const late = join(folder, "late.mta");
+    writeFileSync(late, broken);
+    writeFileSync(join(folder, "late.js"), 'import { create } from "./late.mta"; create;');
+    await load("/late.js");
+    await expect(server.transformRequest("/late.mta")).rejects.toThrow(/MTA\d+/);
+    expect(await afterChange(original, late)).toMatchObject({ type: "full-reload" });
+  });
 });

@@ -1,4 +1,4 @@
-import { requestDevice } from "mtac/runtime";
+import { openBrowserGpu } from "mtac/runtime";
 import { attend, LENGTH, makeLauncher } from "./attend.ts";
 
 /** What f32 arithmetic may differ by. */
@@ -19,18 +19,13 @@ function show(rows: Readonly<Record<string, string>>): void {
 }
 
 async function start(): Promise<void> {
-  const adapter = await navigator.gpu?.requestAdapter();
-  if (!adapter) {
-    show({ device: "This browser has no WebGPU, or no GPU for it." });
-    return;
-  }
-  const device = await requestDevice(adapter);
+  const { device, description } = await openBrowserGpu();
   const attention = await makeLauncher(device);
   const run = async (): Promise<void> => {
     try {
       const { values, error, schedule, milliseconds } = await attend(device, attention);
       show({
-        device: [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "a GPU",
+        device: description,
         kernels: schedule,
         time: `${milliseconds.toFixed(1)} ms for ${LENGTH} rows and keys`,
         error: `${error.toExponential(1)}, ${error < TOLERANCE ? "passed" : "FAILED"} (at most ${TOLERANCE})`,

@@ -1,4 +1,4 @@
-import { requestDevice } from "mtac/runtime";
+import { openBrowserGpu } from "mtac/runtime";
 import { compareWithReference } from "./compare.ts";
 
 const results = document.querySelector("#results");
@@ -16,27 +16,27 @@ function show(rows: Readonly<Record<string, string>>): void {
 }
 
 async function run(): Promise<void> {
-  const adapter = await navigator.gpu?.requestAdapter();
-  if (adapter === null || adapter === undefined) {
-    show({ device: "this browser has no WebGPU" });
-    return;
-  }
-  const device = await requestDevice(adapter);
+  const { device, description } = await openBrowserGpu();
   try {
     const { error, tolerance, milliseconds, schedule } = await compareWithReference(device, 128);
     show({
-      device: [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "a GPU",
+      device: description,
       schedule,
       time: `${milliseconds.toFixed(1)} ms for 128 rows`,
       error: `${error.toExponential(1)} of at most ${tolerance}, relative to float64`,
     });
-  } catch (error) {
-    show({ failed: error instanceof Error ? error.message : String(error) });
   } finally {
     device.destroy();
   }
 }
 
-await run();
+/** Says what went wrong in the page: a browser without WebGPU, a kernel that does not compile. */
+function runAndShow(): Promise<void> {
+  return run().catch((error: unknown) => {
+    show({ failed: error instanceof Error ? error.message : String(error) });
+  });
+}
+
+await runAndShow();
 // Vite's plugin swaps kernels when the spec changes.
-globalThis.addEventListener("mtac:swap", () => void run());
+globalThis.addEventListener("mtac:swap", () => void runAndShow());

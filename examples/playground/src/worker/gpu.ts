@@ -3,10 +3,9 @@ import { randomCall } from "../../../../compiler/execution/random-call.ts";
 import type { AttentionCall } from "../../../../compiler/execution/request.ts";
 import { forwardOnDevice, limitsOf } from "../../../../compiler/execution/webgpu-device.ts";
 import type { Artifact, Float64Tensor, Pipeline } from "../../../../runtime/contract/index.ts";
-import { requestDevice } from "../../../../runtime/index.ts";
+import { openBrowserGpu } from "../../../../runtime/index.ts";
 import { referenceForward } from "../../../../runtime/reference/index.ts";
 import type { DeviceReply, RunProgress, RunReply, RunRequest } from "./protocol.ts";
-import { CallError } from "./rpc.ts";
 
 interface OpenDevice {
   readonly device: GPUDevice;
@@ -17,7 +16,7 @@ let opened: Promise<OpenDevice> | null = null;
 
 /**
  * Opens the visitor's GPU, or finds it open already.
- * @throws CallError when the browser has no WebGPU or no adapter; GpuError when the adapter gives no device
+ * @throws GpuError as `openBrowserGpu`
  */
 export async function openDevice(): Promise<DeviceReply> {
   const { device, name } = await currentDevice();
@@ -36,34 +35,11 @@ async function currentDevice(): Promise<OpenDevice> {
 }
 
 async function requestOpen(): Promise<OpenDevice> {
-  // Typed as always there, which it is not.
-  const gpu: GPU | undefined = navigator.gpu;
-  if (gpu === undefined)
-    throw noGpu(
-      self.isSecureContext
-        ? "this browser has no WebGPU"
-        : "the page was not loaded over https, which WebGPU needs",
-    );
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) throw noGpu("this browser has WebGPU, but found no GPU that it can use");
-  const device = await requestDevice(adapter, { label: "mtac playground" });
+  const { device, description } = await openBrowserGpu({ label: "mtac playground" });
   void device.lost.then(() => {
     opened = null;
   });
-  return { device, name: nameOf(adapter.info) };
-}
-
-function noGpu(message: string): CallError {
-  return new CallError({
-    code: null,
-    message,
-    remedy: "use a recent Chrome, Edge, Safari or Firefox with hardware acceleration turned on",
-  });
-}
-
-function nameOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
-  const parts = [description, vendor, architecture, device].filter((part) => part !== "");
-  return parts.length === 0 ? "a GPU that the browser does not name" : [...new Set(parts)].join(" · ");
+  return { device, name: description };
 }
 
 /**

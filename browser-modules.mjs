@@ -1,0 +1,78 @@
+// Modules of the compiler that read files, as builds bundle them: with what those files hold. A page has no files, and a strict
+// Content-Security-Policy allows no code that is made while it runs, so that templates are compiled here.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { transform } from "esbuild";
+import Handlebars from "handlebars";
+
+const root = fileURLToPath(new URL("./", import.meta.url));
+const templates = join(root, "templates");
+
+/** @type {import("./browser-modules.d.mts").browserModules} */
+export const browserModules = [
+  { file: join(root, "compiler/emit/template-library.ts"), text: templateLibrary, reads: templateFiles },
+  { file: join(root, "compiler/package-version.ts"), text: packageVersion, reads: () => [] },
+];
+
+/** The same as `template-library.ts` exports, with compiled templates. */
+async function templateLibrary() {
+  const options = await templateOptions();
+  const compiled = templateNames().map((name) => {
+    const text = readFileSync(join(templates, name), "utf8");
+    return `${JSON.stringify(name)}: ${Handlebars.precompile(text, options)}`;
+  });
+  return `import Handlebars from "handlebars/runtime";
+const compiled = {\n${compiled.join(",\n")}\n};
+export function openTemplates(language) {
+  const handlebars = Handlebars.create();
+  for (const name of Object.keys(compiled)) {
+    const partial = /^(.*)\\/partials\\/(.*)\\.hbs$/.exec(name);
+    if (partial !== null && partial[1] === language)
+      handlebars.registerPartial(partial[2], handlebars.template(compiled[name]));
+  }
+  return { template: (file) => handlebars.template(compiled[\`\${language}/\${file}\`]) };
+}
+`;
+}
+
+async function templateOptions() {
+  const source = readFileSync(join(root, "compiler/emit/template-options.ts"), "utf8");
+  const { code } = await transform(source, { loader: "ts", format: "esm" });
+  const module = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  return module.TEMPLATE_OPTIONS;
+}
+
+async function packageVersion() {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  return `export function packageVersion() { return ${JSON.stringify(version)}; }\n`;
+}
+
+function templateFiles() {
+  return templateNames().map((name) => join(templates, name));
+}
+
+/** Paths inside the folder of templates, with slashes. */
+function templateNames() {
+  return ["wgsl", "cuda"].flatMap((language) =>
+    readdirSync(join(templates, language), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".hbs"))
+      .map((file) => `${language}/${file.replaceAll("\\", "/")}`)
+      .sort(),
+  );
+}
+
+/**
+ * The same for esbuild.
+ * @type {import("esbuild").Plugin}
+ */
+export const forBrowsers = {
+  name: "browser-modules",
+  setup(context) {
+    context.onLoad({ filter: /[\\/](template-library|package-version)\.ts$/ }, async ({ path }) => {
+      const module = browserModules.find(({ file }) => file === path);
+      if (module === undefined) return undefined;
+      return { contents: await module.text(), loader: "js", watchFiles: module.reads(), resolveDir: root };
+    });
+  },
+};

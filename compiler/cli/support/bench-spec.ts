@@ -5,7 +5,9 @@ import { CELLS, formatProduct, lengthTable, NONE, overLengths, titleOf } from ".
 import { openMeter } from "../../execution/open-meter.ts";
 import { METERED_TARGETS, type MeteredTarget } from "../../execution/targets.ts";
 import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
+import { storePath } from "../../tune/store-path.ts";
 import { plural } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { peersWithoutTimes, unknownPeer } from "./errors.ts";
@@ -44,6 +46,17 @@ export async function benchSpec(file: string, flags: BenchFlags, output: Output)
   const target = meteredTarget(flags.target);
   architectureOption(target, flags.arch);
   const peers = peersOf(flags.peers, target);
+  refuseOverlap(
+    [
+      { name: "`--csv`", path: flags.csv },
+      { name: "`--html`", path: flags.html },
+      { name: "`--plot`", path: flags.plot },
+    ],
+    [
+      { name: "the spec", path: file },
+      { name: "the tuning store", path: storePath(flags.store) },
+    ],
+  );
   for (const path of [flags.csv, flags.html, flags.plot]) if (path !== undefined) checkWritable(path);
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);

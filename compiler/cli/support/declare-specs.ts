@@ -32,7 +32,7 @@ export function isImportable(spec: string): boolean {
 /**
  * `mtac types`: a `.d.ts` beside each spec. Specs with errors are reported, and their files left as they are.
  *
- * @throws MtacError MTA900, MTA905, MTA906, MTA907, MTA926
+ * @throws MtacError MTA900, MTA905, MTA906, MTA907, MTA926, MTA930
  */
 export async function declareSpecs(
   specs: readonly string[],
@@ -63,7 +63,7 @@ async function declareSpec(path: string, flags: DeclareFlags, output: Output): P
   const { declareChecked } = await import("../../declare.ts");
   const text = declareChecked(spec, flags.target === "cuda" ? "cuda" : "wgsl");
   const { style } = output;
-  const changed = flags.check === true ? !holds(file, text) : writeDeclarations(file, text);
+  const changed = flags.check === true ? !holds(file, text) : writeDeclarations(file, path, text);
   if (!changed) output.text(style.dim(`✓ ${file} (unchanged)`));
   else if (flags.check === true) output.text(`${style.yellow("✗")} ${file} is not up to date`);
   else output.text(`${style.green("✓")} ${file}`);

@@ -3,6 +3,7 @@ import { type PruneDecision, type PruneRequest, pruneRecords } from "../../tune/
 import type { TuningRecord } from "../../tune/record.ts";
 import { openStore, type Rewritten, type TuningStore } from "../../tune/store.ts";
 import { plural } from "../../units.ts";
+import { noTuningStore } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { tunedTarget } from "./tuning-selection.ts";
 
@@ -15,9 +16,10 @@ export interface PruneFlags {
   readonly store?: string;
 }
 
-/** `mtac tune prune` */
+/** `mtac tune prune` @throws MtacError MTA931, and as `TuningStore` */
 export function pruneTuning(flags: PruneFlags, output: Output): void {
   const store = openStore(flags.store);
+  refuseForeignFile(store);
   const target = tunedTarget(flags.target);
   const request: PruneRequest = {
     mtac: packageVersion(),
@@ -33,6 +35,12 @@ export function pruneTuning(flags: PruneFlags, output: Output): void {
   const counts = { ...dropped, damaged: ignored.length };
   output.result({ store: store.file, dryRun, kept: kept.size, dropped: counts });
   output.text(formatPruned(store.file, kept.size, counts, dryRun));
+}
+
+/** Dropping all lines of a file that holds no record would destroy a file that was never a store. */
+function refuseForeignFile(store: TuningStore): void {
+  const { records, ignored } = store.read();
+  if (records.length === 0 && ignored.length > 0) throw noTuningStore(store.file);
 }
 
 function foresee(

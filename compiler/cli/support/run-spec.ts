@@ -2,7 +2,9 @@ import { execute, needsLayer } from "../../execution/index.ts";
 import type { RunReport } from "../../execution/request.ts";
 import { shapeOf } from "../../execution/request.ts";
 import { checkWritable } from "../../files/atomic-write.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
+import { storePath } from "../../tune/store-path.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded, nonFiniteInputs } from "./errors.ts";
@@ -33,6 +35,14 @@ export interface RunFlags {
 export async function runSpec(file: string, flags: RunFlags, output: Output): Promise<void> {
   const grad = flags.grad === true;
   const target = runTarget(flags.target, { grad, arch: flags.arch });
+  refuseOverlap(
+    [{ name: "`--output`", path: flags.output }],
+    [
+      { name: "`--inputs`", path: flags.inputs },
+      { name: "the spec", path: file },
+      { name: "the tuning store", path: storePath(flags.store) },
+    ],
+  );
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);

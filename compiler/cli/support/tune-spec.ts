@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
 import type { Meter } from "../../execution/meter.ts";
 import { openMeter } from "../../execution/open-meter.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { packageVersion } from "../../package.ts";
@@ -59,9 +60,10 @@ interface TunedShape {
 export async function tuneSpec(file: string, flags: TuneFlags, output: Output): Promise<void> {
   const target = tunedTarget(flags.target) ?? "webgpu";
   architectureOption(target, flags.arch);
+  const store = openStore(flags.store);
+  refuseOverlap([{ name: "`--store`", path: store.file }], [{ name: "the spec", path: file }]);
   const spec = await readSpec(file, output);
   const pipeline = resolve(chooseAttention(spec, flags).attention, file);
-  const store = openStore(flags.store);
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   process.once("SIGINT", interrupt);

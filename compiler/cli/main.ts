@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help, type Option } from "commander";
 import { packageVersion } from "../package.ts";
 import { registerBench } from "./bench.ts";
 import { registerCheck } from "./check.ts";
@@ -24,7 +24,7 @@ function createProgram(): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
     .helpCommand("help [command]", "show help for a command")
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({ showGlobalOptions: false, optionDescription: describeOption })
     // reportFailure prints errors, with their code and as JSON where asked.
     .configureOutput({ outputError: () => {} })
     .exitOverride()
@@ -52,6 +52,12 @@ function createProgram(): Command {
     register(program);
   for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
   return program;
+}
+
+/** As Commander has it, and which options a command cannot do without. */
+function describeOption(this: Help, option: Option): string {
+  const text = Help.prototype.optionDescription.call(this, option);
+  return option.mandatory ? `${text} (required)` : text;
 }
 
 async function main(argv: readonly string[]): Promise<number> {

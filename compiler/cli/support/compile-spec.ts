@@ -193,7 +193,7 @@ function formatCompiled(
   const rows = [...artifacts, ...cuda].flatMap(({ name, plans }) =>
     plans.map(({ target, schedule, storage, requires, kernels, tuned }, index) => [
       index === 0 ? style.bold(name) : "",
-      index === 0 ? (target === "cuda" ? "cuda" : "wgsl") : "",
+      index === 0 ? target : "",
       tuned === true ? `${schedule}, tuned` : schedule,
       storage,
       requires.computeCapability === undefined ? "" : `sm_${requires.computeCapability}`,

@@ -1,16 +1,16 @@
 import { packageVersion } from "../../package.ts";
+import type { MeteredTarget } from "../../targets.ts";
 import { type PruneDecision, type PruneRequest, pruneRecords } from "../../tune/prune.ts";
 import type { TuningRecord } from "../../tune/record.ts";
 import { openStore, type Rewritten, type TuningStore } from "../../tune/store.ts";
 import { plural } from "../../units.ts";
 import { noTuningStore } from "./errors.ts";
 import type { Output } from "./output.ts";
-import { tunedTarget } from "./tuning-selection.ts";
 
 export interface PruneFlags {
   readonly before?: Date;
   readonly device?: string;
-  readonly target?: string;
+  readonly target?: MeteredTarget;
   readonly keepAll?: true;
   readonly dryRun?: true;
   readonly store?: string;
@@ -20,7 +20,7 @@ export interface PruneFlags {
 export function pruneTuning(flags: PruneFlags, output: Output): void {
   const store = openStore(flags.store);
   refuseForeignFile(store);
-  const target = tunedTarget(flags.target);
+  const { target } = flags;
   const request: PruneRequest = {
     mtac: packageVersion(),
     ...(flags.before === undefined ? {} : { before: flags.before }),

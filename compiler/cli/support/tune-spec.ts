@@ -6,6 +6,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { packageVersion } from "../../package.ts";
+import type { MeteredTarget } from "../../targets.ts";
 import { type KnobSweep, type Shard, tuneCandidates } from "../../tune/candidates.ts";
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "../../tune/record.ts";
 import { openStore, type TuningStore } from "../../tune/store.ts";
@@ -22,10 +23,10 @@ import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { architectureOption } from "./targets.ts";
-import { noteIgnored, tunedTarget } from "./tuning-selection.ts";
+import { noteIgnored } from "./tuning-selection.ts";
 
 export interface TuneFlags {
-  readonly target: string;
+  readonly target: MeteredTarget;
   readonly arch?: string;
   readonly name?: string;
   readonly layer?: number;
@@ -58,7 +59,7 @@ interface TunedShape {
 
 /** `mtac tune SPEC`: measures the plans that could win, and stores what it finds. */
 export async function tuneSpec(file: string, flags: TuneFlags, output: Output): Promise<void> {
-  const target = tunedTarget(flags.target) ?? "webgpu";
+  const { target } = flags;
   architectureOption(target, flags.arch);
   const store = openStore(flags.store);
   refuseOverlap([{ name: "`--store`", path: store.file }], [{ name: "the spec", path: file }]);

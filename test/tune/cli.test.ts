@@ -255,7 +255,7 @@ test.each([
   [["tune", spec, "--lengths", "64,x"], "MTA900", "whole number"],
   [["tune", spec, "--arch", "sm_80"], "MTA916", "--arch"],
   [["tune", "show", "--name", "one"], "MTA920", "needs a spec"],
-  [["tune", "show", "--target", "metal"], "MTA900", "Allowed choices are webgpu, cuda, cuda-emulated"],
+  [["tune", "show", "--target", "metal"], "MTA903", "there is no target `metal`"],
   [["tune", "show", "--colour"], "MTA900", "unknown option '--colour'"],
   [["tune", "export"], "MTA900", "required option '--out <file>'"],
   [["tune", "prune", "--before", "soon"], "MTA900", "expected a date"],

@@ -7,7 +7,6 @@ import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { MeteredTarget } from "../../targets.ts";
-import { architectureOption } from "./targets.ts";
 import { storePath } from "../../tune/store-path.ts";
 import { plural } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
@@ -18,6 +17,7 @@ import { formatClock, progressLine } from "./progress.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec, readText } from "./spec-file.ts";
 import { type Alignment, table } from "./style.ts";
+import { architectureOption } from "./targets.ts";
 import { tunedLookup } from "./tuning-use.ts";
 
 export interface BenchFlags {

@@ -33,6 +33,30 @@ export function wantsColour(stream: NodeJS.WriteStream, environment: NodeJS.Proc
   return stream.isTTY === true && terminal !== "dumb";
 }
 
+/** Control characters but line ends and tabs, and those that turn the direction of text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+/** The sequences with which styles and diagnostics set text off, and no others. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: an escape begins each.
+const COLOURS = /(\x1b\[(?:0|1|2|22|31|32|33|34|36|39)m)/;
+
+/**
+ * Text as a terminal may see it: names of files, tensors and devices may hold anything, but only our own colours reach it, and only where
+ * there are colours.
+ */
+export function printable(text: string, colour: boolean): string {
+  const parts = colour ? text.split(COLOURS) : [text];
+  // Every other part is what separates: a colour.
+  return parts.map((part, index) => (index % 2 === 1 ? part : part.replace(CONTROLS, "\uFFFD"))).join("");
+}
+
+/** JSON, which may be shown too, escapes fewer characters by itself. */
+export function printableJson(text: string): string {
+  const escaped = (character: string): string =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return text.replace(/[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, escaped);
+}
+
 export type Alignment = "left" | "right";
 
 /** Rows as aligned columns, two spaces apart; a row that is shorter than others ends early. */

@@ -288,3 +288,12 @@ test("help tells of the subcommands", () => {
   expect(code).toBe(0);
   expect(mtac(["tune", "prune", "--help"]).stdout).toContain("--dry-run");
 });
+
+test.each([
+  ["--sweep tile_z=1", "MTA406"],
+  ["--sweep tile_q=7", "MTA407"],
+])("%s is refused before a device is asked for", (flags, code) => {
+  // Nothing here has a CUDA driver; on a machine that has one, this is quicker all the same.
+  const { stderr } = mtac(["tune", spec, "--name", "one", "--target", "cuda", ...flags.split(" ")]);
+  expect(stderr).toContain(code);
+});

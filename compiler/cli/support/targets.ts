@@ -1,5 +1,10 @@
 import { type TargetName, targetNamed } from "../../targets.ts";
-import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownTarget } from "./errors.ts";
+import {
+  architectureWithoutCuda,
+  gradientsOnReferenceOnly,
+  unknownArchitecture,
+  unknownTarget,
+} from "./errors.ts";
 
 /** @throws MtacError MTA903: the word names none of the targets that a command takes */
 export function targetOf<T extends TargetName>(word: string, known: readonly T[]): T {
@@ -17,7 +22,10 @@ export function checkRunOptions(
   architectureOption(target, options.arch);
 }
 
-/** @throws MtacError: `--arch` goes with CUDA only. */
+/** @throws MtacError MTA915, MTA916: `--arch` goes with CUDA only, and names an architecture */
 export function architectureOption(target: string, arch: string | undefined): void {
-  if (arch !== undefined && !target.startsWith("cuda")) throw architectureWithoutCuda(target);
+  if (arch === undefined) return;
+  if (!target.startsWith("cuda")) throw architectureWithoutCuda(target);
+  // What is spelled like one, the device knows better.
+  if (!/^sm_\d+[af]?$/.test(arch)) throw unknownArchitecture(arch);
 }

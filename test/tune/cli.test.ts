@@ -51,7 +51,9 @@ function json(result: CliResult): unknown {
 describe("tune show", () => {
   test("lists the winners", () => {
     const file = storeOf("show");
-    const { code, stdout, stderr } = mtac(["tune", "show", spec, "--store", file]);
+    const { code, stdout, stderr } = mtac(["tune", "show", spec, "--store", file], {
+      env: { COLUMNS: "200" },
+    });
     expect(stdout.split("\n").map((line) => line.trimEnd())).toEqual([
       "attention  target             device                shape                                   median  speed  candidates              winner",
       "one        webgpu f32         Some GPU, driver 1.0  1 × 1024 × 1024                         1.5 ms  2.14×  3 measured, 1 rejected  single_pass  tile_q 16  workgroup 64",
@@ -98,7 +100,7 @@ describe("tune show", () => {
       records: RECORDS,
       ignored: [],
     });
-    const { stdout } = mtac(["tune", "show", spec, "--all", "--store", file]);
+    const { stdout } = mtac(["tune", "show", spec, "--all", "--store", file], { env: { COLUMNS: "200" } });
     expect(stdout.trimEnd().split("\n")).toHaveLength(1 + RECORDS.length);
     expect(stdout).toContain("wrong (MTA000)");
     expect(stdout).toMatch(/ 0\.0\.1 +one /);

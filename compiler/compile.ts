@@ -7,7 +7,7 @@ import {
 } from "./emit/launcher/index.ts";
 import { type CompileOptions, compileKernels } from "./kernels.ts";
 import type { CheckedSpec } from "./language/index.ts";
-import { EMITTED_TARGETS } from "./targets.ts";
+import { emittedTargets } from "./targets.ts";
 
 /** What a spec compiles to. */
 export interface CompiledSpec {
@@ -26,8 +26,8 @@ export interface CompiledSpec {
 export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
   const { wgsl, cuda, stacks, files, provenance } = compileKernels(spec, options);
   const launchers: Record<string, string> = {};
-  const { targets = EMITTED_TARGETS } = options;
-  if (targets.includes("wgsl")) {
+  const targets = emittedTargets(options.targets);
+  if (targets.includes("webgpu")) {
     for (const attention of wgsl) Object.assign(launchers, emitAttentionFiles(attention, provenance));
     for (const stack of stacks) Object.assign(launchers, emitStackFiles(stack, provenance));
   }

@@ -3,7 +3,7 @@ import { CUDA_FLAVOUR, emitDeclarations, WEBGPU_FLAVOUR } from "./emit/launcher/
 import { resolve } from "./ir/index.ts";
 import type { CheckedSpec } from "./language/index.ts";
 import { packageVersion } from "./package.ts";
-import type { EmittedTarget } from "./targets.ts";
+import { EMITTED_TARGETS, type EmittedTargetName, targetNamed } from "./targets.ts";
 
 /**
  * The types of `import … from "./spec.mta"`, as a `.d.ts`: all attentions and stacks of a spec in one module. Plans nothing, so it
@@ -11,7 +11,7 @@ import type { EmittedTarget } from "./targets.ts";
  *
  * @param target Whose launchers the module holds.
  */
-export function declareChecked(spec: CheckedSpec, target: EmittedTarget = "wgsl"): string {
+export function declareChecked(spec: CheckedSpec, target: EmittedTargetName = "webgpu"): string {
   // Without folders: what is emitted must not depend on where it was made.
   const file = basename(spec.file);
   const pipelines = new Map(
@@ -25,6 +25,6 @@ export function declareChecked(spec: CheckedSpec, target: EmittedTarget = "wgsl"
     [...pipelines.values()],
     stacks,
     { version: packageVersion(), spec: file },
-    target === "cuda" ? CUDA_FLAVOUR : WEBGPU_FLAVOUR,
+    targetNamed(target, EMITTED_TARGETS) === "cuda" ? CUDA_FLAVOUR : WEBGPU_FLAVOUR,
   );
 }

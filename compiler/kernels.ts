@@ -15,12 +15,12 @@ import { resolve } from "./ir/index.ts";
 import type { CheckedSpec } from "./language/index.ts";
 import { packageVersion } from "./package-version.ts";
 import { DEFAULT_ARCHITECTURES, type TargetLimits } from "./plan/index.ts";
-import { EMITTED_TARGETS, type EmittedTarget } from "./targets.ts";
+import { type EmittedTargetName, emittedTargets } from "./targets.ts";
 import { pipelineMeaning } from "./tune/meaning.ts";
 
 export interface CompileOptions {
   /** All of them if not given. */
-  readonly targets?: readonly EmittedTarget[];
+  readonly targets?: readonly EmittedTargetName[];
   /** Attentions and stacks to compile; all if not given. A stack brings its layers' attentions along. */
   readonly names?: readonly string[];
   /** The shape for which plans are chosen; they run at every shape. */
@@ -54,7 +54,8 @@ export interface CompiledKernels {
  * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}): CompiledKernels {
-  const { names, targets = EMITTED_TARGETS, variants, architectures, images, tuned, ...shared } = options;
+  const { names, targets: wanted, variants, architectures, images, tuned, ...shared } = options;
+  const targets = emittedTargets(wanted);
   const wonBy = ({ name }: Pipeline, target: Plan["target"]): readonly PlanThatWon[] =>
     (tuned?.get(name) ?? []).filter(({ plan }) => plan.target === target);
   // Without folders: emitted text must not depend on where it was compiled.
@@ -77,7 +78,7 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
   );
   const files: Record<string, string> = {};
   const wgsl: EmittedAttention[] = [];
-  if (targets.includes("wgsl")) {
+  if (targets.includes("webgpu")) {
     for (const pipeline of pipelines) {
       const artifact = shippable(
         addTunedPlans(

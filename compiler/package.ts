@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The installed package's folder, as a URL that ends with a slash; the same for the sources and for what is built. */
@@ -20,6 +21,12 @@ export function packageVersion(): string {
   )
     return parsed.version;
   throw new Error(`${packageRoot().pathname}package.json has no version`);
+}
+
+/** A page of the documentation that the package carries, as a path from the current folder; null where it is not there. */
+export function docsPage(name: "language" | "errors"): string | null {
+  const file = new URL(`docs/${name}.md`, packageRoot());
+  return existsSync(file) ? relative(process.cwd(), fileURLToPath(file)) : null;
 }
 
 /** The package's modules: where each lies in the sources and in what is built. */

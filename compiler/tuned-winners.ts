@@ -1,6 +1,4 @@
 import { existsSync, readFileSync } from "node:fs";
-import path from "node:path";
-import { cacheFolder } from "../runtime/contract/cache-folder.ts";
 import type { Pipeline } from "../runtime/contract/index.ts";
 import type { PlanThatWon } from "./emit/index.ts";
 import { unreadableFile } from "./files/errors.ts";
@@ -9,6 +7,7 @@ import { WEBGPU_VARIANTS } from "./plan/index.ts";
 import { exportTuning, parseTuningExport, type TunedEntry } from "./tune/export.ts";
 import { sameKey, type TuningRecord } from "./tune/record.ts";
 import { openStore, type StoreContents } from "./tune/store.ts";
+import { storePath } from "./tune/store-path.ts";
 import { tunedPlans } from "./tune/use.ts";
 import { plural } from "./units.ts";
 
@@ -30,7 +29,7 @@ export interface TuningNotice {
 
 /** The store of a lookup, whether it exists or not. */
 export function storeFile({ store }: Pick<TuningSources, "store">): string {
-  return store ?? path.join(cacheFolder(), "tuning.jsonl");
+  return storePath(store);
 }
 
 /** Which lines of a store are not used; null when all are. */

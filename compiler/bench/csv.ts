@@ -1,4 +1,5 @@
 import type { BenchReport, LengthReport, Row } from "./report.ts";
+import { shownKnob } from "./summary.ts";
 
 type Field = string | number | boolean | null | undefined;
 
@@ -50,13 +51,14 @@ export function toCsv(report: BenchReport): string {
 }
 
 export function csvField(value: Field): string {
-  const text = String(value ?? "");
+  // The largest number stands for "without a bound": no value, to whoever adds a column up.
+  const text = value === Number.MAX_SAFE_INTEGER ? "" : String(value ?? "");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function knobs(values: Readonly<Record<string, number | string>>): string {
   return Object.entries(values)
-    .map(([name, value]) => `${name}=${value}`)
+    .map(([name, value]) => `${name}=${shownKnob(value)}`)
     .join(" ");
 }
 

@@ -1,5 +1,5 @@
 import type { CallShape, Plan, Schedule, StorageType } from "../../runtime/contract/index.ts";
-import type { MeteredTarget } from "../execution/targets.ts";
+import type { MeteredTarget } from "../targets.ts";
 import type { Growth } from "./growth.ts";
 
 /** What a benchmark found, as plain JSON: `mtac bench --json` prints it, CSV and HTML are made of it. */

@@ -88,9 +88,14 @@ export function nameOf({ lengths }: Pick<BenchReport, "lengths">, subject: strin
 
 /** `staged, tile_q 64, …` */
 export function formatPlan({ schedule, knobs }: NonNullable<Row["plan"]>): string {
-  // The baseline takes all rows at once, however many.
-  const shown = (value: number | string) => (value === Number.MAX_SAFE_INTEGER ? "all" : value);
-  return [schedule, ...Object.entries(knobs).map(([name, value]) => `${name} ${shown(value)}`)].join(", ");
+  return [schedule, ...Object.entries(knobs).map(([name, value]) => `${name} ${shownKnob(value)}`)].join(
+    ", ",
+  );
+}
+
+/** The baseline takes all rows at once, however many. */
+export function shownKnob(value: number | string): number | string {
+  return value === Number.MAX_SAFE_INTEGER ? "all" : value;
 }
 
 export function formatTime(time: number, unit: BenchReport["unit"]): string {

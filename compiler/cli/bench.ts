@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { METERED_TARGETS } from "../execution/targets.ts";
+import { METERED_TARGETS } from "../targets.ts";
 import type { BenchFlags } from "./support/bench-spec.ts";
 import {
   batchOption,
@@ -13,6 +13,7 @@ import {
   scheduleOption,
   seedOption,
   splitList,
+  targetOption,
   tuningStoreOption,
   wholeNumber,
 } from "./support/options.ts";
@@ -26,7 +27,7 @@ export function registerBench(program: Command): void {
       "Time the best plan of each schedule and the tuned plan against the unfused baseline and other implementations over lengths, in turns, each checked against the float64 reference first.",
     )
     .argument("<spec>", "spec file (.mta or .ts)")
-    .addOption(new Option("--target <target>", "what to time").choices(METERED_TARGETS).default("webgpu"))
+    .addOption(targetOption(METERED_TARGETS, "what to time").default("webgpu"))
     .addOption(deviceArchitectureOption())
     .addOption(nameOption())
     .addOption(layerOption())

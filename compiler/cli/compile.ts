@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { EMITTED_TARGETS } from "../targets.ts";
 import type { CompileFlags } from "./support/compile-settings.ts";
 import {
   configOption,
@@ -7,6 +8,7 @@ import {
   noTunedOption,
   scheduleOption,
   splitList,
+  targetListOption,
   tuningStoreOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
@@ -20,12 +22,7 @@ export function registerCompile(program: Command): void {
     )
     .argument("[spec]", "spec file (.mta or .ts); default: those of mtac.config.ts")
     .option("--name <name>", "one attention or stack (default: all)")
-    .addOption(
-      new Option(
-        "--target <targets>",
-        "targets, separated by commas (default: all of them: wgsl,cuda)",
-      ).argParser(splitList),
-    )
+    .addOption(targetListOption(EMITTED_TARGETS, "targets, separated by commas (default: all of them)"))
     .option("--out <dir>", "output folder (default: ./<spec name>.mtac)")
     .addOption(
       new Option(

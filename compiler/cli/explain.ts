@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { EMITTED_TARGETS } from "../targets.ts";
 import type { ExplainFlags } from "./support/explain-spec.ts";
 import {
   batchOption,
@@ -8,6 +9,7 @@ import {
   lengthOption,
   scheduleOption,
   splitList,
+  targetOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
@@ -21,7 +23,7 @@ export function registerExplain(program: Command): void {
     .argument("<spec>", "spec file (.mta or .ts)")
     .option("--name <name>", "one attention or stack (default: all)")
     .addOption(layerOption())
-    .option("--target <target>", "plan for this target: webgpu or cuda (default: webgpu)")
+    .addOption(targetOption(EMITTED_TARGETS, "plan for this target (default: webgpu)"))
     .option("--arch <arch>", "CUDA architecture to plan for (default: sm_80)")
     .addOption(lengthOption(1024))
     .addOption(batchOption())

@@ -1,79 +1,23 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from "commander";
-import { packageVersion } from "../package.ts";
-import { registerBench } from "./bench.ts";
-import { registerCheck } from "./check.ts";
-import { registerCompile } from "./compile.ts";
-import { registerDevices } from "./devices.ts";
-import { registerExplain } from "./explain.ts";
-import { registerFmt } from "./fmt.ts";
-import { registerInit } from "./init.ts";
-import { registerLsp } from "./lsp.ts";
-import { registerRun } from "./run.ts";
-import { wrongUsage } from "./support/errors.ts";
-import { reportFailure } from "./support/failure.ts";
-import { createOutput, tolerateClosedPipes } from "./support/output.ts";
-import { registerTune } from "./tune.ts";
-import { registerTypes } from "./types.ts";
-import { registerVerify } from "./verify.ts";
-import { registerVersion } from "./version.ts";
+/**
+ * Checks Node before anything else is loaded: what follows needs syntax and modules that older versions lack. So this file has no
+ * imports but one that is made when all is well, and no function, for which the bundler would add one.
+ */
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+// Deno and Bun speak of a Node that they are not.
+const isNode = !("deno" in process.versions || "bun" in process.versions);
 
-function createProgram(): Command {
-  const program = new Command("mtac")
-    .description("The compiler for Multi-Token Attention: specs in, GPU kernels and typed launchers out.")
-    .version(packageVersion(), "-V, --version", "print the version")
-    .helpOption("-h, --help", "show help")
-    .helpCommand("help [command]", "show help for a command")
-    .configureHelp({ showGlobalOptions: false })
-    // reportFailure prints errors, with their code and as JSON where asked.
-    .configureOutput({ outputError: () => {} })
-    .exitOverride()
-    // Options after a command are the command's: `tune` and `tune show` share some.
-    .enablePositionalOptions()
-    .addHelpText(
-      "after",
-      "\nExit codes: 0 fine · 1 the spec or the check failed · 2 wrong usage · 3 the device or driver failed",
+// The same version stands in package.json, under `engines`.
+if (isNode && (major < 20 || (major === 20 && minor < 19))) {
+  const message = `mtac needs Node 20.19 or later, and this is Node ${process.versions.node}`;
+  process.stderr.write(`error MTA932: ${message}\n`);
+  if (process.argv.includes("--json"))
+    process.stdout.write(
+      `${JSON.stringify({ error: { code: "MTA932", kind: "usage", message, remedy: "install a later Node" } })}\n`,
     );
-  for (const register of [
-    registerCompile,
-    registerCheck,
-    registerFmt,
-    registerExplain,
-    registerTypes,
-    registerRun,
-    registerVerify,
-    registerBench,
-    registerTune,
-    registerDevices,
-    registerInit,
-    registerLsp,
-    registerVersion,
-  ])
-    register(program);
-  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
-  return program;
+  process.exitCode = 2;
+} else {
+  const { main } = await import("./program.ts");
+  // Assigned rather than exited with: what has been written must reach a pipe first.
+  process.exitCode = await main(process.argv.slice(2));
 }
-
-async function main(argv: readonly string[]): Promise<number> {
-  const json = argv.includes("--json");
-  const program = createProgram();
-  if (argv.length === 0) {
-    process.stderr.write(program.helpInformation());
-    return 2;
-  }
-  try {
-    await program.parseAsync(argv, { from: "user" });
-    return 0;
-  } catch (error) {
-    if (!(error instanceof CommanderError)) return reportFailure(error, createOutput(json));
-    if (error.exitCode === 0) return 0;
-    const message = error.message
-      .replace(/^error: /, "")
-      .replace(/\n\(Did you mean (.*)\?\)$/, "; did you mean `$1`?");
-    return reportFailure(wrongUsage(message), createOutput(json));
-  }
-}
-
-tolerateClosedPipes();
-// Assigned rather than exited with: what has been written must reach a pipe first.
-process.exitCode = await main(process.argv.slice(2));

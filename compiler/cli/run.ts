@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { TARGETS } from "../targets.ts";
 import {
   deviceArchitectureOption,
   type JsonFlag,
@@ -7,6 +8,7 @@ import {
   nameOption,
   noTunedOption,
   scheduleOption,
+  targetOption,
   tuningStoreOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
@@ -20,7 +22,7 @@ export function registerRun(program: Command): void {
       "Compute an attention. Inputs (q, k, v, the masks' tensors, the parameters) come from a safetensors file; o and lse go to another.",
     )
     .argument("<spec>", "spec file (.mta or .ts)")
-    .requiredOption("--target <target>", "reference, webgpu, cuda or cuda-emulated")
+    .addOption(targetOption(TARGETS, "what to compute on").default("webgpu"))
     .requiredOption("--inputs <file>", "safetensors file to read")
     .requiredOption("--output <file>", "safetensors file to write")
     .addOption(nameOption())

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { METERED_TARGETS } from "../targets.ts";
 import type { KnobSweep, Shard } from "../tune/candidates.ts";
-import { TUNED_TARGETS } from "../tune/targets.ts";
 import { notTunable } from "./support/errors.ts";
 import type { ExportFlags } from "./support/export-tuning.ts";
 import type { MergeFlags } from "./support/merge-tuning.ts";
@@ -13,6 +13,7 @@ import {
   numberList,
   scheduleOption,
   seedOption,
+  targetOption,
   tuningStoreOption,
   wholeNumber,
 } from "./support/options.ts";
@@ -30,7 +31,7 @@ export function registerTune(program: Command): void {
       "Measure the plans that could win on a device, each checked against the reference first, and store what was found: `compile` and `run` use it. A sweep that is interrupted goes on where it was when it is started again.",
     )
     .argument("[spec]", "spec file (.mta or .ts)")
-    .addOption(new Option("--target <target>", "what to measure on").choices(TUNED_TARGETS).default("webgpu"))
+    .addOption(targetOption(METERED_TARGETS, "what to measure on").default("webgpu"))
     .addOption(deviceArchitectureOption())
     .addOption(nameOption())
     .addOption(layerOption())
@@ -151,7 +152,7 @@ function tunedNameOption(): Option {
 }
 
 function tunedTargetOption(description: string): Option {
-  return new Option("--target <target>", description).choices(TUNED_TARGETS);
+  return targetOption(METERED_TARGETS, description);
 }
 
 function date(text: string): Date {

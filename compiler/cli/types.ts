@@ -1,6 +1,7 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
+import { EMITTED_TARGETS } from "../targets.ts";
 import type { DeclareFlags } from "./support/declare-specs.ts";
-import { type JsonFlag, jsonOption } from "./support/options.ts";
+import { type JsonFlag, jsonOption, targetOption } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
 
 export function registerTypes(program: Command): void {
@@ -16,11 +17,7 @@ export function registerTypes(program: Command): void {
       "--arbitrary-extensions",
       "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts (default where mtac.config.ts says so)",
     )
-    .addOption(
-      new Option("--target <target>", "whose launchers the build makes")
-        .choices(["webgpu", "cuda"])
-        .default("webgpu"),
-    )
+    .addOption(targetOption(EMITTED_TARGETS, "whose launchers the build makes").default("webgpu"))
     .addOption(jsonOption())
     .action(async (files: string[], flags: DeclareFlags & JsonFlag) => {
       const { namedSpecs } = await import("./support/named-specs.ts");

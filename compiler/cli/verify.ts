@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { TARGETS } from "../targets.ts";
 import {
   batchOption,
   deviceArchitectureOption,
@@ -10,6 +11,7 @@ import {
   noTunedOption,
   scheduleOption,
   seedOption,
+  targetOption,
   tuningStoreOption,
 } from "./support/options.ts";
 import { createOutput } from "./support/output.ts";
@@ -23,7 +25,7 @@ export function registerVerify(program: Command): void {
       "Compute an attention over random inputs and parameters on a target and on the float64 reference, and compare.",
     )
     .argument("<spec>", "spec file (.mta or .ts)")
-    .option("--target <target>", "webgpu, cuda, cuda-emulated or reference", "webgpu")
+    .addOption(targetOption(TARGETS, "what to compute on").default("webgpu"))
     .addOption(nameOption())
     .addOption(layerOption())
     .addOption(batchOption())

@@ -1,13 +1,13 @@
 import { SCHEDULES, type Schedule } from "../../runtime/contract/plan.ts";
 import { suggest } from "../language/suggest.ts";
-import { EMITTED_TARGETS, type EmittedTarget } from "../targets.ts";
+import { EMITTED_TARGETS, type EmittedTargetName, targetNamed } from "../targets.ts";
 
 /** A project's settings: what `mtac.config.ts` exports. Flags of commands, and options of the bundler plugin, come before them. */
 export interface MtacConfig {
   /** Spec files (`.mta` or `.ts`), for commands that are given none. Relative to the config file, as all paths are. */
   readonly specs?: readonly string[];
-  /** What `compile` writes; WGSL and CUDA if not given. */
-  readonly targets?: readonly EmittedTarget[];
+  /** What `compile` writes; `webgpu` and `cuda` if not given. `wgsl` is another name of `webgpu`. */
+  readonly targets?: readonly EmittedTargetName[];
   /** The folder that `compile` writes to. If not given, each spec has a folder of its own, `<spec name>.mtac`, where the command runs. */
   readonly out?: string;
   /** CUDA architectures to plan for, as nvcc's `-arch` names them; `["sm_80"]` if not given. */
@@ -35,7 +35,7 @@ export interface MtacConfig {
  * ```ts
  * import { defineConfig } from "mtac";
  *
- * export default defineConfig({ specs: ["src/attention.mta"], targets: ["wgsl"], out: "src/attention" });
+ * export default defineConfig({ specs: ["src/attention.mta"], targets: ["webgpu"], out: "src/attention" });
  * ```
  */
 export function defineConfig(config: MtacConfig): MtacConfig {
@@ -59,7 +59,8 @@ const quoted = (words: readonly string[]): string => words.map((each) => `"${eac
 const CHECKS: Readonly<Record<keyof MtacConfig, Check>> = {
   specs: strings,
   targets: (value) =>
-    Array.isArray(value) && value.every((each) => EMITTED_TARGETS.some((target) => target === each))
+    Array.isArray(value) &&
+    value.every((each) => typeof each === "string" && targetNamed(each, EMITTED_TARGETS) !== null)
       ? null
       : `an array of ${quoted(EMITTED_TARGETS)}`,
   out: string,

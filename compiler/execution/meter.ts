@@ -1,8 +1,8 @@
 import type { CallFootprint, CallStatistics } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import type { TargetLimits } from "../plan/index.ts";
+import type { MeteredTarget } from "../targets.ts";
 import type { AttentionCall } from "./request.ts";
-import type { MeteredTarget } from "./targets.ts";
 
 /** One run. */
 export interface Sample {

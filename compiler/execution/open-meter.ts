@@ -1,5 +1,5 @@
+import type { MeteredTarget } from "../targets.ts";
 import type { Meter } from "./meter.ts";
-import type { MeteredTarget } from "./targets.ts";
 
 /** A target's device, ready to time plans. Each target's code is loaded when it is asked for. @throws GpuError, CudaError */
 export async function openMeter(target: MeteredTarget, architecture?: string): Promise<Meter> {

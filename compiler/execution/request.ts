@@ -8,11 +8,10 @@ import type {
 } from "../../runtime/contract/index.ts";
 import type { Counters } from "../../runtime/emulator/index.ts";
 import type { TargetLimits } from "../plan/index.ts";
-import type { MeteredTarget } from "./targets.ts";
+import type { MeteredTarget, TargetName } from "../targets.ts";
 
 /** What `run` and `verify` compute on: `cuda` through NVIDIA's driver, `cuda-emulated` without one. */
-export const RUN_TARGETS = ["reference", "webgpu", "cuda", "cuda-emulated"] as const;
-export type RunTarget = (typeof RUN_TARGETS)[number];
+export type RunTarget = TargetName;
 
 /** A call as a target takes it: values already rounded to the spec's storage type. */
 export interface AttentionCall {

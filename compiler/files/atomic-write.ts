@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import {
   accessSync,
+  chmodSync,
+  chownSync,
   closeSync,
   constants,
   openSync,
@@ -8,25 +10,35 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  type Stats,
   statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { MtacError } from "../../runtime/contract/index.ts";
 import { makeFolder } from "../../runtime/contract/make-folder.ts";
+import { type Destination, destinationOf } from "./destination.ts";
 import { unwritablePath } from "./errors.ts";
 
 /**
- * Writes a file whole or not at all: under another name beside it first, then renamed over it.
+ * Writes a file whole or not at all: under another name beside it first, then renamed over it. A file that is replaced keeps its mode and,
+ * where the system allows it, its owner. Links are followed; devices and pipes are written to as they are.
  * @throws MtacError MTA906
  */
 export function writeAtomically(path: string, content: string | Uint8Array): void {
-  const temporary = temporaryBeside(path);
+  let temporary: string | null = null;
   try {
-    writeFileSync(temporary, content, { flag: "wx" });
-    renameSync(temporary, path);
+    const destination = destinationOf(path);
+    if (destination.through) {
+      writeFileSync(destination.path, content);
+      return;
+    }
+    temporary = temporaryBeside(destination.path);
+    writeBeside(temporary, content, destination);
+    renameSync(temporary, destination.path);
   } catch (cause) {
-    removeQuietly(temporary);
-    throw unwritablePath(path, cause);
+    if (temporary !== null) removeQuietly(temporary);
+    throw unwritable(path, cause);
   }
 }
 
@@ -35,16 +47,19 @@ export function writeAtomically(path: string, content: string | Uint8Array): voi
  * @throws MtacError MTA906
  */
 export function checkWritable(path: string): void {
-  const temporary = temporaryBeside(path);
+  let temporary: string | null = null;
   try {
-    const existing = statSync(path, { throwIfNoEntry: false });
-    if (existing?.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
-    if (existing !== undefined) accessSync(path, constants.W_OK);
+    const destination = destinationOf(path);
+    if (destination.through) {
+      accessSync(destination.path, constants.W_OK);
+      return;
+    }
+    temporary = temporaryBeside(destination.path);
     closeSync(openSync(temporary, "wx"));
   } catch (cause) {
-    throw unwritablePath(path, cause);
+    throw unwritable(path, cause);
   } finally {
-    removeQuietly(temporary);
+    if (temporary !== null) removeQuietly(temporary);
   }
 }
 
@@ -56,38 +71,70 @@ export function checkWritable(path: string): void {
  */
 export function writeFolderAtomically(folder: string, files: Readonly<Record<string, string>>): void {
   const pending: { readonly temporary: string; readonly path: string }[] = [];
+  const through: { readonly content: string; readonly path: string }[] = [];
   const made: string[] = [];
   let current = folder;
   try {
     makeFolder(folder, made);
     for (const [name, content] of Object.entries(files)) {
       current = join(folder, name);
-      if (statSync(current, { throwIfNoEntry: false })?.isDirectory())
-        throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
-      if (holds(current, content)) continue;
       makeFolder(dirname(current), made);
-      const temporary = temporaryBeside(current);
-      pending.push({ temporary, path: current });
-      writeFileSync(temporary, content, { flag: "wx" });
+      if (holds(current, content)) continue;
+      const destination = destinationOf(current);
+      const { path } = destination;
+      if (destination.through) {
+        through.push({ content, path });
+        continue;
+      }
+      const temporary = temporaryBeside(path);
+      pending.push({ temporary, path });
+      writeBeside(temporary, content, destination);
     }
     for (const { temporary, path } of pending) {
       current = path;
       renameSync(temporary, path);
     }
+    for (const { content, path } of through) {
+      current = path;
+      writeFileSync(path, content);
+    }
   } catch (cause) {
     for (const { temporary } of pending) removeQuietly(temporary);
     for (const each of made.reverse()) removeEmptyQuietly(each);
-    throw unwritablePath(current, cause);
+    throw unwritable(current, cause);
   }
 }
 
-/** Whether a file holds a text already. */
+/** Whether a file holds a text already. Devices and pipes hold nothing: reading them may never end. */
 export function holds(path: string, content: string): boolean {
   try {
-    return readFileSync(path, "utf8") === content;
+    return statSync(path).isFile() && readFileSync(path, "utf8") === content;
   } catch {
     return false;
   }
+}
+
+function writeBeside(temporary: string, content: string | Uint8Array, { replaced }: Destination): void {
+  writeFileSync(temporary, content, { flag: "wx" });
+  if (replaced !== null) keepOwnerAndMode(temporary, replaced);
+}
+
+/** Only root may give files away; others keep what they can: the mode, and the group where they belong to it. */
+function keepOwnerAndMode(path: string, { uid, gid, mode }: Stats): void {
+  const made = statSync(path);
+  if (made.uid !== uid || made.gid !== gid) {
+    try {
+      chownSync(path, uid, gid);
+    } catch {
+      // The new file is the writer's own then.
+    }
+  }
+  // After the owner, since a change of owner clears some of its bits.
+  if ((made.mode & 0o7777) !== (mode & 0o7777)) chmodSync(path, mode & 0o7777);
+}
+
+function unwritable(path: string, cause: unknown): MtacError {
+  return cause instanceof MtacError ? cause : unwritablePath(path, cause);
 }
 
 function removeEmptyQuietly(folder: string): void {

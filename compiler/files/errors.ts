@@ -11,3 +11,21 @@ export function unwritablePath(path: string, cause: unknown): MtacError {
     remedy: "choose a path in an existing folder that you may write to; nothing was written",
   });
 }
+
+/** A command would destroy what it reads, or one of its results. */
+export function writesItsInput(name: string, path: string, input: string): MtacError {
+  return new MtacError(
+    "MTA930",
+    "usage",
+    `${name} ${path} is the same file as ${input}: nothing was written`,
+    {
+      remedy: `choose another file for ${name}`,
+    },
+  );
+}
+
+export function readOnlyFile(path: string): MtacError {
+  return new MtacError("MTA906", "input", `cannot write ${path}: the file is read-only`, {
+    remedy: "make it writable (`chmod u+w`), or choose another path; nothing was written",
+  });
+}

@@ -42,6 +42,7 @@ export function analyse(source: string, file: string): Analysis {
 export function check(tree: SpecTree, earlier: readonly Diagnostic[]): Analysis {
   const reporter = new Reporter(tree.file);
   reporter.add(earlier);
+  if (tree.declarations.length === 0 && !reporter.hasErrors) warnOfNothing(reporter);
   const scope = new Scope(tree, reporter);
   const evaluator = new Evaluator(scope, reporter);
   const constants = new Map<ConstNode, number>();
@@ -55,6 +56,15 @@ export function check(tree: SpecTree, earlier: readonly Diagnostic[]): Analysis 
   const tunes = checkTunes(tree, scope, evaluator, reporter);
   const spec = reporter.hasErrors ? null : { file: tree.file, attentions, stacks, tunes };
   return { spec, diagnostics: reporter.diagnostics, tree, sound: { attentions, stacks, constants } };
+}
+
+function warnOfNothing(reporter: Reporter): void {
+  const start = { start: 0, end: 0, line: 1, column: 1 };
+  reporter.report("MTA503", start, "this spec declares nothing", {
+    fix: {
+      message: "add, for example, `attention my_attention { heads 16 head_dim 64 scores { conv 6x11 } }`",
+    },
+  });
 }
 
 function checkAttentions(

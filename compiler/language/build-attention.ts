@@ -155,10 +155,8 @@ function takeMask(operands: Operands): MaskNode[] {
   const terms: MaskNode[] = [];
   for (let operand = operands.next(); operand !== undefined; operand = operands.next()) {
     operands.head = head;
-    if (operand.kind === "operator" && operand.text === ",") {
-      const fix = { message: "mask terms are separated by blanks", replacement: "", span: operand.span };
-      operands.report("MTA110", operand.span, "unexpected `,`", { fix });
-    } else terms.push(maskTerm(operand, operands));
+    if (operand.kind === "operator" && operand.text === ",") operands.context.reportComma(operand.span);
+    else terms.push(maskTerm(operand, operands));
   }
   if (terms.length > 0) return terms;
   operands.report("MTA112", head.span, "`mask` lacks its terms", {
@@ -211,6 +209,10 @@ function reportStray(item: CstNode, context: BuildContext): string | null {
 function reportMisplaced(token: IToken, context: BuildContext): void {
   const word = token.image;
   const span = tokenSpan(token);
+  if (word === ",") {
+    context.reportComma(span);
+    return;
+  }
   if (isOneOf(word, STAGES)) {
     const sections = STAGE_SECTIONS[word];
     context.reporter.report("MTA118", span, `the stage \`${word}\` stands outside a section`, {

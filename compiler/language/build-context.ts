@@ -2,6 +2,7 @@ import type { CstNode, IToken } from "chevrotain";
 import type { Span } from "./attention.ts";
 import { childToken } from "./cst.ts";
 import type { Fix, Reporter } from "./diagnostics.ts";
+import { adviceFor } from "./foreign.ts";
 import { after, tokenSpan } from "./span.ts";
 import { suggest } from "./suggest.ts";
 import { Identifier } from "./tokens.ts";
@@ -12,6 +13,8 @@ export class BuildContext {
   readonly reporter: Reporter;
   readonly damaged: ReadonlySet<IToken>;
   readonly cutShort: boolean;
+  /** Who separates by commas does so throughout: one message for all of them. */
+  private hasComma = false;
   /** Braces of the latest declaration do not match: what follows it may belong inside. */
   braceTrouble = false;
   /** Between declarations, among tokens that belong to none: one message for all of them. */
@@ -21,6 +24,16 @@ export class BuildContext {
     this.reporter = reporter;
     this.damaged = lexed.damaged;
     this.cutShort = lexed.cutShort;
+  }
+
+  /** Reports a comma between properties, stages or mask terms, once a file. `where` follows the comma in the message. */
+  reportComma(span: Span, where = ""): void {
+    if (this.hasComma) return;
+    this.hasComma = true;
+    this.reporter.report("MTA110", span, `unexpected \`,\`${where}`, {
+      expected: "properties, stages and mask terms separated by blanks or line ends",
+      fix: { message: "leave the commas out", replacement: "", span },
+    });
   }
 }
 
@@ -56,16 +69,19 @@ export function readName(
   return invalid(span);
 }
 
-/** Adds "did you mean" to a message about an unknown word. */
+/** Adds "did you mean", or what to do without it, to a message about an unknown word. */
 export function didYouMean(
   word: string,
   span: Span,
   candidates: readonly string[],
   aliases: Readonly<Record<string, string>> = {},
-): { fix?: Fix & { replacement: string } } {
+): { fix?: Fix } {
   const alias = Object.hasOwn(aliases, word) ? aliases[word] : undefined;
   const meant = alias ?? suggest(word, candidates);
-  if (meant === undefined || meant === null) return {};
+  if (meant === undefined || meant === null) {
+    const advice = adviceFor(word);
+    return advice === null ? {} : { fix: { message: advice } };
+  }
   return { fix: { message: `did you mean \`${meant}\`?`, replacement: meant, span } };
 }
 

@@ -2,6 +2,7 @@ import type { CstNode, IToken } from "chevrotain";
 import type { Span } from "./attention.ts";
 import { type BuildContext, didYouMean, readName, reportUnclosed } from "./build-context.ts";
 import { childNode, childNodes, childToken, nodeSpan, tokensOf } from "./cst.ts";
+import { STAGE_ALIASES } from "./foreign.ts";
 import { type Operands, readOperands, reportChoice, takeChoice, takeNumber, takePair } from "./operands.ts";
 import { joinSpans, tokenSpan } from "./span.ts";
 import { suggest } from "./suggest.ts";
@@ -213,6 +214,10 @@ function takeInit(operands: Operands): InitNode {
 }
 
 function reportStray(token: IToken, context: BuildContext): void {
+  if (token.image === ",") {
+    context.reportComma(tokenSpan(token));
+    return;
+  }
   context.reporter.report("MTA110", tokenSpan(token), `unexpected \`${token.image}\` in a section`, {
     expected: `a stage: ${wordList(STAGES)}`,
   });
@@ -223,7 +228,7 @@ function reportUnknown(token: IToken, clause: CstNode, context: BuildContext): "
   const word = token.image;
   const span = tokenSpan(token);
   const hasSize = tokensOf(clause)[1]?.tokenType === Pair;
-  const meant = suggest(word, [...STAGES, ...MODIFIER_WORDS]);
+  const meant = STAGE_ALIASES[word] ?? suggest(word, [...STAGES, ...MODIFIER_WORDS]);
   const isStage = meant === null ? hasSize : isOneOf(meant, STAGES);
   if (childToken(clause, "Identifier") === null) {
     context.reporter.report("MTA110", span, `unexpected \`${word}\` in a section`, {
@@ -235,7 +240,7 @@ function reportUnknown(token: IToken, clause: CstNode, context: BuildContext): "
     expected: isStage
       ? `a stage: ${wordList(STAGES)}`
       : `${wordList(STAGES)}, or a modifier: ${wordList(MODIFIER_WORDS)}`,
-    ...didYouMean(word, span, [...STAGES, ...MODIFIER_WORDS]),
+    ...didYouMean(word, span, [...STAGES, ...MODIFIER_WORDS], STAGE_ALIASES),
   });
   return isStage ? "stage" : "modifier";
 }

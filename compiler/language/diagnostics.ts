@@ -83,6 +83,7 @@ export const CATALOGUE = {
   // 5xx: warnings
   MTA501: warning("causal attention that reads later queries"),
   MTA502: warning("`otherwise` that covers nothing"),
+  MTA503: warning("spec without a declaration"),
 } as const satisfies Record<`MTA${number}`, CatalogueEntry>;
 
 export type DiagnosticCode = keyof typeof CATALOGUE;

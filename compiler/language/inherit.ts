@@ -62,7 +62,8 @@ function inherit(
 
 function baseOf(node: AttentionNode, scope: Scope): AttentionNode | null {
   if (node.base?.kind !== "name") return null;
-  return scope.lookUp(node.base.text, "attention", node.base.span, "MTA203", "base");
+  const own = node.name.kind === "name" ? node.name.text : undefined;
+  return scope.lookUp(node.base.text, "attention", node.base.span, "MTA203", "base", own);
 }
 
 function reportCycle(members: readonly AttentionNode[], reporter: Reporter): void {

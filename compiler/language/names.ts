@@ -1,8 +1,12 @@
 import type { Span } from "./attention.ts";
 import { didYouMean } from "./build-context.ts";
-import type { DiagnosticCode, Reporter } from "./diagnostics.ts";
+import type { DiagnosticCode, DiagnosticExtras, Reporter } from "./diagnostics.ts";
 import { camelCase } from "./identifier.ts";
 import type { AttentionNode, ConstNode, DeclarationNode, Name, SpecTree, StackNode } from "./tree.ts";
+import { wordList } from "./words.ts";
+
+/** Longer lists of names help nobody. */
+const MOST_LISTED = 12;
 
 type Named = AttentionNode | ConstNode | StackNode;
 
@@ -49,23 +53,22 @@ export class Scope {
     });
   }
 
-  /** Finds what a name stands for; null, with the reason reported, when there is nothing of that kind. */
+  /** Finds what a name stands for, `asker` not among what is offered instead; null, with the reason reported, when there is nothing of that kind. */
   lookUp<K extends Named["kind"]>(
     name: string,
     kind: K,
     span: Span,
     unknown: DiagnosticCode,
     what: string,
+    asker?: string,
   ): Extract<Named, { kind: K }> | null {
     const found = this.byName.get(name);
     if (found === null) return null;
     if (found === undefined) {
-      this.reporter.report(
-        unknown,
-        span,
-        `unknown ${what} \`${name}\``,
-        didYouMean(name, span, this.namesOf(kind)),
-      );
+      this.reporter.report(unknown, span, `unknown ${what} \`${name}\``, {
+        ...this.listOf(kind, asker),
+        ...didYouMean(name, span, this.namesOf(kind)),
+      });
       return null;
     }
     if (isKind(found, kind)) return found;
@@ -78,6 +81,13 @@ export class Scope {
   findConstant(name: string): ConstNode | null {
     const found = this.byName.get(name);
     return found?.kind === "const" ? found : null;
+  }
+
+  /** What attentions there are, where the list is short enough to be read. */
+  private listOf(kind: Named["kind"], asker: string | undefined): DiagnosticExtras {
+    const names = this.namesOf(kind).filter((name) => name !== asker);
+    if (kind !== "attention" || names.length === 0 || names.length > MOST_LISTED) return {};
+    return { expected: `an attention of this file: ${wordList(names)}` };
   }
 
   private namesOf(kind: Named["kind"]): string[] {

@@ -145,6 +145,10 @@ export class Operands {
       });
       return;
     }
+    if (operand.text === ",") {
+      this.context.reportComma(operand.span, ` after \`${this.head.text}\``);
+      return;
+    }
     this.report("MTA110", operand.span, `unexpected \`${operand.text}\` after \`${this.head.text}\``);
   }
 }

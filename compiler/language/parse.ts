@@ -1,6 +1,7 @@
 import type { IToken } from "chevrotain";
 import { buildTree } from "./build-tree.ts";
 import { type Diagnostic, Reporter } from "./diagnostics.ts";
+import { reportPython } from "./foreign.ts";
 import { type LexedSource, lex } from "./lex.ts";
 import { SpecParser } from "./parser.ts";
 import { tokenSpan } from "./span.ts";
@@ -22,6 +23,10 @@ let parser: SpecParser | null = null;
 export function parse(source: string, file: string): ParsedSource {
   const reporter = new Reporter(file);
   const lexed = lex(source, reporter);
+  // What its words lack as those of a spec does not matter then.
+  const foreign = new Reporter(file);
+  if (reportPython(source, lexed.tokens, foreign))
+    return { tree: { file, declarations: [] }, lexed, diagnostics: foreign.diagnostics };
   const deep = findDeepNesting(lexed.tokens);
   if (deep !== null) {
     reporter.report("MTA119", tokenSpan(deep), "this is nested too deeply", {

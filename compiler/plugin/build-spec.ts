@@ -7,7 +7,7 @@ import { SpecError } from "../spec-error.ts";
 import { type TuningNotice, tunedWinners } from "../tuned-winners.ts";
 import { compilerStamp, type ModuleCache } from "./cache.ts";
 import { digestOf } from "./digest.ts";
-import { emittedTarget, type PluginSettings } from "./options.ts";
+import type { PluginSettings } from "./options.ts";
 import type { BuildFlavour, SpecBuild } from "./spec-modules.ts";
 
 /** A spec as it was built, and what there is to say about it. */
@@ -50,7 +50,7 @@ export async function buildSpec(
     const { emitSpec } = await import("./emit-spec.ts");
     const { length, schedule } = settings;
     return emitSpec(
-      { spec, name: basename(file), text, target: emittedTarget(settings), flavour },
+      { spec, name: basename(file), text, target: settings.target, flavour },
       {
         shape: { B: 1, Lq: length, Lk: length, R: 0 },
         ...(schedule === null ? { tuned } : { schedule }),

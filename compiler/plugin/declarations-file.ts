@@ -1,4 +1,5 @@
 import { holds, writeAtomically } from "../files/atomic-write.ts";
+import { refuseOverlap } from "../files/overlap.ts";
 import type { DeclarationsForm } from "./options.ts";
 
 /**
@@ -13,10 +14,11 @@ export function declarationsFile(spec: string, form: DeclarationsForm): string {
  * Writes declarations, whole or not at all, and only where they have changed: editors and watchers take notice of each write.
  *
  * @returns Whether it wrote.
- * @throws MtacError MTA906
+ * @throws MtacError MTA906; MTA930 where the file is a link to the spec itself
  */
-export function writeDeclarations(file: string, text: string): boolean {
+export function writeDeclarations(file: string, spec: string, text: string): boolean {
   if (holds(file, text)) return false;
+  refuseOverlap([{ name: "the declarations file", path: file }], [{ name: "the spec", path: spec }]);
   writeAtomically(file, text);
   return true;
 }

@@ -1,6 +1,6 @@
 import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
 import type { MtacConfig } from "../config/index.ts";
-import type { EmittedTarget } from "../targets.ts";
+import { EMITTED_TARGETS, type EmittedTarget, type EmittedTargetName, targetNamed } from "../targets.ts";
 import { badOption } from "./errors.ts";
 
 /** How the `.d.ts` beside a spec is called; see `declarationsFile`. */
@@ -27,8 +27,8 @@ export interface PluginOptions {
    * is on, with NodeNext too.
    */
   readonly types?: boolean | "arbitrary-extensions";
-  /** `"webgpu"` (the default), or `"cuda"` for programs that Node runs. */
-  readonly target?: "webgpu" | "cuda";
+  /** `"webgpu"` (the default; also by the name `"wgsl"`), or `"cuda"` for programs that Node runs. */
+  readonly target?: EmittedTargetName;
   /** False: compile anew in each process instead of keeping what was compiled in the cache folder. */
   readonly cache?: boolean;
 }
@@ -42,11 +42,9 @@ export interface PluginSettings {
   readonly store: string | null;
   /** null: write none. */
   readonly types: DeclarationsForm | null;
-  readonly target: "webgpu" | "cuda";
+  readonly target: EmittedTarget;
   readonly cache: boolean;
 }
-
-const TARGETS = ["webgpu", "cuda"] as const;
 
 /** @throws MtacError MTA960 for an option that is none, or a value that it does not take. */
 export function pluginSettings(options: PluginOptions): PluginSettings {
@@ -54,13 +52,14 @@ export function pluginSettings(options: PluginOptions): PluginSettings {
   for (const name of Object.keys(options))
     if (!known.has(name))
       throw badOption(`there is no option \`${name}\``, `there are ${[...known].join(", ")}`);
-  const { length = 1024, schedule = null, tuned = true, types = true, target = "webgpu" } = options;
+  const { length = 1024, schedule = null, tuned = true, types = true, target: word = "webgpu" } = options;
   if (!Number.isSafeInteger(length) || length < 1)
     throw badOption(`\`length\` is ${length}`, "give a whole number, at least 1");
   if (schedule !== null && !SCHEDULES.includes(schedule))
     throw badOption(`there is no schedule \`${schedule}\``, `choose from ${SCHEDULES.join(", ")}`);
-  if (!TARGETS.includes(target))
-    throw badOption(`there is no target \`${target}\` here`, `choose from ${TARGETS.join(", ")}`);
+  const target = targetNamed(word, EMITTED_TARGETS);
+  if (target === null)
+    throw badOption(`there is no target \`${word}\` here`, `choose from ${EMITTED_TARGETS.join(", ")}`);
   return {
     length,
     schedule,
@@ -79,9 +78,4 @@ export function projectSettings(options: PluginOptions, config: MtacConfig): Plu
   const settings = { length, schedule, tuned, tuning, store, types };
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return pluginSettings({ ...Object.fromEntries(given), ...options });
-}
-
-/** The compiler's name for a target. */
-export function emittedTarget({ target }: Pick<PluginSettings, "target">): EmittedTarget {
-  return target === "webgpu" ? "wgsl" : target;
 }

@@ -114,6 +114,6 @@ export class SpecLoader {
    */
   writeTypes({ build, file, types }: LoadedSpec): void {
     if (types === null || /[\\/]node_modules[\\/]/.test(file)) return;
-    writeDeclarations(declarationsFile(file, types), build.declarations);
+    writeDeclarations(declarationsFile(file, types), file, build.declarations);
   }
 }

@@ -57,6 +57,24 @@ export function tuneCandidates(
   return chosen.filter((_, index) => index % shard.count === shard.index - 1);
 }
 
+/**
+ * Checks sweeps before a device is opened: what some device has is let through, and checked again on the one that there is.
+ *
+ * @param requests One for each kind of device.
+ * @throws MtacError MTA406, MTA407
+ */
+export function checkSweeps(
+  pipeline: Pipeline,
+  requests: readonly PlanRequest[],
+  { schedule, sweeps }: Pick<CandidateChoice, "schedule" | "sweeps">,
+): void {
+  if (sweeps.length === 0) return;
+  const all = requests.flatMap((request) =>
+    planCandidates(pipeline, schedule === undefined ? request : { ...request, schedule }),
+  );
+  for (const sweep of sweeps) checkSweep(sweep, all);
+}
+
 function checkSweep({ knob, values }: KnobSweep, candidates: readonly Candidate[]): void {
   const known = new Map<string, Set<number | string>>();
   for (const candidate of candidates)

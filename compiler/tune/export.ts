@@ -1,9 +1,9 @@
 import type { CallShape } from "../../runtime/contract/index.ts";
+import type { MeteredTarget } from "../targets.ts";
 import { malformedTuning } from "./errors.ts";
 import { readCandidate, readKey, readSizes } from "./read-record.ts";
 import { fieldsOf, textOf, timeOf, ValueFault, wordOf } from "./read-value.ts";
 import { type TimeUnit, type TunedCandidate, type TuningKey, type TuningRecord, UNITS } from "./record.ts";
-import type { TunedTarget } from "./targets.ts";
 import { groupByKey, winnerOf } from "./winner.ts";
 
 export interface TunedEntry {
@@ -28,7 +28,7 @@ export interface ExportFilter {
   readonly mtac: string;
   /** Hashes of specs; all if not given. */
   readonly specs?: ReadonlySet<string>;
-  readonly target?: TunedTarget;
+  readonly target?: MeteredTarget;
 }
 
 /** The winner of each key that passes the filter, in the order in which the keys occur in the records. */

@@ -1,6 +1,6 @@
+import type { MeteredTarget } from "../targets.ts";
 import type { TuningKey, TuningRecord } from "./record.ts";
 import { stableJson } from "./stable-json.ts";
-import type { TunedTarget } from "./targets.ts";
 import { alive, byAge, groupByKey, isMeasurement, rejectedSources, winnerOf } from "./winner.ts";
 
 export interface PruneRequest {
@@ -12,7 +12,7 @@ export interface PruneRequest {
   readonly before?: Date;
   /** A part of the device's text, in any case. */
   readonly device?: string;
-  readonly target?: TunedTarget;
+  readonly target?: MeteredTarget;
 }
 
 /** Why a record goes. */

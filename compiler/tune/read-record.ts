@@ -1,4 +1,5 @@
 import { SCHEDULES, type ShapeBucket, type StorageForm } from "../../runtime/contract/index.ts";
+import { METERED_TARGETS } from "../targets.ts";
 import { type Fields, fieldsOf, textOf, timeOf, ValueFault, wholeNumberOf, wordOf } from "./read-value.ts";
 import {
   CLOCKS,
@@ -8,7 +9,6 @@ import {
   type TuningRecord,
   UNITS,
 } from "./record.ts";
-import { TUNED_TARGETS } from "./targets.ts";
 
 /** A table, so that a form that is added cannot be forgotten here. */
 const STORAGE_FORMS: { readonly [Form in StorageForm]: Form } = {
@@ -73,7 +73,7 @@ export function readKey(value: unknown): TuningKey {
   return {
     mtac: textOf(fields, "mtac"),
     spec: textOf(fields, "spec"),
-    target: wordOf(fields, "target", TUNED_TARGETS),
+    target: wordOf(fields, "target", METERED_TARGETS),
     device: textOf(fields, "device"),
     storage: wordOf(fields, "storage", Object.values(STORAGE_FORMS)),
     bucket: readSizes(bucket, "bucket"),

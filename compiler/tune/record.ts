@@ -8,9 +8,9 @@ import type {
   StorageForm,
 } from "../../runtime/contract/index.ts";
 import { cudaNamespace } from "../emit/cuda/source-model.ts";
+import type { MeteredTarget } from "../targets.ts";
 import { pipelineMeaning } from "./meaning.ts";
 import { stableJson } from "./stable-json.ts";
-import type { TunedTarget } from "./targets.ts";
 
 /** What a result holds for. A result whose key differs in any part is not used. */
 export interface TuningKey {
@@ -18,7 +18,7 @@ export interface TuningKey {
   readonly mtac: string;
   /** `specHash` of the pipeline. */
   readonly spec: string;
-  readonly target: TunedTarget;
+  readonly target: MeteredTarget;
   /** Device and driver, as one text that changes when either does. */
   readonly device: string;
   readonly storage: StorageForm;

@@ -14,7 +14,6 @@ import {
   writeSync,
 } from "node:fs";
 import path from "node:path";
-import { cacheFolder } from "../../runtime/contract/cache-folder.ts";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { makeFolder } from "../../runtime/contract/make-folder.ts";
 import { systemCode } from "../../runtime/contract/system-reason.ts";
@@ -23,6 +22,7 @@ import { formatLine, type IgnoredLine, type ReadLine, readLines } from "./lines.
 import { type HeldLock, withLock } from "./lock.ts";
 import { readRecord } from "./read-record.ts";
 import type { TuningRecord } from "./record.ts";
+import { storePath } from "./store-path.ts";
 
 export interface StoreContents {
   /** In the order in which they were written. */
@@ -41,7 +41,7 @@ export interface Rewritten<Decision> {
 const ATTEMPTS = 5;
 
 /** @param file Default: `$XDG_CACHE_HOME/mtac/tuning.jsonl`. Nothing is read or made before it is needed. */
-export function openStore(file: string = path.join(cacheFolder(), "tuning.jsonl")): TuningStore {
+export function openStore(file: string = storePath()): TuningStore {
   return new TuningStore(file);
 }
 

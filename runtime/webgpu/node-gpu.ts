@@ -3,6 +3,7 @@ import { describeAdapter } from "./adapter-name.ts";
 import { dawnWait } from "./dawn-wait.ts";
 import { keepAlive, setWaiter } from "./device-state.ts";
 import { GpuError } from "./errors.ts";
+import { installCommand } from "./optional-packages.ts";
 import { unpackSwiftShader } from "./swiftshader.ts";
 
 export interface NodeGpuOptions {
@@ -39,9 +40,9 @@ type DawnModule = typeof import("webgpu");
  */
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu> {
   const { fallback = "auto", toggles = [], zeroWorkgroupMemory = false } = options;
-  const dawn = await loadDawn();
   // Asked in any case: once the fallback's loader is in the process there is no telling any more.
   const promising = mayHaveAdapter();
+  const dawn = await loadDawn(fallback === "always" || (fallback === "auto" && !promising));
   if (fallback === "never" || (fallback === "auto" && promising)) {
     const gpu = dawn.create([...toggles]);
     const adapter = await dawnWait(gpu.requestAdapter({ powerPreference: "high-performance" }));
@@ -65,10 +66,17 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu
   return opened(gpu, adapter);
 }
 
-async function loadDawn(): Promise<DawnModule> {
+/** @param wantsSoftware Whether SwiftShader will be asked for, too: what it needs is named at once. */
+async function loadDawn(wantsSoftware: boolean): Promise<DawnModule> {
   try {
     return await import("webgpu");
   } catch (cause) {
+    if ("bun" in process.versions)
+      throw new GpuError("MTA702", "Dawn's package `webgpu`, an addon for Node, cannot be loaded by Bun", {
+        remedy:
+          "run this with Node (`node node_modules/mtac/dist/cli/main.js …`), or use `--target reference`",
+        cause,
+      });
     const missing = cause instanceof Error && "code" in cause && cause.code === "ERR_MODULE_NOT_FOUND";
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new GpuError(
@@ -76,7 +84,7 @@ async function loadDawn(): Promise<DawnModule> {
       missing
         ? "the package webgpu, which gives Node WebGPU, is not installed"
         : `the package webgpu cannot be loaded: ${reason}`,
-      { remedy: "npm install webgpu@0.6.2", cause },
+      { remedy: installCommand(wantsSoftware), cause },
     );
   }
 }

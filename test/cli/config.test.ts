@@ -86,7 +86,7 @@ describe("mtac.config.ts", () => {
 
   test.each([
     ["an unknown setting", "{ lenght: 3 }", "there is no setting `lenght`", "did you mean `length`?"],
-    ["a wrong value", '{ targets: ["glsl"] }', '`targets` is ["glsl"]', 'give an array of "wgsl", "cuda"'],
+    ["a wrong value", '{ targets: ["glsl"] }', '`targets` is ["glsl"]', 'give an array of "webgpu", "cuda"'],
     ["a wrong number", "{ length: 0.5 }", "`length` is 0.5", "give a whole number, at least 1"],
     ["a wrong schedule", '{ schedule: "fast" }', '`schedule` is "fast"', 'one of "single_pass"'],
     ["no object", "3", "its default export is no object", "export settings as default"],

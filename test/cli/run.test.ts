@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseSafetensors, toFloat64Tensor } from "../../runtime/safetensors/index.ts";
@@ -37,6 +45,27 @@ describe("mtac run", () => {
     expect([...written.keys()].sort()).toEqual(["lse", "o"]);
     expect(written.get("o")).toMatchObject({ dtype: "F32", shape: [1, 2, 6, 4] });
     expect(written.get("lse")).toMatchObject({ dtype: "F32", shape: [1, 2, 6] });
+  });
+
+  test("never writes over what it reads", () => {
+    const inputs = writeTensors(folder, "own.safetensors", tensors);
+    const before = readFileSync(inputs);
+    const link = join(folder, "link.safetensors");
+    symlinkSync(inputs, link);
+    for (const output of [inputs, link, spec]) {
+      const args = ["run", spec, "--target", "reference", "--inputs", inputs, "--output", output];
+      const { code, stderr } = mtac(args);
+      expect(code).toBe(2);
+      expect(stderr).toContain("MTA930");
+    }
+    expect(readFileSync(inputs).equals(before)).toBe(true);
+    expect(readFileSync(spec, "utf8")).toContain("attention small");
+  });
+
+  test("--output may be a device", () => {
+    const args = ["run", spec, "--target", "reference", "--inputs", good, "--output", "/dev/null"];
+    expect(mtac(args)).toMatchObject({ code: 0 });
+    expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
   });
 
   test("--json reports one object on stdout, and keeps people's text off it", () => {

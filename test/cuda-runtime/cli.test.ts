@@ -66,7 +66,7 @@ describe("verify", () => {
 
   test("refuses an architecture that there is not", () => {
     const { code, stderr } = mtac(["verify", spec, "--target", "cuda-emulated", "--arch", "hopper"]);
-    expect(stderr).toMatch(/MTA808.*hopper/);
+    expect(stderr).toMatch(/MTA915.*hopper/);
     expect(code).toBe(2);
   });
 });

@@ -51,7 +51,9 @@ function json(result: CliResult): unknown {
 describe("tune show", () => {
   test("lists the winners", () => {
     const file = storeOf("show");
-    const { code, stdout, stderr } = mtac(["tune", "show", spec, "--store", file]);
+    const { code, stdout, stderr } = mtac(["tune", "show", spec, "--store", file], {
+      env: { COLUMNS: "200" },
+    });
     expect(stdout.split("\n").map((line) => line.trimEnd())).toEqual([
       "attention  target             device                shape                                   median  speed  candidates              winner",
       "one        webgpu f32         Some GPU, driver 1.0  1 × 1024 × 1024                         1.5 ms  2.14×  3 measured, 1 rejected  single_pass  tile_q 16  workgroup 64",
@@ -98,7 +100,7 @@ describe("tune show", () => {
       records: RECORDS,
       ignored: [],
     });
-    const { stdout } = mtac(["tune", "show", spec, "--all", "--store", file]);
+    const { stdout } = mtac(["tune", "show", spec, "--all", "--store", file], { env: { COLUMNS: "200" } });
     expect(stdout.trimEnd().split("\n")).toHaveLength(1 + RECORDS.length);
     expect(stdout).toContain("wrong (MTA000)");
     expect(stdout).toMatch(/ 0\.0\.1 +one /);
@@ -255,7 +257,7 @@ test.each([
   [["tune", spec, "--lengths", "64,x"], "MTA900", "whole number"],
   [["tune", spec, "--arch", "sm_80"], "MTA916", "--arch"],
   [["tune", "show", "--name", "one"], "MTA920", "needs a spec"],
-  [["tune", "show", "--target", "metal"], "MTA900", "Allowed choices are webgpu, cuda, cuda-emulated"],
+  [["tune", "show", "--target", "metal"], "MTA903", "there is no target `metal`"],
   [["tune", "show", "--colour"], "MTA900", "unknown option '--colour'"],
   [["tune", "export"], "MTA900", "required option '--out <file>'"],
   [["tune", "prune", "--before", "soon"], "MTA900", "expected a date"],
@@ -287,4 +289,13 @@ test("help tells of the subcommands", () => {
     expect(stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
   expect(code).toBe(0);
   expect(mtac(["tune", "prune", "--help"]).stdout).toContain("--dry-run");
+});
+
+test.each([
+  ["--sweep tile_z=1", "MTA406"],
+  ["--sweep tile_q=7", "MTA407"],
+])("%s is refused before a device is asked for", (flags, code) => {
+  // Nothing here has a CUDA driver; on a machine that has one, this is quicker all the same.
+  const { stderr } = mtac(["tune", spec, "--name", "one", "--target", "cuda", ...flags.split(" ")]);
+  expect(stderr).toContain(code);
 });

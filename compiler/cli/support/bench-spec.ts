@@ -3,9 +3,11 @@ import { type BenchReport, hasWrongResults } from "../../bench/report.ts";
 import { type BenchProgress, runBenchmark } from "../../bench/run-benchmark.ts";
 import { CELLS, formatProduct, lengthTable, NONE, overLengths, titleOf } from "../../bench/summary.ts";
 import { openMeter } from "../../execution/open-meter.ts";
-import { METERED_TARGETS, type MeteredTarget } from "../../execution/targets.ts";
 import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
+import type { MeteredTarget } from "../../targets.ts";
+import { storePath } from "../../tune/store-path.ts";
 import { plural } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { peersWithoutTimes, unknownPeer } from "./errors.ts";
@@ -19,7 +21,7 @@ import { architectureOption } from "./targets.ts";
 import { tunedLookup } from "./tuning-use.ts";
 
 export interface BenchFlags {
-  readonly target: string;
+  readonly target: MeteredTarget;
   readonly arch?: string;
   readonly name?: string;
   readonly layer?: number;
@@ -41,9 +43,20 @@ const DEFAULT_LENGTHS = [128, 256, 512] as const;
 
 /** `mtac bench SPEC`: times plans and peers, and writes what was found. */
 export async function benchSpec(file: string, flags: BenchFlags, output: Output): Promise<void> {
-  const target = meteredTarget(flags.target);
+  const { target } = flags;
   architectureOption(target, flags.arch);
   const peers = peersOf(flags.peers, target);
+  refuseOverlap(
+    [
+      { name: "`--csv`", path: flags.csv },
+      { name: "`--html`", path: flags.html },
+      { name: "`--plot`", path: flags.plot },
+    ],
+    [
+      { name: "the spec", path: file },
+      { name: "the tuning store", path: storePath(flags.store) },
+    ],
+  );
   for (const path of [flags.csv, flags.html, flags.plot]) if (path !== undefined) checkWritable(path);
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
@@ -99,11 +112,6 @@ function interruptible(): { readonly signal: AbortSignal; end(): void } {
   };
   process.on("SIGINT", interrupt);
   return { signal: controller.signal, end: () => void process.removeListener("SIGINT", interrupt) };
-}
-
-function meteredTarget(name: string): MeteredTarget {
-  // Commander has checked it against the same list.
-  return METERED_TARGETS.find((target) => target === name) ?? "webgpu";
 }
 
 /** @throws MtacError MTA924, MTA925 */

@@ -1,4 +1,5 @@
 import type { Diagnostic } from "../../language/diagnostics.ts";
+import { docsPage } from "../../package.ts";
 import { plural } from "../../units.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
@@ -17,6 +18,9 @@ export async function checkSpecs(files: readonly string[], output: Output): Prom
   const errors = all.filter(({ severity }) => severity === "error").length;
   const warnings = all.length - errors;
   output.text(summary(files.length, errors, warnings, output));
+  const page = docsPage(errors > 0 ? "errors" : "language");
+  if (page !== null)
+    output.text(output.style.dim(errors > 0 ? `what each code means: ${page}` : `the language: ${page}`));
   if (errors > 0) throw new Finished(1);
 }
 

@@ -2,15 +2,14 @@ import { basename, dirname, extname, relative, resolve } from "node:path";
 import type { Schedule } from "../../../runtime/contract/index.ts";
 import { loadConfig } from "../../config/load.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
-import type { EmittedTarget } from "../../targets.ts";
+import { type EmittedTarget, emittedTargets } from "../../targets.ts";
 import { specNeeded, unknownArchitecture, wrongUsage } from "./errors.ts";
 import { scheduleOf } from "./schedule.ts";
-import { emittedTargets } from "./targets.ts";
 
 /** Flags of `mtac compile`; what is not given comes from the project's config. */
 export interface CompileFlags {
   readonly name?: string;
-  readonly target?: readonly string[];
+  readonly target?: readonly EmittedTarget[];
   readonly out?: string;
   readonly arch?: readonly string[];
   readonly ptxas?: boolean;
@@ -56,7 +55,7 @@ export interface CompileSettings {
 
 /**
  * @param spec The spec named on the command line; if none is, the config says which.
- * @throws MtacError MTA900 for `--images`; MTA903 and MTA915 for names that are none; MTA905, MTA907 and MTA926 for a config that cannot be used; MTA927
+ * @throws MtacError MTA900 for `--images`; MTA915 for architectures that are none; MTA905, MTA907 and MTA926 for a config that cannot be used; MTA927
  * without a spec.
  */
 export async function compileSettings(

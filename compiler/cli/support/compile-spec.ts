@@ -1,13 +1,14 @@
 import { existsSync } from "node:fs";
 import path, { dirname, relative } from "node:path";
-import { cacheFolder } from "../../../runtime/contract/cache-folder.ts";
 import type { Artifact } from "../../../runtime/contract/index.ts";
 import type { CompiledSpec } from "../../compile.ts";
 import { configPlaces } from "../../config/load.ts";
 import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CompileOptions } from "../../kernels.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
+import { storePath } from "../../tune/store-path.ts";
 import { formatBytes, formatMilliseconds, plural } from "../../units.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import {
@@ -55,16 +56,17 @@ async function compileOnce(file: string, settings: CompileSettings, output: Outp
     ...(schedule === undefined ? { tuned: await tunedWinners(spec, settings, output) } : { schedule }),
   };
   let compiled = compileChecked(spec, options);
+  const folder = outputFolder(file, settings);
   let binaries: Readonly<Record<string, Uint8Array>> = {};
   if (settings.images !== null) {
     const images = await buildImages(compiled.cuda, architectures);
     if (settings.images === "files") binaries = await buildImageFiles(compiled.cuda, images);
     else compiled = compileChecked(spec, { ...options, images });
   }
-  const folder = outputFolder(file, settings);
+  const files = { ...compiled.files, ...binaries };
+  refuseOverwriting(Object.keys(files), folder, file, settings);
   writeFolderAtomically(folder, compiled.files);
   for (const [name, content] of Object.entries(binaries)) writeAtomically(path.join(folder, name), content);
-  const files = { ...compiled.files, ...binaries };
   const milliseconds = performance.now() - start;
   output.text(formatCompiled({ ...compiled, files }, folder, milliseconds, output));
   const ptxas = settings.ptxas ? await reportPtxas(compiled.cuda, folder, architectures, output) : undefined;
@@ -80,9 +82,27 @@ async function compileOnce(file: string, settings: CompileSettings, output: Outp
   };
 }
 
+/** A spec `heads.ts` may declare `heads`, whose launcher is `heads.ts`, too. @throws MtacError MTA930 */
+function refuseOverwriting(
+  names: readonly string[],
+  folder: string,
+  spec: string,
+  { configFile, tuning, store }: CompileSettings,
+): void {
+  refuseOverlap(
+    names.map((name) => ({ name: "the emitted file", path: path.join(folder, name) })),
+    [
+      { name: "the spec", path: spec },
+      { name: "the config", path: configFile ?? undefined },
+      { name: "`--tuning`", path: tuning },
+      { name: "the tuning store", path: storePath(store) },
+    ],
+  );
+}
+
 /** What the result depends on, for build tools: the spec, the config, tuning results; absolute paths. */
 function filesRead(spec: string, { configFile, tuned, tuning, store }: CompileSettings): readonly string[] {
-  const results = [tuning, tuned ? (store ?? defaultStore()) : undefined];
+  const results = [tuning, tuned ? storePath(store) : undefined];
   return [spec, configFile, ...results]
     .filter((each) => each !== null && each !== undefined)
     .map((each) => path.resolve(each))
@@ -105,17 +125,13 @@ async function compilerFor({
   };
 }
 
-function defaultStore(): string {
-  return path.join(cacheFolder(), "tuning.jsonl");
-}
-
 /** Loaded only where there is something to look up: most machines have tuned nothing. */
 async function tunedWinners(
   spec: CheckedSpec,
   settings: CompileSettings,
   output: Output,
 ): Promise<NonNullable<CompileOptions["tuned"]>> {
-  const store = settings.store ?? defaultStore();
+  const store = storePath(settings.store);
   if (settings.tuning === undefined && !(settings.tuned && existsSync(store))) return new Map();
   const { tunedForArtifacts } = await import("./tuning-use.ts");
   const pipelines = spec.attentions.map((attention) => resolve(attention, spec.file));
@@ -187,7 +203,7 @@ function formatCompiled(
   const rows = [...artifacts, ...cuda].flatMap(({ name, plans }) =>
     plans.map(({ target, schedule, storage, requires, kernels, tuned }, index) => [
       index === 0 ? style.bold(name) : "",
-      index === 0 ? (target === "cuda" ? "cuda" : "wgsl") : "",
+      index === 0 ? target : "",
       tuned === true ? `${schedule}, tuned` : schedule,
       storage,
       requires.computeCapability === undefined ? "" : `sm_${requires.computeCapability}`,

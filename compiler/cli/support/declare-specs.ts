@@ -4,6 +4,7 @@ import { holds } from "../../files/atomic-write.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { declarationsFile, writeDeclarations } from "../../plugin/declarations-file.ts";
 import type { DeclarationsForm } from "../../plugin/options.ts";
+import type { EmittedTarget } from "../../targets.ts";
 import { wrongUsage } from "./errors.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
@@ -13,7 +14,7 @@ import { analyseSpecFile, isTypeScript } from "./spec-file.ts";
 export interface DeclareFlags {
   readonly check?: true;
   readonly arbitraryExtensions?: true;
-  readonly target: string;
+  readonly target: EmittedTarget;
 }
 
 interface DeclaredSpec {
@@ -32,7 +33,7 @@ export function isImportable(spec: string): boolean {
 /**
  * `mtac types`: a `.d.ts` beside each spec. Specs with errors are reported, and their files left as they are.
  *
- * @throws MtacError MTA900, MTA905, MTA906, MTA907, MTA926
+ * @throws MtacError MTA900, MTA905, MTA906, MTA907, MTA926, MTA930
  */
 export async function declareSpecs(
   specs: readonly string[],
@@ -61,9 +62,9 @@ async function declareSpec(path: string, flags: DeclareFlags, output: Output): P
   if (spec === null) return { spec: path, file, changed: false, diagnostics };
   // ts-morph, which prints declarations, takes long to load.
   const { declareChecked } = await import("../../declare.ts");
-  const text = declareChecked(spec, flags.target === "cuda" ? "cuda" : "wgsl");
+  const text = declareChecked(spec, flags.target);
   const { style } = output;
-  const changed = flags.check === true ? !holds(file, text) : writeDeclarations(file, text);
+  const changed = flags.check === true ? !holds(file, text) : writeDeclarations(file, path, text);
   if (!changed) output.text(style.dim(`✓ ${file} (unchanged)`));
   else if (flags.check === true) output.text(`${style.yellow("✗")} ${file} is not up to date`);
   else output.text(`${style.green("✓")} ${file}`);

@@ -15,7 +15,6 @@ import type { Output } from "./output.ts";
 import { type RooflineFlags, rooflineSpec } from "./roofline-spec.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
-import { plannedTarget } from "./targets.ts";
 
 export interface ExplainFlags extends RooflineFlags {
   readonly arch?: string;
@@ -33,7 +32,7 @@ export async function explainSpec(file: string, flags: ExplainFlags, output: Out
     return rooflineSpec(file, flags, output);
   }
   if (flags.all === true) throw wrongUsage("`--all` goes with `--roofline` only", "add `--roofline`");
-  const target = plannedTarget(flags.target ?? "webgpu");
+  const target = flags.target ?? "webgpu";
   const limits = limitsOf(target, flags.arch);
   const spec = await readSpec(file, output);
   const schedule = scheduleOf(flags.schedule);

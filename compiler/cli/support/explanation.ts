@@ -4,7 +4,7 @@ import { type AttentionFacts, bestOfEach, type Explanation, groupReasons, sameKn
 import type { CudaEstimate, TargetLimits } from "../../plan/index.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "../../units.ts";
 import { drawPipeline, listParameters } from "./stage-picture.ts";
-import { type Style, table } from "./style.ts";
+import { type Alignment, type Style, table, wrap } from "./style.ts";
 
 /** The explanation for people. */
 export function formatExplanation(explanation: Explanation, style: Style): string {
@@ -22,10 +22,13 @@ export function formatExplanation(explanation: Explanation, style: Style): strin
 
 /** One line of what an attention is, and the layers that use it. */
 export function formatTitle({ name, stacks, pipeline }: AttentionFacts, style: Style): string {
-  const lines = [`${style.bold(name)}  ${describeSizes(pipeline).join(" · ")}`];
+  const lines = [table([[style.bold(name), describeSizes(pipeline).join(" · ")]])];
   for (const { stack, of, layers } of stacks)
     lines.push(
-      style.dim(`${plural(layers.length, "layer")} of the ${of} in ${stack}: ${formatLayers(layers)}`),
+      wrap(
+        style.dim(`${plural(layers.length, "layer")} of the ${of} in ${stack}: ${formatLayers(layers)}`),
+        "  ",
+      ),
     );
   return lines.join("\n");
 }
@@ -65,21 +68,34 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
       chosen ? style.green("→") : " ",
       chosen ? style.green(candidate.schedule) : candidate.schedule,
       cost === null || cheapest === undefined ? "" : formatRatio(cost.time / cheapest),
-      cost === null ? "" : `${formatRatio(cost.multiplyAdds / cost.floorMultiplyAdds)} work`,
-      cost === null ? "" : `${formatBytes(cost.bytes)} moved`,
-      ...(target === "cuda" ? [formatEstimate(candidate.estimate)] : []),
+      cost === null ? "" : formatRatio(cost.multiplyAdds / cost.floorMultiplyAdds),
+      cost === null ? "" : formatBytes(cost.bytes),
+      ...(target === "cuda" ? estimateCells(candidate.estimate) : []),
       style.dim(formatKnobs(candidate.knobs)),
     ];
   });
   const lines = [title];
-  if (rows.length > 0)
-    lines.push(table(rows, ["left", "left", "right", "right", "right", "left", "left"], "  "));
+  const head = [
+    "",
+    "schedule",
+    "cost",
+    "work",
+    "moved",
+    ...(target === "cuda" ? ["occupancy", "bound"] : []),
+  ];
+  const alignment = head.map(
+    (name, column): Alignment => (column < 2 || name === "bound" ? "left" : "right"),
+  );
+  if (rows.length > 0) {
+    lines.push(table([[...head, "knobs"].map(style.dim), ...rows], [...alignment, "left"], "  "));
+    lines.push(style.dim("  → is chosen; cost over the cheapest, work over the least there can be"));
+  }
   const hidden = legal.length - shownLegal.length;
   if (hidden > 0)
     lines.push(style.dim(`    and ${plural(hidden, "dearer variant")} of these (all with --json)`));
   for (const [schedule, [first = "", ...others]] of groupReasons(candidates)) {
     const more = others.length === 0 ? "" : style.dim(` (the nearest of ${others.length + 1} variants)`);
-    lines.push(`  ${style.red("✗")} ${schedule}: ${first}${more}`);
+    lines.push(wrap(`  ${style.red("✗")} ${schedule}: ${first}${more}`, "    "));
   }
   return lines.join("\n");
 }
@@ -91,28 +107,25 @@ function describeLimits(target: Target, { workgroupBytes, features, architecture
   return `for ${target} with ${formatBytes(workgroupBytes)} of workgroup memory${list}`;
 }
 
-function formatEstimate(estimate: CudaEstimate | undefined): string {
-  if (estimate === undefined) return "";
-  return `${Math.round(100 * estimate.occupancy)} % occupancy, bound by ${estimate.bound}`;
+function estimateCells(estimate: CudaEstimate | undefined): readonly string[] {
+  return estimate === undefined ? ["", ""] : [`${Math.round(100 * estimate.occupancy)} %`, estimate.bound];
 }
 
 function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {
   const { workspaceBytes, dispatches } = explanation;
   const kernels = plan.kernels.map((kernel) => [
     style.cyan(kernel.name),
-    `${kernel.workgroupSize} invocations`,
+    String(kernel.workgroupSize),
     formatBytes(kernel.workgroupBytes),
     kernel.bindings
       .map(({ resource, access }) => (access === "read_write" ? `${resource}*` : resource))
       .join(" "),
   ]);
   const lines = [
-    `${style.bold("Plan")} ${plan.schedule}, ${plan.storage} storage  ${style.dim(formatKnobs(plan.knobs))}`,
+    `${style.bold("Plan")} ${plan.schedule}, ${plan.storage} storage`,
+    wrap(`  ${style.dim(formatKnobs(plan.knobs))}`, "  "),
     table(
-      [
-        [style.dim("kernel"), style.dim("workgroup"), style.dim("memory"), style.dim("bindings (* written)")],
-        ...kernels,
-      ],
+      [["kernel", "workgroup", "workgroup memory", "bindings (* written)"].map(style.dim), ...kernels],
       ["left", "right", "right", "left"],
       "  ",
     ),

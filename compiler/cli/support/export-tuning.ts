@@ -1,4 +1,5 @@
 import { writeAtomically } from "../../files/atomic-write.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { exportTuning } from "../../tune/export.ts";
 import { openStore } from "../../tune/store.ts";
 import { plural } from "../../units.ts";
@@ -10,14 +11,21 @@ export interface ExportFlags extends SelectionFlags {
   readonly out: string;
 }
 
-/** `mtac tune export` @throws MtacError MTA906, MTA921 where there is nothing to write */
+/** `mtac tune export` @throws MtacError MTA906, MTA921 where there is nothing to write, MTA930 */
 export async function exportTunedPlans(
   file: string | undefined,
   flags: ExportFlags,
   output: Output,
 ): Promise<void> {
-  const { filter } = await selectTuning(file, flags, output);
   const store = openStore(flags.store);
+  refuseOverlap(
+    [{ name: "`--out`", path: flags.out }],
+    [
+      { name: "the spec", path: file },
+      { name: "the tuning store", path: store.file },
+    ],
+  );
+  const { filter } = await selectTuning(file, flags, output);
   const { records, ignored } = store.read();
   noteIgnored(store.file, ignored, output);
   const exported = exportTuning(records, filter);

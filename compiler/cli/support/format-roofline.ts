@@ -3,7 +3,7 @@ import type { FigureBasis, Rates, Resource } from "../../plan/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
 import { formatShare, formatTitle } from "./explanation.ts";
 import type { GpuRoofline, RooflineCandidate, RooflineReport } from "./roofline-report.ts";
-import { type Style, table } from "./style.ts";
+import { type Style, table, wrap } from "./style.ts";
 
 /** Candidates shown of a GPU, unless all are wanted. */
 const SHOWN = 12;
@@ -20,7 +20,7 @@ export function formatRooflines(report: RooflineReport, all: boolean, style: Sty
       `length ${shape.Lq}, batch ${shape.B}: ${formatCount(operations)} operations and ${formatBytes(report.compulsoryBytes)} at least`,
     )}`,
     ...report.rooflines.map((each) => formatGpu(each, all, style)),
-    style.dim(note),
+    wrap(style.dim(note)),
   ].join("\n\n");
 }
 
@@ -32,22 +32,35 @@ function formatGpu(roofline: GpuRoofline, all: boolean, style: Style): string {
   const hidden = legal.length - shown.length;
   return [
     `${style.bold(title)} ${style.dim(`(${place})`)}`,
-    style.dim(`  ${formatRates(rates)}`),
-    style.dim(`  ${formatFigures(roofline.figures)}`),
+    wrap(style.dim(`  ${formatRates(rates)}`), "  "),
+    wrap(style.dim(`  ${formatFigures(roofline.figures)}`), "  "),
     table(
       [
-        ["", "candidate", "predicted", "bound", "of floor", ""].map(style.dim),
+        ["", "candidate", "predicted", "bound", "of floor", "knobs"].map(style.dim),
         ["", "floor", formatSeconds(floor.seconds), nameOf(floor.bound, target), "100 %", ""],
         ...shown.map((each) => rowOf(each, target, style)),
       ],
       ["left", "left", "right", "left", "right", "left"],
       "  ",
     ),
+    ...choiceNote(legal).map((line) => wrap(style.dim(line), "    ")),
     ...(hidden > 0 ? [style.dim(`    and ${plural(hidden, "slower candidate")} (with --all)`)] : []),
     ...(legal.length === 0
       ? [`  ${style.red("✗")} ${roofline.candidates[0]?.reason ?? "no candidate"}`]
       : []),
   ].join("\n");
+}
+
+/** Which plan is taken, and why, where peaks alone would take another. */
+function choiceNote([first, ...others]: readonly LegalCandidate[]): readonly string[] {
+  if (first === undefined) return [];
+  const chosen = others.find((each) => each.chosen);
+  if (chosen === undefined) return ["  → is chosen"];
+  if (chosen.roofline.seconds <= first.roofline.seconds) return ["  → is chosen; those before it tie"];
+  const slower = formatShare(chosen.roofline.seconds / first.roofline.seconds - 1);
+  return [
+    `  → is chosen, although peaks alone put another first (by ${slower}): the planner's costs hold what peaks leave out, such as launches and occupancy`,
+  ];
 }
 
 function rowOf(

@@ -3,7 +3,7 @@ import { basename, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import Handlebars from "handlebars";
 import { writeFolderAtomically } from "../../files/atomic-write.ts";
-import { packageRoot, packageVersion } from "../../package.ts";
+import { docsPage, packageRoot, packageVersion } from "../../package.ts";
 import { plural } from "../../units.ts";
 import { filesInTheWay, wrongUsage } from "./errors.ts";
 import type { Output } from "./output.ts";
@@ -35,6 +35,8 @@ export function initProject(folder: string, given: string | undefined, output: O
   output.text(
     `\n${place === "" ? "" : `  cd ${shellWord(place)}\n`}  npm install\n  npm run dev     ${style.dim("the page; npm test runs the attention in Node")}`,
   );
+  const page = docsPage("language");
+  if (page !== null) output.text(style.dim(`\nthe language: ${page}`));
   output.result({ folder, name, files: Object.keys(files) });
 }
 

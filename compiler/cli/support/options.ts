@@ -1,5 +1,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { SCHEDULES } from "../../../runtime/contract/plan.ts";
+import type { TargetName } from "../../targets.ts";
+import { targetOf } from "./targets.ts";
 
 /** Options that several commands share, so that they read and fail alike. */
 
@@ -26,6 +28,23 @@ export function deviceArchitectureOption(): Option {
     "--arch <arch>",
     "GPU architecture for CUDA targets (default: the device's; sm_80 for cuda-emulated)",
   );
+}
+
+/** One target by its name or an alias; help and errors list the names. */
+export function targetOption(targets: readonly TargetName[], description: string): Option {
+  return new Option("--target <target>", description)
+    .choices(targets)
+    .argParser((word: string) => targetOf(word, targets));
+}
+
+/** `--target a,b` and repeated `--target`s. */
+export function targetListOption(targets: readonly TargetName[], description: string): Option {
+  return new Option("--target <targets>", description)
+    .choices(targets)
+    .argParser((text: string, previous: readonly TargetName[] | undefined) => [
+      ...(previous ?? []),
+      ...splitList(text, undefined).map((word) => targetOf(word, targets)),
+    ]);
 }
 
 /** Without a default here, the project's config may say, else it is 1024. */

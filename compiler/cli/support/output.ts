@@ -1,8 +1,8 @@
-import { createStyle, type Style, wantsColour } from "./style.ts";
+import { createStyle, printable, printableJson, type Style, wantsColour } from "./style.ts";
 
 /**
  * Where a command writes. People's text goes to stdout, with `--json` to stderr, so that stdout then holds one JSON
- * value and nothing else.
+ * value and nothing else. Control characters in what is printed, which come from names and files, never reach a terminal.
  */
 export interface Output {
   readonly json: boolean;
@@ -21,14 +21,17 @@ export interface Output {
 /** @param lines A result is one line: for commands that give several, one after the other. */
 export function createOutput(json: boolean, { lines = false } = {}): Output {
   const people = json ? process.stderr : process.stdout;
+  const style = createStyle(wantsColour(people, process.env));
+  const noteStyle = createStyle(wantsColour(process.stderr, process.env));
   return {
     json,
-    style: createStyle(wantsColour(people, process.env)),
-    noteStyle: createStyle(wantsColour(process.stderr, process.env)),
-    text: (line) => void people.write(`${line}\n`),
-    note: (line) => void process.stderr.write(`${line}\n`),
+    style,
+    noteStyle,
+    text: (line) => void people.write(`${printable(line, style.colour)}\n`),
+    note: (line) => void process.stderr.write(`${printable(line, noteStyle.colour)}\n`),
     result: (value) => {
-      if (json) process.stdout.write(`${JSON.stringify(value, replaceNonFinite, lines ? 0 : 2)}\n`);
+      if (json)
+        process.stdout.write(`${printableJson(JSON.stringify(value, replaceNonFinite, lines ? 0 : 2))}\n`);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { displayWidth, type Style } from "./style.ts";
+import { displayWidth, printable, type Style } from "./style.ts";
 
 /** What one line of progress shows. */
 export interface ProgressState {
@@ -31,9 +31,9 @@ export function progressLine(stream: NodeJS.WriteStream, style: Style): Progress
       const filled = Math.round(Math.min(1, Math.max(0, share)) * BAR_WIDTH);
       const bar = `${style.cyan("█".repeat(filled))}${style.dim("░".repeat(BAR_WIDTH - filled))}`;
       const percent = `${Math.floor(share * 100)} %`.padStart(5);
-      const text = `${before} ${bar} ${percent}  `;
+      const text = `${printable(before, false)} ${bar} ${percent}  `;
       const room = Math.max(0, (stream.columns ?? 80) - displayWidth(text) - 1);
-      stream.write(`\r\u001b[2K${text}${style.dim(after.slice(0, room))}`);
+      stream.write(`\r\u001b[2K${text}${style.dim(printable(after, false).slice(0, room))}`);
       shown = true;
     },
     clear: () => {

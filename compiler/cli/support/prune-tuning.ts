@@ -1,24 +1,26 @@
 import { packageVersion } from "../../package.ts";
+import type { MeteredTarget } from "../../targets.ts";
 import { type PruneDecision, type PruneRequest, pruneRecords } from "../../tune/prune.ts";
 import type { TuningRecord } from "../../tune/record.ts";
 import { openStore, type Rewritten, type TuningStore } from "../../tune/store.ts";
 import { plural } from "../../units.ts";
+import { noTuningStore } from "./errors.ts";
 import type { Output } from "./output.ts";
-import { tunedTarget } from "./tuning-selection.ts";
 
 export interface PruneFlags {
   readonly before?: Date;
   readonly device?: string;
-  readonly target?: string;
+  readonly target?: MeteredTarget;
   readonly keepAll?: true;
   readonly dryRun?: true;
   readonly store?: string;
 }
 
-/** `mtac tune prune` */
+/** `mtac tune prune` @throws MtacError MTA931, and as `TuningStore` */
 export function pruneTuning(flags: PruneFlags, output: Output): void {
   const store = openStore(flags.store);
-  const target = tunedTarget(flags.target);
+  refuseForeignFile(store);
+  const { target } = flags;
   const request: PruneRequest = {
     mtac: packageVersion(),
     ...(flags.before === undefined ? {} : { before: flags.before }),
@@ -33,6 +35,12 @@ export function pruneTuning(flags: PruneFlags, output: Output): void {
   const counts = { ...dropped, damaged: ignored.length };
   output.result({ store: store.file, dryRun, kept: kept.size, dropped: counts });
   output.text(formatPruned(store.file, kept.size, counts, dryRun));
+}
+
+/** Dropping all lines of a file that holds no record would destroy a file that was never a store. */
+function refuseForeignFile(store: TuningStore): void {
+  const { records, ignored } = store.read();
+  if (records.length === 0 && ignored.length > 0) throw noTuningStore(store.file);
 }
 
 function foresee(

@@ -10,6 +10,7 @@ import {
   planCandidates,
   ratesOf,
 } from "../../plan/index.ts";
+import type { EmittedTarget } from "../../targets.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import { formatRooflines } from "./format-roofline.ts";
 import { type ChosenGpu, chooseGpus } from "./gpu-choice.ts";
@@ -17,12 +18,11 @@ import type { Output } from "./output.ts";
 import type { GpuRoofline, RooflineCandidate, RooflineReport } from "./roofline-report.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
-import { plannedTarget } from "./targets.ts";
 
 export interface RooflineFlags {
   readonly name?: string;
   readonly layer?: number;
-  readonly target?: string;
+  readonly target?: EmittedTarget;
   readonly length: number;
   readonly batch: number;
   readonly schedule?: string;
@@ -36,8 +36,7 @@ export interface RooflineFlags {
  * @throws MtacError MTA405 (on some GPU no candidate is legal), MTA922, MTA923
  */
 export async function rooflineSpec(file: string, flags: RooflineFlags, output: Output): Promise<void> {
-  const target = flags.target === undefined ? undefined : plannedTarget(flags.target);
-  const gpus = chooseGpus(flags.gpu, target);
+  const gpus = chooseGpus(flags.gpu, flags.target);
   const spec = await readSpec(file, output);
   const reports = chooseAttentions(spec, flags).map((attention) =>
     reportOn(spec, resolve(attention, file), flags, gpus),

@@ -1,8 +1,10 @@
 import { execute, needsLayer } from "../../execution/index.ts";
-import type { RunReport } from "../../execution/request.ts";
+import type { RunReport, RunTarget } from "../../execution/request.ts";
 import { shapeOf } from "../../execution/request.ts";
 import { checkWritable } from "../../files/atomic-write.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
+import { storePath } from "../../tune/store-path.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded, nonFiniteInputs } from "./errors.ts";
@@ -10,12 +12,12 @@ import type { Output } from "./output.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
-import { runTarget } from "./targets.ts";
+import { checkRunOptions } from "./targets.ts";
 import { nonFiniteTensors, readCall, writeTensors } from "./tensor-file.ts";
 import { tunedChooser } from "./tuning-use.ts";
 
 export interface RunFlags {
-  readonly target: string;
+  readonly target: RunTarget;
   readonly inputs: string;
   readonly output: string;
   readonly name?: string;
@@ -32,7 +34,16 @@ export interface RunFlags {
 /** `mtac run`: everything that can be refused is refused before anything is computed. */
 export async function runSpec(file: string, flags: RunFlags, output: Output): Promise<void> {
   const grad = flags.grad === true;
-  const target = runTarget(flags.target, { grad, arch: flags.arch });
+  const { target } = flags;
+  checkRunOptions(target, { grad, arch: flags.arch });
+  refuseOverlap(
+    [{ name: "`--output`", path: flags.output }],
+    [
+      { name: "`--inputs`", path: flags.inputs },
+      { name: "the spec", path: file },
+      { name: "the tuning store", path: storePath(flags.store) },
+    ],
+  );
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);

@@ -15,7 +15,9 @@ export function drawPipeline(pipeline: Pipeline, style: Style): string {
   const rail = style.dim("│");
   const lines: string[] = [];
   const node = (label: string, remark: string): void => {
-    lines.push(`  ${style.dim("○")} ${style.bold(label)}${remark === "" ? "" : `  ${style.dim(remark)}`}`);
+    const head = `${style.dim("○")} ${style.bold(label)}`;
+    // A remark that does not fit goes on beside the rail.
+    lines.push(...table([remark === "" ? [head] : [head, style.dim(remark)]], [], "  ").split("\n"));
   };
   const stages = (list: readonly (ScoreStage | OutputStage)[]): void => {
     if (list.length === 0) return;

@@ -33,29 +33,112 @@ export function wantsColour(stream: NodeJS.WriteStream, environment: NodeJS.Proc
   return stream.isTTY === true && terminal !== "dumb";
 }
 
+/** Control characters but line ends and tabs, and those that turn the direction of text. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+/** The sequences with which styles and diagnostics set text off, and no others. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: an escape begins each.
+const COLOURS = /(\x1b\[(?:0|1|2|22|31|32|33|34|36|39)m)/;
+
+/**
+ * Text as a terminal may see it: names of files, tensors and devices may hold anything, but only our own colours reach it, and only where
+ * there are colours.
+ */
+export function printable(text: string, colour: boolean): string {
+  const parts = colour ? text.split(COLOURS) : [text];
+  // Every other part is what separates: a colour.
+  return parts.map((part, index) => (index % 2 === 1 ? part : part.replace(CONTROLS, "\uFFFD"))).join("");
+}
+
+/** JSON, which may be shown too, escapes fewer characters by itself. */
+export function printableJson(text: string): string {
+  const escaped = (character: string): string =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return text.replace(/[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, escaped);
+}
+
 export type Alignment = "left" | "right";
 
-/** Rows as aligned columns, two spaces apart; a row that is shorter than others ends early. */
+/** Of what people read; where it goes to a file or a pipe, what COLUMNS says, else 80. */
+export function terminalWidth(): number {
+  const { COLUMNS: columns = "" } = process.env;
+  return process.stdout.columns ?? (/^[1-9]\d{1,4}$/.test(columns) ? Number(columns) : 80);
+}
+
+/** Below this, a last column is not worth its room, and goes under its row. */
+const LEAST_ROOM = 36;
+
+/**
+ * Rows as aligned columns, two spaces apart; a row that is shorter than others ends early. Where they do not fit, the last column is broken
+ * into lines; what does not fit even then stands under its row.
+ */
 export function table(
   rows: readonly (readonly string[])[],
   alignment: readonly Alignment[] = [],
   indent = "",
+  width = terminalWidth(),
 ): string {
   const widths: number[] = [];
   for (const row of rows)
     row.forEach((cell, column) => {
       widths[column] = Math.max(widths[column] ?? 0, displayWidth(cell));
     });
-  return rows
-    .map((row) => {
-      const cells = row.map((cell, column) => {
+  const upTo = (columns: number): number =>
+    widths.slice(0, columns).reduce((sum, each) => sum + each + 2, indent.length);
+  const fits = widths.findIndex((_, column) => upTo(column + 1) - 2 > width);
+  const kept = fits < 0 ? widths.length : Math.max(1, fits);
+  const aligned = (row: readonly string[], columns: number): string =>
+    row
+      .slice(0, columns)
+      .map((cell, column) => {
         const padding = " ".repeat((widths[column] ?? 0) - displayWidth(cell));
         return alignment[column] === "right" ? padding + cell : cell + padding;
-      });
-      return (indent + cells.join("  ")).trimEnd();
+      })
+      .join("  ");
+  const inPlace = kept === widths.length - 1 && width - upTo(kept) >= LEAST_ROOM;
+  const hang = " ".repeat(inPlace ? upTo(kept) : indent.length + 6);
+  return rows
+    .map((row) => {
+      const head = (indent + aligned(row, kept)).trimEnd();
+      const rest = breakLines(row.slice(kept), width - hang.length);
+      if (rest.length === 0) return head;
+      const first = inPlace ? `${indent}${aligned(row, kept)}  ${rest[0]}` : `${head}\n${hang}${rest[0]}`;
+      return [first, ...rest.slice(1).map((line) => hang + line)].join("\n");
     })
     .join("\n");
 }
+
+/** A sentence in lines that fit; those after the first begin with `hang`. */
+export function wrap(text: string, hang = "", width = terminalWidth()): string {
+  const [, indent = "", sentence = ""] = /^( *)(.*)$/s.exec(text) ?? [];
+  return indent + breakLines([sentence], width - hang.length).join(`\n${hang}`);
+}
+
+/** Cells one after the other, broken between them and where they have blanks: at double ones, if there are any. */
+function breakLines(cells: readonly string[], width: number): readonly string[] {
+  const lines: string[] = [];
+  let open = false;
+  for (const cell of cells) {
+    // A whole cell has one colour as a rule; each of its lines gets it.
+    const [, start = "", text = "", end = ""] = COLOURED.exec(cell) ?? ["", "", cell, ""];
+    const gap = text.includes("  ") ? "  " : " ";
+    for (const [index, piece] of text
+      .split(gap)
+      .filter((each) => each !== "")
+      .entries()) {
+      const between = index === 0 ? "  " : gap;
+      const last = lines.at(-1);
+      if (open && last !== undefined && displayWidth(last + between + piece) <= width)
+        lines[lines.length - 1] = `${last}${between}${start}${piece}${end}`;
+      else lines.push(`${start}${piece}${end}`);
+      open = true;
+    }
+  }
+  return lines;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin and end with an escape.
+const COLOURED = /^(\x1b\[\d+m)([^\x1b]*)(\x1b\[\d+m)$/;
 
 export function displayWidth(text: string): number {
   return [...stripVTControlCharacters(text)].length;

@@ -2,10 +2,13 @@ import { randomUUID } from "node:crypto";
 import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
 import type { Meter } from "../../execution/meter.ts";
 import { openMeter } from "../../execution/open-meter.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { packageVersion } from "../../package.ts";
-import { type KnobSweep, type Shard, tuneCandidates } from "../../tune/candidates.ts";
+import { CUDA_ARCHITECTURES, cudaLimits, type PlanRequest, WEBGPU_VARIANTS } from "../../plan/index.ts";
+import type { MeteredTarget } from "../../targets.ts";
+import { checkSweeps, type KnobSweep, type Shard, tuneCandidates } from "../../tune/candidates.ts";
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "../../tune/record.ts";
 import { openStore, type TuningStore } from "../../tune/store.ts";
 import { runSweep, type SweepProgress, type SweepResult } from "../../tune/sweep.ts";
@@ -21,10 +24,10 @@ import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { architectureOption } from "./targets.ts";
-import { noteIgnored, tunedTarget } from "./tuning-selection.ts";
+import { noteIgnored } from "./tuning-selection.ts";
 
 export interface TuneFlags {
-  readonly target: string;
+  readonly target: MeteredTarget;
   readonly arch?: string;
   readonly name?: string;
   readonly layer?: number;
@@ -57,17 +60,19 @@ interface TunedShape {
 
 /** `mtac tune SPEC`: measures the plans that could win, and stores what it finds. */
 export async function tuneSpec(file: string, flags: TuneFlags, output: Output): Promise<void> {
-  const target = tunedTarget(flags.target) ?? "webgpu";
+  const { target } = flags;
   architectureOption(target, flags.arch);
+  const store = openStore(flags.store);
+  refuseOverlap([{ name: "`--store`", path: store.file }], [{ name: "the spec", path: file }]);
   const spec = await readSpec(file, output);
   const pipeline = resolve(chooseAttention(spec, flags).attention, file);
-  const store = openStore(flags.store);
+  const shapes = shapesOf(spec, pipeline, flags);
+  refuseUnknownSweeps(spec, pipeline, shapes, flags);
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   process.once("SIGINT", interrupt);
   const meter = await openMeter(target, flags.arch);
   try {
-    const shapes = shapesOf(spec, pipeline, flags);
     output.note(
       `tuning ${output.noteStyle.bold(pipeline.name)} on ${meter.description}: ${plural(shapes.length, "shape")}, results in ${store.file}`,
     );
@@ -96,6 +101,28 @@ export async function tuneSpec(file: string, flags: TuneFlags, output: Output): 
     process.removeListener("SIGINT", interrupt);
     await meter.close();
   }
+}
+
+/** Opening a device may take long, and needs packages that a mistake in `--sweep` does not. @throws MtacError MTA406, MTA407 */
+function refuseUnknownSweeps(
+  spec: CheckedSpec,
+  pipeline: Pipeline,
+  shapes: readonly CallShape[],
+  flags: TuneFlags,
+): void {
+  const requests = shapes
+    .slice(0, 1)
+    .flatMap((shape): PlanRequest[] =>
+      flags.target === "webgpu"
+        ? WEBGPU_VARIANTS.map((limits) => ({ target: "webgpu", limits, shape }))
+        : CUDA_ARCHITECTURES.map((each) => ({ target: "cuda", limits: cudaLimits(each), shape })),
+    );
+  const sweeps = sweepsOf(spec, pipeline, flags);
+  checkSweeps(pipeline, requests, { schedule: scheduleOf(flags.schedule), sweeps });
+}
+
+function sweepsOf(spec: CheckedSpec, pipeline: Pipeline, flags: TuneFlags): readonly KnobSweep[] {
+  return flags.sweep ?? tuneOf(spec, pipeline)?.sweeps ?? [];
 }
 
 interface TuneJob {
@@ -128,7 +155,7 @@ async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Prom
   const request = { target: target === "webgpu" ? ("webgpu" as const) : ("cuda" as const), limits, shape };
   const candidates = tuneCandidates(pipeline, request, {
     schedule: scheduleOf(flags.schedule),
-    sweeps: flags.sweep ?? tuneOf(spec, pipeline)?.sweeps ?? [],
+    sweeps: sweepsOf(spec, pipeline, flags),
     most: flags.candidates ?? DEFAULT_CANDIDATES[target],
     shard: flags.shard,
   });

@@ -1,9 +1,9 @@
 import { resolve } from "../../ir/index.ts";
 import { packageVersion } from "../../package.ts";
+import type { MeteredTarget } from "../../targets.ts";
 import type { ExportFilter } from "../../tune/export.ts";
 import { specHash } from "../../tune/record.ts";
 import type { StoreContents } from "../../tune/store.ts";
-import { TUNED_TARGETS, type TunedTarget } from "../../tune/targets.ts";
 import { ignoredNotice, type TuningNotice } from "../../tuned-winners.ts";
 import { chooseAttentions } from "./attention-choice.ts";
 import { nameWithoutSpec } from "./errors.ts";
@@ -12,7 +12,7 @@ import { readSpec } from "./spec-file.ts";
 
 export interface SelectionFlags {
   readonly name?: string;
-  readonly target?: string;
+  readonly target?: MeteredTarget;
   readonly store?: string;
 }
 
@@ -30,7 +30,7 @@ export async function selectTuning(
   output: Output,
 ): Promise<TuningSelection> {
   if (file === undefined && flags.name !== undefined) throw nameWithoutSpec();
-  const target = tunedTarget(flags.target);
+  const { target } = flags;
   const base = { mtac: packageVersion(), ...(target === undefined ? {} : { target }) };
   if (file === undefined) return { filter: base, names: new Map() };
   const spec = await readSpec(file, output);
@@ -41,11 +41,6 @@ export async function selectTuning(
     names.set(hash, before === undefined ? attention.name : `${before}, ${attention.name}`);
   }
   return { filter: { ...base, specs: new Set(names.keys()) }, names };
-}
-
-/** The target of that name; commander has checked it against the same list. */
-export function tunedTarget(name: string | undefined): TunedTarget | undefined {
-  return TUNED_TARGETS.find((target) => target === name);
 }
 
 /** Says which lines of a store were not used. */

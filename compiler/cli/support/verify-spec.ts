@@ -1,7 +1,7 @@
 import { compareTensors, type TensorError } from "../../execution/comparison.ts";
 import { execute, needsLayer } from "../../execution/index.ts";
 import { randomCall } from "../../execution/random-call.ts";
-import { shapeOf } from "../../execution/request.ts";
+import { type RunTarget, shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatError } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
@@ -12,11 +12,11 @@ import { formatReport } from "./run-spec.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
-import { runTarget } from "./targets.ts";
+import { checkRunOptions } from "./targets.ts";
 import { tunedChooser } from "./tuning-use.ts";
 
 export interface VerifyFlags {
-  readonly target: string;
+  readonly target: RunTarget;
   readonly name?: string;
   readonly layer?: number;
   readonly batch: number;
@@ -33,7 +33,8 @@ export interface VerifyFlags {
 /** `mtac verify`: random inputs on a target against the float64 reference; exit code 1 if a tensor is out of bounds. */
 export async function verifySpec(file: string, flags: VerifyFlags, output: Output): Promise<void> {
   const grad = flags.grad === true;
-  const target = runTarget(flags.target, { grad, arch: flags.arch });
+  const { target } = flags;
+  checkRunOptions(target, { grad, arch: flags.arch });
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);

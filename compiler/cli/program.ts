@@ -1,0 +1,82 @@
+import { Command, CommanderError, Help, type Option } from "commander";
+import { packageVersion } from "../package.ts";
+import { registerBench } from "./bench.ts";
+import { registerCheck } from "./check.ts";
+import { registerCompile } from "./compile.ts";
+import { registerDevices } from "./devices.ts";
+import { registerExplain } from "./explain.ts";
+import { registerFmt } from "./fmt.ts";
+import { registerInit } from "./init.ts";
+import { registerLsp } from "./lsp.ts";
+import { registerRun } from "./run.ts";
+import { wrongUsage } from "./support/errors.ts";
+import { reportFailure } from "./support/failure.ts";
+import { createOutput, tolerateClosedPipes } from "./support/output.ts";
+import { registerTune } from "./tune.ts";
+import { registerTypes } from "./types.ts";
+import { registerVerify } from "./verify.ts";
+import { registerVersion } from "./version.ts";
+
+function createProgram(): Command {
+  const program = new Command("mtac")
+    .description("The compiler for Multi-Token Attention: specs in, GPU kernels and typed launchers out.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand("help [command]", "show help for a command")
+    .configureHelp({ showGlobalOptions: false, optionDescription: describeOption })
+    // reportFailure prints errors, with their code and as JSON where asked.
+    .configureOutput({ outputError: () => {} })
+    .exitOverride()
+    // Options after a command are the command's: `tune` and `tune show` share some.
+    .enablePositionalOptions()
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 fine · 1 the spec or the check failed · 2 wrong usage · 3 the device or driver failed",
+    );
+  for (const register of [
+    registerCompile,
+    registerCheck,
+    registerFmt,
+    registerExplain,
+    registerTypes,
+    registerRun,
+    registerVerify,
+    registerBench,
+    registerTune,
+    registerDevices,
+    registerInit,
+    registerLsp,
+    registerVersion,
+  ])
+    register(program);
+  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
+  return program;
+}
+
+/** As Commander has it, and which options a command cannot do without. */
+function describeOption(this: Help, option: Option): string {
+  const text = Help.prototype.optionDescription.call(this, option);
+  return option.mandatory ? `${text} (required)` : text;
+}
+
+/** Runs the command line; gives the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  tolerateClosedPipes();
+  const json = argv.includes("--json");
+  const program = createProgram();
+  if (argv.length === 0) {
+    process.stderr.write(program.helpInformation());
+    return 2;
+  }
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return reportFailure(error, createOutput(json));
+    if (error.exitCode === 0) return 0;
+    const message = error.message
+      .replace(/^error: /, "")
+      .replace(/\n\(Did you mean (.*)\?\)$/, "; did you mean `$1`?");
+    return reportFailure(wrongUsage(message), createOutput(json));
+  }
+}

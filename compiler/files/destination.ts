@@ -1,0 +1,65 @@
+import { accessSync, constants, lstatSync, readlinkSync, realpathSync, type Stats, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { systemCode } from "../../runtime/contract/system-reason.ts";
+import { readOnlyFile } from "./errors.ts";
+
+/** Where a written file really goes. */
+export interface Destination {
+  /** The file itself: symbolic links are followed, also those to files that are not there yet. */
+  readonly path: string;
+  /** What is there; null where there is nothing. */
+  readonly replaced: Stats | null;
+  /** A device, a pipe or a stream of this process: written to as it is, never replaced by a file. */
+  readonly through: boolean;
+}
+
+/** Names of streams that are open already: a new file under the name would not be that stream. */
+const OPEN_STREAM = /^\/(proc\/|dev\/(stdout|stderr|fd\/))/;
+/** As many links as Linux follows. */
+const MOST_LINKS = 40;
+
+/**
+ * Finds out where a path leads, and refuses folders and files that their owner has made read-only.
+ * @throws MtacError MTA906 for a read-only file (also for root, whom the system would let write); the system's errors
+ */
+export function destinationOf(path: string): Destination {
+  const replaced = statSync(path, { throwIfNoEntry: false }) ?? null;
+  if (replaced?.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
+  if (OPEN_STREAM.test(resolve(path)) || (replaced !== null && !replaced.isFile()))
+    return { path, replaced, through: true };
+  if (replaced !== null) {
+    if ((replaced.mode & 0o222) === 0) throw readOnlyFile(path);
+    accessSync(path, constants.W_OK);
+  }
+  return { path: followLinks(path), replaced, through: false };
+}
+
+/** The file that a path means, whether it is there or not. @throws the system's errors, such as for a missing folder */
+export function followLinks(path: string): string {
+  let current = resolve(path);
+  for (let link = 0; link < MOST_LINKS; link++) {
+    const folder = realpathSync(dirname(current));
+    current = join(folder, basename(current));
+    if (lstatSync(current, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return current;
+    current = resolve(folder, readlinkSync(current));
+  }
+  throw Object.assign(new Error("links lead in a circle"), { code: "ELOOP" });
+}
+
+/** Whether two paths mean one file, by whatever links they reach it. Devices and pipes are no files. */
+export function sameFile(one: string, other: string): boolean {
+  const [a, b] = [identityOf(one), identityOf(other)];
+  return a !== null && a === b;
+}
+
+function identityOf(path: string): string | null {
+  try {
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (stats === undefined) return followLinks(path);
+    return stats.isFile() ? `${stats.dev}:${stats.ino}` : null;
+  } catch (error) {
+    // What cannot be looked at cannot be written either, and is refused there.
+    if (systemCode(error) === undefined) throw error;
+    return null;
+  }
+}

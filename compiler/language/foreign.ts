@@ -1,0 +1,76 @@
+import type { IToken } from "chevrotain";
+import type { Reporter } from "./diagnostics.ts";
+import { tokenSpan } from "./span.ts";
+import { DECLARATIONS, type StageKind, wordList } from "./words.ts";
+
+/** What users know from elsewhere, and what to do about it here. */
+
+/** What other libraries and papers call the stages: too far for a misspelling. */
+export const STAGE_ALIASES: Readonly<Record<string, StageKind>> = {
+  convolution: "conv",
+  convolve: "conv",
+  conv1d: "conv",
+  conv2d: "conv",
+  head_mix: "mix",
+  mixing: "mix",
+  head_mixing: "mix",
+  soft_cap: "softcap",
+  logit_softcap: "softcap",
+  norm_group: "norm",
+  group_norm: "norm",
+  rms_norm: "norm",
+  rmsnorm: "norm",
+  normalization: "norm",
+  gating: "gate",
+};
+
+const ROPE = "apply RoPE to q and k before the call: the language has no positional encoding of its own";
+const ALIBI = "write `mask causal bias` and pass ALiBi's values as the tensor `bias`";
+const DROPOUT = "leave it out: this version computes no dropout";
+
+const ADVICE: Readonly<Record<string, string>> = {
+  rope: ROPE,
+  rotary: ROPE,
+  rotary_embedding: ROPE,
+  rotary_emb: ROPE,
+  alibi: ALIBI,
+  alibi_slopes: ALIBI,
+  dropout: DROPOUT,
+  dropout_p: DROPOUT,
+  attn_dropout: DROPOUT,
+  attention_dropout: DROPOUT,
+};
+
+/** What to do today about something that the language does not have; null for words that mean nothing known. */
+export function adviceFor(word: string): string | null {
+  // The builder writes names in camel case.
+  const spelled = word.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return Object.hasOwn(ADVICE, spelled) ? (ADVICE[spelled] ?? null) : null;
+}
+
+/** The first line of a module that trains the model: nothing in a spec begins a line like this. */
+const PYTHON =
+  /^[ \t]*(?:class\s+\w+\s*(?:\([^)]*\))?\s*:|def\s+\w+\s*\(|import\s+\w+|from\s+[\w.]+\s+import\b|@\w+)/m;
+
+/**
+ * Says once that a text is Python, where its first word stands in such a line; everything else in it would be reported word by word.
+ * @param tokens Those of the text, without comments.
+ * @returns Whether it is.
+ */
+export function reportPython(source: string, tokens: readonly IToken[], reporter: Reporter): boolean {
+  const found = PYTHON.exec(source);
+  const [first] = tokens;
+  if (found === null || first === undefined) return false;
+  const start = found.index + found[0].search(/\S/);
+  const token = tokens.find(({ startOffset }) => startOffset >= start);
+  // In a comment, or after a declaration: then it is a spec, with Python words in it.
+  if (token === undefined || DECLARATIONS.some((word) => first.image === word)) return false;
+  reporter.report("MTA113", tokenSpan(token), "this is Python, not a spec", {
+    expected: `a declaration: ${wordList(DECLARATIONS)}`,
+    fix: {
+      message:
+        "describe what the module computes between q, k, v and o, as in `attention my_attention { heads 16 head_dim 64 scores { conv 6x11 } }`; projections stay in Python",
+    },
+  });
+  return true;
+}

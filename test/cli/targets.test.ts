@@ -1,0 +1,57 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { pluginSettings } from "../../compiler/plugin/options.ts";
+import { TARGETS } from "../../compiler/targets.ts";
+import { mtac, temporaryFolder, write } from "./harness.ts";
+
+const folder = temporaryFolder();
+const spec = write(folder, "small.mta", "attention small { heads 2 head_dim 4 }\n");
+
+/** What commands take; each lists it in its help, and in the error for another word. */
+const COMMANDS: readonly [command: string, targets: readonly string[]][] = [
+  ["run", TARGETS],
+  ["verify", TARGETS],
+  ["bench", ["webgpu", "cuda", "cuda-emulated"]],
+  ["tune", ["webgpu", "cuda", "cuda-emulated"]],
+  ["compile", ["webgpu", "cuda"]],
+  ["explain", ["webgpu", "cuda"]],
+  ["types", ["webgpu", "cuda"]],
+];
+
+describe.each(COMMANDS)("mtac %s", (command, targets) => {
+  test("--help lists the targets", () => {
+    const help = mtac([command, "--help"]).stdout.replace(/\s+/g, " ");
+    expect(help).toContain(`choices: ${targets.map((target) => `"${target}"`).join(", ")}`);
+  });
+
+  test("another word is refused with the list", () => {
+    const { code, stderr } = mtac([command, spec, "--target", "metal"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("MTA903");
+    expect(stderr).toContain(`choose ${targets.map((target) => `\`${target}\``).join(", ")}`);
+  });
+});
+
+test("compile writes the same for webgpu and for wgsl", () => {
+  const made = (target: string) => {
+    const out = join(folder, `${target}.out`);
+    expect(mtac(["compile", spec, "--target", target, "--out", out])).toMatchObject({ code: 0 });
+    return readdirSync(out, { recursive: true }).map(String).sort();
+  };
+  const files = made("webgpu");
+  expect(files.some((file) => file.endsWith(".wgsl"))).toBe(true);
+  expect(files.some((file) => file.endsWith(".cu"))).toBe(false);
+  expect(made("wgsl")).toEqual(files);
+});
+
+test("the plugin takes both names", () => {
+  expect(pluginSettings({ target: "wgsl" }).target).toBe("webgpu");
+  expect(pluginSettings({ target: "webgpu" }).target).toBe("webgpu");
+});
+
+test("help says which options are required", () => {
+  const help = mtac(["run", "--help"]).stdout;
+  expect(help).toMatch(/--inputs <file> .*\(required\)/);
+  expect(help).toMatch(/--output <file> .*\(required\)/);
+});

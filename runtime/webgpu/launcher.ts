@@ -123,16 +123,25 @@ export class Launcher {
   /**
    * Computes the attention and waits for it. Long calls are submitted in pieces, so that a slow device stays responsive.
    *
+   * Everything is read as it is at the time of the call: inputs and parameters may be changed or destroyed, and the launcher
+   * destroyed, without waiting for the result. Where a call is not submitted at once (long ones, and the first of a size whose
+   * kernels are not prepared), the inputs are copied for that; their buffers then need the usage COPY_SRC, as `upload` and
+   * `allocate` give it, or must be left alone until the call has ended.
+   *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
    * @param outputs Where to write the results; allocated if not given.
    * @throws MtacError MTA601 … MTA608 (shapes); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
    */
   async forward(inputs: AttentionInputs<DeviceTensor>, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.#run(inputs, outputs, this.#options.timestamps ?? false);
+    return this.#run(inputs, outputs, {
+      timestamps: this.#options.timestamps ?? false,
+      protectsInputs: true,
+    });
   }
 
   /**
-   * Runs the same call again and again, into the same outputs, after one run that is not counted.
+   * Runs the same call again and again, into the same outputs, after one run that is not counted. Inputs must be left alone
+   * until it has ended.
    *
    * @throws As `forward`.
    */
@@ -140,13 +149,14 @@ export class Launcher {
     inputs: AttentionInputs<DeviceTensor>,
     options: { readonly repeats?: number } = {},
   ): Promise<Timing> {
-    const { o, lse, statistics } = await this.#run(inputs, undefined, true);
+    const run = { timestamps: true, protectsInputs: false };
+    const { o, lse, statistics } = await this.#run(inputs, undefined, run);
     try {
       const outputs: AttentionOutputs = lse === null ? { o } : { o, lse };
       const wallMs: number[] = [];
       const deviceMs: (number | null)[] = [];
-      for (let run = 0; run < (options.repeats ?? 10); run++) {
-        const { statistics: measured } = await this.#run(inputs, outputs, true);
+      for (let repeat = 0; repeat < (options.repeats ?? 10); repeat++) {
+        const { statistics: measured } = await this.#run(inputs, outputs, run);
         wallMs.push(measured.wallMs);
         deviceMs.push(measured.deviceMs);
       }
@@ -171,9 +181,11 @@ export class Launcher {
     outputs?: AttentionOutputs,
   ): EncodedCall {
     const prepared = this.#describe(inputs, outputs);
-    const { expanded } = prepared;
+    const { call, expanded } = prepared;
+    const compiled = this.#compiledKernels(call, expanded);
     const { result, checked } = inErrorScopes(this.device, this.#context(prepared.plan), () => {
-      const started = this.#start(prepared, outputs);
+      const started = this.#start(prepared, outputs, false);
+      started.execution.bind(compiled);
       started.execution.recordInputs(encoder);
       started.execution.recordDispatches(encoder, 0, expanded.dispatches.length, null);
       return started;
@@ -219,9 +231,8 @@ export class Launcher {
 
   /** Compiles kernel variants, all at once. Used by `createLauncher`; `prepare` is the public way. */
   async compile(variants: readonly KernelVariant[]): Promise<void> {
-    const missing = variants.filter((variant) => !this.#ready.has(variantKey(variant)));
     await Promise.all(
-      missing.map(async (variant) => {
+      this.#missing(variants).map(async (variant) => {
         const { kernel } = variant;
         const source = this.artifact.sources[kernel.file];
         if (source === undefined) {
@@ -239,21 +250,25 @@ export class Launcher {
   async #run(
     inputs: AttentionInputs<DeviceTensor>,
     outputs: AttentionOutputs | undefined,
-    timestamps: boolean,
+    how: { readonly timestamps: boolean; readonly protectsInputs: boolean },
   ): Promise<ForwardResult> {
     const prepared = this.#describe(inputs, outputs);
-    const { plan, expanded } = prepared;
-    await this.compile(expanded.variants);
-    // Compilation takes time, in which much can happen.
-    this.#checkUsable();
+    const { plan, call, expanded } = prepared;
+    const missing = this.#missing(expanded.variants);
     return submitCall({
+      ...how,
       device: this.device,
       context: this.#context(plan),
       dispatches: expanded.dispatches,
       budget: this.#options.submissionBudget,
-      timestamps,
-      start: () => this.#start(prepared, outputs),
+      compile: missing.length === 0 ? null : () => this.compile(missing),
+      start: (copiesInputs) => this.#start(prepared, outputs, copiesInputs),
+      bind: (execution) => execution.bind(this.#compiledKernels(call, expanded)),
     });
+  }
+
+  #missing(variants: readonly KernelVariant[]): readonly KernelVariant[] {
+    return variants.filter((variant) => !this.#ready.has(variantKey(variant)));
   }
 
   #describe(inputs: AttentionInputs<DeviceTensor>, outputs: AttentionOutputs | undefined): PreparedCall {
@@ -267,26 +282,30 @@ export class Launcher {
   }
 
   /** Allocates what the call needs; synchronous, to be run inside error scopes. */
-  #start({ plan, call, expanded }: PreparedCall, outputs: AttentionOutputs | undefined): StartedCall {
+  #start(
+    { plan, call, expanded }: PreparedCall,
+    outputs: AttentionOutputs | undefined,
+    copiesInputs: boolean,
+  ): StartedCall {
     const { device } = this;
-    const compiled = this.#compiledKernels(call, expanded);
     const { B, Lq } = call.size;
     const { heads, valueDim, storage, normalize } = plan.pipeline;
     const o = outputs?.o ?? allocate(device, [B, heads, Lq, valueDim], storage, { label: "mtac o" });
     let lse: DeviceTensor | null = null;
     if (normalize === "softmax")
       lse = outputs?.lse ?? allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" });
-    const parameters = this.#parameters;
+    const made = [outputs?.o === undefined ? o : null, outputs?.lse === undefined ? lse : null];
     const execution = new CallExecution({
       device,
       plan,
       tuned: plan !== this.plan,
       call,
       expanded,
-      compiled,
-      parameters,
+      parameters: this.#parameters,
       o,
       lse,
+      made: made.filter((tensor) => tensor !== null),
+      copiesInputs,
     });
     return { execution, o, lse };
   }

@@ -1,3 +1,4 @@
+import { checkLayout, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
   bytesPerElement,
   contiguousStrides,
@@ -7,9 +8,9 @@ import {
   encodeElements,
   hostDataFault,
   spanBytes,
+  type UploadSource,
 } from "../contract/layout.ts";
-import type { HostTensor } from "../contract/tensor.ts";
-import type { CudaDevice } from "./device.ts";
+import { type CudaDevice, checkCudaDevice } from "./device.ts";
 import { CudaError } from "./errors.ts";
 
 /** A tensor in device memory: made by `upload` or `allocate`, or the caller's own (a pointer of another library). */
@@ -31,6 +32,12 @@ export interface TensorOptions {
   readonly label?: string;
 }
 
+export const CUDA_TENSORS: TensorKind = {
+  name: "a tensor on the device",
+  remedy: "pass what upload(device, …) or allocate(device, …) of mtac/runtime/cuda gives",
+  accepts: (tensor) => hasLayout(tensor) && "address" in tensor && typeof tensor.address === "bigint",
+};
+
 /** The address of element 0. */
 export function elementAddress({ address, offset = 0 }: CudaTensor): bigint {
   return address + BigInt(offset);
@@ -39,7 +46,7 @@ export function elementAddress({ address, offset = 0 }: CudaTensor): bigint {
 /**
  * Makes a tensor whose contents are zero. Its memory is the caller's: `release(device, tensor)` frees it.
  *
- * @throws CudaError MTA805, MTA806, MTA832.
+ * @throws CudaError MTA805, MTA806, MTA832, MTA842 (no device); MtacError MTA616 (shape or strides), MTA617 (storage).
  */
 export function allocate(
   device: CudaDevice,
@@ -65,8 +72,11 @@ function make(
   device: CudaDevice,
   shape: readonly number[],
   storage: DeviceStorage,
-  { strides = contiguousStrides(shape), label = "tensor" }: TensorOptions,
+  { strides: given, label = "tensor" }: TensorOptions,
 ): { tensor: CudaTensor; bytes: number } {
+  checkCudaDevice(device);
+  checkLayout(shape, storage, given);
+  const strides = given ?? contiguousStrides(shape);
   const bytes = Math.max(elementSpan(shape, strides) * bytesPerElement(storage), 1);
   const { address } = device.allocate(bytes, label);
   return { tensor: { address, offset: 0, shape: [...shape], strides: [...strides], storage }, bytes };
@@ -75,18 +85,20 @@ function make(
 /**
  * Copies a host tensor to the device, rounding to nearest even where the storage type is narrower.
  *
+ * @param source `data` as Float32Array, Float64Array or Float16Array; as Int32Array for storage `i32`; as Uint16Array for the bits of
+ *   `f16` or `bf16` elements.
  * @param strides Elements between neighbours along each axis of the result; gaps are zero.
- * @throws CudaError MTA805, MTA806, MTA828 (data does not match its shape), MTA832.
+ * @throws CudaError MTA805, MTA806, MTA828 (data does not match its shape or storage), MTA832, MTA842; MtacError MTA616, MTA617.
  */
 export function upload(
   device: CudaDevice,
-  source: HostTensor,
+  source: UploadSource,
   storage: DeviceStorage,
   strides?: readonly number[],
 ): CudaTensor {
-  const { shape, data } = source;
-  const fault = hostDataFault(source, storage);
+  const fault = hostDataFault(source, storage, strides);
   if (fault !== null) throw new CudaError("MTA828", fault);
+  const { shape, data } = source;
   const { tensor } = make(device, shape, storage, strides === undefined ? {} : { strides });
   const bytes = new Uint8Array(encodeElements(tensor, data), 0, spanBytes(tensor));
   return filled(device, tensor, () => {

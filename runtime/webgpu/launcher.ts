@@ -1,3 +1,4 @@
+import { checkTensors } from "../contract/arguments.ts";
 import type { CallFootprint, PrepareSize, Timing } from "../contract/call.ts";
 import { constantVariants, type ExpandedPlan, expandPlan, type KernelVariant } from "../contract/expand.ts";
 import { place } from "../contract/messages.ts";
@@ -11,19 +12,19 @@ import {
   tunedChoices,
 } from "../contract/plan-choice.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
-import { checkSize } from "../contract/validate.ts";
+import { checkPrepareSize } from "../contract/validate.ts";
 import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./call.ts";
 import { checkDevice } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 import { CallExecution, type ForwardResult, type StartedCall } from "./execution.ts";
 import { deviceIdentity } from "./identity.ts";
-import { checkLimits } from "./limits.ts";
+import { checkLimits, checkOutputSize } from "./limits.ts";
 import { parameterMemory } from "./parameter-memory.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
 import { choosePlan, shortfalls } from "./plan-choice.ts";
 import { submitCall } from "./submit.ts";
-import { allocate, type DeviceTensor } from "./tensors.ts";
+import { allocate, type DeviceTensor, GPU_TENSORS } from "./tensors.ts";
 
 export interface LauncherOptions extends PlanChoice {
   /** Multiply-adds of one submission; measured and adapted to the device if not given. */
@@ -58,7 +59,7 @@ interface PreparedCall {
  *
  * @param device The caller's own, or one from `requestDevice`.
  * @param parameters The attention's parameters, all of them.
- * @throws GpuError MTA705, MTA710 … MTA714, MTA740; MtacError MTA611 … MTA613.
+ * @throws GpuError MTA705, MTA710 … MTA714, MTA740, MTA742; MtacError MTA611 … MTA613, MTA618.
  */
 export async function createLauncher(
   device: GPUDevice,
@@ -130,7 +131,7 @@ export class Launcher {
    *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
    * @param outputs Where to write the results; allocated if not given.
-   * @throws MtacError MTA601 … MTA608 (shapes); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
+   * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
    */
   async forward(inputs: AttentionInputs<DeviceTensor>, outputs?: AttentionOutputs): Promise<ForwardResult> {
     return this.#run(inputs, outputs, {
@@ -197,20 +198,23 @@ export class Launcher {
   /**
    * Compiles what calls of this size need, so that `encode` can follow.
    *
-   * @throws MtacError MTA604 (a size is no positive integer), GpuError MTA705, MTA713, MTA714, MTA741.
+   * @throws MtacError MTA604 (a size is no positive integer), MTA615; GpuError MTA705, MTA713, MTA714, MTA730, MTA731,
+   *   MTA741.
    */
   async prepare(asked: PrepareSize): Promise<void> {
     this.#checkUsable();
-    const { B, Lq, Lk, R = 0, positions = false } = asked;
-    checkSize({ B, Lq, Lk, R });
-    const size = { B, Lq, Lk, R, positions };
-    await this.compile(expandPlan(this.planFor(size), size).variants);
+    const size = checkPrepareSize(asked);
+    const plan = this.planFor(size);
+    checkOutputSize(this.device.limits, plan, size);
+    const expanded = expandPlan(plan, size);
+    checkLimits(this.device.limits, plan, size, expanded);
+    await this.compile(expanded.variants);
   }
 
   /**
    * Replaces some or all parameters; calls already started keep the old ones.
    *
-   * @throws MtacError MTA612, MTA613, GpuError MTA705, MTA740, MTA741.
+   * @throws MtacError MTA612, MTA613, MTA618, GpuError MTA705, MTA740, MTA741.
    */
   setParameters(values: ParameterValues): void {
     this.#checkUsable();
@@ -273,6 +277,7 @@ export class Launcher {
 
   #describe(inputs: AttentionInputs<DeviceTensor>, outputs: AttentionOutputs | undefined): PreparedCall {
     this.#checkUsable();
+    checkTensors(inputs, GPU_TENSORS);
     const plan = this.planFor(shapeOfInputs(inputs));
     const call = describeCall(this.device, plan, inputs);
     if (outputs !== undefined) checkOutputs(this.device, plan, call.size, outputs);

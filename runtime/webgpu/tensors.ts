@@ -1,3 +1,4 @@
+import { checkLayout, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
   bytesPerElement,
   contiguousStrides,
@@ -6,11 +7,11 @@ import {
   elementSpan,
   encodeElements,
   hostDataFault,
+  type UploadSource,
 } from "../contract/layout.ts";
 import { formatBytes } from "../contract/messages.ts";
-import type { HostTensor } from "../contract/tensor.ts";
 import { BUFFER_USAGE, MAP_MODE_READ, roundUp } from "./constants.ts";
-import { checkDevice, waitFor } from "./device-state.ts";
+import { checkDevice, hasMethod, waitFor } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 
@@ -25,6 +26,13 @@ export interface DeviceTensor {
   /** f16 and bf16 take two bytes an element, the even element in the low half of a 32-bit word. */
   readonly storage: DeviceStorage;
 }
+
+export const GPU_TENSORS: TensorKind = {
+  name: "a tensor on the device",
+  remedy:
+    "pass what upload(device, …) or allocate(device, …) gives, or { buffer, offset, shape, strides, storage }",
+  accepts: (tensor) => hasLayout(tensor) && "buffer" in tensor && hasMethod(tensor.buffer, "destroy"),
+};
 
 export interface TensorOptions {
   /** Elements; row-major and contiguous if not given. */
@@ -44,7 +52,8 @@ export async function checkAllocation(tensor: DeviceTensor): Promise<void> {
 /**
  * Makes a tensor whose contents are zero. Memory that runs out shows in the calls that use the tensor (MTA732). The buffer has usage STORAGE | COPY_SRC | COPY_DST and is the caller's to destroy.
  *
- * @throws GpuError MTA705 (device lost), MTA731 (larger than the device allows).
+ * @throws GpuError MTA705 (device lost), MTA731 (larger than the device allows), MTA742 (no device); MtacError MTA616 (shape or
+ *   strides), MTA617 (storage).
  */
 export function allocate(
   device: GPUDevice,
@@ -53,6 +62,7 @@ export function allocate(
   options: TensorOptions = {},
 ): DeviceTensor {
   checkDevice(device);
+  checkLayout(shape, storage, options.strides);
   const strides = options.strides ?? contiguousStrides(shape);
   // Kernels view half-precision data as 32-bit words, and copies count in words too.
   const size = Math.max(roundUp(elementSpan(shape, strides) * bytesPerElement(storage), 4), 16);
@@ -80,18 +90,25 @@ export function allocate(
 /**
  * Copies a host tensor to the device, rounding to nearest even where the storage type is narrower.
  *
+ * @param source `data` as Float32Array, Float64Array or Float16Array; as Int32Array for storage `i32`; as Uint16Array for the bits of
+ *   `f16` or `bf16` elements.
  * @param strides Elements between neighbours along each axis of the result; gaps are zero.
- * @throws GpuError MTA705, MTA728 (data does not match its shape), MTA731.
+ * @throws GpuError MTA705, MTA728 (data does not match its shape or storage), MTA731, MTA742; MtacError MTA616, MTA617.
  */
 export function upload(
   device: GPUDevice,
-  source: HostTensor,
+  source: UploadSource,
   storage: DeviceStorage,
   strides?: readonly number[],
 ): DeviceTensor {
+  checkDevice(device);
+  const fault = hostDataFault(source, storage, strides);
+  if (fault !== null) {
+    throw new GpuError("MTA728", fault, {
+      remedy: "give one value for each element; Int32Array goes with i32, floats with the other types",
+    });
+  }
   const { shape, data } = source;
-  const fault = hostDataFault(source, storage);
-  if (fault !== null) throw new GpuError("MTA728", fault);
   const tensor = allocate(device, shape, storage, strides === undefined ? {} : { strides });
   device.queue.writeBuffer(tensor.buffer, 0, encodeElements(tensor, data));
   return tensor;

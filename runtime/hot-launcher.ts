@@ -4,6 +4,8 @@ import type { Pipeline } from "./contract/pipeline.ts";
 import type { Artifact } from "./contract/plan.ts";
 import { shapeOfInputs } from "./contract/plan-choice.ts";
 import type { AttentionInputs } from "./contract/tensor.ts";
+import type { AttentionOutputs } from "./webgpu/call.ts";
+import type { ForwardResult } from "./webgpu/execution.ts";
 import type { Launcher } from "./webgpu/launcher.ts";
 import type { DeviceTensor } from "./webgpu/tensors.ts";
 
@@ -86,9 +88,12 @@ export class HotLauncher {
   /** Gives on whatever is asked of it to the launcher of the day. */
   #standIn(first: Launcher): Launcher {
     const own = {
-      forward: (inputs, outputs) =>
+      forward: <Result extends ForwardResult>(
+        inputs: AttentionInputs<DeviceTensor>,
+        outputs?: AttentionOutputs,
+      ) =>
         this.#call(
-          (current) => current.forward(inputs, outputs),
+          (current) => current.forward<Result>(inputs, outputs),
           () => sizeOf(inputs),
         ),
       time: (inputs, options) =>

@@ -22,7 +22,14 @@ import { deviceIdentity } from "./identity.ts";
 import { checkLimits, checkOutputSize } from "./limits.ts";
 import { parameterMemory } from "./parameter-memory.ts";
 import { choosePlan, shortfalls } from "./plan-choice.ts";
-import { allocateUninitialised, CUDA_TENSORS, type CudaTensor, release } from "./tensors.ts";
+import {
+  allocateUninitialised,
+  CUDA_TENSORS,
+  type CudaTensor,
+  type OwnedCudaTensor,
+  owned,
+  release,
+} from "./tensors.ts";
 
 export interface CudaLauncherOptions extends PlanChoice {
   /** Measure device time, where the device has a clock. */
@@ -106,9 +113,14 @@ export class CudaLauncher {
    *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
    * @param outputs Where to write the results; allocated if not given.
+   * @typeParam Result What the launcher of a spec knows of the results beforehand.
    * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs); CudaError MTA805, MTA806, MTA820 … MTA834, MTA841; on an emulated device also
    *   EmulatorError MTA850 … MTA862.
    */
+  forward<Result extends CudaForwardResult = CudaForwardResult>(
+    inputs: AttentionInputs<CudaTensor>,
+    outputs?: CudaOutputs,
+  ): Promise<Result>;
   async forward(inputs: AttentionInputs<CudaTensor>, outputs?: CudaOutputs): Promise<CudaForwardResult> {
     return this.#run(inputs, outputs, this.#options.timestamps ?? false);
   }
@@ -219,8 +231,12 @@ export class CudaLauncher {
       // Compilation takes time, in which much can happen.
       this.#checkUsable();
     }
-    const made: CudaTensor[] = [];
-    const make = (shape: readonly number[], storage: CudaTensor["storage"], label: string): CudaTensor => {
+    const made: OwnedCudaTensor[] = [];
+    const make = (
+      shape: readonly number[],
+      storage: CudaTensor["storage"],
+      label: string,
+    ): OwnedCudaTensor => {
       const tensor = allocateUninitialised(device, shape, storage, { label });
       made.push(tensor);
       return tensor;
@@ -228,8 +244,9 @@ export class CudaLauncher {
     try {
       const { B, Lq } = call.size;
       const { heads, valueDim, storage, normalize } = plan.pipeline;
-      const o = outputs?.o ?? make([B, heads, Lq, valueDim], storage, "mtac o");
-      const lse = normalize === "softmax" ? (outputs?.lse ?? make([B, heads, Lq], "f32", "mtac lse")) : null;
+      const o = owned(outputs?.o ?? make([B, heads, Lq, valueDim], storage, "mtac o"));
+      const lse =
+        normalize === "softmax" ? owned(outputs?.lse ?? make([B, heads, Lq], "f32", "mtac lse")) : null;
       const statistics = await executeCall({
         device,
         plan,
@@ -245,7 +262,7 @@ export class CudaLauncher {
       });
       return { o, lse, statistics };
     } catch (error) {
-      for (const { address } of made) device.freeIfOpen(address);
+      for (const tensor of made) tensor.destroy();
       throw error;
     }
   }

@@ -12,14 +12,14 @@ import { PARAMETER_USAGE } from "./parameter-memory.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import { type PooledBuffer, poolOf } from "./pool.ts";
 import { InputSnapshot, SNAPSHOT_USAGE } from "./snapshot.ts";
-import type { DeviceTensor } from "./tensors.ts";
+import type { DeviceTensor, OwnedTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
 
 export interface ForwardResult {
-  /** [B, H, Lq, Dv]; the caller's to destroy (`o.buffer.destroy()`) unless it was the caller's own. */
-  readonly o: DeviceTensor;
+  /** [B, H, Lq, Dv]; the caller's to destroy (`o.destroy()`). */
+  readonly o: OwnedTensor;
   /** f32 [B, H, Lq]; null with sparsemax. */
-  readonly lse: DeviceTensor | null;
+  readonly lse: OwnedTensor | null;
   readonly statistics: CallStatistics;
 }
 
@@ -214,6 +214,6 @@ export class CallExecution {
 
 export interface StartedCall {
   readonly execution: CallExecution;
-  readonly o: DeviceTensor;
-  readonly lse: DeviceTensor | null;
+  readonly o: OwnedTensor;
+  readonly lse: OwnedTensor | null;
 }

@@ -24,7 +24,7 @@ import { parameterMemory } from "./parameter-memory.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
 import { choosePlan, shortfalls } from "./plan-choice.ts";
 import { submitCall } from "./submit.ts";
-import { allocate, type DeviceTensor, GPU_TENSORS } from "./tensors.ts";
+import { allocate, type DeviceTensor, GPU_TENSORS, type OwnedTensor, owned } from "./tensors.ts";
 
 export interface LauncherOptions extends PlanChoice {
   /** Multiply-adds of one submission; measured and adapted to the device if not given. */
@@ -34,8 +34,8 @@ export interface LauncherOptions extends PlanChoice {
 }
 
 export interface EncodedCall {
-  readonly o: DeviceTensor;
-  readonly lse: DeviceTensor | null;
+  readonly o: OwnedTensor;
+  readonly lse: OwnedTensor | null;
   readonly footprint: CallFootprint;
   /** Rejects with a GpuError when the device refused something while the call was recorded. */
   readonly checked: Promise<void>;
@@ -131,8 +131,13 @@ export class Launcher {
    *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
    * @param outputs Where to write the results; allocated if not given.
+   * @typeParam Result What the launcher of a spec knows of the results beforehand.
    * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
    */
+  forward<Result extends ForwardResult = ForwardResult>(
+    inputs: AttentionInputs<DeviceTensor>,
+    outputs?: AttentionOutputs,
+  ): Promise<Result>;
   async forward(inputs: AttentionInputs<DeviceTensor>, outputs?: AttentionOutputs): Promise<ForwardResult> {
     return this.#run(inputs, outputs, {
       timestamps: this.#options.timestamps ?? false,
@@ -164,8 +169,8 @@ export class Launcher {
       const { wallMs: _wall, deviceMs: _device, ...footprint } = statistics;
       return { wallMs, deviceMs, footprint };
     } finally {
-      o.buffer.destroy();
-      lse?.buffer.destroy();
+      o.destroy();
+      lse?.destroy();
     }
   }
 
@@ -295,10 +300,10 @@ export class Launcher {
     const { device } = this;
     const { B, Lq } = call.size;
     const { heads, valueDim, storage, normalize } = plan.pipeline;
-    const o = outputs?.o ?? allocate(device, [B, heads, Lq, valueDim], storage, { label: "mtac o" });
-    let lse: DeviceTensor | null = null;
+    const o = owned(outputs?.o ?? allocate(device, [B, heads, Lq, valueDim], storage, { label: "mtac o" }));
+    let lse: OwnedTensor | null = null;
     if (normalize === "softmax")
-      lse = outputs?.lse ?? allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" });
+      lse = owned(outputs?.lse ?? allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" }));
     const made = [outputs?.o === undefined ? o : null, outputs?.lse === undefined ? lse : null];
     const execution = new CallExecution({
       device,

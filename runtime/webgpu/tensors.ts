@@ -10,13 +10,20 @@ import {
   type UploadSource,
 } from "../contract/layout.ts";
 import { formatBytes } from "../contract/messages.ts";
+import { DISPOSE, type ShapeSizes, type TypedTensor } from "../contract/typed-tensor.ts";
 import { BUFFER_USAGE, MAP_MODE_READ, roundUp } from "./constants.ts";
 import { checkDevice, hasMethod, waitFor } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 
-/** A tensor in a GPU buffer, the caller's own or made by `upload` or `allocate`. */
-export interface DeviceTensor {
+/**
+ * A tensor in a GPU buffer, the caller's own or made by `upload` or `allocate`. Its type may say its storage and shape:
+ * `DeviceTensor<"f16", readonly [number, 16, number, 64]>`.
+ */
+export interface DeviceTensor<
+  Storage extends DeviceStorage = DeviceStorage,
+  Shape extends readonly number[] = readonly number[],
+> extends TypedTensor<Storage, Shape> {
   readonly buffer: GPUBuffer;
   /** Bytes from the start of the buffer to element 0; kernels need a multiple of `minStorageBufferOffsetAlignment`. */
   readonly offset: number;
@@ -25,6 +32,46 @@ export interface DeviceTensor {
   readonly strides: readonly number[];
   /** f16 and bf16 take two bytes an element, the even element in the low half of a 32-bit word. */
   readonly storage: DeviceStorage;
+}
+
+/** A tensor whose buffer mtac made, and which is the caller's: `destroy()` it, or declare it with `using`. */
+export class OwnedTensor<
+  Storage extends DeviceStorage = DeviceStorage,
+  Shape extends readonly number[] = readonly number[],
+> implements DeviceTensor<Storage, Shape>
+{
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly storage: DeviceStorage;
+
+  constructor({ buffer, offset, shape, strides, storage }: DeviceTensor<Storage, Shape>) {
+    this.buffer = buffer;
+    this.offset = offset;
+    this.shape = shape;
+    this.strides = strides;
+    this.storage = storage;
+  }
+
+  /** Frees the buffer; calls that have begun still end well. */
+  destroy(): void {
+    this.buffer.destroy();
+  }
+
+  [DISPOSE](): void {
+    this.destroy();
+  }
+
+  /** Never there: see `TypedTensor`. */
+  hasStorage?(storage: Storage): void;
+  /** Never there: see `TypedTensor`. */
+  hasShape?(sizes: ShapeSizes<Shape>): void;
+}
+
+/** The caller's own tensors get the methods, too, where they come back as results. */
+export function owned(tensor: DeviceTensor): OwnedTensor {
+  return tensor instanceof OwnedTensor ? tensor : new OwnedTensor(tensor);
 }
 
 export const GPU_TENSORS: TensorKind = {
@@ -55,12 +102,12 @@ export async function checkAllocation(tensor: DeviceTensor): Promise<void> {
  * @throws GpuError MTA705 (device lost), MTA731 (larger than the device allows), MTA742 (no device); MtacError MTA616 (shape or
  *   strides), MTA617 (storage).
  */
-export function allocate(
+export function allocate<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: GPUDevice,
-  shape: readonly number[],
-  storage: DeviceStorage,
+  shape: Shape,
+  storage: Storage,
   options: TensorOptions = {},
-): DeviceTensor {
+): OwnedTensor<Storage, Shape> {
   checkDevice(device);
   checkLayout(shape, storage, options.strides);
   const strides = options.strides ?? contiguousStrides(shape);
@@ -84,7 +131,13 @@ export function allocate(
     usage: TENSOR_USAGE,
     ...(label === undefined ? {} : { label }),
   });
-  return { buffer, offset: 0, shape: [...shape], strides: [...strides], storage };
+  return new OwnedTensor<Storage, Shape>({
+    buffer,
+    offset: 0,
+    shape: [...shape],
+    strides: [...strides],
+    storage,
+  });
 }
 
 /**
@@ -95,12 +148,12 @@ export function allocate(
  * @param strides Elements between neighbours along each axis of the result; gaps are zero.
  * @throws GpuError MTA705, MTA728 (data does not match its shape or storage), MTA731, MTA742; MtacError MTA616, MTA617.
  */
-export function upload(
+export function upload<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: GPUDevice,
-  source: UploadSource,
-  storage: DeviceStorage,
+  source: UploadSource<Shape>,
+  storage: Storage,
   strides?: readonly number[],
-): DeviceTensor {
+): OwnedTensor<Storage, Shape> {
   checkDevice(device);
   const fault = hostDataFault(source, storage, strides);
   if (fault !== null) {

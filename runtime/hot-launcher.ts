@@ -4,6 +4,8 @@ import type { Pipeline } from "./contract/pipeline.ts";
 import type { Artifact } from "./contract/plan.ts";
 import { shapeOfInputs } from "./contract/plan-choice.ts";
 import type { AttentionInputs } from "./contract/tensor.ts";
+import type { AttentionOutputs } from "./webgpu/call.ts";
+import type { ForwardResult } from "./webgpu/execution.ts";
 import type { Launcher } from "./webgpu/launcher.ts";
 import type { DeviceTensor } from "./webgpu/tensors.ts";
 
@@ -86,9 +88,24 @@ export class HotLauncher {
   /** Gives on whatever is asked of it to the launcher of the day. */
   #standIn(first: Launcher): Launcher {
     const own = {
-      forward: (inputs, outputs) => this.#call((current) => current.forward(inputs, outputs), sizeOf(inputs)),
-      time: (inputs, options) => this.#call((current) => current.time(inputs, options), sizeOf(inputs)),
-      prepare: (size) => this.#call((current) => current.prepare(size), size),
+      forward: <Result extends ForwardResult>(
+        inputs: AttentionInputs<DeviceTensor>,
+        outputs?: AttentionOutputs,
+      ) =>
+        this.#call(
+          (current) => current.forward<Result>(inputs, outputs),
+          () => sizeOf(inputs),
+        ),
+      time: (inputs, options) =>
+        this.#call(
+          (current) => current.time(inputs, options),
+          () => sizeOf(inputs),
+        ),
+      prepare: (size) =>
+        this.#call(
+          (current) => current.prepare(size),
+          () => size,
+        ),
       encode: (encoder, inputs, outputs) => {
         const encoded = this.#current.encode(encoder, inputs, outputs);
         // Not before: new kernels need not suit a size that the old ones refused.
@@ -108,12 +125,13 @@ export class HotLauncher {
     });
   }
 
-  async #call<T>(run: (current: Launcher) => Promise<T>, size: PrepareSize): Promise<T> {
+  /** @param size Asked for only when the call has ended well, so that what it refuses need not be understood. */
+  async #call<T>(run: (current: Launcher) => Promise<T>, size: () => PrepareSize): Promise<T> {
     const current = this.#current;
     this.#calls.set(current, (this.#calls.get(current) ?? 0) + 1);
     try {
       const result = await run(current);
-      this.#remember(size);
+      this.#remember(size());
       return result;
     } finally {
       const others = (this.#calls.get(current) ?? 1) - 1;

@@ -1,9 +1,10 @@
 /// <reference types="@webgpu/types" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 /** `mtac/runtime`: runs compiled attentions on WebGPU, in browsers and wherever a GPUDevice is at hand. */
 export type { CallFootprint, CallStatistics, PrepareSize, Timing } from "./contract/call.ts";
 export * from "./contract/errors.ts";
 export { initParameters, type ParameterTensor, randomParameters } from "./contract/init.ts";
-export { contiguousStrides, type DeviceStorage } from "./contract/layout.ts";
+export { contiguousStrides, type DeviceStorage, type UploadSource } from "./contract/layout.ts";
 export type { ParameterValues } from "./contract/parameters.ts";
 export type { Pipeline } from "./contract/pipeline.ts";
 export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
@@ -26,6 +27,7 @@ export {
   allocate,
   type DeviceTensor,
   download,
+  type OwnedTensor,
   type TensorOptions,
   upload,
 } from "./webgpu/tensors.ts";

@@ -3,7 +3,8 @@ import type { CallField } from "./launch.ts";
 import type { Layout } from "./layout.ts";
 import { depthScale } from "./pipeline.ts";
 import type { Plan, Schedule } from "./plan.ts";
-import type { AttentionInputs } from "./tensor.ts";
+import { BYTES_PER_ELEMENT } from "./storage.ts";
+import type { AttentionInputs, CallShape } from "./tensor.ts";
 
 export type IntegerInput = "positions" | "lengths" | "documents";
 
@@ -61,6 +62,11 @@ export function callValues(
     documents_at: offsets.documents ?? 0,
     depth_scale: scaled && layer !== undefined ? depthScale(layer) : 1,
   };
+}
+
+/** Bytes of the result o, which no call can do without. */
+export function outputBytes({ pipeline: { heads, valueDim, storage } }: Plan, { B, Lq }: CallShape): number {
+  return B * heads * Lq * valueDim * BYTES_PER_ELEMENT[storage];
 }
 
 /** What a call costs in memory and dispatches. */

@@ -1,3 +1,4 @@
+import { checkLayout, describeValue } from "./arguments.ts";
 import { decode, encode } from "./rounding.ts";
 import type { StorageType } from "./storage.ts";
 import { elementCount, type HostTensor } from "./tensor.ts";
@@ -65,19 +66,58 @@ function* elementOffsets(shape: readonly number[], strides: readonly number[]): 
   }
 }
 
+/** A Float16Array, where the engine has them; its type is not everywhere known to TypeScript. */
+export interface HalfArray extends ArrayLike<number> {
+  readonly [Symbol.toStringTag]: "Float16Array";
+}
+
+/** Values that can be uploaded; a Uint16Array holds the bits of f16 or bf16 elements. */
+export type UploadData = HostTensor["data"] | HalfArray | Uint16Array;
+
+/** A tensor on the host that is to be uploaded; row-major, contiguous. */
+export interface UploadSource<Shape extends readonly number[] = readonly number[]> {
+  readonly shape: Shape;
+  readonly data: UploadData;
+}
+
+const FLOAT_ARRAYS = ["Float32Array", "Float64Array", "Float16Array"];
+
+/** Arrays whose values each storage type takes. */
+const ARRAYS: Readonly<Record<DeviceStorage, readonly string[]>> = {
+  f32: FLOAT_ARRAYS,
+  f16: [...FLOAT_ARRAYS, "Uint16Array"],
+  bf16: [...FLOAT_ARRAYS, "Uint16Array"],
+  i32: ["Int32Array"],
+};
+
 /**
- * The problem with host data that is to be stored as a tensor of this shape, or null.
+ * The problem with host data that is to be stored as a tensor, or null.
+ * @throws MtacError MTA616, MTA617
  */
-export function hostDataFault({ shape, data }: HostTensor, storage: DeviceStorage): string | null {
-  if (data.length !== elementCount(shape))
+export function hostDataFault(
+  source: unknown,
+  storage: DeviceStorage,
+  strides?: readonly number[],
+): string | null {
+  if (typeof source !== "object" || source === null || !("shape" in source && "data" in source))
+    return `host data is ${describeValue(source)}, not { shape, data }`;
+  const { shape, data } = source;
+  checkLayout(shape, storage, strides);
+  const accepted = ARRAYS[storage];
+  if (!ArrayBuffer.isView(data) || !("length" in data) || !accepted.includes(tagOf(data)))
+    return `host data is ${describeValue(data)}, which cannot be stored as ${storage}: give a ${accepted.join(" or a ")}`;
+  if (Array.isArray(shape) && data.length !== elementCount(shape))
     return `host data has ${data.length} elements, its shape [${shape.join(", ")}] ${elementCount(shape)}`;
-  if ((storage === "i32") !== data instanceof Int32Array)
-    return `host data of type ${data.constructor.name} cannot be stored as ${storage}`;
   return null;
 }
 
+/** The name of a typed array's type, whichever realm it comes from. */
+function tagOf(data: object): string {
+  return Object.prototype.toString.call(data).slice("[object ".length, -1);
+}
+
 /** The bytes of a tensor's span, from element 0 on, rounded up to whole 32-bit words; gaps between strides are zero. */
-export function encodeElements({ shape, strides, storage }: Layout, data: HostTensor["data"]): ArrayBuffer {
+export function encodeElements({ shape, strides, storage }: Layout, data: UploadData): ArrayBuffer {
   const bytes = new ArrayBuffer(Math.ceil(spanBytes({ shape, strides, storage }) / 4) * 4);
   const fill = (target: { [index: number]: number }, convert: (value: number) => number): void => {
     let element = 0;
@@ -92,7 +132,10 @@ export function encodeElements({ shape, strides, storage }: Layout, data: HostTe
       break;
     case "f16":
     case "bf16":
-      fill(new Uint16Array(bytes), (value) => encode(storage, value));
+      fill(
+        new Uint16Array(bytes),
+        tagOf(data) === "Uint16Array" ? (bits) => bits : (value) => encode(storage, value),
+      );
       break;
   }
   return bytes;

@@ -1,4 +1,5 @@
-import type { MtacError } from "./errors.ts";
+import { describeValue } from "./arguments.ts";
+import { MtacError } from "./errors.ts";
 import type { Plan } from "./plan.ts";
 import { elementCount, type HostTensor } from "./tensor.ts";
 import { checkParameters } from "./validate.ts";
@@ -33,12 +34,11 @@ export class ParameterStore<B> {
   #current: ParameterVersion<B>;
   #destroyed = false;
 
-  /** @throws MtacError MTA611 … MTA613, or the target's own: the values are not the pipeline's parameters. */
+  /** @throws MtacError MTA611 … MTA613, MTA618, or the target's own: the values are not the pipeline's parameters. */
   constructor(memory: ParameterMemory<B>, plan: Plan, values: ParameterValues) {
     this.#memory = memory;
     this.#plan = plan;
     this.#keep(values);
-    checkParameters(plan.pipeline, new Map([...this.#host].map(([name, { shape }]) => [name, shape])));
     this.#current = this.#write();
   }
 
@@ -49,9 +49,6 @@ export class ParameterStore<B> {
 
   /** Replaces some or all parameters, for calls made from now on. */
   update(values: ParameterValues): void {
-    const shapes = new Map([...this.#host].map(([name, { shape }]) => [name, shape]));
-    for (const [name, value] of values) shapes.set(name, shapeOf(this.#plan, name, value));
-    checkParameters(this.#plan.pipeline, shapes);
     this.#keep(values);
     const old = this.#current;
     this.#current = this.#write();
@@ -80,7 +77,13 @@ export class ParameterStore<B> {
     if (!this.#users.has(this.#current)) this.#memory.free(this.#current.buffer);
   }
 
+  /** Keeps all of the values, or none where one of them is wrong. */
   #keep(values: ParameterValues): void {
+    checkValues(values);
+    const shapes = new Map([...this.#host].map(([name, { shape }]) => [name, shape]));
+    for (const [name, value] of values) shapes.set(name, shapeOf(this.#plan, name, value));
+    checkParameters(this.#plan.pipeline, shapes);
+    const copies = new Map<string, HostTensor>();
     for (const [name, value] of values) {
       const shape = shapeOf(this.#plan, name, value);
       const data = Float32Array.from("data" in value ? value.data : value);
@@ -90,8 +93,9 @@ export class ParameterStore<B> {
           "give one value for each element, row-major",
         );
       }
-      this.#host.set(name, { shape, data });
+      copies.set(name, { shape, data });
     }
+    for (const [name, copy] of copies) this.#host.set(name, copy);
   }
 
   #write(): ParameterVersion<B> {
@@ -99,6 +103,22 @@ export class ParameterStore<B> {
     for (const { name, offset } of this.#plan.parameters) words.set(this.#host.get(name)?.data ?? [], offset);
     return { buffer: this.#memory.write(words), bytes: words.byteLength };
   }
+}
+
+function checkValues(values: unknown): void {
+  const fault = (what: string): MtacError =>
+    new MtacError("MTA618", "input", what, {
+      remedy: "give a Map from each parameter's name to a Float32Array or { shape, data }",
+    });
+  if (!(values instanceof Map)) throw fault(`the parameters are ${describeValue(values)}, not a Map`);
+  for (const [name, value] of values)
+    if (!isParameter(value)) throw fault(`the parameter ${name} is ${describeValue(value)}`);
+}
+
+function isParameter(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (!("data" in value)) return ArrayBuffer.isView(value) && "length" in value;
+  return "shape" in value && Array.isArray(value.shape) && ArrayBuffer.isView(value.data);
 }
 
 function shapeOf(plan: Plan, name: string, value: Float32Array | HostTensor): readonly number[] {

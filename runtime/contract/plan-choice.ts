@@ -33,13 +33,14 @@ export function tunedChoices(
   });
 }
 
-/** The shape that a call's tensors have; not checked yet. */
+/** The shape that a call's tensors have; neither it nor whether they are all there is checked yet. */
 export function shapeOfInputs({
   q,
   k,
   qHistory,
-}: AttentionInputs<{ readonly shape: readonly number[] }>): CallShape {
-  return { B: q.shape[0] ?? 0, Lq: q.shape[2] ?? 0, Lk: k.shape[2] ?? 0, R: qHistory?.shape[2] ?? 0 };
+}: Partial<AttentionInputs<{ readonly shape: readonly number[] }>>): CallShape {
+  const size = (tensor: typeof q, axis: number): number => tensor?.shape[axis] ?? 0;
+  return { B: size(q, 0), Lq: size(q, 2), Lk: size(k, 2), R: size(qHistory, 2) };
 }
 
 /** The plan for calls of a shape: the tuned one nearest to it, else the fallback. */

@@ -22,7 +22,7 @@ export function findTensorFault(name: string, tensor: Layout, rules: TensorRules
     return {
       kind: "storage",
       message: `the tensor ${name} is stored as ${tensor.storage}; the attention needs ${rules.storage}`,
-      remedy: `upload it as ${rules.storage}, or change \`storage\` in the spec`,
+      remedy: `upload it as ${rules.storage}, or change \`dtype\` in the spec`,
     };
   }
   return findStrideFault(name, tensor, rules);

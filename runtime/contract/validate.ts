@@ -1,4 +1,7 @@
+import { checkTensors, MAX_INTEGER, TENSOR_NAMES, type TensorKey, type TensorKind } from "./arguments.ts";
+import type { PrepareSize } from "./call.ts";
 import { MtacError } from "./errors.ts";
+import type { CallSize } from "./expand.ts";
 import { nearestName } from "./names.ts";
 import { hasMask, type Pipeline } from "./pipeline.ts";
 import type { AttentionInputs, CallShape } from "./tensor.ts";
@@ -24,18 +27,15 @@ export interface ShapedTensor {
   readonly data?: ArrayLike<number>;
 }
 
-const TENSOR_NAMES = {
-  q: "q",
-  k: "k",
-  v: "v",
-  qHistory: "q_history",
-  documents: "documents",
-  lengths: "lengths",
-  positions: "positions",
-  bias: "bias",
-} as const satisfies Record<Exclude<keyof AttentionInputs<unknown>, "layer">, string>;
+/** What every target's tensors are, those on the host too. */
+const SHAPED: TensorKind = {
+  name: "a tensor",
+  remedy: "give an object with a `shape`",
+  accepts: () => true,
+};
 
-type TensorKey = keyof typeof TENSOR_NAMES;
+/** Rows and keys that kernels may reach past the last position: stages read neighbours. */
+const POSITION_ROOM = 2 ** 16;
 
 /** An axis as messages print it: its symbol, and the sizes that it may have (null: any from 1 on). */
 interface Axis {
@@ -45,7 +45,7 @@ interface Axis {
 
 /**
  * Checks sizes that are given without tensors.
- * @throws MtacError MTA604
+ * @throws MtacError MTA604, MTA615
  */
 export function checkSize({ B, Lq, Lk, R }: CallShape): void {
   for (const [name, size, least] of [
@@ -54,6 +54,7 @@ export function checkSize({ B, Lq, Lk, R }: CallShape): void {
     ["Lk", Lk, 1],
     ["R", R, 0],
   ] as const) {
+    if (Number.isSafeInteger(size) && size > MAX_INTEGER) throw tooLarge(`the size ${name} is ${size}`);
     if (Number.isSafeInteger(size) && size >= least) continue;
     throw new MtacError(INPUT_CODES.emptyInput, "input", `the size ${name} is ${size}`, {
       remedy: `give an integer of at least ${least}: B batch entries, Lq query rows, Lk keys, R rows of history`,
@@ -62,11 +63,29 @@ export function checkSize({ B, Lq, Lk, R }: CallShape): void {
 }
 
 /**
+ * Checks what `prepare` is asked for.
+ * @throws MtacError MTA604, MTA615
+ */
+export function checkPrepareSize(asked: unknown): CallSize {
+  const given: Partial<PrepareSize> = typeof asked === "object" && asked !== null ? asked : {};
+  const { B = Number.NaN, Lq = Number.NaN, Lk = Number.NaN, R = 0, positions = false } = given;
+  checkSize({ B, Lq, Lk, R });
+  return { B, Lq, Lk, R, positions };
+}
+
+function tooLarge(what: string): MtacError {
+  return new MtacError("MTA615", "input", `${what}: kernels count in 32-bit integers`, {
+    remedy: `stay below 2^31 (positions: ${POSITION_ROOM} and the number of query rows below it)`,
+  });
+}
+
+/**
  * Checks a call's tensors against the attention and each other, and reads off the shape of the call. Inputs:
  * q [B, H, Lq, D], k [B, Hkv, Lk, D], v [B, Hkv, Lk, Dv] and what `AttentionInputs` lists as optional.
- * @throws MtacError MTA601 … MTA608
+ * @throws MtacError MTA601 … MTA608, MTA614, MTA615
  */
 export function checkInputs(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>): CallShape {
+  checkTensors(inputs, SHAPED);
   checkPresence(pipeline, inputs);
   const [B = 0, , Lq = 0] = expectShape("q", inputs.q, [
     any("B"),
@@ -218,6 +237,8 @@ function checkRows(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>, sh
   if (data === undefined) return;
   for (let batch = 0; batch < B; batch += 1) {
     const first = data[batch] ?? 0;
+    if (first + Lq > MAX_INTEGER - POSITION_ROOM)
+      throw tooLarge(`positions holds ${first} for batch entry ${batch}`);
     if (R > first) throw tooLong(first, ` in batch entry ${batch}`);
   }
 }

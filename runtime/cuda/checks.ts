@@ -1,3 +1,4 @@
+import { checkTensorKind } from "../contract/arguments.ts";
 import { INTEGER_INPUTS } from "../contract/call.ts";
 import type { CallSize } from "../contract/expand.ts";
 import { bytesPerElement, spanBytes } from "../contract/layout.ts";
@@ -12,7 +13,7 @@ import {
 import { checkInputs } from "../contract/validate.ts";
 import type { CudaBackend } from "./backend.ts";
 import { CudaError, type CudaErrorCode, hex } from "./errors.ts";
-import { type CudaTensor, elementAddress } from "./tensors.ts";
+import { CUDA_TENSORS, type CudaTensor, elementAddress } from "./tensors.ts";
 
 /** Where a call's results go. */
 export interface CudaOutputs {
@@ -73,9 +74,11 @@ export function describeCall(
 export function checkOutputs(backend: CudaBackend, plan: Plan, call: CudaCall, outputs: CudaOutputs): void {
   const { heads, valueDim, storage } = plan.pipeline;
   const { B, Lq } = call.size;
+  checkTensorKind("output o", outputs?.o, CUDA_TENSORS);
   refuse(findOutputShapeFault("o", outputs.o, [B, heads, Lq, valueDim]));
   checkTensor(backend, "o", outputs.o, { storage, alignment: plan.alignment.o, written: true });
   if (outputs.lse !== undefined) {
+    checkTensorKind("output lse", outputs.lse, CUDA_TENSORS);
     refuse(findOutputShapeFault("lse", outputs.lse, [B, heads, Lq]));
     checkTensor(backend, "lse", outputs.lse, { storage: "f32", alignment: 1, contiguous: true });
   }

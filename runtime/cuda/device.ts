@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { describeValue } from "../contract/arguments.ts";
 import { BufferPool, type Pooled } from "../contract/pool.ts";
 import type { CudaAllocation, CudaBackend, CudaImage, CudaModule, CudaProperties } from "./backend.ts";
 import type { KernelBuilder } from "./compile/builder.ts";
@@ -159,6 +160,13 @@ export class CudaDevice {
       return this.backend.allocate(bytes, label);
     }
   }
+}
+
+/** @throws CudaError MTA806 (the device was closed), MTA842 (it is none). */
+export function checkCudaDevice(device: unknown): void {
+  if (!(device instanceof CudaDevice))
+    throw new CudaError("MTA842", `a CudaDevice is needed, not ${describeValue(device)}`);
+  device.checkUsable();
 }
 
 /** Sources of the same name may differ between artifacts, and so may the images of sources that are not shipped. */

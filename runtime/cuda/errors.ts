@@ -136,6 +136,11 @@ export const CUDA_ERRORS = {
     meaning: "the launcher was destroyed",
     remedy: "make a new one with createCudaLauncher()",
   },
+  MTA842: {
+    kind: "usage",
+    meaning: "a CudaDevice is needed, and something else was given",
+    remedy: "pass what openCuda() or openEmulatedCuda() gives, awaited",
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type CudaErrorCode = keyof typeof CUDA_ERRORS;

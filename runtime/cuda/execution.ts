@@ -11,7 +11,7 @@ import type { CudaCall } from "./checks.ts";
 import type { CudaDevice } from "./device.ts";
 import { CudaError } from "./errors.ts";
 import { type AddressParts, collectAddresses, KernelParameters } from "./launch-parameters.ts";
-import type { CudaTensor } from "./tensors.ts";
+import type { CudaTensor, OwnedCudaTensor } from "./tensors.ts";
 
 /** What the emulator counted in one kernel, all its launches of a call together. */
 export interface KernelCounters {
@@ -27,10 +27,10 @@ export interface CudaStatistics extends CallStatistics {
 }
 
 export interface CudaForwardResult {
-  /** [B, H, Lq, Dv]; the caller's to free (`release(device, o)`) unless it was the caller's own. */
-  readonly o: CudaTensor;
+  /** [B, H, Lq, Dv]; the caller's to free (`o.destroy()`) unless it was the caller's own. */
+  readonly o: OwnedCudaTensor;
   /** f32 [B, H, Lq]; null with sparsemax. */
-  readonly lse: CudaTensor | null;
+  readonly lse: OwnedCudaTensor | null;
   readonly statistics: CudaStatistics;
 }
 

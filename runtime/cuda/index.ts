@@ -1,8 +1,9 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** `mtac/runtime/cuda`: runs compiled attentions on CUDA devices, real and emulated. */
 export type { CallFootprint, CallStatistics, PrepareSize, Timing } from "../contract/call.ts";
 export * from "../contract/errors.ts";
 export { initParameters, type ParameterTensor, randomParameters } from "../contract/init.ts";
-export { contiguousStrides, type DeviceStorage } from "../contract/layout.ts";
+export { contiguousStrides, type DeviceStorage, type UploadSource } from "../contract/layout.ts";
 export type { ParameterValues } from "../contract/parameters.ts";
 export type { Pipeline } from "../contract/pipeline.ts";
 export type { Artifact, KernelImage, Plan, Schedule } from "../contract/plan.ts";
@@ -28,4 +29,12 @@ export { CUDA_ERRORS, CudaError, type CudaErrorCode } from "./errors.ts";
 export type { CudaForwardResult, CudaStatistics, KernelCounters } from "./execution.ts";
 export { deviceIdentity } from "./identity.ts";
 export { CudaLauncher, type CudaLauncherOptions, createCudaLauncher } from "./launcher.ts";
-export { allocate, type CudaTensor, download, release, type TensorOptions, upload } from "./tensors.ts";
+export {
+  allocate,
+  type CudaTensor,
+  download,
+  type OwnedCudaTensor,
+  release,
+  type TensorOptions,
+  upload,
+} from "./tensors.ts";

@@ -1,3 +1,4 @@
+import { checkTensors } from "../contract/arguments.ts";
 import type { PrepareSize, Timing } from "../contract/call.ts";
 import { expandPlan } from "../contract/expand.ts";
 import { place } from "../contract/messages.ts";
@@ -11,17 +12,24 @@ import {
   tunedChoices,
 } from "../contract/plan-choice.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
-import { checkSize } from "../contract/validate.ts";
+import { checkPrepareSize } from "../contract/validate.ts";
 import type { CudaAllocation, CudaKernel } from "./backend.ts";
 import { type CudaOutputs, checkOutputs, describeCall } from "./checks.ts";
-import type { CudaDevice } from "./device.ts";
+import { type CudaDevice, checkCudaDevice } from "./device.ts";
 import { CudaError } from "./errors.ts";
 import { type CudaForwardResult, executeCall } from "./execution.ts";
 import { deviceIdentity } from "./identity.ts";
-import { checkLimits } from "./limits.ts";
+import { checkLimits, checkOutputSize } from "./limits.ts";
 import { parameterMemory } from "./parameter-memory.ts";
 import { choosePlan, shortfalls } from "./plan-choice.ts";
-import { allocateUninitialised, type CudaTensor, release } from "./tensors.ts";
+import {
+  allocateUninitialised,
+  CUDA_TENSORS,
+  type CudaTensor,
+  type OwnedCudaTensor,
+  owned,
+  release,
+} from "./tensors.ts";
 
 export interface CudaLauncherOptions extends PlanChoice {
   /** Measure device time, where the device has a clock. */
@@ -36,7 +44,7 @@ export interface CudaLauncherOptions extends PlanChoice {
  *
  * @param device From `openCuda` or `openEmulatedCuda`.
  * @param parameters The attention's parameters, all of them.
- * @throws CudaError MTA805, MTA806, MTA810 … MTA817, MTA831, MTA840; MtacError MTA611 … MTA613.
+ * @throws CudaError MTA805, MTA806, MTA810 … MTA817, MTA831, MTA840, MTA842; MtacError MTA611 … MTA613, MTA618.
  */
 export async function createCudaLauncher(
   device: CudaDevice,
@@ -44,7 +52,7 @@ export async function createCudaLauncher(
   parameters: ParameterValues,
   options: CudaLauncherOptions = {},
 ): Promise<CudaLauncher> {
-  device.checkUsable();
+  checkCudaDevice(device);
   const plan = choosePlan(artifact, device.properties, options);
   const launcher = new CudaLauncher(device, artifact, plan, parameters, options);
   try {
@@ -105,9 +113,14 @@ export class CudaLauncher {
    *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
    * @param outputs Where to write the results; allocated if not given.
-   * @throws MtacError MTA601 … MTA608 (shapes); CudaError MTA805, MTA806, MTA820 … MTA834, MTA841; on an emulated device also
+   * @typeParam Result What the launcher of a spec knows of the results beforehand.
+   * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs); CudaError MTA805, MTA806, MTA820 … MTA834, MTA841; on an emulated device also
    *   EmulatorError MTA850 … MTA862.
    */
+  forward<Result extends CudaForwardResult = CudaForwardResult>(
+    inputs: AttentionInputs<CudaTensor>,
+    outputs?: CudaOutputs,
+  ): Promise<Result>;
   async forward(inputs: AttentionInputs<CudaTensor>, outputs?: CudaOutputs): Promise<CudaForwardResult> {
     return this.#run(inputs, outputs, this.#options.timestamps ?? false);
   }
@@ -143,22 +156,21 @@ export class CudaLauncher {
   /**
    * Compiles what calls of this size need and checks that they fit the device.
    *
-   * @throws MtacError MTA604 (a size is no positive integer), CudaError MTA806, MTA812 … MTA817, MTA830 … MTA832, MTA841.
+   * @throws MtacError MTA604 (a size is no positive integer), MTA615; CudaError MTA806, MTA812 … MTA817, MTA830 … MTA832, MTA841.
    */
-  async prepare(size: PrepareSize): Promise<void> {
+  async prepare(asked: PrepareSize): Promise<void> {
     this.#checkUsable();
-    const { B, Lq, Lk, R = 0, positions = false } = size;
-    checkSize({ B, Lq, Lk, R });
-    const full = { B, Lq, Lk, R, positions };
-    const plan = this.planFor(full);
-    checkLimits(this.device.properties, plan, full, expandPlan(plan, full));
+    const size = checkPrepareSize(asked);
+    const plan = this.planFor(size);
+    checkOutputSize(this.device.properties, plan, size);
+    checkLimits(this.device.properties, plan, size, expandPlan(plan, size));
     await this.compile(plan);
   }
 
   /**
    * Replaces some or all parameters; calls already started keep the old ones.
    *
-   * @throws MtacError MTA612, MTA613, CudaError MTA806, MTA832, MTA840, MTA841.
+   * @throws MtacError MTA612, MTA613, MTA618, CudaError MTA806, MTA832, MTA840, MTA841.
    */
   setParameters(values: ParameterValues): void {
     this.#checkUsable();
@@ -207,6 +219,7 @@ export class CudaLauncher {
     timestamps: boolean,
   ): Promise<CudaForwardResult> {
     this.#checkUsable();
+    checkTensors(inputs, CUDA_TENSORS);
     const { device } = this;
     const plan = this.planFor(shapeOfInputs(inputs));
     const call = describeCall(device.backend, plan, inputs);
@@ -218,8 +231,12 @@ export class CudaLauncher {
       // Compilation takes time, in which much can happen.
       this.#checkUsable();
     }
-    const made: CudaTensor[] = [];
-    const make = (shape: readonly number[], storage: CudaTensor["storage"], label: string): CudaTensor => {
+    const made: OwnedCudaTensor[] = [];
+    const make = (
+      shape: readonly number[],
+      storage: CudaTensor["storage"],
+      label: string,
+    ): OwnedCudaTensor => {
       const tensor = allocateUninitialised(device, shape, storage, { label });
       made.push(tensor);
       return tensor;
@@ -227,8 +244,9 @@ export class CudaLauncher {
     try {
       const { B, Lq } = call.size;
       const { heads, valueDim, storage, normalize } = plan.pipeline;
-      const o = outputs?.o ?? make([B, heads, Lq, valueDim], storage, "mtac o");
-      const lse = normalize === "softmax" ? (outputs?.lse ?? make([B, heads, Lq], "f32", "mtac lse")) : null;
+      const o = owned(outputs?.o ?? make([B, heads, Lq, valueDim], storage, "mtac o"));
+      const lse =
+        normalize === "softmax" ? owned(outputs?.lse ?? make([B, heads, Lq], "f32", "mtac lse")) : null;
       const statistics = await executeCall({
         device,
         plan,
@@ -244,7 +262,7 @@ export class CudaLauncher {
       });
       return { o, lse, statistics };
     } catch (error) {
-      for (const { address } of made) device.freeIfOpen(address);
+      for (const tensor of made) tensor.destroy();
       throw error;
     }
   }

@@ -1,3 +1,4 @@
+import { outputBytes } from "../contract/call.ts";
 import { type CallSize, type ExpandedPlan, expandPlan } from "../contract/expand.ts";
 import { formatBytes, place } from "../contract/messages.ts";
 import type { KernelPlan, Plan } from "../contract/plan.ts";
@@ -26,6 +27,21 @@ export function checkLimits(limits: SizeLimits, plan: Plan, size: CallSize, expa
     remedy: whatFits(size, fits),
     kernel: excess.kernel?.name ?? null,
     source: excess.kernel?.source ?? null,
+  });
+}
+
+/**
+ * Checks the size of a call's result before its launches are counted: a size beyond all bounds would have as many.
+ *
+ * @throws CudaError MTA832
+ */
+export function checkOutputSize({ memoryBytes }: SizeLimits, plan: Plan, size: CallSize): void {
+  const bytes = outputBytes(plan, size);
+  if (bytes <= memoryBytes) return;
+  const { B, Lq, Lk } = size;
+  const message = `the result o needs ${formatBytes(bytes)}; the device's memory has ${formatBytes(memoryBytes)}`;
+  throw new CudaError("MTA832", `${message} (B = ${B}, Lq = ${Lq}, Lk = ${Lk})`, {
+    remedy: whatFits(size, (candidate) => outputBytes(plan, candidate) <= memoryBytes),
   });
 }
 

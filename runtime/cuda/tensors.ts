@@ -1,3 +1,4 @@
+import { checkLayout, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
   bytesPerElement,
   contiguousStrides,
@@ -7,13 +8,20 @@ import {
   encodeElements,
   hostDataFault,
   spanBytes,
+  type UploadSource,
 } from "../contract/layout.ts";
-import type { HostTensor } from "../contract/tensor.ts";
-import type { CudaDevice } from "./device.ts";
-import { CudaError } from "./errors.ts";
+import { DISPOSE, type ShapeSizes, type TypedTensor } from "../contract/typed-tensor.ts";
+import { type CudaDevice, checkCudaDevice } from "./device.ts";
+import { CudaError, hex } from "./errors.ts";
 
-/** A tensor in device memory: made by `upload` or `allocate`, or the caller's own (a pointer of another library). */
-export interface CudaTensor {
+/**
+ * A tensor in device memory: made by `upload` or `allocate`, or the caller's own (a pointer of another library). Its type may
+ * say its storage and shape: `CudaTensor<"f16", readonly [number, 16, number, 64]>`.
+ */
+export interface CudaTensor<
+  Storage extends DeviceStorage = DeviceStorage,
+  Shape extends readonly number[] = readonly number[],
+> extends TypedTensor<Storage, Shape> {
   /** Where its memory starts, a CUdeviceptr. */
   readonly address: bigint;
   /** Bytes from there to element 0: 0 if not given. */
@@ -31,6 +39,67 @@ export interface TensorOptions {
   readonly label?: string;
 }
 
+/** A tensor whose memory mtac allocated, and which is the caller's: `destroy()` it, or declare it with `using`. */
+export class OwnedCudaTensor<
+  Storage extends DeviceStorage = DeviceStorage,
+  Shape extends readonly number[] = readonly number[],
+> implements CudaTensor<Storage, Shape>
+{
+  readonly address: bigint;
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly storage: DeviceStorage;
+  readonly #free: (address: bigint) => void;
+  #freed = false;
+
+  constructor(
+    { address, offset = 0, shape, strides, storage }: CudaTensor<Storage, Shape>,
+    free: (address: bigint) => void,
+  ) {
+    this.address = address;
+    this.offset = offset;
+    this.shape = shape;
+    this.strides = strides;
+    this.storage = storage;
+    this.#free = free;
+  }
+
+  /** Frees the memory, once; the calls that use it must have ended. What went with its device is gone already. */
+  destroy(): void {
+    if (this.#freed) return;
+    this.#freed = true;
+    this.#free(this.address);
+  }
+
+  [DISPOSE](): void {
+    this.destroy();
+  }
+
+  /** For `release`: the memory is freed by others, and may be another tensor's by now. Returns whether it was already. */
+  disown(): boolean {
+    const before = this.#freed;
+    this.#freed = true;
+    return before;
+  }
+
+  /** Never there: see `TypedTensor`. */
+  hasStorage?(storage: Storage): void;
+  /** Never there: see `TypedTensor`. */
+  hasShape?(sizes: ShapeSizes<Shape>): void;
+}
+
+/** The caller's own tensors get the methods, too, where they come back as results; their memory stays the caller's. */
+export function owned(tensor: CudaTensor): OwnedCudaTensor {
+  return tensor instanceof OwnedCudaTensor ? tensor : new OwnedCudaTensor(tensor, () => undefined);
+}
+
+export const CUDA_TENSORS: TensorKind = {
+  name: "a tensor on the device",
+  remedy: "pass what upload(device, …) or allocate(device, …) of mtac/runtime/cuda gives",
+  accepts: (tensor) => hasLayout(tensor) && "address" in tensor && typeof tensor.address === "bigint",
+};
+
 /** The address of element 0. */
 export function elementAddress({ address, offset = 0 }: CudaTensor): bigint {
   return address + BigInt(offset);
@@ -39,14 +108,14 @@ export function elementAddress({ address, offset = 0 }: CudaTensor): bigint {
 /**
  * Makes a tensor whose contents are zero. Its memory is the caller's: `release(device, tensor)` frees it.
  *
- * @throws CudaError MTA805, MTA806, MTA832.
+ * @throws CudaError MTA805, MTA806, MTA832, MTA842 (no device); MtacError MTA616 (shape or strides), MTA617 (storage).
  */
-export function allocate(
+export function allocate<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: CudaDevice,
-  shape: readonly number[],
-  storage: DeviceStorage,
+  shape: Shape,
+  storage: Storage,
   options: TensorOptions = {},
-): CudaTensor {
+): OwnedCudaTensor<Storage, Shape> {
   const { tensor, bytes } = make(device, shape, storage, options);
   return filled(device, tensor, () => device.backend.fill(tensor.address, bytes, 0));
 }
@@ -57,36 +126,43 @@ export function allocateUninitialised(
   shape: readonly number[],
   storage: DeviceStorage,
   options: TensorOptions = {},
-): CudaTensor {
+): OwnedCudaTensor {
   return make(device, shape, storage, options).tensor;
 }
 
-function make(
+function make<Shape extends readonly number[], Storage extends DeviceStorage>(
   device: CudaDevice,
-  shape: readonly number[],
-  storage: DeviceStorage,
-  { strides = contiguousStrides(shape), label = "tensor" }: TensorOptions,
-): { tensor: CudaTensor; bytes: number } {
+  shape: Shape,
+  storage: Storage,
+  { strides: given, label = "tensor" }: TensorOptions,
+): { tensor: OwnedCudaTensor<Storage, Shape>; bytes: number } {
+  checkCudaDevice(device);
+  checkLayout(shape, storage, given);
+  const strides = given ?? contiguousStrides(shape);
   const bytes = Math.max(elementSpan(shape, strides) * bytesPerElement(storage), 1);
   const { address } = device.allocate(bytes, label);
-  return { tensor: { address, offset: 0, shape: [...shape], strides: [...strides], storage }, bytes };
+  const fields = { address, offset: 0, shape: [...shape], strides: [...strides], storage };
+  const free = (own: bigint): void => device.freeIfOpen(own);
+  return { tensor: new OwnedCudaTensor<Storage, Shape>(fields, free), bytes };
 }
 
 /**
  * Copies a host tensor to the device, rounding to nearest even where the storage type is narrower.
  *
+ * @param source `data` as Float32Array, Float64Array or Float16Array; as Int32Array for storage `i32`; as Uint16Array for the bits of
+ *   `f16` or `bf16` elements.
  * @param strides Elements between neighbours along each axis of the result; gaps are zero.
- * @throws CudaError MTA805, MTA806, MTA828 (data does not match its shape), MTA832.
+ * @throws CudaError MTA805, MTA806, MTA828 (data does not match its shape or storage), MTA832, MTA842; MtacError MTA616, MTA617.
  */
-export function upload(
+export function upload<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: CudaDevice,
-  source: HostTensor,
-  storage: DeviceStorage,
+  source: UploadSource<Shape>,
+  storage: Storage,
   strides?: readonly number[],
-): CudaTensor {
-  const { shape, data } = source;
-  const fault = hostDataFault(source, storage);
+): OwnedCudaTensor<Storage, Shape> {
+  const fault = hostDataFault(source, storage, strides);
   if (fault !== null) throw new CudaError("MTA828", fault);
+  const { shape, data } = source;
   const { tensor } = make(device, shape, storage, strides === undefined ? {} : { strides });
   const bytes = new Uint8Array(encodeElements(tensor, data), 0, spanBytes(tensor));
   return filled(device, tensor, () => {
@@ -95,7 +171,7 @@ export function upload(
 }
 
 /** A tensor that cannot be filled is not kept. */
-function filled(device: CudaDevice, tensor: CudaTensor, fill: () => void): CudaTensor {
+function filled<Tensor extends CudaTensor>(device: CudaDevice, tensor: Tensor, fill: () => void): Tensor {
   try {
     fill();
     return tensor;
@@ -125,5 +201,7 @@ export async function download(device: CudaDevice, tensor: CudaTensor): Promise<
  * @throws CudaError MTA825: the device made no such tensor, or it was freed before.
  */
 export function release(device: CudaDevice, tensor: CudaTensor): void {
+  if (tensor instanceof OwnedCudaTensor && tensor.disown())
+    throw new CudaError("MTA825", `the tensor at ${hex(tensor.address)} was freed before`);
   device.free(tensor.address);
 }

@@ -46,23 +46,16 @@ const OPTIONAL_RESOURCES = new Set(["q_history", "bias", "lse"]);
 /**
  * @throws GpuError MTA726 when an output shares its buffer with another tensor of the kernel: WebGPU allows a buffer that
  *   is written no second binding in a dispatch, even where the ranges are disjoint ("Usage scope").
- * @throws RangeError when the plan binds a resource that it does not have: a defect of the planner.
  */
-export function bindKernel(
-  device: GPUDevice,
-  kernel: KernelPlan,
-  compiled: CompiledKernel,
-  resources: Resources,
-): GPUBindGroup {
-  const bound = kernel.bindings.map(({ binding, access, resource }) => {
-    const given = resources.get(resource);
-    if (given === undefined && !OPTIONAL_RESOURCES.has(resource)) {
-      throw new RangeError(`the kernel "${kernel.name}" binds an unknown resource "${resource}"`);
-    }
-    return { binding, access, resource, buffer: given ?? { buffer: dummyBuffer(device, resource) } };
-  });
-  for (const written of bound.filter(({ access }) => access === "read_write")) {
-    const other = bound.find((entry) => entry !== written && entry.buffer.buffer === written.buffer.buffer);
+export function checkSeparate(kernel: KernelPlan, resources: Resources): void {
+  const bound = kernel.bindings.map(({ access, resource }) => ({
+    access,
+    resource,
+    buffer: resources.get(resource)?.buffer,
+  }));
+  for (const written of bound) {
+    if (written.access !== "read_write" || written.buffer === undefined) continue;
+    const other = bound.find((entry) => entry !== written && entry.buffer === written.buffer);
     if (other === undefined) continue;
     throw new GpuError(
       "MTA726",
@@ -71,6 +64,22 @@ export function bindKernel(
       { remedy: `give ${written.resource} a buffer of its own`, kernel: kernel.name, source: kernel.source },
     );
   }
+}
+
+/** @throws RangeError when the plan binds a resource that it does not have: a defect of the planner. */
+export function bindKernel(
+  device: GPUDevice,
+  kernel: KernelPlan,
+  compiled: CompiledKernel,
+  resources: Resources,
+): GPUBindGroup {
+  const bound = kernel.bindings.map(({ binding, resource }) => {
+    const given = resources.get(resource);
+    if (given === undefined && !OPTIONAL_RESOURCES.has(resource)) {
+      throw new RangeError(`the kernel "${kernel.name}" binds an unknown resource "${resource}"`);
+    }
+    return { binding, buffer: given ?? { buffer: dummyBuffer(device, resource) } };
+  });
   return device.createBindGroup({
     label: kernel.name,
     layout: compiled.layout,

@@ -1,3 +1,4 @@
+import { checkTensorKind } from "../contract/arguments.ts";
 import { INTEGER_INPUTS, type IntegerInput } from "../contract/call.ts";
 import type { CallSize } from "../contract/expand.ts";
 import { spanBytes } from "../contract/layout.ts";
@@ -12,7 +13,7 @@ import {
 import { checkInputs } from "../contract/validate.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { GpuError, type GpuErrorCode } from "./errors.ts";
-import type { DeviceTensor } from "./tensors.ts";
+import { type DeviceTensor, GPU_TENSORS } from "./tensors.ts";
 
 /** Where a call's results go. */
 export interface AttentionOutputs {
@@ -78,6 +79,7 @@ export function describeCall(device: GPUDevice, plan: Plan, inputs: AttentionInp
  */
 export function checkOutputs(device: GPUDevice, plan: Plan, size: CallSize, outputs: AttentionOutputs): void {
   const { heads, valueDim, storage } = plan.pipeline;
+  checkTensorKind("output o", outputs?.o, GPU_TENSORS);
   refuse(findOutputShapeFault("o", outputs.o, [size.B, heads, size.Lq, valueDim]));
   checkTensor(device, "o", outputs.o, {
     storage,
@@ -86,6 +88,7 @@ export function checkOutputs(device: GPUDevice, plan: Plan, size: CallSize, outp
     written: true,
   });
   if (outputs.lse === undefined) return;
+  checkTensorKind("output lse", outputs.lse, GPU_TENSORS);
   refuse(findOutputShapeFault("lse", outputs.lse, [size.B, heads, size.Lq]));
   checkTensor(device, "lse", outputs.lse, {
     storage: "f32",

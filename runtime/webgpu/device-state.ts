@@ -1,3 +1,4 @@
+import { describeValue } from "../contract/arguments.ts";
 import { GpuError } from "./errors.ts";
 
 /** How to wait for a promise that the device resolves; Node's Dawn needs more than an `await` (see `dawn-wait.ts`). */
@@ -107,12 +108,33 @@ function lostError(info: GPUDeviceLostInfo): GpuError {
 }
 
 /**
- * Starts to watch the device and throws if it is lost.
+ * Starts to watch the device and throws if it is none, or lost.
  *
- * @throws GpuError MTA705 when the device was lost.
+ * @throws GpuError MTA705 when the device was lost, MTA742 when it is no device.
  */
 export function checkDevice(device: GPUDevice): void {
+  if (!isDevice(device)) {
+    const isAdapter = hasMethod(device, "requestDevice");
+    throw new GpuError(
+      "MTA742",
+      `a GPUDevice is needed, not ${isAdapter ? "its adapter" : describeValue(device)}`,
+      {
+        remedy: isAdapter
+          ? "await requestDevice(adapter) first, and pass what it gives"
+          : "pass the GPUDevice that requestDevice(adapter) gives",
+      },
+    );
+  }
   stateOf(device).check();
+}
+
+/** By what it can do: a device may come from any implementation of WebGPU. */
+function isDevice(value: unknown): boolean {
+  return hasMethod(value, "createBuffer") && typeof value === "object" && value !== null && "queue" in value;
+}
+
+export function hasMethod(value: unknown, name: string): boolean {
+  return typeof value === "object" && value !== null && typeof Reflect.get(value, name) === "function";
 }
 
 /**

@@ -1,5 +1,6 @@
+import { describeValue } from "../contract/arguments.ts";
 import { formatBytes } from "../contract/messages.ts";
-import { checkDevice, keepAlive, setWaiter, waiterOf } from "./device-state.ts";
+import { checkDevice, hasMethod, keepAlive, setWaiter, waiterOf } from "./device-state.ts";
 import { GpuError } from "./errors.ts";
 
 /** Features that kernels and timing use where the adapter has them. */
@@ -35,9 +36,18 @@ export interface DeviceOptions {
  * where present, and the adapter's full limits (WebGPU gives 16 KiB of workgroup memory and 256 MiB buffers unless
  * asked; specification section "Limits").
  *
- * @throws GpuError MTA706 (a feature or limit that was asked for is out of reach), MTA704 (the adapter refused).
+ * @throws GpuError MTA706 (a feature or limit that was asked for is out of reach), MTA704 (the adapter refused), MTA743 (no
+ *   adapter: browsers give null where they have none).
  */
 export async function requestDevice(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<GPUDevice> {
+  if (!hasMethod(adapter, "requestDevice")) {
+    throw new GpuError("MTA743", `a GPUAdapter is needed, not ${describeValue(adapter)}`, {
+      remedy:
+        adapter === null
+          ? "navigator.gpu.requestAdapter() found none: use a browser and a GPU with WebGPU"
+          : "pass what `await navigator.gpu.requestAdapter()` gives",
+    });
+  }
   const without = new Set<string>(options.withoutFeatures ?? []);
   for (const feature of options.features ?? []) {
     if (!adapter.features.has(feature)) {

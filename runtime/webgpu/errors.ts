@@ -34,6 +34,8 @@ export const GPU_ERRORS = {
   MTA734: { kind: "device", meaning: "the driver failed" },
   MTA740: { kind: "input", meaning: "a parameter has the wrong number of values" },
   MTA741: { kind: "usage", meaning: "the launcher was destroyed" },
+  MTA742: { kind: "usage", meaning: "a GPUDevice is needed, and something else was given" },
+  MTA743: { kind: "usage", meaning: "a GPUAdapter is needed, and something else was given" },
 } as const satisfies Record<string, { kind: ErrorKind; meaning: string }>;
 
 export type GpuErrorCode = keyof typeof GPU_ERRORS;

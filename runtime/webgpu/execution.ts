@@ -5,20 +5,21 @@ import type { ParameterStore, ParameterVersion } from "../contract/parameters.ts
 import type { KernelPlan, Plan } from "../contract/plan.ts";
 import type { BufferPool } from "../contract/pool.ts";
 import { elementCount } from "../contract/tensor.ts";
-import { bindKernel, collectResources, type Resources } from "./bindings.ts";
+import { bindKernel, checkSeparate, collectResources, type Resources } from "./bindings.ts";
 import type { Call } from "./call.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { PARAMETER_USAGE } from "./parameter-memory.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import { type PooledBuffer, poolOf } from "./pool.ts";
-import type { DeviceTensor } from "./tensors.ts";
+import { InputSnapshot, SNAPSHOT_USAGE } from "./snapshot.ts";
+import type { DeviceTensor, OwnedTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
 
 export interface ForwardResult {
-  /** [B, H, Lq, Dv]; the caller's to destroy (`o.buffer.destroy()`) unless it was the caller's own. */
-  readonly o: DeviceTensor;
+  /** [B, H, Lq, Dv]; the caller's to destroy (`o.destroy()`). */
+  readonly o: OwnedTensor;
   /** f32 [B, H, Lq]; null with sparsemax. */
-  readonly lse: DeviceTensor | null;
+  readonly lse: OwnedTensor | null;
   readonly statistics: CallStatistics;
 }
 
@@ -29,30 +30,39 @@ export interface ExecutionParts {
   readonly tuned: boolean;
   readonly call: Call;
   readonly expanded: ExpandedPlan;
-  readonly compiled: ReadonlyMap<KernelPlan, CompiledKernel>;
   readonly parameters: ParameterStore<GPUBuffer>;
   readonly o: DeviceTensor;
   readonly lse: DeviceTensor | null;
+  /** Which of these two were allocated for the call. */
+  readonly made: readonly DeviceTensor[];
+  /** Whether the inputs are copied, since some commands are submitted after the caller has got control back. */
+  readonly copiesInputs: boolean;
 }
 
 /**
- * One call with everything that it holds on the device: made inside error scopes, recorded into one command encoder or
- * several, released once all of them are submitted.
+ * One call with everything that it holds on the device: made inside error scopes when it is called, bound to its kernels once
+ * they are compiled, recorded into one command encoder or several, released once all of them are submitted.
  */
 export class CallExecution {
   readonly footprint: CallFootprint;
+  /** All tensors of the call, outputs included. */
+  readonly tensors: readonly DeviceTensor[];
   readonly #parts: ExecutionParts;
   readonly #pool: BufferPool<GPUBuffer>;
   readonly #held: PooledBuffer[] = [];
   readonly #version: ParameterVersion<GPUBuffer>;
   readonly #parameters: PooledBuffer | null;
   readonly #slot: number;
-  readonly #groups: ReadonlyMap<KernelPlan, GPUBindGroup>;
+  readonly #resources: Resources;
+  readonly #snapshot: InputSnapshot | null;
+  #compiled: ReadonlyMap<KernelPlan, CompiledKernel> = new Map();
+  #groups: ReadonlyMap<KernelPlan, GPUBindGroup> = new Map();
   #released = false;
 
   constructor(parts: ExecutionParts) {
-    const { device, expanded, call } = parts;
+    const { device, expanded, call, o, lse } = parts;
     this.#parts = parts;
+    this.tensors = [...this.#inputs(), o, ...(lse === null ? [] : [lse])];
     this.#pool = poolOf(device);
     this.#slot = slotBytes(device);
     this.#version = parts.parameters.acquire();
@@ -63,23 +73,35 @@ export class CallExecution {
           ? null
           : this.#hold(call.parameterWords * 4, PARAMETER_USAGE, "call parameters");
       const resources = this.#acquire();
-      this.#groups = this.#bind(resources);
+      for (const { kernel } of expanded.variants) checkSeparate(kernel, resources);
       this.footprint = this.#measure(parts, expanded.dispatches.length);
+      const snapshot = parts.copiesInputs
+        ? new InputSnapshot(call.inputs, (bytes) => this.#hold(bytes, SNAPSHOT_USAGE, "input copy").buffer)
+        : null;
+      this.#snapshot = snapshot;
+      this.#resources =
+        snapshot === null
+          ? resources
+          : new Map([...resources].map(([name, binding]) => [name, snapshot.place(binding)]));
     } catch (error) {
-      this.release();
+      this.discard();
       throw error;
     }
   }
 
-  /** All tensors of the call, outputs included. */
-  get tensors(): readonly DeviceTensor[] {
-    const { o, lse } = this.#parts;
-    return [...this.#inputs(), o, ...(lse === null ? [] : [lse])];
+  /** Binds the call's memory to its kernels; goes before the first dispatch. */
+  bind(compiled: ReadonlyMap<KernelPlan, CompiledKernel>): void {
+    const { device } = this.#parts;
+    this.#compiled = compiled;
+    this.#groups = new Map(
+      [...compiled].map(([kernel, made]) => [kernel, bindKernel(device, kernel, made, this.#resources)]),
+    );
   }
 
-  /** Records the copies of integer inputs; goes before the first dispatch. */
+  /** Records the copies of inputs; goes before the first dispatch. */
   recordInputs(encoder: GPUCommandEncoder): void {
     const { call, plan } = this.#parts;
+    this.#snapshot?.record(encoder);
     if (this.#parameters === null) return;
     const { buffer } = this.#parameters;
     if (plan.parameterWords > 0)
@@ -102,7 +124,7 @@ export class CallExecution {
     end: number,
     timestampWrites: GPUComputePassTimestampWrites | null,
   ): void {
-    const { compiled, expanded, plan } = this.#parts;
+    const { expanded, plan } = this.#parts;
     const pass = encoder.beginComputePass({
       label: `mtac ${plan.pipeline.name}`,
       ...(timestampWrites === null ? {} : { timestampWrites }),
@@ -112,7 +134,7 @@ export class CallExecution {
       const dispatch = expanded.dispatches[index];
       if (dispatch === undefined) break;
       const { kernel, grid } = dispatch;
-      const pipeline = compiled.get(kernel)?.pipeline;
+      const pipeline = this.#compiled.get(kernel)?.pipeline;
       const group = this.#groups.get(kernel);
       if (pipeline === undefined || group === undefined)
         throw new RangeError(`"${kernel.name}" is not prepared`);
@@ -133,11 +155,11 @@ export class CallExecution {
     this.#parts.parameters.release(this.#version);
   }
 
-  /** As `release`, after an error: buffers that may be invalid do not go back to the pool. */
+  /** As `release`, after an error: buffers that may be invalid do not go back to the pool, and there are no results. */
   discard(): void {
     if (this.#released) return;
     this.#released = true;
-    for (const { buffer } of this.#held) buffer.destroy();
+    for (const { buffer } of [...this.#held, ...this.#parts.made]) buffer.destroy();
     this.#parts.parameters.release(this.#version);
   }
 
@@ -168,25 +190,15 @@ export class CallExecution {
     return collectResources({ call, o, lse, parameters, launch: uniforms.buffer, workspace });
   }
 
-  #bind(resources: Resources): Map<KernelPlan, GPUBindGroup> {
-    const { device, compiled } = this.#parts;
-    return new Map(
-      [...compiled].map(([kernel, made]) => [kernel, bindKernel(device, kernel, made, resources)]),
-    );
-  }
-
   #inputs(): DeviceTensor[] {
     const { q, k, v, qHistory, documents, lengths, positions, bias } = this.#parts.call.inputs;
     return [q, k, v, qHistory, documents, lengths, positions, bias].filter((tensor) => tensor !== undefined);
   }
 
   #measure({ plan: { schedule }, tuned }: ExecutionParts, kernels: number): CallFootprint {
-    const { q, k, v, qHistory, documents, lengths, positions, bias } = this.#parts.call.inputs;
-    const given = [q, k, v, qHistory, documents, lengths, positions, bias].filter(
-      (tensor) => tensor !== undefined,
-    );
     const compulsoryBytes =
-      [...given, this.#parts.o].reduce((sum, tensor) => sum + tensorBytes(tensor), 0) + this.#version.bytes;
+      [...this.#inputs(), this.#parts.o].reduce((sum, tensor) => sum + tensorBytes(tensor), 0) +
+      this.#version.bytes;
     const held = this.#held.reduce((sum, { size }) => sum + size, 0);
     const workspaceBytes = held + (this.#parts.lse === null ? 0 : tensorBytes(this.#parts.lse));
     return {
@@ -202,6 +214,6 @@ export class CallExecution {
 
 export interface StartedCall {
   readonly execution: CallExecution;
-  readonly o: DeviceTensor;
-  readonly lse: DeviceTensor | null;
+  readonly o: OwnedTensor;
+  readonly lse: OwnedTensor | null;
 }

@@ -1,3 +1,4 @@
+import { checkTensors } from "../contract/arguments.ts";
 import type { CallFootprint, PrepareSize, Timing } from "../contract/call.ts";
 import { constantVariants, type ExpandedPlan, expandPlan, type KernelVariant } from "../contract/expand.ts";
 import { place } from "../contract/messages.ts";
@@ -11,19 +12,19 @@ import {
   tunedChoices,
 } from "../contract/plan-choice.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
-import { checkSize } from "../contract/validate.ts";
+import { checkPrepareSize } from "../contract/validate.ts";
 import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./call.ts";
 import { checkDevice } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 import { CallExecution, type ForwardResult, type StartedCall } from "./execution.ts";
 import { deviceIdentity } from "./identity.ts";
-import { checkLimits } from "./limits.ts";
+import { checkLimits, checkOutputSize } from "./limits.ts";
 import { parameterMemory } from "./parameter-memory.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
 import { choosePlan, shortfalls } from "./plan-choice.ts";
 import { submitCall } from "./submit.ts";
-import { allocate, type DeviceTensor } from "./tensors.ts";
+import { allocate, type DeviceTensor, GPU_TENSORS, type OwnedTensor, owned } from "./tensors.ts";
 
 export interface LauncherOptions extends PlanChoice {
   /** Multiply-adds of one submission; measured and adapted to the device if not given. */
@@ -33,8 +34,8 @@ export interface LauncherOptions extends PlanChoice {
 }
 
 export interface EncodedCall {
-  readonly o: DeviceTensor;
-  readonly lse: DeviceTensor | null;
+  readonly o: OwnedTensor;
+  readonly lse: OwnedTensor | null;
   readonly footprint: CallFootprint;
   /** Rejects with a GpuError when the device refused something while the call was recorded. */
   readonly checked: Promise<void>;
@@ -58,7 +59,7 @@ interface PreparedCall {
  *
  * @param device The caller's own, or one from `requestDevice`.
  * @param parameters The attention's parameters, all of them.
- * @throws GpuError MTA705, MTA710 … MTA714, MTA740; MtacError MTA611 … MTA613.
+ * @throws GpuError MTA705, MTA710 … MTA714, MTA740, MTA742; MtacError MTA611 … MTA613, MTA618.
  */
 export async function createLauncher(
   device: GPUDevice,
@@ -123,16 +124,30 @@ export class Launcher {
   /**
    * Computes the attention and waits for it. Long calls are submitted in pieces, so that a slow device stays responsive.
    *
+   * Everything is read as it is at the time of the call: inputs and parameters may be changed or destroyed, and the launcher
+   * destroyed, without waiting for the result. Where a call is not submitted at once (long ones, and the first of a size whose
+   * kernels are not prepared), the inputs are copied for that; their buffers then need the usage COPY_SRC, as `upload` and
+   * `allocate` give it, or must be left alone until the call has ended.
+   *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
    * @param outputs Where to write the results; allocated if not given.
-   * @throws MtacError MTA601 … MTA608 (shapes); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
+   * @typeParam Result What the launcher of a spec knows of the results beforehand.
+   * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741.
    */
+  forward<Result extends ForwardResult = ForwardResult>(
+    inputs: AttentionInputs<DeviceTensor>,
+    outputs?: AttentionOutputs,
+  ): Promise<Result>;
   async forward(inputs: AttentionInputs<DeviceTensor>, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.#run(inputs, outputs, this.#options.timestamps ?? false);
+    return this.#run(inputs, outputs, {
+      timestamps: this.#options.timestamps ?? false,
+      protectsInputs: true,
+    });
   }
 
   /**
-   * Runs the same call again and again, into the same outputs, after one run that is not counted.
+   * Runs the same call again and again, into the same outputs, after one run that is not counted. Inputs must be left alone
+   * until it has ended.
    *
    * @throws As `forward`.
    */
@@ -140,21 +155,22 @@ export class Launcher {
     inputs: AttentionInputs<DeviceTensor>,
     options: { readonly repeats?: number } = {},
   ): Promise<Timing> {
-    const { o, lse, statistics } = await this.#run(inputs, undefined, true);
+    const run = { timestamps: true, protectsInputs: false };
+    const { o, lse, statistics } = await this.#run(inputs, undefined, run);
     try {
       const outputs: AttentionOutputs = lse === null ? { o } : { o, lse };
       const wallMs: number[] = [];
       const deviceMs: (number | null)[] = [];
-      for (let run = 0; run < (options.repeats ?? 10); run++) {
-        const { statistics: measured } = await this.#run(inputs, outputs, true);
+      for (let repeat = 0; repeat < (options.repeats ?? 10); repeat++) {
+        const { statistics: measured } = await this.#run(inputs, outputs, run);
         wallMs.push(measured.wallMs);
         deviceMs.push(measured.deviceMs);
       }
       const { wallMs: _wall, deviceMs: _device, ...footprint } = statistics;
       return { wallMs, deviceMs, footprint };
     } finally {
-      o.buffer.destroy();
-      lse?.buffer.destroy();
+      o.destroy();
+      lse?.destroy();
     }
   }
 
@@ -171,9 +187,11 @@ export class Launcher {
     outputs?: AttentionOutputs,
   ): EncodedCall {
     const prepared = this.#describe(inputs, outputs);
-    const { expanded } = prepared;
+    const { call, expanded } = prepared;
+    const compiled = this.#compiledKernels(call, expanded);
     const { result, checked } = inErrorScopes(this.device, this.#context(prepared.plan), () => {
-      const started = this.#start(prepared, outputs);
+      const started = this.#start(prepared, outputs, false);
+      started.execution.bind(compiled);
       started.execution.recordInputs(encoder);
       started.execution.recordDispatches(encoder, 0, expanded.dispatches.length, null);
       return started;
@@ -185,20 +203,23 @@ export class Launcher {
   /**
    * Compiles what calls of this size need, so that `encode` can follow.
    *
-   * @throws MtacError MTA604 (a size is no positive integer), GpuError MTA705, MTA713, MTA714, MTA741.
+   * @throws MtacError MTA604 (a size is no positive integer), MTA615; GpuError MTA705, MTA713, MTA714, MTA730, MTA731,
+   *   MTA741.
    */
   async prepare(asked: PrepareSize): Promise<void> {
     this.#checkUsable();
-    const { B, Lq, Lk, R = 0, positions = false } = asked;
-    checkSize({ B, Lq, Lk, R });
-    const size = { B, Lq, Lk, R, positions };
-    await this.compile(expandPlan(this.planFor(size), size).variants);
+    const size = checkPrepareSize(asked);
+    const plan = this.planFor(size);
+    checkOutputSize(this.device.limits, plan, size);
+    const expanded = expandPlan(plan, size);
+    checkLimits(this.device.limits, plan, size, expanded);
+    await this.compile(expanded.variants);
   }
 
   /**
    * Replaces some or all parameters; calls already started keep the old ones.
    *
-   * @throws MtacError MTA612, MTA613, GpuError MTA705, MTA740, MTA741.
+   * @throws MtacError MTA612, MTA613, MTA618, GpuError MTA705, MTA740, MTA741.
    */
   setParameters(values: ParameterValues): void {
     this.#checkUsable();
@@ -219,9 +240,8 @@ export class Launcher {
 
   /** Compiles kernel variants, all at once. Used by `createLauncher`; `prepare` is the public way. */
   async compile(variants: readonly KernelVariant[]): Promise<void> {
-    const missing = variants.filter((variant) => !this.#ready.has(variantKey(variant)));
     await Promise.all(
-      missing.map(async (variant) => {
+      this.#missing(variants).map(async (variant) => {
         const { kernel } = variant;
         const source = this.artifact.sources[kernel.file];
         if (source === undefined) {
@@ -239,25 +259,30 @@ export class Launcher {
   async #run(
     inputs: AttentionInputs<DeviceTensor>,
     outputs: AttentionOutputs | undefined,
-    timestamps: boolean,
+    how: { readonly timestamps: boolean; readonly protectsInputs: boolean },
   ): Promise<ForwardResult> {
     const prepared = this.#describe(inputs, outputs);
-    const { plan, expanded } = prepared;
-    await this.compile(expanded.variants);
-    // Compilation takes time, in which much can happen.
-    this.#checkUsable();
+    const { plan, call, expanded } = prepared;
+    const missing = this.#missing(expanded.variants);
     return submitCall({
+      ...how,
       device: this.device,
       context: this.#context(plan),
       dispatches: expanded.dispatches,
       budget: this.#options.submissionBudget,
-      timestamps,
-      start: () => this.#start(prepared, outputs),
+      compile: missing.length === 0 ? null : () => this.compile(missing),
+      start: (copiesInputs) => this.#start(prepared, outputs, copiesInputs),
+      bind: (execution) => execution.bind(this.#compiledKernels(call, expanded)),
     });
+  }
+
+  #missing(variants: readonly KernelVariant[]): readonly KernelVariant[] {
+    return variants.filter((variant) => !this.#ready.has(variantKey(variant)));
   }
 
   #describe(inputs: AttentionInputs<DeviceTensor>, outputs: AttentionOutputs | undefined): PreparedCall {
     this.#checkUsable();
+    checkTensors(inputs, GPU_TENSORS);
     const plan = this.planFor(shapeOfInputs(inputs));
     const call = describeCall(this.device, plan, inputs);
     if (outputs !== undefined) checkOutputs(this.device, plan, call.size, outputs);
@@ -267,26 +292,30 @@ export class Launcher {
   }
 
   /** Allocates what the call needs; synchronous, to be run inside error scopes. */
-  #start({ plan, call, expanded }: PreparedCall, outputs: AttentionOutputs | undefined): StartedCall {
+  #start(
+    { plan, call, expanded }: PreparedCall,
+    outputs: AttentionOutputs | undefined,
+    copiesInputs: boolean,
+  ): StartedCall {
     const { device } = this;
-    const compiled = this.#compiledKernels(call, expanded);
     const { B, Lq } = call.size;
     const { heads, valueDim, storage, normalize } = plan.pipeline;
-    const o = outputs?.o ?? allocate(device, [B, heads, Lq, valueDim], storage, { label: "mtac o" });
-    let lse: DeviceTensor | null = null;
+    const o = owned(outputs?.o ?? allocate(device, [B, heads, Lq, valueDim], storage, { label: "mtac o" }));
+    let lse: OwnedTensor | null = null;
     if (normalize === "softmax")
-      lse = outputs?.lse ?? allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" });
-    const parameters = this.#parameters;
+      lse = owned(outputs?.lse ?? allocate(device, [B, heads, Lq], "f32", { label: "mtac lse" }));
+    const made = [outputs?.o === undefined ? o : null, outputs?.lse === undefined ? lse : null];
     const execution = new CallExecution({
       device,
       plan,
       tuned: plan !== this.plan,
       call,
       expanded,
-      compiled,
-      parameters,
+      parameters: this.#parameters,
       o,
       lse,
+      made: made.filter((tensor) => tensor !== null),
+      copiesInputs,
     });
     return { execution, o, lse };
   }

@@ -1,3 +1,4 @@
+import { outputBytes } from "../contract/call.ts";
 import { type CallSize, type ExpandedPlan, expandPlan } from "../contract/expand.ts";
 import { formatBytes, place } from "../contract/messages.ts";
 import type { Plan } from "../contract/plan.ts";
@@ -22,6 +23,22 @@ export function checkLimits(limits: SizeLimits, plan: Plan, size: CallSize, expa
     remedy: whatFits(size, fits),
     kernel: excess.kernel?.name ?? null,
     source: excess.kernel?.source ?? null,
+  });
+}
+
+/**
+ * Checks the size of a call's result before its dispatches are counted: a size beyond all bounds would have as many.
+ *
+ * @throws GpuError MTA731
+ */
+export function checkOutputSize(limits: SizeLimits, plan: Plan, size: CallSize): void {
+  const limit = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+  const bytes = outputBytes(plan, size);
+  if (bytes <= limit) return;
+  const { B, Lq, Lk } = size;
+  const message = `the result o needs ${formatBytes(bytes)}, ${formatBytes(bytes - limit)} more than the device allows in one buffer`;
+  throw new GpuError("MTA731", `${message} (B = ${B}, Lq = ${Lq}, Lk = ${Lk})`, {
+    remedy: whatFits(size, (candidate) => outputBytes(plan, candidate) <= limit),
   });
 }
 

@@ -1,3 +1,4 @@
+import { checkLayout, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
   bytesPerElement,
   contiguousStrides,
@@ -6,16 +7,23 @@ import {
   elementSpan,
   encodeElements,
   hostDataFault,
+  type UploadSource,
 } from "../contract/layout.ts";
 import { formatBytes } from "../contract/messages.ts";
-import type { HostTensor } from "../contract/tensor.ts";
+import { DISPOSE, type ShapeSizes, type TypedTensor } from "../contract/typed-tensor.ts";
 import { BUFFER_USAGE, MAP_MODE_READ, roundUp } from "./constants.ts";
-import { checkDevice, waitFor } from "./device-state.ts";
+import { checkDevice, hasMethod, waitFor } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 
-/** A tensor in a GPU buffer, the caller's own or made by `upload` or `allocate`. */
-export interface DeviceTensor {
+/**
+ * A tensor in a GPU buffer, the caller's own or made by `upload` or `allocate`. Its type may say its storage and shape:
+ * `DeviceTensor<"f16", readonly [number, 16, number, 64]>`.
+ */
+export interface DeviceTensor<
+  Storage extends DeviceStorage = DeviceStorage,
+  Shape extends readonly number[] = readonly number[],
+> extends TypedTensor<Storage, Shape> {
   readonly buffer: GPUBuffer;
   /** Bytes from the start of the buffer to element 0; kernels need a multiple of `minStorageBufferOffsetAlignment`. */
   readonly offset: number;
@@ -25,6 +33,53 @@ export interface DeviceTensor {
   /** f16 and bf16 take two bytes an element, the even element in the low half of a 32-bit word. */
   readonly storage: DeviceStorage;
 }
+
+/** A tensor whose buffer mtac made, and which is the caller's: `destroy()` it, or declare it with `using`. */
+export class OwnedTensor<
+  Storage extends DeviceStorage = DeviceStorage,
+  Shape extends readonly number[] = readonly number[],
+> implements DeviceTensor<Storage, Shape>
+{
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly storage: DeviceStorage;
+
+  constructor({ buffer, offset, shape, strides, storage }: DeviceTensor<Storage, Shape>) {
+    this.buffer = buffer;
+    this.offset = offset;
+    this.shape = shape;
+    this.strides = strides;
+    this.storage = storage;
+  }
+
+  /** Frees the buffer; calls that have begun still end well. */
+  destroy(): void {
+    this.buffer.destroy();
+  }
+
+  [DISPOSE](): void {
+    this.destroy();
+  }
+
+  /** Never there: see `TypedTensor`. */
+  hasStorage?(storage: Storage): void;
+  /** Never there: see `TypedTensor`. */
+  hasShape?(sizes: ShapeSizes<Shape>): void;
+}
+
+/** The caller's own tensors get the methods, too, where they come back as results. */
+export function owned(tensor: DeviceTensor): OwnedTensor {
+  return tensor instanceof OwnedTensor ? tensor : new OwnedTensor(tensor);
+}
+
+export const GPU_TENSORS: TensorKind = {
+  name: "a tensor on the device",
+  remedy:
+    "pass what upload(device, …) or allocate(device, …) gives, or { buffer, offset, shape, strides, storage }",
+  accepts: (tensor) => hasLayout(tensor) && "buffer" in tensor && hasMethod(tensor.buffer, "destroy"),
+};
 
 export interface TensorOptions {
   /** Elements; row-major and contiguous if not given. */
@@ -44,15 +99,17 @@ export async function checkAllocation(tensor: DeviceTensor): Promise<void> {
 /**
  * Makes a tensor whose contents are zero. Memory that runs out shows in the calls that use the tensor (MTA732). The buffer has usage STORAGE | COPY_SRC | COPY_DST and is the caller's to destroy.
  *
- * @throws GpuError MTA705 (device lost), MTA731 (larger than the device allows).
+ * @throws GpuError MTA705 (device lost), MTA731 (larger than the device allows), MTA742 (no device); MtacError MTA616 (shape or
+ *   strides), MTA617 (storage).
  */
-export function allocate(
+export function allocate<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: GPUDevice,
-  shape: readonly number[],
-  storage: DeviceStorage,
+  shape: Shape,
+  storage: Storage,
   options: TensorOptions = {},
-): DeviceTensor {
+): OwnedTensor<Storage, Shape> {
   checkDevice(device);
+  checkLayout(shape, storage, options.strides);
   const strides = options.strides ?? contiguousStrides(shape);
   // Kernels view half-precision data as 32-bit words, and copies count in words too.
   const size = Math.max(roundUp(elementSpan(shape, strides) * bytesPerElement(storage), 4), 16);
@@ -74,24 +131,37 @@ export function allocate(
     usage: TENSOR_USAGE,
     ...(label === undefined ? {} : { label }),
   });
-  return { buffer, offset: 0, shape: [...shape], strides: [...strides], storage };
+  return new OwnedTensor<Storage, Shape>({
+    buffer,
+    offset: 0,
+    shape: [...shape],
+    strides: [...strides],
+    storage,
+  });
 }
 
 /**
  * Copies a host tensor to the device, rounding to nearest even where the storage type is narrower.
  *
+ * @param source `data` as Float32Array, Float64Array or Float16Array; as Int32Array for storage `i32`; as Uint16Array for the bits of
+ *   `f16` or `bf16` elements.
  * @param strides Elements between neighbours along each axis of the result; gaps are zero.
- * @throws GpuError MTA705, MTA728 (data does not match its shape), MTA731.
+ * @throws GpuError MTA705, MTA728 (data does not match its shape or storage), MTA731, MTA742; MtacError MTA616, MTA617.
  */
-export function upload(
+export function upload<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: GPUDevice,
-  source: HostTensor,
-  storage: DeviceStorage,
+  source: UploadSource<Shape>,
+  storage: Storage,
   strides?: readonly number[],
-): DeviceTensor {
+): OwnedTensor<Storage, Shape> {
+  checkDevice(device);
+  const fault = hostDataFault(source, storage, strides);
+  if (fault !== null) {
+    throw new GpuError("MTA728", fault, {
+      remedy: "give one value for each element; Int32Array goes with i32, floats with the other types",
+    });
+  }
   const { shape, data } = source;
-  const fault = hostDataFault(source, storage);
-  if (fault !== null) throw new GpuError("MTA728", fault);
   const tensor = allocate(device, shape, storage, strides === undefined ? {} : { strides });
   device.queue.writeBuffer(tensor.buffer, 0, encodeElements(tensor, data));
   return tensor;

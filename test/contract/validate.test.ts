@@ -159,6 +159,18 @@ test("sizes without tensors are checked too", () => {
     expect(errorOf(() => checkSize({ B: 1, Lq: 2, Lk: 3, R: 0, ...size })).code).toBe("MTA604");
 });
 
+test("sizes and positions end where 32-bit integers do", () => {
+  expect(() => checkSize({ B: 1, Lq: 1, Lk: 2 ** 31 - 1, R: 0 })).not.toThrow();
+  expect(errorOf(() => checkSize({ B: 1, Lq: 1, Lk: 2 ** 31, R: 0 })).code).toBe("MTA615");
+  const at = (first: number) => () =>
+    checkInputs(pipelineWith(), { ...good, positions: { shape: [3], data: Int32Array.of(0, first, 0) } });
+  expect(at(2 ** 31 - 2 ** 17)).not.toThrow();
+  expect(errorOf(at(2 ** 31 - 1))).toMatchObject({
+    code: "MTA615",
+    message: expect.stringContaining("positions holds 2147483647 for batch entry 1"),
+  });
+});
+
 test("a name is only suggested where most of its letters agree", () => {
   expect(nearestName("score.conv.weight", ["q", "scores.conv.weight"])).toBe("scores.conv.weight");
   expect(nearestName("foo", ["q", "d_o"])).toBeNull();

@@ -116,6 +116,24 @@ describe("tensors", () => {
     expect(() => release(device, tensor)).toThrow(expect.objectContaining({ code: "MTA825" }));
   });
 
+  test("are destroyed by their owner, once, whoever has the memory next", async () => {
+    const tensor = allocate(device, [4], "f32");
+    const before = double.leaks();
+    tensor.destroy();
+    tensor.destroy();
+    expect(double.leaks()).toBe(before - 1);
+    expect(() => release(device, tensor)).toThrow(expect.objectContaining({ code: "MTA825" }));
+    const released = allocate(device, [4], "f32");
+    release(device, released);
+    const next = upload(device, { shape: [1], data: Float32Array.of(7) }, "f32");
+    released[Symbol.dispose]();
+    expect(await download(device, next)).toEqual(Float32Array.of(7));
+    next[Symbol.dispose]();
+    const left = allocate(device, [4], "f32");
+    await device.close();
+    left.destroy();
+  });
+
   test("find the context that they belong to", async () => {
     const tensor = upload(device, { shape: [1], data: Float32Array.of(5) }, "f32");
     double.forgetContext();

@@ -213,6 +213,63 @@ export async function use(device: CudaDevice, tensor: CudaTensor): Promise<Timin
 }
 `;
 
+/** What types know of tensors, with the launchers of a target for H = 4, Hkv = 2, D = 8 in f16. */
+function tensorUses(runtime: string, device: string, tensor: string, suffix: string): string {
+  return `
+import { allocate, type ${tensor}, upload } from "${runtime}";
+import { create, initParameters } from "./half${suffix}.js";
+import * as sparse from "./sparse${suffix}.js";
+${device === "GPUDevice" ? "" : `import type { ${device} } from "${runtime}";`}
+
+export async function use(device: ${device}, unknown: ${tensor}, L: number, heads: number): Promise<readonly number[]> {
+  const launcher = await create(device, initParameters(1));
+  const data = new Float32Array(L * 32);
+  const bits = new Uint16Array(L * 16);
+  const q = upload(device, { shape: [1, 4, L, 8], data }, "f16");
+  const k = upload(device, { shape: [1, 2, L, 8], data: bits }, "f16");
+  const { o, lse } = await launcher.forward({ q, k, v: k });
+  // It is never null: softmax has one.
+  const rows: readonly number[] = lse.shape;
+  // Sizes, storage and tensors that types do not know go with everything.
+  await launcher.forward({ q: upload(device, { shape: [1, heads, L, 8], data }, "f16"), k: unknown, v: k });
+  await launcher.forward({ q: o, k, v: { ...k, shape: [1, 2, L, 8] } });
+  const dynamic: readonly number[] = [1, heads, L, 8];
+  await launcher.forward({ q: allocate(device, dynamic, "f16"), k, v: k });
+  o.destroy();
+  {
+    using scratch = allocate(device, [1, 4, L, 8], "f16");
+    await launcher.forward({ q: scratch, k, v: k });
+  }
+
+  // @ts-expect-error two heads for four
+  await launcher.forward({ q: k, k, v: k });
+  // @ts-expect-error f32 for f16
+  await launcher.forward({ q: upload(device, { shape: [1, 4, L, 8], data }, "f32"), k, v: k });
+  // @ts-expect-error another width, and a number of heads that types do not know
+  await launcher.forward({ q: upload(device, { shape: [1, heads, L, 16], data }, "f16"), k, v: k });
+  // @ts-expect-error three axes
+  await launcher.forward({ q: upload(device, { shape: [4, L, 8], data }, "f16"), k, v: k });
+  // @ts-expect-error positions are integers
+  await launcher.forward({ q, k, v: k, positions: upload(device, { shape: [1], data }, "f32") });
+  // @ts-expect-error there is no such storage
+  upload(device, { shape: [1], data }, "float16");
+  // @ts-expect-error sparsemax has no lse
+  (await (await sparse.create(device)).forward({ q, k, v: k })).lse.shape;
+  return rows;
+}
+`;
+}
+
+test("types know storage and sizes of tensors, and which results there are", () => {
+  const files = filesOf(`attention half { heads 4 kv_heads 2 head_dim 8 dtype f16 scores { conv 2x3 } }
+    attention sparse { heads 4 kv_heads 2 head_dim 8 dtype f16 normalize sparsemax }`);
+  const programs = {
+    "gpu.ts": tensorUses("mtac/runtime", "GPUDevice", "DeviceTensor", ""),
+    "cuda.ts": tensorUses("mtac/runtime/cuda", "CudaDevice", "CudaTensor", ".cuda"),
+  };
+  expect(typeFaults(writeModules({ ...files, ...programs }), Object.keys(programs))).toEqual([]);
+});
+
 test("types hold what the spec says, and nothing else", () => {
   // An attention called "cuda" exports a CudaLauncher, as the runtime does.
   const files = filesOf(`attention cuda { heads 1 head_dim 4 } ${SPEC}`);

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { download, upload } from "../../runtime/index.ts";
-import { openDevice } from "./device-fixture.ts";
-import { ramp } from "./tiny-plans.ts";
+import { allocate, createLauncher, type DeviceTensor, download, upload } from "../../runtime/index.ts";
+import { openDevice, scaled, tinyInputs, WEIGHT } from "./device-fixture.ts";
+import { ramp, scaleArtifact } from "./tiny-plans.ts";
 
 let device: GPUDevice;
 beforeAll(async () => {
@@ -67,5 +67,39 @@ describe("upload and download", () => {
     const tensor = upload(device, { shape: [6], data: ramp(6) }, "f16");
     const tail = { ...tensor, offset: 6, shape: [3] };
     expect([...(await download(device, tail))]).toEqual([3, 4, 5]);
+  });
+});
+
+describe("a tensor of one's own", () => {
+  it("is destroyed by its owner, by hand or at the end of a block", async () => {
+    const destroyed: string[] = [];
+    const watch = <T extends DeviceTensor>(name: string, tensor: T): T => {
+      const destroy = tensor.buffer.destroy.bind(tensor.buffer);
+      tensor.buffer.destroy = () => {
+        destroyed.push(name);
+        return destroy();
+      };
+      return tensor;
+    };
+    const first = watch("first", allocate(device, [2], "f32"));
+    first.destroy();
+    watch("second", upload(device, { shape: [2], data: ramp(2) }, "f32"))[Symbol.dispose]();
+    expect(destroyed).toEqual(["first", "second"]);
+    const launcher = await createLauncher(device, scaleArtifact(), WEIGHT);
+    const { o, lse } = await launcher.forward(tinyInputs(device, { B: 1, Lq: 2, Lk: 2 }));
+    watch("o", o).destroy();
+    if (lse !== null) watch("lse", lse).destroy();
+    expect(destroyed).toEqual(["first", "second", "o", "lse"]);
+  });
+
+  it("is not asked for: plain objects are inputs and outputs too", async () => {
+    const launcher = await createLauncher(device, scaleArtifact(), WEIGHT);
+    const { q, k } = tinyInputs(device, { B: 1, Lq: 2, Lk: 2 });
+    const plain = { ...q };
+    const output = { ...allocate(device, [1, 2, 2, 4], "f32") };
+    const { o } = await launcher.forward({ q: plain, k: { ...k }, v: { ...k } }, { o: output });
+    expect(o.buffer).toBe(output.buffer);
+    expect(await download(device, output)).toEqual(scaled(16));
+    o.destroy();
   });
 });

@@ -10,7 +10,7 @@ import type {
 } from "ts-morph";
 import type { Initializer, Parameter, Pipeline } from "../../../runtime/contract/index.ts";
 import type { LauncherFlavour } from "./flavour.ts";
-import { inputProperties } from "./inputs.ts";
+import { inputProperties, tensorOf } from "./inputs.ts";
 import { docText } from "./line-width.ts";
 import { type EmittedNames, emittedNames } from "./names.ts";
 import { StructureKind, VariableDeclarationKind } from "./ts-morph.ts";
@@ -30,6 +30,7 @@ export function attentionModule(
     },
     ...parameterTypes(pipeline, names),
     inputsInterface(pipeline, names, flavour),
+    resultInterface(pipeline, names, flavour),
     launcherClass(pipeline, names, flavour),
     createFunction(pipeline, names, flavour),
     createAlias(names),
@@ -38,11 +39,12 @@ export function attentionModule(
 }
 
 function runtimeImport({ parameters }: Pipeline, flavour: LauncherFlavour): ImportDeclarationStructure {
-  const { device, launcher, options, outputs, result, tensor } = flavour;
+  const { device, launcher, options, outputs, ownedTensor, result, tensor } = flavour;
   const types = [
     outputs,
     ...(flavour.deviceIsGlobal ? [] : [device]),
     tensor,
+    ownedTensor,
     ...(flavour.encodes ? ["EncodedCall"] : []),
     result,
     launcher,
@@ -132,6 +134,26 @@ function inputsInterface(
   };
 }
 
+function resultInterface(
+  { heads, valueDim, storage, normalize }: Pipeline,
+  names: EmittedNames,
+  { ownedTensor, result }: LauncherFlavour,
+): InterfaceDeclarationStructure {
+  const o = tensorOf(ownedTensor, storage, [null, heads, null, valueDim]);
+  const lse = normalize === "softmax" ? tensorOf(ownedTensor, "f32", [null, heads, null]) : "null";
+  return {
+    kind: StructureKind.Interface,
+    isExported: true,
+    docs: [docText("What a call gives.")],
+    name: names.result,
+    extends: [result],
+    properties: [
+      { name: "o", type: o, isReadonly: true },
+      { name: "lse", type: lse, isReadonly: true },
+    ],
+  };
+}
+
 function launcherClass(
   pipeline: Pipeline,
   names: EmittedNames,
@@ -165,7 +187,7 @@ function launcherClass(
 function callMethods(
   { heads, valueDim, storage, normalize }: Pipeline,
   names: EmittedNames,
-  { encodes, outputs, ownerDoc, prepareDoc, result }: LauncherFlavour,
+  { encodes, outputs, ownerDoc, prepareDoc }: LauncherFlavour,
 ): MethodDeclarationStructure[] {
   const lse =
     normalize === "softmax" ? `; \`lse\`: f32 [B, ${heads}, Lq]` : "; `lse` is null, as sparsemax has none";
@@ -198,8 +220,8 @@ function callMethods(
         { name: "inputs", type: names.inputs },
         { name: "outputs", type: outputs, hasQuestionToken: true },
       ],
-      returnType: `Promise<${result}>`,
-      statements: ["return this.launcher.forward(inputs, outputs);"],
+      returnType: `Promise<${names.result}>`,
+      statements: [`return this.launcher.forward<${names.result}>(inputs, outputs);`],
     },
     ...(encodes ? [encode] : []),
     {
@@ -233,7 +255,7 @@ function parameterMethods({ parameters }: Pipeline, names: EmittedNames): Method
       docs: [docText("Replaces some or all parameters; calls already started keep the old ones.")],
       parameters: [{ name: "parameters", type: `Partial<${names.parameters}>` }],
       returnType: "void",
-      statements: ["this.launcher.setParameters(new Map(Object.entries(parameters)));"],
+      statements: ["this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));"],
     },
   ];
 }
@@ -286,7 +308,7 @@ function createFunction(
     ],
     returnType: `Promise<${names.launcher}>`,
     statements: [
-      "const values = new Map(Object.entries(parameters));",
+      "const values = new Map(Object.entries(parameters ?? {}));",
       `return new ${names.launcher}(await launch(device, artifact, values, options));`,
     ],
   };

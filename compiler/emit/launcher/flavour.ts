@@ -9,6 +9,8 @@ export interface LauncherFlavour {
   /** Whether the type of devices is the platform's, not the runtime's. */
   readonly deviceIsGlobal: boolean;
   readonly tensor: string;
+  /** Of results: tensors that can be destroyed. */
+  readonly ownedTensor: string;
   readonly outputs: string;
   readonly result: string;
   readonly options: string;
@@ -30,6 +32,7 @@ export const WEBGPU_FLAVOUR: LauncherFlavour = {
   device: "GPUDevice",
   deviceIsGlobal: true,
   tensor: "DeviceTensor",
+  ownedTensor: "OwnedTensor",
   outputs: "AttentionOutputs",
   result: "ForwardResult",
   options: "LauncherOptions",
@@ -47,6 +50,7 @@ export const CUDA_FLAVOUR: LauncherFlavour = {
   device: "CudaDevice",
   deviceIsGlobal: false,
   tensor: "CudaTensor",
+  ownedTensor: "OwnedCudaTensor",
   outputs: "CudaOutputs",
   result: "CudaForwardResult",
   options: "CudaLauncherOptions",
@@ -54,6 +58,6 @@ export const CUDA_FLAVOUR: LauncherFlavour = {
   createLauncher: "createCudaLauncher",
   encodes: false,
   deviceDoc: "From `openCuda` or `openEmulatedCuda`.",
-  ownerDoc: "They stay on the device, and are the caller's to `release`.",
+  ownerDoc: "They stay on the device, and are the caller's to destroy.",
   prepareDoc: "Compiles what calls of this size need, and checks that they fit the device.",
 };

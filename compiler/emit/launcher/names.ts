@@ -19,6 +19,7 @@ export interface EmittedNames {
   readonly create: string;
   readonly parameters: string;
   readonly inputs: string;
+  readonly result: string;
   readonly launcher: string;
   /** `initMta830mParameters` and `mta830mPipeline`: what one module for a whole spec calls `initParameters` and `pipeline`. */
   readonly initParameters: string;
@@ -33,6 +34,7 @@ export function emittedNames(name: string): EmittedNames {
     create: `create${pascal}`,
     parameters: `${pascal}Parameters`,
     inputs: `${pascal}Inputs`,
+    result: `${pascal}Result`,
     launcher: `${pascal}Launcher`,
     initParameters: `init${pascal}Parameters`,
     pipeline: `${camelCase(name)}Pipeline`,

@@ -11,9 +11,6 @@ import { bindCuda } from "../bindings.ts";
 import { definePlan, type PlanParts } from "../define.ts";
 import type { PlanRequest } from "../limits.ts";
 
-/** The largest y and z of a grid. */
-export const MOST_GRID = 65535;
-
 /** A plan of kernels on exact f32 units. */
 export function defineDirectPlan(
   pipeline: Pipeline,

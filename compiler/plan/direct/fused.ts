@@ -10,6 +10,7 @@ import {
   totalReach,
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
+import { batchRounds } from "../batch-rounds.ts";
 import {
   type Chain,
   type ChainRole,
@@ -26,7 +27,7 @@ import { ceilTo, powerOfTwo, valueBlocks } from "../layout.ts";
 import type { PlanRequest } from "../limits.ts";
 import type { KernelWork } from "../work.ts";
 import { directFusedCost } from "./cost.ts";
-import { defineDirectPlan, directKernelPlan, MOST_GRID } from "./define.ts";
+import { defineDirectPlan, directKernelPlan } from "./define.ts";
 import { fusedRegisters, MOST_REGISTERS } from "./registers.ts";
 
 /** Knobs of one fused kernel. */
@@ -159,7 +160,7 @@ export function directSinglePassPlan(
     definitions: [],
     workspace: [],
     kernels: [plan],
-    steps: [batchLoop(pipeline, [{ plan, kernel, rowBegin: 0, history: 0 }])],
+    steps: batchLoop(pipeline, [{ plan, kernel, rowBegin: 0, history: 0 }]),
     cost: kernel.cost,
   });
 }
@@ -192,12 +193,10 @@ export function directTwoPassPlan(
     definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
     workspace: [{ name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", history, "Lq"]] }],
     kernels: [first, second],
-    steps: [
-      batchLoop(pipeline, [
-        { plan: first, kernel: kernels.statistics, rowBegin: ["sub", 0, history], history },
-        { plan: second, kernel: kernels.apply, rowBegin: 0, history },
-      ]),
-    ],
+    steps: batchLoop(pipeline, [
+      { plan: first, kernel: kernels.statistics, rowBegin: ["sub", 0, history], history },
+      { plan: second, kernel: kernels.apply, rowBegin: 0, history },
+    ]),
     cost: addCosts([kernels.statistics.cost, kernels.apply.cost]),
   });
 }
@@ -227,21 +226,16 @@ interface Pass {
   readonly history: Expression;
 }
 
-/** One dispatch a pass over all rows, heads and batch entries: more of these than a grid's z holds take several rounds. */
-function batchLoop(pipeline: Pipeline, passes: readonly Pass[]): Step {
-  return {
-    kind: "loop",
-    variable: "batch",
-    from: 0,
-    to: "B",
-    by: MOST_GRID,
-    body: passes.map(({ plan, kernel, rowBegin, history }) => ({
+/** One dispatch a pass over all rows, heads and batch entries. */
+function batchLoop(pipeline: Pipeline, passes: readonly Pass[]): readonly Step[] {
+  return batchRounds((batches) =>
+    passes.map(({ plan, kernel, rowBegin, history }) => ({
       kind: "dispatch",
       kernel: plan.name,
       grid: [
         ["ceilDiv", ["sub", "Lq", rowBegin], kernel.knobs.tileQ],
         pipeline.heads / kernel.program.headBlock,
-        ["min", MOST_GRID, ["sub", "B", "batch"]],
+        batches,
       ],
       launch: {
         batch: "batch",
@@ -252,5 +246,5 @@ function batchLoop(pipeline: Pipeline, passes: readonly Pass[]): Step {
       },
       multiplyAdds: ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim + pipeline.valueDim],
     })),
-  };
+  );
 }

@@ -1,5 +1,6 @@
 import { type Expression, type Pipeline, type Plan, totalReach } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
+import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import type { PlanRequest } from "../limits.ts";
 import { tensorCost } from "./cost.ts";
@@ -87,13 +88,13 @@ export function tensorTwoPass(
       definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
       workspace: [{ name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", history, "Lq"]] }],
       kernels: [statistics, apply],
-      steps: [
+      steps: batchRounds((batches) => [
         {
           kind: "dispatch",
           kernel: statistics.name,
-          grid: [["ceilDiv", ["add", "Lq", history], tileQ(first.value)], pipeline.heads, "B"],
+          grid: [["ceilDiv", ["add", "Lq", history], tileQ(first.value)], pipeline.heads, batches],
           launch: {
-            batch: 0,
+            batch: "batch",
             first_tile: 0,
             row_begin: ["sub", 0, history],
             row_end: "Lq",
@@ -104,11 +105,11 @@ export function tensorTwoPass(
         {
           kind: "dispatch",
           kernel: apply.name,
-          grid: [["ceilDiv", "Lq", tileQ(second.value)], pipeline.heads, "B"],
-          launch: { batch: 0, first_tile: 0, row_begin: 0, row_end: "Lq", statistics_history: history },
+          grid: [["ceilDiv", "Lq", tileQ(second.value)], pipeline.heads, batches],
+          launch: { batch: "batch", first_tile: 0, row_begin: 0, row_end: "Lq", statistics_history: history },
           multiplyAdds,
         },
-      ],
+      ]),
       cost: tensorCost(pipeline, architecture, request.shape, [first.value, second.value]),
     }),
   };

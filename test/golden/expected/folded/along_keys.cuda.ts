@@ -7,6 +7,7 @@ import {
   type CudaLauncherOptions,
   type CudaOutputs,
   type CudaTensor,
+  type OwnedCudaTensor,
   type PrepareSize,
   type Timing,
   createCudaLauncher as launch,
@@ -34,15 +35,21 @@ export interface AlongKeysParameters {
  */
 export interface AlongKeysInputs {
   /** f16 [B, 4, Lq, 64] */
-  readonly q: CudaTensor;
+  readonly q: CudaTensor<"f16", readonly [number, 4, number, 64]>;
   /** f16 [B, 4, Lk, 64] */
-  readonly k: CudaTensor;
+  readonly k: CudaTensor<"f16", readonly [number, 4, number, 64]>;
   /** f16 [B, 4, Lk, 64] */
-  readonly v: CudaTensor;
+  readonly v: CudaTensor<"f16", readonly [number, 4, number, 64]>;
   /** f16 [B, 4, R, 64]: the query rows just before row 0. */
-  readonly qHistory?: CudaTensor;
+  readonly qHistory?: CudaTensor<"f16", readonly [number, 4, number, 64]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: CudaTensor;
+  readonly positions?: CudaTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface AlongKeysResult extends CudaForwardResult {
+  readonly o: OwnedCudaTensor<"f16", readonly [number, 4, number, 64]>;
+  readonly lse: OwnedCudaTensor<"f32", readonly [number, 4, number]>;
 }
 
 /** `along_keys` on one device, with its parameters. Made by `create`. */
@@ -58,10 +65,10 @@ export class AlongKeysLauncher {
    * Computes the attention and waits for it.
    *
    * @returns `o`: f16 [B, 4, Lq, 64]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
-   * to `release`.
+   * to destroy.
    */
-  forward(inputs: AlongKeysInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: AlongKeysInputs, outputs?: CudaOutputs): Promise<AlongKeysResult> {
+    return this.launcher.forward<AlongKeysResult>(inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */
@@ -76,7 +83,7 @@ export class AlongKeysLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<AlongKeysParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -101,7 +108,7 @@ export async function create(
   parameters: AlongKeysParameters,
   options: CudaLauncherOptions = {},
 ): Promise<AlongKeysLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new AlongKeysLauncher(await launch(device, artifact, values, options));
 }
 

@@ -7,6 +7,7 @@ import {
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type OwnedTensor,
   type PrepareSize,
   type Timing,
   createLauncher as launch,
@@ -34,15 +35,21 @@ export interface AlongKeysParameters {
  */
 export interface AlongKeysInputs {
   /** f16 [B, 4, Lq, 64] */
-  readonly q: DeviceTensor;
+  readonly q: DeviceTensor<"f16", readonly [number, 4, number, 64]>;
   /** f16 [B, 4, Lk, 64] */
-  readonly k: DeviceTensor;
+  readonly k: DeviceTensor<"f16", readonly [number, 4, number, 64]>;
   /** f16 [B, 4, Lk, 64] */
-  readonly v: DeviceTensor;
+  readonly v: DeviceTensor<"f16", readonly [number, 4, number, 64]>;
   /** f16 [B, 4, R, 64]: the query rows just before row 0. */
-  readonly qHistory?: DeviceTensor;
+  readonly qHistory?: DeviceTensor<"f16", readonly [number, 4, number, 64]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor;
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface AlongKeysResult extends ForwardResult {
+  readonly o: OwnedTensor<"f16", readonly [number, 4, number, 64]>;
+  readonly lse: OwnedTensor<"f32", readonly [number, 4, number]>;
 }
 
 /** `along_keys` on one device, with its parameters. Made by `create`. */
@@ -60,8 +67,8 @@ export class AlongKeysLauncher {
    * @returns `o`: f16 [B, 4, Lq, 64]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
    * to destroy.
    */
-  forward(inputs: AlongKeysInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: AlongKeysInputs, outputs?: AttentionOutputs): Promise<AlongKeysResult> {
+    return this.launcher.forward<AlongKeysResult>(inputs, outputs);
   }
 
   /**
@@ -84,7 +91,7 @@ export class AlongKeysLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<AlongKeysParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -109,7 +116,7 @@ export async function create(
   parameters: AlongKeysParameters,
   options: LauncherOptions = {},
 ): Promise<AlongKeysLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new AlongKeysLauncher(await launch(device, artifact, values, options));
 }
 

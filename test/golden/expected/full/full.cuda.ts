@@ -7,6 +7,7 @@ import {
   type CudaLauncherOptions,
   type CudaOutputs,
   type CudaTensor,
+  type OwnedCudaTensor,
   type PrepareSize,
   type Timing,
   createCudaLauncher as launch,
@@ -44,15 +45,21 @@ export interface FullParameters {
  */
 export interface FullInputs {
   /** f16 [B, 4, Lq, 32] */
-  readonly q: CudaTensor;
+  readonly q: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly k: CudaTensor;
+  readonly k: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly v: CudaTensor;
+  readonly v: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, R, 32]: the query rows just before row 0. */
-  readonly qHistory?: CudaTensor;
+  readonly qHistory?: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: CudaTensor;
+  readonly positions?: CudaTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface FullResult extends CudaForwardResult {
+  readonly o: OwnedCudaTensor<"f16", readonly [number, 4, number, 32]>;
+  readonly lse: OwnedCudaTensor<"f32", readonly [number, 4, number]>;
 }
 
 /** `full` on one device, with its parameters. Made by `create`. */
@@ -68,10 +75,10 @@ export class FullLauncher {
    * Computes the attention and waits for it.
    *
    * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
-   * to `release`.
+   * to destroy.
    */
-  forward(inputs: FullInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: FullInputs, outputs?: CudaOutputs): Promise<FullResult> {
+    return this.launcher.forward<FullResult>(inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */
@@ -86,7 +93,7 @@ export class FullLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<FullParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -111,7 +118,7 @@ export async function create(
   parameters: FullParameters,
   options: CudaLauncherOptions = {},
 ): Promise<FullLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new FullLauncher(await launch(device, artifact, values, options));
 }
 

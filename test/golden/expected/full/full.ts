@@ -7,6 +7,7 @@ import {
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type OwnedTensor,
   type PrepareSize,
   type Timing,
   createLauncher as launch,
@@ -44,15 +45,21 @@ export interface FullParameters {
  */
 export interface FullInputs {
   /** f16 [B, 4, Lq, 32] */
-  readonly q: DeviceTensor;
+  readonly q: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly k: DeviceTensor;
+  readonly k: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly v: DeviceTensor;
+  readonly v: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, R, 32]: the query rows just before row 0. */
-  readonly qHistory?: DeviceTensor;
+  readonly qHistory?: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor;
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface FullResult extends ForwardResult {
+  readonly o: OwnedTensor<"f16", readonly [number, 4, number, 32]>;
+  readonly lse: OwnedTensor<"f32", readonly [number, 4, number]>;
 }
 
 /** `full` on one device, with its parameters. Made by `create`. */
@@ -70,8 +77,8 @@ export class FullLauncher {
    * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
    * to destroy.
    */
-  forward(inputs: FullInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: FullInputs, outputs?: AttentionOutputs): Promise<FullResult> {
+    return this.launcher.forward<FullResult>(inputs, outputs);
   }
 
   /**
@@ -94,7 +101,7 @@ export class FullLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<FullParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -119,7 +126,7 @@ export async function create(
   parameters: FullParameters,
   options: LauncherOptions = {},
 ): Promise<FullLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new FullLauncher(await launch(device, artifact, values, options));
 }
 

@@ -7,6 +7,7 @@ import {
   type CudaLauncherOptions,
   type CudaOutputs,
   type CudaTensor,
+  type OwnedCudaTensor,
   type PrepareSize,
   type Timing,
   createCudaLauncher as launch,
@@ -40,15 +41,21 @@ export interface HeadsOnlyParameters {
  */
 export interface HeadsOnlyInputs {
   /** f16 [B, 4, Lq, 32] */
-  readonly q: CudaTensor;
+  readonly q: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly k: CudaTensor;
+  readonly k: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly v: CudaTensor;
+  readonly v: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, R, 32]: the query rows just before row 0. */
-  readonly qHistory?: CudaTensor;
+  readonly qHistory?: CudaTensor<"f16", readonly [number, 4, number, 32]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: CudaTensor;
+  readonly positions?: CudaTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface HeadsOnlyResult extends CudaForwardResult {
+  readonly o: OwnedCudaTensor<"f16", readonly [number, 4, number, 32]>;
+  readonly lse: OwnedCudaTensor<"f32", readonly [number, 4, number]>;
 }
 
 /** `heads_only` on one device, with its parameters. Made by `create`. */
@@ -64,10 +71,10 @@ export class HeadsOnlyLauncher {
    * Computes the attention and waits for it.
    *
    * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
-   * to `release`.
+   * to destroy.
    */
-  forward(inputs: HeadsOnlyInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: HeadsOnlyInputs, outputs?: CudaOutputs): Promise<HeadsOnlyResult> {
+    return this.launcher.forward<HeadsOnlyResult>(inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */
@@ -82,7 +89,7 @@ export class HeadsOnlyLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<HeadsOnlyParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -107,7 +114,7 @@ export async function create(
   parameters: HeadsOnlyParameters,
   options: CudaLauncherOptions = {},
 ): Promise<HeadsOnlyLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new HeadsOnlyLauncher(await launch(device, artifact, values, options));
 }
 

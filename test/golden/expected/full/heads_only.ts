@@ -7,6 +7,7 @@ import {
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type OwnedTensor,
   type PrepareSize,
   type Timing,
   createLauncher as launch,
@@ -40,15 +41,21 @@ export interface HeadsOnlyParameters {
  */
 export interface HeadsOnlyInputs {
   /** f16 [B, 4, Lq, 32] */
-  readonly q: DeviceTensor;
+  readonly q: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly k: DeviceTensor;
+  readonly k: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, Lk, 32] */
-  readonly v: DeviceTensor;
+  readonly v: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** f16 [B, 4, R, 32]: the query rows just before row 0. */
-  readonly qHistory?: DeviceTensor;
+  readonly qHistory?: DeviceTensor<"f16", readonly [number, 4, number, 32]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor;
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface HeadsOnlyResult extends ForwardResult {
+  readonly o: OwnedTensor<"f16", readonly [number, 4, number, 32]>;
+  readonly lse: OwnedTensor<"f32", readonly [number, 4, number]>;
 }
 
 /** `heads_only` on one device, with its parameters. Made by `create`. */
@@ -66,8 +73,8 @@ export class HeadsOnlyLauncher {
    * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
    * to destroy.
    */
-  forward(inputs: HeadsOnlyInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: HeadsOnlyInputs, outputs?: AttentionOutputs): Promise<HeadsOnlyResult> {
+    return this.launcher.forward<HeadsOnlyResult>(inputs, outputs);
   }
 
   /**
@@ -90,7 +97,7 @@ export class HeadsOnlyLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<HeadsOnlyParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -115,7 +122,7 @@ export async function create(
   parameters: HeadsOnlyParameters,
   options: LauncherOptions = {},
 ): Promise<HeadsOnlyLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new HeadsOnlyLauncher(await launch(device, artifact, values, options));
 }
 

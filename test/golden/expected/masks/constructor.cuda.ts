@@ -7,6 +7,7 @@ import {
   type CudaLauncherOptions,
   type CudaOutputs,
   type CudaTensor,
+  type OwnedCudaTensor,
   type PrepareSize,
   type Timing,
   createCudaLauncher as launch,
@@ -35,15 +36,21 @@ export interface ConstructorParameters {
  */
 export interface ConstructorInputs {
   /** f32 [B, 3, Lq, 7] */
-  readonly q: CudaTensor;
+  readonly q: CudaTensor<"f32", readonly [number, 3, number, 7]>;
   /** f32 [B, 3, Lk, 7] */
-  readonly k: CudaTensor;
+  readonly k: CudaTensor<"f32", readonly [number, 3, number, 7]>;
   /** f32 [B, 3, Lk, 7] */
-  readonly v: CudaTensor;
+  readonly v: CudaTensor<"f32", readonly [number, 3, number, 7]>;
   /** f32 [B, 3, R, 7]: the query rows just before row 0. */
-  readonly qHistory?: CudaTensor;
+  readonly qHistory?: CudaTensor<"f32", readonly [number, 3, number, 7]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: CudaTensor;
+  readonly positions?: CudaTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface ConstructorResult extends CudaForwardResult {
+  readonly o: OwnedCudaTensor<"f32", readonly [number, 3, number, 7]>;
+  readonly lse: null;
 }
 
 /** `constructor` on one device, with its parameters. Made by `create`. */
@@ -59,10 +66,10 @@ export class ConstructorLauncher {
    * Computes the attention and waits for it.
    *
    * @returns `o`: f32 [B, 3, Lq, 7]; `lse` is null, as sparsemax has none. They stay on the device, and are
-   * the caller's to `release`.
+   * the caller's to destroy.
    */
-  forward(inputs: ConstructorInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: ConstructorInputs, outputs?: CudaOutputs): Promise<ConstructorResult> {
+    return this.launcher.forward<ConstructorResult>(inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */
@@ -77,7 +84,7 @@ export class ConstructorLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<ConstructorParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -102,7 +109,7 @@ export async function create(
   parameters: ConstructorParameters,
   options: CudaLauncherOptions = {},
 ): Promise<ConstructorLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new ConstructorLauncher(await launch(device, artifact, values, options));
 }
 

@@ -7,6 +7,7 @@ import {
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type OwnedTensor,
   type PrepareSize,
   type Timing,
   createLauncher as launch,
@@ -35,15 +36,21 @@ export interface ConstructorParameters {
  */
 export interface ConstructorInputs {
   /** f32 [B, 3, Lq, 7] */
-  readonly q: DeviceTensor;
+  readonly q: DeviceTensor<"f32", readonly [number, 3, number, 7]>;
   /** f32 [B, 3, Lk, 7] */
-  readonly k: DeviceTensor;
+  readonly k: DeviceTensor<"f32", readonly [number, 3, number, 7]>;
   /** f32 [B, 3, Lk, 7] */
-  readonly v: DeviceTensor;
+  readonly v: DeviceTensor<"f32", readonly [number, 3, number, 7]>;
   /** f32 [B, 3, R, 7]: the query rows just before row 0. */
-  readonly qHistory?: DeviceTensor;
+  readonly qHistory?: DeviceTensor<"f32", readonly [number, 3, number, 7]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor;
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface ConstructorResult extends ForwardResult {
+  readonly o: OwnedTensor<"f32", readonly [number, 3, number, 7]>;
+  readonly lse: null;
 }
 
 /** `constructor` on one device, with its parameters. Made by `create`. */
@@ -61,8 +68,8 @@ export class ConstructorLauncher {
    * @returns `o`: f32 [B, 3, Lq, 7]; `lse` is null, as sparsemax has none. They stay on the device, and are
    * the caller's to destroy.
    */
-  forward(inputs: ConstructorInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: ConstructorInputs, outputs?: AttentionOutputs): Promise<ConstructorResult> {
+    return this.launcher.forward<ConstructorResult>(inputs, outputs);
   }
 
   /**
@@ -85,7 +92,7 @@ export class ConstructorLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<ConstructorParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -110,7 +117,7 @@ export async function create(
   parameters: ConstructorParameters,
   options: LauncherOptions = {},
 ): Promise<ConstructorLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new ConstructorLauncher(await launch(device, artifact, values, options));
 }
 

@@ -7,6 +7,7 @@ import {
   type CudaLauncherOptions,
   type CudaOutputs,
   type CudaTensor,
+  type OwnedCudaTensor,
   type PrepareSize,
   type Timing,
   createCudaLauncher as launch,
@@ -40,23 +41,29 @@ export interface WindowedParameters {
  */
 export interface WindowedInputs {
   /** bf16 [B, 8, Lq, 40] */
-  readonly q: CudaTensor;
+  readonly q: CudaTensor<"bf16", readonly [number, 8, number, 40]>;
   /** bf16 [B, 2, Lk, 40] */
-  readonly k: CudaTensor;
+  readonly k: CudaTensor<"bf16", readonly [number, 2, number, 40]>;
   /** bf16 [B, 2, Lk, 40] */
-  readonly v: CudaTensor;
+  readonly v: CudaTensor<"bf16", readonly [number, 2, number, 40]>;
   /** bf16 [B, 8, R, 40]: the query rows just before row 0. */
-  readonly qHistory?: CudaTensor;
+  readonly qHistory?: CudaTensor<"bf16", readonly [number, 8, number, 40]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: CudaTensor;
+  readonly positions?: CudaTensor<"i32", readonly [number]>;
   /** i32 [B, Lk]: the document of each key; negative ones are hidden. */
-  readonly documents: CudaTensor;
+  readonly documents: CudaTensor<"i32", readonly [number, number]>;
   /** i32 [B]: rows and keys that are filled. */
-  readonly lengths: CudaTensor;
+  readonly lengths: CudaTensor<"i32", readonly [number]>;
   /** f32 [B or 1, 8 or 1, R + Lq, Lk]: added to the scores; −∞ hides a pair. */
-  readonly bias: CudaTensor;
+  readonly bias: CudaTensor<"f32", readonly [number, number, number, number]>;
   /** The layer's number from 0, for `depth_scale`. */
   readonly layer: number;
+}
+
+/** What a call gives. */
+export interface WindowedResult extends CudaForwardResult {
+  readonly o: OwnedCudaTensor<"bf16", readonly [number, 8, number, 40]>;
+  readonly lse: OwnedCudaTensor<"f32", readonly [number, 8, number]>;
 }
 
 /** `windowed` on one device, with its parameters. Made by `create`. */
@@ -72,10 +79,10 @@ export class WindowedLauncher {
    * Computes the attention and waits for it.
    *
    * @returns `o`: bf16 [B, 8, Lq, 40]; `lse`: f32 [B, 8, Lq]. They stay on the device, and are the caller's
-   * to `release`.
+   * to destroy.
    */
-  forward(inputs: WindowedInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: WindowedInputs, outputs?: CudaOutputs): Promise<WindowedResult> {
+    return this.launcher.forward<WindowedResult>(inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */
@@ -90,7 +97,7 @@ export class WindowedLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<WindowedParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -115,7 +122,7 @@ export async function create(
   parameters: WindowedParameters,
   options: CudaLauncherOptions = {},
 ): Promise<WindowedLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new WindowedLauncher(await launch(device, artifact, values, options));
 }
 

@@ -7,6 +7,7 @@ import {
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type OwnedTensor,
   type PrepareSize,
   type Timing,
   createLauncher as launch,
@@ -40,23 +41,29 @@ export interface WindowedParameters {
  */
 export interface WindowedInputs {
   /** bf16 [B, 8, Lq, 40] */
-  readonly q: DeviceTensor;
+  readonly q: DeviceTensor<"bf16", readonly [number, 8, number, 40]>;
   /** bf16 [B, 2, Lk, 40] */
-  readonly k: DeviceTensor;
+  readonly k: DeviceTensor<"bf16", readonly [number, 2, number, 40]>;
   /** bf16 [B, 2, Lk, 40] */
-  readonly v: DeviceTensor;
+  readonly v: DeviceTensor<"bf16", readonly [number, 2, number, 40]>;
   /** bf16 [B, 8, R, 40]: the query rows just before row 0. */
-  readonly qHistory?: DeviceTensor;
+  readonly qHistory?: DeviceTensor<"bf16", readonly [number, 8, number, 40]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor;
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
   /** i32 [B, Lk]: the document of each key; negative ones are hidden. */
-  readonly documents: DeviceTensor;
+  readonly documents: DeviceTensor<"i32", readonly [number, number]>;
   /** i32 [B]: rows and keys that are filled. */
-  readonly lengths: DeviceTensor;
+  readonly lengths: DeviceTensor<"i32", readonly [number]>;
   /** f32 [B or 1, 8 or 1, R + Lq, Lk]: added to the scores; −∞ hides a pair. */
-  readonly bias: DeviceTensor;
+  readonly bias: DeviceTensor<"f32", readonly [number, number, number, number]>;
   /** The layer's number from 0, for `depth_scale`. */
   readonly layer: number;
+}
+
+/** What a call gives. */
+export interface WindowedResult extends ForwardResult {
+  readonly o: OwnedTensor<"bf16", readonly [number, 8, number, 40]>;
+  readonly lse: OwnedTensor<"f32", readonly [number, 8, number]>;
 }
 
 /** `windowed` on one device, with its parameters. Made by `create`. */
@@ -74,8 +81,8 @@ export class WindowedLauncher {
    * @returns `o`: bf16 [B, 8, Lq, 40]; `lse`: f32 [B, 8, Lq]. They stay on the device, and are the caller's
    * to destroy.
    */
-  forward(inputs: WindowedInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: WindowedInputs, outputs?: AttentionOutputs): Promise<WindowedResult> {
+    return this.launcher.forward<WindowedResult>(inputs, outputs);
   }
 
   /**
@@ -98,7 +105,7 @@ export class WindowedLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<WindowedParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -123,7 +130,7 @@ export async function create(
   parameters: WindowedParameters,
   options: LauncherOptions = {},
 ): Promise<WindowedLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new WindowedLauncher(await launch(device, artifact, values, options));
 }
 

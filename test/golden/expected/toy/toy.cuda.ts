@@ -7,6 +7,7 @@ import {
   type CudaLauncherOptions,
   type CudaOutputs,
   type CudaTensor,
+  type OwnedCudaTensor,
   type PrepareSize,
   type Timing,
   createCudaLauncher as launch,
@@ -32,15 +33,21 @@ export interface ToyParameters {
  */
 export interface ToyInputs {
   /** f32 [B, 2, Lq, 128] */
-  readonly q: CudaTensor;
+  readonly q: CudaTensor<"f32", readonly [number, 2, number, 128]>;
   /** f32 [B, 2, Lk, 128] */
-  readonly k: CudaTensor;
+  readonly k: CudaTensor<"f32", readonly [number, 2, number, 128]>;
   /** f32 [B, 2, Lk, 128] */
-  readonly v: CudaTensor;
+  readonly v: CudaTensor<"f32", readonly [number, 2, number, 128]>;
   /** f32 [B, 2, R, 128]: the query rows just before row 0. */
-  readonly qHistory?: CudaTensor;
+  readonly qHistory?: CudaTensor<"f32", readonly [number, 2, number, 128]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: CudaTensor;
+  readonly positions?: CudaTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface ToyResult extends CudaForwardResult {
+  readonly o: OwnedCudaTensor<"f32", readonly [number, 2, number, 128]>;
+  readonly lse: OwnedCudaTensor<"f32", readonly [number, 2, number]>;
 }
 
 /** `toy` on one device, with its parameters. Made by `create`. */
@@ -56,10 +63,10 @@ export class ToyLauncher {
    * Computes the attention and waits for it.
    *
    * @returns `o`: f32 [B, 2, Lq, 128]; `lse`: f32 [B, 2, Lq]. They stay on the device, and are the caller's
-   * to `release`.
+   * to destroy.
    */
-  forward(inputs: ToyInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: ToyInputs, outputs?: CudaOutputs): Promise<ToyResult> {
+    return this.launcher.forward<ToyResult>(inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */
@@ -74,7 +81,7 @@ export class ToyLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<ToyParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -99,7 +106,7 @@ export async function create(
   parameters: ToyParameters,
   options: CudaLauncherOptions = {},
 ): Promise<ToyLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new ToyLauncher(await launch(device, artifact, values, options));
 }
 

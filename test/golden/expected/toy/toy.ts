@@ -7,6 +7,7 @@ import {
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type OwnedTensor,
   type PrepareSize,
   type Timing,
   createLauncher as launch,
@@ -32,15 +33,21 @@ export interface ToyParameters {
  */
 export interface ToyInputs {
   /** f32 [B, 2, Lq, 128] */
-  readonly q: DeviceTensor;
+  readonly q: DeviceTensor<"f32", readonly [number, 2, number, 128]>;
   /** f32 [B, 2, Lk, 128] */
-  readonly k: DeviceTensor;
+  readonly k: DeviceTensor<"f32", readonly [number, 2, number, 128]>;
   /** f32 [B, 2, Lk, 128] */
-  readonly v: DeviceTensor;
+  readonly v: DeviceTensor<"f32", readonly [number, 2, number, 128]>;
   /** f32 [B, 2, R, 128]: the query rows just before row 0. */
-  readonly qHistory?: DeviceTensor;
+  readonly qHistory?: DeviceTensor<"f32", readonly [number, 2, number, 128]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor;
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface ToyResult extends ForwardResult {
+  readonly o: OwnedTensor<"f32", readonly [number, 2, number, 128]>;
+  readonly lse: OwnedTensor<"f32", readonly [number, 2, number]>;
 }
 
 /** `toy` on one device, with its parameters. Made by `create`. */
@@ -58,8 +65,8 @@ export class ToyLauncher {
    * @returns `o`: f32 [B, 2, Lq, 128]; `lse`: f32 [B, 2, Lq]. They stay on the device, and are the caller's
    * to destroy.
    */
-  forward(inputs: ToyInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: ToyInputs, outputs?: AttentionOutputs): Promise<ToyResult> {
+    return this.launcher.forward<ToyResult>(inputs, outputs);
   }
 
   /**
@@ -82,7 +89,7 @@ export class ToyLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<ToyParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -107,7 +114,7 @@ export async function create(
   parameters: ToyParameters,
   options: LauncherOptions = {},
 ): Promise<ToyLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new ToyLauncher(await launch(device, artifact, values, options));
 }
 

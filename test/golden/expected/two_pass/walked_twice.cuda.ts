@@ -7,6 +7,7 @@ import {
   type CudaLauncherOptions,
   type CudaOutputs,
   type CudaTensor,
+  type OwnedCudaTensor,
   type PrepareSize,
   type Timing,
   createCudaLauncher as launch,
@@ -38,15 +39,21 @@ export interface WalkedTwiceParameters {
  */
 export interface WalkedTwiceInputs {
   /** f32 [B, 2, Lq, 16] */
-  readonly q: CudaTensor;
+  readonly q: CudaTensor<"f32", readonly [number, 2, number, 16]>;
   /** f32 [B, 2, Lk, 16] */
-  readonly k: CudaTensor;
+  readonly k: CudaTensor<"f32", readonly [number, 2, number, 16]>;
   /** f32 [B, 2, Lk, 16] */
-  readonly v: CudaTensor;
+  readonly v: CudaTensor<"f32", readonly [number, 2, number, 16]>;
   /** f32 [B, 2, R, 16]: the query rows just before row 0. */
-  readonly qHistory?: CudaTensor;
+  readonly qHistory?: CudaTensor<"f32", readonly [number, 2, number, 16]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: CudaTensor;
+  readonly positions?: CudaTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface WalkedTwiceResult extends CudaForwardResult {
+  readonly o: OwnedCudaTensor<"f32", readonly [number, 2, number, 16]>;
+  readonly lse: OwnedCudaTensor<"f32", readonly [number, 2, number]>;
 }
 
 /** `walked_twice` on one device, with its parameters. Made by `create`. */
@@ -62,10 +69,10 @@ export class WalkedTwiceLauncher {
    * Computes the attention and waits for it.
    *
    * @returns `o`: f32 [B, 2, Lq, 16]; `lse`: f32 [B, 2, Lq]. They stay on the device, and are the caller's
-   * to `release`.
+   * to destroy.
    */
-  forward(inputs: WalkedTwiceInputs, outputs?: CudaOutputs): Promise<CudaForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: WalkedTwiceInputs, outputs?: CudaOutputs): Promise<WalkedTwiceResult> {
+    return this.launcher.forward<WalkedTwiceResult>(inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */
@@ -80,7 +87,7 @@ export class WalkedTwiceLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<WalkedTwiceParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -105,7 +112,7 @@ export async function create(
   parameters: WalkedTwiceParameters,
   options: CudaLauncherOptions = {},
 ): Promise<WalkedTwiceLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new WalkedTwiceLauncher(await launch(device, artifact, values, options));
 }
 

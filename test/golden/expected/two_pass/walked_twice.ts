@@ -7,6 +7,7 @@ import {
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type OwnedTensor,
   type PrepareSize,
   type Timing,
   createLauncher as launch,
@@ -38,15 +39,21 @@ export interface WalkedTwiceParameters {
  */
 export interface WalkedTwiceInputs {
   /** f32 [B, 2, Lq, 16] */
-  readonly q: DeviceTensor;
+  readonly q: DeviceTensor<"f32", readonly [number, 2, number, 16]>;
   /** f32 [B, 2, Lk, 16] */
-  readonly k: DeviceTensor;
+  readonly k: DeviceTensor<"f32", readonly [number, 2, number, 16]>;
   /** f32 [B, 2, Lk, 16] */
-  readonly v: DeviceTensor;
+  readonly v: DeviceTensor<"f32", readonly [number, 2, number, 16]>;
   /** f32 [B, 2, R, 16]: the query rows just before row 0. */
-  readonly qHistory?: DeviceTensor;
+  readonly qHistory?: DeviceTensor<"f32", readonly [number, 2, number, 16]>;
   /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor;
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
+}
+
+/** What a call gives. */
+export interface WalkedTwiceResult extends ForwardResult {
+  readonly o: OwnedTensor<"f32", readonly [number, 2, number, 16]>;
+  readonly lse: OwnedTensor<"f32", readonly [number, 2, number]>;
 }
 
 /** `walked_twice` on one device, with its parameters. Made by `create`. */
@@ -64,8 +71,8 @@ export class WalkedTwiceLauncher {
    * @returns `o`: f32 [B, 2, Lq, 16]; `lse`: f32 [B, 2, Lq]. They stay on the device, and are the caller's
    * to destroy.
    */
-  forward(inputs: WalkedTwiceInputs, outputs?: AttentionOutputs): Promise<ForwardResult> {
-    return this.launcher.forward(inputs, outputs);
+  forward(inputs: WalkedTwiceInputs, outputs?: AttentionOutputs): Promise<WalkedTwiceResult> {
+    return this.launcher.forward<WalkedTwiceResult>(inputs, outputs);
   }
 
   /**
@@ -88,7 +95,7 @@ export class WalkedTwiceLauncher {
 
   /** Replaces some or all parameters; calls already started keep the old ones. */
   setParameters(parameters: Partial<WalkedTwiceParameters>): void {
-    this.launcher.setParameters(new Map(Object.entries(parameters)));
+    this.launcher.setParameters(new Map(Object.entries(parameters ?? {})));
   }
 
   /** The same on another device, for example after this one was lost. */
@@ -113,7 +120,7 @@ export async function create(
   parameters: WalkedTwiceParameters,
   options: LauncherOptions = {},
 ): Promise<WalkedTwiceLauncher> {
-  const values = new Map(Object.entries(parameters));
+  const values = new Map(Object.entries(parameters ?? {}));
   return new WalkedTwiceLauncher(await launch(device, artifact, values, options));
 }
 

@@ -1,44 +1,44 @@
 import { type ErrorKind, MtacError } from "../contract/errors.ts";
 import type { SourceLine } from "../contract/pipeline.ts";
 
-/** Every error of the WebGPU runtime: its code, what it means, and whose fault it is. */
-export const GPU_ERRORS = {
-  MTA701: { kind: "device", meaning: "no WebGPU adapter" },
-  MTA702: { kind: "device", meaning: "an optional package is not installed" },
-  MTA703: { kind: "device", meaning: "the SwiftShader fallback cannot be used here" },
-  MTA704: { kind: "device", meaning: "the adapter refused the device" },
-  MTA705: { kind: "device", meaning: "the device was lost" },
-  MTA706: { kind: "device", meaning: "the adapter lacks a required feature or limit" },
-  MTA707: { kind: "device", meaning: "the browser has no WebGPU" },
-  MTA708: { kind: "device", meaning: "the page was not loaded over https, which WebGPU needs" },
-  MTA709: { kind: "device", meaning: "the browser's device was lost as soon as it was made" },
-  MTA710: { kind: "device", meaning: "no plan of the artifact fits the device" },
-  MTA711: { kind: "usage", meaning: "the artifact has no such plan" },
-  MTA712: { kind: "usage", meaning: "the artifact lacks a kernel's source" },
-  MTA713: { kind: "device", meaning: "a kernel does not compile" },
-  MTA714: { kind: "device", meaning: "a compute pipeline could not be made" },
-  MTA715: { kind: "usage", meaning: "encode() needs a kernel variant that is not prepared" },
-  MTA720: { kind: "input", meaning: "a tensor has the wrong storage type" },
-  MTA721: { kind: "input", meaning: "a tensor has unusable strides" },
-  MTA722: { kind: "input", meaning: "a tensor's strides are not aligned as the kernels need" },
-  MTA723: { kind: "input", meaning: "a tensor's offset is not aligned as the device needs" },
-  MTA724: { kind: "input", meaning: "a tensor reaches past the end of its buffer" },
-  MTA725: { kind: "input", meaning: "a tensor's buffer lacks a usage flag" },
-  MTA726: { kind: "input", meaning: "an output shares its buffer with another tensor" },
-  MTA727: { kind: "input", meaning: "an output has the wrong shape" },
-  MTA728: { kind: "input", meaning: "host data does not match its shape or storage type" },
-  MTA730: { kind: "device", meaning: "a dispatch exceeds the device's workgroup limit" },
-  MTA731: { kind: "device", meaning: "a buffer exceeds the device's size limits" },
-  MTA732: { kind: "device", meaning: "the device is out of memory" },
-  MTA733: { kind: "device", meaning: "the device refused a command" },
-  MTA734: { kind: "device", meaning: "the driver failed" },
-  MTA740: { kind: "input", meaning: "a parameter has the wrong number of values" },
-  MTA741: { kind: "usage", meaning: "the launcher was destroyed" },
-  MTA742: { kind: "usage", meaning: "a GPUDevice is needed, and something else was given" },
-  MTA743: { kind: "usage", meaning: "a GPUAdapter is needed, and something else was given" },
-} as const satisfies Record<string, { kind: ErrorKind; meaning: string }>;
+/** Whose fault each error is. Every bundle holds this table; what the codes mean stands in `error-meanings.ts`. */
+export const GPU_ERROR_KINDS = {
+  MTA701: "device",
+  MTA702: "device",
+  MTA703: "device",
+  MTA704: "device",
+  MTA705: "device",
+  MTA706: "device",
+  MTA707: "device",
+  MTA708: "device",
+  MTA709: "device",
+  MTA710: "device",
+  MTA711: "usage",
+  MTA712: "usage",
+  MTA713: "device",
+  MTA714: "device",
+  MTA715: "usage",
+  MTA720: "input",
+  MTA721: "input",
+  MTA722: "input",
+  MTA723: "input",
+  MTA724: "input",
+  MTA725: "input",
+  MTA726: "input",
+  MTA727: "input",
+  MTA728: "input",
+  MTA730: "device",
+  MTA731: "device",
+  MTA732: "device",
+  MTA733: "device",
+  MTA734: "device",
+  MTA740: "input",
+  MTA741: "usage",
+  MTA742: "usage",
+  MTA743: "usage",
+} as const satisfies Record<string, ErrorKind>;
 
-export type GpuErrorCode = keyof typeof GPU_ERRORS;
+export type GpuErrorCode = keyof typeof GPU_ERROR_KINDS;
 
 export interface GpuErrorDetails {
   readonly remedy?: string;
@@ -57,7 +57,7 @@ export class GpuError extends MtacError {
 
   constructor(code: GpuErrorCode, message: string, details: GpuErrorDetails = {}) {
     const { remedy, cause } = details;
-    super(code, GPU_ERRORS[code].kind, message, {
+    super(code, GPU_ERROR_KINDS[code], message, {
       ...(remedy === undefined ? {} : { remedy }),
       ...(cause === undefined ? {} : { cause }),
     });

@@ -9,6 +9,7 @@ import { compileChecked } from "../../compiler/compile.ts";
 import { declareChecked } from "../../compiler/declare.ts";
 import { specPlace } from "../../compiler/emit/provenance.ts";
 import { specLines } from "../../compiler/emit/trace.ts";
+import { fileName } from "../../compiler/file-name.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { runsOf, SEED } from "../support/seed.ts";
 
@@ -75,7 +76,8 @@ function checkName(name: string): void {
     expect(strip(text), `${file} of ${JSON.stringify(name)}`).toBe(strip(plain[file] ?? ""));
     // Raw control characters would reach terminals and editors, too.
     expect(text).not.toMatch(/[\p{Cf}\p{Zl}\p{Zp}]|(?!\n)\p{Cc}/u);
-    if (extension === ".wgsl" || extension === ".cu") expect(specLines(text)?.file).toBe(specPlace(name));
+    if (extension === ".wgsl" || extension === ".cu")
+      expect(specLines(text)?.file).toBe(specPlace(fileName(name)));
   }
 }
 

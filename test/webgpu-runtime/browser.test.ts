@@ -6,7 +6,8 @@ import { describeAdapter } from "../../runtime/webgpu/adapter-name.ts";
 function fakeAdapter(
   options: { lost?: Promise<{ reason: string; message: string }>; refuses?: boolean } = {},
 ) {
-  const device = { lost: options.lost ?? new Promise(() => undefined) };
+  const lost = options.lost ?? new Promise(() => undefined);
+  const device = { lost, queue: {}, createBuffer: () => ({}) };
   return {
     info: { vendor: "acme", architecture: "gpu-9", device: "", description: "", isFallbackAdapter: false },
     features: new Set(["shader-f16"]),

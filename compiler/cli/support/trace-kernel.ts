@@ -1,6 +1,6 @@
-import { basename } from "node:path";
 import { specPlace } from "../../emit/provenance.ts";
 import { specLines } from "../../emit/trace.ts";
+import { fileName } from "../../file-name.ts";
 import { untraceable, wrongUsage } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { readText } from "./spec-file.ts";
@@ -21,7 +21,7 @@ export function traceKernel(spec: string, place: string, output: Output): void {
   const text = readText(kernel);
   const kernelLine = Number(digits);
   const trace = specLines(text);
-  if (trace === null || trace.file !== specPlace(basename(spec)))
+  if (trace === null || trace.file !== specPlace(fileName(spec)))
     throw untraceable(kernel, spec, trace?.file ?? null);
   const line = trace.lines[kernelLine - 1];
   if (line === undefined)

@@ -32,6 +32,17 @@ export const TENSOR_NAMES = {
 
 export type TensorKey = keyof typeof TENSOR_NAMES;
 
+export const TENSOR_KEYS = [
+  "q",
+  "k",
+  "v",
+  "qHistory",
+  "documents",
+  "lengths",
+  "positions",
+  "bias",
+] as const satisfies readonly TensorKey[];
+
 /** Largest 32-bit integer: kernels count rows, keys and positions in them. */
 export const MAX_INTEGER = 2 ** 31 - 1;
 

@@ -1,4 +1,4 @@
-import { checkTensorKind } from "../contract/arguments.ts";
+import { checkTensorKind, TENSOR_KEYS, TENSOR_NAMES } from "../contract/arguments.ts";
 import { INTEGER_INPUTS, type IntegerInput } from "../contract/call.ts";
 import type { CallSize } from "../contract/expand.ts";
 import { spanBytes } from "../contract/layout.ts";
@@ -11,6 +11,7 @@ import {
   type TensorRules,
 } from "../contract/tensor-faults.ts";
 import { checkInputs } from "../contract/validate.ts";
+import type { NamedBuffer } from "./blame.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { GpuError, type GpuErrorCode } from "./errors.ts";
 import { type DeviceTensor, GPU_TENSORS } from "./tensors.ts";
@@ -96,6 +97,19 @@ export function checkOutputs(device: GPUDevice, plan: Plan, size: CallSize, outp
     usage: "STORAGE",
     contiguous: true,
   });
+}
+
+/** The caller's tensors of a call, for errors that are about one of them. */
+export function namedBuffers(
+  inputs: AttentionInputs<DeviceTensor>,
+  outputs: AttentionOutputs | undefined,
+): readonly NamedBuffer[] {
+  const named: [string, DeviceTensor | undefined][] = [
+    ...TENSOR_KEYS.map((key): [string, DeviceTensor | undefined] => [TENSOR_NAMES[key], inputs[key]]),
+    ["o", outputs?.o],
+    ["lse", outputs?.lse],
+  ];
+  return named.flatMap(([name, tensor]) => (tensor === undefined ? [] : [{ name, buffer: tensor.buffer }]));
 }
 
 interface BufferRules extends TensorRules {

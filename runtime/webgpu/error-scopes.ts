@@ -1,5 +1,6 @@
 import { place } from "../contract/messages.ts";
 import type { KernelPlan } from "../contract/plan.ts";
+import { blameTensor, type NamedBuffer } from "./blame.ts";
 import { waitFor } from "./device-state.ts";
 import { GpuError, type GpuErrorCode } from "./errors.ts";
 
@@ -16,6 +17,8 @@ export interface ErrorContext {
   readonly subject: string;
   /** Kernels whose labels may stand in the driver's message. */
   readonly kernels?: readonly KernelPlan[];
+  /** Tensors of the caller whose buffers the command uses. */
+  readonly tensors?: readonly NamedBuffer[];
 }
 
 /**
@@ -55,10 +58,16 @@ export function inErrorScopes<T>(
 function deviceError(code: GpuErrorCode, what: string, error: GPUError, context: ErrorContext): GpuError {
   const kernel = context.kernels?.find(({ name }) => error.message.includes(`"${name}"`)) ?? null;
   const where = place(kernel?.name ?? null, kernel?.source ?? null);
-  return new GpuError(code, `${context.subject}: ${what}${where}: ${error.message.trim()}`, {
-    kernel: kernel?.name ?? null,
-    source: kernel?.source ?? null,
-    cause: error,
+  const details = { kernel: kernel?.name ?? null, source: kernel?.source ?? null, cause: error };
+  const said = error.message.trim();
+  const blame = code === "MTA733" ? blameTensor(said, context.tensors ?? []) : null;
+  if (blame !== null)
+    return new GpuError(code, `${context.subject}: ${blame.reason}${where}: ${said}`, {
+      ...details,
+      remedy: blame.remedy,
+    });
+  return new GpuError(code, `${context.subject}: ${what}${where}: ${said}`, {
+    ...details,
     ...(code === "MTA732"
       ? { remedy: "use a smaller batch or shorter sequences, or destroy tensors that are no longer needed" }
       : {}),

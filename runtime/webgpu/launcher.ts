@@ -13,9 +13,9 @@ import {
 } from "../contract/plan-choice.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import { checkPrepareSize } from "../contract/validate.ts";
-import { type AttentionOutputs, type Call, checkOutputs, describeCall } from "./call.ts";
+import { type AttentionOutputs, type Call, checkOutputs, describeCall, namedBuffers } from "./call.ts";
 import { checkDevice } from "./device-state.ts";
-import { inErrorScopes } from "./error-scopes.ts";
+import { type ErrorContext, inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 import { CallExecution, type ForwardResult, type StartedCall } from "./execution.ts";
 import { deviceIdentity } from "./identity.ts";
@@ -189,7 +189,7 @@ export class Launcher {
     const prepared = this.#describe(inputs, outputs);
     const { call, expanded } = prepared;
     const compiled = this.#compiledKernels(call, expanded);
-    const { result, checked } = inErrorScopes(this.device, this.#context(prepared.plan), () => {
+    const { result, checked } = inErrorScopes(this.device, this.#context(prepared, outputs), () => {
       const started = this.#start(prepared, outputs, false);
       started.execution.bind(compiled);
       started.execution.recordInputs(encoder);
@@ -262,12 +262,12 @@ export class Launcher {
     how: { readonly timestamps: boolean; readonly protectsInputs: boolean },
   ): Promise<ForwardResult> {
     const prepared = this.#describe(inputs, outputs);
-    const { plan, call, expanded } = prepared;
+    const { call, expanded } = prepared;
     const missing = this.#missing(expanded.variants);
     return submitCall({
       ...how,
       device: this.device,
-      context: this.#context(plan),
+      context: this.#context(prepared, outputs),
       dispatches: expanded.dispatches,
       budget: this.#options.submissionBudget,
       compile: missing.length === 0 ? null : () => this.compile(missing),
@@ -342,8 +342,9 @@ export class Launcher {
     return compiled;
   }
 
-  #context({ kernels }: Plan): { readonly subject: string; readonly kernels: readonly KernelPlan[] } {
-    return { subject: `attention "${this.artifact.name}"`, kernels };
+  #context({ plan, call }: PreparedCall, outputs: AttentionOutputs | undefined): ErrorContext {
+    const tensors = namedBuffers(call.inputs, outputs);
+    return { subject: `attention "${this.artifact.name}"`, kernels: plan.kernels, tensors };
   }
 
   #checkUsable(): void {

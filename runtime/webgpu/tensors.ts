@@ -89,6 +89,9 @@ export interface TensorOptions {
 
 const TENSOR_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
 
+/** Tensors made so far, which gives each a label of its own. */
+let allocated = 0;
+
 const allocations = new WeakMap<GPUBuffer, Promise<void>>();
 
 /** Rejects with a GpuError when the tensor's buffer could not be allocated, which the device tells only later. */
@@ -125,12 +128,10 @@ export function allocate<const Shape extends readonly number[], const Storage ex
       },
     );
   }
-  const label = options.label;
-  const buffer = device.createBuffer({
-    size,
-    usage: TENSOR_USAGE,
-    ...(label === undefined ? {} : { label }),
-  });
+  allocated += 1;
+  // Drivers name buffers by their labels, which is all that they tell of a buffer that they refuse.
+  const label = options.label ?? `mtac tensor ${allocated} [${shape.join(", ")}]`;
+  const buffer = device.createBuffer({ size, usage: TENSOR_USAGE, label });
   return new OwnedTensor<Storage, Shape>({
     buffer,
     offset: 0,
@@ -186,7 +187,8 @@ export async function download(device: GPUDevice, tensor: DeviceTensor): Promise
   const begin = Math.floor(tensor.offset / 4) * 4;
   const end = roundUp(tensor.offset + elementSpan(tensor.shape, tensor.strides) * width, 4);
   if (end <= begin) return tensor.storage === "i32" ? new Int32Array(0) : new Float32Array(0);
-  const { result: staging, checked } = inErrorScopes(device, { subject: "download" }, () => {
+  const context = { subject: "download", tensors: [{ name: "to download", buffer: tensor.buffer }] };
+  const { result: staging, checked } = inErrorScopes(device, context, () => {
     const buffer = device.createBuffer({
       size: end - begin,
       usage: BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST,

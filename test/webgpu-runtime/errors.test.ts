@@ -244,13 +244,45 @@ describe("a destroyed launcher", () => {
 });
 
 describe("device errors", () => {
-  it("of a buffer that was destroyed name attention and kernel", async () => {
+  it("of a buffer that was destroyed name attention and tensor, and what to do", async () => {
     const launcher = await createLauncher(device, scaleArtifact(), WEIGHT);
     const inputs = tinyInputs(device, { B: 1, Lq: 4, Lk: 4 });
     inputs.q.buffer.destroy();
     await expect(launcher.forward(inputs)).rejects.toMatchObject({
       code: "MTA733",
-      message: expect.stringContaining('"tiny"'),
+      message: expect.stringMatching(/"tiny": the tensor q was destroyed/),
+      remedy: expect.stringContaining("upload it again"),
+    });
+    await expect(download(device, inputs.q)).rejects.toMatchObject({
+      code: "MTA733",
+      message: expect.stringContaining("was destroyed"),
+    });
+  });
+
+  it("of a buffer of another device name the tensor, and what to do", async () => {
+    const launcher = await createLauncher(device, scaleArtifact(), WEIGHT);
+    const other = await openDevice();
+    const inputs = tinyInputs(device, { B: 1, Lq: 4, Lk: 4 });
+    const { q } = tinyInputs(other, { B: 1, Lq: 4, Lk: 4 });
+    await expect(launcher.forward({ ...inputs, q })).rejects.toMatchObject({
+      code: "MTA733",
+      message: expect.stringContaining("the tensor q belongs to another device"),
+      remedy: expect.stringContaining("upload(launcher.device"),
+    });
+    other.destroy();
+  });
+
+  it("of unlabelled buffers of the caller name those that it may be", async () => {
+    const launcher = await createLauncher(device, scaleArtifact(), WEIGHT);
+    const inputs = tinyInputs(device, { B: 1, Lq: 4, Lk: 4 });
+    const { usage, size } = inputs.q.buffer;
+    const buffer = device.createBuffer({ usage, size });
+    buffer.destroy();
+    const { offset, shape, strides, storage } = inputs.q;
+    const q: DeviceTensor = { buffer, offset, shape, strides, storage };
+    await expect(launcher.forward({ ...inputs, q })).rejects.toMatchObject({
+      code: "MTA733",
+      message: expect.stringContaining("the tensor q was destroyed"),
     });
   });
 });

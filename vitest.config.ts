@@ -5,6 +5,7 @@ const numeric = ["test/numeric/**/*.test.ts", "test/vectors/**/*.test.ts", "test
 const packed = "test/package/**/*.test.ts";
 const cuda = ["test/cuda/**/*.test.ts", "test/cuda-runtime/**/*.test.ts"];
 const peers = "test/bench-peers/**/*.test.ts";
+const docs = "test/docs/**/*.test.ts";
 const everything = "test/**/*.test.ts";
 
 /** Golden tests compare emitted text, numeric ones run kernels, cuda ones compile and emulate CUDA kernels, packed
@@ -15,12 +16,14 @@ export default defineConfig({
     maxWorkers: 2,
     setupFiles: ["test/support/fast-check.ts"],
     projects: [
+      // Runs the pages of the documentation, over what is built.
+      { extends: true, test: { name: "docs", include: [docs], testTimeout: 300_000 } },
       {
         extends: true,
         test: {
           name: "unit",
           include: [everything],
-          exclude: [golden, packed, peers, ...cuda, ...numeric],
+          exclude: [golden, packed, peers, docs, ...cuda, ...numeric],
           testTimeout: 60_000,
         },
       },

@@ -57,6 +57,7 @@ const parts = {
   golden: vitest("golden"),
   numeric: vitest("numeric"),
   package: vitest("package"),
+  docs: vitest("docs"),
   cuda: vitest("cuda"),
   peers: vitest("peers"),
 };

@@ -77,7 +77,8 @@ export class PageFolder {
       timeout: 120_000,
     });
     if (error !== undefined) throw error;
-    return { status, text: stdout };
+    // Node shows the line that threw, which in a bundle is all of it.
+    return { status, text: stdout.replace(/^(.{400}).*$/gm, "$1 …") };
   }
 }
 

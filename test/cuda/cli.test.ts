@@ -143,5 +143,6 @@ test("mtac explain --target cuda lists candidates with what bounds them", () => 
   ]);
   expect(code).toBe(0);
   expect(stdout).toContain("for cuda on sm_90, 227 KiB of shared memory a block");
-  expect(stdout).toMatch(/single_pass .* occupancy, bound by /);
+  expect(stdout).toMatch(/schedule +cost +work +moved +occupancy +bound/);
+  expect(stdout).toMatch(/→ +single_pass +1× .* % +[a-z]/);
 });

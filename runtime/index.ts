@@ -10,6 +10,18 @@ export type { Pipeline } from "./contract/pipeline.ts";
 export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
 export type { StorageType } from "./contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "./contract/tensor.ts";
+export {
+  type ElementArray,
+  type ElementType,
+  type ParseOptions,
+  parseSafetensors,
+  type ReadParametersOptions,
+  readParameters,
+  SAFETENSORS_CODES,
+  type StoredTensor,
+  type TensorView,
+  toHostTensor,
+} from "./safetensors/index.ts";
 export { type BrowserGpu, type BrowserGpuOptions, openBrowserGpu } from "./webgpu/browser-gpu.ts";
 export type { AttentionOutputs } from "./webgpu/call.ts";
 export { type DeviceOptions, requestDevice } from "./webgpu/device.ts";

@@ -37,6 +37,7 @@ const ALLOWED = {
     "compiler/language/",
     "runtime/contract/",
   ],
+  "compiler/weights/": ["runtime/contract/", "runtime/safetensors/"],
   "compiler/execution/": [
     "compiler/emit/",
     "compiler/plan/",

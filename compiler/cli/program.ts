@@ -16,6 +16,7 @@ import { registerTune } from "./tune.ts";
 import { registerTypes } from "./types.ts";
 import { registerVerify } from "./verify.ts";
 import { registerVersion } from "./version.ts";
+import { registerWeights } from "./weights.ts";
 
 function createProgram(): Command {
   const program = new Command("mtac")
@@ -41,6 +42,7 @@ function createProgram(): Command {
     registerTypes,
     registerRun,
     registerVerify,
+    registerWeights,
     registerBench,
     registerTune,
     registerDevices,

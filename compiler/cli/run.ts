@@ -25,6 +25,10 @@ export function registerRun(program: Command): void {
     .addOption(targetOption(TARGETS, "what to compute on").default("webgpu"))
     .requiredOption("--inputs <file>", "safetensors file to read")
     .requiredOption("--output <file>", "safetensors file to write")
+    .option(
+      "--weights <file>",
+      "take the parameters from this safetensors file, which may hold other tensors too; with `--layer`, that layer's",
+    )
     .addOption(nameOption())
     .addOption(layerOption())
     .option("--grad", "gradients too (target reference); needs the tensor d_o")

@@ -13,6 +13,9 @@ export const SAFETENSORS_CODES = {
   duplicateName: "MTA659",
   integerRange: "MTA660",
   unwritable: "MTA661",
+  notFloatingPoint: "MTA662",
+  missingTensor: "MTA663",
+  tensorShape: "MTA664",
 } as const;
 
 export function fileError(

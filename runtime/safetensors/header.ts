@@ -1,10 +1,11 @@
 import { fileError } from "./codes.ts";
-import { ELEMENT_BYTES, type ElementType, isElementType } from "./tensor.ts";
+import { ELEMENT_BYTES, isElementType } from "./tensor.ts";
 
 /** One tensor of a header, checked: offsets count bytes from the end of the header. */
 export interface HeaderEntry {
   readonly name: string;
-  readonly dtype: ElementType;
+  /** As the file names it; it may be one that mtac does not read. */
+  readonly dtype: string;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
@@ -64,15 +65,6 @@ function checkEntry(name: string, value: unknown, dataBytes: number, file: strin
   if (!isRecord(value)) throw bad("is not described by an object");
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw bad("has no dtype");
-  if (!isElementType(dtype)) {
-    const known = Object.keys(ELEMENT_BYTES).join(", ");
-    throw fileError(
-      "unsupportedType",
-      file,
-      `the tensor ${name} is of type ${dtype}`,
-      `convert it to one of ${known}`,
-    );
-  }
   if (!Array.isArray(shape) || !shape.every(isCount)) throw bad("has no shape of whole numbers");
   if (!Array.isArray(offsets) || offsets.length !== 2) throw bad("has no two data_offsets");
   const [begin, end]: readonly unknown[] = offsets;
@@ -81,6 +73,8 @@ function checkEntry(name: string, value: unknown, dataBytes: number, file: strin
     const problem = `the tensor ${name} lies at bytes ${begin} to ${end}, but the file holds ${dataBytes} bytes of data`;
     throw fileError("offsetsOutside", file, problem, BROKEN);
   }
+  // How large elements of other types are, their readers know.
+  if (!isElementType(dtype)) return { name, dtype, shape, begin, end };
   const bytes = shape.reduce((product: number, size: number) => product * size, ELEMENT_BYTES[dtype]);
   if (bytes !== end - begin) {
     const problem = `the tensor ${name} of type ${dtype} and shape [${shape.join(", ")}] takes ${bytes} bytes, not ${end - begin}`;

@@ -1,6 +1,12 @@
 export { SAFETENSORS_CODES } from "./codes.ts";
 export { fromValues, toFloat64Tensor, toHostTensor } from "./convert.ts";
-export { parseSafetensors } from "./read.ts";
+export {
+  notFloatingPoint,
+  parameterValues,
+  type ReadParametersOptions,
+  readParameters,
+} from "./parameters.ts";
+export { type ParseOptions, parseSafetensors } from "./read.ts";
 export {
   ELEMENT_BYTES,
   type ElementArray,

@@ -1,16 +1,25 @@
 import { fileError } from "./codes.ts";
 import { MAX_HEADER_BYTES, parseHeader } from "./header.ts";
-import { TensorView } from "./tensor.ts";
+import { ELEMENT_BYTES, isElementType, TensorView } from "./tensor.ts";
 
 /** Bytes before the header: its length, 64 bits, little-endian. */
 const LENGTH_BYTES = 8;
+
+export interface ParseOptions {
+  /** Gets the tensors of types that mtac does not read, name to type, which are refused otherwise. */
+  readonly foreign?: Map<string, string>;
+}
 
 /**
  * Reads a safetensors file. Tensors are views: nothing is copied or converted until their `data` is asked for.
  * @param file what to call the file in messages
  * @throws MtacError MTA651 … MTA659
  */
-export function parseSafetensors(bytes: Uint8Array, file: string): Map<string, TensorView> {
+export function parseSafetensors(
+  bytes: Uint8Array,
+  file: string,
+  { foreign }: ParseOptions = {},
+): Map<string, TensorView> {
   const remedy = "the file is damaged or no safetensors file: write it again";
   if (bytes.length < LENGTH_BYTES) {
     throw fileError("truncated", file, `${bytes.length} bytes are too few for a safetensors file`, remedy);
@@ -31,12 +40,11 @@ export function parseSafetensors(bytes: Uint8Array, file: string): Map<string, T
   }
   const data = bytes.subarray(dataStart);
   const tensors = new Map<string, TensorView>();
-  for (const entry of parseHeader(
-    headerText(bytes.subarray(LENGTH_BYTES, dataStart), file),
-    data.length,
-    file,
-  )) {
-    tensors.set(entry.name, new TensorView(entry.dtype, entry.shape, data.subarray(entry.begin, entry.end)));
+  const text = headerText(bytes.subarray(LENGTH_BYTES, dataStart), file);
+  for (const { name, dtype, shape, begin, end } of parseHeader(text, data.length, file)) {
+    if (isElementType(dtype)) tensors.set(name, new TensorView(dtype, shape, data.subarray(begin, end)));
+    else if (foreign !== undefined) foreign.set(name, dtype);
+    else throw unsupportedType(name, dtype, file);
   }
   return tensors;
 }
@@ -48,4 +56,14 @@ function headerText(bytes: Uint8Array, file: string): string {
     const remedy = "the file is damaged or no safetensors file: write it again";
     throw fileError("headerNotJson", file, "the header is not UTF-8 text", remedy);
   }
+}
+
+function unsupportedType(name: string, dtype: string, file: string): Error {
+  const known = Object.keys(ELEMENT_BYTES).join(", ");
+  return fileError(
+    "unsupportedType",
+    file,
+    `the tensor ${name} is of type ${dtype}`,
+    `convert it to one of ${known}`,
+  );
 }

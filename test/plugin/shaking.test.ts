@@ -9,6 +9,8 @@ const LIMITS: Readonly<Record<string, number>> = {
   upload: 4 * 1024,
   GpuError: 4 * 1024,
   openBrowserGpu: 4 * 1024,
+  parseSafetensors: 4 * 1024,
+  readParameters: 4 * 1024,
   createLauncher: 20 * 1024,
 };
 

@@ -24,8 +24,8 @@ export function chooseAttention(spec: CheckedSpec, request: ChoiceRequest): Atte
   if (name === undefined) return { attention: impliedAttention(spec), layer };
   const attention = spec.attentions.find((each) => each.name === name);
   if (attention !== undefined) return { attention, layer };
-  const stack = spec.stacks.find((each) => each.name === name);
-  if (stack === undefined) throw unknownName(spec.file, name, declaredNames(spec));
+  const stack = chooseStack(spec, name);
+  if (stack === null) throw unknownName(spec.file, name, declaredNames(spec));
   return { attention: attentionOfLayer(spec, stack, layer), layer };
 }
 
@@ -37,9 +37,14 @@ export function chooseAttentions(spec: CheckedSpec, request: ChoiceRequest): rea
   const { name, layer } = request;
   if (spec.attentions.length === 0) throw nameNeeded(spec.file, []);
   if (name === undefined && layer === undefined) return spec.attentions;
-  const stack = spec.stacks.find((each) => each.name === name);
-  if (stack === undefined || layer !== undefined) return [chooseAttention(spec, request).attention];
+  const stack = chooseStack(spec, name);
+  if (stack === null || layer !== undefined) return [chooseAttention(spec, request).attention];
   return spec.attentions.filter((each) => stack.attentions.includes(each.name));
+}
+
+/** The stack of a name, or null where the name is not a stack's. */
+export function chooseStack(spec: CheckedSpec, name: string | undefined): Stack | null {
+  return spec.stacks.find((each) => each.name === name) ?? null;
 }
 
 function impliedAttention(spec: CheckedSpec): Attention {

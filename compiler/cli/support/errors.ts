@@ -67,15 +67,28 @@ export function unknownTensor(
   path: string,
   name: string,
   attention: string,
-  meant: string | null,
-  parameters: readonly string[],
+  known: {
+    /** What the name most likely stands for. */
+    readonly meant: string | null;
+    /** The layout that has tensors of this name. */
+    readonly layout: string | null;
+    readonly parameters: readonly string[];
+  },
 ): MtacError {
+  const { meant, layout, parameters } = known;
   const list = parameters.length === 0 ? "no parameters" : `the parameters ${parameters.join(", ")}`;
   return new MtacError(
     "MTA913",
     "input",
     `${path}: the tensor ${name} is neither an input nor a parameter of \`${attention}\``,
-    { remedy: meant === null ? `leave it out; \`${attention}\` has ${list}` : `did you mean ${meant}?` },
+    {
+      remedy:
+        layout !== null
+          ? `it is the authors' name for a parameter: \`mtac weights SPEC ${path} --layout ${layout} --output W.safetensors\` converts such files, and \`--weights W.safetensors\` takes the parameters from there`
+          : meant !== null
+            ? `did you mean ${meant}? rename the tensor`
+            : `rename it, or leave it out (whole state dicts go with \`--weights\`); \`${attention}\` has ${list}`,
+    },
   );
 }
 

@@ -6,6 +6,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import { storePath } from "../../tune/store-path.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../units.ts";
+import type { LeftTensor } from "../../weights/index.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded, nonFiniteInputs } from "./errors.ts";
 import type { Output } from "./output.ts";
@@ -13,13 +14,14 @@ import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
 import { checkRunOptions } from "./targets.ts";
-import { nonFiniteTensors, readCall, writeTensors } from "./tensor-file.ts";
+import { nonFiniteTensors, readCall, readWeights, writeTensors } from "./tensor-file.ts";
 import { tunedChooser } from "./tuning-use.ts";
 
 export interface RunFlags {
   readonly target: RunTarget;
   readonly inputs: string;
   readonly output: string;
+  readonly weights?: string;
   readonly name?: string;
   readonly layer?: number;
   readonly grad?: true;
@@ -40,6 +42,7 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
     [{ name: "`--output`", path: flags.output }],
     [
       { name: "`--inputs`", path: flags.inputs },
+      { name: "`--weights`", path: flags.weights },
       { name: "the spec", path: file },
       { name: "the tuning store", path: storePath(flags.store) },
     ],
@@ -48,7 +51,9 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
   if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
-  const call = readCall(flags.inputs, pipeline, { layer, grad });
+  const weights = flags.weights === undefined ? null : readWeights(flags.weights, pipeline, layer);
+  const call = readCall(flags.inputs, pipeline, { layer, grad, weights });
+  if (weights !== null) reportLeft(weights.left, `${flags.weights}`, output);
   const nonFinite = nonFiniteTensors(call);
   if (nonFinite.length > 0) {
     if (flags.strict === true) throw nonFiniteInputs(nonFinite.join(", "));
@@ -67,6 +72,16 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
   output.text(formatReport(pipeline.name, report, output));
   output.text(`wrote ${[...tensors.keys()].join(", ")} to ${flags.output}`);
   output.result(report);
+}
+
+/** As many names of unused tensors as are shown. */
+const SHOWN = 8;
+
+function reportLeft(left: readonly LeftTensor[], file: string, output: Output): void {
+  if (left.length === 0) return;
+  const names = left.slice(0, SHOWN).map(({ name }) => name);
+  const more = left.length > SHOWN ? `, and ${left.length - SHOWN} more` : "";
+  output.note(`${plural(left.length, "tensor")} of ${file} not used: ${names.join(", ")}${more}`);
 }
 
 function warnNonFinite(names: readonly string[], target: string, output: Output): void {

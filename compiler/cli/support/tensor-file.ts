@@ -19,6 +19,7 @@ import {
 import type { AttentionCall } from "../../execution/request.ts";
 import { writeAtomically } from "../../files/atomic-write.ts";
 import { unreadableFile } from "../../files/errors.ts";
+import { type Conversion, convertState, layoutOf, type StateDict } from "../../weights/index.ts";
 import { missingTensor, unknownTensor, wrongElementType } from "./errors.ts";
 
 const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16"];
@@ -44,9 +45,14 @@ const INPUT_TYPES = {
 export function readCall(
   path: string,
   pipeline: Pipeline,
-  options: { readonly layer: number | undefined; readonly grad: boolean },
+  options: {
+    readonly layer: number | undefined;
+    readonly grad: boolean;
+    /** Parameters from another file; null: they stand beside the inputs. */
+    readonly weights: Conversion | null;
+  },
 ): AttentionCall {
-  const stored = readTensors(path);
+  const stored = parseSafetensors(readBytes(path), path);
   checkNames(path, stored, pipeline);
   const { storage } = pipeline;
   const values = (name: string): Float64Tensor | undefined => {
@@ -57,7 +63,7 @@ export function readCall(
     const tensor = values(name);
     return tensor === undefined ? undefined : { ...tensor, data: roundTo(storage, tensor.data) };
   };
-  const { layer, grad } = options;
+  const { layer, grad, weights } = options;
   const required = (name: string): Float64Tensor => {
     const tensor = rounded(name);
     if (tensor === undefined) throw missingTensor(path, name);
@@ -76,8 +82,8 @@ export function readCall(
   };
   const parameters = new Map<string, Float64Tensor>();
   for (const { name } of pipeline.parameters) {
-    const tensor = values(name);
-    if (tensor !== undefined) parameters.set(name, tensor);
+    const tensor = weights?.tensors.get(name) ?? stored.get(name);
+    if (tensor !== undefined) parameters.set(name, toFloat64Tensor(name, tensor));
   }
   checkInputs(pipeline, inputs);
   checkParameters(pipeline, new Map([...parameters].map(([name, { shape }]) => [name, shape])));
@@ -122,14 +128,30 @@ function present<Key extends string, Value>(key: Key, value: Value | undefined):
   return part;
 }
 
-function readTensors(path: string): ReadonlyMap<string, StoredTensor> {
-  let bytes: Uint8Array;
+/**
+ * Reads a model's state dict, whatever types its tensors have.
+ * @throws MtacError MTA651 … MTA659, MTA905
+ */
+export function readState(path: string): StateDict {
+  const foreign = new Map<string, string>();
+  return { file: path, tensors: parseSafetensors(readBytes(path), path, { foreign }), foreign };
+}
+
+/**
+ * Reads an attention's parameters from a file that may hold a whole model's; with a layer, that layer's.
+ * @throws MtacError as `readState` and `convertState`
+ */
+export function readWeights(path: string, pipeline: Pipeline, layer: number | undefined): Conversion {
+  const slots = [{ pipeline, layer: layer ?? null, target: "" }];
+  return convertState(readState(path), { slots, stack: false, layout: null, renamings: [], prefix: null });
+}
+
+function readBytes(path: string): Uint8Array {
   try {
-    bytes = readFileSync(path);
+    return readFileSync(path);
   } catch (cause) {
     throw unreadableFile(path, cause);
   }
-  return parseSafetensors(bytes, path);
 }
 
 function checkNames(path: string, stored: ReadonlyMap<string, StoredTensor>, pipeline: Pipeline): void {
@@ -139,7 +161,11 @@ function checkNames(path: string, stored: ReadonlyMap<string, StoredTensor>, pip
     if (types === null) {
       const known = [...Object.keys(INPUT_TYPES), ...parameters];
       const free = known.filter((candidate) => !stored.has(candidate));
-      throw unknownTensor(path, name, pipeline.name, nearestName(name, free), parameters);
+      throw unknownTensor(path, name, pipeline.name, {
+        meant: nearestName(name, free),
+        layout: layoutOf(name)?.name ?? null,
+        parameters,
+      });
     }
     if (!types.includes(dtype)) throw wrongElementType(path, name, dtype, types);
   }

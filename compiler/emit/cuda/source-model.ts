@@ -79,12 +79,6 @@ export function preambleModel(plan: Plan): object {
       value: "-3.0e38f",
       comment: "Score of a pair that is not visible: finite so that differences of two are 0.",
     },
-    {
-      type: "float",
-      name: "NO_KEYS",
-      value: "3.0e38f",
-      comment: "Log-sum-exp of a row without keys: exp(x - NO_KEYS) is 0.",
-    },
     { type: "float", name: "INFINITE", value: "__builtin_huge_valf()" },
   ];
   return {

@@ -47,8 +47,9 @@ export function elementType(resource: string): string {
     case "lse":
     case "partial_sums":
     case "partial_values":
-    case "statistics":
       return "float";
+    case "statistics":
+      return "float2";
     default:
       return "unsigned short";
   }

@@ -693,7 +693,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
 #pragma unroll
   for (int i = TEAM / 2; i > 0; i /= 2) row_sum += __shfl_xor_sync(~0u, row_sum, i);
   if (owns && lane == 0) {
-    arena[FACTORS_AT + own_row] = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
+    const float factor = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
+    arena[FACTORS_AT + own_row] = factor;
     const int row = tile_row + own_row % TILE_Q;
     const unsigned head = first_head + own_row / TILE_Q;
     if (row < launch.row_end) {

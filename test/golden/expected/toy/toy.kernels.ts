@@ -1125,7 +1125,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
-    arena[FACTORS_AT + own_row] = select(0.0, 1.0 / total, total > 0.0);
+    let factor = select(0.0, 1.0 / total, total > 0.0);
+    arena[FACTORS_AT + own_row] = factor;
     let row = tile_row + i32(own_row % 32u);
     let head = first_head + own_row / 32u;
     if (row < launch.row_end) {

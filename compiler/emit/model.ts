@@ -215,8 +215,14 @@ export function commonModel(
       ...(window === undefined ? [] : [{ name: "WINDOW", value: String(window.size) }]),
       {
         name: "HIDDEN",
-        value: "-3.0e38",
-        comment: "Score of a pair that is not visible: finite, since WGSL constants may not be infinite.",
+        value: "-3.40282346e38",
+        comment:
+          "Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.",
+      },
+      {
+        name: "LARGEST",
+        value: "3.40282326e38",
+        comment: "Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.",
       },
       {
         name: "EMPTY_BITS",

@@ -17,7 +17,7 @@ import { roundInputs } from "./rounded.ts";
 export const LOWEST_F32 = -3.4028234663852886e38;
 
 /** What every row's bias has in common. */
-export const COMMON_OFFSETS = [0, 250, -250, 5e5, -5e5, 1e30, -1e30] as const;
+export const COMMON_OFFSETS = [0, 250, -250, 5e5, -5e5, 1e30, -1e30, LOWEST_F32] as const;
 
 const SPECS = {
   plain: "",
@@ -37,12 +37,20 @@ export interface OffsetCase {
   readonly expected: ReferenceResult;
 }
 
-function mapped({ shape, data }: Float64Tensor, change: (value: number) => number): Float64Tensor {
+function mapped(
+  { shape, data }: Float64Tensor,
+  change: (value: number, index: number) => number,
+): Float64Tensor {
   return { shape, data: data.map(change) };
 }
 
-/** A call whose bias, where it does not hide, has `offset` in every entry; some rows are hidden as a whole. */
-export function offsetCase(spec: OffsetSpec, storage: StorageType, offset: number): OffsetCase {
+/** A call whose bias, where it does not hide, has `offset` in every entry, or at every third key; some rows are hidden as a whole. */
+export function offsetCase(
+  spec: OffsetSpec,
+  storage: StorageType,
+  offset: number,
+  keys: "all" | "third" = "all",
+): OffsetCase {
   const text = `attention a { heads 2 head_dim 16 scale 0.5 dtype ${storage} mask causal bias ${SPECS[spec]} }`;
   const pipeline = pipelineOf(text, "a");
   const shape = { B: 1, Lq: 37, Lk: 41, R: 2 };
@@ -57,7 +65,9 @@ export function offsetCase(spec: OffsetSpec, storage: StorageType, offset: numbe
       q: mapped(drawn.q, unit),
       qHistory: mapped(drawn.qHistory, unit),
       k: mapped(drawn.k, unit),
-      bias: mapped(drawn.bias, (value) => roundedSum(Math.round(value * 2) / 2, offset)),
+      bias: mapped(drawn.bias, (value, index) =>
+        roundedSum(Math.round(value * 2) / 2, keys === "all" || (index % shape.Lk) % 3 === 0 ? offset : 0),
+      ),
     },
     storage,
   );

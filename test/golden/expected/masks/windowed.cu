@@ -57,8 +57,10 @@ constexpr int HEAD_DIM = 40;
 constexpr int VALUE_DIM = 40;
 constexpr float SCALE = 0.15811388300841897f;
 constexpr int WINDOW = 64;
-/// Score of a pair that is not visible: finite so that differences of two are 0.
-constexpr float HIDDEN = -3.0e38f;
+/// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
+constexpr float HIDDEN = -3.40282346e38f;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
+constexpr float LARGEST = 3.40282326e38f;
 constexpr float INFINITE = __builtin_huge_valf();
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
@@ -106,6 +108,12 @@ __device__ __forceinline__ int document_of(const Launch& launch, const Batch& ba
 __device__ __forceinline__ float bias_of(const Launch& launch, const Batch& batch, const float* bias, unsigned head, int row, int key) {
   return bias[size_t(batch.index) * launch.bias_stride_b + size_t(head) * launch.bias_stride_h
     + size_t(launch.history_rows + row) * launch.bias_stride_l + key];
+}
+
+/// A score and its bias, at most `largest` in size where both are finite: only minus infinity hides, and a low bias must not.
+__device__ __forceinline__ float biased(float score, float bias, float largest) {
+  const float sum = score + bias;
+  return fabsf(score) < INFINITE && fabsf(bias) < INFINITE ? fmaxf(-largest, fminf(sum, largest)) : sum;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
@@ -871,7 +879,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
 #pragma unroll
             for (int i = 0; i < 2; i++) {
               const int key = first_key + 8 * n + 2 * quad + i;
-              if (unsigned(key - row_range.x) < row_keys && visible(launch, batch, documents, bias, head, row, key) && key >= keys_begin && key < keys_end) y[x][n][2 * h + i] += bias_of(launch, batch, bias, head, row, key);
+              if (unsigned(key - row_range.x) < row_keys && visible(launch, batch, documents, bias, head, row, key) && key >= keys_begin && key < keys_end) y[x][n][2 * h + i] = biased(y[x][n][2 * h + i], bias_of(launch, batch, bias, head, row, key), LARGEST);
               else y[x][n][2 * h + i] = HIDDEN;
             }
           }

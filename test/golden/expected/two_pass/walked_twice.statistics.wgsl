@@ -65,8 +65,8 @@ const HEADS = 2u;
 const HEADS_PER_KEY = 1u;
 const SCALE = 0.25;
 const WINDOW = 48;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Heads that a workgroup computes together.

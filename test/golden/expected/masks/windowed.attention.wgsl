@@ -69,8 +69,10 @@ const HEADS_PER_KEY = 4u;
 const SCALE = 0.15811388300841897;
 const VALUE_DIM = 40u;
 const WINDOW = 64;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
+const LARGEST = 3.40282326e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Instead of a factor (at most 1): the row sees none of this step's keys.
@@ -216,6 +218,11 @@ fn bias_of(batch: Batch, head: u32, row: i32, key: i32) -> vec4f {
   return bitcast<vec4f>(select(bits, vec4u(0u), bits == vec4u(HIDDEN_BITS)));
 }
 
+/// Scores and their biases. Only minus infinity hides: others, however low, stay above HIDDEN.
+fn biased(scores: vec4f, biases: vec4f) -> vec4f {
+  return clamp(scores + biases, vec4f(-LARGEST), vec4f(LARGEST));
+}
+
 /// Which of the keys key .. key + 3 are visible from `row`.
 fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
@@ -290,7 +297,7 @@ fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i
 fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
   var x = value;
   x = softcap(x, 30.0);
-  x += bias_of(batch, head, row, key);
+  x = biased(x, bias_of(batch, head, row, key));
   return select(vec4f(HIDDEN), x, seen);
 }
 
@@ -630,7 +637,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
-    arena[FACTORS_AT + own_row] = select(0.0, 1.0 / total, total > 0.0);
+    let factor = select(0.0, 1.0 / total, total > 0.0);
+    arena[FACTORS_AT + own_row] = factor;
     let row = tile_row + i32(own_row % 64u);
     let head = first_head + own_row / 64u;
     if (row < launch.row_end) {

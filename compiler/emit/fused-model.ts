@@ -21,9 +21,9 @@ const PURPOSE = {
     "Attention in one pass over the keys with an online softmax (Milakov and Gimelshein 2018; FlashAttention).",
     "Workgroup memory holds the scores of one tile with the halo that the convolutions read.",
   ],
-  statistics: ["Pass 1 of 2: the log-sum-exp of every row, from an online softmax over the keys."],
+  statistics: ["Pass 1 of 2: the maximum and the sum of every row's softmax, online over the keys."],
   apply: [
-    "Pass 2 of 2: the scores again, normalised with the rows' log-sum-exp, through the stages after the softmax, times V.",
+    "Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the softmax, times V.",
   ],
 } as const;
 
@@ -170,7 +170,7 @@ function statisticsNames(
     at: table.u32(
       "STATISTICS_AT",
       program.statisticsAt,
-      "Arena words of the rows' log-sum-exp, and rows a head.",
+      "Arena words of the rows' maxima and reciprocal sums, in pairs; and rows a head.",
     ),
     rows: table.u32("STATISTICS_ROWS", normalized.rows),
   };

@@ -136,7 +136,7 @@ const PLAIN_TYPES: Readonly<Record<string, string>> = {
   parameters: "u32",
   bias: "u32",
   lse: "u32",
-  statistics: "u32",
+  statistics: "vec2f",
 };
 
 /** Names under which the kernels of `staged` see the maps, and the element type each of them wants. */
@@ -215,15 +215,15 @@ export function commonModel(
       ...(window === undefined ? [] : [{ name: "WINDOW", value: String(window.size) }]),
       {
         name: "HIDDEN",
-        value: "-3.0e38",
-        comment: "Score of a pair that is not visible: finite, since WGSL constants may not be infinite.",
+        value: "-3.40282346e38",
+        comment:
+          "Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.",
       },
       {
-        name: "HUGE",
-        value: "3.0e38",
-        comment: "Log-sum-exp of a row without keys, so that exp(x - HUGE) is 0.",
+        name: "LARGEST",
+        value: "3.40282326e38",
+        comment: "Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.",
       },
-      { name: "HUGE_BITS", value: "0x7f61b1e6u", comment: "Bits of HUGE." },
       {
         name: "EMPTY_BITS",
         value: "0xff800000u",
@@ -363,7 +363,7 @@ export function finishModel(pipeline: Pipeline, name: string, finish: Finish): F
   const texts = {
     zero: "0 where not visible",
     hide: "HIDDEN where not visible, so that the softmax leaves it out",
-    normalize: "the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible",
+    normalize: "the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible",
   };
   const caps = finish.softcaps.map((limit) => `capped at ${limit}, `).join("");
   return {

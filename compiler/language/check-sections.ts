@@ -3,6 +3,7 @@ import type { CheckContext } from "./check-context.ts";
 import { checkStage, type StageSurroundings } from "./check-stage.ts";
 import type { Inherited } from "./inherit.ts";
 import { emittedName } from "./names.ts";
+import { MAX_STAGES } from "./ranges.ts";
 import type { AttentionNode, SectionNode, StageNode } from "./tree.ts";
 import { type SectionName, STAGE_SECTIONS, type StageKind, wordList } from "./words.ts";
 
@@ -40,6 +41,7 @@ function checkSection<S extends CheckedStage>(
   const entry = source.sections.get(name);
   if (entry === undefined) return [];
   const { node, owner } = entry;
+  if (!checkCount(node, owner, context)) return null;
   const stages: S[] = [];
   let right = checkOnce(node, owner, context) && checkLabels(node, owner, context);
   for (const stage of node.stages) {
@@ -49,6 +51,15 @@ function checkSection<S extends CheckedStage>(
     else right = false;
   }
   return right ? stages : null;
+}
+
+function checkCount({ section, stages }: SectionNode, owner: AttentionNode, context: CheckContext): boolean {
+  const beyond = stages[MAX_STAGES];
+  if (beyond === undefined) return true;
+  context.report("MTA313", owner, beyond.span, `\`${section}\` has ${stages.length} stages`, {
+    expected: `at most ${MAX_STAGES}`,
+  });
+  return false;
 }
 
 function checkPlace(

@@ -74,6 +74,7 @@ export const CATALOGUE = {
   MTA310: error("layer covered twice"),
   MTA311: error("layer not covered"),
   MTA312: error("range that runs backwards"),
+  MTA313: error("too many stages in a section"),
   // 4xx: target limits and knobs
   MTA401: error("unknown knob", "planner"),
   MTA402: error("value that the knob does not take", "planner"),
@@ -135,20 +136,31 @@ export function diagnostic(
 export class Reporter {
   readonly file: string;
   private readonly found: Diagnostic[] = [];
+  private readonly seen = new Set<string>();
+  private readonly spans = new Map<Span, number>();
 
   constructor(file: string) {
     this.file = file;
   }
 
   report(code: DiagnosticCode, span: Span, message: string, extras: DiagnosticExtras = {}): void {
-    const repeated = this.found.some(
-      (other) => other.code === code && other.message === message && samePlace(other.span, span),
-    );
-    if (!repeated) this.found.push(diagnostic(code, this.file, span, message, extras));
+    const found = diagnostic(code, this.file, span, message, extras);
+    if (!this.seen.has(this.keyOf(found))) this.add([found]);
   }
 
   add(diagnostics: readonly Diagnostic[]): void {
-    this.found.push(...diagnostics);
+    for (const each of diagnostics) {
+      this.found.push(each);
+      this.seen.add(this.keyOf(each));
+    }
+  }
+
+  /** Built specs have no offsets: there the span object itself is the place. */
+  private keyOf({ code, message, span }: Diagnostic): string {
+    if (span.end > 0) return `${code} ${span.start} ${span.end} ${message}`;
+    const number = this.spans.get(span) ?? this.spans.size;
+    this.spans.set(span, number);
+    return `${code} #${number} ${message}`;
   }
 
   /** In the order of the source. */
@@ -159,9 +171,4 @@ export class Reporter {
   get hasErrors(): boolean {
     return this.found.some((entry) => entry.severity === "error");
   }
-}
-
-/** Built specs have no offsets: there the span object itself is the place. */
-function samePlace(a: Span, b: Span): boolean {
-  return a === b || (a.end > 0 && a.start === b.start && a.end === b.end);
 }

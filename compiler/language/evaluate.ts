@@ -1,6 +1,6 @@
 import type { Span } from "./attention.ts";
 import type { DiagnosticCode, Reporter } from "./diagnostics.ts";
-import type { Scope } from "./names.ts";
+import { describeCycle, type Scope } from "./names.ts";
 import {
   add,
   divide,
@@ -27,7 +27,8 @@ export class Evaluator {
   private readonly scope: Scope;
   private readonly reporter: Reporter;
   private readonly known = new Map<ConstNode, Rational | null>();
-  private readonly pending: ConstNode[] = [];
+  /** Constants that wait for one another, in that order. */
+  private readonly pending = new Set<ConstNode>();
 
   constructor(scope: Scope, reporter: Reporter) {
     this.scope = scope;
@@ -38,17 +39,56 @@ export class Evaluator {
   constant(node: ConstNode): Rational | null {
     const known = this.known.get(node);
     if (known !== undefined) return known;
-    if (this.pending.includes(node)) {
+    if (this.pending.has(node)) {
       this.reportCycle(node);
       return null;
     }
-    this.pending.push(node);
-    const value = this.evaluate(node.value);
-    this.pending.pop();
-    // A member of a cycle is known by now, as having no value.
-    const settled = this.known.get(node) === undefined ? value : null;
-    this.known.set(node, settled);
-    return settled;
+    return this.settle(node);
+  }
+
+  /** A loop, not recursion: a chain of constants may be as long as a file. */
+  private settle(start: ConstNode): Rational | null {
+    const waiting = [{ node: start, needs: this.constantsIn(start.value) }];
+    this.pending.add(start);
+    for (let last = waiting.at(-1); last !== undefined; last = waiting.at(-1)) {
+      const next = last.needs.pop();
+      if (next !== undefined) {
+        if (this.known.has(next) || this.pending.has(next)) continue;
+        this.pending.add(next);
+        waiting.push({ node: next, needs: this.constantsIn(next.value) });
+        continue;
+      }
+      // What it needs is known by now, or waits for it: that is a cycle, and evaluating reports it.
+      const value = this.evaluate(last.node.value);
+      // A member of a cycle is known by now, as having no value.
+      if (!this.known.has(last.node)) this.known.set(last.node, value);
+      this.pending.delete(last.node);
+      waiting.pop();
+    }
+    return this.known.get(start) ?? null;
+  }
+
+  /** The constants that an expression names, the first one last. */
+  private constantsIn(expression: Expression): ConstNode[] {
+    const found: ConstNode[] = [];
+    const open = [expression];
+    for (let next = open.pop(); next !== undefined; next = open.pop())
+      switch (next.kind) {
+        case "invalid":
+        case "number":
+          break;
+        case "name": {
+          const constant = this.scope.findConstant(next.text);
+          if (constant !== null) found.push(constant);
+          break;
+        }
+        case "negate":
+          open.push(next.operand);
+          break;
+        case "binary":
+          open.push(next.left, next.right);
+      }
+    return found;
   }
 
   evaluate(expression: Expression): Rational | null {
@@ -63,14 +103,22 @@ export class Evaluator {
         const operand = this.evaluate(expression.operand);
         return operand === null ? null : negate(operand);
       }
-      case "binary": {
-        const left = this.evaluate(expression.left);
-        const right = this.evaluate(expression.right);
-        return left === null || right === null
-          ? null
-          : this.combine(expression.operator, left, right, expression.span);
-      }
+      case "binary":
+        return this.binary(expression);
     }
+  }
+
+  /** `a + b + c` groups to the left, and may be long: a loop down that side, not recursion. */
+  private binary(expression: Extract<Expression, { kind: "binary" }>): Rational | null {
+    const steps = [expression];
+    let first = expression.left;
+    for (; first.kind === "binary"; first = first.left) steps.push(first);
+    let value = this.evaluate(first);
+    for (const { operator, right: operand, span } of steps.toReversed()) {
+      const right = this.evaluate(operand);
+      value = value === null || right === null ? null : this.combine(operator, value, right, span);
+    }
+    return value;
   }
 
   /** A number within its range, as the double that everything after the checks works with. */
@@ -125,11 +173,9 @@ export class Evaluator {
   }
 
   private reportCycle(node: ConstNode): void {
-    const members = this.pending.slice(this.pending.indexOf(node));
-    const names = [...members, node].map((member) =>
-      member.name.kind === "name" ? `\`${member.name.text}\`` : "?",
-    );
-    this.reporter.report("MTA206", node.name.span, `constants need each other: ${names.join(" → ")}`, {
+    const pending = [...this.pending];
+    const members = pending.slice(pending.indexOf(node));
+    this.reporter.report("MTA206", node.name.span, `constants need each other: ${describeCycle(members)}`, {
       expected: "a constant that can be computed from numbers and from other constants",
     });
     for (const member of members) this.known.set(member, null);

@@ -1,5 +1,5 @@
 import type { Reporter } from "./diagnostics.ts";
-import type { Scope } from "./names.ts";
+import { describeCycle, type Scope } from "./names.ts";
 import type { AttentionNode, PropertyNode, SectionNode, SpecTree } from "./tree.ts";
 import type { PropertyName, SectionName } from "./words.ts";
 
@@ -34,7 +34,7 @@ function inherit(
   reporter: Reporter,
 ): void {
   // A loop, not recursion: a chain of bases may be as long as a file.
-  const chain: AttentionNode[] = [];
+  const chain = new Set<AttentionNode>();
   let node: AttentionNode | null = start;
   let base: Inherited | null = null;
   let broken = false;
@@ -44,17 +44,18 @@ function inherit(
       base = known;
       break;
     }
-    if (chain.includes(node)) {
-      reportCycle(chain.slice(chain.indexOf(node)), reporter);
+    if (chain.has(node)) {
+      const members = [...chain];
+      reportCycle(members.slice(members.indexOf(node)), reporter);
       broken = true;
       break;
     }
-    chain.push(node);
+    chain.add(node);
     const next: AttentionNode | null = baseOf(node, scope);
     broken = next === null && node.base !== null;
     node = next;
   }
-  for (const member of chain.toReversed()) {
+  for (const member of [...chain].toReversed()) {
     base = merge(member, base, broken, reporter);
     done.set(member, base);
   }
@@ -69,13 +70,10 @@ function baseOf(node: AttentionNode, scope: Scope): AttentionNode | null {
 function reportCycle(members: readonly AttentionNode[], reporter: Reporter): void {
   const [first] = members;
   if (first === undefined) return;
-  const names = [...members, first].map((member) =>
-    member.name.kind === "name" ? `\`${member.name.text}\`` : "?",
-  );
   reporter.report(
     "MTA204",
     first.base?.span ?? first.span,
-    `attentions extend each other: ${names.join(" → ")}`,
+    `attentions extend each other: ${describeCycle(members)}`,
     {
       expected: "a base that does not itself extend this attention",
     },

@@ -2,6 +2,7 @@ import type { Span } from "./attention.ts";
 import { didYouMean } from "./build-context.ts";
 import type { DiagnosticCode, DiagnosticExtras, Reporter } from "./diagnostics.ts";
 import { camelCase } from "./identifier.ts";
+import { suggest } from "./suggest.ts";
 import type { AttentionNode, ConstNode, DeclarationNode, Name, SpecTree, StackNode } from "./tree.ts";
 import { wordList } from "./words.ts";
 
@@ -10,10 +11,17 @@ const MOST_LISTED = 12;
 
 type Named = AttentionNode | ConstNode | StackNode;
 
+/** Each guess compares an unknown name with all that are declared: thousands of both would take a minute. */
+const MAX_COMPARISONS = 50_000;
+
 /** All names of a file: constants, attentions and stacks share one namespace. */
 export class Scope {
   private readonly reporter: Reporter;
   private readonly byName = new Map<string, Named | null>();
+  private readonly byKind = new Map<Named["kind"], readonly string[]>();
+  /** What unknown names were taken to mean: one may stand in a file a thousand times. */
+  private readonly meant = new Map<string, string | null>();
+  private comparisons = 0;
 
   constructor(tree: SpecTree, reporter: Reporter) {
     this.reporter = reporter;
@@ -67,7 +75,7 @@ export class Scope {
     if (found === undefined) {
       this.reporter.report(unknown, span, `unknown ${what} \`${name}\``, {
         ...this.listOf(kind, asker),
-        ...didYouMean(name, span, this.namesOf(kind)),
+        ...didYouMean(name, span, this.meantBy(name, kind)),
       });
       return null;
     }
@@ -85,14 +93,41 @@ export class Scope {
 
   /** What attentions there are, where the list is short enough to be read. */
   private listOf(kind: Named["kind"], asker: string | undefined): DiagnosticExtras {
-    const names = this.namesOf(kind).filter((name) => name !== asker);
-    if (kind !== "attention" || names.length === 0 || names.length > MOST_LISTED) return {};
+    const all = this.namesOf(kind);
+    if (kind !== "attention" || all.length > MOST_LISTED + 1) return {};
+    const names = all.filter((name) => name !== asker);
+    if (names.length === 0 || names.length > MOST_LISTED) return {};
     return { expected: `an attention of this file: ${wordList(names)}` };
   }
 
-  private namesOf(kind: Named["kind"]): string[] {
-    return [...this.byName].filter(([, node]) => node?.kind === kind).map(([name]) => name);
+  /** The one name that an unknown one may mean, or none; none, too, once much has been compared. */
+  private meantBy(name: string, kind: Named["kind"]): string[] {
+    const key = `${kind} ${name}`;
+    let meant = this.meant.get(key);
+    if (meant === undefined) {
+      const names = this.namesOf(kind);
+      this.comparisons += names.length;
+      meant = this.comparisons <= MAX_COMPARISONS ? suggest(name, names) : null;
+      this.meant.set(key, meant);
+    }
+    return meant === null ? [] : [meant];
   }
+
+  private namesOf(kind: Named["kind"]): readonly string[] {
+    const known = this.byKind.get(kind);
+    if (known !== undefined) return known;
+    const names = [...this.byName].filter(([, node]) => node?.kind === kind).map(([name]) => name);
+    this.byKind.set(kind, names);
+    return names;
+  }
+}
+
+/** `a` → `b` → `a`; of a long cycle only the first members. */
+export function describeCycle(members: readonly (AttentionNode | ConstNode)[]): string {
+  const shown = members.slice(0, 8).map(({ name }) => (name.kind === "name" ? `\`${name.text}\`` : "?"));
+  const rest = members.length - shown.length;
+  const [first = "?"] = shown;
+  return [...shown, ...(rest > 0 ? [`… (${rest} more)`] : []), first].join(" → ");
 }
 
 function isKind<K extends Named["kind"]>(node: Named, kind: K): node is Extract<Named, { kind: K }> {

@@ -26,3 +26,6 @@ export const RANGES = {
   lengths: integers(1, 1_048_576),
   batch: integers(1, 65_535),
 } as const satisfies Record<string, Range>;
+
+/** Stages in one section: far more than any attention has, and few enough for every part of mtac to be quick. */
+export const MAX_STAGES = 64;

@@ -1,4 +1,5 @@
 import type { Diagnostic, Severity } from "./diagnostics.ts";
+import { lineText } from "./lines.ts";
 
 export interface RenderOptions {
   /** The text of the file that the diagnostic names; null when it is not at hand. */
@@ -53,7 +54,7 @@ function excerptOf(
   { span }: Diagnostic,
   source: string,
 ): { line: string; indent: string; underline: string } | null {
-  const whole = source.split(/\r\n|\n|\r/)[span.line - 1];
+  const whole = lineText(source, span.line);
   if (whole === undefined) return null;
   const column = span.column - 1;
   const from = whole.length > MAX_WIDTH ? Math.max(0, column - CONTEXT) : 0;

@@ -1,5 +1,6 @@
 import type { IToken } from "chevrotain";
 import type { Span } from "./attention.ts";
+import { placeAt } from "./lines.ts";
 
 export function tokenSpan(token: IToken): Span {
   const end = (token.endOffset ?? token.startOffset) + 1;
@@ -19,6 +20,5 @@ export function after(span: Span): Span {
 
 /** The span from `start` to `end` in a text. */
 export function spanAt(source: string, start: number, end: number): Span {
-  const lines = source.slice(0, start).split(/\r\n|\n|\r/);
-  return { start, end, line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1 };
+  return { start, end, ...placeAt(source, start) };
 }

@@ -18,7 +18,9 @@ import { codeActionsIn } from "./code-actions.ts";
 import { type CompletionClient, completionsAt } from "./completion.ts";
 import { diagnosticsOf } from "./diagnostics.ts";
 import { formattingEdits } from "./format.ts";
+import { FrameFilter } from "./frames.ts";
 import { hoverAt } from "./hover.ts";
+import { checkRange, DOCUMENTS, newNameOf, positionOf, uriOf } from "./parameters.ts";
 import { planAhead } from "./plan-ahead.ts";
 import { Predictions } from "./predictions.ts";
 import { definitionAt, highlightsAt, referencesAt } from "./references.ts";
@@ -40,7 +42,10 @@ export interface ServerOptions {
  * ends: with 0 after a `shutdown`, else with 1.
  */
 export function serve({ input, output, version, debounceMs = 150 }: ServerOptions): void {
-  const connection = createConnection(ProposedFeatures.all, input, output);
+  const frames = new FrameFilter((bytes) => {
+    connection.console.warn(`${bytes} bytes were no message of the protocol, and were left out`);
+  });
+  const connection = createConnection(ProposedFeatures.all, input.pipe(frames), output);
   const session = new Session(connection, version, debounceMs);
   session.answerNames();
   session.answerTexts();
@@ -65,15 +70,18 @@ const CAPABILITIES: InitializeResult["capabilities"] = {
 /** Between two attentions that are planned ahead, so that requests come first. */
 const PAUSE_MS = 100;
 
-interface At {
+interface On {
   readonly textDocument: TextDocumentIdentifier;
+}
+
+interface At extends On {
   readonly position: Position;
 }
 
 class Session {
   private readonly connection: Connection;
   private readonly debounceMs: number;
-  private readonly documents = new TextDocuments(TextDocument);
+  private readonly documents = new TextDocuments(DOCUMENTS);
   private readonly predictions = new Predictions();
   /** The latest version of each open document that was read. */
   private readonly read = new Map<string, SpecDocument>();
@@ -100,7 +108,9 @@ class Session {
     );
     connection.onDefinition((request) => this.at(request, null, definitionAt));
     connection.onReferences((request) =>
-      this.at(request, [], (spec, offset) => referencesAt(spec, offset, request.context.includeDeclaration)),
+      this.at(request, [], (spec, offset) =>
+        referencesAt(spec, offset, request.context?.includeDeclaration === true),
+      ),
     );
     connection.onDocumentHighlight((request) =>
       this.at(request, [], (spec, offset) =>
@@ -115,7 +125,7 @@ class Session {
     );
     connection.onRenameRequest((request) =>
       this.at(request, null, (spec, offset) => {
-        const renaming = renameAt(spec, offset, request.newName);
+        const renaming = renameAt(spec, offset, newNameOf(request));
         if ("refused" in renaming) return refusal(renaming.refused);
         return { changes: { [spec.text.uri]: [...renaming.edits] } };
       }),
@@ -125,12 +135,13 @@ class Session {
   /** Requests about a whole document, and what is sent of its own accord. */
   answerTexts(): void {
     const { connection, documents } = this;
-    connection.onDocumentFormatting(({ textDocument }) => this.on(textDocument, [], formattingEdits));
-    connection.onDocumentSymbol(({ textDocument }) => this.on(textDocument, [], symbolsOf));
-    connection.onCodeAction(({ textDocument, range, context }) =>
-      this.on(textDocument, [], (spec) => {
+    connection.onDocumentFormatting((request) => this.on(request, [], formattingEdits));
+    connection.onDocumentSymbol((request) => this.on(request, [], symbolsOf));
+    connection.onCodeAction((request) =>
+      this.on(request, [], (spec) => {
+        const range = checkRange(request);
         const [start, end] = [spec.text.offsetAt(range.start), spec.text.offsetAt(range.end)];
-        return codeActionsIn(spec, start, end, context.only ?? null);
+        return codeActionsIn(spec, start, end, request.context?.only ?? null);
       }),
     );
     documents.onDidOpen(({ document }) => this.publish(document.uri));
@@ -150,16 +161,12 @@ class Session {
     this.connection.listen();
   }
 
-  private at<T>(
-    { textDocument, position }: At,
-    otherwise: T,
-    answer: (spec: SpecDocument, offset: number) => T,
-  ): T {
-    return this.on(textDocument, otherwise, (spec) => answer(spec, spec.text.offsetAt(position)));
+  private at<T>(request: At, otherwise: T, answer: (spec: SpecDocument, offset: number) => T): T {
+    return this.on(request, otherwise, (spec) => answer(spec, spec.text.offsetAt(positionOf(request))));
   }
 
-  private on<T>({ uri }: TextDocumentIdentifier, otherwise: T, answer: (spec: SpecDocument) => T): T {
-    const spec = this.specOf(uri);
+  private on<T>(request: On, otherwise: T, answer: (spec: SpecDocument) => T): T {
+    const spec = this.specOf(uriOf(request));
     return spec === null ? otherwise : answer(spec);
   }
 

@@ -15,7 +15,7 @@ import { addCosts, type FusedGeometry, fusedCost } from "./cost.ts";
 import { DISPATCH_MULTIPLY_ADDS, definePlan } from "./define.ts";
 import { DIRECT, MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
 import { doesNotFit, type Fitted } from "./fit.ts";
-import { powerOfTwo, valueBlocks } from "./layout.ts";
+import { powerOfTwo, STATISTIC_WORDS, statisticsBuffer, valueBlocks } from "./layout.ts";
 import type { PlanRequest } from "./limits.ts";
 import type { KernelWork } from "./work.ts";
 
@@ -69,7 +69,7 @@ export function fitFused(
   const partialsAt = factorsAt + (softmax ? rows : 0);
   const statisticsAt = partialsAt + (softmax ? workgroup : 0);
   const statisticsRows = chain.regions[chain.normalized]?.rows ?? 0;
-  const words = statisticsAt + heads * statisticsRows;
+  const words = statisticsAt + STATISTIC_WORDS * heads * statisticsRows;
   const limitWords = Math.floor(limits.workgroupBytes / 4);
   // Documents of the rows take a word each beside the arena.
   const documentWords = pipeline.mask.some((term) => term.kind === "documents")
@@ -170,7 +170,7 @@ export function twoPassPlan(
     knobs: twoPassKnobNames(statistics, apply),
     // Rows of history whose softmax the weights' convolutions read.
     definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
-    workspace: [{ name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", history, "Lq"]] }],
+    workspace: [statisticsBuffer(pipeline, history)],
     kernels: [first, second],
     steps: [
       ...tileLoop(pipeline, first, statistics, request.shape, ["sub", 0, history], history),

@@ -1,4 +1,10 @@
-import { elementCount, type Pipeline, type Plan, type StorageForm } from "../../runtime/contract/index.ts";
+import {
+  type Expression,
+  elementCount,
+  type Pipeline,
+  type Plan,
+  type StorageForm,
+} from "../../runtime/contract/index.ts";
 import type { TargetLimits } from "./limits.ts";
 
 /** Where each parameter lies in the `parameters` buffer. */
@@ -50,4 +56,15 @@ export function powerOfTwo(value: number): number {
   let power = 1;
   while (power * 2 <= value) power *= 2;
   return power;
+}
+
+/** Words that the softmax of a row leaves for the kernels after it: its maximum, and the reciprocal of its sum. */
+export const STATISTIC_WORDS = 2;
+
+/** The buffer of these, for all rows of the call and `history` rows before them. */
+export function statisticsBuffer(pipeline: Pipeline, history: Expression): Plan["workspace"][number] {
+  return {
+    name: "statistics",
+    bytes: ["mul", 4 * STATISTIC_WORDS, "B", pipeline.heads, ["add", history, "Lq"]],
+  };
 }

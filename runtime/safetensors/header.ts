@@ -112,14 +112,39 @@ function checkCover(entries: readonly HeaderEntry[], dataBytes: number, file: st
 function duplicateKey(text: string): string | null {
   const seen = new Set<string>();
   let depth = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}[\]]/g)) {
-    if (token === "{" || token === "[") depth += 1;
-    else if (token === "}" || token === "]") depth -= 1;
-    else if (depth === 1 && token.endsWith(":")) {
-      const key = String(JSON.parse(token.slice(0, token.lastIndexOf('"') + 1)));
-      if (seen.has(key)) return key;
-      seen.add(key);
+  // A loop, not a regular expression: those run out of stack in strings of megabytes.
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at];
+    if (character === "{" || character === "[") depth += 1;
+    else if (character === "}" || character === "]") depth -= 1;
+    else if (character === '"') {
+      const end = stringEnd(text, at);
+      if (depth === 1 && isKey(text, end)) {
+        const key = String(JSON.parse(text.slice(at, end + 1)));
+        if (seen.has(key)) return key;
+        seen.add(key);
+      }
+      at = end;
     }
   }
   return null;
+}
+
+/** Whether a colon follows the string that ends at `end`. */
+function isKey(text: string, end: number): boolean {
+  let at = end + 1;
+  while (" \n\r\t".includes(text[at] ?? ":")) at += 1;
+  return text[at] === ":";
+}
+
+/** Where a string ends that begins at `start`: at the next quote that no odd number of backslashes precedes. */
+function stringEnd(text: string, start: number): number {
+  for (let at = start + 1; ; at += 1) {
+    const quote = text.indexOf('"', at);
+    if (quote === -1) return text.length;
+    let slashes = 0;
+    while (text[quote - 1 - slashes] === "\\") slashes += 1;
+    if (slashes % 2 === 0) return quote;
+    at = quote;
+  }
 }

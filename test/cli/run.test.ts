@@ -10,6 +10,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseSafetensors, toFloat64Tensor } from "../../runtime/safetensors/index.ts";
+import { nullDevice } from "../support/null-device.ts";
 import { filled, mtac, temporaryFolder, write, writeTensors } from "./harness.ts";
 
 const folder = temporaryFolder();
@@ -63,9 +64,10 @@ describe("mtac run", () => {
   });
 
   test("--output may be a device", () => {
-    const args = ["run", spec, "--target", "reference", "--inputs", good, "--output", "/dev/null"];
+    const device = nullDevice(folder);
+    const args = ["run", spec, "--target", "reference", "--inputs", good, "--output", device];
     expect(mtac(args)).toMatchObject({ code: 0 });
-    expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
+    expect(statSync(device).isCharacterDevice()).toBe(true);
   });
 
   test("--json reports one object on stdout, and keeps people's text off it", () => {

@@ -24,6 +24,7 @@ import {
   writeFolderAtomically,
 } from "../../compiler/files/atomic-write.ts";
 import { refuseOverlap } from "../../compiler/files/overlap.ts";
+import { nullDevice } from "../support/null-device.ts";
 
 const root = process.getuid?.() === 0;
 let folder = "";
@@ -114,13 +115,15 @@ describe.each(writers)("%s", (_name, write) => {
 });
 
 test("a device stays a device", () => {
-  checkWritable("/dev/null");
-  writeAtomically("/dev/null", "lost");
-  expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
+  const device = nullDevice(folder);
+  checkWritable(device);
+  writeAtomically(device, "lost");
+  expect(statSync(device).isCharacterDevice()).toBe(true);
   const link = join(folder, "null");
-  symlinkSync("/dev/null", link);
+  symlinkSync(device, link);
   writeAtomically(link, "lost");
-  expect(readlinkSync(link)).toBe("/dev/null");
+  expect(readlinkSync(link)).toBe(device);
+  expect(statSync(device).isCharacterDevice()).toBe(true);
 });
 
 describe("refuseOverlap", () => {

@@ -164,6 +164,52 @@ test("NaN in one head's queries stays in its group of heads", async () => {
   }
 });
 
+/** One element of one tensor replaced, in batch entry 0, head 0. */
+function spoiltRow({ shape, data }: Float64Tensor, row: number, value: number): Float64Tensor {
+  const changed = Float64Array.from(data);
+  changed[row * (shape[3] ?? 1) + 1] = value;
+  return { shape, data: changed };
+}
+
+const HIDING: readonly (readonly [string, string])[] = [
+  ["causal", "mask causal"],
+  ["a window", "mask causal window 9"],
+  ["documents", "mask causal documents"],
+  ["a bias", "mask causal bias"],
+  ["convolutions", "mask causal\n  scores { conv 3x5 }\n  weights { conv 2x3 pad_key left }"],
+];
+
+test.each(
+  HIDING.flatMap(([name, lines]) =>
+    (["f32", "f16", "bf16"] as const).flatMap((storage) =>
+      (["q", "k", "v"] as const).map((tensor) => [name, storage, tensor, lines] as const),
+    ),
+  ),
+)("hidden by %s, %s: NaN and infinities in %s reach no row that does not see them", async (...each) => {
+  const [, storage, tensor, lines] = each;
+  const pipeline = pipelineWith(lines, { storage });
+  const shape = { B: 1, Lq: 37, Lk: 37, R: 0 };
+  const parameters = drawParameters(pipeline, 61);
+  const inputs = drawInputs(pipeline, shape, false, 62);
+  // With shader-f16 and, as where a browser lacks it, with packed halves.
+  const limits = limitsOf(device);
+  for (const features of storage === "f16" ? [limits.features, []] : [limits.features]) {
+    for (const schedule of legalSchedules(pipeline)) {
+      const found = bestPlan(pipeline, { ...limits, features }, shape, schedule);
+      if ("reason" in found) throw new Error(`${schedule}: ${found.reason}`);
+      const clean = await runPlan(device, found.plan, parameters, inputs);
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+        const spoilt = { ...inputs, [tensor]: spoiltRow(inputs[tensor], 20, value) };
+        const expected = referenceForward(pipeline, parameters, spoilt).o.data;
+        const { o } = await runPlan(device, found.plan, parameters, spoilt);
+        const kept = (_: number, index: number): boolean => Number.isFinite(expected[index]);
+        expect(expected.every(Number.isFinite)).toBe(false);
+        expect(o.filter(kept), `${schedule}, ${value}`).toEqual(clean.o.filter(kept));
+      }
+    }
+  }
+});
+
 /** A cache with capacity for Lk keys: entry b holds `filled[b]` of them, its rows are the last ones. */
 function raggedInputs(
   pipeline: Pipeline,

@@ -248,3 +248,19 @@ test("random tensors survive the round trip", () => {
     }),
   );
 });
+
+test("headers of megabytes are read, whatever their strings hold", () => {
+  const tensor = { dtype: "F32", shape: [0], data_offsets: [0, 0] };
+  for (const text of ["y".repeat(30_000_000), '\\"{['.repeat(4_000_000), "\\\\".repeat(4_000_000)]) {
+    const header = `{"__metadata__":${JSON.stringify({ text })}, "a" \n : ${JSON.stringify(tensor)}}`;
+    expect([...parseSafetensors(fileOf(header), "large").keys()]).toEqual(["a"]);
+  }
+});
+
+test("what a file calls twice is found behind a long string, and when it is spelled otherwise", () => {
+  const tensor = JSON.stringify({ dtype: "F32", shape: [0], data_offsets: [0, 0] });
+  const header = `{"a":${tensor},"__metadata__":${JSON.stringify({ text: "\\".repeat(9) })},"\\u0061" :${tensor}}`;
+  expect(() => parseSafetensors(fileOf(header), "twice")).toThrow(
+    expect.objectContaining({ code: "MTA659" }),
+  );
+});

@@ -76,14 +76,15 @@ export function preambleModel(plan: Plan): object {
     {
       type: "float",
       name: "HIDDEN",
-      value: "-3.0e38f",
-      comment: "Score of a pair that is not visible: finite so that differences of two are 0.",
+      value: "-3.40282346e38f",
+      comment:
+        "Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.",
     },
     {
       type: "float",
-      name: "NO_KEYS",
-      value: "3.0e38f",
-      comment: "Log-sum-exp of a row without keys: exp(x - NO_KEYS) is 0.",
+      name: "LARGEST",
+      value: "3.40282326e38f",
+      comment: "Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.",
     },
     { type: "float", name: "INFINITE", value: "__builtin_huge_valf()" },
   ];

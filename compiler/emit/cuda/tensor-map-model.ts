@@ -145,6 +145,7 @@ export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: Tens
     entryPoint: kernel.entryPoint,
     parameters: tensorParameters(kernel),
     constants: constants.list,
+    mask: maskModel(plan.pipeline),
     output: outputStages(plan),
   };
 }

@@ -47,8 +47,9 @@ export function elementType(resource: string): string {
     case "lse":
     case "partial_sums":
     case "partial_values":
-    case "statistics":
       return "float";
+    case "statistics":
+      return "float2";
     default:
       return "unsigned short";
   }
@@ -234,6 +235,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     reachesRight: (program.splits || sink === "map") && reach.right > 0,
     softmax: sink === "attention" || sink === "statistics",
     toMap: sink === "map",
+    finalMap: sink === "map" && final,
     loadsRows: dot,
     halo: folded === null && haloPast + haloFuture > 0,
     madeRange: dot && stage !== null,

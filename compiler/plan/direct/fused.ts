@@ -23,7 +23,7 @@ import { addCosts } from "../cost.ts";
 import type { CudaEstimate } from "../cuda-cost.ts";
 import { DIRECT, planEpilogue } from "../epilogue.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
-import { ceilTo, powerOfTwo, valueBlocks } from "../layout.ts";
+import { ceilTo, powerOfTwo, STATISTIC_WORDS, statisticsBuffer, valueBlocks } from "../layout.ts";
 import type { PlanRequest } from "../limits.ts";
 import type { KernelWork } from "../work.ts";
 import { directFusedCost } from "./cost.ts";
@@ -82,7 +82,7 @@ export function fitDirectFused(
   const factorsAt = chain.words;
   const statisticsAt = factorsAt + (role === "single_pass" ? rows : 0);
   const statisticsRows = chain.regions[chain.normalized]?.rows ?? 0;
-  const words = statisticsAt + heads * statisticsRows;
+  const words = statisticsAt + STATISTIC_WORDS * heads * statisticsRows;
   const limitWords = Math.floor(request.limits.workgroupBytes / 4);
   const documentWords = hasMask(pipeline, "documents") ? (chain.regions[0]?.rows ?? 0) : 0;
   const epilogue =
@@ -191,7 +191,7 @@ export function directTwoPassPlan(
     knobs: directTwoPassKnobNames(kernels.statistics, kernels.apply),
     // Rows of history whose softmax the weights' convolutions read.
     definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
-    workspace: [{ name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", history, "Lq"]] }],
+    workspace: [statisticsBuffer(pipeline, history)],
     kernels: [first, second],
     steps: batchLoop(pipeline, [
       { plan: first, kernel: kernels.statistics, rowBegin: ["sub", 0, history], history },

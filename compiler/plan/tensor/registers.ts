@@ -18,7 +18,7 @@ const WIDE_COLUMNS_REGISTERS = 48;
 const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
   dot: 0,
   map: 20,
-  weights: 52,
+  weights: 62,
 };
 /** Weights of 64 keys and two blocks of rows are packed for the product beside the scores that they come from; fewer fit in between. */
 const PACKED_PAIRS = 128;

@@ -10,6 +10,7 @@ import {
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import { statisticsBuffer } from "../layout.ts";
 import type { PlanRequest } from "../limits.ts";
 import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
 import { rowBegin, rowEnd } from "../staged-kernels.ts";
@@ -98,12 +99,7 @@ export function tensorStaged(
             bytes: ["mul", 2, "batch_step", pipeline.heads, "map_head_stride"] as const,
           })),
         ...(parts.some(({ kernel }) => kernel.name === "statistics")
-          ? [
-              {
-                name: "statistics",
-                bytes: ["mul", 4, "B", pipeline.heads, ["add", weightHistory, "Lq"]] as const,
-              },
-            ]
+          ? [statisticsBuffer(pipeline, weightHistory)]
           : []),
       ],
       kernels: parts.map(({ kernel }) => kernel),

@@ -2,6 +2,7 @@ import { type Expression, type Pipeline, type Plan, totalReach } from "../../../
 import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import { statisticsBuffer } from "../layout.ts";
 import type { PlanRequest } from "../limits.ts";
 import { tensorCost } from "./cost.ts";
 import { defineTensorPlan, tensorKernel } from "./define.ts";
@@ -86,7 +87,7 @@ export function tensorTwoPass(
       knobs: tileKnobNames(knobs, true),
       // Rows of history whose softmax the weights' convolution reads.
       definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
-      workspace: [{ name: "statistics", bytes: ["mul", 4, "B", pipeline.heads, ["add", history, "Lq"]] }],
+      workspace: [statisticsBuffer(pipeline, history)],
       kernels: [statistics, apply],
       steps: batchRounds((batches) => [
         {

@@ -17,9 +17,9 @@ const PURPOSE = {
     "Attention in one pass over the keys with an online softmax (Milakov and Gimelshein 2018; FlashAttention).",
     "Shared memory holds the scores of one tile with the halo that the convolutions read.",
   ],
-  statistics: ["Pass 1 of 2: the log-sum-exp of every row, from an online softmax over the keys."],
+  statistics: ["Pass 1 of 2: the maximum and the sum of every row's softmax, online over the keys."],
   apply: [
-    "Pass 2 of 2: the scores again, normalised with the rows' log-sum-exp, through the stages after the softmax, times V.",
+    "Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the softmax, times V.",
   ],
 } as const;
 
@@ -61,7 +61,11 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
   }
   const normalized = program.regions[program.statisticsRegion];
   if (normalized !== undefined) {
-    constants.int("STATISTICS_AT", program.statisticsAt, "First word of the rows' log-sum-exp.");
+    constants.int(
+      "STATISTICS_AT",
+      program.statisticsAt,
+      "First word of the rows' maxima and reciprocal sums, in pairs.",
+    );
     constants.int("STATISTICS_ROWS", normalized.rows);
   }
   const finishes: FinishModel[] = program.chain.map((step) =>

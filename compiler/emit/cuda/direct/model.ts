@@ -96,6 +96,8 @@ function elementType(resource: string): string {
     case "lengths":
     case "documents":
       return "int";
+    case "statistics":
+      return "float2";
     default:
       return "float";
   }
@@ -151,7 +153,7 @@ export function finishModel(pipeline: Pipeline, name: string, finish: Finish): F
   const text = {
     zero: "0 where not visible",
     hide: "HIDDEN where not visible, so that the softmax leaves it out",
-    normalize: "the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible",
+    normalize: "the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible",
   }[finish.mask];
   return {
     function: `finish_${name}`,

@@ -69,8 +69,8 @@ const HEADS = 4u;
 const HEADS_PER_KEY = 1u;
 const SCALE = 0.125;
 const VALUE_DIM = 64u;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Instead of a factor (at most 1): the row sees none of this step's keys.
@@ -314,6 +314,21 @@ fn load_v(element: u32) -> vec4f {
   return vec4f(v[element / 4u]);
 }
 
+/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: vec4f) -> bool {
+  let exponents = vec4u(0x7f800000u);
+  return all((bitcast<vec4u>(x) & exponents) != exponents);
+}
+
+/// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
+fn reached(weight: f32, x: vec4f) -> vec4f {
+  var product = vec4f();
+  if (weight != 0.0) {
+    product = weight * x;
+  }
+  return product;
+}
+
 /// Stores up to four values of an output row; the row ends after `count` of them.
 fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = vec4<f16>(clamp(value, vec4f(-65504.0), vec4f(65504.0)));
@@ -448,6 +463,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let step_key = step * TILE_K - LAG;
       let from_key = max(0, step_key);
       let to_key = min(step_key + TILE_K, range.y);
+      let inside = interior(batch, tile_row, TILE_Q, step_key, TILE_K);
       {
         let unit = thread;
         let r = unit / VALUE_BLOCKS * 4u;
@@ -463,10 +479,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o0_0 += arena[at] * x;
-            o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o0_0 += arena[at] * x;
+              o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o0_0 += reached(arena[at], x);
+              o0_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o0_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o0_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -485,10 +508,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o1_0 += arena[at] * x;
-            o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o1_0 += arena[at] * x;
+              o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o1_0 += reached(arena[at], x);
+              o1_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o1_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o1_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -507,7 +537,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
-    arena[FACTORS_AT + own_row] = select(0.0, 1.0 / total, total > 0.0);
+    let factor = select(0.0, 1.0 / total, total > 0.0);
+    arena[FACTORS_AT + own_row] = factor;
     let row = tile_row + i32(own_row % 32u);
     let head = first_head + own_row / 32u;
     if (row < launch.row_end) {

@@ -56,8 +56,9 @@ constexpr int HEADS_PER_KEY = 1;
 constexpr int HEAD_DIM = 64;
 constexpr int VALUE_DIM = 64;
 constexpr float SCALE = 0.125f;
-/// Score of a pair that is not visible: finite so that differences of two are 0.
-constexpr float HIDDEN = -3.0e38f;
+/// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
+constexpr float HIDDEN = -3.40282346e38f;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
@@ -236,6 +237,22 @@ __device__ __forceinline__ void mma_storage_first(float (&d)[4], const unsigned 
 
 __device__ __forceinline__ unsigned pack_storage(float low, float high) {
   return pack_f16(low, high);
+}
+
+/// 2^((score - highest) * exponent): a score's weight beside the highest of its row.
+__device__ __forceinline__ float relative_weight(float score, float highest, float exponent) {
+  return exp2_approx(fmaf(score, exponent, -__fmul_rn(highest, exponent)));
+}
+
+/// The factor for weights beside another maximum, rounded as it was for them.
+__device__ __forceinline__ float rescaling(float old, float highest, float exponent) {
+  return exp2_approx(__fmul_rn(old, exponent) - __fmul_rn(highest, exponent));
+}
+
+/// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
+__device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
+  if (sum == 0.0f) return -INFINITE;
+  return (highest * exponent + log2f(sum)) * LN_2;
 }
 
 namespace fold {
@@ -502,9 +519,9 @@ __device__ __forceinline__ void online_softmax(
     for (int n = 0; n < GRANULES; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
     highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
     highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
-    // A row that has seen nothing yet: any finite reference makes its weights 0.
-    const float reference = highest == HIDDEN ? 0.0f : highest * EXPONENT;
-    const float factor = exp2_approx(fmaf(m[h], EXPONENT, -reference));
+    // A row that has seen nothing yet: any other reference makes its weights 0.
+    const float reference = highest == HIDDEN ? 0.0f : highest;
+    const float factor = rescaling(m[h], reference, EXPONENT);
     m[h] = highest;
     l[h] *= factor;
 #pragma unroll
@@ -514,8 +531,8 @@ __device__ __forceinline__ void online_softmax(
     }
 #pragma unroll
     for (int n = 0; n < GRANULES; n++) {
-      const float first = exp2_approx(fmaf(y[n][2 * h], EXPONENT, -reference));
-      const float second = exp2_approx(fmaf(y[n][2 * h + 1], EXPONENT, -reference));
+      const float first = relative_weight(y[n][2 * h], reference, EXPONENT);
+      const float second = relative_weight(y[n][2 * h + 1], reference, EXPONENT);
       l[h] += first;
       l[h] += second;
       weights[n][h] = pack_storage(first, second);
@@ -972,9 +989,9 @@ __device__ __forceinline__ void online_softmax(
     for (int n = 0; n < GRANULES; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
     highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
     highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
-    // A row that has seen nothing yet: any finite reference makes its weights 0.
-    const float reference = highest == HIDDEN ? 0.0f : highest * EXPONENT;
-    const float factor = exp2_approx(fmaf(m[h], EXPONENT, -reference));
+    // A row that has seen nothing yet: any other reference makes its weights 0.
+    const float reference = highest == HIDDEN ? 0.0f : highest;
+    const float factor = rescaling(m[h], reference, EXPONENT);
     m[h] = highest;
     l[h] *= factor;
 #pragma unroll
@@ -984,8 +1001,8 @@ __device__ __forceinline__ void online_softmax(
     }
 #pragma unroll
     for (int n = 0; n < GRANULES; n++) {
-      const float first = exp2_approx(fmaf(y[n][2 * h], EXPONENT, -reference));
-      const float second = exp2_approx(fmaf(y[n][2 * h + 1], EXPONENT, -reference));
+      const float first = relative_weight(y[n][2 * h], reference, EXPONENT);
+      const float second = relative_weight(y[n][2 * h + 1], reference, EXPONENT);
       l[h] += first;
       l[h] += second;
       weights[n][h] = pack_storage(first, second);
@@ -1486,7 +1503,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_combine(
       if (d < VALUE_DIM) o[i] += factor * partial_values[part * VALUE_DIM + d];
     }
   }
-  if (lane == 0) lse[size_t(batch * HEADS + head) * launch.query_rows + row] = total == 0.0f ? -INFINITE : (reference + log2f(total)) * LN_2;
+  if (lane == 0) lse[size_t(batch * HEADS + head) * launch.query_rows + row] = log_sum_exp(reference, 1.0f, total);
   const float inverse = total == 0.0f ? 0.0f : 1.0f / total;
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) o[i] *= inverse;

@@ -56,8 +56,9 @@ constexpr int HEADS_PER_KEY = 1;
 constexpr int HEAD_DIM = 32;
 constexpr int VALUE_DIM = 32;
 constexpr float SCALE = 0.17677669529663687f;
-/// Score of a pair that is not visible: finite so that differences of two are 0.
-constexpr float HIDDEN = -3.0e38f;
+/// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
+constexpr float HIDDEN = -3.40282346e38f;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
@@ -235,6 +236,33 @@ __device__ __forceinline__ void mma_storage_first(float (&d)[4], const unsigned 
 
 __device__ __forceinline__ unsigned pack_storage(float low, float high) {
   return pack_f16(low, high);
+}
+
+/// 2^((score - highest) * exponent): a score's weight beside the highest of its row.
+__device__ __forceinline__ float relative_weight(float score, float highest, float exponent) {
+  return exp2_approx(fmaf(score, exponent, -__fmul_rn(highest, exponent)));
+}
+
+/// The factor for weights beside another maximum, rounded as it was for them.
+__device__ __forceinline__ float rescaling(float old, float highest, float exponent) {
+  return exp2_approx(__fmul_rn(old, exponent) - __fmul_rn(highest, exponent));
+}
+
+/// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
+__device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
+  if (sum == 0.0f) return -INFINITE;
+  return (highest * exponent + log2f(sum)) * LN_2;
+}
+
+/// What a row's softmax leaves for later kernels: the maximum, and the sum's reciprocal. Not one log-sum-exp: where the
+/// maximum is large, rounding would take the sum away.
+__device__ __forceinline__ float2 statistic_of(float highest, float sum) {
+  return make_float2(highest, sum == 0.0f ? 0.0f : 1.0f / sum);
+}
+
+/// A score's weight in the softmax of its row.
+__device__ __forceinline__ float weight_of(float score, float exponent, float2 statistic) {
+  return relative_weight(score, statistic.x, exponent) * statistic.y;
 }
 
 namespace scores_conv {
@@ -922,7 +950,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
         }
       }
     };
-    // First the log-sum-exp of the row: of the keys that the lane sees, in two output heads.
+    // First the maximum and the sum of the row: of the keys that the lane sees, in two output heads.
     float m[2] = {HIDDEN, HIDDEN};
     float l[2] = {0.0f, 0.0f};
     if (steps > 0) load(0);
@@ -934,32 +962,31 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
         float highest = m[h];
 #pragma unroll
         for (int n = 0; n < STEP / 8; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
-        const float reference_now = highest == HIDDEN ? 0.0f : highest * LOG2_E;
-        l[h] *= exp2_approx(fmaf(m[h], LOG2_E, -reference_now));
+        const float reference = highest == HIDDEN ? 0.0f : highest;
+        l[h] *= rescaling(m[h], reference, LOG2_E);
         m[h] = highest;
 #pragma unroll
         for (int n = 0; n < STEP / 8; n++) {
-          l[h] += exp2_approx(fmaf(y[n][2 * h], LOG2_E, -reference_now));
-          l[h] += exp2_approx(fmaf(y[n][2 * h + 1], LOG2_E, -reference_now));
+          l[h] += relative_weight(y[n][2 * h], reference, LOG2_E);
+          l[h] += relative_weight(y[n][2 * h + 1], reference, LOG2_E);
         }
       }
       // The buffer is free for the step after the next.
       __syncwarp();
     }
-    float normalizer[2];
+    float2 normalizer[2];
 #pragma unroll
     for (int h = 0; h < 2; h++) {
       float highest = fmaxf(m[h], __shfl_xor_sync(~0u, m[h], 1));
       highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
-      const float reference_now = highest == HIDDEN ? 0.0f : highest * LOG2_E;
-      float total = l[h] * exp2_approx(fmaf(m[h], LOG2_E, -reference_now));
+      const float reference = highest == HIDDEN ? 0.0f : highest;
+      float total = l[h] * rescaling(m[h], reference, LOG2_E);
       total += __shfl_xor_sync(~0u, total, 1);
       total += __shfl_xor_sync(~0u, total, 2);
-      // A row without keys: its scores are minus infinity, and weights of 0 they become.
-      normalizer[h] = total == 0.0f ? 0.0f : reference_now + log2f(total);
+      normalizer[h] = statistic_of(reference, total);
       const int head = first_output + group + 8 * h;
       if (quad == 0 && head < HEADS && row >= 0) {
-        lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = total == 0.0f ? -INFINITE : normalizer[h] * LN_2;
+        lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = log_sum_exp(reference, LOG2_E, total);
       }
     }
     // Then the scores again, as weights: rounding them is harmless, rounding scores is not.
@@ -970,7 +997,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) y[n][i] = exp2_approx(fmaf(y[n][i], LOG2_E, -normalizer[i / 2]));
+        for (int i = 0; i < 4; i++) y[n][i] = weight_of(y[n][i], LOG2_E, normalizer[i / 2]);
       }
       // Through the buffer, so that a lane writes 16 neighbouring bytes.
       unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;

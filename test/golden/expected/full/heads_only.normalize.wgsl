@@ -57,8 +57,8 @@ struct Launch {
 /// Invocations of a workgroup.
 const WORKGROUP = 64u;
 const HEADS = 4u;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Invocations that share a row.

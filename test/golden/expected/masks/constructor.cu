@@ -56,8 +56,9 @@ constexpr int HEADS_PER_KEY = 1;
 constexpr int HEAD_DIM = 7;
 constexpr int VALUE_DIM = 7;
 constexpr float SCALE = 0.3779644730092272f;
-/// Score of a pair that is not visible: finite so that differences of two are 0.
-constexpr float HIDDEN = -3.0e38f;
+/// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
+constexpr float HIDDEN = -3.40282346e38f;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
   unsigned index;

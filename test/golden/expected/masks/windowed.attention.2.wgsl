@@ -69,8 +69,10 @@ const HEADS_PER_KEY = 4u;
 const SCALE = 0.15811388300841897;
 const VALUE_DIM = 40u;
 const WINDOW = 64;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
+const LARGEST = 3.40282326e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Instead of a factor (at most 1): the row sees none of this step's keys.
@@ -216,6 +218,11 @@ fn bias_of(batch: Batch, head: u32, row: i32, key: i32) -> vec4f {
   return bitcast<vec4f>(select(bits, vec4u(0u), bits == vec4u(HIDDEN_BITS)));
 }
 
+/// Scores and their biases. Only minus infinity hides: others, however low, stay above HIDDEN.
+fn biased(scores: vec4f, biases: vec4f) -> vec4f {
+  return clamp(scores + biases, vec4f(-LARGEST), vec4f(LARGEST));
+}
+
 /// Which of the keys key .. key + 3 are visible from `row`.
 fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
@@ -290,7 +297,7 @@ fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i
 fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
   var x = value;
   x = softcap(x, 30.0);
-  x += bias_of(batch, head, row, key);
+  x = biased(x, bias_of(batch, head, row, key));
   return select(vec4f(HIDDEN), x, seen);
 }
 
@@ -406,6 +413,21 @@ fn scores_conv(kernel: u32, at: u32, out_row: u32, in_row: u32) -> mat4x4f {
 fn load_v(element: u32) -> vec4f {
   let words = v[element / 4u];
   return vec4f(unpack(words.x), unpack(words.y));
+}
+
+/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: vec4f) -> bool {
+  let exponents = vec4u(0x7f800000u);
+  return all((bitcast<vec4u>(x) & exponents) != exponents);
+}
+
+/// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
+fn reached(weight: f32, x: vec4f) -> vec4f {
+  var product = vec4f();
+  if (weight != 0.0) {
+    product = weight * x;
+  }
+  return product;
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
@@ -545,6 +567,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let step_key = step * TILE_K - LAG;
       let from_key = max(0, step_key);
       let to_key = min(step_key + TILE_K, range.y);
+      let inside = interior(batch, tile_row, TILE_Q, step_key, TILE_K);
       {
         let unit = thread;
         let r = unit / VALUE_BLOCKS * 4u;
@@ -560,10 +583,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o0_0 += arena[at] * x;
-            o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o0_0 += arena[at] * x;
+              o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o0_0 += reached(arena[at], x);
+              o0_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o0_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o0_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -582,10 +612,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o1_0 += arena[at] * x;
-            o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o1_0 += arena[at] * x;
+              o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o1_0 += reached(arena[at], x);
+              o1_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o1_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o1_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -604,7 +641,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
-    arena[FACTORS_AT + own_row] = select(0.0, 1.0 / total, total > 0.0);
+    let factor = select(0.0, 1.0 / total, total > 0.0);
+    arena[FACTORS_AT + own_row] = factor;
     let row = tile_row + i32(own_row % 32u);
     let head = first_head + own_row / 32u;
     if (row < launch.row_end) {

@@ -57,8 +57,10 @@ constexpr int HEAD_DIM = 40;
 constexpr int VALUE_DIM = 40;
 constexpr float SCALE = 0.15811388300841897f;
 constexpr int WINDOW = 64;
-/// Score of a pair that is not visible: finite so that differences of two are 0.
-constexpr float HIDDEN = -3.0e38f;
+/// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
+constexpr float HIDDEN = -3.40282346e38f;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
+constexpr float LARGEST = 3.40282326e38f;
 constexpr float INFINITE = __builtin_huge_valf();
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
@@ -106,6 +108,12 @@ __device__ __forceinline__ int document_of(const Launch& launch, const Batch& ba
 __device__ __forceinline__ float bias_of(const Launch& launch, const Batch& batch, const float* bias, unsigned head, int row, int key) {
   return bias[size_t(batch.index) * launch.bias_stride_b + size_t(head) * launch.bias_stride_h
     + size_t(launch.history_rows + row) * launch.bias_stride_l + key];
+}
+
+/// A score and its bias, at most `largest` in size where both are finite: only minus infinity hides, and a low bias must not.
+__device__ __forceinline__ float biased(float score, float bias, float largest) {
+  const float sum = score + bias;
+  return fabsf(score) < INFINITE && fabsf(bias) < INFINITE ? fmaxf(-largest, fminf(sum, largest)) : sum;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
@@ -295,6 +303,23 @@ __device__ __forceinline__ unsigned pack_storage(float low, float high) {
   return pack_bf16(low, high);
 }
 
+/// 2^((score - highest) * exponent): a score's weight beside the highest of its row.
+__device__ __forceinline__ float relative_weight(float score, float highest, float exponent) {
+  // A bias may lift a row to where the highest's product, rounded, is off by more than the scores differ.
+  return exp2_approx((score - highest) * exponent);
+}
+
+/// The factor for weights beside another maximum, rounded as it was for them.
+__device__ __forceinline__ float rescaling(float old, float highest, float exponent) {
+  return exp2_approx((old - highest) * exponent);
+}
+
+/// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
+__device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
+  if (sum == 0.0f) return -INFINITE;
+  return highest + log2f(sum) * LN_2;
+}
+
 namespace attention {
 
 // Queries times keys on tensor cores, then
@@ -424,9 +449,9 @@ __device__ __forceinline__ void online_softmax(
     for (int n = 0; n < GRANULES; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
     highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
     highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
-    // A row that has seen nothing yet: any finite reference makes its weights 0.
-    const float reference = highest == HIDDEN ? 0.0f : highest * EXPONENT;
-    const float factor = exp2_approx(fmaf(m[h], EXPONENT, -reference));
+    // A row that has seen nothing yet: any other reference makes its weights 0.
+    const float reference = highest == HIDDEN ? 0.0f : highest;
+    const float factor = rescaling(m[h], reference, EXPONENT);
     m[h] = highest;
     l[h] *= factor;
 #pragma unroll
@@ -436,8 +461,8 @@ __device__ __forceinline__ void online_softmax(
     }
 #pragma unroll
     for (int n = 0; n < GRANULES; n++) {
-      const float first = exp2_approx(fmaf(y[n][2 * h], EXPONENT, -reference));
-      const float second = exp2_approx(fmaf(y[n][2 * h + 1], EXPONENT, -reference));
+      const float first = relative_weight(y[n][2 * h], reference, EXPONENT);
+      const float second = relative_weight(y[n][2 * h + 1], reference, EXPONENT);
       l[h] += first;
       l[h] += second;
       weights[n][h] = pack_storage(first, second);
@@ -854,7 +879,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
 #pragma unroll
             for (int i = 0; i < 2; i++) {
               const int key = first_key + 8 * n + 2 * quad + i;
-              if (unsigned(key - row_range.x) < row_keys && visible(launch, batch, documents, bias, head, row, key) && key >= keys_begin && key < keys_end) y[x][n][2 * h + i] += bias_of(launch, batch, bias, head, row, key);
+              if (unsigned(key - row_range.x) < row_keys && visible(launch, batch, documents, bias, head, row, key) && key >= keys_begin && key < keys_end) y[x][n][2 * h + i] = biased(y[x][n][2 * h + i], bias_of(launch, batch, bias, head, row, key), LARGEST);
               else y[x][n][2 * h + i] = HIDDEN;
             }
           }
@@ -877,7 +902,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   if (splits > 1) {
     const int parts = splits;
     const int part_at = split;
-    // This block's part of the result: values not yet divided by the sum, the maximum to base 2, the sum.
+    // This block's part of the result: values not yet divided by the sum, the maximum, the sum.
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
@@ -894,7 +919,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
             *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
           }
           if (quad == 0) {
-            partial_sums[2 * part] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
+            partial_sums[2 * part] = m[x][h] == HIDDEN ? -INFINITE : m[x][h];
             partial_sums[2 * part + 1] = total;
           }
         }
@@ -912,7 +937,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       float total = l[x][h];
       total += __shfl_xor_sync(~0u, total, 1);
       total += __shfl_xor_sync(~0u, total, 2);
-      const float log_sum = total == 0.0f ? -INFINITE : (m[x][h] * EXPONENT + log2f(total)) * LN_2;
+      const float log_sum = log_sum_exp(m[x][h], EXPONENT, total);
       if (quad == 0 && row < launch.row_end) {
         lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = log_sum;
       }
@@ -1039,7 +1064,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
   for (int i = 0; i < VALUES_PER_LANE; i++) o[i] = 0.0f;
   for (int split = 0; split < splits; split++) {
     const size_t part = first + size_t(split) * launch.query_rows;
-    const float factor = exp2_approx(partial_sums[2 * part] - reference);
+    const float factor = exp2_approx((partial_sums[2 * part] - reference) * LOG2_E);
     total += factor * partial_sums[2 * part + 1];
 #pragma unroll
     for (int i = 0; i < VALUES_PER_LANE; i++) {
@@ -1047,7 +1072,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
       if (d < VALUE_DIM) o[i] += factor * partial_values[part * VALUE_DIM + d];
     }
   }
-  if (lane == 0) lse[size_t(batch * HEADS + head) * launch.query_rows + row] = total == 0.0f ? -INFINITE : (reference + log2f(total)) * LN_2;
+  if (lane == 0) lse[size_t(batch * HEADS + head) * launch.query_rows + row] = log_sum_exp(reference, LOG2_E, total);
   const float inverse = total == 0.0f ? 0.0f : 1.0f / total;
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) o[i] *= inverse;

@@ -158,8 +158,9 @@ constexpr int HEADS = 2;
 constexpr int HEADS_PER_KEY = 1;
 constexpr int HEAD_DIM = 128;
 constexpr float SCALE = 0.08838834764831843f;
-/// Score of a pair that is not visible: finite so that differences of two are 0.
-constexpr float HIDDEN = -3.0e38f;
+/// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
+constexpr float HIDDEN = -3.40282346e38f;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
@@ -693,7 +694,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
 #pragma unroll
   for (int i = TEAM / 2; i > 0; i /= 2) row_sum += __shfl_xor_sync(~0u, row_sum, i);
   if (owns && lane == 0) {
-    arena[FACTORS_AT + own_row] = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
+    const float factor = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
+    arena[FACTORS_AT + own_row] = factor;
     const int row = tile_row + own_row % TILE_Q;
     const unsigned head = first_head + own_row / TILE_Q;
     if (row < launch.row_end) {

@@ -638,8 +638,8 @@ const HEADS = 2u;
 const HEADS_PER_KEY = 1u;
 const SCALE = 0.08838834764831843;
 const VALUE_DIM = 128u;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Instead of a factor (at most 1): the row sees none of this step's keys.
@@ -882,6 +882,21 @@ fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
 }
 
+/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: vec4f) -> bool {
+  let exponents = vec4u(0x7f800000u);
+  return all((bitcast<vec4u>(x) & exponents) != exponents);
+}
+
+/// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
+fn reached(weight: f32, x: vec4f) -> vec4f {
+  var product = vec4f();
+  if (weight != 0.0) {
+    product = weight * x;
+  }
+  return product;
+}
+
 /// Stores up to four values of an output row; the row ends after \`count\` of them.
 fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = value;
@@ -1022,6 +1037,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let step_key = step * TILE_K - LAG;
       let from_key = max(0, step_key);
       let to_key = min(step_key + TILE_K, range.y);
+      let inside = interior(batch, tile_row, TILE_Q, step_key, TILE_K);
       {
         let unit = thread;
         let r = unit / VALUE_BLOCKS * 4u;
@@ -1037,10 +1053,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o0_0 += arena[at] * x;
-            o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o0_0 += arena[at] * x;
+              o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o0_0 += reached(arena[at], x);
+              o0_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o0_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o0_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -1059,10 +1082,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o1_0 += arena[at] * x;
-            o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o1_0 += arena[at] * x;
+              o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o1_0 += reached(arena[at], x);
+              o1_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o1_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o1_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -1081,10 +1111,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o2_0 += arena[at] * x;
-            o2_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o2_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o2_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o2_0 += arena[at] * x;
+              o2_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o2_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o2_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o2_0 += reached(arena[at], x);
+              o2_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o2_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o2_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -1103,10 +1140,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o3_0 += arena[at] * x;
-            o3_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o3_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            o3_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o3_0 += arena[at] * x;
+              o3_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o3_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+              o3_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+            } else {
+              o3_0 += reached(arena[at], x);
+              o3_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o3_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+              o3_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }
@@ -1125,7 +1169,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
-    arena[FACTORS_AT + own_row] = select(0.0, 1.0 / total, total > 0.0);
+    let factor = select(0.0, 1.0 / total, total > 0.0);
+    arena[FACTORS_AT + own_row] = factor;
     let row = tile_row + i32(own_row % 32u);
     let head = first_head + own_row / 32u;
     if (row < launch.row_end) {
@@ -1818,8 +1863,8 @@ struct Launch {
 /// Invocations of a workgroup.
 const WORKGROUP = 64u;
 const HEADS = 2u;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Invocations that share a row.
@@ -2024,9 +2069,35 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   return vec2i(low, max(low, high));
 }
 
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
+  let first = batch.first_position + row;
+  let last = first + rows - 1;
+  // Plain \`&\` rather than \`&&\`: fewer branches for drivers to chew on.
+  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys);
+  inside = inside & (key + keys - 1 <= first);
+  return inside;
+}
+
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
+}
+
+/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: vec4f) -> bool {
+  let exponents = vec4u(0x7f800000u);
+  return all((bitcast<vec4u>(x) & exponents) != exponents);
+}
+
+/// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
+fn reached(weight: f32, x: vec4f) -> vec4f {
+  var product = vec4f();
+  if (weight != 0.0) {
+    product = weight * x;
+  }
+  return product;
 }
 
 /// Stores up to four values of an output row; the row ends after \`count\` of them.
@@ -2065,10 +2136,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
       let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
       let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
-      o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
-      o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
-      o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
-      o0_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+      if (interior(batch, row, 4, key, 4) || (all_finite(x0) && all_finite(x1) && all_finite(x2) && all_finite(x3))) {
+        o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+        o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+        o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+        o0_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+      } else {
+        o0_0 += reached(a0.x, x0) + reached(a0.y, x1) + reached(a0.z, x2) + reached(a0.w, x3);
+        o0_1 += reached(a1.x, x0) + reached(a1.y, x1) + reached(a1.z, x2) + reached(a1.w, x3);
+        o0_2 += reached(a2.x, x0) + reached(a2.y, x1) + reached(a2.z, x2) + reached(a2.w, x3);
+        o0_3 += reached(a3.x, x0) + reached(a3.y, x1) + reached(a3.z, x2) + reached(a3.w, x3);
+      }
     }
   }
 

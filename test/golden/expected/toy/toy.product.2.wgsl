@@ -91,9 +91,35 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   return vec2i(low, max(low, high));
 }
 
+/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
+fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
+  let first = batch.first_position + row;
+  let last = first + rows - 1;
+  // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
+  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys);
+  inside = inside & (key + keys - 1 <= first);
+  return inside;
+}
+
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
+}
+
+/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: vec4f) -> bool {
+  let exponents = vec4u(0x7f800000u);
+  return all((bitcast<vec4u>(x) & exponents) != exponents);
+}
+
+/// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
+fn reached(weight: f32, x: vec4f) -> vec4f {
+  var product = vec4f();
+  if (weight != 0.0) {
+    product = weight * x;
+  }
+  return product;
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
@@ -132,10 +158,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
       let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
       let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
-      o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
-      o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
-      o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
-      o0_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+      if (interior(batch, row, 4, key, 4) || (all_finite(x0) && all_finite(x1) && all_finite(x2) && all_finite(x3))) {
+        o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+        o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+        o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+        o0_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+      } else {
+        o0_0 += reached(a0.x, x0) + reached(a0.y, x1) + reached(a0.z, x2) + reached(a0.w, x3);
+        o0_1 += reached(a1.x, x0) + reached(a1.y, x1) + reached(a1.z, x2) + reached(a1.w, x3);
+        o0_2 += reached(a2.x, x0) + reached(a2.y, x1) + reached(a2.z, x2) + reached(a2.w, x3);
+        o0_3 += reached(a3.x, x0) + reached(a3.y, x1) + reached(a3.z, x2) + reached(a3.w, x3);
+      }
     }
   }
 

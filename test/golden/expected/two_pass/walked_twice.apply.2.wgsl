@@ -1,9 +1,9 @@
 // walked_twice: apply (two_pass.mta:3)
 //
-// Pass 2 of 2: the scores again, normalised with the rows' log-sum-exp, through the stages after the softmax, times V.
+// Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the softmax, times V.
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
-// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 16, workgroup 64; this kernel: 64 invocations, 15328 bytes of workgroup memory
+// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 16, workgroup 64; this kernel: 64 invocations, 15616 bytes of workgroup memory
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -53,7 +53,7 @@ struct Launch {
 @group(0) @binding(3) var<storage, read> k: array<vec4f>;
 @group(0) @binding(4) var<storage, read> v: array<vec4f>;
 @group(0) @binding(5) var<storage, read> parameters: array<u32>;
-@group(0) @binding(6) var<storage, read> statistics: array<u32>;
+@group(0) @binding(6) var<storage, read> statistics: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> o: array<vec4f>;
 
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
@@ -67,12 +67,6 @@ const HEADS_PER_KEY = 1u;
 const SCALE = 0.25;
 const VALUE_DIM = 16u;
 const WINDOW = 48;
-/// Log-sum-exp of a row without keys, so that exp(x - HUGE) is 0.
-const HUGE = 3.0e38;
-/// Bits of HUGE.
-const HUGE_BITS = 0x7f61b1e6u;
-/// Bits of -infinity: the log-sum-exp of an empty row.
-const EMPTY_BITS = 0xff800000u;
 /// Heads that a workgroup computes together.
 const HEAD_BLOCK = 2u;
 /// Rows of a tile, and keys of a step.
@@ -97,7 +91,7 @@ const SCORES_CONV_WEIGHT_AT = 0u;
 const AFTER_SCORES_CONV_ROW_STRIDE = 18u;
 /// weights.conv.weight in parameters.
 const WEIGHTS_CONV_WEIGHT_AT = 16u;
-/// Arena words of the rows' log-sum-exp, and rows a head.
+/// Arena words of the rows' maxima and reciprocal sums, in pairs; and rows a head.
 const STATISTICS_AT = 3760u;
 const STATISTICS_ROWS = 36u;
 /// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
@@ -118,7 +112,7 @@ const AFTER_WEIGHTS_CONV_HEAD_STRIDE = 512u;
 const HEAD_DIM = 16u;
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 3832u>;
+var<workgroup> arena: array<f32, 3904u>;
 
 fn four(at: u32) -> vec4f {
   return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
@@ -214,6 +208,11 @@ fn any_seen(seen: Seen) -> bool {
   return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
 }
 
+/// A row's softmax from the arena: its maximum, and the reciprocal of its sum.
+fn row_statistic(at: u32) -> vec2f {
+  return vec2f(arena[at], arena[at + 1u]);
+}
+
 /// Four entries of a row: 0 where not visible.
 fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
   return select(vec4f(0.0), value, seen);
@@ -224,10 +223,10 @@ fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, r
   return select(vec4f(0.0), value, seen);
 }
 
-/// Four entries of a row: the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible.
-fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32, statistic: f32) -> vec4f {
+/// Four entries of a row: the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible.
+fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32, statistic: vec2f) -> vec4f {
   let x = value;
-  return select(vec4f(0.0), exp(x - statistic), seen);
+  return select(vec4f(0.0), exp(x - statistic.x) * statistic.y, seen);
 }
 
 /// Four entries of a row: 0 where not visible.
@@ -374,6 +373,21 @@ fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
 }
 
+/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: vec4f) -> bool {
+  let exponents = vec4u(0x7f800000u);
+  return all((bitcast<vec4u>(x) & exponents) != exponents);
+}
+
+/// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
+fn reached(weight: f32, x: vec4f) -> vec4f {
+  var product = vec4f();
+  if (weight != 0.0) {
+    product = weight * x;
+  }
+  return product;
+}
+
 /// Stores up to four values of an output row; the row ends after `count` of them.
 fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = value;
@@ -397,22 +411,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 
-  for (var i = thread; i < 3832u; i += WORKGROUP) {
+  for (var i = thread; i < 3904u; i += WORKGROUP) {
     arena[i] = 0.0;
   }
   workgroupBarrier();
 
-  // Row statistics of the softmax, halo included; rows that do not exist or see nothing get exp(x - HUGE) = 0.
+  // The softmax's maximum and reciprocal sum of each row, halo included; rows that do not exist see nothing.
   for (var i = thread; i < HEAD_BLOCK * STATISTICS_ROWS; i += WORKGROUP) {
     let row = tile_row - 1 + i32(i % STATISTICS_ROWS);
-    var statistic = HUGE;
+    var statistic = vec2f();
     if ((row >= -launch.statistics_history) & (row < launch.query_rows)) {
       let line = (batch.index * HEADS + first_head + i / STATISTICS_ROWS)
         * u32(launch.statistics_history + launch.query_rows);
-      let bits = statistics[line + u32(launch.statistics_history + row)];
-      statistic = bitcast<f32>(select(bits, HUGE_BITS, bits == EMPTY_BITS));
+      statistic = statistics[line + u32(launch.statistics_history + row)];
     }
-    arena[STATISTICS_AT + i] = statistic;
+    arena[STATISTICS_AT + 2u * i] = statistic.x;
+    arena[STATISTICS_AT + 2u * i + 1u] = statistic.y;
   }
   workgroupBarrier();
 
@@ -504,7 +518,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at, finish_scores_mix(batch, y0, seen, head, row, key, arena[STATISTICS_AT + (h) * STATISTICS_ROWS + r]));
+          put_four(at, finish_scores_mix(batch, y0, seen, head, row, key, row_statistic(STATISTICS_AT + 2u * ((h) * STATISTICS_ROWS + r))));
         }
         {
           let head = first_head + h + 1u;
@@ -512,7 +526,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (!inside) {
             seen = visible(batch, head, row, key);
           }
-          put_four(at + AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, arena[STATISTICS_AT + (h + 1u) * STATISTICS_ROWS + r]));
+          put_four(at + AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, row_statistic(STATISTICS_AT + 2u * ((h + 1u) * STATISTICS_ROWS + r))));
         }
       }
     }
@@ -554,6 +568,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let step_key = step * TILE_K - LAG;
       let from_key = max(0, step_key);
       let to_key = min(step_key + TILE_K, range.y);
+      let inside = interior(batch, tile_row, TILE_Q, step_key, TILE_K);
       {
         let unit = thread;
         let r = unit / VALUE_BLOCKS * 4u;
@@ -564,10 +579,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           for (var key = from_key; key < to_key; key++) {
             let at = weights + u32(key - step_key);
             let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            o0_0 += arena[at] * x;
-            o0_1 += arena[at + AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
-            o0_2 += arena[at + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
-            o0_3 += arena[at + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
+            if (inside || all_finite(x)) {
+              o0_0 += arena[at] * x;
+              o0_1 += arena[at + AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
+              o0_2 += arena[at + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
+              o0_3 += arena[at + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
+            } else {
+              o0_0 += reached(arena[at], x);
+              o0_1 += reached(arena[at + AFTER_WEIGHTS_CONV_ROW_STRIDE], x);
+              o0_2 += reached(arena[at + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE], x);
+              o0_3 += reached(arena[at + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE], x);
+            }
           }
         }
       }

@@ -57,10 +57,9 @@ constexpr int HEAD_DIM = 16;
 constexpr int VALUE_DIM = 16;
 constexpr float SCALE = 0.25f;
 constexpr int WINDOW = 48;
-/// Score of a pair that is not visible: finite so that differences of two are 0.
-constexpr float HIDDEN = -3.0e38f;
-/// Log-sum-exp of a row without keys: exp(x - NO_KEYS) is 0.
-constexpr float NO_KEYS = 3.0e38f;
+/// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
+constexpr float HIDDEN = -3.40282346e38f;
+/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
@@ -269,7 +268,7 @@ __device__ __forceinline__ bool all_finite(const float4 (&x)[4]) {
 
 namespace statistics {
 
-// Pass 1 of 2: the log-sum-exp of every row, from an online softmax over the keys.
+// Pass 1 of 2: the maximum and the sum of every row's softmax, online over the keys.
 // 128 threads, 3456 bytes of shared memory.
 
 /// Threads of a block.
@@ -369,7 +368,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     const Element* __restrict__ k,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
-    float* __restrict__ statistics,
+    float2* __restrict__ statistics,
     float* __restrict__ lse
 ) {
   // All of the block's shared memory, in words.
@@ -544,11 +543,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
 #pragma unroll
   for (int i = TEAM / 2; i > 0; i /= 2) row_sum += __shfl_xor_sync(~0u, row_sum, i);
   if (owns && lane == 0) {
+    const float factor = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
     const int row = tile_row + own_row % TILE_Q;
     const unsigned head = first_head + own_row / TILE_Q;
     if (row < launch.row_end) {
       const float log_sum = row_sum == 0.0f ? -INFINITE : row_max + logf(row_sum);
-      statistics[size_t(batch.index * HEADS + head) * (launch.statistics_history + launch.query_rows) + launch.statistics_history + row] = log_sum;
+      // Not one log-sum-exp: where the maximum is large, rounding would take the sum away.
+      const size_t line = size_t(batch.index * HEADS + head) * (launch.statistics_history + launch.query_rows);
+      statistics[line + launch.statistics_history + row] = make_float2(row_max, factor);
       if (row >= 0) lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = log_sum;
     }
   }
@@ -558,8 +560,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
 
 namespace apply {
 
-// Pass 2 of 2: the scores again, normalised with the rows' log-sum-exp, through the stages after the softmax, times V.
-// 256 threads, 5856 bytes of shared memory.
+// Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the softmax, times V.
+// 256 threads, 5952 bytes of shared memory.
 
 /// Threads of a block.
 constexpr int THREADS = 256;
@@ -574,10 +576,10 @@ constexpr int REACH_LEFT = 2;
 /// Keys by which results trail the scores: what the convolutions read to the right.
 constexpr int LAG = 2;
 /// Words of shared memory.
-constexpr int ARENA_WORDS = 1464;
+constexpr int ARENA_WORDS = 1488;
 /// Rows of a block's results over all its heads.
 constexpr int ROWS = 16;
-/// First word of the rows' log-sum-exp.
+/// First word of the rows' maxima and reciprocal sums, in pairs.
 constexpr int STATISTICS_AT = 1440;
 constexpr int STATISTICS_ROWS = 12;
 /// Scores of the tile with their halo: first word of shared memory.
@@ -654,10 +656,10 @@ __device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
   return value;
 }
 
-/// An entry: the softmax's weight, exp(score - log-sum-exp of the row); 0 where not visible.
-__device__ __forceinline__ float finish_scores_mix(float value, bool seen, float log_sum) {
+/// An entry: the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible.
+__device__ __forceinline__ float finish_scores_mix(float value, bool seen, const float* statistic) {
   if (!seen) return 0.0f;
-  return expf(value - log_sum);
+  return expf(value - statistic[0]) * statistic[1];
 }
 
 /// An entry: 0 where not visible.
@@ -757,7 +759,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     const Element* __restrict__ v,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
-    const float* __restrict__ statistics,
+    const float2* __restrict__ statistics,
     Element* __restrict__ o
 ) {
   // All of the block's shared memory, in words.
@@ -777,15 +779,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
   for (int i = thread; i < ARENA_WORDS; i += THREADS) arena[i] = 0.0f;
   __syncthreads();
 
-  // Row statistics of the softmax, halo included; rows that do not exist or see nothing get exp(x - NO_KEYS) = 0.
+  // The softmax's maximum and reciprocal sum of each row, halo included; rows that do not exist see nothing.
   for (int i = thread; i < HEAD_BLOCK * STATISTICS_ROWS; i += THREADS) {
     const int row = tile_row - 1 + i % STATISTICS_ROWS;
-    float log_sum = NO_KEYS;
+    float2 statistic = make_float2(0.0f, 0.0f);
     if (row >= -launch.statistics_history && row < launch.query_rows) {
       const size_t line = size_t(batch.index * HEADS + first_head + i / STATISTICS_ROWS) * (launch.statistics_history + launch.query_rows);
-      log_sum = statistics[line + launch.statistics_history + row];
+      statistic = statistics[line + launch.statistics_history + row];
     }
-    arena[STATISTICS_AT + i] = log_sum == -INFINITE ? NO_KEYS : log_sum;
+    arena[STATISTICS_AT + 2 * i] = statistic.x;
+    arena[STATISTICS_AT + 2 * i + 1] = statistic.y;
   }
   __syncthreads();
 
@@ -895,7 +898,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
         for (int o = 0; o < SCORES_MIX_GROUP; o++) {
 #pragma unroll
           for (int j = 0; j < 4; j++) {
-            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u, arena[STATISTICS_AT + (h + o) * STATISTICS_ROWS + r]);
+            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u, arena + STATISTICS_AT + 2 * ((h + o) * STATISTICS_ROWS + r));
           }
           write_four(entry + o * AFTER_SCORES_CONV_HEAD_STRIDE, y[o]);
         }
@@ -1086,7 +1089,7 @@ Workspace lay_out(const walked_twice_call& call) {
     workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
     return at;
   };
-  workspace.statistics = place(4 * B * 2 * (weight_history + Lq));
+  workspace.statistics = place(8 * B * 2 * (weight_history + Lq));
   // The kernels write the log-sum-exp of the rows even where the caller does not want it.
   if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * WALKED_TWICE_HEADS * call.query_rows);
   return workspace;
@@ -1162,7 +1165,7 @@ int launch_all(const walked_twice_call& call, unsigned char* workspace_at, cudaS
     if (const int error = queue(statistics::walked_twice_statistics, {ceil_div(launch.row_end - launch.row_begin, 4), 1, std::min<long long>(65535, B - batch)}, 128, 3456, stream,
                                 launch, q, q_history, k, call.parameters, call.positions, statistics, lse)) return error;
     launch.row_begin = 0;
-    if (const int error = queue(apply::walked_twice_apply, {ceil_div(launch.row_end - launch.row_begin, 8), 1, std::min<long long>(65535, B - batch)}, 256, 5856, stream,
+    if (const int error = queue(apply::walked_twice_apply, {ceil_div(launch.row_end - launch.row_begin, 8), 1, std::min<long long>(65535, B - batch)}, 256, 5952, stream,
                                 launch, q, q_history, k, v, call.parameters, call.positions, statistics, o)) return error;
   }
   return 0;
@@ -1228,7 +1231,7 @@ extern "C" int walked_twice_launch(const walked_twice_call* call, void* workspac
   int shared_bytes = 0;
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 5856) return mtac_walked_twice::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 5952) return mtac_walked_twice::launch_all(*call, memory, stream);
   return WALKED_TWICE_ERROR_DEVICE;
 }
 

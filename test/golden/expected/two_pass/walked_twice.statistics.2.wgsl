@@ -1,6 +1,6 @@
 // walked_twice: statistics (two_pass.mta:3)
 //
-// Pass 1 of 2: the log-sum-exp of every row, from an online softmax over the keys.
+// Pass 1 of 2: the maximum and the sum of every row's softmax, online over the keys.
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
 // plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 16, workgroup 64; this kernel: 64 invocations, 9920 bytes of workgroup memory
@@ -52,7 +52,7 @@ struct Launch {
 @group(0) @binding(2) var<storage, read> q_history: array<vec4f>;
 @group(0) @binding(3) var<storage, read> k: array<vec4f>;
 @group(0) @binding(4) var<storage, read> parameters: array<u32>;
-@group(0) @binding(5) var<storage, read_write> statistics: array<u32>;
+@group(0) @binding(5) var<storage, read_write> statistics: array<vec2f>;
 @group(0) @binding(6) var<storage, read_write> lse: array<u32>;
 
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
@@ -65,8 +65,8 @@ const HEADS = 2u;
 const HEADS_PER_KEY = 1u;
 const SCALE = 0.25;
 const WINDOW = 48;
-/// Score of a pair that is not visible: finite, since WGSL constants may not be infinite.
-const HIDDEN = -3.0e38;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Heads that a workgroup computes together.
@@ -468,11 +468,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
+    let factor = select(0.0, 1.0 / total, total > 0.0);
     let row = tile_row + i32(own_row % 16u);
     let head = first_head + own_row / 16u;
     if (row < launch.row_end) {
       let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
-      statistics[(batch.index * HEADS + head) * u32(launch.statistics_history + launch.query_rows) + u32(launch.statistics_history + row)] = bits;
+      // Not one log-sum-exp: where the maximum is large, rounding would take the sum away.
+      let line = (batch.index * HEADS + head) * u32(launch.statistics_history + launch.query_rows);
+      statistics[line + u32(launch.statistics_history + row)] = vec2f(row_max, factor);
       if (row >= 0) {
         lse[(batch.index * HEADS + head) * u32(launch.query_rows) + u32(row)] = bits;
       }

@@ -1,0 +1,80 @@
+import type {
+  AttentionInputs,
+  CallShape,
+  Float64Tensor,
+  Pipeline,
+  StorageType,
+} from "../../runtime/contract/index.ts";
+import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
+import { drawInputs, drawParameters } from "./draw.ts";
+import { pipelineOf } from "./pipelines.ts";
+import { roundInputs } from "./rounded.ts";
+
+// Rows whose logits share a large offset, which a softmax does not see. q·k and the rest of the bias are multiples of 1/2:
+// adding up to 5e5 to them is exact in f32, so that a device has no excuse. Beyond, all the row's logits become the same.
+
+/** The lowest f32, which other frameworks take for "masked": only minus infinity hides (`semantics.md`). */
+export const LOWEST_F32 = -3.4028234663852886e38;
+
+/** What every row's bias has in common. */
+export const COMMON_OFFSETS = [0, 250, -250, 5e5, -5e5, 1e30, -1e30, LOWEST_F32] as const;
+
+const SPECS = {
+  plain: "",
+  conv: "weights { conv 2x3 }",
+  mix: "weights { conv 2x3 mix 2 }",
+  sparsemax: "normalize sparsemax weights { conv 2x3 }",
+} as const;
+
+export type OffsetSpec = keyof typeof SPECS;
+export const OFFSET_SPECS: readonly OffsetSpec[] = ["plain", "conv", "mix", "sparsemax"];
+
+export interface OffsetCase {
+  readonly pipeline: Pipeline;
+  readonly shape: CallShape;
+  readonly parameters: ReadonlyMap<string, Float64Tensor>;
+  readonly inputs: AttentionInputs<Float64Tensor>;
+  readonly expected: ReferenceResult;
+}
+
+function mapped(
+  { shape, data }: Float64Tensor,
+  change: (value: number, index: number) => number,
+): Float64Tensor {
+  return { shape, data: data.map(change) };
+}
+
+/** A call whose bias, where it does not hide, has `offset` in every entry, or at every third key; some rows are hidden as a whole. */
+export function offsetCase(
+  spec: OffsetSpec,
+  storage: StorageType,
+  offset: number,
+  keys: "all" | "third" = "all",
+): OffsetCase {
+  const text = `attention a { heads 2 head_dim 16 scale 0.5 dtype ${storage} mask causal bias ${SPECS[spec]} }`;
+  const pipeline = pipelineOf(text, "a");
+  const shape = { B: 1, Lq: 37, Lk: 41, R: 2 };
+  const parameters = drawParameters(pipeline, 5);
+  const drawn = drawInputs(pipeline, shape, false, 6);
+  if (drawn.bias === undefined || drawn.qHistory === undefined)
+    throw new RangeError("the case has a bias and history");
+  const unit = (value: number): number => Math.sign(Math.trunc(value * 2));
+  const inputs = roundInputs(
+    {
+      ...drawn,
+      q: mapped(drawn.q, unit),
+      qHistory: mapped(drawn.qHistory, unit),
+      k: mapped(drawn.k, unit),
+      bias: mapped(drawn.bias, (value, index) =>
+        roundedSum(Math.round(value * 2) / 2, keys === "all" || (index % shape.Lk) % 3 === 0 ? offset : 0),
+      ),
+    },
+    storage,
+  );
+  return { pipeline, shape, parameters, inputs, expected: referenceForward(pipeline, parameters, inputs) };
+}
+
+/** Their sum as f32, but finite where the value is. */
+function roundedSum(value: number, offset: number): number {
+  return value === Number.NEGATIVE_INFINITY ? value : Math.max(Math.fround(value + offset), LOWEST_F32);
+}

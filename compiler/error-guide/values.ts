@@ -53,6 +53,10 @@ export const VALUE_ADVICE: Readonly<Record<Values, Advice>> = {
     remedy: "Add `use … at …` for them, or `use … otherwise`.",
   },
   MTA312: { cause: "A range ends before it begins.", remedy: "Write the smaller number first: `2..5`." },
+  MTA313: {
+    cause: "A section has more than 64 stages.",
+    remedy: "Leave some out: neighbouring `mix` stages of one group are one, with other weights.",
+  },
   MTA401: RESERVED,
   MTA402: RESERVED,
   MTA403: RESERVED,

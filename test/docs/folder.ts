@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { withoutDriverNoise } from "../support/driver-noise.ts";
 import { ROOT } from "./blocks.ts";
 
 /** Packages that pages import, or that mtac needs beside it. */
@@ -78,7 +79,7 @@ export class PageFolder {
     });
     if (error !== undefined) throw error;
     // Node shows the line that threw, which in a bundle is all of it.
-    return { status, text: stdout.replace(/^(.{400}).*$/gm, "$1 …") };
+    return { status, text: withoutDriverNoise(stdout).replace(/^(.{400}).*$/gm, "$1 …") };
   }
 }
 

@@ -18,6 +18,10 @@ const PACKAGES = [
   "esbuild",
 ];
 
+/** What Dawn and Vulkan drivers print themselves while adapters are looked for: it depends on what the machine has installed. */
+const DRIVER_TALK =
+  /^(?:error: XDG_RUNTIME_DIR .*|Warning: (?:Vulkan|vk).*(?:\n(?: - While .*| +at \w+ \(.*))*\n)\n?/gm;
+
 export interface Printed {
   readonly status: number | null;
   readonly text: string;
@@ -78,7 +82,8 @@ export class PageFolder {
     });
     if (error !== undefined) throw error;
     // Node shows the line that threw, which in a bundle is all of it.
-    return { status, text: stdout.replace(/^(.{400}).*$/gm, "$1 …") };
+    const text = stdout.replace(/^(.{400}).*$/gm, "$1 …");
+    return { status, text: text.replace(DRIVER_TALK, "") };
   }
 }
 

@@ -18,9 +18,10 @@ export function registerExplain(program: Command): void {
     .command("explain")
     .summary("show what a spec means and how it would run")
     .description(
-      "Show each attention's pipeline, parameters, work and memory, the candidate schedules, and the plan chosen.",
+      "Show each attention's pipeline, parameters, work and memory, the candidate schedules, and the plan chosen; " +
+        "or what an error's code means.",
     )
-    .argument("<spec>", "spec file (.mta or .ts)")
+    .argument("<spec>", "spec file (.mta or .ts), or an error's code such as MTA305")
     .option("--name <name>", "one attention or stack (default: all)")
     .addOption(layerOption())
     .addOption(targetOption(EMITTED_TARGETS, "plan for this target (default: webgpu)"))
@@ -34,6 +35,11 @@ export function registerExplain(program: Command): void {
     .option("--trace <kernel:line>", "show which line of the spec a line of an emitted kernel comes from")
     .addOption(jsonOption())
     .action(async (spec: string, flags: ExplainFlags & JsonFlag & { readonly trace?: string }) => {
+      if (/^MTA\d+$/i.test(spec)) {
+        const { printCode } = await import("./support/explain-code.ts");
+        printCode(spec.toUpperCase(), createOutput(flags.json === true));
+        return;
+      }
       if (flags.trace !== undefined) {
         const { traceKernel } = await import("./support/trace-kernel.ts");
         traceKernel(spec, flags.trace, createOutput(flags.json === true));

@@ -25,6 +25,15 @@ describe("what explain prints fits 80 columns", () => {
     expect(displayWidth(widest(stdout)), widest(stdout)).toBeLessThanOrEqual(80);
   });
 
+  test("and so does what it prints of a code", () => {
+    const { code, stdout } = mtac(["explain", "mta405"]);
+    expect(code).toBe(0);
+    expect(displayWidth(widest(stdout)), widest(stdout)).toBeLessThanOrEqual(80);
+    expect(stdout).toMatch(/^MTA405: no schedule fits the target\n\nEvery.*\n\nRemedy: /s);
+    expect(JSON.parse(mtac(["explain", "MTA913", "--json"]).stdout)).toMatchObject({ code: "MTA913" });
+    expect(mtac(["explain", "MTA000"])).toMatchObject({ code: 2, stderr: expect.stringContaining("MTA900") });
+  });
+
   test("and has headers, the plan that is chosen, and why where peaks put another first", () => {
     const { stdout } = mtac(["explain", "examples/mta_830m.mta", "--name", "mta_830m_heads"]);
     expect(stdout).toMatch(/schedule +cost +work +moved +knobs/);

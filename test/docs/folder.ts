@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { withoutDriverNoise } from "../support/driver-noise.ts";
 import { ROOT } from "./blocks.ts";
 
 /** Packages that pages import, or that mtac needs beside it. */
@@ -17,10 +18,6 @@ const PACKAGES = [
   "typescript",
   "esbuild",
 ];
-
-/** What Dawn and Vulkan drivers print themselves while adapters are looked for: it depends on what the machine has installed. */
-const DRIVER_TALK =
-  /^(?:error: XDG_RUNTIME_DIR .*|Warning: (?:Vulkan|vk).*(?:\n(?: - While .*| +at \w+ \(.*))*\n)\n?/gm;
 
 export interface Printed {
   readonly status: number | null;
@@ -82,8 +79,7 @@ export class PageFolder {
     });
     if (error !== undefined) throw error;
     // Node shows the line that threw, which in a bundle is all of it.
-    const text = stdout.replace(/^(.{400}).*$/gm, "$1 …");
-    return { status, text: text.replace(DRIVER_TALK, "") };
+    return { status, text: withoutDriverNoise(stdout).replace(/^(.{400}).*$/gm, "$1 …") };
   }
 }
 

@@ -1,0 +1,39 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ERROR_GUIDE, explainCode } from "../../compiler/error-guide/index.ts";
+import { errorPage } from "../../compiler/error-guide/page.ts";
+import { ROOT } from "./blocks.ts";
+
+const GUIDE = "compiler/error-guide";
+
+function codesInSources(): readonly string[] {
+  const sources = ["compiler", "runtime"].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+      .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
+      .filter((file) => file.endsWith(".ts") && !file.startsWith(GUIDE)),
+  );
+  const codes = sources.flatMap(
+    (file) => readFileSync(join(ROOT, file), "utf8").match(/\bMTA\d{3}\b/g) ?? [],
+  );
+  return [...new Set(codes)].sort();
+}
+
+const explained = ERROR_GUIDE.flatMap(({ entries }) => Object.keys(entries)).sort();
+
+test("every code of the sources has an entry in compiler/error-guide, and every entry is a code's", () => {
+  const codes = codesInSources();
+  expect(codes.length).toBeGreaterThan(200);
+  expect(explained).toEqual(codes);
+});
+
+test.each(explained)("%s says what, why and what to do", (code) => {
+  const entry = explainCode(code);
+  expect(entry?.meaning).toMatch(/^\S.{5,}[^.]$/);
+  expect(entry?.cause).toMatch(/^\S.{15,}\.$/s);
+  expect(entry?.remedy).toMatch(/^\S.{10,}\.$/s);
+});
+
+test("docs/errors.md is what `npm run docs:errors` writes", () => {
+  expect(readFileSync(join(ROOT, "docs/errors.md"), "utf8")).toBe(errorPage());
+});

@@ -53,6 +53,10 @@ export const VALUE_ADVICE: Readonly<Record<Values, Advice>> = {
     remedy: "Add `use … at …` for them, or `use … otherwise`.",
   },
   MTA312: { cause: "A range ends before it begins.", remedy: "Write the smaller number first: `2..5`." },
+  MTA313: {
+    cause: "A section has more stages than any model needs; planning takes longer with each.",
+    remedy: "Keep to the number that the message gives; several convolutions in a row can mostly become one.",
+  },
   MTA401: RESERVED,
   MTA402: RESERVED,
   MTA403: RESERVED,

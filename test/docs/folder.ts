@@ -18,6 +18,9 @@ const PACKAGES = [
   "esbuild",
 ];
 
+/** What Dawn and Vulkan drivers print of themselves: it depends on the machine, and pages show what readers look for. */
+const DRIVER_NOISE = /^error: XDG_RUNTIME_DIR .*\n|^Warning: .*\n - While .*\n(?: +at .*\n)*\n?/gm;
+
 export interface Printed {
   readonly status: number | null;
   readonly text: string;
@@ -78,7 +81,7 @@ export class PageFolder {
     });
     if (error !== undefined) throw error;
     // Node shows the line that threw, which in a bundle is all of it.
-    return { status, text: stdout.replace(/^(.{400}).*$/gm, "$1 …") };
+    return { status, text: stdout.replace(DRIVER_NOISE, "").replace(/^(.{400}).*$/gm, "$1 …") };
   }
 }
 

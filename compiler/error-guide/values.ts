@@ -54,8 +54,8 @@ export const VALUE_ADVICE: Readonly<Record<Values, Advice>> = {
   },
   MTA312: { cause: "A range ends before it begins.", remedy: "Write the smaller number first: `2..5`." },
   MTA313: {
-    cause: "A section has more stages than any model needs; planning takes longer with each.",
-    remedy: "Keep to the number that the message gives; several convolutions in a row can mostly become one.",
+    cause: "A section has more than 64 stages.",
+    remedy: "Leave some out: neighbouring `mix` stages of one group are one, with other weights.",
   },
   MTA401: RESERVED,
   MTA402: RESERVED,

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { withoutDriverNoise } from "../support/driver-noise.ts";
 import { ROOT } from "./blocks.ts";
 
 /** Packages that pages import, or that mtac needs beside it. */
@@ -17,9 +18,6 @@ const PACKAGES = [
   "typescript",
   "esbuild",
 ];
-
-/** What Dawn and Vulkan drivers print of themselves: it depends on the machine, and pages show what readers look for. */
-const DRIVER_NOISE = /^error: XDG_RUNTIME_DIR .*\n|^Warning: .*\n - While .*\n(?: +at .*\n)*\n?/gm;
 
 export interface Printed {
   readonly status: number | null;
@@ -81,7 +79,7 @@ export class PageFolder {
     });
     if (error !== undefined) throw error;
     // Node shows the line that threw, which in a bundle is all of it.
-    return { status, text: stdout.replace(DRIVER_NOISE, "").replace(/^(.{400}).*$/gm, "$1 …") };
+    return { status, text: withoutDriverNoise(stdout).replace(/^(.{400}).*$/gm, "$1 …") };
   }
 }
 

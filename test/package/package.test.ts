@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -227,7 +228,41 @@ describe("the packed package", () => {
     const manifest: unknown = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
     expect(manifest).toMatchObject({ bin: { mtac: "./dist/cli/main.js" } });
     const top = execFileSync("ls", [installed], { encoding: "utf8" }).trim().split("\n");
-    expect(top.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json", "templates"]);
+    expect(top.sort()).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "dist",
+      "docs",
+      "package.json",
+      "templates",
+    ]);
+    const docs = readdirSync(join(installed, "docs"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name);
+    expect(docs.filter((name) => !/\.(?:md|png|svg)$/.test(name))).toEqual([]);
+  });
+
+  test("README's pictures and paths are in it", () => {
+    const readme = readFileSync(join(installed, "README.md"), "utf8");
+    const paths = [...readme.matchAll(/\]\(([^)#\s]+)/g)].map(([, path = ""]) => path);
+    const local = paths.filter((path) => !/^https?:/.test(path));
+    expect(local).toContain("docs/pictures/playground-maps.png");
+    expect(local.filter((path) => !existsSync(join(installed, path)))).toEqual([]);
+  });
+
+  test("its install scripts build nothing: what npm runs in the package itself finds it built", () => {
+    const manifest: { scripts: Record<string, string> } = JSON.parse(
+      readFileSync(join(installed, "package.json"), "utf8"),
+    );
+    const installing = ["preinstall", "install", "postinstall"];
+    expect(Object.keys(manifest.scripts).filter((name) => installing.includes(name))).toEqual([]);
+    const [npm, ...prefix] = npmCommand();
+    const { status, stderr } = spawnSync(npm, [...prefix, "run", "prepare"], {
+      cwd: installed,
+      encoding: "utf8",
+    });
+    expect(status, stderr).toBe(0);
   });
 
   test("publint and Are The Types Wrong find nothing", async () => {

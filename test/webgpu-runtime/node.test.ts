@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { unpackSwiftShader } from "../../runtime/webgpu/swiftshader.ts";
+import { withoutDriverNoise } from "../support/driver-noise.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -13,18 +14,6 @@ interface Ended {
   readonly status: number | null;
   readonly output: string;
   readonly complaints: string;
-}
-
-/** What a system's own Vulkan drivers, and Dawn refusing one of them, print: not ours to silence. */
-const DRIVER_NOISE =
-  /^(error: XDG_RUNTIME_DIR .*|Warning: Vulkan .* required\.| - While initializing adapter .*| +at InitializeImpl .*|\s*)$/;
-
-/** What is left of stderr without driver noise. */
-function complaintsIn(text: string): string {
-  return text
-    .split("\n")
-    .filter((line) => !DRIVER_NOISE.test(line))
-    .join("\n");
 }
 
 function runChild(program: string): Promise<Ended> {
@@ -42,7 +31,7 @@ function runChild(program: string): Promise<Ended> {
       errors += chunk.toString();
     });
     child.on("error", reject);
-    child.on("close", (status) => resolve({ status, output, complaints: complaintsIn(errors) }));
+    child.on("close", (status) => resolve({ status, output, complaints: withoutDriverNoise(errors).trim() }));
   });
 }
 

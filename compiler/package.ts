@@ -24,7 +24,7 @@ export function packageVersion(): string {
 }
 
 /** A page of the documentation that the package carries, as a path from the current folder; null where it is not there. */
-export function docsPage(name: "language" | "errors"): string | null {
+export function docsPage(name: string): string | null {
   const file = new URL(`docs/${name}.md`, packageRoot());
   return existsSync(file) ? relative(process.cwd(), fileURLToPath(file)) : null;
 }

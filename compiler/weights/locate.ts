@@ -24,6 +24,9 @@ export function prefixedName(prefix: string, source: string, layer: number | nul
   return layer === null ? name : name.replaceAll(LAYER, String(layer));
 }
 
+/** Attentions that prefixes are tried on; models have a few places a layer at most, and 1024 layers. */
+const MOST_TRIED = 65_536;
+
 /**
  * What stands before the parameters' names in a state dict: for one attention that of its layer, where a layer is given, for a whole stack
  * with `{layer}` in place of the number.
@@ -43,6 +46,11 @@ export function findPrefix(
   if ([...known].some((name) => name.includes(LAYER))) found.add("");
   const layer = wanted[0]?.layer ?? null;
   const candidates = stack ? templates(found) : layer === null ? [...found] : ofLayer([...found], layer);
+  if (candidates.length * wanted.length > MOST_TRIED)
+    throw noSinglePrefix(
+      `${file} holds such tensors in ${candidates.length} places: too many to compare`,
+      `name the one with \`--prefix ${candidates[0] ?? ""}\``,
+    );
   const scored = candidates.map((prefix) => ({ prefix, score: score(state, wanted, prefix) }));
   const most = scored.reduce((best, { score: each }) => Math.max(best, each), 0);
   const best = scored.filter((each) => each.score === most).map(({ prefix }) => prefix);

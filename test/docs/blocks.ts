@@ -26,18 +26,25 @@ export function pages(): readonly string[] {
 }
 
 export function readBlocks(page: string): readonly Block[] {
+  return parseBlocks(page, readFileSync(join(ROOT, page), "utf8"));
+}
+
+const FENCE = /^(\s*)(`{3,}|~{3,})\s*(.*)$/;
+
+/** The fenced blocks of a page's text. In lists they may be indented; a longer fence holds shorter ones. */
+export function parseBlocks(page: string, markdown: string): readonly Block[] {
   const blocks: Block[] = [];
-  const lines = readFileSync(join(ROOT, page), "utf8").split("\n");
-  let open: { line: number; info: string; body: string[] } | null = null;
+  const lines = markdown.split("\n");
+  let open: { line: number; indent: string; fence: string; info: string; body: string[] } | null = null;
   for (const [index, text] of lines.entries()) {
     if (open === null) {
-      const [, info] = /^```(\S.*)?$/.exec(text) ?? [];
-      if (text.startsWith("```")) open = { line: index + 1, info: info ?? "", body: [] };
-    } else if (text === "```") {
+      const [, indent = "", fence, info = ""] = FENCE.exec(text) ?? [];
+      if (fence !== undefined) open = { line: index + 1, indent, fence, info, body: [] };
+    } else if (text.trim() === open.fence) {
       blocks.push({ page, line: open.line, ...readInfo(open.info), text: `${open.body.join("\n")}\n` });
       open = null;
     } else {
-      open.body.push(text);
+      open.body.push(text.startsWith(open.indent) ? text.slice(open.indent.length) : text);
     }
   }
   if (open !== null) throw new Error(`${page}:${open.line}: a block without an end`);

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { ERROR_GUIDE, explainCode } from "../../compiler/error-guide/index.ts";
 import { errorPage } from "../../compiler/error-guide/page.ts";
@@ -37,3 +37,23 @@ test.each(explained)("%s says what, why and what to do", (code) => {
 test("docs/errors.md is what `npm run docs:errors` writes", () => {
   expect(readFileSync(join(ROOT, "docs/errors.md"), "utf8")).toBe(errorPage());
 });
+
+/** A bundle and all that it imports at once. */
+function bundleOf(entry: string, seen = new Map<string, string>()): string {
+  const file = join(ROOT, "dist", entry);
+  if (seen.has(file)) return "";
+  const text = readFileSync(file, "utf8");
+  seen.set(file, text);
+  for (const [, imported = ""] of text.matchAll(/(?:from|import)\s?"(\.[^"]+)"/g))
+    bundleOf(join(dirname(entry), imported), seen);
+  return [...seen.values()].join("\n");
+}
+
+test.each(["runtime/index.js", "runtime/cuda.js", "compiler/browser.js", "compiler/index.js", "cli/main.js"])(
+  "%s does not carry the guide",
+  (entry) => {
+    const bundle = bundleOf(entry);
+    expect(bundle).toContain("MTA");
+    expect(bundle).not.toContain("centres the kernel on its key");
+  },
+);

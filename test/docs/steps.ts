@@ -1,3 +1,5 @@
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
 import { analyse } from "../../compiler/language/index.ts";
 import { type Block, place } from "./blocks.ts";
 import { hasTool, type PageFolder } from "./folder.ts";
@@ -42,6 +44,7 @@ function writeFile(block: Block, next: Block | undefined, folder: PageFolder, re
   const file = settings.get("file");
   if (file === undefined)
     throw new Error(`nothing tests this block (\`\`\`${language}): give it file=, norun= or part=`);
+  if (language === "ts") keepEarlier(folder, file, record);
   const path = folder.write(file, text);
   if (language === "ts") {
     record.typescript.push({ block, path });
@@ -49,6 +52,17 @@ function writeFile(block: Block, next: Block | undefined, folder: PageFolder, re
   } else if (!WRITTEN.has(language)) {
     throw new Error(`no test knows blocks of ${language}`);
   }
+}
+
+/** A page may show a file twice: its earlier form is type-checked, too. */
+function keepEarlier(folder: PageFolder, file: string, record: PageRecord): void {
+  const path = join(folder.path, file);
+  const index = record.typescript.findIndex((each) => each.path === path);
+  const earlier = record.typescript[index];
+  if (earlier === undefined) return;
+  const kept = path.replace(/(\.[cm]?tsx?)$/, `.line-${earlier.block.line}$1`);
+  copyFileSync(path, kept);
+  record.typescript[index] = { ...earlier, path: kept };
 }
 
 /** A spec must check clean, or give the codes that `fails=` lists; `in=` wraps a part of one, at `…`. */

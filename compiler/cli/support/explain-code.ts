@@ -1,4 +1,5 @@
 import { explainCode } from "../../error-guide/index.ts";
+import { docsPage } from "../../package.ts";
 import { wrongUsage } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { wrap } from "./style.ts";
@@ -10,7 +11,7 @@ import { wrap } from "./style.ts";
  */
 export function printCode(code: string, output: Output): void {
   const entry = explainCode(code);
-  if (entry === null) throw wrongUsage(`there is no code ${code}`, "docs/errors.md lists all codes");
+  if (entry === null) throw wrongUsage(`there is no code ${code}`, `${pathOf("errors")} lists all codes`);
   const { meaning, cause, remedy } = entry;
   output.result({ code, meaning, cause, remedy });
   const paragraphs = [asText(cause), `Remedy: ${asText(remedy)}`].map((text) => wrap(text));
@@ -19,5 +20,12 @@ export function printCode(code: string, output: Output): void {
 
 /** A terminal cannot follow links within the documentation. */
 function asText(markdown: string): string {
-  return markdown.replace(/\[([^\]]+)\]\(\.\/([^)]+)\)/g, "$1 (docs/$2)");
+  return markdown.replace(
+    /\[([^\]]+)\]\(\.\/([^)]+)\.md\)/g,
+    (_link, text: string, page: string) => `${text} (${pathOf(page)})`,
+  );
+}
+
+function pathOf(page: string): string {
+  return docsPage(page) ?? `docs/${page}.md`;
 }

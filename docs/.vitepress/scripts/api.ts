@@ -1,0 +1,65 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Application, type ProjectReflection } from "typedoc";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+/** What users import (`mtac/runtime`), by the source that it comes from. */
+function entryPoints(): ReadonlyMap<string, string> {
+  const { exports }: { exports: Record<string, string | { types: string }> } = JSON.parse(
+    readFileSync(`${ROOT}package.json`, "utf8"),
+  );
+  const entries = Object.entries(exports).flatMap(([name, target]): [string, string][] =>
+    typeof target === "string"
+      ? []
+      : [[target.types.replace("./dist/types/", "").replace(".d.ts", ".ts"), name.replace(".", "mtac")]],
+  );
+  return new Map(entries);
+}
+
+/** Modules get the names by which they are imported. */
+function rename(project: ProjectReflection, names: ReadonlyMap<string, string>): void {
+  for (const module of project.children ?? []) {
+    const source = module.sources?.[0]?.fullFileName.replaceAll("\\", "/").slice(ROOT.length) ?? "";
+    module.name = names.get(source) ?? module.name;
+  }
+}
+
+/** Of the plugin for Markdown, whose options TypeDoc's own types do not know. */
+const MARKDOWN = {
+  entryFileName: "index",
+  hidePageHeader: true,
+  hideBreadcrumbs: true,
+  useCodeBlocks: true,
+  parametersFormat: "table",
+  sanitizeComments: true,
+};
+
+/**
+ * Writes the API of every entry point of the package, from its TSDoc, as one page each. What the folder held before is removed.
+ * @throws Error where TypeDoc finds no API.
+ */
+export async function writeApi(folder: string): Promise<void> {
+  const names = entryPoints();
+  const app = await Application.bootstrapWithPlugins({
+    entryPoints: [...names.keys()].map((file) => `${ROOT}${file}`),
+    tsconfig: `${ROOT}tsconfig.json`,
+    plugin: ["typedoc-plugin-markdown"],
+    readme: "none",
+    name: "API",
+    excludePrivate: true,
+    excludeInternal: true,
+    skipErrorChecking: true,
+    logLevel: "Error",
+    router: "module",
+    ...MARKDOWN,
+  });
+  const project = await app.convert();
+  if (project === undefined) throw new Error("TypeDoc found no API");
+  rename(project, names);
+  // Where a declaration stands in the sources says nothing to those who have the package.
+  for (const reflection of Object.values(project.reflections))
+    if ("sources" in reflection) delete reflection.sources;
+  // Not `generateOutputs`, which would empty the folder that TypeDoc writes to by default: docs/.
+  await app.outputs.writeOutput({ name: "markdown", path: folder }, project);
+}

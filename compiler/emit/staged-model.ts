@@ -183,9 +183,8 @@ export function productModel(plan: Plan, kernel: KernelPlan, program: ProductPro
     constants: table.list,
     purpose: ["The strip's weights times V, and the stages of the output."],
   });
-  const value = `unit % ${output.valueBlocks} * 4u`;
   const load = (lane: string): string =>
-    loadValue(pipeline.valueDim, value, `v_at + u32(keys.${lane}) * launch.v_stride_l`);
+    loadValue(pipeline.valueDim, "value", `v_at + u32(keys.${lane}) * launch.v_stride_l`);
   return {
     ...common,
     ...output,

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type DefaultTheme, defineConfig } from "vitepress";
 import { captionFiles } from "./captions.ts";
+import { dropEmptyHeads } from "./tables.ts";
 
 const grammar: { scopeName: string; patterns: []; repository: Record<string, never> } = JSON.parse(
   readFileSync(new URL("../../examples/vscode/syntaxes/mta.tmLanguage.json", import.meta.url), "utf8"),
@@ -35,6 +36,15 @@ function others(): readonly string[] {
     .filter((name) => !named.has(name));
 }
 
+/** Headings' fragments as most readers of Markdown make them, and TypeDoc: the pages are read in the package, too. */
+function slugify(heading: string): string {
+  return heading
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}_ -]/gu, "")
+    .replaceAll(" ", "-");
+}
+
 export default defineConfig({
   title: "mtac",
   description: "The compiler for Multi-Token Attention",
@@ -46,7 +56,11 @@ export default defineConfig({
   markdown: {
     languages: [{ ...grammar, name: "mta" }],
     theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" },
-    config: captionFiles,
+    anchor: { slugify },
+    config: (markdown) => {
+      captionFiles(markdown);
+      dropEmptyHeads(markdown);
+    },
   },
   themeConfig: {
     search: { provider: "local" },

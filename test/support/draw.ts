@@ -110,3 +110,19 @@ function drawBias(pipeline: Pipeline, { B, Lq, Lk, R }: CallShape, random: Rando
   }
   return { shape, data: roundTo("f32", data) };
 }
+
+/** Sinks every eighth or so of a bias's rows to −1e30, where it does not hide: all its logits become the same. */
+export function sinkRows<T extends AttentionInputs<Float64Tensor>>(inputs: T, seed: number): T {
+  if (inputs.bias === undefined) return inputs;
+  const random = new Random(seed ^ 0x51a4);
+  const { shape, data } = inputs.bias;
+  const keys = shape[3] ?? 1;
+  const sunk = Float64Array.from(data);
+  for (let start = 0; start < sunk.length; start += keys) {
+    if (random.chance(0.12))
+      sunk.subarray(start, start + keys).forEach((value, key, row) => {
+        if (Number.isFinite(value)) row[key] = -1e30;
+      });
+  }
+  return { ...inputs, bias: { shape, data: sunk } };
+}

@@ -15,11 +15,14 @@ export interface StaticServer {
   close(): void;
 }
 
-/** Serves a folder's files on this machine, below `/playground/`: as any server of static files would, from a folder of its own. */
-export function serveFolder(folder: string): Promise<StaticServer> {
+/**
+ * Serves a folder's files on this machine, as any server of static files would.
+ * @param at Where on the server they lie; it begins and ends with a slash.
+ */
+export function serveFolder(folder: string, at = "/playground/"): Promise<StaticServer> {
   const server = createServer(({ url = "" }, response) => {
-    const path = /^\/playground\/([\w./-]*)(?:\?.*)?$/.exec(url)?.[1];
-    const file = path === "" ? "index.html" : path;
+    const path = url.startsWith(at) ? /^([\w./-]*)(?:\?.*)?$/.exec(url.slice(at.length))?.[1] : undefined;
+    const file = path?.replace(/(^|\/)$/, "$1index.html");
     try {
       if (file === undefined || normalize(file).startsWith("..")) throw new Error("outside the folder");
       const content = readFileSync(join(folder, file));
@@ -39,7 +42,7 @@ export function serveFolder(folder: string): Promise<StaticServer> {
         return;
       }
       resolve({
-        url: `http://127.0.0.1:${address.port}/playground/`,
+        url: `http://127.0.0.1:${address.port}${at}`,
         close: () => {
           server.closeAllConnections();
           server.close();

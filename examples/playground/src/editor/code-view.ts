@@ -33,7 +33,7 @@ export function createCodeView(label: string, follow: (line: number) => void): C
         lineNumbers(),
         drawSelection(),
         EditorState.readOnly.of(true),
-        EditorView.contentAttributes.of({ "aria-label": label, "aria-readonly": "true" }),
+        EditorView.contentAttributes.of({ "aria-label": label, "aria-readonly": "true", tabindex: "0" }),
         keymap.of(defaultKeymap),
         language.of([]),
         theme,

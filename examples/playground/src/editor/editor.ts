@@ -111,6 +111,7 @@ function extensionsOf({ complete, hover, changed }: EditorParts) {
     EditorView.contentAttributes.of({
       "aria-label": "Spec. Tab leaves the editor.",
       "aria-multiline": "true",
+      tabindex: "0",
       autocapitalize: "off",
       autocorrect: "off",
       spellcheck: "false",

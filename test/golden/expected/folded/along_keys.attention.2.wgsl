@@ -325,10 +325,13 @@ fn load_v(element: u32) -> vec4f {
   return vec4f(unpack(words.x), unpack(words.y));
 }
 
-/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
-fn all_finite(x: vec4f) -> bool {
+/// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: mat4x4f) -> bool {
   let exponents = vec4u(0x7f800000u);
-  return all((bitcast<vec4u>(x) & exponents) != exponents);
+  return all((bitcast<vec4u>(x[0]) & exponents) != exponents)
+    && all((bitcast<vec4u>(x[1]) & exponents) != exponents)
+    && all((bitcast<vec4u>(x[2]) & exponents) != exponents)
+    && all((bitcast<vec4u>(x[3]) & exponents) != exponents);
 }
 
 /// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
@@ -338,6 +341,36 @@ fn reached(weight: f32, x: vec4f) -> vec4f {
     product = weight * x;
   }
   return product;
+}
+
+/// The values of keys `begin` to `end` - 1, from value `value` on, times four rows of weights.
+fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) -> mat4x4f {
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  for (var key = begin; key < end; key++) {
+    let at = weights + u32(key - begin);
+    let x = load_v(v_at + u32(key) * launch.v_stride_l);
+    s0 += arena[at] * x;
+    s1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
+    s2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+    s3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
+  }
+  var sums = mat4x4f(s0, s1, s2, s3);
+  if (!all_finite(sums)) {
+    // Almost never: once more, row by row.
+    sums = mat4x4f();
+    for (var key = begin; key < end; key++) {
+      let at = weights + u32(key - begin);
+      let x = load_v(v_at + u32(key) * launch.v_stride_l);
+      sums[0] += reached(arena[at], x);
+      sums[1] += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
+      sums[2] += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+      sums[3] += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+    }
+  }
+  return sums;
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
@@ -474,7 +507,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let step_key = step * TILE_K - LAG;
       let from_key = max(0, step_key);
       let to_key = min(step_key + TILE_K, range.y);
-      let inside = interior(batch, tile_row, TILE_Q, step_key, TILE_K);
       {
         let unit = thread;
         let r = unit / VALUE_BLOCKS * 4u;
@@ -486,22 +518,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           o0_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
           o0_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
           let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE;
-          for (var key = from_key; key < to_key; key++) {
-            let at = weights + u32(key - step_key);
-            let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            if (inside || all_finite(x)) {
-              o0_0 += arena[at] * x;
-              o0_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-              o0_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-              o0_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            } else {
-              o0_0 += reached(arena[at], x);
-              o0_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
-              o0_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
-              o0_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
-            }
-          }
+          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
+          let sums = weighted_values(weights, v_at, value, from_key, to_key);
+          o0_0 += sums[0];
+          o0_1 += sums[1];
+          o0_2 += sums[2];
+          o0_3 += sums[3];
         }
       }
       {
@@ -515,22 +537,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           o1_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
           o1_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
           let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE;
-          for (var key = from_key; key < to_key; key++) {
-            let at = weights + u32(key - step_key);
-            let x = load_v(v_at + u32(key) * launch.v_stride_l);
-            if (inside || all_finite(x)) {
-              o1_0 += arena[at] * x;
-              o1_1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
-              o1_2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-              o1_3 += arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
-            } else {
-              o1_0 += reached(arena[at], x);
-              o1_1 += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
-              o1_2 += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
-              o1_3 += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
-            }
-          }
+          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
+          let sums = weighted_values(weights, v_at, value, from_key, to_key);
+          o1_0 += sums[0];
+          o1_1 += sums[1];
+          o1_2 += sums[2];
+          o1_3 += sums[3];
         }
       }
     }

@@ -91,26 +91,18 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   return vec2i(low, max(low, high));
 }
 
-/// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
-  let first = batch.first_position + row;
-  let last = first + rows - 1;
-  // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
-  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
-    & (key >= 0) & (key + keys <= batch.keys);
-  inside = inside & (key + keys - 1 <= first);
-  return inside;
-}
-
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
 }
 
-/// Whether all four are finite: told by their bits, since WGSL may assume that nothing else exists.
-fn all_finite(x: vec4f) -> bool {
+/// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
+fn all_finite(x: mat4x4f) -> bool {
   let exponents = vec4u(0x7f800000u);
-  return all((bitcast<vec4u>(x) & exponents) != exponents);
+  return all((bitcast<vec4u>(x[0]) & exponents) != exponents)
+    && all((bitcast<vec4u>(x[1]) & exponents) != exponents)
+    && all((bitcast<vec4u>(x[2]) & exponents) != exponents)
+    && all((bitcast<vec4u>(x[3]) & exponents) != exponents);
 }
 
 /// Weight times values; nothing without weight: values that a row does not see may be anything, and 0 times NaN is NaN.
@@ -120,6 +112,51 @@ fn reached(weight: f32, x: vec4f) -> vec4f {
     product = weight * x;
   }
   return product;
+}
+
+/// Values of a row of v from value `value` on, times the weights of four rows of the map: of keys `begin` to `end` - 1.
+fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> mat4x4f {
+  let line = launch.map_row_stride / 4u;
+  let last = end - 1;
+  var s0 = vec4f();
+  var s1 = vec4f();
+  var s2 = vec4f();
+  var s3 = vec4f();
+  // Rows past the strip's end read what lies there; their results are not stored.
+  for (var key = begin; key < end; key += 4) {
+    let at = row_at + u32(key) / 4u;
+    let a0 = map_of_weights[at];
+    let a1 = map_of_weights[at + line];
+    let a2 = map_of_weights[at + 2u * line];
+    let a3 = map_of_weights[at + 3u * line];
+    // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
+    let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
+    let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
+    let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
+    let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
+    let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+    s0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
+    s1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
+    s2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
+    s3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
+  }
+  var sums = mat4x4f(s0, s1, s2, s3);
+  if (!all_finite(sums)) {
+    // Almost never: once more in the same order, row by row.
+    sums = mat4x4f();
+    for (var key = begin; key < end; key += 4) {
+      let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
+      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
+      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
+      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
+      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      for (var r = 0u; r < 4u; r++) {
+        let a = map_of_weights[row_at + r * line + u32(key) / 4u];
+        sums[r] += reached(a.x, x0) + reached(a.y, x1) + reached(a.z, x2) + reached(a.w, x3);
+      }
+    }
+  }
+  return sums;
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
@@ -133,7 +170,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.x) * TILE_Q;
   let map = group.z * launch.map_head_stride;
-  let line = launch.map_row_stride / 4u;
   let v_head = batch.index * launch.v_stride_b + first_head / HEADS_PER_KEY * launch.v_stride_h;
   var o0_0 = vec4f();
   var o0_1 = vec4f();
@@ -143,33 +179,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let unit = thread;
     let row = tile_row + i32(unit / VALUE_BLOCKS * 4u);
     let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
-    let last = range.y - 1;
     let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-    let v_at = v_head + unit % VALUE_BLOCKS * 4u;
-    // Rows past the strip's end read what lies there; their results are not stored.
-    for (var key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
-      let a0 = map_of_weights[at + u32(key) / 4u];
-      let a1 = map_of_weights[at + line + u32(key) / 4u];
-      let a2 = map_of_weights[at + 2u * line + u32(key) / 4u];
-      let a3 = map_of_weights[at + 3u * line + u32(key) / 4u];
-      // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
-      let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
-      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
-      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
-      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
-      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
-      if (interior(batch, row, 4, key, 4) || (all_finite(x0) && all_finite(x1) && all_finite(x2) && all_finite(x3))) {
-        o0_0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
-        o0_1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
-        o0_2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
-        o0_3 += a3.x * x0 + a3.y * x1 + a3.z * x2 + a3.w * x3;
-      } else {
-        o0_0 += reached(a0.x, x0) + reached(a0.y, x1) + reached(a0.z, x2) + reached(a0.w, x3);
-        o0_1 += reached(a1.x, x0) + reached(a1.y, x1) + reached(a1.z, x2) + reached(a1.w, x3);
-        o0_2 += reached(a2.x, x0) + reached(a2.y, x1) + reached(a2.z, x2) + reached(a2.w, x3);
-        o0_3 += reached(a3.x, x0) + reached(a3.y, x1) + reached(a3.z, x2) + reached(a3.w, x3);
-      }
-    }
+    let value = unit % VALUE_BLOCKS * 4u;
+    let sums = weighted_values(at, v_head + value, value, max(range.x / 4 * 4, launch.key_begin), range.y);
+    o0_0 = sums[0];
+    o0_1 = sums[1];
+    o0_2 = sums[2];
+    o0_3 = sums[3];
   }
 
   {

@@ -85,4 +85,20 @@ describe.skipIf(nvcc === null)("logits with much in common, emulated", () => {
       expect(relativeError(o, drawn.expected.o.data), schedule).toBeLessThan(FORWARD_TOLERANCE.f16);
     }
   });
+
+  test("a negative scale on tensor cores", async () => {
+    const pipeline = pipelineOf(
+      "attention a { heads 2 head_dim 32 scale (-0.5) mask causal dtype f16 }",
+      "a",
+    );
+    const shape = { B: 1, Lq: 35, Lk: 35, R: 0 };
+    const inputs = roundInputs(drawInputs(pipeline, shape, false, 3), "f16");
+    const expected = referenceForward(pipeline, new Map(), inputs);
+    for (const schedule of SCHEDULES) {
+      const [make] = tensorPlans(pipeline, shape, schedule);
+      if (make === undefined) continue;
+      const result = await runCudaPlan(await emulatedDevice(), make(), new Map(), inputs);
+      expect(outsideTolerance(pipeline, result, expected), schedule).toBeNull();
+    }
+  });
 });

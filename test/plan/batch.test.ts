@@ -11,20 +11,24 @@ const SHAPE = { B, Lq: 3, Lk: 5, R: 0 };
 
 const CASES: readonly [Schedule, readonly StorageType[]][] = [
   ["two_pass", ["f32", "f16"]],
-  ["single_pass", ["f32"]],
+  ["single_pass", ["f32", "f16"]],
 ];
 
 test.each(CASES)("%s: a batch beyond a CUDA grid is split", (schedule, storages) => {
   const weights = schedule === "two_pass" ? [convStage()] : [];
   for (const dtype of storages) {
+    // One kernel row: `folded` takes it, too.
+    const scores = schedule === "single_pass" ? [convStage({ query: 1, key: 5 })] : [];
     const pipeline = resolve(
-      attentionWith({ heads: 2, kvHeads: 2, headDim: 64, valueDim: 64, dtype, weights }),
+      attentionWith({ heads: 2, kvHeads: 2, headDim: 64, valueDim: 64, dtype, scores, weights }),
       "a.mta",
     );
     const limits = limitsOf("sm_80");
     const candidates = planCandidates(pipeline, { target: "cuda", limits, shape: SHAPE, schedule });
     const legal = candidates.filter(({ reason }) => reason === null);
     expect(legal.length).toBeGreaterThan(0);
+    if (dtype === "f16" && schedule === "single_pass")
+      expect(legal.map(({ knobs }) => knobs["lowering"])).toContain("folded");
     const seen = new Set<unknown>();
     for (const candidate of legal) {
       const { lowering } = candidate.knobs;

@@ -124,7 +124,7 @@ function randomAttention(options: CaseOptions): fc.Arbitrary<Attention> {
         kvHeads: fc.constantFrom(...divisors(heads)),
         headDim: dimension,
         valueDim: dimension,
-        scale: fc.constantFrom(0.125, 0.25, 1, 1.5),
+        scale: fc.constantFrom(0.125, 0.25, 1, 1.5, -0.5),
         dtype: fc.constantFrom(...(options.storages ?? (["f32", "f16", "bf16"] as const))),
         mask: randomMask(options),
         normalize: fc.constantFrom(

@@ -193,9 +193,11 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     constants.int("MAP_ALIGNMENT", MAP_ALIGNMENT);
     constants.int("READ_AHEAD", readAhead(pipeline), "Rows by which tiles of later stages reach beyond one.");
   }
+  // Raw products are left unscaled where the exponent takes the scale in: a positive one, which keeps their order.
   const scaled =
     dot &&
-    ((stage !== null && !applies) ||
+    (pipeline.scale < 0 ||
+      (stage !== null && !applies) ||
       program.before.softcaps.length + program.finish.softcaps.length > 0 ||
       (folded !== null && folded.bias !== null) ||
       mask.bias ||

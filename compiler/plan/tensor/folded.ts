@@ -1,6 +1,7 @@
 import {
   type ConvStage,
   convReach,
+  type Expression,
   hasMask,
   type Pipeline,
   type Plan,
@@ -9,6 +10,7 @@ import {
   type TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
+import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import type { PlanRequest } from "../limits.ts";
 import { tensorCost } from "./cost.ts";
@@ -122,15 +124,15 @@ export function tensorFolded(
     { read: ["k", "parameters", "integers"], written: ["folded_keys"] },
     stage.stage.source,
   );
-  const foldStep: Step = {
+  const foldStep = (batches: Expression): Step => ({
     kind: "dispatch",
     kernel: foldKernel.name,
-    grid: [["ceilDiv", "Lk", FOLD_TILE], pipeline.heads, "B"],
-    launch: { batch: 0, first_tile: 0, row_begin: 0, row_end: "Lq" },
+    grid: [["ceilDiv", "Lk", FOLD_TILE], pipeline.heads, batches],
+    launch: { batch: "batch", first_tile: 0, row_begin: 0, row_end: "Lq" },
     multiplyAdds: ["mul", "B", pipeline.heads, "Lk", rows * 32 * fold.sourceSteps, pipeline.headDim],
-  };
+  });
   const tiles = [fittedInner.value, ...(fittedBorder === null ? [] : [fittedBorder.value])];
-  const parts = attentionParts(pipeline, tiles);
+  const { round, ...parts } = attentionParts(pipeline, tiles);
   return {
     fits: true,
     value: defineTensorPlan(pipeline, request, architecture, {
@@ -145,7 +147,7 @@ export function tensorFolded(
         ...parts.workspace,
       ],
       kernels: [foldKernel, ...parts.kernels],
-      steps: [foldStep, ...parts.steps],
+      steps: batchRounds((batches) => [foldStep(batches), ...round(batches)]),
       cost: tensorCost(pipeline, architecture, request.shape, [fold, ...tiles]),
     }),
   };

@@ -9,6 +9,7 @@ import type {
   TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
+import { batchRounds } from "../batch-rounds.ts";
 import type { Fitted } from "../fit.ts";
 import { doesNotFit } from "../fit.ts";
 import type { PlanRequest } from "../limits.ts";
@@ -63,12 +64,13 @@ export function tileKnobNames(knobs: TileKnobs, conv: boolean): Plan["knobs"] {
   };
 }
 
-/** Steps of the attention kernels, one for each part of the keys, and of the one that combines them. */
+/** The attention kernels, one for each part of the keys, and of the one that combines them. */
 export interface AttentionParts {
   readonly definitions: Plan["definitions"];
   readonly workspace: Plan["workspace"];
   readonly kernels: readonly KernelPlan[];
-  readonly steps: readonly Step[];
+  /** The steps of a round of `batches` entries, the first of which is the variable `batch`: see `batchRounds`. */
+  readonly round: (batches: Expression) => readonly Step[];
 }
 
 /**
@@ -98,7 +100,7 @@ export function attentionParts(pipeline: Pipeline, programs: readonly TensorTile
     read: ["partial_values", "partial_sums", "parameters"],
     written: ["o", "lse"],
   });
-  const launch = { batch: 0, first_tile: count, row_begin: 0, row_end: "Lq" } as const;
+  const launch = { batch: "batch", first_tile: count, row_begin: 0, row_end: "Lq" } as const;
   const kernels = programs.map((program) =>
     tensorKernel(pipeline, program.keys === "border" ? "border" : "attention", program, {
       read: [
@@ -120,12 +122,12 @@ export function attentionParts(pipeline: Pipeline, programs: readonly TensorTile
       { name: "partial_sums", bytes: ["max", 16, ["mul", 8, parts]] },
     ],
     kernels: [...kernels, combineKernel],
-    steps: [
+    round: (batches) => [
       ...kernels.map(
         (kernel, index): Step => ({
           kind: "dispatch",
           kernel: kernel.name,
-          grid: [index === 0 ? ["mul", tiles, "splits"] : tiles, pipeline.heads, "B"],
+          grid: [index === 0 ? ["mul", tiles, "splits"] : tiles, pipeline.heads, batches],
           launch,
           multiplyAdds: ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim + pipeline.valueDim],
         }),
@@ -133,7 +135,7 @@ export function attentionParts(pipeline: Pipeline, programs: readonly TensorTile
       {
         kind: "dispatch",
         kernel: combineKernel.name,
-        grid: [["mul", combined, ["ceilDiv", "Lq", COMBINE_WARPS]], pipeline.heads, "B"],
+        grid: [["mul", combined, ["ceilDiv", "Lq", COMBINE_WARPS]], pipeline.heads, batches],
         launch,
         multiplyAdds: ["mul", parts, pipeline.valueDim],
       },
@@ -152,10 +154,12 @@ export function tensorSinglePass(
   const fitted = fitTile(pipeline, architecture, tile, knobs);
   if (!fitted.fits) return fitted;
   const program = fitted.value;
+  const { round, ...parts } = attentionParts(pipeline, [program]);
   return {
     fits: true,
     value: defineTensorPlan(pipeline, request, architecture, {
-      ...attentionParts(pipeline, [program]),
+      ...parts,
+      steps: batchRounds(round),
       schedule: "single_pass",
       knobs: tileKnobNames(knobs, program.conv !== null),
       cost: tensorCost(pipeline, architecture, request.shape, [program]),

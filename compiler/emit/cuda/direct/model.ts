@@ -71,7 +71,7 @@ export function directModel(
       const written = access === "read_write";
       const isMap = resource === "map_a" || resource === "map_b";
       return {
-        type: `${written ? "" : "const "}${elementType(resource)}* __restrict__`,
+        type: `${written ? "" : "const "}${directElementType(resource)}* __restrict__`,
         name: isMap ? (written ? maps.written : maps.read) : resource,
       };
     }),
@@ -84,7 +84,7 @@ export function directModel(
 }
 
 /** The element type behind a binding's pointer. */
-function elementType(resource: string): string {
+export function directElementType(resource: string): string {
   switch (resource) {
     case "q":
     case "q_history":

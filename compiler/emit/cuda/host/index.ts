@@ -8,6 +8,7 @@ import {
 } from "../../../../runtime/contract/index.ts";
 import { specPlace } from "../../provenance.ts";
 import { renderBesideCuda, renderCuda } from "../../templates.ts";
+import { directElementType } from "../direct/model.ts";
 import { cudaNamespace } from "../source-model.ts";
 import { elementType } from "../tensor-model.ts";
 import { errorModel } from "./errors.ts";
@@ -173,7 +174,7 @@ function pointers(plan: Plan, element: string): string[] {
     );
   const tensor = plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false);
   const workspace = plan.workspace.map(({ name }) => {
-    const type = tensor ? elementType(name) : "float";
+    const type = tensor ? elementType(name) : directElementType(name);
     return `${type}* const ${name} = reinterpret_cast<${type}*>(workspace_at + workspace.${name});`;
   });
   return [...tensors, ...workspace];

@@ -1650,17 +1650,20 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
   float* const partial_sums = reinterpret_cast<float*>(workspace_at + workspace.partial_sums);
   const Launch common = describe(call);
 
-  Launch launch = common;
-  launch.row_end = static_cast<int>(Lq);
-  if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, B}, 128, 11520, stream,
-                              launch, k, call.parameters, call.positions, folded_keys)) return error;
-  launch.first_tile = static_cast<unsigned>(splits + 1);
-  if (const int error = queue(attention::along_keys_attention, {ceil_div(Lq, 128) * splits, 4, B}, 128, 18432, stream,
-                              launch, q, q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
-  if (const int error = queue(border::along_keys_border, {ceil_div(Lq, 128), 4, B}, 128, 42496, stream,
-                              launch, q, q_history, k, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
-  if (const int error = queue(combine::along_keys_combine, {ceil_div(Lq, 4), 4, B}, 128, 0, stream,
-                              launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
+  for (long long batch = 0; batch < B; batch += 65535) {
+    Launch launch = common;
+    launch.batch = static_cast<unsigned>(batch);
+    launch.row_end = static_cast<int>(Lq);
+    if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, std::min<long long>(65535, B - batch)}, 128, 11520, stream,
+                                launch, k, call.parameters, call.positions, folded_keys)) return error;
+    launch.first_tile = static_cast<unsigned>(splits + 1);
+    if (const int error = queue(attention::along_keys_attention, {ceil_div(Lq, 128) * splits, 4, std::min<long long>(65535, B - batch)}, 128, 18432, stream,
+                                launch, q, q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
+    if (const int error = queue(border::along_keys_border, {ceil_div(Lq, 128), 4, std::min<long long>(65535, B - batch)}, 128, 42496, stream,
+                                launch, q, q_history, k, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
+    if (const int error = queue(combine::along_keys_combine, {ceil_div(Lq, 4), 4, std::min<long long>(65535, B - batch)}, 128, 0, stream,
+                                launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
+  }
   return 0;
 }
 

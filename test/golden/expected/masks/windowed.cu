@@ -1254,13 +1254,16 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
   float* const partial_sums = reinterpret_cast<float*>(workspace_at + workspace.partial_sums);
   const Launch common = describe(call);
 
-  Launch launch = common;
-  launch.first_tile = static_cast<unsigned>(splits);
-  launch.row_end = static_cast<int>(Lq);
-  if (const int error = queue(attention::windowed_attention, {ceil_div(Lq, 64) * splits, 8, B}, 128, 24576, stream,
-                              launch, q, q_history, k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values, partial_sums)) return error;
-  if (const int error = queue(combine::windowed_combine, {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, B}, 128, 0, stream,
-                              launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
+  for (long long batch = 0; batch < B; batch += 65535) {
+    Launch launch = common;
+    launch.batch = static_cast<unsigned>(batch);
+    launch.first_tile = static_cast<unsigned>(splits);
+    launch.row_end = static_cast<int>(Lq);
+    if (const int error = queue(attention::windowed_attention, {ceil_div(Lq, 64) * splits, 8, std::min<long long>(65535, B - batch)}, 128, 24576, stream,
+                                launch, q, q_history, k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values, partial_sums)) return error;
+    if (const int error = queue(combine::windowed_combine, {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, std::min<long long>(65535, B - batch)}, 128, 0, stream,
+                                launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
+  }
   return 0;
 }
 

@@ -1153,7 +1153,7 @@ int launch_all(const walked_twice_call& call, unsigned char* workspace_at, cudaS
   const float* const v = static_cast<const float*>(call.v);
   float* const o = static_cast<float*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
-  float* const statistics = reinterpret_cast<float*>(workspace_at + workspace.statistics);
+  float2* const statistics = reinterpret_cast<float2*>(workspace_at + workspace.statistics);
   const Launch common = describe(call);
 
   for (long long batch = 0; batch < B; batch += 65535) {

@@ -79,4 +79,10 @@ export const SAFETENSORS_GUIDE: Readonly<Record<Files, GuideEntry>> = {
     cause: "The file holds the weights of another attention, or of another layout.",
     remedy: "Change the stage in the spec, or convert the file with `mtac weights`.",
   },
+  MTA665: {
+    meaning: "a name, a type or a shape in the header is too long",
+    cause:
+      "The header holds more than tensors are called or have axes: a damaged file, or one that was made to do harm.",
+    remedy: "Fetch the file again from where it comes from, or save it with `safetensors.torch.save_file`.",
+  },
 };

@@ -1,6 +1,6 @@
 import { severalSources } from "./errors.ts";
-import { prefixedName, type TensorNames, tensorName } from "./locate.ts";
-import type { SourcedParameter } from "./sources.ts";
+import { type TensorNames, tensorName } from "./locate.ts";
+import type { Source, SourcedParameter } from "./sources.ts";
 import type { StateDict } from "./state.ts";
 
 /** Where one attention's tensors are looked for, and what stands before its parameters in the result. */
@@ -26,12 +26,13 @@ export function chooseTensor(
   { parameter, sources }: SourcedParameter,
   { prefix, layer, target }: Place,
 ): ChosenTensor {
-  const candidates = sources.map(({ name, transpose }) => ({
-    from: tensorName(names, prefix, name, layer),
-    transpose,
+  const of = (source: Source): ChosenTensor => ({
+    from: tensorName(names, prefix, source, layer),
+    transpose: source.transpose,
     target: target + parameter.name,
     shape: parameter.shape,
-  }));
+  });
+  const candidates = sources.map(of);
   const there = candidates.filter(({ from }) => names.has(from));
   if (there.length > 1)
     throw severalSources(
@@ -39,15 +40,7 @@ export function chooseTensor(
       parameter.name,
       there.map(({ from }) => from),
     );
-  const [
-    named = {
-      from: parameter.name,
-      transpose: false,
-      target: target + parameter.name,
-      shape: parameter.shape,
-    },
-  ] = candidates;
-  return there[0] ?? { ...named, from: prefixedName(prefix, sources[0]?.name ?? parameter.name, layer) };
+  return there[0] ?? candidates[0] ?? of({ name: parameter.name, whole: false, transpose: false });
 }
 
 /** Why a tensor cannot be the parameter, or null. Axes of size 1 at the front make no difference. */

@@ -5,10 +5,10 @@ import {
   type StoredTensor,
 } from "../../runtime/safetensors/index.ts";
 import { type ChosenTensor, chooseTensor, shapeFault, transposeLast } from "./choose.ts";
-import { missingWeights, wrongShapes } from "./errors.ts";
+import { missingWeights, noSinglePrefix, wrongShapes } from "./errors.ts";
 import { type Layout, layoutOf } from "./layouts.ts";
 import { type LeftTensor, leftTensors } from "./left.ts";
-import { findPrefix } from "./locate.ts";
+import { findPrefix, LAYER } from "./locate.ts";
 import { checkRenamings, type Renaming } from "./renaming.ts";
 import { type AttentionSlot, sourcesOf } from "./sources.ts";
 import { type StateDict, stateNames } from "./state.ts";
@@ -55,6 +55,11 @@ export function convertState(state: StateDict, request: ConversionRequest): Conv
   );
   const wanted = slots.map((slot) => ({ ...slot, parameters: sourcesOf(slot.pipeline, layout, renamings) }));
   const hint = otherLayout(names.keys(), layout);
+  if (stack && request.prefix?.includes(LAYER) === false && renamings.length === 0)
+    throw noSinglePrefix(
+      `\`--prefix ${request.prefix}\` is the same for every layer`,
+      `write ${LAYER} where the layer's number stands: \`--prefix layers.${LAYER}.attention.\``,
+    );
   const prefix = request.prefix ?? findPrefix(state.file, names, wanted, stack, hint);
   const chosen = wanted.flatMap(({ parameters, target, layer }) =>
     parameters.map((sourced) => chooseTensor(state.file, names, sourced, { prefix, layer, target })),

@@ -22,7 +22,7 @@ export function leftTensors(
   const reasons = new Map<string, string>();
   for (const { pipeline, layer } of slots)
     for (const rule of layout?.rules ?? []) {
-      const name = tensorName(names, prefix, rule.from, layer);
+      const name = tensorName(names, prefix, { name: rule.from, whole: false }, layer);
       const unknown = targetOf(pipeline, rule) === null;
       const problem = unknown
         ? `\`${pipeline.name}\` has no ${rule.stage} in ${rule.section}`

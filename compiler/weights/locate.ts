@@ -1,5 +1,5 @@
 import { noSinglePrefix } from "./errors.ts";
-import type { SourcedParameter } from "./sources.ts";
+import type { Source, SourcedParameter } from "./sources.ts";
 
 /** Tensors by their names; what they hold does not matter here. */
 export type TensorNames = Pick<ReadonlyMap<string, unknown>, "has" | "keys">;
@@ -13,23 +13,24 @@ export interface Wanted {
 /** What stands for the layer's number in prefixes and `--map`. */
 export const LAYER = "{layer}";
 
-/** The name of a source's tensor. A source may be a whole name, which takes no prefix. */
-export function tensorName(state: TensorNames, prefix: string, source: string, layer: number | null): string {
-  const prefixed = prefixedName(prefix, source, layer);
-  return state.has(prefixed) ? prefixed : prefixedName("", source, layer);
+/** The name of a source's tensor: where the state dict has it, else where it was looked for. */
+export function tensorName(
+  state: TensorNames,
+  prefix: string,
+  { name, whole }: Pick<Source, "name" | "whole">,
+  layer: number | null,
+): string {
+  const prefixed = atLayer(prefix + name, layer);
+  return whole && !state.has(prefixed) ? atLayer(name, layer) : prefixed;
 }
 
-export function prefixedName(prefix: string, source: string, layer: number | null): string {
-  const name = source.startsWith(prefix) ? source : prefix + source;
-  return layer === null ? name : name.replaceAll(LAYER, String(layer));
+function atLayer(text: string, layer: number | null): string {
+  return layer === null ? text : text.replaceAll(LAYER, String(layer));
 }
-
-/** Attentions that prefixes are tried on; models have a few places a layer at most, and 1024 layers. */
-const MOST_TRIED = 65_536;
 
 /**
  * What stands before the parameters' names in a state dict: for one attention that of its layer, where a layer is given, for a whole stack
- * with `{layer}` in place of the number.
+ * with `{layer}` in place of the number. It is the one with which most parameters are there.
  * @param hint The remedy where there is none of these tensors at all, if it is known.
  * @throws MtacError MTA946: there is none, or several would do.
  */
@@ -40,23 +41,15 @@ export function findPrefix(
   stack: boolean,
   hint: string | null,
 ): string {
-  const known = new Set(wanted.flatMap((each) => sourceNames(each)));
-  if (known.size === 0) return "";
-  const found = prefixesBefore(state.keys(), known);
-  if ([...known].some((name) => name.includes(LAYER))) found.add("");
+  const index = indexOf(wanted);
+  if (index.byName.size === 0) return "";
   const layer = wanted[0]?.layer ?? null;
-  const candidates = stack ? templates(found) : layer === null ? [...found] : ofLayer([...found], layer);
-  if (candidates.length * wanted.length > MOST_TRIED)
-    throw noSinglePrefix(
-      `${file} holds such tensors in ${candidates.length} places: too many to compare`,
-      `name the one with \`--prefix ${candidates[0] ?? ""}\``,
-    );
-  const scored = candidates.map((prefix) => ({ prefix, score: score(state, wanted, prefix) }));
-  const most = scored.reduce((best, { score: each }) => Math.max(best, each), 0);
-  const best = scored.filter((each) => each.score === most).map(({ prefix }) => prefix);
+  const found = stack ? inStack(state.keys(), index) : inAttention(state.keys(), index, layer);
+  const most = Math.max(0, ...[...new Set([...found.values()].map(({ size }) => size))]);
+  const best = [...found].filter(([, { size }]) => size === most).map(([prefix]) => prefix);
   const [only, ...others] = best;
   if (only !== undefined && others.length === 0) return only;
-  const first = [...known].find((name) => !name.includes(LAYER)) ?? "";
+  const { first } = index;
   if (only === undefined)
     throw noSinglePrefix(
       `${file} holds no tensor named ${first}, or like another parameter${layer === null || stack ? "" : `, in layer ${layer}`}`,
@@ -66,53 +59,97 @@ export function findPrefix(
   const shown = best.slice(0, 4).map((prefix) => `${prefix}${first}`);
   throw noSinglePrefix(
     `${file} holds ${best.length} sets of these parameters: ${shown.join(", ")}${best.length > 4 ? " …" : ""}`,
-    `choose one with \`--layer 0\` or \`--prefix ${only}\`${stack ? "" : ", or a whole stack with `--name`"}`,
+    stack
+      ? `choose one with \`--prefix ${only}\``
+      : `choose one with \`--layer 0\` or \`--prefix ${only}\`, or a whole stack with \`--name\``,
   );
 }
 
-function sourceNames({ parameters, layer }: Wanted): readonly string[] {
-  return parameters.flatMap(({ sources }) =>
-    sources.flatMap(({ name }) => (layer === null ? [name] : [name, name.replaceAll(LAYER, String(layer))])),
-  );
+/** Which parameters of which layer a name stands for. */
+interface SourceIndex {
+  readonly byName: ReadonlyMap<string, ReadonlyMap<number | null, SourceEntry>>;
+  /** The longest name's length. */
+  readonly longest: number;
+  /** One of the names, for messages. */
+  readonly first: string;
 }
 
-/** Whatever stands before one of the known names, up to a dot. */
-function prefixesBefore(names: Iterable<string>, known: ReadonlySet<string>): Set<string> {
-  const longest = [...known].reduce((most, { length }) => Math.max(most, length), 0);
-  const prefixes = new Set<string>();
-  for (const name of names) {
-    if (known.has(name)) prefixes.add("");
-    let dot = name.indexOf(".", Math.max(0, name.length - longest - 1));
-    for (; dot >= 0; dot = name.indexOf(".", dot + 1))
-      if (known.has(name.slice(dot + 1))) prefixes.add(name.slice(0, dot + 1));
-  }
-  return prefixes;
+interface SourceEntry {
+  readonly parameter: string;
+  readonly whole: boolean;
 }
 
-/** Prefixes with one number each replaced by `{layer}`; one that has none serves names that hold the layer themselves. */
-function templates(prefixes: ReadonlySet<string>): readonly string[] {
-  const found = new Set<string>();
-  for (const prefix of prefixes) {
-    if (prefix === "") found.add("");
-    for (const { index, 0: number } of prefix.matchAll(/(?<=^|\.)\d+(?=\.)/g))
-      found.add(prefix.slice(0, index) + LAYER + prefix.slice(index + number.length));
-  }
-  return [...found];
+function indexOf(wanted: readonly Wanted[]): SourceIndex {
+  const byName = new Map<string, Map<number | null, SourceEntry>>();
+  let longest = 0;
+  for (const { parameters, layer } of wanted)
+    for (const { parameter, sources } of parameters)
+      for (const source of sources) {
+        const name = atLayer(source.name, layer);
+        const entries = byName.get(name) ?? new Map<number | null, SourceEntry>();
+        byName.set(name, entries.set(layer, { parameter: parameter.name, whole: source.whole }));
+        longest = Math.max(longest, name.length);
+      }
+  return { byName, longest, first: byName.keys().next().value ?? "" };
 }
 
-/** Prefixes that name the layer; where none does, those that name no layer at all. */
-function ofLayer(prefixes: readonly string[], layer: number): readonly string[] {
+/** By prefix: the parameters that are there. */
+type Found = Map<string, Set<string>>;
+
+function credit(found: Found, prefix: string, layer: number | null, { parameter }: SourceEntry): void {
+  const parameters = found.get(prefix) ?? new Set<string>();
+  found.set(prefix, parameters.add(`${layer} ${parameter}`));
+}
+
+/** Every way to cut a name, at a dot, into a prefix and the name of a source. */
+function* cuts(
+  names: Iterable<string>,
+  { byName, longest }: SourceIndex,
+): Generator<readonly [prefix: string, entries: ReadonlyMap<number | null, SourceEntry>]> {
+  for (const name of names)
+    for (let start = name.length <= longest ? 0 : afterDot(name, name.length - longest - 1); ; ) {
+      const entries = byName.get(name.slice(start));
+      if (entries !== undefined) yield [name.slice(0, start), entries];
+      const next = afterDot(name, start);
+      if (next <= start) break;
+      start = next;
+    }
+}
+
+/** The place after the first dot from a place on, or 0. */
+function afterDot(name: string, from: number): number {
+  return name.indexOf(".", from) + 1;
+}
+
+/** Prefixes of one attention: those that name its layer; where none does, those that name no layer at all. */
+function inAttention(names: Iterable<string>, index: SourceIndex, layer: number | null): Found {
+  const found: Found = new Map();
+  for (const [prefix, entries] of cuts(names, index))
+    for (const [each, entry] of entries) credit(found, prefix, each, entry);
+  if (layer === null) return found;
   const numbers = (prefix: string): readonly string[] =>
     prefix.split(".").filter((part) => /^\d+$/.test(part));
-  const named = prefixes.filter((prefix) => numbers(prefix).includes(String(layer)));
-  return named.length > 0 ? named : prefixes.filter((prefix) => numbers(prefix).length === 0);
+  const named = [...found].filter(([prefix]) => numbers(prefix).includes(String(layer)));
+  return new Map(named.length > 0 ? named : [...found].filter(([prefix]) => numbers(prefix).length === 0));
 }
 
-/** How many parameters stand in the state dict with this prefix. */
-function score(state: TensorNames, wanted: readonly Wanted[], prefix: string): number {
-  let count = 0;
-  for (const { parameters, layer } of wanted)
-    for (const { sources } of parameters)
-      if (sources.some(({ name }) => state.has(tensorName(state, prefix, name, layer)))) count += 1;
-  return count;
+/** Numbers in a prefix that may be the layer's. */
+const MOST_NUMBERS = 4;
+
+/** Prefixes of a stack, each with one number replaced by `{layer}`; those that have none serve whole names. */
+function inStack(names: Iterable<string>, index: SourceIndex): Found {
+  const found: Found = new Map();
+  for (const [prefix, entries] of cuts(names, index)) {
+    if (prefix === "")
+      for (const [layer, entry] of entries) if (entry.whole) credit(found, prefix, layer, entry);
+    for (const { index: at, 0: number } of [...prefix.matchAll(/(?<=^|\.)\d+(?=\.)/g)].slice(
+      0,
+      MOST_NUMBERS,
+    )) {
+      const entry = entries.get(Number(number));
+      const template = prefix.slice(0, at) + LAYER + prefix.slice(at + number.length);
+      if (entry !== undefined) credit(found, template, Number(number), entry);
+    }
+  }
+  return found;
 }

@@ -11,8 +11,10 @@ export interface AttentionSlot {
 
 /** A name under which a parameter's values may stand in a state dict. */
 export interface Source {
-  /** Without the prefix. `{layer}` stands for the layer's number. */
+  /** `{layer}` stands for the layer's number. */
   readonly name: string;
+  /** It may be the whole name, without a prefix before it. */
+  readonly whole: boolean;
   readonly transpose: boolean;
 }
 
@@ -36,14 +38,17 @@ export function sourcesOf(
   };
   for (const rule of layout?.rules ?? []) {
     const target = targetOf(pipeline, rule);
-    if (target !== null) add(target, { name: rule.from, transpose: rule.transpose });
+    if (target !== null) add(target, { name: rule.from, whole: false, transpose: rule.transpose });
   }
   return pipeline.parameters.map((parameter) => {
     const { name } = parameter;
     const renamed = renamings.filter(({ to }) => to === name);
     if (renamed.length > 0)
-      return { parameter, sources: renamed.map(({ from, transpose }) => ({ name: from, transpose })) };
-    const own = { name, transpose: false };
+      return {
+        parameter,
+        sources: renamed.map(({ from, transpose }) => ({ name: from, whole: true, transpose })),
+      };
+    const own = { name, whole: false, transpose: false };
     const others = (byTarget.get(name) ?? []).filter((source) => source.name !== name);
     return { parameter, sources: [...others, own] };
   });

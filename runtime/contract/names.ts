@@ -3,6 +3,8 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
   let best: string | null = null;
   let least = Math.ceil(name.length / 3) + 1;
   for (const candidate of candidates) {
+    // They differ by as many letters at least.
+    if (Math.abs(name.length - candidate.length) >= Math.min(least, candidate.length)) continue;
     const distance = editDistance(name, candidate);
     if (distance < least && distance < candidate.length) {
       least = distance;

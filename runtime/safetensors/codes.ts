@@ -16,6 +16,7 @@ export const SAFETENSORS_CODES = {
   notFloatingPoint: "MTA662",
   missingTensor: "MTA663",
   tensorShape: "MTA664",
+  nameTooLong: "MTA665",
 } as const;
 
 export function fileError(

@@ -14,6 +14,11 @@ export interface HeaderEntry {
 /** The format's own limit: a longer header is a file of another kind. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
+/** More than any framework writes; messages hold names, types and shapes whole. */
+const MOST_NAME_CHARACTERS = 1024;
+const MOST_TYPE_CHARACTERS = 64;
+const MOST_AXES = 64;
+
 const BROKEN = "the file is damaged or no safetensors file: write it again";
 
 /**
@@ -33,7 +38,7 @@ export function parseHeader(text: string, dataBytes: number, file: string): Head
     throw fileError(
       "duplicateName",
       file,
-      `the header lists ${twice} twice`,
+      `the header lists ${twice.slice(0, MOST_NAME_CHARACTERS)} twice`,
       "give every tensor a name of its own",
     );
   }
@@ -61,11 +66,20 @@ function checkMetadata(value: unknown, file: string): void {
 }
 
 function checkEntry(name: string, value: unknown, dataBytes: number, file: string): HeaderEntry {
+  if (name.length > MOST_NAME_CHARACTERS)
+    throw fileError(
+      "nameTooLong",
+      file,
+      `the tensor ${name.slice(0, 40)}… has a name of ${name.length} characters (at most ${MOST_NAME_CHARACTERS})`,
+      "give it a shorter name",
+    );
   const bad = (what: string): Error => fileError("badEntry", file, `the tensor ${name} ${what}`, BROKEN);
   if (!isRecord(value)) throw bad("is not described by an object");
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw bad("has no dtype");
+  if (dtype.length > MOST_TYPE_CHARACTERS) throw bad(`has a dtype of ${dtype.length} characters`);
   if (!Array.isArray(shape) || !shape.every(isCount)) throw bad("has no shape of whole numbers");
+  if (shape.length > MOST_AXES) throw bad(`has ${shape.length} axes (at most ${MOST_AXES})`);
   if (!Array.isArray(offsets) || offsets.length !== 2) throw bad("has no two data_offsets");
   const [begin, end]: readonly unknown[] = offsets;
   if (!isCount(begin) || !isCount(end)) throw bad("has data_offsets that are not whole numbers");

@@ -131,6 +131,10 @@ const damaged: readonly (readonly [string, string, Uint8Array])[] = [
   ["MTA657", "bytes 4 to 6 of the data belong to no tensor", fileOf(`{${entry("a", 0, 4)}}`, 6)],
   ["MTA658", "shape [3] takes 12 bytes, not 8", fileOf(`{${entry("a", 0, 8, "F32", [3])}}`, 8)],
   ["MTA658", "bytes, not 8", fileOf(`{${entry("a", 0, 8, "F32", [2 ** 50, 2 ** 50])}}`, 8)],
+  ["MTA654", "has 65 axes (at most 64)", fileOf(`{${entry("a", 0, 4, "F32", new Array(65).fill(1))}}`, 4)],
+  ["MTA654", "has a dtype of 1000 characters", fileOf(`{${entry("a", 0, 4, "F".repeat(1000))}}`, 4)],
+  ["MTA665", "has a name of 8000000 characters", fileOf(`{${entry("a".repeat(8e6), 0, 4)}}`, 4)],
+  ["MTA654", "the tensor a is not described by", fileOf(`{"a":${"[".repeat(2e6)}${"]".repeat(2e6)}}`)],
   [
     "MTA659",
     "the header lists a twice",
@@ -153,6 +157,30 @@ test.each(damaged)("%s: %s", (code, message, bytes) => {
   expect(error.code).toBe(code);
   expect(error.message).toContain(message);
   expect(error.message).toContain("x.safetensors: ");
+});
+
+// A regular expression ran out of stack on the first ones.
+test.each([
+  ["a long text", `"text":"${"x".repeat(4e7)}"`],
+  ["a long text with escapes", `"text":"${'x\\n\\"'.repeat(6e6)}"`],
+  ["many texts", Array.from({ length: 200_000 }, (_, index) => `"k${index}":"v"`).join(",")],
+])("metadata may hold %s, and names after it are still told apart", (_, metadata) => {
+  const header = (names: readonly string[]): string =>
+    `{"__metadata__":{${metadata}},${names.map((name, index) => entry(name, index * 4, index * 4 + 4)).join(",")}}`;
+  expect([...parseSafetensors(fileOf(header(["a", "b"]), 8), "x").keys()]).toEqual(["a", "b"]);
+  expect(errorOf(() => parseSafetensors(fileOf(header(["a", "a"]), 8), "x")).code).toBe("MTA659");
+});
+
+test("a file may hold hundreds of thousands of tensors", () => {
+  const names = Array.from({ length: 200_000 }, (_, index) => entry(`layers.${index}.weight`, 0, 0));
+  expect(parseSafetensors(fileOf(`{${names.join(",")}}`), "x").size).toBe(200_000);
+});
+
+test("tensors of types that mtac does not read are set aside where that is asked for", () => {
+  const bytes = fileOf(`{${entry("a", 0, 4)},${entry("b", 4, 6, "F8_E4M3", [2])}}`, 6);
+  const foreign = new Map<string, string>();
+  expect([...parseSafetensors(bytes, "x", { foreign }).keys()]).toEqual(["a"]);
+  expect([...foreign]).toEqual([["b", "F8_E4M3"]]);
 });
 
 test("integers beyond 32 bits are refused, not cut", () => {

@@ -177,7 +177,7 @@ describe("what does not fit is refused, and nothing is written", () => {
     [
       "layer.mta",
       layer,
-      /MTA947.*lacks attention\.none, which is scores.mix/,
+      /MTA947.*lacks none, which is scores.mix/,
       [...ram, "--map", "none=scores.mix.weight"],
     ],
     [
@@ -186,6 +186,13 @@ describe("what does not fit is refused, and nothing is written", () => {
       /MTA948.*wposm\.weight has shape \[4, 4\], but .* needs \[2, 2, 2\]/,
       [...ram, "--layer", "1"],
     ],
+    [
+      "model.mta",
+      model,
+      /MTA946.*--prefix layers\.1\.attention\..* is the same for every layer/,
+      [...ram, "--name", "whole", "--prefix", "layers.1.attention."],
+    ],
+    ["model.mta", layer, /MTA946.*no tensor named wpsm\.weight/, [...ram, "--name", "whole"]],
     ["layer.mta", lying, /MTA948.*mta_kernel has shape \[4, 1, 5, 3\], but .* needs \[4, 1, 3, 5\]/, ram],
     ["layer.mta", twice, /MTA949.*2 tensors .*wposm\.weight, attention\.head_kernel/, ram],
     ["layer.mta", integers, /MTA662.*mta_kernel is of type I32/, ram],

@@ -251,18 +251,21 @@ describe("the packed package", () => {
     expect(local.filter((path) => !existsSync(join(installed, path)))).toEqual([]);
   });
 
-  test("its install scripts build nothing: what npm runs in the package itself finds it built", () => {
+  test("installing it runs nothing", () => {
     const manifest: { scripts: Record<string, string> } = JSON.parse(
       readFileSync(join(installed, "package.json"), "utf8"),
     );
-    const installing = ["preinstall", "install", "postinstall"];
+    // What npm, or a project that it asks first, counts as scripts of an installation. A checkout is built by `dependencies`.
+    const installing = [
+      "preinstall",
+      "install",
+      "postinstall",
+      "prepublish",
+      "preprepare",
+      "prepare",
+      "postprepare",
+    ];
     expect(Object.keys(manifest.scripts).filter((name) => installing.includes(name))).toEqual([]);
-    const [npm, ...prefix] = npmCommand();
-    const { status, stderr } = spawnSync(npm, [...prefix, "run", "prepare"], {
-      cwd: installed,
-      encoding: "utf8",
-    });
-    expect(status, stderr).toBe(0);
   });
 
   test("publint and Are The Types Wrong find nothing", async () => {

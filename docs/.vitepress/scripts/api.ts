@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Application, type ProjectReflection } from "typedoc";
 
@@ -22,6 +23,25 @@ function rename(project: ProjectReflection, names: ReadonlyMap<string, string>):
   for (const module of project.children ?? []) {
     const source = module.sources?.[0]?.fullFileName.replaceAll("\\", "/").slice(ROOT.length) ?? "";
     module.name = names.get(source) ?? module.name;
+  }
+}
+
+/**
+ * TypeDoc counts a name twice where it is exported on two ways, and then links to a second heading (`#name-1`) of which there is
+ * but one.
+ */
+function mendLinks(folder: string): void {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => join(folder, file));
+  const texts = new Map(files.map((file) => [file, readFileSync(file, "utf8")]));
+  for (const [file, text] of texts) {
+    const mended = text.replace(/\]\(([^)#]*)#([\w-]+)-1\)/g, (link, path: string, name: string) => {
+      const target = texts.get(path === "" ? file : resolve(dirname(file), path)) ?? "";
+      const headings = target.match(new RegExp(`^#+ ${name}\\W*$`, "gim")) ?? [];
+      return headings.length === 1 ? `](${path}#${name})` : link;
+    });
+    if (mended !== text) writeFileSync(file, mended);
   }
 }
 
@@ -62,4 +82,5 @@ export async function writeApi(folder: string): Promise<void> {
     if ("sources" in reflection) delete reflection.sources;
   // Not `generateOutputs`, which would empty the folder that TypeDoc writes to by default: docs/.
   await app.outputs.writeOutput({ name: "markdown", path: folder }, project);
+  mendLinks(folder);
 }

@@ -17,7 +17,7 @@ export default defineConfig({
     setupFiles: ["test/support/fast-check.ts"],
     projects: [
       // Runs the pages of the documentation, over what is built.
-      { extends: true, test: { name: "docs", include: [docs], testTimeout: 300_000 } },
+      { extends: true, test: { name: "docs", include: [docs], maxConcurrency: 2, testTimeout: 300_000 } },
       {
         extends: true,
         test: {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type DefaultTheme, defineConfig } from "vitepress";
 import { captionFiles } from "./captions.ts";
+import { slugify } from "./slugify.ts";
 import { dropEmptyHeads } from "./tables.ts";
 
 const grammar: { scopeName: string; patterns: []; repository: Record<string, never> } = JSON.parse(
@@ -34,15 +35,6 @@ function others(): readonly string[] {
     .filter((file) => file.endsWith(".md"))
     .map((file) => file.slice(0, -".md".length))
     .filter((name) => !named.has(name));
-}
-
-/** Headings' fragments as most readers of Markdown make them, and TypeDoc: the pages are read in the package, too. */
-function slugify(heading: string): string {
-  return heading
-    .trim()
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}_ -]/gu, "")
-    .replaceAll(" ", "-");
 }
 
 export default defineConfig({

@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -57,29 +57,32 @@ export class PageFolder {
   }
 
   /** What a command prints on both streams. */
-  shell(command: string): Printed {
-    return this.#run("sh", ["-c", `{ ${command}\n} 2>&1`]);
+  shell(command: string): Promise<Printed> {
+    return new Promise((resolve, reject) => {
+      const child = spawn("sh", ["-c", `{ ${command}\n} 2>&1`], {
+        cwd: this.path,
+        env: this.#environment,
+        stdio: ["ignore", "pipe", "inherit"],
+        timeout: 120_000,
+      });
+      let printed = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        printed += text;
+      });
+      child.once("error", reject);
+      // Node shows the line that threw, which in a bundle is all of it.
+      const shown = () => withoutDriverNoise(printed).replace(/^(.{400}).*$/gm, "$1 …");
+      child.once("close", (status) => resolve({ status, text: shown() }));
+    });
   }
 
   /** What a TypeScript program prints on both streams. */
-  program(file: string): Printed {
+  program(file: string): Promise<Printed> {
     return this.shell(`"${process.execPath}" --import tsx "${file}"`);
   }
 
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
-  }
-
-  #run(program: string, args: readonly string[]): Printed {
-    const { status, stdout, error } = spawnSync(program, args, {
-      cwd: this.path,
-      env: this.#environment,
-      encoding: "utf8",
-      timeout: 120_000,
-    });
-    if (error !== undefined) throw error;
-    // Node shows the line that threw, which in a bundle is all of it.
-    return { status, text: withoutDriverNoise(stdout).replace(/^(.{400}).*$/gm, "$1 …") };
   }
 }
 

@@ -18,11 +18,11 @@ afterAll(() => {
 });
 
 /** Runs a page whose fences are written as '''. */
-function run(text: string): PageRecord {
+async function run(text: string): Promise<PageRecord> {
   const record: PageRecord = { typescript: [], left: [] };
   const folder = new PageFolder(cache);
   folders.push(folder);
-  runPage(parseBlocks("page.md", text.replaceAll("'''", "```")), folder, record);
+  await runPage(parseBlocks("page.md", text.replaceAll("'''", "```")), folder, record);
   return record;
 }
 
@@ -75,8 +75,8 @@ describe("shown output", () => {
 });
 
 describe("a page", () => {
-  test("that is right passes, and says what was left out", () => {
-    const record = run(`${SPEC}
+  test("that is right passes, and says what was left out", async () => {
+    const record = await run(`${SPEC}
 '''mta fails=MTA305
 attention a { heads 2 head_dim 8 scores { conv 2x4 pad_key both } }
 '''
@@ -121,13 +121,13 @@ npm install mtac
     ["an untested block", "'''ts\nconsole.log(1)\n'''", "nothing tests this block"],
     ["a language that nothing knows", "'''ruby file=a.rb\nputs 1\n'''", "no test knows"],
     ["a block left out without a reason", "'''sh norun=\"\"\nls\n'''", "say why"],
-  ] as const)("with %s fails", ([, text, said]) => {
-    expect(() => run(text)).toThrow(said);
+  ] as const)("with %s fails", async ([, text, said]) => {
+    await expect(run(text)).rejects.toThrow(said);
   });
 
-  test("with wrong types fails, also in a file's earlier form", () => {
+  test("with wrong types fails, also in a file's earlier form", async () => {
     const faults = typeFaults(
-      run(
+      await run(
         "'''ts file=a.ts\nexport const a: number = 'x';\n'''\n'''ts file=a.ts\nexport const a = 1;\n'''\n" +
           "'''ts file=b.ts\nimport { attention } from 'mtac';\nattention(1);\n'''",
       ),

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
+import { slugify } from "../../docs/.vitepress/slugify.ts";
 import { pages, ROOT } from "./blocks.ts";
 
 // Links between pages, and to files of the package, lead somewhere: the page is there, and has the heading. TypeDoc writes docs/api
@@ -13,17 +14,10 @@ function prose(page: string): string {
   return readFileSync(join(ROOT, page), "utf8").replace(/^ *(`{3,}|~{3,})[\s\S]*?^ *\1$/gm, "");
 }
 
-/** The anchors of a page's headings, as VitePress makes them. */
+/** The anchors of a page's headings, as the site makes them. */
 function anchorsOf(page: string): ReadonlySet<string> {
   const headings = [...prose(page).matchAll(/^#+ (.*)$/gm)].map(([, text = ""]) => text);
-  return new Set(
-    headings.map((text) =>
-      text
-        .replace(/[\s~`!@#$%^&*()\-_+=[\]{}|\\;:"'“”‘’<>,.?/]+/g, "-")
-        .replace(/^-+|-+$/g, "")
-        .toLowerCase(),
-    ),
-  );
+  return new Set(headings.map((text) => slugify(text)));
 }
 
 function faultOf(page: string, target: string): string | null {

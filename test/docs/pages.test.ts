@@ -21,10 +21,10 @@ afterAll(() => {
 });
 
 describe("the documentation", () => {
-  test.each(pages())("%s does what it says", (page) => {
+  test.concurrent.each(pages())("%s does what it says", async (page) => {
     const folder = new PageFolder(cache);
     folders.push(folder);
-    runPage(readBlocks(page), folder, record);
+    await runPage(readBlocks(page), folder, record);
   });
 
   test("its TypeScript compiles", () => {

@@ -15,23 +15,32 @@ export interface PageRecord {
 }
 
 /** Runs a page's blocks in order. @throws Error that names page and line of the first block that does not hold. */
-export function runPage(blocks: readonly Block[], folder: PageFolder, record: PageRecord): void {
+export async function runPage(
+  blocks: readonly Block[],
+  folder: PageFolder,
+  record: PageRecord,
+): Promise<void> {
   for (const [index, block] of blocks.entries()) {
     try {
-      runBlock(block, blocks[index + 1], folder, record);
+      await runBlock(block, blocks[index + 1], folder, record);
     } catch (error) {
       throw new Error(`${place(block)}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 }
 
-function runBlock(block: Block, next: Block | undefined, folder: PageFolder, record: PageRecord): void {
+async function runBlock(
+  block: Block,
+  next: Block | undefined,
+  folder: PageFolder,
+  record: PageRecord,
+): Promise<void> {
   const why = block.settings.get("norun") ?? block.settings.get("part");
   if (block.language === "mta") checkSpec(block, folder);
   else if (why !== undefined) leaveOut(block, why, record);
-  else if (block.language === "console") runConsole(block, folder, record);
+  else if (block.language === "console") await runConsole(block, folder, record);
   // Drawings and formulas; a program's output was compared with its program.
-  else if (block.language !== "text") writeFile(block, next, folder, record);
+  else if (block.language !== "text") await writeFile(block, next, folder, record);
 }
 
 function leaveOut(block: Block, why: string, record: PageRecord): void {
@@ -39,7 +48,12 @@ function leaveOut(block: Block, why: string, record: PageRecord): void {
   record.left.push(`${place(block)} ${block.language}: ${why}`);
 }
 
-function writeFile(block: Block, next: Block | undefined, folder: PageFolder, record: PageRecord): void {
+async function writeFile(
+  block: Block,
+  next: Block | undefined,
+  folder: PageFolder,
+  record: PageRecord,
+): Promise<void> {
   const { language, settings, words, text } = block;
   const file = settings.get("file");
   if (file === undefined)
@@ -48,7 +62,7 @@ function writeFile(block: Block, next: Block | undefined, folder: PageFolder, re
   const path = folder.write(file, text);
   if (language === "ts") {
     record.typescript.push({ block, path });
-    if (words.has("run")) compareOutput(folder.program(file), next);
+    if (words.has("run")) compareOutput(await folder.program(file), next);
   } else if (!WRITTEN.has(language)) {
     throw new Error(`no test knows blocks of ${language}`);
   }
@@ -79,7 +93,7 @@ function checkSpec({ settings, text }: Block, folder: PageFolder): void {
   if (file !== undefined) folder.write(file, wrapped);
 }
 
-function runConsole(block: Block, folder: PageFolder, record: PageRecord): void {
+async function runConsole(block: Block, folder: PageFolder, record: PageRecord): Promise<void> {
   const missing = (block.settings.get("needs") ?? "")
     .split(",")
     .filter((tool) => tool !== "" && !hasTool(tool));
@@ -89,7 +103,7 @@ function runConsole(block: Block, folder: PageFolder, record: PageRecord): void 
   }
   const status = Number(block.settings.get("exit") ?? 0);
   for (const { command, expected } of readExchanges(block.text)) {
-    const printed = folder.shell(command);
+    const printed = await folder.shell(command);
     if (printed.status !== status)
       throw new Error(`\`${command}\` ended with ${printed.status}, not ${status}:\n${printed.text}`);
     if (!matches(printed.text, expected))

@@ -48,9 +48,12 @@ export function adviceFor(word: string): string | null {
   return Object.hasOwn(ADVICE, spelled) ? (ADVICE[spelled] ?? null) : null;
 }
 
-/** The first line of a module that trains the model: nothing in a spec begins a line like this. */
+/**
+ * The first line of a module that trains the model: nothing in a spec begins a line like this. Blanks and bases are counted, so that no text
+ * makes the search go over it again and again.
+ */
 const PYTHON =
-  /^[ \t]*(?:class\s+\w+\s*(?:\([^)]*\))?\s*:|def\s+\w+\s*\(|import\s+\w+|from\s+[\w.]+\s+import\b|@\w+)/m;
+  /^[ \t]{0,32}(?:class[ \t]{1,8}\w{1,64}[ \t]{0,8}(?:\([^)]{0,256}\)[ \t]{0,8})?:|def[ \t]{1,8}\w{1,64}[ \t]{0,8}\(|import[ \t]{1,8}\w|from[ \t]{1,8}[\w.]{1,128}[ \t]{1,8}import\b|@\w)/m;
 
 /**
  * Says once that a text is Python, where its first word stands in such a line; everything else in it would be reported word by word.

@@ -99,19 +99,17 @@ function clauseShape(item: StackItem | TuneItem): Shape {
 function collectEntries(lexemes: readonly Lexeme[], shapes: readonly Shape[], inBraces: boolean) {
   const entries: { unit: Unit | null; comments: Lexeme[]; blankBefore: boolean }[] = [];
   const opening: Lexeme[] = [];
+  const shapesByStart = new Map(shapes.toReversed().map((shape) => [shape.span.start, shape]));
   let position = 0;
   for (let lexeme = lexemes[position]; lexeme !== undefined; lexeme = lexemes[position]) {
     const { start, breaks } = lexeme;
-    const shape = shapes.find((candidate) => candidate.span.start === start);
+    const shape = shapesByStart.get(start);
     const blankBefore = breaks > 1 && position > 0;
     if (shape !== undefined) {
-      const length = lexemes.slice(position).filter((each) => each.start < shape.span.end).length;
-      entries.push({
-        unit: makeUnit(shape, lexemes.slice(position, position + length)),
-        comments: [],
-        blankBefore,
-      });
-      position += length;
+      const first = position;
+      // They stand in the order of the source.
+      while ((lexemes[position]?.start ?? Number.POSITIVE_INFINITY) < shape.span.end) position += 1;
+      entries.push({ unit: makeUnit(shape, lexemes.slice(first, position)), comments: [], blankBefore });
       continue;
     }
     // A comment on the line of what stands before it belongs to that.

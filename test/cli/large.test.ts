@@ -105,4 +105,11 @@ describe("specs", () => {
     for (const command of ["check", "explain"])
       expect(inTime([command, long])).toMatchObject({ code: 1, stderr: expect.stringContaining("MTA313") });
   });
+
+  test("with 200,000 faults count them", () => {
+    const file = write(folder, "stray.mta", "\u20ac ".repeat(200_000));
+    const { code, stdout } = inTime(["check", file]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("200000 errors");
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { analyse, renderDiagnostics } from "../../compiler/language/index.ts";
+import { analyse, format, renderDiagnostics } from "../../compiler/language/index.ts";
 
 /** Far above what linear work takes, far below what quadratic work took. */
 const SECONDS = 3;
@@ -63,6 +63,21 @@ describe("long specs give right results, or coded errors, in time", () => {
     ["layers covered again", 19_999, `${BASE}stack s { layers 1 use a at ${"0, ".repeat(19_999)}0 }`],
   ])("%s: %d messages", (_, count, source) => {
     expect(codesOf(source)).toHaveLength(count);
+  });
+
+  // The search for Python's first line went over the rest of the text from each line, or from each blank: both took minutes.
+  test.each([
+    ["lines that begin like Python's", `x ${lines(40_000, () => "class x(")}`],
+    ["blanks after a class", `class x${" ".repeat(400_000)}`],
+  ])("%s", (_, source) => {
+    expect(codesOf(source)[0]).toMatch(/^MTA1/);
+  });
+
+  test("formatting", () => {
+    const constants = lines(20_000, (i) => `const c_${i}x = 1`);
+    const start = performance.now();
+    expect(format(constants, "large.mta")).toEqual({ text: `${constants}\n` });
+    expect((performance.now() - start) / 1000).toBeLessThan(SECONDS);
   });
 
   test("a section with more than 64 stages is refused at once", () => {

@@ -12,7 +12,8 @@ export async function checkSpecs(files: readonly string[], output: Output): Prom
   for (const file of files) {
     const { diagnostics, source } = await analyseSpecFile(file);
     printDiagnostics(diagnostics, { file, source }, output);
-    all.push(...diagnostics);
+    // One by one: as arguments of one call, hundreds of thousands would not fit the stack.
+    for (const each of diagnostics) all.push(each);
   }
   output.result(all);
   const errors = all.filter(({ severity }) => severity === "error").length;

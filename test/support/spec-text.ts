@@ -8,7 +8,7 @@ export function describeAttention(attention: Attention): string {
   return [
     `attention ${attention.name} {\n`,
     `  heads ${attention.heads}; kv_heads ${attention.kvHeads}\n`,
-    `  head_dim ${attention.headDim}; value_dim ${attention.valueDim}; scale ${attention.scale}\n`,
+    `  head_dim ${attention.headDim}; value_dim ${attention.valueDim}; scale ${describeNumber(attention.scale)}\n`,
     `  dtype ${attention.dtype}; normalize ${attention.normalize}\n`,
     `  mask ${attention.mask.length === 0 ? "none" : attention.mask.map(describeTerm).join(" ")}\n`,
     section("scores", attention.scores),
@@ -16,6 +16,11 @@ export function describeAttention(attention: Attention): string {
     section("output", attention.output),
     "}\n",
   ].join("");
+}
+
+/** The language has no signed numbers: a negative one is an expression, in parentheses. */
+function describeNumber(value: number): string {
+  return value < 0 ? `(${value})` : `${value}`;
 }
 
 function describeTerm(term: MaskTerm): string {

@@ -23,6 +23,7 @@ export async function executeOnCuda(
   target: "cuda" | "cuda-emulated",
   request: RunRequest,
 ): Promise<RunResult> {
+  request.onStep?.("opening the device");
   const device = await open(target, request.architecture);
   try {
     return await compute(target, device, request);
@@ -39,7 +40,7 @@ function open(target: "cuda" | "cuda-emulated", architecture: string | undefined
 async function compute(
   target: "cuda" | "cuda-emulated",
   device: CudaDevice,
-  { pipeline, call, schedule, tuned }: RunRequest,
+  { pipeline, call, schedule, tuned, onStep }: RunRequest,
 ): Promise<RunResult> {
   const { properties } = device;
   const architecture = cudaArchitecture(properties.architecture);
@@ -56,8 +57,10 @@ async function compute(
         })
       : { name: pipeline.name, plans: [won], sources: emitCudaKernels(won) };
   const parameters = hostParameters(call.parameters);
+  onStep?.("compiling the kernels");
   const launcher = await createCudaLauncher(device, artifact, parameters, { timestamps: true });
   const inputs = placeInputs(pipeline, call.inputs, (tensor, as) => upload(device, tensor, as));
+  onStep?.(target === "cuda" ? "computing" : "computing on the emulated device");
   const { o, lse, statistics } = await launcher.forward(inputs);
   const tensors = new Map([["o", await toFloat64(device, o)]]);
   if (lse !== null) tensors.set("lse", await toFloat64(device, lse));

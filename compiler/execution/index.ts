@@ -21,7 +21,8 @@ export async function execute(request: RunRequest): Promise<RunResult> {
   }
 }
 
-async function executeOnReference({ pipeline, call }: RunRequest): Promise<RunResult> {
+async function executeOnReference({ pipeline, call, onStep }: RunRequest): Promise<RunResult> {
+  onStep?.("computing the float64 reference");
   const { referenceForward, referenceGradients } = await import("../../runtime/reference/index.ts");
   const { inputs, parameters, dO } = call;
   const start = performance.now();

@@ -61,6 +61,8 @@ export interface RunRequest {
   readonly tuned?: (device: OpenedDevice) => Plan | null;
   /** CUDA: what kernels are planned and compiled for; the device's own, or sm_80 where it is emulated. */
   readonly architecture?: string | undefined;
+  /** Hears what is being done now: what takes long on a target. */
+  readonly onStep?: (step: string) => void;
 }
 
 export function shapeOf({ inputs: { q, k, qHistory } }: AttentionCall): CallShape {

@@ -8,7 +8,14 @@ import { forwardOnDevice, limitsOf } from "./webgpu-device.ts";
  * Computes an attention on the machine's best WebGPU adapter, with a plan made for its limits.
  * @throws MtacError MTA401 (no schedule fits the device), GpuError
  */
-export async function executeOnWebGpu({ pipeline, call, schedule, tuned }: RunRequest): Promise<RunResult> {
+export async function executeOnWebGpu({
+  pipeline,
+  call,
+  schedule,
+  tuned,
+  onStep,
+}: RunRequest): Promise<RunResult> {
+  onStep?.("opening the device");
   const { adapter, description } = await openNodeGpu();
   const device = await requestDevice(adapter, { label: "mtac run" });
   try {
@@ -22,7 +29,12 @@ export async function executeOnWebGpu({ pipeline, call, schedule, tuned }: RunRe
             ...(schedule === undefined ? {} : { schedule }),
           })
         : { name: pipeline.name, plans: [won], sources: emitKernels(won) };
-    const { tensors, statistics } = await forwardOnDevice(device, artifact, { pipeline, call });
+    onStep?.("compiling the kernels");
+    const { tensors, statistics } = await forwardOnDevice(device, artifact, {
+      pipeline,
+      call,
+      compiled: () => onStep?.("computing"),
+    });
     const {
       schedule: taken,
       kernels,

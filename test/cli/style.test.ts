@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { displayWidth, table, wrap } from "../../compiler/cli/support/style.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { displayWidth, table, terminalWidth, wrap } from "../../compiler/cli/support/style.ts";
 import { mtac, ROOT } from "./harness.ts";
 
 const examples = readdirSync(join(ROOT, "examples"))
@@ -82,5 +82,25 @@ describe("table", () => {
   test("breaks sentences", () => {
     expect(wrap("  one two three", "    ", 11)).toBe("  one two\n    three");
     expect(wrap("  one two", "    ", 80)).toBe("  one two");
+  });
+});
+
+describe("the width of a terminal", () => {
+  const { columns } = process.stdout;
+  afterEach(() => {
+    process.stdout.columns = columns;
+    vi.unstubAllEnvs();
+  });
+
+  // A pseudo-terminal that was never told its size says 0 columns.
+  test.each([
+    [100, "", 100],
+    [0, "", 80],
+    [0, "132", 132],
+    [0, "wide", 80],
+  ])("of %s columns with COLUMNS=%s is %s", (told, environment, width) => {
+    process.stdout.columns = told;
+    vi.stubEnv("COLUMNS", environment);
+    expect(terminalWidth()).toBe(width);
   });
 });

@@ -21,6 +21,7 @@ import { repeatOnChange } from "./compile-watch.ts";
 import { Finished, reportFailure } from "./failure.ts";
 import { buildImageFiles, buildImages } from "./images.ts";
 import type { Output } from "./output.ts";
+import { withProgress } from "./progress.ts";
 import { reportPtxas } from "./ptxas.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
@@ -59,8 +60,10 @@ async function compileOnce(file: string, settings: CompileSettings, output: Outp
   const folder = outputFolder(file, settings);
   let binaries: Readonly<Record<string, Uint8Array>> = {};
   if (settings.images !== null) {
-    const images = await buildImages(compiled.cuda, architectures);
-    if (settings.images === "files") binaries = await buildImageFiles(compiled.cuda, images);
+    const { cuda } = compiled;
+    const images = await withProgress(output, (report) => buildImages(cuda, architectures, report));
+    if (settings.images === "files")
+      binaries = await withProgress(output, (report) => buildImageFiles(cuda, images, report));
     else compiled = compileChecked(spec, { ...options, images });
   }
   const files = { ...compiled.files, ...binaries };

@@ -3,6 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { type Artifact, type KernelImage, MtacError } from "../../../runtime/contract/index.ts";
 import { inTurns, runNvcc } from "./nvcc.ts";
+import type { ReportStep } from "./progress.ts";
 
 /**
  * Compiles the artifacts' sources: a cubin for each architecture, and PTX for the least of them, which later devices
@@ -13,6 +14,7 @@ import { inTurns, runNvcc } from "./nvcc.ts";
 export async function buildImages(
   artifacts: readonly Artifact[],
   architectures: readonly string[],
+  report: ReportStep,
 ): Promise<ReadonlyMap<string, readonly KernelImage[]>> {
   const least = [...architectures].sort((a, b) => capability(a) - capability(b))[0];
   const jobs = artifacts.flatMap(({ sources }) =>
@@ -22,7 +24,8 @@ export async function buildImages(
     ]),
   );
   const images = new Map<string, KernelImage[]>();
-  for (const image of await inTurns(jobs)) images.set(image.file, [...(images.get(image.file) ?? []), image]);
+  for (const image of await inTurns(jobs, "nvcc: kernels compiled,", report))
+    images.set(image.file, [...(images.get(image.file) ?? []), image]);
   return images;
 }
 
@@ -40,6 +43,7 @@ function capability(architecture: string): number {
 export async function buildImageFiles(
   artifacts: readonly Artifact[],
   images: ReadonlyMap<string, readonly KernelImage[]>,
+  report: ReportStep,
 ): Promise<Readonly<Record<string, Uint8Array>>> {
   const files: Record<string, Uint8Array> = {};
   const jobs = artifacts.flatMap(({ sources }) =>
@@ -56,7 +60,7 @@ export async function buildImageFiles(
       files[`${stem}.fatbin`] = await runOn(source, text, ["-fatbin", ...codes], "all architectures");
     }),
   );
-  await inTurns(jobs);
+  await inTurns(jobs, "nvcc: fat binaries made,", report);
   // In the order of their names, whichever was made first.
   return Object.fromEntries(Object.entries(files).sort(([one], [other]) => (one < other ? -1 : 1)));
 }

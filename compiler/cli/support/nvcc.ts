@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import type { ReportStep } from "./progress.ts";
 
 const run = promisify(execFile);
 
@@ -12,13 +13,22 @@ export function runNvcc(options: readonly string[]): Promise<{ stdout: string; s
   return run("nvcc", [...options], { timeout: TIMEOUT_MS, maxBuffer: 2 ** 24 });
 }
 
-/** The results of jobs, in their order; PROCESSES of them run at a time. */
-export async function inTurns<T>(jobs: readonly (() => Promise<T>)[]): Promise<readonly T[]> {
+/** The results of jobs, in their order; PROCESSES of them run at a time. `step` names them in the line of progress. */
+export async function inTurns<T>(
+  jobs: readonly (() => Promise<T>)[],
+  step: string,
+  report: ReportStep,
+): Promise<readonly T[]> {
   const results = new Map<number, T>();
   const waiting = jobs.entries();
+  const done = (): void => report(`${step} ${results.size} of ${jobs.length}`, results.size / jobs.length);
   const work = async (): Promise<void> => {
-    for (const [index, job] of waiting) results.set(index, await job());
+    for (const [index, job] of waiting) {
+      results.set(index, await job());
+      done();
+    }
   };
+  done();
   await Promise.all(Array.from({ length: PROCESSES }, work));
   return [...results].sort(([a], [b]) => a - b).map(([, result]) => result);
 }

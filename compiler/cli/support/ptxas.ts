@@ -5,6 +5,7 @@ import { type Artifact, MtacError } from "../../../runtime/contract/index.ts";
 import { formatBytes } from "../../units.ts";
 import { inTurns, runNvcc } from "./nvcc.ts";
 import type { Output } from "./output.ts";
+import { withProgress } from "./progress.ts";
 import { table } from "./style.ts";
 
 /** What NVIDIA's assembler says of one kernel on one architecture. */
@@ -39,7 +40,9 @@ export async function reportPtxas(
       architectures.map((architecture) => () => inspect(artifact, path.join(folder, file), architecture)),
     ),
   );
-  const resources = (await inTurns(jobs)).flat();
+  const resources = (
+    await withProgress(output, (report) => inTurns(jobs, "ptxas: kernels compiled,", report))
+  ).flat();
   output.text(formatResources(resources, output));
   return resources;
 }

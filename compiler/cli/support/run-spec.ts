@@ -10,6 +10,7 @@ import type { LeftTensor } from "../../weights/index.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded, nonFiniteInputs } from "./errors.ts";
 import type { Output } from "./output.ts";
+import { withProgress } from "./progress.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
 import { table } from "./style.ts";
@@ -60,14 +61,15 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
     warnNonFinite(nonFinite, target, output);
   }
   checkWritable(flags.output);
-  const { tensors, report } = await execute({
+  const request = {
     target,
     pipeline,
     call,
     schedule: scheduleOf(flags.schedule),
     architecture: flags.arch,
     ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
-  });
+  };
+  const { tensors, report } = await withProgress(output, (onStep) => execute({ ...request, onStep }));
   writeTensors(flags.output, tensors);
   output.text(formatReport(pipeline.name, report, output));
   output.text(`wrote ${[...tensors.keys()].join(", ")} to ${flags.output}`);

@@ -62,7 +62,8 @@ export type Alignment = "left" | "right";
 /** Of what people read; where it goes to a file or a pipe, what COLUMNS says, else 80. */
 export function terminalWidth(): number {
   const { COLUMNS: columns = "" } = process.env;
-  return process.stdout.columns ?? (/^[1-9]\d{1,4}$/.test(columns) ? Number(columns) : 80);
+  // Terminals that were never told their size say 0.
+  return process.stdout.columns || (/^[1-9]\d{1,4}$/.test(columns) ? Number(columns) : 80);
 }
 
 /** Below this, a last column is not worth its room, and goes under its row. */

@@ -1,13 +1,14 @@
 import { compareTensors, type TensorError } from "../../execution/comparison.ts";
 import { execute, needsLayer } from "../../execution/index.ts";
 import { randomCall } from "../../execution/random-call.ts";
-import { type RunTarget, shapeOf } from "../../execution/request.ts";
+import { type RunResult, type RunTarget, shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatError } from "../../units.ts";
 import { chooseAttention } from "./attention-choice.ts";
 import { layerNeeded } from "./errors.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
+import { type ReportStep, withProgress } from "./progress.ts";
 import { formatReport } from "./run-spec.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
@@ -41,15 +42,19 @@ export async function verifySpec(file: string, flags: VerifyFlags, output: Outpu
   if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
   const { batch: B, length, seed } = flags;
   const call = randomCall(pipeline, { B, Lq: length, Lk: length, R: 0 }, { seed, layer, grad });
-  const { tensors, report } = await execute({
+  const request = {
     target,
     pipeline,
     call,
     schedule: scheduleOf(flags.schedule),
     architecture: flags.arch,
     ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
+  };
+  const { report, errors } = await withProgress(output, async (onStep) => {
+    const result = await execute({ ...request, onStep });
+    const check = target === "reference" ? selfCheck : compareWithReference;
+    return { report: result.report, errors: await check(result, onStep) };
   });
-  const errors = target === "reference" ? await selfCheck() : await compareWithReference();
   output.text(formatReport(pipeline.name, report, output));
   output.text("");
   output.text(
@@ -62,13 +67,17 @@ export async function verifySpec(file: string, flags: VerifyFlags, output: Outpu
   output.result({ ...report, seed, batch: B, length, errors });
   if (!errors.every(({ ok }) => ok)) throw new Finished(1);
 
-  async function compareWithReference(): Promise<readonly TensorError[]> {
-    const expected = await execute({ target: "reference", pipeline, call, schedule: undefined });
+  async function compareWithReference(
+    { tensors }: RunResult,
+    onStep: ReportStep,
+  ): Promise<readonly TensorError[]> {
+    const expected = await execute({ target: "reference", pipeline, call, schedule: undefined, onStep });
     return compareTensors(tensors, expected.tensors, pipeline.storage);
   }
 
-  async function selfCheck(): Promise<readonly TensorError[]> {
+  async function selfCheck({ tensors }: RunResult, onStep: ReportStep): Promise<readonly TensorError[]> {
     if (!grad) return compareTensors(tensors, tensors, pipeline.storage);
+    onStep("checking gradients by finite differences");
     const { checkGradients } = await import("./gradient-check.ts");
     return checkGradients(pipeline, call, tensors);
   }

@@ -1,15 +1,9 @@
 import type { UnpluginContextMeta, UnpluginOptions } from "unplugin";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { diagnosticMessage, failureMessage, type HostMessage } from "./host-message.ts";
-import { parseId, SPEC_ID } from "./module-id.ts";
+import { parseId, realId, SPEC_ID } from "./module-id.ts";
 import type { PluginOptions } from "./options.ts";
-import {
-  BUN_SCHEME,
-  escapeForWebpack,
-  resolveForBun,
-  resolveForEsbuild,
-  resolveSpec,
-} from "./resolve-spec.ts";
+import { escapeForWebpack, resolveForBun, resolveForEsbuild, resolveSpec } from "./resolve-spec.ts";
 import { type LoadedSpec, SpecLoader } from "./spec-loader.ts";
 import type { SpecModule } from "./spec-modules.ts";
 import { viteHooks } from "./vite-hooks.ts";
@@ -36,11 +30,11 @@ export function mtacPlugin(
     load: {
       filter: { id: SPEC_ID },
       handler(id) {
-        return loadModule(this, id.replace(BUN_SCHEME, ""), specs, host);
+        return loadModule(this, realId(id), specs, host);
       },
     },
     ...(meta.framework === "bun" ? { resolveId: resolveForBun } : {}),
-    vite: { resolveId: resolveSpec, ...viteHooks(specs) },
+    vite: viteHooks(specs),
     rollup: { resolveId: resolveSpec },
     rolldown: { resolveId: resolveSpec },
     esbuild: { onLoadFilter: /\.mta$/, setup: resolveForEsbuild },

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import type { PluginBuild } from "esbuild";
 import { unsupportedName } from "./errors.ts";
-import { looksLikeQuery, parseId } from "./module-id.ts";
+import { looksLikeQuery, parseId, realId, servedId, VIRTUAL_SCHEME } from "./module-id.ts";
 
 // How bundlers find what specs are made of: parts, which are no files, and files whose names hold `?` or `#`, of which bundlers would
 // take a part for a query or a fragment. All else they find themselves.
@@ -21,10 +21,21 @@ export function resolveSpec(source: string, importer: string | undefined): strin
 
 function resolveIn(folder: string, source: string): string | null {
   const module = parseId(source);
-  if (module === null || !/^\.{1,2}\//.test(source)) return null;
+  if (module === null) return null;
+  // Vite asks for the files that are watched by their whole paths.
+  if (path.isAbsolute(source)) return looksLikeQuery(module.file) && existsSync(module.file) ? source : null;
+  if (!/^\.{1,2}\//.test(source)) return null;
   const found = path.posix.join(folder.replaceAll("\\", "/"), source);
   if (module.part !== null) return found;
   return looksLikeQuery(module.file) && existsSync(found) ? found : null;
+}
+
+/** The same in Vite's server, where modules are fetched by their addresses: what those cannot hold is served under another name. */
+export function resolveForServer(source: string, importer: string | undefined): string | null {
+  if (source.startsWith(`\0${VIRTUAL_SCHEME}`)) return source;
+  const found = resolveSpec(source, importer === undefined ? undefined : realId(importer));
+  const file = found === null ? null : parseId(found)?.file;
+  return found !== null && file != null && looksLikeQuery(file) ? servedId(found) : found;
 }
 
 /** esbuild finds parts itself, but for those of files with such names: it takes what follows the first `?` or `#` for a suffix. */
@@ -51,16 +62,13 @@ export function escapeForWebpack(source: string, folder: string): string {
   return module.file.replaceAll("#", "\0#") + source.slice(module.file.length);
 }
 
-/** Precedes ids of modules that are no files to Bun. */
-export const BUN_SCHEME = "mtac-spec:";
-
 /** Bun drops queries from files, so that parts get ids that are no files. */
 export function resolveForBun(source: string, importer: string | undefined): string | null {
   if (importer === undefined) return null;
-  const isPart = importer.includes(BUN_SCHEME);
-  const file = importer.split(BUN_SCHEME).at(-1) ?? importer;
+  const isPart = importer.includes(VIRTUAL_SCHEME);
+  const file = realId(importer);
   const found = resolveSpec(source, file);
-  if (found !== null) return BUN_SCHEME + found;
+  if (found !== null) return VIRTUAL_SCHEME + found;
   // Such an id has no folder from which Bun could resolve packages.
   return isPart && source.startsWith("mtac/") ? createRequire(path.resolve(file)).resolve(source) : null;
 }

@@ -1,18 +1,25 @@
 import path from "node:path";
 import type { DevEnvironment, EnvironmentModuleNode, Plugin } from "vite";
 import { failureMessage, type HostMessage } from "./host-message.ts";
-import { parseId } from "./module-id.ts";
+import { parseId, realId, servedId } from "./module-id.ts";
+import { resolveForServer, resolveSpec } from "./resolve-spec.ts";
 import type { SpecLoader } from "./spec-loader.ts";
 
 /** What Vite's server needs beside loading: new kernels without a reload, and broken specs in its overlay. */
-export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "hotUpdate"> {
+export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "hotUpdate" | "resolveId"> {
+  let resolveId = resolveSpec;
   return {
+    // Before Vite itself, which finds the file, but not an address for it.
+    resolveId: { order: "pre", handler: (source, importer) => resolveId(source, importer) },
     configResolved({ command, root, server }) {
+      if (command === "serve") resolveId = resolveForServer;
       const hot = command === "serve" && server.hmr !== false && specs.settings.target === "webgpu";
       specs.hotKey = hot ? (file) => path.relative(root, file).replaceAll("\\", "/") : null;
     },
-    async hotUpdate({ file, modules, read, type }) {
+    async hotUpdate({ file, modules: found, read, type }) {
       if (type === "delete") return undefined;
+      const { moduleGraph } = this.environment;
+      const modules = [...new Set([...found, ...servedModules(moduleGraph, file)])];
       for (const spec of specsOf(file, modules)) {
         const text = await (spec === file ? read() : specs.read(spec));
         try {
@@ -31,23 +38,33 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "h
       }
       // Parts of attentions that are gone: nobody imports them, and Vite would load pages again on their behalf.
       const orphans = orphansOf(modules);
-      for (const orphan of orphans) this.environment.moduleGraph.invalidateModule(orphan);
-      return orphans.size === 0 ? undefined : modules.filter((module) => !orphans.has(module));
+      for (const orphan of orphans) moduleGraph.invalidateModule(orphan);
+      const rest = modules.filter((module) => !orphans.has(module));
+      // Vite's own list, as it is, leaves other plugins' hooks their say.
+      return orphans.size === 0 && rest.length === found.length ? undefined : rest;
     },
   };
 }
 
 /** Loads pages again, with a spec made anew; gives what else is to be updated: nothing. */
 function reload({ moduleGraph, hot }: DevEnvironment, spec: string): EnvironmentModuleNode[] {
-  for (const module of moduleGraph.getModulesByFile(spec) ?? []) moduleGraph.invalidateModule(module);
+  const modules = [...(moduleGraph.getModulesByFile(spec) ?? []), ...servedModules(moduleGraph, spec)];
+  for (const module of modules) moduleGraph.invalidateModule(module);
   hot.send({ type: "full-reload" });
   return [];
+}
+
+/** A spec's modules that are served under another name than its file's: Vite does not know them to be of that file. */
+function servedModules(graph: DevEnvironment["moduleGraph"], file: string): Iterable<EnvironmentModuleNode> {
+  return graph.getModulesByFile(servedId(file)) ?? [];
 }
 
 /** The specs that a changed file is, or that are built with it. */
 function specsOf(file: string, modules: readonly EnvironmentModuleNode[]): ReadonlySet<string> {
   const importers = modules.flatMap((module) => [...module.importers]);
-  const concerned = [...modules, ...importers].filter(isSpecModule).flatMap((module) => module.file ?? []);
+  const concerned = [...modules, ...importers]
+    .filter(isSpecModule)
+    .flatMap(({ file: own }) => (own === null ? [] : realId(own)));
   return new Set(concerned.filter((each) => each === file || !file.endsWith(".mta")));
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import { transform } from "esbuild";
@@ -45,6 +45,56 @@ async function afterChange(text: string, file = spec): Promise<unknown> {
   await vi.waitFor(() => expect(sent).toHaveBeenCalled(), { timeout: 10_000 });
   return sent.mock.calls[0]?.[0];
 }
+
+function importOf(code: string, pattern: RegExp): string {
+  const [, address] = pattern.exec(code) ?? [];
+  if (address === undefined) throw new Error(`no import ${pattern} in\n${code}`);
+  return address;
+}
+
+// Browsers cut addresses at `#` and `?`, so such specs are served under names without.
+describe.each(["a#b.mta", "a?b.mta", "#.mta", "a~23b#c.mta", "50%#.mta"])("a spec named %s", (name) => {
+  const own = project();
+  const file = join(own, name);
+  let server: ViteDevServer;
+  const sent = vi.fn<(...payload: readonly unknown[]) => void>();
+  beforeAll(async () => {
+    renameSync(join(own, "spec.mta"), file);
+    const main = readFileSync(join(own, "main.js"), "utf8");
+    writeFileSync(join(own, "main.js"), main.replace("./spec.mta", `./${name}`));
+    server = await createServer({
+      root: own,
+      configFile: false,
+      logLevel: "silent",
+      plugins: [mtac({ types: false })],
+      server: { port: 0, ws: false, watch: null },
+    });
+    await server.listen();
+    vi.spyOn(server.environments.client.hot, "send").mockImplementation(sent);
+  });
+  afterAll(() => server.close());
+
+  /** The text of an address, as browsers fetch it: without what stands behind a `#`. */
+  async function fetched(address: string): Promise<string> {
+    const response = await fetch(new URL(address, server.resolvedUrls?.local[0]));
+    expect(response.status, address).toBe(200);
+    return response.text();
+  }
+
+  test("is served under addresses that browsers leave whole, and follows its changes", async () => {
+    const facade = await fetched(importOf(await fetched("/main.js"), /from "([^"]*\.mta[^"]*)"/));
+    expect(facade).toContain(`publish("${name}"`);
+    expect(facade).toContain("import.meta.hot.accept()");
+    const address = importOf(facade, /from "([^"]*mtac=used\.kernels[^"]*)"/);
+    const kernels = await fetched(address);
+    expect(kernels).toContain("block = scores_conv(");
+    writeFileSync(file, readFileSync(file, "utf8").replace("heads 2", "heads 4"));
+    server.watcher.emit("change", file);
+    await vi.waitFor(() => expect(sent).toHaveBeenCalled(), { timeout: 10_000 });
+    expect(sent.mock.calls[0]?.[0]).toMatchObject({ type: "update" });
+    expect(await fetched(address)).not.toBe(kernels);
+  });
+});
 
 describe("Vite's development server", () => {
   test("serves a spec as a module that accepts its own changes", async () => {

@@ -106,8 +106,12 @@ export class HotLauncher {
           (current) => current.prepare(size),
           () => size,
         ),
-      encode: (encoder, inputs, outputs) => {
-        const encoded = this.#current.encode(encoder, inputs, outputs);
+      encode: <Result extends ForwardResult>(
+        encoder: GPUCommandEncoder,
+        inputs: AttentionInputs<DeviceTensor>,
+        outputs?: AttentionOutputs,
+      ) => {
+        const encoded = this.#current.encode<Result>(encoder, inputs, outputs);
         // Not before: new kernels need not suit a size that the old ones refused.
         this.#remember(sizeOf(inputs));
         return encoded;

@@ -33,9 +33,12 @@ export interface LauncherOptions extends PlanChoice {
   readonly timestamps?: boolean;
 }
 
-export interface EncodedCall {
-  readonly o: OwnedTensor;
-  readonly lse: OwnedTensor | null;
+/** @typeParam Result What the launcher of a spec knows of the results beforehand. */
+export interface EncodedCall<Result extends ForwardResult = ForwardResult> {
+  /** [B, H, Lq, Dv], once the commands have run; the caller's to destroy. */
+  readonly o: Result["o"];
+  /** f32 [B, H, Lq]; null with sparsemax. */
+  readonly lse: Result["lse"];
   readonly footprint: CallFootprint;
   /** Rejects with a GpuError when the device refused something while the call was recorded. */
   readonly checked: Promise<void>;
@@ -178,9 +181,15 @@ export class Launcher {
    * Records the attention into the caller's encoder, which must have no pass open. Call `release()` on the result once
    * the encoder's commands are submitted.
    *
+   * @typeParam Result What the launcher of a spec knows of the results beforehand.
    * @throws As `forward`, and GpuError MTA715 when a kernel variant that this call's size needs is not prepared. Errors that
    *   the device reports later reject `checked`.
    */
+  encode<Result extends ForwardResult = ForwardResult>(
+    encoder: GPUCommandEncoder,
+    inputs: AttentionInputs<DeviceTensor>,
+    outputs?: AttentionOutputs,
+  ): EncodedCall<Result>;
   encode(
     encoder: GPUCommandEncoder,
     inputs: AttentionInputs<DeviceTensor>,

@@ -204,8 +204,8 @@ function callMethods(
       { name: "inputs", type: names.inputs },
       { name: "outputs", type: outputs, hasQuestionToken: true },
     ],
-    returnType: "EncodedCall",
-    statements: ["return this.launcher.encode(encoder, inputs, outputs);"],
+    returnType: `EncodedCall<${names.result}>`,
+    statements: [`return this.launcher.encode<${names.result}>(encoder, inputs, outputs);`],
   };
   return [
     {

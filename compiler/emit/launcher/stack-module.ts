@@ -95,21 +95,21 @@ function layerInterface({ encodes, outputs, result }: LauncherFlavour): Interfac
     name: "encode",
     docs: [docText("Records the attention into a command encoder that has no pass open.")],
     parameters: [{ name: "encoder", type: "GPUCommandEncoder" }, ...given],
-    returnType: "EncodedCall",
+    returnType: "EncodedCall<Result>",
   };
   return {
     kind: StructureKind.Interface,
     isExported: true,
     docs: [docText("One layer of the stack; it knows its number, which `depth_scale` needs.")],
     name: "StackLayer",
-    typeParameters: [{ name: "Inputs" }],
+    typeParameters: [{ name: "Inputs" }, { name: "Result", constraint: result }],
     properties: [{ name: "layer", type: "number", isReadonly: true }],
     methods: [
       {
         name: "forward",
         docs: [docText("Computes the attention and waits for it.")],
         parameters: given,
-        returnType: `Promise<${result}>`,
+        returnType: "Promise<Result>",
       },
       ...(encodes ? [encode] : []),
       { name: "destroy", docs: [docText("Frees the layer's parameters.")], returnType: "void" },
@@ -133,7 +133,8 @@ export function tupleTypes(
     ),
     tupleType(stack, `${names.launcher}Layers`, "Every layer's launcher.", (each, pipeline) => {
       const inputs = qualify(each, each.inputs);
-      return `StackLayer<${usesLayer(pipeline) ? `Omit<${inputs}, "layer">` : inputs}>`;
+      const given = usesLayer(pipeline) ? `Omit<${inputs}, "layer">` : inputs;
+      return `StackLayer<${given}, ${qualify(each, each.result)}>`;
     }),
   ];
 }
@@ -225,7 +226,7 @@ function initFunction(stack: EmittedStack, names: EmittedNames): FunctionDeclara
 }
 
 /** Turns an attention's launcher into a layer's. */
-function wrapFunction({ encodes }: LauncherFlavour): FunctionDeclarationStructure {
+function wrapFunction({ encodes, result }: LauncherFlavour): FunctionDeclarationStructure {
   const members = [
     "layer",
     "forward: (inputs, outputs) => launcher.forward(complete(inputs), outputs)",
@@ -237,13 +238,13 @@ function wrapFunction({ encodes }: LauncherFlavour): FunctionDeclarationStructur
   return {
     kind: StructureKind.Function,
     name: "layerOf",
-    typeParameters: [{ name: "Given" }, { name: "Needed" }],
+    typeParameters: [{ name: "Given" }, { name: "Needed" }, { name: "Result", constraint: result }],
     parameters: [
       { name: "layer", type: "number" },
-      { name: "launcher", type: 'Omit<StackLayer<Needed>, "layer">' },
+      { name: "launcher", type: 'Omit<StackLayer<Needed, Result>, "layer">' },
       { name: "complete", type: "(inputs: Given) => Needed" },
     ],
-    returnType: "StackLayer<Given>",
+    returnType: "StackLayer<Given, Result>",
     statements: [`return {\n${members.map((member) => `  ${member},\n`).join("")}};`],
   };
 }

@@ -85,8 +85,12 @@ export class FullLauncher {
    * Records the attention into a command encoder that has no pass open; `prepare` first what its size needs.
    * Call `release()` on the result once the commands are submitted.
    */
-  encode(encoder: GPUCommandEncoder, inputs: FullInputs, outputs?: AttentionOutputs): EncodedCall {
-    return this.launcher.encode(encoder, inputs, outputs);
+  encode(
+    encoder: GPUCommandEncoder,
+    inputs: FullInputs,
+    outputs?: AttentionOutputs,
+  ): EncodedCall<FullResult> {
+    return this.launcher.encode<FullResult>(encoder, inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */

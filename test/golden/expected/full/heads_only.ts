@@ -81,8 +81,12 @@ export class HeadsOnlyLauncher {
    * Records the attention into a command encoder that has no pass open; `prepare` first what its size needs.
    * Call `release()` on the result once the commands are submitted.
    */
-  encode(encoder: GPUCommandEncoder, inputs: HeadsOnlyInputs, outputs?: AttentionOutputs): EncodedCall {
-    return this.launcher.encode(encoder, inputs, outputs);
+  encode(
+    encoder: GPUCommandEncoder,
+    inputs: HeadsOnlyInputs,
+    outputs?: AttentionOutputs,
+  ): EncodedCall<HeadsOnlyResult> {
+    return this.launcher.encode<HeadsOnlyResult>(encoder, inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */

@@ -5,10 +5,10 @@ import * as headsOnlyModule from "./heads_only.cuda.js";
 import * as fullModule from "./full.cuda.js";
 
 /** One layer of the stack; it knows its number, which `depth_scale` needs. */
-export interface StackLayer<Inputs> {
+export interface StackLayer<Inputs, Result extends CudaForwardResult> {
   readonly layer: number;
   /** Computes the attention and waits for it. */
-  forward(inputs: Inputs, outputs?: CudaOutputs): Promise<CudaForwardResult>;
+  forward(inputs: Inputs, outputs?: CudaOutputs): Promise<Result>;
   /** Frees the layer's parameters. */
   destroy(): void;
 }
@@ -23,10 +23,10 @@ export type ModelParameters = readonly [
 
 /** Every layer's launcher. */
 export type ModelLauncherLayers = readonly [
-  /* 0 */ StackLayer<headsOnlyModule.HeadsOnlyInputs>,
-  /* 1 */ StackLayer<headsOnlyModule.HeadsOnlyInputs>,
-  /* 2 */ StackLayer<fullModule.FullInputs>,
-  /* 3 */ StackLayer<headsOnlyModule.HeadsOnlyInputs>,
+  /* 0 */ StackLayer<headsOnlyModule.HeadsOnlyInputs, headsOnlyModule.HeadsOnlyResult>,
+  /* 1 */ StackLayer<headsOnlyModule.HeadsOnlyInputs, headsOnlyModule.HeadsOnlyResult>,
+  /* 2 */ StackLayer<fullModule.FullInputs, fullModule.FullResult>,
+  /* 3 */ StackLayer<headsOnlyModule.HeadsOnlyInputs, headsOnlyModule.HeadsOnlyResult>,
 ];
 
 /** The 4 layers of `model` on one device. Made by `create`. */
@@ -74,11 +74,11 @@ export function initParameters(seed: number): ModelParameters {
   ];
 }
 
-function layerOf<Given, Needed>(
+function layerOf<Given, Needed, Result extends CudaForwardResult>(
   layer: number,
-  launcher: Omit<StackLayer<Needed>, "layer">,
+  launcher: Omit<StackLayer<Needed, Result>, "layer">,
   complete: (inputs: Given) => Needed,
-): StackLayer<Given> {
+): StackLayer<Given, Result> {
   return {
     layer,
     forward: (inputs, outputs) => launcher.forward(complete(inputs), outputs),

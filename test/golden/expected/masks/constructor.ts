@@ -76,8 +76,12 @@ export class ConstructorLauncher {
    * Records the attention into a command encoder that has no pass open; `prepare` first what its size needs.
    * Call `release()` on the result once the commands are submitted.
    */
-  encode(encoder: GPUCommandEncoder, inputs: ConstructorInputs, outputs?: AttentionOutputs): EncodedCall {
-    return this.launcher.encode(encoder, inputs, outputs);
+  encode(
+    encoder: GPUCommandEncoder,
+    inputs: ConstructorInputs,
+    outputs?: AttentionOutputs,
+  ): EncodedCall<ConstructorResult> {
+    return this.launcher.encode<ConstructorResult>(encoder, inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */

@@ -5,12 +5,12 @@ import * as windowedModule from "./windowed.js";
 import * as constructorModule from "./constructor.js";
 
 /** One layer of the stack; it knows its number, which `depth_scale` needs. */
-export interface StackLayer<Inputs> {
+export interface StackLayer<Inputs, Result extends ForwardResult> {
   readonly layer: number;
   /** Computes the attention and waits for it. */
-  forward(inputs: Inputs, outputs?: AttentionOutputs): Promise<ForwardResult>;
+  forward(inputs: Inputs, outputs?: AttentionOutputs): Promise<Result>;
   /** Records the attention into a command encoder that has no pass open. */
-  encode(encoder: GPUCommandEncoder, inputs: Inputs, outputs?: AttentionOutputs): EncodedCall;
+  encode(encoder: GPUCommandEncoder, inputs: Inputs, outputs?: AttentionOutputs): EncodedCall<Result>;
   /** Frees the layer's parameters. */
   destroy(): void;
 }
@@ -24,9 +24,9 @@ export type LayersOfItParameters = readonly [
 
 /** Every layer's launcher. */
 export type LayersOfItLauncherLayers = readonly [
-  /* 0 */ StackLayer<Omit<windowedModule.WindowedInputs, "layer">>,
-  /* 1 */ StackLayer<Omit<windowedModule.WindowedInputs, "layer">>,
-  /* 2 */ StackLayer<constructorModule.ConstructorInputs>,
+  /* 0 */ StackLayer<Omit<windowedModule.WindowedInputs, "layer">, windowedModule.WindowedResult>,
+  /* 1 */ StackLayer<Omit<windowedModule.WindowedInputs, "layer">, windowedModule.WindowedResult>,
+  /* 2 */ StackLayer<constructorModule.ConstructorInputs, constructorModule.ConstructorResult>,
 ];
 
 /** The 3 layers of `layers_of_it` on one device. Made by `create`. */
@@ -72,11 +72,11 @@ export function initParameters(seed: number): LayersOfItParameters {
   ];
 }
 
-function layerOf<Given, Needed>(
+function layerOf<Given, Needed, Result extends ForwardResult>(
   layer: number,
-  launcher: Omit<StackLayer<Needed>, "layer">,
+  launcher: Omit<StackLayer<Needed, Result>, "layer">,
   complete: (inputs: Given) => Needed,
-): StackLayer<Given> {
+): StackLayer<Given, Result> {
   return {
     layer,
     forward: (inputs, outputs) => launcher.forward(complete(inputs), outputs),

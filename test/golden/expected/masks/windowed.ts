@@ -89,8 +89,12 @@ export class WindowedLauncher {
    * Records the attention into a command encoder that has no pass open; `prepare` first what its size needs.
    * Call `release()` on the result once the commands are submitted.
    */
-  encode(encoder: GPUCommandEncoder, inputs: WindowedInputs, outputs?: AttentionOutputs): EncodedCall {
-    return this.launcher.encode(encoder, inputs, outputs);
+  encode(
+    encoder: GPUCommandEncoder,
+    inputs: WindowedInputs,
+    outputs?: AttentionOutputs,
+  ): EncodedCall<WindowedResult> {
+    return this.launcher.encode<WindowedResult>(encoder, inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */

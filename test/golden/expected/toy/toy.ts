@@ -73,8 +73,8 @@ export class ToyLauncher {
    * Records the attention into a command encoder that has no pass open; `prepare` first what its size needs.
    * Call `release()` on the result once the commands are submitted.
    */
-  encode(encoder: GPUCommandEncoder, inputs: ToyInputs, outputs?: AttentionOutputs): EncodedCall {
-    return this.launcher.encode(encoder, inputs, outputs);
+  encode(encoder: GPUCommandEncoder, inputs: ToyInputs, outputs?: AttentionOutputs): EncodedCall<ToyResult> {
+    return this.launcher.encode<ToyResult>(encoder, inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */

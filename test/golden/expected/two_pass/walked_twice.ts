@@ -79,8 +79,12 @@ export class WalkedTwiceLauncher {
    * Records the attention into a command encoder that has no pass open; `prepare` first what its size needs.
    * Call `release()` on the result once the commands are submitted.
    */
-  encode(encoder: GPUCommandEncoder, inputs: WalkedTwiceInputs, outputs?: AttentionOutputs): EncodedCall {
-    return this.launcher.encode(encoder, inputs, outputs);
+  encode(
+    encoder: GPUCommandEncoder,
+    inputs: WalkedTwiceInputs,
+    outputs?: AttentionOutputs,
+  ): EncodedCall<WalkedTwiceResult> {
+    return this.launcher.encode<WalkedTwiceResult>(encoder, inputs, outputs);
   }
 
   /** Runs a call again and again, after one run that is not counted. */

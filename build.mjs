@@ -101,6 +101,8 @@ async function bundle() {
     // side effects as far as bundlers can tell: nothing of the runtime could be dropped by who uses a part of it.
     minifySyntax: true,
     minifyWhitespace: true,
+    // Node shows the whole line that threw: of a file in one line, screens full of code before the message.
+    lineLimit: 160,
     metafile: true,
     logLevel: "warning",
   });

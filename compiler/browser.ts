@@ -59,7 +59,7 @@ export interface KernelCompilation extends CheckedSource {
  * gives, without launchers in TypeScript.
  *
  * @param source The text of a `.mta` file, one built declaration, or an array of them.
- * @param options `targets: ["wgsl"]` leaves CUDA out, which takes most of the time; `file` is what to call the spec in messages and
+ * @param options `targets: ["webgpu"]` leaves CUDA out, which takes most of the time; `file` is what to call the spec in messages and
  * headers, `spec.mta` if not given.
  * @throws SpecError when the spec has errors: `diagnostics` has all of them, with places; MtacError MTA4xx when no schedule fits one of
  * the variants or architectures.

@@ -77,7 +77,8 @@ export function didYouMean(
   aliases: Readonly<Record<string, string>> = {},
 ): { fix?: Fix } {
   const alias = Object.hasOwn(aliases, word) ? aliases[word] : undefined;
-  const meant = alias ?? suggest(word, candidates);
+  // The same word may stand for something in one place, and for nothing in another.
+  const meant = alias !== undefined && candidates.includes(alias) ? alias : suggest(word, candidates);
   if (meant === undefined || meant === null) {
     const advice = adviceFor(word);
     return advice === null ? {} : { fix: { message: advice } };

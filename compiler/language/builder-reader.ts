@@ -1,6 +1,7 @@
 import { didYouMean } from "./build-context.ts";
 import { type BuiltSpan, builtSpan, type CallSite } from "./call-site.ts";
 import { Reporter } from "./diagnostics.ts";
+import { VALUE_ALIASES } from "./foreign.ts";
 import { camelCase, checkName, isName, snakeCase } from "./identifier.ts";
 import { type Choice, type Expression, type Invalid, invalid, type Name, type PairNode } from "./tree.ts";
 import { isKeyword, isOneOf, wordList } from "./words.ts";
@@ -61,7 +62,7 @@ export class ValueReader {
     if (isOneOf(value, words)) return { kind: "choice", value, span: this.span };
     this.reporter.report("MTA115", this.span, `there is no value \`${value}\` here`, {
       expected: wordList(words),
-      ...didYouMean(value, this.span, words),
+      ...didYouMean(value, this.span, words, VALUE_ALIASES),
     });
     return invalid(this.span);
   }

@@ -24,6 +24,23 @@ export const STAGE_ALIASES: Readonly<Record<string, StageKind>> = {
   gating: "gate",
 };
 
+/** What other libraries call types, masks and the like. */
+export const VALUE_ALIASES: Readonly<Record<string, string>> = {
+  float: "f32",
+  float32: "f32",
+  fp32: "f32",
+  float16: "f16",
+  fp16: "f16",
+  half: "f16",
+  bfloat16: "bf16",
+  sliding_window: "window",
+  sliding: "window",
+  document: "documents",
+  document_mask: "documents",
+  segments: "documents",
+  same: "both",
+};
+
 const ROPE = "apply RoPE to q and k before the call: the language has no positional encoding of its own";
 const ALIBI = "write `mask causal bias` and pass ALiBi's values as the tensor `bias`";
 const DROPOUT = "leave it out: this version computes no dropout";

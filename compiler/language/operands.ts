@@ -4,6 +4,7 @@ import { type BuildContext, didYouMean } from "./build-context.ts";
 import { buildExpression, isClosed, numberFrom } from "./build-expression.ts";
 import { childNode, childNodes, nodeSpan, tokensOf } from "./cst.ts";
 import type { DiagnosticCode } from "./diagnostics.ts";
+import { VALUE_ALIASES } from "./foreign.ts";
 import { tokenSpan } from "./span.ts";
 import { Identifier, Operator, Pair } from "./tokens.ts";
 import { type Choice, type Expression, invalid, type Name, type PairNode } from "./tree.ts";
@@ -246,8 +247,10 @@ export function takePair(operands: Operands, example: string): PairNode {
     }
   }
   operands.skipRest();
+  const fix = { message: `write a size as one word, without blanks or commas: \`${example}\`` };
   operands.report("MTA114", operand.span, `\`${operands.head.text}\` takes a size, not \`${operand.text}\``, {
     expected,
+    ...(operand.kind === "number" ? { fix } : {}),
   });
   return invalid(operand.span);
 }
@@ -282,7 +285,7 @@ export function reportChoice(operands: Operands, operand: Operand, words: readon
   }
   operands.report("MTA115", operand.span, `\`${operands.head.text}\` has no value \`${operand.text}\``, {
     expected,
-    ...didYouMean(operand.text, operand.span, words),
+    ...didYouMean(operand.text, operand.span, words, VALUE_ALIASES),
   });
 }
 

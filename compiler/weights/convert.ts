@@ -69,7 +69,10 @@ export function convertState(state: StateDict, request: ConversionRequest): Conv
     throw missingWeights(
       state.file,
       missing.map(({ from, target }) => (from === target ? from : `${from}, which is ${target}`)),
-      hint ?? "take the stage out of the spec, or name its tensor with `--map from=to`",
+      hint ??
+        (request.prefix !== null && missing.length === chosen.length
+          ? `none of them begins with ${prefix}: without \`--prefix\` it is looked for`
+          : "take the stage out of the spec, or name its tensor with `--map from=to`"),
     );
   const faults = chosen.flatMap((each) => shapeFault(state, each) ?? []);
   if (faults.length > 0) throw wrongShapes(state.file, faults);

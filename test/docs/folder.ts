@@ -19,6 +19,13 @@ const PACKAGES = [
   "esbuild",
 ];
 
+/** What pages start by name. */
+const COMMANDS = {
+  mtac: "dist/cli/main.js",
+  tsc: "node_modules/typescript/bin/tsc",
+  tsx: "node_modules/tsx/dist/cli.mjs",
+};
+
 export interface Printed {
   readonly status: number | null;
   readonly text: string;
@@ -37,7 +44,8 @@ export class PageFolder {
     writeFileSync(join(this.path, "package.json"), '{ "type": "module" }\n');
     const bin = join(modules, ".bin");
     mkdirSync(bin);
-    script(join(bin, "mtac"), `exec "${process.execPath}" "${join(ROOT, "dist/cli/main.js")}" "$@"`);
+    for (const [name, file] of Object.entries(COMMANDS))
+      script(join(bin, name), `exec "${process.execPath}" "${join(ROOT, file)}" "$@"`);
     // Whatever readers start through npx is on the path already.
     script(join(bin, "npx"), 'exec "$@"');
     this.#environment = {

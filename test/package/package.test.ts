@@ -380,4 +380,14 @@ describe("the packed package", () => {
     expect(stderr).toBe("");
     expect(JSON.parse(stdout)).toEqual([1, true, true, true]);
   });
+
+  test("an error that nobody catches is read without scrolling: Node shows the line that threw", () => {
+    writeFileSync(
+      join(folder, "throws.mjs"),
+      'import { openBrowserGpu } from "mtac/runtime"; await openBrowserGpu();',
+    );
+    const { stderr } = node(["throws.mjs"]);
+    expect(stderr).toContain("MTA707");
+    expect(stderr.length).toBeLessThan(3000);
+  });
 });

@@ -176,6 +176,12 @@ describe("what does not fit is refused, and nothing is written", () => {
     ],
     [
       "layer.mta",
+      model,
+      /MTA947.*lacks layers\.1\.attentionmta_kernel(.|\n)*without `--prefix` it is looked for/,
+      [...ram, "--prefix", "layers.1.attention"],
+    ],
+    [
+      "layer.mta",
       layer,
       /MTA947.*lacks none, which is scores.mix/,
       [...ram, "--map", "none=scores.mix.weight"],

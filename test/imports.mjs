@@ -46,6 +46,7 @@ const ALLOWED = {
     "runtime/",
   ],
   "compiler/tune/": [
+    "compiler/files/",
     "compiler/execution/",
     "compiler/plan/",
     "compiler/emit/",

@@ -91,8 +91,9 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
     remedy: "Use one of these four.",
   },
   MTA618: {
-    meaning: "parameters are no Map of values",
-    cause: "A launcher made of an artifact takes a Map from names to { shape, data }.",
+    meaning: "parameters are no Map of values, or a pipeline is none",
+    cause:
+      "A launcher made of an artifact takes a Map from names to { shape, data } with floats, not their bits; `initParameters` takes a pipeline.",
     remedy: "Pass `new Map(Object.entries(parameters))`, or use the emitted launcher, which takes an object.",
   },
 };

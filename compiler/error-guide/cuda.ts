@@ -34,7 +34,8 @@ const ADVICE: Readonly<Record<CudaErrorCode, CudaAdvice>> = {
       "Each plan of the artifact was made for another architecture, or needs more shared memory than the device has.",
   },
   MTA811: {
-    cause: "A schedule, storage or architecture was asked for that the artifact was not compiled with.",
+    cause:
+      "A schedule, storage or architecture was asked for that the artifact was not compiled with, or something else was given as artifact.",
   },
   MTA812: {
     cause: "The artifact lacks a source of its plan: files were left behind, or mixed from two compilations.",

@@ -55,7 +55,8 @@ export const GPU_ADVICE: Readonly<Record<GpuErrorCode, Advice>> = {
       "Request the device with `requestDevice()` of `mtac/runtime`, which asks for all that the adapter has, or compile for smaller limits.",
   },
   MTA711: {
-    cause: "A schedule or storage was asked for that the artifact was not compiled with.",
+    cause:
+      "A schedule or storage was asked for that the artifact was not compiled with, or something else was given as artifact.",
     remedy: "Leave the choice out, or compile the spec with it.",
   },
   MTA712: {
@@ -138,7 +139,8 @@ export const GPU_ADVICE: Readonly<Record<GpuErrorCode, Advice>> = {
   },
   MTA741: { cause: "A launcher was used after `destroy()`.", remedy: "Make a new one, or destroy it later." },
   MTA742: {
-    cause: "`create…(device, …)` was called with something else: an adapter, a promise, null.",
+    cause:
+      "`create…(device, …)` or `encode(encoder, …)` was called with something else: an adapter, a promise, null.",
     remedy: "Pass the GPUDevice that `requestDevice(adapter)` or `openBrowserGpu()` gives, awaited.",
   },
   MTA743: {

@@ -119,8 +119,11 @@ function writeBeside(temporary: string, content: string | Uint8Array, { replaced
   if (replaced !== null) keepOwnerAndMode(temporary, replaced);
 }
 
-/** Only root may give files away; others keep what they can: the mode, and the group where they belong to it. */
-function keepOwnerAndMode(path: string, { uid, gid, mode }: Stats): void {
+/**
+ * Makes a new file that of whoever owned the one that it replaces. Only root may give files away; others keep what they can: the mode,
+ * and the group where they belong to it.
+ */
+export function keepOwnerAndMode(path: string, { uid, gid, mode }: Stats): void {
   const made = statSync(path);
   if (made.uid !== uid || made.gid !== gid) {
     try {

@@ -23,7 +23,8 @@ const MOST_LINKS = 40;
  * @throws MtacError MTA906 for a read-only file (also for root, whom the system would let write); the system's errors
  */
 export function destinationOf(path: string): Destination {
-  const replaced = statSync(path, { throwIfNoEntry: false }) ?? null;
+  // Resolved: the empty path means the current folder.
+  const replaced = statSync(resolve(path), { throwIfNoEntry: false }) ?? null;
   if (replaced?.isDirectory()) throw Object.assign(new Error("it is a folder"), { code: "EISDIR" });
   if (OPEN_STREAM.test(resolve(path)) || (replaced !== null && !replaced.isFile()))
     return { path, replaced, through: true };
@@ -44,6 +45,17 @@ export function followLinks(path: string): string {
     current = resolve(folder, readlinkSync(current));
   }
   throw Object.assign(new Error("links lead in a circle"), { code: "ELOOP" });
+}
+
+/** Whether a path leads to something that is neither a file nor a folder. What cannot be looked at is left to whoever opens it. */
+export function isPipeOrDevice(path: string): boolean {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    return stats !== undefined && !stats.isFile() && !stats.isDirectory();
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return false;
+  }
 }
 
 /** Whether two paths mean one file, by whatever links they reach it. Devices and pipes are no files. */

@@ -5,6 +5,13 @@ export function unreadableFile(path: string, cause: unknown): MtacError {
   return new MtacError("MTA905", "input", `cannot read ${path}: ${systemReason(cause)}`, { cause });
 }
 
+export function notUtf8(name: string, cause: unknown): MtacError {
+  return new MtacError("MTA905", "input", `cannot read ${name}: it is not UTF-8 text`, {
+    cause,
+    remedy: "save it in the encoding UTF-8",
+  });
+}
+
 export function unwritablePath(path: string, cause: unknown): MtacError {
   return new MtacError("MTA906", "input", `cannot write ${path}: ${systemReason(cause)}`, {
     cause,

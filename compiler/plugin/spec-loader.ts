@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { findConfig, loadConfig } from "../config/load.ts";
 import { unreadableFile } from "../files/errors.ts";
+import { decodeUtf8 } from "../files/text.ts";
 import { type BuiltSpec, buildSpec } from "./build-spec.ts";
 import { buildCacheFolder, ModuleCache } from "./cache.ts";
 import { declarationsFile, writeDeclarations } from "./declarations-file.ts";
@@ -44,11 +45,13 @@ export class SpecLoader {
 
   /** @throws MtacError MTA905 */
   async read(file: string): Promise<string> {
+    let bytes: Uint8Array;
     try {
-      return await readFile(file, "utf8");
+      bytes = await readFile(file);
     } catch (cause) {
       throw unreadableFile(file, cause);
     }
+    return decodeUtf8(bytes, file);
   }
 
   /** @throws As `buildSpec`. */

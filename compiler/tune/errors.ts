@@ -1,7 +1,7 @@
 import { MtacError } from "../../runtime/contract/index.ts";
 import { systemCode, systemReason } from "../../runtime/contract/system-reason.ts";
 
-/** What sweeps refuse (MTA406 … MTA408), and the tuning store (MTA87x). */
+/** What sweeps refuse (MTA406 … MTA408), and the tuning store (MTA87x, MTA931). */
 
 export function unknownKnob(knob: string, known: readonly string[], near: string | null): MtacError {
   return new MtacError(
@@ -44,6 +44,13 @@ export function unwritableStore(file: string, cause: unknown): MtacError {
     remedy: full
       ? "free some space, or keep the store elsewhere with `--store`; what it holds is unharmed"
       : "choose a file in a folder that you may write to with `--store`; what it holds is unharmed",
+  });
+}
+
+/** Lines of records would spoil a file of another kind, and rewriting would empty it. */
+export function noTuningStore(file: string): MtacError {
+  return new MtacError("MTA931", "input", `${file} holds no tuning record, but something else`, {
+    remedy: "name a tuning store with `--store`; a store whose lines are all damaged may be removed by hand",
   });
 }
 

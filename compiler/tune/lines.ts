@@ -31,10 +31,21 @@ export function formatLine(record: TuningRecord): string {
 /** A line as `formatLine` writes it, without its end; an editor may have made that one of Windows. */
 const LINE = /^\{"check":"([0-9a-f]{16})","record":(\{.*\})\}\r?$/;
 
+/** With what each line begins, also one that was cut short. */
+const BEGINNING = '{"check":"';
+
+export interface ReadLines {
+  readonly lines: ReadLine[];
+  readonly ignored: IgnoredLine[];
+  /** Whether the file never was a store: it holds lines, and none of them begins as a record does. */
+  readonly foreign: boolean;
+}
+
 /** All lines of a store; empty ones do not count. */
-export function readLines(bytes: Buffer): { lines: ReadLine[]; ignored: IgnoredLine[] } {
+export function readLines(bytes: Buffer): ReadLines {
   const lines: ReadLine[] = [];
   const ignored: IgnoredLine[] = [];
+  let own = 0;
   let number = 0;
   // By bytes: a store may be larger than a string can be.
   for (let start = 0; start < bytes.length; ) {
@@ -44,6 +55,7 @@ export function readLines(bytes: Buffer): { lines: ReadLine[]; ignored: IgnoredL
     number++;
     start = end + 1;
     if (text.trim() === "") continue;
+    if (text.startsWith(BEGINNING) || BEGINNING.startsWith(text)) own++;
     try {
       lines.push({ record: parseLine(text), text });
     } catch (error) {
@@ -51,7 +63,7 @@ export function readLines(bytes: Buffer): { lines: ReadLine[]; ignored: IgnoredL
       ignored.push({ line: number, why: newline < 0 ? `unfinished: ${error.message}` : error.message });
     }
   }
-  return { lines, ignored };
+  return { lines, ignored, foreign: own === 0 && ignored.length > 0 };
 }
 
 /** @throws ValueFault */

@@ -10,6 +10,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from "node:fs";
@@ -17,8 +18,9 @@ import path from "node:path";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { makeFolder } from "../../runtime/contract/make-folder.ts";
 import { systemCode } from "../../runtime/contract/system-reason.ts";
-import { unreadableStore, unwritableStore } from "./errors.ts";
-import { formatLine, type IgnoredLine, type ReadLine, readLines } from "./lines.ts";
+import { keepOwnerAndMode } from "../files/atomic-write.ts";
+import { noTuningStore, unreadableStore, unwritableStore } from "./errors.ts";
+import { formatLine, type IgnoredLine, type ReadLine, type ReadLines, readLines } from "./lines.ts";
 import { type HeldLock, withLock } from "./lock.ts";
 import { readRecord } from "./read-record.ts";
 import type { TuningRecord } from "./record.ts";
@@ -52,19 +54,31 @@ export function openStore(file: string = storePath()): TuningStore {
  */
 export class TuningStore {
   readonly file: string;
+  #checked = false;
 
   constructor(file: string) {
     this.file = path.resolve(file);
   }
 
   /**
+   * Finds out before a long sweep whether its results could be appended.
+   * @throws MtacError MTA870, MTA871, MTA931 (the file holds something else)
+   */
+  check(): void {
+    checkTarget(this.file);
+    this.#readOwn(this.file);
+    this.#checked = true;
+  }
+
+  /**
    * Appends a record; when this returns, it has reached the disk.
    *
-   * @throws MtacError MTA871 (the disk is full, the folder is read-only …), MTA872 (another process holds the lock for too
+   * @throws MtacError as `check`; MTA871 (the disk is full, the folder is read-only …), MTA872 (another process holds the lock for too
    * long); RangeError when it is no record.
    */
   append(record: TuningRecord): void {
     const text = lineOf(record);
+    if (!this.#checked) this.check();
     this.#locked((target) => appendText(target, text));
   }
 
@@ -75,7 +89,7 @@ export class TuningStore {
   appendMissing(records: readonly TuningRecord[]): number {
     const lines = new Set(records.map(lineOf));
     return this.#locked((target) => {
-      for (const { record } of this.#read(target).lines) lines.delete(formatLine(record));
+      for (const { record } of this.#readOwn(target).lines) lines.delete(formatLine(record));
       if (lines.size > 0) appendText(target, [...lines].join(""));
       return lines.size;
     });
@@ -101,7 +115,7 @@ export class TuningStore {
     decide: (records: readonly TuningRecord[]) => Decision,
   ): Rewritten<Decision> {
     return this.#locked((target, held) => {
-      const { lines, ignored } = this.#read(target);
+      const { lines, ignored } = this.#readOwn(target);
       const decision = decide(lines.map(({ record }) => record));
       const staying = lines.filter(({ record }) => decision.kept.has(record));
       if (staying.length < lines.length || ignored.length > 0) replaceLines(target, staying, held);
@@ -109,11 +123,18 @@ export class TuningStore {
     });
   }
 
-  #read(target: string): ReturnType<typeof readLines> {
+  /** The lines of what is to be written to: not those of a file of another kind. */
+  #readOwn(target: string): ReadLines {
+    const read = this.#read(target);
+    if (read.foreign) throw noTuningStore(this.file);
+    return read;
+  }
+
+  #read(target: string): ReadLines {
     try {
       return readLines(readFileSync(target));
     } catch (cause) {
-      if (systemCode(cause) === "ENOENT") return { lines: [], ignored: [] };
+      if (systemCode(cause) === "ENOENT") return { lines: [], ignored: [], foreign: false };
       throw unreadableStore(this.file, cause);
     }
   }
@@ -123,12 +144,30 @@ export class TuningStore {
       makeFolder(path.dirname(this.file));
       // By whatever name it is reached, a store has one lock, and renaming must not replace a link to it.
       const target = realPath(this.file);
+      checkTarget(target);
       return withLock(`${target}.lock`, (held) => action(target, held));
     } catch (cause) {
       if (cause instanceof MtacError || systemCode(cause) === undefined) throw cause;
       throw unwritableStore(this.file, cause);
     }
   }
+}
+
+/**
+ * Lines are appended to files alone, and not to those that their owner made read-only, whoever writes.
+ * @throws MtacError MTA871
+ */
+function checkTarget(target: string): void {
+  let stats: Stats | undefined;
+  try {
+    stats = statSync(target, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw unwritableStore(target, cause);
+  }
+  if (stats === undefined) return;
+  if (!stats.isFile())
+    throw unwritableStore(target, new Error(stats.isDirectory() ? "it is a folder" : "it is no file"));
+  if ((stats.mode & 0o222) === 0) throw unwritableStore(target, new Error("the file is read-only"));
 }
 
 function realPath(file: string): string {
@@ -192,6 +231,7 @@ function replaceLines(target: string, lines: readonly ReadLine[], held: HeldLock
     } finally {
       closeSync(file);
     }
+    keepOwnerAndMode(beside, statSync(target));
     held.check();
     renameSync(beside, target);
   } catch (error) {

@@ -7,7 +7,7 @@ export const ARGUMENT_ERRORS = {
   MTA615: { kind: "input", meaning: "a size, or a position, is beyond 32-bit integers" },
   MTA616: { kind: "input", meaning: "a shape or its strides are no list of whole numbers" },
   MTA617: { kind: "input", meaning: "there is no such storage type" },
-  MTA618: { kind: "input", meaning: "parameters are no Map of values" },
+  MTA618: { kind: "input", meaning: "parameters are no Map of values, or a pipeline is none" },
 } as const;
 
 /** What targets call their tensors, and how they tell them from other things. */
@@ -77,7 +77,7 @@ export function checkTensors(inputs: unknown, kind: TensorKind): void {
 /** @throws MtacError MTA614 */
 export function checkTensorKind(what: string, tensor: unknown, kind: TensorKind): void {
   const isTensor = typeof tensor === "object" && tensor !== null && "shape" in tensor;
-  if (isTensor && Array.isArray(tensor.shape) && kind.accepts(tensor)) return;
+  if (isTensor && isNumbers(tensor.shape) && kind.accepts(tensor)) return;
   throw new MtacError("MTA614", "input", `the ${what} is ${describeValue(tensor)}, not ${kind.name}`, {
     remedy: tensor === null || tensor === undefined ? `${kind.remedy}, or leave it out` : kind.remedy,
   });
@@ -117,5 +117,15 @@ function checkWholeNumbers(what: string, list: unknown): number {
 
 /** Whether a tensor says where its elements lie, as those on devices do. */
 export function hasLayout(tensor: object): boolean {
-  return "strides" in tensor && Array.isArray(tensor.strides) && "storage" in tensor;
+  return (
+    "strides" in tensor &&
+    isNumbers(tensor.strides) &&
+    "storage" in tensor &&
+    typeof tensor.storage === "string"
+  );
+}
+
+/** Whether something is a list of numbers; which numbers they may be, their readers check. */
+export function isNumbers(list: unknown): boolean {
+  return Array.isArray(list) && list.every((each: unknown) => typeof each === "number");
 }

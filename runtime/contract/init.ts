@@ -1,3 +1,5 @@
+import { describeValue } from "./arguments.ts";
+import { MtacError } from "./errors.ts";
 import type { ConvStage, MixStage, Parameter, Pipeline } from "./pipeline.ts";
 import { elementCount, type HostTensor } from "./tensor.ts";
 
@@ -10,8 +12,10 @@ export type ParameterTensor = HostTensor & { readonly data: Float32Array };
  * depend on which others there are.
  *
  * @param seed Any number that is a 32-bit integer, or is taken modulo 2^32.
+ * @throws MtacError MTA618: the pipeline is none.
  */
 export function initParameters(pipeline: Pipeline, seed = 0): Map<string, ParameterTensor> {
+  checkPipeline(pipeline);
   return fill(pipeline, (parameter, data) => {
     const { init } = parameter;
     switch (init.kind) {
@@ -35,8 +39,10 @@ export function initParameters(pipeline: Pipeline, seed = 0): Map<string, Parame
 /**
  * Parameters drawn at random, whatever the spec's `init`: for tests, which an identity convolution would let pass
  * unlooked. Scaled by fan-in, so that maps and outputs stay of the order of their inputs.
+ * @throws MtacError MTA618: the pipeline is none.
  */
 export function randomParameters(pipeline: Pipeline, seed = 0): Map<string, ParameterTensor> {
+  checkPipeline(pipeline);
   const laws = randomLaws(pipeline);
   return fill(pipeline, ({ name, shape }, data) => {
     const { mean, std } = laws.get(name) ?? { mean: 0, std: 1 / Math.sqrt(shape.at(-1) ?? 1) };
@@ -56,6 +62,14 @@ function fill(
     parameters.set(parameter.name, { shape: parameter.shape, data, storage: "f32" });
   }
   return parameters;
+}
+
+function checkPipeline(pipeline: unknown): void {
+  const isPipeline = typeof pipeline === "object" && pipeline !== null && "parameters" in pipeline;
+  if (isPipeline && Array.isArray(pipeline.parameters)) return;
+  throw new MtacError("MTA618", "input", `a pipeline is needed, not ${describeValue(pipeline)}`, {
+    remedy: "pass one of `pipelines` that `compile` gives, or the `pipeline` of an artifact's plan",
+  });
 }
 
 function writeIdentity(pipeline: Pipeline, { name }: Parameter, data: Float32Array): void {

@@ -104,7 +104,7 @@ export function hostDataFault(
   const { shape, data } = source;
   checkLayout(shape, storage, strides);
   const accepted = ARRAYS[storage];
-  if (!ArrayBuffer.isView(data) || !("length" in data) || !accepted.includes(tagOf(data)))
+  if (!ArrayBuffer.isView(data) || !("length" in data) || !accepted.includes(typedArrayName(data)))
     return `host data is ${describeValue(data)}, which cannot be stored as ${storage}: give a ${accepted.join(" or a ")}`;
   if (Array.isArray(shape) && data.length !== elementCount(shape))
     return `host data has ${data.length} elements, its shape [${shape.join(", ")}] ${elementCount(shape)}`;
@@ -112,7 +112,7 @@ export function hostDataFault(
 }
 
 /** The name of a typed array's type, whichever realm it comes from. */
-function tagOf(data: object): string {
+export function typedArrayName(data: object): string {
   return Object.prototype.toString.call(data).slice("[object ".length, -1);
 }
 
@@ -134,7 +134,7 @@ export function encodeElements({ shape, strides, storage }: Layout, data: Upload
     case "bf16":
       fill(
         new Uint16Array(bytes),
-        tagOf(data) === "Uint16Array" ? (bits) => bits : (value) => encode(storage, value),
+        typedArrayName(data) === "Uint16Array" ? (bits) => bits : (value) => encode(storage, value),
       );
       break;
   }

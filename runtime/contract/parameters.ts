@@ -1,5 +1,6 @@
-import { describeValue } from "./arguments.ts";
+import { describeValue, isNumbers } from "./arguments.ts";
 import { MtacError } from "./errors.ts";
+import { typedArrayName } from "./layout.ts";
 import type { Plan } from "./plan.ts";
 import { elementCount, type HostTensor } from "./tensor.ts";
 import { checkParameters } from "./validate.ts";
@@ -111,14 +112,27 @@ function checkValues(values: unknown): void {
       remedy: "give a Map from each parameter's name to a Float32Array or { shape, data }",
     });
   if (!(values instanceof Map)) throw fault(`the parameters are ${describeValue(values)}, not a Map`);
-  for (const [name, value] of values)
-    if (!isParameter(value)) throw fault(`the parameter ${name} is ${describeValue(value)}`);
+  for (const [name, value] of values) {
+    if (typeof name !== "string") throw fault(`the name of a parameter is ${describeValue(name)}`);
+    if (!isParameter(value)) throw fault(`the parameter ${name} is ${describeParameter(value)}`);
+  }
 }
+
+/** Arrays that hold a parameter's values: not the bits of f16 and bf16, which would be taken for numbers. */
+const VALUE_ARRAYS = ["Float32Array", "Float64Array", "Float16Array", "Int32Array"];
 
 function isParameter(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  if (!("data" in value)) return ArrayBuffer.isView(value) && "length" in value;
-  return "shape" in value && Array.isArray(value.shape) && ArrayBuffer.isView(value.data);
+  const data = "data" in value ? value.data : value;
+  if (!ArrayBuffer.isView(data) || !VALUE_ARRAYS.includes(typedArrayName(data))) return false;
+  return data === value || ("shape" in value && isNumbers(value.shape));
+}
+
+function describeParameter(value: unknown): string {
+  const data = typeof value === "object" && value !== null && "data" in value ? value.data : undefined;
+  return ArrayBuffer.isView(data)
+    ? `${describeValue(value)} with ${describeValue(data)}`
+    : describeValue(value);
 }
 
 function shapeOf(plan: Plan, name: string, value: Float32Array | HostTensor): readonly number[] {

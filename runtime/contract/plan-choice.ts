@@ -1,3 +1,4 @@
+import { describeValue } from "./arguments.ts";
 import type { Artifact, Plan, Schedule, Target } from "./plan.ts";
 import type { AttentionInputs, CallShape } from "./tensor.ts";
 import { nearestBucket, type ShapeBucket, sameDevice } from "./tuned.ts";
@@ -62,6 +63,12 @@ export function listCandidates(
   target: Target,
   { plan, schedule }: PlanChoice,
 ): readonly Plan[] | MissingPlan {
+  if (!isArtifact(artifact)) {
+    return {
+      message: `an artifact is needed, not ${describeValue(artifact)}`,
+      remedy: "pass one of `artifacts` that `compile` gives, or what a module of emitted kernels exports",
+    };
+  }
   if (typeof plan === "object") return [plan];
   if (plan !== undefined) {
     const chosen = artifact.plans[plan];
@@ -84,6 +91,11 @@ export function listCandidates(
     message: `attention "${artifact.name}" has no ${kind}`,
     remedy: schedules === "" ? "compile the spec again" : `it was compiled with: ${schedules}`,
   };
+}
+
+function isArtifact(artifact: unknown): boolean {
+  if (typeof artifact !== "object" || artifact === null) return false;
+  return "plans" in artifact && Array.isArray(artifact.plans) && "sources" in artifact;
 }
 
 /** A phrase for what a device lacks, with the size of the gap; null when it does not. */

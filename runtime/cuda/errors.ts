@@ -59,7 +59,7 @@ export const CUDA_ERRORS = {
     meaning: "no plan of the artifact fits the device",
     remedy: "compile the spec for this device's architecture, or choose another device",
   },
-  MTA811: { kind: "usage", meaning: "the artifact has no such plan", remedy: COMPILE_AGAIN },
+  MTA811: { kind: "usage", meaning: "the artifact has no such plan, or is none", remedy: COMPILE_AGAIN },
   MTA812: { kind: "usage", meaning: "the artifact lacks a kernel's source", remedy: COMPILE_AGAIN },
   MTA813: {
     kind: "device",

@@ -1,4 +1,4 @@
-import { checkLayout, hasLayout, type TensorKind } from "../contract/arguments.ts";
+import { checkLayout, checkTensorKind, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
   bytesPerElement,
   contiguousStrides,
@@ -185,10 +185,12 @@ function filled<Tensor extends CudaTensor>(device: CudaDevice, tensor: Tensor, f
  * Copies a tensor back, in row-major order of its shape, whatever its strides; waits for all work queued before.
  *
  * @returns Float32Array, or Int32Array for storage `i32`.
- * @throws CudaError MTA805, MTA806, MTA833, MTA834.
+ * @throws CudaError MTA805, MTA806, MTA833, MTA834, MTA842 (no device); MtacError MTA614 (no tensor), MTA616, MTA617.
  */
 export async function download(device: CudaDevice, tensor: CudaTensor): Promise<Float32Array | Int32Array> {
-  device.checkUsable();
+  checkCudaDevice(device);
+  checkTensorKind("tensor to download", tensor, CUDA_TENSORS);
+  checkLayout(tensor.shape, tensor.storage, tensor.strides);
   const length = spanBytes(tensor);
   if (length === 0) return tensor.storage === "i32" ? new Int32Array(0) : new Float32Array(0);
   const bytes = await device.backend.read(elementAddress(tensor), length);

@@ -20,7 +20,7 @@ export interface ReadParametersOptions {
  * @throws MtacError MTA651 … MTA659 (no safetensors file), MTA662 (element type), MTA663 (missing), MTA664 (shape)
  */
 export function readParameters<Like extends object>(
-  bytes: Uint8Array,
+  bytes: Uint8Array | ArrayBuffer,
   like: Like,
   { prefix, file = "safetensors" }: ReadParametersOptions = {},
 ): Like {

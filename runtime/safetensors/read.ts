@@ -1,3 +1,4 @@
+import { describeValue } from "../contract/arguments.ts";
 import { fileError } from "./codes.ts";
 import { MAX_HEADER_BYTES, parseHeader } from "./header.ts";
 import { ELEMENT_BYTES, isElementType, TensorView } from "./tensor.ts";
@@ -12,15 +13,17 @@ export interface ParseOptions {
 
 /**
  * Reads a safetensors file. Tensors are views: nothing is copied or converted until their `data` is asked for.
+ * @param given the file's bytes, as a response's `bytes()` or `arrayBuffer()` gives them
  * @param file what to call the file in messages
  * @throws MtacError MTA651 … MTA659
  */
 export function parseSafetensors(
-  bytes: Uint8Array,
+  given: Uint8Array | ArrayBuffer,
   file: string,
   { foreign }: ParseOptions = {},
 ): Map<string, TensorView> {
   const remedy = "the file is damaged or no safetensors file: write it again";
+  const bytes = bytesOf(given, file);
   if (bytes.length < LENGTH_BYTES) {
     throw fileError("truncated", file, `${bytes.length} bytes are too few for a safetensors file`, remedy);
   }
@@ -47,6 +50,18 @@ export function parseSafetensors(
     else throw unsupportedType(name, dtype, file);
   }
   return tensors;
+}
+
+function bytesOf(given: unknown, file: string): Uint8Array {
+  if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+  if (given instanceof ArrayBuffer) return new Uint8Array(given);
+  const problem = `its bytes are ${describeValue(given)}, not a Uint8Array`;
+  throw fileError(
+    "truncated",
+    file,
+    problem,
+    "pass the file's bytes: await response.arrayBuffer(), for example",
+  );
 }
 
 function headerText(bytes: Uint8Array, file: string): string {

@@ -1,10 +1,11 @@
 import { LAUNCH_BYTES } from "../contract/launch.ts";
 import { place } from "../contract/messages.ts";
 import type { KernelPlan } from "../contract/plan.ts";
-import { boundBytes, type Call } from "./call.ts";
+import type { Call } from "./call.ts";
 import { BUFFER_USAGE, roundUp } from "./constants.ts";
 import { GpuError } from "./errors.ts";
 import type { CompiledKernel } from "./pipelines.ts";
+import { boundBytes } from "./placement.ts";
 import type { DeviceTensor } from "./tensors.ts";
 
 /** What a binding of a plan refers to: buffers by resource name (see `BufferBinding`). */

@@ -21,6 +21,11 @@ const CAUSES = [
     reason: "belongs to another device than the launcher",
     remedy: "upload it to the launcher's device: `upload(launcher.device, …)`",
   },
+  {
+    said: /\bmapped\b/i,
+    reason: "is mapped by the program",
+    remedy: "unmap() its buffer before the call",
+  },
 ] as const;
 
 /**

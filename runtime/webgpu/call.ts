@@ -1,7 +1,6 @@
 import { checkTensorKind, TENSOR_KEYS, TENSOR_NAMES } from "../contract/arguments.ts";
 import { INTEGER_INPUTS, type IntegerInput } from "../contract/call.ts";
 import type { CallSize } from "../contract/expand.ts";
-import { spanBytes } from "../contract/layout.ts";
 import type { Plan } from "../contract/plan.ts";
 import { type AttentionInputs, elementCount } from "../contract/tensor.ts";
 import {
@@ -12,8 +11,8 @@ import {
 } from "../contract/tensor-faults.ts";
 import { checkInputs } from "../contract/validate.ts";
 import type { NamedBuffer } from "./blame.ts";
-import { BUFFER_USAGE } from "./constants.ts";
 import { GpuError, type GpuErrorCode } from "./errors.ts";
+import { checkPlacement } from "./placement.ts";
 import { type DeviceTensor, GPU_TENSORS } from "./tensors.ts";
 
 /** Where a call's results go. */
@@ -129,44 +128,8 @@ function refuse(fault: TensorFault | null): void {
 
 function checkTensor(device: GPUDevice, name: string, tensor: DeviceTensor, rules: BufferRules): void {
   refuse(findTensorFault(name, tensor, rules));
-  checkPlacement(device, name, tensor, rules.usage);
-}
-
-function checkPlacement(
-  device: GPUDevice,
-  name: string,
-  tensor: DeviceTensor,
-  usage: "STORAGE" | "COPY_SRC",
-): void {
-  const { buffer, offset, shape, strides, storage } = tensor;
+  const { usage } = rules;
   // Copies (WebGPU, "copyBufferToBuffer") work in words; bindings have an alignment of their own.
   const alignment = usage === "COPY_SRC" ? 4 : device.limits.minStorageBufferOffsetAlignment;
-  if (!Number.isSafeInteger(offset) || offset < 0 || offset % alignment !== 0) {
-    throw new GpuError(
-      "MTA723",
-      `the tensor ${name} starts at byte ${offset} of its buffer; this device needs a multiple of ${alignment}`,
-      {
-        remedy: `place tensors at multiples of ${alignment} bytes, or copy this one to a buffer of its own`,
-      },
-    );
-  }
-  const end = offset + boundBytes(tensor);
-  if (end > buffer.size) {
-    throw new GpuError(
-      "MTA724",
-      `the tensor ${name} (${storage} [${shape.join(", ")}], strides [${strides.join(", ")}], offset ${offset}) reaches ` +
-        `to byte ${end}, ${end - buffer.size} past the end of its buffer (${buffer.size} bytes)`,
-      { remedy: "check shape and strides; a buffer's size is a multiple of 4 bytes" },
-    );
-  }
-  if ((buffer.usage & BUFFER_USAGE[usage]) === 0) {
-    throw new GpuError("MTA725", `the buffer of the tensor ${name} lacks the usage ${usage}`, {
-      remedy: `create it with GPUBufferUsage.${usage}`,
-    });
-  }
-}
-
-/** Bytes of a tensor's span in whole words: what is bound, and what a kernel may touch. */
-export function boundBytes(tensor: DeviceTensor): number {
-  return Math.ceil(spanBytes(tensor) / 4) * 4;
+  checkPlacement(name, tensor, { usage, alignment });
 }

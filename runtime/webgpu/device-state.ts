@@ -128,6 +128,14 @@ export function checkDevice(device: GPUDevice): void {
   stateOf(device).check();
 }
 
+/** @throws GpuError MTA742 when it is no command encoder. */
+export function checkEncoder(encoder: unknown): void {
+  if (hasMethod(encoder, "beginComputePass") && hasMethod(encoder, "copyBufferToBuffer")) return;
+  throw new GpuError("MTA742", `a GPUCommandEncoder is needed, not ${describeValue(encoder)}`, {
+    remedy: "pass what device.createCommandEncoder() gives, with no pass open",
+  });
+}
+
 /** By what it can do: a device may come from any implementation of WebGPU. */
 function isDevice(value: unknown): boolean {
   return hasMethod(value, "createBuffer") && typeof value === "object" && value !== null && "queue" in value;

@@ -12,7 +12,7 @@ export const GPU_ERRORS: Readonly<Record<GpuErrorCode, string>> = {
   MTA708: "the page was not loaded over https, which WebGPU needs",
   MTA709: "the browser's device was lost as soon as it was made",
   MTA710: "no plan of the artifact fits the device",
-  MTA711: "the artifact has no such plan",
+  MTA711: "the artifact has no such plan, or is none",
   MTA712: "the artifact lacks a kernel's source",
   MTA713: "a kernel does not compile",
   MTA714: "a compute pipeline could not be made",
@@ -33,6 +33,6 @@ export const GPU_ERRORS: Readonly<Record<GpuErrorCode, string>> = {
   MTA734: "the driver failed",
   MTA740: "a parameter has the wrong number of values",
   MTA741: "the launcher was destroyed",
-  MTA742: "a GPUDevice is needed, and something else was given",
+  MTA742: "a GPUDevice, or a command encoder, is needed, and something else was given",
   MTA743: "a GPUAdapter is needed, and something else was given",
 };

@@ -14,7 +14,7 @@ import {
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import { checkPrepareSize } from "../contract/validate.ts";
 import { type AttentionOutputs, type Call, checkOutputs, describeCall, namedBuffers } from "./call.ts";
-import { checkDevice } from "./device-state.ts";
+import { checkDevice, checkEncoder } from "./device-state.ts";
 import { type ErrorContext, inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
 import { CallExecution, type ForwardResult, type StartedCall } from "./execution.ts";
@@ -182,8 +182,8 @@ export class Launcher {
    * the encoder's commands are submitted.
    *
    * @typeParam Result What the launcher of a spec knows of the results beforehand.
-   * @throws As `forward`, and GpuError MTA715 when a kernel variant that this call's size needs is not prepared. Errors that
-   *   the device reports later reject `checked`.
+   * @throws As `forward`, and GpuError MTA742 when the encoder is none, MTA715 when a kernel variant that this call's size needs
+   *   is not prepared. Errors that the device reports later reject `checked`.
    */
   encode<Result extends ForwardResult = ForwardResult>(
     encoder: GPUCommandEncoder,
@@ -195,6 +195,7 @@ export class Launcher {
     inputs: AttentionInputs<DeviceTensor>,
     outputs?: AttentionOutputs,
   ): EncodedCall {
+    checkEncoder(encoder);
     const prepared = this.#describe(inputs, outputs);
     const { call, expanded } = prepared;
     const compiled = this.#compiledKernels(call, expanded);

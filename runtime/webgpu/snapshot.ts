@@ -1,6 +1,6 @@
 import { type AttentionInputs, elementCount } from "../contract/tensor.ts";
-import { boundBytes } from "./call.ts";
 import { BUFFER_USAGE } from "./constants.ts";
+import { boundBytes } from "./placement.ts";
 import type { DeviceTensor } from "./tensors.ts";
 
 export const SNAPSHOT_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST;

@@ -1,4 +1,4 @@
-import { checkLayout, hasLayout, type TensorKind } from "../contract/arguments.ts";
+import { checkLayout, checkTensorKind, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
   bytesPerElement,
   contiguousStrides,
@@ -15,6 +15,7 @@ import { BUFFER_USAGE, MAP_MODE_READ, roundUp } from "./constants.ts";
 import { checkDevice, hasMethod, waitFor } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { GpuError } from "./errors.ts";
+import { checkPlacement } from "./placement.ts";
 
 /**
  * A tensor in a GPU buffer, the caller's own or made by `upload` or `allocate`. Its type may say its storage and shape:
@@ -173,16 +174,15 @@ export function upload<const Shape extends readonly number[], const Storage exte
  * The tensor's buffer needs the usage COPY_SRC.
  *
  * @returns Float32Array, or Int32Array for storage `i32`.
- * @throws GpuError MTA705 (device lost), MTA725 (usage), MTA732 (out of memory), MTA733.
+ * @throws GpuError MTA705 (device lost), MTA723 … MTA725 (its place, its buffer), MTA732 (out of memory), MTA733, MTA742 (no device);
+ *   MtacError MTA614 (no tensor), MTA616, MTA617.
  */
 export async function download(device: GPUDevice, tensor: DeviceTensor): Promise<Float32Array | Int32Array> {
   checkDevice(device);
-  if ((tensor.buffer.usage & BUFFER_USAGE.COPY_SRC) === 0) {
-    throw new GpuError("MTA725", "the tensor cannot be downloaded: its buffer lacks the usage COPY_SRC", {
-      remedy: "create the buffer with GPUBufferUsage.COPY_SRC",
-    });
-  }
+  checkTensorKind("tensor to download", tensor, GPU_TENSORS);
+  checkLayout(tensor.shape, tensor.storage, tensor.strides);
   const width = bytesPerElement(tensor.storage);
+  checkPlacement("to download", tensor, { usage: "COPY_SRC", alignment: width });
   // Copies start and end at whole words; a half-precision tensor may start in the middle of one.
   const begin = Math.floor(tensor.offset / 4) * 4;
   const end = roundUp(tensor.offset + elementSpan(tensor.shape, tensor.strides) * width, 4);

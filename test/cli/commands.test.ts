@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -130,6 +131,37 @@ describe("fmt", () => {
     const file = write(folder, "broken.mta", text);
     expect(mtac(["fmt", file]).code).toBe(1);
     expect(readFileSync(file, "utf8")).toBe(text);
+  });
+
+  test("leaves a file alone that is not UTF-8, whose letters it would lose", () => {
+    const bytes = Buffer.from("// caf\xe9\nattention   a { heads 2 head_dim 4 }\n", "latin1");
+    const file = write(folder, "latin.mta", bytes);
+    const wide = write(
+      folder,
+      "wide.mta",
+      Buffer.from("\ufeffattention a { heads 2 head_dim 4 }", "utf16le"),
+    );
+    for (const [name, command] of [
+      [file, "fmt"],
+      [file, "check"],
+      [wide, "fmt"],
+    ] as const)
+      expect(mtac([command, name])).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(`MTA905: cannot read ${name}: it is not UTF-8 text`),
+      });
+    expect(mtac(["fmt", "-"], { input: bytes }).stderr).toContain("cannot read stdin: it is not UTF-8 text");
+    expect(readFileSync(file)).toEqual(bytes);
+  });
+
+  test("is for files: a pipe it would wait for has no end", () => {
+    const pipe = join(folder, "pipe.mta");
+    if (spawnSync("mkfifo", [pipe]).status !== 0) return;
+    const { code, stderr } = mtac(["fmt", pipe]);
+    expect(stderr).toContain("use `mtac fmt -`");
+    expect(code).toBe(2);
+    const within = join(write(folder, "file.mta", TWO), "within");
+    expect(mtac(["fmt", within]).stderr).toContain("a part of the path is not a folder");
   });
 });
 

@@ -20,7 +20,7 @@ export interface CliResult {
 /** Runs the built `mtac`; its output is a pipe, so it has no colours. */
 export function mtac(
   args: readonly string[],
-  options: { cwd?: string; input?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { cwd?: string; input?: string | Uint8Array; env?: NodeJS.ProcessEnv } = {},
 ): CliResult {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     encoding: "utf8",

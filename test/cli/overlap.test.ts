@@ -35,6 +35,21 @@ test("tune prune takes no file for a store that never was one", () => {
   expect(readFileSync(spec, "utf8")).toBe(text);
 });
 
+test("no store is made of a file of another kind: tune, and tune merge", () => {
+  const other = write(folder, "other.mta", text);
+  const store = write(folder, "empty.jsonl", "");
+  for (const args of [
+    ["tune", spec, "--store", other],
+    ["tune", "prune", "--store", other],
+    ["tune", "merge", store, "--store", other],
+  ]) {
+    const { code, stderr } = mtac(args);
+    expect(stderr).toContain("MTA931");
+    expect(code).toBe(1);
+  }
+  expect(readFileSync(other, "utf8")).toBe(text);
+});
+
 test("compile beside a spec in TypeScript that is named like its attention", () => {
   const source =
     'import { attention } from "mtac";\nexport default attention("own", { heads: 2, headDim: 4 });\n';

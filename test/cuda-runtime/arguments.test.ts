@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { allocate, createCudaLauncher, download, upload } from "../../runtime/cuda/index.ts";
-import { attempt, BAD_INPUTS, BAD_PARAMETERS, BAD_SIZES, BAD_UPLOADS } from "../support/bad-arguments.ts";
+import {
+  attempt,
+  BAD_ARTIFACTS,
+  BAD_DOWNLOADS,
+  BAD_INPUTS,
+  BAD_PARAMETERS,
+  BAD_SIZES,
+  BAD_UPLOADS,
+} from "../support/bad-arguments.ts";
 import { artifact, device } from "./driver-fixture.ts";
 import { tinyInputs, WEIGHT } from "./fixture.ts";
 
@@ -35,11 +43,21 @@ describe("what is given instead", () => {
     refused(attempt(createCudaLauncher, device, artifact(), values), "MTA618"),
   );
 
+  test.each(BAD_DOWNLOADS)("of a tensor to download is refused: %s", (_what, code, change) => {
+    const tensor = { ...upload(device, { shape: [6], data: new Float32Array(6) }, "f32") };
+    return refused(attempt(download, device, change(tensor)), code);
+  });
+
+  test.each(BAD_ARTIFACTS)("of an artifact is refused: %s", (_what, given) =>
+    refused(attempt(createCudaLauncher, device, given, WEIGHT), "MTA811"),
+  );
+
   test("of a device is refused", async () => {
     for (const value of [null, undefined, {}]) {
       await refused(attempt(createCudaLauncher, value, artifact(), WEIGHT), "MTA842");
       await refused(attempt(upload, value, { shape: [1], data: new Float32Array(1) }, "f32"), "MTA842");
       await refused(attempt(allocate, value, [1], "f32"), "MTA842");
+      await refused(attempt(download, value, {}), "MTA842");
     }
   });
 });

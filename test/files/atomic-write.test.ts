@@ -114,6 +114,15 @@ describe.each(writers)("%s", (_name, write) => {
   });
 });
 
+test("the empty path, which means the current folder, is refused before anything is computed", () => {
+  const refusal = expect.objectContaining({
+    code: "MTA906",
+    message: expect.stringContaining("it is a folder"),
+  });
+  expect(() => checkWritable("")).toThrow(refusal);
+  expect(() => writeAtomically("", "new")).toThrow(refusal);
+});
+
 test("a device stays a device", () => {
   const device = nullDevice(folder);
   checkWritable(device);

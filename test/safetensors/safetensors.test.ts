@@ -74,6 +74,15 @@ test("values convert to what the runtime works with", () => {
   expect(toFloat64Tensor("10", read("10")).data[0]).toBe(Math.PI);
 });
 
+test("an ArrayBuffer is read as its bytes, and what holds none is refused", () => {
+  const bytes = Uint8Array.from(writeSafetensors(new Map([["a", fromValues("F32", [2], [1, 2])]])));
+  expect([...(parseSafetensors(bytes.buffer, "page").get("a")?.data ?? [])]).toEqual([1, 2]);
+  for (const given of [undefined, null, "text", {}, [1, 2], bytes.buffer.byteLength])
+    expect(() => Reflect.apply(parseSafetensors, undefined, [given, "page"])).toThrow(
+      expect.objectContaining({ code: "MTA651", message: expect.stringContaining("not a Uint8Array") }),
+    );
+});
+
 test("badly aligned files are read too", () => {
   const bytes = fileOf(
     '{"x":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}',

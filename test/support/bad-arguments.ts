@@ -53,6 +53,44 @@ export const BAD_INPUTS: readonly [string, string, (good: object & { readonly q:
     "MTA614",
     (good) => ({ ...good, q: { ...Object(good.q), strides: undefined } }),
   ],
+  [
+    "a size that is a bigint",
+    "MTA614",
+    (good) => ({ ...good, q: { ...Object(good.q), shape: [1, 2, 4n, 4] } }),
+  ],
+  [
+    "a size that is a symbol",
+    "MTA614",
+    (good) => ({ ...good, q: { ...Object(good.q), shape: [1, 2, 4, Symbol()] } }),
+  ],
+  [
+    "a stride that is no number",
+    "MTA614",
+    (good) => ({ ...good, q: { ...Object(good.q), strides: [32, 16, {}, 1] } }),
+  ],
+];
+
+/** What `download` may be given instead of a tensor, made from a good one. */
+export const BAD_DOWNLOADS: readonly [string, string, (good: object) => unknown][] = [
+  ["nothing", "MTA614", () => undefined],
+  ["null", "MTA614", () => null],
+  ["a number", "MTA614", () => 3],
+  ["a tensor on the host", "MTA614", () => ({ shape: [6], data })],
+  ["a tensor without memory", "MTA614", (good) => ({ ...good, buffer: null, address: null })],
+  ["a tensor without strides", "MTA614", (good) => ({ ...good, strides: undefined })],
+  ["a tensor without a shape", "MTA614", (good) => ({ ...good, shape: 6 })],
+  ["a negative size", "MTA616", (good) => ({ ...good, shape: [-6] })],
+  ["too few strides", "MTA616", (good) => ({ ...good, strides: [] })],
+  ["an unknown storage", "MTA617", (good) => ({ ...good, storage: "float32" })],
+];
+
+/** What a launcher may be made of instead of an artifact; CUDA has MTA811 where WebGPU has MTA711. */
+export const BAD_ARTIFACTS: readonly [string, unknown][] = [
+  ["nothing", undefined],
+  ["null", null],
+  ["an empty list", []],
+  ["a spec's text", "attention a { heads 2 head_dim 4 }"],
+  ["no plans", { name: "a", sources: {}, plans: null }],
 ];
 
 export const BAD_PARAMETERS: readonly [string, unknown][] = [
@@ -60,5 +98,13 @@ export const BAD_PARAMETERS: readonly [string, unknown][] = [
   ["an object", { "output.norm.weight": data }],
   ["a Map of null", new Map([["output.norm.weight", null]])],
   ["a Map of plain arrays", new Map([["output.norm.weight", [1, 2, 3, 4]]])],
+  ["a Map of bits", new Map([["output.norm.weight", new Uint16Array(4)]])],
+  ["a Map of tensors of bits", new Map([["output.norm.weight", { shape: [4], data: new Uint16Array(4) }]])],
+  ["a Map of 64-bit integers", new Map([["output.norm.weight", new BigInt64Array(4)]])],
+  ["a Map whose keys are no names", new Map([[null, new Float32Array(4)]])],
+  [
+    "a Map with a size that is none",
+    new Map([["output.norm.weight", { shape: [4n], data: new Float32Array(4) }]]),
+  ],
   ["a Map of tensors without data", new Map([["output.norm.weight", { shape: [4], data: null }]])],
 ];

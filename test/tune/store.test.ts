@@ -2,12 +2,14 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -75,6 +77,48 @@ describe("a store", () => {
     const file = newFile();
     expect(openStore(file).read()).toEqual({ records: [], ignored: [] });
     expect(existsSync(file)).toBe(false);
+  });
+
+  test("takes no file of another kind, and leaves it as it is", () => {
+    const file = newFile();
+    const text = "# Notes\n\nnothing measured\n";
+    writeFileSync(file, text);
+    expect(errorOf(() => openStore(file).append(measured())).code).toBe("MTA931");
+    expect(errorOf(() => openStore(file).appendMissing([measured()])).code).toBe("MTA931");
+    expect(errorOf(() => openStore(file).check()).code).toBe("MTA931");
+    expect(readFileSync(file, "utf8")).toBe(text);
+    // A first line that was cut short does not make it one.
+    for (const cut of ['{"che', '{"check":"0123', "\n"]) {
+      writeFileSync(file, cut);
+      openStore(file).append(measured());
+      expect(openStore(file).read().records).toHaveLength(1);
+    }
+  });
+
+  test("that is read-only, or no file, is not written to", () => {
+    const { file } = filledStore(2);
+    const text = readFileSync(file, "utf8");
+    chmodSync(file, 0o444);
+    for (const attempt of [
+      () => openStore(file).append(measured()),
+      () => openStore(file).appendMissing([measured()]),
+      () => openStore(file).rewrite(() => ({ kept: new Set() })),
+    ]) {
+      const { code, message } = errorOf(attempt);
+      expect(code).toBe("MTA871");
+      expect(message).toContain("the file is read-only");
+    }
+    expect(readFileSync(file, "utf8")).toBe(text);
+    expect(errorOf(() => openStore("/dev/null").check()).message).toContain("it is no file");
+  });
+
+  test("keeps its mode when it is rewritten", () => {
+    const { file } = filledStore(2);
+    // More than a usual umask allows.
+    chmodSync(file, 0o666);
+    openStore(file).rewrite(([first]) => ({ kept: new Set(first === undefined ? [] : [first]) }));
+    expect(openStore(file).read().records).toHaveLength(1);
+    expect(statSync(file).mode & 0o777).toBe(0o666);
   });
 
   test("lies in the cache folder by default", () => {

@@ -3,12 +3,22 @@ import {
   allocate,
   createLauncher,
   download,
+  initParameters,
   type Launcher,
+  randomParameters,
   requestDevice,
   upload,
 } from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
-import { attempt, BAD_INPUTS, BAD_PARAMETERS, BAD_SIZES, BAD_UPLOADS } from "../support/bad-arguments.ts";
+import {
+  attempt,
+  BAD_ARTIFACTS,
+  BAD_DOWNLOADS,
+  BAD_INPUTS,
+  BAD_PARAMETERS,
+  BAD_SIZES,
+  BAD_UPLOADS,
+} from "../support/bad-arguments.ts";
 import { openDevice, tinyInputs, WEIGHT } from "./device-fixture.ts";
 import { ramp, scaleArtifact } from "./tiny-plans.ts";
 
@@ -48,6 +58,41 @@ describe("what is given instead", () => {
       attempt((given: never) => launcher.setParameters(given), values),
       "MTA618",
     );
+  });
+
+  it.each(BAD_DOWNLOADS)("of a tensor to download is refused: %s", (_what, code, change) => {
+    const tensor = { ...upload(device, { shape: [6], data: ramp(6) }, "f32") };
+    return refused(attempt(download, device, change(tensor)), code);
+  });
+
+  it("of a tensor's place in its buffer is refused by download", async () => {
+    const tensor = { ...upload(device, { shape: [6], data: ramp(6) }, "f32") };
+    for (const [change, code] of [
+      [{ offset: undefined }, "MTA723"],
+      [{ offset: -4 }, "MTA723"],
+      [{ offset: 2 }, "MTA723"],
+      [{ offset: 8 }, "MTA724"],
+      [{ shape: [7] }, "MTA724"],
+    ] as const)
+      await refused(attempt(download, device, { ...tensor, ...change }), code);
+  });
+
+  it.each(BAD_ARTIFACTS)("of an artifact is refused: %s", (_what, artifact) =>
+    refused(attempt(createLauncher, device, artifact, WEIGHT), "MTA711"),
+  );
+
+  it("of an encoder is refused", async () => {
+    const inputs = tinyInputs(device, { B: 1, Lq: 4, Lk: 4 });
+    for (const encoder of [undefined, null, {}, device, device.queue])
+      await refused(
+        attempt((given: never) => launcher.encode(given, inputs), encoder),
+        "MTA742",
+      );
+  });
+
+  it("of a pipeline is refused", async () => {
+    for (const given of [undefined, null, [], scaleArtifact(), "attention a { heads 2 head_dim 4 }"])
+      for (const make of [initParameters, randomParameters]) await refused(attempt(make, given), "MTA618");
   });
 
   it("of outputs is refused", async () => {

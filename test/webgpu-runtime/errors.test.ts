@@ -272,6 +272,21 @@ describe("device errors", () => {
     other.destroy();
   });
 
+  it("of a buffer that is mapped name the tensor, and what to do", async () => {
+    const launcher = await createLauncher(device, scaleArtifact(), WEIGHT);
+    const inputs = tinyInputs(device, { B: 1, Lq: 4, Lk: 4 });
+    const { usage, size } = inputs.q.buffer;
+    const buffer = device.createBuffer({ usage, size, mappedAtCreation: true });
+    const { offset, shape, strides, storage } = inputs.q;
+    await expect(
+      launcher.forward({ ...inputs, q: { buffer, offset, shape, strides, storage } }),
+    ).rejects.toMatchObject({
+      code: "MTA733",
+      message: expect.stringContaining("the tensor q is mapped"),
+      remedy: expect.stringContaining("unmap()"),
+    });
+  });
+
   it("of unlabelled buffers of the caller name those that it may be", async () => {
     const launcher = await createLauncher(device, scaleArtifact(), WEIGHT);
     const inputs = tinyInputs(device, { B: 1, Lq: 4, Lk: 4 });

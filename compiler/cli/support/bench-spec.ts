@@ -5,6 +5,7 @@ import { CELLS, formatProduct, lengthTable, NONE, overLengths, titleOf } from ".
 import { openMeter } from "../../execution/open-meter.ts";
 import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
+import { readUtf8 } from "../../files/text.ts";
 import { resolve } from "../../ir/index.ts";
 import type { MeteredTarget } from "../../targets.ts";
 import { storePath } from "../../tune/store-path.ts";
@@ -15,7 +16,7 @@ import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { formatClock, progressLine } from "./progress.ts";
 import { scheduleOf } from "./schedule.ts";
-import { readSpec, readText } from "./spec-file.ts";
+import { readSpec } from "./spec-file.ts";
 import { type Alignment, table } from "./style.ts";
 import { architectureOption } from "./targets.ts";
 import { tunedLookup } from "./tuning-use.ts";
@@ -76,7 +77,7 @@ export async function benchSpec(file: string, flags: BenchFlags, output: Output)
     const report = await runBenchmark({
       meter,
       pipeline,
-      spec: { file, text: readText(file) },
+      spec: { file, text: readUtf8(file) },
       batch: flags.batch,
       lengths,
       schedule: scheduleOf(flags.schedule),

@@ -162,12 +162,6 @@ export function nothingTuned(store: string): MtacError {
   });
 }
 
-export function noTuningStore(file: string): MtacError {
-  return new MtacError("MTA931", "input", `${file} holds no tuning record, but something else`, {
-    remedy: "name a tuning store with `--store`; a store whose lines are all damaged may be removed by hand",
-  });
-}
-
 export function unknownGpu(name: string, known: readonly string[], meant: string | null): MtacError {
   const list = `the table has ${known.map((each) => `\`${each}\``).join(", ")}`;
   return usage(

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { writeAtomically } from "../../files/atomic-write.ts";
+import { isPipeOrDevice } from "../../files/destination.ts";
+import { decodeUtf8, readUtf8 } from "../../files/text.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { format } from "../../language/index.ts";
 import { wrongUsage } from "./errors.ts";
 import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { printDiagnostics } from "./print-diagnostics.ts";
-import { isTypeScript, readText } from "./spec-file.ts";
+import { isTypeScript } from "./spec-file.ts";
 
 interface FormattedFile {
   readonly file: string;
@@ -27,11 +29,21 @@ export async function formatSpecs(
   if (broken || unformatted) throw new Finished(1);
 }
 
+/** What is no file cannot be formatted in place: the text would go to whoever reads the pipe, or wait for one for ever. */
+function readSource(file: string, check: boolean): string {
+  if (!check && isPipeOrDevice(file))
+    throw wrongUsage(
+      `${file} is no file that could be formatted in place`,
+      "use `mtac fmt -`: from stdin to stdout",
+    );
+  return readUtf8(file);
+}
+
 function formatFile(file: string, { check }: { readonly check: boolean }, output: Output): FormattedFile {
   if (isTypeScript(file))
     throw wrongUsage(`${file}: \`mtac fmt\` formats .mta files`, "use a formatter for TypeScript");
-  const source = file === "-" ? readFileSync(0, "utf8") : readText(file);
   const name = file === "-" ? "stdin" : file;
+  const source = file === "-" ? decodeUtf8(readFileSync(0), name) : readSource(file, check);
   const formatted = format(source, name);
   if ("diagnostics" in formatted) {
     const { diagnostics } = formatted;

@@ -1,10 +1,10 @@
 import { packageVersion } from "../../package.ts";
 import type { MeteredTarget } from "../../targets.ts";
+import { noTuningStore } from "../../tune/errors.ts";
 import { type PruneDecision, type PruneRequest, pruneRecords } from "../../tune/prune.ts";
 import type { TuningRecord } from "../../tune/record.ts";
 import { openStore, type Rewritten, type TuningStore } from "../../tune/store.ts";
 import { plural } from "../../units.ts";
-import { noTuningStore } from "./errors.ts";
 import type { Output } from "./output.ts";
 
 export interface PruneFlags {

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { unreadableFile } from "../../files/errors.ts";
+import { readUtf8 } from "../../files/text.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { analyse, analyseBuilt } from "../../language/index.ts";
@@ -30,9 +29,9 @@ export async function analyseSpecFile(path: string): Promise<AnalysedSpec> {
     const absolute = resolve(path);
     // Stack traces, where the places come from, give whole paths.
     const renamed = diagnostics.map((each) => (each.file === absolute ? { ...each, file: path } : each));
-    return { spec, diagnostics: renamed, source: readText(path) };
+    return { spec, diagnostics: renamed, source: readUtf8(path) };
   }
-  const source = readText(path);
+  const source = readUtf8(path);
   return { ...analyse(source, path), source };
 }
 
@@ -49,13 +48,4 @@ export async function readSpec(path: string, output: Output): Promise<CheckedSpe
     diagnostics,
   });
   throw new Finished(1);
-}
-
-/** @throws MtacError MTA905 */
-export function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw unreadableFile(path, cause);
-  }
 }

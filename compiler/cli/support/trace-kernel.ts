@@ -1,9 +1,9 @@
 import { specPlace } from "../../emit/provenance.ts";
 import { specLines } from "../../emit/trace.ts";
 import { fileName } from "../../file-name.ts";
+import { readUtf8 } from "../../files/text.ts";
 import { untraceable, wrongUsage } from "./errors.ts";
 import type { Output } from "./output.ts";
-import { readText } from "./spec-file.ts";
 
 /**
  * `mtac explain SPEC --trace KERNEL:LINE`: the line of the spec that a line of an emitted kernel comes from.
@@ -18,7 +18,7 @@ export function traceKernel(spec: string, place: string, output: Output): void {
       `\`--trace ${place}\` names no line`,
       "give a kernel's file and a line: `--trace a.attention.wgsl:120`",
     );
-  const text = readText(kernel);
+  const text = readUtf8(kernel);
   const kernelLine = Number(digits);
   const trace = specLines(text);
   if (trace === null || trace.file !== specPlace(fileName(spec)))
@@ -26,7 +26,7 @@ export function traceKernel(spec: string, place: string, output: Output): void {
   const line = trace.lines[kernelLine - 1];
   if (line === undefined)
     throw wrongUsage(`${kernel} has no line ${kernelLine}`, `it has ${trace.lines.length} lines`);
-  const specText = readText(spec).split(/\r\n|\n|\r/)[line - 1] ?? "";
+  const specText = readUtf8(spec).split(/\r\n|\n|\r/)[line - 1] ?? "";
   const { style } = output;
   output.text(`${style.bold(`${spec}:${line}`)}  ${specText.trim()}`);
   output.text(style.dim(`${kernel}:${kernelLine}  ${(text.split("\n")[kernelLine - 1] ?? "").trim()}`));

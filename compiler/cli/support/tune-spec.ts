@@ -64,6 +64,7 @@ export async function tuneSpec(file: string, flags: TuneFlags, output: Output): 
   architectureOption(target, flags.arch);
   const store = openStore(flags.store);
   refuseOverlap([{ name: "`--store`", path: store.file }], [{ name: "the spec", path: file }]);
+  store.check();
   const spec = await readSpec(file, output);
   const pipeline = resolve(chooseAttention(spec, flags).attention, file);
   const shapes = shapesOf(spec, pipeline, flags);

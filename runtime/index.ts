@@ -11,6 +11,7 @@ export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
 export type { StorageType } from "./contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "./contract/tensor.ts";
 export {
+  type ByteSource,
   type ElementArray,
   type ElementType,
   type ParseOptions,

@@ -8,6 +8,7 @@ export {
 } from "./parameters.ts";
 export { type ParseOptions, parseSafetensors } from "./read.ts";
 export {
+  type ByteSource,
   ELEMENT_BYTES,
   type ElementArray,
   type ElementType,

@@ -2,7 +2,7 @@ import { elementCount, MtacError } from "../contract/index.ts";
 import { fileError, SAFETENSORS_CODES } from "./codes.ts";
 import { toHostTensor } from "./convert.ts";
 import { parseSafetensors } from "./read.ts";
-import type { StoredTensor } from "./tensor.ts";
+import type { ByteSource, StoredTensor } from "./tensor.ts";
 
 export interface ReadParametersOptions {
   /** What stands before the names in the file, `layers.2.` say. For a stack, `{layer}` is the layer's number; default `layers.{layer}.`. */
@@ -20,7 +20,7 @@ export interface ReadParametersOptions {
  * @throws MtacError MTA651 … MTA659 (no safetensors file), MTA662 (element type), MTA663 (missing), MTA664 (shape)
  */
 export function readParameters<Like extends object>(
-  bytes: Uint8Array | ArrayBuffer,
+  bytes: Uint8Array | ArrayBuffer | ByteSource,
   like: Like,
   { prefix, file = "safetensors" }: ReadParametersOptions = {},
 ): Like {

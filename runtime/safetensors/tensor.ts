@@ -17,22 +17,29 @@ export interface StoredTensor {
   readonly data: ElementArray;
 }
 
+/** A file's bytes, read when they are asked for: state dicts may be larger than memory, and than one array can be. */
+export interface ByteSource {
+  readonly byteLength: number;
+  /** The bytes from `begin` to before `end`, both within the file. */
+  read(begin: number, end: number): Uint8Array;
+}
+
 /** A tensor whose elements are looked at only on demand: a view of the file, or a copy where the file aligns it badly. */
 export class TensorView implements StoredTensor {
   readonly dtype: ElementType;
   readonly shape: readonly number[];
-  /** The elements' bytes inside the file. */
-  readonly bytes: Uint8Array;
+  readonly #read: () => Uint8Array;
   #data: ElementArray | null = null;
 
-  constructor(dtype: ElementType, shape: readonly number[], bytes: Uint8Array) {
+  /** @param read Gives the elements' bytes inside the file. */
+  constructor(dtype: ElementType, shape: readonly number[], read: () => Uint8Array) {
     this.dtype = dtype;
     this.shape = shape;
-    this.bytes = bytes;
+    this.#read = read;
   }
 
   get data(): ElementArray {
-    this.#data ??= viewElements(this.dtype, this.bytes);
+    this.#data ??= viewElements(this.dtype, this.#read());
     return this.#data;
   }
 }

@@ -31,6 +31,19 @@ export function writesItsInput(name: string, path: string, input: string): MtacE
   );
 }
 
+/** Two inputs of one command would be written into one file. */
+export function writtenTwice(path: string, first: string, second: string): MtacError {
+  return new MtacError(
+    "MTA930",
+    "usage",
+    `${path} would hold what ${first} and ${second} compile to: nothing was written`,
+    {
+      remedy:
+        "rename an attention or a stack in one of them, or compile each with `--out` into a folder of its own",
+    },
+  );
+}
+
 export function readOnlyFile(path: string): MtacError {
   return new MtacError("MTA906", "input", `cannot write ${path}: the file is read-only`, {
     remedy: "make it writable (`chmod u+w`), or choose another path; nothing was written",

@@ -111,6 +111,25 @@ describe("mtac.config.ts", () => {
 });
 
 describe("mtac compile", () => {
+  test("refuses two specs that would write one file, and writes nothing", () => {
+    const folder = project("shared", {
+      "one.mta": SPEC,
+      "two.mta": SPEC.replace("2x3", "3x3"),
+      "mtac.config.js":
+        'export default { specs: ["one.mta", "two.mta"], out: "out", targets: ["webgpu"] };\n',
+    });
+    const { code, stderr } = mtac(["compile"], { cwd: folder });
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/MTA930.*one\.mta and two\.mta/)]);
+    expect(existsSync(path.join(folder, "out"))).toBe(false);
+    // A spec that is named twice is one.
+    write(
+      folder,
+      "mtac.config.js",
+      'export default { specs: ["one.mta", "./one.mta"], out: "out", targets: ["webgpu"] };\n',
+    );
+    expect(mtac(["compile"], { cwd: folder }).code).toBe(0);
+  });
+
   test("leaves files alone that would not change", () => {
     const folder = project("again", { "small.mta": SPEC });
     const options = ["compile", "small.mta", "--target", "wgsl"];

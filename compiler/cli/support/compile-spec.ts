@@ -4,6 +4,7 @@ import type { Artifact } from "../../../runtime/contract/index.ts";
 import type { CompiledSpec } from "../../compile.ts";
 import { configPlaces } from "../../config/load.ts";
 import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
+import { writtenTwice } from "../../files/errors.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CompileOptions } from "../../kernels.ts";
@@ -34,13 +35,36 @@ export async function compileSpec(
 ): Promise<void> {
   const settings = await compileSettings(spec, flags);
   if (flags.watch === true) await compileOnChange(spec, flags, settings, output);
-  const results: object[] = [];
-  for (const each of settings.specs) results.push(await compileOnce(each, settings, output));
+  // All before anything is written: what the last one lacks must not leave the first ones' files behind.
+  const made: MadeFiles[] = [];
+  for (const each of settings.specs) made.push(await makeFiles(each, settings, output));
+  const results = await writeAll(made, settings, output);
   output.result(spec === undefined ? results : results[0]);
 }
 
-/** Compiles one spec and writes its files; gives what `--json` prints. */
-async function compileOnce(file: string, settings: CompileSettings, output: Output): Promise<object> {
+async function writeAll(
+  made: readonly MadeFiles[],
+  settings: CompileSettings,
+  output: Output,
+): Promise<readonly object[]> {
+  refuseSharedFiles(made);
+  const results: object[] = [];
+  for (const each of made) results.push(await writeFiles(each, settings, output));
+  return results;
+}
+
+/** What one spec was compiled to. */
+interface MadeFiles {
+  readonly spec: string;
+  readonly folder: string;
+  readonly compiled: CompiledSpec;
+  /** Compiled kernels that are files of their own. */
+  readonly binaries: Readonly<Record<string, Uint8Array>>;
+  readonly stacks: readonly string[];
+  readonly milliseconds: number;
+}
+
+async function makeFiles(file: string, settings: CompileSettings, output: Output): Promise<MadeFiles> {
   const start = performance.now();
   const { targets, architectures, length, schedule } = settings;
   const spec = await readSpec(file, output);
@@ -66,16 +90,26 @@ async function compileOnce(file: string, settings: CompileSettings, output: Outp
       binaries = await withProgress(output, (report) => buildImageFiles(cuda, images, report));
     else compiled = compileChecked(spec, { ...options, images });
   }
-  const files = { ...compiled.files, ...binaries };
-  refuseOverwriting(Object.keys(files), folder, file, settings);
+  refuseOverwriting(Object.keys({ ...compiled.files, ...binaries }), folder, file, settings);
+  const milliseconds = performance.now() - start;
+  return { spec: file, folder, compiled, binaries, stacks, milliseconds };
+}
+
+/** Writes a spec's files; gives what `--json` prints. */
+async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Output): Promise<object> {
+  const { spec, folder, compiled, binaries, stacks } = made;
+  const start = performance.now();
   writeFolderAtomically(folder, compiled.files);
   for (const [name, content] of Object.entries(binaries)) writeAtomically(path.join(folder, name), content);
-  const milliseconds = performance.now() - start;
+  const milliseconds = made.milliseconds + performance.now() - start;
+  const files = { ...compiled.files, ...binaries };
   output.text(formatCompiled({ ...compiled, files }, folder, milliseconds, output));
-  const ptxas = settings.ptxas ? await reportPtxas(compiled.cuda, folder, architectures, output) : undefined;
+  const ptxas = settings.ptxas
+    ? await reportPtxas(compiled.cuda, folder, settings.architectures, output)
+    : undefined;
   return {
     out: folder,
-    reads: filesRead(file, settings),
+    reads: filesRead(spec, settings),
     files: Object.keys(files),
     attentions: compiled.artifacts.map(summary),
     cuda: compiled.cuda.map(summary),
@@ -101,6 +135,19 @@ function refuseOverwriting(
       { name: "the tuning store", path: storePath(store) },
     ],
   );
+}
+
+/** Specs of one project may go to one folder, but not into one file. @throws MtacError MTA930 */
+function refuseSharedFiles(made: readonly MadeFiles[]): void {
+  const owners = new Map<string, { readonly spec: string; readonly content: string | Uint8Array }>();
+  for (const { spec, folder, compiled, binaries } of made)
+    for (const [name, content] of Object.entries({ ...compiled.files, ...binaries })) {
+      const file = path.resolve(folder, name);
+      const other = owners.get(file);
+      if (other !== undefined && !Buffer.from(other.content).equals(Buffer.from(content)))
+        throw writtenTwice(path.join(folder, name), other.spec, spec);
+      owners.set(file, { spec, content });
+    }
 }
 
 /** What the result depends on, for build tools: the spec, the config, tuning results; absolute paths. */
@@ -181,8 +228,10 @@ async function compileOnChange(
   return repeatOnChange(files(), async () => {
     await survive(async () => {
       settings = await compileSettings(spec, flags);
+      const made: MadeFiles[] = [];
       for (const each of settings.specs)
-        await survive(async () => output.result(await compileOnce(each, settings, output)));
+        await survive(async () => void made.push(await makeFiles(each, settings, output)));
+      for (const result of await writeAll(made, settings, output)) output.result(result);
     });
     const { specs, configFile } = settings;
     const names = [...specs, ...(configFile === null ? [] : [configFile])].map((file) => relative(".", file));

@@ -33,8 +33,8 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
   MTA605: {
     meaning: "more query rows than keys",
     cause:
-      "The last query row stands at the last key, so that with more rows than keys the first would stand before key 0.",
-    remedy: "Pass at least as many keys as rows, or use `mask none`.",
+      "The last query row stands at the last key, so that with more rows than keys, or with a negative one among `positions`, the first would stand before key 0.",
+    remedy: "Pass at least as many keys as rows, and positions from 0 on, or use `mask none`.",
   },
   MTA606: {
     meaning: "a query history that is too long",

@@ -34,8 +34,8 @@ const SHAPED: TensorKind = {
   accepts: () => true,
 };
 
-/** Rows and keys that kernels may reach past the last position: stages read neighbours. */
-const POSITION_ROOM = 2 ** 16;
+/** What windows and kernels may add to a position: emitted kernels leave the same room. */
+const POSITION_ROOM = 2 ** 25;
 
 /** An axis as messages print it: its symbol, and the sizes that it may have (null: any from 1 on). */
 interface Axis {
@@ -239,7 +239,14 @@ function checkRows(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>, sh
     const first = data[batch] ?? 0;
     if (first + Lq > MAX_INTEGER - POSITION_ROOM)
       throw tooLarge(`positions holds ${first} for batch entry ${batch}`);
-    if (R > first) throw tooLong(first, ` in batch entry ${batch}`);
+    if (first < 0 && pipeline.mask.length > 0)
+      throw new MtacError(
+        INPUT_CODES.moreQueriesThanKeys,
+        "input",
+        `positions holds ${first} for batch entry ${batch}: the first query row would stand before key 0`,
+        { remedy: "give the position of the first query row among the keys, from 0, or use mask none" },
+      );
+    if (R > Math.max(first, 0)) throw tooLong(first, ` in batch entry ${batch}`);
   }
 }
 

@@ -93,7 +93,9 @@ function drawLengths({ B, Lk }: CallShape, random: Random): Float64Tensor {
 
 /** Row 0 anywhere after its history; now and then with rows that stand beyond the last key. */
 function drawPositions({ B, Lq, Lk, R }: CallShape, random: Random): Float64Tensor {
-  const last = Math.max(R, Lk - Lq) + (random.chance(0.2) ? 2 : 0);
+  // Sometimes rows stand beyond the keys, and beyond what their windows reach.
+  const beyond = random.chance(0.2) ? random.integer(1, Lk + 40) : 0;
+  const last = Math.max(R, Lk - Lq) + beyond;
   return { shape: [B], data: Float64Array.from({ length: B }, () => random.integer(R, last)) };
 }
 

@@ -67,6 +67,9 @@ const TEAM = 8u;
 /// All of the workgroup's memory; never assumed to be zero.
 var<workgroup> arena: array<f32, 128u>;
 
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+const LARGEST_POSITION = 0x7dffffff;
+
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
   index: u32,
@@ -80,18 +83,19 @@ fn open_batch(index: u32) -> Batch {
   batch.index = index;
   batch.first_position = launch.key_rows - launch.query_rows;
   if (launch.has_positions != 0u) {
-    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+    let given = bitcast<i32>(parameters[launch.positions_at + index]);
+    batch.first_position = min(given, LARGEST_POSITION - launch.query_rows);
   }
   batch.keys = launch.key_rows;
   return batch;
 }
 
-/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+/// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  return vec2i(low, max(low, high));
+  return select(vec2i(0), vec2i(low, high), low < high);
 }
 
 /// Which of the keys key .. key + 3 are visible from `row`.

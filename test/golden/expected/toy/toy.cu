@@ -60,6 +60,9 @@ constexpr float HIDDEN = -3.40282346e38f;
 /// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
 
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+constexpr int LARGEST_POSITION = 0x7dffffff;
+
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
   unsigned index;
@@ -71,17 +74,19 @@ struct Batch {
 __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
   Batch batch;
   batch.index = index;
-  batch.first_position = launch.has_positions != 0u ? positions[index] : launch.key_rows - launch.query_rows;
+  batch.first_position = launch.has_positions != 0u
+      ? min(positions[index], LARGEST_POSITION - launch.query_rows)
+      : launch.key_rows - launch.query_rows;
   batch.keys = launch.key_rows;
   return batch;
 }
 
-/// Keys [x, y) outside of which rows `first` to `last` see nothing.
+/// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int last) {
   int low = 0;
   int high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  return make_int2(low, max(low, high));
+  return low < high ? make_int2(low, high) : make_int2(0, 0);
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.

@@ -694,6 +694,9 @@ fn parameter(index: u32) -> f32 {
   return bitcast<f32>(parameters[index]);
 }
 
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+const LARGEST_POSITION = 0x7dffffff;
+
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
   index: u32,
@@ -707,18 +710,19 @@ fn open_batch(index: u32) -> Batch {
   batch.index = index;
   batch.first_position = launch.key_rows - launch.query_rows;
   if (launch.has_positions != 0u) {
-    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+    let given = bitcast<i32>(parameters[launch.positions_at + index]);
+    batch.first_position = min(given, LARGEST_POSITION - launch.query_rows);
   }
   batch.keys = launch.key_rows;
   return batch;
 }
 
-/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing.
+/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  return vec2i(low, max(low, high));
+  return select(vec2i(0), vec2i(low, high), low < high);
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
@@ -1355,6 +1359,8 @@ const SCALE = 0.08838834764831843;
 const TILE_Q = 16;
 const TILE_K = 32;
 const HEAD_DIM = 128u;
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+const LARGEST_POSITION = 0x7dffffff;
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
@@ -1369,18 +1375,19 @@ fn open_batch(index: u32) -> Batch {
   batch.index = index;
   batch.first_position = launch.key_rows - launch.query_rows;
   if (launch.has_positions != 0u) {
-    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+    let given = bitcast<i32>(parameters[launch.positions_at + index]);
+    batch.first_position = min(given, LARGEST_POSITION - launch.query_rows);
   }
   batch.keys = launch.key_rows;
   return batch;
 }
 
-/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing.
+/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  return vec2i(low, max(low, high));
+  return select(vec2i(0), vec2i(low, high), low < high);
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
@@ -1614,6 +1621,9 @@ fn parameter(index: u32) -> f32 {
   return bitcast<f32>(parameters[index]);
 }
 
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+const LARGEST_POSITION = 0x7dffffff;
+
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
   index: u32,
@@ -1627,18 +1637,19 @@ fn open_batch(index: u32) -> Batch {
   batch.index = index;
   batch.first_position = launch.key_rows - launch.query_rows;
   if (launch.has_positions != 0u) {
-    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+    let given = bitcast<i32>(parameters[launch.positions_at + index]);
+    batch.first_position = min(given, LARGEST_POSITION - launch.query_rows);
   }
   batch.keys = launch.key_rows;
   return batch;
 }
 
-/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing.
+/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  return vec2i(low, max(low, high));
+  return select(vec2i(0), vec2i(low, high), low < high);
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
@@ -1865,6 +1876,9 @@ const TEAM = 8u;
 /// All of the workgroup's memory; never assumed to be zero.
 var<workgroup> arena: array<f32, 128u>;
 
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+const LARGEST_POSITION = 0x7dffffff;
+
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
   index: u32,
@@ -1878,18 +1892,19 @@ fn open_batch(index: u32) -> Batch {
   batch.index = index;
   batch.first_position = launch.key_rows - launch.query_rows;
   if (launch.has_positions != 0u) {
-    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+    let given = bitcast<i32>(parameters[launch.positions_at + index]);
+    batch.first_position = min(given, LARGEST_POSITION - launch.query_rows);
   }
   batch.keys = launch.key_rows;
   return batch;
 }
 
-/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing.
+/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  return vec2i(low, max(low, high));
+  return select(vec2i(0), vec2i(low, high), low < high);
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
@@ -2033,6 +2048,8 @@ const VALUE_DIM = 128u;
 const TILE_Q = 8;
 /// Blocks of four that cover a row of values.
 const VALUE_BLOCKS = 32u;
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+const LARGEST_POSITION = 0x7dffffff;
 
 /// What one batch entry changes: where its rows stand and how many of its keys are filled.
 struct Batch {
@@ -2047,18 +2064,19 @@ fn open_batch(index: u32) -> Batch {
   batch.index = index;
   batch.first_position = launch.key_rows - launch.query_rows;
   if (launch.has_positions != 0u) {
-    batch.first_position = bitcast<i32>(parameters[launch.positions_at + index]);
+    let given = bitcast<i32>(parameters[launch.positions_at + index]);
+    batch.first_position = min(given, LARGEST_POSITION - launch.query_rows);
   }
   batch.keys = launch.key_rows;
   return batch;
 }
 
-/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing.
+/// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
-  return vec2i(low, max(low, high));
+  return select(vec2i(0), vec2i(low, high), low < high);
 }
 
 /// Elements element .. element + 3 of v.

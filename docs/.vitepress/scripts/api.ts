@@ -68,6 +68,8 @@ export async function writeApi(folder: string): Promise<void> {
     readme: "none",
     name: "API",
     excludePrivate: true,
+    // What classes have from Node's and the DOM's own.
+    excludeExternals: true,
     excludeInternal: true,
     skipErrorChecking: true,
     logLevel: "Error",

@@ -1,4 +1,8 @@
-/** `mtac/bun`: specs as modules in `Bun.build`, and in what Bun runs with it preloaded. */
+/**
+ * `mtac/bun`: specs as modules in `Bun.build`, and in what Bun runs with it preloaded.
+ *
+ * @packageDocumentation
+ */
 import { plugin } from "./instance.ts";
 import type { PluginOptions } from "./options.ts";
 

@@ -52,6 +52,7 @@ const MARKDOWN = {
   hideBreadcrumbs: true,
   useCodeBlocks: true,
   parametersFormat: "table",
+  indexFormat: "table",
   sanitizeComments: true,
 };
 
@@ -74,6 +75,8 @@ export async function writeApi(folder: string): Promise<void> {
     skipErrorChecking: true,
     logLevel: "Error",
     router: "module",
+    // What users look for first.
+    groupOrder: ["Functions", "Classes", "Interfaces", "Type Aliases", "Variables"],
     ...MARKDOWN,
   });
   const project = await app.convert();

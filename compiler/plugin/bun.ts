@@ -11,6 +11,7 @@ export type { PluginOptions } from "./options.ts";
 /** As much of Bun's `BunPlugin` as a plugin has, so that nobody needs Bun's types. */
 export interface BunPlugin {
   readonly name: string;
+  /** Called by Bun. */
   setup(build: object): void | Promise<void>;
 }
 

@@ -57,10 +57,10 @@ const MARKDOWN = {
 };
 
 /**
- * Writes the API of every entry point of the package, from its TSDoc, as one page each. What the folder held before is removed.
+ * The API of every entry point of the package, from its TSDoc, with what writes it.
  * @throws Error where TypeDoc finds no API.
  */
-export async function writeApi(folder: string): Promise<void> {
+export async function readApi(): Promise<{ readonly app: Application; readonly project: ProjectReflection }> {
   const names = entryPoints();
   const app = await Application.bootstrapWithPlugins({
     entryPoints: [...names.keys()].map((file) => `${ROOT}${file}`),
@@ -82,6 +82,12 @@ export async function writeApi(folder: string): Promise<void> {
   const project = await app.convert();
   if (project === undefined) throw new Error("TypeDoc found no API");
   rename(project, names);
+  return { app, project };
+}
+
+/** Writes the API as one page for each entry point. What the folder held before is removed. */
+export async function writeApi(folder: string): Promise<void> {
+  const { app, project } = await readApi();
   // Where a declaration stands in the sources says nothing to those who have the package.
   for (const reflection of Object.values(project.reflections))
     if ("sources" in reflection) delete reflection.sources;

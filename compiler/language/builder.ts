@@ -60,7 +60,7 @@ export interface AttentionOptions {
   readonly valueDim?: number;
   readonly scale?: number | "rsqrt(headDim)";
   readonly dtype?: StorageType;
-  readonly mask?: readonly MaskOption[];
+  readonly mask?: MaskOption | readonly MaskOption[];
   readonly normalize?: "softmax" | "sparsemax";
   readonly scores?: readonly (StageValue<"conv"> | StageValue<"mix"> | StageValue<"softcap">)[];
   readonly weights?: readonly (StageValue<"conv"> | StageValue<"mix">)[];

@@ -8,12 +8,17 @@
  * import { createLauncher, initParameters, openBrowserGpu } from "mtac/runtime";
  *
  * const { pipelines, artifacts } = await compile("attention toy { heads 2 head_dim 8 scores { conv 2x3 } }");
+ * const [pipeline] = pipelines;
+ * const [artifact] = artifacts;
+ * if (pipeline === undefined || artifact === undefined) throw new Error("the spec has no attention");
  * const { device } = await openBrowserGpu();
- * const launcher = await createLauncher(device, artifacts[0], initParameters(pipelines[0]));
+ * const launcher = await createLauncher(device, artifact, initParameters(pipeline));
  * ```
  *
  * Compiling blocks its thread for some tenths of a second: pages that compile while their user types do so in a worker. All that
  * `compile` gives is plain data, which workers can send.
+ *
+ * @packageDocumentation
  */
 import type { Artifact, Pipeline } from "../runtime/contract/index.ts";
 import { type CheckedSource, checkSource } from "./check-source.ts";

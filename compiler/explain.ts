@@ -86,6 +86,7 @@ export interface Explanation extends AttentionFacts {
   readonly dispatches: number | null;
 }
 
+/** The target and its limits that a plan is sought for. */
 export interface ExplainRequest {
   readonly target: Target;
   readonly limits: TargetLimits;
@@ -93,7 +94,7 @@ export interface ExplainRequest {
   readonly schedule?: Schedule | undefined;
 }
 
-/** What the planner sees and decides for an attention on a target. */
+/** What the planner sees and decides for an attention on a target; `plan` is null, and each candidate says why, where none fits. */
 export function explain(facts: AttentionFacts, { target, limits, schedule }: ExplainRequest): Explanation {
   const { pipeline, shape } = facts;
   const candidates = planCandidates(pipeline, {

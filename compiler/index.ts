@@ -1,6 +1,8 @@
 /**
  * `mtac`: the compiler as a library. Text goes in, plans, kernels and launchers come out; nothing is read from disk but the
  * kernel templates, and nothing is written. `mtac/runtime` runs the result.
+ *
+ * @packageDocumentation
  */
 import { type CheckedSource, checkSource } from "./check-source.ts";
 import type { CompiledSpec } from "./compile.ts";

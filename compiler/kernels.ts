@@ -18,6 +18,7 @@ import { DEFAULT_ARCHITECTURES, type TargetLimits } from "./plan/index.ts";
 import { type EmittedTargetName, emittedTargets } from "./targets.ts";
 import { pipelineMeaning } from "./tune/meaning.ts";
 
+/** What `compile` makes of a spec, and for which devices. */
 export interface CompileOptions {
   /** All of them if not given. */
   readonly targets?: readonly EmittedTargetName[];

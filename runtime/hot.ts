@@ -1,6 +1,8 @@
 /**
  * `mtac/runtime/hot`: the runtime as Vite's development server gives it to the modules of specs. Launchers made here take new
  * kernels when their spec changes, in place: whoever holds one goes on with it. Nothing of this is in a production build.
+ *
+ * @packageDocumentation
  */
 import { initParameters } from "./contract/init.ts";
 import type { ParameterValues } from "./contract/parameters.ts";

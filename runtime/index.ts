@@ -1,6 +1,10 @@
 /// <reference types="@webgpu/types" preserve="true" />
 /// <reference lib="esnext.disposable" preserve="true" />
-/** `mtac/runtime`: runs compiled attentions on WebGPU, in browsers and wherever a GPUDevice is at hand. */
+/**
+ * `mtac/runtime`: runs compiled attentions on WebGPU, in browsers and wherever a GPUDevice is at hand.
+ *
+ * @packageDocumentation
+ */
 export type { CallFootprint, CallStatistics, PrepareSize, Timing } from "./contract/call.ts";
 export * from "./contract/errors.ts";
 export { initParameters, type ParameterTensor, randomParameters } from "./contract/init.ts";

@@ -5,6 +5,7 @@ import { createOutput } from "./support/output.ts";
 export function registerVersion(program: Command): void {
   program
     .command("version")
+    .summary("print the versions of mtac and Node, and the platform")
     .description("Print the versions of mtac and Node, and the platform.")
     .option("--json", "print a JSON object")
     .action((options: { json?: true }) => {

@@ -17,6 +17,7 @@ export function emitKernels(plan: Plan): Readonly<Record<string, string>> {
   return Object.fromEntries(plan.kernels.map((kernel) => [kernel.file, emitKernel(plan, kernel)]));
 }
 
+/** What `emitArtifact` makes plans for. */
 export interface ArtifactOptions {
   /** The shape for which plans are chosen. */
   readonly shape?: CallShape;

@@ -46,6 +46,7 @@ export type CheckedStage =
       readonly span: Span;
     };
 
+/** The checked stage of one kind. */
 export type StageOf<K extends CheckedStage["kind"]> = Extract<CheckedStage, { kind: K }>;
 
 /** One attention after `extends`, `const` and defaults: what the IR is lowered from. */
@@ -66,6 +67,7 @@ export interface Attention {
   readonly span: Span;
 }
 
+/** A stack after its checks: an attention for each layer. */
 export interface Stack {
   readonly name: string;
   readonly layers: number;
@@ -74,6 +76,7 @@ export interface Stack {
   readonly span: Span;
 }
 
+/** A spec's own sweep for one attention. */
 export interface Tune {
   readonly attention: string;
   readonly lengths: readonly number[];

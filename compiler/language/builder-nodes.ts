@@ -78,9 +78,10 @@ function propertyNode(property: PropertyName, value: unknown, parent: ValueReade
 }
 
 function maskNodes(value: unknown, reader: ValueReader): MaskNode[] {
-  const terms = reader.list(value).map((term, index) => maskNode(term, reader.child(index)));
-  if (terms.length > 0) return terms;
-  return [Array.isArray(value) ? reader.wrongType(value, "at least one mask term") : invalid(reader.span)];
+  // One term may stand alone, as one layer may in a stack.
+  if (!Array.isArray(value)) return [maskNode(value, reader)];
+  const terms = value.map((term, index) => maskNode(term, reader.child(index)));
+  return terms.length > 0 ? terms : [reader.wrongType(value, "at least one mask term")];
 }
 
 function maskNode(value: unknown, reader: ValueReader): MaskNode {

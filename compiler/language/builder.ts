@@ -5,17 +5,23 @@ import { callSite } from "./call-site.ts";
 
 /** An attention built in TypeScript: listed in a spec's default export, extended, or used in a stack. */
 export type BuiltAttention = Built<"attention">;
+/** What `stack()` makes. */
 export type BuiltStack = Built<"stack">;
+/** What `tune()` makes. */
 export type BuiltTune = Built<"tune">;
+/** What a spec in TypeScript exports, one or an array of them. */
 export type BuiltDeclaration = BuiltAttention | BuiltStack | BuiltTune;
 
 /** `"6x11"`, or `[6, 11]`: query rows by keys. */
 export type Size = `${number}x${number}` | readonly [query: number, key: number];
 
+/** `init` of a spec: what a parameter holds before training. */
 export type InitOption = "identity" | "zeros" | { readonly normal: number };
 
+/** A term of the mask. */
 export type MaskOption = "causal" | "documents" | "lengths" | "bias" | "none" | { readonly window: number };
 
+/** The modifiers of a `conv`, with names in camelCase. */
 export interface ConvOptions {
   readonly padKey?: "both" | "left" | "right";
   readonly padQuery?: "past" | "both";
@@ -27,17 +33,20 @@ export interface ConvOptions {
   readonly as?: string;
 }
 
+/** The modifiers of a `mix`, with names in camelCase. */
 export interface MixOptions {
   readonly init?: InitOption;
   readonly as?: string;
 }
 
+/** The modifiers of a `norm`, with names in camelCase. */
 export interface NormOptions {
   readonly eps?: number;
   readonly depthScale?: boolean;
   readonly as?: string;
 }
 
+/** The modifiers of a `gate`. */
 export interface GateOptions {
   readonly as?: string;
 }
@@ -51,7 +60,7 @@ export interface AttentionOptions {
   readonly valueDim?: number;
   readonly scale?: number | "rsqrt(headDim)";
   readonly dtype?: StorageType;
-  readonly mask?: readonly MaskOption[];
+  readonly mask?: MaskOption | readonly MaskOption[];
   readonly normalize?: "softmax" | "sparsemax";
   readonly scores?: readonly (StageValue<"conv"> | StageValue<"mix"> | StageValue<"softcap">)[];
   readonly weights?: readonly (StageValue<"conv"> | StageValue<"mix">)[];
@@ -64,15 +73,18 @@ export type LayerOption =
   | { readonly from: number; readonly to: number }
   | { readonly every: number; readonly from: number };
 
+/** Which layers of a stack use an attention. */
 export type UseOption =
   | { readonly attention: BuiltAttention | string; readonly at: LayerOption | readonly LayerOption[] }
   | { readonly attention: BuiltAttention | string; readonly otherwise: true };
 
+/** What `stack NAME { … }` holds in a spec. */
 export interface StackOptions {
   readonly layers: number;
   readonly use: readonly UseOption[];
 }
 
+/** What `tune ATTENTION { … }` holds in a spec. */
 export interface TuneOptions {
   readonly lengths?: readonly number[];
   readonly batch?: readonly number[];
@@ -115,6 +127,8 @@ export function gate(mode?: "scalar" | "channel", options: GateOptions = {}): St
 
 /**
  * Declares an attention: the same as `attention NAME { … }` in a spec, with the same checks.
+ * Nothing is thrown for a wrong value, here or by the functions for stages: `compile`, `analyseBuilt` and the command report it, with the
+ * line of the call.
  * @param name letters `a` to `z`, digits and `_`, as in a spec
  */
 export function attention(name: string, options: AttentionOptions): BuiltAttention {

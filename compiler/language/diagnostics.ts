@@ -1,5 +1,6 @@
 import type { Span } from "./attention.ts";
 
+/** A warning leaves the spec usable, an error does not. */
 export type Severity = "error" | "warning";
 
 /** Which part of mtac reports a code: the catalogue is one, so that no code is given twice. */
@@ -87,6 +88,7 @@ export const CATALOGUE = {
   MTA503: warning("spec without a declaration"),
 } as const satisfies Record<`MTA${number}`, CatalogueEntry>;
 
+/** A code of the catalogue, `MTA305` for example. */
 export type DiagnosticCode = keyof typeof CATALOGUE;
 
 /** A remedy. With a replacement and a span, an editor can apply it: the text at `span` becomes `replacement`. */
@@ -102,6 +104,7 @@ export interface RelatedPlace {
   readonly span: Span;
 }
 
+/** What is wrong in a spec, and where: `span` in `file`, or `path` in a spec built in TypeScript. */
 export interface Diagnostic {
   readonly code: DiagnosticCode;
   readonly severity: Severity;
@@ -115,6 +118,7 @@ export interface Diagnostic {
   readonly path?: string;
 }
 
+/** What a diagnostic may say beside its message. */
 export interface DiagnosticExtras {
   readonly expected?: string;
   readonly fix?: Fix;

@@ -3,6 +3,7 @@ import { layOut } from "./format-layout.ts";
 import { arrange } from "./format-units.ts";
 import { parse } from "./parse.ts";
 
+/** A formatted spec, or why it could not be formatted. */
 export type Formatted = { readonly text: string } | { readonly diagnostics: readonly Diagnostic[] };
 
 /**

@@ -1,6 +1,7 @@
 import type { Diagnostic, Severity } from "./diagnostics.ts";
 import { lineText } from "./lines.ts";
 
+/** How diagnostics are shown. */
 export interface RenderOptions {
   /** The text of the file that the diagnostic names; null when it is not at hand. */
   readonly source: string | null;

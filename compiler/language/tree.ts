@@ -170,6 +170,7 @@ export interface UnknownNode {
 
 export type DeclarationNode = AttentionNode | ConstNode | StackNode | TuneNode | UnknownNode;
 
+/** A spec as it is written: its declarations, with the places of all words. */
 export interface SpecTree {
   readonly file: string;
   readonly declarations: readonly DeclarationNode[];

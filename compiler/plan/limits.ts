@@ -15,6 +15,7 @@ export interface TargetLimits {
   readonly architecture?: CudaArchitecture;
 }
 
+/** What a plan is sought for. */
 export interface PlanRequest {
   readonly target: Target;
   readonly limits: TargetLimits;
@@ -56,4 +57,5 @@ export const WEBGPU_VARIANTS: readonly TargetLimits[] = [
   WEBGPU_DEFAULT_LIMITS,
 ];
 
+/** The shape for which plans are chosen where none is given. */
 export const DEFAULT_SHAPE: CallShape = { B: 1, Lq: 1024, Lk: 1024, R: 0 };

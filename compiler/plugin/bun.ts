@@ -1,4 +1,8 @@
-/** `mtac/bun`: specs as modules in `Bun.build`, and in what Bun runs with it preloaded. */
+/**
+ * `mtac/bun`: specs as modules in `Bun.build`, and in what Bun runs with it preloaded.
+ *
+ * @packageDocumentation
+ */
 import { plugin } from "./instance.ts";
 import type { PluginOptions } from "./options.ts";
 
@@ -7,6 +11,7 @@ export type { PluginOptions } from "./options.ts";
 /** As much of Bun's `BunPlugin` as a plugin has, so that nobody needs Bun's types. */
 export interface BunPlugin {
   readonly name: string;
+  /** Called by Bun. */
   setup(build: object): void | Promise<void>;
 }
 

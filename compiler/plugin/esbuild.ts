@@ -1,4 +1,8 @@
-/** `mtac/esbuild`: specs as modules in esbuild. */
+/**
+ * `mtac/esbuild`: specs as modules in esbuild.
+ *
+ * @packageDocumentation
+ */
 
 import type { Plugin } from "esbuild";
 import { plugin } from "./instance.ts";

@@ -1,4 +1,8 @@
-/** `mtac/rolldown`: specs as modules in Rolldown. */
+/**
+ * `mtac/rolldown`: specs as modules in Rolldown.
+ *
+ * @packageDocumentation
+ */
 
 import type { Plugin } from "rolldown";
 import { plugin } from "./instance.ts";

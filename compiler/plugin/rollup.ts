@@ -1,4 +1,8 @@
-/** `mtac/rollup`: specs as modules in Rollup. */
+/**
+ * `mtac/rollup`: specs as modules in Rollup.
+ *
+ * @packageDocumentation
+ */
 
 import type { Plugin } from "rollup";
 import { plugin } from "./instance.ts";

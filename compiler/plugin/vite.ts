@@ -1,4 +1,8 @@
-/** `mtac/vite`: specs as modules in Vite, with new kernels in a running page when a spec changes. */
+/**
+ * `mtac/vite`: specs as modules in Vite, with new kernels in a running page when a spec changes.
+ *
+ * @packageDocumentation
+ */
 import type { Plugin } from "vite";
 import { plugin } from "./instance.ts";
 import type { PluginOptions } from "./options.ts";

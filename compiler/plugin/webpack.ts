@@ -1,4 +1,8 @@
-/** `mtac/webpack`: specs as modules in webpack. */
+/**
+ * `mtac/webpack`: specs as modules in webpack.
+ *
+ * @packageDocumentation
+ */
 import type { WebpackPluginInstance } from "webpack";
 import { plugin } from "./instance.ts";
 import type { PluginOptions } from "./options.ts";

@@ -11,7 +11,10 @@ const grammar: { scopeName: string; patterns: []; repository: Record<string, nev
 /** A page's entry in the side bar, under its own first heading. */
 function page(name: string): DefaultTheme.SidebarItem {
   const text = readFileSync(new URL(`../${name}.md`, import.meta.url), "utf8");
-  return { text: /^# (.+)$/m.exec(text)?.[1]?.replaceAll("`", "") ?? name, link: `/${name}` };
+  return {
+    text: /^# (.+)$/m.exec(text)?.[1]?.replaceAll("`", "") ?? name,
+    link: `/${name.replace(/\bindex$/, "")}`,
+  };
 }
 
 /** Those of the pages that there are: `api` is written by `npm run docs`. */

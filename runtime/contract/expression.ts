@@ -4,11 +4,15 @@
  */
 export type Expression = number | string | readonly [Operator, ...Expression[]];
 
+/** What an expression does with its operands. */
 export type Operator = "add" | "sub" | "mul" | "floorDiv" | "ceilDiv" | "min" | "max" | "select";
 
+/** Values by name: the sizes of a call, for example. */
 export type Variables = Readonly<Record<string, number>>;
 
 /**
+ * The value of an expression, a whole number.
+ *
  * @throws RangeError when a variable is unknown: a plan is made by the planner, so this is a defect, not user input.
  */
 export function evaluate(expression: Expression, variables: Variables): number {

@@ -36,6 +36,7 @@ export const CALL_FIELDS = [
   ["depth_scale", "f32"],
 ] as const;
 
+/** The fields of the launch block that differ between the dispatches of a call. */
 export const DISPATCH_FIELDS = [
   /** The first batch entry of the dispatch. */
   ["batch", "u32"],
@@ -56,6 +57,7 @@ export const DISPATCH_FIELDS = [
   ["statistics_history", "i32"],
 ] as const;
 
+/** The launch block: a call's fields, then a dispatch's. */
 export const LAUNCH_FIELDS = [...CALL_FIELDS, ...DISPATCH_FIELDS];
 
 /** Fields that only targets need whose integer inputs follow the parameters in one buffer. */
@@ -70,7 +72,9 @@ export const CUDA_LAUNCH_FIELDS = LAUNCH_FIELDS.filter(([name]) => !WORD_OFFSETS
 /** Bytes of CUDA's `struct Launch`: four a field, no padding. */
 export const CUDA_LAUNCH_BYTES = CUDA_LAUNCH_FIELDS.length * 4;
 
+/** The name of a field that all dispatches of a call share. */
 export type CallField = (typeof CALL_FIELDS)[number][0];
+/** The name of a field of one dispatch. */
 export type DispatchField = (typeof DISPATCH_FIELDS)[number][0];
 
 /** Bytes of the block (WGSL uniform address space: a multiple of 16). */

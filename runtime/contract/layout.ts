@@ -14,6 +14,7 @@ export interface Layout {
   readonly storage: DeviceStorage;
 }
 
+/** Bytes that an element takes on a device: 4 for `f32` and `i32`, 2 for `f16` and `bf16`. */
 export function bytesPerElement(storage: DeviceStorage): number {
   return storage === "f32" || storage === "i32" ? 4 : 2;
 }

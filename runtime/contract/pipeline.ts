@@ -17,6 +17,7 @@ export type MaskTerm =
   | { readonly kind: "lengths" }
   | { readonly kind: "bias" };
 
+/** What a parameter holds before training. */
 export type Initializer =
   | { readonly kind: "identity" }
   | { readonly kind: "zeros" }
@@ -93,8 +94,11 @@ export interface GateStage {
   readonly source: SourceLine | null;
 }
 
+/** A stage on the scores, before the softmax. */
 export type ScoreStage = ConvStage | MixStage | SoftcapStage;
+/** A stage on the weights, after the softmax. */
 export type WeightStage = ConvStage | MixStage;
+/** A stage on o. */
 export type OutputStage = NormStage | GateStage;
 
 /** One attention, resolved: every default filled in, every parameter named. Plain data; `semantics.md` gives its meaning. */
@@ -128,6 +132,7 @@ export interface Reach {
   readonly right: number;
 }
 
+/** How far a convolution reads from an entry: rows back and ahead, keys to the left and to the right, dilation included. */
 export function convReach(stage: ConvStage): Reach {
   const { kernel, origin, dilation } = stage;
   return {
@@ -157,6 +162,7 @@ export function depthScale(layer: number): number {
   return 1 - (0.8 - 0.6 * Math.exp(-0.3 * layer));
 }
 
+/** Whether the mask has a term of this kind. */
 export function hasMask(pipeline: Pipeline, kind: MaskTerm["kind"]): boolean {
   return pipeline.mask.some((term) => term.kind === kind);
 }

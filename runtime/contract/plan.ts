@@ -5,9 +5,12 @@ import type { KernelProgram } from "./program.ts";
 import type { StorageForm } from "./storage.ts";
 import type { TunedPlan } from "./tuned.ts";
 
+/** What kernels are written for. */
 export type Target = "webgpu" | "cuda";
 
+/** The ways to order the work of an attention. */
 export const SCHEDULES = ["single_pass", "two_pass", "staged"] as const;
+/** One of `SCHEDULES`. */
 export type Schedule = (typeof SCHEDULES)[number];
 
 /** Why a plan can or cannot run on a device. */
@@ -39,6 +42,7 @@ export interface BufferBinding {
   readonly resource: string;
 }
 
+/** One kernel of a plan: its source, its bindings, what it computes. */
 export interface KernelPlan {
   /** Unique in the plan; also the stem of the kernel's file and its debug label. */
   readonly name: string;
@@ -80,6 +84,7 @@ export type Step =
       readonly body: readonly Step[];
     };
 
+/** Device memory that a call needs between its kernels. */
 export interface WorkspaceBuffer {
   readonly name: string;
   readonly bytes: Expression;

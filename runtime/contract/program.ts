@@ -24,6 +24,7 @@ export interface Region {
   readonly lag: number;
 }
 
+/** A step of a fused kernel on a tile of maps: the product q·kᵀ, a convolution, or a mix. */
 export type ChainStep =
   | { readonly kind: "dot"; readonly to: number; readonly finish: Finish }
   | {
@@ -134,6 +135,7 @@ export interface ProductProgram {
   readonly arenaWords: number;
 }
 
+/** What a kernel does, as data. */
 export type KernelProgram =
   | FusedProgram
   | ScoresProgram

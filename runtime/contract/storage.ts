@@ -7,4 +7,5 @@ export type StorageType = "f32" | "f16" | "bf16";
  */
 export type StorageForm = "f32" | "f16-native" | "f16-packed" | "bf16-native" | "bf16-packed";
 
+/** Bytes that an element takes, by storage type. */
 export const BYTES_PER_ELEMENT: Readonly<Record<StorageType, number>> = { f32: 4, f16: 2, bf16: 2 };

@@ -110,6 +110,7 @@ export interface TensorCombineProgram {
   readonly warps: number;
 }
 
+/** What a kernel on tensor cores does, as data. */
 export type TensorProgram =
   | TensorCombineProgram
   | TensorTileProgram

@@ -14,6 +14,7 @@ export interface Float64Tensor {
   readonly data: Float64Array;
 }
 
+/** The number of elements of a shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

@@ -88,12 +88,14 @@ export interface CudaBackend {
 
   /** Copies to the device; the bytes may be changed as soon as it returns. */
   write(address: bigint, bytes: Uint8Array<ArrayBuffer>): void;
+  /** Sets bytes to one value, in the queue. */
   fill(address: bigint, bytes: number, value: number): void;
   /** Copies from the device, after everything queued before. */
   read(address: bigint, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
 
   /** @throws CudaError MTA814 with the driver's log. */
   load(image: CudaImage, name: string): CudaModule;
+  /** Unloads a module whose kernels are not queued. */
   unload(module: CudaModule): void;
   /** Queues a launch. The emulator executes it at once and returns what it counted. */
   launch(kernel: CudaKernel, launch: CudaLaunch): Counters | null;
@@ -103,5 +105,6 @@ export interface CudaBackend {
   breathe(): Promise<void>;
   /** Waits for everything queued so far. @throws CudaError MTA834 when a kernel failed. */
   finish(): Promise<void>;
+  /** Gives the device back. */
   close(): void;
 }

@@ -39,10 +39,12 @@ export class CudaDevice {
     });
   }
 
+  /** `driver` for a GPU, `emulated` for the processor. */
   get kind(): CudaBackend["kind"] {
     return this.backend.kind;
   }
 
+  /** What is known of the device. */
   get properties(): CudaProperties {
     return this.backend.properties;
   }
@@ -79,6 +81,7 @@ export class CudaDevice {
     return { buffer: this.#allocate(size, label), size, usage: 0 };
   }
 
+  /** Returns workspace that was borrowed for a call. */
   giveBack(borrowed: Pooled<CudaAllocation>): void {
     if (this.kind === "driver") this.pool.release(borrowed);
     else this.backend.free(borrowed.buffer);

@@ -22,6 +22,7 @@ import { type CudaCompiler, capabilityOf } from "./compile/compiler.ts";
 import { CudaDevice } from "./device.ts";
 import { CudaError } from "./errors.ts";
 
+/** How the emulated device works, and what it checks. */
 export interface EmulatedCudaOptions
   extends CompileOptions,
     Pick<EmulatorOptions, "warpOrder" | "checks" | "mmaRounding"> {

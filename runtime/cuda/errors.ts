@@ -143,6 +143,7 @@ export const CUDA_ERRORS = {
   },
 } as const satisfies Record<string, ErrorEntry>;
 
+/** A code of a `CudaError`. */
 export type CudaErrorCode = keyof typeof CUDA_ERRORS;
 
 export interface CudaErrorDetails {

@@ -26,6 +26,7 @@ export interface CudaStatistics extends CallStatistics {
   readonly kernelCounters: readonly KernelCounters[];
 }
 
+/** What a call gives; tensors stay on the device. */
 export interface CudaForwardResult {
   /** [B, H, Lq, Dv]; the caller's to free (`o.destroy()`) unless it was the caller's own. */
   readonly o: OwnedCudaTensor;

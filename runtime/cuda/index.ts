@@ -1,5 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** `mtac/runtime/cuda`: runs compiled attentions on CUDA devices, real and emulated. */
+/**
+ * `mtac/runtime/cuda`: runs compiled attentions on CUDA devices, real and emulated.
+ *
+ * @packageDocumentation
+ */
 export type { CallFootprint, CallStatistics, PrepareSize, Timing } from "../contract/call.ts";
 export * from "../contract/errors.ts";
 export { initParameters, type ParameterTensor, randomParameters } from "../contract/init.ts";

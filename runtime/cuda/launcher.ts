@@ -31,6 +31,7 @@ import {
   release,
 } from "./tensors.ts";
 
+/** How a launcher chooses plans and measures. */
 export interface CudaLauncherOptions extends PlanChoice {
   /** Measure device time, where the device has a clock. */
   readonly timestamps?: boolean;
@@ -177,7 +178,11 @@ export class CudaLauncher {
     this.#parameters.update(values);
   }
 
-  /** A launcher with the same artifact, parameters and options on another device. */
+  /**
+   * A launcher with the same artifact, parameters and options on another device.
+   *
+   * @throws As `createCudaLauncher`.
+   */
   rebuild(device: CudaDevice): Promise<CudaLauncher> {
     return createCudaLauncher(device, this.artifact, this.parameters, this.#options);
   }

@@ -33,6 +33,7 @@ export interface CudaTensor<
   readonly storage: DeviceStorage;
 }
 
+/** A new tensor's layout and label. */
 export interface TensorOptions {
   /** Elements; row-major and contiguous if not given. */
   readonly strides?: readonly number[];
@@ -72,6 +73,7 @@ export class OwnedCudaTensor<
     this.#free(this.address);
   }
 
+  /** As `destroy`. */
   [DISPOSE](): void {
     this.destroy();
   }

@@ -12,10 +12,12 @@ import type { Sight } from "./visibility.ts";
  */
 export type Trace = (name: string, batch: number, values: Float64Tensor, sight: Sight) => void;
 
+/** What a run of the reference reports. */
 export interface ReferenceOptions {
   readonly trace?: Trace;
 }
 
+/** What a run of the reference gives. */
 export interface ReferenceResult {
   /** [B, H, Lq, Dv] */
   readonly o: Float64Tensor;

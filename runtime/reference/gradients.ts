@@ -14,6 +14,7 @@ import { normaliseAdjoint } from "./normalise.ts";
 import { scoresAdjoint, weightedValuesAdjoint } from "./product.ts";
 import { mapStageAdjoint, outputStageAdjoint, type ParameterGradients } from "./stages.ts";
 
+/** The forward results, and the gradients of Σ o·dO. */
 export interface ReferenceGradients extends ReferenceResult {
   /** [B, H, Lq, D] */
   readonly dQ: Float64Tensor;

@@ -1,3 +1,8 @@
+/**
+ * `mtac/reference`: the float64 reference, forward and gradients of every feature, in plain loops. What the kernels are held to.
+ *
+ * @packageDocumentation
+ */
 export {
   type ReferenceOptions,
   type ReferenceResult,

@@ -16,6 +16,7 @@ export interface Sight {
   readonly rowDocuments: Int32Array | null;
 }
 
+/** What decides which keys the rows of one batch entry see. */
 export interface SightQuestion {
   readonly mask: readonly MaskTerm[];
   readonly heads: number;

@@ -4,6 +4,7 @@ import { toHostTensor } from "./convert.ts";
 import { parseSafetensors } from "./read.ts";
 import type { ByteSource, StoredTensor } from "./tensor.ts";
 
+/** Which tensors of a file are the parameters. */
 export interface ReadParametersOptions {
   /** What stands before the names in the file, `layers.2.` say. For a stack, `{layer}` is the layer's number; default `layers.{layer}.`. */
   readonly prefix?: string;

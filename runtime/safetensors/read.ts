@@ -6,6 +6,7 @@ import { type ByteSource, ELEMENT_BYTES, isElementType, TensorView } from "./ten
 /** Bytes before the header: its length, 64 bits, little-endian. */
 const LENGTH_BYTES = 8;
 
+/** How a safetensors file is read. */
 export interface ParseOptions {
   /** Gets the tensors of types that mtac does not read, name to type, which are refused otherwise. */
   readonly foreign?: Map<string, string>;

@@ -1,6 +1,7 @@
 /** Element types that mtac reads and writes, with their sizes in bytes. */
 export const ELEMENT_BYTES = { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2 } as const;
 
+/** An element type of safetensors that mtac reads. */
 export type ElementType = keyof typeof ELEMENT_BYTES;
 
 export function isElementType(name: string): name is ElementType {
@@ -38,6 +39,7 @@ export class TensorView implements StoredTensor {
     this.#read = read;
   }
 
+  /** The elements, row-major; a view where the bytes are aligned. */
   get data(): ElementArray {
     this.#data ??= viewElements(this.dtype, this.#read());
     return this.#data;

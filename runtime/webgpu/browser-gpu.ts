@@ -2,6 +2,7 @@ import { describeAdapter } from "./adapter-name.ts";
 import { type DeviceOptions, requestDevice } from "./device.ts";
 import { GpuError } from "./errors.ts";
 
+/** Which GPU `openBrowserGpu` opens, and with what. */
 export interface BrowserGpuOptions extends DeviceOptions {
   /** Which GPU to ask for where there are several: `high-performance` if not given. */
   readonly powerPreference?: GPUPowerPreference;

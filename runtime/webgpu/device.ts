@@ -21,6 +21,7 @@ const WANTED_LIMITS = [
 
 export type NegotiatedLimit = (typeof WANTED_LIMITS)[number];
 
+/** What `requestDevice` asks for, beside all that mtac can use. */
 export interface DeviceOptions {
   readonly label?: string;
   /** Features to ask for beside `shader-f16` and `timestamp-query`; the adapter must have them. */

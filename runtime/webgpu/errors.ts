@@ -38,6 +38,7 @@ export const GPU_ERROR_KINDS = {
   MTA743: "usage",
 } as const satisfies Record<string, ErrorKind>;
 
+/** A code of a `GpuError`. */
 export type GpuErrorCode = keyof typeof GPU_ERROR_KINDS;
 
 export interface GpuErrorDetails {

@@ -15,6 +15,7 @@ import { InputSnapshot, SNAPSHOT_USAGE } from "./snapshot.ts";
 import type { DeviceTensor, OwnedTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
 
+/** What a call gives; tensors stay on the device. */
 export interface ForwardResult {
   /** [B, H, Lq, Dv]; the caller's to destroy (`o.destroy()`). */
   readonly o: OwnedTensor;

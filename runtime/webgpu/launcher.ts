@@ -26,6 +26,7 @@ import { choosePlan, shortfalls } from "./plan-choice.ts";
 import { submitCall } from "./submit.ts";
 import { allocate, type DeviceTensor, GPU_TENSORS, type OwnedTensor, owned } from "./tensors.ts";
 
+/** How a launcher chooses plans, submits and measures. */
 export interface LauncherOptions extends PlanChoice {
   /** Multiply-adds of one submission; measured and adapted to the device if not given. */
   readonly submissionBudget?: number;
@@ -33,7 +34,11 @@ export interface LauncherOptions extends PlanChoice {
   readonly timestamps?: boolean;
 }
 
-/** @typeParam Result What the launcher of a spec knows of the results beforehand. */
+/**
+ * A call that was recorded into the caller's encoder. Results are valid once its commands have run.
+ *
+ * @typeParam Result What the launcher of a spec knows of the results beforehand.
+ */
 export interface EncodedCall<Result extends ForwardResult = ForwardResult> {
   /** [B, H, Lq, Dv], once the commands have run; the caller's to destroy. */
   readonly o: Result["o"];
@@ -236,7 +241,11 @@ export class Launcher {
     this.#parameters.update(values);
   }
 
-  /** A launcher with the same artifact, parameters and options on another device, for example after this one was lost. */
+  /**
+   * A launcher with the same artifact, parameters and options on another device, for example after this one was lost.
+   *
+   * @throws As `createLauncher`.
+   */
   rebuild(device: GPUDevice): Promise<Launcher> {
     return createLauncher(device, this.artifact, this.parameters, this.#options);
   }

@@ -6,6 +6,7 @@ import { GpuError } from "./errors.ts";
 import { installCommand } from "./optional-packages.ts";
 import { unpackSwiftShader } from "./swiftshader.ts";
 
+/** Which adapter `openNodeGpu` opens. */
 export interface NodeGpuOptions {
   /** When to use SwiftShader, the software adapter: only without a real one (`auto`), `always`, or `never`. */
   readonly fallback?: "auto" | "always" | "never";
@@ -18,6 +19,7 @@ export interface NodeGpuOptions {
   readonly zeroWorkgroupMemory?: boolean;
 }
 
+/** A WebGPU adapter in Node; `requestDevice(adapter)` makes a device of it. */
 export interface NodeGpu {
   readonly gpu: GPU;
   readonly adapter: GPUAdapter;

@@ -60,6 +60,7 @@ export class OwnedTensor<
     this.buffer.destroy();
   }
 
+  /** As `destroy`. */
   [DISPOSE](): void {
     this.destroy();
   }
@@ -82,6 +83,7 @@ export const GPU_TENSORS: TensorKind = {
   accepts: (tensor) => hasLayout(tensor) && "buffer" in tensor && hasMethod(tensor.buffer, "destroy"),
 };
 
+/** A new tensor's layout and label. */
 export interface TensorOptions {
   /** Elements; row-major and contiguous if not given. */
   readonly strides?: readonly number[];

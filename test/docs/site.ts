@@ -94,8 +94,14 @@ async function faultsOf(page: Page): Promise<readonly string[]> {
   const found = violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary = "" }) => `${id}: ${target.join(" ")} ${failureSummary}`),
   );
-  const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  return excess > 0 ? [...found, `${excess} px wider than the screen`] : found;
+  const [excess, marked] = await page.evaluate(() => [
+    document.documentElement.scrollWidth - window.innerWidth,
+    document.querySelectorAll(".vp-doc .highlighted").length,
+  ]);
+  if (excess > 0) found.push(`${excess} px wider than the screen`);
+  // No page asks for that.
+  if (marked > 0) found.push(`${marked} lines of code are marked`);
+  return found;
 }
 
 async function placesOf(page: Page): Promise<Places> {

@@ -58,7 +58,7 @@ const full = attention("mta_830m", {
 });
 const heads = attention("mta_heads", {
   extends: full,
-  mask: ["none"],
+  mask: "none",
   scale: -0.5,
   scores: [mix(16, { as: "heads_only" })],
   weights: [],

@@ -52,14 +52,15 @@ const MARKDOWN = {
   hideBreadcrumbs: true,
   useCodeBlocks: true,
   parametersFormat: "table",
+  indexFormat: "table",
   sanitizeComments: true,
 };
 
 /**
- * Writes the API of every entry point of the package, from its TSDoc, as one page each. What the folder held before is removed.
+ * The API of every entry point of the package, from its TSDoc, with what writes it.
  * @throws Error where TypeDoc finds no API.
  */
-export async function writeApi(folder: string): Promise<void> {
+export async function readApi(): Promise<{ readonly app: Application; readonly project: ProjectReflection }> {
   const names = entryPoints();
   const app = await Application.bootstrapWithPlugins({
     entryPoints: [...names.keys()].map((file) => `${ROOT}${file}`),
@@ -68,15 +69,25 @@ export async function writeApi(folder: string): Promise<void> {
     readme: "none",
     name: "API",
     excludePrivate: true,
+    // What classes have from Node's and the DOM's own.
+    excludeExternals: true,
     excludeInternal: true,
     skipErrorChecking: true,
     logLevel: "Error",
     router: "module",
+    // What users look for first.
+    groupOrder: ["Functions", "Classes", "Interfaces", "Type Aliases", "Variables"],
     ...MARKDOWN,
   });
   const project = await app.convert();
   if (project === undefined) throw new Error("TypeDoc found no API");
   rename(project, names);
+  return { app, project };
+}
+
+/** Writes the API as one page for each entry point. What the folder held before is removed. */
+export async function writeApi(folder: string): Promise<void> {
+  const { app, project } = await readApi();
   // Where a declaration stands in the sources says nothing to those who have the package.
   for (const reflection of Object.values(project.reflections))
     if ("sources" in reflection) delete reflection.sources;

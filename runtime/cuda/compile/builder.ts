@@ -7,6 +7,7 @@ import { chooseImage } from "./images.ts";
 import { findNvcc } from "./nvcc.ts";
 import { findNvrtc } from "./nvrtc.ts";
 
+/** How kernels are compiled, and where compiled ones are kept. */
 export interface CompileOptions {
   /** Use nothing but this way to get compiled kernels; if not given, the first of them that there is. */
   readonly compiler?: "nvrtc" | "nvcc" | "images";

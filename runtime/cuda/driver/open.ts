@@ -7,6 +7,7 @@ import { DriverBackend } from "./backend.ts";
 import { type DriverLibrary, openDriverLibrary } from "./library.ts";
 import { ATTRIBUTE, CU } from "./results.ts";
 
+/** Which GPU `openCuda` opens, and how kernels are compiled for it. */
 export interface CudaOptions extends CompileOptions {
   /** Number of the device, from 0. */
   readonly index?: number;

@@ -6,7 +6,7 @@ export {
   type ReadParametersOptions,
   readParameters,
 } from "./parameters.ts";
-export { type ParseOptions, parseSafetensors } from "./read.ts";
+export { type ByteSource, type ParseOptions, parseSafetensors, readSafetensors } from "./read.ts";
 export {
   ELEMENT_BYTES,
   type ElementArray,

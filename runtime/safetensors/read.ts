@@ -11,6 +11,13 @@ export interface ParseOptions {
   readonly foreign?: Map<string, string>;
 }
 
+/** Where a file's bytes come from: memory, or a disk from which only what is asked for is read. */
+export interface ByteSource {
+  readonly length: number;
+  /** The bytes from `begin` up to `end`, which lies within. */
+  slice(begin: number, end: number): Uint8Array;
+}
+
 /**
  * Reads a safetensors file. Tensors are views: nothing is copied or converted until their `data` is asked for.
  * @param given the file's bytes, as a response's `bytes()` or `arrayBuffer()` gives them
@@ -20,14 +27,31 @@ export interface ParseOptions {
 export function parseSafetensors(
   given: Uint8Array | ArrayBuffer,
   file: string,
+  options: ParseOptions = {},
+): Map<string, TensorView> {
+  const bytes = bytesOf(given, file);
+  return readSafetensors(
+    { length: bytes.length, slice: (begin, end) => bytes.subarray(begin, end) },
+    file,
+    options,
+  );
+}
+
+/**
+ * As `parseSafetensors`, of files that need not lie in memory.
+ * @throws MtacError MTA651 … MTA659, and what the source throws; so does `data` of a tensor
+ */
+export function readSafetensors(
+  source: ByteSource,
+  file: string,
   { foreign }: ParseOptions = {},
 ): Map<string, TensorView> {
   const remedy = "the file is damaged or no safetensors file: write it again";
-  const bytes = bytesOf(given, file);
-  if (bytes.length < LENGTH_BYTES) {
-    throw fileError("truncated", file, `${bytes.length} bytes are too few for a safetensors file`, remedy);
+  if (source.length < LENGTH_BYTES) {
+    throw fileError("truncated", file, `${source.length} bytes are too few for a safetensors file`, remedy);
   }
-  const length = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
+  const prefix = source.slice(0, LENGTH_BYTES);
+  const length = new DataView(prefix.buffer, prefix.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
     throw fileError(
       "headerTooLong",
@@ -36,16 +60,16 @@ export function parseSafetensors(
       remedy,
     );
   }
-  const dataStart = LENGTH_BYTES + Number(length);
-  if (dataStart > bytes.length) {
-    const problem = `it ends inside the header: ${bytes.length} bytes, of which the header takes ${length}`;
+  const start = LENGTH_BYTES + Number(length);
+  if (start > source.length) {
+    const problem = `it ends inside the header: ${source.length} bytes, of which the header takes ${length}`;
     throw fileError("truncated", file, problem, remedy);
   }
-  const data = bytes.subarray(dataStart);
   const tensors = new Map<string, TensorView>();
-  const text = headerText(bytes.subarray(LENGTH_BYTES, dataStart), file);
-  for (const { name, dtype, shape, begin, end } of parseHeader(text, data.length, file)) {
-    if (isElementType(dtype)) tensors.set(name, new TensorView(dtype, shape, data.subarray(begin, end)));
+  const text = headerText(source.slice(LENGTH_BYTES, start), file);
+  for (const { name, dtype, shape, begin, end } of parseHeader(text, source.length - start, file)) {
+    const read = (): Uint8Array => source.slice(start + begin, start + end);
+    if (isElementType(dtype)) tensors.set(name, new TensorView(dtype, shape, read));
     else if (foreign !== undefined) foreign.set(name, dtype);
     else throw unsupportedType(name, dtype, file);
   }

@@ -21,14 +21,18 @@ export interface StoredTensor {
 export class TensorView implements StoredTensor {
   readonly dtype: ElementType;
   readonly shape: readonly number[];
-  /** The elements' bytes inside the file. */
-  readonly bytes: Uint8Array;
+  readonly #read: () => Uint8Array;
   #data: ElementArray | null = null;
 
-  constructor(dtype: ElementType, shape: readonly number[], bytes: Uint8Array) {
+  constructor(dtype: ElementType, shape: readonly number[], read: () => Uint8Array) {
     this.dtype = dtype;
     this.shape = shape;
-    this.bytes = bytes;
+    this.#read = read;
+  }
+
+  /** The elements' bytes inside the file. */
+  get bytes(): Uint8Array {
+    return this.#read();
   }
 
   get data(): ElementArray {

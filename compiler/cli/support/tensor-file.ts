@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import {
   type AttentionInputs,
   checkInputs,
@@ -11,14 +10,14 @@ import {
 import {
   type ElementType,
   fromValues,
-  parseSafetensors,
+  readSafetensors,
   type StoredTensor,
   toFloat64Tensor,
   writeSafetensors,
 } from "../../../runtime/safetensors/index.ts";
 import type { AttentionCall } from "../../execution/request.ts";
 import { writeAtomically } from "../../files/atomic-write.ts";
-import { unreadableFile } from "../../files/errors.ts";
+import { openBytes } from "../../files/byte-source.ts";
 import { type Conversion, convertState, layoutOf, type StateDict } from "../../weights/index.ts";
 import { missingTensor, unknownTensor, wrongElementType } from "./errors.ts";
 
@@ -52,7 +51,7 @@ export function readCall(
     readonly weights: Conversion | null;
   },
 ): AttentionCall {
-  const stored = parseSafetensors(readBytes(path), path);
+  const stored = readSafetensors(openBytes(path), path);
   checkNames(path, stored, pipeline);
   const { storage } = pipeline;
   const values = (name: string): Float64Tensor | undefined => {
@@ -134,7 +133,7 @@ function present<Key extends string, Value>(key: Key, value: Value | undefined):
  */
 export function readState(path: string): StateDict {
   const foreign = new Map<string, string>();
-  return { file: path, tensors: parseSafetensors(readBytes(path), path, { foreign }), foreign };
+  return { file: path, tensors: readSafetensors(openBytes(path), path, { foreign }), foreign };
 }
 
 /**
@@ -144,14 +143,6 @@ export function readState(path: string): StateDict {
 export function readWeights(path: string, pipeline: Pipeline, layer: number | undefined): Conversion {
   const slots = [{ pipeline, layer: layer ?? null, target: "" }];
   return convertState(readState(path), { slots, stack: false, layout: null, renamings: [], prefix: null });
-}
-
-function readBytes(path: string): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw unreadableFile(path, cause);
-  }
 }
 
 function checkNames(path: string, stored: ReadonlyMap<string, StoredTensor>, pipeline: Pipeline): void {

@@ -1,4 +1,3 @@
-import { closeSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -117,41 +116,5 @@ describe("specs", () => {
     const { code, stdout } = inTime(["check", file]);
     expect(code).toBe(1);
     expect(stdout).toContain("200000 errors");
-  });
-});
-
-describe("a state dict of 5 GiB", () => {
-  // Sparse: nobody may need more of it than its header and the tensors that are wanted.
-  const embedding = 5 * 2 ** 30;
-  const conv = filled([2, 1, 2, 3]);
-  const last = embedding + conv.data.byteLength;
-  const header = Buffer.from(
-    JSON.stringify({
-      "embedding.weight": { dtype: "F32", shape: [embedding / 4], data_offsets: [0, embedding] },
-      "scores.conv.weight": { dtype: "F32", shape: conv.shape, data_offsets: [embedding, last] },
-    }),
-  );
-  const state = join(folder, "state.safetensors");
-  const file = openSync(state, "w");
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(header.length));
-  writeSync(file, Buffer.concat([length, header]));
-  writeSync(file, new Uint8Array(conv.data.buffer), 0, conv.data.byteLength, 8 + header.length + embedding);
-  closeSync(file);
-
-  test("gives its parameters, and is never held in memory", () => {
-    const converted = join(folder, "converted.safetensors");
-    const { code, stdout } = inTime(["weights", spec, state, "--name", "small", "--output", converted]);
-    expect([code, stdout]).toEqual([0, expect.stringContaining("embedding.weight")]);
-    const read = parseSafetensors(readFileSync(converted), converted);
-    expect(read.get("scores.conv.weight")?.data).toEqual(conv.data);
-  });
-
-  test("that is cut short is refused", () => {
-    truncateSync(state, 8 + header.length + embedding);
-    expect(inTime(["weights", spec, state, "--name", "small", "--output", output])).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining("MTA656"),
-    });
   });
 });

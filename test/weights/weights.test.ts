@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -10,7 +11,7 @@ import {
   toFloat64Tensor,
   writeSafetensors,
 } from "../../runtime/safetensors/index.ts";
-import { type CliResult, mtac, temporaryFolder, write, writeTensors } from "../cli/harness.ts";
+import { type CliResult, MAIN, mtac, temporaryFolder, write, writeTensors } from "../cli/harness.ts";
 
 // What `authors.py` beside this file computes from a state dict, and what mtac computes from the same after `mtac weights`.
 const here = fileURLToPath(new URL("./", import.meta.url));
@@ -219,6 +220,55 @@ describe("what does not fit is refused, and nothing is written", () => {
     expect(code).toBe(/MTA9(45|30)/.test(stderr) ? 2 : 1);
     expect(existsSync(out("refused"))).toBe(false);
     expect(readFileSync(layer).equals(before)).toBe(true);
+  });
+});
+
+describe("a state dict larger than Node reads at once", () => {
+  const BIG = 3e9;
+  const spec = write(folder, "big.mta", "attention big { heads 2 head_dim 4 scores { conv 2x3 } }\n");
+  const weight = fromValues(
+    "F32",
+    [2, 1, 2, 3],
+    Array.from({ length: 12 }, (_, index) => index),
+  );
+
+  test("gives its parameters, of which alone it is read", () => {
+    const entry = (dtype: string, shape: number[], begin: number, bytes: number) => ({
+      dtype,
+      shape,
+      data_offsets: [begin, begin + bytes],
+    });
+    const header = JSON.stringify({
+      embedding: entry("F16", [BIG / 2], 0, BIG),
+      mta_kernel: entry("F32", [2, 1, 2, 3], BIG, 48),
+    });
+    const length = new BigUint64Array([BigInt(header.length)]);
+    const state = write(
+      folder,
+      "big.state",
+      Buffer.concat([Buffer.from(length.buffer), Buffer.from(header)]),
+    );
+    // A hole, which takes no room on disk.
+    truncateSync(state, 8 + header.length + BIG);
+    appendFileSync(state, Buffer.from(weight.data.buffer));
+    const converted = ["weights", spec, state, "--layout", "ram", "--output", out("big")];
+    expect(mtac(converted)).toMatchObject({ code: 0, stderr: "" });
+    expect(values(out("big"), "scores.conv.weight")).toEqual(Float64Array.from(weight.data, Number));
+    truncateSync(state, 8 + header.length + BIG);
+    expect(mtac(converted).stderr).toContain("MTA656");
+    rmSync(state);
+  });
+
+  test("comes through a pipe, too, where it is small", () => {
+    const state = writeTensors(folder, "piped.state", { mta_kernel: weight });
+    const args = ["weights", spec, "/dev/stdin", "--layout", "ram", "--output", out("piped")];
+    const { status, stderr } = spawnSync(
+      "sh",
+      ["-c", 'state="$1"; shift; cat "$state" | "$@"', "sh", state, process.execPath, MAIN, ...args],
+      { encoding: "utf8" },
+    );
+    expect(status, stderr).toBe(0);
+    expect(values(out("piped"), "scores.conv.weight")).toEqual(Float64Array.from(weight.data, Number));
   });
 });
 

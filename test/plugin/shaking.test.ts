@@ -10,7 +10,7 @@ const LIMITS: Readonly<Record<string, number>> = {
   GpuError: 4 * 1024,
   openBrowserGpu: 4 * 1024,
   parseSafetensors: 4 * 1024,
-  readParameters: 4 * 1024,
+  readParameters: 4.5 * 1024,
   createLauncher: 20 * 1024,
 };
 

@@ -60,7 +60,11 @@ export function buildAttention(cst: CstNode, next: IToken | null, context: Build
   const what = name.kind === "name" ? `attention \`${name.text}\`` : "this attention";
   if (open === null) {
     context.braceTrouble = true;
-    context.reporter.report("MTA117", head, `${what} lacks its braces`, { expected: "`{` after the name" });
+    const dash = firstToken(childNodes(cst, "bodyItem")[0])?.image === "-";
+    context.reporter.report("MTA117", head, `${what} lacks its braces`, {
+      expected: "`{` after the name",
+      ...(dash ? { fix: { message: "a name has no `-`: write `_` instead" } } : {}),
+    });
   } else if (childToken(cst, "RBrace") === null) reportUnclosed(open, what, next, context);
   const { items, damaged } = buildBody(cst, context);
   return { kind: "attention", name, base, items, damaged: damaged || context.braceTrouble, span };

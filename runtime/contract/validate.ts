@@ -267,9 +267,14 @@ function checkLayer(pipeline: Pipeline, layer: number | undefined): void {
 
 /**
  * Checks that exactly the pipeline's parameters are given, each in its shape.
+ * @param remedy What to do about one that is missing.
  * @throws MtacError MTA611 … MTA613
  */
-export function checkParameters(pipeline: Pipeline, shapes: ReadonlyMap<string, readonly number[]>): void {
+export function checkParameters(
+  pipeline: Pipeline,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  remedy = (name: string): string => `pass the tensor ${name}`,
+): void {
   const names = pipeline.parameters.map((parameter) => parameter.name);
   for (const name of shapes.keys()) {
     if (names.includes(name)) continue;
@@ -291,9 +296,7 @@ export function checkParameters(pipeline: Pipeline, shapes: ReadonlyMap<string, 
         INPUT_CODES.missingParameter,
         "input",
         `the parameter ${name} ${expected} is missing`,
-        {
-          remedy: `pass the tensor ${name}`,
-        },
+        { remedy: remedy(name) },
       );
     }
     if (given.length === shape.length && given.every((size, axis) => size === shape[axis])) continue;

@@ -141,6 +141,7 @@ describe("mtac run refuses, each with its own message", () => {
   test("a missing parameter", () => {
     const { code, stderr } = run(withTensors({}, ["scores.conv.weight"]));
     expect(stderr).toMatch(/MTA611.*scores\.conv\.weight \[2, 1, 2, 3\] is missing/);
+    expect(stderr).toMatch(/fix: put scores\.conv\.weight into .*`--weights`/);
     expect(code).toBe(1);
   });
 

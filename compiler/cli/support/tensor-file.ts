@@ -85,7 +85,11 @@ export function readCall(
     if (tensor !== undefined) parameters.set(name, toFloat64Tensor(name, tensor));
   }
   checkInputs(pipeline, inputs);
-  checkParameters(pipeline, new Map([...parameters].map(([name, { shape }]) => [name, shape])));
+  checkParameters(
+    pipeline,
+    new Map([...parameters].map(([name, { shape }]) => [name, shape])),
+    (name) => `put ${name} into ${path}, or give the file of all parameters as \`--weights\``,
+  );
   return { inputs, parameters, dO: grad ? required("d_o") : null };
 }
 

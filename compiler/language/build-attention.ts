@@ -173,6 +173,8 @@ function takeMask(operands: Operands): MaskNode[] {
 function maskTerm(operand: Operand, operands: Operands): MaskNode {
   if (operand.kind !== "word" || !isOneOf(operand.text, MASK_WORDS)) {
     reportChoice(operands, operand, MASK_WORDS);
+    // `sliding_window 256`: the number belongs to what the word was meant to be.
+    if (operand.kind === "word" && operands.peek()?.kind === "number") operands.next();
     return invalid(operand.span);
   }
   if (operand.text !== "window") return { kind: operand.text, span: operand.span };

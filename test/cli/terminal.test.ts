@@ -7,9 +7,9 @@ import { filled, MAIN, mtac, ROOT, temporaryFolder, write, writeTensors } from "
 
 const folder = temporaryFolder();
 /** Sets a terminal's title, goes up a line, and turns text around: as an escape, as one character (C1), by Unicode. */
-const EVIL = "a\u001b]0;title\u0007\u009b1A\u202e\u2028b";
+const EVIL = "a\u001b]0;title\u0007\u009b1A\u202e\u200f\u2028b";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be printed.
-const RAW = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+const RAW = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
 
 describe("control characters", () => {
   const spec = write(folder, `${EVIL}.mta`, "attention small { heads 2 head_dim 4 }\n");
@@ -43,11 +43,37 @@ describe("control characters", () => {
   test("leave colours alone where there are colours", () => {
     const line = `\u001b[31m${EVIL}\u001b[39m\tend\n`;
     expect(printable(line, true)).toBe(
-      "\u001b[31ma\uFFFD]0;title\uFFFD\uFFFD1A\uFFFD\uFFFDb\u001b[39m\tend\n",
+      "\u001b[31ma\uFFFD]0;title\uFFFD\uFFFD1A\uFFFD\uFFFD\uFFFDb\u001b[39m\tend\n",
     );
     expect(printable(line, false)).not.toContain("\u001b");
     expect(JSON.parse(printableJson(JSON.stringify(EVIL)))).toBe(EVIL);
     expect(printableJson(JSON.stringify(EVIL))).not.toMatch(RAW);
+  });
+});
+
+describe("a line end in a name begins no line that passes for a message", () => {
+  const FORGED = "x\nerror MTA000: forged";
+  const text = "attention small { heads 2 head_dim 4 }\n";
+  const shape = [1, 2, 3, 4];
+  const tensors = { q: shape, k: shape, v: shape };
+  const spec = write(folder, "forged.mta", text);
+  const named = write(folder, `${FORGED}.mta`, text);
+  const inputs = writeTensors(folder, "some.safetensors", tensors);
+  const more = writeTensors(folder, "more.safetensors", { ...tensors, [FORGED]: filled([1]) });
+  const output = join(folder, FORGED);
+  const run = ["run", spec, "--target", "reference", "--output", output];
+
+  test.each([
+    ["an unknown tensor", [...run, "--inputs", more]],
+    ["a tensor that is left", [...run, "--inputs", inputs, "--weights", more]],
+    ["the output", [...run, "--inputs", inputs]],
+    ["a file that is not there", ["check", join(folder, "none", FORGED)]],
+    ["a formatted file", ["fmt", named]],
+    ["a declared file", ["types", named]],
+  ])("%s", (_what, args) => {
+    const { stdout, stderr } = mtac(args);
+    expect(stdout + stderr).toContain("forged");
+    expect(stdout + stderr).not.toMatch(/^error MTA000/m);
   });
 });
 

@@ -17,7 +17,7 @@ import type { Output } from "./output.ts";
 import { formatClock, progressLine } from "./progress.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
-import { type Alignment, table } from "./style.ts";
+import { type Alignment, inLine, table } from "./style.ts";
 import { architectureOption } from "./targets.ts";
 import { tunedLookup } from "./tuning-use.ts";
 
@@ -152,7 +152,7 @@ async function writeFiles(
       writeAtomically(html, toHtml(report, drawings));
     }
   }
-  for (const path of [csv, html, plot]) if (path !== undefined) output.note(`wrote ${path}`);
+  for (const path of [csv, html, plot]) if (path !== undefined) output.note(`wrote ${inLine(path)}`);
 }
 
 function progressState(

@@ -17,7 +17,7 @@ import {
 import { chooseAttention, chooseStack } from "./attention-choice.ts";
 import type { Output } from "./output.ts";
 import { readSpec } from "./spec-file.ts";
-import { table } from "./style.ts";
+import { inLine, table } from "./style.ts";
 import { readState } from "./tensor-file.ts";
 
 export interface ConvertFlags {
@@ -58,7 +58,7 @@ export async function convertWeights(
   const warnings = warningsOf(conversion, slots, layout);
   for (const warning of warnings) output.note(`${output.noteStyle.yellow("warning")} ${warning}`);
   output.text(formatConversion(conversion, stateFile, output));
-  output.text(`wrote ${plural(conversion.tensors.size, "parameter")} to ${flags.output}`);
+  output.text(`wrote ${plural(conversion.tensors.size, "parameter")} to ${inLine(flags.output)}`);
   const { prefix, mapped, left } = conversion;
   output.result({ output: flags.output, prefix, mapped, left, warnings });
 }
@@ -88,7 +88,9 @@ function warningsOf(
   slots: readonly AttentionSlot[],
   layout: Layout | null,
 ): readonly string[] {
-  const unused = left.flatMap(({ name, reason }) => (reason === null ? [] : [`${name} is left: ${reason}`]));
+  const unused = left.flatMap(({ name, reason }) =>
+    reason === null ? [] : [`${inLine(name)} is left: ${reason}`],
+  );
   const pipelines = new Map(slots.map(({ pipeline }) => [pipeline.name, pipeline]));
   const reordered = [...pipelines.values()].flatMap((pipeline) =>
     layout === null
@@ -102,7 +104,11 @@ function warningsOf(
     const data = tensors.get(parameter)?.data;
     return data instanceof Float32Array && !data.every(Number.isFinite);
   });
-  return [...unused, ...reordered, ...broken.map(({ from }) => `${from} holds NaN or infinite values`)];
+  return [
+    ...unused,
+    ...reordered,
+    ...broken.map(({ from }) => `${inLine(from)} holds NaN or infinite values`),
+  ];
 }
 
 /** As many left tensors as are named. */
@@ -113,11 +119,11 @@ function formatConversion({ mapped, left }: Conversion, stateFile: string, { sty
   const rows = mapped.map(({ parameter, shape, from, transposed, dtype }) => [
     parameter,
     `[${shape.join(", ")}]`,
-    `${from}${dtype === "F32" ? "" : ` (${dtype})`}${transposed ? ", transposed" : ""}`,
+    `${inLine(from)}${dtype === "F32" ? "" : ` (${dtype})`}${transposed ? ", transposed" : ""}`,
   ]);
   const text = table([head, ...rows]);
   if (left.length === 0) return text;
-  const names = left.slice(0, SHOWN).map(({ name }) => name);
+  const names = left.slice(0, SHOWN).map(({ name }) => inLine(name));
   const more = left.length > SHOWN ? `, and ${left.length - SHOWN} more` : "";
-  return `${text}\nleft ${plural(left.length, "tensor")} of ${stateFile}: ${names.join(", ")}${more}`;
+  return `${text}\nleft ${plural(left.length, "tensor")} of ${inLine(stateFile)}: ${names.join(", ")}${more}`;
 }

@@ -10,6 +10,7 @@ import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { printDiagnostics } from "./print-diagnostics.ts";
 import { analyseSpecFile, isTypeScript } from "./spec-file.ts";
+import { inLine } from "./style.ts";
 
 export interface DeclareFlags {
   readonly check?: true;
@@ -65,9 +66,9 @@ async function declareSpec(path: string, flags: DeclareFlags, output: Output): P
   const text = declareChecked(spec, flags.target);
   const { style } = output;
   const changed = flags.check === true ? !holds(file, text) : writeDeclarations(file, path, text);
-  if (!changed) output.text(style.dim(`✓ ${file} (unchanged)`));
-  else if (flags.check === true) output.text(`${style.yellow("✗")} ${file} is not up to date`);
-  else output.text(`${style.green("✓")} ${file}`);
+  if (!changed) output.text(style.dim(`✓ ${inLine(file)} (unchanged)`));
+  else if (flags.check === true) output.text(`${style.yellow("✗")} ${inLine(file)} is not up to date`);
+  else output.text(`${style.green("✓")} ${inLine(file)}`);
   return { spec: path, file, changed, diagnostics };
 }
 

@@ -32,7 +32,9 @@ export function reportFailure(error: unknown, output: Output): ExitCode {
   if (error instanceof Finished) return error.exitCode;
   const { noteStyle: style } = output;
   if (error instanceof MtacError) {
-    output.note(`${style.bold(style.red(`error ${error.code}`))}: ${error.message}`);
+    // Further lines are indented: a name that holds a line end must not pass for a message of its own.
+    const message = error.message.replace(/\n(?! )/g, "\n  ");
+    output.note(`${style.bold(style.red(`error ${error.code}`))}: ${message}`);
     const remedy = remedyOf(error);
     if (remedy !== null) output.note(`  ${style.cyan("=")} fix: ${remedy}`);
     const { MTAC_DEBUG: debug } = process.env;

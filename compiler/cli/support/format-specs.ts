@@ -9,6 +9,7 @@ import { Finished } from "./failure.ts";
 import type { Output } from "./output.ts";
 import { printDiagnostics } from "./print-diagnostics.ts";
 import { isTypeScript } from "./spec-file.ts";
+import { inLine } from "./style.ts";
 
 interface FormattedFile {
   readonly file: string;
@@ -55,10 +56,10 @@ function formatFile(file: string, { check }: { readonly check: boolean }, output
   const changed = text !== source;
   if (file === "-" && !check) {
     if (!output.json) process.stdout.write(text);
-  } else if (changed && check) output.text(`${style.yellow("✗")} ${file} is not formatted`);
+  } else if (changed && check) output.text(`${style.yellow("✗")} ${inLine(file)} is not formatted`);
   else if (changed) {
     writeAtomically(file, text);
-    output.text(`${style.green("✓")} ${file}`);
-  } else output.text(style.dim(`✓ ${file} (unchanged)`));
+    output.text(`${style.green("✓")} ${inLine(file)}`);
+  } else output.text(style.dim(`✓ ${inLine(file)} (unchanged)`));
   return { file, changed, diagnostics: [] };
 }

@@ -13,7 +13,7 @@ import type { Output } from "./output.ts";
 import { withProgress } from "./progress.ts";
 import { scheduleOf } from "./schedule.ts";
 import { readSpec } from "./spec-file.ts";
-import { table } from "./style.ts";
+import { inLine, table } from "./style.ts";
 import { checkRunOptions } from "./targets.ts";
 import { nonFiniteTensors, readCall, readWeights, writeTensors } from "./tensor-file.ts";
 import { tunedChooser } from "./tuning-use.ts";
@@ -72,7 +72,7 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
   const { tensors, report } = await withProgress(output, (onStep) => execute({ ...request, onStep }));
   writeTensors(flags.output, tensors);
   output.text(formatReport(pipeline.name, report, output));
-  output.text(`wrote ${[...tensors.keys()].join(", ")} to ${flags.output}`);
+  output.text(`wrote ${[...tensors.keys()].join(", ")} to ${inLine(flags.output)}`);
   output.result(report);
 }
 
@@ -81,9 +81,9 @@ const SHOWN = 8;
 
 function reportLeft(left: readonly LeftTensor[], file: string, output: Output): void {
   if (left.length === 0) return;
-  const names = left.slice(0, SHOWN).map(({ name }) => name);
+  const names = left.slice(0, SHOWN).map(({ name }) => inLine(name));
   const more = left.length > SHOWN ? `, and ${left.length - SHOWN} more` : "";
-  output.note(`${plural(left.length, "tensor")} of ${file} not used: ${names.join(", ")}${more}`);
+  output.note(`${plural(left.length, "tensor")} of ${inLine(file)} not used: ${names.join(", ")}${more}`);
 }
 
 function warnNonFinite(names: readonly string[], target: string, output: Output): void {

@@ -33,9 +33,9 @@ export function wantsColour(stream: NodeJS.WriteStream, environment: NodeJS.Proc
   return stream.isTTY === true && terminal !== "dumb";
 }
 
-/** Control characters but line ends and tabs, and those that turn the direction of text. */
+/** Control characters but line ends and tabs, and those that turn the direction of text or mark it. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 /** The sequences with which styles and diagnostics set text off, and no others. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape begins each.
 const COLOURS = /(\x1b\[(?:0|1|2|22|31|32|33|34|36|39)m)/;
@@ -50,11 +50,16 @@ export function printable(text: string, colour: boolean): string {
   return parts.map((part, index) => (index % 2 === 1 ? part : part.replace(CONTROLS, "\uFFFD"))).join("");
 }
 
+/** A name within a line: one that holds a line end would begin a line of its own, and could pass for another message. */
+export function inLine(name: string): string {
+  return name.replace(/[\n\t]/g, "\uFFFD");
+}
+
 /** JSON, which may be shown too, escapes fewer characters by itself. */
 export function printableJson(text: string): string {
   const escaped = (character: string): string =>
     `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return text.replace(/[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, escaped);
+  return text.replace(/[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, escaped);
 }
 
 export type Alignment = "left" | "right";

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test, vi } from "vitest";
@@ -220,6 +220,25 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
       const { status, output } = configure(folder, lines, options, head);
       expect(status).not.toBe(0);
       expect(output).toMatch(/need\s+sm_80\s+or\s+newer[\s\S]*set\(CMAKE_CUDA_ARCHITECTURES\s+80\)/);
+    });
+  });
+
+  test("may include the emitted fragment in several of its parts, but not another of the same name", async () => {
+    await withFolder(async (folder) => {
+      compileFragment(folder);
+      const twice =
+        "include(made/second.cmake)\ninclude(${CMAKE_CURRENT_SOURCE_DIR}/made/../made/second.cmake)";
+      const { status, output } = configure(folder, twice, [], LANGUAGES);
+      expect(status, output).toBe(0);
+      cpSync(path.join(folder, "made"), path.join(folder, "other"), { recursive: true });
+      const other = configure(
+        folder,
+        "include(made/second.cmake)\ninclude(other/second.cmake)",
+        [],
+        LANGUAGES,
+      );
+      expect(other.status).not.toBe(0);
+      expect(other.output).toContain("already exists");
     });
   });
 

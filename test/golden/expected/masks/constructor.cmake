@@ -7,6 +7,14 @@
 #
 # CMAKE_CUDA_ARCHITECTURES, where the project or the user sets it, says which devices to compile for.
 
+# Parts of a project may each include this file.
+if(TARGET mtac_constructor)
+  get_target_property(_mtac_folder mtac_constructor INTERFACE_INCLUDE_DIRECTORIES)
+  if("${_mtac_folder}" STREQUAL "${CMAKE_CURRENT_LIST_DIR}")
+    return()
+  endif()
+endif()
+
 # Before the language: enabling it sets a default.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES "80")

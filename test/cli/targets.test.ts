@@ -33,6 +33,11 @@ describe.each(COMMANDS)("mtac %s", (command, targets) => {
   });
 });
 
+test.each(["run", "verify", "bench", "tune"])("mtac %s takes webgpu unless it is told another", (command) => {
+  const help = mtac([command, "--help"]).stdout.replace(/\s+/g, " ");
+  expect(help).toMatch(/--target <target> [^-]*\(choices: [^)]*default: "webgpu"\)/);
+});
+
 test("compile writes the same for webgpu and for wgsl", () => {
   const made = (target: string) => {
     const out = join(folder, `${target}.out`);

@@ -32,7 +32,7 @@ function createProgram(): Command {
     .enablePositionalOptions()
     .addHelpText(
       "after",
-      "\nExit codes: 0 fine · 1 the spec or the check failed · 2 wrong usage · 3 the device or driver failed",
+      "\nExit codes: 0 fine · 1 the spec or the check failed · 2 wrong usage\n            3 the device or driver failed",
     );
   for (const register of [
     registerCompile,

@@ -12,6 +12,24 @@ function widest(text: string): string {
   return text.split("\n").reduce((most, line) => (displayWidth(line) > displayWidth(most) ? line : most), "");
 }
 
+test("help fits 80 columns", () => {
+  const commands = [...mtac(["--help"]).stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = ""]) => name);
+  expect(commands).toContain("compile");
+  for (const args of [[], ...commands.map((name) => [name]), ["tune", "export"], ["tune", "prune"]]) {
+    const { stdout } = mtac([...args, "--help"]);
+    expect(displayWidth(widest(stdout)), widest(stdout)).toBeLessThanOrEqual(80);
+  }
+});
+
+test("tables take the width that COLUMNS says, where output is piped", () => {
+  const args = ["explain", examples[0] ?? "", "--gpu", "h100"];
+  const width = (columns: string): number =>
+    displayWidth(widest(mtac(args, { env: { COLUMNS: columns } }).stdout));
+  expect(width("200")).toBeGreaterThan(80);
+  expect(width("72")).toBeLessThanOrEqual(72);
+  for (const odd of ["", "0", "-5", "wide"]) expect(width(odd)).toBeLessThanOrEqual(80);
+});
+
 describe("what explain prints fits 80 columns", () => {
   const flags = [
     [],

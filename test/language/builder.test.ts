@@ -123,6 +123,16 @@ describe("the TypeScript builder", () => {
     expect(diagnostics[0]?.message).toContain("`padKey both`");
   });
 
+  it("says what to do about words of other libraries, in their camel case too", () => {
+    for (const word of ["rope", "alibiSlopes", "attnDropout", "rotaryEmb"]) {
+      const options = { heads: 2, headDim: 4, [word]: 0.1 };
+      const { diagnostics } = analyseBuilt(Reflect.apply(attention, undefined, ["a", options]), "spec.ts");
+      expect(diagnostics.map((each) => each.fix?.message)).toEqual([
+        expect.stringMatching(/apply RoPE|`mask causal bias`|computes no dropout/),
+      ]);
+    }
+  });
+
   it("says what an attention lacks", () => {
     const { diagnostics } = analyseBuilt(attention("bare", {}), "spec.ts");
     expect(diagnostics.map((each) => [each.code, each.path, each.message])).toEqual([

@@ -60,9 +60,10 @@ const CHECKS: Readonly<Record<keyof MtacConfig, Check>> = {
   specs: strings,
   targets: (value) =>
     Array.isArray(value) &&
+    value.length > 0 &&
     value.every((each) => typeof each === "string" && targetNamed(each, EMITTED_TARGETS) !== null)
       ? null
-      : `an array of ${quoted(EMITTED_TARGETS)}`,
+      : `an array of one or more of ${quoted(EMITTED_TARGETS)}`,
   out: string,
   architectures: strings,
   length: (value) =>

@@ -42,21 +42,31 @@ export async function loadConfig(
 ): Promise<LoadedConfig> {
   if (file === null) return { file, config: {} };
   const name = relative(process.cwd(), file);
-  const exported = await defaultExport(file);
+  const exported = ownSettings(await defaultExport(file));
   if (isConfig(exported)) return { file, config: withAbsolutePaths(exported, dirname(resolve(file))) };
   const fault = configFault(exported) ?? { message: "it is no config", remedy: "see `defineConfig`" };
   throw badConfig(name, fault.message, undefined, fault.remedy);
+}
+
+/** The settings that are the object's own: those are what is checked. */
+function ownSettings(exported: unknown): unknown {
+  return typeof exported === "object" && exported !== null && !Array.isArray(exported)
+    ? { ...exported }
+    : exported;
 }
 
 async function defaultExport(file: string): Promise<unknown> {
   const { loadTypeScriptModule } = await import("../files/typescript-module.ts");
   if (/\.m?ts$/.test(file)) return loadTypeScriptModule(file, badConfig);
   try {
+    if (statSync(file).isDirectory())
+      throw badConfig(file, "it is a folder", undefined, "name the config file in it");
     // Node keeps a module by its address: one that was changed needs another.
     const version = statSync(file).mtimeMs;
     const module: object = await import(`${pathToFileURL(resolve(file)).href}?${version}`);
     return "default" in module ? module.default : undefined;
   } catch (cause) {
+    if (cause instanceof MtacError) throw cause;
     throw badConfig(file, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }

@@ -86,7 +86,13 @@ describe("mtac.config.ts", () => {
 
   test.each([
     ["an unknown setting", "{ lenght: 3 }", "there is no setting `lenght`", "did you mean `length`?"],
-    ["a wrong value", '{ targets: ["glsl"] }', '`targets` is ["glsl"]', 'give an array of "webgpu", "cuda"'],
+    ["no target", "{ targets: [] }", "`targets` is []", "one or more of"],
+    [
+      "a wrong value",
+      '{ targets: ["glsl"] }',
+      '`targets` is ["glsl"]',
+      'give an array of one or more of "webgpu", "cuda"',
+    ],
     ["a wrong number", "{ length: 0.5 }", "`length` is 0.5", "give a whole number, at least 1"],
     ["a wrong schedule", '{ schedule: "fast" }', '`schedule` is "fast"', 'one of "single_pass"'],
     ["no object", "3", "its default export is no object", "export settings as default"],
@@ -98,6 +104,17 @@ describe("mtac.config.ts", () => {
     expect(stderr).toContain("MTA926");
     expect(stderr).toContain(message);
     expect(stderr).toContain(remedy);
+  });
+
+  test("what a config inherits is none of its settings, and a folder is no config", () => {
+    const folder = project("inherited", {
+      "small.mta": SPEC,
+      "mtac.config.ts": 'export default { specs: ["small.mta"], __proto__: { out: 5, targets: "none" } };',
+    });
+    expect(mtac(["compile", "--no-launcher"], { cwd: folder })).toMatchObject({ code: 0 });
+    const { code, stderr } = mtac(["compile", "--config", "."], { cwd: folder });
+    expect(stderr).toContain("it is a folder");
+    expect(code).toBe(2);
   });
 
   test("no spec anywhere is MTA927", () => {

@@ -1,11 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import {
-  fromValues,
-  parseSafetensors,
-  type StoredTensor,
-  writeSafetensors,
-} from "../../runtime/safetensors/index.ts";
+import { fromValues, type StoredTensor, writeSafetensors } from "../../runtime/safetensors/index.ts";
 import { type CliResult, filled, mtac, temporaryFolder, write } from "./harness.ts";
 
 // Files far larger than anyone's: right results or coded errors, in time. The bound has room for slow machines; work that grew with the

@@ -38,6 +38,24 @@ test.each(["run", "verify", "bench", "tune"])("mtac %s takes webgpu unless it is
   expect(help).toMatch(/--target <target> [^-]*\(choices: [^)]*default: "webgpu"\)/);
 });
 
+test.each(["run", "verify", "bench", "tune"])(
+  "mtac %s refuses a misspelt --arch before it opens a device",
+  (command) => {
+    const files = command === "run" ? ["--inputs", "none", "--output", "none"] : [];
+    const args = [command, spec, ...files, "--target", "cuda", "--arch"];
+    for (const [arch, meant] of [
+      ["90", "did you mean `sm_90`?"],
+      ["compute_80", ""],
+      ["sm80", ""],
+    ] as const) {
+      const { code, stderr } = mtac([...args, arch]);
+      expect(stderr).toContain(`MTA915: \`${arch}\``);
+      expect(stderr).toContain(meant);
+      expect(code).toBe(2);
+    }
+  },
+);
+
 test("compile writes the same for webgpu and for wgsl", () => {
   const made = (target: string) => {
     const out = join(folder, `${target}.out`);

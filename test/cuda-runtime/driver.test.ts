@@ -128,7 +128,9 @@ describe("tensors", () => {
     const next = upload(device, { shape: [1], data: Float32Array.of(7) }, "f32");
     released[Symbol.dispose]();
     expect(await download(device, next)).toEqual(Float32Array.of(7));
+    const used = double.leaks();
     next[Symbol.dispose]();
+    expect(double.leaks()).toBe(used - 1);
     const left = allocate(device, [4], "f32");
     await device.close();
     left.destroy();

@@ -1,10 +1,11 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   type AttentionInputs,
   createLauncher,
   type DeviceTensor,
   download,
   type Launcher,
+  releaseWorkspace,
   upload,
 } from "../../runtime/index.ts";
 import { openDevice, scaled, tinyInputs, WEIGHT } from "./device-fixture.ts";
@@ -58,6 +59,9 @@ const CHANGES: readonly [string, (given: Given) => void][] = [
 ];
 
 describe.each(WAYS)("a call that is submitted %s", (_way, create) => {
+  // Copies that earlier tests left in memory would be right here, too.
+  beforeEach(() => releaseWorkspace(device));
+
   it.each(CHANGES)("does not see %s", async (what, change) => {
     const launcher = await create(CHANGES.findIndex(([name]) => name === what));
     const positions = upload(device, { shape: [2], data: Int32Array.of(3, 100) }, "i32");

@@ -226,8 +226,8 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
   test("may include the emitted fragment in several of its parts, but not another of the same name", async () => {
     await withFolder(async (folder) => {
       compileFragment(folder);
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is CMake's.
       const twice =
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: it is CMake's.
         "include(made/second.cmake)\ninclude(${CMAKE_CURRENT_SOURCE_DIR}/made/../made/second.cmake)";
       const { status, output } = configure(folder, twice, [], LANGUAGES);
       expect(status, output).toBe(0);

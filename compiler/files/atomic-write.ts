@@ -17,7 +17,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { makeFolder } from "../../runtime/contract/make-folder.ts";
-import { type Destination, destinationOf } from "./destination.ts";
+import { type Destination, destinationOf, openFileDescriptor } from "./destination.ts";
 import { unwritablePath } from "./errors.ts";
 
 /**
@@ -30,7 +30,7 @@ export function writeAtomically(path: string, content: string | Uint8Array): voi
   try {
     const destination = destinationOf(path);
     if (destination.through) {
-      writeFileSync(destination.path, content);
+      writeFileSync(openFileDescriptor(destination.path) ?? destination.path, content);
       return;
     }
     temporary = temporaryBeside(destination.path);
@@ -96,7 +96,7 @@ export function writeFolderAtomically(folder: string, files: Readonly<Record<str
     }
     for (const { content, path } of through) {
       current = path;
-      writeFileSync(path, content);
+      writeFileSync(openFileDescriptor(path) ?? path, content);
     }
   } catch (cause) {
     for (const { temporary } of pending) removeQuietly(temporary);

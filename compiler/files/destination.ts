@@ -15,6 +15,8 @@ export interface Destination {
 
 /** Names of streams that are open already: a new file under the name would not be that stream. */
 const OPEN_STREAM = /^\/(proc\/|dev\/(stdout|stderr|fd\/))/;
+/** As `OPEN_STREAM`, of this process: with the number. */
+const OPEN_DESCRIPTOR = /^\/(?:dev\/(?:(stdout)|(stderr)|fd\/(\d+))|proc\/self\/fd\/(\d+))$/;
 /** As many links as Linux follows. */
 const MOST_LINKS = 40;
 
@@ -33,6 +35,17 @@ export function destinationOf(path: string): Destination {
     accessSync(path, constants.W_OK);
   }
   return { path: followLinks(path), replaced, through: false };
+}
+
+/**
+ * The number of an open stream of this process that is a file, `mtac … --output /dev/stdout >> log` say: opened anew by its name, the file
+ * would lose what was written to it before. null for everything else; pipes are the same by their names.
+ */
+export function openFileDescriptor(path: string): number | null {
+  const [found, out, error, ...numbers] = OPEN_DESCRIPTOR.exec(resolve(path)) ?? [];
+  if (found === undefined || !statSync(path).isFile()) return null;
+  if (out !== undefined || error !== undefined) return out === undefined ? 2 : 1;
+  return Number(numbers.find((each) => each !== undefined));
 }
 
 /** The file that a path means, whether it is there or not. @throws the system's errors, such as for a missing folder */

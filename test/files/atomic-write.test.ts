@@ -2,10 +2,13 @@ import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  closeSync,
+  existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -13,6 +16,7 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -112,6 +116,20 @@ describe.each(writers)("%s", (_name, write) => {
     for (let tries = 0; tries < 100 && !holds(reader, "new"); tries++) spawnSync("sleep", ["0.02"]);
     expect(readFileSync(reader, "utf8")).toBe("new");
   });
+});
+
+test("an open stream that is a file keeps what was written to it before", () => {
+  const path = file("log", "before\n");
+  const descriptor = openSync(path, "a");
+  writeSync(descriptor, "here\n");
+  for (const stream of [`/dev/fd/${descriptor}`, `/proc/self/fd/${descriptor}`]) {
+    if (!existsSync(stream)) continue;
+    checkWritable(stream);
+    writeAtomically(stream, `${stream}\n`);
+  }
+  closeSync(descriptor);
+  expect(readFileSync(path, "utf8")).toMatch(/^before\nhere\n/);
+  expect(readFileSync(path, "utf8")).toContain(`fd/${descriptor}\n`);
 });
 
 test("the empty path, which means the current folder, is refused before anything is computed", () => {

@@ -11,10 +11,10 @@ import {
   parameterAt,
   stageName,
   stageOf,
-  tensorModel,
   u32,
 } from "./model.ts";
 import { loadValue, outputModel } from "./output-model.ts";
+import { tensorModel } from "./tensor-rows.ts";
 
 const PURPOSE = {
   single_pass: [

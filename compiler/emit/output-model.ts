@@ -1,14 +1,6 @@
 import type { Epilogue, Plan } from "../../runtime/contract/index.ts";
-import {
-  type ConstantTable,
-  f32,
-  parameterAt,
-  stageLabel,
-  type TensorModel,
-  tensorModel,
-  times,
-  u32,
-} from "./model.ts";
+import { type ConstantTable, f32, parameterAt, stageLabel, times, u32 } from "./model.ts";
+import { type TensorModel, tensorModel } from "./tensor-rows.ts";
 
 const LANES = ["x", "y", "z", "w"] as const;
 

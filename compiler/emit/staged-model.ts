@@ -22,10 +22,10 @@ import {
   parameterAt,
   stageName,
   stageOf,
-  tensorModel,
   u32,
 } from "./model.ts";
 import { loadValue, outputModel } from "./output-model.ts";
+import { tensorModel } from "./tensor-rows.ts";
 
 const FOUR_ROWS = ["", " + line", " + 2u * line", " + 3u * line"].map((step, index) => ({ index, step }));
 

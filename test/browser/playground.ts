@@ -1,4 +1,4 @@
-// Builds the playground, serves it as any static server would, and uses it in headless Chromium on SwiftShader: what it compiles and
+// Builds the playground, serves it like a plain static server, and uses it in headless Chromium on SwiftShader: what it compiles and
 // computes against the compiler and the reference in Node, links, hostile specs, keyboard, colours, widths. Prints a line for
 // each check and ends with "N passed, N failed".
 import { readdirSync, readFileSync } from "node:fs";

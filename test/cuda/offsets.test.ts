@@ -3,12 +3,13 @@ import { type Plan, SCHEDULES } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs } from "../support/draw.ts";
 import { relativeError } from "../support/errors.ts";
-import { FORWARD_TOLERANCE, legalSchedules } from "../support/gpu.ts";
-import { COMMON_OFFSETS, LOWEST_F32, OFFSET_SPECS, type OffsetCase, offsetCase } from "../support/offsets.ts";
+import { FORWARD_TOLERANCE } from "../support/gpu.ts";
+import type { KnownCase } from "../support/known-case.ts";
+import { COMMON_OFFSETS, LOWEST_F32, OFFSET_SPECS, offsetCase } from "../support/offsets.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { roundInputs } from "../support/rounded.ts";
-import { disagreement } from "../support/trial.ts";
-import { directCandidates, emulatedDevice, findNvcc, planOf, runCudaPlan } from "./harness.ts";
+import { checkDirectSchedules } from "./direct-cases.ts";
+import { emulatedDevice, findNvcc, runCudaPlan } from "./harness.ts";
 import { outsideTolerance, tensorPlans } from "./tensor-cases.ts";
 
 const nvcc = await findNvcc();
@@ -17,29 +18,17 @@ const EXACT = OFFSET_SPECS.flatMap((spec) => COMMON_OFFSETS.map((offset) => [spe
 const TENSOR_SPECS = OFFSET_SPECS.filter((spec) => spec !== "sparsemax");
 const TENSOR = EXACT.filter(([spec]) => spec !== "sparsemax");
 
-function run(plan: Plan, { parameters, inputs }: OffsetCase) {
+function run(plan: Plan, { parameters, inputs }: KnownCase) {
   return emulatedDevice().then((device) => runCudaPlan(device, plan, parameters, inputs));
 }
 
 describe.skipIf(nvcc === null)("logits with much in common, emulated", () => {
   test.each(EXACT)("%s on exact f32 units: %f", async (spec, offset) => {
-    const drawn = offsetCase(spec, "f32", offset);
-    for (const schedule of legalSchedules(drawn.pipeline)) {
-      const [best] = directCandidates(drawn.pipeline, drawn.shape, schedule);
-      if (best === undefined) continue;
-      const result = await run(planOf(best), drawn);
-      expect(disagreement(drawn.pipeline, result, drawn.expected), schedule).toBeNull();
-    }
+    await checkDirectSchedules(offsetCase(spec, "f32", offset));
   });
 
   test.each(OFFSET_SPECS)("%s on exact f32 units: the lowest f32 at some keys", async (spec) => {
-    const drawn = offsetCase(spec, "f32", LOWEST_F32, "third");
-    for (const schedule of legalSchedules(drawn.pipeline)) {
-      const [best] = directCandidates(drawn.pipeline, drawn.shape, schedule);
-      if (best === undefined) continue;
-      const result = await run(planOf(best), drawn);
-      expect(disagreement(drawn.pipeline, result, drawn.expected), schedule).toBeNull();
-    }
+    await checkDirectSchedules(offsetCase(spec, "f32", LOWEST_F32, "third"));
   });
 
   // `staged` keeps final scores in f16, which has no room for such offsets.

@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { SCHEDULES } from "../../runtime/contract/index.ts";
 import { FAR_POSITIONS, FAR_SPECS, farCase } from "../support/far-positions.ts";
-import { legalSchedules } from "../support/gpu.ts";
 import { roundInputs } from "../support/rounded.ts";
-import { disagreement } from "../support/trial.ts";
-import { directCandidates, emulatedDevice, findNvcc, planOf, runCudaPlan } from "./harness.ts";
+import { checkDirectSchedules } from "./direct-cases.ts";
+import { emulatedDevice, findNvcc, runCudaPlan } from "./harness.ts";
 import { outsideTolerance, tensorPlans } from "./tensor-cases.ts";
 
 const nvcc = await findNvcc();
@@ -13,14 +12,7 @@ const CASES = FAR_SPECS.flatMap((mask) => FAR_POSITIONS.map((position) => [mask,
 
 describe.skipIf(nvcc === null)("rows far beyond the keys, emulated", () => {
   test.each(CASES)("%s: a row at position %d", async (mask, position) => {
-    const { pipeline, shape, parameters, inputs, expected } = farCase(mask, position);
-    const device = await emulatedDevice();
-    for (const schedule of legalSchedules(pipeline)) {
-      const [best] = directCandidates(pipeline, shape, schedule);
-      if (best === undefined) continue;
-      const result = await runCudaPlan(device, planOf(best), parameters, inputs);
-      expect(disagreement(pipeline, result, expected), schedule).toBeNull();
-    }
+    await checkDirectSchedules(farCase(mask, position));
   });
 
   test.each(CASES)("%s on tensor cores: a row at position %d", async (mask, position) => {

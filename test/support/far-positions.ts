@@ -1,6 +1,7 @@
-import type { AttentionInputs, CallShape, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
-import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
+import type { AttentionInputs, Float64Tensor } from "../../runtime/contract/index.ts";
+import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "./draw.ts";
+import type { KnownCase } from "./known-case.ts";
 import { pipelineOf } from "./pipelines.ts";
 
 // Positions of row 0 at the end of 32 bits, where sums with rows, windows and kernels would turn over.
@@ -16,16 +17,8 @@ export const FAR_SPECS = [
 /** Further than any key. What is seen from there is what is seen from just beyond the last key and window. */
 export const FAR_POSITIONS = [2 ** 31 - 1, 2 ** 31 - 2 ** 24] as const;
 
-export interface FarCase {
-  readonly pipeline: Pipeline;
-  readonly shape: CallShape;
-  readonly parameters: ReadonlyMap<string, Float64Tensor>;
-  /** With the position that devices get. */
-  readonly inputs: AttentionInputs<Float64Tensor>;
-  readonly expected: ReferenceResult;
-}
-
-export function farCase(mask: string, position: number, dtype: "f32" | "f16" = "f32"): FarCase {
+/** A call whose second batch entry stands at `position`: devices get that, the reference one nearby from which the same is seen. */
+export function farCase(mask: string, position: number, dtype: "f32" | "f16" = "f32"): KnownCase {
   const pipeline = pipelineOf(`attention far { heads 2 head_dim 32 dtype ${dtype} ${mask} }`, "far");
   const shape = { B: 2, Lq: 9, Lk: 20, R: 0 };
   const near = 2 ** 24 + 100;

@@ -1,12 +1,7 @@
-import type {
-  AttentionInputs,
-  CallShape,
-  Float64Tensor,
-  Pipeline,
-  StorageType,
-} from "../../runtime/contract/index.ts";
-import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
+import type { Float64Tensor, StorageType } from "../../runtime/contract/index.ts";
+import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "./draw.ts";
+import type { KnownCase } from "./known-case.ts";
 import { pipelineOf } from "./pipelines.ts";
 import { roundInputs } from "./rounded.ts";
 
@@ -29,14 +24,6 @@ const SPECS = {
 export type OffsetSpec = keyof typeof SPECS;
 export const OFFSET_SPECS: readonly OffsetSpec[] = ["plain", "conv", "mix", "sparsemax"];
 
-export interface OffsetCase {
-  readonly pipeline: Pipeline;
-  readonly shape: CallShape;
-  readonly parameters: ReadonlyMap<string, Float64Tensor>;
-  readonly inputs: AttentionInputs<Float64Tensor>;
-  readonly expected: ReferenceResult;
-}
-
 function mapped(
   { shape, data }: Float64Tensor,
   change: (value: number, index: number) => number,
@@ -50,7 +37,7 @@ export function offsetCase(
   storage: StorageType,
   offset: number,
   keys: "all" | "third" = "all",
-): OffsetCase {
+): KnownCase {
   const text = `attention a { heads 2 head_dim 16 scale 0.5 dtype ${storage} mask causal bias ${SPECS[spec]} }`;
   const pipeline = pipelineOf(text, "a");
   const shape = { B: 1, Lq: 37, Lk: 41, R: 2 };

@@ -8,11 +8,12 @@ import type {
   TypeAliasDeclarationStructure,
   VariableStatementStructure,
 } from "ts-morph";
-import type { Initializer, Parameter, Pipeline } from "../../../runtime/contract/index.ts";
+import type { Pipeline } from "../../../runtime/contract/index.ts";
 import type { LauncherFlavour } from "./flavour.ts";
 import { inputProperties, tensorOf } from "./inputs.ts";
 import { docText } from "./line-width.ts";
 import { type EmittedNames, emittedNames } from "./names.ts";
+import { describeParameter } from "./parameter-doc.ts";
 import { StructureKind, VariableDeclarationKind } from "./ts-morph.ts";
 
 /** The launcher module of one attention, as ts-morph structures. */
@@ -355,48 +356,4 @@ function initFunctions(
       ],
     },
   ];
-}
-
-function describeParameter({ name, shape, init }: Parameter, pipeline: Pipeline): string {
-  const axes = axesOf(name, pipeline);
-  const sizes = `[${shape.join(", ")}]`;
-  return `${sizes}${axes === null ? "" : ` = [${axes}]`}; initially ${describeInitializer(init)}.`;
-}
-
-/** What the axes of a parameter stand for. */
-function axesOf(name: string, { scores, weights, output }: Pipeline): string | null {
-  for (const stage of [...scores, ...weights, ...output])
-    switch (stage.kind) {
-      case "conv":
-        if (stage.weight === name)
-          return `${stage.shared ? "head of a group" : "head"}, head read, query row, key`;
-        if (stage.bias === name) return stage.shared ? "head of a group" : "head";
-        break;
-      case "mix":
-        if (stage.weight === name) return "group, head written, head read";
-        break;
-      case "norm":
-        if (stage.weight === name) return "channel";
-        break;
-      case "gate":
-        if (stage.weight === name) return "gate, channel";
-        if (stage.bias === name) return "gate";
-        break;
-      case "softcap":
-        break;
-    }
-  return null;
-}
-
-function describeInitializer(init: Initializer): string {
-  switch (init.kind) {
-    case "identity":
-      return "the identity";
-    case "zeros":
-      return "0";
-    case "ones":
-      return "1";
-    case "normal":
-      return `normal with standard deviation ${init.std}`;
-  }
 }

@@ -16,7 +16,7 @@ export interface StaticServer {
 }
 
 /**
- * Serves a folder's files on this machine, as any server of static files would.
+ * Serves a folder's files on this machine, like a plain server of static files.
  * @param at Where on the server they lie; it begins and ends with a slash.
  */
 export function serveFolder(folder: string, at = "/playground/"): Promise<StaticServer> {

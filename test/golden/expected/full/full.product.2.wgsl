@@ -146,7 +146,7 @@ fn reached(weight: f32, x: vec4f) -> vec4f {
   return product;
 }
 
-/// Values of a row of v from value `value` on, times the weights of four rows of the map: of keys `begin` to `end` - 1.
+/// Values of a row of v from value `value` on, times the weights of four rows of the map, for keys [begin, end).
 fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> mat4x4f {
   let line = launch.map_row_stride / 4u;
   let last = end - 1;

@@ -1,6 +1,5 @@
 import type { ChainStep, FusedProgram, KernelPlan, Plan, Region } from "../../runtime/contract/index.ts";
 import {
-  anySoftcap,
   ConstantTable,
   commonModel,
   convModel,
@@ -122,7 +121,6 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
     fours: true,
     puts: true,
     finishes,
-    softcap: anySoftcap(finishes),
     tensors: {
       q: tensorModel("q", pipeline.headDim, plan.alignment.q, plan.storage),
       q_history: tensorModel("q_history", pipeline.headDim, plan.alignment.q, plan.storage),

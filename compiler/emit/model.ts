@@ -3,6 +3,7 @@ import {
   convReach,
   type Finish,
   hasMask,
+  isPointwise,
   type KernelPlan,
   LAUNCH_FIELDS,
   type MixStage,
@@ -10,6 +11,7 @@ import {
   type Plan,
   type StageIndex,
 } from "../../runtime/contract/index.ts";
+import { type PointwiseModel, pointwiseComment, pointwiseModel } from "./pointwise.ts";
 import { specPlace } from "./provenance.ts";
 import { tensorType } from "./tensor-rows.ts";
 
@@ -292,15 +294,14 @@ export function parameterAt(plan: Plan, name: string): number {
 
 export function stageOf(pipeline: Pipeline, index: StageIndex): ConvStage | MixStage {
   const stage = pipeline[index.section][index.index];
-  if (stage === undefined || stage.kind === "softcap")
-    throw new RangeError("the plan names a stage that is none");
+  if (stage === undefined || isPointwise(stage)) throw new RangeError("the plan names a stage that is none");
   return stage;
 }
 
 export interface FinishModel {
   readonly function: string;
   readonly comment: string;
-  readonly softcaps: readonly string[];
+  readonly pointwise: readonly PointwiseModel[];
   readonly plain: boolean;
   readonly addBias: boolean;
   /** Whether the value changes before it is masked. */
@@ -317,23 +318,18 @@ export function finishModel(pipeline: Pipeline, name: string, finish: Finish): F
     hide: "HIDDEN where not visible, so that the softmax leaves it out",
     normalize: "the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible",
   };
-  const caps = finish.softcaps.map((limit) => `capped at ${limit}, `).join("");
+  const caps = finish.pointwise.map(pointwiseComment).join("");
   return {
     function: name,
     comment: `Four entries of a row: ${caps}${addBias ? "plus the bias, " : ""}${texts[finish.mask]}.`,
-    softcaps: finish.softcaps.map(f32),
-    plain: finish.mask === "zero" && finish.softcaps.length === 0,
+    pointwise: finish.pointwise.map((each) => pointwiseModel(each, f32)),
+    plain: finish.mask === "zero" && finish.pointwise.length === 0,
     addBias,
-    changes: addBias || finish.softcaps.length > 0,
+    changes: addBias || finish.pointwise.length > 0,
     zero: finish.mask === "zero",
     hide: finish.mask === "hide",
     normalize: finish.mask === "normalize",
   };
-}
-
-/** Whether any finish caps its values. */
-export function anySoftcap(finishes: readonly FinishModel[]): boolean {
-  return finishes.some((finish) => finish.softcaps.length > 0);
 }
 
 /** The factor before a stride that is taken `count` times: nothing for once. */

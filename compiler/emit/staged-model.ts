@@ -10,7 +10,6 @@ import {
 } from "../../runtime/contract/index.ts";
 import { headDim } from "./fused-model.ts";
 import {
-  anySoftcap,
   ConstantTable,
   commonModel,
   convModel,
@@ -52,7 +51,6 @@ export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgr
     packs: false,
     finishes: [finish],
     finish,
-    softcap: anySoftcap([finish]),
     tensors: {
       q: tensorModel("q", pipeline.headDim, plan.alignment.q, plan.storage),
       q_history: tensorModel("q_history", pipeline.headDim, plan.alignment.q, plan.storage),
@@ -86,7 +84,6 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
     ...common,
     finishes: [finish],
     finish,
-    softcap: anySoftcap([finish]),
     staged: program.source === "workgroup",
     arenaWords: u32(program.arenaWords),
     fours: stage.dilation.key !== 1,
@@ -130,7 +127,6 @@ export function mixKernelModel(
     }),
     finishes: [finish],
     finish,
-    softcap: anySoftcap([finish]),
     chunks: u32(plan.pipeline.heads / program.outputs),
     outputCount: u32(program.outputs),
     outputs: mixOutputs(program.outputs, stage.group),

@@ -2,7 +2,10 @@ import {
   type ChainStep,
   convReach,
   type Finish,
+  isPointwise,
   type Pipeline,
+  type Pointwise,
+  pointwiseOf,
   type Reach,
   type Region,
   type ScoreStage,
@@ -34,7 +37,7 @@ export interface Chain {
 interface DraftStep {
   readonly kind: "dot" | "conv" | "mix";
   readonly stage: StageIndex | null;
-  readonly softcaps: number[];
+  readonly pointwise: Pointwise[];
   mask: Finish["mask"];
 }
 
@@ -55,14 +58,14 @@ export function chainStages(pipeline: Pipeline, role: ChainRole): readonly (Scor
 
 function draftSteps(pipeline: Pipeline, role: ChainRole): { drafts: DraftStep[]; normalized: number } {
   const drafts: DraftStep[] = [];
-  let last: DraftStep = { kind: "dot", stage: null, softcaps: [], mask: "zero" };
+  let last: DraftStep = { kind: "dot", stage: null, pointwise: [], mask: "zero" };
   drafts.push(last);
   const add = (stage: ScoreStage | WeightStage, index: StageIndex): void => {
-    if (stage.kind === "softcap") {
-      last.softcaps.push(stage.limit);
+    if (isPointwise(stage)) {
+      last.pointwise.push(pointwiseOf(stage));
       return;
     }
-    last = { kind: stage.kind, stage: index, softcaps: [], mask: "zero" };
+    last = { kind: stage.kind, stage: index, pointwise: [], mask: "zero" };
     drafts.push(last);
   };
   pipeline.scores.forEach((stage, index) => {
@@ -127,7 +130,7 @@ export function buildChain(
   let region = 0;
   let normalizedRegion = -1;
   drafts.forEach((draft, index) => {
-    const finish: Finish = { softcaps: draft.softcaps, mask: draft.mask };
+    const finish: Finish = { pointwise: draft.pointwise, mask: draft.mask };
     if (draft.kind === "conv" && draft.stage !== null) {
       steps.push({ kind: "conv", stage: draft.stage, from: region, to: region + 1, finish });
       region += 1;

@@ -5,6 +5,7 @@ import {
   type Cost,
   convReach,
   type FusedProgram,
+  isPointwise,
   type MixStage,
   type Pipeline,
   type StageIndex,
@@ -63,8 +64,7 @@ export interface FusedGeometry {
 
 export function stageAt(pipeline: Pipeline, index: StageIndex): ConvStage | MixStage {
   const stage = pipeline[index.section][index.index];
-  if (stage === undefined || stage.kind === "softcap")
-    throw new RangeError("the plan names a stage that is none");
+  if (stage === undefined || isPointwise(stage)) throw new RangeError("the plan names a stage that is none");
   return stage;
 }
 

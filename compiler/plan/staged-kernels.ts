@@ -4,9 +4,13 @@ import {
   type Expression,
   type Finish,
   hasMask,
+  isPointwise,
   type KernelProgram,
+  type LinearStage,
   type MixStage,
   type Pipeline,
+  type Pointwise,
+  pointwiseOf,
   type Reach,
   type ScoreStage,
   type SourceLine,
@@ -75,25 +79,23 @@ function tiles(halo: Reach, tileQ: number, tileK: number): readonly [Expression,
   ];
 }
 
-type LinearStage = ConvStage | MixStage;
-
-/** A stage that is a kernel of its own, with the softcaps that follow it. */
+/** A stage that is a kernel of its own, with the pointwise stages that follow it. */
 export interface Linear {
   readonly stage: LinearStage;
   readonly index: StageIndex;
-  readonly softcaps: number[];
+  readonly pointwise: Pointwise[];
 }
 
-/** The stages that are kernels of their own, with the softcaps that follow them, and those that follow the scores. */
+/** The stages that are kernels of their own, with the pointwise stages that follow them, and those that follow the scores. */
 export function linearStages(
   stages: readonly (ScoreStage | WeightStage)[],
   section: StageIndex["section"],
-): { first: number[]; linear: Linear[] } {
-  const first: number[] = [];
+): { first: Pointwise[]; linear: Linear[] } {
+  const first: Pointwise[] = [];
   const linear: Linear[] = [];
   stages.forEach((stage, index) => {
-    if (stage.kind === "softcap") (linear.at(-1)?.softcaps ?? first).push(stage.limit);
-    else linear.push({ stage, index: { section, index }, softcaps: [] });
+    if (isPointwise(stage)) (linear.at(-1)?.pointwise ?? first).push(pointwiseOf(stage));
+    else linear.push({ stage, index: { section, index }, pointwise: [] });
   });
   return { first, linear };
 }
@@ -129,20 +131,20 @@ export function stagedKernels(
   return { fits: true, value: kernels };
 }
 
-function zero(softcaps: readonly number[]): Finish {
-  return { softcaps, mask: "zero" };
+function zero(pointwise: readonly Pointwise[]): Finish {
+  return { pointwise, mask: "zero" };
 }
 
 function scoresKernel(
   pipeline: Pipeline,
   knobs: StagedKnobs,
-  softcaps: readonly number[],
+  pointwise: readonly Pointwise[],
   halo: Reach,
 ): StagedKernel {
   const { tileQ, tileK, skipDead } = knobs;
   return {
     name: "scores",
-    program: { kind: "scores", tileQ, tileK, finish: zero(softcaps), skipDead },
+    program: { kind: "scores", tileQ, tileK, finish: zero(pointwise), skipDead },
     workgroup: (tileQ * tileK) / 16,
     workgroupBytes: 0,
     read: ["q", "q_history", "k", "parameters", "bias"],
@@ -189,7 +191,7 @@ function convKernel(
       tileK,
       haloRows,
       rowStride,
-      finish: zero(linear.softcaps),
+      finish: zero(linear.pointwise),
       skipDead,
       arenaWords: staged ? words : 0,
     },
@@ -218,7 +220,7 @@ function mixKernel(
     program: {
       kind: "mix",
       stage: linear.index,
-      finish: zero(linear.softcaps),
+      finish: zero(linear.pointwise),
       outputs,
       skipDead: knobs.skipDead,
     },

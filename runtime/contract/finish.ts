@@ -1,9 +1,21 @@
+import type { PointwiseStage } from "./pipeline.ts";
+
+type Unnamed<Stage> = Stage extends unknown ? Omit<Stage, "name" | "source"> : never;
+
+/** What a pointwise stage does to an entry: the stage without its name and place. */
+export type Pointwise = Unnamed<PointwiseStage>;
+
+/** A stage as kernels apply it. */
+export function pointwiseOf({ name: _name, source: _source, ...what }: PointwiseStage): Pointwise {
+  return what;
+}
+
 /**
- * What happens to an entry before it is stored. `zero`: 0 where not visible. `hide`: + bias, and a hidden mark where not
- * visible. `normalize`: exp(z + bias − lse) where visible, else 0.
+ * What happens to an entry before it is stored: pointwise stages in their order, then the mask. `zero`: 0 where not visible.
+ * `hide`: + bias, and a hidden mark where not visible. `normalize`: exp(z + bias − lse) where visible, else 0.
  */
 export interface Finish {
-  readonly softcaps: readonly number[];
+  readonly pointwise: readonly Pointwise[];
   readonly mask: "zero" | "hide" | "normalize";
 }
 

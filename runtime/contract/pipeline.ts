@@ -94,10 +94,14 @@ export interface GateStage {
   readonly source: SourceLine | null;
 }
 
+/** A stage whose entries are sums over entries of the map before it: a kernel, or a step of one. */
+export type LinearStage = ConvStage | MixStage;
+/** A stage whose entries depend on one entry each: it goes along with the step before it. */
+export type PointwiseStage = SoftcapStage;
 /** A stage on the scores, before the softmax. */
-export type ScoreStage = ConvStage | MixStage | SoftcapStage;
+export type ScoreStage = LinearStage | PointwiseStage;
 /** A stage on the weights, after the softmax. */
-export type WeightStage = ConvStage | MixStage;
+export type WeightStage = LinearStage;
 /** A stage on o. */
 export type OutputStage = NormStage | GateStage;
 
@@ -122,6 +126,11 @@ export interface Pipeline {
   /** In the order in which the stages name them. */
   readonly parameters: readonly Parameter[];
   readonly source: SourceLine | null;
+}
+
+/** Whether a stage changes each entry by itself. */
+export function isPointwise(stage: ScoreStage | WeightStage): stage is PointwiseStage {
+  return stage.kind !== "conv" && stage.kind !== "mix";
 }
 
 /** How far a convolution reads from the entry that it writes: rows before and after, keys left and right. */

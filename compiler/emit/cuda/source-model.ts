@@ -99,7 +99,6 @@ export function preambleModel(plan: Plan): object {
     launchFields: CUDA_LAUNCH_FIELDS.map(([name, type]) => ({ name, type: C_TYPES[type] })),
     constants,
     mask: maskModel(pipeline),
-    softcap: pipeline.scores.some((stage) => stage.kind === "softcap"),
   };
 }
 

@@ -10,6 +10,7 @@ import type {
 import { inputChunks, MIX_ROW_BYTES, MIX_ROWS_PER_WARP, MIX_STEP } from "../../plan/tensor/map-kernels.ts";
 import { paddedRow } from "../../plan/tensor/tile.ts";
 import { describe, parameterAt, stageOf } from "../model.ts";
+import { pointwiseModel } from "../pointwise.ts";
 import { cudaFloat, maskModel } from "./source-model.ts";
 import {
   Constants,
@@ -67,7 +68,7 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
     mask,
     fromWeights: program.source === "weights",
     statistics: program.normalizes,
-    softcaps: program.finish.softcaps.map(cudaFloat),
+    pointwise: program.finish.pointwise.map((each) => pointwiseModel(each, cudaFloat)),
     addsBias: final && mask.bias,
     hidden: final ? "-INFINITE" : "0.0f",
     // The weights of hidden keys are 0.

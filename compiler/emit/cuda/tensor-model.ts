@@ -4,6 +4,7 @@ import {
   type KernelPlan,
   type Pipeline,
   type Plan,
+  type Pointwise,
   type StageIndex,
   type TensorTileProgram,
   totalReach,
@@ -11,6 +12,7 @@ import {
 import { INNER_STEP, innerMargin, sourcesEndWithKeys } from "../../plan/tensor/support.ts";
 import { paddedRow } from "../../plan/tensor/tile.ts";
 import { describe, parameterAt, stageLabel, stageOf } from "../model.ts";
+import { type PointwiseModel, pointwiseModel } from "../pointwise.ts";
 import { type CudaConstant, cudaFloat, maskModel } from "./source-model.ts";
 
 /** A parameter of a kernel's C++ signature. */
@@ -198,7 +200,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     dot &&
     (pipeline.scale < 0 ||
       (stage !== null && !applies) ||
-      program.before.softcaps.length + program.finish.softcaps.length > 0 ||
+      program.before.pointwise.length + program.finish.pointwise.length > 0 ||
       (folded !== null && folded.bias !== null) ||
       mask.bias ||
       sink === "map");
@@ -212,7 +214,9 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   }
   const final = program.finish.mask !== "zero";
   const addsBias = final && mask.bias;
-  const softcapsAfter = program.finish.softcaps.map(cudaFloat);
+  const pointwise = (list: readonly Pointwise[]): PointwiseModel[] =>
+    list.map((each) => pointwiseModel(each, cudaFloat));
+  const pointwiseAfter = pointwise(program.finish.pointwise);
   return {
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,
@@ -243,9 +247,9 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     madeRange: dot && stage !== null,
     queriesInRegisters: program.queriesInRegisters,
     scaled,
-    softcapsBefore: program.before.softcaps.map(cudaFloat),
-    softcapsAfter,
-    finishes: softcapsAfter.length > 0 || (convolution !== null && convolution.bias !== null),
+    pointwiseBefore: pointwise(program.before.pointwise),
+    pointwiseAfter,
+    finishes: pointwiseAfter.length > 0 || (convolution !== null && convolution.bias !== null),
     biasIndex: convolution === null || convolution.bias === null ? null : kernelIndex(convolution),
     addsBias,
     hidden: !final ? "0.0f" : sink === "map" ? "-INFINITE" : "HIDDEN",

@@ -5,6 +5,7 @@ import {
   hasMask,
   type MixStage,
   type Pipeline,
+  type Pointwise,
   type Reach,
   totalReach,
 } from "../../../runtime/contract/index.ts";
@@ -91,12 +92,12 @@ function mapGrid(pipeline: Pipeline, halo: Reach, tileQ: number, tileK: number):
 function scoresKernel(
   pipeline: Pipeline,
   { tileQ, tileK }: DirectStagedKnobs,
-  softcaps: readonly number[],
+  pointwise: readonly Pointwise[],
   halo: Reach,
 ): StripKernel {
   return {
     name: "scores",
-    program: { kind: "scores", tileQ, tileK, finish: { softcaps, mask: "zero" }, skipDead: true },
+    program: { kind: "scores", tileQ, tileK, finish: { pointwise, mask: "zero" }, skipDead: true },
     threads: (tileQ * tileK) / 16,
     sharedBytes: 0,
     registers: MAP_KERNEL_REGISTERS.scores,
@@ -137,7 +138,7 @@ function convKernel(
       tileK,
       haloRows,
       rowStride,
-      finish: { softcaps: linear.softcaps, mask: "zero" },
+      finish: { pointwise: linear.pointwise, mask: "zero" },
       skipDead: true,
       arenaWords: staged ? words : 0,
     },
@@ -162,7 +163,7 @@ function mixKernel(pipeline: Pipeline, stage: MixStage, linear: Linear, route: R
     program: {
       kind: "mix",
       stage: linear.index,
-      finish: { softcaps: linear.softcaps, mask: "zero" },
+      finish: { pointwise: linear.pointwise, mask: "zero" },
       outputs,
       skipDead: true,
     },

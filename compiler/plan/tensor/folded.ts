@@ -45,8 +45,9 @@ export function foldedTiles(pipeline: Pipeline, tile: TileRequest): Fitted<Folde
   for (const kind of ["window", "documents", "bias"] as const)
     if (hasMask(pipeline, kind))
       return doesNotFit(`${kind} hides keys that keys convolved beforehand would still hold`);
-  if (tile.before.softcaps.length > 0)
-    return doesNotFit(`softcap comes before ${stage.name}: convolved keys would skip it`);
+  const [pointwise] = tile.before.pointwise;
+  if (pointwise !== undefined)
+    return doesNotFit(`${pointwise.kind} comes before ${stage.name}: convolved keys would skip it`);
   if (stage.kernel.query > MOST_FOLDED_ROWS)
     return doesNotFit(
       `${stage.name} has ${stage.kernel.query} kernel rows, and each would multiply a copy of the keys: more than ${MOST_FOLDED_ROWS} never pay`,

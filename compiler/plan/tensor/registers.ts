@@ -73,7 +73,7 @@ export function tileRegisters(
     (hasMask(pipeline, "window") ? bounds : 0) +
     (hasMask(pipeline, "lengths") ? bounds : 0) +
     (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered : 0);
-  const capped = before.softcaps.length + finish.softcaps.length;
+  const capped = before.pointwise.length + finish.pointwise.length;
   const softcaps = capped === 0 ? 0 : SOFTCAP_REGISTERS + (capped - 1) * FURTHER_SOFTCAP_REGISTERS;
   const wide = source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0;
   const packed =

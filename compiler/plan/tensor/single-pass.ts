@@ -42,8 +42,8 @@ export function scoresTile(
       conv: conv ?? null,
       folded: null,
       keys: "all",
-      before: { softcaps: conv === undefined ? [] : first, mask: "zero" },
-      finish: { softcaps: conv === undefined ? first : conv.softcaps, mask: finalMask },
+      before: { pointwise: conv === undefined ? [] : first, mask: "zero" },
+      finish: { pointwise: conv === undefined ? first : conv.pointwise, mask: finalMask },
       chunk: 0,
     },
   };

@@ -185,9 +185,9 @@ function stagedTensorKernels(
       conv: fused,
       folded: null,
       keys: "all",
-      before: { softcaps: fused === null ? [] : scores.first, mask: "zero" },
+      before: { pointwise: fused === null ? [] : scores.first, mask: "zero" },
       finish: {
-        softcaps: fused === null ? scores.first : fused.softcaps,
+        pointwise: fused === null ? scores.first : fused.pointwise,
         mask: isLastScore(made) ? "hide" : "zero",
       },
       chunk: CHUNK,
@@ -223,7 +223,7 @@ function stagedTensorKernels(
     const next: "map_a" | "map_b" = map === "map_a" ? "map_b" : "map_a";
     const halo = haloAfter(position + 1);
     const finalScores = !inWeights && isLastScore(position + 1);
-    const finish = { softcaps: linear.softcaps, mask: finalScores ? ("hide" as const) : ("zero" as const) };
+    const finish = { pointwise: linear.pointwise, mask: finalScores ? ("hide" as const) : ("zero" as const) };
     const source = normalizes ? "weights" : "map";
     const read = [map, ...(normalizes ? ["statistics"] : [])];
     if (linear.stage.kind === "conv") {
@@ -235,7 +235,7 @@ function stagedTensorKernels(
           conv: linear,
           folded: null,
           keys: "all",
-          before: { softcaps: [], mask: "zero" },
+          before: { pointwise: [], mask: "zero" },
           finish,
           chunk: CHUNK,
         },

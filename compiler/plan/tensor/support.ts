@@ -2,7 +2,11 @@ import {
   type ConvStage,
   convReach,
   hasMask,
+  isPointwise,
+  type LinearStage as LinearMapStage,
   type Pipeline,
+  type Pointwise,
+  pointwiseOf,
   type Reach,
   type ScoreStage,
   type StageIndex,
@@ -28,23 +32,23 @@ export function tensorIllegal(pipeline: Pipeline): string | null {
   return null;
 }
 
-/** A stage that changes scores linearly, with the softcaps that follow it. */
+/** A stage that changes scores linearly, with the pointwise stages that follow it. */
 export interface LinearStage {
-  readonly stage: Exclude<ScoreStage | WeightStage, { readonly kind: "softcap" }>;
+  readonly stage: LinearMapStage;
   readonly index: StageIndex;
-  readonly softcaps: readonly number[];
+  readonly pointwise: readonly Pointwise[];
 }
 
-/** A section's linear stages, and the softcaps before the first of them. */
+/** A section's linear stages, and the pointwise ones before the first of them. */
 export function linearStages(
   stages: readonly (ScoreStage | WeightStage)[],
   section: StageIndex["section"],
-): { readonly first: readonly number[]; readonly linear: readonly LinearStage[] } {
-  const first: number[] = [];
-  const linear: { stage: LinearStage["stage"]; index: StageIndex; softcaps: number[] }[] = [];
+): { readonly first: readonly Pointwise[]; readonly linear: readonly LinearStage[] } {
+  const first: Pointwise[] = [];
+  const linear: { stage: LinearStage["stage"]; index: StageIndex; pointwise: Pointwise[] }[] = [];
   stages.forEach((stage, index) => {
-    if (stage.kind === "softcap") (linear.at(-1)?.softcaps ?? first).push(stage.limit);
-    else linear.push({ stage, index: { section, index }, softcaps: [] });
+    if (isPointwise(stage)) (linear.at(-1)?.pointwise ?? first).push(pointwiseOf(stage));
+    else linear.push({ stage, index: { section, index }, pointwise: [] });
   });
   return { first, linear };
 }

@@ -8,6 +8,7 @@ import {
 } from "../../../../runtime/contract/index.ts";
 import { vectorWidth } from "../../../plan/layout.ts";
 import { describe, parameterAt, stageName } from "../../model.ts";
+import { type PointwiseModel, pointwiseComment, pointwiseModel } from "../../pointwise.ts";
 import { type CudaConstant, cudaFloat, type MaskModel, maskModel } from "../source-model.ts";
 
 /** Collects a kernel's constants and gives back their names, for templates to print. */
@@ -140,7 +141,7 @@ export function directOpsModel(plan: Plan): object {
 export interface FinishModel {
   readonly function: string;
   readonly comment: string;
-  readonly softcaps: readonly string[];
+  readonly pointwise: readonly PointwiseModel[];
   readonly addBias: boolean;
   readonly normalize: boolean;
   /** What an entry becomes that is not visible. */
@@ -149,7 +150,7 @@ export interface FinishModel {
 
 export function finishModel(pipeline: Pipeline, name: string, finish: Finish): FinishModel {
   const addBias = finish.mask !== "zero" && hasMask(pipeline, "bias");
-  const caps = finish.softcaps.map((limit) => `capped at ${limit}, `).join("");
+  const caps = finish.pointwise.map(pointwiseComment).join("");
   const text = {
     zero: "0 where not visible",
     hide: "HIDDEN where not visible, so that the softmax leaves it out",
@@ -158,7 +159,7 @@ export function finishModel(pipeline: Pipeline, name: string, finish: Finish): F
   return {
     function: `finish_${name}`,
     comment: `An entry: ${caps}${addBias ? "plus the bias, " : ""}${text}.`,
-    softcaps: finish.softcaps.map(cudaFloat),
+    pointwise: finish.pointwise.map((each) => pointwiseModel(each, cudaFloat)),
     addBias,
     normalize: finish.mask === "normalize",
     hidden: finish.mask === "hide" ? "HIDDEN" : "0.0f",

@@ -6,13 +6,13 @@ import {
   type Pipeline,
   type Plan,
 } from "../../../../runtime/contract/index.ts";
+import { HOST_EXPRESSIONS, printExpression } from "../../dialect/expression.ts";
 import { specPlace } from "../../provenance.ts";
 import { renderBesideCuda, renderCuda } from "../../templates.ts";
 import { directElementType } from "../direct/model.ts";
 import { cudaNamespace } from "../source-model.ts";
 import { elementType } from "../tensor-model.ts";
 import { errorModel } from "./errors.ts";
-import { printExpression } from "./expression.ts";
 import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
 
 /** Where the spec is, and what compiled it. */
@@ -117,7 +117,7 @@ function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: bool
   const parts = {
     workspace: plan.workspace.map((buffer) => ({
       name: buffer.name,
-      bytes: printExpression(buffer.bytes),
+      bytes: printExpression(buffer.bytes, HOST_EXPRESSIONS),
     })),
     workspaceDefinitions: printDefinitions(plan, workspaceSizes, "  "),
     stepDefinitions: printDefinitions(plan, expressionsOf(plan.steps), "  "),

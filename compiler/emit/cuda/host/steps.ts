@@ -1,7 +1,9 @@
 import type { Expression, KernelPlan, Plan, Step } from "../../../../runtime/contract/index.ts";
 import { DISPATCH_FIELDS } from "../../../../runtime/contract/launch.ts";
-import { printExpression, variablesOf } from "./expression.ts";
-import { equal, simplify } from "./simplify.ts";
+import { HOST_EXPRESSIONS, printExpression, variablesOf } from "../../dialect/expression.ts";
+import { equal, simplify } from "../../dialect/simplify.ts";
+
+const print = (expression: Expression): string => printExpression(expression, HOST_EXPRESSIONS);
 
 /** Variables that every plan may name. */
 const CALL_VARIABLES = {
@@ -28,7 +30,7 @@ export function printDefinitions(plan: Plan, used: readonly Expression[], indent
     ...names.map(({ name, text }) => `${indent}const long long ${name} = ${text};`),
     ...definitions
       .toReversed()
-      .map(({ name, value }) => `${indent}const long long ${name} = ${printExpression(value)};`),
+      .map(({ name, value }) => `${indent}const long long ${name} = ${print(value)};`),
   ];
 }
 
@@ -55,7 +57,7 @@ export function printSteps(
       const first = current.size === 0 ? [`${indent}Launch launch = common;`] : [];
       return [...first, ...printDispatch(plan, step, kernelArguments, current, indent)];
     }
-    const from = printExpression(step.from);
+    const from = print(step.from);
     if (isName(step)) {
       return [
         `${indent}const long long ${step.variable} = ${from};`,
@@ -64,7 +66,7 @@ export function printSteps(
     }
     const { variable } = step;
     return [
-      `${indent}for (long long ${variable} = ${from}; ${variable} < ${printExpression(step.to)}; ${variable} += ${printExpression(step.by)}) {`,
+      `${indent}for (long long ${variable} = ${from}; ${variable} < ${print(step.to)}; ${variable} += ${print(step.by)}) {`,
       ...printSteps(plan, step.body, kernelArguments, `${indent}  `),
       `${indent}}`,
     ];
@@ -86,7 +88,7 @@ function printDispatch(
   const kernel = plan.kernels.find(({ name }) => name === step.kernel);
   if (kernel === undefined) throw new RangeError(`the plan dispatches an unknown kernel "${step.kernel}"`);
   const fields = DISPATCH_FIELDS.flatMap(([field, type]) => {
-    const value = printExpression(step.launch[field] ?? 0);
+    const value = print(step.launch[field] ?? 0);
     // The common block is zero there.
     if ((current.get(field) ?? "0") === value) {
       current.set(field, value);
@@ -98,7 +100,7 @@ function printDispatch(
       : `static_cast<${type === "u32" ? "unsigned" : "int"}>(${value})`;
     return [`${indent}launch.${field} = ${cast};`];
   });
-  const [x, y, z] = step.grid.map((each) => printExpression(withLaunchRows(each, step.launch)));
+  const [x, y, z] = step.grid.map((each) => print(withLaunchRows(each, step.launch)));
   return [
     ...fields,
     `${indent}if (const int error = queue(${kernel.name}::${kernel.entryPoint}, {${x}, ${y}, ${z}}, ${kernel.workgroupSize}, ${kernel.workgroupBytes}, stream,`,

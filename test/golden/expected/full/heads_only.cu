@@ -1442,7 +1442,7 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
     const long long batches = std::min<long long>(batch_step, B - batch);
     for (long long row = 0; row < Lq; row += strip) {
       const long long key_begin = 0;
-      const long long key_end = std::max<long long>(key_begin, positions != 0 ? Lk : std::min<long long>(Lk, (Lk - Lq) + row + strip));
+      const long long key_end = std::max<long long>(key_begin, positions != 0 ? Lk : std::min<long long>(Lk, Lk - Lq + row + strip));
       Launch launch = common;
       launch.batch = static_cast<unsigned>(batch);
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));

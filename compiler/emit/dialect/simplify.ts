@@ -1,4 +1,4 @@
-import type { Expression } from "../../../../runtime/contract/index.ts";
+import type { Expression } from "../../../runtime/contract/index.ts";
 
 /**
  * The same value in fewer words: what a plan's general form leaves over where a halo is 0 or a mask has no window. Sizes are

@@ -1,0 +1,41 @@
+import type { Target } from "../../../runtime/contract/index.ts";
+import type { Language } from "../template-library.ts";
+
+/** Types of constants and of the launch block's fields, as every language has them under one name or another. */
+export type ScalarType = "i32" | "u32" | "f32" | "bool";
+
+/** A named value of a kernel's text. */
+export interface Constant {
+  readonly type: ScalarType;
+  readonly name: string;
+  /** A value, or an expression over other constants. */
+  readonly value: number | boolean | string;
+  /** Stands over the declaration; one that follows without a comment of its own belongs to it. */
+  readonly comment?: string;
+}
+
+/**
+ * How a language writes what models hold and templates do not: everything that differs from one target's kernels to another's
+ * beside the text of the templates themselves.
+ */
+export interface Dialect {
+  readonly target: Target;
+  /** The folder of its templates, with `partials`; scalar kernels' templates are `kernels` inside it. */
+  readonly language: Language;
+  /** What the language calls the invocations that share memory, and that memory: for comments. */
+  readonly words: { readonly group: string; readonly threads: string; readonly memory: string };
+  /** A value in the language's notation. */
+  literal(type: ScalarType, value: number | boolean): string;
+  /** A declaration of the launch block. */
+  field(name: string, type: ScalarType): string;
+  /** A line that declares a constant. */
+  constant(name: string, type: ScalarType, value: string): string;
+  /** The fields of the launch block that the language's kernels take. */
+  launchFields(): readonly (readonly [name: string, type: ScalarType])[];
+}
+
+/** Digits of a float, always with a point or an exponent. */
+export function floatDigits(value: number): string {
+  const text = String(value).replace("e+", "e");
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}

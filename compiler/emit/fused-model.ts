@@ -26,7 +26,7 @@ const PURPOSE = {
   ],
 } as const;
 
-function regionModel(region: Region, heads: number, table: ConstantTable): object {
+function regionModel(region: Region, heads: number, table: ConstantTable) {
   const name = region.name.toUpperCase();
   const what =
     region.name === "raw" ? "Scores of the tile with their halo" : `Map ${region.name.replaceAll("_", " ")}`;
@@ -52,7 +52,7 @@ function rowStrideName(region: Region, table: ConstantTable): string {
 }
 
 /** The model of a fused kernel's template. */
-export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram): object {
+export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram) {
   const { pipeline } = plan;
   const regionAt = (index: number): Region => {
     const region = program.regions[index];
@@ -149,7 +149,7 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
 }
 
 /** Columns of the inner product that whole fours cover, and the rest. */
-export function headDim(size: number, table: ConstantTable): object {
+export function headDim(size: number, table: ConstantTable) {
   const body = size - (size % 4);
   const name = table.u32(
     "HEAD_DIM",
@@ -185,7 +185,7 @@ function chainModel(
   finish: FinishModel | undefined,
   regionAt: (index: number) => Region,
   table: ConstantTable,
-): object {
+) {
   const heads = program.headBlock;
   const columnBlocks = program.tileK / 4;
   const normalized = program.regions[program.statisticsRegion];

@@ -12,7 +12,7 @@ export interface OutputModel {
   readonly valueStride: string;
   readonly rowsTotal: string;
   readonly tileQ: string;
-  readonly epilogue: object;
+  readonly epilogue: ReturnType<typeof epilogueModel>;
   readonly valueTensors: { readonly v: TensorModel; readonly o: TensorModel };
 }
 
@@ -63,7 +63,7 @@ export function outputModel(
   };
 }
 
-function epilogueModel(plan: Plan, epilogue: Epilogue, perRow: number, table: ConstantTable): object {
+function epilogueModel(plan: Plan, epilogue: Epilogue, perRow: number, table: ConstantTable) {
   const copies = new Map([
     [
       epilogue.stageAt,

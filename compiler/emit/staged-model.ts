@@ -35,7 +35,7 @@ function tileConstants(tileQ: number, tileK: number): ConstantTable {
   return table;
 }
 
-export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram): object {
+export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram) {
   const { pipeline } = plan;
   const finish = finishModel(pipeline, "finish_scores", program.finish);
   const table = tileConstants(program.tileQ, program.tileK);
@@ -62,7 +62,7 @@ export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgr
   };
 }
 
-export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvProgram): object {
+export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvProgram) {
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "conv") throw new RangeError("the plan's convolution kernel names another stage");
   const finish = finishModel(plan.pipeline, `finish_${stageName(stage)}`, program.finish);
@@ -106,7 +106,7 @@ export function mixKernelModel(
   kernel: KernelPlan,
   program: MixProgram,
   tile: { rows: number; columnBlocks: number },
-): object {
+) {
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
   const finish = finishModel(plan.pipeline, `finish_${stageName(stage)}`, program.finish);
@@ -137,7 +137,7 @@ export function mixKernelModel(
   };
 }
 
-export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram): object {
+export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram) {
   const sparsemax = plan.pipeline.normalize === "sparsemax";
   return {
     ...commonModel(plan, kernel, {
@@ -158,7 +158,7 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
   };
 }
 
-export function productModel(plan: Plan, kernel: KernelPlan, program: ProductProgram): object {
+export function productModel(plan: Plan, kernel: KernelPlan, program: ProductProgram) {
   const { pipeline } = plan;
   const table = new ConstantTable();
   table.i32("TILE_Q", program.tileQ, "Rows of a workgroup.");

@@ -18,7 +18,7 @@ export interface TemplateLibrary {
 }
 
 /** The `templates` folder of the package: beside `compiler` in the sources, above `dist` in the built package. */
-function templateFolder(language: Language): string {
+function templateFolder(language: string): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {
     const candidate = join(folder, "templates", language);
@@ -35,7 +35,7 @@ function templateFolder(language: Language): string {
 }
 
 /** Reads a language's partials; each template is read when it is first asked for. */
-export function openTemplates(language: Language): TemplateLibrary {
+export function openTemplates(language: string): TemplateLibrary {
   const folder = templateFolder(language);
   const handlebars = Handlebars.create();
   const compile = (file: string): Handlebars.TemplateDelegate =>

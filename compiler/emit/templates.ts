@@ -1,46 +1,88 @@
-import { type Language, openTemplates, type Template, type TemplateLibrary } from "./template-library.ts";
+import type { fusedModel as directFusedModel } from "./cuda/direct/fused.ts";
+import type {
+  convKernelModel as directConvModel,
+  mixKernelModel as directMixModel,
+  normalizeModel as directNormalizeModel,
+  productModel as directProductModel,
+  scoresModel as directScoresModel,
+} from "./cuda/direct/staged.ts";
+import type { headerModel, hostModel } from "./cuda/host/model.ts";
+import type { sharedModel } from "./cuda/shared-model.ts";
+import type {
+  tensorCombineModel,
+  tensorFoldModel,
+  tensorMixModel,
+  tensorProductModel,
+  tensorStatisticsModel,
+} from "./cuda/tensor-map-model.ts";
+import type { tensorTileModel } from "./cuda/tensor-model.ts";
+import type { fusedModel } from "./fused-model.ts";
+import type {
+  convKernelModel,
+  mixKernelModel,
+  normalizeModel,
+  productModel,
+  scoresModel,
+} from "./staged-model.ts";
+import { openTemplates, type Template, type TemplateLibrary } from "./template-library.ts";
+
+/** What each template is filled with, by its path in the package's folder `templates`. */
+export interface Templates {
+  "wgsl/fused.wgsl.hbs": ReturnType<typeof fusedModel>;
+  "wgsl/scores.wgsl.hbs": ReturnType<typeof scoresModel>;
+  "wgsl/conv.wgsl.hbs": ReturnType<typeof convKernelModel>;
+  "wgsl/mix.wgsl.hbs": ReturnType<typeof mixKernelModel>;
+  "wgsl/normalize.wgsl.hbs": ReturnType<typeof normalizeModel>;
+  "wgsl/product.wgsl.hbs": ReturnType<typeof productModel>;
+  "cuda/direct/fused.cu.hbs": ReturnType<typeof directFusedModel>;
+  "cuda/direct/scores.cu.hbs": ReturnType<typeof directScoresModel>;
+  "cuda/direct/conv.cu.hbs": ReturnType<typeof directConvModel>;
+  "cuda/direct/mix.cu.hbs": ReturnType<typeof directMixModel>;
+  "cuda/direct/normalize.cu.hbs": ReturnType<typeof directNormalizeModel>;
+  "cuda/direct/product.cu.hbs": ReturnType<typeof directProductModel>;
+  "cuda/tensor/tile.cu.hbs": ReturnType<typeof tensorTileModel>;
+  "cuda/tensor/fold.cu.hbs": ReturnType<typeof tensorFoldModel>;
+  "cuda/tensor/mix.cu.hbs": ReturnType<typeof tensorMixModel>;
+  "cuda/tensor/combine.cu.hbs": ReturnType<typeof tensorCombineModel>;
+  "cuda/tensor/statistics.cu.hbs": ReturnType<typeof tensorStatisticsModel>;
+  "cuda/tensor/product.cu.hbs": ReturnType<typeof tensorProductModel>;
+  "cuda/preamble.cu.hbs": ReturnType<typeof sharedModel>;
+  "cuda/source.cu.hbs": {
+    readonly shared: string;
+    readonly kernels: readonly string[];
+    readonly namespace: string;
+  };
+  "cuda/host.cu.hbs": ReturnType<typeof hostModel>;
+  "cuda/header.h.hbs": ReturnType<typeof headerModel> & { readonly header: readonly string[] };
+  "cuda/library.cmake.hbs": {
+    readonly header: readonly string[];
+    readonly name: string;
+    readonly files: readonly string[];
+    readonly architectures: string;
+  };
+}
 
 /** Templates are compiled once a process, each when it is first used. */
-class TemplateSet {
-  readonly #library: TemplateLibrary;
-  readonly #compiled = new Map<string, Template>();
+const compiled = new Map<string, Template>();
+const libraries = new Map<string, TemplateLibrary>();
 
-  constructor(library: TemplateLibrary) {
-    this.#library = library;
+/** Fills a template in. `test/emit/templates.test.ts` holds that templates and models name the same fields. */
+export function render<Name extends keyof Templates>(name: Name, model: Templates[Name]): string {
+  let template = compiled.get(name);
+  if (template === undefined) {
+    template = openTemplate(name);
+    compiled.set(name, template);
   }
+  return template(model);
+}
 
-  render(file: string, model: object): string {
-    let template = this.#compiled.get(file);
-    if (template === undefined) {
-      template = this.#library.template(file);
-      this.#compiled.set(file, template);
-    }
-    return template(model);
+function openTemplate(name: string): Template {
+  const folder = name.indexOf("/");
+  const language = name.slice(0, folder);
+  let library = libraries.get(language);
+  if (library === undefined) {
+    library = openTemplates(language);
+    libraries.set(language, library);
   }
-}
-
-const templates = new Map<Language, TemplateSet>();
-
-function render(language: Language, file: string, model: object): string {
-  let set = templates.get(language);
-  if (set === undefined) {
-    set = new TemplateSet(openTemplates(language));
-    templates.set(language, set);
-  }
-  return set.render(file, model);
-}
-
-/** Renders one WGSL template with a kernel model. */
-export function renderWgsl(name: string, model: object): string {
-  return render("wgsl", `${name}.wgsl.hbs`, model);
-}
-
-/** Renders one CUDA template, `templates/cuda/<name>.cu.hbs`, with a kernel model. */
-export function renderCuda(name: string, model: object): string {
-  return render("cuda", `${name}.cu.hbs`, model);
-}
-
-/** Renders a file beside the CUDA sources, `templates/cuda/<name>.hbs`: `header.h`, `library.cmake`. */
-export function renderBesideCuda(name: string, model: object): string {
-  return render("cuda", `${name}.hbs`, model);
+  return library.template(name.slice(folder + 1));
 }

@@ -5,6 +5,7 @@ export interface TensorModel {
   readonly variable: string;
   readonly f32: boolean;
   readonly native: boolean;
+  readonly bf16: boolean;
   readonly four: boolean;
   readonly two: boolean;
   /** Packed rows that may begin in the middle of a word. */
@@ -22,6 +23,7 @@ export function tensorModel(variable: string, size: number, width: number, form:
     variable,
     f32: form === "f32",
     native: form === "f16-native",
+    bf16: form === "bf16-packed",
     four: width === 4,
     two: width === 2,
     one: width === 1 && (form === "f16-packed" || form === "bf16-packed"),

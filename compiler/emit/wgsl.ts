@@ -9,7 +9,7 @@ import {
   productModel,
   scoresModel,
 } from "./staged-model.ts";
-import { renderWgsl } from "./templates.ts";
+import { render as renderTemplate } from "./templates.ts";
 
 /** The WGSL text of one kernel. */
 export function emitKernel(plan: Plan, kernel: KernelPlan): string {
@@ -22,17 +22,17 @@ function render(plan: Plan, kernel: KernelPlan): string {
     throw new RangeError(`the plan of "${kernel.name}" has no program: shipped artifacts leave it out`);
   switch (program.kind) {
     case "fused":
-      return renderWgsl("fused", fusedModel(plan, kernel, program));
+      return renderTemplate("wgsl/fused.wgsl.hbs", fusedModel(plan, kernel, program));
     case "scores":
-      return renderWgsl("scores", scoresModel(plan, kernel, program));
+      return renderTemplate("wgsl/scores.wgsl.hbs", scoresModel(plan, kernel, program));
     case "conv":
-      return renderWgsl("conv", convKernelModel(plan, kernel, program));
+      return renderTemplate("wgsl/conv.wgsl.hbs", convKernelModel(plan, kernel, program));
     case "mix":
-      return renderWgsl("mix", mixKernelModel(plan, kernel, program, MIX_TILE));
+      return renderTemplate("wgsl/mix.wgsl.hbs", mixKernelModel(plan, kernel, program, MIX_TILE));
     case "normalize":
-      return renderWgsl("normalize", normalizeModel(plan, kernel, program));
+      return renderTemplate("wgsl/normalize.wgsl.hbs", normalizeModel(plan, kernel, program));
     case "product":
-      return renderWgsl("product", productModel(plan, kernel, program));
+      return renderTemplate("wgsl/product.wgsl.hbs", productModel(plan, kernel, program));
     case "tensor_tile":
     case "tensor_fold":
     case "tensor_mix":

@@ -13,10 +13,9 @@ import {
   DEFAULT_SHAPE,
   plannedArchitecture,
 } from "../../plan/index.ts";
-import { renderCuda } from "../templates.ts";
+import { render } from "../templates.ts";
 import { type PlanThatWon, withTunedPlans } from "../tuned.ts";
 import { fusedModel } from "./direct/fused.ts";
-import { directOpsModel } from "./direct/model.ts";
 import {
   convKernelModel,
   mixKernelModel,
@@ -25,7 +24,8 @@ import {
   scoresModel,
 } from "./direct/staged.ts";
 import { pruneCuda } from "./prune.ts";
-import { cudaNamespace, preambleModel } from "./source-model.ts";
+import { sharedModel } from "./shared-model.ts";
+import { cudaNamespace } from "./source-model.ts";
 import {
   tensorCombineModel,
   tensorFoldModel,
@@ -98,15 +98,9 @@ export function emitCudaKernels(plan: Plan): Readonly<Record<string, string>> {
   const file = plan.kernels[0]?.file;
   if (file === undefined) throw new RangeError("the plan has no kernels");
   const kernels = plan.kernels.map((kernel) => pruneCuda(emitCudaKernel(plan, kernel)).trimEnd());
-  const tensor = plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false);
-  const bf16 = plan.storage === "bf16-native";
-  const operations = tensor ? { tensor, bf16 } : { direct: true, ...directOpsModel(plan) };
-  const shared = pruneCuda(
-    renderCuda("preamble", { ...preambleModel(plan), ...operations }),
-    kernels.join("\n"),
-  );
+  const shared = pruneCuda(render("cuda/preamble.cu.hbs", sharedModel(plan)), kernels.join("\n"));
   const namespace = cudaNamespace(plan);
-  return { [file]: renderCuda("source", { shared: shared.trimEnd(), kernels, namespace }) };
+  return { [file]: render("cuda/source.cu.hbs", { shared: shared.trimEnd(), kernels, namespace }) };
 }
 
 /** The text of one kernel, in a namespace of its own inside the plan's. */
@@ -116,28 +110,28 @@ function emitCudaKernel(plan: Plan, kernel: KernelPlan): string {
     throw new RangeError(`the plan of "${kernel.name}" has no program: shipped artifacts leave it out`);
   switch (program.kind) {
     case "tensor_tile":
-      return renderCuda("tensor/tile", tensorTileModel(plan, kernel, program));
+      return render("cuda/tensor/tile.cu.hbs", tensorTileModel(plan, kernel, program));
     case "tensor_fold":
-      return renderCuda("tensor/fold", tensorFoldModel(plan, kernel, program));
+      return render("cuda/tensor/fold.cu.hbs", tensorFoldModel(plan, kernel, program));
     case "tensor_mix":
-      return renderCuda("tensor/mix", tensorMixModel(plan, kernel, program));
+      return render("cuda/tensor/mix.cu.hbs", tensorMixModel(plan, kernel, program));
     case "tensor_combine":
-      return renderCuda("tensor/combine", tensorCombineModel(plan, kernel, program));
+      return render("cuda/tensor/combine.cu.hbs", tensorCombineModel(plan, kernel, program));
     case "tensor_statistics":
-      return renderCuda("tensor/statistics", tensorStatisticsModel(plan, kernel, program));
+      return render("cuda/tensor/statistics.cu.hbs", tensorStatisticsModel(plan, kernel, program));
     case "tensor_product":
-      return renderCuda("tensor/product", tensorProductModel(plan, kernel, program));
+      return render("cuda/tensor/product.cu.hbs", tensorProductModel(plan, kernel, program));
     case "fused":
-      return renderCuda("direct/fused", fusedModel(plan, kernel, program));
+      return render("cuda/direct/fused.cu.hbs", fusedModel(plan, kernel, program));
     case "scores":
-      return renderCuda("direct/scores", scoresModel(plan, kernel, program));
+      return render("cuda/direct/scores.cu.hbs", scoresModel(plan, kernel, program));
     case "conv":
-      return renderCuda("direct/conv", convKernelModel(plan, kernel, program));
+      return render("cuda/direct/conv.cu.hbs", convKernelModel(plan, kernel, program));
     case "mix":
-      return renderCuda("direct/mix", mixKernelModel(plan, kernel, program));
+      return render("cuda/direct/mix.cu.hbs", mixKernelModel(plan, kernel, program));
     case "normalize":
-      return renderCuda("direct/normalize", normalizeModel(plan, kernel, program));
+      return render("cuda/direct/normalize.cu.hbs", normalizeModel(plan, kernel, program));
     case "product":
-      return renderCuda("direct/product", productModel(plan, kernel, program));
+      return render("cuda/direct/product.cu.hbs", productModel(plan, kernel, program));
   }
 }

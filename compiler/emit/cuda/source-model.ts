@@ -52,7 +52,7 @@ export function maskModel(pipeline: Pipeline): MaskModel {
 const C_TYPES = { u32: "unsigned", i32: "int", f32: "float" } as const;
 
 /** What the preamble of a plan's source needs: everything that its kernels share. */
-export function preambleModel(plan: Plan): object {
+export function preambleModel(plan: Plan) {
   const { pipeline } = plan;
   const window = pipeline.mask.find((term) => term.kind === "window");
   const source =

@@ -25,7 +25,7 @@ import {
 } from "./tensor-model.ts";
 
 /** The model of `templates/cuda/tensor/mix.cu.hbs`. */
-export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMixProgram): object {
+export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMixProgram) {
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
   const mask = maskModel(plan.pipeline);
@@ -81,11 +81,7 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
 }
 
 /** The model of `templates/cuda/tensor/statistics.cu.hbs`. */
-export function tensorStatisticsModel(
-  plan: Plan,
-  kernel: KernelPlan,
-  program: TensorStatisticsProgram,
-): object {
+export function tensorStatisticsModel(plan: Plan, kernel: KernelPlan, program: TensorStatisticsProgram) {
   const constants = new Constants();
   constants.int("WARPS", program.warps);
   constants.int("THREADS", program.warps * 32);
@@ -99,7 +95,7 @@ export function tensorStatisticsModel(
 }
 
 /** The model of `templates/cuda/tensor/product.cu.hbs`. */
-export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: TensorProductProgram): object {
+export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: TensorProductProgram) {
   const { valueDim } = plan.pipeline;
   const tileQ = program.warps * 16 * program.rowBlocks;
   const constants = new Constants();
@@ -135,7 +131,7 @@ export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: Tens
 }
 
 /** The model of `templates/cuda/tensor/combine.cu.hbs`. */
-export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: TensorCombineProgram): object {
+export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: TensorCombineProgram) {
   const constants = new Constants();
   constants.int("WARPS", program.warps);
   constants.int("THREADS", program.warps * 32);
@@ -152,7 +148,7 @@ export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: Tens
 }
 
 /** The model of `templates/cuda/tensor/fold.cu.hbs`. */
-export function tensorFoldModel(plan: Plan, kernel: KernelPlan, program: TensorFoldProgram): object {
+export function tensorFoldModel(plan: Plan, kernel: KernelPlan, program: TensorFoldProgram) {
   const { pipeline } = plan;
   const stage = convOf(pipeline, program.stage);
   const tile = program.warps * 16;

@@ -78,7 +78,7 @@ export function convOf(pipeline: Pipeline, index: StageIndex): ConvStage {
 }
 
 /** The model of `templates/cuda/tensor/tile.cu.hbs`. */
-export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorTileProgram): object {
+export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorTileProgram) {
   const { pipeline } = plan;
   const { source, sink, rowBlocks, warps, tileK, haloPast, haloFuture, places } = program;
   const stage = program.conv === null ? null : convOf(pipeline, program.conv.stage);
@@ -293,7 +293,7 @@ function foldedConstants(plan: Plan, constants: Constants, stage: ConvStage): vo
   biasConstant(plan, constants, stage);
 }
 
-function convModel(program: TensorTileProgram, stage: ConvStage): object {
+function convModel(program: TensorTileProgram, stage: ConvStage) {
   return {
     registers: program.conv?.taps === "registers",
     odd: stage.kernel.query % 2 === 1,
@@ -356,7 +356,7 @@ function placeName(parameter: string): string {
 }
 
 /** The output's stages, as the epilogue's partial wants them. */
-export function outputStages(plan: Plan): object[] {
+export function outputStages(plan: Plan) {
   return plan.pipeline.output.map((stage) => {
     const comment = stageLabel(stage);
     const weightAt = placeName(stage.weight);

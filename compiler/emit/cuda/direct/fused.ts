@@ -24,7 +24,7 @@ const PURPOSE = {
 } as const;
 
 /** The model of `templates/cuda/direct/fused.cu.hbs`. */
-export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram): object {
+export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram) {
   const { pipeline } = plan;
   const constants = new Constants();
   const regionAt = (index: number): Region => {
@@ -162,7 +162,7 @@ function chainModel(
   finish: FinishModel | undefined,
   regionAt: (index: number) => Region,
   constants: Constants,
-): object {
+) {
   const columnBlocks = program.tileK / 4;
   if (step.kind === "mix") {
     const stage = stageOf(plan.pipeline, step.stage);

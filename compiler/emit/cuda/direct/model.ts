@@ -105,7 +105,7 @@ export function directElementType(resource: string): string {
 }
 
 /** How the rows of q and k, and of v, are loaded. */
-function loadModel(name: string, rows: string, size: number): object {
+function loadModel(name: string, rows: string, size: number) {
   const tail = size % 4;
   const width = vectorWidth(size);
   return {
@@ -124,7 +124,7 @@ function loadModel(name: string, rows: string, size: number): object {
 }
 
 /** What the direct kernels of a plan share, beside the preamble: `partials/direct-ops`. */
-export function directOpsModel(plan: Plan): object {
+export function directOpsModel(plan: Plan) {
   const { headDim, valueDim } = plan.pipeline;
   const width = vectorWidth(valueDim);
   return {
@@ -181,7 +181,7 @@ export function convModel(
   stage: ConvStage,
   tile: { readonly rowStride: string; readonly shift: number } | null,
   constants: Constants,
-): object {
+) {
   const name = stageName(stage).toUpperCase();
   const query = constants.int(`${name}_QUERY`, stage.kernel.query, "Rows and keys of the kernel.");
   const key = constants.int(`${name}_KEY`, stage.kernel.key);

@@ -16,7 +16,7 @@ export interface OutputGeometry {
 }
 
 /** Adds the constants of the results and returns the model of `partials/direct-epilogue`. */
-export function outputModel(plan: Plan, geometry: OutputGeometry, constants: Constants): object {
+export function outputModel(plan: Plan, geometry: OutputGeometry, constants: Constants) {
   const perRow = Math.ceil(plan.pipeline.valueDim / 4);
   const units = (geometry.rows / 4) * perRow;
   constants.int("ROWS", geometry.rows, "Rows of a block's results over all its heads.");
@@ -32,7 +32,7 @@ export function outputModel(plan: Plan, geometry: OutputGeometry, constants: Con
   return epilogueModel(plan, geometry.epilogue, constants);
 }
 
-function epilogueModel(plan: Plan, epilogue: Epilogue, constants: Constants): object {
+function epilogueModel(plan: Plan, epilogue: Epilogue, constants: Constants) {
   const staged = epilogue.mode === "staged";
   const parameter = (name: string): string =>
     constants.int(

@@ -22,7 +22,7 @@ function tileConstants(tileQ: number, tileK: number): Constants {
   return constants;
 }
 
-export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram): object {
+export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram) {
   const finish = finishModel(plan.pipeline, "scores", program.finish);
   return {
     ...directModel(plan, kernel, {
@@ -36,7 +36,7 @@ export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgr
   };
 }
 
-export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvProgram): object {
+export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvProgram) {
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "conv") throw new RangeError("the plan's convolution kernel names another stage");
   const finish = finishModel(plan.pipeline, stageName(stage), program.finish);
@@ -76,7 +76,7 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
   };
 }
 
-export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgram): object {
+export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgram) {
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
   const finish = finishModel(plan.pipeline, stageName(stage), program.finish);
@@ -98,7 +98,7 @@ export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgr
   };
 }
 
-export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram): object {
+export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram) {
   const sparsemax = plan.pipeline.normalize === "sparsemax";
   const constants = new Constants();
   constants.int("TEAM", program.team, "Neighbouring lanes that share a row.");
@@ -116,7 +116,7 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
   };
 }
 
-export function productModel(plan: Plan, kernel: KernelPlan, program: ProductProgram): object {
+export function productModel(plan: Plan, kernel: KernelPlan, program: ProductProgram) {
   const constants = new Constants();
   constants.int("TILE_Q", program.tileQ, "Rows of a block.");
   const epilogue = outputModel(

@@ -48,12 +48,12 @@ interface Check {
 }
 
 /** What the header and the sources say of errors: kinds, fields, the checks of a call, the text of every code. */
-export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]): object {
+export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]) {
   const upper = pipeline.name.toUpperCase();
   const sizes = sizeChecks(pipeline);
   const pointers = pointerChecks(pipeline);
   const aligned = alignmentChecks(pipeline, alignment);
-  const model = ({ kind, field, condition, text }: Check): object => {
+  const model = ({ kind, field, condition, text }: Check) => {
     const code = `${upper}_ERROR_${kind} - ${100 * (FIELDS.indexOf(field) + 1)}`;
     const line = `  if (${condition}) return ${code};`;
     const lines = line.length <= WIDTH ? line : `  if (${condition})\n    return ${code};`;

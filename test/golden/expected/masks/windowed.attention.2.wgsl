@@ -467,15 +467,8 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
   return sums;
 }
 
-/// Numbers as f16 can hold them: large ones become its largest. NaN and infinities stay what they are.
-fn within_f16(x: vec4f) -> vec4f {
-  let finite = (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
-  return select(x, clamp(x, vec4f(-65504.0), vec4f(65504.0)), finite);
-}
-
 /// Stores up to four values of an output row; the row ends after `count` of them.
-fn store_o(element: u32, result: vec4f, count: u32) {
-  let value = within_f16(result);
+fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = vec2u(pack(value.xy), pack(value.zw));
 }
 

@@ -21,21 +21,13 @@
  * @packageDocumentation
  */
 import type { Artifact, Pipeline } from "../runtime/contract/index.ts";
-import { type CheckedSource, checkSource } from "./check-source.ts";
-import { type CompileOptions, compileKernels } from "./kernels.ts";
+import { type CheckedSource, checkSource } from "./compile/check-source.ts";
+import { type CompileOptions, compileKernels } from "./compile/kernels.ts";
 
 export * from "../runtime/contract/index.ts";
-export {
-  type AttentionFacts,
-  attentionFacts,
-  type ExplainedCandidate,
-  type ExplainRequest,
-  type Explanation,
-  explain,
-  type LayerUse,
-} from "./explain.ts";
+export type { CompileOptions } from "./compile/kernels.ts";
+export { SpecError } from "./compile/spec-error.ts";
 export { resolve } from "./ir/index.ts";
-export type { CompileOptions } from "./kernels.ts";
 export * from "./language/index.ts";
 export {
   cudaArchitecture,
@@ -45,7 +37,15 @@ export {
   WEBGPU_DEFAULT_LIMITS,
   WEBGPU_VARIANTS,
 } from "./plan/index.ts";
-export { SpecError } from "./spec-error.ts";
+export {
+  type AttentionFacts,
+  attentionFacts,
+  type ExplainedCandidate,
+  type ExplainRequest,
+  type Explanation,
+  explain,
+  type LayerUse,
+} from "./report/explain.ts";
 
 /** What `compile` gives: kernels, what they were compiled from, and the warnings. */
 export interface KernelCompilation extends CheckedSource {

@@ -4,16 +4,17 @@
  *
  * @packageDocumentation
  */
-import { type CheckedSource, checkSource } from "./check-source.ts";
-import type { CompiledSpec } from "./compile.ts";
-import type { CompileOptions } from "./kernels.ts";
+import { type CheckedSource, checkSource } from "./compile/check-source.ts";
+import type { CompiledSpec } from "./compile/compile.ts";
+import type { CompileOptions } from "./compile/kernels.ts";
 
 export * from "../runtime/contract/index.ts";
-export type { CompiledSpec } from "./compile.ts";
+export type { CompiledSpec } from "./compile/compile.ts";
+export type { CompileOptions } from "./compile/kernels.ts";
+export { SpecError } from "./compile/spec-error.ts";
 export { defineConfig, type MtacConfig } from "./config/index.ts";
 export { type ArtifactOptions, emitArtifact, emitKernels } from "./emit/index.ts";
 export { compulsoryBytes, floorMultiplyAdds, forwardOperations, resolve, visiblePairs } from "./ir/index.ts";
-export type { CompileOptions } from "./kernels.ts";
 export * from "./language/index.ts";
 export {
   type Candidate,
@@ -26,7 +27,6 @@ export {
   WEBGPU_DEFAULT_LIMITS,
   WEBGPU_VARIANTS,
 } from "./plan/index.ts";
-export { SpecError } from "./spec-error.ts";
 
 /** What `compile` gives: the compiled spec, what it was compiled from, and the warnings. */
 export interface Compilation extends CompiledSpec, CheckedSource {}
@@ -46,6 +46,6 @@ export async function compile(
   const { file, ...rest } = options;
   const checked = checkSource(source, file);
   // ts-morph, which prints the launchers, takes long to load; analysis and planning do without it.
-  const { compileChecked } = await import("./compile.ts");
+  const { compileChecked } = await import("./compile/compile.ts");
   return { ...compileChecked(checked.spec, rest), ...checked };
 }

@@ -1,4 +1,4 @@
-import { formatCount, formatError, formatMilliseconds, formatRatio } from "../units.ts";
+import { formatCount, formatError, formatMilliseconds, formatRatio } from "../report/units.ts";
 import { type BenchReport, type LengthReport, type Row, rowOf, type Spread, subjectsOf } from "./report.ts";
 
 /** A table as text, for the terminal and for HTML alike. */

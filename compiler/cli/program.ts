@@ -1,22 +1,22 @@
 import { Command, CommanderError, Help, type Option } from "commander";
 import { packageVersion } from "../package.ts";
-import { registerBench } from "./bench.ts";
-import { registerCheck } from "./check.ts";
-import { registerCompile } from "./compile.ts";
-import { registerDevices } from "./devices.ts";
-import { registerExplain } from "./explain.ts";
-import { registerFmt } from "./fmt.ts";
-import { registerInit } from "./init.ts";
-import { registerLsp } from "./lsp.ts";
-import { registerRun } from "./run.ts";
-import { wrongUsage } from "./support/errors.ts";
-import { reportFailure } from "./support/failure.ts";
-import { createOutput, tolerateClosedPipes } from "./support/output.ts";
-import { registerTune } from "./tune.ts";
-import { registerTypes } from "./types.ts";
-import { registerVerify } from "./verify.ts";
-import { registerVersion } from "./version.ts";
-import { registerWeights } from "./weights.ts";
+import { createOutput, tolerateClosedPipes } from "../terminal/output.ts";
+import { registerBench } from "./bench/command.ts";
+import { registerCheck } from "./check/command.ts";
+import { registerCompile } from "./compile/command.ts";
+import { registerDevices } from "./devices/command.ts";
+import { wrongUsage } from "./errors.ts";
+import { registerExplain } from "./explain/command.ts";
+import { reportFailure } from "./failure.ts";
+import { registerFmt } from "./fmt/command.ts";
+import { registerInit } from "./init/command.ts";
+import { registerLsp } from "./lsp/command.ts";
+import { registerRun } from "./run/command.ts";
+import { registerTune } from "./tune/command.ts";
+import { registerTypes } from "./types/command.ts";
+import { registerVerify } from "./verify/command.ts";
+import { registerVersion } from "./version/command.ts";
+import { registerWeights } from "./weights/command.ts";
 
 function createProgram(): Command {
   const program = new Command("mtac")

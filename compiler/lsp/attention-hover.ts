@@ -1,4 +1,8 @@
 import type { Parameter, Pipeline } from "../../runtime/contract/index.ts";
+import { compulsoryBytes, floorMultiplyAdds, resolve } from "../ir/index.ts";
+import type { SoundParts } from "../language/analyse.ts";
+import type { Attention } from "../language/attention.ts";
+import type { AttentionNode } from "../language/tree.ts";
 import {
   describeInitializer,
   describeMask,
@@ -6,12 +10,8 @@ import {
   describeStage,
   formatKnobs,
   formatLayers,
-} from "../describe.ts";
-import { compulsoryBytes, floorMultiplyAdds, resolve } from "../ir/index.ts";
-import type { SoundParts } from "../language/analyse.ts";
-import type { Attention } from "../language/attention.ts";
-import type { AttentionNode } from "../language/tree.ts";
-import { formatBytes, formatCount, formatRatio, plural } from "../units.ts";
+} from "../report/describe.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "../report/units.ts";
 import { NOMINAL, type Prediction, type Predictions } from "./predictions.ts";
 
 /**

@@ -1,9 +1,9 @@
 import type { Hover } from "vscode-languageserver-types";
-import { formatLayers } from "../describe.ts";
 import { resolve } from "../ir/index.ts";
 import type { Span } from "../language/attention.ts";
 import { tokenSpan } from "../language/span.ts";
 import type { AttentionNode, ConstNode, SectionNode, StackNode, StageNode } from "../language/tree.ts";
+import { formatLayers } from "../report/describe.ts";
 import { code, describeAttention, tableOfParameters } from "./attention-hover.ts";
 import type { NameUse } from "./names.ts";
 import { expectedAt } from "./places.ts";

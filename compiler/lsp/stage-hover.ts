@@ -1,9 +1,9 @@
 import type { OutputStage, Pipeline, ScoreStage } from "../../runtime/contract/index.ts";
-import { describeStage } from "../describe.ts";
 import { floorMultiplyAdds, resolve, visiblePairs } from "../ir/index.ts";
 import type { Attention, CheckedStage } from "../language/attention.ts";
 import type { SectionNode, StageNode } from "../language/tree.ts";
-import { formatCount, plural } from "../units.ts";
+import { describeStage } from "../report/describe.ts";
+import { formatCount, plural } from "../report/units.ts";
 import { code, tableOfParameters } from "./attention-hover.ts";
 import { NOMINAL } from "./predictions.ts";
 

@@ -1,10 +1,10 @@
 import { basename } from "node:path";
+import { SpecError } from "../compile/spec-error.ts";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec, Diagnostic } from "../language/index.ts";
 import { analyse } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
-import { SpecError } from "../spec-error.ts";
-import { type TuningNotice, tunedWinners } from "../tuned-winners.ts";
+import { type TuningNotice, tunedWinners } from "../tune/tuned-winners.ts";
 import { compilerStamp, type ModuleCache } from "./cache.ts";
 import { digestOf } from "./digest.ts";
 import type { PluginSettings } from "./options.ts";

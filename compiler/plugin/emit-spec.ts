@@ -1,7 +1,7 @@
-import { compileChecked } from "../compile.ts";
-import { declareChecked } from "../declare.ts";
+import { compileChecked } from "../compile/compile.ts";
+import { declareChecked } from "../compile/declare.ts";
+import type { CompileOptions } from "../compile/kernels.ts";
 import { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
-import type { CompileOptions } from "../kernels.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import type { EmittedTarget } from "../targets.ts";
 import { digestOf } from "./digest.ts";

@@ -1,7 +1,7 @@
 import { relative } from "node:path";
 import { MtacError } from "../../runtime/contract/index.ts";
+import { SpecError } from "../compile/spec-error.ts";
 import { type Diagnostic, renderDiagnostic } from "../language/index.ts";
-import { SpecError } from "../spec-error.ts";
 
 /** An error or a warning as every bundler takes it; those that know `frame` and `loc` show the place. */
 export interface HostMessage {

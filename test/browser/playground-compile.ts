@@ -2,12 +2,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
-import { compileChecked } from "../../compiler/compile.ts";
-import { attentionFacts, explain } from "../../compiler/explain.ts";
+import { compileChecked } from "../../compiler/compile/compile.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse, type CheckedSpec, format } from "../../compiler/language/index.ts";
 import { WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
-import { formatBytes, formatCount } from "../../compiler/units.ts";
+import { attentionFacts, explain } from "../../compiler/report/explain.ts";
+import { formatBytes, formatCount } from "../../compiler/report/units.ts";
 import { attempt, report } from "./checks.ts";
 import {
   compiled,

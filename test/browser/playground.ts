@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { openChromium } from "../../compiler/bench/peers/chromium.ts";
-import { formatBytes } from "../../compiler/units.ts";
+import { formatBytes } from "../../compiler/report/units.ts";
 import { buildPlayground } from "../../examples/playground/scripts/build.ts";
 import { serveFolder } from "../../examples/playground/scripts/static-server.ts";
 import { messageOf, report, summarise, withScratch } from "./checks.ts";

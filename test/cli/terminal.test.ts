@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { printable, printableJson } from "../../compiler/cli/support/style.ts";
+import { printable, printableJson } from "../../compiler/terminal/style.ts";
 import { filled, MAIN, mtac, ROOT, temporaryFolder, write, writeTensors } from "./harness.ts";
 
 const folder = temporaryFolder();

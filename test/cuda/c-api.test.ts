@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { compileChecked } from "../../compiler/compile.ts";
+import { compileChecked } from "../../compiler/compile/compile.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { findNvcc } from "./harness.ts";
 import { run, toolkit, withFolder } from "./nvcc.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { buildImages } from "../../compiler/cli/support/images.ts";
 import { emitCudaArtifact } from "../../compiler/emit/cuda/index.ts";
+import { buildImages } from "../../compiler/toolchain/images.ts";
 import { createCudaLauncher, download, openEmulatedCuda, upload } from "../../runtime/cuda/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";

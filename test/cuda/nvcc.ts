@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { parsePtxas } from "../../compiler/cli/support/ptxas.ts";
+import { parsePtxas } from "../../compiler/toolchain/ptxas.ts";
 
 export const run = promisify(execFile);
 

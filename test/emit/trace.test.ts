@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compileChecked } from "../../compiler/compile.ts";
+import { compileChecked } from "../../compiler/compile/compile.ts";
 import { specLines } from "../../compiler/emit/trace.ts";
 import { analyse } from "../../compiler/language/index.ts";
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { compileChecked } from "../../compiler/compile.ts";
+import { compileChecked } from "../../compiler/compile/compile.ts";
 import { analyse, renderDiagnostics } from "../../compiler/language/index.ts";
 import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
 

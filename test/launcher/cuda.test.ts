@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, describe, expect, test } from "vitest";
-import { compileChecked } from "../../compiler/compile.ts";
+import { compileChecked } from "../../compiler/compile/compile.ts";
 import { emitCudaAttentionFiles } from "../../compiler/emit/launcher/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse, type CheckedSpec } from "../../compiler/language/index.ts";

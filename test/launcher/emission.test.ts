@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compileChecked } from "../../compiler/compile.ts";
+import { compileChecked } from "../../compiler/compile/compile.ts";
 import { printJson, printLiteral, printTemplate } from "../../compiler/emit/launcher/literal.ts";
 import { emittedNames, pascalCase } from "../../compiler/emit/launcher/names.ts";
 import { analyse } from "../../compiler/language/index.ts";

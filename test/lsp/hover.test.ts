@@ -5,7 +5,7 @@ import { analyse } from "../../compiler/language/index.ts";
 import { planAhead } from "../../compiler/lsp/plan-ahead.ts";
 import { NOMINAL, Predictions } from "../../compiler/lsp/predictions.ts";
 import { choosePlan, cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
-import { formatBytes, formatCount } from "../../compiler/units.ts";
+import { formatBytes, formatCount } from "../../compiler/report/units.ts";
 import type { Pipeline } from "../../runtime/contract/index.ts";
 import { document, hover } from "./marked.ts";
 

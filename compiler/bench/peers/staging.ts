@@ -44,11 +44,11 @@ export async function stageTensors(
 }
 
 /**
- * The program of a peer's process or page, in the package's templates.
+ * The program of a peer's process or page, which the package carries as it is.
  * @throws PeerError MTA940 when the package is not whole.
  */
 export function peerProgram(name: string): string {
-  const file = fileURLToPath(new URL(`templates/peers/${name}`, packageRoot()));
+  const file = fileURLToPath(new URL(`compiler/bench/peers/programs/${name}`, packageRoot()));
   if (!existsSync(file))
     throw unavailable(`mtac is not installed whole: ${file} is missing`, "install mtac again");
   return file;

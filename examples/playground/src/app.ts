@@ -1,4 +1,4 @@
-import { formatMilliseconds } from "../../../compiler/units.ts";
+import { formatMilliseconds } from "../../../compiler/report/units.ts";
 import { button, fill, h, icon, select } from "./dom.ts";
 import { createEditor, type SpecEditor } from "./editor/editor.ts";
 import { Results } from "./results.ts";

@@ -1,4 +1,4 @@
-import { formatBytes } from "../../../../compiler/units.ts";
+import { formatBytes } from "../../../../compiler/report/units.ts";
 import type { Plan, SourceLine } from "../../../../runtime/contract/index.ts";
 import { button, fill, h, icon, type Option, select, setOptions } from "../dom.ts";
 import { createCodeView } from "../editor/code-view.ts";

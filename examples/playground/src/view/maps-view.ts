@@ -1,4 +1,4 @@
-import { describeMask, describeStage } from "../../../../compiler/describe.ts";
+import { describeMask, describeStage } from "../../../../compiler/report/describe.ts";
 import type { Pipeline } from "../../../../runtime/contract/index.ts";
 import { field, fill, h, select, setOptions } from "../dom.ts";
 import { type MapSettings, RANGES } from "../state/settings.ts";

@@ -4,9 +4,9 @@ import {
   describeSizes,
   describeStage,
   formatLayers,
-} from "../../../../compiler/describe.ts";
-import type { LayerUse } from "../../../../compiler/explain.ts";
-import { formatBytes, formatCount, plural } from "../../../../compiler/units.ts";
+} from "../../../../compiler/report/describe.ts";
+import type { LayerUse } from "../../../../compiler/report/explain.ts";
+import { formatBytes, formatCount, plural } from "../../../../compiler/report/units.ts";
 import {
   elementCount,
   type OutputStage,

@@ -1,12 +1,12 @@
-import { formatKnobs } from "../../../../compiler/describe.ts";
+import { formatKnobs } from "../../../../compiler/report/describe.ts";
 import {
   bestOfEach,
   type ExplainedCandidate,
   type Explanation,
   groupReasons,
   sameKnobs,
-} from "../../../../compiler/explain.ts";
-import { formatBytes, formatCount, formatRatio, plural } from "../../../../compiler/units.ts";
+} from "../../../../compiler/report/explain.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "../../../../compiler/report/units.ts";
 import type { KernelPlan, Plan, Target } from "../../../../runtime/contract/index.ts";
 import { button, fill, h } from "../dom.ts";
 import type { CompileReply } from "../worker/protocol.ts";

@@ -1,5 +1,5 @@
 import type { Diagnostic } from "../../../../compiler/language/index.ts";
-import { plural } from "../../../../compiler/units.ts";
+import { plural } from "../../../../compiler/report/units.ts";
 import { button, fill, h } from "../dom.ts";
 import { describeFinding } from "../editor/diagnostics.ts";
 import type { Follow } from "./parts.ts";

@@ -1,5 +1,5 @@
 import { floorMultiplyAdds } from "../../../../compiler/ir/floors.ts";
-import { formatBytes, formatMilliseconds } from "../../../../compiler/units.ts";
+import { formatBytes, formatMilliseconds } from "../../../../compiler/report/units.ts";
 import type { Pipeline } from "../../../../runtime/contract/index.ts";
 import type { RunSettings } from "../state/settings.ts";
 

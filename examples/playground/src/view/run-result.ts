@@ -1,5 +1,5 @@
 import type { TensorError } from "../../../../compiler/execution/comparison.ts";
-import { formatBytes, formatError, formatMilliseconds, plural } from "../../../../compiler/units.ts";
+import { formatBytes, formatError, formatMilliseconds, plural } from "../../../../compiler/report/units.ts";
 import { h, icon } from "../dom.ts";
 import type { RunReply } from "../worker/protocol.ts";
 import { section, table, tile } from "./parts.ts";

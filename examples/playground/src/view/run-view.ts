@@ -1,4 +1,4 @@
-import { formatBytes } from "../../../../compiler/units.ts";
+import { formatBytes } from "../../../../compiler/report/units.ts";
 import type { Pipeline, Schedule } from "../../../../runtime/contract/index.ts";
 import { button, fill, h, icon } from "../dom.ts";
 import type { RunSettings } from "../state/settings.ts";

@@ -1,9 +1,9 @@
 import { emitCudaArtifact, emitHostFiles } from "../../../../compiler/emit/cuda/index.ts";
 import { emitArtifact } from "../../../../compiler/emit/index.ts";
-import { attentionFacts, explain } from "../../../../compiler/explain.ts";
 import { resolve } from "../../../../compiler/ir/index.ts";
 import { analyse } from "../../../../compiler/language/index.ts";
 import { cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../../../compiler/plan/index.ts";
+import { attentionFacts, explain } from "../../../../compiler/report/explain.ts";
 import type { Artifact } from "../../../../runtime/contract/index.ts";
 import {
   type Attempt,

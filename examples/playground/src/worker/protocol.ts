@@ -1,7 +1,7 @@
 import type { TensorError } from "../../../../compiler/execution/comparison.ts";
-import type { Explanation } from "../../../../compiler/explain.ts";
 import type { Diagnostic } from "../../../../compiler/language/index.ts";
 import type { TargetLimits } from "../../../../compiler/plan/index.ts";
+import type { Explanation } from "../../../../compiler/report/explain.ts";
 import type { Artifact, CallShape, Pipeline, Plan, Schedule } from "../../../../runtime/contract/index.ts";
 import type { CallStatistics } from "../../../../runtime/index.ts";
 import type { Problem } from "./rpc.ts";

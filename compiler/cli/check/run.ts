@@ -1,0 +1,32 @@
+import type { Diagnostic } from "../../language/diagnostics.ts";
+import { docsPage } from "../../package.ts";
+import { plural } from "../../report/units.ts";
+import type { Output } from "../../terminal/output.ts";
+import { Finished } from "../failure.ts";
+import { printDiagnostics } from "../specs/print-diagnostics.ts";
+import { analyseSpecFile } from "../specs/spec-file.ts";
+
+/** `mtac check`: the diagnostics of every file, and exit code 1 if one is an error. */
+export async function checkSpecs(files: readonly string[], output: Output): Promise<void> {
+  const all: Diagnostic[] = [];
+  for (const file of files) {
+    const { diagnostics, source } = await analyseSpecFile(file);
+    printDiagnostics(diagnostics, { file, source }, output);
+    // One by one: as arguments of one call, hundreds of thousands would not fit the stack.
+    for (const each of diagnostics) all.push(each);
+  }
+  output.result(all);
+  const errors = all.filter(({ severity }) => severity === "error").length;
+  const warnings = all.length - errors;
+  output.text(summary(files.length, errors, warnings, output));
+  const page = docsPage(errors > 0 ? "errors" : "language");
+  if (page !== null)
+    output.text(output.style.dim(errors > 0 ? `what each code means: ${page}` : `the language: ${page}`));
+  if (errors > 0) throw new Finished(1);
+}
+
+function summary(files: number, errors: number, warnings: number, { style }: Output): string {
+  const warned = warnings === 0 ? "" : `, ${style.yellow(plural(warnings, "warning"))}`;
+  if (errors === 0) return `${style.green("✓")} ${plural(files, "file")} without errors${warned}`;
+  return `${style.red(plural(errors, "error"))}${warned} in ${plural(files, "file")}`;
+}

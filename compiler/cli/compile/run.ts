@@ -1,0 +1,265 @@
+import { existsSync } from "node:fs";
+import path, { dirname, relative } from "node:path";
+import type { Artifact } from "../../../runtime/contract/index.ts";
+import type { CompiledSpec } from "../../compile/compile.ts";
+import type { CompileOptions } from "../../compile/kernels.ts";
+import { configPlaces } from "../../config/load.ts";
+import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
+import { writtenTwice } from "../../files/errors.ts";
+import { refuseOverlap } from "../../files/overlap.ts";
+import { resolve } from "../../ir/index.ts";
+import type { CheckedSpec } from "../../language/attention.ts";
+import { formatBytes, formatMilliseconds, plural } from "../../report/units.ts";
+import type { Output } from "../../terminal/output.ts";
+import { withProgress } from "../../terminal/progress.ts";
+import { table } from "../../terminal/style.ts";
+import { buildImageFiles, buildImages } from "../../toolchain/images.ts";
+import { reportPtxas } from "../../toolchain/ptxas.ts";
+import { storePath } from "../../tune/store-path.ts";
+import { Finished, reportFailure } from "../failure.ts";
+import { chooseAttentions } from "../specs/attention-choice.ts";
+import { readSpec } from "../specs/spec-file.ts";
+import { type CompileFlags, type CompileSettings, compileSettings, outputFolder } from "./settings.ts";
+import { repeatOnChange } from "./watch.ts";
+
+/** `mtac compile` */
+export async function compileSpec(
+  spec: string | undefined,
+  flags: CompileFlags,
+  output: Output,
+): Promise<void> {
+  const settings = await compileSettings(spec, flags);
+  if (flags.watch === true) await compileOnChange(spec, flags, settings, output);
+  // All before anything is written: what the last one lacks must not leave the first ones' files behind.
+  const made: MadeFiles[] = [];
+  for (const each of settings.specs) made.push(await makeFiles(each, settings, output));
+  const results = await writeAll(made, settings, output);
+  output.result(spec === undefined ? results : results[0]);
+}
+
+async function writeAll(
+  made: readonly MadeFiles[],
+  settings: CompileSettings,
+  output: Output,
+): Promise<readonly object[]> {
+  refuseSharedFiles(made);
+  const results: object[] = [];
+  for (const each of made) results.push(await writeFiles(each, settings, output));
+  return results;
+}
+
+/** What one spec was compiled to. */
+interface MadeFiles {
+  readonly spec: string;
+  readonly folder: string;
+  readonly compiled: CompiledSpec;
+  /** Compiled kernels that are files of their own. */
+  readonly binaries: Readonly<Record<string, Uint8Array>>;
+  readonly stacks: readonly string[];
+  readonly milliseconds: number;
+}
+
+async function makeFiles(file: string, settings: CompileSettings, output: Output): Promise<MadeFiles> {
+  const start = performance.now();
+  const { targets, architectures, length, schedule } = settings;
+  const spec = await readSpec(file, output);
+  const attentions = chooseAttentions(spec, settings).map(({ name }) => name);
+  const compileChecked = await compilerFor(settings);
+  const stacks = spec.stacks
+    .filter(({ name }) => settings.name === undefined || settings.name === name)
+    .map(({ name }) => name);
+  const options = {
+    targets,
+    architectures,
+    names: [...attentions, ...stacks],
+    shape: { B: 1, Lq: length, Lk: length, R: 0 },
+    ...(schedule === undefined ? { tuned: await tunedWinners(spec, settings, output) } : { schedule }),
+  };
+  let compiled = compileChecked(spec, options);
+  const folder = outputFolder(file, settings);
+  let binaries: Readonly<Record<string, Uint8Array>> = {};
+  if (settings.images !== null) {
+    const { cuda } = compiled;
+    const images = await withProgress(output, (report) => buildImages(cuda, architectures, report));
+    if (settings.images === "files")
+      binaries = await withProgress(output, (report) => buildImageFiles(cuda, images, report));
+    else compiled = compileChecked(spec, { ...options, images });
+  }
+  refuseOverwriting(Object.keys({ ...compiled.files, ...binaries }), folder, file, settings);
+  const milliseconds = performance.now() - start;
+  return { spec: file, folder, compiled, binaries, stacks, milliseconds };
+}
+
+/** Writes a spec's files; gives what `--json` prints. */
+async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Output): Promise<object> {
+  const { spec, folder, compiled, binaries, stacks } = made;
+  const start = performance.now();
+  writeFolderAtomically(folder, compiled.files);
+  for (const [name, content] of Object.entries(binaries)) writeAtomically(path.join(folder, name), content);
+  const milliseconds = made.milliseconds + performance.now() - start;
+  const files = { ...compiled.files, ...binaries };
+  output.text(formatCompiled({ ...compiled, files }, folder, milliseconds, output));
+  const ptxas = settings.ptxas
+    ? await reportPtxas(compiled.cuda, folder, settings.architectures, output)
+    : undefined;
+  return {
+    out: folder,
+    reads: filesRead(spec, settings),
+    files: Object.keys(files),
+    attentions: compiled.artifacts.map(summary),
+    cuda: compiled.cuda.map(summary),
+    stacks,
+    milliseconds,
+    ...(ptxas === undefined ? {} : { ptxas }),
+  };
+}
+
+/** A spec `heads.ts` may declare `heads`, whose launcher is `heads.ts`, too. @throws MtacError MTA930 */
+function refuseOverwriting(
+  names: readonly string[],
+  folder: string,
+  spec: string,
+  { configFile, tuning, store }: CompileSettings,
+): void {
+  refuseOverlap(
+    names.map((name) => ({ name: "the emitted file", path: path.join(folder, name) })),
+    [
+      { name: "the spec", path: spec },
+      { name: "the config", path: configFile ?? undefined },
+      { name: "`--tuning`", path: tuning },
+      { name: "the tuning store", path: storePath(store) },
+    ],
+  );
+}
+
+/** Specs of one project may go to one folder, but not into one file. @throws MtacError MTA930 */
+function refuseSharedFiles(made: readonly MadeFiles[]): void {
+  const owners = new Map<string, { readonly spec: string; readonly content: string | Uint8Array }>();
+  for (const { spec, folder, compiled, binaries } of made)
+    for (const [name, content] of Object.entries({ ...compiled.files, ...binaries })) {
+      const file = path.resolve(folder, name);
+      const other = owners.get(file);
+      if (other !== undefined && !Buffer.from(other.content).equals(Buffer.from(content)))
+        throw writtenTwice(path.join(folder, name), other.spec, spec);
+      owners.set(file, { spec, content });
+    }
+}
+
+/** What the result depends on, for build tools: the spec, the config, tuning results; absolute paths. */
+function filesRead(spec: string, { configFile, tuned, tuning, store }: CompileSettings): readonly string[] {
+  const results = [tuning, tuned ? storePath(store) : undefined];
+  return [spec, configFile, ...results]
+    .filter((each) => each !== null && each !== undefined)
+    .map((each) => path.resolve(each))
+    .filter((each) => existsSync(each));
+}
+
+/** ts-morph, which prints launchers, takes long to load, and C++ projects do without it. */
+async function compilerFor({
+  launcher,
+}: CompileSettings): Promise<(spec: CheckedSpec, options: CompileOptions) => CompiledSpec> {
+  if (launcher) return (await import("../../compile/compile.ts")).compileChecked;
+  const { compileKernels } = await import("../../compile/kernels.ts");
+  return (spec, options) => {
+    const { wgsl, cuda, files } = compileKernels(spec, options);
+    return {
+      artifacts: wgsl.map(({ artifact }) => artifact),
+      cuda: cuda.map(({ artifact }) => artifact),
+      files,
+    };
+  };
+}
+
+/** Loaded only where there is something to look up: most machines have tuned nothing. */
+async function tunedWinners(
+  spec: CheckedSpec,
+  settings: CompileSettings,
+  output: Output,
+): Promise<NonNullable<CompileOptions["tuned"]>> {
+  const store = storePath(settings.store);
+  if (settings.tuning === undefined && !(settings.tuned && existsSync(store))) return new Map();
+  const { tunedForArtifacts } = await import("../tune/winners.ts");
+  const pipelines = spec.attentions.map((attention) => resolve(attention, spec.file));
+  return tunedForArtifacts(pipelines, settings, output);
+}
+
+function summary({ name, plans }: Artifact): object {
+  return {
+    name,
+    plans: plans.map(({ schedule, knobs, storage, requires, cost, kernels }) => ({
+      schedule,
+      knobs,
+      storage,
+      requires,
+      cost,
+      kernels: kernels.map((kernel) => kernel.file),
+    })),
+  };
+}
+
+/**
+ * Compiles again whenever a spec or the config changes; what is broken is reported, and its files stay as they were. With `--json` each
+ * round prints one line.
+ */
+async function compileOnChange(
+  spec: string | undefined,
+  flags: CompileFlags,
+  first: CompileSettings,
+  output: Output,
+): Promise<never> {
+  let settings = first;
+  const files = (): readonly string[] => [
+    ...settings.specs,
+    // One may come, or another one that is nearer.
+    ...(flags.config === undefined ? configPlaces(spec === undefined ? "." : dirname(spec)) : [flags.config]),
+  ];
+  const survive = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof Finished)) reportFailure(error, output);
+    }
+  };
+  return repeatOnChange(files(), async () => {
+    await survive(async () => {
+      settings = await compileSettings(spec, flags);
+      const made: MadeFiles[] = [];
+      for (const each of settings.specs)
+        await survive(async () => void made.push(await makeFiles(each, settings, output)));
+      for (const result of await writeAll(made, settings, output)) output.result(result);
+    });
+    const { specs, configFile } = settings;
+    const names = [...specs, ...(configFile === null ? [] : [configFile])].map((file) => relative(".", file));
+    output.note(output.noteStyle.dim(`watching ${names.join(", ")}`));
+    return files();
+  });
+}
+
+function formatCompiled(
+  {
+    artifacts,
+    cuda,
+    files,
+  }: Pick<CompiledSpec, "artifacts" | "cuda"> & {
+    readonly files: Readonly<Record<string, string | Uint8Array>>;
+  },
+  folder: string,
+  milliseconds: number,
+  { style }: Output,
+): string {
+  const rows = [...artifacts, ...cuda].flatMap(({ name, plans }) =>
+    plans.map(({ target, schedule, storage, requires, kernels, tuned }, index) => [
+      index === 0 ? style.bold(name) : "",
+      index === 0 ? target : "",
+      tuned === true ? `${schedule}, tuned` : schedule,
+      storage,
+      requires.computeCapability === undefined ? "" : `sm_${requires.computeCapability}`,
+      formatBytes(requires.workgroupBytes),
+      style.dim(kernels.map((kernel) => kernel.name).join(" → ")),
+    ]),
+  );
+  const bytes = Object.values(files).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const count = plural(Object.keys(files).length, "file");
+  const where = relative(process.cwd(), folder) || ".";
+  return `${table(rows, ["left", "left", "left", "left", "left", "right", "left"])}\n${style.green("✓")} ${count} (${formatBytes(bytes)}) in ${where}${style.dim(`, ${formatMilliseconds(milliseconds)}`)}`;
+}

@@ -1,0 +1,119 @@
+import { basename, dirname, extname, relative, resolve } from "node:path";
+import type { Schedule } from "../../../runtime/contract/index.ts";
+import { loadConfig } from "../../config/load.ts";
+import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
+import { type EmittedTarget, emittedTargets } from "../../targets.ts";
+import { specNeeded, unknownArchitecture, wrongUsage } from "../errors.ts";
+import { scheduleOf } from "../schedule.ts";
+
+/** Flags of `mtac compile`; what is not given comes from the project's config. */
+export interface CompileFlags {
+  readonly name?: string;
+  readonly target?: readonly EmittedTarget[];
+  readonly out?: string;
+  readonly arch?: readonly string[];
+  readonly ptxas?: boolean;
+  /** True where the option stands without a value. */
+  readonly images?: string | true;
+  /** False with `--no-launcher`. */
+  readonly launcher: boolean;
+  readonly length?: number;
+  readonly schedule?: string;
+  readonly watch?: true;
+  /** False with `--no-tuned`. */
+  readonly tuned: boolean;
+  readonly store?: string;
+  /** A file of `mtac tune export`. */
+  readonly tuning?: string;
+  readonly config?: string;
+}
+
+/** Places for compiled kernels. */
+const IMAGE_PLACES = ["embed", "files"] as const;
+export type ImagePlace = (typeof IMAGE_PLACES)[number];
+
+/** What `mtac compile` does: flags, else the config, else defaults. */
+export interface CompileSettings {
+  readonly specs: readonly string[];
+  /** The config file that was read; null if there is none. */
+  readonly configFile: string | null;
+  readonly name?: string;
+  readonly targets: readonly EmittedTarget[];
+  readonly architectures: readonly string[];
+  readonly length: number;
+  readonly schedule?: Schedule;
+  readonly out?: string;
+  readonly launcher: boolean;
+  /** Where compiled kernels go: into the launchers, into files beside them; null for nowhere. */
+  readonly images: ImagePlace | null;
+  /** Whether to show what ptxas says; where neither is asked for, wherever CUDA is asked for by name. */
+  readonly ptxas: boolean;
+  readonly tuned: boolean;
+  readonly store?: string;
+  readonly tuning?: string;
+}
+
+/**
+ * @param spec The spec named on the command line; if none is, the config says which.
+ * @throws MtacError MTA900 for `--images`; MTA915 for architectures that are none; MTA905, MTA907 and MTA926 for a config that cannot be used; MTA927
+ * without a spec.
+ */
+export async function compileSettings(
+  spec: string | undefined,
+  flags: CompileFlags,
+): Promise<CompileSettings> {
+  const given = flags.config === undefined ? undefined : resolve(flags.config);
+  const { file, config } = await loadConfig(spec === undefined ? "." : dirname(spec), given);
+  const architectures = flags.arch ?? config.architectures ?? DEFAULT_ARCHITECTURES;
+  for (const each of architectures) if (cudaArchitecture(each) === null) throw unknownArchitecture(each);
+  const here = (path: string): string => relative(".", path) || ".";
+  const specs = spec === undefined ? (config.specs ?? []).map(here) : [spec];
+  if (specs.length === 0) throw specNeeded("compile", file);
+  const targets = emittedTargets(flags.target ?? config.targets);
+  const schedule = scheduleOf(flags.schedule ?? config.schedule);
+  const optional = {
+    name: flags.name,
+    out: flags.out ?? (config.out === undefined ? undefined : here(config.out)),
+    store: flags.store ?? config.store,
+    tuning: flags.tuning ?? config.tuning,
+    schedule,
+  };
+  return {
+    specs,
+    configFile: file,
+    targets,
+    architectures,
+    length: flags.length ?? config.length ?? 1024,
+    launcher: flags.launcher,
+    images: targets.includes("cuda") ? imagePlace(flags.images) : null,
+    ptxas: (flags.ptxas ?? flags.target?.includes("cuda") === true) && targets.includes("cuda"),
+    tuned: flags.tuned && config.tuned !== false,
+    ...defined(optional),
+  };
+}
+
+/** @throws MtacError MTA900 */
+function imagePlace(given: string | true | undefined): ImagePlace | null {
+  if (given === undefined) return null;
+  if (given === true) return "embed";
+  const place = IMAGE_PLACES.find((each) => each === given);
+  if (place === undefined)
+    throw wrongUsage(`\`--images ${given}\` says nothing`, "write `--images embed` or `--images files`");
+  return place;
+}
+
+/** The folder that a spec's files go to. */
+export function outputFolder(spec: string, { out }: CompileSettings): string {
+  return out ?? `${basename(spec, extname(spec))}.mtac`;
+}
+
+type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
+
+function defined<T extends object>(values: T): Defined<T> {
+  const result: Defined<T> = {};
+  for (const key in values) {
+    const value = values[key];
+    if (value !== undefined) Object.assign(result, { [key]: value });
+  }
+  return result;
+}

@@ -1,0 +1,64 @@
+import { MtacError, type Target } from "../../../runtime/contract/index.ts";
+import { resolve } from "../../ir/index.ts";
+import {
+  cudaArchitecture,
+  cudaLimits,
+  DEFAULT_ARCHITECTURES,
+  type TargetLimits,
+  WEBGPU_COMMON_LIMITS,
+} from "../../plan/index.ts";
+import { attentionFacts, explain } from "../../report/explain.ts";
+import { formatExplanation } from "../../report/explanation.ts";
+import type { Output } from "../../terminal/output.ts";
+import { architectureOfGpu, architectureWithoutCuda, unknownArchitecture, wrongUsage } from "../errors.ts";
+import { scheduleOf } from "../schedule.ts";
+import { chooseAttentions } from "../specs/attention-choice.ts";
+import { readSpec } from "../specs/spec-file.ts";
+import { type RooflineFlags, rooflineSpec } from "./roofline.ts";
+
+export interface ExplainFlags extends RooflineFlags {
+  readonly arch?: string;
+  readonly roofline?: true;
+}
+
+/**
+ * `mtac explain`: what the planner sees and decides; with `--roofline` or `--gpu` what GPUs' peaks allow. Nothing is run.
+ *
+ * @throws MtacError MTA405, and what `rooflineSpec` throws; MTA900, MTA903, MTA915 and MTA916 of the options
+ */
+export async function explainSpec(file: string, flags: ExplainFlags, output: Output): Promise<void> {
+  if (flags.roofline === true || flags.gpu !== undefined) {
+    if (flags.arch !== undefined) throw architectureOfGpu();
+    return rooflineSpec(file, flags, output);
+  }
+  if (flags.all === true) throw wrongUsage("`--all` goes with `--roofline` only", "add `--roofline`");
+  const target = flags.target ?? "webgpu";
+  const limits = limitsOf(target, flags.arch);
+  const spec = await readSpec(file, output);
+  const schedule = scheduleOf(flags.schedule);
+  const explanations = chooseAttentions(spec, flags).map((attention) =>
+    explain(attentionFacts(spec.stacks, resolve(attention, file), flags), { target, limits, schedule }),
+  );
+  output.result({ file, attentions: explanations, stacks: spec.stacks });
+  output.text(
+    explanations
+      .map((each) => formatExplanation(each, output.style))
+      .join(`\n\n${output.style.dim("─".repeat(72))}\n\n`),
+  );
+  const [unplanned] = explanations.filter(({ plan }) => plan === null);
+  if (unplanned !== undefined)
+    throw new MtacError("MTA405", "input", `no schedule of \`${unplanned.name}\` fits the target`, {
+      remedy: "the candidates above say which limit each breaks, and by how much",
+    });
+}
+
+function limitsOf(target: Target, arch: string | undefined): TargetLimits {
+  if (target === "webgpu") {
+    if (arch !== undefined) throw architectureWithoutCuda(target);
+    return WEBGPU_COMMON_LIMITS;
+  }
+  const name = arch ?? DEFAULT_ARCHITECTURES[0] ?? "sm_80";
+  const architecture = cudaArchitecture(name);
+  if (architecture === null) throw unknownArchitecture(name);
+  return cudaLimits(architecture);
+}

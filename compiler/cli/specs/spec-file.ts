@@ -1,0 +1,51 @@
+import { resolve } from "node:path";
+import { readUtf8 } from "../../files/text.ts";
+import type { CheckedSpec } from "../../language/attention.ts";
+import type { Diagnostic } from "../../language/diagnostics.ts";
+import { analyse, analyseBuilt } from "../../language/index.ts";
+import type { Output } from "../../terminal/output.ts";
+import { badTypeScriptSpec } from "../errors.ts";
+import { Finished } from "../failure.ts";
+import { printDiagnostics } from "./print-diagnostics.ts";
+
+/** A spec as far as it could be understood. */
+export interface AnalysedSpec {
+  /** null when there are errors. */
+  readonly spec: CheckedSpec | null;
+  readonly diagnostics: readonly Diagnostic[];
+  /** The file's text, for code frames. */
+  readonly source: string;
+}
+
+export function isTypeScript(path: string): boolean {
+  return /\.[cm]?[tj]s$/.test(path);
+}
+
+/** @throws MtacError MTA905, MTA907, MTA908 */
+export async function analyseSpecFile(path: string): Promise<AnalysedSpec> {
+  if (isTypeScript(path)) {
+    const { loadTypeScriptModule } = await import("../../files/typescript-module.ts");
+    const { spec, diagnostics } = analyseBuilt(await loadTypeScriptModule(path, badTypeScriptSpec), path);
+    const absolute = resolve(path);
+    // Stack traces, where the places come from, give whole paths.
+    const renamed = diagnostics.map((each) => (each.file === absolute ? { ...each, file: path } : each));
+    return { spec, diagnostics: renamed, source: readUtf8(path) };
+  }
+  const source = readUtf8(path);
+  return { ...analyse(source, path), source };
+}
+
+/**
+ * A spec without errors; its warnings are printed. Where there are errors, they are printed, and the command is over.
+ * @throws Finished, MtacError as `analyseSpecFile`
+ */
+export async function readSpec(path: string, output: Output): Promise<CheckedSpec> {
+  const { spec, diagnostics, source } = await analyseSpecFile(path);
+  printDiagnostics(diagnostics, { file: path, source }, output);
+  if (spec !== null) return spec;
+  output.result({
+    error: { code: "spec", kind: "input", message: `${path} has errors`, remedy: null },
+    diagnostics,
+  });
+  throw new Finished(1);
+}

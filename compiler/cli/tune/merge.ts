@@ -1,0 +1,35 @@
+import { existsSync } from "node:fs";
+import { unreadableFile } from "../../files/errors.ts";
+import { plural } from "../../report/units.ts";
+import type { Output } from "../../terminal/output.ts";
+import { openStore } from "../../tune/store.ts";
+import { noteIgnored } from "./selection.ts";
+
+export interface MergeFlags {
+  readonly store?: string;
+}
+
+/**
+ * `mtac tune merge`: nothing is taken over before every file could be read.
+ * @throws MtacError MTA870 … MTA872, MTA905
+ */
+export function mergeTuning(files: readonly string[], flags: MergeFlags, output: Output): void {
+  const store = openStore(flags.store);
+  const read = files.map((file) => {
+    // A store that is not there is empty; a file that somebody names should be there.
+    if (!existsSync(file)) throw unreadableFile(file, Object.assign(new Error(), { code: "ENOENT" }));
+    return { file, ...openStore(file).read() };
+  });
+  for (const { file, ignored } of read) noteIgnored(file, ignored, output);
+  const records = read.flatMap((each) => each.records);
+  const added = store.appendMissing(records);
+  output.result({
+    store: store.file,
+    added,
+    present: records.length - added,
+    files: read.map(({ file, records: { length }, ignored }) => ({ file, records: length, ignored })),
+  });
+  output.text(
+    `${output.style.green("✓")} ${plural(added, "record")} added to ${store.file}, ${records.length - added} already there`,
+  );
+}

@@ -1,0 +1,99 @@
+import { compareTensors, type TensorError } from "../../execution/comparison.ts";
+import { execute, needsLayer } from "../../execution/index.ts";
+import { randomCall } from "../../execution/random-call.ts";
+import { type RunResult, type RunTarget, shapeOf } from "../../execution/request.ts";
+import { resolve } from "../../ir/index.ts";
+import { formatError } from "../../report/units.ts";
+import type { Output } from "../../terminal/output.ts";
+import { type ReportStep, withProgress } from "../../terminal/progress.ts";
+import { table } from "../../terminal/style.ts";
+import { layerNeeded } from "../errors.ts";
+import { Finished } from "../failure.ts";
+import { formatReport } from "../run/run.ts";
+import { scheduleOf } from "../schedule.ts";
+import { chooseAttention } from "../specs/attention-choice.ts";
+import { readSpec } from "../specs/spec-file.ts";
+import { checkRunOptions } from "../targets.ts";
+import { tunedChooser } from "../tune/winners.ts";
+
+export interface VerifyFlags {
+  readonly target: RunTarget;
+  readonly name?: string;
+  readonly layer?: number;
+  readonly batch: number;
+  readonly length: number;
+  readonly seed: number;
+  readonly grad?: true;
+  readonly schedule?: string;
+  readonly arch?: string;
+  /** False with `--no-tuned`. */
+  readonly tuned: boolean;
+  readonly store?: string;
+}
+
+/** `mtac verify`: random inputs on a target against the float64 reference; exit code 1 if a tensor is out of bounds. */
+export async function verifySpec(file: string, flags: VerifyFlags, output: Output): Promise<void> {
+  const grad = flags.grad === true;
+  const { target } = flags;
+  checkRunOptions(target, { grad, arch: flags.arch });
+  const spec = await readSpec(file, output);
+  const { attention, layer } = chooseAttention(spec, flags);
+  const pipeline = resolve(attention, file);
+  if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
+  const { batch: B, length, seed } = flags;
+  const call = randomCall(pipeline, { B, Lq: length, Lk: length, R: 0 }, { seed, layer, grad });
+  const request = {
+    target,
+    pipeline,
+    call,
+    schedule: scheduleOf(flags.schedule),
+    architecture: flags.arch,
+    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
+  };
+  const { report, errors } = await withProgress(output, async (onStep) => {
+    const result = await execute({ ...request, onStep });
+    const check = target === "reference" ? selfCheck : compareWithReference;
+    return { report: result.report, errors: await check(result, onStep) };
+  });
+  output.text(formatReport(pipeline.name, report, output));
+  output.text("");
+  output.text(
+    formatErrors(
+      errors,
+      target === "reference" ? (grad ? "finite differences" : "itself") : "float64",
+      output,
+    ),
+  );
+  output.result({ ...report, seed, batch: B, length, errors });
+  if (!errors.every(({ ok }) => ok)) throw new Finished(1);
+
+  async function compareWithReference(
+    { tensors }: RunResult,
+    onStep: ReportStep,
+  ): Promise<readonly TensorError[]> {
+    const expected = await execute({ target: "reference", pipeline, call, schedule: undefined, onStep });
+    return compareTensors(tensors, expected.tensors, pipeline.storage);
+  }
+
+  async function selfCheck({ tensors }: RunResult, onStep: ReportStep): Promise<readonly TensorError[]> {
+    if (!grad) return compareTensors(tensors, tensors, pipeline.storage);
+    onStep("checking gradients by finite differences");
+    const { checkGradients } = await import("../../execution/gradient-check.ts");
+    return checkGradients(pipeline, call, tensors);
+  }
+}
+
+function formatErrors(errors: readonly TensorError[], against: string, { style }: Output): string {
+  const head = ["", "tensor", "relative error", "bound"].map(style.dim);
+  const rows = errors.map(({ tensor, error, bound, ok }) => [
+    ok ? style.green("✓") : style.red("✗"),
+    tensor,
+    ok ? formatError(error) : style.red(formatError(error)),
+    formatError(bound),
+  ]);
+  const passed = errors.every(({ ok }) => ok);
+  const verdict = passed
+    ? style.green(`every tensor lies within its bound of ${against}`)
+    : style.red(`some tensors lie out of bounds (against ${against})`);
+  return `${table([head, ...rows], ["left", "left", "right", "right"], "  ")}\n${verdict}`;
+}

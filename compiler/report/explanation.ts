@@ -1,0 +1,138 @@
+import type { Plan, Target } from "../../runtime/contract/index.ts";
+import type { CudaEstimate, TargetLimits } from "../plan/index.ts";
+import { type Alignment, type Style, table, wrap } from "../terminal/style.ts";
+import { describeSizes, formatKnobs, formatLayers } from "./describe.ts";
+import { type AttentionFacts, bestOfEach, type Explanation, groupReasons, sameKnobs } from "./explain.ts";
+import { drawPipeline, listParameters } from "./stage-picture.ts";
+import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
+
+/** The explanation for people. */
+export function formatExplanation(explanation: Explanation, style: Style): string {
+  const { pipeline, plan } = explanation;
+  const sections = [
+    formatTitle(explanation, style),
+    drawPipeline(pipeline, style),
+    `${style.bold("Parameters")}\n${listParameters(pipeline.parameters, style)}`,
+    formatWork(explanation, style),
+    formatCandidates(explanation, style),
+  ];
+  if (plan !== null) sections.push(formatPlan(plan, explanation, style));
+  return sections.join("\n\n");
+}
+
+/** One line of what an attention is, and the layers that use it. */
+export function formatTitle({ name, stacks, pipeline }: AttentionFacts, style: Style): string {
+  const lines = [table([[style.bold(name), describeSizes(pipeline).join(" · ")]])];
+  for (const { stack, of, layers } of stacks)
+    lines.push(
+      wrap(
+        style.dim(`${plural(layers.length, "layer")} of the ${of} in ${stack}: ${formatLayers(layers)}`),
+        "  ",
+      ),
+    );
+  return lines.join("\n");
+}
+
+function formatWork(explanation: Explanation, style: Style): string {
+  const { shape, visiblePairs, operations, compulsoryBytes, pipeline } = explanation;
+  const pairs = shape.B * pipeline.heads * shape.Lq * shape.Lk;
+  const rows = [
+    [
+      "visible pairs",
+      formatCount(visiblePairs),
+      style.dim(`${formatShare(visiblePairs / pairs)} of all, over batch and heads`),
+    ],
+    ["operations", formatCount(operations), style.dim("at least, forward; a multiply-add is two")],
+    ["compulsory bytes", formatBytes(compulsoryBytes), style.dim("q, k, v, o and the parameters, once each")],
+    ["one full map", formatBytes(pairs * 4), style.dim("of scores in f32; no schedule makes one")],
+  ];
+  const { B, Lq } = shape;
+  return `${style.bold("Work")} ${style.dim(`at length ${Lq}, batch ${B}`)}\n${table(rows, ["left", "right", "left"], "  ")}`;
+}
+
+/** 0.5 → "50 %". */
+export function formatShare(share: number): string {
+  return `${Number((100 * share).toPrecision(3))} %`;
+}
+
+function formatCandidates({ candidates, target, limits, plan }: Explanation, style: Style): string {
+  const title = `${style.bold("Candidates")} ${style.dim(describeLimits(target, limits))}`;
+  const legal = candidates.filter((candidate) => candidate.reason === null);
+  const cheapest = legal[0]?.cost?.time;
+  const shownLegal = bestOfEach(legal);
+  const rows = shownLegal.map((candidate) => {
+    const { cost } = candidate;
+    const chosen =
+      plan !== null && plan.schedule === candidate.schedule && sameKnobs(plan.knobs, candidate.knobs);
+    return [
+      chosen ? style.green("→") : " ",
+      chosen ? style.green(candidate.schedule) : candidate.schedule,
+      cost === null || cheapest === undefined ? "" : formatRatio(cost.time / cheapest),
+      cost === null ? "" : formatRatio(cost.multiplyAdds / cost.floorMultiplyAdds),
+      cost === null ? "" : formatBytes(cost.bytes),
+      ...(target === "cuda" ? estimateCells(candidate.estimate) : []),
+      style.dim(formatKnobs(candidate.knobs)),
+    ];
+  });
+  const lines = [title];
+  const head = [
+    "",
+    "schedule",
+    "cost",
+    "work",
+    "moved",
+    ...(target === "cuda" ? ["occupancy", "bound"] : []),
+  ];
+  const alignment = head.map(
+    (name, column): Alignment => (column < 2 || name === "bound" ? "left" : "right"),
+  );
+  if (rows.length > 0) {
+    lines.push(table([[...head, "knobs"].map(style.dim), ...rows], [...alignment, "left"], "  "));
+    lines.push(style.dim("  → is chosen; cost over the cheapest, work over the least there can be"));
+  }
+  const hidden = legal.length - shownLegal.length;
+  if (hidden > 0)
+    lines.push(style.dim(`    and ${plural(hidden, "dearer variant")} of these (all with --json)`));
+  for (const [schedule, [first = "", ...others]] of groupReasons(candidates)) {
+    const more = others.length === 0 ? "" : style.dim(` (the nearest of ${others.length + 1} variants)`);
+    lines.push(wrap(`  ${style.red("✗")} ${schedule}: ${first}${more}`, "    "));
+  }
+  return lines.join("\n");
+}
+
+function describeLimits(target: Target, { workgroupBytes, features, architecture }: TargetLimits): string {
+  if (architecture !== undefined)
+    return `for ${target} on ${architecture.name}, ${formatBytes(workgroupBytes)} of shared memory a block`;
+  const list = features.length === 0 ? "" : `, ${features.join(", ")}`;
+  return `for ${target} with ${formatBytes(workgroupBytes)} of workgroup memory${list}`;
+}
+
+function estimateCells(estimate: CudaEstimate | undefined): readonly string[] {
+  return estimate === undefined ? ["", ""] : [`${Math.round(100 * estimate.occupancy)} %`, estimate.bound];
+}
+
+function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {
+  const { workspaceBytes, dispatches } = explanation;
+  const kernels = plan.kernels.map((kernel) => [
+    style.cyan(kernel.name),
+    String(kernel.workgroupSize),
+    formatBytes(kernel.workgroupBytes),
+    kernel.bindings
+      .map(({ resource, access }) => (access === "read_write" ? `${resource}*` : resource))
+      .join(" "),
+  ]);
+  const lines = [
+    `${style.bold("Plan")} ${plan.schedule}, ${plan.storage} storage`,
+    wrap(`  ${style.dim(formatKnobs(plan.knobs))}`, "  "),
+    table(
+      [["kernel", "workgroup", "workgroup memory", "bindings (* written)"].map(style.dim), ...kernels],
+      ["left", "right", "right", "left"],
+      "  ",
+    ),
+  ];
+  if (workspaceBytes !== null && dispatches !== null)
+    lines.push(
+      `  workspace ${formatBytes(workspaceBytes)} in ${plural(plan.workspace.length, "buffer")}, ${plural(dispatches, "dispatch").replace(/hs$/, "hes")}`,
+    );
+  return lines.join("\n");
+}

@@ -1,0 +1,104 @@
+import { existsSync, readFileSync } from "node:fs";
+import type { Pipeline } from "../../runtime/contract/index.ts";
+import type { PlanThatWon } from "../emit/index.ts";
+import { unreadableFile } from "../files/errors.ts";
+import { packageVersion } from "../package.ts";
+import { WEBGPU_VARIANTS } from "../plan/index.ts";
+import { plural } from "../report/units.ts";
+import { exportTuning, parseTuningExport, type TunedEntry } from "./export.ts";
+import { sameKey, type TuningRecord } from "./record.ts";
+import { openStore, type StoreContents } from "./store.ts";
+import { storePath } from "./store-path.ts";
+import { tunedPlans } from "./use.ts";
+
+/** Where winners are looked up. */
+export interface TuningSources {
+  /** False: not in the store. */
+  readonly tuned: boolean;
+  /** The tuning store; the one in the cache folder if not given. */
+  readonly store?: string;
+  /** A file of `mtac tune export`. */
+  readonly tuning?: string;
+}
+
+/** Something that was not used, and that the user should know of. */
+export interface TuningNotice {
+  readonly severity: "note" | "warning";
+  readonly message: string;
+}
+
+/** The store of a lookup, whether it exists or not. */
+export function storeFile({ store }: Pick<TuningSources, "store">): string {
+  return storePath(store);
+}
+
+/** Which lines of a store are not used; null when all are. */
+export function ignoredNotice(file: string, ignored: StoreContents["ignored"]): TuningNotice | null {
+  const [first] = ignored;
+  if (first === undefined) return null;
+  const verb = ignored.length === 1 ? "is" : "are";
+  return {
+    severity: "note",
+    message: `${plural(ignored.length, "line")} of ${file} ${verb} not used (line ${first.line}: ${first.why})`,
+  };
+}
+
+/** What was measured, for whoever profits from it; a store that cannot be read is no reason to fail. */
+export function storedRecords(
+  sources: Pick<TuningSources, "tuned" | "store">,
+  report: (notice: TuningNotice) => void,
+): readonly TuningRecord[] {
+  if (!sources.tuned) return [];
+  const store = openStore(sources.store);
+  try {
+    const { records, ignored } = store.read();
+    const notice = ignoredNotice(store.file, ignored);
+    if (notice !== null) report(notice);
+    return records;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    report({ severity: "warning", message: `tuning results are not used: ${reason}` });
+    return [];
+  }
+}
+
+/**
+ * The winners of all devices for what is emitted, by attention: those of the store, and those of an exported file for what the
+ * store does not know.
+ *
+ * @throws MtacError MTA905 (unreadable), MTA874 (no tuning results)
+ */
+export function tunedWinners(
+  pipelines: readonly Pipeline[],
+  sources: TuningSources,
+  report: (notice: TuningNotice) => void,
+): ReadonlyMap<string, readonly PlanThatWon[]> {
+  if (sources.tuning === undefined && !(sources.tuned && existsSync(storeFile(sources)))) return new Map();
+  const mtac = packageVersion();
+  const own = exportTuning(storedRecords(sources, report), { mtac }).entries;
+  const given = sources.tuning === undefined ? [] : readExported(sources.tuning, mtac, report);
+  const entries = [...own, ...given.filter(({ key }) => !own.some((entry) => sameKey(entry.key, key)))];
+  return new Map(
+    pipelines.map((pipeline) => [pipeline.name, tunedPlans(pipeline, WEBGPU_VARIANTS, entries)]),
+  );
+}
+
+function readExported(
+  file: string,
+  mtac: string,
+  report: (notice: TuningNotice) => void,
+): readonly TunedEntry[] {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    throw unreadableFile(file, cause);
+  }
+  const exported = parseTuningExport(text, file);
+  if (exported.mtac === mtac) return exported.entries;
+  report({
+    severity: "warning",
+    message: `${file} comes from mtac ${exported.mtac}, this is ${mtac}: its results are not used`,
+  });
+  return [];
+}

@@ -130,7 +130,10 @@ function sharedPipelines(pipelines: readonly Pipeline[]): ReadonlyMap<string, Pi
 function shippable(artifact: Artifact): Artifact {
   const plans = artifact.plans.map((plan) => ({
     ...plan,
-    kernels: plan.kernels.map(({ program: _program, ...kernel }) => kernel),
+    kernels: plan.kernels.map(({ program: _program, ...kernel }) => ({
+      ...kernel,
+      bindings: kernel.bindings.map(({ operand: _operand, ...binding }) => binding),
+    })),
   }));
   return { ...artifact, plans };
 }

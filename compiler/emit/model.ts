@@ -1,4 +1,5 @@
 import {
+  type BufferBinding,
   type ConvStage,
   convReach,
   type Finish,
@@ -7,13 +8,14 @@ import {
   type KernelPlan,
   LAUNCH_FIELDS,
   type MixStage,
+  type Operand,
   type Pipeline,
   type Plan,
   type StageIndex,
 } from "../../runtime/contract/index.ts";
 import { type PointwiseModel, pointwiseComment, pointwiseModel } from "./pointwise.ts";
 import { specPlace } from "./provenance.ts";
-import { tensorType } from "./tensor-rows.ts";
+import { bufferType } from "./tensor-rows.ts";
 
 /** WGSL literals: integers carry their type, floats always a point or exponent. */
 export function u32(value: number): string {
@@ -85,58 +87,29 @@ export interface BindingModel {
   readonly type: string;
 }
 
-/** Types of the bindings that are no tensors, by kernel kind. */
-const PLAIN_TYPES: Readonly<Record<string, string>> = {
-  parameters: "u32",
-  bias: "u32",
-  lse: "u32",
-  statistics: "vec2f",
-};
-
-/** Names under which the kernels of `staged` see the maps, and the element type each of them wants. */
-export interface MapNames {
-  readonly read: { readonly variable: string; readonly type: string };
-  readonly written: { readonly variable: string; readonly type: string };
+/** How a kernel's text declares a binding. */
+export function operandOf({ resource, operand }: BufferBinding): Operand {
+  if (operand === undefined)
+    throw new RangeError(`the binding of "${resource}" has no operand: shipped artifacts leave it out`);
+  return operand;
 }
 
-export function bindingModels(plan: Plan, kernel: KernelPlan, maps: MapNames): BindingModel[] {
-  return kernel.bindings.map(({ binding, access, resource }) => {
-    if (access === "uniform") return { binding, space: "uniform", variable: resource, type: "Launch" };
+/** The kernel's bindings as WGSL declares them. */
+export function bindingModels(plan: Plan, kernel: KernelPlan): BindingModel[] {
+  return kernel.bindings.map((bound) => {
+    const { binding, access } = bound;
+    const { variable, element, width } = operandOf(bound);
+    if (access === "uniform") return { binding, space: "uniform", variable, type: "Launch" };
     const written = access === "read_write";
-    const space = written ? "storage, read_write" : "storage, read";
-    if (resource === "map_a" || resource === "map_b") {
-      const map = written ? maps.written : maps.read;
-      return { binding, space, variable: map.variable, type: `array<${map.type}>` };
-    }
-    const element = PLAIN_TYPES[resource] ?? tensorType(widthOf(plan, resource), plan.storage, written);
-    return { binding, space, variable: resource, type: `array<${element}>` };
+    const type = bufferType(element, width, plan.storage, written);
+    return { binding, space: `storage, ${access}`, variable, type: `array<${type}>` };
   });
 }
-
-function widthOf(plan: Plan, resource: string): number {
-  switch (resource) {
-    case "q":
-    case "q_history":
-      return plan.alignment.q;
-    case "k":
-      return plan.alignment.k;
-    case "v":
-      return plan.alignment.v;
-    default:
-      return plan.alignment.o;
-  }
-}
-
-export const NO_MAPS: MapNames = {
-  read: { variable: "source", type: "f32" },
-  written: { variable: "result", type: "vec4f" },
-};
 
 export function commonModel(
   plan: Plan,
   kernel: KernelPlan,
   options: {
-    maps?: MapNames;
     skipDead?: boolean;
     constants: readonly NamedConstant[];
     purpose: readonly string[];
@@ -155,7 +128,7 @@ export function commonModel(
     history: "HISTORY" in kernel.overrides,
     skipDead: options.skipDead ?? true,
     launchFields: LAUNCH_FIELDS.map(([name, type]) => ({ name, type })),
-    bindings: bindingModels(plan, kernel, options.maps ?? NO_MAPS),
+    bindings: bindingModels(plan, kernel),
     constants: [
       { name: "WORKGROUP", value: u32(kernel.workgroupSize), comment: "Invocations of a workgroup." },
       { name: "HEADS", value: u32(pipeline.heads) },

@@ -15,9 +15,7 @@ import {
   convModel,
   describe,
   finishModel,
-  type MapNames,
   mixOutputs,
-  NO_MAPS,
   parameterAt,
   stageName,
   stageOf,
@@ -117,10 +115,8 @@ export function mixKernelModel(
     `${stage.weight} in parameters.`,
   );
   const group = table.u32("GROUP", stage.group, "Heads that are mixed.");
-  const maps: MapNames = { ...NO_MAPS, read: { variable: "source", type: "vec4f" } };
   return {
     ...commonModel(plan, kernel, {
-      maps,
       skipDead: program.skipDead,
       constants: table.list,
       purpose: [`${describe(stage)}, from one map of the strip to the other.`],
@@ -141,7 +137,6 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
   const sparsemax = plan.pipeline.normalize === "sparsemax";
   return {
     ...commonModel(plan, kernel, {
-      maps: { ...NO_MAPS, written: { variable: "map", type: "vec4f" } },
       skipDead: program.skipDead,
       constants: [{ name: "TEAM", value: u32(program.team), comment: "Invocations that share a row." }],
       purpose: [
@@ -174,7 +169,6 @@ export function productModel(plan: Plan, kernel: KernelPlan, program: ProductPro
     table,
   );
   const common = commonModel(plan, kernel, {
-    maps: { ...NO_MAPS, read: { variable: "map_of_weights", type: "vec4f" } },
     skipDead: program.skipDead,
     constants: table.list,
     purpose: ["The strip's weights times V, and the stages of the output."],

@@ -1,4 +1,4 @@
-import type { StorageForm } from "../../runtime/contract/index.ts";
+import type { BindingElement, StorageForm } from "../../runtime/contract/index.ts";
 
 /** How a tensor's rows are loaded or stored. */
 export interface TensorModel {
@@ -34,8 +34,28 @@ export function tensorModel(variable: string, size: number, width: number, form:
   };
 }
 
-/** The WGSL type of a tensor's buffer: whole vectors where rows are aligned to them. */
-export function tensorType(width: number, form: StorageForm, written: boolean): string {
+/** The WGSL type of a buffer's elements: whole vectors where one load takes several. */
+export function bufferType(
+  element: BindingElement,
+  width: number,
+  form: StorageForm,
+  written: boolean,
+): string {
+  switch (element) {
+    case "storage":
+      return storageType(width, form, written);
+    case "f32":
+      return storageType(width, "f32", written);
+    case "word":
+      return "u32";
+    case "f16":
+    case "i32":
+    case "launch":
+      throw new RangeError(`WGSL kernels bind no ${element}`);
+  }
+}
+
+function storageType(width: number, form: StorageForm, written: boolean): string {
   switch (form) {
     case "f32":
       return ["f32", "vec2f", "vec4f"][Math.log2(width)] ?? "f32";

@@ -18,6 +18,7 @@ import {
   totalReach,
   type WeightStage,
 } from "../../runtime/contract/index.ts";
+import { type BoundResource, mapOperand } from "./bindings.ts";
 import { MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
 import { doesNotFit, type Fitted } from "./fit.ts";
 import { valueBlocks } from "./layout.ts";
@@ -45,8 +46,8 @@ export interface StagedKernel {
   readonly program: KernelProgram;
   readonly workgroup: number;
   readonly workgroupBytes: number;
-  readonly read: readonly string[];
-  readonly written: readonly string[];
+  readonly read: readonly (string | BoundResource)[];
+  readonly written: readonly (string | BoundResource)[];
   readonly source: SourceLine | null;
   /** Rows around the strip that later stages read of its result. */
   readonly halo: Reach;
@@ -148,7 +149,7 @@ function scoresKernel(
     workgroup: (tileQ * tileK) / 16,
     workgroupBytes: 0,
     read: ["q", "q_history", "k", "parameters", "bias"],
-    written: ["map_a"],
+    written: [mapOperand("map_a", "result", 4)],
     source: pipeline.source,
     halo,
     grid: [...tiles(halo, tileQ, tileK), ["mul", "batches", pipeline.heads]],
@@ -197,8 +198,8 @@ function convKernel(
     },
     workgroup: (tileQ * tileK) / 16,
     workgroupBytes: staged ? (words + documentWords) * 4 : 0,
-    read: [route.from, "parameters", "bias"],
-    written: [route.to],
+    read: [mapOperand(route.from, "source", 1), "parameters", "bias"],
+    written: [mapOperand(route.to, "result", 4)],
     source: stage.source,
     halo: route.halo,
     grid: [...tiles(route.halo, tileQ, tileK), ["mul", "batches", pipeline.heads]],
@@ -226,8 +227,8 @@ function mixKernel(
     },
     workgroup: MIX_WORKGROUP,
     workgroupBytes: 0,
-    read: [route.from, "parameters", "bias"],
-    written: [route.to],
+    read: [mapOperand(route.from, "source", 4), "parameters", "bias"],
+    written: [mapOperand(route.to, "result", 4)],
     source: stage.source,
     halo: route.halo,
     grid: [
@@ -246,7 +247,7 @@ function normalizeKernel(pipeline: Pipeline, knobs: StagedKnobs, map: string, ha
     workgroup: NORMALIZE_WORKGROUP,
     workgroupBytes: words * 4,
     read: ["parameters", "bias"],
-    written: pipeline.normalize === "softmax" ? [map, "lse"] : [map],
+    written: [mapOperand(map, "map", 4), ...(pipeline.normalize === "softmax" ? ["lse"] : [])],
     source: pipeline.source,
     halo,
     grid: [
@@ -295,7 +296,7 @@ function productKernel(
       program,
       workgroup: productWorkgroup,
       workgroupBytes: epilogue.words * 4,
-      read: [map, "v", "parameters"],
+      read: [mapOperand(map, "map_of_weights", 4), "v", "parameters"],
       written: ["o"],
       source: pipeline.output[0]?.source ?? pipeline.source,
       halo: NO_REACH,

@@ -7,6 +7,7 @@ export * from "./names.ts";
 export * from "./pipeline.ts";
 export * from "./plan.ts";
 export * from "./program.ts";
+export * from "./resources.ts";
 export * from "./rounding.ts";
 export * from "./storage.ts";
 export * from "./tensor.ts";

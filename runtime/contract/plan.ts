@@ -28,6 +28,12 @@ export interface Requirements {
 }
 
 /**
+ * What one element behind a binding is: of the plan's storage form, f32, f16 (maps of tensor-core kernels), int32, or `word`: an f32
+ * that kernels may look at as bits, so that infinities survive. `launch` is the launch block.
+ */
+export type BindingElement = "storage" | "f32" | "f16" | "i32" | "word" | "launch";
+
+/**
  * What a binding holds: the caller's tensors (`q` … `bias`), results (`o`, `lse` f32 [B, H, Lq], −∞ for empty rows),
  * `parameters` (all parameters in the plan's order, then the call's integer inputs: u32 words), `launch` (the uniform block of
  * `launch.ts`), or a workspace buffer by its name. A tensor that the call does not give is bound to a dummy.
@@ -40,6 +46,17 @@ export interface BufferBinding {
   readonly binding: number;
   readonly access: "uniform" | "read" | "read_write";
   readonly resource: string;
+  /** How the kernel's text declares it, for emitters; artifacts that are shipped leave it out. */
+  readonly operand?: Operand;
+}
+
+/** How a kernel sees a resource. */
+export interface Operand {
+  /** The name in the kernel's text: several kernels read `source` and write `result`, whichever maps these are. */
+  readonly variable: string;
+  readonly element: BindingElement;
+  /** Elements that one load or store takes: strides are multiples of it. */
+  readonly width: number;
 }
 
 /** One kernel of a plan: its source, its bindings, what it computes. */

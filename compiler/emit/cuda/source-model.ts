@@ -1,5 +1,12 @@
-import { CUDA_LAUNCH_FIELDS, hasMask, type Pipeline, type Plan } from "../../../runtime/contract/index.ts";
-import type { NamedConstant } from "../model.ts";
+import {
+  type BindingElement,
+  CUDA_LAUNCH_FIELDS,
+  hasMask,
+  type KernelPlan,
+  type Pipeline,
+  type Plan,
+} from "../../../runtime/contract/index.ts";
+import { type NamedConstant, operandOf } from "../model.ts";
 import { specPlace } from "../provenance.ts";
 
 /** A constant of a CUDA kernel. */
@@ -11,6 +18,44 @@ export interface CudaConstant extends NamedConstant {
 export function cudaFloat(value: number): string {
   const text = String(value);
   return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
+}
+
+/** A parameter of a kernel's C++ signature. */
+export interface KernelParameter {
+  readonly type: string;
+  readonly name: string;
+}
+
+/**
+ * C++ parameters of a kernel, in the order of its bindings.
+ * @param storage The type of the elements of tensors.
+ */
+export function cudaParameters(kernel: KernelPlan, storage: string): KernelParameter[] {
+  return kernel.bindings.map((bound) => {
+    const { access } = bound;
+    const { variable, element, width } = operandOf(bound);
+    if (access === "uniform") return { type: "const Launch", name: variable };
+    const constant = access === "read_write" ? "" : "const ";
+    return { type: `${constant}${cudaElement(element, width, storage)}* __restrict__`, name: variable };
+  });
+}
+
+/** The C++ type of what lies behind a binding's pointer. */
+export function cudaElement(element: BindingElement, width: number, storage: string): string {
+  switch (element) {
+    case "storage":
+      return storage;
+    case "f16":
+      return "unsigned short";
+    case "i32":
+      return "int";
+    case "f32":
+      return width === 2 ? "float2" : "float";
+    case "word":
+      return "float";
+    case "launch":
+      return "Launch";
+  }
 }
 
 /** What the mask asks of a kernel's text. */

@@ -13,48 +13,17 @@ import { INNER_STEP, innerMargin, sourcesEndWithKeys } from "../../plan/tensor/s
 import { paddedRow } from "../../plan/tensor/tile.ts";
 import { describe, parameterAt, stageLabel, stageOf } from "../model.ts";
 import { type PointwiseModel, pointwiseModel } from "../pointwise.ts";
-import { type CudaConstant, cudaFloat, maskModel } from "./source-model.ts";
+import {
+  type CudaConstant,
+  cudaFloat,
+  cudaParameters,
+  type KernelParameter,
+  maskModel,
+} from "./source-model.ts";
 
-/** A parameter of a kernel's C++ signature. */
-export interface KernelParameter {
-  readonly type: string;
-  readonly name: string;
-}
-
-/** C++ parameters of a tensor-core kernel, in the order of its bindings. */
+/** C++ parameters of a tensor-core kernel: tensors, maps and folded keys are 16 bits wide. */
 export function tensorParameters(kernel: KernelPlan): KernelParameter[] {
-  return kernel.bindings.map(({ resource, access }) => {
-    if (access === "uniform") return { type: "const Launch", name: resource };
-    const written = access === "read_write";
-    const name = tensorNames(resource, written);
-    return { type: `${written ? "" : "const "}${elementType(resource)}* __restrict__`, name };
-  });
-}
-
-/** Maps take turns: kernels call what they read `source` and what they write `result`. */
-function tensorNames(resource: string, written: boolean): string {
-  if (resource === "map_a" || resource === "map_b") return written ? "result" : "source";
-  return resource === "o" ? "o_rows" : resource;
-}
-
-/** The C++ type of what a tensor-core kernel's binding holds: tensors, maps and folded keys are 16 bits wide. */
-export function elementType(resource: string): string {
-  switch (resource) {
-    case "positions":
-    case "lengths":
-    case "documents":
-      return "int";
-    case "parameters":
-    case "bias":
-    case "lse":
-    case "partial_sums":
-    case "partial_values":
-      return "float";
-    case "statistics":
-      return "float2";
-    default:
-      return "unsigned short";
-  }
+  return cudaParameters(kernel, "unsigned short");
 }
 
 /** Collects a kernel's constants. */

@@ -7,7 +7,7 @@ import type {
   StorageForm,
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
-import { bindCuda } from "../bindings.ts";
+import { type BoundResource, bindCuda } from "../bindings.ts";
 import { definePlan, type PlanParts } from "../define.ts";
 import type { PlanRequest } from "../limits.ts";
 
@@ -42,8 +42,8 @@ export interface DirectKernel {
   readonly program: KernelProgram;
   readonly threads: number;
   readonly sharedBytes: number;
-  readonly read: readonly string[];
-  readonly written: readonly string[];
+  readonly read: readonly (string | BoundResource)[];
+  readonly written: readonly (string | BoundResource)[];
   readonly source: SourceLine | null;
 }
 

@@ -9,6 +9,7 @@ import {
   type Reach,
   totalReach,
 } from "../../../runtime/contract/index.ts";
+import { mapOperand } from "../bindings.ts";
 import { planEpilogue } from "../epilogue.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { ceilTo, valueBlocks } from "../layout.ts";
@@ -102,7 +103,7 @@ function scoresKernel(
     sharedBytes: 0,
     registers: MAP_KERNEL_REGISTERS.scores,
     read: ["q", "q_history", "k", "integers", "bias"],
-    written: ["map_a"],
+    written: [mapOperand("map_a", "result", 1)],
     source: pipeline.source,
     halo,
     grid: mapGrid(pipeline, halo, tileQ, tileK),
@@ -145,8 +146,8 @@ function convKernel(
     threads: (tileQ * tileK) / 16,
     sharedBytes: staged ? (words + documentWords) * 4 : 0,
     registers: MAP_KERNEL_REGISTERS.conv,
-    read: [route.from, "parameters", "integers", "bias"],
-    written: [route.to],
+    read: [mapOperand(route.from, "source", 1), "parameters", "integers", "bias"],
+    written: [mapOperand(route.to, "result", 1)],
     source: stage.source,
     halo: route.halo,
     grid: mapGrid(pipeline, route.halo, tileQ, tileK),
@@ -170,8 +171,8 @@ function mixKernel(pipeline: Pipeline, stage: MixStage, linear: Linear, route: R
     threads: (rows * keys) / 4,
     sharedBytes: 0,
     registers: mixRegisters(outputs),
-    read: [route.from, "parameters", "integers", "bias"],
-    written: [route.to],
+    read: [mapOperand(route.from, "source", 1), "parameters", "integers", "bias"],
+    written: [mapOperand(route.to, "result", 1)],
     source: stage.source,
     halo: route.halo,
     grid: [tiles, pipeline.heads / outputs, "batches"],
@@ -186,7 +187,7 @@ function normalizeKernel(pipeline: Pipeline, map: string, halo: Reach): StripKer
     sharedBytes: 0,
     registers: MAP_KERNEL_REGISTERS.normalize,
     read: ["integers", "bias"],
-    written: pipeline.normalize === "softmax" ? [map, "lse"] : [map],
+    written: [mapOperand(map, "map", 1), ...(pipeline.normalize === "softmax" ? ["lse"] : [])],
     source: pipeline.source,
     halo,
     grid: [
@@ -231,7 +232,7 @@ function productKernel(
       threads: productThreads,
       sharedBytes: arenaWords * 4,
       registers,
-      read: [map, "v", "parameters", "integers", "bias"],
+      read: [mapOperand(map, "weights", 1), "v", "parameters", "integers", "bias"],
       written: ["o"],
       source: pipeline.output[0]?.source ?? pipeline.source,
       halo: NO_REACH,

@@ -87,7 +87,11 @@ function writePlan(
     ],
   }));
   const strips = { ...knobs, entryBytes: 4, leastRows: LEAST_STRIP_ROWS, multiple: 4, skipDead: true };
-  const maps = kernels.some(({ written }) => written.includes("map_b")) ? ["map_a", "map_b"] : ["map_a"];
+  const maps = kernels.some(({ written }) =>
+    written.some((each) => typeof each === "object" && each.resource === "map_b"),
+  )
+    ? ["map_a", "map_b"]
+    : ["map_a"];
   return defineDirectPlan(pipeline, request, architecture, {
     schedule: "staged",
     knobs: directStagedKnobNames(knobs),

@@ -1,7 +1,13 @@
-import type { KernelPlan, Pipeline, Plan, SourceLine } from "../../../runtime/contract/index.ts";
+import type {
+  BufferBinding,
+  KernelPlan,
+  Pipeline,
+  Plan,
+  SourceLine,
+} from "../../../runtime/contract/index.ts";
 import type { TensorProgram } from "../../../runtime/contract/tensor-program.ts";
 import type { CudaArchitecture } from "../architectures.ts";
-import { bindCuda } from "../bindings.ts";
+import { type BoundResource, bindCuda, mapOperand } from "../bindings.ts";
 import { definePlan, type PlanParts } from "../define.ts";
 import type { PlanRequest } from "../limits.ts";
 import { CHUNK_ELEMENTS } from "./support.ts";
@@ -28,7 +34,10 @@ export function tensorKernel(
   pipeline: Pipeline,
   name: string,
   program: TensorProgram,
-  bindings: { readonly read: readonly string[]; readonly written: readonly string[] },
+  bindings: {
+    readonly read: readonly (string | BoundResource)[];
+    readonly written: readonly (string | BoundResource)[];
+  },
   source: SourceLine | null = pipeline.source,
 ): KernelPlan {
   return {
@@ -37,9 +46,26 @@ export function tensorKernel(
     entryPoint: `${pipeline.name}_${name}`,
     workgroupSize: program.warps * 32,
     workgroupBytes: "sharedBytes" in program ? program.sharedBytes : 0,
-    bindings: bindCuda(pipeline, bindings.read, bindings.written),
+    bindings: bindCuda(pipeline, bindings.read, bindings.written).map(inChunks),
     overrides: {},
     source,
     program,
   };
+}
+
+/** Tensor-core kernels copy tensors in chunks of 16 bytes, and call the output's rows `o_rows`. */
+function inChunks(binding: BufferBinding): BufferBinding {
+  const { operand, resource } = binding;
+  if (operand?.element !== "storage") return binding;
+  const variable = resource === "o" ? "o_rows" : operand.variable;
+  return { ...binding, operand: { ...operand, variable, width: CHUNK_ELEMENTS } };
+}
+
+/** A strip's map as tensor-core kernels read and write it. */
+export function sourceMap(map: string): BoundResource {
+  return mapOperand(map, "source", 1, "f16");
+}
+
+export function resultMap(map: string): BoundResource {
+  return mapOperand(map, "result", 1, "f16");
 }

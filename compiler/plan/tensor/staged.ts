@@ -9,13 +9,14 @@ import {
   totalReach,
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
+import type { BoundResource } from "../bindings.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { statisticsBuffer } from "../layout.ts";
 import type { PlanRequest } from "../limits.ts";
 import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
 import { rowBegin, rowEnd } from "../staged-kernels.ts";
 import { tensorCost } from "./cost.ts";
-import { defineTensorPlan, tensorKernel } from "./define.ts";
+import { defineTensorPlan, resultMap, sourceMap, tensorKernel } from "./define.ts";
 import { fitMix, fitProduct, STATISTICS_WARPS } from "./map-kernels.ts";
 import { type LinearStage, linearStages, NO_REACH } from "./support.ts";
 import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
@@ -144,7 +145,7 @@ function stagedTensorKernels(
     name: string,
     tileRequest: TileRequest,
     halo: Reach,
-    maps: { readonly read: readonly string[]; readonly written: string },
+    maps: { readonly read: readonly (string | BoundResource)[]; readonly written: string },
   ): string | null => {
     const fitted = fitTile(pipeline, architecture, tileRequest, {
       ...knobs.tile,
@@ -157,7 +158,7 @@ function stagedTensorKernels(
       pipeline,
       name,
       program,
-      { read: [...maps.read, "parameters", "integers", "bias"], written: [maps.written] },
+      { read: [...maps.read, "parameters", "integers", "bias"], written: [resultMap(maps.written)] },
       source,
     );
     const tileQ = program.warps * 16 * program.rowBlocks;
@@ -205,7 +206,7 @@ function stagedTensorKernels(
     const program: TensorProgram = { kind: "tensor_statistics", warps: STATISTICS_WARPS };
     kernels.push({
       kernel: tensorKernel(pipeline, "statistics", program, {
-        read: [map, "parameters", "integers", "bias"],
+        read: [sourceMap(map), "parameters", "integers", "bias"],
         written: ["statistics", "lse"],
       }),
       program,
@@ -225,7 +226,7 @@ function stagedTensorKernels(
     const finalScores = !inWeights && isLastScore(position + 1);
     const finish = { pointwise: linear.pointwise, mask: finalScores ? ("hide" as const) : ("zero" as const) };
     const source = normalizes ? "weights" : "map";
-    const read = [map, ...(normalizes ? ["statistics"] : [])];
+    const read = [sourceMap(map), ...(normalizes ? ["statistics"] : [])];
     if (linear.stage.kind === "conv") {
       const reason = tile(
         kernelName(linear),
@@ -254,7 +255,7 @@ function stagedTensorKernels(
           program,
           {
             read: [...read, "parameters", "integers", "bias"],
-            written: [next, ...(finalScores ? ["lse"] : [])],
+            written: [resultMap(next), ...(finalScores ? ["lse"] : [])],
           },
           linear.stage.source,
         ),
@@ -280,7 +281,7 @@ function stagedTensorKernels(
       product.value,
       {
         read: [
-          map,
+          sourceMap(map),
           "v",
           ...(product.value.source === "weights" ? ["statistics"] : []),
           "parameters",

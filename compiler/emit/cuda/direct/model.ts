@@ -9,7 +9,7 @@ import {
 import { vectorWidth } from "../../../plan/layout.ts";
 import { describe, parameterAt, stageName } from "../../model.ts";
 import { type PointwiseModel, pointwiseComment, pointwiseModel } from "../../pointwise.ts";
-import { type CudaConstant, cudaFloat, type MaskModel, maskModel } from "../source-model.ts";
+import { type CudaConstant, cudaFloat, cudaParameters, type MaskModel, maskModel } from "../source-model.ts";
 
 /** Collects a kernel's constants and gives back their names, for templates to print. */
 export class Constants {
@@ -32,14 +32,6 @@ export class Constants {
   }
 }
 
-/** Names of what kernels of the staged schedule read and write. */
-export interface MapNames {
-  readonly read: string;
-  readonly written: string;
-}
-
-const MAPS: MapNames = { read: "source", written: "result" };
-
 /** What every template of a direct kernel gets. */
 export interface DirectModel {
   readonly kernel: string;
@@ -56,10 +48,9 @@ export function directModel(
   options: {
     readonly constants: Constants;
     readonly purpose: readonly string[];
-    readonly maps?: MapNames;
   },
 ): DirectModel {
-  const { constants, purpose, maps = MAPS } = options;
+  const { constants, purpose } = options;
   return {
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,
@@ -67,41 +58,13 @@ export function directModel(
       ...purpose,
       `${kernel.workgroupSize} threads${kernel.workgroupBytes === 0 ? "" : `, ${kernel.workgroupBytes} bytes of shared memory`}.`,
     ],
-    parameters: kernel.bindings.map(({ resource, access }) => {
-      if (access === "uniform") return { type: "const Launch", name: resource };
-      const written = access === "read_write";
-      const isMap = resource === "map_a" || resource === "map_b";
-      return {
-        type: `${written ? "" : "const "}${directElementType(resource)}* __restrict__`,
-        name: isMap ? (written ? maps.written : maps.read) : resource,
-      };
-    }),
+    parameters: cudaParameters(kernel, "Element"),
     constants: [
       { type: "int", name: "THREADS", value: String(kernel.workgroupSize), comment: "Threads of a block." },
       ...constants.list,
     ],
     mask: maskModel(plan.pipeline),
   };
-}
-
-/** The element type behind a binding's pointer. */
-export function directElementType(resource: string): string {
-  switch (resource) {
-    case "q":
-    case "q_history":
-    case "k":
-    case "v":
-    case "o":
-      return "Element";
-    case "positions":
-    case "lengths":
-    case "documents":
-      return "int";
-    case "statistics":
-      return "float2";
-    default:
-      return "float";
-  }
 }
 
 /** How the rows of q and k, and of v, are loaded. */

@@ -104,7 +104,6 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
   constants.int("TEAM", program.team, "Neighbouring lanes that share a row.");
   return {
     ...directModel(plan, kernel, {
-      maps: { read: "source", written: "map" },
       constants,
       purpose: [
         sparsemax
@@ -133,7 +132,6 @@ export function productModel(plan: Plan, kernel: KernelPlan, program: ProductPro
   );
   return {
     ...directModel(plan, kernel, {
-      maps: { read: "weights", written: "result" },
       constants,
       purpose: ["The strip's weights times V, and the stages of the output."],
     }),

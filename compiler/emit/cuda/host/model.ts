@@ -7,9 +7,8 @@ import {
   type Plan,
 } from "../../../../runtime/contract/index.ts";
 import { HOST_EXPRESSIONS, printExpression } from "../../dialect/expression.ts";
-import { directElementType } from "../direct/model.ts";
-import { cudaNamespace } from "../source-model.ts";
-import { elementType } from "../tensor-model.ts";
+import { operandOf } from "../../model.ts";
+import { cudaElement, cudaNamespace } from "../source-model.ts";
 import { errorModel } from "./errors.ts";
 import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
 
@@ -130,9 +129,11 @@ function pointers(plan: Plan, element: string): string[] {
     tensors.push(
       "float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);",
     );
-  const tensor = plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false);
-  const workspace = plan.workspace.map(({ name }) => {
-    const type = tensor ? elementType(name) : directElementType(name);
+  const workspace = plan.workspace.flatMap(({ name }) => {
+    const binding = used.get(name);
+    if (binding === undefined) return [];
+    const { element: held, width } = operandOf(binding);
+    const type = cudaElement(held, width, element);
     return `${type}* const ${name} = reinterpret_cast<${type}*>(workspace_at + workspace.${name});`;
   });
   return [...tensors, ...workspace];

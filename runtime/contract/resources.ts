@@ -1,0 +1,205 @@
+import { hasMask, type Pipeline } from "./pipeline.ts";
+import type { CallShape } from "./tensor.ts";
+
+/** What one element of a tensor is: the spec's storage type, or a fixed one. */
+export type TensorElement = "storage" | "f32" | "i32";
+
+/** Axes of tensors, as documents and messages name them; `B or 1` may be broadcast. */
+export type AxisName = "B" | "H" | "Hkv" | "Lq" | "Lk" | "R" | "D" | "Dv" | "R + Lq" | "B or 1" | "H or 1";
+
+/** When a tensor exists: with every attention, with a term of the mask, with a softmax. */
+type Existence = "always" | "documents" | "lengths" | "bias" | "softmax";
+
+/** One tensor of a call: all that is known of it before the call. */
+interface TensorFacts {
+  /** In plans, files, kernels and messages. */
+  readonly name: string;
+  /** In `AttentionInputs` and in outputs. */
+  readonly key: string;
+  readonly role: "input" | "output";
+  readonly axes: readonly AxisName[];
+  readonly element: TensorElement;
+  readonly exists: Existence;
+  /** Whether a call may leave it out where it exists. */
+  readonly optional: boolean;
+  /** Whether it may lie in memory with strides: kernels then take those of its axes but the last. Others are contiguous. */
+  readonly strided: boolean;
+}
+
+/**
+ * Every tensor of a call but the parameters, once: whoever needs a list of tensors derives it from this one. Inputs in the order
+ * in which messages and files list them, then outputs.
+ */
+export const TENSORS = [
+  {
+    name: "q",
+    key: "q",
+    role: "input",
+    axes: ["B", "H", "Lq", "D"],
+    element: "storage",
+    exists: "always",
+    optional: false,
+    strided: true,
+  },
+  {
+    name: "k",
+    key: "k",
+    role: "input",
+    axes: ["B", "Hkv", "Lk", "D"],
+    element: "storage",
+    exists: "always",
+    optional: false,
+    strided: true,
+  },
+  {
+    name: "v",
+    key: "v",
+    role: "input",
+    axes: ["B", "Hkv", "Lk", "Dv"],
+    element: "storage",
+    exists: "always",
+    optional: false,
+    strided: true,
+  },
+  {
+    name: "q_history",
+    key: "qHistory",
+    role: "input",
+    axes: ["B", "H", "R", "D"],
+    element: "storage",
+    exists: "always",
+    optional: true,
+    strided: true,
+  },
+  {
+    name: "documents",
+    key: "documents",
+    role: "input",
+    axes: ["B", "Lk"],
+    element: "i32",
+    exists: "documents",
+    optional: false,
+    strided: false,
+  },
+  {
+    name: "lengths",
+    key: "lengths",
+    role: "input",
+    axes: ["B"],
+    element: "i32",
+    exists: "lengths",
+    optional: false,
+    strided: false,
+  },
+  {
+    name: "positions",
+    key: "positions",
+    role: "input",
+    axes: ["B"],
+    element: "i32",
+    exists: "always",
+    optional: true,
+    strided: false,
+  },
+  {
+    name: "bias",
+    key: "bias",
+    role: "input",
+    axes: ["B or 1", "H or 1", "R + Lq", "Lk"],
+    element: "f32",
+    exists: "bias",
+    optional: false,
+    strided: true,
+  },
+  {
+    name: "o",
+    key: "o",
+    role: "output",
+    axes: ["B", "H", "Lq", "Dv"],
+    element: "storage",
+    exists: "always",
+    optional: false,
+    strided: true,
+  },
+  {
+    name: "lse",
+    key: "lse",
+    role: "output",
+    axes: ["B", "H", "Lq"],
+    element: "f32",
+    exists: "softmax",
+    optional: true,
+    strided: false,
+  },
+] as const satisfies readonly TensorFacts[];
+
+/** One tensor of `TENSORS`. */
+export type TensorResource = (typeof TENSORS)[number];
+/** The name of a tensor in plans, files, kernels and messages. */
+export type TensorName = TensorResource["name"];
+type Strided<T> = T extends { readonly name: infer Name; readonly strided: true } ? Name : never;
+/** The name of a tensor that may lie in memory with strides. */
+export type StridedName = Strided<TensorResource>;
+/** A tensor that a call gives. */
+export type InputResource = Extract<TensorResource, { readonly role: "input" }>;
+/** The key of an input in `AttentionInputs`. */
+export type InputKey = InputResource["key"];
+
+/** The tensors that a call gives. */
+export const INPUT_TENSORS: readonly InputResource[] = TENSORS.filter(
+  (tensor): tensor is InputResource => tensor.role === "input",
+);
+/** The names of the tensors that may lie in memory with strides. */
+export const STRIDED_TENSORS: readonly StridedName[] = TENSORS.flatMap((tensor) =>
+  tensor.strided ? [tensor.name] : [],
+);
+
+/** The tensor of a name, or null where a name is none (`parameters`, a workspace). */
+export function findTensor(name: string): TensorResource | null {
+  return TENSORS.find((tensor) => tensor.name === name) ?? null;
+}
+
+/** Whether calls of an attention can have a tensor. */
+export function tensorExists(pipeline: Pipeline, { exists }: TensorResource): boolean {
+  switch (exists) {
+    case "always":
+      return true;
+    case "softmax":
+      return pipeline.normalize === "softmax";
+    default:
+      return hasMask(pipeline, exists);
+  }
+}
+
+/**
+ * The sizes that an axis may have: one, or two where it may be broadcast.
+ * @param shape The sizes of the call, as far as they are known: an axis of one that is not known gives null.
+ */
+export function axisSizes(
+  pipeline: Pipeline,
+  axis: AxisName,
+  shape: Partial<CallShape>,
+): readonly number[] | null {
+  const known = (size: number | undefined): readonly number[] | null => (size === undefined ? null : [size]);
+  switch (axis) {
+    case "H":
+      return [pipeline.heads];
+    case "Hkv":
+      return [pipeline.kvHeads];
+    case "D":
+      return [pipeline.headDim];
+    case "Dv":
+      return [pipeline.valueDim];
+    case "B":
+    case "Lq":
+    case "Lk":
+    case "R":
+      return known(shape[axis]);
+    case "R + Lq":
+      return shape.R === undefined || shape.Lq === undefined ? null : [shape.R + shape.Lq];
+    case "B or 1":
+      return shape.B === undefined ? null : [shape.B, 1];
+    case "H or 1":
+      return [pipeline.heads, 1];
+  }
+}

@@ -65,11 +65,10 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
     finishModel(pipeline, `finish_${stepName(plan, step)}`, step.finish),
   );
   const table = new ConstantTable();
-  const reachLeft = program.regions.reduce((sum, region) => sum + region.carry, 0) - final.lag;
   table.u32("HEAD_BLOCK", program.headBlock, "Heads that a workgroup computes together.");
   table.i32("TILE_Q", program.tileQ, "Rows of a tile, and keys of a step.");
   table.i32("TILE_K", program.tileK);
-  table.i32("REACH_LEFT", reachLeft, "Keys that the convolutions read to the left.");
+  table.i32("REACH_LEFT", program.reachLeft, "Keys that the convolutions read to the left.");
   table.i32(
     "LAG",
     final.lag,

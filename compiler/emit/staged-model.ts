@@ -99,12 +99,7 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
   };
 }
 
-export function mixKernelModel(
-  plan: Plan,
-  kernel: KernelPlan,
-  program: MixProgram,
-  tile: { rows: number; columnBlocks: number },
-) {
+export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgram) {
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
   const finish = finishModel(plan.pipeline, `finish_${stageName(stage)}`, program.finish);
@@ -128,8 +123,8 @@ export function mixKernelModel(
     outputs: mixOutputs(program.outputs, stage.group),
     group,
     weightAt,
-    tileRows: u32(tile.rows),
-    columnBlocks: u32(tile.columnBlocks),
+    tileRows: u32(program.tileQ),
+    columnBlocks: u32(program.tileK / 4),
   };
 }
 

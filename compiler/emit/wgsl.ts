@@ -1,5 +1,4 @@
 import type { KernelPlan, Plan } from "../../runtime/contract/index.ts";
-import { MIX_TILE } from "../plan/staged-kernels.ts";
 import { fusedModel } from "./fused-model.ts";
 import { pruneUnused } from "./prune.ts";
 import {
@@ -28,7 +27,7 @@ function render(plan: Plan, kernel: KernelPlan): string {
     case "conv":
       return renderTemplate("wgsl/conv.wgsl.hbs", convKernelModel(plan, kernel, program));
     case "mix":
-      return renderTemplate("wgsl/mix.wgsl.hbs", mixKernelModel(plan, kernel, program, MIX_TILE));
+      return renderTemplate("wgsl/mix.wgsl.hbs", mixKernelModel(plan, kernel, program));
     case "normalize":
       return renderTemplate("wgsl/normalize.wgsl.hbs", normalizeModel(plan, kernel, program));
     case "product":

@@ -94,6 +94,7 @@ export function fitFused(
     headBlock: heads,
     tileQ,
     tileK,
+    reachLeft: chain.reach.left,
     regions: chain.regions,
     chain: chain.steps,
     final: chain.final,

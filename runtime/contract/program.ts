@@ -64,6 +64,8 @@ export interface FusedProgram {
   readonly headBlock: number;
   readonly tileQ: number;
   readonly tileK: number;
+  /** Keys that the chain reads to the left of those that it finishes. */
+  readonly reachLeft: number;
   readonly regions: readonly Region[];
   readonly chain: readonly ChainStep[];
   /** Region that holds the final weights or, before the softmax, the final scores. */
@@ -98,9 +100,13 @@ export interface ConvProgram {
   readonly source: "workgroup" | "storage";
   readonly tileQ: number;
   readonly tileK: number;
-  /** Rows and words of a row of the staged tile. */
+  /** The staged tile: rows, columns and words of a row; the columns begin `haloLeft` keys before the tile's first. */
   readonly haloRows: number;
+  readonly haloColumns: number;
+  readonly haloLeft: number;
   readonly rowStride: number;
+  /** Rows whose documents are kept beside the tile. */
+  readonly documentRows: number;
   readonly finish: Finish;
   readonly skipDead: boolean;
   readonly arenaWords: number;
@@ -110,6 +116,8 @@ export interface ConvProgram {
 export interface MixProgram {
   readonly kind: "mix";
   readonly stage: StageIndex;
+  readonly tileQ: number;
+  readonly tileK: number;
   readonly finish: Finish;
   /** Output heads that one invocation computes; a divisor of the group. */
   readonly outputs: number;

@@ -102,6 +102,7 @@ export function fitDirectFused(
     headBlock: heads,
     tileQ,
     tileK,
+    reachLeft: chain.reach.left,
     regions: chain.regions,
     chain: chain.steps,
     final: chain.final,

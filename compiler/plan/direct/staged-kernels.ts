@@ -39,7 +39,7 @@ export interface StripKernel extends DirectKernel, MapKernel {
 }
 
 /** Rows and keys of a block of a mix: four keys of one row a thread. */
-export const DIRECT_MIX_TILE = { rows: 8, keys: 64 } as const;
+const DIRECT_MIX_TILE = { rows: 8, keys: 64 } as const;
 /** Output heads that one thread of a mix accumulates. */
 const MIX_OUTPUTS = 16;
 const NORMALIZE_THREADS = 256;
@@ -111,7 +111,7 @@ function scoresKernel(
 }
 
 /** Documents kept for the rows of a tile: whole vectors, since nvcc reads neighbouring ones together. */
-export function documentRows(haloRows: number): number {
+function documentRows(haloRows: number): number {
   return ceilTo(haloRows, 4);
 }
 
@@ -125,7 +125,9 @@ function convKernel(
 ): StripKernel {
   const reach = convReach(stage);
   const haloRows = tileQ + reach.past + reach.future;
-  const rowStride = ALIGNED_ROWS.stride(tileK + ceilTo(reach.left, 4) + ceilTo(reach.right, 4));
+  const haloLeft = ceilTo(reach.left, 4);
+  const haloColumns = haloLeft + tileK + ceilTo(reach.right, 4);
+  const rowStride = ALIGNED_ROWS.stride(haloColumns);
   const documentWords = hasMask(pipeline, "documents") ? documentRows(haloRows) : 0;
   const words = haloRows * rowStride;
   const staged = (words + documentWords) * 4 <= request.limits.workgroupBytes;
@@ -138,7 +140,10 @@ function convKernel(
       tileQ,
       tileK,
       haloRows,
+      haloColumns,
+      haloLeft,
       rowStride,
+      documentRows: documentWords,
       finish: { pointwise: linear.pointwise, mask: "zero" },
       skipDead: true,
       arenaWords: staged ? words : 0,
@@ -164,6 +169,8 @@ function mixKernel(pipeline: Pipeline, stage: MixStage, linear: Linear, route: R
     program: {
       kind: "mix",
       stage: linear.index,
+      tileQ: rows,
+      tileK: keys,
       finish: { pointwise: linear.pointwise, mask: "zero" },
       outputs,
       skipDead: true,

@@ -5,9 +5,7 @@ import {
   type KernelPlan,
   type Plan,
   type Region,
-  totalReach,
 } from "../../../../runtime/contract/index.ts";
-import { chainStages } from "../../../plan/chain.ts";
 import { describe, parameterAt, stageName, stageOf } from "../../model.ts";
 import { Constants, convModel, directModel, type FinishModel, finishModel } from "./model.ts";
 import { outputModel } from "./output.ts";
@@ -34,11 +32,10 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
   };
   const raw = regionAt(0);
   const final = regionAt(program.final);
-  const reach = totalReach(chainStages(pipeline, program.role));
   constants.int("HEAD_BLOCK", program.headBlock, "Heads that a block computes together.");
   constants.int("TILE_Q", program.tileQ, "Rows of a tile.");
   constants.int("TILE_K", program.tileK, "Keys of a step.");
-  constants.int("REACH_LEFT", reach.left, "Keys that the convolutions read to the left.");
+  constants.int("REACH_LEFT", program.reachLeft, "Keys that the convolutions read to the left.");
   constants.int(
     "LAG",
     final.lag,

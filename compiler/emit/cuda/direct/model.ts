@@ -6,7 +6,6 @@ import {
   type Pipeline,
   type Plan,
 } from "../../../../runtime/contract/index.ts";
-import { vectorWidth } from "../../../plan/layout.ts";
 import { describe, parameterAt, stageName } from "../../model.ts";
 import { type PointwiseModel, pointwiseComment, pointwiseModel } from "../../pointwise.ts";
 import { type CudaConstant, cudaFloat, cudaParameters, type MaskModel, maskModel } from "../source-model.ts";
@@ -68,9 +67,8 @@ export function directModel(
 }
 
 /** How the rows of q and k, and of v, are loaded. */
-function loadModel(name: string, rows: string, size: number) {
+function loadModel(name: string, rows: string, size: number, width: number) {
   const tail = size % 4;
-  const width = vectorWidth(size);
   return {
     name,
     rows,
@@ -89,15 +87,17 @@ function loadModel(name: string, rows: string, size: number) {
 /** What the direct kernels of a plan share, beside the preamble: `partials/direct-ops`. */
 export function directOpsModel(plan: Plan) {
   const { headDim, valueDim } = plan.pipeline;
-  const width = vectorWidth(valueDim);
   return {
     storage: {
       f32: plan.storage === "f32",
       f16: plan.storage === "f16-native",
       name: plan.storage === "bf16-native" ? "a bf16" : "an f16",
     },
-    loads: [loadModel("head", "queries or keys", headDim), loadModel("value", "values", valueDim)],
-    store: { four: width === 4, two: width === 2 },
+    loads: [
+      loadModel("head", "queries or keys", headDim, plan.alignment.q),
+      loadModel("value", "values", valueDim, plan.alignment.v),
+    ],
+    store: { four: plan.alignment.o === 4, two: plan.alignment.o === 2 },
   };
 }
 

@@ -9,8 +9,6 @@ import {
   type ProductProgram,
   type ScoresProgram,
 } from "../../../../runtime/contract/index.ts";
-import { DIRECT_MIX_TILE, documentRows } from "../../../plan/direct/staged-kernels.ts";
-import { ceilTo } from "../../../plan/layout.ts";
 import { describe, parameterAt, stageName, stageOf } from "../../model.ts";
 import { Constants, convModel, directModel, finishModel } from "./model.ts";
 import { outputModel } from "./output.ts";
@@ -50,19 +48,19 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
     program.haloRows,
     "Rows and keys of the tile with what is around it; keys left of it, words between two rows.",
   );
-  constants.int("HALO_COLUMNS", program.tileK + ceilTo(reach.left, 4) + ceilTo(reach.right, 4));
-  constants.int("HALO_LEFT", ceilTo(reach.left, 4));
+  constants.int("HALO_COLUMNS", program.haloColumns);
+  constants.int("HALO_LEFT", program.haloLeft);
   constants.int("HALO_STRIDE", program.rowStride);
   if (hasMask(plan.pipeline, "documents")) {
     constants.int("DOCUMENTS_AT", program.arenaWords);
     constants.int(
       "DOCUMENT_ROWS",
-      documentRows(program.haloRows),
+      program.documentRows,
       "Rows whose documents are kept: the compiler may read four at a time.",
     );
   }
   const staged = program.source === "workgroup";
-  const tile = staged ? { rowStride: "HALO_STRIDE", shift: ceilTo(reach.left, 4) - reach.left } : null;
+  const tile = staged ? { rowStride: "HALO_STRIDE", shift: program.haloLeft - reach.left } : null;
   const conv = convModel(plan, stage, tile, constants);
   return {
     ...directModel(plan, kernel, {
@@ -80,7 +78,7 @@ export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgr
   const stage = stageOf(plan.pipeline, program.stage);
   if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
   const finish = finishModel(plan.pipeline, stageName(stage), program.finish);
-  const constants = tileConstants(DIRECT_MIX_TILE.rows, DIRECT_MIX_TILE.keys);
+  const constants = tileConstants(program.tileQ, program.tileK);
   constants.int("GROUP", stage.group, "Heads that are mixed, and those of them that a block writes.");
   constants.int("OUTPUTS", program.outputs);
   return {

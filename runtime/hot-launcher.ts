@@ -2,11 +2,9 @@ import type { PrepareSize } from "./contract/call.ts";
 import type { ParameterValues } from "./contract/parameters.ts";
 import type { Pipeline } from "./contract/pipeline.ts";
 import type { Artifact } from "./contract/plan.ts";
-import { shapeOfInputs } from "./contract/plan-choice.ts";
 import type { AttentionInputs } from "./contract/tensor.ts";
-import type { AttentionOutputs } from "./webgpu/call.ts";
-import type { ForwardResult } from "./webgpu/execution.ts";
-import type { Launcher } from "./webgpu/launcher.ts";
+import { shapeOfInputs } from "./launcher/plan-choice.ts";
+import type { AttentionOutputs, ForwardResult, Launcher } from "./webgpu/launcher.ts";
 import type { DeviceTensor } from "./webgpu/tensors.ts";
 
 /** A growing cache has a new size in every call; few of them differ in the kernels that they need. */

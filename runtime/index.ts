@@ -28,15 +28,15 @@ export {
   toHostTensor,
 } from "./safetensors/index.ts";
 export { type BrowserGpu, type BrowserGpuOptions, openBrowserGpu } from "./webgpu/browser-gpu.ts";
-export type { AttentionOutputs } from "./webgpu/call.ts";
 export { type DeviceOptions, requestDevice } from "./webgpu/device.ts";
 export { GPU_ERRORS } from "./webgpu/error-meanings.ts";
 export { GPU_ERROR_KINDS, GpuError, type GpuErrorCode } from "./webgpu/errors.ts";
-export type { ForwardResult } from "./webgpu/execution.ts";
 export { deviceIdentity } from "./webgpu/identity.ts";
 export {
+  type AttentionOutputs,
   createLauncher,
   type EncodedCall,
+  type ForwardResult,
   type Launcher,
   type LauncherOptions,
 } from "./webgpu/launcher.ts";

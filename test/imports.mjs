@@ -100,10 +100,11 @@ const ALLOWED = {
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],
   "compiler/language/": ["runtime/contract/"],
   "runtime/": ["runtime/"],
-  "runtime/webgpu/": ["runtime/contract/"],
+  "runtime/launcher/": ["runtime/contract/"],
+  "runtime/webgpu/": ["runtime/contract/", "runtime/launcher/"],
   "runtime/reference/": ["runtime/contract/"],
   "runtime/safetensors/": ["runtime/contract/"],
-  "runtime/cuda/": ["runtime/contract/", "runtime/emulator/"],
+  "runtime/cuda/": ["runtime/contract/", "runtime/emulator/", "runtime/launcher/"],
   "runtime/emulator/": ["runtime/contract/"],
   "runtime/contract/": [],
 };

@@ -14,7 +14,7 @@ export interface ParameterMemory<B> {
   write(words: Float32Array<ArrayBuffer>): B;
   free(buffer: B): void;
   /** The target's error for a parameter with the wrong number of values. */
-  wrongCount(message: string, remedy: string): MtacError;
+  error(fault: "values", message: string, details: { readonly remedy: string }): MtacError;
 }
 
 /** One version of the parameters on the device; calls that use it keep it alive when a newer one replaces it. */
@@ -89,9 +89,10 @@ export class ParameterStore<B> {
       const shape = shapeOf(this.#plan, name, value);
       const data = Float32Array.from("data" in value ? value.data : value);
       if (data.length !== elementCount(shape)) {
-        throw this.#memory.wrongCount(
+        throw this.#memory.error(
+          "values",
           `the parameter ${name} [${shape.join(", ")}] needs ${elementCount(shape)} values, ${data.length} are given`,
-          "give one value for each element, row-major",
+          { remedy: "give one value for each element, row-major" },
         );
       }
       copies.set(name, { shape, data });

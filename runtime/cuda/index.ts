@@ -24,15 +24,20 @@ export {
   totalCycles,
 } from "../emulator/index.ts";
 export type { CudaAllocation, CudaBackend, CudaProperties } from "./backend.ts";
-export type { CudaOutputs } from "./checks.ts";
 export type { CompileOptions } from "./compile/builder.ts";
 export { type CudaDevice, releaseWorkspace } from "./device.ts";
 export { type CudaOptions, listCudaDevices, openCuda } from "./driver/open.ts";
 export { type EmulatedCudaOptions, emulatedCompiler, openEmulatedCuda } from "./emulated.ts";
 export { CUDA_ERRORS, CudaError, type CudaErrorCode } from "./errors.ts";
-export type { CudaForwardResult, CudaStatistics, KernelCounters } from "./execution.ts";
 export { deviceIdentity } from "./identity.ts";
-export { CudaLauncher, type CudaLauncherOptions, createCudaLauncher } from "./launcher.ts";
+export {
+  type CudaForwardResult,
+  CudaLauncher,
+  type CudaLauncherOptions,
+  type CudaOutputs,
+  createCudaLauncher,
+} from "./launcher.ts";
+export type { CudaStatistics, KernelCounters } from "./target.ts";
 export {
   allocate,
   type CudaTensor,

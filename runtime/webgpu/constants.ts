@@ -11,6 +11,9 @@ export const BUFFER_USAGE = {
   QUERY_RESOLVE: 0x0200,
 } as const;
 
+/** What the buffer of parameters is used for: read by kernels, copied for calls that add integers of their own. */
+export const PARAMETER_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
+
 export const MAP_MODE_READ = 0x0001;
 
 /** GPUShaderStage.COMPUTE. */

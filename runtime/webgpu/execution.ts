@@ -1,120 +1,97 @@
-import { type CallFootprint, type CallStatistics, callValues } from "../contract/call.ts";
-import type { ExpandedPlan } from "../contract/expand.ts";
-import { tensorBytes } from "../contract/layout.ts";
-import type { ParameterStore, ParameterVersion } from "../contract/parameters.ts";
-import type { KernelPlan, Plan } from "../contract/plan.ts";
-import type { BufferPool } from "../contract/pool.ts";
+import { type CallFootprint, callValues, INTEGER_INPUTS, type IntegerInput } from "../contract/call.ts";
+import type { KernelPlan } from "../contract/plan.ts";
 import { elementCount } from "../contract/tensor.ts";
-import { bindKernel, checkSeparate, collectResources, type Resources } from "./bindings.ts";
-import type { Call } from "./call.ts";
-import { BUFFER_USAGE } from "./constants.ts";
-import { PARAMETER_USAGE } from "./parameter-memory.ts";
+import { CallHoldings } from "../launcher/holdings.ts";
+import { bindKernel } from "./bindings.ts";
+import { BUFFER_USAGE, PARAMETER_USAGE, roundUp } from "./constants.ts";
 import type { CompiledKernel } from "./pipelines.ts";
-import { type PooledBuffer, poolOf } from "./pool.ts";
+import { boundBytes } from "./placement.ts";
 import { InputSnapshot, SNAPSHOT_USAGE } from "./snapshot.ts";
-import type { DeviceTensor, OwnedTensor } from "./tensors.ts";
+import type { GpuBackend, WebGpu, WebGpuCall } from "./target.ts";
+import type { DeviceTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
 
-/** What a call gives; tensors stay on the device. */
-export interface ForwardResult {
-  /** [B, H, Lq, Dv]; the caller's to destroy (`o.destroy()`). */
-  readonly o: OwnedTensor;
-  /** f32 [B, H, Lq]; null with sparsemax. */
-  readonly lse: OwnedTensor | null;
-  readonly statistics: CallStatistics;
-}
-
-export interface ExecutionParts {
-  readonly device: GPUDevice;
-  readonly plan: Plan;
-  /** Whether it won on this device, at shapes near the call. */
-  readonly tuned: boolean;
-  readonly call: Call;
-  readonly expanded: ExpandedPlan;
-  readonly parameters: ParameterStore<GPUBuffer>;
-  readonly o: DeviceTensor;
-  readonly lse: DeviceTensor | null;
-  /** Which of these two were allocated for the call. */
-  readonly made: readonly DeviceTensor[];
-  /** Whether the inputs are copied, since some commands are submitted after the caller has got control back. */
-  readonly copiesInputs: boolean;
+/** An integer input and its place behind the parameters, in words. */
+interface PlacedInteger {
+  readonly name: IntegerInput;
+  readonly tensor: DeviceTensor;
+  readonly at: number;
 }
 
 /**
  * One call with everything that it holds on the device: made inside error scopes when it is called, bound to its kernels once
- * they are compiled, recorded into one command encoder or several, released once all of them are submitted.
+ * they are compiled, recorded into one command encoder or several, ended once all of them are submitted.
  */
 export class CallExecution {
+  readonly holdings: CallHoldings<DeviceTensor, WebGpu>;
   readonly footprint: CallFootprint;
-  /** All tensors of the call, outputs included. */
-  readonly tensors: readonly DeviceTensor[];
-  readonly #parts: ExecutionParts;
-  readonly #pool: BufferPool<GPUBuffer>;
-  readonly #held: PooledBuffer[] = [];
-  readonly #version: ParameterVersion<GPUBuffer>;
-  readonly #parameters: PooledBuffer | null;
+  readonly #device: GPUDevice;
+  readonly #call: WebGpuCall;
+  readonly #integers: readonly PlacedInteger[];
+  /** A copy of the parameters with the call's integer inputs behind, which change from call to call; null where there are none. */
+  readonly #parameters: GPUBuffer | null;
   readonly #slot: number;
-  readonly #resources: Resources;
+  readonly #places: ReadonlyMap<string, GPUBufferBinding>;
   readonly #snapshot: InputSnapshot | null;
   #compiled: ReadonlyMap<KernelPlan, CompiledKernel> = new Map();
   #groups: ReadonlyMap<KernelPlan, GPUBindGroup> = new Map();
-  #released = false;
 
-  constructor(parts: ExecutionParts) {
-    const { device, expanded, call, o, lse } = parts;
-    this.#parts = parts;
-    this.tensors = [...this.#inputs(), o, ...(lse === null ? [] : [lse])];
-    this.#pool = poolOf(device);
-    this.#slot = slotBytes(device);
-    this.#version = parts.parameters.acquire();
+  /** @param copiesInputs Whether inputs are copied, since some commands are submitted after the caller has got control back. */
+  constructor(backend: GpuBackend, call: WebGpuCall, copiesInputs: boolean) {
+    this.#device = backend.device;
+    this.#call = call;
+    this.#slot = slotBytes(backend.device);
+    this.#integers = placeIntegers(call);
+    const holdings = new CallHoldings(backend, call);
+    this.holdings = holdings;
     try {
-      // Integer inputs change from call to call: such a call gets a copy of the parameters with them behind.
+      const words = this.#integers.reduce(
+        (end, { tensor }) => end + elementCount(tensor.shape),
+        call.plan.parameterWords,
+      );
       this.#parameters =
-        call.integers.length === 0
-          ? null
-          : this.#hold(call.parameterWords * 4, PARAMETER_USAGE, "call parameters");
-      const resources = this.#acquire();
-      for (const { kernel } of expanded.variants) checkSeparate(kernel, resources);
-      this.footprint = this.#measure(parts, expanded.dispatches.length);
-      const snapshot = parts.copiesInputs
-        ? new InputSnapshot(call.inputs, (bytes) => this.#hold(bytes, SNAPSHOT_USAGE, "input copy").buffer)
+        this.#integers.length === 0 ? null : holdings.hold(words * 4, "call parameters", PARAMETER_USAGE);
+      const places = this.#place();
+      places.set("parameters", {
+        buffer: this.#parameters ?? holdings.parameters.buffer,
+        size: Math.max(words * 4, 16),
+      });
+      this.footprint = holdings.footprint();
+      const snapshot = copiesInputs
+        ? new InputSnapshot(call.tensors, (bytes) => holdings.hold(bytes, "input copy", SNAPSHOT_USAGE))
         : null;
       this.#snapshot = snapshot;
-      this.#resources =
+      this.#places =
         snapshot === null
-          ? resources
-          : new Map([...resources].map(([name, binding]) => [name, snapshot.place(binding)]));
+          ? places
+          : new Map([...places].map(([name, binding]) => [name, snapshot.place(binding)]));
     } catch (error) {
-      this.discard();
+      holdings.end(false);
       throw error;
     }
   }
 
-  /** Binds the call's memory to its kernels; goes before the first dispatch. */
-  bind(compiled: ReadonlyMap<KernelPlan, CompiledKernel>): void {
-    const { device } = this.#parts;
-    this.#compiled = compiled;
+  /** Binds the call's memory to its kernels, which are compiled by then; goes before the first dispatch. */
+  bind(): void {
+    this.#compiled = this.#call.kernels();
     this.#groups = new Map(
-      [...compiled].map(([kernel, made]) => [kernel, bindKernel(device, kernel, made, this.#resources)]),
+      [...this.#compiled].map(([kernel, made]) => [
+        kernel,
+        bindKernel(this.#device, kernel, made, this.#places),
+      ]),
     );
   }
 
   /** Records the copies of inputs; goes before the first dispatch. */
   recordInputs(encoder: GPUCommandEncoder): void {
-    const { call, plan } = this.#parts;
     this.#snapshot?.record(encoder);
     if (this.#parameters === null) return;
-    const { buffer } = this.#parameters;
-    if (plan.parameterWords > 0)
-      encoder.copyBufferToBuffer(this.#version.buffer, 0, buffer, 0, plan.parameterWords * 4);
-    for (const { tensor, at } of call.integers) {
-      encoder.copyBufferToBuffer(
-        tensor.buffer,
-        tensor.offset,
-        buffer,
-        at * 4,
-        elementCount(tensor.shape) * 4,
-      );
+    const { parameterWords } = this.#call.plan;
+    if (parameterWords > 0)
+      encoder.copyBufferToBuffer(this.holdings.parameters.buffer, 0, this.#parameters, 0, parameterWords * 4);
+    for (const { tensor, at } of this.#integers) {
+      const bytes = elementCount(tensor.shape) * 4;
+      encoder.copyBufferToBuffer(tensor.buffer, tensor.offset, this.#parameters, at * 4, bytes);
     }
   }
 
@@ -125,7 +102,7 @@ export class CallExecution {
     end: number,
     timestampWrites: GPUComputePassTimestampWrites | null,
   ): void {
-    const { expanded, plan } = this.#parts;
+    const { expanded, plan } = this.#call;
     const pass = encoder.beginComputePass({
       label: `mtac ${plan.pipeline.name}`,
       ...(timestampWrites === null ? {} : { timestampWrites }),
@@ -148,73 +125,37 @@ export class CallExecution {
     pass.end();
   }
 
-  /** Gives the buffers back; to be called when all commands are submitted, or none ever will be. */
-  release(): void {
-    if (this.#released) return;
-    this.#released = true;
-    for (const buffer of this.#held) this.#pool.release(buffer);
-    this.#parts.parameters.release(this.#version);
-  }
-
-  /** As `release`, after an error: buffers that may be invalid do not go back to the pool, and there are no results. */
-  discard(): void {
-    if (this.#released) return;
-    this.#released = true;
-    for (const { buffer } of [...this.#held, ...this.#parts.made]) buffer.destroy();
-    this.#parts.parameters.release(this.#version);
-  }
-
-  #hold(bytes: number, usage: number, label: string): PooledBuffer {
-    const pooled = this.#pool.acquire(Math.max(bytes, 16), usage, label);
-    this.#held.push(pooled);
-    return pooled;
-  }
-
-  #acquire(): Resources {
-    const { device, call, expanded, plan, o, lse } = this.#parts;
-    const offsets = Object.fromEntries(call.integers.map(({ name, at }) => [name, at]));
-    const values = callValues(plan, call.size, call.inputs, o, offsets);
-    const blocks = launchBlocks(values, expanded.dispatches, this.#slot);
-    const uniforms = this.#hold(
-      blocks.byteLength,
-      BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
-      "launch blocks",
+  /** Where everything lies but the parameters; the uniform blocks are written. */
+  #place(): Map<string, GPUBufferBinding> {
+    const { plan, size, inputs, expanded } = this.#call;
+    const { holdings } = this;
+    const places = holdings.places<GPUBufferBinding>(
+      (tensor) => ({ buffer: tensor.buffer, offset: tensor.offset, size: boundBytes(tensor) }),
+      (name, bytes) => ({
+        buffer: holdings.hold(bytes, `workspace ${name}`),
+        size: Math.max(roundUp(bytes, 4), 16),
+      }),
     );
-    device.queue.writeBuffer(uniforms.buffer, 0, blocks);
-    const workspace = expanded.workspace.map(({ name, bytes }) => {
-      return { name, bytes, buffer: this.#hold(bytes, BUFFER_USAGE.STORAGE, "workspace").buffer };
-    });
-    const parameters: GPUBufferBinding =
-      this.#parameters === null
-        ? { buffer: this.#version.buffer }
-        : { buffer: this.#parameters.buffer, size: Math.max(call.parameterWords * 4, 16) };
-    return collectResources({ call, o, lse, parameters, launch: uniforms.buffer, workspace });
-  }
-
-  #inputs(): DeviceTensor[] {
-    const { q, k, v, qHistory, documents, lengths, positions, bias } = this.#parts.call.inputs;
-    return [q, k, v, qHistory, documents, lengths, positions, bias].filter((tensor) => tensor !== undefined);
-  }
-
-  #measure({ plan: { schedule }, tuned }: ExecutionParts, kernels: number): CallFootprint {
-    const compulsoryBytes =
-      [...this.#inputs(), this.#parts.o].reduce((sum, tensor) => sum + tensorBytes(tensor), 0) +
-      this.#version.bytes;
-    const held = this.#held.reduce((sum, { size }) => sum + size, 0);
-    const workspaceBytes = held + (this.#parts.lse === null ? 0 : tensorBytes(this.#parts.lse));
-    return {
-      schedule,
-      tuned,
-      kernels,
-      peakBytes: compulsoryBytes + workspaceBytes,
-      compulsoryBytes,
-      workspaceBytes,
-    };
+    const offsets = Object.fromEntries(this.#integers.map(({ name, at }) => [name, at]));
+    const values = callValues(plan, size, inputs, holdings.o, offsets);
+    const blocks = launchBlocks(values, expanded.dispatches, this.#slot);
+    const usage = BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST;
+    const buffer = holdings.hold(blocks.byteLength, "launch blocks", usage);
+    this.#device.queue.writeBuffer(buffer, 0, blocks);
+    places.set("launch", { buffer, size: this.#slot });
+    return places;
   }
 }
 
-export interface StartedCall {
-  readonly execution: CallExecution;
-  readonly o: OwnedTensor;
-  readonly lse: OwnedTensor | null;
+/** The integer inputs that the call gives, one behind the other. */
+function placeIntegers({ plan, tensors }: WebGpuCall): readonly PlacedInteger[] {
+  let at = plan.parameterWords;
+  const placed: PlacedInteger[] = [];
+  for (const name of INTEGER_INPUTS) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) continue;
+    placed.push({ name, tensor, at });
+    at += elementCount(tensor.shape);
+  }
+  return placed;
 }

@@ -1,72 +1,91 @@
-import { outputBytes } from "../contract/call.ts";
-import { type CallSize, type ExpandedPlan, expandPlan } from "../contract/expand.ts";
-import { formatBytes, place } from "../contract/messages.ts";
-import type { Plan } from "../contract/plan.ts";
-import { whatFits } from "../contract/what-fits.ts";
-import { GpuError } from "./errors.ts";
+import type { ExpandedPlan } from "../contract/expand.ts";
+import { formatBytes } from "../contract/messages.ts";
+import type { Requirements } from "../contract/plan.ts";
+import type { Excess } from "../launcher/backend.ts";
+import { findGridExcess } from "../launcher/limits.ts";
+import { shortfalls } from "../launcher/plan-choice.ts";
 
-type SizeLimits = Pick<
+/** What a device offers to plans; a GPUDevice is one. */
+export interface DeviceCapabilities {
+  readonly limits: Pick<
+    GPUSupportedLimits,
+    | "maxComputeWorkgroupStorageSize"
+    | "maxComputeInvocationsPerWorkgroup"
+    | "maxComputeWorkgroupSizeX"
+    | "maxStorageBuffersPerShaderStage"
+  >;
+  readonly features: { has(feature: string): boolean };
+}
+
+/** What the device lacks, as phrases with the size of each gap. */
+export function findShortfalls(requires: Requirements, { limits, features }: DeviceCapabilities): string[] {
+  const { maxComputeInvocationsPerWorkgroup: invocations, maxComputeWorkgroupSizeX: alongX } = limits;
+  const gaps = shortfalls([
+    {
+      what: "of workgroup memory",
+      limit: "maxComputeWorkgroupStorageSize",
+      needed: requires.workgroupBytes,
+      available: limits.maxComputeWorkgroupStorageSize,
+      show: formatBytes,
+    },
+    {
+      what: "invocations a workgroup",
+      limit: "maxComputeInvocationsPerWorkgroup",
+      needed: requires.invocations,
+      available: invocations,
+    },
+    // All kernels are one-dimensional, so the x axis limits them too.
+    ...(alongX < invocations
+      ? [
+          {
+            what: "invocations along x",
+            limit: "maxComputeWorkgroupSizeX",
+            needed: requires.invocations,
+            available: alongX,
+          },
+        ]
+      : []),
+    {
+      what: "storage buffers",
+      limit: "maxStorageBuffersPerShaderStage",
+      needed: requires.storageBuffers,
+      available: limits.maxStorageBuffersPerShaderStage,
+    },
+  ]);
+  const missing = requires.features.filter((feature) => !features.has(feature));
+  return [...gaps, ...missing.map((feature) => `needs the feature ${feature}`)];
+}
+
+/** What bounds the size of a call; a device's limits have it. */
+export type SizeLimits = Pick<
   GPUSupportedLimits,
   "maxBufferSize" | "maxStorageBufferBindingSize" | "maxComputeWorkgroupsPerDimension"
 >;
 
-/**
- * Checks that workspace and grids of a call stay within the device's limits.
- *
- * @throws GpuError MTA730 (workgroups), MTA731 (buffer size): which limit, by how much, and what would fit.
- */
-export function checkLimits(limits: SizeLimits, plan: Plan, size: CallSize, expanded: ExpandedPlan): void {
-  const excess = findExcess(limits, expanded);
-  if (excess === null) return;
-  const fits = (candidate: CallSize): boolean => findExcess(limits, expandPlan(plan, candidate)) === null;
-  throw new GpuError(excess.code, `${excess.message} (B = ${size.B}, Lq = ${size.Lq}, Lk = ${size.Lk})`, {
-    remedy: whatFits(size, fits),
-    kernel: excess.kernel?.name ?? null,
-    source: excess.kernel?.source ?? null,
-  });
-}
-
-/**
- * Checks the size of a call's result before its dispatches are counted: a size beyond all bounds would have as many.
- *
- * @throws GpuError MTA731
- */
-export function checkOutputSize(limits: SizeLimits, plan: Plan, size: CallSize): void {
-  const limit = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-  const bytes = outputBytes(plan, size);
-  if (bytes <= limit) return;
-  const { B, Lq, Lk } = size;
-  const message = `the result o needs ${formatBytes(bytes)}, ${formatBytes(bytes - limit)} more than the device allows in one buffer`;
-  throw new GpuError("MTA731", `${message} (B = ${B}, Lq = ${Lq}, Lk = ${Lk})`, {
-    remedy: whatFits(size, (candidate) => outputBytes(plan, candidate) <= limit),
-  });
-}
-
-interface Excess {
-  readonly code: "MTA730" | "MTA731";
-  readonly message: string;
-  readonly kernel: Plan["kernels"][number] | null;
-}
-
-function findExcess(limits: SizeLimits, expanded: ExpandedPlan): Excess | null {
+/** As `Backend.findExcess`. */
+export function findExcess(limits: SizeLimits, expanded: ExpandedPlan): Excess | null {
   const binding = limits.maxStorageBufferBindingSize <= limits.maxBufferSize;
   const limit = binding ? limits.maxStorageBufferBindingSize : limits.maxBufferSize;
-  for (const { name, bytes } of expanded.workspace) {
-    if (bytes <= limit) continue;
+  const large = expanded.workspace.find(({ bytes }) => bytes > limit);
+  if (large !== undefined) {
+    const { name, bytes } = large;
     const message =
       `the workspace "${name}" needs ${formatBytes(bytes)}, ${formatBytes(bytes - limit)} more than the device's ` +
       `${formatBytes(limit)} (${binding ? "maxStorageBufferBindingSize" : "maxBufferSize"})`;
-    return { code: "MTA731", message, kernel: null };
+    return { fault: "memory", message, kernel: null };
   }
-  const groups = limits.maxComputeWorkgroupsPerDimension;
-  for (const { kernel, grid } of expanded.dispatches) {
-    const axis = grid.findIndex((count) => count > groups);
-    if (axis < 0) continue;
-    const count = grid[axis] ?? 0;
-    const message =
-      `a dispatch${place(kernel.name, kernel.source)} needs ${count} workgroups along ${"xyz"[axis]}, ${count - groups} ` +
-      `more than the device's ${groups} (maxComputeWorkgroupsPerDimension)`;
-    return { code: "MTA730", message, kernel };
-  }
-  return null;
+  const name = "maxComputeWorkgroupsPerDimension";
+  const most = limits[name];
+  return findGridExcess(expanded, [most, most, most], {
+    launch: "dispatch",
+    units: "workgroups",
+    limits: [name, name, name],
+  });
+}
+
+/** As `Backend.findOutputExcess`. */
+export function findOutputExcess(limits: SizeLimits, bytes: number): string | null {
+  const limit = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+  if (bytes <= limit) return null;
+  return `${formatBytes(bytes)}, ${formatBytes(bytes - limit)} more than the device allows in one buffer`;
 }

@@ -1,4 +1,6 @@
 import { type Layout, spanBytes } from "../contract/layout.ts";
+import { place } from "../contract/messages.ts";
+import type { KernelPlan } from "../contract/plan.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { GpuError } from "./errors.ts";
 
@@ -42,6 +44,29 @@ export function checkPlacement(
     throw new GpuError("MTA725", `the buffer of the tensor ${name} lacks the usage ${usage}`, {
       remedy: `create it with GPUBufferUsage.${usage}`,
     });
+  }
+}
+
+/**
+ * @throws GpuError MTA726 when an output shares its buffer with another tensor of the kernel: WebGPU allows a buffer that
+ *   is written no second binding in a dispatch, even where the ranges are disjoint ("Usage scope").
+ */
+export function checkSeparate(kernel: KernelPlan, tensors: ReadonlyMap<string, PlacedTensor>): void {
+  const bound = kernel.bindings.map(({ access, resource }) => ({
+    access,
+    resource,
+    buffer: tensors.get(resource)?.buffer,
+  }));
+  for (const written of bound) {
+    if (written.access !== "read_write" || written.buffer === undefined) continue;
+    const other = bound.find((entry) => entry !== written && entry.buffer === written.buffer);
+    if (other === undefined) continue;
+    throw new GpuError(
+      "MTA726",
+      `${written.resource} lies in the same buffer as ${other.resource}${place(kernel.name, kernel.source)}: WebGPU binds a ` +
+        "buffer that is written only once in a dispatch",
+      { remedy: `give ${written.resource} a buffer of its own`, kernel: kernel.name, source: kernel.source },
+    );
   }
 }
 

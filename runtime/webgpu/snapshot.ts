@@ -1,4 +1,4 @@
-import { type AttentionInputs, elementCount } from "../contract/tensor.ts";
+import { elementCount } from "../contract/tensor.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { boundBytes } from "./placement.ts";
 import type { DeviceTensor } from "./tensors.ts";
@@ -24,12 +24,11 @@ interface Copy extends CopiedRange {
 export class InputSnapshot {
   readonly #copies: readonly Copy[];
 
-  constructor(
-    { q, k, v, qHistory, bias }: AttentionInputs<DeviceTensor>,
-    make: (bytes: number) => GPUBuffer,
-  ) {
-    const tensors = [q, k, v, qHistory, bias].filter((tensor) => tensor !== undefined);
-    this.#copies = mergeRanges(tensors).map((range) => ({ ...range, buffer: make(range.end - range.begin) }));
+  /** @param tensors By resource name. */
+  constructor(tensors: ReadonlyMap<string, DeviceTensor>, make: (bytes: number) => GPUBuffer) {
+    // Integers are copied behind the parameters anyway.
+    const bound = [...tensors.values()].filter(({ storage }) => storage !== "i32");
+    this.#copies = mergeRanges(bound).map((range) => ({ ...range, buffer: make(range.end - range.begin) }));
   }
 
   record(encoder: GPUCommandEncoder): void {

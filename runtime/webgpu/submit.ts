@@ -1,30 +1,14 @@
-import type { Dispatch } from "../contract/expand.ts";
+import type { CallResult, RunOptions } from "../launcher/backend.ts";
 import { checkDevice, waitFor } from "./device-state.ts";
 import { type ErrorContext, inErrorScopes } from "./error-scopes.ts";
-import type { CallExecution, ForwardResult, StartedCall } from "./execution.ts";
+import { CallExecution } from "./execution.ts";
 import { pacerOf } from "./pacing.ts";
-import { checkAllocation } from "./tensors.ts";
+import type { GpuBackend, WebGpu, WebGpuCall } from "./target.ts";
+import type { DeviceTensor } from "./tensors.ts";
 import { PassTimer } from "./timestamps.ts";
 
 /** Submissions that may wait in the queue: one runs while the next one stands ready. */
 const MAX_IN_FLIGHT = 2;
-
-export interface Submission {
-  readonly device: GPUDevice;
-  readonly context: ErrorContext;
-  readonly dispatches: readonly Dispatch[];
-  /** Multiply-adds of one piece; undefined: as the device's speed suggests. */
-  readonly budget: number | undefined;
-  readonly timestamps: boolean;
-  /** Whether the caller may change or destroy inputs while the call runs. */
-  readonly protectsInputs: boolean;
-  /** Compiles kernels that are missing; null when none is. */
-  readonly compile: (() => Promise<void>) | null;
-  /** Allocates the call's buffers; runs inside error scopes. */
-  readonly start: (copiesInputs: boolean) => StartedCall;
-  /** Binds the call to its kernels, which are compiled by then; runs inside error scopes. */
-  readonly bind: (execution: CallExecution) => void;
-}
 
 /**
  * Submits a call piece by piece, waits for its end and checks for errors; its buffers go back to the pool. All that reads what
@@ -33,46 +17,61 @@ export interface Submission {
  *
  * @throws GpuError MTA705, MTA726, MTA732 … MTA734.
  */
-export async function submitCall(submission: Submission): Promise<ForwardResult> {
-  const { device, context, dispatches, timestamps, compile } = submission;
+export async function submitCall(
+  backend: GpuBackend,
+  call: WebGpuCall,
+  { timestamps, protectsInputs }: RunOptions,
+): Promise<CallResult<DeviceTensor, WebGpu>> {
+  const { device } = backend;
+  const { compile } = call;
   let began = performance.now();
-  const copiesInputs = submission.protectsInputs && !isSubmittedAtOnce(submission);
+  const copiesInputs = protectsInputs && !isSubmittedAtOnce(backend, call);
   const copiesNow = copiesInputs && compile !== null;
-  const { result, checked } = inErrorScopes(device, context, () => {
-    const started = submission.start(copiesInputs);
-    if (copiesNow) submitInputs(device, started.execution);
-    return { started, timer: timestamps ? PassTimer.create(device, dispatches.length) : null };
+  const { result, checked } = inErrorScopes(device, contextOf(call), () => {
+    const execution = new CallExecution(backend, call, copiesInputs);
+    if (copiesNow) submitInputs(device, execution);
+    return {
+      execution,
+      timer: timestamps ? PassTimer.create(device, call.expanded.dispatches.length) : null,
+    };
   });
-  const { started, timer } = result;
-  const { execution, o, lse } = started;
+  const { execution, timer } = result;
+  const { holdings, footprint } = execution;
+  const { o, lse } = holdings;
   try {
     if (compile !== null) {
       await compile();
       checkDevice(device);
       began = performance.now();
     }
-    const pieces = submitPieces(submission, execution, timer, copiesNow);
+    const pieces = submitPieces(backend, call, execution, timer, copiesNow);
     pieces.catch(() => undefined);
-    // The causes first: an allocation that failed makes every later command invalid.
-    for (const tensor of execution.tensors) await checkAllocation(tensor);
+    // The cause first: an allocation that failed makes every later command invalid.
     await checked;
     await pieces;
     checkDevice(device);
     const wallMs = performance.now() - began;
     const deviceMs = timer === null ? null : await timer.read();
-    execution.release();
-    return { o, lse, statistics: { ...execution.footprint, wallMs, deviceMs } };
+    holdings.end(true);
+    return { o, lse, statistics: { ...footprint, wallMs, deviceMs } };
   } catch (error) {
-    execution.discard();
+    holdings.end(false);
     throw error;
   } finally {
     timer?.destroy();
   }
 }
 
+/** What errors of a call's commands are about. */
+export function contextOf({ subject, plan, tensors, outputs }: WebGpuCall): ErrorContext {
+  const named = [...tensors, ...outputs].map(([name, { buffer }]) => ({ name, buffer }));
+  return { subject, kernels: plan.kernels, tensors: named };
+}
+
 /** Whether no command is left to be submitted once control goes back to the caller. */
-function isSubmittedAtOnce({ device, dispatches, budget, compile }: Submission): boolean {
+function isSubmittedAtOnce({ device, budget }: GpuBackend, { compile, expanded }: WebGpuCall): boolean {
   if (compile !== null) return false;
+  const { dispatches } = expanded;
   let end = 0;
   for (let piece = 0; piece < MAX_IN_FLIGHT; piece++) end = pacerOf(device).cut(dispatches, end, budget);
   return end >= dispatches.length;
@@ -85,11 +84,14 @@ function submitInputs(device: GPUDevice, execution: CallExecution): void {
 }
 
 async function submitPieces(
-  { device, context, dispatches, budget, bind }: Submission,
+  { device, budget }: GpuBackend,
+  call: WebGpuCall,
   execution: CallExecution,
   timer: PassTimer | null,
   hasInputs: boolean,
 ): Promise<void> {
+  const { dispatches } = call.expanded;
+  const context = contextOf(call);
   const pacer = pacerOf(device);
   const pending: Promise<void>[] = [];
   let lastEnd = 0;
@@ -99,7 +101,7 @@ async function submitPieces(
     const end = pacer.cut(dispatches, from, budget);
     const { checked } = inErrorScopes(device, context, () => {
       const encoder = device.createCommandEncoder({ label: context.subject });
-      if (from === 0) bind(execution);
+      if (from === 0) execution.bind();
       if (from === 0 && !hasInputs) execution.recordInputs(encoder);
       execution.recordDispatches(encoder, from, end, timer?.nextPass() ?? null);
       device.queue.submit([encoder.finish()]);

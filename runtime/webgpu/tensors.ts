@@ -95,13 +95,6 @@ const TENSOR_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE
 /** Tensors made so far, which gives each a label of its own. */
 let allocated = 0;
 
-const allocations = new WeakMap<GPUBuffer, Promise<void>>();
-
-/** Rejects with a GpuError when the tensor's buffer could not be allocated, which the device tells only later. */
-export async function checkAllocation(tensor: DeviceTensor): Promise<void> {
-  await allocations.get(tensor.buffer);
-}
-
 /**
  * Makes a tensor whose contents are zero. Memory that runs out shows in the calls that use the tensor (MTA732). The buffer has usage STORAGE | COPY_SRC | COPY_DST and is the caller's to destroy.
  *
@@ -201,7 +194,6 @@ export async function download(device: GPUDevice, tensor: DeviceTensor): Promise
     return buffer;
   });
   try {
-    await checkAllocation(tensor);
     await checked;
     await waitFor(device, staging.mapAsync(MAP_MODE_READ));
     return decodeElements(tensor, staging.getMappedRange(), (tensor.offset - begin) / width);

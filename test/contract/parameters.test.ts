@@ -14,7 +14,7 @@ function storeOf(): ParameterStore<readonly number[]> {
   const memory = {
     write: (words: Float32Array) => [...words],
     free: () => undefined,
-    wrongCount: (message: string) => new MtacError("MTA740", "input", message),
+    error: (_fault: string, message: string) => new MtacError("MTA740", "input", message),
   };
   const values = new Map([
     [WEIGHT, Float32Array.of(1, 2, 3, 4)],

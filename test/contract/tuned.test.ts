@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { planForShape, shapeOfInputs, tunedChoices } from "../../runtime/contract/plan-choice.ts";
 import { nearestBucket, sameDevice } from "../../runtime/contract/tuned.ts";
+import { planForShape, shapeOfInputs, tunedChoices } from "../../runtime/launcher/plan-choice.ts";
 import { scaleArtifact } from "../webgpu-runtime/tiny-plans.ts";
 
 describe("devices that results hold for", () => {

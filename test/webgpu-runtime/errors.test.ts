@@ -8,8 +8,10 @@ import {
   requestDevice,
   upload,
 } from "../../runtime/index.ts";
+import { checkLimits } from "../../runtime/launcher/limits.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
-import { checkLimits } from "../../runtime/webgpu/limits.ts";
+import { WebGpuBackend } from "../../runtime/webgpu/backend.ts";
+import { findExcess, type SizeLimits } from "../../runtime/webgpu/limits.ts";
 import { openDevice, scaled, tinyInputs, WEIGHT } from "./device-fixture.ts";
 import { REQUIRES, ramp, scaleArtifact, workspaceArtifact } from "./tiny-plans.ts";
 
@@ -107,11 +109,13 @@ describe("limits", () => {
   });
 
   // Devices with limits below WebGPU's defaults do not exist, so these two are asked of the check itself.
-  const check = (limits: Partial<Parameters<typeof checkLimits>[0]>, B: number, Lq: number): (() => void) => {
+  const check = (limits: Partial<SizeLimits>, B: number, Lq: number): (() => void) => {
     const [plan] = workspaceArtifact().plans;
     if (plan === undefined) throw new Error("the artifact has a plan");
     const size = { B, Lq, Lk: Lq, R: 0, positions: false };
-    return () => checkLimits({ ...LARGE, ...limits }, plan, size, expandPlan(plan, size));
+    const backend = new WebGpuBackend(device, undefined);
+    backend.findExcess = (expanded) => findExcess({ ...LARGE, ...limits }, expanded);
+    return () => checkLimits(backend, plan, size, expandPlan(plan, size));
   };
 
   it("on buffers say what would fit", () => {

@@ -1,0 +1,242 @@
+import type { PrepareSize, Timing } from "../contract/call.ts";
+import { constantVariants, expandPlan, type KernelVariant } from "../contract/expand.ts";
+import type { Layout } from "../contract/layout.ts";
+import { place } from "../contract/messages.ts";
+import { ParameterStore, type ParameterValues } from "../contract/parameters.ts";
+import type { Artifact, KernelPlan, Plan } from "../contract/plan.ts";
+import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
+import { checkPrepareSize } from "../contract/validate.ts";
+import type {
+  Backend,
+  BackendTypes,
+  CallOutputs,
+  CallResult,
+  CheckedCall,
+  PreparedCall,
+  RunOptions,
+} from "./backend.ts";
+import { checkCall } from "./call.ts";
+import { checkLimits, checkOutputSize } from "./limits.ts";
+import {
+  choosePlan,
+  type PlanChoice,
+  planForShape,
+  shapeOfInputs,
+  type TunedChoice,
+  tunedChoices,
+  whatLacks,
+} from "./plan-choice.ts";
+
+/** How a launcher chooses plans and measures, on any target. */
+export interface CommonOptions extends PlanChoice {
+  /** Measure device time, where the device can tell it. */
+  readonly timestamps?: boolean;
+}
+
+/** Compiles what is the same for all calls; a launcher that cannot is destroyed. */
+export async function readied<L extends { compile(): Promise<void>; destroy(): void }>(
+  launcher: L,
+): Promise<L> {
+  try {
+    await launcher.compile();
+  } catch (error) {
+    launcher.destroy();
+    throw error;
+  }
+  return launcher;
+}
+
+/** Executes one attention on one device of any target. */
+export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
+  readonly device: Types["device"];
+  readonly artifact: Artifact;
+  /** The planner's choice for this device; see `planFor`. */
+  readonly plan: Plan;
+  readonly #backend: Backend<Tensor, Types>;
+  readonly #timestamps: boolean;
+  readonly #tuned: readonly TunedChoice[];
+  readonly #parameters: ParameterStore<Types["memory"]>;
+  readonly #kernels = new Map<string, Types["kernel"]>();
+  #destroyed = false;
+
+  protected constructor(
+    device: Types["device"],
+    backend: Backend<Tensor, Types>,
+    artifact: Artifact,
+    parameters: ParameterValues,
+    options: CommonOptions,
+  ) {
+    this.device = device;
+    this.artifact = artifact;
+    this.plan = choosePlan(backend, artifact, options);
+    this.#backend = backend;
+    this.#timestamps = options.timestamps ?? false;
+    this.#tuned = tunedChoices(
+      artifact,
+      backend.identity,
+      options,
+      (plan) => whatLacks(backend, plan).length === 0,
+    );
+    this.#parameters = new ParameterStore(backend, this.plan, parameters);
+  }
+
+  /** Host copies of the parameters. */
+  get parameters(): ReadonlyMap<string, HostTensor> {
+    return this.#parameters.values;
+  }
+
+  /** The plan that calls of a shape take: the one that was the fastest on this device near that shape, else `plan`. */
+  planFor(shape: CallShape): Plan {
+    return planForShape(this.#tuned, this.plan, shape);
+  }
+
+  /**
+   * Computes the attention and waits for it.
+   *
+   * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
+   * @param outputs Where to write the results; allocated if not given.
+   * @typeParam Result What the launcher of a spec knows of the results beforehand.
+   * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741;
+   *   CudaError MTA805, MTA806, MTA820 … MTA834, MTA841; on an emulated device also EmulatorError MTA850 … MTA862.
+   */
+  forward<Result extends CallResult<Tensor, Types> = CallResult<Tensor, Types>>(
+    inputs: AttentionInputs<Tensor>,
+    outputs?: CallOutputs<Tensor>,
+  ): Promise<Result>;
+  async forward(
+    inputs: AttentionInputs<Tensor>,
+    outputs?: CallOutputs<Tensor>,
+  ): Promise<CallResult<Tensor, Types>> {
+    return this.#run(inputs, outputs, { timestamps: this.#timestamps, protectsInputs: true });
+  }
+
+  /**
+   * Runs the same call again and again, into the same outputs, after one run that is not counted. Inputs must be left alone until it
+   * has ended.
+   *
+   * @throws As `forward`.
+   */
+  async time(inputs: AttentionInputs<Tensor>, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    const how = { timestamps: true, protectsInputs: false };
+    const { o, lse, statistics } = await this.#run(inputs, undefined, how);
+    try {
+      const outputs = lse === null ? { o } : { o, lse };
+      const wallMs: number[] = [];
+      const deviceMs: (number | null)[] = [];
+      for (let run = 0; run < (options.repeats ?? 10); run++) {
+        const { statistics: measured } = await this.#run(inputs, outputs, how);
+        wallMs.push(measured.wallMs);
+        deviceMs.push(measured.deviceMs);
+      }
+      const { schedule, tuned, kernels, peakBytes, compulsoryBytes, workspaceBytes } = statistics;
+      const footprint = { schedule, tuned, kernels, peakBytes, compulsoryBytes, workspaceBytes };
+      return { wallMs, deviceMs, footprint };
+    } finally {
+      o.destroy();
+      lse?.destroy();
+    }
+  }
+
+  /**
+   * Compiles what calls of this size need and checks that they fit the device.
+   *
+   * @throws MtacError MTA604 (a size is no positive integer), MTA615; GpuError MTA705, MTA713, MTA714, MTA730, MTA731, MTA741;
+   *   CudaError MTA806, MTA812 … MTA817, MTA830 … MTA832, MTA841.
+   */
+  async prepare(asked: PrepareSize): Promise<void> {
+    this.#checkUsable();
+    const size = checkPrepareSize(asked);
+    const plan = this.planFor(size);
+    checkOutputSize(this.#backend, plan, size);
+    const expanded = expandPlan(plan, size);
+    checkLimits(this.#backend, plan, size, expanded);
+    await this.compile(expanded.variants);
+  }
+
+  /**
+   * Replaces some or all parameters; calls already started keep the old ones.
+   *
+   * @throws MtacError MTA612, MTA613, MTA618; GpuError MTA705, MTA740, MTA741; CudaError MTA806, MTA832, MTA840, MTA841.
+   */
+  setParameters(values: ParameterValues): void {
+    this.#checkUsable();
+    this.#parameters.update(values);
+  }
+
+  /** Frees the parameters; kernels and pooled memory belong to the device and stay. Further calls throw MTA741 or MTA841. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#parameters.destroy();
+  }
+
+  /** Compiles kernels, all at once: those that are the same for all calls, if none are given. `prepare` is the public way. */
+  async compile(variants: readonly KernelVariant[] = constantVariants(this.plan)): Promise<void> {
+    await Promise.all(
+      this.#missing(variants).map(async (variant) => {
+        this.#kernels.set(keyOf(variant), await this.#backend.load(variant, this.artifact));
+      }),
+    );
+  }
+
+  /** Checks a call and applies its plan to its size. */
+  protected prepareCall(
+    inputs: AttentionInputs<Tensor>,
+    outputs: CallOutputs<Tensor> | undefined,
+  ): PreparedCall<Tensor, Types> {
+    this.#checkUsable();
+    const checked = checkCall(this.#backend, inputs, outputs, (given) => this.planFor(shapeOfInputs(given)));
+    const missing = this.#missing(checked.expanded.variants);
+    const call: PreparedCall<Tensor, Types> = {
+      ...checked,
+      subject: `attention "${this.artifact.name}"`,
+      tuned: checked.plan !== this.plan,
+      parameters: this.#parameters,
+      compile: missing.length === 0 ? null : () => this.compile(missing),
+      kernels: () => this.#compiled(checked),
+    };
+    this.#backend.checkApart(call);
+    return call;
+  }
+
+  async #run(
+    inputs: AttentionInputs<Tensor>,
+    outputs: CallOutputs<Tensor> | undefined,
+    options: RunOptions,
+  ): Promise<CallResult<Tensor, Types>> {
+    return this.#backend.run(this.prepareCall(inputs, outputs), options);
+  }
+
+  #missing(variants: readonly KernelVariant[]): readonly KernelVariant[] {
+    return variants.filter((variant) => !this.#kernels.has(keyOf(variant)));
+  }
+
+  #compiled({ expanded, size }: CheckedCall<Tensor>): ReadonlyMap<KernelPlan, Types["kernel"]> {
+    return new Map(
+      expanded.variants.map((variant) => {
+        const { kernel } = variant;
+        const made = this.#kernels.get(keyOf(variant));
+        if (made !== undefined) return [kernel, made];
+        const { B, Lq, Lk, R, positions } = size;
+        const where = place(kernel.name, kernel.source);
+        throw this.#backend.error("unprepared", `a kernel variant is not compiled yet${where}`, {
+          remedy: `await launcher.prepare({ B: ${B}, Lq: ${Lq}, Lk: ${Lk}, R: ${R}, positions: ${positions} }) first`,
+          kernel,
+        });
+      }),
+    );
+  }
+
+  #checkUsable(): void {
+    if (this.#destroyed)
+      throw this.#backend.error(
+        "destroyed",
+        `the launcher of attention "${this.artifact.name}" was destroyed`,
+      );
+    this.#backend.checkUsable();
+  }
+}
+
+function keyOf({ kernel, constants }: KernelVariant): string {
+  return `${kernel.file} ${kernel.entryPoint} ${JSON.stringify(constants)}`;
+}

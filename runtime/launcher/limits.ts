@@ -1,0 +1,62 @@
+import { outputBytes } from "../contract/call.ts";
+import { type CallSize, type ExpandedPlan, expandPlan } from "../contract/expand.ts";
+import { place } from "../contract/messages.ts";
+import type { Plan } from "../contract/plan.ts";
+import { whatFits } from "../contract/what-fits.ts";
+import type { Excess, SizeLimits } from "./backend.ts";
+
+/**
+ * Checks that workspace and grids of a call stay within the device's limits.
+ *
+ * @throws the target's error: which limit, by how much, and what would fit.
+ */
+export function checkLimits(limits: SizeLimits, plan: Plan, size: CallSize, expanded: ExpandedPlan): void {
+  const excess = limits.findExcess(expanded);
+  if (excess === null) return;
+  throw limits.error(excess.fault, `${excess.message} ${shown(size)}`, {
+    remedy: whatFits(size, (candidate) => limits.findExcess(expandPlan(plan, candidate)) === null),
+    kernel: excess.kernel,
+  });
+}
+
+/**
+ * Checks the size of a call's result before its dispatches are counted: a size beyond all bounds would have as many.
+ *
+ * @throws the target's error for memory
+ */
+export function checkOutputSize(limits: SizeLimits, plan: Plan, size: CallSize): void {
+  const excess = limits.findOutputExcess(outputBytes(plan, size));
+  if (excess === null) return;
+  throw limits.error("memory", `the result o needs ${excess} ${shown(size)}`, {
+    remedy: whatFits(size, (candidate) => limits.findOutputExcess(outputBytes(plan, candidate)) === null),
+  });
+}
+
+function shown({ B, Lq, Lk }: CallSize): string {
+  return `(B = ${B}, Lq = ${Lq}, Lk = ${Lk})`;
+}
+
+/** What the target calls a launch, the units of its grid, and their limits along x, y and z. */
+export interface GridWords {
+  readonly launch: string;
+  readonly units: string;
+  readonly limits: readonly [string, string, string];
+}
+
+/** The first dispatch that needs more along an axis than the device takes. */
+export function findGridExcess(
+  { dispatches }: ExpandedPlan,
+  most: readonly [number, number, number],
+  { launch, units, limits }: GridWords,
+): Excess | null {
+  for (const { kernel, grid } of dispatches) {
+    const axis = grid.findIndex((count, index) => count > (most[index] ?? 0));
+    if (axis < 0) continue;
+    const [count = 0, limit = 0] = [grid[axis], most[axis]];
+    const message =
+      `a ${launch}${place(kernel.name, kernel.source)} needs ${count} ${units} along ${"xyz"[axis]}, ${count - limit} more ` +
+      `than the device's ${limit} (${limits[axis]})`;
+    return { fault: "grid", message, kernel };
+  }
+  return null;
+}

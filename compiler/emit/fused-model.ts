@@ -138,7 +138,6 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
     writesStatistics: program.role === "statistics",
     statistics,
     team,
-    teamIsOne: program.team === 1,
     factorsAt,
     partialsAt,
     fourFactors: `vec4f(${[0, 1, 2, 3].map(rowFactor).join(", ")})`,
@@ -189,7 +188,7 @@ function chainModel(
   const columnBlocks = program.tileK / 4;
   const normalized = program.regions[program.statisticsRegion];
   const names = normalized === undefined ? null : statisticsNames(program, normalized, table);
-  const statistics = names === null ? {} : { statisticsAt: names.at, statisticsRows: names.rows };
+  const statistics = { statisticsAt: names?.at ?? "", statisticsRows: names?.rows ?? "" };
   if (step.kind === "mix") {
     const stage = stageOf(plan.pipeline, step.stage);
     const region = regionAt(step.in);

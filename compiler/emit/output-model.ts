@@ -87,7 +87,7 @@ function epilogueModel(plan: Plan, epilogue: Epilogue, perRow: number, table: Co
   const stages = plan.pipeline.output.map((stage) => {
     const at = { comment: stageLabel(stage), from: copy(from), weightAt: parameter(stage.weight) };
     if (stage.kind === "norm") {
-      return { ...at, isNorm: true, eps: f32(stage.eps), depthScale: stage.depthScale };
+      return { ...at, isNorm: true as const, eps: f32(stage.eps), depthScale: stage.depthScale };
     }
     const biasAt = parameter(stage.bias);
     if (stage.mode === "scalar") return { ...at, isScalarGate: true, biasAt };

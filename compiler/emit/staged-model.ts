@@ -86,7 +86,7 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
     arenaWords: u32(program.arenaWords),
     fours: stage.dilation.key !== 1,
     puts: false,
-    conv: { ...conv, mask: common.mask },
+    conv,
     past: reach.past === 0 ? "0u" : u32(reach.past),
     left: String(reach.left),
     pastRows: String(reach.past),

@@ -170,9 +170,9 @@ export function convModel(
     slides: stage.dilation.key === 1,
     documents: hasMask(plan.pipeline, "documents"),
     ...(tile === null
-      ? { fromTile: false }
+      ? { fromTile: false as const }
       : {
-          fromTile: true,
+          fromTile: true as const,
           rowStride: tile.rowStride,
           shift: constants.int(
             `${name}_SHIFT`,

@@ -47,7 +47,7 @@ function epilogueModel(plan: Plan, epilogue: Epilogue, constants: Constants) {
     const comment = stageLabel(stage);
     const at = { comment, from: places[from], weightAt: parameter(stage.weight) };
     if (stage.kind === "norm")
-      return { ...at, isNorm: true, eps: cudaFloat(stage.eps), depthScale: stage.depthScale };
+      return { ...at, isNorm: true as const, eps: cudaFloat(stage.eps), depthScale: stage.depthScale };
     const biasAt = parameter(stage.bias);
     if (stage.mode === "scalar") return { ...at, isScalarGate: true, biasAt };
     from = from === "first" ? "second" : "first";

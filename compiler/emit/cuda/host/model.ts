@@ -66,7 +66,7 @@ function alignmentOf({ plans }: Artifact): Plan["alignment"] {
 }
 
 export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: boolean) {
-  const { name, storage, parameters, normalize } = pipeline;
+  const { storage, normalize } = pipeline;
   const softmax = normalize === "softmax";
   const element = storage === "f32" ? "float" : "unsigned short";
   const others = artifact.plans.slice(1).map((other) => ({ namespace: cudaNamespace(other) }));
@@ -108,8 +108,6 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
     ...errorModel(pipeline, alignmentOf(artifact)),
     elementBytes: storage === "f32" ? 4 : 2,
     largestDim: Math.max(pipeline.headDim, pipeline.valueDim),
-    hasParameters: parameters.length > 0,
-    attention: name,
   };
 }
 

@@ -19,13 +19,17 @@ export * from "./language/index.ts";
 export {
   type Candidate,
   choosePlan,
+  cudaArchitecture,
+  cudaMachine,
   DEFAULT_SHAPE,
+  type Machine,
   type PlanRequest,
   planCandidates,
   type TargetLimits,
   WEBGPU_COMMON_LIMITS,
   WEBGPU_DEFAULT_LIMITS,
   WEBGPU_VARIANTS,
+  webgpuMachine,
 } from "./plan/index.ts";
 
 /** What `compile` gives: the compiled spec, what it was compiled from, and the warnings. */

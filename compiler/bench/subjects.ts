@@ -43,10 +43,9 @@ export interface PlanSubjects {
  *
  * @throws MtacError MTA405 when no schedule fits the device
  */
-export function planSubjects(meter: Pick<Meter, "target" | "limits">, request: SubjectRequest): PlanSubjects {
+export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequest): PlanSubjects {
   const { pipeline, shape, schedule, tuned } = request;
-  const { target, limits } = meter;
-  const planned: PlanRequest = { target: target === "webgpu" ? "webgpu" : "cuda", limits, shape };
+  const planned: PlanRequest = { machine: meter.machine, shape };
   const notes: string[] = [];
   const subjects: PlanSubject[] = [];
   const baseline = baselinePlan(pipeline, planned, notes);
@@ -70,7 +69,7 @@ export function planSubjects(meter: Pick<Meter, "target" | "limits">, request: S
 }
 
 function baselinePlan(pipeline: Pipeline, request: PlanRequest, notes: string[]): Plan | null {
-  if (request.target === "cuda") {
+  if (request.machine.target === "cuda") {
     notes.push("there is no unfused baseline on CUDA yet: no ratios to it");
     return null;
   }

@@ -5,6 +5,7 @@ import {
   storageForm,
   type TargetLimits,
   WEBGPU_VARIANTS,
+  webgpuMachine,
   withStorage,
 } from "../plan/index.ts";
 import { type PlanThatWon, withTunedPlans } from "./tuned.ts";
@@ -41,7 +42,7 @@ export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}):
   for (const limits of options.variants ?? WEBGPU_VARIANTS) {
     // Native f16 changes how kernels read, not which plan is best: those variants share the planner's work.
     const sizes = JSON.stringify({ ...limits, features: [] });
-    const request = { target: "webgpu" as const, limits, shape };
+    const request = { machine: webgpuMachine(limits), shape };
     const best =
       chosenFor.get(sizes) ??
       choosePlan(

@@ -17,7 +17,7 @@ import {
   upload,
 } from "../../runtime/cuda/index.ts";
 import { emitCudaKernels } from "../emit/cuda/index.ts";
-import { cudaLimits, plannedArchitecture, type TargetLimits } from "../plan/index.ts";
+import { cudaMachine, type Machine, plannedArchitecture } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import { toFloat64 } from "./cuda.ts";
 import {
@@ -108,7 +108,7 @@ export class CudaMeter implements Meter<CudaCall> {
   readonly gpu = null;
   readonly description: string;
   readonly identity: string;
-  readonly limits: TargetLimits;
+  readonly machine: Machine;
   readonly #options: CudaMeterOptions;
   #device: CudaDevice;
 
@@ -122,7 +122,7 @@ export class CudaMeter implements Meter<CudaCall> {
     this.unit = this.exact ? "cycles" : "ns";
     this.description = properties.name;
     this.identity = deviceIdentity(properties);
-    this.limits = cudaLimits(architecture);
+    this.machine = cudaMachine(architecture);
   }
 
   place(pipeline: Pipeline, call: AttentionCall): CudaCall {

@@ -10,7 +10,7 @@ import {
   upload,
 } from "../../runtime/cuda/index.ts";
 import { emitCudaArtifact, emitCudaKernels } from "../emit/cuda/index.ts";
-import { cudaArchitecture, cudaLimits } from "../plan/index.ts";
+import { cudaArchitecture, cudaMachine } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
 
@@ -47,7 +47,8 @@ async function compute(
   const won =
     architecture === null
       ? null
-      : (tuned?.({ target, identity: deviceIdentity(properties), limits: cudaLimits(architecture) }) ?? null);
+      : (tuned?.({ target, identity: deviceIdentity(properties), machine: cudaMachine(architecture) }) ??
+        null);
   const artifact =
     won === null
       ? emitCudaArtifact(pipeline, {

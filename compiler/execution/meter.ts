@@ -1,6 +1,6 @@
 import type { CallFootprint, CallStatistics } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
-import type { TargetLimits } from "../plan/index.ts";
+import type { Machine } from "../plan/index.ts";
 import type { MeteredTarget } from "../targets.ts";
 import type { AttentionCall } from "./request.ts";
 
@@ -35,7 +35,7 @@ export interface Meter<Placed extends PlacedCall = PlacedCall> {
   readonly identity: string;
   /** For people. */
   readonly description: string;
-  readonly limits: TargetLimits;
+  readonly machine: Machine;
   readonly unit: "ns" | "cycles";
   /** One run tells all: counts repeat to the digit. */
   readonly exact: boolean;

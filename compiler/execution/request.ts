@@ -7,7 +7,7 @@ import type {
   Schedule,
 } from "../../runtime/contract/index.ts";
 import type { Counters } from "../../runtime/emulator/index.ts";
-import type { TargetLimits } from "../plan/index.ts";
+import type { Machine } from "../plan/index.ts";
 import type { MeteredTarget, TargetName } from "../targets.ts";
 
 /** What `run` and `verify` compute on: `cuda` through NVIDIA's driver, `cuda-emulated` without one. */
@@ -49,7 +49,7 @@ export interface RunResult {
 export interface OpenedDevice {
   readonly target: MeteredTarget;
   readonly identity: string;
-  readonly limits: TargetLimits;
+  readonly machine: Machine;
 }
 
 export interface RunRequest {

@@ -14,7 +14,7 @@ import {
 } from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { emitKernels } from "../emit/index.ts";
-import type { TargetLimits } from "../plan/index.ts";
+import { type Machine, webgpuMachine } from "../plan/index.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import {
   type Meter,
@@ -88,14 +88,14 @@ export class WebGpuMeter implements Meter<WebGpuCall> {
   readonly exact = false;
   readonly description: string;
   readonly identity: string;
-  readonly limits: TargetLimits;
+  readonly machine: Machine;
   #device: GPUDevice;
 
   constructor(device: GPUDevice, description: string) {
     this.#device = device;
     this.description = description;
     this.identity = deviceIdentity(device);
-    this.limits = limitsOf(device);
+    this.machine = webgpuMachine(limitsOf(device));
   }
 
   get gpu(): GPUDevice {

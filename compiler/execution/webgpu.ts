@@ -1,6 +1,7 @@
 import { deviceIdentity, requestDevice } from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { emitArtifact, emitKernels } from "../emit/index.ts";
+import { webgpuMachine } from "../plan/index.ts";
 import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
 import { forwardOnDevice, limitsOf } from "./webgpu-device.ts";
 
@@ -20,7 +21,8 @@ export async function executeOnWebGpu({
   const device = await requestDevice(adapter, { label: "mtac run" });
   try {
     const limits = limitsOf(device);
-    const won = tuned?.({ target: "webgpu", identity: deviceIdentity(device), limits }) ?? null;
+    const won =
+      tuned?.({ target: "webgpu", identity: deviceIdentity(device), machine: webgpuMachine(limits) }) ?? null;
     const artifact =
       won === null
         ? emitArtifact(pipeline, {

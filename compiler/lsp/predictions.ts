@@ -2,11 +2,12 @@ import { type CallShape, MtacError, type Pipeline, type Target } from "../../run
 import {
   type Candidate,
   cudaArchitecture,
-  cudaLimits,
+  cudaMachine,
   DEFAULT_ARCHITECTURES,
+  type Machine,
   planCandidates,
-  type TargetLimits,
   WEBGPU_COMMON_LIMITS,
+  webgpuMachine,
 } from "../plan/index.ts";
 
 /** What the planner would take on one target. */
@@ -28,18 +29,15 @@ export interface Prediction {
 export const NOMINAL: CallShape = { B: 1, Lq: 1024, Lk: 1024, R: 0 };
 
 interface Device {
-  readonly target: Target;
   readonly name: string;
-  readonly limits: TargetLimits;
+  readonly machine: Machine;
 }
 
 const DEVICES: readonly Device[] = [
-  { target: "webgpu", name: "WebGPU", limits: WEBGPU_COMMON_LIMITS },
+  { name: "WebGPU", machine: webgpuMachine(WEBGPU_COMMON_LIMITS) },
   ...DEFAULT_ARCHITECTURES.flatMap((name): Device[] => {
     const architecture = cudaArchitecture(name);
-    return architecture === null
-      ? []
-      : [{ target: "cuda", name: `CUDA, ${name}`, limits: cudaLimits(architecture) }];
+    return architecture === null ? [] : [{ name: `CUDA, ${name}`, machine: cudaMachine(architecture) }];
   }),
 ];
 
@@ -63,13 +61,13 @@ export class Predictions {
       const plain =
         time === undefined ? undefined : this.plan(withoutStages(pipeline), device).best?.cost?.time;
       const overPlain = time === undefined || plain === undefined ? null : time / plain;
-      return { target: device.target, device: device.name, ...own, overPlain };
+      return { target: device.machine.target, device: device.name, ...own, overPlain };
     });
   }
 
-  private plan(pipeline: Pipeline, { target, name, limits }: Device): Outcome {
+  private plan(pipeline: Pipeline, { name, machine }: Device): Outcome {
     const key = `${name} ${meaningOf(pipeline)}`;
-    const outcome = this.known.get(key) ?? outcomeOf(pipeline, target, limits);
+    const outcome = this.known.get(key) ?? outcomeOf(pipeline, machine);
     this.known.delete(key);
     this.known.set(key, outcome);
     for (const oldest of this.known.keys()) {
@@ -80,9 +78,9 @@ export class Predictions {
   }
 }
 
-function outcomeOf(pipeline: Pipeline, target: Target, limits: TargetLimits): Outcome {
+function outcomeOf(pipeline: Pipeline, machine: Machine): Outcome {
   try {
-    const candidates = planCandidates(pipeline, { target, limits, shape: NOMINAL });
+    const candidates = planCandidates(pipeline, { machine, shape: NOMINAL });
     const [first] = candidates;
     const best = first !== undefined && first.reason === null ? first : null;
     return { best, reason: best === null ? (first?.reason ?? null) : null, knobs: knobsOf(candidates) };

@@ -2,17 +2,14 @@ import {
   type ChainStep,
   convReach,
   type Finish,
-  isPointwise,
   type Pipeline,
-  type Pointwise,
-  pointwiseOf,
   type Reach,
   type Region,
   type ScoreStage,
-  type StageIndex,
   totalReach,
   type WeightStage,
 } from "../../runtime/contract/index.ts";
+import { graphOf } from "./graph.ts";
 import { ceilTo } from "./layout.ts";
 
 /** What a fused kernel computes: the scores alone, or also the normalised weights. */
@@ -34,13 +31,6 @@ export interface Chain {
   readonly reach: Reach;
 }
 
-interface DraftStep {
-  readonly kind: "dot" | "conv" | "mix";
-  readonly stage: StageIndex | null;
-  readonly pointwise: Pointwise[];
-  mask: Finish["mask"];
-}
-
 /** The heads that some stage reads together: groups are aligned, so the least common multiple of their sizes. */
 export function headBlock(stages: readonly (ScoreStage | WeightStage)[]): number {
   let block = 1;
@@ -54,31 +44,6 @@ export function headBlock(stages: readonly (ScoreStage | WeightStage)[]): number
 /** The stages that a role's chain runs through. */
 export function chainStages(pipeline: Pipeline, role: ChainRole): readonly (ScoreStage | WeightStage)[] {
   return role === "apply" ? [...pipeline.scores, ...pipeline.weights] : pipeline.scores;
-}
-
-function draftSteps(pipeline: Pipeline, role: ChainRole): { drafts: DraftStep[]; normalized: number } {
-  const drafts: DraftStep[] = [];
-  let last: DraftStep = { kind: "dot", stage: null, pointwise: [], mask: "zero" };
-  drafts.push(last);
-  const add = (stage: ScoreStage | WeightStage, index: StageIndex): void => {
-    if (isPointwise(stage)) {
-      last.pointwise.push(pointwiseOf(stage));
-      return;
-    }
-    last = { kind: stage.kind, stage: index, pointwise: [], mask: "zero" };
-    drafts.push(last);
-  };
-  pipeline.scores.forEach((stage, index) => {
-    add(stage, { section: "scores", index });
-  });
-  last.mask = role === "apply" ? "normalize" : "hide";
-  const normalized = drafts.length - 1;
-  if (role === "apply") {
-    pipeline.weights.forEach((stage, index) => {
-      add(stage, { section: "weights", index });
-    });
-  }
-  return { drafts, normalized: role === "apply" ? normalized : -1 };
 }
 
 /** How rows of a map lie in workgroup memory. */
@@ -102,7 +67,6 @@ export function buildChain(
 ): Chain {
   const stages = chainStages(pipeline, role);
   const heads = headBlock(stages);
-  const { drafts, normalized } = draftSteps(pipeline, role);
   const convs = stages.filter((stage) => stage.kind === "conv");
   const reaches = convs.map(convReach);
   const geometry: { rows: number; above: number; carry: number }[] = [{ rows: tileQ, above: 0, carry: 0 }];
@@ -126,26 +90,29 @@ export function buildChain(
     offset += heads * headStride;
     lag += reaches[index]?.right ?? 0;
   });
+  const { dot, scores, weights } = graphOf(pipeline);
   const steps: ChainStep[] = [];
   let region = 0;
-  let normalizedRegion = -1;
-  drafts.forEach((draft, index) => {
-    const finish: Finish = { pointwise: draft.pointwise, mask: draft.mask };
-    if (draft.kind === "conv" && draft.stage !== null) {
-      steps.push({ kind: "conv", stage: draft.stage, from: region, to: region + 1, finish });
+  let normalized = -1;
+  [dot, ...scores, ...(role === "apply" ? weights : [])].forEach((op, index) => {
+    const last = index === scores.length;
+    const mask = !last ? "zero" : role === "apply" ? "normalize" : "hide";
+    const finish: Finish = { pointwise: op.pointwise, mask };
+    if (op.kind === "conv") {
+      steps.push({ kind: "conv", stage: op.index, from: region, to: region + 1, finish });
       region += 1;
-    } else if (draft.kind === "mix" && draft.stage !== null) {
-      steps.push({ kind: "mix", stage: draft.stage, in: region, finish });
+    } else if (op.kind === "mix") {
+      steps.push({ kind: "mix", stage: op.index, in: region, finish });
     } else {
       steps.push({ kind: "dot", to: region, finish });
     }
-    if (index === normalized) normalizedRegion = region;
+    if (mask === "normalize") normalized = region;
   });
   return {
     regions,
     steps,
     final: region,
-    normalized: normalizedRegion,
+    normalized,
     words: offset,
     reach: totalReach(stages),
   };

@@ -10,7 +10,7 @@ import type {
 } from "../../runtime/contract/index.ts";
 import { storageBufferCount } from "./bindings.ts";
 import { alignment, layoutParameters, storageForm } from "./layout.ts";
-import type { PlanRequest } from "./limits.ts";
+import type { PlanRequest } from "./machine.ts";
 
 /**
  * Multiply-adds that one dispatch may do: about a second on a processor that emulates a GPU, a millisecond on a small
@@ -30,10 +30,10 @@ export interface PlanParts {
 }
 
 export function definePlan(pipeline: Pipeline, request: PlanRequest, parts: PlanParts): Plan {
-  const storage = request.storage ?? storageForm(pipeline, request.limits);
+  const storage = request.storage ?? storageForm(pipeline, request.machine.limits);
   return {
     format: 1,
-    target: request.target,
+    target: request.machine.target,
     schedule: parts.schedule,
     storage,
     pipeline,

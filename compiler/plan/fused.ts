@@ -16,7 +16,7 @@ import { DISPATCH_MULTIPLY_ADDS, definePlan } from "./define.ts";
 import { DIRECT, MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
 import { doesNotFit, type Fitted } from "./fit.ts";
 import { powerOfTwo, STATISTIC_WORDS, statisticsBuffer, valueBlocks } from "./layout.ts";
-import type { PlanRequest } from "./limits.ts";
+import type { PlanRequest } from "./machine.ts";
 import type { KernelWork } from "./work.ts";
 
 /** Knobs of one fused kernel. */
@@ -47,7 +47,7 @@ export function fitFused(
   chain: Chain = buildChain(pipeline, role, knobs.tileQ, knobs.tileK),
 ): Fitted<FusedKernel> {
   const { tileQ, tileK, workgroup } = knobs;
-  const limits = request.limits;
+  const limits = request.machine.limits;
   if (workgroup > limits.invocations)
     return doesNotFit(`needs ${workgroup} invocations, the device has ${limits.invocations}`);
   const heads = headBlock(chainStages(pipeline, role));

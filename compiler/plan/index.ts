@@ -21,7 +21,7 @@ import {
   twoPassKnobNames,
   twoPassPlan,
 } from "./fused.ts";
-import type { PlanRequest } from "./limits.ts";
+import type { PlanRequest } from "./machine.ts";
 import {
   fitStaged,
   PRODUCT_TILES,
@@ -46,6 +46,7 @@ export type { CudaEstimate } from "./cuda-cost.ts";
 export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
 export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
+export { cudaMachine, type Machine, machineOf, type PlanRequest, webgpuMachine } from "./machine.ts";
 export { planVariables, workspaceBytes } from "./measure.ts";
 export * from "./roofline/index.ts";
 export type { KernelWork } from "./work.ts";
@@ -60,7 +61,7 @@ const TWO_PASS_BEST = 4;
 export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   const schedules = request.schedule === undefined ? SCHEDULES : [request.schedule];
   const candidates = schedules.flatMap((schedule) => [
-    ...(request.target === "cuda" ? tensorCandidates(pipeline, request, schedule) : []),
+    ...(request.machine.target === "cuda" ? tensorCandidates(pipeline, request, schedule) : []),
     ...scheduleCandidates(pipeline, request, schedule),
   ]);
   return candidates.sort((a, b) => rank(a) - rank(b));
@@ -73,11 +74,8 @@ function rank(candidate: Candidate): number {
 function scheduleCandidates(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): Candidate[] {
   const illegal = scheduleIllegal(pipeline, schedule);
   if (illegal !== null) return [dropped(schedule, {}, illegal)];
-  if (request.target === "cuda") {
-    const { architecture } = request.limits;
-    if (architecture === undefined) throw new RangeError("a CUDA device's limits name its architecture");
-    return directCandidates(pipeline, request, schedule, architecture);
-  }
+  const { architecture } = request.machine;
+  if (architecture !== null) return directCandidates(pipeline, request, schedule, architecture);
   switch (schedule) {
     case "single_pass":
       return singlePassCandidates(pipeline, request);
@@ -195,7 +193,7 @@ export function choosePlan(pipeline: Pipeline, request: PlanRequest): Plan {
   throw new MtacError(
     "MTA405",
     "input",
-    `no schedule can compute "${pipeline.name}" with ${request.limits.workgroupBytes} bytes of workgroup memory and ${request.limits.invocations} invocations a workgroup: ${reasons.map(([schedule, reason]) => `${schedule}: ${reason}`).join("; ")}`,
+    `no schedule can compute "${pipeline.name}" with ${request.machine.limits.workgroupBytes} bytes of workgroup memory and ${request.machine.limits.invocations} invocations a workgroup: ${reasons.map(([schedule, reason]) => `${schedule}: ${reason}`).join("; ")}`,
     {
       remedy:
         request.schedule === undefined

@@ -1,4 +1,4 @@
-import type { CallShape, Schedule, StorageForm, Target } from "../../runtime/contract/index.ts";
+import type { CallShape } from "../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "./architectures.ts";
 
 /** What a plan may use of a device. */
@@ -13,18 +13,6 @@ export interface TargetLimits {
   readonly features: readonly string[];
   /** CUDA: what else the planner knows of the device. */
   readonly architecture?: CudaArchitecture;
-}
-
-/** What a plan is sought for. */
-export interface PlanRequest {
-  readonly target: Target;
-  readonly limits: TargetLimits;
-  /** The shape for which cost is predicted; plans run at every shape. */
-  readonly shape: CallShape;
-  /** Considers this schedule only. */
-  readonly schedule?: Schedule;
-  /** Storage form, where the default (native f16 if the device has it, else packed) is not wanted. */
-  readonly storage?: StorageForm;
 }
 
 /** What plans may use of a CUDA device. */

@@ -22,7 +22,7 @@ import { type BoundResource, mapOperand } from "./bindings.ts";
 import { MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
 import { doesNotFit, type Fitted } from "./fit.ts";
 import { valueBlocks } from "./layout.ts";
-import type { PlanRequest } from "./limits.ts";
+import type { PlanRequest } from "./machine.ts";
 
 /** Knobs of the staged schedule. */
 export interface StagedKnobs {
@@ -181,7 +181,7 @@ function convKernel(
   const rowStride = tileK + reach.left + reach.right;
   const documentWords = hasMask(pipeline, "documents") ? haloRows : 0;
   const words = haloRows * rowStride;
-  const staged = (words + documentWords) * 4 <= request.limits.workgroupBytes;
+  const staged = (words + documentWords) * 4 <= request.machine.limits.workgroupBytes;
   return {
     name: kernelName(stage),
     program: {
@@ -279,11 +279,11 @@ function productKernel(
       `the product keeps ${outputBlocks * 16} results in the registers of an invocation, ${(outputBlocks - MAX_OUTPUT_BLOCKS) * 16} more than fit; a smaller value_dim would fit`,
     );
   }
-  const words = Math.floor(request.limits.workgroupBytes / 4);
+  const words = Math.floor(request.machine.limits.workgroupBytes / 4);
   const epilogue = planEpilogue(pipeline, productTileQ, productWorkgroup, words);
   if (epilogue === null) {
     return doesNotFit(
-      `a row of ${pipeline.valueDim} values does not fit into ${request.limits.workgroupBytes} bytes of workgroup memory`,
+      `a row of ${pipeline.valueDim} values does not fit into ${request.machine.limits.workgroupBytes} bytes of workgroup memory`,
     );
   }
   const program: KernelProgram = {

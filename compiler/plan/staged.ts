@@ -14,7 +14,7 @@ import { bind } from "./bindings.ts";
 import { addCosts, stagedCost } from "./cost.ts";
 import { definePlan } from "./define.ts";
 import type { Fitted } from "./fit.ts";
-import type { PlanRequest } from "./limits.ts";
+import type { PlanRequest } from "./machine.ts";
 import { rowBegin, rowEnd, type StagedKernel, type StagedKnobs, stagedKernels } from "./staged-kernels.ts";
 import type { KernelWork } from "./work.ts";
 

@@ -13,6 +13,7 @@ import { compulsoryBytes, forwardOperations, visiblePairs } from "../ir/index.ts
 import type { Stack } from "../language/index.ts";
 import {
   type CudaEstimate,
+  machineOf,
   planCandidates,
   planVariables,
   type TargetLimits,
@@ -98,8 +99,7 @@ export interface ExplainRequest {
 export function explain(facts: AttentionFacts, { target, limits, schedule }: ExplainRequest): Explanation {
   const { pipeline, shape } = facts;
   const candidates = planCandidates(pipeline, {
-    target,
-    limits,
+    machine: machineOf(target, limits),
     shape,
     ...(schedule === undefined ? {} : { schedule }),
   });

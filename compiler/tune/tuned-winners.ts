@@ -3,7 +3,7 @@ import type { Pipeline } from "../../runtime/contract/index.ts";
 import type { PlanThatWon } from "../emit/index.ts";
 import { unreadableFile } from "../files/errors.ts";
 import { packageVersion } from "../package.ts";
-import { WEBGPU_VARIANTS } from "../plan/index.ts";
+import { WEBGPU_VARIANTS, webgpuMachine } from "../plan/index.ts";
 import { plural } from "../report/units.ts";
 import { exportTuning, parseTuningExport, type TunedEntry } from "./export.ts";
 import { sameKey, type TuningRecord } from "./record.ts";
@@ -79,7 +79,10 @@ export function tunedWinners(
   const given = sources.tuning === undefined ? [] : readExported(sources.tuning, mtac, report);
   const entries = [...own, ...given.filter(({ key }) => !own.some((entry) => sameKey(entry.key, key)))];
   return new Map(
-    pipelines.map((pipeline) => [pipeline.name, tunedPlans(pipeline, WEBGPU_VARIANTS, entries)]),
+    pipelines.map((pipeline) => [
+      pipeline.name,
+      tunedPlans(pipeline, WEBGPU_VARIANTS.map(webgpuMachine), entries),
+    ]),
   );
 }
 

@@ -2,10 +2,10 @@ import type { CallShape, Pipeline, Plan, StorageForm } from "../../runtime/contr
 import type { PlanThatWon } from "../emit/index.ts";
 import {
   cudaArchitecture,
-  cudaLimits,
+  cudaMachine,
+  type Machine,
   planCandidates,
   storageForm,
-  type TargetLimits,
   withStorage,
 } from "../plan/index.ts";
 import type { TunedEntry } from "./export.ts";
@@ -14,13 +14,9 @@ import { sourceHash, specHash } from "./record.ts";
 import { sourcesOf } from "./trial-candidates.ts";
 import { nearestWinner } from "./winner.ts";
 
-/** The form in which a target holds a pipeline's tensors: CUDA takes halves as they are. */
-export function storageOn(
-  target: TuningKey["target"],
-  pipeline: Pipeline,
-  limits: TargetLimits,
-): StorageForm {
-  if (target === "webgpu") return storageForm(pipeline, limits);
+/** The form in which a machine holds a pipeline's tensors: CUDA takes halves as they are. */
+export function storageOn(machine: Machine, pipeline: Pipeline): StorageForm {
+  if (machine.target === "webgpu") return storageForm(pipeline, machine.limits);
   return pipeline.storage === "f32" ? "f32" : `${pipeline.storage}-native`;
 }
 
@@ -33,33 +29,33 @@ export type TuningSetting = Omit<TuningKey, "bucket">;
  */
 export function tunedPlan(
   pipeline: Pipeline,
-  limits: TargetLimits,
+  machine: Machine,
   setting: TuningSetting,
   shape: CallShape,
   records: readonly TuningRecord[],
 ): Plan | null {
   const winner = nearestWinner(records, setting, shape);
   if (winner === null) return null;
-  return planOf(pipeline, limits, { ...winner, shape: winner.measurement.shape });
+  return planOf(pipeline, machine, { ...winner, shape: winner.measurement.shape });
 }
 
 /**
  * Plans of winners of whatever device that can still be made, with where they won: for artifacts, which are compiled on one machine
  * and run on others.
  *
- * @param webgpu What the planner may use of WebGPU devices; those that the winners were tuned with are not stored.
+ * @param webgpu WebGPU devices as the planner may see them; those that the winners were tuned on are not stored.
  */
 export function tunedPlans(
   pipeline: Pipeline,
-  webgpu: readonly TargetLimits[],
+  webgpu: readonly Machine[],
   entries: readonly TunedEntry[],
 ): readonly PlanThatWon[] {
   const spec = specHash(pipeline);
   return entries.flatMap((entry) => {
     const { key } = entry;
     if (key.spec !== spec) return [];
-    for (const limits of limitsFor(key, webgpu)) {
-      const plan = planOf(pipeline, limits, entry);
+    for (const machine of machinesFor(key, webgpu)) {
+      const plan = planOf(pipeline, machine, entry);
       if (plan !== null) return [{ device: key.device, bucket: key.bucket, plan }];
     }
     return [];
@@ -67,22 +63,21 @@ export function tunedPlans(
 }
 
 /** CUDA devices name their architecture; WebGPU devices may have any of the usual limits. */
-function limitsFor({ target, device }: TuningKey, webgpu: readonly TargetLimits[]): readonly TargetLimits[] {
+function machinesFor({ target, device }: TuningKey, webgpu: readonly Machine[]): readonly Machine[] {
   if (target === "webgpu") return webgpu;
   const architecture = cudaArchitecture(device.split("|")[1] ?? "");
-  return architecture === null ? [] : [cudaLimits(architecture)];
+  return architecture === null ? [] : [cudaMachine(architecture)];
 }
 
 /** The winner's plan; only if its kernels are to the letter what was measured. */
 function planOf(
   pipeline: Pipeline,
-  limits: TargetLimits,
+  machine: Machine,
   { key, candidate, shape }: Pick<TunedEntry, "key" | "candidate" | "shape">,
 ): Plan | null {
   const knobs = canonical(candidate.knobs);
   const found = planCandidates(pipeline, {
-    target: key.target === "webgpu" ? "webgpu" : "cuda",
-    limits,
+    machine,
     // The one that was measured: which candidates there are may depend on it.
     shape,
     schedule: candidate.schedule,

@@ -11,6 +11,7 @@ import {
   planCandidates,
   scheduleIllegal,
   unfusedPlan,
+  webgpuMachine,
 } from "../../compiler/plan/index.ts";
 import { type Pipeline, type Plan, SCHEDULES } from "../../runtime/contract/index.ts";
 import { releaseWorkspace, requestDevice } from "../../runtime/index.ts";
@@ -38,7 +39,7 @@ function label(plan: Plan): string {
 
 async function benchmark(device: GPUDevice, pipeline: Pipeline, length: number): Promise<boolean> {
   const shape = { B: 1, Lq: length, Lk: length, R: 0 };
-  const request: PlanRequest = { target: "webgpu", limits: limitsOf(device), shape };
+  const request: PlanRequest = { machine: webgpuMachine(limitsOf(device)), shape };
   const chosen = choosePlan(pipeline, request);
   const runners: Runner[] = [await createRunner(device, "unfused", unfusedPlan(pipeline, request))];
   for (const schedule of SCHEDULES) {

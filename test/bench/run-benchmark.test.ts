@@ -3,7 +3,7 @@ import type { Peer, PeerRequest, PeerResult } from "../../compiler/bench/peers/i
 import { type BenchRequest, runBenchmark } from "../../compiler/bench/run-benchmark.ts";
 import type { Meter, MeteredPlan, PlacedCall } from "../../compiler/execution/meter.ts";
 import type { AttentionCall } from "../../compiler/execution/request.ts";
-import { WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
+import { WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
 import type { CallFootprint } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
@@ -28,7 +28,7 @@ class SimulatedMeter implements Meter {
   readonly target = "webgpu";
   readonly identity = "simulated|1";
   readonly description = "simulated";
-  readonly limits = WEBGPU_COMMON_LIMITS;
+  readonly machine = webgpuMachine(WEBGPU_COMMON_LIMITS);
   readonly unit = "ns";
   readonly exact = false;
   readonly gpu = null;

@@ -5,7 +5,7 @@
 // --all counts every tensor-core candidate of a schedule rather than the planner's first.
 import { parseArgs } from "node:util";
 import { floorMultiplyAdds } from "../../compiler/ir/index.ts";
-import { type Candidate, cudaArchitecture, cudaLimits, planCandidates } from "../../compiler/plan/index.ts";
+import { type Candidate, cudaArchitecture, cudaMachine, planCandidates } from "../../compiler/plan/index.ts";
 import {
   type AttentionInputs,
   elementCount,
@@ -40,7 +40,7 @@ const { values: flags } = parseArgs({
 const length = Number(flags.length);
 const architecture = cudaArchitecture("sm_80");
 if (architecture === null) throw new Error("the planner does not know sm_80");
-const limits = cudaLimits(architecture);
+const machine = cudaMachine(architecture);
 const shape = { B: 1, Lq: length, Lk: length, R: 0 };
 /** Plans are made for a batch that fills a device: cycles of one multiprocessor are counted, not its neighbours' idleness. */
 const planned = { ...shape, B: 64 };
@@ -154,8 +154,7 @@ for (const headDim of flags.dim.split(",").map(Number)) {
     for (const schedule of ["single_pass", "two_pass", "staged"] as const) {
       if (flags.schedule !== undefined && flags.schedule !== schedule) continue;
       const candidates = planCandidates(pipeline, {
-        target: "cuda",
-        limits,
+        machine,
         shape: planned,
         schedule,
       }).filter(

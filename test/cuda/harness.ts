@@ -2,9 +2,9 @@ import { emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
 import {
   type Candidate,
   cudaArchitecture,
-  cudaLimits,
+  cudaMachine,
+  type Machine,
   planCandidates,
-  type TargetLimits,
 } from "../../compiler/plan/index.ts";
 import type {
   AttentionInputs,
@@ -40,11 +40,11 @@ export async function findNvcc(): Promise<string | null> {
   }
 }
 
-/** What the planner may use of an architecture. */
-export function limitsOf(architecture: string): TargetLimits {
+/** An architecture as the planner sees it. */
+export function machineFor(architecture: string): Machine {
   const known = cudaArchitecture(architecture);
   if (known === null) throw new RangeError(`no architecture ${architecture}`);
-  return cudaLimits(known);
+  return cudaMachine(known);
 }
 
 /** Candidates of a schedule on exact f32 units that fit, the cheapest first. */
@@ -55,8 +55,7 @@ export function directCandidates(
   architecture = "sm_80",
 ): Candidate[] {
   return planCandidates(pipeline, {
-    target: "cuda",
-    limits: limitsOf(architecture),
+    machine: machineFor(architecture),
     shape,
     schedule,
   }).filter(({ reason, knobs: { lowering } }) => reason === null && lowering === "direct");

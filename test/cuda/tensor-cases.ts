@@ -6,7 +6,7 @@ import { relativeError } from "../support/errors.ts";
 import { FORWARD_TOLERANCE } from "../support/gpu.ts";
 import { Random } from "../support/random.ts";
 import { describeAttention } from "../support/spec-text.ts";
-import { type CudaResult, emulatedDevice, limitsOf, planOf, runCudaPlan } from "./harness.ts";
+import { type CudaResult, emulatedDevice, machineFor, planOf, runCudaPlan } from "./harness.ts";
 
 const WARP_ORDERS = ["forward", "reverse", "greedy"] as const;
 
@@ -18,7 +18,7 @@ export function tensorPlans(
   architecture = "sm_80",
   lowering?: string,
 ): readonly (() => Plan)[] {
-  return planCandidates(pipeline, { target: "cuda", limits: limitsOf(architecture), shape, schedule })
+  return planCandidates(pipeline, { machine: machineFor(architecture), shape, schedule })
     .filter(
       ({ reason, knobs }) =>
         reason === null &&

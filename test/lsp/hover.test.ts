@@ -4,7 +4,13 @@ import { compulsoryBytes, floorMultiplyAdds, resolve } from "../../compiler/ir/i
 import { analyse } from "../../compiler/language/index.ts";
 import { planAhead } from "../../compiler/lsp/plan-ahead.ts";
 import { NOMINAL, Predictions } from "../../compiler/lsp/predictions.ts";
-import { choosePlan, cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
+import {
+  choosePlan,
+  cudaArchitecture,
+  cudaMachine,
+  WEBGPU_COMMON_LIMITS,
+  webgpuMachine,
+} from "../../compiler/plan/index.ts";
 import { formatBytes, formatCount } from "../../compiler/report/units.ts";
 import type { Pipeline } from "../../runtime/contract/index.ts";
 import { document, hover } from "./marked.ts";
@@ -62,11 +68,8 @@ describe("an attention", () => {
     const architecture = cudaArchitecture("sm_80");
     if (architecture === null) throw new Error("no sm_80");
     const plans = [
-      ["WebGPU", choosePlan(pipeline, { target: "webgpu", limits: WEBGPU_COMMON_LIMITS, shape: NOMINAL })],
-      [
-        "CUDA, sm_80",
-        choosePlan(pipeline, { target: "cuda", limits: cudaLimits(architecture), shape: NOMINAL }),
-      ],
+      ["WebGPU", choosePlan(pipeline, { machine: webgpuMachine(WEBGPU_COMMON_LIMITS), shape: NOMINAL })],
+      ["CUDA, sm_80", choosePlan(pipeline, { machine: cudaMachine(architecture), shape: NOMINAL })],
     ] as const;
     for (const [device, plan] of plans) {
       const row = text.split("\n").find((line) => line.startsWith(`| ${device} |`)) ?? "";

@@ -1,7 +1,12 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { emitArtifact } from "../../compiler/emit/index.ts";
-import { choosePlan, WEBGPU_DEFAULT_LIMITS, WEBGPU_VARIANTS } from "../../compiler/plan/index.ts";
+import {
+  choosePlan,
+  WEBGPU_DEFAULT_LIMITS,
+  WEBGPU_VARIANTS,
+  webgpuMachine,
+} from "../../compiler/plan/index.ts";
 import { expandPlan } from "../../runtime/contract/expand.ts";
 import { type CallShape, elementCount, type Pipeline, type Plan } from "../../runtime/contract/index.ts";
 import { createLauncher, releaseWorkspace } from "../../runtime/index.ts";
@@ -64,7 +69,7 @@ describe("every plan keeps to the limits that it was made for", () => {
 
   test(`random attentions (seed ${SEED})`, () => {
     for (const { pipeline, shape } of fc.sample(randomCase(), { seed: SEED, numRuns: runsOf(40) })) {
-      const plan = choosePlan(pipeline, { target: "webgpu", limits: WEBGPU_DEFAULT_LIMITS, shape });
+      const plan = choosePlan(pipeline, { machine: webgpuMachine(WEBGPU_DEFAULT_LIMITS), shape });
       checkRequirements(plan, WEBGPU_DEFAULT_LIMITS.workgroupBytes);
     }
   });
@@ -105,12 +110,9 @@ describe("workspace of mta_830m, B = 1", () => {
   });
 
   test("also for the plans that the planner chooses at each length", () => {
-    const limits = limitsOf(device);
+    const machine = webgpuMachine(limitsOf(device));
     const workspaceAt = (L: number): number =>
-      predictedWorkspace(
-        choosePlan(corpusPipeline("mta_830m"), { target: "webgpu", limits, shape: square(L) }),
-        square(L),
-      );
+      predictedWorkspace(choosePlan(corpusPipeline("mta_830m"), { machine, shape: square(L) }), square(L));
     const at512 = workspaceAt(512);
     expect(at512).toBeLessThanOrEqual(12 * MIB);
     expect(workspaceAt(1024)).toBeLessThanOrEqual(2.2 * at512);

@@ -22,10 +22,7 @@ describe("a meter of a WebGPU device", () => {
     async (which) => {
       if (which !== "the first device") await meter.restart();
       const placed = meter.place(pipeline, call);
-      const plan = await meter.open(
-        choosePlan(pipeline, { target: "webgpu", limits: meter.limits, shape }),
-        call,
-      );
+      const plan = await meter.open(choosePlan(pipeline, { machine: meter.machine, shape }), call);
       const { time, clock } = await plan.sample(placed);
       expect(clock).toBe("device");
       expect(time).toBeGreaterThan(0);
@@ -47,6 +44,6 @@ describe("a meter of a WebGPU device", () => {
 
   test("says which device it is, as launchers do", () => {
     expect(meter.identity.split("|")).toHaveLength(5);
-    expect(meter.limits.workgroupBytes).toBeGreaterThanOrEqual(16384);
+    expect(meter.machine.limits.workgroupBytes).toBeGreaterThanOrEqual(16384);
   });
 });

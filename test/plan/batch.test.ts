@@ -3,7 +3,7 @@ import { resolve } from "../../compiler/ir/index.ts";
 import { planCandidates } from "../../compiler/plan/index.ts";
 import { expandPlan } from "../../runtime/contract/expand.ts";
 import type { Schedule, StorageType } from "../../runtime/contract/index.ts";
-import { limitsOf, planOf } from "../cuda/harness.ts";
+import { machineFor, planOf } from "../cuda/harness.ts";
 import { attentionWith, convStage } from "../support/attentions.ts";
 
 const B = 2 * 65535 + 7;
@@ -23,8 +23,8 @@ test.each(CASES)("%s: a batch beyond a CUDA grid is split", (schedule, storages)
       attentionWith({ heads: 2, kvHeads: 2, headDim: 64, valueDim: 64, dtype, scores, weights }),
       "a.mta",
     );
-    const limits = limitsOf("sm_80");
-    const candidates = planCandidates(pipeline, { target: "cuda", limits, shape: SHAPE, schedule });
+    const machine = machineFor("sm_80");
+    const candidates = planCandidates(pipeline, { machine, shape: SHAPE, schedule });
     const legal = candidates.filter(({ reason }) => reason === null);
     expect(legal.length).toBeGreaterThan(0);
     if (dtype === "f16" && schedule === "single_pass")

@@ -3,7 +3,7 @@ import {
   cudaArchitecture,
   figuresOf,
   GPUS,
-  gpuLimits,
+  gpuMachine,
   ratesOf,
   WEBGPU_VARIANTS,
 } from "../../compiler/plan/index.ts";
@@ -35,22 +35,22 @@ describe.each(GPUS.map((gpu) => [gpu.name, gpu] as const))("%s", (_name, gpu) =>
   test("serves its targets, with limits that planners know", () => {
     expect(gpu.targets.length).toBeGreaterThan(0);
     for (const each of gpu.targets) {
-      const limits = gpuLimits(gpu, each.target);
+      const machine = gpuMachine(gpu, each.target);
       if (each.target === "webgpu") {
         // A launcher has plans for exactly these variants.
-        expect(WEBGPU_VARIANTS).toContainEqual(limits);
+        expect(WEBGPU_VARIANTS).toContainEqual(machine?.limits);
         expect(ratesOf(gpu, "webgpu")).toMatchObject({ matrix: 0, matrixPeak: 0 });
       } else {
-        expect(limits?.architecture).toBe(cudaArchitecture(each.architecture));
-        expect(limits?.architecture?.name).toBe(each.architecture);
+        expect(machine?.architecture).toBe(cudaArchitecture(each.architecture));
+        expect(machine?.architecture?.name).toBe(each.architecture);
       }
     }
   });
 
   test("rates agree with what the planner assumes of the architecture", () => {
-    const architecture = gpuLimits(gpu, "cuda")?.architecture;
-    if (architecture === undefined) {
-      expect(gpuLimits(gpu, "webgpu")).not.toBeNull();
+    const architecture = gpuMachine(gpu, "cuda")?.architecture;
+    if (architecture === undefined || architecture === null) {
+      expect(gpuMachine(gpu, "webgpu")).not.toBeNull();
       return;
     }
     const { perCycle, matrixShare } = gpu;

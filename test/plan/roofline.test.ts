@@ -8,14 +8,14 @@ import {
   floorBound,
   floorWork,
   GPUS,
-  gpuLimits,
+  gpuMachine,
   type KernelWork,
   kernelBound,
+  type Machine,
   planCandidates,
   type Rates,
   ratesOf,
   roofline,
-  type TargetLimits,
 } from "../../compiler/plan/index.ts";
 import { NO_COUNTS } from "../../compiler/plan/work.ts";
 import type { CallShape, Pipeline, Schedule, Target } from "../../runtime/contract/index.ts";
@@ -246,7 +246,7 @@ describe("counts of work, by hand", () => {
     expect(work?.sharedBytes).toBeGreaterThan(0);
     expect(work?.matrixMultiplyAdds).toBe(0);
     const sparse = bare({ normalize: "sparsemax" });
-    const request = { target: "webgpu", limits: limitsOf("m1", "webgpu"), shape: square(16) } as const;
+    const request = { machine: machineOf("m1", "webgpu"), shape: square(16) };
     for (const { reason, work: none } of planCandidates(sparse, request))
       if (reason !== null) expect(none).toEqual([]);
   });
@@ -283,10 +283,10 @@ const PLACES = GPUS.flatMap((gpu) => gpu.targets.map(({ target }) => ({ gpu, tar
 
 describe.each(PIPELINES)("%s", (_name, pipeline) => {
   const known = new Map<string, readonly Candidate[]>();
-  /** Candidates, remembered: GPUs of the same limits have the same. */
-  const planned = (target: Target, limits: TargetLimits, shape: CallShape): readonly Candidate[] => {
-    const key = JSON.stringify([target, limits, shape]);
-    const candidates = known.get(key) ?? planCandidates(pipeline, { target, limits, shape });
+  /** Candidates, remembered: the same machine has the same. */
+  const planned = (machine: Machine, shape: CallShape): readonly Candidate[] => {
+    const key = JSON.stringify([machine, shape]);
+    const candidates = known.get(key) ?? planCandidates(pipeline, { machine, shape });
     known.set(key, candidates);
     return candidates;
   };
@@ -295,11 +295,10 @@ describe.each(PIPELINES)("%s", (_name, pipeline) => {
     "on %s with %s: no candidate is under the floor, longer calls take longer, twice the rates half the time",
     (_gpu, target, gpu) => {
       const rates = ratesOf(gpu, target);
-      const limits = gpuLimits(gpu, target);
-      if (limits === null) throw new Error("the table's targets have limits");
+      const machine = machineOf(gpu.name, target);
       const boundAt = (shape: CallShape, own: Rates): Map<string, number> =>
         new Map(
-          boundCandidates(planned(target, limits, shape), shape, own).map((each) => [
+          boundCandidates(planned(machine, shape), shape, own).map((each) => [
             nameOf(each.candidate),
             each.roofline.seconds,
           ]),
@@ -339,16 +338,15 @@ function gpuNamed(name: string): (typeof GPUS)[number] {
   return gpu;
 }
 
-function limitsOf(gpu: string, target: Target): NonNullable<ReturnType<typeof gpuLimits>> {
-  const limits = gpuLimits(gpuNamed(gpu), target);
-  if (limits === null) throw new Error(`${gpu} does not serve ${target}`);
-  return limits;
+function machineOf(gpu: string, target: Target): Machine {
+  const machine = gpuMachine(gpuNamed(gpu), target);
+  if (machine === null) throw new Error(`${gpu} does not serve ${target}`);
+  return machine;
 }
 
 /** A knob of the cheapest `two_pass` candidate on WebGPU for 64 rows. */
 function tileOf(pipeline: Pipeline, knob: string): number | string | undefined {
-  const limits = limitsOf("m1", "webgpu");
-  const request = { target: "webgpu", limits, shape: square(64), schedule: "two_pass" } as const;
+  const request = { machine: machineOf("m1", "webgpu"), shape: square(64), schedule: "two_pass" } as const;
   return planCandidates(pipeline, request)[0]?.knobs[knob];
 }
 
@@ -360,8 +358,8 @@ function workOf(
   shape: CallShape,
   knobs: Readonly<Record<string, number | string>>,
 ): readonly KernelWork[] {
-  const limits = limitsOf(target === "cuda" ? "a100" : "m1", target);
-  const found = planCandidates(pipeline, { target, limits, shape, schedule }).find(
+  const machine = machineOf(target === "cuda" ? "a100" : "m1", target);
+  const found = planCandidates(pipeline, { machine, shape, schedule }).find(
     (each) =>
       each.reason === null && Object.entries(knobs).every(([name, value]) => each.knobs[name] === value),
   );

@@ -4,6 +4,7 @@ import {
   planCandidates,
   scheduleIllegal,
   type TargetLimits,
+  webgpuMachine,
 } from "../../compiler/plan/index.ts";
 import {
   type AttentionInputs,
@@ -200,7 +201,7 @@ export function fittingPlans(
   shape: CallShape,
   schedule: Schedule,
 ): FittingPlans | { reason: string } {
-  const request: PlanRequest = { target: "webgpu", limits, shape, schedule };
+  const request: PlanRequest = { machine: webgpuMachine(limits), shape, schedule };
   const candidates = planCandidates(pipeline, request);
   const fitting = candidates.filter(({ reason }) => reason === null);
   if (fitting.length === 0) {

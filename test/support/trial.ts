@@ -2,6 +2,7 @@ import {
   DISPATCH_MULTIPLY_ADDS,
   type TargetLimits,
   WEBGPU_DEFAULT_LIMITS,
+  webgpuMachine,
 } from "../../compiler/plan/index.ts";
 import { stagedPlan } from "../../compiler/plan/staged.ts";
 import type { Pipeline, Plan, Schedule } from "../../runtime/contract/index.ts";
@@ -47,7 +48,7 @@ function withStrips(plan: Plan, limits: TargetLimits, drawn: RandomCase, random:
   const knob = (name: string): number => Number(knobs[name]);
   const fitted = stagedPlan(
     pipeline,
-    { target: "webgpu", limits, shape: drawn.shape, storage: plan.storage },
+    { machine: webgpuMachine(limits), shape: drawn.shape, storage: plan.storage },
     {
       tileQ: knob("tile_q"),
       tileK: knob("tile_k"),

@@ -62,7 +62,7 @@ async function onFreshDevice<T>(action: (meter: Meter) => Promise<T>): Promise<T
 function tunerWinner(pipeline: Pipeline, shape: CallShape): Promise<Found> {
   return onFreshDevice(async (meter) => {
     const start = performance.now();
-    const request = { target: "webgpu" as const, limits: meter.limits, shape };
+    const request = { machine: meter.machine, shape };
     const candidates = tuneCandidates(pipeline, request, { sweeps: [], most: TUNED_CANDIDATES }).map(
       (candidate, index) => trialCandidate(candidate, index === 0),
     );
@@ -71,7 +71,7 @@ function tunerWinner(pipeline: Pipeline, shape: CallShape): Promise<Found> {
       spec: specHash(pipeline),
       target: "webgpu" as const,
       device: meter.identity,
-      storage: storageOn("webgpu", pipeline, meter.limits),
+      storage: storageOn(meter.machine, pipeline),
       bucket: bucketOf(shape),
     };
     const records: TuningRecord[] = [];
@@ -103,7 +103,7 @@ function exhaustiveWinner(pipeline: Pipeline, shape: CallShape): Promise<Found> 
     const call = randomCall(pipeline, shape, { seed: 1, layer: undefined, grad: false });
     const placed = meter.place(pipeline, call);
     let best: { candidate: TrialCandidate; time: number } | null = null;
-    const candidates = planCandidates(pipeline, { target: "webgpu", limits: meter.limits, shape })
+    const candidates = planCandidates(pipeline, { machine: meter.machine, shape })
       .filter(({ reason }) => reason === null)
       .map((candidate, index) => trialCandidate(candidate, index === 0));
     for (const candidate of candidates) {
@@ -156,7 +156,7 @@ for (const [name, text] of Object.entries(QUALITY_SPECS)) {
     const tuned = await tunerWinner(pipeline, shape);
     const best = await exhaustiveWinner(pipeline, shape);
     const first = await onFreshDevice(async (meter) => {
-      const [candidate] = planCandidates(pipeline, { target: "webgpu", limits: meter.limits, shape });
+      const [candidate] = planCandidates(pipeline, { machine: meter.machine, shape });
       if (candidate === undefined) throw new Error("the planner lists nothing");
       return trialCandidate(candidate, true);
     });

@@ -3,9 +3,10 @@ import { emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
 import { emitKernels } from "../../compiler/emit/index.ts";
 import {
   CUDA_ARCHITECTURES,
-  cudaLimits,
+  cudaMachine,
   planCandidates,
   WEBGPU_COMMON_LIMITS,
+  webgpuMachine,
 } from "../../compiler/plan/index.ts";
 import { readTuningExport } from "../../compiler/tune/export.ts";
 import { bucketOf, sourceHash, specHash } from "../../compiler/tune/record.ts";
@@ -113,8 +114,8 @@ function candidates(pipeline: Pipeline, target: Target): readonly Plan[] {
   const shape: CallShape = { B: 1, Lq: 256, Lk: 256, R: 0 };
   const architecture = CUDA_ARCHITECTURES.find(({ name }) => name === "sm_80");
   if (architecture === undefined) throw new Error("no sm_80");
-  const limits = target === "cuda" ? cudaLimits(architecture) : WEBGPU_COMMON_LIMITS;
-  return planCandidates(pipeline, { target, limits, shape }).flatMap(({ plan }) => plan ?? []);
+  const machine = target === "cuda" ? cudaMachine(architecture) : webgpuMachine(WEBGPU_COMMON_LIMITS);
+  return planCandidates(pipeline, { machine, shape }).flatMap(({ plan }) => plan ?? []);
 }
 
 describe("a file of exported results", () => {

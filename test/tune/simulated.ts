@@ -1,6 +1,6 @@
 import type { Meter, MeteredPlan, PlacedCall, Sample } from "../../compiler/execution/meter.ts";
 import type { AttentionCall } from "../../compiler/execution/request.ts";
-import { planCandidates, WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
+import { planCandidates, WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
 import type { TuningKey, TuningRecord } from "../../compiler/tune/record.ts";
 import { bucketOf, specHash } from "../../compiler/tune/record.ts";
 import type { SweepRequest } from "../../compiler/tune/sweep.ts";
@@ -34,7 +34,7 @@ export const KEY: TuningKey = {
 
 /** Candidates of a small attention, as the planner ranks them. */
 export function someCandidates(count: number): readonly TrialCandidate[] {
-  return planCandidates(pipeline, { target: "webgpu", limits: WEBGPU_COMMON_LIMITS, shape })
+  return planCandidates(pipeline, { machine: webgpuMachine(WEBGPU_COMMON_LIMITS), shape })
     .filter(({ reason }) => reason === null)
     .slice(0, count)
     .map((candidate, index) => trialCandidate(candidate, index === 0));
@@ -48,7 +48,7 @@ export class SimulatedMeter implements Meter<PlacedCall> {
   readonly target = "webgpu";
   readonly identity = "simulated";
   readonly description = "simulated device";
-  readonly limits = WEBGPU_COMMON_LIMITS;
+  readonly machine = webgpuMachine(WEBGPU_COMMON_LIMITS);
   readonly unit = "ns";
   readonly exact: boolean;
   readonly gpu = null;

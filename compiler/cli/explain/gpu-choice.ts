@@ -1,13 +1,12 @@
 import type { Target } from "../../../runtime/contract/index.ts";
 import { suggest } from "../../language/suggest.ts";
-import { GPUS, type Gpu, gpuLimits, type TargetLimits } from "../../plan/index.ts";
+import { GPUS, type Gpu, gpuMachine, type Machine } from "../../plan/index.ts";
 import { gpuWithoutTarget, unknownGpu } from "../errors.ts";
 
-/** A GPU with the target that its kernels are planned for. */
+/** A GPU as its kernels are planned for it. */
 export interface ChosenGpu {
   readonly gpu: Gpu;
-  readonly target: Target;
-  readonly limits: TargetLimits;
+  readonly machine: Machine;
 }
 
 /** What `--gpu` takes besides names. */
@@ -45,8 +44,8 @@ export function chooseGpus(
 function onTarget(gpu: Gpu, wanted: Target | undefined): ChosenGpu | null {
   const target = wanted ?? gpu.targets[0]?.target;
   if (target === undefined) return null;
-  const limits = gpuLimits(gpu, target);
-  return limits === null ? null : { gpu, target, limits };
+  const machine = gpuMachine(gpu, target);
+  return machine === null ? null : { gpu, machine };
 }
 
 function gpuNamed(name: string): Gpu {

@@ -73,15 +73,15 @@ function rooflineOn(
   pipeline: Pipeline,
   shape: CallShape,
   scheduleName: string | undefined,
-  { gpu, target, limits }: ChosenGpu,
+  { gpu, machine }: ChosenGpu,
 ): GpuRoofline {
+  const { target, limits } = machine;
   const schedule = scheduleOf(scheduleName);
   const rates = ratesOf(gpu, target);
   const work = floorWork(pipeline, shape);
   const floor = { ...work, ...floorBound(work, rates) };
   const planned = planCandidates(pipeline, {
-    target,
-    limits,
+    machine,
     shape,
     ...(schedule === undefined ? {} : { schedule }),
   });

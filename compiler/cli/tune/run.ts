@@ -6,7 +6,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { packageVersion } from "../../package.ts";
-import { CUDA_ARCHITECTURES, cudaLimits, type PlanRequest, WEBGPU_VARIANTS } from "../../plan/index.ts";
+import { CUDA_ARCHITECTURES, cudaMachine, WEBGPU_VARIANTS, webgpuMachine } from "../../plan/index.ts";
 import { formatCount, formatMilliseconds, formatRatio, plural } from "../../report/units.ts";
 import type { MeteredTarget } from "../../targets.ts";
 import type { Output } from "../../terminal/output.ts";
@@ -111,13 +111,9 @@ function refuseUnknownSweeps(
   shapes: readonly CallShape[],
   flags: TuneFlags,
 ): void {
-  const requests = shapes
-    .slice(0, 1)
-    .flatMap((shape): PlanRequest[] =>
-      flags.target === "webgpu"
-        ? WEBGPU_VARIANTS.map((limits) => ({ target: "webgpu", limits, shape }))
-        : CUDA_ARCHITECTURES.map((each) => ({ target: "cuda", limits: cudaLimits(each), shape })),
-    );
+  const machines =
+    flags.target === "webgpu" ? WEBGPU_VARIANTS.map(webgpuMachine) : CUDA_ARCHITECTURES.map(cudaMachine);
+  const requests = shapes.slice(0, 1).flatMap((shape) => machines.map((machine) => ({ machine, shape })));
   const sweeps = sweepsOf(spec, pipeline, flags);
   checkSweeps(pipeline, requests, { schedule: scheduleOf(flags.schedule), sweeps });
 }
@@ -152,20 +148,23 @@ async function tuneShapes(job: TuneJob): Promise<readonly TunedShape[]> {
 
 async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Promise<TunedShape> {
   const { spec, pipeline, meter, store, flags, output, signal } = job;
-  const { target, limits } = meter;
-  const request = { target: target === "webgpu" ? ("webgpu" as const) : ("cuda" as const), limits, shape };
-  const candidates = tuneCandidates(pipeline, request, {
-    schedule: scheduleOf(flags.schedule),
-    sweeps: sweepsOf(spec, pipeline, flags),
-    most: flags.candidates ?? DEFAULT_CANDIDATES[target],
-    shard: flags.shard,
-  });
+  const { target, machine } = meter;
+  const candidates = tuneCandidates(
+    pipeline,
+    { machine, shape },
+    {
+      schedule: scheduleOf(flags.schedule),
+      sweeps: sweepsOf(spec, pipeline, flags),
+      most: flags.candidates ?? DEFAULT_CANDIDATES[target],
+      shard: flags.shard,
+    },
+  );
   const key: TuningKey = {
     mtac: packageVersion(),
     spec: specHash(pipeline),
     target,
     device: meter.identity,
-    storage: storageOn(target, pipeline, limits),
+    storage: storageOn(machine, pipeline),
     bucket: bucketOf(shape),
   };
   const { records, ignored } = store.read();

@@ -40,15 +40,15 @@ export function tunedLookup(
   if (flags.schedule !== undefined) return null;
   const records = recordsFor(flags, output);
   if (records.length === 0) return null;
-  return ({ target, identity, limits }, shape) => {
+  return ({ target, identity, machine }, shape) => {
     const setting = {
       mtac: packageVersion(),
       spec: specHash(pipeline),
       target,
       device: identity,
-      storage: storageOn(target, pipeline, limits),
+      storage: storageOn(machine, pipeline),
     };
-    return tunedPlan(pipeline, limits, setting, shape, records);
+    return tunedPlan(pipeline, machine, setting, shape, records);
   };
 }
 

@@ -8,7 +8,7 @@ import type {
 } from "../../../runtime/contract/index.ts";
 import {
   choosePlan,
-  cudaLimits,
+  cudaMachine,
   DEFAULT_ARCHITECTURES,
   DEFAULT_SHAPE,
   plannedArchitecture,
@@ -60,8 +60,7 @@ export function emitCudaArtifact(pipeline: Pipeline, options: CudaArtifactOption
   const chosen = new Map<string, Plan>();
   for (const architecture of known) {
     const plan = choosePlan(pipeline, {
-      target: "cuda",
-      limits: cudaLimits(architecture),
+      machine: cudaMachine(architecture),
       shape,
       ...(schedule === undefined ? {} : { schedule }),
     });

@@ -9,7 +9,7 @@ import type {
 import type { CudaArchitecture } from "../architectures.ts";
 import { type BoundResource, bindCuda } from "../bindings.ts";
 import { definePlan, type PlanParts } from "../define.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 
 /** A plan of kernels on exact f32 units. */
 export function defineDirectPlan(

@@ -24,7 +24,7 @@ import type { CudaEstimate } from "../cuda-cost.ts";
 import { DIRECT, planEpilogue } from "../epilogue.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { ceilTo, powerOfTwo, STATISTIC_WORDS, statisticsBuffer, valueBlocks } from "../layout.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import type { KernelWork } from "../work.ts";
 import { directFusedCost } from "./cost.ts";
 import { defineDirectPlan, directKernelPlan } from "./define.ts";
@@ -83,7 +83,7 @@ export function fitDirectFused(
   const statisticsAt = factorsAt + (role === "single_pass" ? rows : 0);
   const statisticsRows = chain.regions[chain.normalized]?.rows ?? 0;
   const words = statisticsAt + STATISTIC_WORDS * heads * statisticsRows;
-  const limitWords = Math.floor(request.limits.workgroupBytes / 4);
+  const limitWords = Math.floor(request.machine.limits.workgroupBytes / 4);
   const documentWords = hasMask(pipeline, "documents") ? (chain.regions[0]?.rows ?? 0) : 0;
   const epilogue =
     role === "statistics"
@@ -92,9 +92,9 @@ export function fitDirectFused(
   if (epilogue === null) return doesNotFit(`a row of ${pipeline.valueDim} values does not fit shared memory`);
   const arenaWords = ceilTo(Math.max(words, epilogue.words), 4);
   const sharedBytes = (arenaWords + documentWords) * 4;
-  if (sharedBytes > request.limits.workgroupBytes)
+  if (sharedBytes > request.machine.limits.workgroupBytes)
     return doesNotFit(
-      `needs ${sharedBytes} bytes of shared memory, ${sharedBytes - request.limits.workgroupBytes} more than a block has`,
+      `needs ${sharedBytes} bytes of shared memory, ${sharedBytes - request.machine.limits.workgroupBytes} more than a block has`,
     );
   const program: FusedProgram = {
     kind: "fused",

@@ -4,7 +4,7 @@ import { type Candidate, dropped, legal } from "../candidate.ts";
 import { buildChain, type ChainRole } from "../chain.ts";
 import { addCosts } from "../cost.ts";
 import { addEstimates } from "../cuda-cost.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import {
   ALIGNED_ROWS,
   type DirectFusedKernel,

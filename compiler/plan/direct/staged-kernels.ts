@@ -13,7 +13,7 @@ import { mapOperand } from "../bindings.ts";
 import { planEpilogue } from "../epilogue.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { ceilTo, valueBlocks } from "../layout.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { type Linear, linearStages, rowBegin, rowEnd } from "../staged-kernels.ts";
 import type { MapKernel } from "./cost.ts";
 import type { DirectKernel } from "./define.ts";
@@ -130,7 +130,7 @@ function convKernel(
   const rowStride = ALIGNED_ROWS.stride(haloColumns);
   const documentWords = hasMask(pipeline, "documents") ? documentRows(haloRows) : 0;
   const words = haloRows * rowStride;
-  const staged = (words + documentWords) * 4 <= request.limits.workgroupBytes;
+  const staged = (words + documentWords) * 4 <= request.machine.limits.workgroupBytes;
   return {
     name: stage.name.replaceAll(".", "_"),
     program: {
@@ -219,7 +219,7 @@ function productKernel(
     return doesNotFit(
       `the product keeps about ${registers} words in the registers of a thread, of ${MOST_REGISTERS}; a smaller value_dim would fit`,
     );
-  const words = Math.min(EPILOGUE_WORDS, Math.floor(request.limits.workgroupBytes / 4));
+  const words = Math.min(EPILOGUE_WORDS, Math.floor(request.machine.limits.workgroupBytes / 4));
   const epilogue = planEpilogue(pipeline, productTileQ, productThreads, words);
   if (epilogue === null) return doesNotFit(`a row of ${pipeline.valueDim} values does not fit shared memory`);
   // A word a row at least, for those that NaN has reached.

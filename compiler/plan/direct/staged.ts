@@ -4,7 +4,7 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { addCosts } from "../cost.ts";
 import { addEstimates, type CudaEstimate } from "../cuda-cost.ts";
 import type { Fitted } from "../fit.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
 import { rowBegin, rowEnd } from "../staged-kernels.ts";
 import type { KernelWork } from "../work.ts";

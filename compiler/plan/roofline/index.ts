@@ -1,6 +1,6 @@
 export { type Figure, type FigureBasis, figuresOf, type Gpu, type Rates, ratesOf } from "./gpu.ts";
 export { GPUS } from "./gpus.ts";
-export { gpuLimits } from "./limits.ts";
+export { gpuMachine } from "./machine.ts";
 export {
   type Bound,
   type BoundCandidate,

@@ -9,7 +9,7 @@ import type { TensorProgram } from "../../../runtime/contract/tensor-program.ts"
 import type { CudaArchitecture } from "../architectures.ts";
 import { type BoundResource, bindCuda, mapOperand } from "../bindings.ts";
 import { definePlan, type PlanParts } from "../define.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { CHUNK_ELEMENTS } from "./support.ts";
 
 /** A plan of tensor-core kernels. */

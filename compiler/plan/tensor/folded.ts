@@ -12,7 +12,7 @@ import {
 import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { tensorCost } from "./cost.ts";
 import { defineTensorPlan, tensorKernel } from "./define.ts";
 import { attentionParts } from "./single-pass.ts";

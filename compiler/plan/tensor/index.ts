@@ -8,7 +8,7 @@ import type {
 import type { CudaArchitecture } from "../architectures.ts";
 import { type Candidate, dropped, type LegalParts, legal } from "../candidate.ts";
 import type { Fitted } from "../fit.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { tensorEstimate, tensorWork } from "./cost.ts";
 import { foldedKnobNames, foldedMenu, foldedTiles, tensorFolded } from "./folded.ts";
 import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
@@ -19,8 +19,8 @@ import { tensorTwoPass, twoPassTiles } from "./two-pass.ts";
 
 /** Candidates of one schedule whose products run on tensor cores. */
 export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): Candidate[] {
-  const { architecture } = request.limits;
-  if (architecture === undefined) return [];
+  const { architecture } = request.machine;
+  if (architecture === null) return [];
   const illegal = tensorIllegal(pipeline);
   if (illegal !== null) return [dropped(schedule, { lowering: "tensor" }, illegal)];
   switch (schedule) {
@@ -63,8 +63,8 @@ function candidateOf(
 }
 
 function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
-  const { architecture } = request.limits;
-  if (architecture === undefined || pipeline.weights.length > 0) return [];
+  const { architecture } = request.machine;
+  if (architecture === null || pipeline.weights.length > 0) return [];
   const tile = scoresTile(pipeline, "attention", "hide");
   if (!tile.fits) return [dropped("single_pass", { lowering: "tensor" }, tile.reason)];
   return [

@@ -12,7 +12,7 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import type { Fitted } from "../fit.ts";
 import { doesNotFit } from "../fit.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { tensorCost } from "./cost.ts";
 import { defineTensorPlan, tensorKernel } from "./define.ts";
 import { linearStages } from "./support.ts";

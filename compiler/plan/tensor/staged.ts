@@ -12,7 +12,7 @@ import type { CudaArchitecture } from "../architectures.ts";
 import type { BoundResource } from "../bindings.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { statisticsBuffer } from "../layout.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
 import { rowBegin, rowEnd } from "../staged-kernels.ts";
 import { tensorCost } from "./cost.ts";

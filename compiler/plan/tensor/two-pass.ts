@@ -3,7 +3,7 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { statisticsBuffer } from "../layout.ts";
-import type { PlanRequest } from "../limits.ts";
+import type { PlanRequest } from "../machine.ts";
 import { tensorCost } from "./cost.ts";
 import { defineTensorPlan, tensorKernel } from "./define.ts";
 import { tileKnobNames } from "./single-pass.ts";

@@ -6,7 +6,7 @@ import {
   hasMask,
   isPointwise,
   type KernelPlan,
-  LAUNCH_FIELDS,
+  launchFieldType,
   type MixStage,
   type Operand,
   type Pipeline,
@@ -127,7 +127,7 @@ export function commonModel(
     bf16: plan.storage === "bf16-packed",
     history: "HISTORY" in kernel.overrides,
     skipDead: options.skipDead ?? true,
-    launchFields: LAUNCH_FIELDS.map(([name, type]) => ({ name, type })),
+    launchFields: kernel.launch.map((name) => ({ name, type: launchFieldType(name) })),
     bindings: bindingModels(plan, kernel),
     constants: [
       { name: "WORKGROUP", value: u32(kernel.workgroupSize), comment: "Invocations of a workgroup." },

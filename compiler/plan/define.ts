@@ -1,6 +1,5 @@
 import type {
   Cost,
-  KernelPlan,
   Pipeline,
   Plan,
   Schedule,
@@ -9,6 +8,7 @@ import type {
   WorkspaceBuffer,
 } from "../../runtime/contract/index.ts";
 import { storageBufferCount } from "./bindings.ts";
+import { type UnlaunchedKernel, withLaunchFields } from "./launch-fields.ts";
 import { alignment, layoutParameters, storageForm } from "./layout.ts";
 import type { PlanRequest } from "./machine.ts";
 
@@ -24,7 +24,7 @@ export interface PlanParts {
   readonly knobs: Readonly<Record<string, number | string>>;
   readonly definitions: Plan["definitions"];
   readonly workspace: readonly WorkspaceBuffer[];
-  readonly kernels: readonly KernelPlan[];
+  readonly kernels: readonly UnlaunchedKernel[];
   readonly steps: readonly Step[];
   readonly cost: Cost;
 }
@@ -48,7 +48,7 @@ export function definePlan(pipeline: Pipeline, request: PlanRequest, parts: Plan
     alignment: alignment(pipeline),
     workspace: parts.workspace,
     definitions: parts.definitions,
-    kernels: parts.kernels,
+    kernels: withLaunchFields(pipeline, parts.kernels, parts.steps, request.machine.target === "cuda"),
     steps: parts.steps,
     nominal: request.shape,
     cost: parts.cost,

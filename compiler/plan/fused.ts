@@ -3,7 +3,6 @@ import {
   type Cost,
   type Expression,
   type FusedProgram,
-  type KernelPlan,
   type Pipeline,
   type Plan,
   type Step,
@@ -15,6 +14,7 @@ import { addCosts, type FusedGeometry, fusedCost } from "./cost.ts";
 import { DISPATCH_MULTIPLY_ADDS, definePlan } from "./define.ts";
 import { DIRECT, MAX_OUTPUT_BLOCKS, planEpilogue } from "./epilogue.ts";
 import { doesNotFit, type Fitted } from "./fit.ts";
+import type { UnlaunchedKernel } from "./launch-fields.ts";
 import { powerOfTwo, STATISTIC_WORDS, statisticsBuffer, valueBlocks } from "./layout.ts";
 import type { PlanRequest } from "./machine.ts";
 import type { KernelWork } from "./work.ts";
@@ -187,7 +187,7 @@ function kernelPlan(
   kernel: FusedKernel,
   read: readonly string[],
   written: readonly string[],
-): KernelPlan {
+): UnlaunchedKernel {
   return {
     name,
     file: `${pipeline.name}.${name}.wgsl`,
@@ -204,7 +204,7 @@ function kernelPlan(
 /** Dispatches over batch entries and row tiles, cut so that none does more than DISPATCH_MULTIPLY_ADDS at the given shape. */
 function tileLoop(
   pipeline: Pipeline,
-  plan: KernelPlan,
+  plan: UnlaunchedKernel,
   kernel: FusedKernel,
   shape: CallShape,
   rowBegin: Expression,
@@ -254,7 +254,7 @@ function tileLoop(
                 first_tile: "tile",
                 row_begin: rowBegin,
                 row_end: "Lq",
-                statistics_history: history,
+                ...(kernel.program.role === "single_pass" ? {} : { statistics_history: history }),
               },
               multiplyAdds: ["mul", perTile, tileCount, batchCount],
             },

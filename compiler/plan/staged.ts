@@ -3,7 +3,7 @@ import {
   type DispatchField,
   type Expression,
   hasMask,
-  type KernelPlan,
+  type KernelProgram,
   type Pipeline,
   type Plan,
   type Reach,
@@ -14,6 +14,7 @@ import { bind } from "./bindings.ts";
 import { addCosts, stagedCost } from "./cost.ts";
 import { definePlan } from "./define.ts";
 import type { Fitted } from "./fit.ts";
+import type { UnlaunchedKernel } from "./launch-fields.ts";
 import type { PlanRequest } from "./machine.ts";
 import { rowBegin, rowEnd, type StagedKernel, type StagedKnobs, stagedKernels } from "./staged-kernels.ts";
 import type { KernelWork } from "./work.ts";
@@ -241,24 +242,35 @@ function keyRange(pipeline: Pipeline, reach: Reach, skipDead: boolean, body: rea
 }
 
 function stripLaunch(kernel: StagedKernel): Partial<Record<DispatchField, Expression>> {
-  return rowsLaunch(kernel.program.kind === "product" ? "row" : rowBegin(kernel.halo), rowEnd(kernel.halo));
+  return rowsLaunch(
+    kernel.program.kind,
+    kernel.program.kind === "product" ? "row" : rowBegin(kernel.halo),
+    rowEnd(kernel.halo),
+  );
 }
 
+/** Kernels whose columns end with their grid: they do not ask where the strip's keys end. */
+const ENDED_BY_GRID: ReadonlySet<KernelProgram["kind"]> = new Set(["scores", "mix", "product"]);
+
 /** The launch fields of a dispatch over some of a strip's rows. */
-export function rowsLaunch(begin: Expression, end: Expression): Partial<Record<DispatchField, Expression>> {
+export function rowsLaunch(
+  kind: KernelProgram["kind"],
+  begin: Expression,
+  end: Expression,
+): Partial<Record<DispatchField, Expression>> {
   return {
     batch: "batch",
     row_begin: begin,
     row_end: end,
     strip_row: ["sub", "row", "halo_past"],
     key_begin: "key_begin",
-    key_end: "key_end",
+    ...(ENDED_BY_GRID.has(kind) ? {} : { key_end: "key_end" }),
     map_row_stride: "map_row_stride",
     map_head_stride: "map_head_stride",
   };
 }
 
-function kernelPlan(pipeline: Pipeline, kernel: StagedKernel): KernelPlan {
+function kernelPlan(pipeline: Pipeline, kernel: StagedKernel): UnlaunchedKernel {
   return {
     name: kernel.name,
     file: `${pipeline.name}.${kernel.name}.wgsl`,

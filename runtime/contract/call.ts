@@ -26,7 +26,7 @@ export function callValues(
   offsets: Readonly<Partial<Record<IntegerInput, number>>> = {},
 ): CallValues {
   const { q, k, v, qHistory, bias, layer } = inputs;
-  const { B, Lq, Lk, R, positions } = size;
+  const { Lq, Lk, R, positions } = size;
   const stride = (tensor: Layout | undefined, axis: number): number => {
     // An axis of one element has no second one; kernels that add its stride to a broadcast index must find 0.
     if (tensor === undefined || (tensor.shape[axis] ?? 1) === 1) return 0;
@@ -34,7 +34,6 @@ export function callValues(
   };
   const scaled = plan.pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
   return {
-    batches: B,
     query_rows: Lq,
     key_rows: Lk,
     history_rows: R,

@@ -1,11 +1,10 @@
 /**
- * The uniform block that every kernel gets, one word a field, in this order. The first part describes the call; the
- * fields after `batch` (DISPATCH_FIELDS) differ from dispatch to dispatch and are given by the plan's steps.
- * Strides count elements. `*_at` are word offsets into the `parameters` buffer, where the integer inputs follow the
- * parameters.
+ * Fields of the launch block that describe the call, one word each. A kernel's block has those that it reads (`KernelPlan.launch`),
+ * in this order, then those of the dispatch; CUDA kernels of one plan share one block, which they take by value as their first
+ * parameter. Strides count elements. `*_at` are word offsets into the `parameters` buffer, where the integer inputs follow the
+ * parameters: on targets where they have no buffers of their own.
  */
 export const CALL_FIELDS = [
-  ["batches", "u32"],
   ["query_rows", "i32"],
   ["key_rows", "i32"],
   ["history_rows", "i32"],
@@ -36,7 +35,7 @@ export const CALL_FIELDS = [
   ["depth_scale", "f32"],
 ] as const;
 
-/** The fields of the launch block that differ between the dispatches of a call. */
+/** Fields that differ between the dispatches of a call: the plan's steps give them. */
 export const DISPATCH_FIELDS = [
   /** The first batch entry of the dispatch. */
   ["batch", "u32"],
@@ -53,43 +52,53 @@ export const DISPATCH_FIELDS = [
   /** Elements between two rows, and between two heads, of a map. */
   ["map_row_stride", "u32"],
   ["map_head_stride", "u32"],
+  /** Parts that the keys of a tile's rows are cut into: each leaves results of its own. */
+  ["parts", "u32"],
   /** Rows of history whose statistics are kept before row 0. */
   ["statistics_history", "i32"],
 ] as const;
 
-/** The launch block: a call's fields, then a dispatch's. */
+/** All fields that a launch block may have, in the order in which one has them: a call's, then a dispatch's. */
 export const LAUNCH_FIELDS = [...CALL_FIELDS, ...DISPATCH_FIELDS];
-
-/** Fields that only targets need whose integer inputs follow the parameters in one buffer. */
-const WORD_OFFSETS: ReadonlySet<string> = new Set(["positions_at", "lengths_at", "documents_at"]);
-
-/**
- * The fields of CUDA's `struct Launch`, which every kernel takes by value as its first parameter: as LAUNCH_FIELDS, but integer
- * inputs are pointers of their own there.
- */
-export const CUDA_LAUNCH_FIELDS = LAUNCH_FIELDS.filter(([name]) => !WORD_OFFSETS.has(name));
-
-/** Bytes of CUDA's `struct Launch`: four a field, no padding. */
-export const CUDA_LAUNCH_BYTES = CUDA_LAUNCH_FIELDS.length * 4;
 
 /** The name of a field that all dispatches of a call share. */
 export type CallField = (typeof CALL_FIELDS)[number][0];
 /** The name of a field of one dispatch. */
 export type DispatchField = (typeof DISPATCH_FIELDS)[number][0];
+/** The name of a field of the launch block. */
+export type LaunchField = CallField | DispatchField;
+/** What a field is; each takes one 32-bit word. */
+export type LaunchFieldType = (typeof LAUNCH_FIELDS)[number][1];
 
-/** Bytes of the block (WGSL uniform address space: a multiple of 16). */
-export const LAUNCH_BYTES = Math.ceil((LAUNCH_FIELDS.length * 4) / 16) * 16;
+const TYPES: ReadonlyMap<string, LaunchFieldType> = new Map(LAUNCH_FIELDS);
+
+/** The type of a field. @throws RangeError for a name that is none: a defect of the planner. */
+export function launchFieldType(field: string): LaunchFieldType {
+  const type = TYPES.get(field);
+  if (type === undefined) throw new RangeError(`the launch block has no field "${field}"`);
+  return type;
+}
+
+/** Bytes of the block of a kernel that reads these fields: four a field, no padding. */
+export function launchBytes(fields: readonly LaunchField[]): number {
+  return fields.length * 4;
+}
+
+/** The same as a uniform buffer (WGSL uniform address space: a multiple of 16). */
+export function uniformBytes(fields: readonly LaunchField[]): number {
+  return Math.ceil(launchBytes(fields) / 16) * 16;
+}
 
 /** Writes the fields at `at`, a word each; a field without a value is 0. Little-endian, as the memory of all targets is. */
 export function writeFields(
   view: DataView,
   at: number,
-  fields: readonly (readonly [name: string, type: "u32" | "i32" | "f32"])[],
+  fields: readonly LaunchField[],
   values: Readonly<Record<string, number>>,
 ): void {
-  fields.forEach(([name, type], field) => {
+  fields.forEach((name, field) => {
     const value = values[name] ?? 0;
-    switch (type) {
+    switch (launchFieldType(name)) {
       case "u32":
         view.setUint32(at + field * 4, value, true);
         break;

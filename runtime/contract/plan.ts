@@ -1,5 +1,5 @@
 import type { Expression } from "./expression.ts";
-import type { DispatchField } from "./launch.ts";
+import type { DispatchField, LaunchField } from "./launch.ts";
 import type { Pipeline, SourceLine } from "./pipeline.ts";
 import type { KernelProgram } from "./program.ts";
 import type { StorageForm } from "./storage.ts";
@@ -39,7 +39,7 @@ export type BindingElement = "storage" | "f32" | "f16" | "i32" | "word" | "launc
  * `launch.ts`), or a workspace buffer by its name. A tensor that the call does not give is bound to a dummy.
  *
  * CUDA kernels take their bindings as parameters, in order of `binding`: the `uniform` one as `struct Launch` by value
- * (CUDA_LAUNCH_FIELDS), the others as pointers. There `parameters` holds nothing but parameters, `positions`, `lengths` and
+ * of the kernel's `launch` fields, the others as pointers. There `parameters` holds nothing but parameters, `positions`, `lengths` and
  * `documents` are int32 buffers of their own, and a tensor that the call does not give is a null pointer.
  */
 export interface BufferBinding {
@@ -70,6 +70,8 @@ export interface KernelPlan {
   /** Workgroup memory; in CUDA dynamic shared memory, given at the launch. */
   readonly workgroupBytes: number;
   readonly bindings: readonly BufferBinding[];
+  /** The fields of its launch block. */
+  readonly launch: readonly LaunchField[];
   /** Pipeline-overridable constants (WGSL `override`), as functions of the call: variants are made on demand. */
   readonly overrides: Readonly<Record<string, Expression>>;
   /** The spec line that the kernel computes. */

@@ -1,6 +1,6 @@
 import type { CallValues } from "../contract/call.ts";
 import type { Dispatch } from "../contract/expand.ts";
-import { CUDA_LAUNCH_BYTES, CUDA_LAUNCH_FIELDS, writeFields } from "../contract/launch.ts";
+import { type LaunchField, launchBytes, writeFields } from "../contract/launch.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { placeOf } from "../launcher/holdings.ts";
 import type { LaunchParameters } from "./backend.ts";
@@ -12,6 +12,7 @@ export class KernelParameters {
   readonly parameters: LaunchParameters;
   readonly #view: DataView;
   readonly #launchAt: number | null;
+  readonly #fields: readonly LaunchField[];
 
   /** @throws RangeError when the plan binds a resource that it does not have: a defect of the planner. */
   constructor(kernel: KernelPlan, places: ReadonlyMap<string, bigint>) {
@@ -20,7 +21,7 @@ export class KernelParameters {
     let end = 0;
     let launchAt: number | null = null;
     for (const { access } of bindings) {
-      const bytes = access === "uniform" ? CUDA_LAUNCH_BYTES : POINTER_BYTES;
+      const bytes = access === "uniform" ? launchBytes(kernel.launch) : POINTER_BYTES;
       // Parameters lie at multiples of their own alignment (PTX ISA, "Kernel Function Parameters").
       const align = access === "uniform" ? 4 : POINTER_BYTES;
       const offset = Math.ceil(end / align) * align;
@@ -31,6 +32,7 @@ export class KernelParameters {
     const bytes = new Uint8Array(new ArrayBuffer(Math.max(end, POINTER_BYTES)));
     this.#view = new DataView(bytes.buffer);
     this.#launchAt = launchAt;
+    this.#fields = kernel.launch;
     this.parameters = { bytes, parts };
     bindings.forEach(({ access, resource }, index) => {
       if (access === "uniform") return;
@@ -42,7 +44,7 @@ export class KernelParameters {
 
   fill(call: CallValues, { launch }: Dispatch): LaunchParameters {
     if (this.#launchAt !== null)
-      writeFields(this.#view, this.#launchAt, CUDA_LAUNCH_FIELDS, { ...call, ...launch });
+      writeFields(this.#view, this.#launchAt, this.#fields, { ...call, ...launch });
     return this.parameters;
   }
 }

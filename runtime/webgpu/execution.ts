@@ -40,7 +40,7 @@ export class CallExecution {
   constructor(backend: GpuBackend, call: WebGpuCall, copiesInputs: boolean) {
     this.#device = backend.device;
     this.#call = call;
-    this.#slot = slotBytes(backend.device);
+    this.#slot = slotBytes(backend.device, call.plan);
     this.#integers = placeIntegers(call);
     const holdings = new CallHoldings(backend, call);
     this.holdings = holdings;

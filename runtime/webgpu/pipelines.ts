@@ -1,5 +1,5 @@
 import type { KernelVariant } from "../contract/expand.ts";
-import { LAUNCH_BYTES } from "../contract/launch.ts";
+import { uniformBytes } from "../contract/launch.ts";
 import { place } from "../contract/messages.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { SHADER_STAGE_COMPUTE } from "./constants.ts";
@@ -126,13 +126,14 @@ function codeFrame(source: string, { lineNum, linePos, length }: GPUCompilationM
 /** Explicit, so that all variants share it, and because the uniform block's offset differs from dispatch to dispatch. */
 function bindGroupLayout(device: GPUDevice, kernel: KernelPlan): GPUBindGroupLayout {
   const { layouts } = cacheOf(device);
-  const key = kernel.bindings.map(({ binding, access }) => `${binding}:${access}`).join(",");
+  const block = uniformBytes(kernel.launch);
+  const key = `${block} ${kernel.bindings.map(({ binding, access }) => `${binding}:${access}`).join(",")}`;
   let layout = layouts.get(key);
   if (layout === undefined) {
     const entries = kernel.bindings.map(({ binding, access }) => ({
       binding,
       visibility: SHADER_STAGE_COMPUTE,
-      buffer: bufferLayout(access),
+      buffer: bufferLayout(access, block),
     }));
     layout = device.createBindGroupLayout({ label: kernel.name, entries });
     layouts.set(key, layout);
@@ -140,10 +141,10 @@ function bindGroupLayout(device: GPUDevice, kernel: KernelPlan): GPUBindGroupLay
   return layout;
 }
 
-function bufferLayout(access: "uniform" | "read" | "read_write"): GPUBufferBindingLayout {
+function bufferLayout(access: "uniform" | "read" | "read_write", block: number): GPUBufferBindingLayout {
   switch (access) {
     case "uniform":
-      return { type: "uniform", hasDynamicOffset: true, minBindingSize: LAUNCH_BYTES };
+      return { type: "uniform", hasDynamicOffset: true, minBindingSize: block };
     case "read":
       return { type: "read-only-storage" };
     case "read_write":

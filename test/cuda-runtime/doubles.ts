@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import koffi from "koffi";
 import { afterAll } from "vitest";
-import { CUDA_LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
+import { LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
 
 /** A folder that is removed after the file's tests. */
 export function temporaryFolder(): string {
@@ -18,7 +18,7 @@ export function temporaryFolder(): string {
 function compileDouble(name: string): string {
   const folder = temporaryFolder();
   const types = { u32: "unsigned", i32: "int", f32: "float" } as const;
-  const fields = CUDA_LAUNCH_FIELDS.map(([field, type]) => `  ${types[type]} ${field};`).join("\n");
+  const fields = LAUNCH_FIELDS.map(([field, type]) => `  ${types[type]} ${field};`).join("\n");
   writeFileSync(join(folder, "launch.h"), `struct Launch {\n${fields}\n};\n`);
   const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
   const library = join(folder, `lib${name}.so`);

@@ -1,12 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { CUDA_LAUNCH_BYTES } from "../../runtime/contract/launch.ts";
+import { launchBytes } from "../../runtime/contract/launch.ts";
 import { allocate, type CudaDevice, createCudaLauncher, download } from "../../runtime/cuda/index.ts";
+import { LAUNCH } from "../webgpu-runtime/tiny-plans.ts";
 import { artifact, device, double, ILLEGAL_ADDRESS, OUT_OF_MEMORY, reopen } from "./driver-fixture.ts";
 import { doubleImage, SCALE_IMAGE, tinyInputs, WEIGHT } from "./fixture.ts";
 
 describe("errors of the driver", () => {
   test("a block of more threads than the kernel can have", async () => {
-    const image = doubleImage(`kernel tiny_scale static=0 threads=32 params=v${CUDA_LAUNCH_BYTES},p,p,p,p,p`);
+    const image = doubleImage(
+      `kernel tiny_scale static=0 threads=32 params=v${launchBytes(LAUNCH)},p,p,p,p,p`,
+    );
     const launcher = await createCudaLauncher(device, artifact({}, {}, [image]), WEIGHT);
     await expect(launcher.forward(tinyInputs(device, { B: 1, Lq: 2, Lk: 2 }))).rejects.toMatchObject({
       code: "MTA831",
@@ -70,7 +73,9 @@ describe("errors of the driver", () => {
 
   test("a kernel that faults breaks the context, and every later call says so", async () => {
     const changes = { entryPoint: "tiny_fault" };
-    const image = doubleImage(`kernel tiny_fault static=0 threads=64 params=v${CUDA_LAUNCH_BYTES},p,p,p,p,p`);
+    const image = doubleImage(
+      `kernel tiny_fault static=0 threads=64 params=v${launchBytes(LAUNCH)},p,p,p,p,p`,
+    );
     const launcher = await createCudaLauncher(device, artifact({}, changes, [image]), WEIGHT);
     const inputs = tinyInputs(device, { B: 1, Lq: 2, Lk: 2 });
     await expect(launcher.forward(inputs)).rejects.toMatchObject({

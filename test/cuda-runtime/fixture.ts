@@ -1,7 +1,7 @@
 import type { AttentionInputs, CallShape, KernelImage } from "../../runtime/contract/index.ts";
-import { CUDA_LAUNCH_BYTES } from "../../runtime/contract/launch.ts";
+import { launchBytes } from "../../runtime/contract/launch.ts";
 import { type CudaDevice, type CudaTensor, upload } from "../../runtime/cuda/index.ts";
-import { ramp } from "../webgpu-runtime/tiny-plans.ts";
+import { LAUNCH, ramp } from "../webgpu-runtime/tiny-plans.ts";
 
 export const WEIGHT = new Map([["output.norm.weight", Float32Array.of(1, 2, 3, 4)]]);
 
@@ -32,5 +32,5 @@ export function doubleImage(...kernels: readonly string[]): KernelImage {
 }
 
 export const SCALE_IMAGE = doubleImage(
-  `kernel tiny_scale static=0 threads=64 params=v${CUDA_LAUNCH_BYTES},p,p,p,p,p`,
+  `kernel tiny_scale static=0 threads=64 params=v${launchBytes(LAUNCH)},p,p,p,p,p`,
 );

@@ -1,12 +1,12 @@
 import type { Artifact, KernelPlan, Plan } from "../../runtime/contract/index.ts";
-import { CUDA_LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
+import { LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
 import { kernel, plan, SCALE_STEPS } from "../webgpu-runtime/tiny-plans.ts";
 
 /** CUDA plans written by hand, small enough that their results can be checked by eye. */
 
 const TYPES = { u32: "unsigned", i32: "int", f32: "float" } as const;
 
-export const LAUNCH_STRUCT = `struct Launch {\n${CUDA_LAUNCH_FIELDS.map(([name, type]) => `  ${TYPES[type]} ${name};`).join("\n")}\n};`;
+export const LAUNCH_STRUCT = `struct Launch {\n${LAUNCH_FIELDS.map(([name, type]) => `  ${TYPES[type]} ${name};`).join("\n")}\n};`;
 
 /** o[b, h, i, d] = weight[d] · q[b, h, i, d]; lse = the row's number, counted from what `positions` says. */
 export const SCALE_SOURCE = `${LAUNCH_STRUCT}

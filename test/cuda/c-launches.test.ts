@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { emitCudaArtifact, emitHostFiles } from "../../compiler/emit/cuda/index.ts";
 import { callValues } from "../../runtime/contract/call.ts";
 import { type CallSize, expandPlan } from "../../runtime/contract/expand.ts";
-import { CUDA_LAUNCH_FIELDS, type Plan, type Schedule } from "../../runtime/contract/index.ts";
+import { launchFieldType, type Plan, type Schedule } from "../../runtime/contract/index.ts";
 import { contiguousStrides, type Layout } from "../../runtime/contract/layout.ts";
 import { legalSchedules } from "../support/gpu.ts";
 import { pipelineOf } from "../support/pipelines.ts";
@@ -69,24 +69,30 @@ function expectedLaunches(plan: Plan, size: CallSize): object[] {
       grid,
       threads: kernel.workgroupSize,
       shared: kernel.workgroupBytes,
-      fields: Object.fromEntries(CUDA_LAUNCH_FIELDS.map(([name]) => [name, values[name] ?? 0])),
+      // The C API's launches share a block: fields that a kernel does not read keep what another one was given.
+      fields: Object.fromEntries(
+        kernel.launch.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
+      ),
     };
   });
 }
 
-function recordedLaunches(stdout: string, expected: readonly object[]): object[] {
+function recordedLaunches(stdout: string, { kernels }: Plan, expected: readonly object[]): object[] {
   const lines = stdout.split("\n").filter((line) => line !== "");
   return lines.map((line, index) => {
     const { words, kernel, grid, threads, shared }: Launched = JSON.parse(line);
     const view = new DataView(new ArrayBuffer(4));
     const wanted: unknown = Object.entries(expected[index] ?? {}).find(([name]) => name === "fields")?.[1];
-    const fields = CUDA_LAUNCH_FIELDS.map(([name, type], word) => {
+    const fields = (kernels[0]?.launch ?? []).flatMap((name, word) => {
+      const expectedValue = (wanted as Record<string, number> | undefined)?.[name];
+      if (expectedValue === undefined) return [];
+      const type = launchFieldType(name);
       view.setUint32(0, words[word] ?? 0);
       const value =
         type === "f32" ? view.getFloat32(0) : type === "i32" ? view.getInt32(0) : view.getUint32(0);
       // Launchers give axes of one element no stride; the C API does not care.
-      const free = name.includes("_stride_") && (wanted as Record<string, number> | undefined)?.[name] === 0;
-      return [name, free ? 0 : value];
+      const free = name.includes("_stride_") && expectedValue === 0;
+      return [[name, free ? 0 : value]];
     });
     return { kernel, grid, threads, shared, fields: Object.fromEntries(fields) };
   });
@@ -115,7 +121,7 @@ describe.skipIf(nvcc === null)("the C API launches what the plan says", () => {
         writeFileSync(path.join(folder, "main.c"), RECORDED_PROGRAM);
         const options = { cwd: folder, maxBuffer: 2 ** 26 };
         const include = ["-isystem", path.join(await toolkit(), "include")];
-        const words = `-DLAUNCH_WORDS=${CUDA_LAUNCH_FIELDS.length}`;
+        const words = `-DLAUNCH_WORDS=${plan.kernels[0]?.launch.length ?? 0}`;
         await run("nvcc", ["-std=c++17", "-c", "-arch=sm_80", "probe.cu", "-o", "probe.o"], options);
         await run("gcc", ["-std=c11", ...include, "-c", "main.c", "-o", "main.o"], options);
         await run(
@@ -128,7 +134,7 @@ describe.skipIf(nvcc === null)("the C API launches what the plan says", () => {
           const sizes = [B, Lq, Lk, R, positions ? 1 : 0].map(String);
           const { stdout, stderr } = await run(path.join(folder, "main"), sizes, options);
           const expected = expectedLaunches(plan, size);
-          expect(recordedLaunches(stdout, expected), sizes.join(" ")).toEqual(expected);
+          expect(recordedLaunches(stdout, plan, expected), sizes.join(" ")).toEqual(expected);
           const workspace = expandPlan(plan, size).workspace.reduce((sum, { bytes }) => sum + bytes, 0);
           const lse = B * pipeline.heads * Lq * 4;
           expect(Number(stderr)).toBeGreaterThanOrEqual(workspace + lse);

@@ -80,7 +80,7 @@ function predictedWorkspace(plan: Plan, shape: CallShape): number {
   const expanded = expandPlan(plan, { ...shape, positions: false });
   const pool = createPool(device);
   const held = [
-    expanded.dispatches.length * slotBytes(device),
+    expanded.dispatches.length * slotBytes(device, plan),
     ...expanded.workspace.map(({ bytes }) => bytes),
   ].map((bytes) => {
     const pooled = pool.acquire(Math.max(bytes, 16), BUFFER_USAGE.STORAGE, "prediction");

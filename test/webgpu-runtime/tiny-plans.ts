@@ -33,6 +33,8 @@ export function tinyPipeline(changes: Partial<Pipeline> = {}): Pipeline {
   };
 }
 
+/** Hand-written kernels take the whole block. */
+export const LAUNCH = LAUNCH_FIELDS.map(([name]) => name);
 export const LAUNCH_STRUCT = `struct Launch {\n${LAUNCH_FIELDS.map(([name, type]) => `  ${name}: ${type},`).join("\n")}\n}`;
 
 export const REQUIRES: Requirements = {
@@ -65,6 +67,7 @@ export function kernel(
     workgroupSize: 64,
     workgroupBytes: 0,
     bindings,
+    launch: LAUNCH,
     overrides: {},
     source: SPEC,
     ...changes,
@@ -175,8 +178,7 @@ ${bindings}
   const body = (statement: string): string => `
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let count = launch.batches * 8u * u32(launch.query_rows);
-  if (id.x < count) { ${statement} }
+  if (id.x < launch.parts) { ${statement} }
 }
 `;
   const grid = [["ceilDiv", ["mul", "B", "H", "Lq", 4], 64], 1, 1] as const;
@@ -184,7 +186,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     kind: "dispatch",
     kernel: name,
     grid,
-    launch: {},
+    launch: { parts: "elements" },
     multiplyAdds: 64,
   });
   return {

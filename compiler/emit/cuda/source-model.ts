@@ -1,8 +1,8 @@
 import {
   type BindingElement,
-  CUDA_LAUNCH_FIELDS,
   hasMask,
   type KernelPlan,
+  launchFieldType,
   type Pipeline,
   type Plan,
 } from "../../../runtime/contract/index.ts";
@@ -141,7 +141,10 @@ export function preambleModel(plan: Plan) {
       "Made by mtac: change the spec and compile it again, not this file.",
     ],
     namespace: cudaNamespace(plan),
-    launchFields: CUDA_LAUNCH_FIELDS.map(([name, type]) => ({ name, type: C_TYPES[type] })),
+    launchFields: (plan.kernels[0]?.launch ?? []).map((name) => ({
+      name,
+      type: C_TYPES[launchFieldType(name)],
+    })),
     constants,
     mask: maskModel(pipeline),
   };

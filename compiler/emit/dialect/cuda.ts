@@ -1,4 +1,3 @@
-import { CUDA_LAUNCH_FIELDS } from "../../../runtime/contract/index.ts";
 import { type Dialect, floatDigits, type ScalarType } from "./dialect.ts";
 
 const TYPES: Readonly<Record<ScalarType, string>> = {
@@ -22,5 +21,4 @@ export const CUDA: Dialect = {
   literal,
   field: (name, type) => `${TYPES[type]} ${name};`,
   constant: (name, type, value) => `constexpr ${TYPES[type]} ${name} = ${value};`,
-  launchFields: () => CUDA_LAUNCH_FIELDS,
 };

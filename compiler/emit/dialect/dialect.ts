@@ -30,8 +30,6 @@ export interface Dialect {
   field(name: string, type: ScalarType): string;
   /** A line that declares a constant. */
   constant(name: string, type: ScalarType, value: string): string;
-  /** The fields of the launch block that the language's kernels take. */
-  launchFields(): readonly (readonly [name: string, type: ScalarType])[];
 }
 
 /** Digits of a float, always with a point or an exponent. */

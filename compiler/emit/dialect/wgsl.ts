@@ -1,4 +1,3 @@
-import { LAUNCH_FIELDS } from "../../../runtime/contract/index.ts";
 import { type Dialect, floatDigits, type ScalarType } from "./dialect.ts";
 
 function literal(type: ScalarType, value: number | boolean): string {
@@ -18,5 +17,4 @@ export const WGSL: Dialect = {
   literal,
   field: (name, type) => `${name}: ${type},`,
   constant: (name, _type, value) => `const ${name} = ${value};`,
-  launchFields: () => LAUNCH_FIELDS,
 };

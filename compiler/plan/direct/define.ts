@@ -1,5 +1,4 @@
 import type {
-  KernelPlan,
   KernelProgram,
   Pipeline,
   Plan,
@@ -9,6 +8,7 @@ import type {
 import type { CudaArchitecture } from "../architectures.ts";
 import { type BoundResource, bindCuda } from "../bindings.ts";
 import { definePlan, type PlanParts } from "../define.ts";
+import type { UnlaunchedKernel } from "../launch-fields.ts";
 import type { PlanRequest } from "../machine.ts";
 
 /** A plan of kernels on exact f32 units. */
@@ -47,7 +47,7 @@ export interface DirectKernel {
   readonly source: SourceLine | null;
 }
 
-export function directKernelPlan(pipeline: Pipeline, kernel: DirectKernel): KernelPlan {
+export function directKernelPlan(pipeline: Pipeline, kernel: DirectKernel): UnlaunchedKernel {
   return {
     name: kernel.name,
     file: `${pipeline.name}.cu`,

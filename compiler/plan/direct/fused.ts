@@ -3,7 +3,6 @@ import {
   type Expression,
   type FusedProgram,
   hasMask,
-  type KernelPlan,
   type Pipeline,
   type Plan,
   type Step,
@@ -23,6 +22,7 @@ import { addCosts } from "../cost.ts";
 import type { CudaEstimate } from "../cuda-cost.ts";
 import { DIRECT, planEpilogue } from "../epilogue.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import type { UnlaunchedKernel } from "../launch-fields.ts";
 import { ceilTo, powerOfTwo, STATISTIC_WORDS, statisticsBuffer, valueBlocks } from "../layout.ts";
 import type { PlanRequest } from "../machine.ts";
 import type { KernelWork } from "../work.ts";
@@ -208,7 +208,7 @@ function fusedKernelPlan(
   kernel: DirectFusedKernel,
   read: readonly string[],
   written: readonly string[],
-): KernelPlan {
+): UnlaunchedKernel {
   return directKernelPlan(pipeline, {
     name,
     program: kernel.program,
@@ -221,7 +221,7 @@ function fusedKernelPlan(
 }
 
 interface Pass {
-  readonly plan: KernelPlan;
+  readonly plan: UnlaunchedKernel;
   readonly kernel: DirectFusedKernel;
   readonly rowBegin: Expression;
   readonly history: Expression;
@@ -240,10 +240,9 @@ function batchLoop(pipeline: Pipeline, passes: readonly Pass[]): readonly Step[]
       ],
       launch: {
         batch: "batch",
-        first_tile: 0,
         row_begin: rowBegin,
         row_end: "Lq",
-        statistics_history: history,
+        ...(kernel.program.role === "single_pass" ? {} : { statistics_history: history }),
       },
       multiplyAdds: ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim + pipeline.valueDim],
     })),

@@ -74,6 +74,7 @@ function writePlan(
     kernel: kernel.name,
     grid: kernel.grid,
     launch: rowsLaunch(
+      kernel.program.kind,
       kernel.program.kind === "product" ? "row" : rowBegin(kernel.halo),
       rowEnd(kernel.halo),
     ),

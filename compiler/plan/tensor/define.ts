@@ -1,14 +1,9 @@
-import type {
-  BufferBinding,
-  KernelPlan,
-  Pipeline,
-  Plan,
-  SourceLine,
-} from "../../../runtime/contract/index.ts";
+import type { BufferBinding, Pipeline, Plan, SourceLine } from "../../../runtime/contract/index.ts";
 import type { TensorProgram } from "../../../runtime/contract/tensor-program.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { type BoundResource, bindCuda, mapOperand } from "../bindings.ts";
 import { definePlan, type PlanParts } from "../define.ts";
+import type { UnlaunchedKernel } from "../launch-fields.ts";
 import type { PlanRequest } from "../machine.ts";
 import { CHUNK_ELEMENTS } from "./support.ts";
 
@@ -39,7 +34,7 @@ export function tensorKernel(
     readonly written: readonly (string | BoundResource)[];
   },
   source: SourceLine | null = pipeline.source,
-): KernelPlan {
+): UnlaunchedKernel {
   return {
     name,
     file: `${pipeline.name}.cu`,

@@ -129,7 +129,7 @@ export function tensorFolded(
     kind: "dispatch",
     kernel: foldKernel.name,
     grid: [["ceilDiv", "Lk", FOLD_TILE], pipeline.heads, batches],
-    launch: { batch: "batch", first_tile: 0, row_begin: 0, row_end: "Lq" },
+    launch: { batch: "batch" },
     multiplyAdds: ["mul", "B", pipeline.heads, "Lk", rows * 32 * fold.sourceSteps, pipeline.headDim],
   });
   const tiles = [fittedInner.value, ...(fittedBorder === null ? [] : [fittedBorder.value])];

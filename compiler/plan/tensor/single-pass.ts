@@ -1,7 +1,6 @@
 import type {
   Expression,
   Finish,
-  KernelPlan,
   Pipeline,
   Plan,
   Step,
@@ -12,6 +11,7 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import type { Fitted } from "../fit.ts";
 import { doesNotFit } from "../fit.ts";
+import type { UnlaunchedKernel } from "../launch-fields.ts";
 import type { PlanRequest } from "../machine.ts";
 import { tensorCost } from "./cost.ts";
 import { defineTensorPlan, tensorKernel } from "./define.ts";
@@ -68,7 +68,7 @@ export function tileKnobNames(knobs: TileKnobs, conv: boolean): Plan["knobs"] {
 export interface AttentionParts {
   readonly definitions: Plan["definitions"];
   readonly workspace: Plan["workspace"];
-  readonly kernels: readonly KernelPlan[];
+  readonly kernels: readonly UnlaunchedKernel[];
   /** The steps of a round of `batches` entries, the first of which is the variable `batch`: see `batchRounds`. */
   readonly round: (batches: Expression) => readonly Step[];
 }
@@ -100,7 +100,7 @@ export function attentionParts(pipeline: Pipeline, programs: readonly TensorTile
     read: ["partial_values", "partial_sums", "parameters"],
     written: ["o", "lse"],
   });
-  const launch = { batch: "batch", first_tile: count, row_begin: 0, row_end: "Lq" } as const;
+  const launch = { batch: "batch", parts: count, row_begin: 0, row_end: "Lq" } as const;
   const kernels = programs.map((program) =>
     tensorKernel(pipeline, program.keys === "border" ? "border" : "attention", program, {
       read: [

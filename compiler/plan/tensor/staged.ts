@@ -1,6 +1,5 @@
 import {
   type Expression,
-  type KernelPlan,
   type Pipeline,
   type Plan,
   type Reach,
@@ -11,6 +10,7 @@ import {
 import type { CudaArchitecture } from "../architectures.ts";
 import type { BoundResource } from "../bindings.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import type { UnlaunchedKernel } from "../launch-fields.ts";
 import { statisticsBuffer } from "../layout.ts";
 import type { PlanRequest } from "../machine.ts";
 import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
@@ -36,7 +36,7 @@ const LEAST_STRIP_ROWS = 64;
 const STRIP_BYTES = 32 * 2 ** 20;
 
 interface StagedKernelParts {
-  readonly kernel: KernelPlan;
+  readonly kernel: UnlaunchedKernel;
   readonly program: TensorProgram;
   readonly grid: readonly [Expression, Expression, Expression];
   readonly halo: Reach;
@@ -62,13 +62,15 @@ export function tensorStaged(
     multiple: 64,
     skipDead: true,
   };
-  const body: Step[] = parts.map(({ kernel, grid, halo }) => ({
+  // Statistics are kept where another kernel reads them.
+  const keeps = parts.some(({ kernel }) => kernel.name === "statistics");
+  const body: Step[] = parts.map(({ kernel, program, grid, halo }) => ({
     kind: "dispatch",
     kernel: kernel.name,
     grid,
     launch: {
-      ...rowsLaunch(rowBegin(halo), rowEnd(halo)),
-      statistics_history: weightHistory,
+      ...rowsLaunch(program.kind, rowBegin(halo), rowEnd(halo)),
+      ...(keeps ? { statistics_history: weightHistory } : {}),
     },
     multiplyAdds: [
       "mul",
@@ -99,9 +101,7 @@ export function tensorStaged(
             name,
             bytes: ["mul", 2, "batch_step", pipeline.heads, "map_head_stride"] as const,
           })),
-        ...(parts.some(({ kernel }) => kernel.name === "statistics")
-          ? [statisticsBuffer(pipeline, weightHistory)]
-          : []),
+        ...(keeps ? [statisticsBuffer(pipeline, weightHistory)] : []),
       ],
       kernels: parts.map(({ kernel }) => kernel),
       steps: stripSteps(pipeline, reach, true, body),

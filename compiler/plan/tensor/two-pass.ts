@@ -96,7 +96,6 @@ export function tensorTwoPass(
           grid: [["ceilDiv", ["add", "Lq", history], tileQ(first.value)], pipeline.heads, batches],
           launch: {
             batch: "batch",
-            first_tile: 0,
             row_begin: ["sub", 0, history],
             row_end: "Lq",
             statistics_history: history,
@@ -107,7 +106,7 @@ export function tensorTwoPass(
           kind: "dispatch",
           kernel: apply.name,
           grid: [["ceilDiv", "Lq", tileQ(second.value)], pipeline.heads, batches],
-          launch: { batch: "batch", first_tile: 0, row_begin: 0, row_end: "Lq", statistics_history: history },
+          launch: { batch: "batch", row_begin: 0, row_end: "Lq", statistics_history: history },
           multiplyAdds,
         },
       ]),

@@ -88,7 +88,10 @@ function printDispatch(
   const kernel = plan.kernels.find(({ name }) => name === step.kernel);
   if (kernel === undefined) throw new RangeError(`the plan dispatches an unknown kernel "${step.kernel}"`);
   const fields = DISPATCH_FIELDS.flatMap(([field, type]) => {
-    const value = print(step.launch[field] ?? 0);
+    const given = step.launch[field];
+    // A kernel that is not given a field does not read it.
+    if (given === undefined) return [];
+    const value = print(given);
     // The common block is zero there.
     if ((current.get(field) ?? "0") === value) {
       current.set(field, value);

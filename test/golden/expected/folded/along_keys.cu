@@ -14,7 +14,6 @@ namespace mtac_along_keys {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  unsigned batches;
   int query_rows;
   int key_rows;
   int history_rows;
@@ -33,21 +32,11 @@ struct Launch {
   unsigned o_stride_b;
   unsigned o_stride_h;
   unsigned o_stride_l;
-  unsigned bias_stride_b;
-  unsigned bias_stride_h;
-  unsigned bias_stride_l;
   unsigned has_positions;
-  float depth_scale;
   unsigned batch;
-  unsigned first_tile;
   int row_begin;
   int row_end;
-  int strip_row;
-  int key_begin;
-  int key_end;
-  unsigned map_row_stride;
-  unsigned map_head_stride;
-  int statistics_history;
+  unsigned parts;
 };
 
 constexpr int HEADS = 4;
@@ -835,7 +824,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   // Another kernel attends to the other keys, and a third combines all parts: how many there are travels in a field that this
   // schedule has no other use for.
   {
-    const int parts = int(launch.first_tile);
+    const int parts = int(launch.parts);
     const int part_at = split;
     // This block's part of the result: values not yet divided by the sum, the maximum to base 2, the sum.
 #pragma unroll
@@ -1433,7 +1422,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
   // Another kernel attends to the other keys, and a third combines all parts: how many there are travels in a field that this
   // schedule has no other use for.
   {
-    const int parts = int(launch.first_tile);
+    const int parts = int(launch.parts);
     const int part_at = parts - 1;
     // This block's part of the result: values not yet divided by the sum, the maximum to base 2, the sum.
 #pragma unroll
@@ -1487,7 +1476,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_combine(
   const unsigned head = blockIdx.y;
   const unsigned batch = launch.batch + blockIdx.z;
   // The number of parts travels in a field that this schedule has no other use for.
-  const int splits = int(launch.first_tile);
+  const int splits = int(launch.parts);
   const size_t first = size_t(batch * HEADS + head) * splits * launch.query_rows + row;
 
   float highest = -INFINITE;
@@ -1607,7 +1596,6 @@ Launch describe(const along_keys_call& call) {
   const along_keys_strides v = strides_of(call.v_strides, ALONG_KEYS_KV_HEADS, call.key_rows, ALONG_KEYS_VALUE_DIM);
   const along_keys_strides o = strides_of(call.o_strides, ALONG_KEYS_HEADS, call.query_rows, ALONG_KEYS_VALUE_DIM);
   Launch launch{};
-  launch.batches = static_cast<unsigned>(call.batches);
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
@@ -1627,7 +1615,6 @@ Launch describe(const along_keys_call& call) {
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
   launch.has_positions = call.positions != nullptr ? 1u : 0u;
-  launch.depth_scale = 1.0f;
   return launch;
 }
 
@@ -1658,10 +1645,10 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
   for (long long batch = 0; batch < B; batch += 65535) {
     Launch launch = common;
     launch.batch = static_cast<unsigned>(batch);
-    launch.row_end = static_cast<int>(Lq);
     if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, std::min<long long>(65535, B - batch)}, 128, 11520, stream,
                                 launch, k, call.parameters, call.positions, folded_keys)) return error;
-    launch.first_tile = static_cast<unsigned>(splits + 1);
+    launch.row_end = static_cast<int>(Lq);
+    launch.parts = static_cast<unsigned>(splits + 1);
     if (const int error = queue(attention::along_keys_attention, {ceil_div(Lq, 128) * splits, 4, std::min<long long>(65535, B - batch)}, 128, 18432, stream,
                                 launch, q, q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
     if (const int error = queue(border::along_keys_border, {ceil_div(Lq, 128), 4, std::min<long long>(65535, B - batch)}, 128, 42496, stream,

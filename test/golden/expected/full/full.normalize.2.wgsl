@@ -8,35 +8,12 @@
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  batches: u32,
   query_rows: i32,
   key_rows: i32,
   history_rows: i32,
-  q_stride_b: u32,
-  q_stride_h: u32,
-  q_stride_l: u32,
-  q_history_stride_b: u32,
-  q_history_stride_h: u32,
-  q_history_stride_l: u32,
-  k_stride_b: u32,
-  k_stride_h: u32,
-  k_stride_l: u32,
-  v_stride_b: u32,
-  v_stride_h: u32,
-  v_stride_l: u32,
-  o_stride_b: u32,
-  o_stride_h: u32,
-  o_stride_l: u32,
-  bias_stride_b: u32,
-  bias_stride_h: u32,
-  bias_stride_l: u32,
   has_positions: u32,
   positions_at: u32,
-  lengths_at: u32,
-  documents_at: u32,
-  depth_scale: f32,
   batch: u32,
-  first_tile: u32,
   row_begin: i32,
   row_end: i32,
   strip_row: i32,
@@ -44,7 +21,6 @@ struct Launch {
   key_end: i32,
   map_row_stride: u32,
   map_head_stride: u32,
-  statistics_history: i32,
 }
 
 @group(0) @binding(0) var<uniform> launch: Launch;

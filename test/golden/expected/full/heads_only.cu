@@ -14,7 +14,6 @@ namespace mtac_heads_only {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  unsigned batches;
   int query_rows;
   int key_rows;
   int history_rows;
@@ -33,13 +32,8 @@ struct Launch {
   unsigned o_stride_b;
   unsigned o_stride_h;
   unsigned o_stride_l;
-  unsigned bias_stride_b;
-  unsigned bias_stride_h;
-  unsigned bias_stride_l;
   unsigned has_positions;
-  float depth_scale;
   unsigned batch;
-  unsigned first_tile;
   int row_begin;
   int row_end;
   int strip_row;
@@ -47,7 +41,6 @@ struct Launch {
   int key_end;
   unsigned map_row_stride;
   unsigned map_head_stride;
-  int statistics_history;
 };
 
 constexpr int HEADS = 4;
@@ -1381,7 +1374,6 @@ Launch describe(const heads_only_call& call) {
   const heads_only_strides v = strides_of(call.v_strides, HEADS_ONLY_KV_HEADS, call.key_rows, HEADS_ONLY_VALUE_DIM);
   const heads_only_strides o = strides_of(call.o_strides, HEADS_ONLY_HEADS, call.query_rows, HEADS_ONLY_VALUE_DIM);
   Launch launch{};
-  launch.batches = static_cast<unsigned>(call.batches);
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
@@ -1401,7 +1393,6 @@ Launch describe(const heads_only_call& call) {
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
   launch.has_positions = call.positions != nullptr ? 1u : 0u;
-  launch.depth_scale = 1.0f;
   return launch;
 }
 
@@ -1426,7 +1417,6 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
-  const long long weight_history = 0;
   const Workspace workspace = lay_out(call);
   const unsigned short* const q = static_cast<const unsigned short*>(call.q);
   const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
@@ -1452,7 +1442,6 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
       launch.key_end = static_cast<int>(key_end);
       launch.map_row_stride = static_cast<unsigned>(map_row_stride);
       launch.map_head_stride = static_cast<unsigned>(map_head_stride);
-      launch.statistics_history = static_cast<int>(weight_history);
       if (const int error = queue(scores::heads_only_scores, {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4, batches}, 128, 10240, stream,
                                   launch, q, q_history, k, call.parameters, call.positions, map_a)) return error;
       if (const int error = queue(scores_mix::heads_only_scores_mix, {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream,

@@ -14,7 +14,6 @@ namespace mtac_constructor {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  unsigned batches;
   int query_rows;
   int key_rows;
   int history_rows;
@@ -33,13 +32,8 @@ struct Launch {
   unsigned o_stride_b;
   unsigned o_stride_h;
   unsigned o_stride_l;
-  unsigned bias_stride_b;
-  unsigned bias_stride_h;
-  unsigned bias_stride_l;
   unsigned has_positions;
-  float depth_scale;
   unsigned batch;
-  unsigned first_tile;
   int row_begin;
   int row_end;
   int strip_row;
@@ -47,7 +41,6 @@ struct Launch {
   int key_end;
   unsigned map_row_stride;
   unsigned map_head_stride;
-  int statistics_history;
 };
 
 constexpr int HEADS = 3;
@@ -756,7 +749,6 @@ Launch describe(const constructor_call& call) {
   const constructor_strides v = strides_of(call.v_strides, CONSTRUCTOR_KV_HEADS, call.key_rows, CONSTRUCTOR_VALUE_DIM);
   const constructor_strides o = strides_of(call.o_strides, CONSTRUCTOR_HEADS, call.query_rows, CONSTRUCTOR_VALUE_DIM);
   Launch launch{};
-  launch.batches = static_cast<unsigned>(call.batches);
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
@@ -776,7 +768,6 @@ Launch describe(const constructor_call& call) {
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
   launch.has_positions = call.positions != nullptr ? 1u : 0u;
-  launch.depth_scale = 1.0f;
   return launch;
 }
 
@@ -821,13 +812,13 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
       launch.row_end = static_cast<int>(std::min<long long>(Lq, std::min<long long>(Lq, row + strip) + 2));
       launch.strip_row = static_cast<int>(row - halo_past);
       launch.key_begin = static_cast<int>(key_begin);
-      launch.key_end = static_cast<int>(key_end);
       launch.map_row_stride = static_cast<unsigned>(map_row_stride);
       launch.map_head_stride = static_cast<unsigned>(map_head_stride);
       if (const int error = queue(scores::constructor_scores, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 0, stream,
                                   launch, q, q_history, k, call.positions, map_a)) return error;
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
       launch.row_end = static_cast<int>(std::min<long long>(Lq, row + strip));
+      launch.key_end = static_cast<int>(key_end);
       if (const int error = queue(scores_conv::constructor_scores_conv, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 10944, stream,
                                   launch, map_a, call.parameters, call.positions, map_b)) return error;
       if (const int error = queue(normalize::constructor_normalize, {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 256, 0, stream,

@@ -9,7 +9,6 @@
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  batches: u32,
   query_rows: i32,
   key_rows: i32,
   history_rows: i32,
@@ -40,12 +39,6 @@ struct Launch {
   first_tile: u32,
   row_begin: i32,
   row_end: i32,
-  strip_row: i32,
-  key_begin: i32,
-  key_end: i32,
-  map_row_stride: u32,
-  map_head_stride: u32,
-  statistics_history: i32,
 }
 
 @group(0) @binding(0) var<uniform> launch: Launch;

@@ -14,7 +14,6 @@ namespace mtac_windowed {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  unsigned batches;
   int query_rows;
   int key_rows;
   int history_rows;
@@ -39,15 +38,9 @@ struct Launch {
   unsigned has_positions;
   float depth_scale;
   unsigned batch;
-  unsigned first_tile;
   int row_begin;
   int row_end;
-  int strip_row;
-  int key_begin;
-  int key_end;
-  unsigned map_row_stride;
-  unsigned map_head_stride;
-  int statistics_history;
+  unsigned parts;
 };
 
 constexpr int HEADS = 8;
@@ -1056,7 +1049,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
   const unsigned head = blockIdx.y;
   const unsigned batch = launch.batch + blockIdx.z;
   // The number of parts travels in a field that this schedule has no other use for.
-  const int splits = int(launch.first_tile);
+  const int splits = int(launch.parts);
   const size_t first = size_t(batch * HEADS + head) * splits * launch.query_rows + row;
 
   float highest = -INFINITE;
@@ -1209,7 +1202,6 @@ Launch describe(const windowed_call& call) {
   const windowed_strides v = strides_of(call.v_strides, WINDOWED_KV_HEADS, call.key_rows, WINDOWED_VALUE_DIM);
   const windowed_strides o = strides_of(call.o_strides, WINDOWED_HEADS, call.query_rows, WINDOWED_VALUE_DIM);
   Launch launch{};
-  launch.batches = static_cast<unsigned>(call.batches);
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
@@ -1262,8 +1254,8 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
   for (long long batch = 0; batch < B; batch += 65535) {
     Launch launch = common;
     launch.batch = static_cast<unsigned>(batch);
-    launch.first_tile = static_cast<unsigned>(splits);
     launch.row_end = static_cast<int>(Lq);
+    launch.parts = static_cast<unsigned>(splits);
     if (const int error = queue(attention::windowed_attention, {ceil_div(Lq, 64) * splits, 8, std::min<long long>(65535, B - batch)}, 128, 24576, stream,
                                 launch, q, q_history, k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values, partial_sums)) return error;
     if (const int error = queue(combine::windowed_combine, {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, std::min<long long>(65535, B - batch)}, 128, 0, stream,

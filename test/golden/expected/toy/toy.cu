@@ -14,7 +14,6 @@ namespace mtac_toy {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  unsigned batches;
   int query_rows;
   int key_rows;
   int history_rows;
@@ -33,21 +32,10 @@ struct Launch {
   unsigned o_stride_b;
   unsigned o_stride_h;
   unsigned o_stride_l;
-  unsigned bias_stride_b;
-  unsigned bias_stride_h;
-  unsigned bias_stride_l;
   unsigned has_positions;
-  float depth_scale;
   unsigned batch;
-  unsigned first_tile;
   int row_begin;
   int row_end;
-  int strip_row;
-  int key_begin;
-  int key_end;
-  unsigned map_row_stride;
-  unsigned map_head_stride;
-  int statistics_history;
 };
 
 constexpr int HEADS = 2;
@@ -706,7 +694,6 @@ Launch describe(const toy_call& call) {
   const toy_strides v = strides_of(call.v_strides, TOY_KV_HEADS, call.key_rows, TOY_VALUE_DIM);
   const toy_strides o = strides_of(call.o_strides, TOY_HEADS, call.query_rows, TOY_VALUE_DIM);
   Launch launch{};
-  launch.batches = static_cast<unsigned>(call.batches);
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
@@ -726,7 +713,6 @@ Launch describe(const toy_call& call) {
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
   launch.has_positions = call.positions != nullptr ? 1u : 0u;
-  launch.depth_scale = 1.0f;
   return launch;
 }
 

@@ -70,6 +70,30 @@ export const artifact: Artifact = {
           ],
           overrides: {},
           source: { file: "toy.mta", line: 3, column: 1 },
+          launch: [
+            "query_rows",
+            "key_rows",
+            "history_rows",
+            "q_stride_b",
+            "q_stride_h",
+            "q_stride_l",
+            "q_history_stride_b",
+            "q_history_stride_h",
+            "q_history_stride_l",
+            "k_stride_b",
+            "k_stride_h",
+            "k_stride_l",
+            "v_stride_b",
+            "v_stride_h",
+            "v_stride_l",
+            "o_stride_b",
+            "o_stride_h",
+            "o_stride_l",
+            "has_positions",
+            "batch",
+            "row_begin",
+            "row_end",
+          ],
         },
       ],
       steps: [
@@ -84,7 +108,7 @@ export const artifact: Artifact = {
               kind: "dispatch",
               kernel: "attention",
               grid: [["ceilDiv", ["sub", "Lq", 0], 4], 2, ["min", 65535, ["sub", "B", "batch"]]],
-              launch: { batch: "batch", first_tile: 0, row_begin: 0, row_end: "Lq", statistics_history: 0 },
+              launch: { batch: "batch", row_begin: 0, row_end: "Lq" },
               multiplyAdds: ["mul", "B", 2, "Lq", "Lk", 256],
             },
           ],
@@ -117,7 +141,6 @@ namespace mtac_toy {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  unsigned batches;
   int query_rows;
   int key_rows;
   int history_rows;
@@ -136,21 +159,10 @@ struct Launch {
   unsigned o_stride_b;
   unsigned o_stride_h;
   unsigned o_stride_l;
-  unsigned bias_stride_b;
-  unsigned bias_stride_h;
-  unsigned bias_stride_l;
   unsigned has_positions;
-  float depth_scale;
   unsigned batch;
-  unsigned first_tile;
   int row_begin;
   int row_end;
-  int strip_row;
-  int key_begin;
-  int key_end;
-  unsigned map_row_stride;
-  unsigned map_head_stride;
-  int statistics_history;
 };
 
 constexpr int HEADS = 2;

@@ -14,7 +14,6 @@ namespace mtac_walked_twice {
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
 struct Launch {
-  unsigned batches;
   int query_rows;
   int key_rows;
   int history_rows;
@@ -33,20 +32,10 @@ struct Launch {
   unsigned o_stride_b;
   unsigned o_stride_h;
   unsigned o_stride_l;
-  unsigned bias_stride_b;
-  unsigned bias_stride_h;
-  unsigned bias_stride_l;
   unsigned has_positions;
-  float depth_scale;
   unsigned batch;
-  unsigned first_tile;
   int row_begin;
   int row_end;
-  int strip_row;
-  int key_begin;
-  int key_end;
-  unsigned map_row_stride;
-  unsigned map_head_stride;
   int statistics_history;
 };
 
@@ -1115,7 +1104,6 @@ Launch describe(const walked_twice_call& call) {
   const walked_twice_strides v = strides_of(call.v_strides, WALKED_TWICE_KV_HEADS, call.key_rows, WALKED_TWICE_VALUE_DIM);
   const walked_twice_strides o = strides_of(call.o_strides, WALKED_TWICE_HEADS, call.query_rows, WALKED_TWICE_VALUE_DIM);
   Launch launch{};
-  launch.batches = static_cast<unsigned>(call.batches);
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
@@ -1135,7 +1123,6 @@ Launch describe(const walked_twice_call& call) {
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
   launch.has_positions = call.positions != nullptr ? 1u : 0u;
-  launch.depth_scale = 1.0f;
   return launch;
 }
 

@@ -1,0 +1,65 @@
+import {
+  hasMask,
+  type KernelPlan,
+  LAUNCH_FIELDS,
+  type LaunchField,
+  type Pipeline,
+  STRIDED_TENSORS,
+  type Step,
+} from "../../runtime/contract/index.ts";
+
+/** A kernel whose launch block is not known yet. */
+export type UnlaunchedKernel = Omit<KernelPlan, "launch">;
+
+/**
+ * Lists what each kernel reads of the launch block: what its steps give, and what the call's tensors, the mask and the output's
+ * stages ask for.
+ *
+ * @param shared Whether all kernels of the plan take one block (CUDA), and integer inputs are buffers of their own.
+ */
+export function withLaunchFields(
+  pipeline: Pipeline,
+  kernels: readonly UnlaunchedKernel[],
+  steps: readonly Step[],
+  shared: boolean,
+): readonly KernelPlan[] {
+  const used = kernels.map((kernel) => {
+    const fields = new Set<string>(callFields(pipeline, kernel, !shared));
+    for (const field of dispatchFields(kernel.name, steps)) fields.add(field);
+    return fields;
+  });
+  const all = new Set(used.flatMap((fields) => [...fields]));
+  return kernels.map((kernel, index) => ({
+    ...kernel,
+    launch: inOrder(shared ? all : (used[index] ?? all)),
+  }));
+}
+
+function inOrder(fields: ReadonlySet<string>): LaunchField[] {
+  return LAUNCH_FIELDS.flatMap(([name]) => (fields.has(name) ? [name] : []));
+}
+
+function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean): readonly string[] {
+  const bound = new Set(kernel.bindings.map(({ resource }) => resource));
+  // A product with a map of weights looks at ranges of keys, and asks of no pair whether it is visible.
+  const tests = kernel.program?.kind !== "product";
+  const scaled = pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
+  return [
+    ...["query_rows", "key_rows", "has_positions"],
+    ...(tests ? ["history_rows"] : []),
+    ...STRIDED_TENSORS.filter((tensor) => bound.has(tensor)).flatMap((tensor) =>
+      ["b", "h", "l"].map((axis) => `${tensor}_stride_${axis}`),
+    ),
+    ...(words ? ["positions_at"] : []),
+    ...(words && hasMask(pipeline, "lengths") ? ["lengths_at"] : []),
+    ...(words && tests && hasMask(pipeline, "documents") ? ["documents_at"] : []),
+    ...(scaled && bound.has("o") ? ["depth_scale"] : []),
+  ];
+}
+
+function dispatchFields(kernel: string, steps: readonly Step[]): readonly string[] {
+  return steps.flatMap((step) => {
+    if (step.kind === "loop") return dispatchFields(kernel, step.body);
+    return step.kernel === kernel ? Object.keys(step.launch) : [];
+  });
+}

@@ -1,7 +1,7 @@
 import type { Expression, Step } from "../../runtime/contract/index.ts";
 
-/** The largest y and z of a CUDA grid. */
-const MOST_GRID = 65535;
+/** The most workgroups along y and z of a CUDA grid, and along any axis of WebGPU's. */
+export const MOST_GRID = 65535;
 
 /**
  * Steps over all batch entries, which lie along a grid's z: more of them than it holds take several rounds.

@@ -1,5 +1,6 @@
 import type { Cost, Plan, Schedule } from "../../runtime/contract/index.ts";
 import type { CudaEstimate } from "./cuda-cost.ts";
+import { verifyPlan } from "./verify/index.ts";
 import type { KernelWork } from "./work.ts";
 
 /** One way to compute an attention: a plan with its predicted cost, or the reason why it was dropped. */
@@ -23,7 +24,7 @@ export function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: s
   return { schedule, knobs, reason, plan: null, cost: null, work: [] };
 }
 
-/** What is known of a legal candidate; `plan` and `work` are written when somebody asks for them. */
+/** What is known of a legal candidate; `plan` and `work` are written when somebody asks for them, and plans are verified. */
 export interface LegalParts {
   readonly cost: Cost;
   readonly plan: () => Plan;
@@ -41,7 +42,7 @@ export function legal(schedule: Schedule, knobs: Candidate["knobs"], parts: Lega
     cost: parts.cost,
     ...(parts.estimate === undefined ? {} : { estimate: parts.estimate }),
     get plan() {
-      plan ??= parts.plan();
+      plan ??= verifyPlan(parts.plan());
       return plan;
     },
     get work() {

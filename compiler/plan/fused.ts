@@ -8,6 +8,7 @@ import {
   type Step,
   totalReach,
 } from "../../runtime/contract/index.ts";
+import { MOST_GRID } from "./batch-rounds.ts";
 import { bind } from "./bindings.ts";
 import { buildChain, type Chain, type ChainRole, chainStages, fusedKernelName, headBlock } from "./chain.ts";
 import { addCosts, type FusedGeometry, fusedCost } from "./cost.ts";
@@ -221,12 +222,12 @@ function tileLoop(
   const batchStep: Expression = [
     "max",
     1,
-    ["min", "B", ["floorDiv", DISPATCH_MULTIPLY_ADDS, ["max", 1, ["mul", perTile, tiles]]]],
+    ["min", "B", MOST_GRID, ["floorDiv", DISPATCH_MULTIPLY_ADDS, ["max", 1, ["mul", perTile, tiles]]]],
   ];
   const tileStep: Expression = [
     "max",
     1,
-    ["floorDiv", DISPATCH_MULTIPLY_ADDS, ["max", 1, ["mul", perTile, batchStep]]],
+    ["min", MOST_GRID, ["floorDiv", DISPATCH_MULTIPLY_ADDS, ["max", 1, ["mul", perTile, batchStep]]]],
   ];
   const tileCount: Expression = ["min", tileStep, ["sub", tiles, "tile"]];
   const batchCount: Expression = ["min", batchStep, ["sub", "B", "batch"]];

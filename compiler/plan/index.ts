@@ -33,6 +33,7 @@ import {
   stagedPlan,
 } from "./staged.ts";
 import { tensorCandidates } from "./tensor/index.ts";
+import { verifyPlan } from "./verify/index.ts";
 
 export {
   CUDA_ARCHITECTURES,
@@ -218,5 +219,5 @@ export function unfusedPlan(pipeline: Pipeline, request: PlanRequest): Plan {
     skipDead: false,
   });
   if (!fitted.fits) throw new MtacError("MTA405", "input", fitted.reason);
-  return fitted.value;
+  return verifyPlan(fitted.value);
 }

@@ -10,6 +10,7 @@ import {
   type Step,
   totalReach,
 } from "../../runtime/contract/index.ts";
+import { MOST_GRID } from "./batch-rounds.ts";
 import { bind } from "./bindings.ts";
 import { addCosts, stagedCost } from "./cost.ts";
 import { definePlan } from "./define.ts";
@@ -95,7 +96,7 @@ function writePlan(
       { ...knobs, entryBytes: 4, leastRows: LEAST_STRIP_ROWS, multiple: 4 },
       reach,
     ),
-    workspace: ["map_a", "map_b"].map((name) => ({
+    workspace: mapsOf(kernels).map((name) => ({
       name,
       bytes: ["mul", 4, "batch_step", pipeline.heads, "map_head_stride"],
     })),
@@ -103,6 +104,12 @@ function writePlan(
     steps: stripSteps(pipeline, reach, knobs.skipDead, body),
     cost: addCosts(costs),
   });
+}
+
+/** The maps that kernels write, in the order in which they need them. */
+export function mapsOf(kernels: readonly Pick<StagedKernel, "written">[]): string[] {
+  const written = kernels.flatMap((kernel) => kernel.written);
+  return [...new Set(written.flatMap((each) => (typeof each === "object" ? [each.resource] : [])))];
 }
 
 /** The plan of the staged schedule with given knobs. */
@@ -165,6 +172,8 @@ export function stripDefinitions(pipeline: Pipeline, knobs: StripKnobs, reach: R
     knobs.stripBytes,
     ["mul", columnBytes, "map_row_stride", "batch_step"],
   ];
+  // Entries, or their heads, lie along one axis of a grid.
+  const mostEntries = Math.floor(MOST_GRID / pipeline.heads);
   return [
     // Rows around a strip that the convolutions read, as far as they can exist.
     { name: "halo_past", value: ["min", reach.past, ["add", "Lq", "R"]] },
@@ -176,7 +185,12 @@ export function stripDefinitions(pipeline: Pipeline, knobs: StripKnobs, reach: R
       value: [
         "max",
         1,
-        ["min", "B", ["floorDiv", knobs.stripBytes, ["mul", columnBytes, "map_row_stride", allRows]]],
+        [
+          "min",
+          "B",
+          mostEntries,
+          ["floorDiv", knobs.stripBytes, ["mul", columnBytes, "map_row_stride", allRows]],
+        ],
       ],
     },
     {

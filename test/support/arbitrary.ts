@@ -75,6 +75,11 @@ export function randomCase(options: CaseOptions = {}): fc.Arbitrary<RandomCase> 
   );
 }
 
+/** Random attentions over the whole language, without a call. */
+export function randomPipeline(options: CaseOptions = {}): fc.Arbitrary<Pipeline> {
+  return randomAttention(options).map((attention) => resolve(attention, "random.mta"));
+}
+
 function buildCase(
   attention: Attention,
   drawn: { shape: CallShape; positions: boolean; layer: number; seed: number },

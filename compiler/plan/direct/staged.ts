@@ -5,7 +5,7 @@ import { addCosts } from "../cost.ts";
 import { addEstimates, type CudaEstimate } from "../cuda-cost.ts";
 import type { Fitted } from "../fit.ts";
 import type { PlanRequest } from "../machine.ts";
-import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
+import { mapsOf, rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
 import { rowBegin, rowEnd } from "../staged-kernels.ts";
 import type { KernelWork } from "../work.ts";
 import { directStagedCost } from "./cost.ts";
@@ -88,16 +88,11 @@ function writePlan(
     ],
   }));
   const strips = { ...knobs, entryBytes: 4, leastRows: LEAST_STRIP_ROWS, multiple: 4, skipDead: true };
-  const maps = kernels.some(({ written }) =>
-    written.some((each) => typeof each === "object" && each.resource === "map_b"),
-  )
-    ? ["map_a", "map_b"]
-    : ["map_a"];
   return defineDirectPlan(pipeline, request, architecture, {
     schedule: "staged",
     knobs: directStagedKnobNames(knobs),
     definitions: stripDefinitions(pipeline, strips, reach),
-    workspace: maps.map((name) => ({
+    workspace: mapsOf(kernels).map((name) => ({
       name,
       bytes: ["mul", 4, "batch_step", pipeline.heads, "map_head_stride"],
     })),

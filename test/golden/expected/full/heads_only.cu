@@ -1341,7 +1341,7 @@ Workspace lay_out(const heads_only_call& call) {
   const long long halo_past = 0;
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(64, std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
@@ -1412,7 +1412,7 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
   const long long halo_past = 0;
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(64, std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;

@@ -718,7 +718,7 @@ Workspace lay_out(const constructor_call& call) {
   const long long halo_past = std::min<long long>(2, Lq + R);
   const long long halo_future = std::min<long long>(2, Lq);
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(16, std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
   const long long map_rows = strip + halo_past + halo_future;
@@ -786,7 +786,7 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
   const long long halo_past = std::min<long long>(2, Lq + R);
   const long long halo_future = std::min<long long>(2, Lq);
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>(B, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))));
+  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(16, std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
   const long long map_rows = strip + halo_past + halo_future;

@@ -109,6 +109,7 @@ export const artifact: Artifact = {
             [
               "min",
               "B",
+              65535,
               [
                 "floorDiv",
                 536870912,
@@ -126,24 +127,29 @@ export const artifact: Artifact = {
                 "max",
                 1,
                 [
-                  "floorDiv",
-                  536870912,
+                  "min",
+                  65535,
                   [
-                    "max",
-                    1,
+                    "floorDiv",
+                    536870912,
                     [
-                      "mul",
-                      ["mul", 20880, "Lk"],
+                      "max",
+                      1,
                       [
-                        "max",
-                        1,
+                        "mul",
+                        ["mul", 20880, "Lk"],
                         [
-                          "min",
-                          "B",
+                          "max",
+                          1,
                           [
-                            "floorDiv",
-                            536870912,
-                            ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]]],
+                            "min",
+                            "B",
+                            65535,
+                            [
+                              "floorDiv",
+                              536870912,
+                              ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]]],
+                            ],
                           ],
                         ],
                       ],
@@ -162,27 +168,32 @@ export const artifact: Artifact = {
                         "max",
                         1,
                         [
-                          "floorDiv",
-                          536870912,
+                          "min",
+                          65535,
                           [
-                            "max",
-                            1,
+                            "floorDiv",
+                            536870912,
                             [
-                              "mul",
-                              ["mul", 20880, "Lk"],
+                              "max",
+                              1,
                               [
-                                "max",
-                                1,
+                                "mul",
+                                ["mul", 20880, "Lk"],
                                 [
-                                  "min",
-                                  "B",
+                                  "max",
+                                  1,
                                   [
-                                    "floorDiv",
-                                    536870912,
+                                    "min",
+                                    "B",
+                                    65535,
                                     [
-                                      "max",
-                                      1,
-                                      ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]],
+                                      "floorDiv",
+                                      536870912,
+                                      [
+                                        "max",
+                                        1,
+                                        ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]],
+                                      ],
                                     ],
                                   ],
                                 ],
@@ -202,6 +213,7 @@ export const artifact: Artifact = {
                         [
                           "min",
                           "B",
+                          65535,
                           [
                             "floorDiv",
                             536870912,
@@ -222,27 +234,32 @@ export const artifact: Artifact = {
                         "max",
                         1,
                         [
-                          "floorDiv",
-                          536870912,
+                          "min",
+                          65535,
                           [
-                            "max",
-                            1,
+                            "floorDiv",
+                            536870912,
                             [
-                              "mul",
-                              ["mul", 20880, "Lk"],
+                              "max",
+                              1,
                               [
-                                "max",
-                                1,
+                                "mul",
+                                ["mul", 20880, "Lk"],
                                 [
-                                  "min",
-                                  "B",
+                                  "max",
+                                  1,
                                   [
-                                    "floorDiv",
-                                    536870912,
+                                    "min",
+                                    "B",
+                                    65535,
                                     [
-                                      "max",
-                                      1,
-                                      ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]],
+                                      "floorDiv",
+                                      536870912,
+                                      [
+                                        "max",
+                                        1,
+                                        ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]],
+                                      ],
                                     ],
                                   ],
                                 ],
@@ -261,6 +278,7 @@ export const artifact: Artifact = {
                         [
                           "min",
                           "B",
+                          65535,
                           [
                             "floorDiv",
                             536870912,
@@ -313,6 +331,7 @@ export const artifact: Artifact = {
             [
               "min",
               "B",
+              32767,
               [
                 "floorDiv",
                 10485760,

@@ -1,0 +1,369 @@
+import { describe, expect, test } from "vitest";
+import { resolve } from "../../compiler/ir/index.ts";
+import type { Attention } from "../../compiler/language/attention.ts";
+import {
+  buildChain,
+  type Chain,
+  type ChainRole,
+  PACKED_ROWS,
+  type RowLayout,
+} from "../../compiler/plan/chain.ts";
+import { ALIGNED_ROWS } from "../../compiler/plan/direct/fused.ts";
+import {
+  type Machine,
+  planCandidates,
+  WEBGPU_COMMON_LIMITS,
+  webgpuMachine,
+} from "../../compiler/plan/index.ts";
+import { evaluate, type KernelProgram, type Plan, type Schedule } from "../../runtime/contract/index.ts";
+import { machineFor } from "../cuda/harness.ts";
+import { attentionWith, convStage, mixStage, normStage, softcapStage } from "../support/attentions.ts";
+
+// Every number here is worked out by hand, in the comment beside it, from what a kernel must hold. None is copied from what
+// the planner says: where a test fails, one of the two is wrong.
+
+/** A convolution with a kernel of so many rows and keys. */
+function conv(
+  query: number,
+  key: number,
+  changes: Parameters<typeof convStage>[0] = {},
+): ReturnType<typeof convStage> {
+  return convStage({ query, key, ...changes });
+}
+
+function chainOf(
+  changes: Partial<Attention>,
+  role: ChainRole,
+  tile: readonly [rows: number, keys: number],
+  layout: RowLayout = PACKED_ROWS,
+): Chain {
+  return buildChain(resolve(attentionWith(changes), "a.mta"), role, tile[0], tile[1], layout);
+}
+
+/** [first word, rows, of them above the tile, columns kept, words of a row, lag] of a region. */
+type Row = readonly [
+  offset: number,
+  rows: number,
+  above: number,
+  carry: number,
+  rowStride: number,
+  lag: number,
+];
+
+function rowsOf({ regions }: Chain): Row[] {
+  return regions.map(({ offset, rows, above, carry, rowStride, lag }) => [
+    offset,
+    rows,
+    above,
+    carry,
+    rowStride,
+    lag,
+  ]);
+}
+
+describe("regions of fused kernels, rows packed", () => {
+  test("1. no stage: one map of the tile, 16 × 32 words", () => {
+    const chain = chainOf({}, "single_pass", [16, 32]);
+    expect(rowsOf(chain)).toEqual([[0, 16, 0, 0, 32, 0]]);
+    expect(chain.words).toBe(512);
+    expect(chain.steps.map(({ kind, finish }) => [kind, finish.mask])).toEqual([["dot", "hide"]]);
+  });
+
+  test("2. conv 3 × 5, past rows, both sides", () => {
+    // It reads 2 rows up, 2 keys left, 2 right. Raw: 16 + 2 = 18 rows, in fours 20; 32 + 4 = 36 words a row, 20 · 36 = 720.
+    // The result trails by the 2 keys to the right. 720 + 16 · 32 = 1232.
+    const chain = chainOf({ scores: [conv(3, 5)] }, "single_pass", [16, 32]);
+    expect(rowsOf(chain)).toEqual([
+      [0, 20, 2, 4, 36, 0],
+      [720, 16, 0, 0, 32, 2],
+    ]);
+    expect(chain.words).toBe(1232);
+    expect(chain.final).toBe(1);
+  });
+
+  test("3. conv 1 × 4, left only: no rows, no lag", () => {
+    // 3 keys left. Raw: 8 rows of 16 + 3 = 19, 152 words; then 8 · 16 = 128.
+    const chain = chainOf({ scores: [conv(1, 4, { padKey: "left" })] }, "single_pass", [8, 16]);
+    expect(rowsOf(chain)).toEqual([
+      [0, 8, 0, 3, 19, 0],
+      [152, 8, 0, 0, 16, 0],
+    ]);
+    expect(chain.words).toBe(280);
+  });
+
+  test("4. conv 2 × 4, right only: all of its reach is lag", () => {
+    // 1 row up, 3 keys right. Raw: 4 + 1 = 5 rows, in fours 8; 8 + 3 = 11 words, 88. The result trails by 3: 88 + 4 · 8 = 120.
+    const chain = chainOf({ scores: [conv(2, 4, { padKey: "right" })] }, "single_pass", [4, 8]);
+    expect(rowsOf(chain)).toEqual([
+      [0, 8, 1, 3, 11, 0],
+      [88, 4, 0, 0, 8, 3],
+    ]);
+    expect(chain.words).toBe(120);
+  });
+
+  test("5. conv 5 × 3, rows on both sides, dilated 2 × 3", () => {
+    // Origin (2, 1): 2 · 2 = 4 rows up, 4 down, 3 keys left, 3 right. Raw: 16 + 8 = 24 rows of 16 + 6 = 22, 528 words.
+    const stage = conv(5, 3, { padQuery: "both", dilation: { query: 2, key: 3 } });
+    expect(rowsOf(chainOf({ scores: [stage] }, "single_pass", [16, 16]))).toEqual([
+      [0, 24, 4, 6, 22, 0],
+      [528, 16, 0, 0, 16, 3],
+    ]);
+  });
+
+  /** 2 rows up, 1 key left, 1 right; then 1 row up, 2 left, 2 right. */
+  const TWO = [conv(3, 3), conv(2, 5)];
+
+  test("6. two convolutions: the second's halo is the first's to compute", () => {
+    // After the first: 8 + 1 = 9 rows, in fours 12, 1 above; 16 + 4 = 20 words, 240.
+    // Raw: 12 + 2 = 14 rows, in fours 16, 1 + 2 = 3 above; 16 + 2 = 18 words, 288. Lags 0, 1, 1 + 2 = 3.
+    const chain = chainOf({ scores: TWO }, "single_pass", [8, 16]);
+    expect(rowsOf(chain)).toEqual([
+      [0, 16, 3, 2, 18, 0],
+      [288, 12, 1, 4, 20, 1],
+      [528, 8, 0, 0, 16, 3],
+    ]);
+    // 288 + 240 + 8 · 16 = 656.
+    expect(chain.words).toBe(656);
+  });
+
+  test("7. across 2 of 4 heads: a region holds two heads", () => {
+    // Raw: 16 + 2 = 18 rows, in fours 20, of 16 + 2 = 18 words: 360 a head, 720 both. Then 2 · 16 · 16 = 512: 1232.
+    const chain = chainOf(
+      { heads: 4, kvHeads: 4, scores: [conv(3, 3, { across: 2 })] },
+      "single_pass",
+      [16, 16],
+    );
+    expect(rowsOf(chain)).toEqual([
+      [0, 20, 2, 2, 18, 0],
+      [720, 16, 0, 0, 16, 1],
+    ]);
+    expect(chain.regions.map(({ headStride }) => headStride)).toEqual([360, 256]);
+    expect(chain.words).toBe(1232);
+  });
+
+  test("8. across 4 and mix 6 of 12 heads: twelve together, the mix in place", () => {
+    // The least common multiple of 4 and 6 is 12. Raw: 4 rows of 8 + 2 = 10, 40 a head, 480; then 32 a head: 480 + 384 = 864.
+    const stages = [conv(1, 3, { across: 4 }), softcapStage(4), mixStage(6), softcapStage(2)];
+    const chain = chainOf({ heads: 12, kvHeads: 12, scores: stages }, "single_pass", [4, 8]);
+    expect(rowsOf(chain)).toEqual([
+      [0, 4, 0, 2, 10, 0],
+      [480, 4, 0, 0, 8, 1],
+    ]);
+    expect(chain.words).toBe(864);
+    expect(chain.steps).toEqual([
+      { kind: "dot", to: 0, finish: { pointwise: [], mask: "zero" } },
+      {
+        kind: "conv",
+        stage: { section: "scores", index: 0 },
+        from: 0,
+        to: 1,
+        finish: { pointwise: [{ kind: "softcap", limit: 4 }], mask: "zero" },
+      },
+      {
+        kind: "mix",
+        stage: { section: "scores", index: 2 },
+        in: 1,
+        finish: { pointwise: [{ kind: "softcap", limit: 2 }], mask: "hide" },
+      },
+    ]);
+  });
+
+  test("9. apply: the softmax between two convolutions, its rows those that the second reads", () => {
+    // As in 6: scores are normalised where the first convolution leaves them, 12 rows of them.
+    const chain = chainOf({ scores: TWO.slice(0, 1), weights: TWO.slice(1) }, "apply", [8, 16]);
+    expect(rowsOf(chain)).toEqual([
+      [0, 16, 3, 2, 18, 0],
+      [288, 12, 1, 4, 20, 1],
+      [528, 8, 0, 0, 16, 3],
+    ]);
+    expect(chain.normalized).toBe(1);
+    expect(chain.steps.map(({ finish }) => finish.mask)).toEqual(["zero", "normalize", "zero"]);
+    // Its statistics need the scores alone: 8 + 2 = 10 rows, in fours 12, of 18 words, 216; then 128: 344.
+    expect(chainOf({ scores: TWO.slice(0, 1), weights: TWO.slice(1) }, "statistics", [8, 16]).words).toBe(
+      344,
+    );
+  });
+
+  test("10. rows of whole 16-byte units, an odd number of them", () => {
+    // As in 6, but 2 columns become 4: 16 + 4 = 20 words are five units. 16 words are four, so a fifth follows: 20.
+    // 16 · 20 = 320, 12 · 20 = 240, 8 · 20 = 160: 720.
+    const chain = chainOf({ scores: TWO }, "single_pass", [8, 16], ALIGNED_ROWS);
+    expect(rowsOf(chain)).toEqual([
+      [0, 16, 3, 4, 20, 0],
+      [320, 12, 1, 4, 20, 1],
+      [560, 8, 0, 0, 20, 3],
+    ]);
+    expect(chain.words).toBe(720);
+  });
+});
+
+const WEBGPU = webgpuMachine(WEBGPU_COMMON_LIMITS);
+const SM_80 = machineFor("sm_80");
+
+/** The plan with certain knobs. */
+function planWith(
+  changes: Partial<Attention>,
+  machine: Machine,
+  schedule: Schedule,
+  knobs: Plan["knobs"],
+): Plan {
+  const shape = { B: 1, Lq: 512, Lk: 512, R: 0 };
+  const candidates = planCandidates(resolve(attentionWith(changes), "a.mta"), { machine, shape, schedule });
+  const found = candidates.find((candidate) =>
+    Object.entries(knobs).every(([name, value]) => candidate.knobs[name] === value),
+  );
+  if (!found?.plan) throw new Error(`${JSON.stringify(knobs)}: ${found?.reason ?? "no such candidate"}`);
+  return found.plan;
+}
+
+function programOf<Kind extends KernelProgram["kind"]>(
+  plan: Plan,
+  kind: Kind,
+): Extract<KernelProgram, { readonly kind: Kind }> & { readonly bytes: number } {
+  for (const { program, workgroupBytes } of plan.kernels) {
+    if (program?.kind !== kind) continue;
+    return { ...(program as Extract<KernelProgram, { readonly kind: Kind }>), bytes: workgroupBytes };
+  }
+  throw new Error(`no ${kind} in ${plan.kernels.map(({ name }) => name)}`);
+}
+
+describe("tables beside the regions", () => {
+  test("WebGPU: factors, partial sums, documents, the output's sums", () => {
+    const plan = planWith(
+      { mask: [{ kind: "causal" }, { kind: "documents" }], scores: [conv(3, 5)], output: [normStage()] },
+      WEBGPU,
+      "single_pass",
+      { tile_q: 16, tile_k: 32, workgroup: 64 },
+    );
+    const fused = programOf(plan, "fused");
+    // 16 rows share 64 invocations: 4 each. Regions take 1232 words (chain 2), factors 16, sums 64: 1312.
+    expect(fused.team).toBe(4);
+    expect([fused.factorsAt, fused.partialsAt, fused.arenaWords]).toEqual([1232, 1248, 1312]);
+    // One block of four values: 16 rows of one sum each, then 16 factors, over the regions.
+    expect([fused.epilogue.mode, fused.epilogue.partialsAt, fused.epilogue.factorsAt]).toEqual([
+      "rows",
+      0,
+      16,
+    ]);
+    // A document for each of the raw scores' 20 rows: (1312 + 20) · 4 = 5328.
+    expect(fused.bytes).toBe(5328);
+    // 2 keys left of the first that it finishes.
+    expect(fused.reachLeft).toBe(2);
+  });
+});
+
+describe("tiles of the staged schedule", () => {
+  test("WebGPU: 16 × 32 entries and a 3 × 5 convolution around them", () => {
+    const plan = planWith({ scores: [conv(3, 5)] }, WEBGPU, "staged", { tile_q: 16, tile_k: 32 });
+    const program = programOf(plan, "conv");
+    // 16 + 2 rows of 32 + 4 words: 18 · 36 = 648 words, 2592 bytes.
+    expect([program.haloRows, program.rowStride, program.arenaWords, program.bytes]).toEqual([
+      18, 36, 648, 2592,
+    ]);
+    expect([program.haloLeft, program.haloColumns]).toEqual([2, 36]);
+  });
+
+  test("CUDA: the same around 64 × 64, in whole units of four", () => {
+    const plan = planWith({ scores: [conv(3, 5)] }, SM_80, "staged", {
+      lowering: "direct",
+      tile_q: 64,
+      tile_k: 64,
+    });
+    const program = programOf(plan, "conv");
+    // 2 keys on either side are 4 each: 64 + 8 = 72 columns, 18 units; one more makes 76 words. 66 · 76 · 4 = 20064 bytes.
+    expect([program.haloRows, program.haloLeft, program.haloColumns]).toEqual([66, 4, 72]);
+    expect([program.rowStride, program.bytes]).toEqual([76, 20064]);
+  });
+
+  test("strips of a call: 300 rows in three of 100", () => {
+    const plan = planWith({ scores: [conv(3, 3)] }, WEBGPU, "staged", { strip_rows: 128 });
+    const values: Record<string, number> = { B: 1, Lq: 300, Lk: 300, R: 0, H: 2, positions: 0 };
+    for (const { name, value } of plan.definitions) values[name] = evaluate(value, values);
+    expect(values).toMatchObject({
+      halo_past: 2,
+      halo_future: 0,
+      // 300 keys in 64s.
+      map_row_stride: 320,
+      // At most 128: three strips, of 100 rows each.
+      most_rows: 128,
+      strip: 100,
+      map_rows: 102,
+      // 102 · 320.
+      map_head_stride: 32640,
+    });
+  });
+});
+
+describe("shared memory of tensor-core tiles", () => {
+  const HALF: Partial<Attention> = { headDim: 64, valueDim: 64, dtype: "f16" };
+  const BASE = { tile_q: 64, tile_k: 64, queries: "shared" };
+  const placesOf = (changes: Partial<Attention>, knobs: Plan["knobs"]): unknown => {
+    const { places, sharedBytes } = programOf(
+      planWith({ ...HALF, ...changes }, SM_80, "single_pass", knobs),
+      "tensor_tile",
+    );
+    return { ...places, sharedBytes };
+  };
+
+  test("1. no convolution", () => {
+    // A row of 64 f16 and one unit of 16 bytes: 144. Keys 64 · 144 = 9216; two tiles of values 18432; 64 queries 9216.
+    const places = { k: 0, v: 9216, q: 27648, halo: -1, scores: -1, taps: -1, sharedBytes: 36864 };
+    expect(placesOf({}, { ...BASE, lowering: "tensor" })).toEqual(places);
+  });
+
+  test("2. queries in registers pass through the keys' place", () => {
+    const places = { k: 0, v: 9216, q: 0, halo: -1, scores: -1, taps: -1, sharedBytes: 27648 };
+    expect(placesOf({}, { ...BASE, lowering: "tensor", queries: "registers" })).toEqual(places);
+  });
+
+  test("3. conv 3 × 3: its 2 rows are a block of eight", () => {
+    // Halo queries 8 · 144 = 1152 after the queries; scores (64 + 8) rows of 64 f16 and a unit, 144: 10368.
+    const knobs = { ...BASE, lowering: "toeplitz", taps: "registers", precision: "f16" };
+    const places = { k: 0, v: 9216, q: 27648, halo: 36864, scores: 38016, taps: -1, sharedBytes: 48384 };
+    expect(placesOf({ scores: [conv(3, 3)] }, knobs)).toEqual(places);
+    // Pairs of f16: the scores once more, 58752.
+    expect(placesOf({ scores: [conv(3, 3)] }, { ...knobs, precision: "exact" })).toEqual({
+      ...places,
+      sharedBytes: 58752,
+    });
+  });
+
+  test("4. conv 6 × 11, steps of 32 keys, taps in shared memory", () => {
+    // 5 rows are a block of eight, 5 keys on either side a block each: 3 distances by 3 pairs of rows by 256 bytes = 2304.
+    // Keys 32 · 144 = 4608, values 9216, queries 9216, halo 1152, scores 72 · (32 · 2 + 16) = 5760.
+    const knobs = { ...BASE, tile_k: 32, lowering: "toeplitz", taps: "shared", precision: "f16" };
+    expect(placesOf({ scores: [conv(6, 11)] }, knobs)).toEqual({
+      k: 0,
+      v: 4608,
+      q: 13824,
+      halo: 23040,
+      scores: 24192,
+      taps: 29952,
+      sharedBytes: 32256,
+    });
+    const { conv: lowered, haloPast } = programOf(
+      planWith({ ...HALF, scores: [conv(6, 11)] }, SM_80, "single_pass", knobs),
+      "tensor_tile",
+    );
+    expect([haloPast, lowered?.granulesLeft, lowered?.granulesRight]).toEqual([8, 1, 1]);
+  });
+
+  test("5. folded conv 3 × 3: three copies of the keys, shifted queries", () => {
+    // Keys 3 · 9216 = 27648, values 18432, queries 64 + 2 rows: 9504. The tile's first query lies 2 · 144 = 288 bytes behind.
+    const places = { k: 0, v: 27648, q: 46368, halo: -1, scores: -1, taps: -1, sharedBytes: 55584 };
+    expect(placesOf({ scores: [conv(3, 3)] }, { ...BASE, lowering: "folded" })).toEqual(places);
+    const plan = planWith({ ...HALF, scores: [conv(3, 3)] }, SM_80, "single_pass", {
+      ...BASE,
+      lowering: "folded",
+    });
+    // Sixteen results a warp are made of 16 + 8 + 8 keys: two steps of 16. Four warps: 16 · 3 + 32 = 80 rows of 144 bytes.
+    expect(programOf(plan, "tensor_fold")).toMatchObject({ granulesLeft: 1, sourceSteps: 2, bytes: 11520 });
+  });
+
+  test("6. sizes that are no multiple of sixteen", () => {
+    // 40 elements are three sixteens, 96 bytes and a unit: 112. 72 are five: 176. Keys 64 · 112 = 7168, values
+    // 2 · 64 · 176 = 22528, queries 7168.
+    const places = { k: 0, v: 7168, q: 29696, halo: -1, scores: -1, taps: -1, sharedBytes: 36864 };
+    expect(placesOf({ headDim: 40, valueDim: 72 }, { ...BASE, lowering: "tensor" })).toEqual(places);
+  });
+});

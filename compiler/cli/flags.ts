@@ -1,105 +1,93 @@
-import { InvalidArgumentError, Option } from "commander";
 import { SCHEDULES } from "../../runtime/contract/plan.ts";
-import type { TargetName } from "../targets.ts";
-import { targetOf } from "./targets.ts";
+import { type TargetName, targetNamed } from "../targets.ts";
+import {
+  architectureWithoutCuda,
+  gradientsOnReferenceOnly,
+  unknownArchitecture,
+  unknownTarget,
+} from "./errors.ts";
+import { type Flag, given, oneOf, splitList, text, unless, value, wholeNumber, withDefault } from "./flag.ts";
 
-/** Options that several commands share, so that they read and fail alike. */
+/** Flags that several commands share, so that they read and fail alike. */
 
-export function nameOption(): Option {
-  return new Option(
-    "--name <name>",
-    "the attention or stack (default: the one named like the file, else the only one)",
-  );
-}
+export const NAME = text(
+  "<name>",
+  "the attention or stack (default: the one named like the file, else the only one)",
+);
 
-export function layerOption(): Option {
-  return new Option(
-    "--layer <n>",
-    "layer number from 0: picks a stack's attention, feeds depth_scale",
-  ).argParser(wholeNumber(0));
-}
+/** Where a command takes all that a spec declares. */
+export const NAME_OF_ALL = text("<name>", "one attention or stack (default: all)");
 
-export function scheduleOption(): Option {
-  return new Option("--schedule <schedule>", "use this schedule instead of the cheapest").choices(SCHEDULES);
-}
+export const LAYER = value(
+  "<n>",
+  "layer number from 0: picks a stack's attention, feeds depth_scale",
+  wholeNumber(0),
+);
 
-export function deviceArchitectureOption(): Option {
-  return new Option(
-    "--arch <arch>",
-    "GPU architecture for CUDA targets (default: the device's; sm_80 for cuda-emulated)",
-  );
-}
+export const SCHEDULE = oneOf("<schedule>", "use this schedule instead of the cheapest", SCHEDULES);
+
+export const DEVICE_ARCHITECTURE = text(
+  "<arch>",
+  "GPU architecture for CUDA targets (default: the device's; sm_80 for cuda-emulated)",
+);
+
+/** Without a default here, the project's config may say, else it is 1024. */
+export const LENGTH = value("<n>", "rows of queries and keys", wholeNumber(1));
+
+export const BATCH = withDefault(value("<n>", "batch entries", wholeNumber(1)), 1);
+
+export const SEED = withDefault(value("<n>", "seed of the random tensors", wholeNumber(0)), 1);
+
+export const JSON_OBJECT = given("print one JSON object; everything for people goes to stderr");
+
+export const TUNED = unless("take the planner's choice, whatever `mtac tune` has found");
+
+export const STORE = text("<file>", "the tuning store (default: mtac/tuning.jsonl in the cache folder)");
 
 /** One target by its name or an alias; help and errors list the names. */
-export function targetOption(targets: readonly TargetName[], description: string): Option {
-  return new Option("--target <target>", description)
-    .choices(targets)
-    .argParser((word: string) => targetOf(word, targets));
+export function target<T extends TargetName>(targets: readonly T[], description: string): Flag<T, false> {
+  return { ...value("<target>", description, (word) => targetOf(word, targets)), choices: targets };
 }
 
 /** `--target a,b` and repeated `--target`s. */
-export function targetListOption(targets: readonly TargetName[], description: string): Option {
-  return new Option("--target <targets>", description)
-    .choices(targets)
-    .argParser((text: string, previous: readonly TargetName[] | undefined) => [
-      ...(previous ?? []),
-      ...splitList(text, undefined).map((word) => targetOf(word, targets)),
-    ]);
+export function targets<T extends TargetName>(
+  known: readonly T[],
+  description: string,
+): Flag<readonly T[], false> {
+  const read = (words: string, previous: readonly T[] | undefined): readonly T[] => [
+    ...(previous ?? []),
+    ...splitList(words, undefined).map((word) => targetOf(word, known)),
+  ];
+  return { ...value("<targets>", description, read), choices: known };
 }
 
-/** Without a default here, the project's config may say, else it is 1024. */
-export function lengthOption(fallback?: number): Option {
-  const option = new Option("--length <n>", "rows of queries and keys").argParser(wholeNumber(1));
-  return fallback === undefined ? option : option.default(fallback);
+/** @throws MtacError MTA903: the word names none of the targets that a command takes */
+function targetOf<T extends TargetName>(word: string, known: readonly T[]): T {
+  const named = targetNamed(word, known);
+  if (named === null) throw unknownTarget(word, known);
+  return named;
 }
 
-export function configOption(): Option {
-  return new Option("--config <file>", "the project's settings (default: the nearest mtac.config.ts)");
+/** @throws MtacError MTA904, MTA915, MTA916: flags that the target does not take */
+export function checkRunFlags(flags: {
+  readonly target: TargetName;
+  readonly grad?: true;
+  readonly arch?: string;
+}): void {
+  if (flags.grad === true && flags.target !== "reference") throw gradientsOnReferenceOnly(flags.target);
+  checkArchitecture(flags);
 }
 
-export function batchOption(): Option {
-  return new Option("--batch <n>", "batch entries").argParser(wholeNumber(1)).default(1);
-}
-
-export function seedOption(): Option {
-  return new Option("--seed <n>", "seed of the random tensors").argParser(wholeNumber(0)).default(1);
-}
-
-/** What `jsonOption` gives. */
-export interface JsonFlag {
-  readonly json?: true;
-}
-
-export function jsonOption(): Option {
-  return new Option("--json", "print one JSON object; everything for people goes to stderr");
-}
-
-/** Gives `tuned: false`; `tuned` is true without it. */
-export function noTunedOption(): Option {
-  return new Option("--no-tuned", "take the planner's choice, whatever `mtac tune` has found");
-}
-
-export function tuningStoreOption(): Option {
-  return new Option("--store <file>", "the tuning store (default: mtac/tuning.jsonl in the cache folder)");
-}
-
-/** Parses `--target a,b` and repeated `--target`s. */
-export function splitList(value: string, previous: readonly string[] | undefined): readonly string[] {
-  const items = value.split(",").map((item) => item.trim());
-  if (items.includes("")) throw new InvalidArgumentError("expected names separated by commas");
-  return [...(previous ?? []), ...items];
-}
-
-/** `128,512`; the option may be repeated. */
-export function numberList(text: string, previous: readonly number[] | undefined): readonly number[] {
-  return [...(previous ?? []), ...text.split(",").map((item) => wholeNumber(1)(item.trim()))];
-}
-
-export function wholeNumber(least: number): (value: string) => number {
-  return (value) => {
-    const number = Number(value);
-    if (!/^\d+$/.test(value) || !Number.isSafeInteger(number) || number < least)
-      throw new InvalidArgumentError(`expected a whole number, at least ${least}`);
-    return number;
-  };
+/** @throws MtacError MTA915, MTA916: `--arch` goes with CUDA only, and names an architecture */
+export function checkArchitecture({
+  target: wanted,
+  arch,
+}: {
+  readonly target: TargetName;
+  readonly arch?: string;
+}): void {
+  if (arch === undefined) return;
+  if (!wanted.startsWith("cuda")) throw architectureWithoutCuda(wanted);
+  // What is spelled like one, the device knows better.
+  if (!/^sm_\d+[af]?$/.test(arch)) throw unknownArchitecture(arch);
 }

@@ -1,22 +1,46 @@
 import { Command, CommanderError, Help, type Option } from "commander";
 import { packageVersion } from "../package.ts";
-import { createOutput, tolerateClosedPipes } from "../terminal/output.ts";
-import { registerBench } from "./bench/command.ts";
-import { registerCheck } from "./check/command.ts";
-import { registerCompile } from "./compile/command.ts";
-import { registerDevices } from "./devices/command.ts";
+import { openOutput, tolerateClosedPipes } from "../terminal/output.ts";
+import { BENCH } from "./bench/command.ts";
+import { CHECK } from "./check/command.ts";
+import { type AddCommand, runnable } from "./command.ts";
+import { COMPILE } from "./compile/command.ts";
+import { DEVICES } from "./devices/command.ts";
 import { wrongUsage } from "./errors.ts";
-import { registerExplain } from "./explain/command.ts";
+import { EXPLAIN } from "./explain/command.ts";
 import { reportFailure } from "./failure.ts";
-import { registerFmt } from "./fmt/command.ts";
-import { registerInit } from "./init/command.ts";
-import { registerLsp } from "./lsp/command.ts";
-import { registerRun } from "./run/command.ts";
-import { registerTune } from "./tune/command.ts";
-import { registerTypes } from "./types/command.ts";
-import { registerVerify } from "./verify/command.ts";
-import { registerVersion } from "./version/command.ts";
-import { registerWeights } from "./weights/command.ts";
+import { FMT } from "./fmt/command.ts";
+import { INIT } from "./init/command.ts";
+import { LSP } from "./lsp/command.ts";
+import { RUN } from "./run/command.ts";
+import { EXPORT, MERGE, PRUNE, SHOW, TUNE } from "./tune/command.ts";
+import { TYPES } from "./types/command.ts";
+import { VERIFY } from "./verify/command.ts";
+import { VERSION } from "./version/command.ts";
+import { WEIGHTS } from "./weights/command.ts";
+
+/** As help lists them. */
+const COMMANDS: readonly AddCommand[] = [
+  runnable(COMPILE, () => import("./compile/run.ts")),
+  runnable(CHECK, () => import("./check/run.ts")),
+  runnable(FMT, () => import("./fmt/run.ts")),
+  runnable(EXPLAIN, () => import("./explain/run.ts")),
+  runnable(TYPES, () => import("./types/run.ts")),
+  runnable(RUN, () => import("./run/run.ts")),
+  runnable(VERIFY, () => import("./verify/run.ts")),
+  runnable(WEIGHTS, () => import("./weights/run.ts")),
+  runnable(BENCH, () => import("./bench/run.ts")),
+  runnable(TUNE, () => import("./tune/run.ts"), [
+    runnable(SHOW, () => import("./tune/show.ts")),
+    runnable(EXPORT, () => import("./tune/export.ts")),
+    runnable(PRUNE, () => import("./tune/prune.ts")),
+    runnable(MERGE, () => import("./tune/merge.ts")),
+  ]),
+  runnable(DEVICES, () => import("./devices/run.ts")),
+  runnable(INIT, () => import("./init/run.ts")),
+  runnable(LSP, () => import("./lsp/run.ts")),
+  runnable(VERSION, () => import("./version/run.ts")),
+];
 
 function createProgram(): Command {
   const program = new Command("mtac")
@@ -34,24 +58,7 @@ function createProgram(): Command {
       "after",
       "\nExit codes: 0 fine · 1 the spec or the check failed · 2 wrong usage\n            3 the device or driver failed",
     );
-  for (const register of [
-    registerCompile,
-    registerCheck,
-    registerFmt,
-    registerExplain,
-    registerTypes,
-    registerRun,
-    registerVerify,
-    registerWeights,
-    registerBench,
-    registerTune,
-    registerDevices,
-    registerInit,
-    registerLsp,
-    registerVersion,
-  ])
-    register(program);
-  for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
+  for (const add of COMMANDS) add(program);
   return program;
 }
 
@@ -74,11 +81,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
-    if (!(error instanceof CommanderError)) return reportFailure(error, createOutput(json));
+    if (!(error instanceof CommanderError)) return reportFailure(error, openOutput({ json }));
     if (error.exitCode === 0) return 0;
     const message = error.message
       .replace(/^error: /, "")
       .replace(/\n\(Did you mean (.*)\?\)$/, "; did you mean `$1`?");
-    return reportFailure(wrongUsage(message), createOutput(json));
+    return reportFailure(wrongUsage(message), openOutput({ json }));
   }
 }

@@ -18,8 +18,11 @@ export interface Output {
   result(value: unknown): void;
 }
 
-/** @param lines A result is one line: for commands that give several, one after the other. */
-export function createOutput(json: boolean, { lines = false } = {}): Output {
+/**
+ * @param flags A command's: `--json` says what goes where.
+ * @param lines A result is one line: for commands that give several, one after the other.
+ */
+export function openOutput({ json = false }: { readonly json?: boolean }, { lines = false } = {}): Output {
   const people = json ? process.stderr : process.stdout;
   const style = createStyle(wantsColour(people, process.env));
   const noteStyle = createStyle(wantsColour(process.stderr, process.env));

@@ -299,8 +299,11 @@ describe("the process", () => {
   });
 
   test("speaks over stdio only", () => {
-    const { code, stderr, stdout } = mtac(["lsp"]);
-    expect([code, stdout]).toEqual([2, ""]);
-    expect(stderr).toContain("mtac lsp --stdio");
+    // With an editor's process to watch, too: the process must end all the same.
+    for (const args of [[], ["--clientProcessId", String(process.pid)]]) {
+      const { code, stderr, stdout } = mtac(["lsp", ...args]);
+      expect([code, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain("mtac lsp --stdio");
+    }
   });
 });

@@ -9,43 +9,25 @@ import { readUtf8 } from "../../files/text.ts";
 import { resolve } from "../../ir/index.ts";
 import { plural } from "../../report/units.ts";
 import type { MeteredTarget } from "../../targets.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
 import { type Alignment, inLine, table } from "../../terminal/style.ts";
 import { storePath } from "../../tune/store-path.ts";
 import { peersWithoutTimes, unknownPeer } from "../errors.ts";
 import { Finished } from "../failure.ts";
-import { scheduleOf } from "../schedule.ts";
+import { checkArchitecture } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { architectureOption } from "../targets.ts";
 import { tunedLookup } from "../tune/winners.ts";
-
-export interface BenchFlags {
-  readonly target: MeteredTarget;
-  readonly arch?: string;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly lengths?: readonly number[];
-  readonly batch: number;
-  readonly schedule?: string;
-  readonly rounds: number;
-  readonly seed: number;
-  readonly peers?: readonly string[];
-  readonly csv?: string;
-  readonly html?: string;
-  readonly plot?: string;
-  /** False with `--no-tuned`. */
-  readonly tuned: boolean;
-  readonly store?: string;
-}
+import type { BenchFlags } from "./command.ts";
 
 const DEFAULT_LENGTHS = [128, 256, 512] as const;
 
 /** `mtac bench SPEC`: times plans and peers, and writes what was found. */
-export async function benchSpec(file: string, flags: BenchFlags, output: Output): Promise<void> {
+export async function run(file: string, flags: BenchFlags): Promise<void> {
   const { target } = flags;
-  architectureOption(target, flags.arch);
+  const output = openOutput(flags);
+  checkArchitecture(flags);
   const peers = peersOf(flags.peers, target);
   refuseOverlap(
     [
@@ -80,7 +62,7 @@ export async function benchSpec(file: string, flags: BenchFlags, output: Output)
       spec: { file, text: readUtf8(file) },
       batch: flags.batch,
       lengths,
-      schedule: scheduleOf(flags.schedule),
+      schedule: flags.schedule,
       layer,
       rounds: flags.rounds,
       seed: flags.seed,

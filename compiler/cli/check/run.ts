@@ -1,13 +1,17 @@
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { docsPage } from "../../package.ts";
 import { plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { Finished } from "../failure.ts";
+import { namedSpecs } from "../specs/named-specs.ts";
 import { printDiagnostics } from "../specs/print-diagnostics.ts";
 import { analyseSpecFile } from "../specs/spec-file.ts";
+import type { CheckFlags } from "./command.ts";
 
 /** `mtac check`: the diagnostics of every file, and exit code 1 if one is an error. */
-export async function checkSpecs(files: readonly string[], output: Output): Promise<void> {
+export async function run(named: readonly string[], flags: CheckFlags): Promise<void> {
+  const output = openOutput(flags);
+  const files = await namedSpecs("check", named);
   const all: Diagnostic[] = [];
   for (const file of files) {
     const { diagnostics, source } = await analyseSpecFile(file);

@@ -10,7 +10,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { formatBytes, formatMilliseconds, plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
 import { buildImageFiles, buildImages } from "../../toolchain/images.ts";
@@ -19,15 +19,14 @@ import { storePath } from "../../tune/store-path.ts";
 import { Finished, reportFailure } from "../failure.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { type CompileFlags, type CompileSettings, compileSettings, outputFolder } from "./settings.ts";
+import type { CompileFlags } from "./command.ts";
+import { type CompileSettings, compileSettings, outputFolder } from "./settings.ts";
 import { repeatOnChange } from "./watch.ts";
 
 /** `mtac compile` */
-export async function compileSpec(
-  spec: string | undefined,
-  flags: CompileFlags,
-  output: Output,
-): Promise<void> {
+export async function run(given: string | undefined, givenFlags: CompileFlags): Promise<void> {
+  const { spec, flags } = withoutValue(given, givenFlags);
+  const output = openOutput(flags, { lines: flags.watch === true });
   const settings = await compileSettings(spec, flags);
   if (flags.watch === true) await compileOnChange(spec, flags, settings, output);
   // All before anything is written: what the last one lacks must not leave the first ones' files behind.
@@ -35,6 +34,17 @@ export async function compileSpec(
   for (const each of settings.specs) made.push(await makeFiles(each, settings, output));
   const results = await writeAll(made, settings, output);
   output.result(spec === undefined ? results : results[0]);
+}
+
+/** `--images spec.mta`: the option stands without a value. */
+function withoutValue(
+  spec: string | undefined,
+  flags: CompileFlags,
+): { readonly spec: string | undefined; readonly flags: CompileFlags } {
+  const { images } = flags;
+  return spec === undefined && typeof images === "string" && /\.\w+$/.test(images)
+    ? { spec: images, flags: { ...flags, images: true } }
+    : { spec, flags };
 }
 
 async function writeAll(

@@ -4,29 +4,7 @@ import { loadConfig } from "../../config/load.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
 import { type EmittedTarget, emittedTargets } from "../../targets.ts";
 import { specNeeded, unknownArchitecture, wrongUsage } from "../errors.ts";
-import { scheduleOf } from "../schedule.ts";
-
-/** Flags of `mtac compile`; what is not given comes from the project's config. */
-export interface CompileFlags {
-  readonly name?: string;
-  readonly target?: readonly EmittedTarget[];
-  readonly out?: string;
-  readonly arch?: readonly string[];
-  readonly ptxas?: boolean;
-  /** True where the option stands without a value. */
-  readonly images?: string | true;
-  /** False with `--no-launcher`. */
-  readonly launcher: boolean;
-  readonly length?: number;
-  readonly schedule?: string;
-  readonly watch?: true;
-  /** False with `--no-tuned`. */
-  readonly tuned: boolean;
-  readonly store?: string;
-  /** A file of `mtac tune export`. */
-  readonly tuning?: string;
-  readonly config?: string;
-}
+import type { CompileFlags } from "./command.ts";
 
 /** Places for compiled kernels. */
 const IMAGE_PLACES = ["embed", "files"] as const;
@@ -70,7 +48,7 @@ export async function compileSettings(
   const specs = spec === undefined ? (config.specs ?? []).map(here) : [spec];
   if (specs.length === 0) throw specNeeded("compile", file);
   const targets = emittedTargets(flags.target ?? config.targets);
-  const schedule = scheduleOf(flags.schedule ?? config.schedule);
+  const schedule = flags.schedule ?? config.schedule;
   const optional = {
     name: flags.name,
     out: flags.out ?? (config.out === undefined ? undefined : here(config.out)),

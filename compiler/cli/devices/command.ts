@@ -1,14 +1,12 @@
-import type { Command } from "commander";
-import { createOutput } from "../../terminal/output.ts";
+import { command } from "../command.ts";
+import { type FlagsOf, given } from "../flag.ts";
 
-export function registerDevices(program: Command): void {
-  program
-    .command("devices")
-    .summary("list what `run` and `verify` can compute on, with limits and features")
-    .description("List what `run` and `verify` can compute on, with limits and features.")
-    .option("--json", "print a JSON array")
-    .action(async (options: { json?: true }) => {
-      const { listDevices } = await import("./run.ts");
-      await listDevices(createOutput(options.json === true));
-    });
-}
+export const DEVICES = command({
+  name: "devices",
+  summary: "list what `run` and `verify` can compute on, with limits and features",
+  description: "List what `run` and `verify` can compute on, with limits and features.",
+  arguments: [],
+  flags: { json: given("print a JSON array") },
+});
+
+export type DevicesFlags = FlagsOf<typeof DEVICES.flags>;

@@ -4,9 +4,10 @@ import { requestDevice } from "../../../runtime/index.ts";
 import { openNodeGpu } from "../../../runtime/node.ts";
 import type { RunTarget } from "../../execution/request.ts";
 import { formatBytes } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { table } from "../../terminal/style.ts";
 import { type ErrorObject, errorObject } from "../failure.ts";
+import type { DevicesFlags } from "./command.ts";
 
 interface ListedDevice {
   readonly target: RunTarget;
@@ -39,7 +40,8 @@ const NO_REAL_ADAPTER: ErrorObject = {
 };
 
 /** `mtac devices` */
-export async function listDevices(output: Output): Promise<void> {
+export async function run(flags: DevicesFlags): Promise<void> {
+  const output = openOutput(flags);
   const reference: ListedDevice = {
     target: "reference",
     device: "float64 on the processor",

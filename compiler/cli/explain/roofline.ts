@@ -1,4 +1,4 @@
-import { type CallShape, MtacError, type Pipeline } from "../../../runtime/contract/index.ts";
+import { type CallShape, MtacError, type Pipeline, type Schedule } from "../../../runtime/contract/index.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import {
@@ -12,30 +12,18 @@ import {
 import { attentionFacts } from "../../report/explain.ts";
 import type { GpuRoofline, RooflineCandidate, RooflineReport } from "../../report/roofline.ts";
 import { formatRooflines } from "../../report/roofline-text.ts";
-import type { EmittedTarget } from "../../targets.ts";
 import type { Output } from "../../terminal/output.ts";
-import { scheduleOf } from "../schedule.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
+import type { ExplainFlags } from "./command.ts";
 import { type ChosenGpu, chooseGpus } from "./gpu-choice.ts";
-
-export interface RooflineFlags {
-  readonly name?: string;
-  readonly layer?: number;
-  readonly target?: EmittedTarget;
-  readonly length: number;
-  readonly batch: number;
-  readonly schedule?: string;
-  readonly gpu?: readonly string[];
-  readonly all?: true;
-}
 
 /**
  * `mtac explain --roofline`: what every candidate takes at least on GPUs whose figures are public; nothing is run.
  *
  * @throws MtacError MTA405 (on some GPU no candidate is legal), MTA922, MTA923
  */
-export async function rooflineSpec(file: string, flags: RooflineFlags, output: Output): Promise<void> {
+export async function rooflineSpec(file: string, flags: ExplainFlags, output: Output): Promise<void> {
   const gpus = chooseGpus(flags.gpu, flags.target);
   const spec = await readSpec(file, output);
   const reports = chooseAttentions(spec, flags).map((attention) =>
@@ -59,7 +47,7 @@ export async function rooflineSpec(file: string, flags: RooflineFlags, output: O
 function reportOn(
   spec: CheckedSpec,
   pipeline: Pipeline,
-  flags: RooflineFlags,
+  flags: ExplainFlags,
   gpus: readonly ChosenGpu[],
 ): RooflineReport {
   const facts = attentionFacts(spec.stacks, pipeline, flags);
@@ -72,11 +60,10 @@ function reportOn(
 function rooflineOn(
   pipeline: Pipeline,
   shape: CallShape,
-  scheduleName: string | undefined,
+  schedule: Schedule | undefined,
   { gpu, machine }: ChosenGpu,
 ): GpuRoofline {
   const { target, limits } = machine;
-  const schedule = scheduleOf(scheduleName);
   const rates = ratesOf(gpu, target);
   const work = floorWork(pipeline, shape);
   const floor = { ...work, ...floorBound(work, rates) };

@@ -9,24 +9,33 @@ import {
 } from "../../plan/index.ts";
 import { attentionFacts, explain } from "../../report/explain.ts";
 import { formatExplanation } from "../../report/explanation.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { architectureOfGpu, architectureWithoutCuda, unknownArchitecture, wrongUsage } from "../errors.ts";
-import { scheduleOf } from "../schedule.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { type RooflineFlags, rooflineSpec } from "./roofline.ts";
+import type { ExplainFlags } from "./command.ts";
+import { rooflineSpec } from "./roofline.ts";
 
-export interface ExplainFlags extends RooflineFlags {
-  readonly arch?: string;
-  readonly roofline?: true;
+/** `mtac explain`: of a code, of a kernel's line, of GPUs' peaks, or of the planner's choice. */
+export async function run(spec: string, flags: ExplainFlags): Promise<void> {
+  const output = openOutput(flags);
+  if (/^MTA\d+$/i.test(spec)) {
+    const { printCode } = await import("./code.ts");
+    return printCode(spec.toUpperCase(), output);
+  }
+  if (flags.trace !== undefined) {
+    const { traceKernel } = await import("./trace-kernel.ts");
+    return traceKernel(spec, flags.trace, output);
+  }
+  await explainPlans(spec, flags, output);
 }
 
 /**
- * `mtac explain`: what the planner sees and decides; with `--roofline` or `--gpu` what GPUs' peaks allow. Nothing is run.
+ * What the planner sees and decides; with `--roofline` or `--gpu` what GPUs' peaks allow. Nothing is run.
  *
  * @throws MtacError MTA405, and what `rooflineSpec` throws; MTA900, MTA903, MTA915 and MTA916 of the options
  */
-export async function explainSpec(file: string, flags: ExplainFlags, output: Output): Promise<void> {
+async function explainPlans(file: string, flags: ExplainFlags, output: Output): Promise<void> {
   if (flags.roofline === true || flags.gpu !== undefined) {
     if (flags.arch !== undefined) throw architectureOfGpu();
     return rooflineSpec(file, flags, output);
@@ -35,9 +44,12 @@ export async function explainSpec(file: string, flags: ExplainFlags, output: Out
   const target = flags.target ?? "webgpu";
   const limits = limitsOf(target, flags.arch);
   const spec = await readSpec(file, output);
-  const schedule = scheduleOf(flags.schedule);
   const explanations = chooseAttentions(spec, flags).map((attention) =>
-    explain(attentionFacts(spec.stacks, resolve(attention, file), flags), { target, limits, schedule }),
+    explain(attentionFacts(spec.stacks, resolve(attention, file), flags), {
+      target,
+      limits,
+      schedule: flags.schedule,
+    }),
   );
   output.result({ file, attentions: explanations, stacks: spec.stacks });
   output.text(

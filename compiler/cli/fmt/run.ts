@@ -4,12 +4,14 @@ import { isPipeOrDevice } from "../../files/destination.ts";
 import { decodeUtf8, readUtf8 } from "../../files/text.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { format } from "../../language/index.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { inLine } from "../../terminal/style.ts";
 import { wrongUsage } from "../errors.ts";
 import { Finished } from "../failure.ts";
+import { namedSpecs } from "../specs/named-specs.ts";
 import { printDiagnostics } from "../specs/print-diagnostics.ts";
 import { isTypeScript } from "../specs/spec-file.ts";
+import type { FmtFlags } from "./command.ts";
 
 interface FormattedFile {
   readonly file: string;
@@ -18,15 +20,14 @@ interface FormattedFile {
 }
 
 /** `mtac fmt`: files with syntax errors are reported and left as they are. */
-export async function formatSpecs(
-  files: readonly string[],
-  options: { readonly check: boolean },
-  output: Output,
-): Promise<void> {
-  const results = files.map((file) => formatFile(file, options, output));
+export async function run(named: readonly string[], flags: FmtFlags): Promise<void> {
+  const output = openOutput(flags);
+  const check = flags.check === true;
+  const files = await namedSpecs("fmt", named);
+  const results = files.map((file) => formatFile(file, { check }, output));
   output.result(results);
   const broken = results.some(({ diagnostics }) => diagnostics.some(({ severity }) => severity === "error"));
-  const unformatted = options.check && results.some(({ changed }) => changed);
+  const unformatted = check && results.some(({ changed }) => changed);
   if (broken || unformatted) throw new Finished(1);
 }
 

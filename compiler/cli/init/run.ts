@@ -5,8 +5,9 @@ import Handlebars from "handlebars";
 import { writeFolderAtomically } from "../../files/atomic-write.ts";
 import { docsPage, packageRoot, packageVersion } from "../../package.ts";
 import { plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { openOutput } from "../../terminal/output.ts";
 import { filesInTheWay, wrongUsage } from "../errors.ts";
+import type { InitFlags } from "./command.ts";
 
 /** npm's rule for names without a scope, and none that it refuses for their length. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,213}$/;
@@ -16,8 +17,9 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,213}$/;
  * @throws MtacError MTA900 for a name that npm would refuse, MTA906 for a folder that cannot be written, MTA928 where files are in the
  * way.
  */
-export function initProject(folder: string, given: string | undefined, output: Output): void {
-  const name = given ?? nameFor(basename(resolve(folder)));
+export function run(folder: string, flags: InitFlags): void {
+  const output = openOutput(flags);
+  const name = flags.name ?? nameFor(basename(resolve(folder)));
   if (!NAME.test(name))
     throw wrongUsage(
       `\`${name}\` is no name for a package`,

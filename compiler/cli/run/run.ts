@@ -1,44 +1,29 @@
 import { execute, needsLayer } from "../../execution/index.ts";
-import type { RunReport, RunTarget } from "../../execution/request.ts";
+import type { RunReport } from "../../execution/request.ts";
 import { shapeOf } from "../../execution/request.ts";
 import { nonFiniteTensors, readCall, readWeights, writeTensors } from "../../execution/tensor-file.ts";
 import { checkWritable } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
 import { inLine, table } from "../../terminal/style.ts";
 import { storePath } from "../../tune/store-path.ts";
 import type { LeftTensor } from "../../weights/index.ts";
 import { layerNeeded, nonFiniteInputs } from "../errors.ts";
-import { scheduleOf } from "../schedule.ts";
+import { checkRunFlags } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { checkRunOptions } from "../targets.ts";
 import { tunedChooser } from "../tune/winners.ts";
-
-export interface RunFlags {
-  readonly target: RunTarget;
-  readonly inputs: string;
-  readonly output: string;
-  readonly weights?: string;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly grad?: true;
-  readonly schedule?: string;
-  readonly arch?: string;
-  /** False with `--no-tuned`. */
-  readonly tuned: boolean;
-  readonly store?: string;
-  readonly strict?: true;
-}
+import type { RunFlags } from "./command.ts";
 
 /** `mtac run`: everything that can be refused is refused before anything is computed. */
-export async function runSpec(file: string, flags: RunFlags, output: Output): Promise<void> {
+export async function run(file: string, flags: RunFlags): Promise<void> {
+  const output = openOutput(flags);
   const grad = flags.grad === true;
   const { target } = flags;
-  checkRunOptions(target, { grad, arch: flags.arch });
+  checkRunFlags(flags);
   refuseOverlap(
     [{ name: "`--output`", path: flags.output }],
     [
@@ -65,7 +50,7 @@ export async function runSpec(file: string, flags: RunFlags, output: Output): Pr
     target,
     pipeline,
     call,
-    schedule: scheduleOf(flags.schedule),
+    schedule: flags.schedule,
     architecture: flags.arch,
     ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
   };

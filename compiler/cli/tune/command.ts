@@ -1,159 +1,104 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError } from "commander";
 import { METERED_TARGETS } from "../../targets.ts";
-import { createOutput } from "../../terminal/output.ts";
 import type { KnobSweep, Shard } from "../../tune/candidates.ts";
-import { notTunable } from "../errors.ts";
-import {
-  deviceArchitectureOption,
-  type JsonFlag,
-  jsonOption,
-  layerOption,
-  nameOption,
-  numberList,
-  scheduleOption,
-  seedOption,
-  targetOption,
-  tuningStoreOption,
-  wholeNumber,
-} from "../flags.ts";
-import type { ExportFlags } from "./export.ts";
-import type { MergeFlags } from "./merge.ts";
-import type { PruneFlags } from "./prune.ts";
-import type { TuneFlags } from "./run.ts";
-import type { ShowFlags } from "./show.ts";
+import { command } from "../command.ts";
+import { type FlagsOf, given, numberList, required, text, value, wholeNumber, withDefault } from "../flag.ts";
+import * as shared from "../flags.ts";
 
 /** `mtac tune SPEC`, and what is done with the results that it stores. */
-export function registerTune(program: Command): void {
-  const tune = program
-    .command("tune")
-    .summary("measure the plans that could win, and remember the best")
-    .description(
-      "Measure the plans that could win on a device, each checked against the reference first, and store what was found: `compile` and `run` use it. A sweep that is interrupted goes on where it was when it is started again.",
-    )
-    .argument("[spec]", "spec file (.mta or .ts)")
-    .addOption(targetOption(METERED_TARGETS, "what to measure on").default("webgpu"))
-    .addOption(deviceArchitectureOption())
-    .addOption(nameOption())
-    .addOption(layerOption())
-    .addOption(
-      new Option("--lengths <list>", "rows of queries and keys, for example 512,2048").argParser(numberList),
-    )
-    .addOption(new Option("--batch <list>", "batch entries (default: 1)").argParser(numberList))
-    .addOption(
-      new Option(
-        "--sweep <knob=values>",
-        "measure these values of a knob only, for example tile_q=32,64",
-      ).argParser(knobSweep),
-    )
-    .addOption(scheduleOption())
-    .addOption(
-      new Option(
-        "--candidates <n>",
-        "measure at most so many, the most promising (default: 20; cuda 48; emulated 12)",
-      ).argParser(wholeNumber(1)),
-    )
-    .addOption(
-      new Option("--budget <time>", "for all shapes together, for example 60s or 5m").argParser(duration),
-    )
-    .addOption(
-      new Option("--shard <i/n>", "one of several parts of the sweep, for example 2/8").argParser(shard),
-    )
-    .option("--again", "measure anew what is known already")
-    .addOption(seedOption())
-    .addOption(tuningStoreOption())
-    .addOption(jsonOption())
-    .allowExcessArguments()
-    // Options after a subcommand are the subcommand's.
-    .enablePositionalOptions()
-    .action(async (given: string | undefined, flags: TuneFlags & JsonFlag) => {
-      // A word that is none of the subcommands is no spec either: specs end in .mta or .ts.
-      if (given === undefined || !/\.(mta|[cm]?ts)$/.test(given)) throw notTunable(given ?? "");
-      const { tuneSpec } = await import("./run.ts");
-      await tuneSpec(given, flags, createOutput(flags.json === true));
-    });
-  registerShow(tune);
-  registerExport(tune);
-  registerPrune(tune);
-  registerMerge(tune);
-}
+export const TUNE = command({
+  name: "tune",
+  summary: "measure the plans that could win, and remember the best",
+  description:
+    "Measure the plans that could win on a device, each checked against the reference first, and store what was found: `compile` and `run` use it. A sweep that is interrupted goes on where it was when it is started again.",
+  arguments: [["[spec]", "spec file (.mta or .ts)"]],
+  flags: {
+    target: withDefault(shared.target(METERED_TARGETS, "what to measure on"), "webgpu"),
+    arch: shared.DEVICE_ARCHITECTURE,
+    name: shared.NAME,
+    layer: shared.LAYER,
+    lengths: value("<list>", "rows of queries and keys, for example 512,2048", numberList),
+    batch: value("<list>", "batch entries (default: 1)", numberList),
+    sweep: value("<knob=values>", "measure these values of a knob only, for example tile_q=32,64", knobSweep),
+    schedule: shared.SCHEDULE,
+    candidates: value(
+      "<n>",
+      "measure at most so many, the most promising (default: 20; cuda 48; emulated 12)",
+      wholeNumber(1),
+    ),
+    /** Milliseconds. */
+    budget: value("<time>", "for all shapes together, for example 60s or 5m", duration),
+    shard: value("<i/n>", "one of several parts of the sweep, for example 2/8", shard),
+    again: given("measure anew what is known already"),
+    seed: shared.SEED,
+    store: shared.STORE,
+    json: shared.JSON_OBJECT,
+  },
+});
+export type TuneFlags = FlagsOf<typeof TUNE.flags>;
 
-function registerShow(tune: Command): void {
-  tune
-    .command("show")
-    .summary("list the winners")
-    .description("List what won for each attention, device and range of shapes, and by how much.")
-    .argument("[spec]", "spec file (.mta or .ts); without it, results for all specs")
-    .addOption(tunedNameOption())
-    .addOption(tunedTargetOption("of one target only"))
-    .option("--all", "list every record, also those of other versions of mtac")
-    .addOption(tuningStoreOption())
-    .addOption(jsonOption())
-    .action(async (spec: string | undefined, flags: ShowFlags & JsonFlag) => {
-      const { showTuning } = await import("./show.ts");
-      await showTuning(spec, flags, createOutput(flags.json === true));
-    });
-}
+/** Whose results `show` and `export` are about. */
+const SELECTION = {
+  name: text("<name>", "one attention or stack of the spec (default: all)"),
+  target: shared.target(METERED_TARGETS, "of one target only"),
+};
+const SELECTED_SPEC = ["[spec]", "spec file (.mta or .ts); without it, results for all specs"] as const;
 
-function registerExport(tune: Command): void {
-  tune
-    .command("export")
-    .summary("write the winners to a file")
-    .description("Write the winners, and nothing else, to a JSON file that may be shipped beside a launcher.")
-    .argument("[spec]", "spec file (.mta or .ts); without it, results for all specs")
-    .requiredOption("--out <file>", "JSON file to write")
-    .addOption(tunedNameOption())
-    .addOption(tunedTargetOption("of one target only"))
-    .addOption(tuningStoreOption())
-    .addOption(jsonOption())
-    .action(async (spec: string | undefined, flags: ExportFlags & JsonFlag) => {
-      const { exportTunedPlans } = await import("./export.ts");
-      await exportTunedPlans(spec, flags, createOutput(flags.json === true));
-    });
-}
+export const SHOW = command({
+  name: "show",
+  summary: "list the winners",
+  description: "List what won for each attention, device and range of shapes, and by how much.",
+  arguments: [SELECTED_SPEC],
+  flags: {
+    ...SELECTION,
+    all: given("list every record, also those of other versions of mtac"),
+    store: shared.STORE,
+    json: shared.JSON_OBJECT,
+  },
+});
+export type ShowFlags = FlagsOf<typeof SHOW.flags>;
 
-function registerPrune(tune: Command): void {
-  tune
-    .command("prune")
-    .summary("drop results that are not needed any more")
-    .description(
-      "Drop damaged lines, results of other versions of mtac and superseded ones. With --before, --device, --target also results that fit all of those that are given.",
-    )
-    .addOption(new Option("--before <date>", "drop what is older, for example 2025-06-30").argParser(date))
-    .option("--device <text>", "drop results of devices whose name holds this text")
-    .addOption(tunedTargetOption("drop results of this target"))
-    .option("--keep-all", "keep superseded results: earlier rounds and repeated measurements")
-    .option("--dry-run", "say what would be dropped, and change nothing")
-    .addOption(tuningStoreOption())
-    .addOption(jsonOption())
-    .action(async (flags: PruneFlags & JsonFlag) => {
-      const { pruneTuning } = await import("./prune.ts");
-      pruneTuning(flags, createOutput(flags.json === true));
-    });
-}
+export const EXPORT = command({
+  name: "export",
+  summary: "write the winners to a file",
+  description: "Write the winners, and nothing else, to a JSON file that may be shipped beside a launcher.",
+  arguments: [SELECTED_SPEC],
+  flags: {
+    out: required(text("<file>", "JSON file to write")),
+    ...SELECTION,
+    store: shared.STORE,
+    json: shared.JSON_OBJECT,
+  },
+});
+export type ExportFlags = FlagsOf<typeof EXPORT.flags>;
 
-function registerMerge(tune: Command): void {
-  tune
-    .command("merge")
-    .summary("take over results from other stores")
-    .description(
-      "Append the results of other stores, as sweeps on other machines leave them, that are not there yet.",
-    )
-    .argument("<files...>", "stores to read")
-    .addOption(tuningStoreOption())
-    .addOption(jsonOption())
-    .action(async (files: string[], flags: MergeFlags & JsonFlag) => {
-      const { mergeTuning } = await import("./merge.ts");
-      mergeTuning(files, flags, createOutput(flags.json === true));
-    });
-}
+export const PRUNE = command({
+  name: "prune",
+  summary: "drop results that are not needed any more",
+  description:
+    "Drop damaged lines, results of other versions of mtac and superseded ones. With --before, --device, --target also results that fit all of those that are given.",
+  arguments: [],
+  flags: {
+    before: value("<date>", "drop what is older, for example 2025-06-30", date),
+    device: text("<text>", "drop results of devices whose name holds this text"),
+    target: shared.target(METERED_TARGETS, "drop results of this target"),
+    keepAll: given("keep superseded results: earlier rounds and repeated measurements"),
+    dryRun: given("say what would be dropped, and change nothing"),
+    store: shared.STORE,
+    json: shared.JSON_OBJECT,
+  },
+});
+export type PruneFlags = FlagsOf<typeof PRUNE.flags>;
 
-function tunedNameOption(): Option {
-  return new Option("--name <name>", "one attention or stack of the spec (default: all)");
-}
-
-function tunedTargetOption(description: string): Option {
-  return targetOption(METERED_TARGETS, description);
-}
+export const MERGE = command({
+  name: "merge",
+  summary: "take over results from other stores",
+  description:
+    "Append the results of other stores, as sweeps on other machines leave them, that are not there yet.",
+  arguments: [["<files...>", "stores to read"]],
+  flags: { store: shared.STORE, json: shared.JSON_OBJECT },
+});
+export type MergeFlags = FlagsOf<typeof MERGE.flags>;
 
 function date(text: string): Date {
   const value = new Date(text);

@@ -1,22 +1,16 @@
 import { writeAtomically } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { openOutput } from "../../terminal/output.ts";
 import { exportTuning } from "../../tune/export.ts";
 import { openStore } from "../../tune/store.ts";
 import { nothingTuned } from "../errors.ts";
-import { noteIgnored, type SelectionFlags, selectTuning } from "./selection.ts";
-
-export interface ExportFlags extends SelectionFlags {
-  readonly out: string;
-}
+import type { ExportFlags } from "./command.ts";
+import { noteIgnored, selectTuning } from "./selection.ts";
 
 /** `mtac tune export` @throws MtacError MTA906, MTA921 where there is nothing to write, MTA930 */
-export async function exportTunedPlans(
-  file: string | undefined,
-  flags: ExportFlags,
-  output: Output,
-): Promise<void> {
+export async function run(file: string | undefined, flags: ExportFlags): Promise<void> {
+  const output = openOutput(flags);
   const store = openStore(flags.store);
   refuseOverlap(
     [{ name: "`--out`", path: flags.out }],

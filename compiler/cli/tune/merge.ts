@@ -1,19 +1,17 @@
 import { existsSync } from "node:fs";
 import { unreadableFile } from "../../files/errors.ts";
 import { plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { openOutput } from "../../terminal/output.ts";
 import { openStore } from "../../tune/store.ts";
+import type { MergeFlags } from "./command.ts";
 import { noteIgnored } from "./selection.ts";
-
-export interface MergeFlags {
-  readonly store?: string;
-}
 
 /**
  * `mtac tune merge`: nothing is taken over before every file could be read.
  * @throws MtacError MTA870 … MTA872, MTA905
  */
-export function mergeTuning(files: readonly string[], flags: MergeFlags, output: Output): void {
+export function run(files: readonly string[], flags: MergeFlags): void {
+  const output = openOutput(flags);
   const store = openStore(flags.store);
   const read = files.map((file) => {
     // A store that is not there is empty; a file that somebody names should be there.

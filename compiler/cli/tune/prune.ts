@@ -1,23 +1,15 @@
 import { packageVersion } from "../../package.ts";
 import { plural } from "../../report/units.ts";
-import type { MeteredTarget } from "../../targets.ts";
-import type { Output } from "../../terminal/output.ts";
+import { openOutput } from "../../terminal/output.ts";
 import { noTuningStore } from "../../tune/errors.ts";
 import { type PruneDecision, type PruneRequest, pruneRecords } from "../../tune/prune.ts";
 import type { TuningRecord } from "../../tune/record.ts";
 import { openStore, type Rewritten, type TuningStore } from "../../tune/store.ts";
-
-export interface PruneFlags {
-  readonly before?: Date;
-  readonly device?: string;
-  readonly target?: MeteredTarget;
-  readonly keepAll?: true;
-  readonly dryRun?: true;
-  readonly store?: string;
-}
+import type { PruneFlags } from "./command.ts";
 
 /** `mtac tune prune` @throws MtacError MTA931, and as `TuningStore` */
-export function pruneTuning(flags: PruneFlags, output: Output): void {
+export function run(flags: PruneFlags): void {
+  const output = openOutput(flags);
   const store = openStore(flags.store);
   refuseForeignFile(store);
   const { target } = flags;

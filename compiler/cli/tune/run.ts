@@ -8,41 +8,23 @@ import type { CheckedSpec } from "../../language/attention.ts";
 import { packageVersion } from "../../package.ts";
 import { CUDA_ARCHITECTURES, cudaMachine, WEBGPU_VARIANTS, webgpuMachine } from "../../plan/index.ts";
 import { formatCount, formatMilliseconds, formatRatio, plural } from "../../report/units.ts";
-import type { MeteredTarget } from "../../targets.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
-import { checkSweeps, type KnobSweep, type Shard, tuneCandidates } from "../../tune/candidates.ts";
+import { checkSweeps, type KnobSweep, tuneCandidates } from "../../tune/candidates.ts";
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "../../tune/record.ts";
 import { openStore, type TuningStore } from "../../tune/store.ts";
 import { runSweep, type SweepProgress, type SweepResult } from "../../tune/sweep.ts";
 import { describeCandidate, trialCandidate } from "../../tune/trial-candidates.ts";
 import { storageOn } from "../../tune/use.ts";
 import { speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";
+import { notTunable } from "../errors.ts";
 import { Finished } from "../failure.ts";
-import { scheduleOf } from "../schedule.ts";
+import { checkArchitecture } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { architectureOption } from "../targets.ts";
+import type { TuneFlags } from "./command.ts";
 import { noteIgnored } from "./selection.ts";
-
-export interface TuneFlags {
-  readonly target: MeteredTarget;
-  readonly arch?: string;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly lengths?: readonly number[];
-  readonly batch?: readonly number[];
-  readonly sweep?: readonly KnobSweep[];
-  readonly schedule?: string;
-  readonly candidates?: number;
-  /** Milliseconds for all shapes together. */
-  readonly budget?: number;
-  readonly shard?: Shard;
-  readonly again?: true;
-  readonly seed: number;
-  readonly store?: string;
-}
 
 /** Lengths where neither the spec's `tune` block nor the flags name any. */
 const DEFAULT_LENGTHS = [1024] as const;
@@ -59,9 +41,12 @@ interface TunedShape {
 }
 
 /** `mtac tune SPEC`: measures the plans that could win, and stores what it finds. */
-export async function tuneSpec(file: string, flags: TuneFlags, output: Output): Promise<void> {
+export async function run(file: string | undefined, flags: TuneFlags): Promise<void> {
+  // A word that is none of the subcommands is no spec either: specs end in .mta or .ts.
+  if (file === undefined || !/\.(mta|[cm]?ts)$/.test(file)) throw notTunable(file ?? "");
   const { target } = flags;
-  architectureOption(target, flags.arch);
+  const output = openOutput(flags);
+  checkArchitecture(flags);
   const store = openStore(flags.store);
   refuseOverlap([{ name: "`--store`", path: store.file }], [{ name: "the spec", path: file }]);
   store.check();
@@ -115,7 +100,7 @@ function refuseUnknownSweeps(
     flags.target === "webgpu" ? WEBGPU_VARIANTS.map(webgpuMachine) : CUDA_ARCHITECTURES.map(cudaMachine);
   const requests = shapes.slice(0, 1).flatMap((shape) => machines.map((machine) => ({ machine, shape })));
   const sweeps = sweepsOf(spec, pipeline, flags);
-  checkSweeps(pipeline, requests, { schedule: scheduleOf(flags.schedule), sweeps });
+  checkSweeps(pipeline, requests, { schedule: flags.schedule, sweeps });
 }
 
 function sweepsOf(spec: CheckedSpec, pipeline: Pipeline, flags: TuneFlags): readonly KnobSweep[] {
@@ -153,7 +138,7 @@ async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Prom
     pipeline,
     { machine, shape },
     {
-      schedule: scheduleOf(flags.schedule),
+      schedule: flags.schedule,
       sweeps: sweepsOf(spec, pipeline, flags),
       most: flags.candidates ?? DEFAULT_CANDIDATES[target],
       shard: flags.shard,

@@ -1,6 +1,5 @@
 import { resolve } from "../../ir/index.ts";
 import { packageVersion } from "../../package.ts";
-import type { MeteredTarget } from "../../targets.ts";
 import type { Output } from "../../terminal/output.ts";
 import type { ExportFilter } from "../../tune/export.ts";
 import { specHash } from "../../tune/record.ts";
@@ -9,12 +8,7 @@ import { ignoredNotice, type TuningNotice } from "../../tune/tuned-winners.ts";
 import { nameWithoutSpec } from "../errors.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-
-export interface SelectionFlags {
-  readonly name?: string;
-  readonly target?: MeteredTarget;
-  readonly store?: string;
-}
+import type { ShowFlags } from "./command.ts";
 
 /** Which results a command is about. */
 export interface TuningSelection {
@@ -26,7 +20,7 @@ export interface TuningSelection {
 /** @throws MtacError MTA909 … MTA911, MTA920; as `readSpec` */
 export async function selectTuning(
   file: string | undefined,
-  flags: SelectionFlags,
+  flags: Pick<ShowFlags, "name" | "target" | "store">,
   output: Output,
 ): Promise<TuningSelection> {
   if (file === undefined && flags.name !== undefined) throw nameWithoutSpec();

@@ -1,16 +1,13 @@
 import { formatKnobs } from "../../report/describe.ts";
 import { formatCount, formatMilliseconds, formatRatio, plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { openOutput } from "../../terminal/output.ts";
 import { type Style, table } from "../../terminal/style.ts";
 import { passes } from "../../tune/export.ts";
 import type { Measurement, TuningKey, TuningRecord } from "../../tune/record.ts";
 import { openStore } from "../../tune/store.ts";
 import { groupByKey, speedOverFirst, type Winner, winnerOf } from "../../tune/winner.ts";
-import { noteIgnored, type SelectionFlags, selectTuning, type TuningSelection } from "./selection.ts";
-
-export interface ShowFlags extends SelectionFlags {
-  readonly all?: true;
-}
+import type { ShowFlags } from "./command.ts";
+import { noteIgnored, selectTuning, type TuningSelection } from "./selection.ts";
 
 /** One key's results, as `--json` prints them. */
 interface ShownKey {
@@ -27,7 +24,8 @@ interface ShownKey {
 }
 
 /** `mtac tune show` */
-export async function showTuning(file: string | undefined, flags: ShowFlags, output: Output): Promise<void> {
+export async function run(file: string | undefined, flags: ShowFlags): Promise<void> {
+  const output = openOutput(flags);
   const selection = await selectTuning(file, flags, output);
   const store = openStore(flags.store);
   const { records, ignored } = store.read();

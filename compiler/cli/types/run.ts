@@ -4,19 +4,14 @@ import { holds } from "../../files/atomic-write.ts";
 import type { Diagnostic } from "../../language/diagnostics.ts";
 import { declarationsFile, writeDeclarations } from "../../plugin/declarations-file.ts";
 import type { DeclarationsForm } from "../../plugin/options.ts";
-import type { EmittedTarget } from "../../targets.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { inLine } from "../../terminal/style.ts";
 import { wrongUsage } from "../errors.ts";
 import { Finished } from "../failure.ts";
+import { namedSpecs } from "../specs/named-specs.ts";
 import { printDiagnostics } from "../specs/print-diagnostics.ts";
 import { analyseSpecFile, isTypeScript } from "../specs/spec-file.ts";
-
-export interface DeclareFlags {
-  readonly check?: true;
-  readonly arbitraryExtensions?: true;
-  readonly target: EmittedTarget;
-}
+import type { TypesFlags } from "./command.ts";
 
 interface DeclaredSpec {
   readonly spec: string;
@@ -27,7 +22,7 @@ interface DeclaredSpec {
 }
 
 /** Whether a build step can import a spec, by its name. */
-export function isImportable(spec: string): boolean {
+function isImportable(spec: string): boolean {
   return spec.endsWith(".mta");
 }
 
@@ -36,11 +31,11 @@ export function isImportable(spec: string): boolean {
  *
  * @throws MtacError MTA900, MTA905, MTA906, MTA907, MTA926, MTA930
  */
-export async function declareSpecs(
-  specs: readonly string[],
-  flags: DeclareFlags,
-  output: Output,
-): Promise<void> {
+export async function run(named: readonly string[], flags: TypesFlags): Promise<void> {
+  const output = openOutput(flags);
+  const found = await namedSpecs("types", named);
+  // A config's specs are for other commands, too.
+  const specs = named.length > 0 ? found : found.filter(isImportable);
   const other = specs.find((spec) => !isImportable(spec));
   if (other !== undefined)
     throw wrongUsage(
@@ -56,7 +51,7 @@ export async function declareSpecs(
   if (broken || (flags.check === true && results.some(({ changed }) => changed))) throw new Finished(1);
 }
 
-async function declareSpec(path: string, flags: DeclareFlags, output: Output): Promise<DeclaredSpec> {
+async function declareSpec(path: string, flags: TypesFlags, output: Output): Promise<DeclaredSpec> {
   const file = declarationsFile(path, await formFor(path, flags));
   const { spec, diagnostics, source } = await analyseSpecFile(path);
   printDiagnostics(diagnostics, { file: path, source }, output);
@@ -73,7 +68,7 @@ async function declareSpec(path: string, flags: DeclareFlags, output: Output): P
 }
 
 /** What the flag says, else what the spec's project has a build write. */
-async function formFor(spec: string, flags: DeclareFlags): Promise<DeclarationsForm> {
+async function formFor(spec: string, flags: TypesFlags): Promise<DeclarationsForm> {
   if (flags.arbitraryExtensions === true) return "arbitrary-extensions";
   const { config } = await loadConfig(dirname(spec));
   return config.types === "arbitrary-extensions" ? config.types : "bundler";

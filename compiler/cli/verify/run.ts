@@ -1,41 +1,27 @@
 import { compareTensors, type TensorError } from "../../execution/comparison.ts";
 import { execute, needsLayer } from "../../execution/index.ts";
 import { randomCall } from "../../execution/random-call.ts";
-import { type RunResult, type RunTarget, shapeOf } from "../../execution/request.ts";
+import { type RunResult, shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatError } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { type ReportStep, withProgress } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
 import { layerNeeded } from "../errors.ts";
 import { Finished } from "../failure.ts";
+import { checkRunFlags } from "../flags.ts";
 import { formatReport } from "../run/run.ts";
-import { scheduleOf } from "../schedule.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { checkRunOptions } from "../targets.ts";
 import { tunedChooser } from "../tune/winners.ts";
-
-export interface VerifyFlags {
-  readonly target: RunTarget;
-  readonly name?: string;
-  readonly layer?: number;
-  readonly batch: number;
-  readonly length: number;
-  readonly seed: number;
-  readonly grad?: true;
-  readonly schedule?: string;
-  readonly arch?: string;
-  /** False with `--no-tuned`. */
-  readonly tuned: boolean;
-  readonly store?: string;
-}
+import type { VerifyFlags } from "./command.ts";
 
 /** `mtac verify`: random inputs on a target against the float64 reference; exit code 1 if a tensor is out of bounds. */
-export async function verifySpec(file: string, flags: VerifyFlags, output: Output): Promise<void> {
+export async function run(file: string, flags: VerifyFlags): Promise<void> {
+  const output = openOutput(flags);
   const grad = flags.grad === true;
   const { target } = flags;
-  checkRunOptions(target, { grad, arch: flags.arch });
+  checkRunFlags(flags);
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
@@ -46,7 +32,7 @@ export async function verifySpec(file: string, flags: VerifyFlags, output: Outpu
     target,
     pipeline,
     call,
-    schedule: scheduleOf(flags.schedule),
+    schedule: flags.schedule,
     architecture: flags.arch,
     ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
   };

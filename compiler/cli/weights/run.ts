@@ -5,7 +5,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { plural } from "../../report/units.ts";
-import type { Output } from "../../terminal/output.ts";
+import { type Output, openOutput } from "../../terminal/output.ts";
 import { inLine, table } from "../../terminal/style.ts";
 import {
   type AttentionSlot,
@@ -13,29 +13,15 @@ import {
   convertState,
   LAYOUTS,
   type Layout,
-  type LayoutName,
-  type Renaming,
   reorderedSections,
 } from "../../weights/index.ts";
 import { chooseAttention, chooseStack } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-
-export interface ConvertFlags {
-  readonly output: string;
-  readonly layout?: LayoutName;
-  readonly map?: readonly Renaming[];
-  readonly prefix?: string;
-  readonly name?: string;
-  readonly layer?: number;
-}
+import type { WeightsFlags } from "./command.ts";
 
 /** `mtac weights`: everything is checked before anything is written. */
-export async function convertWeights(
-  file: string,
-  stateFile: string,
-  flags: ConvertFlags,
-  output: Output,
-): Promise<void> {
+export async function run(file: string, stateFile: string, flags: WeightsFlags): Promise<void> {
+  const output = openOutput(flags);
   refuseOverlap(
     [{ name: "`--output`", path: flags.output }],
     [
@@ -66,7 +52,7 @@ export async function convertWeights(
 /** Every layer of the stack that `--name` names, where no layer is chosen; else one attention. */
 function slotsOf(
   spec: CheckedSpec,
-  flags: ConvertFlags,
+  flags: WeightsFlags,
 ): { readonly slots: readonly AttentionSlot[]; readonly stack: boolean } {
   const stack = flags.layer === undefined ? chooseStack(spec, flags.name) : null;
   if (stack === null) {

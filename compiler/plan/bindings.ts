@@ -86,13 +86,20 @@ export function bindCuda(
   read: readonly (string | BoundResource)[],
   written: readonly (string | BoundResource)[],
 ): BufferBinding[] {
-  const integers = [
+  const integers = integerBuffers(pipeline);
+  const expanded = read.flatMap((each): readonly (string | BoundResource)[] =>
+    each === "integers" ? integers : [each],
+  );
+  return bind(pipeline, expanded, written);
+}
+
+/** The integer inputs that the mask and the placement of rows need. */
+export function integerBuffers(pipeline: Pipeline): readonly string[] {
+  return [
     "positions",
     ...(hasMask(pipeline, "lengths") ? ["lengths"] : []),
     ...(hasMask(pipeline, "documents") ? ["documents"] : []),
   ];
-  const expanded = read.flatMap((each) => (each === "integers" ? integers : [each]));
-  return bind(pipeline, expanded, written);
 }
 
 export function storageBufferCount(bindings: readonly BufferBinding[]): number {

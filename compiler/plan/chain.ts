@@ -11,6 +11,7 @@ import {
 } from "../../runtime/contract/index.ts";
 import { graphOf } from "./graph.ts";
 import { ceilTo } from "./layout.ts";
+import type { RowLayout } from "./machine.ts";
 
 /** What a fused kernel computes: the scores alone, or also the normalised weights. */
 export type ChainRole = "single_pass" | "statistics" | "apply";
@@ -46,24 +47,13 @@ export function chainStages(pipeline: Pipeline, role: ChainRole): readonly (Scor
   return role === "apply" ? [...pipeline.scores, ...pipeline.weights] : pipeline.scores;
 }
 
-/** How rows of a map lie in workgroup memory. */
-export interface RowLayout {
-  /** Columns kept from earlier steps are rounded up to a multiple of this. */
-  readonly carryMultiple: number;
-  /** Words between two rows of so many columns. */
-  stride(columns: number): number;
-}
-
-/** Nothing between the rows: memory is what WebGPU devices have least of. */
-export const PACKED_ROWS: RowLayout = { carryMultiple: 1, stride: (columns) => columns };
-
 /** Lays the tile's maps out in workgroup memory, from the last (no halo) back to the first (all of it). */
 export function buildChain(
   pipeline: Pipeline,
   role: ChainRole,
   tileQ: number,
   tileK: number,
-  layout: RowLayout = PACKED_ROWS,
+  layout: RowLayout,
 ): Chain {
   const stages = chainStages(pipeline, role);
   const heads = headBlock(stages);

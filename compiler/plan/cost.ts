@@ -16,7 +16,7 @@ import { BLOCK_BYTES, convBlockBytes, FOUR_BYTES, softmaxBytes, weightBytes } fr
 import { keyRange } from "./key-range.ts";
 import { valueBlocks } from "./layout.ts";
 import { rememberByPipeline } from "./remember.ts";
-import { MIX_TILE, type StagedKernel, type StagedKnobs } from "./staged-kernels.ts";
+import type { StripKernel, StripLimits } from "./schedule/strips.ts";
 import { NO_COUNTS, type WorkCounts } from "./work.ts";
 
 /**
@@ -171,9 +171,9 @@ function bytesOf(storage: StorageType): number {
 /** Entries of the maps that a kernel computes, over all strips, halo included. */
 function countEntries(
   pipeline: Pipeline,
-  kernel: StagedKernel,
+  kernel: StripKernel,
   shape: CallShape,
-  knobs: StagedKnobs,
+  knobs: StripLimits,
   tile: { rows: number; keys: number },
 ): MapEntries {
   const haloRows = kernel.halo.past + kernel.halo.future;
@@ -207,9 +207,9 @@ const rememberedEntries = rememberByPipeline<MapEntries>();
 /** `countEntries`, remembered: candidates differ in few of the numbers that it depends on. */
 function mapEntries(
   pipeline: Pipeline,
-  kernel: StagedKernel,
+  kernel: StripKernel,
   shape: CallShape,
-  knobs: StagedKnobs,
+  knobs: StripLimits,
   tile: { rows: number; keys: number },
 ): MapEntries {
   const halo = kernel.halo.past + kernel.halo.future;
@@ -229,12 +229,12 @@ function mapEntries(
 /** Cost of one kernel of the staged schedule over the whole call. */
 export function stagedCost(
   pipeline: Pipeline,
-  kernel: StagedKernel,
+  kernel: StripKernel,
   shape: CallShape,
-  knobs: StagedKnobs,
+  knobs: StripLimits,
 ): CountedCost {
   const { program } = kernel;
-  let tile: { rows: number; keys: number } = { rows: knobs.tileQ, keys: knobs.tileK };
+  let tile = { rows: 1, keys: 4 };
   let perEntry = 0;
   let timePerEntry: number = COST.block / 16;
   let words = 2;
@@ -244,6 +244,7 @@ export function stagedCost(
       perEntry = pipeline.headDim;
       timePerEntry += perEntry;
       words = 1;
+      tile = { rows: program.tileQ, keys: program.tileK };
       break;
     case "conv": {
       const stage = stageAt(pipeline, program.stage);
@@ -251,7 +252,8 @@ export function stagedCost(
       const reach = convReach(stage);
       perEntry = stage.kernel.query * stage.kernel.key * stage.across;
       const halo =
-        (program.haloRows * (knobs.tileK + reach.left + reach.right)) / (knobs.tileQ * knobs.tileK);
+        (program.haloRows * (program.tileK + reach.left + reach.right)) / (program.tileQ * program.tileK);
+      tile = { rows: program.tileQ, keys: program.tileK };
       // The tile is written to workgroup memory with its halo, once for each head that is read.
       if (program.source === "workgroup") shared = convBlockBytes(stage) / 16 + 4 * halo * stage.across;
       timePerEntry +=
@@ -262,12 +264,11 @@ export function stagedCost(
       const stage = stageAt(pipeline, program.stage);
       perEntry = stage.kind === "mix" ? stage.group : 1;
       timePerEntry += perEntry * (COST.mix + COST.word / program.outputs);
-      tile = { rows: 1, keys: MIX_TILE.columnBlocks * 4 };
+      tile = { rows: 1, keys: program.tileK };
       break;
     }
     case "normalize":
       timePerEntry += 3 * COST.exp;
-      tile = { rows: 1, keys: 4 };
       words = 4;
       break;
     case "product":

@@ -1,9 +1,6 @@
 import type { Epilogue, Pipeline } from "../../runtime/contract/index.ts";
 import { powerOfTwo, valueBlocks } from "./layout.ts";
 
-/** Most output blocks of 4x4 that one invocation may keep: 128 registers. */
-export const MAX_OUTPUT_BLOCKS = 8;
-
 /** Results are stored as they are. */
 export const DIRECT: Epilogue = {
   mode: "direct",
@@ -55,4 +52,9 @@ export function planEpilogue(
     },
     words: partialsAt + workgroup,
   };
+}
+
+/** The reason where `planEpilogue` finds no room in so many bytes. */
+export function tooLongRow({ valueDim }: Pipeline, bytes: number, memory: string): string {
+  return `a row of ${valueDim} values does not fit into ${bytes} bytes of ${memory}`;
 }

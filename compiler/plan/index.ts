@@ -5,34 +5,12 @@ import {
   SCHEDULES,
   type Schedule,
 } from "../../runtime/contract/index.ts";
-import { type Candidate, dropped, legal } from "./candidate.ts";
-import { buildChain, type ChainRole } from "./chain.ts";
-import { addCosts } from "./cost.ts";
-import { directCandidates } from "./direct/index.ts";
-import {
-  FUSED_TILES_K,
-  FUSED_TILES_Q,
-  FUSED_WORKGROUPS,
-  type FusedKernel,
-  type FusedKnobs,
-  fitFused,
-  fusedKnobNames,
-  singlePassPlan,
-  twoPassKnobNames,
-  twoPassPlan,
-} from "./fused.ts";
+import { type Candidate, dropped } from "./candidate.ts";
 import type { PlanRequest } from "./machine.ts";
-import {
-  fitStaged,
-  PRODUCT_TILES,
-  PRODUCT_WORKGROUPS,
-  STAGED_TILES,
-  STRIP_BYTES,
-  STRIP_ROWS,
-  stagedKnobNames,
-  stagedPlan,
-} from "./staged.ts";
-import { tensorCandidates } from "./tensor/index.ts";
+import { checkOptions, ignoredOption, type OptionName } from "./options.ts";
+import { fusedOptions, singlePassCandidates, twoPassCandidates } from "./schedule/fused.ts";
+import { STAGED_OPTIONS, stagedCandidates, unfusedStagedPlan } from "./schedule/staged.ts";
+import { tensorCandidates, tensorOptions } from "./tensor/index.ts";
 import { verifyPlan } from "./verify/index.ts";
 
 export {
@@ -44,27 +22,47 @@ export {
 } from "./architectures.ts";
 export type { Candidate } from "./candidate.ts";
 export type { CudaEstimate } from "./cuda-cost.ts";
-export { DISPATCH_MULTIPLY_ADDS, withStorage } from "./define.ts";
 export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
-export { cudaMachine, type Machine, machineOf, type PlanRequest, webgpuMachine } from "./machine.ts";
+export { cudaMachine, machineOf, webgpuMachine, withStorage } from "./machine/index.ts";
+export type { Machine, PlanRequest } from "./machine.ts";
 export { planVariables, workspaceBytes } from "./measure.ts";
+export type { PlanOptions } from "./options.ts";
 export * from "./roofline/index.ts";
 export type { KernelWork } from "./work.ts";
 
-/** How many of the two kernels' best geometries `two_pass` combines. */
-const TWO_PASS_BEST = 4;
+/** One way to lower a schedule's kernels, with the options that change its plans. */
+interface Lowering {
+  readonly options: readonly OptionName[];
+  candidates(): readonly Candidate[];
+}
 
 /**
- * All candidates for a pipeline on a device: the legal ones first, the cheapest first, then the dropped ones with their
+ * All candidates for a pipeline on a machine: the legal ones first, the cheapest first, then the dropped ones with their
  * reasons.
+ *
+ * @throws RangeError for an option that does not exist, or that nothing asked for has a use for
  */
 export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
-  const schedules = request.schedule === undefined ? SCHEDULES : [request.schedule];
-  const candidates = schedules.flatMap((schedule) => [
-    ...(request.machine.target === "cuda" ? tensorCandidates(pipeline, request, schedule) : []),
-    ...scheduleCandidates(pipeline, request, schedule),
-  ]);
+  const { options = {}, schedule } = request;
+  checkOptions(options);
+  const schedules = schedule === undefined ? SCHEDULES : [schedule];
+  let ignored: string | null = null;
+  let used = Object.keys(options).length === 0;
+  const candidates = schedules.flatMap((each): readonly Candidate[] => {
+    const illegal = scheduleIllegal(pipeline, each);
+    if (illegal !== null) return [dropped(each, {}, illegal)];
+    return lowerings(pipeline, request, each).flatMap((lowering) => {
+      const reason = ignoredOption(options, lowering.options);
+      if (reason !== null) {
+        ignored = reason;
+        return [dropped(each, {}, reason)];
+      }
+      used = true;
+      return lowering.candidates();
+    });
+  });
+  if (!used && ignored !== null) throw new RangeError(ignored);
   return candidates.sort((a, b) => rank(a) - rank(b));
 }
 
@@ -72,19 +70,25 @@ function rank(candidate: Candidate): number {
   return candidate.cost === null ? Number.POSITIVE_INFINITY : candidate.cost.time;
 }
 
-function scheduleCandidates(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): Candidate[] {
-  const illegal = scheduleIllegal(pipeline, schedule);
-  if (illegal !== null) return [dropped(schedule, {}, illegal)];
-  const { architecture } = request.machine;
-  if (architecture !== null) return directCandidates(pipeline, request, schedule, architecture);
-  switch (schedule) {
-    case "single_pass":
-      return singlePassCandidates(pipeline, request);
-    case "two_pass":
-      return twoPassCandidates(pipeline, request);
-    case "staged":
-      return stagedCandidates(pipeline, request);
-  }
+/** The ways to lower a schedule that can compute the pipeline, in the order of equals. */
+function lowerings(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): readonly Lowering[] {
+  const scalar = {
+    single_pass: {
+      options: fusedOptions(request.machine),
+      candidates: () => singlePassCandidates(pipeline, request),
+    },
+    two_pass: {
+      options: fusedOptions(request.machine),
+      candidates: () => twoPassCandidates(pipeline, request),
+    },
+    staged: { options: STAGED_OPTIONS, candidates: () => stagedCandidates(pipeline, request) },
+  }[schedule];
+  if (request.machine.architecture === null) return [scalar];
+  const tensor = {
+    options: tensorOptions(schedule),
+    candidates: () => tensorCandidates(pipeline, request, schedule),
+  };
+  return [tensor, scalar];
 }
 
 /** Why a schedule cannot compute a pipeline at all, whatever the device; null where it can. */
@@ -96,84 +100,6 @@ export function scheduleIllegal(pipeline: Pipeline, schedule: Schedule): string 
     return "stages after the softmax need the finished sum of each row, which one pass has only at its end";
   }
   return null;
-}
-
-function fusedKernels(
-  pipeline: Pipeline,
-  request: PlanRequest,
-  role: ChainRole,
-): { fitting: FusedKernel[]; dropped: { knobs: FusedKnobs; reason: string }[] } {
-  const fitting: FusedKernel[] = [];
-  const without: { knobs: FusedKnobs; reason: string }[] = [];
-  for (const tileQ of FUSED_TILES_Q) {
-    for (const tileK of FUSED_TILES_K) {
-      const chain = buildChain(pipeline, role, tileQ, tileK);
-      for (const workgroup of FUSED_WORKGROUPS) {
-        const knobs = { tileQ, tileK, workgroup };
-        const fitted = fitFused(pipeline, role, knobs, request, chain);
-        if (fitted.fits) fitting.push(fitted.value);
-        else without.push({ knobs, reason: fitted.reason });
-      }
-    }
-  }
-  fitting.sort((a, b) => a.cost.time - b.cost.time);
-  return { fitting, dropped: without };
-}
-
-function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
-  const kernels = fusedKernels(pipeline, request, "single_pass");
-  return [
-    ...kernels.fitting.map((kernel) =>
-      legal("single_pass", fusedKnobNames(kernel.knobs), {
-        cost: kernel.cost,
-        plan: () => singlePassPlan(pipeline, request, kernel),
-        work: () => [kernel.work],
-      }),
-    ),
-    ...kernels.dropped.map(({ knobs, reason }) => dropped("single_pass", fusedKnobNames(knobs), reason)),
-  ];
-}
-
-function twoPassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
-  const statistics = fusedKernels(pipeline, request, "statistics");
-  const apply = fusedKernels(pipeline, request, "apply");
-  const plans = statistics.fitting.slice(0, TWO_PASS_BEST).flatMap((first) =>
-    apply.fitting.slice(0, TWO_PASS_BEST).map((second) =>
-      legal("two_pass", twoPassKnobNames(first, second), {
-        cost: addCosts([first.cost, second.cost]),
-        plan: () => twoPassPlan(pipeline, request, first, second),
-        work: () => [first.work, second.work],
-      }),
-    ),
-  );
-  const without = statistics.fitting.length === 0 ? statistics.dropped : apply.dropped;
-  const pass = statistics.fitting.length === 0 ? "pass 1" : "pass 2";
-  return [
-    ...plans,
-    ...without.map(({ knobs, reason }) => dropped("two_pass", fusedKnobNames(knobs), `${pass}: ${reason}`)),
-  ];
-}
-
-function stagedCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
-  const candidates: Candidate[] = [];
-  for (const tile of STAGED_TILES) {
-    for (const productTileQ of PRODUCT_TILES) {
-      for (const productWorkgroup of PRODUCT_WORKGROUPS) {
-        for (const stripRows of STRIP_ROWS) {
-          const own = { ...tile, productTileQ, productWorkgroup, stripRows };
-          const knobs = { ...own, stripBytes: STRIP_BYTES, skipDead: true };
-          const names = stagedKnobNames(knobs);
-          const fitted = fitStaged(pipeline, request, knobs);
-          candidates.push(
-            fitted.fits
-              ? legal("staged", names, { ...fitted.value, work: () => fitted.value.work })
-              : dropped("staged", names, fitted.reason),
-          );
-        }
-      }
-    }
-  }
-  return candidates;
 }
 
 /**
@@ -209,15 +135,7 @@ export function choosePlan(pipeline: Pipeline, request: PlanRequest): Plan {
  * memory and nothing skipped. For benchmarks: it is what every schedule must beat.
  */
 export function unfusedPlan(pipeline: Pipeline, request: PlanRequest): Plan {
-  const fitted = stagedPlan(pipeline, request, {
-    tileQ: 32,
-    tileK: 32,
-    productTileQ: 16,
-    productWorkgroup: 64,
-    stripRows: Number.MAX_SAFE_INTEGER,
-    stripBytes: Number.MAX_SAFE_INTEGER,
-    skipDead: false,
-  });
+  const fitted = unfusedStagedPlan(pipeline, request);
   if (!fitted.fits) throw new MtacError("MTA405", "input", fitted.reason);
   return verifyPlan(fitted.value);
 }

@@ -1,6 +1,122 @@
-import type { CallShape, Schedule, StorageForm, Target } from "../../runtime/contract/index.ts";
+import type {
+  CallShape,
+  Expression,
+  Pipeline,
+  Requirements,
+  Schedule,
+  StorageForm,
+  Target,
+} from "../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "./architectures.ts";
-import { cudaLimits, type TargetLimits } from "./limits.ts";
+import type { TargetLimits } from "./limits.ts";
+import type { PlanOptions } from "./options.ts";
+
+/** How rows of a map lie in workgroup memory. */
+export interface RowLayout {
+  /** Columns kept from earlier steps, and words of documents, are rounded up to a multiple of this. */
+  readonly carryMultiple: number;
+  /** Words between two rows of so many columns. */
+  stride(columns: number): number;
+}
+
+/** Rows and keys of a tile. */
+export interface Tile {
+  readonly tileQ: number;
+  readonly tileK: number;
+}
+
+/** What the planner may vary of fused kernels, and how they use a workgroup. */
+export interface FusedMenu {
+  readonly tilesQ: readonly number[];
+  readonly tilesK: readonly number[];
+  readonly workgroups: readonly number[];
+  /** How many of the two kernels' best geometries `two_pass` combines. */
+  readonly best: number;
+  /** Keys of a step that each of the invocations that share a row of the softmax takes at least. */
+  readonly keysOfTeam: number;
+  /** Whether those invocations meet in workgroup memory: else they shuffle. */
+  readonly partialSums: boolean;
+  /** Words of workgroup memory that the output's stages get, where the maps take fewer. */
+  readonly epilogueWords: number;
+  /** What the words of workgroup memory are a multiple of. */
+  readonly arenaMultiple: number;
+}
+
+/** What the planner may vary of the staged schedule, and how its kernels use a workgroup. */
+export interface StagedMenu {
+  /** Tiles of the kernels that write maps, four rows by four keys an invocation. */
+  readonly tiles: readonly Tile[];
+  /** Rows of a workgroup of the product with V, and its sizes. */
+  readonly productTilesQ: readonly number[];
+  readonly productWorkgroups: readonly number[];
+  /** Rows of a strip at most: low strips skip more of a causal mask, high ones pay for fewer halos. */
+  readonly stripRows: readonly number[];
+  /** Bytes that the two maps of a strip may take together, unless the least strip needs more: they stay in a cache. */
+  readonly stripBytes: number;
+  /** Rows and keys of a workgroup of a mix: four keys of one row an invocation. */
+  readonly mixTile: Tile;
+  readonly normalize: {
+    readonly workgroup: number;
+    /** Invocations that share a row. */
+    readonly team: number;
+    /** Words of workgroup memory. */
+    words(pipeline: Pipeline): number;
+  };
+  readonly product: {
+    /** Words of workgroup memory that the output's stages get at most. */
+    readonly epilogueWords: number;
+    /** Whether it looks at the mask, and keeps a word a row for those that NaN has reached. */
+    readonly masks: boolean;
+    /** What its text calls the map of weights. */
+    readonly source: string;
+  };
+  /** Entries of a map that one load or store takes where a kernel reads or writes whole blocks. */
+  readonly mapWidth: number;
+}
+
+/**
+ * What an invocation may hold in registers: so many 4x4 blocks of results, or so many words by the estimates of `registers.ts`.
+ */
+export interface RegisterBudget {
+  readonly counts: "blocks" | "words";
+  readonly most: number;
+}
+
+/** How a call becomes dispatches: cut where they do too much at once, or over as many batch entries as a grid holds. */
+export type DispatchRule =
+  | { readonly kind: "cut"; readonly multiplyAdds: number }
+  | { readonly kind: "rounds"; readonly batches: number };
+
+export type Grid = readonly [Expression, Expression, Expression];
+
+/** How grids over a strip's maps are ordered. */
+export interface MapGrid {
+  /** Tiles over rows and keys, one more for each block of heads and batch entry. */
+  tiles(rows: Expression, keys: Expression, heads: number): Grid;
+  /** The same where a workgroup walks all keys. */
+  rows(rows: Expression, heads: number): Grid;
+}
+
+/** How a target files, names and binds kernels. */
+export interface KernelNaming {
+  file(pipeline: Pipeline, kernel: string): string;
+  entryPoint(pipeline: Pipeline, kernel: string): string;
+  /** Integer inputs of a call: buffers of their own, or what stands for them. */
+  integers(pipeline: Pipeline): readonly string[];
+  /** Whether all kernels of a plan take the same launch block. */
+  readonly sharedLaunch: boolean;
+  /** Pipeline-overridable constants of kernels that read the history. */
+  readonly historyOverrides: Readonly<Record<string, Expression>>;
+}
+
+/** The target's own words for what reasons speak of. */
+export interface Terms {
+  readonly invocation: string;
+  readonly workgroup: string;
+  readonly memory: string;
+  /** What has so much memory. */
+  readonly owner: string;
+}
 
 /** What the planner knows of the machine that kernels are planned for, as data: `webgpuMachine` and `cudaMachine` make them. */
 export interface Machine {
@@ -9,6 +125,20 @@ export interface Machine {
   readonly limits: TargetLimits;
   /** The generation of NVIDIA devices that it is; null elsewhere. */
   readonly architecture: CudaArchitecture | null;
+  /** What knobs of its scalar kernels begin with. */
+  readonly lowering: Readonly<Record<string, string>>;
+  readonly terms: Terms;
+  readonly rows: RowLayout;
+  readonly registers: RegisterBudget;
+  readonly fused: FusedMenu;
+  readonly staged: StagedMenu;
+  readonly dispatches: DispatchRule;
+  readonly mapGrid: MapGrid;
+  readonly naming: KernelNaming;
+  /** The form in which it holds a pipeline's tensors, unless another one is wanted that it knows. */
+  storage(pipeline: Pipeline, wanted?: StorageForm): StorageForm;
+  /** What a plan with this storage asks of a device beside sizes. */
+  requires(storage: StorageForm): Pick<Requirements, "features" | "computeCapability">;
 }
 
 /** What a plan is sought for. */
@@ -20,25 +150,6 @@ export interface PlanRequest {
   readonly schedule?: Schedule;
   /** Storage form, where the machine's own (WebGPU: native f16 if the device has it, else packed) is not wanted. */
   readonly storage?: StorageForm;
-}
-
-/** A device of WebGPU with these limits. */
-export function webgpuMachine(limits: TargetLimits): Machine {
-  return { target: "webgpu", limits, architecture: null };
-}
-
-/** A CUDA device of this architecture. */
-export function cudaMachine(architecture: CudaArchitecture): Machine {
-  return { target: "cuda", limits: cudaLimits(architecture), architecture };
-}
-
-/**
- * The machine that a target's limits describe.
- * @throws RangeError for `cuda` with limits that name no architecture: `cudaLimits` makes such that do.
- */
-export function machineOf(target: Target, limits: TargetLimits): Machine {
-  if (target === "webgpu") return webgpuMachine(limits);
-  const { architecture } = limits;
-  if (architecture === undefined) throw new RangeError("a CUDA device's limits name its architecture");
-  return cudaMachine(architecture);
+  /** Levers for tests: what short sequences and small devices never need. */
+  readonly options?: PlanOptions;
 }

@@ -72,7 +72,7 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
       const texts = pipelines.flatMap((pipeline) =>
         legalSchedules(pipeline).flatMap((schedule) => {
           const f32 = { ...pipeline, storage: "f32" as const };
-          const [best] = directCandidates(f32, DEFAULT_SHAPE, schedule, architecture);
+          const [best] = directCandidates(f32, DEFAULT_SHAPE, schedule, { architecture });
           return best === undefined ? [] : Object.values(emitCudaKernels(planOf(best)));
         }),
       );

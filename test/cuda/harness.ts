@@ -4,6 +4,7 @@ import {
   cudaArchitecture,
   cudaMachine,
   type Machine,
+  type PlanOptions,
   planCandidates,
 } from "../../compiler/plan/index.ts";
 import type {
@@ -47,17 +48,24 @@ export function machineFor(architecture: string): Machine {
   return cudaMachine(known);
 }
 
+/** What candidates are sought for. */
+export interface PlanChoice {
+  readonly architecture?: string;
+  readonly options?: PlanOptions;
+}
+
 /** Candidates of a schedule on exact f32 units that fit, the cheapest first. */
 export function directCandidates(
   pipeline: Pipeline,
   shape: CallShape,
   schedule: Schedule,
-  architecture = "sm_80",
+  { architecture = "sm_80", options = {} }: PlanChoice = {},
 ): Candidate[] {
   return planCandidates(pipeline, {
     machine: machineFor(architecture),
     shape,
     schedule,
+    options,
   }).filter(({ reason, knobs: { lowering } }) => reason === null && lowering === "direct");
 }
 

@@ -1,4 +1,4 @@
-import { planCandidates } from "../../compiler/plan/index.ts";
+import { type PlanOptions, planCandidates } from "../../compiler/plan/index.ts";
 import type { CallShape, Pipeline, Plan, Schedule } from "../../runtime/contract/index.ts";
 import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
 import type { RandomCase } from "../support/arbitrary.ts";
@@ -6,19 +6,30 @@ import { relativeError } from "../support/errors.ts";
 import { FORWARD_TOLERANCE } from "../support/gpu.ts";
 import { Random } from "../support/random.ts";
 import { describeAttention } from "../support/spec-text.ts";
-import { type CudaResult, emulatedDevice, machineFor, planOf, runCudaPlan } from "./harness.ts";
+import {
+  type CudaResult,
+  emulatedDevice,
+  machineFor,
+  type PlanChoice,
+  planOf,
+  runCudaPlan,
+} from "./harness.ts";
 
 const WARP_ORDERS = ["forward", "reverse", "greedy"] as const;
 
-/** Plans of a schedule on tensor cores, the cheapest first; of one lowering only where it is given. */
+interface TensorChoice extends PlanChoice {
+  /** Plans of this lowering only. */
+  readonly lowering?: string;
+}
+
+/** Plans of a schedule on tensor cores, the cheapest first. */
 export function tensorPlans(
   pipeline: Pipeline,
   shape: CallShape,
   schedule: Schedule,
-  architecture = "sm_80",
-  lowering?: string,
+  { architecture = "sm_80", lowering, options = {} }: TensorChoice = {},
 ): readonly (() => Plan)[] {
-  return planCandidates(pipeline, { machine: machineFor(architecture), shape, schedule })
+  return planCandidates(pipeline, { machine: machineFor(architecture), shape, schedule, options })
     .filter(
       ({ reason, knobs }) =>
         reason === null &&
@@ -48,26 +59,11 @@ export function outsideTolerance(
   return lse <= bound ? null : `lse: relative error ${lse}, at most ${bound}`;
 }
 
-/** Strips of few rows, which short sequences never need: the halo between strips shows. */
-function withShortStrips(plan: Plan, rows: number): Plan {
-  return {
-    ...plan,
-    definitions: plan.definitions.map((definition) =>
-      definition.name === "most_rows" ? { ...definition, value: rows } : definition,
-    ),
-  };
-}
-
-/** Keys of few rows shared by several blocks, which short sequences never are. */
-export function withSplits(plan: Plan, splits: number): Plan {
-  return {
-    ...plan,
-    definitions: plan.definitions.map((definition) =>
-      definition.name === "splits"
-        ? { ...definition, value: ["select", ["max", 0, ["sub", "Lq", 64]], 1, splits] }
-        : definition,
-    ),
-  };
+/** Now and then, what short sequences never need: halos between strips, keys that several blocks share. */
+function drawOptions(schedule: Schedule, random: Random): PlanOptions {
+  if (schedule === "staged" && random.chance(0.6)) return { stripRows: random.integer(1, 20) };
+  if (schedule === "single_pass" && random.chance(0.6)) return { splits: random.integer(1, 4) };
+  return {};
 }
 
 /** Runs one random tensor-core plan of each schedule that has one; the schedules that ran. */
@@ -77,12 +73,13 @@ export async function checkTensorCase(drawn: RandomCase): Promise<readonly strin
   const expected = referenceForward(pipeline, parameters, inputs);
   const ran: string[] = [];
   for (const schedule of ["single_pass", "two_pass", "staged"] as const) {
-    const plans = tensorPlans(pipeline, shape, schedule);
+    const [any] = tensorPlans(pipeline, shape, schedule);
+    if (any === undefined) continue;
+    const options = drawOptions(schedule, random);
+    const plans = tensorPlans(pipeline, shape, schedule, { options });
     const chosen = plans[random.chance(0.4) ? 0 : random.integer(0, Math.max(0, plans.length - 1))];
-    if (chosen === undefined) continue;
-    let plan = chosen();
-    if (schedule === "staged" && random.chance(0.6)) plan = withShortStrips(plan, random.integer(1, 20));
-    if (schedule === "single_pass" && random.chance(0.6)) plan = withSplits(plan, random.integer(1, 4));
+    if (chosen === undefined) throw new Error(`${schedule}: no plan with ${JSON.stringify(options)}`);
+    const plan = chosen();
     const warpOrder = WARP_ORDERS[random.integer(0, 2)] ?? "forward";
     const scatter = random.chance(0.5) ? new Random(seed) : null;
     try {
@@ -91,7 +88,7 @@ export async function checkTensorCase(drawn: RandomCase): Promise<readonly strin
       const problem = outsideTolerance(pipeline, result, expected);
       if (problem !== null) throw new Error(problem);
     } catch (cause) {
-      const story = `${schedule} ${JSON.stringify(plan.knobs)}, warps ${warpOrder}, ${scatter === null ? "contiguous" : "scattered"}`;
+      const story = `${schedule} ${JSON.stringify({ ...plan.knobs, ...options })}, warps ${warpOrder}, ${scatter === null ? "contiguous" : "scattered"}`;
       const call = JSON.stringify({ ...shape, layer: drawn.layer, seed });
       throw new Error(
         `${cause instanceof Error ? cause.message : cause}\n${story}\ncall ${call}\n${describeAttention(drawn.attention)}`,

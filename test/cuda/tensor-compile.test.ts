@@ -35,7 +35,7 @@ const pipelines = full
 /** The planner's first tensor-core plan of each schedule, as text. */
 function textsOf(pipeline: Pipeline, architecture: string, choice = 0): readonly string[] {
   return SCHEDULES.flatMap((schedule) => {
-    const plans = tensorPlans(pipeline, SHAPE, schedule, architecture);
+    const plans = tensorPlans(pipeline, SHAPE, schedule, { architecture });
     const plan = plans[choice % Math.max(1, plans.length)];
     return plan === undefined ? [] : Object.values(emitCudaKernels(plan()));
   });

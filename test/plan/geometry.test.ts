@@ -1,20 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { resolve } from "../../compiler/ir/index.ts";
 import type { Attention } from "../../compiler/language/attention.ts";
-import {
-  buildChain,
-  type Chain,
-  type ChainRole,
-  PACKED_ROWS,
-  type RowLayout,
-} from "../../compiler/plan/chain.ts";
-import { ALIGNED_ROWS } from "../../compiler/plan/direct/fused.ts";
+import { buildChain, type Chain, type ChainRole } from "../../compiler/plan/chain.ts";
 import {
   type Machine,
   planCandidates,
   WEBGPU_COMMON_LIMITS,
   webgpuMachine,
 } from "../../compiler/plan/index.ts";
+import type { RowLayout } from "../../compiler/plan/machine.ts";
 import { evaluate, type KernelProgram, type Plan, type Schedule } from "../../runtime/contract/index.ts";
 import { machineFor } from "../cuda/harness.ts";
 import { attentionWith, convStage, mixStage, normStage, softcapStage } from "../support/attentions.ts";
@@ -35,7 +29,7 @@ function chainOf(
   changes: Partial<Attention>,
   role: ChainRole,
   tile: readonly [rows: number, keys: number],
-  layout: RowLayout = PACKED_ROWS,
+  layout: RowLayout = webgpuMachine(WEBGPU_COMMON_LIMITS).rows,
 ): Chain {
   return buildChain(resolve(attentionWith(changes), "a.mta"), role, tile[0], tile[1], layout);
 }
@@ -187,7 +181,7 @@ describe("regions of fused kernels, rows packed", () => {
   test("10. rows of whole 16-byte units, an odd number of them", () => {
     // As in 6, but 2 columns become 4: 16 + 4 = 20 words are five units. 16 words are four, so a fifth follows: 20.
     // 16 · 20 = 320, 12 · 20 = 240, 8 · 20 = 160: 720.
-    const chain = chainOf({ scores: TWO }, "single_pass", [8, 16], ALIGNED_ROWS);
+    const chain = chainOf({ scores: TWO }, "single_pass", [8, 16], machineFor("sm_80").rows);
     expect(rowsOf(chain)).toEqual([
       [0, 16, 3, 4, 20, 0],
       [320, 12, 1, 4, 20, 1],

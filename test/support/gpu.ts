@@ -1,5 +1,6 @@
 import { emitKernels } from "../../compiler/emit/index.ts";
 import {
+  type PlanOptions,
   type PlanRequest,
   planCandidates,
   scheduleIllegal,
@@ -194,14 +195,15 @@ export interface FittingPlans {
   plan(index: number): Plan;
 }
 
-/** Every plan of a schedule that fits, or the reasons why none does. */
+/** Every plan of a schedule that fits and that the options force, or the reasons why none does. */
 export function fittingPlans(
   pipeline: Pipeline,
   limits: TargetLimits,
   shape: CallShape,
   schedule: Schedule,
+  options: PlanOptions = {},
 ): FittingPlans | { reason: string } {
-  const request: PlanRequest = { machine: webgpuMachine(limits), shape, schedule };
+  const request: PlanRequest = { machine: webgpuMachine(limits), shape, schedule, options };
   const candidates = planCandidates(pipeline, request);
   const fitting = candidates.filter(({ reason }) => reason === null);
   if (fitting.length === 0) {
@@ -224,7 +226,8 @@ export function bestPlan(
   limits: TargetLimits,
   shape: CallShape,
   schedule: Schedule,
+  options: PlanOptions = {},
 ): { plan: Plan } | { reason: string } {
-  const fitting = fittingPlans(pipeline, limits, shape, schedule);
+  const fitting = fittingPlans(pipeline, limits, shape, schedule, options);
   return "reason" in fitting ? fitting : { plan: fitting.plan(0) };
 }

@@ -1,10 +1,4 @@
-import {
-  DISPATCH_MULTIPLY_ADDS,
-  type TargetLimits,
-  WEBGPU_DEFAULT_LIMITS,
-  webgpuMachine,
-} from "../../compiler/plan/index.ts";
-import { stagedPlan } from "../../compiler/plan/staged.ts";
+import { type PlanOptions, type TargetLimits, WEBGPU_DEFAULT_LIMITS } from "../../compiler/plan/index.ts";
 import type { Pipeline, Plan, Schedule } from "../../runtime/contract/index.ts";
 import { type ReferenceResult, referenceForward } from "../../runtime/reference/index.ts";
 import type { RandomCase } from "./arbitrary.ts";
@@ -34,32 +28,13 @@ export interface Trials {
   readonly unfit: readonly { readonly schedule: Schedule; readonly reason: string }[];
 }
 
-/** The dispatches of a plan cut as if the device were slow: the same work in more and smaller pieces. */
-export function withDispatchBudget(plan: Plan, multiplyAdds: number): Plan {
-  const cut = (_key: string, value: unknown): unknown =>
-    value === DISPATCH_MULTIPLY_ADDS ? multiplyAdds : value;
-  const steps: Plan["steps"] = JSON.parse(JSON.stringify(plan.steps), cut);
-  return { ...plan, steps };
-}
-
-/** The same tiles over strips of few rows, which short sequences never need: the halo between strips shows. */
-function withStrips(plan: Plan, limits: TargetLimits, drawn: RandomCase, random: Random): Plan {
-  const { knobs, pipeline } = plan;
-  const knob = (name: string): number => Number(knobs[name]);
-  const fitted = stagedPlan(
-    pipeline,
-    { machine: webgpuMachine(limits), shape: drawn.shape, storage: plan.storage },
-    {
-      tileQ: knob("tile_q"),
-      tileK: knob("tile_k"),
-      productTileQ: knob("product_tile_q"),
-      productWorkgroup: knob("product_workgroup"),
-      stripRows: random.integer(1, 32),
-      stripBytes: 2 ** random.integer(8, 22),
-      skipDead: true,
-    },
-  );
-  return fitted.fits ? fitted.value : plan;
+/** Now and then, what short sequences never need: halos between strips, small dispatches. */
+function drawOptions(schedule: Schedule, random: Random): PlanOptions {
+  if (schedule === "staged")
+    return random.chance(0.6)
+      ? { stripRows: random.integer(1, 32), stripBytes: 2 ** random.integer(8, 22) }
+      : {};
+  return random.chance(0.4) ? { dispatchBudget: 2 ** random.integer(4, 18) } : {};
 }
 
 /**
@@ -83,16 +58,11 @@ export function trialsOf(drawn: RandomCase, device: TargetLimits, options: Trial
     const best = fitting.plan(0);
     trials.push({ drawn, plan: best, origin: `best within ${size}`, scatter: scatter() });
     for (let index = 0; index < options.candidates; index += 1) {
-      let plan = fitting.plan(random.integer(0, fitting.count - 1));
-      let origin = `random within ${size}`;
-      if (schedule === "staged" && random.chance(0.6)) {
-        plan = withStrips(plan, limits, drawn, random);
-        origin += ", small strips";
-      }
-      if (random.chance(0.4)) {
-        plan = withDispatchBudget(plan, 2 ** random.integer(4, 18));
-        origin += ", small dispatches";
-      }
+      const options = drawOptions(schedule, random);
+      const forced = fittingPlans(drawn.pipeline, limits, drawn.shape, schedule, options);
+      if ("reason" in forced) throw new Error(`${JSON.stringify(options)}: ${forced.reason}`);
+      const plan = forced.plan(random.integer(0, forced.count - 1));
+      const origin = `random within ${size}, ${JSON.stringify(options)}`;
       trials.push({ drawn, plan, origin, scatter: scatter() });
     }
   }

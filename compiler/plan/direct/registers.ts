@@ -1,8 +1,5 @@
-import { hasMask, type Pipeline } from "../../../runtime/contract/index.ts";
+import { hasMask, type KernelProgram, type Pipeline } from "../../../runtime/contract/index.ts";
 import { type ChainRole, chainStages } from "../chain.ts";
-
-/** Registers that the planner gives a thread at most: 255 exist, and the compiler needs some for itself. */
-export const MOST_REGISTERS = 204;
 
 /** Registers of addresses, positions and loop variables. */
 const BASE = 40;
@@ -31,11 +28,18 @@ export function fusedRegisters(pipeline: Pipeline, role: ChainRole, outputs: num
   return BASE + mask + 16 * outputs + Math.max(...phases);
 }
 
-/** Registers of the kernels of the staged schedule. */
-export const MAP_KERNEL_REGISTERS = { scores: 96, conv: 96, normalize: 40 } as const;
-
-export function mixRegisters(outputs: number): number {
-  return BASE + 4 * outputs + 8;
+/** Registers of a kernel of the staged schedule, about. */
+export function mapKernelRegisters(program: KernelProgram): number {
+  switch (program.kind) {
+    case "mix":
+      return BASE + 4 * program.outputs + 8;
+    case "product":
+      return productRegisters(program.outputBlocks);
+    case "normalize":
+      return 40;
+    default:
+      return 96;
+  }
 }
 
 export function productRegisters(outputs: number): number {

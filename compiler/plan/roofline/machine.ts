@@ -1,7 +1,8 @@
 import type { Target } from "../../../runtime/contract/index.ts";
 import { cudaArchitecture } from "../architectures.ts";
 import { WEBGPU_DEFAULT_LIMITS } from "../limits.ts";
-import { cudaMachine, type Machine, webgpuMachine } from "../machine.ts";
+import { cudaMachine, webgpuMachine } from "../machine/index.ts";
+import type { Machine } from "../machine.ts";
 import type { Gpu } from "./gpu.ts";
 
 /** A GPU as the planner sees it through a target; null where it does not serve the target. */

@@ -133,7 +133,7 @@ export function tensorFolded(
     multiplyAdds: ["mul", "B", pipeline.heads, "Lk", rows * 32 * fold.sourceSteps, pipeline.headDim],
   });
   const tiles = [fittedInner.value, ...(fittedBorder === null ? [] : [fittedBorder.value])];
-  const { round, ...parts } = attentionParts(pipeline, tiles);
+  const { round, ...parts } = attentionParts(pipeline, tiles, request.options);
   return {
     fits: true,
     value: defineTensorPlan(pipeline, request, architecture, {

@@ -9,6 +9,8 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { type Candidate, dropped, type LegalParts, legal } from "../candidate.ts";
 import type { Fitted } from "../fit.ts";
 import type { PlanRequest } from "../machine.ts";
+import type { OptionName } from "../options.ts";
+import { STAGED_OPTIONS } from "../schedule/staged.ts";
 import { tensorEstimate, tensorWork } from "./cost.ts";
 import { foldedKnobNames, foldedMenu, foldedTiles, tensorFolded } from "./folded.ts";
 import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
@@ -16,6 +18,11 @@ import { stagedTensorKnobNames, tensorStaged } from "./staged.ts";
 import { tensorIllegal } from "./support.ts";
 import { type TileRequest, tileMenu } from "./tile.ts";
 import { tensorTwoPass, twoPassTiles } from "./two-pass.ts";
+
+/** The options that change the plans of a schedule on tensor cores. */
+export function tensorOptions(schedule: Schedule): readonly OptionName[] {
+  return { single_pass: ["splits"] as const, two_pass: [], staged: STAGED_OPTIONS }[schedule];
+}
 
 /** Candidates of one schedule whose products run on tensor cores. */
 export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): Candidate[] {

@@ -13,6 +13,7 @@ import type { Fitted } from "../fit.ts";
 import { doesNotFit } from "../fit.ts";
 import type { UnlaunchedKernel } from "../launch-fields.ts";
 import type { PlanRequest } from "../machine.ts";
+import type { PlanOptions } from "../options.ts";
 import { tensorCost } from "./cost.ts";
 import { defineTensorPlan, tensorKernel } from "./define.ts";
 import { linearStages } from "./support.ts";
@@ -77,7 +78,11 @@ export interface AttentionParts {
  * Kernels that each attend to a part of the keys (all of them, or the inner ones and then the border's) and one that combines
  * what they find. Where a single part is not shared between blocks, its kernel writes the results itself.
  */
-export function attentionParts(pipeline: Pipeline, programs: readonly TensorTileProgram[]): AttentionParts {
+export function attentionParts(
+  pipeline: Pipeline,
+  programs: readonly TensorTileProgram[],
+  options: PlanOptions = {},
+): AttentionParts {
   const [first] = programs;
   if (first === undefined) throw new RangeError("attention takes a kernel");
   const tileQ = first.warps * 16 * first.rowBlocks;
@@ -88,7 +93,7 @@ export function attentionParts(pipeline: Pipeline, programs: readonly TensorTile
     "select",
     ["max", 0, ["sub", "Lq", tileQ]],
     1,
-    ["max", 1, ["min", idle, ["floorDiv", "Lk", SPLIT_KEYS]]],
+    options.splits ?? ["max", 1, ["min", idle, ["floorDiv", "Lk", SPLIT_KEYS]]],
   ];
   const several = programs.length > 1;
   const combined: Expression = several ? 1 : ["min", 1, ["sub", "splits", 1]];
@@ -154,7 +159,7 @@ export function tensorSinglePass(
   const fitted = fitTile(pipeline, architecture, tile, knobs);
   if (!fitted.fits) return fitted;
   const program = fitted.value;
-  const { round, ...parts } = attentionParts(pipeline, [program]);
+  const { round, ...parts } = attentionParts(pipeline, [program], request.options);
   return {
     fits: true,
     value: defineTensorPlan(pipeline, request, architecture, {

@@ -13,8 +13,15 @@ import { doesNotFit, type Fitted } from "../fit.ts";
 import type { UnlaunchedKernel } from "../launch-fields.ts";
 import { statisticsBuffer } from "../layout.ts";
 import type { PlanRequest } from "../machine.ts";
-import { rowsLaunch, stripDefinitions, stripSteps } from "../staged.ts";
-import { rowBegin, rowEnd } from "../staged-kernels.ts";
+import {
+  forcedStrips,
+  rowBegin,
+  rowEnd,
+  rowsLaunch,
+  type StripKnobs,
+  stripDefinitions,
+  stripSteps,
+} from "../schedule/strips.ts";
 import { tensorCost } from "./cost.ts";
 import { defineTensorPlan, resultMap, sourceMap, tensorKernel } from "./define.ts";
 import { fitMix, fitProduct, STATISTICS_WARPS } from "./map-kernels.ts";
@@ -29,11 +36,15 @@ export interface StagedTensorKnobs {
 
 /** Keys of a map that one block of a tile kernel writes: longer chunks recompute less, shorter ones fill the device. */
 const CHUNK = 512;
-/** Rows of a strip at most, and at least. */
-const STRIP_ROWS = 512;
-const LEAST_STRIP_ROWS = 64;
-/** Both maps of a strip, in bytes: they stay in the second-level cache of data-centre devices. */
-const STRIP_BYTES = 32 * 2 ** 20;
+const STRIPS: StripKnobs = {
+  stripRows: 512,
+  // They stay in the second-level cache of data-centre devices.
+  stripBytes: 32 * 2 ** 20,
+  entryBytes: 2,
+  leastRows: 64,
+  multiple: 64,
+  skipDead: true,
+};
 
 interface StagedKernelParts {
   readonly kernel: UnlaunchedKernel;
@@ -54,14 +65,7 @@ export function tensorStaged(
   const parts = kernels.value;
   const reach = totalReach([...pipeline.scores, ...pipeline.weights]);
   const weightHistory: Expression = "weight_history";
-  const strips = {
-    stripRows: STRIP_ROWS,
-    stripBytes: STRIP_BYTES,
-    entryBytes: 2,
-    leastRows: LEAST_STRIP_ROWS,
-    multiple: 64,
-    skipDead: true,
-  };
+  const strips = forcedStrips(STRIPS, request.options);
   // Statistics are kept where another kernel reads them.
   const keeps = parts.some(({ kernel }) => kernel.name === "statistics");
   const body: Step[] = parts.map(({ kernel, program, grid, halo }) => ({
@@ -92,10 +96,10 @@ export function tensorStaged(
         { name: weightHistory, value: ["min", "R", totalReach(pipeline.weights).past] },
       ],
       workspace: [
-        ...(["map_a", "map_b"] as const)
+        ...(["map_0", "map_1"] as const)
           .slice(
             0,
-            parts.some(({ kernel }) => kernel.bindings.some(({ resource }) => resource === "map_b")) ? 2 : 1,
+            parts.some(({ kernel }) => kernel.bindings.some(({ resource }) => resource === "map_1")) ? 2 : 1,
           )
           .map((name) => ({
             name,
@@ -140,7 +144,7 @@ function stagedTensorKernels(
   const haloAfter = (count: number): Reach => totalReach(all.slice(count).map(({ stage }) => stage));
 
   const kernels: StagedKernelParts[] = [];
-  let map: "map_a" | "map_b" = "map_a";
+  let map: "map_0" | "map_1" = "map_0";
   const tile = (
     name: string,
     tileRequest: TileRequest,
@@ -221,7 +225,7 @@ function stagedTensorKernels(
     const firstWeight = position === scores.linear.length;
     if (firstWeight) addStatistics(position);
     const normalizes = firstWeight && !normalized;
-    const next: "map_a" | "map_b" = map === "map_a" ? "map_b" : "map_a";
+    const next: "map_0" | "map_1" = map === "map_0" ? "map_1" : "map_0";
     const halo = haloAfter(position + 1);
     const finalScores = !inWeights && isLastScore(position + 1);
     const finish = { pointwise: linear.pointwise, mask: finalScores ? ("hide" as const) : ("zero" as const) };

@@ -1858,8 +1858,8 @@ int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shar
 
 /// Where things lie in the caller's workspace, in bytes.
 struct Workspace {
-  size_t map_a;
-  size_t map_b;
+  size_t map_0;
+  size_t map_1;
   size_t lse;
   size_t bytes;
 };
@@ -1883,8 +1883,8 @@ Workspace lay_out(const full_call& call) {
     workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
     return at;
   };
-  workspace.map_a = place(2 * batch_step * 4 * map_head_stride);
-  workspace.map_b = place(2 * batch_step * 4 * map_head_stride);
+  workspace.map_0 = place(2 * batch_step * 4 * map_head_stride);
+  workspace.map_1 = place(2 * batch_step * 4 * map_head_stride);
   // The kernels write the log-sum-exp of the rows even where the caller does not want it.
   if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * FULL_HEADS * call.query_rows);
   return workspace;
@@ -1955,8 +1955,8 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
   const unsigned short* const v = static_cast<const unsigned short*>(call.v);
   unsigned short* const o = static_cast<unsigned short*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
-  unsigned short* const map_a = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_a);
-  unsigned short* const map_b = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_b);
+  unsigned short* const map_0 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_0);
+  unsigned short* const map_1 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_1);
   const Launch common = describe(call);
 
   for (long long batch = 0; batch < B; batch += batch_step) {
@@ -1974,16 +1974,16 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
       launch.map_row_stride = static_cast<unsigned>(map_row_stride);
       launch.map_head_stride = static_cast<unsigned>(map_head_stride);
       if (const int error = queue(scores_conv::full_scores_conv, {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4, batches}, 128, 21248, stream,
-                                  launch, q, q_history, k, call.parameters, call.positions, map_a)) return error;
+                                  launch, q, q_history, k, call.parameters, call.positions, map_0)) return error;
       if (const int error = queue(scores_mix::full_scores_mix, {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream,
-                                  launch, map_a, call.parameters, call.positions, map_b, lse)) return error;
+                                  launch, map_0, call.parameters, call.positions, map_1, lse)) return error;
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
       if (const int error = queue(weights_conv::full_weights_conv, {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4, batches}, 128, 10368, stream,
-                                  launch, map_b, call.parameters, call.positions, map_a)) return error;
+                                  launch, map_1, call.parameters, call.positions, map_0)) return error;
       if (const int error = queue(weights_mix::full_weights_mix, {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream,
-                                  launch, map_a, call.parameters, call.positions, map_b)) return error;
+                                  launch, map_0, call.parameters, call.positions, map_1)) return error;
       if (const int error = queue(product::full_product, {ceil_div(std::min<long long>(Lq, row + strip) - row, 64), 4, batches}, 128, 28672, stream,
-                                  launch, map_b, v, call.parameters, call.positions, o)) return error;
+                                  launch, map_1, v, call.parameters, call.positions, o)) return error;
     }
   }
   return 0;

@@ -705,8 +705,8 @@ int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shar
 
 /// Where things lie in the caller's workspace, in bytes.
 struct Workspace {
-  size_t map_a;
-  size_t map_b;
+  size_t map_0;
+  size_t map_1;
   size_t bytes;
 };
 
@@ -729,8 +729,8 @@ Workspace lay_out(const constructor_call& call) {
     workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
     return at;
   };
-  workspace.map_a = place(4 * batch_step * 3 * map_head_stride);
-  workspace.map_b = place(4 * batch_step * 3 * map_head_stride);
+  workspace.map_0 = place(4 * batch_step * 3 * map_head_stride);
+  workspace.map_1 = place(4 * batch_step * 3 * map_head_stride);
   return workspace;
 }
 
@@ -797,8 +797,8 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
   const float* const k = static_cast<const float*>(call.k);
   const float* const v = static_cast<const float*>(call.v);
   float* const o = static_cast<float*>(call.o);
-  float* const map_a = reinterpret_cast<float*>(workspace_at + workspace.map_a);
-  float* const map_b = reinterpret_cast<float*>(workspace_at + workspace.map_b);
+  float* const map_0 = reinterpret_cast<float*>(workspace_at + workspace.map_0);
+  float* const map_1 = reinterpret_cast<float*>(workspace_at + workspace.map_1);
   const Launch common = describe(call);
 
   for (long long batch = 0; batch < B; batch += batch_step) {
@@ -815,17 +815,17 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
       launch.map_row_stride = static_cast<unsigned>(map_row_stride);
       launch.map_head_stride = static_cast<unsigned>(map_head_stride);
       if (const int error = queue(scores::constructor_scores, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 0, stream,
-                                  launch, q, q_history, k, call.positions, map_a)) return error;
+                                  launch, q, q_history, k, call.positions, map_0)) return error;
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
       launch.row_end = static_cast<int>(std::min<long long>(Lq, row + strip));
       launch.key_end = static_cast<int>(key_end);
       if (const int error = queue(scores_conv::constructor_scores_conv, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 10944, stream,
-                                  launch, map_a, call.parameters, call.positions, map_b)) return error;
+                                  launch, map_0, call.parameters, call.positions, map_1)) return error;
       if (const int error = queue(normalize::constructor_normalize, {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 256, 0, stream,
-                                  launch, call.positions, map_b)) return error;
+                                  launch, call.positions, map_1)) return error;
       launch.row_begin = static_cast<int>(row);
       if (const int error = queue(product::constructor_product, {ceil_div(launch.row_end - launch.row_begin, 16), 3, batches}, 128, 64, stream,
-                                  launch, map_b, v, call.parameters, call.positions, o)) return error;
+                                  launch, map_1, v, call.parameters, call.positions, o)) return error;
     }
   }
   return 0;

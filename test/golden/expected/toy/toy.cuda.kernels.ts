@@ -109,7 +109,12 @@ export const artifact: Artifact = {
               kernel: "attention",
               grid: [["ceilDiv", ["sub", "Lq", 0], 4], 2, ["min", 65535, ["sub", "B", "batch"]]],
               launch: { batch: "batch", row_begin: 0, row_end: "Lq" },
-              multiplyAdds: ["mul", "B", 2, "Lq", "Lk", 256],
+              multiplyAdds: [
+                "mul",
+                ["mul", 3717, "Lk"],
+                ["ceilDiv", ["sub", "Lq", 0], 4],
+                ["min", 65535, ["sub", "B", "batch"]],
+              ],
             },
           ],
         },

@@ -316,8 +316,8 @@ export const artifact: Artifact = {
       parameterWords: 36,
       alignment: { q: 4, k: 4, v: 4, o: 4 },
       workspace: [
-        { name: "map_a", bytes: ["mul", 4, "batch_step", 2, "map_head_stride"] },
-        { name: "map_b", bytes: ["mul", 4, "batch_step", 2, "map_head_stride"] },
+        { name: "map_0", bytes: ["mul", 4, "batch_step", 2, "map_head_stride"] },
+        { name: "map_1", bytes: ["mul", 4, "batch_step", 2, "map_head_stride"] },
       ],
       definitions: [
         { name: "halo_past", value: ["min", 1, ["add", "Lq", "R"]] },
@@ -376,7 +376,7 @@ export const artifact: Artifact = {
             { binding: 2, access: "read", resource: "q_history" },
             { binding: 3, access: "read", resource: "k" },
             { binding: 4, access: "read", resource: "parameters" },
-            { binding: 5, access: "read_write", resource: "map_a" },
+            { binding: 5, access: "read_write", resource: "map_0" },
           ],
           overrides: { HISTORY: ["min", "R", 1] },
           source: { file: "toy.mta", line: 3, column: 1 },
@@ -412,9 +412,9 @@ export const artifact: Artifact = {
           workgroupBytes: 2720,
           bindings: [
             { binding: 0, access: "uniform", resource: "launch" },
-            { binding: 1, access: "read", resource: "map_a" },
+            { binding: 1, access: "read", resource: "map_0" },
             { binding: 2, access: "read", resource: "parameters" },
-            { binding: 3, access: "read_write", resource: "map_b" },
+            { binding: 3, access: "read_write", resource: "map_1" },
           ],
           overrides: {},
           source: { file: "toy.mta", line: 8, column: 13 },
@@ -443,7 +443,7 @@ export const artifact: Artifact = {
           bindings: [
             { binding: 0, access: "uniform", resource: "launch" },
             { binding: 1, access: "read", resource: "parameters" },
-            { binding: 2, access: "read_write", resource: "map_b" },
+            { binding: 2, access: "read_write", resource: "map_1" },
             { binding: 3, access: "read_write", resource: "lse" },
           ],
           overrides: {},
@@ -472,7 +472,7 @@ export const artifact: Artifact = {
           workgroupBytes: 0,
           bindings: [
             { binding: 0, access: "uniform", resource: "launch" },
-            { binding: 1, access: "read", resource: "map_b" },
+            { binding: 1, access: "read", resource: "map_1" },
             { binding: 2, access: "read", resource: "v" },
             { binding: 3, access: "read", resource: "parameters" },
             { binding: 4, access: "read_write", resource: "o" },

@@ -1,7 +1,7 @@
 // walked_twice (two_pass.mta:3): kernels of the schedule two_pass.
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, dtype f32
-// plan: two_pass, lowering direct, tile_q 8, tile_k 16, workgroup 256, statistics_tile_q 4, statistics_tile_k 32, statistics_workgroup 128
+// plan: two_pass, lowering direct, statistics_tile_q 4, statistics_tile_k 32, statistics_workgroup 128, tile_q 8, tile_k 16, workgroup 256
 // Made by mtac: change the spec and compile it again, not this file.
 //
 // Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.

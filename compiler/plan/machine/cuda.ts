@@ -1,0 +1,79 @@
+import type { Pipeline, StorageForm } from "../../../runtime/contract/index.ts";
+import type { CudaArchitecture } from "../architectures.ts";
+import { MOST_GRID } from "../batch-rounds.ts";
+import { integerBuffers } from "../bindings.ts";
+import { ceilTo } from "../layout.ts";
+import { cudaLimits } from "../limits.ts";
+import type { Machine } from "../machine.ts";
+
+/** A CUDA device of this architecture. */
+export function cudaMachine(architecture: CudaArchitecture): Machine {
+  const requires = { features: [], computeCapability: architecture.computeCapability };
+  return { ...CUDA, architecture, limits: cudaLimits(architecture), requires: () => requires };
+}
+
+const CUDA: Omit<Machine, "limits" | "architecture" | "requires"> = {
+  target: "cuda",
+  lowering: { lowering: "direct" },
+  terms: { invocation: "thread", workgroup: "block", memory: "shared memory", owner: "a block" },
+  // Whole 16-byte units, an odd number of them: eight neighbouring rows lie in different banks.
+  rows: {
+    carryMultiple: 4,
+    stride: (columns) => (ceilTo(columns, 4) % 8 === 0 ? ceilTo(columns, 4) + 4 : ceilTo(columns, 4)),
+  },
+  // 255 exist, and the compiler needs some for itself.
+  registers: { counts: "words", most: 204 },
+  fused: {
+    tilesQ: [4, 8, 16, 32, 64],
+    tilesK: [16, 32, 64],
+    workgroups: [128, 256],
+    best: 3,
+    keysOfTeam: 4,
+    partialSums: false,
+    epilogueWords: 4096,
+    arenaMultiple: 4,
+  },
+  staged: {
+    tiles: [
+      { tileQ: 64, tileK: 64 },
+      { tileQ: 32, tileK: 64 },
+      { tileQ: 64, tileK: 32 },
+    ],
+    productTilesQ: [16, 32, 64],
+    productWorkgroups: [128, 256],
+    stripRows: [128, 256, 512],
+    // They stay in the second-level cache of data-centre devices.
+    stripBytes: 32 * 2 ** 20,
+    mixTile: { tileQ: 8, tileK: 64 },
+    // A warp a row.
+    normalize: { workgroup: 256, team: 32, words: () => 0 },
+    // More rows at a time need no fewer barriers.
+    product: { epilogueWords: 8192, masks: true, source: "weights" },
+    mapWidth: 1,
+  },
+  // The largest z of a grid.
+  dispatches: { kind: "rounds", batches: MOST_GRID },
+  mapGrid: {
+    tiles: (rows, keys, heads) => [["mul", rows, keys], heads, "batches"],
+    rows: (rows, heads) => [rows, heads, "batches"],
+  },
+  naming: {
+    file: (pipeline) => `${pipeline.name}.cu`,
+    entryPoint: (pipeline, kernel) => `${pipeline.name}_${kernel}`,
+    integers: integerBuffers,
+    sharedLaunch: true,
+    historyOverrides: {},
+  },
+  storage: nativeStorage,
+};
+
+function nativeStorage(pipeline: Pipeline): StorageForm {
+  switch (pipeline.storage) {
+    case "f32":
+      return "f32";
+    case "f16":
+      return "f16-native";
+    case "bf16":
+      return "bf16-native";
+  }
+}

@@ -1,0 +1,85 @@
+import type { Plan, StorageForm } from "../../../runtime/contract/index.ts";
+import { storageForm } from "../layout.ts";
+import type { TargetLimits } from "../limits.ts";
+import type { Machine } from "../machine.ts";
+
+/**
+ * Multiply-adds that one dispatch may do: about a second on a processor that emulates a GPU, a millisecond on a small
+ * GPU. Browsers end dispatches that run for seconds.
+ */
+const DISPATCH_MULTIPLY_ADDS = 2 ** 29;
+
+const NORMALIZE_WORKGROUP = 64;
+
+/** A device of WebGPU with these limits. */
+export function webgpuMachine(limits: TargetLimits): Machine {
+  return { ...WEBGPU, limits, storage: (pipeline, wanted) => wanted ?? storageForm(pipeline, limits) };
+}
+
+const WEBGPU: Omit<Machine, "limits" | "storage"> = {
+  target: "webgpu",
+  architecture: null,
+  lowering: {},
+  terms: {
+    invocation: "invocation",
+    workgroup: "workgroup",
+    memory: "workgroup memory",
+    owner: "the device",
+  },
+  // Nothing between the rows: memory is what WebGPU devices have least of.
+  rows: { carryMultiple: 1, stride: (columns) => columns },
+  // 128 registers.
+  registers: { counts: "blocks", most: 8 },
+  fused: {
+    tilesQ: [4, 8, 16, 32, 64],
+    tilesK: [8, 16, 32, 64],
+    workgroups: [64, 128, 256],
+    best: 4,
+    keysOfTeam: 1,
+    partialSums: true,
+    epilogueWords: 2048,
+    arenaMultiple: 1,
+  },
+  staged: {
+    tiles: [
+      { tileQ: 32, tileK: 32 },
+      { tileQ: 16, tileK: 64 },
+      { tileQ: 16, tileK: 32 },
+      { tileQ: 64, tileK: 64 },
+    ],
+    productTilesQ: [8, 16, 32],
+    productWorkgroups: [64, 128, 256],
+    stripRows: [64, 128, 256],
+    // They stay in the last-level cache of most GPUs.
+    stripBytes: 10 * 2 ** 20,
+    mixTile: { tileQ: 8, tileK: 32 },
+    normalize: {
+      workgroup: NORMALIZE_WORKGROUP,
+      // Few barriers, and 128 neighbouring bytes a step.
+      team: 8,
+      words: ({ normalize }) =>
+        normalize === "sparsemax" ? 3 * NORMALIZE_WORKGROUP + 1 : 2 * NORMALIZE_WORKGROUP,
+    },
+    product: { epilogueWords: Number.POSITIVE_INFINITY, masks: false, source: "map_of_weights" },
+    mapWidth: 4,
+  },
+  dispatches: { kind: "cut", multiplyAdds: DISPATCH_MULTIPLY_ADDS },
+  mapGrid: {
+    tiles: (rows, keys, heads) => [keys, rows, ["mul", "batches", heads]],
+    rows: (rows, heads) => [rows, 1, ["mul", "batches", heads]],
+  },
+  naming: {
+    file: (pipeline, kernel) => `${pipeline.name}.${kernel}.wgsl`,
+    entryPoint: () => "main",
+    // They follow the parameters.
+    integers: () => ["parameters"],
+    sharedLaunch: false,
+    historyOverrides: { HISTORY: ["min", "R", 1] },
+  },
+  requires: (storage) => ({ features: storage === "f16-native" ? ["shader-f16"] : [] }),
+};
+
+/** The same plan for buffers of another storage form: nothing else depends on it. */
+export function withStorage(plan: Plan, storage: StorageForm): Plan {
+  return { ...plan, storage, requires: { ...plan.requires, ...WEBGPU.requires(storage) } };
+}

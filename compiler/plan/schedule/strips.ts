@@ -1,0 +1,191 @@
+import {
+  type DispatchField,
+  type Expression,
+  hasMask,
+  type KernelProgram,
+  type Pipeline,
+  type Plan,
+  type Reach,
+  type Step,
+} from "../../../runtime/contract/index.ts";
+import { MOST_GRID } from "../batch-rounds.ts";
+import type { ScalarKernel } from "../kernel.ts";
+import type { Grid } from "../machine.ts";
+import type { PlanOptions } from "../options.ts";
+
+/** One kernel over the maps of a strip. */
+export interface StripKernel extends ScalarKernel {
+  /** Rows around the strip that later stages read of its result. */
+  readonly halo: Reach;
+  readonly grid: Grid;
+}
+
+/** How high strips may be. */
+export interface StripLimits {
+  /** Rows of a strip at most. */
+  readonly stripRows: number;
+  /** Bytes that the two maps of a strip may take together, unless the least strip needs more. */
+  readonly stripBytes: number;
+}
+
+/** What decides how rows are cut into strips. */
+export interface StripKnobs extends StripLimits {
+  /** False for the unfused baseline only: computes entries that no row sees, over one strip of all rows. */
+  readonly skipDead: boolean;
+  /** Bytes of an entry of a map. */
+  readonly entryBytes: number;
+  /** The fewest rows that a strip gains, and what its rows are a multiple of. */
+  readonly leastRows: number;
+  readonly multiple: number;
+}
+
+/** The same strips, but as high and as large as options force them to be. */
+export function forcedStrips<Knobs extends StripKnobs>(knobs: Knobs, options: PlanOptions = {}): Knobs {
+  const { stripRows = knobs.stripRows, stripBytes = knobs.stripBytes } = options;
+  return { ...knobs, stripRows, stripBytes, leastRows: options.stripRows ?? knobs.leastRows };
+}
+
+/** Columns to which the maps' rows are padded, so that every tile may write whole blocks. */
+const MAP_COLUMNS = 64;
+
+/** Rows that a kernel writes: the strip's and the halo that later stages read, as far as they exist. */
+export function rowBegin(halo: Reach): Expression {
+  return ["max", ["sub", 0, "R"], ["sub", "row", halo.past]];
+}
+
+export function rowEnd(halo: Reach): Expression {
+  return ["min", "Lq", ["add", ["min", "Lq", ["add", "row", "strip"]], halo.future]];
+}
+
+function loop(
+  variable: string,
+  from: Expression,
+  to: Expression,
+  by: Expression,
+  body: readonly Step[],
+): Step {
+  return { kind: "loop", variable, from, to, by, body };
+}
+
+/** Names a value that depends on the enclosing loops: a loop of one round. */
+function define(variable: string, value: Expression, body: readonly Step[]): Step {
+  return loop(variable, value, ["add", value, 1], 1, body);
+}
+
+function ceilTo(value: Expression, multiple: number): Expression {
+  return ["mul", multiple, ["ceilDiv", value, multiple]];
+}
+
+/** Names of a plan that cuts its rows into strips: their height, the rows around them, the maps' strides. */
+export function stripDefinitions(pipeline: Pipeline, knobs: StripKnobs, reach: Reach): Plan["definitions"] {
+  const halo: Expression = ["add", "halo_past", "halo_future"];
+  const columnBytes = 2 * knobs.entryBytes * pipeline.heads;
+  const allRows: Expression = ["add", "Lq", halo];
+  const rowsThatFit: Expression = [
+    "floorDiv",
+    knobs.stripBytes,
+    ["mul", columnBytes, "map_row_stride", "batch_step"],
+  ];
+  // Entries, or their heads, lie along one axis of a grid.
+  const mostEntries = Math.floor(MOST_GRID / pipeline.heads);
+  return [
+    // Rows around a strip that the convolutions read, as far as they can exist.
+    { name: "halo_past", value: ["min", reach.past, ["add", "Lq", "R"]] },
+    { name: "halo_future", value: ["min", reach.future, "Lq"] },
+    { name: "map_row_stride", value: ["mul", MAP_COLUMNS, ["ceilDiv", "Lk", MAP_COLUMNS]] },
+    {
+      name: "batch_step",
+      // Several batch entries at a time where their whole maps fit.
+      value: [
+        "max",
+        1,
+        [
+          "min",
+          "B",
+          mostEntries,
+          ["floorDiv", knobs.stripBytes, ["mul", columnBytes, "map_row_stride", allRows]],
+        ],
+      ],
+    },
+    {
+      name: "most_rows",
+      value: ["max", knobs.leastRows, ["min", knobs.stripRows, ["sub", rowsThatFit, halo]]],
+    },
+    // Strips of equal height: a short last one would pay the halo for little.
+    {
+      name: "strip",
+      value: knobs.skipDead
+        ? ["min", "Lq", ceilTo(["ceilDiv", "Lq", ["ceilDiv", "Lq", "most_rows"]], knobs.multiple)]
+        : "Lq",
+    },
+    { name: "map_rows", value: ["add", "strip", halo] },
+    { name: "map_head_stride", value: ["mul", "map_rows", "map_row_stride"] },
+  ];
+}
+
+/** The steps of a plan over batch entries and strips. */
+export function stripSteps(
+  pipeline: Pipeline,
+  reach: Reach,
+  skipDead: boolean,
+  body: readonly Step[],
+): readonly Step[] {
+  return [
+    loop("batch", 0, "B", "batch_step", [
+      define(
+        "batches",
+        ["min", "batch_step", ["sub", "B", "batch"]],
+        [loop("row", 0, "Lq", "strip", keyRange(pipeline, reach, skipDead, body))],
+      ),
+    ]),
+  ];
+}
+
+/** Names the keys that the strip's rows and halo can see: known before the call only where it gives no `positions`. */
+function keyRange(pipeline: Pipeline, reach: Reach, skipDead: boolean, body: readonly Step[]): Step[] {
+  const firstPosition: Expression = ["sub", "Lk", "Lq"];
+  const window = pipeline.mask.find((term) => term.kind === "window");
+  const end: Expression[] = ["Lk"];
+  let begin: Expression = 0;
+  if (skipDead) {
+    const afterLast: Expression = ["add", firstPosition, "row", "strip", reach.future];
+    if (hasMask(pipeline, "causal")) end.push(afterLast);
+    if (window !== undefined) {
+      end.push(["add", afterLast, window.size - 1]);
+      begin = ["max", 0, ["add", firstPosition, "row", 1 - reach.past - window.size]];
+    }
+  }
+  const known = (value: Expression, otherwise: Expression): Expression => [
+    "select",
+    "positions",
+    otherwise,
+    value,
+  ];
+  const aligned: Expression = ["mul", MAP_COLUMNS, ["floorDiv", known(begin, 0), MAP_COLUMNS]];
+  return [
+    define("key_begin", aligned, [
+      define("key_end", ["max", "key_begin", known(["min", ...end], "Lk")], body),
+    ]),
+  ];
+}
+
+/** Kernels whose columns end with their grid: they do not ask where the strip's keys end. */
+const ENDED_BY_GRID: ReadonlySet<KernelProgram["kind"]> = new Set(["scores", "mix", "product"]);
+
+/** The launch fields of a dispatch over some of a strip's rows. */
+export function rowsLaunch(
+  kind: KernelProgram["kind"],
+  begin: Expression,
+  end: Expression,
+): Partial<Record<DispatchField, Expression>> {
+  return {
+    batch: "batch",
+    row_begin: begin,
+    row_end: end,
+    strip_row: ["sub", "row", "halo_past"],
+    key_begin: "key_begin",
+    ...(ENDED_BY_GRID.has(kind) ? {} : { key_end: "key_end" }),
+    map_row_stride: "map_row_stride",
+    map_head_stride: "map_head_stride",
+  };
+}

@@ -1,8 +1,7 @@
-import type { Pointwise } from "../../runtime/contract/index.ts";
+import { type Pointwise, pointwiseOperands, spellPointwise } from "../../runtime/contract/index.ts";
 
-/** A call of the function that applies a pointwise stage to entries. */
+/** A call of the function that applies a pointwise stage to entries: `partials/pointwise` of every language has one of its name. */
 export interface PointwiseModel {
-  /** Its name in the templates of every language. */
   readonly call: string;
   /** What it takes after the entries: `, 30.0`. */
   readonly rest: string;
@@ -10,16 +9,11 @@ export interface PointwiseModel {
 
 /** @param float A float literal of the language. */
 export function pointwiseModel(pointwise: Pointwise, float: (value: number) => string): PointwiseModel {
-  switch (pointwise.kind) {
-    case "softcap":
-      return { call: "softcap", rest: `, ${float(pointwise.limit)}` };
-  }
+  const rest = pointwiseOperands(pointwise).map((operand) => `, ${float(operand)}`);
+  return { call: pointwise.kind, rest: rest.join("") };
 }
 
-/** What comments say of it, before what follows: `capped at 30, `. */
+/** What comments say of it, before what follows: `softcap 30, `. */
 export function pointwiseComment(pointwise: Pointwise): string {
-  switch (pointwise.kind) {
-    case "softcap":
-      return `capped at ${pointwise.limit}, `;
-  }
+  return `${spellPointwise(pointwise)}, `;
 }

@@ -36,8 +36,6 @@ export function floorMultiplyAdds(pipeline: Pipeline, shape: CallShape): number 
       case "mix":
         each += stage.group;
         break;
-      case "softcap":
-        break;
     }
   }
   return visiblePairs(pipeline, shape) * each;

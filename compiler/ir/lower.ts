@@ -8,7 +8,6 @@ import type {
   Parameter,
   Pipeline,
   ScoreStage,
-  SoftcapStage,
   SourceLine,
   WeightStage,
 } from "../../runtime/contract/index.ts";
@@ -62,18 +61,20 @@ function lowerSection<From extends CheckedStage, To>(
   return stages.map((stage) => {
     const count = (seen.get(stage.kind) ?? 0) + 1;
     seen.set(stage.kind, count);
-    const label = stage.kind === "softcap" ? null : stage.label;
+    const label = "label" in stage ? stage.label : null;
     return lowerStage(stage, `${section}.${label ?? (count === 1 ? stage.kind : `${stage.kind}_${count}`)}`);
   });
 }
 
-function lowerScore(stage: StageOf<"conv" | "mix" | "softcap">, name: string, context: Context): ScoreStage {
+function lowerScore(stage: Attention["scores"][number], name: string, context: Context): ScoreStage {
   switch (stage.kind) {
-    case "softcap":
-      return lowerSoftcap(stage, name, context);
     case "conv":
     case "mix":
       return lowerWeight(stage, name, context);
+    default: {
+      const { span, ...pointwise } = stage;
+      return { ...pointwise, name, source: sourceLine(span, context.file) };
+    }
   }
 }
 
@@ -141,10 +142,6 @@ function lowerMix(stage: StageOf<"mix">, name: string, context: Context): MixSta
     weight: declare(context, `${name}.weight`, [context.attention.heads / group, group, group], stage.init),
     source: sourceLine(stage.span, context.file),
   };
-}
-
-function lowerSoftcap(stage: StageOf<"softcap">, name: string, context: Context): SoftcapStage {
-  return { kind: "softcap", name, limit: stage.limit, source: sourceLine(stage.span, context.file) };
 }
 
 function lowerNorm(stage: StageOf<"norm">, name: string, context: Context): NormStage {

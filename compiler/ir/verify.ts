@@ -1,17 +1,20 @@
-import type {
-  ConvStage,
-  GateStage,
-  Initializer,
-  MaskTerm,
-  MixStage,
-  NormStage,
-  OutputStage,
-  Parameter,
-  Pipeline,
-  ScoreStage,
-  SoftcapStage,
-  WeightStage,
+import {
+  type ConvStage,
+  type GateStage,
+  type Initializer,
+  type MaskTerm,
+  type MixStage,
+  type NormStage,
+  type OutputStage,
+  type Parameter,
+  type Pipeline,
+  type PointwiseStage,
+  pointwiseOf,
+  pointwiseOperands,
+  type ScoreStage,
+  type WeightStage,
 } from "../../runtime/contract/index.ts";
+import { POINTWISE_KINDS } from "../language/pointwise.ts";
 import { IrError } from "./error.ts";
 
 /** Every rule that a pipeline obeys; `verifyPipeline` throws an `IrError` that names the first one broken. */
@@ -29,7 +32,7 @@ export const IR_RULES = {
   "stage-names": "stage names are unique and begin with their section",
   "group-divides": "mix groups and across divide heads",
   "origin-inside": "a convolution's origin lies on a tap of its kernel",
-  "softcap-positive": "a softcap's limit is finite and above 0",
+  "pointwise-operands": "numbers of pointwise stages are finite and above 0",
   "eps-nonnegative": "a norm's eps is finite and not negative",
   "parameter-names": "a stage's parameters are called after the stage",
   "parameter-order": "the pipeline lists exactly the parameters of its stages, in their order, each once",
@@ -126,7 +129,7 @@ class Verifier {
 
   #sections(pipeline: Pipeline): void {
     const allowed = {
-      scores: ["conv", "mix", "softcap"],
+      scores: ["conv", "mix", ...POINTWISE_KINDS],
       weights: ["conv", "mix"],
       output: ["norm", "gate"],
     };
@@ -145,8 +148,8 @@ class Verifier {
         return this.#conv(stage, pipeline.heads);
       case "mix":
         return this.#mix(stage, pipeline.heads);
-      case "softcap":
-        return this.#softcap(stage);
+      default:
+        return this.#pointwise(stage);
     }
   }
 
@@ -198,9 +201,13 @@ class Verifier {
     return [{ name, shape: [heads / group, group, group], inits: ["identity", "zeros", "normal"] }];
   }
 
-  #softcap(stage: SoftcapStage): readonly Demand[] {
-    const { limit } = stage;
-    this.#require(Number.isFinite(limit) && limit > 0, "softcap-positive", `${stage.name}: ${limit}`);
+  #pointwise(stage: PointwiseStage): readonly Demand[] {
+    for (const operand of pointwiseOperands(pointwiseOf(stage)))
+      this.#require(
+        Number.isFinite(operand) && operand > 0,
+        "pointwise-operands",
+        `${stage.name}: ${operand}`,
+      );
     return [];
   }
 

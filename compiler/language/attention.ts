@@ -1,4 +1,4 @@
-import type { Initializer, MaskTerm, StorageType } from "../../runtime/contract/index.ts";
+import type { Initializer, MaskTerm, Pointwise, StorageType } from "../../runtime/contract/index.ts";
 
 /** A place in a source text: offsets count UTF-16 units, lines and columns from 1; `end` is exclusive. */
 export interface Span {
@@ -31,7 +31,7 @@ export type CheckedStage =
       readonly label: string | null;
       readonly span: Span;
     }
-  | { readonly kind: "softcap"; readonly limit: number; readonly span: Span }
+  | (Pointwise & { readonly span: Span })
   | {
       readonly kind: "norm";
       readonly eps: number;
@@ -61,7 +61,7 @@ export interface Attention {
   /** Empty for `none`. */
   readonly mask: readonly MaskTerm[];
   readonly normalize: "softmax" | "sparsemax";
-  readonly scores: readonly StageOf<"conv" | "mix" | "softcap">[];
+  readonly scores: readonly StageOf<"conv" | "mix" | Pointwise["kind"]>[];
   readonly weights: readonly StageOf<"conv" | "mix">[];
   readonly output: readonly StageOf<"norm" | "gate">[];
   readonly span: Span;

@@ -21,9 +21,9 @@ import {
   PROPERTY_ALIASES,
   type PropertyName,
   SECTIONS,
-  STAGE_SECTIONS,
   STAGES,
   STORAGE_TYPES,
+  sectionsOf,
   wordList,
 } from "./words.ts";
 
@@ -220,7 +220,7 @@ function reportMisplaced(token: IToken, context: BuildContext): void {
     return;
   }
   if (isOneOf(word, STAGES)) {
-    const sections = STAGE_SECTIONS[word];
+    const sections = sectionsOf(word);
     context.reporter.report("MTA118", span, `the stage \`${word}\` stands outside a section`, {
       expected: `\`${word}\` inside ${wordList(sections)}, as in \`${sections[0]} { ${word} … }\``,
     });

@@ -4,6 +4,7 @@ import { type BuildContext, didYouMean, readName, reportUnclosed } from "./build
 import { childNode, childNodes, childToken, nodeSpan, tokensOf } from "./cst.ts";
 import { STAGE_ALIASES } from "./foreign.ts";
 import { type Operands, readOperands, reportChoice, takeChoice, takeNumber, takePair } from "./operands.ts";
+import { POINTWISE, POINTWISE_KINDS, type PointwiseKind } from "./pointwise.ts";
 import { joinSpans, tokenSpan } from "./span.ts";
 import { suggest } from "./suggest.ts";
 import { Pair } from "./tokens.ts";
@@ -48,7 +49,7 @@ type OpenStage = { readonly head: StageHead; readonly modifiers: ModifierNode[] 
 type StageHead =
   | Omit<Extract<StageNode, { stage: "conv" }>, "modifiers">
   | Omit<Extract<StageNode, { stage: "mix" }>, "modifiers">
-  | Omit<Extract<StageNode, { stage: "softcap" }>, "modifiers">
+  | Omit<Extract<StageNode, { stage: PointwiseKind }>, "modifiers">
   | { readonly stage: "norm" | "gate"; readonly span: Span };
 
 function buildStages(items: readonly CstNode[], context: BuildContext): StageNode[] {
@@ -96,8 +97,14 @@ function finishStage(head: StageHead, modifiers: readonly ModifierNode[]): Stage
 function buildStageHead(stage: StageKind, token: IToken, clause: CstNode, context: BuildContext): StageHead {
   const operands = readOperands(token, childNodes(clause, "sectionOperand"), context);
   const head = stageHead(stage, operands);
-  finishClause(operands, stage === "gate" || stage === "norm");
+  finishClause(operands, takesNothing(stage));
   return { ...head, span: joinSpans(tokenSpan(token), operands.end) };
+}
+
+/** Whether no operand follows a stage's word. */
+function takesNothing(stage: StageKind): boolean {
+  if (isOneOf(stage, POINTWISE_KINDS)) return POINTWISE[stage].operand === null;
+  return stage === "gate" || stage === "norm";
 }
 
 function stageHead(stage: StageKind, operands: Operands): StageHead {
@@ -107,11 +114,14 @@ function stageHead(stage: StageKind, operands: Operands): StageHead {
       return { stage, size: takePair(operands, "6x11"), span };
     case "mix":
       return { stage, group: takeNumber(operands, "mix 16"), span };
-    case "softcap":
-      return { stage, limit: takeNumber(operands, "softcap 50"), span };
     case "norm":
     case "gate":
       return { stage, span };
+    default: {
+      const { operand } = POINTWISE[stage];
+      const number = operand === null ? null : takeNumber(operands, `${stage} ${operand.example}`);
+      return { stage, operand: number, span };
+    }
   }
 }
 

@@ -1,15 +1,23 @@
 import type { ValueReader } from "./builder-reader.ts";
 import { type AnyStage, isStage } from "./builder-values.ts";
 import { camelCase } from "./identifier.ts";
+import { POINTWISE } from "./pointwise.ts";
 import { type InitNode, invalid, type ModifierNode, type StageNode } from "./tree.ts";
-import { GATE_MODES, isOneOf, type ModifierWord, PAD_KEYS, PAD_QUERIES, STAGE_MODIFIERS } from "./words.ts";
+import {
+  GATE_MODES,
+  isOneOf,
+  type ModifierWord,
+  modifiersOf,
+  PAD_KEYS,
+  PAD_QUERIES,
+  STAGES,
+  wordList,
+} from "./words.ts";
 
 /** Makes the node of one stage in a section's list; null for something that is no stage. */
 export function stageNode(value: unknown, index: number, section: ValueReader): StageNode | null {
   if (!isStage(value)) {
-    section
-      .child(index)
-      .wrongType(value, "a stage, as `conv`, `mix`, `softcap`, `norm` and `gate` make them");
+    section.child(index).wrongType(value, `a stage, as ${wordList(STAGES, "and")} make them`);
     return null;
   }
   const reader = section.child(index, value.site);
@@ -20,16 +28,18 @@ export function stageNode(value: unknown, index: number, section: ValueReader): 
       return { stage: value.kind, size: reader.pair(value.required), modifiers, span };
     case "mix":
       return { stage: value.kind, group: reader.number(value.required), modifiers, span };
-    case "softcap":
-      return { stage: value.kind, limit: reader.number(value.required), modifiers, span };
     case "norm":
     case "gate":
       return { stage: value.kind, modifiers, span };
+    default: {
+      const operand = POINTWISE[value.kind].operand === null ? null : reader.number(value.required);
+      return { stage: value.kind, operand, modifiers, span };
+    }
   }
 }
 
 function modifierNodes(stage: AnyStage, reader: ValueReader): ModifierNode[] {
-  const words = STAGE_MODIFIERS[stage.kind];
+  const words = modifiersOf(stage.kind);
   return reader
     .entries(stage.options, words)
     .flatMap(([word, value]) => modifierNode(word, value, reader.child(camelCase(word))));

@@ -2,6 +2,7 @@ import type { StorageType } from "../../runtime/contract/index.ts";
 import { attentionNode, stackNode, tuneNode } from "./builder-nodes.ts";
 import { type Built, makeBuilt, type StageValue, stageValue } from "./builder-values.ts";
 import { callSite } from "./call-site.ts";
+import type { PointwiseKind } from "./pointwise.ts";
 
 /** An attention built in TypeScript: listed in a spec's default export, extended, or used in a stack. */
 export type BuiltAttention = Built<"attention">;
@@ -62,7 +63,7 @@ export interface AttentionOptions {
   readonly dtype?: StorageType;
   readonly mask?: MaskOption | readonly MaskOption[];
   readonly normalize?: "softmax" | "sparsemax";
-  readonly scores?: readonly (StageValue<"conv"> | StageValue<"mix"> | StageValue<"softcap">)[];
+  readonly scores?: readonly (StageValue<"conv"> | StageValue<"mix"> | StageValue<PointwiseKind>)[];
   readonly weights?: readonly (StageValue<"conv"> | StageValue<"mix">)[];
   readonly output?: readonly (StageValue<"norm"> | StageValue<"gate">)[];
 }

@@ -3,9 +3,10 @@ import type { CheckContext } from "./check-context.ts";
 import { checkStage, type StageSurroundings } from "./check-stage.ts";
 import type { Inherited } from "./inherit.ts";
 import { emittedName } from "./names.ts";
+import { POINTWISE_KINDS, type PointwiseKind } from "./pointwise.ts";
 import { MAX_STAGES } from "./ranges.ts";
 import type { AttentionNode, SectionNode, StageNode } from "./tree.ts";
-import { type SectionName, STAGE_SECTIONS, type StageKind, wordList } from "./words.ts";
+import { isOneOf, type SectionName, type StageKind, sectionsOf, wordList } from "./words.ts";
 
 export function checkScores(source: Inherited, around: StageSurroundings, context: CheckContext) {
   return checkSection(source, "scores", around, context, isScoreStage);
@@ -19,8 +20,8 @@ export function checkOutput(source: Inherited, around: StageSurroundings, contex
   return checkSection(source, "output", around, context, isOutputStage);
 }
 
-function isScoreStage(stage: CheckedStage): stage is StageOf<"conv" | "mix" | "softcap"> {
-  return stage.kind === "conv" || stage.kind === "mix" || stage.kind === "softcap";
+function isScoreStage(stage: CheckedStage): stage is StageOf<"conv" | "mix" | PointwiseKind> {
+  return isWeightStage(stage) || isOneOf(stage.kind, POINTWISE_KINDS);
 }
 
 function isWeightStage(stage: CheckedStage): stage is StageOf<"conv" | "mix"> {
@@ -68,7 +69,7 @@ function checkPlace(
   owner: AttentionNode,
   context: CheckContext,
 ): boolean {
-  const sections = STAGE_SECTIONS[stage.stage];
+  const sections = sectionsOf(stage.stage);
   if (sections.includes(section)) return true;
   context.report("MTA214", owner, stage.span, `\`${stage.stage}\` is not allowed in \`${section}\``, {
     expected: `\`${stage.stage}\` in ${wordList(sections)}`,

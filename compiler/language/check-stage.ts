@@ -2,10 +2,10 @@ import type { Initializer } from "../../runtime/contract/index.ts";
 import type { CheckedStage, Span, StageOf } from "./attention.ts";
 import type { CheckContext } from "./check-context.ts";
 import type { DiagnosticCode, DiagnosticExtras } from "./diagnostics.ts";
-import type { Range } from "./evaluate.ts";
-import { RANGES } from "./ranges.ts";
+import { POINTWISE, type PointwiseKind } from "./pointwise.ts";
+import { RANGES, type Range } from "./ranges.ts";
 import type { AttentionNode, Expression, ModifierNode, PairNode, StageNode } from "./tree.ts";
-import { isOneOf, STAGE_MODIFIERS, STAGES, wordList } from "./words.ts";
+import { isOneOf, modifiersOf, STAGES, wordList } from "./words.ts";
 
 /** What stages depend on beside their own words; `heads` is null when it has no valid value. */
 export interface StageSurroundings {
@@ -29,12 +29,12 @@ export function checkStage(
       return check.conv(node.size);
     case "mix":
       return check.mix(node.group);
-    case "softcap":
-      return check.softcap(node.limit);
     case "norm":
       return check.norm();
     case "gate":
       return check.gate();
+    default:
+      return check.pointwise(node.stage, node.operand);
   }
 }
 
@@ -109,9 +109,13 @@ class StageCheck {
     return this.finish({ kind: "mix", group, init, label: this.label(), span: this.node.span });
   }
 
-  softcap(limitNode: Expression): StageOf<"softcap"> | null {
-    const limit = this.context.evaluator.number(limitNode, "`softcap`", RANGES.softcap);
-    return limit === null ? null : this.finish({ kind: "softcap", limit, span: this.node.span });
+  pointwise(kind: PointwiseKind, operandNode: Expression | null): CheckedStage | null {
+    const { operand, make } = POINTWISE[kind];
+    const value =
+      operand === null || operandNode === null
+        ? 0
+        : this.context.evaluator.number(operandNode, `\`${kind}\``, operand.range);
+    return value === null ? null : this.finish({ ...make(value), span: this.node.span });
   }
 
   norm(): StageOf<"norm"> | null {
@@ -140,7 +144,7 @@ class StageCheck {
     const kept: ModifierNode[] = [];
     for (const modifier of this.node.modifiers) {
       const word = modifier.modifier === "mode" ? modifier.value : modifier.modifier;
-      if (!isOneOf(word, STAGE_MODIFIERS[this.node.stage])) this.reportForeign(word, modifier);
+      if (!isOneOf(word, modifiersOf(this.node.stage))) this.reportForeign(word, modifier);
       else if (kept.some((entry) => entry.modifier === modifier.modifier))
         this.reportRepeated(word, modifier);
       else kept.push(modifier);
@@ -149,8 +153,8 @@ class StageCheck {
   }
 
   private reportForeign(word: string, modifier: ModifierNode): void {
-    const stages = STAGES.filter((stage) => isOneOf(word, STAGE_MODIFIERS[stage]));
-    const own = STAGE_MODIFIERS[this.node.stage];
+    const stages = STAGES.filter((stage) => isOneOf(word, modifiersOf(stage)));
+    const own = modifiersOf(this.node.stage);
     const may =
       own.length === 0
         ? `\`${this.node.stage}\` without modifiers`

@@ -1,8 +1,8 @@
 import type { Tune } from "./attention.ts";
 import type { Reporter } from "./diagnostics.ts";
-import type { Evaluator, Range } from "./evaluate.ts";
+import type { Evaluator } from "./evaluate.ts";
 import type { Scope } from "./names.ts";
-import { RANGES } from "./ranges.ts";
+import { RANGES, type Range } from "./ranges.ts";
 import type { Expression, TuneItem, TuneNode } from "./tree.ts";
 
 type Sweep = Extract<TuneItem, { kind: "sweep" }>;

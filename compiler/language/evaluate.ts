@@ -1,6 +1,7 @@
 import type { Span } from "./attention.ts";
 import type { DiagnosticCode, Reporter } from "./diagnostics.ts";
 import { describeCycle, type Scope } from "./names.ts";
+import type { Range } from "./ranges.ts";
 import {
   add,
   divide,
@@ -13,14 +14,6 @@ import {
   toNumber,
 } from "./rational.ts";
 import type { BinaryOperator, ConstNode, Expression } from "./tree.ts";
-
-export interface Range {
-  readonly min: number;
-  readonly max: number;
-  readonly integer: boolean;
-  /** Zero is excluded: for ranges that lie on both sides of it. */
-  readonly nonzero?: boolean;
-}
 
 /** Evaluates expressions exactly. Null means that there is no value and that the reason is reported. */
 export class Evaluator {

@@ -1,4 +1,5 @@
 import { type CstNode, CstParser, type ParserMethod, type TokenType, tokenMatcher } from "chevrotain";
+import { POINTWISE, POINTWISE_KINDS } from "./pointwise.ts";
 import { SpecErrorMessages } from "./syntax-errors.ts";
 import {
   Comma,
@@ -29,7 +30,7 @@ const EXPECTS_VALUE: ReadonlySet<TokenType> = new Set(
     "scale",
     "window",
     "mix",
-    "softcap",
+    ...POINTWISE_KINDS.filter((kind) => POINTWISE[kind].operand !== null),
     "across",
     "normal",
     "eps",

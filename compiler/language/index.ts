@@ -1,32 +1,7 @@
 export { type Analysis, analyse, type SoundParts } from "./analyse.ts";
 export { analyseBuilt } from "./analyse-built.ts";
 export type { Attention, CheckedSpec, CheckedStage, Span, Stack, StageOf, Tune } from "./attention.ts";
-export {
-  type AttentionOptions,
-  attention,
-  type BuiltAttention,
-  type BuiltDeclaration,
-  type BuiltStack,
-  type BuiltTune,
-  type ConvOptions,
-  conv,
-  type GateOptions,
-  gate,
-  type InitOption,
-  type LayerOption,
-  type MaskOption,
-  type MixOptions,
-  mix,
-  type NormOptions,
-  norm,
-  type Size,
-  type StackOptions,
-  softcap,
-  stack,
-  type TuneOptions,
-  tune,
-  type UseOption,
-} from "./builder.ts";
+export * from "./builder.ts";
 export type { StageValue } from "./builder-values.ts";
 export {
   CATALOGUE,

@@ -124,11 +124,11 @@ function stageHead(node: StageNode): string {
       return `conv ${pair(node.size)}`;
     case "mix":
       return `mix ${value(node.group)}`;
-    case "softcap":
-      return `softcap ${value(node.limit)}`;
     case "norm":
     case "gate":
       return node.stage;
+    default:
+      return node.operand === null ? node.stage : `${node.stage} ${value(node.operand)}`;
   }
 }
 

@@ -1,4 +1,10 @@
-import type { Range } from "./evaluate.ts";
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly integer: boolean;
+  /** Zero is excluded: for ranges that lie on both sides of it. */
+  readonly nonzero?: boolean;
+}
 
 function integers(min: number, max: number): Range {
   return { min, max, integer: true };
@@ -20,7 +26,6 @@ export const RANGES = {
   layer: integers(0, 1023),
   step: integers(1, 1024),
   scale: { ...numbers(-10_000, 10_000), nonzero: true },
-  softcap: numbers(1e-3, 1e6),
   eps: numbers(1e-12, 1),
   std: numbers(1e-9, 100),
   lengths: integers(1, 1_048_576),

@@ -1,5 +1,6 @@
 import type { StorageType } from "../../runtime/contract/index.ts";
 import type { Span } from "./attention.ts";
+import type { PointwiseKind } from "./pointwise.ts";
 import type { SectionName } from "./words.ts";
 
 /** The syntax tree: what was written, before any name is looked up. Both the parser and the TypeScript builder make it. */
@@ -89,8 +90,9 @@ export type StageNode =
       readonly span: Span;
     }
   | {
-      readonly stage: "softcap";
-      readonly limit: Expression;
+      readonly stage: PointwiseKind;
+      /** Null where the stage takes no number. */
+      readonly operand: Expression | null;
       readonly modifiers: readonly ModifierNode[];
       readonly span: Span;
     }

@@ -1,3 +1,5 @@
+import { POINTWISE_KINDS, type PointwiseKind } from "./pointwise.ts";
+
 /** The language's vocabulary: one table, read by the lexer, the checks, the suggestions and the TypeScript builder. */
 
 export const DECLARATIONS = ["attention", "stack", "const", "tune"] as const;
@@ -17,8 +19,8 @@ export type PropertyName = (typeof PROPERTIES)[number];
 export const SECTIONS = ["scores", "weights", "output"] as const;
 export type SectionName = (typeof SECTIONS)[number];
 
-export const STAGES = ["conv", "mix", "softcap", "norm", "gate"] as const;
-export type StageKind = (typeof STAGES)[number];
+export type StageKind = "conv" | "mix" | PointwiseKind | "norm" | "gate";
+export const STAGES: readonly StageKind[] = ["conv", "mix", ...POINTWISE_KINDS, "norm", "gate"];
 
 /** Words that start a modifier; `scalar` and `channel` are the two values of the modifier `mode`, which has no word. */
 export const MODIFIER_WORDS = [
@@ -84,23 +86,23 @@ export function isKeyword(word: string): boolean {
   return KEYWORDS.includes(word);
 }
 
-/** Where each kind of stage may stand. */
-export const STAGE_SECTIONS: Readonly<Record<StageKind, readonly SectionName[]>> = {
-  conv: ["scores", "weights"],
-  mix: ["scores", "weights"],
-  softcap: ["scores"],
-  norm: ["output"],
-  gate: ["output"],
-};
+/** Where a kind of stage may stand. */
+export function sectionsOf(kind: StageKind): readonly SectionName[] {
+  if (isOneOf(kind, POINTWISE_KINDS)) return ["scores"];
+  return kind === "conv" || kind === "mix" ? ["scores", "weights"] : ["output"];
+}
 
-/** The modifiers of each kind of stage, as they are written. */
-export const STAGE_MODIFIERS: Readonly<Record<StageKind, readonly ModifierWord[]>> = {
+const STAGE_MODIFIERS: Readonly<Record<Exclude<StageKind, PointwiseKind>, readonly ModifierWord[]>> = {
   conv: ["pad_key", "pad_query", "across", "dilation", "bias", "shared", "init", "as"],
   mix: ["init", "as"],
-  softcap: [],
   norm: ["eps", "depth_scale", "as"],
   gate: ["scalar", "channel", "as"],
 };
+
+/** The modifiers of a kind of stage, as they are written. */
+export function modifiersOf(kind: StageKind): readonly ModifierWord[] {
+  return isOneOf(kind, POINTWISE_KINDS) ? [] : STAGE_MODIFIERS[kind];
+}
 
 /** Quotes and joins words for a message: `a`, `b` or `c`. */
 export function wordList(words: readonly string[], conjunction = "or"): string {

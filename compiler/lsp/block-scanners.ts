@@ -1,4 +1,5 @@
 import type { IToken } from "chevrotain";
+import { POINTWISE } from "../language/pointwise.ts";
 import {
   GATE_MODES,
   INITIALIZERS,
@@ -6,6 +7,7 @@ import {
   MASK_WORDS,
   MODIFIER_WORDS,
   type ModifierWord,
+  modifiersOf,
   NORMALIZERS,
   PAD_KEYS,
   PAD_QUERIES,
@@ -14,11 +16,10 @@ import {
   SECTIONS,
   type SectionName,
   STACK_CLAUSES,
-  STAGE_MODIFIERS,
-  STAGE_SECTIONS,
   STAGES,
   STORAGE_TYPES,
   type StageKind,
+  sectionsOf,
   TUNE_CLAUSES,
 } from "../language/words.ts";
 import { type Expectation, NOTHING, NUMBER, words } from "./expectation.ts";
@@ -128,9 +129,9 @@ export class SectionScanner extends ClauseScanner {
   }
 
   protected override clauses(): readonly Expectation[] {
-    const stages = STAGES.filter((stage) => STAGE_SECTIONS[stage].includes(this.section));
+    const stages = STAGES.filter((stage) => sectionsOf(stage).includes(this.section));
     const taken = this.section === "output" ? this.stages : new Set<string>();
-    const modifiers = this.stage === null ? [] : [words("modifier", STAGE_MODIFIERS[this.stage], this.given)];
+    const modifiers = this.stage === null ? [] : [words("modifier", modifiersOf(this.stage), this.given)];
     return [...modifiers, words("stage", stages, taken)];
   }
 
@@ -157,11 +158,12 @@ function stageOperand(stage: StageKind): readonly Expectation[] | null {
     case "conv":
       return [{ kind: "pair", of: "6x11" }];
     case "mix":
-    case "softcap":
       return NUMBER;
     case "norm":
     case "gate":
       return null;
+    default:
+      return POINTWISE[stage].operand === null ? null : NUMBER;
   }
 }
 

@@ -153,7 +153,7 @@ class NameCollector {
       this.expression(stage.size.query);
       this.expression(stage.size.key);
     } else if (stage.stage === "mix") this.expression(stage.group);
-    else if (stage.stage === "softcap") this.expression(stage.limit);
+    else if ("operand" in stage && stage.operand !== null) this.expression(stage.operand);
     for (const modifier of stage.modifiers)
       if (modifier.modifier === "as") {
         const { value } = modifier;

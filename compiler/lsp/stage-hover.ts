@@ -1,4 +1,9 @@
-import type { OutputStage, Pipeline, ScoreStage } from "../../runtime/contract/index.ts";
+import {
+  type OutputStage,
+  type Pipeline,
+  type ScoreStage,
+  spellPointwise,
+} from "../../runtime/contract/index.ts";
 import { floorMultiplyAdds, resolve, visiblePairs } from "../ir/index.ts";
 import type { Attention, CheckedStage } from "../language/attention.ts";
 import type { SectionNode, StageNode } from "../language/tree.ts";
@@ -42,12 +47,14 @@ function writtenOut(stage: CheckedStage): string {
     }
     case "mix":
       return `mix ${stage.group} ${initialized(stage.init)}`;
-    case "softcap":
-      return `softcap ${stage.limit}`;
     case "norm":
       return `norm eps ${stage.eps}${stage.depthScale ? " depth_scale" : ""}`;
     case "gate":
       return `gate ${stage.mode}`;
+    default: {
+      const { span: _span, ...pointwise } = stage;
+      return spellPointwise(pointwise);
+    }
   }
 }
 
@@ -62,12 +69,12 @@ function multiplyAddsOf(stage: ScoreStage | OutputStage, { valueDim }: Pipeline)
       return stage.kernel.query * stage.kernel.key * stage.across;
     case "mix":
       return stage.group;
-    case "softcap":
-      return 0;
     case "norm":
       return 2;
     case "gate":
       return stage.mode === "scalar" ? 2 : valueDim + 1;
+    default:
+      return 0;
   }
 }
 
@@ -77,7 +84,8 @@ function describeWork(stage: ScoreStage | OutputStage, pipeline: Pipeline): stri
   const onOutput = stage.kind === "norm" || stage.kind === "gate";
   const entries = onOutput ? B * pipeline.heads * Lq * pipeline.valueDim : visiblePairs(pipeline, NOMINAL);
   const where = `for each ${onOutput ? "number of o" : "visible entry of the map"}`;
-  if (each === 0) return `No multiply-adds: one tanh ${where}, ${formatCount(entries)} at length ${Lq}.`;
+  if (each === 0)
+    return `No multiply-adds: one ${stage.kind} ${where}, ${formatCount(entries)} at length ${Lq}.`;
   const total = `${formatCount(each * entries)} at length ${Lq}, batch ${B}`;
   if (onOutput) return `${plural(each, "multiply-add")} ${where}: ${total}.`;
   const share = (100 * each * entries) / floorMultiplyAdds(pipeline, NOMINAL);

@@ -1,5 +1,6 @@
-import { describeRange, type Range } from "../language/evaluate.ts";
-import { RANGES } from "../language/ranges.ts";
+import { describeRange } from "../language/evaluate.ts";
+import { POINTWISE, POINTWISE_KINDS, type PointwiseKind } from "../language/pointwise.ts";
+import { RANGES, type Range } from "../language/ranges.ts";
 import type {
   DECLARATIONS,
   GATE_MODES,
@@ -113,7 +114,7 @@ const PROPERTY_TEXTS: Words<PropertyName> = {
 
 const SECTION_TEXTS: Words<SectionName> = {
   scores: {
-    usage: "scores { conv mix softcap … }",
+    usage: `scores { conv mix ${POINTWISE_KINDS.join(" ")} … }`,
     meaning:
       "Stages on the scores before the softmax, in the order written. An empty section clears an inherited one.",
     default: "no stages",
@@ -134,6 +135,16 @@ const SECTION_TEXTS: Words<SectionName> = {
   },
 };
 
+function pointwiseText(kind: PointwiseKind): WordText {
+  const { operand, usage, meaning } = POINTWISE[kind];
+  if (operand === null) return { usage, meaning };
+  return sized(usage, meaning, operand.range, { snippet: `${kind} <${operand.example}>` });
+}
+
+const POINTWISE_TEXTS = Object.fromEntries(
+  POINTWISE_KINDS.map((kind) => [kind, pointwiseText(kind)]),
+) as Words<PointwiseKind>;
+
 const STAGE_TEXTS: Words<StageKind> = {
   conv: sized(
     "conv CQxCK  |  conv (EXPR, EXPR)",
@@ -147,9 +158,7 @@ const STAGE_TEXTS: Words<StageKind> = {
     RANGES.group,
     { snippet: "mix <16>" },
   ),
-  softcap: sized("softcap X", "Bounds the scores softly: X · tanh(s / X).", RANGES.softcap, {
-    snippet: "softcap <50>",
-  }),
+  ...POINTWISE_TEXTS,
   norm: {
     usage: "norm",
     meaning: "RMS norm over `value_dim`, for each row and head, with a weight for each channel.",

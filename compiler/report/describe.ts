@@ -5,8 +5,10 @@ import {
   type OutputStage,
   type Pipeline,
   type Plan,
+  pointwiseOf,
   type ScoreStage,
 } from "../../runtime/contract/index.ts";
+import { pointwiseFormula } from "../language/pointwise.ts";
 import { plural } from "./units.ts";
 
 /** What stages and plans are, in words: the command line and the language server say the same. */
@@ -43,12 +45,12 @@ export function describeStage(stage: ScoreStage | OutputStage): string {
     }
     case "mix":
       return `mixes groups of ${plural(stage.group, "head")}`;
-    case "softcap":
-      return `${stage.limit} · tanh(s / ${stage.limit})`;
     case "norm":
       return `RMS over each head's values, eps ${stage.eps}${stage.depthScale ? ", times 1 − λ(layer)" : ""}`;
     case "gate":
       return stage.mode === "scalar" ? "one sigmoid gate a head and row" : "one sigmoid gate a channel";
+    default:
+      return pointwiseFormula(pointwiseOf(stage));
   }
 }
 

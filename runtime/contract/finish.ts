@@ -10,6 +10,16 @@ export function pointwiseOf({ name: _name, source: _source, ...what }: Pointwise
   return what;
 }
 
+/** A pointwise stage as a spec writes it: `softcap 30`. */
+export function spellPointwise(stage: Pointwise): string {
+  return [stage.kind, ...pointwiseOperands(stage)].join(" ");
+}
+
+/** The numbers that follow a pointwise stage's word, in their order. */
+export function pointwiseOperands({ kind: _kind, ...operands }: Pointwise): readonly number[] {
+  return Object.values(operands);
+}
+
 /**
  * What happens to an entry before it is stored: pointwise stages in their order, then the mask. `zero`: 0 where not visible.
  * `hide`: + bias, and a hidden mark where not visible. `normalize`: exp(z + bias − lse) where visible, else 0.

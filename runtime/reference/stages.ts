@@ -3,7 +3,7 @@ import { type Call, parameterData } from "./call.ts";
 import { conv, convAdjoint } from "./conv.ts";
 import { mix, mixAdjoint } from "./mix.ts";
 import { gate, gateAdjoint, norm, normAdjoint } from "./output.ts";
-import { softcap, softcapAdjoint } from "./softcap.ts";
+import { pointwise, pointwiseAdjoint } from "./pointwise.ts";
 import type { Sight } from "./visibility.ts";
 
 /** The accumulators of parameter gradients, by name: every parameter of the pipeline has one. */
@@ -27,8 +27,8 @@ export function applyMapStage(
     }
     case "mix":
       return mix(stage, parameterData(call, stage.weight), source, sight);
-    case "softcap":
-      return softcap(stage, source);
+    default:
+      return pointwise(stage, source);
   }
 }
 
@@ -50,8 +50,8 @@ export function mapStageAdjoint(
       const weight = parameterData(call, stage.weight);
       return mixAdjoint(stage, weight, source, dTarget, sight, gradientOf(gradients, stage.weight));
     }
-    case "softcap":
-      return softcapAdjoint(stage, source, dTarget);
+    default:
+      return pointwiseAdjoint(stage, source, dTarget);
   }
 }
 

@@ -67,7 +67,7 @@ const broken: readonly (readonly [IrRule, Pipeline])[] = [
   ["group-divides", conv({ across: 3 })],
   ["origin-inside", conv({ origin: { query: 3, key: 0 } })],
   ["origin-inside", conv({ origin: { query: 0, key: 0.5 } })],
-  ["softcap-positive", softcap(0)],
+  ["pointwise-operands", softcap(0)],
   ["eps-nonnegative", norm({ eps: -1 })],
   ["parameter-names", conv({ weight: "scores.kernel" })],
   ["parameter-order", { ...sound, parameters: [...sound.parameters].reverse() }],

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { TextEdit } from "vscode-languageserver-types";
 import { analyse } from "../../compiler/language/index.ts";
-import { KEYWORDS, STAGE_MODIFIERS } from "../../compiler/language/words.ts";
+import { KEYWORDS, modifiersOf, STAGES } from "../../compiler/language/words.ts";
 import { WORD_TEXTS } from "../../compiler/lsp/word-texts.ts";
 import { completions, labels, marked } from "./marked.ts";
 
@@ -142,9 +142,7 @@ describe("how it is offered", () => {
   test("every word of the language has a text, and every text is of a word", () => {
     const explained = new Set(Object.values(WORD_TEXTS).flatMap((texts) => Object.keys(texts)));
     expect([...explained].sort()).toEqual([...KEYWORDS].sort());
-    expect(Object.keys(WORD_TEXTS.modifier).sort()).toEqual(
-      [...new Set(Object.values(STAGE_MODIFIERS).flat())].sort(),
-    );
+    expect(Object.keys(WORD_TEXTS.modifier).sort()).toEqual([...new Set(STAGES.flatMap(modifiersOf))].sort());
   });
 
   test("the word begun is replaced, all of it", () => {

@@ -142,7 +142,7 @@ describe("a stage", () => {
   });
 
   test.each([
-    ["softcap", line("soft|cap 50"), "No multiply-adds: one tanh"],
+    ["softcap", line("soft|cap 50"), "No multiply-adds: one softcap"],
     ["norm", "attention a { heads 2 head_dim 8 output { no|rm } }", "norm eps 0.00001"],
     [
       "gate",

@@ -5,6 +5,7 @@ import {
   type MixStage,
   type NormStage,
   type OutputStage,
+  type PointwiseStage,
   type ScoreStage,
   type WeightStage,
 } from "../../../runtime/contract/index.ts";
@@ -119,8 +120,8 @@ class AttentionGraph {
           value: this.#mix(stage, this.#hide(map).value),
           hidden: this.#call.masks?.visible.dims[1] === 1,
         };
-      case "softcap":
-        return { value: this.#softcap(stage.limit, map.value), hidden: map.hidden };
+      default:
+        return { value: this.#pointwise(stage, map.value), hidden: map.hidden };
     }
   }
 
@@ -155,6 +156,13 @@ class AttentionGraph {
     const grouped = this.graph.reshape(map, [B, heads / group, group, rows * keys]);
     const mixed = this.graph.node("MatMul", [this.#parameter(weight), grouped], grouped.shape);
     return this.graph.reshape(mixed, map.shape);
+  }
+
+  #pointwise(stage: PointwiseStage, map: Value): Value {
+    switch (stage.kind) {
+      case "softcap":
+        return this.#softcap(stage.limit, map);
+    }
   }
 
   #softcap(limit: number, map: Value): Value {

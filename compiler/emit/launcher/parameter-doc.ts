@@ -26,8 +26,6 @@ function axesOf(name: string, { scores, weights, output }: Pipeline): string | n
         if (stage.weight === name) return "gate, channel";
         if (stage.bias === name) return "gate";
         break;
-      case "softcap":
-        break;
     }
   return null;
 }

@@ -48,6 +48,12 @@ def store(tensor, path):
         file.write(ctypes.string_at(values.data_ptr(), values.numel() * 4))
 
 
+# Stages that change each entry by itself.
+POINTWISE = {
+    "softcap": lambda source, stage: stage["limit"] * torch.tanh(source / stage["limit"]),
+}
+
+
 class Attention:
     """One call: its inputs on the device, and what a model would compute once for many calls (masks)."""
 
@@ -144,9 +150,7 @@ class Attention:
             return self.conv(stage, source)
         if kind == "mix":
             return self.mix(stage, source)
-        if kind == "softcap":
-            return stage["limit"] * torch.tanh(source / stage["limit"])
-        raise ValueError(f"unknown stage {kind}")
+        return POINTWISE[kind](source, stage)
 
     def norm(self, stage, o):
         mean = o.float().square().mean(-1, keepdim=True) + stage["eps"]
@@ -182,7 +186,7 @@ class Attention:
         q = (self.q * self.pipeline["scale"]).reshape(batches, groups, -1, width)
         scores = torch.matmul(q, self.k.transpose(-1, -2)).reshape(batches, heads, rows, keys)
         for stage in self.pipeline["scores"]:
-            scores = self.map_stage(stage, scores if stage["kind"] == "softcap" else self.hide(scores))
+            scores = self.map_stage(stage, scores if stage["kind"] in POINTWISE else self.hide(scores))
         weights = self.normalize(scores)
         for stage in self.pipeline["weights"]:
             weights = self.hide(self.map_stage(stage, weights))

@@ -138,9 +138,7 @@ function workOf(stage: ScoreStage | OutputStage): number {
       return stage.kernel.query * stage.kernel.key * stage.across;
     case "mix":
       return stage.group;
-    case "softcap":
-    case "norm":
-    case "gate":
+    default:
       return 0;
   }
 }

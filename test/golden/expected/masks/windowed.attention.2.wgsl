@@ -290,7 +290,7 @@ fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i
   return select(vec4f(0.0), value, seen);
 }
 
-/// Four entries of a row: capped at 30, plus the bias, HIDDEN where not visible, so that the softmax leaves it out.
+/// Four entries of a row: softcap 30, plus the bias, HIDDEN where not visible, so that the softmax leaves it out.
 fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
   var x = value;
   x = softcap(x, 30.0);

@@ -1,0 +1,47 @@
+import type { Pointwise } from "../../runtime/contract/index.ts";
+import type { Range } from "./ranges.ts";
+
+/** What the language says of one pointwise stage. */
+interface PointwiseWord<Stage> {
+  /** The number that follows the word, or null where none does. */
+  readonly operand: { readonly range: Range; readonly example: number } | null;
+  /** The stage, given that number. */
+  readonly make: (operand: number) => Stage;
+  /** How it is written: `softcap X`. */
+  readonly usage: string;
+  /** One sentence, in Markdown. */
+  readonly meaning: string;
+  /** What it does to an entry s, as a formula. */
+  readonly formula: (stage: Stage) => string;
+}
+
+type PointwiseWords = {
+  readonly [Kind in Pointwise["kind"]]: PointwiseWord<Extract<Pointwise, { kind: Kind }>>;
+};
+
+/**
+ * Stages of `scores` that change each entry by itself, in the order in which messages list them: grammar, checks, formatter, editor and
+ * `explain` read this table. It names every stage that the contract's `PointwiseStage` has.
+ */
+export const POINTWISE: PointwiseWords = {
+  softcap: {
+    operand: { range: { min: 1e-3, max: 1e6, integer: false }, example: 50 },
+    make: (limit) => ({ kind: "softcap", limit }),
+    usage: "softcap X",
+    meaning: "Bounds the scores softly: X · tanh(s / X).",
+    formula: ({ limit }) => `${limit} · tanh(s / ${limit})`,
+  },
+};
+
+export type PointwiseKind = keyof PointwiseWords;
+
+export const POINTWISE_KINDS = Object.keys(POINTWISE) as readonly PointwiseKind[];
+
+/** What a pointwise stage does to an entry s, as a formula. */
+export function pointwiseFormula(stage: Pointwise): string {
+  return formulaOf(POINTWISE[stage.kind], stage);
+}
+
+function formulaOf<Stage>({ formula }: PointwiseWord<Stage>, stage: Stage): string {
+  return formula(stage);
+}

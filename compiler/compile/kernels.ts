@@ -6,8 +6,13 @@ import type {
   Plan,
   Schedule,
 } from "../../runtime/contract/index.ts";
-import { addTunedCudaPlans, emitCudaArtifact, emitHostFiles } from "../emit/cuda/index.ts";
-import { addTunedPlans, emitArtifact, type PlanThatWon } from "../emit/index.ts";
+import {
+  addTunedPlans,
+  emitArtifact,
+  emitCudaArtifact,
+  emitHostFiles,
+  type PlanThatWon,
+} from "../emit/index.ts";
 import type { EmittedAttention, EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { planFile } from "../emit/plan-file.ts";
 import { fileName } from "../file-name.ts";
@@ -99,7 +104,7 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
         ...shared,
         ...(architectures === undefined ? {} : { architectures }),
       });
-      const launched = addTunedCudaPlans(made, wonBy(pipeline, "cuda"));
+      const launched = addTunedPlans(made, wonBy(pipeline, "cuda"));
       const carried = Object.keys(launched.sources).flatMap((source) => images?.get(source) ?? []);
       const artifact = { ...shippable(launched), ...(carried.length === 0 ? {} : { images: carried }) };
       cuda.push({ pipeline, artifact });

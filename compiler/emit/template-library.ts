@@ -8,6 +8,9 @@ import { TEMPLATE_OPTIONS } from "./template-options.ts";
 
 export type Language = "wgsl" | "cuda";
 
+/** Languages in which all kernels of a plan are one file: what they share, then each of them. */
+export type SharingLanguage = Extract<Language, "cuda">;
+
 /** Fills a kernel model in. */
 export type Template = (model: object) => string;
 

@@ -1,13 +1,4 @@
-import type { fusedModel as directFusedModel } from "./cuda/direct/fused.ts";
-import type {
-  convKernelModel as directConvModel,
-  mixKernelModel as directMixModel,
-  normalizeModel as directNormalizeModel,
-  productModel as directProductModel,
-  scoresModel as directScoresModel,
-} from "./cuda/direct/staged.ts";
 import type { headerModel, hostModel } from "./cuda/host/model.ts";
-import type { sharedModel } from "./cuda/shared-model.ts";
 import type {
   tensorCombineModel,
   tensorFoldModel,
@@ -16,42 +7,55 @@ import type {
   tensorStatisticsModel,
 } from "./cuda/tensor-map-model.ts";
 import type { tensorTileModel } from "./cuda/tensor-model.ts";
-import type { fusedModel } from "./fused-model.ts";
+import type { fusedModel } from "./model/fused.ts";
+import type { planSource } from "./model/source.ts";
 import type {
   convKernelModel,
   mixKernelModel,
   normalizeModel,
   productModel,
   scoresModel,
-} from "./staged-model.ts";
-import { openTemplates, type Template, type TemplateLibrary } from "./template-library.ts";
+} from "./model/staged.ts";
+import {
+  type Language,
+  openTemplates,
+  type SharingLanguage,
+  type Template,
+  type TemplateLibrary,
+} from "./template-library.ts";
+
+/** What the templates of scalar kernels are filled with: one model each, whatever the language. */
+interface ScalarKernels {
+  readonly fused: ReturnType<typeof fusedModel>;
+  readonly scores: ReturnType<typeof scoresModel>;
+  readonly conv: ReturnType<typeof convKernelModel>;
+  readonly mix: ReturnType<typeof mixKernelModel>;
+  readonly normalize: ReturnType<typeof normalizeModel>;
+  readonly product: ReturnType<typeof productModel>;
+}
+
+type ScalarTemplates = {
+  readonly [Kind in keyof ScalarKernels as `${Language}/kernels/${Kind}.hbs`]: ScalarKernels[Kind];
+};
+
+type SharedTemplates = {
+  readonly [Path in `${SharingLanguage}/preamble.hbs`]: ReturnType<typeof planSource>;
+} & {
+  readonly [Path in `${SharingLanguage}/source.hbs`]: {
+    readonly shared: string;
+    readonly kernels: readonly string[];
+    readonly namespace: string;
+  };
+};
 
 /** What each template is filled with, by its path in the package's folder `templates`. */
-export interface Templates {
-  "wgsl/fused.wgsl.hbs": ReturnType<typeof fusedModel>;
-  "wgsl/scores.wgsl.hbs": ReturnType<typeof scoresModel>;
-  "wgsl/conv.wgsl.hbs": ReturnType<typeof convKernelModel>;
-  "wgsl/mix.wgsl.hbs": ReturnType<typeof mixKernelModel>;
-  "wgsl/normalize.wgsl.hbs": ReturnType<typeof normalizeModel>;
-  "wgsl/product.wgsl.hbs": ReturnType<typeof productModel>;
-  "cuda/direct/fused.cu.hbs": ReturnType<typeof directFusedModel>;
-  "cuda/direct/scores.cu.hbs": ReturnType<typeof directScoresModel>;
-  "cuda/direct/conv.cu.hbs": ReturnType<typeof directConvModel>;
-  "cuda/direct/mix.cu.hbs": ReturnType<typeof directMixModel>;
-  "cuda/direct/normalize.cu.hbs": ReturnType<typeof directNormalizeModel>;
-  "cuda/direct/product.cu.hbs": ReturnType<typeof directProductModel>;
+export interface Templates extends ScalarTemplates, SharedTemplates {
   "cuda/tensor/tile.cu.hbs": ReturnType<typeof tensorTileModel>;
   "cuda/tensor/fold.cu.hbs": ReturnType<typeof tensorFoldModel>;
   "cuda/tensor/mix.cu.hbs": ReturnType<typeof tensorMixModel>;
   "cuda/tensor/combine.cu.hbs": ReturnType<typeof tensorCombineModel>;
   "cuda/tensor/statistics.cu.hbs": ReturnType<typeof tensorStatisticsModel>;
   "cuda/tensor/product.cu.hbs": ReturnType<typeof tensorProductModel>;
-  "cuda/preamble.cu.hbs": ReturnType<typeof sharedModel>;
-  "cuda/source.cu.hbs": {
-    readonly shared: string;
-    readonly kernels: readonly string[];
-    readonly namespace: string;
-  };
   "cuda/host.cu.hbs": ReturnType<typeof hostModel>;
   "cuda/header.h.hbs": ReturnType<typeof headerModel> & { readonly header: readonly string[] };
   "cuda/library.cmake.hbs": {

@@ -1,5 +1,4 @@
 import type { Pipeline, Plan } from "../../runtime/contract/index.ts";
-import { emitCudaKernels } from "../emit/cuda/index.ts";
 import { emitKernels } from "../emit/index.ts";
 import type { Candidate } from "../plan/index.ts";
 import { sourceHash, type TunedCandidate } from "./record.ts";
@@ -16,7 +15,7 @@ export interface TrialCandidate {
 
 /** The text of a plan's kernels, by file name, for whatever target. */
 export function sourcesOf(plan: Plan): Readonly<Record<string, string>> {
-  return plan.target === "cuda" ? emitCudaKernels(plan) : emitKernels(plan);
+  return plan.target === "cuda" ? emitKernels(plan) : emitKernels(plan);
 }
 
 /** Emits a candidate's kernels and names it. */

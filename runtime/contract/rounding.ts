@@ -1,4 +1,3 @@
-import { mapInputs } from "./inputs.ts";
 import type { StorageType } from "./storage.ts";
 import type { AttentionInputs, Float64Tensor } from "./tensor.ts";
 
@@ -109,7 +108,13 @@ export function roundInputs(
   inputs: AttentionInputs<Float64Tensor>,
   storage: StorageType,
 ): AttentionInputs<Float64Tensor> {
-  return mapInputs(inputs, ({ shape, data }, { element }) => {
-    return element === "storage" ? { shape, data: roundTo(storage, data) } : { shape, data };
-  });
+  const round = ({ shape, data }: Float64Tensor): Float64Tensor => ({ shape, data: roundTo(storage, data) });
+  const { q, k, v, qHistory, ...rest } = inputs;
+  return {
+    ...rest,
+    q: round(q),
+    k: round(k),
+    v: round(v),
+    ...(qHistory === undefined ? {} : { qHistory: round(qHistory) }),
+  };
 }

@@ -3,7 +3,6 @@ import { type Layout, tensorBytes } from "../contract/layout.ts";
 import type { ParameterVersion } from "../contract/parameters.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
-import { findTensor, LSE, O, type OutputResource, shapeOf, tensorExists } from "../contract/resources.ts";
 import type { Backend, BackendTypes, PreparedCall } from "./backend.ts";
 
 /** What a call holds on its device from its start to its end: results, parameters, workspace. */
@@ -23,9 +22,11 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
     this.#backend = backend;
     this.#call = call;
     this.parameters = call.parameters.acquire();
+    const { B, Lq } = call.size;
+    const { heads, valueDim, storage, normalize } = call.plan.pipeline;
     try {
-      this.o = this.#result(O);
-      this.lse = tensorExists(call.plan.pipeline, LSE) ? this.#result(LSE) : null;
+      this.o = this.#result("o", [B, heads, Lq, valueDim], storage);
+      this.lse = normalize === "softmax" ? this.#result("lse", [B, heads, Lq], "f32") : null;
     } catch (error) {
       this.end(false);
       throw error;
@@ -86,17 +87,24 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
     this.#call.parameters.release(this.parameters);
   }
 
-  #result({ name, axes, element }: OutputResource): Types["owned"] {
-    const { outputs, size, plan } = this.#call;
-    const given = outputs.get(name);
+  #result(name: string, shape: readonly number[], storage: Layout["storage"]): Types["owned"] {
+    const given = this.#call.outputs.get(name);
     if (given !== undefined) return this.#backend.owned(given);
-    const { pipeline } = plan;
-    const storage = element === "storage" ? pipeline.storage : element;
-    const made = this.#backend.allocate(shapeOf(pipeline, axes, size), storage, `mtac ${name}`);
+    const made = this.#backend.allocate(shape, storage, `mtac ${name}`);
     this.#made.push(made);
     return made;
   }
 }
+
+/** Resources that a plan may bind though a call does not give them. */
+const OPTIONAL: ReadonlySet<string> = new Set([
+  "q_history",
+  "documents",
+  "lengths",
+  "positions",
+  "bias",
+  "lse",
+]);
 
 /**
  * Where a kernel's binding lies.
@@ -112,7 +120,7 @@ export function placeOf<Place>(
 ): Place {
   const place = places.get(resource);
   if (place !== undefined) return place;
-  if (findTensor(resource) === null)
+  if (!OPTIONAL.has(resource))
     throw new RangeError(`the kernel "${name}" binds an unknown resource "${resource}"`);
   return missing();
 }

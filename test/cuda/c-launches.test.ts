@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { emitCudaArtifact, emitHostFiles } from "../../compiler/emit/cuda/index.ts";
+import { emitCudaArtifact, emitHostFiles } from "../../compiler/emit/index.ts";
 import { callValues } from "../../runtime/contract/call.ts";
 import { type CallSize, expandPlan } from "../../runtime/contract/expand.ts";
 import { launchFieldType, type Plan, type Schedule } from "../../runtime/contract/index.ts";

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { emitCudaArtifact, emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
+import { emitCudaArtifact, emitKernels } from "../../compiler/emit/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { DEFAULT_SHAPE } from "../../compiler/plan/index.ts";
@@ -56,7 +56,7 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
     async (_name, _storage, pipeline) => {
       const texts = legalSchedules(pipeline).flatMap((schedule) => {
         const [best] = directCandidates(pipeline, DEFAULT_SHAPE, schedule);
-        return best === undefined ? [] : Object.values(emitCudaKernels(planOf(best)));
+        return best === undefined ? [] : Object.values(emitKernels(planOf(best)));
       });
       expect(texts).not.toEqual([]);
       const faults = await Promise.all(texts.map((text) => faultsOf(text, "sm_80")));
@@ -73,7 +73,7 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
         legalSchedules(pipeline).flatMap((schedule) => {
           const f32 = { ...pipeline, storage: "f32" as const };
           const [best] = directCandidates(f32, DEFAULT_SHAPE, schedule, { architecture });
-          return best === undefined ? [] : Object.values(emitCudaKernels(planOf(best)));
+          return best === undefined ? [] : Object.values(emitKernels(planOf(best)));
         }),
       );
       const faults = await Promise.all(texts.map((text) => faultsOf(text, architecture)));
@@ -107,7 +107,7 @@ describe.skipIf(nvcc === null)("nvcc compiles random attentions", () => {
         const candidates = directCandidates(pipeline, shape, schedule);
         const candidate = candidates[Math.abs(seed) % Math.max(1, candidates.length)];
         if (candidate === undefined) continue;
-        for (const text of Object.values(emitCudaKernels(planOf(candidate)))) {
+        for (const text of Object.values(emitKernels(planOf(candidate)))) {
           expect(await faultsOf(text, "sm_80"), `${schedule} ${JSON.stringify(candidate.knobs)}`).toEqual([]);
         }
       }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
+import { emitKernels } from "../../compiler/emit/index.ts";
 import type { PlanOptions } from "../../compiler/plan/index.ts";
 import type { CallShape, Plan } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
@@ -99,7 +99,7 @@ describe.skipIf(nvcc === null)("keys convolved beforehand, emulated", () => {
   test.each(SPECS)("%s: nvcc has no warnings, nothing spills", async (_name, text) => {
     const plans = foldedPlans(text, { B: 16, Lq: 2048, Lk: 2048, R: 0 });
     for (const architecture of ["sm_80", "sm_90a", "sm_120a"]) {
-      const texts = plans.slice(0, 2).flatMap((plan) => Object.values(emitCudaKernels(plan())));
+      const texts = plans.slice(0, 2).flatMap((plan) => Object.values(emitKernels(plan())));
       for (const source of texts) expect(await faultsOf(source, architecture)).toEqual([]);
     }
   });

@@ -1,4 +1,4 @@
-import { emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
+import { emitKernels } from "../../compiler/emit/index.ts";
 import {
   type Candidate,
   cudaArchitecture,
@@ -107,7 +107,7 @@ export async function runCudaPlan(
   scatter: Random | null = null,
 ): Promise<CudaResult> {
   const { pipeline } = plan;
-  const artifact = { name: pipeline.name, plans: [plan], sources: emitCudaKernels(plan) };
+  const artifact = { name: pipeline.name, plans: [plan], sources: emitKernels(plan) };
   const values = new Map(
     [...parameters].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data) }]),
   );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { emitCudaArtifact } from "../../compiler/emit/cuda/index.ts";
+import { emitCudaArtifact } from "../../compiler/emit/index.ts";
 import { buildImages } from "../../compiler/toolchain/images.ts";
 import { createCudaLauncher, download, openEmulatedCuda, upload } from "../../runtime/cuda/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
+import { emitKernels } from "../../compiler/emit/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { type CallShape, type Pipeline, SCHEDULES } from "../../runtime/contract/index.ts";
@@ -37,7 +37,7 @@ function textsOf(pipeline: Pipeline, architecture: string, choice = 0): readonly
   return SCHEDULES.flatMap((schedule) => {
     const plans = tensorPlans(pipeline, SHAPE, schedule, { architecture });
     const plan = plans[choice % Math.max(1, plans.length)];
-    return plan === undefined ? [] : Object.values(emitCudaKernels(plan()));
+    return plan === undefined ? [] : Object.values(emitKernels(plan()));
   });
 }
 

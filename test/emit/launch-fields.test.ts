@@ -1,6 +1,5 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
 import { emitKernels } from "../../compiler/emit/index.ts";
 import {
   cudaArchitecture,
@@ -53,7 +52,7 @@ describe("kernels list just the fields of the launch block that their texts read
   test(`CUDA, all kernels of a plan the same (seed ${SEED})`, () => {
     for (const { pipeline } of cases) {
       for (const plan of plansOf(pipeline, "cuda")) {
-        const text = Object.values(emitCudaKernels(plan)).join("\n");
+        const text = Object.values(emitKernels(plan)).join("\n");
         for (const { launch } of plan.kernels)
           expect([plan.schedule, plan.knobs, fieldsIn(text)]).toEqual([
             plan.schedule,

@@ -37,7 +37,7 @@ describe("the spec line of a kernel's line", () => {
     expect(linesOf(kernel, "fn scores_conv")).toEqual([4, 4]);
     expect(linesOf(kernel, "fn finish_scores_conv(")).toEqual([4]);
     expect(linesOf(kernel, "block = scores_conv(")).toEqual([4]);
-    expect(linesOf(kernel, "// Online softmax")).toEqual([1]);
+    expect(linesOf(kernel, "fn softmax_step(")).toEqual([1]);
     expect(linesOf(kernel, "// output.norm (line")).toEqual([6]);
     expect(linesOf(kernel, "// output.gate (line")).toEqual([7]);
     // The line after a stage's comment is the stage's, too.

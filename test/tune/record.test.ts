@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { emitCudaKernels } from "../../compiler/emit/cuda/index.ts";
 import { emitKernels } from "../../compiler/emit/index.ts";
 import {
   CUDA_ARCHITECTURES,
@@ -101,7 +100,7 @@ function hash(plan: Plan): string {
 }
 
 function texts(plan: Plan): Readonly<Record<string, string>> {
-  return plan.target === "cuda" ? emitCudaKernels(plan) : emitKernels(plan);
+  return plan.target === "cuda" ? emitKernels(plan) : emitKernels(plan);
 }
 
 function firstPlan(pipeline: Pipeline, target: Target): Plan {

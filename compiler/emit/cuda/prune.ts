@@ -9,14 +9,14 @@ export function pruneCuda(text: string, users = ""): string {
   let current = text;
   for (;;) {
     const next = pruneOnce(current, users);
-    if (next === current) return current;
+    if (next === current) return current.replace(/\n{3,}/g, "\n\n");
     current = next;
   }
 }
 
 /** A declaration at the start of a line: its comments, then a constant or a device function. */
 const DECLARATION =
-  /(?:^\/\/\/[^\n]*\n)*(?:^constexpr \w+ (?<constant>\w+) = [^\n]*;\n|(?:^template <[^\n]*>\n)?^__device__ __forceinline__ [^(\n]*?(?<function>\w+)\([^{]*\{\n(?:(?!^\}$)[^\n]*\n)*^\}\n)\n?/gm;
+  /(?:^\/\/\/[^\n]*\n)*(?:^constexpr \w+ (?<constant>\w+) = [^\n]*;\n|(?:^template <[^\n]*>\n)?^__device__ __forceinline__ [^(\n]*?(?<function>\w+)\([^{]*\{\n(?:(?!^\}$)[^\n]*\n)*^\}\n\n?)/gm;
 
 function pruneOnce(text: string, users: string): string {
   const uses = new Map<string, number>();

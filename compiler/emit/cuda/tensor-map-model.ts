@@ -9,9 +9,10 @@ import type {
 } from "../../../runtime/contract/index.ts";
 import { inputChunks, MIX_ROW_BYTES, MIX_ROWS_PER_WARP, MIX_STEP } from "../../plan/tensor/map-kernels.ts";
 import { paddedRow } from "../../plan/tensor/tile.ts";
-import { describe, parameterAt, stageOf } from "../model.ts";
+import { maskModel } from "../model/source.ts";
+import { describe, linearStage, parameterAt } from "../model/stages.ts";
 import { pointwiseModel } from "../pointwise.ts";
-import { cudaFloat, maskModel } from "./source-model.ts";
+import { cudaFloat } from "./source-model.ts";
 import {
   Constants,
   convOf,
@@ -26,8 +27,7 @@ import {
 
 /** The model of `templates/cuda/tensor/mix.cu.hbs`. */
 export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMixProgram) {
-  const stage = stageOf(plan.pipeline, program.stage);
-  if (stage.kind !== "mix") throw new RangeError("the plan's mix kernel names another stage");
+  const stage = linearStage(plan.pipeline, program.stage, "mix");
   const mask = maskModel(plan.pipeline);
   const chunks = inputChunks(plan.pipeline.heads, stage.group);
   const constants = new Constants();

@@ -11,15 +11,10 @@ import {
 } from "../../../runtime/contract/index.ts";
 import { INNER_STEP, innerMargin, sourcesEndWithKeys } from "../../plan/tensor/support.ts";
 import { paddedRow } from "../../plan/tensor/tile.ts";
-import { describe, parameterAt, stageLabel, stageOf } from "../model.ts";
+import { maskModel } from "../model/source.ts";
+import { describe, linearStage, parameterAt, stageLabel } from "../model/stages.ts";
 import { type PointwiseModel, pointwiseModel } from "../pointwise.ts";
-import {
-  type CudaConstant,
-  cudaFloat,
-  cudaParameters,
-  type KernelParameter,
-  maskModel,
-} from "./source-model.ts";
+import { type CudaConstant, cudaFloat, cudaParameters, type KernelParameter } from "./source-model.ts";
 
 /** C++ parameters of a tensor-core kernel: tensors, maps and folded keys are 16 bits wide. */
 export function tensorParameters(kernel: KernelPlan): KernelParameter[] {
@@ -41,9 +36,7 @@ export class Constants {
 }
 
 export function convOf(pipeline: Pipeline, index: StageIndex): ConvStage {
-  const stage = stageOf(pipeline, index);
-  if (stage.kind !== "conv") throw new RangeError("the plan's convolution names another stage");
-  return stage;
+  return linearStage(pipeline, index, "conv");
 }
 
 /** The model of `templates/cuda/tensor/tile.cu.hbs`. */

@@ -1,3 +1,5 @@
+import type { BindingElement, BufferBinding, Operand, Plan } from "../../../runtime/contract/index.ts";
+import { pruneCuda } from "../cuda/prune.ts";
 import { type Dialect, floatDigits, type ScalarType } from "./dialect.ts";
 
 const TYPES: Readonly<Record<ScalarType, string>> = {
@@ -13,12 +15,47 @@ function literal(type: ScalarType, value: number | boolean): string {
   return type === "u32" ? `${value}u` : String(value);
 }
 
-/** CUDA C++, without the toolkit's headers. */
+function binding({ access }: BufferBinding, { variable, element, width }: Operand): string {
+  if (access === "uniform") return `const Launch ${variable}`;
+  const constant = access === "read_write" ? "" : "const ";
+  return `${constant}${elementType(element, width)}* __restrict__ ${variable}`;
+}
+
+/** The C++ type of what lies behind a binding's pointer. */
+export function elementType(element: BindingElement, width: number, storage = "Element"): string {
+  switch (element) {
+    case "storage":
+      return storage;
+    case "f16":
+      return "unsigned short";
+    case "i32":
+      return "int";
+    case "f32":
+      return width === 2 ? "float2" : "float";
+    case "word":
+      return "float";
+    case "launch":
+      return "Launch";
+  }
+}
+
+/** The C++ namespace of a plan's kernels: several emitted files may be linked together. */
+export function cudaNamespace({ pipeline, kernels }: Plan): string {
+  // `<attention>.2.cu`: the file's number tells an attention's plans apart.
+  const variant = /\.(\d+)\.cu$/.exec(kernels[0]?.file ?? "")?.[1];
+  return `mtac_${pipeline.name}${variant === undefined ? "" : `_${variant}`}`;
+}
+
+/** CUDA C++, without the toolkit's headers: one file a plan, as its kernels share functions. */
 export const CUDA: Dialect = {
   target: "cuda",
   language: "cuda",
+  extension: "cu",
+  sharing: "cuda",
   words: { group: "block", threads: "threads", memory: "shared memory" },
   literal,
   field: (name, type) => `${TYPES[type]} ${name};`,
   constant: (name, type, value) => `constexpr ${TYPES[type]} ${name} = ${value};`,
+  binding,
+  prune: pruneCuda,
 };

@@ -1,5 +1,5 @@
-import type { Target } from "../../../runtime/contract/index.ts";
-import type { Language } from "../template-library.ts";
+import type { BufferBinding, Operand, Plan, Target } from "../../../runtime/contract/index.ts";
+import type { Language, SharingLanguage } from "../template-library.ts";
 
 /** Types of constants and of the launch block's fields, as every language has them under one name or another. */
 export type ScalarType = "i32" | "u32" | "f32" | "bool";
@@ -22,6 +22,10 @@ export interface Dialect {
   readonly target: Target;
   /** The folder of its templates, with `partials`; scalar kernels' templates are `kernels` inside it. */
   readonly language: Language;
+  /** Of its files. */
+  readonly extension: string;
+  /** Set where all kernels of a plan are one file, which its templates `preamble` and `source` put together; else each is one. */
+  readonly sharing: SharingLanguage | null;
   /** What the language calls the invocations that share memory, and that memory: for comments. */
   readonly words: { readonly group: string; readonly threads: string; readonly memory: string };
   /** A value in the language's notation. */
@@ -30,6 +34,10 @@ export interface Dialect {
   field(name: string, type: ScalarType): string;
   /** A line that declares a constant. */
   constant(name: string, type: ScalarType, value: string): string;
+  /** What a kernel's text declares for a binding. */
+  binding(binding: BufferBinding, operand: Operand, plan: Plan): string;
+  /** Leaves out what a text declares and neither it nor its `users` use. */
+  prune(text: string, users?: string): string;
 }
 
 /** Digits of a float, always with a point or an exponent. */

@@ -6,9 +6,9 @@ import {
   type Pipeline,
   type Plan,
 } from "../../../../runtime/contract/index.ts";
+import { cudaNamespace, elementType } from "../../dialect/cuda.ts";
 import { HOST_EXPRESSIONS, printExpression } from "../../dialect/expression.ts";
-import { operandOf } from "../../model.ts";
-import { cudaElement, cudaNamespace } from "../source-model.ts";
+import { operandOf } from "../../model/source.ts";
 import { errorModel } from "./errors.ts";
 import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
 
@@ -131,7 +131,7 @@ function pointers(plan: Plan, element: string): string[] {
     const binding = used.get(name);
     if (binding === undefined) return [];
     const { element: held, width } = operandOf(binding);
-    const type = cudaElement(held, width, element);
+    const type = elementType(held, width, element);
     return `${type}* const ${name} = reinterpret_cast<${type}*>(workspace_at + workspace.${name});`;
   });
   return [...tensors, ...workspace];

@@ -1,5 +1,4 @@
-import { emitCudaArtifact, emitHostFiles } from "../../../../compiler/emit/cuda/index.ts";
-import { emitArtifact } from "../../../../compiler/emit/index.ts";
+import { emitArtifact, emitCudaArtifact, emitHostFiles } from "../../../../compiler/emit/index.ts";
 import { resolve } from "../../../../compiler/ir/index.ts";
 import { analyse } from "../../../../compiler/language/index.ts";
 import { cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../../../compiler/plan/index.ts";

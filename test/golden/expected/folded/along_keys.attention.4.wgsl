@@ -2,9 +2,10 @@
 //
 // Attention in one pass over the keys with an online softmax (Milakov and Gimelshein 2018; FlashAttention).
 // Workgroup memory holds the scores of one tile with the halo that the convolutions read.
+// 64 invocations, 9152 bytes of workgroup memory.
 //
 // spec: heads 4, head_dim 64, value_dim 64, mask causal, storage f16-packed
-// plan: single_pass, tile_q 16, tile_k 64, workgroup 64; this kernel: 64 invocations, 9152 bytes of workgroup memory
+// plan: single_pass, tile_q 16, tile_k 64, workgroup 64
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -47,54 +48,77 @@ struct Launch {
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 4u;
+const HEADS = 4;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
+const HEADS_PER_KEY = 1;
+const HEAD_DIM = 64;
+const VALUE_DIM = 64;
 const SCALE = 0.125;
-const VALUE_DIM = 64u;
+/// Invocations of a workgroup.
+const THREADS = 64;
+/// Heads that a workgroup computes together.
+const HEAD_BLOCK = 1;
+/// Rows of a tile.
+const TILE_Q = 16;
+/// Keys of a step.
+const TILE_K = 64;
+/// Keys that the convolutions read to the left.
+const REACH_LEFT = 5;
+/// Keys by which results trail the scores: what the convolutions read to the right.
+const LAG = 5;
+/// Words of workgroup memory.
+const ARENA_WORDS = 2288;
+/// Rows of a workgroup's results over all its heads.
+const ROWS = 16;
+/// Scores of the tile with their halo: first word.
+const RAW_AT = 0;
+/// Rows of a head.
+const RAW_ROWS = 16;
+/// Columns kept from the step before.
+const RAW_CARRY = 10;
+/// Words between two rows.
+const RAW_ROW_STRIDE = 74;
+/// Map after scores conv: first word.
+const AFTER_SCORES_CONV_AT = 1184;
+/// Rows of a head.
+const AFTER_SCORES_CONV_ROWS = 16;
+/// Columns kept from the step before.
+const AFTER_SCORES_CONV_CARRY = 0;
+/// Keys by which it trails the scores.
+const AFTER_SCORES_CONV_LAG = 5;
+/// Words between two rows.
+const AFTER_SCORES_CONV_ROW_STRIDE = 64;
+/// Neighbouring invocations that share a row of the softmax.
+const TEAM = 4;
+/// First word of the rows' factors.
+const FACTORS_AT = 2208;
+/// First word of the softmax's partial results.
+const PARTIALS_AT = 2224;
+/// Rows of the kernel.
+const SCORES_CONV_QUERY = 1;
+/// Keys of the kernel.
+const SCORES_CONV_KEY = 11;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0;
+/// scores.conv.bias in parameters.
+const SCORES_CONV_BIAS_AT = 44;
+/// Rows from one row of taps to the next.
+const SCORES_CONV_DILATION_QUERY = 1;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 16;
 /// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
 const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Instead of a factor (at most 1): the row sees none of this step's keys.
 const NOTHING_NEW = 2.0;
-/// Heads that a workgroup computes together.
-const HEAD_BLOCK = 1u;
-/// Rows of a tile, and keys of a step.
-const TILE_Q = 16;
-const TILE_K = 64;
-/// Keys that the convolutions read to the left.
-const REACH_LEFT = 5;
-/// Keys by which results trail the scores: what the convolutions read to the right.
-const LAG = 5;
-/// Blocks of four that cover a row of values.
-const VALUE_BLOCKS = 16u;
-/// Rows of a workgroup's results, over all its heads.
-const ROWS = 16u;
-const RAW_ROW_STRIDE = 74u;
-/// scores.conv.weight in parameters.
-const SCORES_CONV_WEIGHT_AT = 0u;
-const SCORES_CONV_BIAS_AT = 44u;
-/// Arena words of the rows' factors and the softmax's partial results.
-const FACTORS_AT = 2208u;
-const PARTIALS_AT = 2224u;
-/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
-const RAW_AT = 0u;
-const RAW_CARRY = 10u;
-const RAW_HEAD_STRIDE = 1184u;
-/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
-const AFTER_SCORES_CONV_AT = 1184u;
-const AFTER_SCORES_CONV_CARRY = 0u;
-const AFTER_SCORES_CONV_ROW_STRIDE = 64u;
-const AFTER_SCORES_CONV_HEAD_STRIDE = 1024u;
-const HEAD_DIM = 64u;
-/// Invocations that share a row of the softmax.
-const TEAM = 4u;
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 2288u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
 
 fn four(at: u32) -> vec4f {
   return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
@@ -105,10 +129,6 @@ fn put_four(at: u32, value: vec4f) {
   arena[at + 1u] = value.y;
   arena[at + 2u] = value.z;
   arena[at + 3u] = value.w;
-}
-
-fn parameter(index: u32) -> f32 {
-  return bitcast<f32>(parameters[index]);
 }
 
 /// The two elements of a word, the even one in the low half.
@@ -161,14 +181,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -180,12 +192,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -195,19 +208,8 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
-}
-
-/// Four entries of a row: 0 where not visible.
-fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
-}
-
-/// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
-fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  let x = value;
-  return select(vec4f(HIDDEN), x, seen);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// Elements element .. element + 3 of q.
@@ -216,10 +218,20 @@ fn load_q(element: u32) -> vec4f {
   return vec4f(unpack(words.x), unpack(words.y));
 }
 
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_at(row: u32, first: u32) -> vec4f {
+  return load_q(row + first);
+}
+
 /// Elements element .. element + 3 of q_history.
 fn load_q_history(element: u32) -> vec4f {
   let words = q_history[element / 4u];
   return vec4f(unpack(words.x), unpack(words.y));
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_history_at(row: u32, first: u32) -> vec4f {
+  return load_q_history(row + first);
 }
 
 /// Elements element .. element + 3 of k.
@@ -228,18 +240,23 @@ fn load_k(element: u32) -> vec4f {
   return vec4f(unpack(words.x), unpack(words.y));
 }
 
-/// Four elements of a query row, which is a row of history where `past` says so.
-fn load_query(element: u32, past: bool) -> vec4f {
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_k_at(row: u32, first: u32) -> vec4f {
+  return load_k(row + first);
+}
+
+/// Elements first .. first + 3 of a query row, which is a row of history where `past` says so.
+fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   var four: vec4f;
   if (HISTORY & past) {
-    four = load_q_history(element);
+    four = load_q_history_at(row, first);
   } else {
-    four = load_q(element);
+    four = load_q_at(row, first);
   }
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -257,14 +274,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s2 = vec4f();
   var s3 = vec4f();
   for (var d = 0u; d < HEAD_DIM; d += 4u) {
-    let k0 = load_k(k_at.x + d);
-    let k1 = load_k(k_at.y + d);
-    let k2 = load_k(k_at.z + d);
-    let k3 = load_k(k_at.w + d);
-    let q0 = load_query(q_at.x + d, past.x);
-    let q1 = load_query(q_at.y + d, past.y);
-    let q2 = load_query(q_at.z + d, past.z);
-    let q3 = load_query(q_at.w + d, past.w);
+    let k0 = load_k_at(k_at.x, d);
+    let k1 = load_k_at(k_at.y, d);
+    let k2 = load_k_at(k_at.z, d);
+    let k3 = load_k_at(k_at.w, d);
+    let q0 = load_query_at(q_at.x, d, past.x);
+    let q1 = load_query_at(q_at.y, d, past.y);
+    let q2 = load_query_at(q_at.z, d, past.z);
+    let q3 = load_query_at(q_at.w, d, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -273,20 +290,50 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   return SCALE * mat4x4f(s0, s1, s2, s3);
 }
 
-/// First word of the kernel with which `head` reads head `from` of its group.
-fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return SCORES_CONV_WEIGHT_AT + head * 11u;
+/// Four entries of a row: 0 where not visible.
+fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
 }
 
-/// scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
-/// for the first of them, `kernel` that head's weights.
+/// Scores of the step's new keys: four rows by four keys at a time.
+fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row;
+  let first_key = step * TILE_K;
+  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) * 4u;
+    let head = first_head;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      block = dot_block(batch, head, row, key);
+    }
+    let to = RAW_AT + RAW_CARRY + r * RAW_ROW_STRIDE + column;
+    put_four(to, finish_scores(block[0], seen[0]));
+    put_four(to + RAW_ROW_STRIDE, finish_scores(block[1], seen[1]));
+    put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(block[2], seen[2]));
+    put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(block[3], seen[3]));
+  }
+}
+
+/// First word of the kernel with which `head` reads its own entries.
+fn scores_conv_kernel(head: u32) -> u32 {
+  return SCORES_CONV_WEIGHT_AT + head * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+}
+
+/// scores.conv (line 8), conv 1x11 (reads 5 keys left, 5 keys right):
+/// what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry for the first
+/// of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 1u; a++) {
-    let at0 = at + a * RAW_ROW_STRIDE;
+  for (var a = 0u; a < SCORES_CONV_QUERY; a++) {
+    let at0 = at + a * (SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE);
     let at1 = at0 + RAW_ROW_STRIDE;
     let at2 = at1 + RAW_ROW_STRIDE;
     let at3 = at2 + RAW_ROW_STRIDE;
@@ -295,8 +342,8 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 11u; b++) {
-      let w = parameter(kernel + a * 11u + b);
+    for (var b = 0u; b < SCORES_CONV_KEY; b++) {
+      let w = parameter(kernel + a * SCORES_CONV_KEY + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
@@ -310,10 +357,83 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   return mat4x4f(y0, y1, y2, y3);
 }
 
+/// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
+fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(HIDDEN), value, seen);
+}
+
+/// scores.conv (line 8), conv 1x11 (reads 5 keys left, 5 keys right): four rows by four keys at a time.
+fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row;
+  let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) * 4u;
+    let head = first_head;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+      block = scores_conv(scores_conv_kernel(head), at);
+      let added = vec4f(parameter(SCORES_CONV_BIAS_AT + head));
+      block += mat4x4f(added, added, added, added);
+    }
+    let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    put_four(to, finish_scores_conv(block[0], seen[0]));
+    put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[1], seen[1]));
+    put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[2], seen[2]));
+    put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[3], seen[3]));
+  }
+}
+
+/// A step of the online softmax (Milakov and Gimelshein 2018): the row's maximum so far, then weights relative to it. The
+/// row's invocations each take some of its scores; their sum is that of an invocation's own.
+fn softmax_step(row: u32, lane: u32, thread: u32, row_max: ptr<function, f32>, row_sum: ptr<function, f32>) {
+  let scores = AFTER_SCORES_CONV_AT + row * AFTER_SCORES_CONV_ROW_STRIDE;
+  let owns = row < ROWS;
+  if (owns) {
+    var highest = HIDDEN;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      highest = max(highest, arena[scores + c]);
+    }
+    arena[PARTIALS_AT + thread] = highest;
+  }
+  workgroupBarrier();
+  if (owns) {
+    var highest = HIDDEN;
+    for (var i = 0u; i < TEAM; i++) {
+      highest = max(highest, arena[PARTIALS_AT + row * TEAM + i]);
+    }
+    let nothing = highest == HIDDEN;
+    highest = max(highest, *row_max);
+    let factor = exp(*row_max - highest);
+    *row_max = highest;
+    var sum = *row_sum * factor;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      let score = arena[scores + c];
+      let weight = select(exp(score - highest), 0.0, score == HIDDEN);
+      sum += weight;
+      arena[scores + c] = weight;
+    }
+    *row_sum = sum;
+    if (lane == 0u) {
+      arena[FACTORS_AT + row] = select(factor, NOTHING_NEW, nothing);
+    }
+  }
+}
+
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   let words = v[element / 4u];
   return vec4f(unpack(words.x), unpack(words.y));
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_v_at(row: u32, first: u32) -> vec4f {
+  return load_v(row + first);
 }
 
 /// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
@@ -342,7 +462,7 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
   var s3 = vec4f();
   for (var key = begin; key < end; key++) {
     let at = weights + u32(key - begin);
-    let x = load_v(v_at + u32(key) * launch.v_stride_l);
+    let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
     s0 += arena[at] * x;
     s1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
     s2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
@@ -354,14 +474,44 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
     sums = mat4x4f();
     for (var key = begin; key < end; key++) {
       let at = weights + u32(key - begin);
-      let x = load_v(v_at + u32(key) * launch.v_stride_l);
-      sums[0] += reached(arena[at], x);
-      sums[1] += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
-      sums[2] += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
-      sums[3] += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+      let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
+      for (var r = 0u; r < 4u; r++) {
+        sums[r] += reached(arena[at + r * AFTER_SCORES_CONV_ROW_STRIDE], x);
+      }
     }
   }
   return sums;
+}
+
+/// Results of a block after a step: those so far, relative to the rows' new maxima, and the step's.
+fn add_values(
+  results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
+) -> mat4x4f {
+  let r = row_of(unit);
+  let head = first_head + r / TILE_Q;
+  let v_at = batch.index * launch.v_stride_b + head / HEADS_PER_KEY * launch.v_stride_h;
+  let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
+  var sums = results;
+  let factor = four(FACTORS_AT + r);
+  if (any(factor != vec4f(NOTHING_NEW))) {
+    sums = scale_rows(results, select(factor, vec4f(1.0), factor == vec4f(NOTHING_NEW)))
+      + weighted_values(weights, v_at, value_of(unit), from_key, to_key);
+  }
+  return sums;
+}
+
+/// The first of the four rows, over all heads, and of the four values of a block of results.
+fn row_of(unit: u32) -> u32 {
+  return unit / VALUE_BLOCKS * 4u;
+}
+
+fn value_of(unit: u32) -> u32 {
+  return unit % VALUE_BLOCKS * 4u;
+}
+
+/// Four rows, each times a factor of its own.
+fn scale_rows(block: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(block[0] * factors.x, block[1] * factors.y, block[2] * factors.z, block[3] * factors.w);
 }
 
 /// Numbers as f16 can hold them: large ones become its largest. NaN and infinities stay what they are.
@@ -376,7 +526,34 @@ fn store_o(element: u32, result: vec4f, count: u32) {
   o[element / 4u] = vec2u(pack(value.xy), pack(value.zw));
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Where results lie in o.
+fn output_at(batch: Batch, first_head: u32, tile_row: i32, r: u32, value: u32) -> u32 {
+  return batch.index * launch.o_stride_b + (first_head + r / TILE_Q) * launch.o_stride_h
+    + u32(tile_row + i32(r % TILE_Q)) * launch.o_stride_l + value;
+}
+
+/// Stores a block of results, as far as the dispatch writes its rows.
+fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let element = output_at(batch, first_head, tile_row, r, value_of(unit));
+  let count = VALUE_DIM - value_of(unit);
+  let end = launch.row_end;
+  if (row < end) {
+    store_o(element, block[0], count);
+  }
+  if (row + 1 < end) {
+    store_o(element + launch.o_stride_l, block[1], count);
+  }
+  if (row + 2 < end) {
+    store_o(element + 2u * launch.o_stride_l, block[2], count);
+  }
+  if (row + 3 < end) {
+    store_o(element + 3u * launch.o_stride_l, block[3], count);
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
   let first_head = group.y * HEAD_BLOCK;
@@ -388,7 +565,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 
-  for (var i = thread; i < 2288u; i += WORKGROUP) {
+  for (var i = thread; i < ARENA_WORDS; i += THREADS) {
     arena[i] = 0.0;
   }
   workgroupBarrier();
@@ -396,140 +573,38 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   // TEAM neighbouring invocations share a row of the softmax.
   let own_row = thread / TEAM;
   let lane = thread % TEAM;
-  let owns = own_row < ROWS;
   var row_max = HIDDEN;
   var row_sum = 0.0;
 
   // Results: blocks of four rows by four values, kept in registers over all steps.
-  var o0_0 = vec4f();
-  var o0_1 = vec4f();
-  var o0_2 = vec4f();
-  var o0_3 = vec4f();
+  var o0 = mat4x4f();
 
   for (var step = first_step; step < last_step; step++) {
-    // Scores of the step's new keys.
-    {
-      let step_key = step * TILE_K;
-      let inside = interior(batch, tile_row, 16, step_key, TILE_K);
-      for (var unit = thread; unit < 64u; unit += WORKGROUP) {
-        let column = unit % 16u * 4u;
-        let r = unit / 16u % 4u * 4u;
-        let h = unit / 64u;
-        let head = first_head + h;
-        let row = tile_row + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          block = dot_block(batch, head, row, key);
-        }
-        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
-        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
-    // scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right).
-    {
-      let step_key = step * TILE_K - 5;
-      let inside = interior(batch, tile_row, 16, step_key, TILE_K);
-      for (var unit = thread; unit < 64u; unit += WORKGROUP) {
-        let column = unit % 16u * 4u;
-        let r = unit / 16u % 4u * 4u;
-        let h = unit / 64u;
-        let head = first_head + h;
-        let row = tile_row + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
-          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE);
-          let added = vec4f(parameter(SCORES_CONV_BIAS_AT + head));
-          block += mat4x4f(added, added, added, added);
-        }
-        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores_conv(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     // Keep the last columns: the next step's taps reach back to them.
-    for (var line = thread; line < 16u; line += WORKGROUP) {
+    for (var line = thread; line < HEAD_BLOCK * RAW_ROWS; line += THREADS) {
       let at = RAW_AT + line * RAW_ROW_STRIDE;
       for (var c = 0u; c < RAW_CARRY; c++) {
-        arena[at + c] = arena[at + c + u32(TILE_K)];
+        arena[at + c] = arena[at + c + TILE_K];
       }
     }
-    // Online softmax: the row's maximum so far, then weights relative to it.
-    if (owns) {
-      var highest = HIDDEN;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        highest = max(highest, arena[AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c]);
-      }
-      arena[PARTIALS_AT + thread] = highest;
-    }
-    workgroupBarrier();
-    if (owns) {
-      var highest = HIDDEN;
-      for (var i = 0u; i < TEAM; i++) {
-        highest = max(highest, arena[PARTIALS_AT + own_row * TEAM + i]);
-      }
-      let nothing = highest == HIDDEN;
-      highest = max(highest, row_max);
-      let factor = exp(row_max - highest);
-      row_max = highest;
-      row_sum *= factor;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        let at = AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c;
-        let score = arena[at];
-        let weight = select(exp(score - row_max), 0.0, score == HIDDEN);
-        row_sum += weight;
-        arena[at] = weight;
-      }
-      if (lane == 0u) {
-        arena[FACTORS_AT + own_row] = select(factor, NOTHING_NEW, nothing);
-      }
-    }
+    softmax_step(own_row, lane, thread, &row_max, &row_sum);
     workgroupBarrier();
     // Weights times values.
-    {
-      let step_key = step * TILE_K - LAG;
-      let from_key = max(0, step_key);
-      let to_key = min(step_key + TILE_K, range.y);
-      {
-        let unit = thread;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
-        if (any(factor != vec4f(NOTHING_NEW))) {
-          o0_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
-          o0_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
-          o0_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
-          o0_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 16u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o0_0 += sums[0];
-          o0_1 += sums[1];
-          o0_2 += sums[2];
-          o0_3 += sums[3];
-        }
-      }
-    }
+    let step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+    let from_key = max(0, step_key);
+    let to_key = min(step_key + TILE_K, range.y);
+    o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
     workgroupBarrier();
   }
 
   // The row's sum over its invocations.
-  if (owns) {
-    arena[PARTIALS_AT + thread] = row_sum;
-  }
+  arena[PARTIALS_AT + thread] = row_sum;
   workgroupBarrier();
-  if (owns & (lane == 0u)) {
+  if ((own_row < ROWS) & (lane == 0u)) {
     var total = 0.0;
     for (var i = 0u; i < TEAM; i++) {
       total += arena[PARTIALS_AT + thread + i];
@@ -537,41 +612,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
     let factor = select(0.0, 1.0 / total, total > 0.0);
     arena[FACTORS_AT + own_row] = factor;
-    let row = tile_row + i32(own_row % 16u);
-    let head = first_head + own_row / 16u;
+    let row = tile_row + i32(own_row % TILE_Q);
+    let line = batch.index * HEADS + first_head + own_row / TILE_Q;
     if (row < launch.row_end) {
       let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
-      lse[(batch.index * HEADS + head) * u32(launch.query_rows) + u32(row)] = bits;
+      lse[line * u32(launch.query_rows) + u32(row)] = bits;
     }
   }
   workgroupBarrier();
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    o0_0 *= arena[FACTORS_AT + r];
-    o0_1 *= arena[FACTORS_AT + r + 1u];
-    o0_2 *= arena[FACTORS_AT + r + 2u];
-    o0_3 *= arena[FACTORS_AT + r + 3u];
-  }
-
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 16u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 16u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o0_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
-    }
-  }
+  o0 = scale_rows(o0, four(FACTORS_AT + row_of(thread)));
+  store_block(o0, batch, first_head, tile_row, thread);
 }

@@ -1,6 +1,6 @@
 // full (full.mta:3): kernels of the schedule staged.
 //
-// spec: heads 4, head_dim 32, value_dim 32, mask causal, dtype f16
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
 // plan: staged, lowering toeplitz, tile_q 64, tile_k 64, taps registers, product_tile_q 64
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -266,7 +266,7 @@ __device__ __forceinline__ float weight_of(float score, float exponent, float2 s
 namespace scores_conv {
 
 // Queries times keys on tensor cores, then
-// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
+// scores.conv (line 9), conv 6x11 as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int WARPS = 4;
@@ -302,7 +302,7 @@ constexpr int HALO_PAST = 8;
 constexpr int HALO_ROWS = 8;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 10880;
-/// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
+/// scores.conv (line 9), conv 6x11
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current row and key.
@@ -477,7 +477,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
   const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
   const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
-
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;
@@ -1025,7 +1024,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 namespace weights_conv {
 
 // A map of the strip, then
-// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right) as products with banded Toeplitz matrices,
+// weights.conv (line 10), conv 6x11 as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int THREADS = 128;
@@ -1050,7 +1049,7 @@ constexpr int HALO_PAST = 8;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 0;
 constexpr int S_ROWS = 72;
-/// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
+/// weights.conv (line 10), conv 6x11
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current row and key.
@@ -1182,7 +1181,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
   const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
   const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
-
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;

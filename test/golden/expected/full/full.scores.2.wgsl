@@ -1,9 +1,10 @@
 // full: scores (full.mta:3)
 //
 // Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.
+// 32 invocations.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -41,16 +42,17 @@ struct Launch {
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 32u;
-const HEADS = 4u;
+const HEADS = 4;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
+const HEADS_PER_KEY = 1;
+const HEAD_DIM = 32;
 const SCALE = 0.17677669529663687;
-/// Rows and keys of a workgroup's tile.
+/// Invocations of a workgroup.
+const THREADS = 32;
+/// Rows of a workgroup's tile.
 const TILE_Q = 16;
+/// Keys of a workgroup's tile.
 const TILE_K = 32;
-const HEAD_DIM = 32u;
 
 /// The two elements of a word, the even one in the low half.
 fn unpack(word: u32) -> vec2f {
@@ -98,14 +100,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -117,12 +111,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -132,12 +127,12 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// Four entries of a row: 0 where not visible.
-fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
   return select(vec4f(0.0), value, seen);
 }
 
@@ -147,10 +142,20 @@ fn load_q(element: u32) -> vec4f {
   return vec4f(unpack(words.x), unpack(words.y));
 }
 
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_at(row: u32, first: u32) -> vec4f {
+  return load_q(row + first);
+}
+
 /// Elements element .. element + 3 of q_history.
 fn load_q_history(element: u32) -> vec4f {
   let words = q_history[element / 4u];
   return vec4f(unpack(words.x), unpack(words.y));
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_history_at(row: u32, first: u32) -> vec4f {
+  return load_q_history(row + first);
 }
 
 /// Elements element .. element + 3 of k.
@@ -159,18 +164,23 @@ fn load_k(element: u32) -> vec4f {
   return vec4f(unpack(words.x), unpack(words.y));
 }
 
-/// Four elements of a query row, which is a row of history where `past` says so.
-fn load_query(element: u32, past: bool) -> vec4f {
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_k_at(row: u32, first: u32) -> vec4f {
+  return load_k(row + first);
+}
+
+/// Elements first .. first + 3 of a query row, which is a row of history where `past` says so.
+fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   var four: vec4f;
   if (HISTORY & past) {
-    four = load_q_history(element);
+    four = load_q_history_at(row, first);
   } else {
-    four = load_q(element);
+    four = load_q_at(row, first);
   }
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -188,14 +198,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s2 = vec4f();
   var s3 = vec4f();
   for (var d = 0u; d < HEAD_DIM; d += 4u) {
-    let k0 = load_k(k_at.x + d);
-    let k1 = load_k(k_at.y + d);
-    let k2 = load_k(k_at.z + d);
-    let k3 = load_k(k_at.w + d);
-    let q0 = load_query(q_at.x + d, past.x);
-    let q1 = load_query(q_at.y + d, past.y);
-    let q2 = load_query(q_at.z + d, past.z);
-    let q3 = load_query(q_at.w + d, past.w);
+    let k0 = load_k_at(k_at.x, d);
+    let k1 = load_k_at(k_at.y, d);
+    let k2 = load_k_at(k_at.z, d);
+    let k3 = load_k_at(k_at.w, d);
+    let q0 = load_query_at(q_at.x, d, past.x);
+    let q1 = load_query_at(q_at.y, d, past.y);
+    let q2 = load_query_at(q_at.z, d, past.z);
+    let q3 = load_query_at(q_at.w, d, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -204,47 +214,50 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   return SCALE * mat4x4f(s0, s1, s2, s3);
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Clears four rows by four keys of the map: later stages read zeros around what is visible.
+fn clear_map(at: u32, row: i32) {
+  for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+    result[at + i * launch.map_row_stride / 4u] = vec4f();
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
   let map = group.z * launch.map_head_stride;
-  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  // A tile that nobody sees is cleared.
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   // One block of four rows by four keys an invocation.
-  let row = tile_row + i32(thread / 8u * 4u);
-  let key = tile_key + i32(thread % 8u * 4u);
+  let r = thread / (TILE_K / 4) * 4u;
+  let column = thread % (TILE_K / 4) * 4u;
+  let row = tile_row + i32(r);
+  let key = tile_key + i32(column);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   if (alive) {
-    let seen = see(batch, head, row, key, inside);
+    var seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen) & (row < launch.row_end)) {
       block = dot_block(batch, head, row, key);
     }
     let line = launch.map_row_stride / 4u;
     if (row < launch.row_end) {
-      result[at] =
-        finish_scores(batch, block[0], seen.row0, head, row, key);
+      result[at] = finish_scores(block[0], seen[0]);
     }
     if (row + 1 < launch.row_end) {
-      result[at + line] =
-        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + line] = finish_scores(block[1], seen[1]);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] =
-        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] = finish_scores(block[2], seen[2]);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] =
-        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] = finish_scores(block[3], seen[3]);
     }
   } else {
-    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-      result[at + i * launch.map_row_stride / 4u] = vec4f();
-    }
+    clear_map(at, row);
   }
 }

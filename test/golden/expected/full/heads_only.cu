@@ -1,6 +1,6 @@
 // heads_only (full.mta:14): kernels of the schedule staged.
 //
-// spec: heads 4, head_dim 32, value_dim 32, mask causal, dtype f16
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
 // plan: staged, lowering tensor, tile_q 64, tile_k 64, product_tile_q 64
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -412,7 +412,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
   const unsigned key_fragments = shared + K_AT + ((lane & 7) + (lane >> 4 << 3)) * K_ROW_BYTES + (lane >> 3 & 1) * 16;
   const unsigned query_fragments = shared + Q_AT + (warp * ROW_BLOCKS * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16;
   unsigned short* const own_result = result + map + size_t(own_row + group - launch.strip_row) * launch.map_row_stride + 2 * quad;
-
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;

@@ -1,9 +1,10 @@
 // heads_only: weights_mix (full.mta:16)
 //
 // weights.mix (line 16), mix 4, from one map of the strip to the other.
+// 64 invocations.
 //
 // spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-packed
-// plan: staged, tile_q 32, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 64; this kernel: 64 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 32, tile_k 32, product_tile_q 32, product_workgroup 64, strip_rows 64
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -27,13 +28,19 @@ struct Launch {
 @group(0) @binding(2) var<storage, read> parameters: array<u32>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
 
+const HEADS = 4;
 /// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 4u;
-/// weights.mix.weight in parameters.
-const WEIGHTS_MIX_WEIGHT_AT = 16u;
+const THREADS = 64;
+/// Rows of a workgroup's tile.
+const TILE_Q = 8;
+/// Keys of a workgroup's tile.
+const TILE_K = 32;
+/// Heads that a workgroup writes.
+const OUTPUTS = 4;
 /// Heads that are mixed.
-const GROUP = 4u;
+const WEIGHTS_MIX_GROUP = 4;
+/// weights.mix.weight in parameters.
+const WEIGHTS_MIX_WEIGHT_AT = 16;
 
 fn parameter(index: u32) -> f32 {
   return bitcast<f32>(parameters[index]);
@@ -81,42 +88,44 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
 }
 
 /// Four entries of a row: 0 where not visible.
-fn finish_weights_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+fn finish_weights_mix(value: vec4f, seen: vec4<bool>) -> vec4f {
   return select(vec4f(0.0), value, seen);
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let batch = open_batch(launch.batch + group.z / 1u);
-  // The first of the 4u heads that this workgroup writes, and the first of the GROUP that it reads.
-  let head = group.z % 1u * 4u;
-  let group_head = head - head % GROUP;
-  let row = launch.row_begin + i32(group.y * 8u + thread / 8u);
-  let key = launch.key_begin + i32((group.x * 8u + thread % 8u) * 4u);
+  let batch = open_batch(launch.batch + group.z / (HEADS / OUTPUTS));
+  // The first of the heads that this workgroup writes, and the first of the group that it reads.
+  let first_head = group.z % (HEADS / OUTPUTS) * OUTPUTS;
+  let group_head = first_head - first_head % WEIGHTS_MIX_GROUP;
+  let row = launch.row_begin + i32(group.y * TILE_Q + thread / (TILE_K / 4));
+  let key = launch.key_begin + i32(group.x * TILE_K + thread % (TILE_K / 4) * 4u);
   if (row >= launch.row_end) {
     return;
   }
   let entry = (u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   let line = launch.map_head_stride / 4u;
-  let maps = group.z / 1u * HEADS;
+  let maps = group.z / (HEADS / OUTPUTS) * HEADS;
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
   let range = key_range(batch, row, row);
   if ((key < range.y) & (key + 4 > range.x)) {
-    let weight = WEIGHTS_MIX_WEIGHT_AT + head * GROUP;
-    for (var n = 0u; n < GROUP; n++) {
+    let weight = WEIGHTS_MIX_WEIGHT_AT + first_head * WEIGHTS_MIX_GROUP;
+    for (var n = 0u; n < WEIGHTS_MIX_GROUP; n++) {
       let x = source[(maps + group_head + n) * line + entry];
       y0 += parameter(weight + n) * x;
-      y1 += parameter(weight + n + 4u) * x;
-      y2 += parameter(weight + n + 8u) * x;
-      y3 += parameter(weight + n + 12u) * x;
+      y1 += parameter(weight + 1 * WEIGHTS_MIX_GROUP + n) * x;
+      y2 += parameter(weight + 2 * WEIGHTS_MIX_GROUP + n) * x;
+      y3 += parameter(weight + 3 * WEIGHTS_MIX_GROUP + n) * x;
     }
   }
-  let seen = visible(batch, head, row, key);
-  result[(maps + head) * line + entry] = finish_weights_mix(batch, y0, seen, head, row, key);
-  result[(maps + head + 1u) * line + entry] = finish_weights_mix(batch, y1, seen, head + 1u, row, key);
-  result[(maps + head + 2u) * line + entry] = finish_weights_mix(batch, y2, seen, head + 2u, row, key);
-  result[(maps + head + 3u) * line + entry] = finish_weights_mix(batch, y3, seen, head + 3u, row, key);
+  let to = (maps + first_head) * line + entry;
+  // Which of the four keys the row sees: the same for all heads.
+  let seen = visible(batch, first_head, row, key);
+  result[to] = finish_weights_mix(y0, seen);
+  result[to + 1 * line] = finish_weights_mix(y1, seen);
+  result[to + 2 * line] = finish_weights_mix(y2, seen);
+  result[to + 3 * line] = finish_weights_mix(y3, seen);
 }

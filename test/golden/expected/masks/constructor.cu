@@ -1,6 +1,6 @@
 // constructor (masks.mta:14): kernels of the schedule staged.
 //
-// spec: heads 3, head_dim 7, value_dim 7, mask none, dtype f32
+// spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
 // plan: staged, lowering direct, tile_q 32, tile_k 64, product_tile_q 16, product_workgroup 128, strip_rows 512
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -52,6 +52,7 @@ constexpr float SCALE = 0.3779644730092272f;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
 /// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
+
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
@@ -254,8 +255,9 @@ namespace scores {
 
 /// Threads of a block.
 constexpr int THREADS = 128;
-/// Rows and keys of a block's tile.
+/// Rows of a block's tile.
 constexpr int TILE_Q = 32;
+/// Keys of a block's tile.
 constexpr int TILE_K = 64;
 
 /// An entry: 0 where not visible.
@@ -307,30 +309,38 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores(
 
 namespace scores_conv {
 
-// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
+// scores.conv (line 20), conv 3x3, across 3, dilation 2x2, from one map of the strip to the other.
 // 128 threads, 10944 bytes of shared memory.
 
 /// Threads of a block.
 constexpr int THREADS = 128;
-/// Rows and keys of a block's tile.
+/// Rows of a block's tile.
 constexpr int TILE_Q = 32;
+/// Keys of a block's tile.
 constexpr int TILE_K = 64;
-/// Rows and keys around the tile that the taps read.
+/// Rows before the tile that the taps read.
 constexpr int REACH_PAST = 2;
+/// Rows after it.
 constexpr int REACH_FUTURE = 2;
-/// Rows and keys of the tile with what is around it; keys left of it, words between two rows.
+/// Rows of the tile with what is around it.
 constexpr int HALO_ROWS = 36;
+/// Keys of the tile with what is around it.
 constexpr int HALO_COLUMNS = 72;
+/// Keys of these left of the tile.
 constexpr int HALO_LEFT = 4;
-constexpr int HALO_STRIDE = 76;
-/// Rows and keys of the kernel.
+/// Words between two of these rows.
+constexpr int HALO_ROW_STRIDE = 76;
+/// Rows of the kernel.
 constexpr int SCORES_CONV_QUERY = 3;
+/// Keys of the kernel.
 constexpr int SCORES_CONV_KEY = 3;
 /// Heads that one kernel reads.
 constexpr int SCORES_CONV_ACROSS = 3;
 /// scores.conv.weight in parameters.
 constexpr int SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
 constexpr int SCORES_CONV_DILATION_QUERY = 2;
+/// Keys from one tap to the next.
 constexpr int SCORES_CONV_DILATION_KEY = 2;
 /// Words before the first tap from a 16-byte boundary on.
 constexpr int SCORES_CONV_SHIFT = 2;
@@ -343,23 +353,25 @@ __device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
 
 /// The kernel with which `head` reads head `from_head` of its group.
 __device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head, unsigned from_head) {
-  return parameters + SCORES_CONV_WEIGHT_AT + size_t(head % SCORES_CONV_ACROSS * SCORES_CONV_ACROSS + from_head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+  const unsigned kernel = head % SCORES_CONV_ACROSS * SCORES_CONV_ACROSS + from_head;
+  return parameters + SCORES_CONV_WEIGHT_AT + size_t(kernel) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right).
-/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
-/// tap of the first of them.
+/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before, 2 rows after, 2 keys left, 2 keys right).
+/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before
+/// the first tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
 #pragma unroll 1
   for (int a = 0; a < SCORES_CONV_QUERY; a++) {
+    const float* const taps = kernel + a * SCORES_CONV_KEY;
+    const float* const line = x + a * SCORES_CONV_DILATION_QUERY * HALO_ROW_STRIDE;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      const float* const line = x + (a * SCORES_CONV_DILATION_QUERY + i) * HALO_STRIDE + SCORES_CONV_SHIFT;
 #pragma unroll 4
       for (int b = 0; b < SCORES_CONV_KEY; b++) {
-        const float w = kernel[a * SCORES_CONV_KEY + b];
+        const float* const entries = line + i * HALO_ROW_STRIDE + SCORES_CONV_SHIFT + b * SCORES_CONV_DILATION_KEY;
 #pragma unroll
-        for (int j = 0; j < 4; j++) y[i][j] = fmaf(w, line[b * SCORES_CONV_DILATION_KEY + j], y[i][j]);
+        for (int j = 0; j < 4; j++) y[i][j] = fmaf(taps[b], entries[j], y[i][j]);
       }
     }
   }
@@ -376,7 +388,7 @@ __device__ __forceinline__ void load_tile(float* tile, const Launch& launch, con
     if (row >= first_row && row < last_row && key >= launch.key_begin && key < launch.key_end) {
       four = *reinterpret_cast<const float4*>(from + size_t(row - launch.strip_row) * launch.map_row_stride + key);
     }
-    *reinterpret_cast<float4*>(tile + r * HALO_STRIDE + column) = four;
+    *reinterpret_cast<float4*>(tile + r * HALO_ROW_STRIDE + column) = four;
   }
 }
 
@@ -417,7 +429,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores_conv
       load_tile(arena, launch, from, first_row, last_row, tile_row, tile_key, thread);
       __syncthreads();
       if (seen != 0u) {
-        scores_conv(block, scores_conv_kernel(parameters, head, c), arena + r * HALO_STRIDE + column);
+        scores_conv(block, scores_conv_kernel(parameters, head, c), arena + r * HALO_ROW_STRIDE + column);
       }
       __syncthreads();
     }
@@ -444,7 +456,7 @@ namespace normalize {
 
 /// Threads of a block.
 constexpr int THREADS = 256;
-/// Neighbouring lanes that share a row.
+/// Neighbouring invocations that share a row.
 constexpr int TEAM = 32;
 
 /// Sum over the lanes that share a row; all lanes of a warp take part.
@@ -555,8 +567,9 @@ constexpr int ROWS = 16;
 constexpr int VALUE_BLOCKS = 2;
 /// Blocks of four rows by four values of a block's results.
 constexpr int OUTPUT_BLOCKS = 8;
-/// How many of them a thread computes.
+/// How many of them one invocation computes.
 constexpr int BLOCKS = 1;
+
 /// Makes rows that NaN or infinities have reached NaN as a whole, so that none looks half right.
 __device__ __forceinline__ void poison_rows(float (&results)[BLOCKS][4][4], int* row_flags, int thread) {
   // 0 times a number is 0, times anything else NaN.

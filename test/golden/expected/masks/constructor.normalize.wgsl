@@ -1,9 +1,10 @@
 // constructor: normalize (masks.mta:14)
 //
 // Sparsemax of the strip's rows, in place (Martins and Astudillo 2016).
+// 64 invocations, 772 bytes of workgroup memory.
 //
 // spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
-// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 772 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -27,16 +28,22 @@ struct Launch {
 @group(0) @binding(1) var<storage, read> parameters: array<u32>;
 @group(0) @binding(2) var<storage, read_write> map: array<vec4f>;
 
+const HEADS = 3;
 /// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 3u;
+const THREADS = 64;
+/// Neighbouring invocations that share a row.
+const TEAM = 8;
+/// Words of workgroup memory.
+const ARENA_WORDS = 193;
 /// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
 const HIDDEN = -3.40282346e38;
-/// Invocations that share a row.
-const TEAM = 8u;
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 193u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
+
+fn four(at: u32) -> vec4f {
+  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
+}
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 const LARGEST_POSITION = 0x7dffffff;
@@ -81,15 +88,15 @@ fn sum_of(four: vec4f) -> f32 {
   return dot(four, vec4f(1.0));
 }
 
-/// 8u rows of one head, each shared by TEAM neighbouring invocations, are normalised in place.
-@compute @workgroup_size(WORKGROUP)
+/// Rows of one head, each shared by TEAM neighbouring invocations, are normalised in place.
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
   let lane = i32(thread % TEAM) * 4;
   let first = thread - thread % TEAM;
   // Rows past the end go along without keys: all invocations meet at the barriers.
-  let row = launch.row_begin + i32(group.x * 8u + thread / TEAM);
+  let row = launch.row_begin + i32(group.x * (THREADS / TEAM) + thread / TEAM);
   let exists = row < launch.row_end;
   let line = (group.z * launch.map_head_stride + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
   let range = select(vec2i(0), key_range(batch, row, row), exists);
@@ -98,7 +105,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let end = min(range.y, launch.key_end);
 
   var highest = HIDDEN;
-  for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+  for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
     let score = select(vec4f(HIDDEN), map[at], visible(batch, head, row, key));
     highest = max(highest, max(max(score.x, score.y), max(score.z, score.w)));
@@ -116,33 +123,33 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   for (var round = 0; round <= launch.key_rows; round++) {
     var sum = 0.0;
     var count = 0.0;
-    for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+    for (var key = begin + lane; key < end; key += 4 * TEAM) {
       let above = map[line + u32(key) / 4u] - vec4f(highest);
       let inside = (above > vec4f(threshold)) & visible(batch, head, row, key);
       sum += sum_of(select(vec4f(0.0), above, inside));
       count += sum_of(select(vec4f(0.0), vec4f(1.0), inside));
     }
     workgroupBarrier();
-    arena[WORKGROUP + thread] = sum;
-    arena[2u * WORKGROUP + thread] = count;
+    arena[THREADS + thread] = sum;
+    arena[2u * THREADS + thread] = count;
     workgroupBarrier();
     var all = 0.0;
     var members = 0.0;
     for (var i = 0u; i < TEAM; i++) {
-      all += arena[WORKGROUP + first + i];
-      members += arena[2u * WORKGROUP + first + i];
+      all += arena[THREADS + first + i];
+      members += arena[2u * THREADS + first + i];
     }
     // Goes on until no row of the workgroup changes.
     arena[thread] = select(0.0, 1.0, members != support);
     workgroupBarrier();
     if (thread == 0u) {
       var changed = 0.0;
-      for (var i = 0u; i < WORKGROUP; i++) {
+      for (var i = 0u; i < THREADS; i++) {
         changed = max(changed, arena[i]);
       }
-      arena[3u * WORKGROUP] = changed;
+      arena[3u * THREADS] = changed;
     }
-    if (workgroupUniformLoad(&arena[3u * WORKGROUP]) == 0.0) {
+    if (workgroupUniformLoad(&arena[3u * THREADS]) == 0.0) {
       break;
     }
     support = members;
@@ -151,7 +158,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // The weights; 0 wherever the strip's other rows see more than this one.
   if (exists) {
-    for (var key = launch.key_begin + lane; key < launch.key_end; key += 4 * i32(TEAM)) {
+    for (var key = launch.key_begin + lane; key < launch.key_end; key += 4 * TEAM) {
       let at = line + u32(key) / 4u;
       var weight = vec4f();
       if ((key >= begin) & (key < end)) {

@@ -1,9 +1,10 @@
 // constructor: scores_conv (masks.mta:20)
 //
-// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right), from one map of the strip to the other.
+// scores.conv (line 20), conv 3x3, across 3, dilation 2x2, from one map of the strip to the other.
+// 64 invocations, 5440 bytes of workgroup memory.
 //
 // spec: heads 3, head_dim 7, value_dim 7, mask none, storage f32
-// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 5440 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 64, product_tile_q 32, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -28,27 +29,47 @@ struct Launch {
 @group(0) @binding(2) var<storage, read> parameters: array<u32>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
 
+const HEADS = 3;
 /// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 3u;
-/// Rows and keys of a workgroup's tile.
+const THREADS = 64;
+/// Rows of a workgroup's tile.
 const TILE_Q = 16;
+/// Keys of a workgroup's tile.
 const TILE_K = 64;
-/// Rows and columns of the tile with what the taps read around it.
-const HALO_ROWS = 20u;
-const HALO_COLUMNS = 68u;
+/// Rows before the tile that the taps read.
+const REACH_PAST = 2;
+/// Words of workgroup memory.
+const ARENA_WORDS = 1360;
+/// Rows of the tile with what is around it.
+const HALO_ROWS = 20;
+/// Keys of the tile with what is around it.
+const HALO_COLUMNS = 68;
+/// Keys of these left of the tile.
+const HALO_LEFT = 2;
+/// Words between two of these rows.
+const HALO_ROW_STRIDE = 68;
+/// Rows of the kernel.
+const SCORES_CONV_QUERY = 3;
+/// Keys of the kernel.
+const SCORES_CONV_KEY = 3;
+/// Heads that one kernel reads.
+const SCORES_CONV_ACROSS = 3;
 /// scores.conv.weight in parameters.
-const SCORES_CONV_WEIGHT_AT = 0u;
-
-/// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 1360u>;
-
-fn four(at: u32) -> vec4f {
-  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
-}
+const SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+const SCORES_CONV_DILATION_QUERY = 2;
+/// Keys from one tap to the next.
+const SCORES_CONV_DILATION_KEY = 2;
 
 fn parameter(index: u32) -> f32 {
   return bitcast<f32>(parameters[index]);
+}
+
+/// All of the workgroup's memory; never assumed to be zero.
+var<workgroup> arena: array<f32, ARENA_WORDS>;
+
+fn four(at: u32) -> vec4f {
+  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
 }
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
@@ -90,14 +111,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -108,12 +121,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -123,38 +137,40 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// Four entries of a row: 0 where not visible.
-fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
   return select(vec4f(0.0), value, seen);
 }
 
-/// First word of the kernel with which `head` reads head `from` of its group.
+/// First word of the kernel with which `head` reads head `from_head` of its group.
 fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return SCORES_CONV_WEIGHT_AT + (head % 3u * 3u + from_head) * 9u;
+  let kernel = head % SCORES_CONV_ACROSS * SCORES_CONV_ACROSS + from_head;
+  return SCORES_CONV_WEIGHT_AT + kernel * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before and 2 after, 2 keys left and 2 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
-/// for the first of them, `kernel` that head's weights.
+/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before, 2 rows after, 2 keys left, 2 keys right):
+/// what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry for the first
+/// of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 3u; a++) {
-    let at0 = at + a * 2u * HALO_COLUMNS;
-    let at1 = at0 + HALO_COLUMNS;
-    let at2 = at1 + HALO_COLUMNS;
-    let at3 = at2 + HALO_COLUMNS;
-    for (var b = 0u; b < 3u; b++) {
-      let w = parameter(kernel + a * 3u + b);
-      let x0 = four(at0 + b * 2u);
-      let x1 = four(at1 + b * 2u);
-      let x2 = four(at2 + b * 2u);
-      let x3 = four(at3 + b * 2u);
+  for (var a = 0u; a < SCORES_CONV_QUERY; a++) {
+    let at0 = at + a * (SCORES_CONV_DILATION_QUERY * HALO_ROW_STRIDE);
+    let at1 = at0 + HALO_ROW_STRIDE;
+    let at2 = at1 + HALO_ROW_STRIDE;
+    let at3 = at2 + HALO_ROW_STRIDE;
+    for (var b = 0u; b < SCORES_CONV_KEY; b++) {
+      let w = parameter(kernel + a * SCORES_CONV_KEY + b);
+      let x0 = four(at0 + b * SCORES_CONV_DILATION_KEY);
+      let x1 = four(at1 + b * SCORES_CONV_DILATION_KEY);
+      let x2 = four(at2 + b * SCORES_CONV_DILATION_KEY);
+      let x3 = four(at3 + b * SCORES_CONV_DILATION_KEY);
       y0 += w * x0;
       y1 += w * x1;
       y2 += w * x2;
@@ -162,6 +178,13 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
     }
   }
   return mat4x4f(y0, y1, y2, y3);
+}
+
+/// Clears four rows by four keys of the map: later stages read zeros around what is visible.
+fn clear_map(at: u32, row: i32) {
+  for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+    result[at + i * launch.map_row_stride / 4u] = vec4f();
+  }
 }
 
 /// An entry of the map; 0 outside the rows and keys that the strip holds.
@@ -174,63 +197,58 @@ fn map_entry(map: u32, row: i32, key: i32) -> f32 {
   return entry;
 }
 
-/// Entry i of a tile and its surroundings, row by row.
-fn halo_entry(map: u32, tile_row: i32, tile_key: i32, i: u32) -> f32 {
-  return map_entry(map, tile_row - 2 + i32(i / HALO_COLUMNS), tile_key - 2 + i32(i % HALO_COLUMNS));
+/// A head's tile and the rows and keys around it, from its map.
+fn load_tile(map: u32, tile_row: i32, tile_key: i32, thread: u32) {
+  let first_row = tile_row - REACH_PAST;
+  let first_key = tile_key - HALO_LEFT;
+  for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += THREADS) {
+    arena[i] = map_entry(map, first_row + i32(i / HALO_COLUMNS), first_key + i32(i % HALO_COLUMNS));
+  }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
-  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   let map = group.z * launch.map_head_stride;
-  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  // A tile that nobody sees is cleared.
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
+  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   // One block of four rows by four keys an invocation.
-  let r = thread / 16u * 4u;
-  let column = thread % 16u * 4u;
+  let r = thread / (TILE_K / 4) * 4u;
+  let column = thread % (TILE_K / 4) * 4u;
   let row = tile_row + i32(r);
   let key = tile_key + i32(column);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   if (alive) {
-    let seen = see(batch, head, row, key, inside);
+    var seen = see(batch, head, row, key, inside);
+    let works = any_seen(seen) & (row < launch.row_end);
     var block = mat4x4f();
-    let group_map = map - head % 3u * launch.map_head_stride;
-    for (var c = 0u; c < 3u; c++) {
-      // The tile of one source head with the rows and keys around it.
-      for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
-        arena[i] = halo_entry(group_map + c * launch.map_head_stride, tile_row, tile_key, i);
-      }
+    for (var c = 0u; c < SCORES_CONV_ACROSS; c++) {
+      load_tile(map - (head % SCORES_CONV_ACROSS - c) * launch.map_head_stride, tile_row, tile_key, thread);
       workgroupBarrier();
-      if (any_seen(seen) & (row < launch.row_end)) {
-        block += scores_conv(scores_conv_kernel(head, c), r * HALO_COLUMNS + column);
+      if (works) {
+        block += scores_conv(scores_conv_kernel(head, c), r * HALO_ROW_STRIDE + column);
       }
       workgroupBarrier();
     }
     let line = launch.map_row_stride / 4u;
     if (row < launch.row_end) {
-      result[at] =
-        finish_scores_conv(batch, block[0], seen.row0, head, row, key);
+      result[at] = finish_scores_conv(block[0], seen[0]);
     }
     if (row + 1 < launch.row_end) {
-      result[at + line] =
-        finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + line] = finish_scores_conv(block[1], seen[1]);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] =
-        finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] = finish_scores_conv(block[2], seen[2]);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] =
-        finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] = finish_scores_conv(block[3], seen[3]);
     }
   } else {
-    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-      result[at + i * launch.map_row_stride / 4u] = vec4f();
-    }
+    clear_map(at, row);
   }
 }

@@ -2,9 +2,10 @@
 //
 // Attention in one pass over the keys with an online softmax (Milakov and Gimelshein 2018; FlashAttention).
 // Workgroup memory holds the scores of one tile with the halo that the convolutions read.
+// 64 invocations, 9664 bytes of workgroup memory.
 //
 // spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-packed
-// plan: single_pass, tile_q 32, tile_k 32, workgroup 64; this kernel: 64 invocations, 9664 bytes of workgroup memory
+// plan: single_pass, tile_q 32, tile_k 32, workgroup 64
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -54,14 +55,85 @@ struct Launch {
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 8u;
+const HEADS = 8;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 4u;
+const HEADS_PER_KEY = 4;
+const HEAD_DIM = 40;
+const VALUE_DIM = 40;
 const SCALE = 0.15811388300841897;
-const VALUE_DIM = 40u;
 const WINDOW = 64;
+/// Invocations of a workgroup.
+const THREADS = 64;
+/// Heads that a workgroup computes together.
+const HEAD_BLOCK = 1;
+/// Rows of a tile.
+const TILE_Q = 32;
+/// Keys of a step.
+const TILE_K = 32;
+/// Keys that the convolutions read to the left.
+const REACH_LEFT = 3;
+/// Keys by which results trail the scores: what the convolutions read to the right.
+const LAG = 0;
+/// Words of workgroup memory.
+const ARENA_WORDS = 2380;
+/// Rows of a workgroup's results over all its heads.
+const ROWS = 32;
+/// Scores of the tile with their halo: first word.
+const RAW_AT = 0;
+/// Rows of a head.
+const RAW_ROWS = 36;
+/// Rows before the tile's first.
+const RAW_ABOVE = 2;
+/// Columns kept from the step before.
+const RAW_CARRY = 3;
+/// Words between two rows.
+const RAW_ROW_STRIDE = 35;
+/// Map after scores conv: first word.
+const AFTER_SCORES_CONV_AT = 1260;
+/// Rows of a head.
+const AFTER_SCORES_CONV_ROWS = 32;
+/// Columns kept from the step before.
+const AFTER_SCORES_CONV_CARRY = 0;
+/// Words between two rows.
+const AFTER_SCORES_CONV_ROW_STRIDE = 32;
+/// Neighbouring invocations that share a row of the softmax.
+const TEAM = 2;
+/// First word of the rows' factors.
+const FACTORS_AT = 2284;
+/// First word of the softmax's partial results.
+const PARTIALS_AT = 2316;
+/// Rows of the kernel.
+const SCORES_CONV_QUERY = 3;
+/// Keys of the kernel.
+const SCORES_CONV_KEY = 4;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0;
+/// scores.conv.bias in parameters.
+const SCORES_CONV_BIAS_AT = 96;
+/// Rows from one row of taps to the next.
+const SCORES_CONV_DILATION_QUERY = 1;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 10;
+/// Words between two staged rows.
+const VALUE_STRIDE = 40;
+/// Blocks of four rows by four values of a workgroup's results.
+const OUTPUT_BLOCKS = 80;
+/// Words of workgroup memory where staged rows lie.
+const STAGE_AT = 0;
+/// Their second copy.
+const SECOND_AT = 640;
+/// Rows of results that are staged at a time.
+const CHUNK_ROWS = 16;
+/// Neighbouring invocations that share a staged row.
+const CHUNK_TEAM = 4;
+/// Words of workgroup memory of the sums that these are made of.
+const ROW_SUMS_AT = 1280;
+/// output.norm.weight in parameters.
+const OUTPUT_NORM_WEIGHT_AT = 104;
+/// output.gate.weight in parameters.
+const OUTPUT_GATE_WEIGHT_AT = 144;
+/// output.gate.bias in parameters.
+const OUTPUT_GATE_BIAS_AT = 1744;
 /// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
 const HIDDEN = -3.40282346e38;
 /// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
@@ -70,58 +142,13 @@ const LARGEST = 3.40282326e38;
 const EMPTY_BITS = 0xff800000u;
 /// Instead of a factor (at most 1): the row sees none of this step's keys.
 const NOTHING_NEW = 2.0;
-/// Heads that a workgroup computes together.
-const HEAD_BLOCK = 1u;
-/// Rows of a tile, and keys of a step.
-const TILE_Q = 32;
-const TILE_K = 32;
-/// Keys that the convolutions read to the left.
-const REACH_LEFT = 3;
-/// Keys by which results trail the scores: what the convolutions read to the right.
-const LAG = 0;
-/// Blocks of four rows by four values of a workgroup's results.
-const OUTPUT_BLOCKS = 80u;
-/// Blocks of four that cover a row of values.
-const VALUE_BLOCKS = 10u;
-const VALUE_STRIDE = 40u;
-/// Rows of a workgroup's results, over all its heads.
-const ROWS = 32u;
-/// Arena words of the staged rows, of their second copy and of partial sums.
-const STAGE_AT = 0u;
-const SECOND_AT = 640u;
-/// output.norm.weight in parameters.
-const OUTPUT_NORM_WEIGHT_AT = 104u;
-/// output.gate.weight in parameters.
-const OUTPUT_GATE_WEIGHT_AT = 144u;
-/// output.gate.bias in parameters.
-const OUTPUT_GATE_BIAS_AT = 1744u;
-/// Rows of results that are staged at a time.
-const CHUNK_ROWS = 16u;
-/// Invocations that share a staged row.
-const CHUNK_TEAM = 4u;
-const ROW_SUMS_AT = 1280u;
-const RAW_ROW_STRIDE = 35u;
-/// scores.conv.weight in parameters.
-const SCORES_CONV_WEIGHT_AT = 0u;
-const SCORES_CONV_BIAS_AT = 96u;
-/// Arena words of the rows' factors and the softmax's partial results.
-const FACTORS_AT = 2284u;
-const PARTIALS_AT = 2316u;
-/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
-const RAW_AT = 0u;
-const RAW_CARRY = 3u;
-const RAW_HEAD_STRIDE = 1260u;
-/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
-const AFTER_SCORES_CONV_AT = 1260u;
-const AFTER_SCORES_CONV_CARRY = 0u;
-const AFTER_SCORES_CONV_ROW_STRIDE = 32u;
-const AFTER_SCORES_CONV_HEAD_STRIDE = 1024u;
-const HEAD_DIM = 40u;
-/// Invocations that share a row of the softmax.
-const TEAM = 2u;
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 2380u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
 
 fn four(at: u32) -> vec4f {
   return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
@@ -135,11 +162,7 @@ fn put_four(at: u32, value: vec4f) {
 }
 
 /// Documents of the tile's rows, halo included.
-var<workgroup> row_document: array<i32, 36u>;
-
-fn parameter(index: u32) -> f32 {
-  return bitcast<f32>(parameters[index]);
-}
+var<workgroup> row_document: array<i32, RAW_ROWS>;
 
 /// The two elements of a word, the even one in the low half.
 fn unpack(word: u32) -> vec2f {
@@ -241,26 +264,19 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   // Documents and biases hide pairs anywhere.
   return false;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -270,8 +286,8 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// limit * tanh(x / limit) through exp: WGSL's own tanh may be off by 1e-5.
@@ -285,23 +301,15 @@ fn softcap(value: vec4f, limit: f32) -> vec4f {
   return limit * select(far, near, abs(x) < vec4f(0.1));
 }
 
-/// Four entries of a row: 0 where not visible.
-fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
-}
-
-/// Four entries of a row: softcap 30, plus the bias, HIDDEN where not visible, so that the softmax leaves it out.
-fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  var x = value;
-  x = softcap(x, 30.0);
-  x = biased(x, bias_of(batch, head, row, key));
-  return select(vec4f(HIDDEN), x, seen);
-}
-
 /// Elements element .. element + 3 of q.
 fn load_q(element: u32) -> vec4f {
   let words = q[element / 4u];
   return vec4f(unpack(words.x), unpack(words.y));
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_at(row: u32, first: u32) -> vec4f {
+  return load_q(row + first);
 }
 
 /// Elements element .. element + 3 of q_history.
@@ -310,24 +318,34 @@ fn load_q_history(element: u32) -> vec4f {
   return vec4f(unpack(words.x), unpack(words.y));
 }
 
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_history_at(row: u32, first: u32) -> vec4f {
+  return load_q_history(row + first);
+}
+
 /// Elements element .. element + 3 of k.
 fn load_k(element: u32) -> vec4f {
   let words = k[element / 4u];
   return vec4f(unpack(words.x), unpack(words.y));
 }
 
-/// Four elements of a query row, which is a row of history where `past` says so.
-fn load_query(element: u32, past: bool) -> vec4f {
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_k_at(row: u32, first: u32) -> vec4f {
+  return load_k(row + first);
+}
+
+/// Elements first .. first + 3 of a query row, which is a row of history where `past` says so.
+fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   var four: vec4f;
   if (HISTORY & past) {
-    four = load_q_history(element);
+    four = load_q_history_at(row, first);
   } else {
-    four = load_q(element);
+    four = load_q_at(row, first);
   }
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -345,14 +363,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s2 = vec4f();
   var s3 = vec4f();
   for (var d = 0u; d < HEAD_DIM; d += 4u) {
-    let k0 = load_k(k_at.x + d);
-    let k1 = load_k(k_at.y + d);
-    let k2 = load_k(k_at.z + d);
-    let k3 = load_k(k_at.w + d);
-    let q0 = load_query(q_at.x + d, past.x);
-    let q1 = load_query(q_at.y + d, past.y);
-    let q2 = load_query(q_at.z + d, past.z);
-    let q3 = load_query(q_at.w + d, past.w);
+    let k0 = load_k_at(k_at.x, d);
+    let k1 = load_k_at(k_at.y, d);
+    let k2 = load_k_at(k_at.z, d);
+    let k3 = load_k_at(k_at.w, d);
+    let q0 = load_query_at(q_at.x, d, past.x);
+    let q1 = load_query_at(q_at.y, d, past.y);
+    let q2 = load_query_at(q_at.z, d, past.z);
+    let q3 = load_query_at(q_at.w, d, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -361,25 +379,55 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   return SCALE * mat4x4f(s0, s1, s2, s3);
 }
 
-/// First word of the kernel with which `head` reads head `from` of its group.
-fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return SCORES_CONV_WEIGHT_AT + head * 12u;
+/// Four entries of a row: 0 where not visible.
+fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
 }
 
-/// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
-/// for the first of them, `kernel` that head's weights, `out_row` and `in_row` the rows of the first result and tap.
+/// Scores of the step's new keys: four rows by four keys at a time.
+fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row - RAW_ABOVE;
+  let first_key = step * TILE_K;
+  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) * 4u;
+    let head = first_head;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      block = dot_block(batch, head, row, key);
+    }
+    let to = RAW_AT + RAW_CARRY + r * RAW_ROW_STRIDE + column;
+    put_four(to, finish_scores(block[0], seen[0]));
+    put_four(to + RAW_ROW_STRIDE, finish_scores(block[1], seen[1]));
+    put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(block[2], seen[2]));
+    put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(block[3], seen[3]));
+  }
+}
+
+/// First word of the kernel with which `head` reads its own entries.
+fn scores_conv_kernel(head: u32) -> u32 {
+  return SCORES_CONV_WEIGHT_AT + head * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+}
+
+/// scores.conv (line 10), conv 3x4 (reads 2 rows before, 3 keys left):
+/// what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry for the first
+/// of them, `kernel` that head's weights, `out_row` and `in_row` the rows of the first result and tap.
 fn scores_conv(kernel: u32, at: u32, out_row: u32, in_row: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 3u; a++) {
-    let at0 = at + a * RAW_ROW_STRIDE;
+  for (var a = 0u; a < SCORES_CONV_QUERY; a++) {
+    let at0 = at + a * (SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE);
     let at1 = at0 + RAW_ROW_STRIDE;
     let at2 = at1 + RAW_ROW_STRIDE;
     let at3 = at2 + RAW_ROW_STRIDE;
     // A tap in another document counts as 0; visible entries have the document of their row.
-    let taps_row = in_row + a * 1u;
+    let taps_row = in_row + a * SCORES_CONV_DILATION_QUERY;
     let keep = vec4f(
       select(0.0, 1.0, row_document[taps_row] == row_document[out_row]),
       select(0.0, 1.0, row_document[taps_row + 1u] == row_document[out_row + 1u]),
@@ -391,8 +439,8 @@ fn scores_conv(kernel: u32, at: u32, out_row: u32, in_row: u32) -> mat4x4f {
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 4u; b++) {
-      let w = parameter(kernel + a * 4u + b);
+    for (var b = 0u; b < SCORES_CONV_KEY; b++) {
+      let w = parameter(kernel + a * SCORES_CONV_KEY + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
@@ -406,10 +454,86 @@ fn scores_conv(kernel: u32, at: u32, out_row: u32, in_row: u32) -> mat4x4f {
   return mat4x4f(y0, y1, y2, y3);
 }
 
+/// Four entries of a row: softcap 30, plus the bias, HIDDEN where not visible, so that the softmax leaves it out.
+fn finish_scores_conv(value: vec4f, seen: vec4<bool>, batch: Batch, head: u32, row: i32, key: i32) -> vec4f {
+  var x = value;
+  x = softcap(x, 30.0);
+  x = biased(x, bias_of(batch, head, row, key));
+  return select(vec4f(HIDDEN), x, seen);
+}
+
+/// scores.conv (line 10), conv 3x4 (reads 2 rows before, 3 keys left): four rows by four keys at a time.
+fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row;
+  let first_key = step * TILE_K;
+  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) * 4u;
+    let head = first_head;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+      block = scores_conv(scores_conv_kernel(head), at, r + 2, r + 0);
+      let added = vec4f(parameter(SCORES_CONV_BIAS_AT + head));
+      block += mat4x4f(added, added, added, added);
+    }
+    let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    put_four(to, finish_scores_conv(block[0], seen[0], batch, head, row, key));
+    put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[1], seen[1], batch, head, row + 1, key));
+    put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[2], seen[2], batch, head, row + 2, key));
+    put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[3], seen[3], batch, head, row + 3, key));
+  }
+}
+
+/// A step of the online softmax (Milakov and Gimelshein 2018): the row's maximum so far, then weights relative to it. The
+/// row's invocations each take some of its scores; their sum is that of an invocation's own.
+fn softmax_step(row: u32, lane: u32, thread: u32, row_max: ptr<function, f32>, row_sum: ptr<function, f32>) {
+  let scores = AFTER_SCORES_CONV_AT + row * AFTER_SCORES_CONV_ROW_STRIDE;
+  let owns = row < ROWS;
+  if (owns) {
+    var highest = HIDDEN;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      highest = max(highest, arena[scores + c]);
+    }
+    arena[PARTIALS_AT + thread] = highest;
+  }
+  workgroupBarrier();
+  if (owns) {
+    var highest = HIDDEN;
+    for (var i = 0u; i < TEAM; i++) {
+      highest = max(highest, arena[PARTIALS_AT + row * TEAM + i]);
+    }
+    let nothing = highest == HIDDEN;
+    highest = max(highest, *row_max);
+    let factor = exp(*row_max - highest);
+    *row_max = highest;
+    var sum = *row_sum * factor;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      let score = arena[scores + c];
+      let weight = select(exp(score - highest), 0.0, score == HIDDEN);
+      sum += weight;
+      arena[scores + c] = weight;
+    }
+    *row_sum = sum;
+    if (lane == 0u) {
+      arena[FACTORS_AT + row] = select(factor, NOTHING_NEW, nothing);
+    }
+  }
+}
+
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   let words = v[element / 4u];
   return vec4f(unpack(words.x), unpack(words.y));
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_v_at(row: u32, first: u32) -> vec4f {
+  return load_v(row + first);
 }
 
 /// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
@@ -438,7 +562,7 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
   var s3 = vec4f();
   for (var key = begin; key < end; key++) {
     let at = weights + u32(key - begin);
-    let x = load_v(v_at + u32(key) * launch.v_stride_l);
+    let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
     s0 += arena[at] * x;
     s1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
     s2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
@@ -450,14 +574,79 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
     sums = mat4x4f();
     for (var key = begin; key < end; key++) {
       let at = weights + u32(key - begin);
-      let x = load_v(v_at + u32(key) * launch.v_stride_l);
-      sums[0] += reached(arena[at], x);
-      sums[1] += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
-      sums[2] += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
-      sums[3] += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+      let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
+      for (var r = 0u; r < 4u; r++) {
+        sums[r] += reached(arena[at + r * AFTER_SCORES_CONV_ROW_STRIDE], x);
+      }
     }
   }
   return sums;
+}
+
+/// Results of a block after a step: those so far, relative to the rows' new maxima, and the step's.
+fn add_values(
+  results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
+) -> mat4x4f {
+  let r = row_of(unit);
+  let head = first_head + r / TILE_Q;
+  let v_at = batch.index * launch.v_stride_b + head / HEADS_PER_KEY * launch.v_stride_h;
+  let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
+  var sums = results;
+  let factor = four(FACTORS_AT + r);
+  if ((unit < OUTPUT_BLOCKS) & any(factor != vec4f(NOTHING_NEW))) {
+    sums = scale_rows(results, select(factor, vec4f(1.0), factor == vec4f(NOTHING_NEW)))
+      + weighted_values(weights, v_at, value_of(unit), from_key, to_key);
+  }
+  return sums;
+}
+
+/// The first of the four rows, over all heads, and of the four values of a block of results.
+fn row_of(unit: u32) -> u32 {
+  return unit / VALUE_BLOCKS * 4u;
+}
+
+fn value_of(unit: u32) -> u32 {
+  return unit % VALUE_BLOCKS * 4u;
+}
+
+/// Four rows, each times a factor of its own.
+fn scale_rows(block: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(block[0] * factors.x, block[1] * factors.y, block[2] * factors.z, block[3] * factors.w);
+}
+
+fn sigmoid(x: f32) -> f32 {
+  return 1.0 / (1.0 + exp(clamp(-x, -80.0, 80.0)));
+}
+
+/// Stages the rows of a block that lie in the chunk.
+fn stage_block(block: mat4x4f, unit: u32, chunk: u32) {
+  // Unsigned: rows before the chunk wrap round to large numbers.
+  let first = row_of(unit) - chunk;
+  let at = STAGE_AT + first * VALUE_STRIDE + value_of(unit);
+  let end = select(0u, u32(CHUNK_ROWS), unit < OUTPUT_BLOCKS);
+  if (first < end) {
+    put_four(at, block[0]);
+  }
+  if (first + 1u < end) {
+    put_four(at + VALUE_STRIDE, block[1]);
+  }
+  if (first + 2u < end) {
+    put_four(at + 2u * VALUE_STRIDE, block[2]);
+  }
+  if (first + 3u < end) {
+    put_four(at + 3u * VALUE_STRIDE, block[3]);
+  }
+}
+
+/// Sum over the invocations that share staged row `local`.
+fn sum_of_team(x: f32, local: u32, thread: u32) -> f32 {
+  arena[ROW_SUMS_AT + thread] = x;
+  workgroupBarrier();
+  var total = 0.0;
+  for (var i = 0u; i < CHUNK_TEAM; i++) {
+    total += arena[ROW_SUMS_AT + local * CHUNK_TEAM + i];
+  }
+  return total;
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
@@ -465,7 +654,13 @@ fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = vec2u(pack(value.xy), pack(value.zw));
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Where results lie in o.
+fn output_at(batch: Batch, first_head: u32, tile_row: i32, r: u32, value: u32) -> u32 {
+  return batch.index * launch.o_stride_b + (first_head + r / TILE_Q) * launch.o_stride_h
+    + u32(tile_row + i32(r % TILE_Q)) * launch.o_stride_l + value;
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
   let first_head = group.y * HEAD_BLOCK;
@@ -477,174 +672,51 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 
-  for (var i = thread; i < 2380u; i += WORKGROUP) {
+  for (var i = thread; i < ARENA_WORDS; i += THREADS) {
     arena[i] = 0.0;
   }
-  for (var i = thread; i < 36u; i += WORKGROUP) {
-    row_document[i] = document_of(batch, batch.first_position + tile_row - 2 + i32(i));
+  for (var i = thread; i < RAW_ROWS; i += THREADS) {
+    row_document[i] = document_of(batch, batch.first_position + tile_row - RAW_ABOVE + i32(i));
   }
   workgroupBarrier();
 
   // TEAM neighbouring invocations share a row of the softmax.
   let own_row = thread / TEAM;
   let lane = thread % TEAM;
-  let owns = own_row < ROWS;
   var row_max = HIDDEN;
   var row_sum = 0.0;
 
   // Results: blocks of four rows by four values, kept in registers over all steps.
-  var o0_0 = vec4f();
-  var o0_1 = vec4f();
-  var o0_2 = vec4f();
-  var o0_3 = vec4f();
-  var o1_0 = vec4f();
-  var o1_1 = vec4f();
-  var o1_2 = vec4f();
-  var o1_3 = vec4f();
+  var o0 = mat4x4f();
+  var o1 = mat4x4f();
 
   for (var step = first_step; step < last_step; step++) {
-    // Scores of the step's new keys.
-    {
-      let step_key = step * TILE_K;
-      let inside = interior(batch, tile_row - 2, 36, step_key, TILE_K);
-      for (var unit = thread; unit < 72u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 9u * 4u;
-        let h = unit / 72u;
-        let head = first_head + h;
-        let row = tile_row - 2 + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          block = dot_block(batch, head, row, key);
-        }
-        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
-        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
-    // scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right).
-    {
-      let step_key = step * TILE_K - 0;
-      let inside = interior(batch, tile_row, 32, step_key, TILE_K);
-      for (var unit = thread; unit < 64u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 8u * 4u;
-        let h = unit / 64u;
-        let head = first_head + h;
-        let row = tile_row + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
-          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE, r + 2u, r + 0u);
-          let added = vec4f(parameter(SCORES_CONV_BIAS_AT + head));
-          block += mat4x4f(added, added, added, added);
-        }
-        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores_conv(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     // Keep the last columns: the next step's taps reach back to them.
-    for (var line = thread; line < 36u; line += WORKGROUP) {
+    for (var line = thread; line < HEAD_BLOCK * RAW_ROWS; line += THREADS) {
       let at = RAW_AT + line * RAW_ROW_STRIDE;
       for (var c = 0u; c < RAW_CARRY; c++) {
-        arena[at + c] = arena[at + c + u32(TILE_K)];
+        arena[at + c] = arena[at + c + TILE_K];
       }
     }
-    // Online softmax: the row's maximum so far, then weights relative to it.
-    if (owns) {
-      var highest = HIDDEN;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        highest = max(highest, arena[AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c]);
-      }
-      arena[PARTIALS_AT + thread] = highest;
-    }
-    workgroupBarrier();
-    if (owns) {
-      var highest = HIDDEN;
-      for (var i = 0u; i < TEAM; i++) {
-        highest = max(highest, arena[PARTIALS_AT + own_row * TEAM + i]);
-      }
-      let nothing = highest == HIDDEN;
-      highest = max(highest, row_max);
-      let factor = exp(row_max - highest);
-      row_max = highest;
-      row_sum *= factor;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        let at = AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c;
-        let score = arena[at];
-        let weight = select(exp(score - row_max), 0.0, score == HIDDEN);
-        row_sum += weight;
-        arena[at] = weight;
-      }
-      if (lane == 0u) {
-        arena[FACTORS_AT + own_row] = select(factor, NOTHING_NEW, nothing);
-      }
-    }
+    softmax_step(own_row, lane, thread, &row_max, &row_sum);
     workgroupBarrier();
     // Weights times values.
-    {
-      let step_key = step * TILE_K - LAG;
-      let from_key = max(0, step_key);
-      let to_key = min(step_key + TILE_K, range.y);
-      {
-        let unit = thread;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
-        if (any(factor != vec4f(NOTHING_NEW))) {
-          o0_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
-          o0_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
-          o0_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
-          o0_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o0_0 += sums[0];
-          o0_1 += sums[1];
-          o0_2 += sums[2];
-          o0_3 += sums[3];
-        }
-      }
-      if (thread + 64u < OUTPUT_BLOCKS) {
-        let unit = thread + 64u;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
-        if (any(factor != vec4f(NOTHING_NEW))) {
-          o1_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
-          o1_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
-          o1_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
-          o1_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o1_0 += sums[0];
-          o1_1 += sums[1];
-          o1_2 += sums[2];
-          o1_3 += sums[3];
-        }
-      }
-    }
+    let step_key = step * TILE_K;
+    let from_key = max(0, step_key);
+    let to_key = min(step_key + TILE_K, range.y);
+    o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
+    o1 = add_values(o1, batch, first_head, thread + THREADS, step_key, from_key, to_key);
     workgroupBarrier();
   }
 
   // The row's sum over its invocations.
-  if (owns) {
-    arena[PARTIALS_AT + thread] = row_sum;
-  }
+  arena[PARTIALS_AT + thread] = row_sum;
   workgroupBarrier();
-  if (owns & (lane == 0u)) {
+  if ((own_row < ROWS) & (lane == 0u)) {
     var total = 0.0;
     for (var i = 0u; i < TEAM; i++) {
       total += arena[PARTIALS_AT + thread + i];
@@ -652,58 +724,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
     let factor = select(0.0, 1.0 / total, total > 0.0);
     arena[FACTORS_AT + own_row] = factor;
-    let row = tile_row + i32(own_row % 32u);
-    let head = first_head + own_row / 32u;
+    let row = tile_row + i32(own_row % TILE_Q);
+    let line = batch.index * HEADS + first_head + own_row / TILE_Q;
     if (row < launch.row_end) {
       let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
-      lse[(batch.index * HEADS + head) * u32(launch.query_rows) + u32(row)] = bits;
+      lse[line * u32(launch.query_rows) + u32(row)] = bits;
     }
   }
   workgroupBarrier();
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    o0_0 *= arena[FACTORS_AT + r];
-    o0_1 *= arena[FACTORS_AT + r + 1u];
-    o0_2 *= arena[FACTORS_AT + r + 2u];
-    o0_3 *= arena[FACTORS_AT + r + 3u];
-  }
-  if (thread + 64u < OUTPUT_BLOCKS) {
-    let unit = thread + 64u;
-    let r = unit / VALUE_BLOCKS * 4u;
-    o1_0 *= arena[FACTORS_AT + r];
-    o1_1 *= arena[FACTORS_AT + r + 1u];
-    o1_2 *= arena[FACTORS_AT + r + 2u];
-    o1_3 *= arena[FACTORS_AT + r + 3u];
-  }
+  o0 = scale_rows(o0, four(FACTORS_AT + row_of(thread)));
+  o1 = scale_rows(o1, four(FACTORS_AT + row_of(thread + THREADS)));
 
   // The output stages see whole rows: CHUNK_ROWS rows at a time go through workgroup memory.
   for (var chunk = 0u; chunk < ROWS; chunk += CHUNK_ROWS) {
     workgroupBarrier();
-    {
-      let unit = thread;
-      let r = unit / VALUE_BLOCKS * 4u;
-      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
-        put_four(at + (r - chunk) * VALUE_STRIDE, o0_0);
-        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o0_1);
-        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o0_2);
-        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o0_3);
-      }
-    }
-    {
-      let unit = thread + 64u;
-      let r = unit / VALUE_BLOCKS * 4u;
-      let at = STAGE_AT + unit % VALUE_BLOCKS * 4u;
-      // Unsigned: rows before the chunk wrap round to large numbers.
-      if ((unit < OUTPUT_BLOCKS) & (r - chunk < CHUNK_ROWS)) {
-        put_four(at + (r - chunk) * VALUE_STRIDE, o1_0);
-        put_four(at + (r + 1u - chunk) * VALUE_STRIDE, o1_1);
-        put_four(at + (r + 2u - chunk) * VALUE_STRIDE, o1_2);
-        put_four(at + (r + 3u - chunk) * VALUE_STRIDE, o1_3);
-      }
-    }
+    stage_block(o0, thread, chunk);
+    stage_block(o1, thread + THREADS, chunk);
     workgroupBarrier();
     let local = thread / CHUNK_TEAM;
     let part = thread % CHUNK_TEAM;
@@ -711,20 +747,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // output.norm (line 11)
     {
       let line = STAGE_AT + local * VALUE_STRIDE;
-      var sum = 0.0;
+      var squares = 0.0;
       if (works) {
         for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          sum += arena[line + d] * arena[line + d];
+          squares += arena[line + d] * arena[line + d];
         }
       }
-      arena[ROW_SUMS_AT + thread] = sum;
-      workgroupBarrier();
+      let mean = sum_of_team(squares, local, thread) / f32(VALUE_DIM);
+      let factor = inverseSqrt(mean + 0.00001) * launch.depth_scale;
       if (works) {
-        var total = 0.0;
-        for (var i = 0u; i < CHUNK_TEAM; i++) {
-          total += arena[ROW_SUMS_AT + local * CHUNK_TEAM + i];
-        }
-        let factor = inverseSqrt(total / f32(VALUE_DIM) + 0.00001) * launch.depth_scale;
         for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
           arena[line + d] *= factor * parameter(OUTPUT_NORM_WEIGHT_AT + d);
         }
@@ -734,26 +765,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // output.gate (line 11)
     {
       let line = STAGE_AT + local * VALUE_STRIDE;
+      let gated = SECOND_AT + local * VALUE_STRIDE;
       if (works) {
         for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          var total = parameter(OUTPUT_GATE_BIAS_AT + d);
+          var logit = parameter(OUTPUT_GATE_BIAS_AT + d);
           for (var e = 0u; e < VALUE_DIM; e++) {
-            total += arena[line + e] * parameter(OUTPUT_GATE_WEIGHT_AT + d * VALUE_DIM + e);
+            logit += arena[line + e] * parameter(OUTPUT_GATE_WEIGHT_AT + d * VALUE_DIM + e);
           }
-          let gate = 1.0 / (1.0 + exp(clamp(-total, -80.0, 80.0)));
-          arena[SECOND_AT + local * VALUE_STRIDE + d] = arena[line + d] * gate;
+          arena[gated + d] = arena[line + d] * sigmoid(logit);
         }
       }
       workgroupBarrier();
     }
-    for (var unit = thread; unit < 160u; unit += WORKGROUP) {
+    for (var unit = thread; unit < CHUNK_ROWS * VALUE_BLOCKS; unit += THREADS) {
       let r = chunk + unit / VALUE_BLOCKS;
-      let value = unit % VALUE_BLOCKS * 4u;
-      let row = tile_row + i32(r % 32u);
-      if ((r < ROWS) & (row < launch.row_end)) {
-        let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-          + u32(row) * launch.o_stride_l + value;
-        store_o(element, four(SECOND_AT + (r - chunk) * VALUE_STRIDE + value), VALUE_DIM - value);
+      let value = value_of(unit);
+      if ((r < ROWS) & (tile_row + i32(r % TILE_Q) < launch.row_end)) {
+        let staged = four(SECOND_AT + (r - chunk) * VALUE_STRIDE + value);
+        store_o(output_at(batch, first_head, tile_row, r, value), staged, VALUE_DIM - value);
       }
     }
   }

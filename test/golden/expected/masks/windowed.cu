@@ -1,6 +1,6 @@
 // windowed (masks.mta:3): kernels of the schedule single_pass.
 //
-// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, dtype bf16
+// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-native
 // plan: single_pass, lowering toeplitz, tile_q 64, tile_k 32, queries shared, taps registers, precision f16
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -321,7 +321,7 @@ __device__ __forceinline__ float log_sum_exp(float highest, float exponent, floa
 namespace attention {
 
 // Queries times keys on tensor cores, then
-// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right) as products with banded Toeplitz matrices,
+// scores.conv (line 10), conv 3x4 as products with banded Toeplitz matrices,
 // online softmax, times values.
 
 constexpr int WARPS = 4;
@@ -365,7 +365,7 @@ constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
 constexpr int OUTPUT_GATE_BIAS_AT = 1744;
 constexpr int S_ROW_BYTES = 80;
 constexpr int S_AT = 18816;
-/// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right)
+/// scores.conv (line 10), conv 3x4
 constexpr int KERNEL_QUERY = 3;
 constexpr int KERNEL_KEY = 4;
 /// The tap that meets the current row and key.

@@ -132,7 +132,7 @@ export const artifact: Artifact = {
   sources: {
     "toy.cu": `// toy (toy.mta:3): kernels of the schedule single_pass.
 //
-// spec: heads 2, head_dim 128, value_dim 128, mask causal, dtype f32
+// spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
 // plan: single_pass, lowering direct, tile_q 4, tile_k 64, workgroup 128
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -272,6 +272,17 @@ __device__ __forceinline__ void clear_block(float (&block)[4][4]) {
   }
 }
 
+/// Four rows, each times a factor of its own.
+__device__ __forceinline__ void scale_rows(float (&block)[4][4], const float* factors) {
+  float own[4];
+  read_four(own, factors);
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) block[i][j] *= own[i];
+  }
+}
+
 /// Which of the rows row .. row + 3 see which of the keys key .. key + 3: bit 4 i + j for row i and key j.
 __device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch, int row, int key, bool inside) {
   if (inside) return 0xffffu;
@@ -347,6 +358,18 @@ __device__ __forceinline__ void convolve(float (&y)[4], const float (&w)[TAPS], 
   }
 }
 
+/// The same for four rows that lie ROW_STRIDE words apart.
+template <int TAPS, int SHIFT, int ROW_STRIDE>
+__device__ __forceinline__ void convolve_rows(float (&y)[4][4], const float* taps, const float* x) {
+  float w[TAPS];
+#pragma unroll
+  for (int b = 0; b < TAPS; b++) w[b] = taps[b];
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    convolve<TAPS, SHIFT>(y[i], w, x + i * ROW_STRIDE);
+  }
+}
+
 /// Adds weights of four rows times values of four keys to results; \`weights[i]\` are row i's.
 __device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4]) {
 #pragma unroll
@@ -407,45 +430,49 @@ constexpr int LAG = 4;
 constexpr int ARENA_WORDS = 884;
 /// Rows of a block's results over all its heads.
 constexpr int ROWS = 4;
-/// Neighbouring lanes that share a row of the softmax.
-constexpr int TEAM = 16;
-/// Blocks of four scores of a step that each of them takes.
-constexpr int SHARE = 1;
-/// First word of the rows' factors.
-constexpr int FACTORS_AT = 880;
-/// Scores of the tile with their halo: first word of shared memory.
+/// Scores of the tile with their halo: first word.
 constexpr int RAW_AT = 0;
+/// Rows of a head.
 constexpr int RAW_ROWS = 8;
+/// Rows before the tile's first.
+constexpr int RAW_ABOVE = 1;
 /// Columns kept from the step before.
 constexpr int RAW_CARRY = 8;
 /// Words between two rows.
 constexpr int RAW_ROW_STRIDE = 76;
-/// Words between two heads.
-constexpr int RAW_HEAD_STRIDE = 608;
-/// Rows and keys of the kernel.
-constexpr int SCORES_CONV_QUERY = 2;
-constexpr int SCORES_CONV_KEY = 9;
-/// scores.conv.weight in parameters.
-constexpr int SCORES_CONV_WEIGHT_AT = 0;
-constexpr int SCORES_CONV_DILATION_QUERY = 1;
-/// Words before the first tap from a 16-byte boundary on.
-constexpr int SCORES_CONV_SHIFT = 0;
-/// Map after scores conv: first word of shared memory.
+/// Map after scores conv: first word.
 constexpr int AFTER_SCORES_CONV_AT = 608;
+/// Rows of a head.
 constexpr int AFTER_SCORES_CONV_ROWS = 4;
 /// Columns kept from the step before.
 constexpr int AFTER_SCORES_CONV_CARRY = 0;
+/// Keys by which it trails the scores.
+constexpr int AFTER_SCORES_CONV_LAG = 4;
 /// Words between two rows.
 constexpr int AFTER_SCORES_CONV_ROW_STRIDE = 68;
-/// Words between two heads.
-constexpr int AFTER_SCORES_CONV_HEAD_STRIDE = 272;
+/// Neighbouring invocations that share a row of the softmax.
+constexpr int TEAM = 16;
+/// Blocks of four scores of a step that each takes.
+constexpr int SHARE = 1;
+/// First word of the rows' factors.
+constexpr int FACTORS_AT = 880;
+/// Rows of the kernel.
+constexpr int SCORES_CONV_QUERY = 2;
+/// Keys of the kernel.
+constexpr int SCORES_CONV_KEY = 9;
+/// scores.conv.weight in parameters.
+constexpr int SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+constexpr int SCORES_CONV_DILATION_QUERY = 1;
+/// Words before the first tap from a 16-byte boundary on.
+constexpr int SCORES_CONV_SHIFT = 0;
 /// Blocks of four that cover a row of values.
 constexpr int VALUE_BLOCKS = 32;
 /// Blocks of four rows by four values of a block's results.
 constexpr int OUTPUT_BLOCKS = 32;
-/// How many of them a thread computes.
+/// How many of them one invocation computes.
 constexpr int BLOCKS = 1;
-/// Whether all of a thread's blocks read the same values.
+/// Whether these all read the same values.
 constexpr bool SAME_VALUES = true;
 
 /// An entry: 0 where not visible.
@@ -460,24 +487,20 @@ __device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
   return value;
 }
 
-/// The kernel with which \`head\` reads its own scores.
+/// The kernel with which \`head\` reads its own entries.
 __device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head) {
   return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
-/// Adds what one head contributes to four rows by four keys. \`x\` is the tile's entry SCORES_CONV_SHIFT words before the first
-/// tap of the first of them.
+/// scores.conv (line 8), conv 2x9 (reads 1 row before, 4 keys left, 4 keys right).
+/// Adds what one head contributes to four rows by four keys. \`x\` is the tile's entry SCORES_CONV_SHIFT words before
+/// the first tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
 #pragma unroll 1
   for (int a = 0; a < SCORES_CONV_QUERY; a++) {
-    float w[SCORES_CONV_KEY];
-#pragma unroll
-    for (int i = 0; i < SCORES_CONV_KEY; i++) w[i] = kernel[a * SCORES_CONV_KEY + i];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      convolve<SCORES_CONV_KEY, SCORES_CONV_SHIFT>(y[i], w, x + (a * SCORES_CONV_DILATION_QUERY + i) * RAW_ROW_STRIDE);
-    }
+    const float* const taps = kernel + a * SCORES_CONV_KEY;
+    const float* const line = x + a * SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE;
+    convolve_rows<SCORES_CONV_KEY, SCORES_CONV_SHIFT, RAW_ROW_STRIDE>(y, taps, line);
   }
 }
 
@@ -568,20 +591,20 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
   for (int step = first_step; step < last_step; step++) {
     // Scores of the step's new keys.
     {
-      const int step_key = step * TILE_K;
-      const bool inside = interior(launch, batch, tile_row - 1, RAW_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 32; unit += THREADS) {
+      const int first_row = tile_row - RAW_ABOVE;
+      const int first_key = step * TILE_K;
+      const bool inside = interior(launch, batch, first_row, RAW_ROWS, first_key, TILE_K);
+      for (int unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
-        const int r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4;
-        const int h = unit / (RAW_ROWS / 4 * (TILE_K / 4));
-        const unsigned head = first_head + h;
-        const int row = tile_row - 1 + r;
-        const int key = step_key + column;
+        const int r = unit / (TILE_K / 4) * 4;
+        const unsigned head = first_head;
+        const int row = first_row + r;
+        const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
         clear_block(block);
         if (seen != 0u) dot_block(block, launch, batch, q, q_history, k, head, row, key);
-        float* const to = arena + RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
+        float* const to = arena + RAW_AT + RAW_CARRY + r * RAW_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
@@ -593,25 +616,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
       }
     }
     __syncthreads();
-    // scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
+    // scores.conv (line 8), conv 2x9 (reads 1 row before, 4 keys left, 4 keys right).
     {
-      const int step_key = step * TILE_K - 4;
-      const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 16; unit += THREADS) {
+      const int first_row = tile_row;
+      const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+      const bool inside = interior(launch, batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+      for (int unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
-        const int r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4;
-        const int h = unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4));
-        const unsigned head = first_head + h;
-        const int row = tile_row + r;
-        const int key = step_key + column;
+        const int r = unit / (TILE_K / 4) * 4;
+        const unsigned head = first_head;
+        const int row = first_row + r;
+        const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
         clear_block(block);
         if (seen != 0u) {
           const float* const from = arena + RAW_AT + r * RAW_ROW_STRIDE + column;
-          scores_conv(block, scores_conv_kernel(parameters, head), from + h * RAW_HEAD_STRIDE);
+          scores_conv(block, scores_conv_kernel(parameters, head), from);
         }
-        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
@@ -662,18 +685,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
     __syncthreads();
     // Weights times values.
     {
-      const int step_key = step * TILE_K - 4;
+      const int step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
       const bool inside = interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K);
 #pragma unroll
       for (int b = 0; b < BLOCKS; b++) {
         if (THREADS * (b + 1) <= OUTPUT_BLOCKS || thread + b * THREADS < OUTPUT_BLOCKS) {
-          float factors[4];
-          read_four(factors, arena + FACTORS_AT + (thread + b * THREADS) / VALUE_BLOCKS * 4);
-#pragma unroll
-          for (int i = 0; i < 4; i++) {
-#pragma unroll
-            for (int j = 0; j < 4; j++) results[b][i][j] *= factors[i];
-          }
+          scale_rows(results[b], arena + FACTORS_AT + (thread + b * THREADS) / VALUE_BLOCKS * 4);
         }
       }
       const int first_key = (max(0, step_key) - step_key) / 4 * 4;
@@ -729,13 +746,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
 #pragma unroll
   for (int b = 0; b < BLOCKS; b++) {
     if (THREADS * (b + 1) <= OUTPUT_BLOCKS || thread + b * THREADS < OUTPUT_BLOCKS) {
-      float factors[4];
-      read_four(factors, arena + FACTORS_AT + (thread + b * THREADS) / VALUE_BLOCKS * 4);
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) results[b][i][j] *= factors[i];
-      }
+      scale_rows(results[b], arena + FACTORS_AT + (thread + b * THREADS) / VALUE_BLOCKS * 4);
     }
   }
 

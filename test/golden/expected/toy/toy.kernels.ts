@@ -688,9 +688,10 @@ export const artifact: Artifact = {
 //
 // Attention in one pass over the keys with an online softmax (Milakov and Gimelshein 2018; FlashAttention).
 // Workgroup memory holds the scores of one tile with the halo that the convolutions read.
+// 64 invocations, 18944 bytes of workgroup memory.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: single_pass, tile_q 32, tile_k 64, workgroup 64; this kernel: 64 invocations, 18944 bytes of workgroup memory
+// plan: single_pass, tile_q 32, tile_k 64, workgroup 64
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -733,53 +734,77 @@ struct Launch {
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 2u;
+const HEADS = 2;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
+const HEADS_PER_KEY = 1;
+const HEAD_DIM = 128;
+const VALUE_DIM = 128;
 const SCALE = 0.08838834764831843;
-const VALUE_DIM = 128u;
+/// Invocations of a workgroup.
+const THREADS = 64;
+/// Heads that a workgroup computes together.
+const HEAD_BLOCK = 1;
+/// Rows of a tile.
+const TILE_Q = 32;
+/// Keys of a step.
+const TILE_K = 64;
+/// Keys that the convolutions read to the left.
+const REACH_LEFT = 4;
+/// Keys by which results trail the scores: what the convolutions read to the right.
+const LAG = 4;
+/// Words of workgroup memory.
+const ARENA_WORDS = 4736;
+/// Rows of a workgroup's results over all its heads.
+const ROWS = 32;
+/// Scores of the tile with their halo: first word.
+const RAW_AT = 0;
+/// Rows of a head.
+const RAW_ROWS = 36;
+/// Rows before the tile's first.
+const RAW_ABOVE = 1;
+/// Columns kept from the step before.
+const RAW_CARRY = 8;
+/// Words between two rows.
+const RAW_ROW_STRIDE = 72;
+/// Map after scores conv: first word.
+const AFTER_SCORES_CONV_AT = 2592;
+/// Rows of a head.
+const AFTER_SCORES_CONV_ROWS = 32;
+/// Columns kept from the step before.
+const AFTER_SCORES_CONV_CARRY = 0;
+/// Keys by which it trails the scores.
+const AFTER_SCORES_CONV_LAG = 4;
+/// Words between two rows.
+const AFTER_SCORES_CONV_ROW_STRIDE = 64;
+/// Neighbouring invocations that share a row of the softmax.
+const TEAM = 2;
+/// First word of the rows' factors.
+const FACTORS_AT = 4640;
+/// First word of the softmax's partial results.
+const PARTIALS_AT = 4672;
+/// Rows of the kernel.
+const SCORES_CONV_QUERY = 2;
+/// Keys of the kernel.
+const SCORES_CONV_KEY = 9;
+/// scores.conv.weight in parameters.
+const SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+const SCORES_CONV_DILATION_QUERY = 1;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 32;
 /// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
 const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
 /// Instead of a factor (at most 1): the row sees none of this step's keys.
 const NOTHING_NEW = 2.0;
-/// Heads that a workgroup computes together.
-const HEAD_BLOCK = 1u;
-/// Rows of a tile, and keys of a step.
-const TILE_Q = 32;
-const TILE_K = 64;
-/// Keys that the convolutions read to the left.
-const REACH_LEFT = 4;
-/// Keys by which results trail the scores: what the convolutions read to the right.
-const LAG = 4;
-/// Blocks of four that cover a row of values.
-const VALUE_BLOCKS = 32u;
-/// Rows of a workgroup's results, over all its heads.
-const ROWS = 32u;
-const RAW_ROW_STRIDE = 72u;
-/// scores.conv.weight in parameters.
-const SCORES_CONV_WEIGHT_AT = 0u;
-/// Arena words of the rows' factors and the softmax's partial results.
-const FACTORS_AT = 4640u;
-const PARTIALS_AT = 4672u;
-/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
-const RAW_AT = 0u;
-const RAW_CARRY = 8u;
-const RAW_HEAD_STRIDE = 2592u;
-/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
-const AFTER_SCORES_CONV_AT = 2592u;
-const AFTER_SCORES_CONV_CARRY = 0u;
-const AFTER_SCORES_CONV_ROW_STRIDE = 64u;
-const AFTER_SCORES_CONV_HEAD_STRIDE = 2048u;
-const HEAD_DIM = 128u;
-/// Invocations that share a row of the softmax.
-const TEAM = 2u;
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 4736u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
 
 fn four(at: u32) -> vec4f {
   return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
@@ -790,10 +815,6 @@ fn put_four(at: u32, value: vec4f) {
   arena[at + 1u] = value.y;
   arena[at + 2u] = value.z;
   arena[at + 3u] = value.w;
-}
-
-fn parameter(index: u32) -> f32 {
-  return bitcast<f32>(parameters[index]);
 }
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
@@ -837,14 +858,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -856,12 +869,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -871,19 +885,8 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
-}
-
-/// Four entries of a row: 0 where not visible.
-fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
-}
-
-/// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
-fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  let x = value;
-  return select(vec4f(HIDDEN), x, seen);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// Elements element .. element + 3 of q.
@@ -891,9 +894,19 @@ fn load_q(element: u32) -> vec4f {
   return q[element / 4u];
 }
 
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_q_at(row: u32, first: u32) -> vec4f {
+  return load_q(row + first);
+}
+
 /// Elements element .. element + 3 of q_history.
 fn load_q_history(element: u32) -> vec4f {
   return q_history[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_q_history_at(row: u32, first: u32) -> vec4f {
+  return load_q_history(row + first);
 }
 
 /// Elements element .. element + 3 of k.
@@ -901,18 +914,23 @@ fn load_k(element: u32) -> vec4f {
   return k[element / 4u];
 }
 
-/// Four elements of a query row, which is a row of history where \`past\` says so.
-fn load_query(element: u32, past: bool) -> vec4f {
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_k_at(row: u32, first: u32) -> vec4f {
+  return load_k(row + first);
+}
+
+/// Elements first .. first + 3 of a query row, which is a row of history where \`past\` says so.
+fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   var four: vec4f;
   if (HISTORY & past) {
-    four = load_q_history(element);
+    four = load_q_history_at(row, first);
   } else {
-    four = load_q(element);
+    four = load_q_at(row, first);
   }
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -930,14 +948,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s2 = vec4f();
   var s3 = vec4f();
   for (var d = 0u; d < HEAD_DIM; d += 4u) {
-    let k0 = load_k(k_at.x + d);
-    let k1 = load_k(k_at.y + d);
-    let k2 = load_k(k_at.z + d);
-    let k3 = load_k(k_at.w + d);
-    let q0 = load_query(q_at.x + d, past.x);
-    let q1 = load_query(q_at.y + d, past.y);
-    let q2 = load_query(q_at.z + d, past.z);
-    let q3 = load_query(q_at.w + d, past.w);
+    let k0 = load_k_at(k_at.x, d);
+    let k1 = load_k_at(k_at.y, d);
+    let k2 = load_k_at(k_at.z, d);
+    let k3 = load_k_at(k_at.w, d);
+    let q0 = load_query_at(q_at.x, d, past.x);
+    let q1 = load_query_at(q_at.y, d, past.y);
+    let q2 = load_query_at(q_at.z, d, past.z);
+    let q3 = load_query_at(q_at.w, d, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -946,20 +964,50 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   return SCALE * mat4x4f(s0, s1, s2, s3);
 }
 
-/// First word of the kernel with which \`head\` reads head \`from\` of its group.
-fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return SCORES_CONV_WEIGHT_AT + head * 18u;
+/// Four entries of a row: 0 where not visible.
+fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
 }
 
-/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry
-/// for the first of them, \`kernel\` that head's weights.
+/// Scores of the step's new keys: four rows by four keys at a time.
+fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row - RAW_ABOVE;
+  let first_key = step * TILE_K;
+  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) * 4u;
+    let head = first_head;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      block = dot_block(batch, head, row, key);
+    }
+    let to = RAW_AT + RAW_CARRY + r * RAW_ROW_STRIDE + column;
+    put_four(to, finish_scores(block[0], seen[0]));
+    put_four(to + RAW_ROW_STRIDE, finish_scores(block[1], seen[1]));
+    put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(block[2], seen[2]));
+    put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(block[3], seen[3]));
+  }
+}
+
+/// First word of the kernel with which \`head\` reads its own entries.
+fn scores_conv_kernel(head: u32) -> u32 {
+  return SCORES_CONV_WEIGHT_AT + head * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+}
+
+/// scores.conv (line 8), conv 2x9 (reads 1 row before, 4 keys left, 4 keys right):
+/// what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry for the first
+/// of them, \`kernel\` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * RAW_ROW_STRIDE;
+  for (var a = 0u; a < SCORES_CONV_QUERY; a++) {
+    let at0 = at + a * (SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE);
     let at1 = at0 + RAW_ROW_STRIDE;
     let at2 = at1 + RAW_ROW_STRIDE;
     let at3 = at2 + RAW_ROW_STRIDE;
@@ -968,8 +1016,8 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 9u; b++) {
-      let w = parameter(kernel + a * 9u + b);
+    for (var b = 0u; b < SCORES_CONV_KEY; b++) {
+      let w = parameter(kernel + a * SCORES_CONV_KEY + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
@@ -983,9 +1031,80 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   return mat4x4f(y0, y1, y2, y3);
 }
 
+/// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
+fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(HIDDEN), value, seen);
+}
+
+/// scores.conv (line 8), conv 2x9 (reads 1 row before, 4 keys left, 4 keys right): four rows by four keys at a time.
+fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row;
+  let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) * 4u;
+    let head = first_head;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+      block = scores_conv(scores_conv_kernel(head), at);
+    }
+    let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    put_four(to, finish_scores_conv(block[0], seen[0]));
+    put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[1], seen[1]));
+    put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[2], seen[2]));
+    put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[3], seen[3]));
+  }
+}
+
+/// A step of the online softmax (Milakov and Gimelshein 2018): the row's maximum so far, then weights relative to it. The
+/// row's invocations each take some of its scores; their sum is that of an invocation's own.
+fn softmax_step(row: u32, lane: u32, thread: u32, row_max: ptr<function, f32>, row_sum: ptr<function, f32>) {
+  let scores = AFTER_SCORES_CONV_AT + row * AFTER_SCORES_CONV_ROW_STRIDE;
+  let owns = row < ROWS;
+  if (owns) {
+    var highest = HIDDEN;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      highest = max(highest, arena[scores + c]);
+    }
+    arena[PARTIALS_AT + thread] = highest;
+  }
+  workgroupBarrier();
+  if (owns) {
+    var highest = HIDDEN;
+    for (var i = 0u; i < TEAM; i++) {
+      highest = max(highest, arena[PARTIALS_AT + row * TEAM + i]);
+    }
+    let nothing = highest == HIDDEN;
+    highest = max(highest, *row_max);
+    let factor = exp(*row_max - highest);
+    *row_max = highest;
+    var sum = *row_sum * factor;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      let score = arena[scores + c];
+      let weight = select(exp(score - highest), 0.0, score == HIDDEN);
+      sum += weight;
+      arena[scores + c] = weight;
+    }
+    *row_sum = sum;
+    if (lane == 0u) {
+      arena[FACTORS_AT + row] = select(factor, NOTHING_NEW, nothing);
+    }
+  }
+}
+
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_v_at(row: u32, first: u32) -> vec4f {
+  return load_v(row + first);
 }
 
 /// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
@@ -1014,7 +1133,7 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
   var s3 = vec4f();
   for (var key = begin; key < end; key++) {
     let at = weights + u32(key - begin);
-    let x = load_v(v_at + u32(key) * launch.v_stride_l);
+    let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
     s0 += arena[at] * x;
     s1 += arena[at + AFTER_SCORES_CONV_ROW_STRIDE] * x;
     s2 += arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE] * x;
@@ -1026,14 +1145,44 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
     sums = mat4x4f();
     for (var key = begin; key < end; key++) {
       let at = weights + u32(key - begin);
-      let x = load_v(v_at + u32(key) * launch.v_stride_l);
-      sums[0] += reached(arena[at], x);
-      sums[1] += reached(arena[at + AFTER_SCORES_CONV_ROW_STRIDE], x);
-      sums[2] += reached(arena[at + 2u * AFTER_SCORES_CONV_ROW_STRIDE], x);
-      sums[3] += reached(arena[at + 3u * AFTER_SCORES_CONV_ROW_STRIDE], x);
+      let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
+      for (var r = 0u; r < 4u; r++) {
+        sums[r] += reached(arena[at + r * AFTER_SCORES_CONV_ROW_STRIDE], x);
+      }
     }
   }
   return sums;
+}
+
+/// Results of a block after a step: those so far, relative to the rows' new maxima, and the step's.
+fn add_values(
+  results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
+) -> mat4x4f {
+  let r = row_of(unit);
+  let head = first_head + r / TILE_Q;
+  let v_at = batch.index * launch.v_stride_b + head / HEADS_PER_KEY * launch.v_stride_h;
+  let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
+  var sums = results;
+  let factor = four(FACTORS_AT + r);
+  if (any(factor != vec4f(NOTHING_NEW))) {
+    sums = scale_rows(results, select(factor, vec4f(1.0), factor == vec4f(NOTHING_NEW)))
+      + weighted_values(weights, v_at, value_of(unit), from_key, to_key);
+  }
+  return sums;
+}
+
+/// The first of the four rows, over all heads, and of the four values of a block of results.
+fn row_of(unit: u32) -> u32 {
+  return unit / VALUE_BLOCKS * 4u;
+}
+
+fn value_of(unit: u32) -> u32 {
+  return unit % VALUE_BLOCKS * 4u;
+}
+
+/// Four rows, each times a factor of its own.
+fn scale_rows(block: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(block[0] * factors.x, block[1] * factors.y, block[2] * factors.z, block[3] * factors.w);
 }
 
 /// Stores up to four values of an output row; the row ends after \`count\` of them.
@@ -1041,7 +1190,34 @@ fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = value;
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Where results lie in o.
+fn output_at(batch: Batch, first_head: u32, tile_row: i32, r: u32, value: u32) -> u32 {
+  return batch.index * launch.o_stride_b + (first_head + r / TILE_Q) * launch.o_stride_h
+    + u32(tile_row + i32(r % TILE_Q)) * launch.o_stride_l + value;
+}
+
+/// Stores a block of results, as far as the dispatch writes its rows.
+fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let element = output_at(batch, first_head, tile_row, r, value_of(unit));
+  let count = VALUE_DIM - value_of(unit);
+  let end = launch.row_end;
+  if (row < end) {
+    store_o(element, block[0], count);
+  }
+  if (row + 1 < end) {
+    store_o(element + launch.o_stride_l, block[1], count);
+  }
+  if (row + 2 < end) {
+    store_o(element + 2u * launch.o_stride_l, block[2], count);
+  }
+  if (row + 3 < end) {
+    store_o(element + 3u * launch.o_stride_l, block[3], count);
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
   let first_head = group.y * HEAD_BLOCK;
@@ -1053,7 +1229,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 
-  for (var i = thread; i < 4736u; i += WORKGROUP) {
+  for (var i = thread; i < ARENA_WORDS; i += THREADS) {
     arena[i] = 0.0;
   }
   workgroupBarrier();
@@ -1061,207 +1237,44 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   // TEAM neighbouring invocations share a row of the softmax.
   let own_row = thread / TEAM;
   let lane = thread % TEAM;
-  let owns = own_row < ROWS;
   var row_max = HIDDEN;
   var row_sum = 0.0;
 
   // Results: blocks of four rows by four values, kept in registers over all steps.
-  var o0_0 = vec4f();
-  var o0_1 = vec4f();
-  var o0_2 = vec4f();
-  var o0_3 = vec4f();
-  var o1_0 = vec4f();
-  var o1_1 = vec4f();
-  var o1_2 = vec4f();
-  var o1_3 = vec4f();
-  var o2_0 = vec4f();
-  var o2_1 = vec4f();
-  var o2_2 = vec4f();
-  var o2_3 = vec4f();
-  var o3_0 = vec4f();
-  var o3_1 = vec4f();
-  var o3_2 = vec4f();
-  var o3_3 = vec4f();
+  var o0 = mat4x4f();
+  var o1 = mat4x4f();
+  var o2 = mat4x4f();
+  var o3 = mat4x4f();
 
   for (var step = first_step; step < last_step; step++) {
-    // Scores of the step's new keys.
-    {
-      let step_key = step * TILE_K;
-      let inside = interior(batch, tile_row - 1, 36, step_key, TILE_K);
-      for (var unit = thread; unit < 144u; unit += WORKGROUP) {
-        let column = unit % 16u * 4u;
-        let r = unit / 16u % 9u * 4u;
-        let h = unit / 144u;
-        let head = first_head + h;
-        let row = tile_row - 1 + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          block = dot_block(batch, head, row, key);
-        }
-        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
-        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
-    // scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right).
-    {
-      let step_key = step * TILE_K - 4;
-      let inside = interior(batch, tile_row, 32, step_key, TILE_K);
-      for (var unit = thread; unit < 128u; unit += WORKGROUP) {
-        let column = unit % 16u * 4u;
-        let r = unit / 16u % 8u * 4u;
-        let h = unit / 128u;
-        let head = first_head + h;
-        let row = tile_row + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
-          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE);
-        }
-        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores_conv(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     // Keep the last columns: the next step's taps reach back to them.
-    for (var line = thread; line < 36u; line += WORKGROUP) {
+    for (var line = thread; line < HEAD_BLOCK * RAW_ROWS; line += THREADS) {
       let at = RAW_AT + line * RAW_ROW_STRIDE;
       for (var c = 0u; c < RAW_CARRY; c++) {
-        arena[at + c] = arena[at + c + u32(TILE_K)];
+        arena[at + c] = arena[at + c + TILE_K];
       }
     }
-    // Online softmax: the row's maximum so far, then weights relative to it.
-    if (owns) {
-      var highest = HIDDEN;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        highest = max(highest, arena[AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c]);
-      }
-      arena[PARTIALS_AT + thread] = highest;
-    }
-    workgroupBarrier();
-    if (owns) {
-      var highest = HIDDEN;
-      for (var i = 0u; i < TEAM; i++) {
-        highest = max(highest, arena[PARTIALS_AT + own_row * TEAM + i]);
-      }
-      let nothing = highest == HIDDEN;
-      highest = max(highest, row_max);
-      let factor = exp(row_max - highest);
-      row_max = highest;
-      row_sum *= factor;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        let at = AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c;
-        let score = arena[at];
-        let weight = select(exp(score - row_max), 0.0, score == HIDDEN);
-        row_sum += weight;
-        arena[at] = weight;
-      }
-      if (lane == 0u) {
-        arena[FACTORS_AT + own_row] = select(factor, NOTHING_NEW, nothing);
-      }
-    }
+    softmax_step(own_row, lane, thread, &row_max, &row_sum);
     workgroupBarrier();
     // Weights times values.
-    {
-      let step_key = step * TILE_K - LAG;
-      let from_key = max(0, step_key);
-      let to_key = min(step_key + TILE_K, range.y);
-      {
-        let unit = thread;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
-        if (any(factor != vec4f(NOTHING_NEW))) {
-          o0_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
-          o0_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
-          o0_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
-          o0_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o0_0 += sums[0];
-          o0_1 += sums[1];
-          o0_2 += sums[2];
-          o0_3 += sums[3];
-        }
-      }
-      {
-        let unit = thread + 64u;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
-        if (any(factor != vec4f(NOTHING_NEW))) {
-          o1_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
-          o1_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
-          o1_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
-          o1_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o1_0 += sums[0];
-          o1_1 += sums[1];
-          o1_2 += sums[2];
-          o1_3 += sums[3];
-        }
-      }
-      {
-        let unit = thread + 128u;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
-        if (any(factor != vec4f(NOTHING_NEW))) {
-          o2_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
-          o2_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
-          o2_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
-          o2_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o2_0 += sums[0];
-          o2_1 += sums[1];
-          o2_2 += sums[2];
-          o2_3 += sums[3];
-        }
-      }
-      {
-        let unit = thread + 192u;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        let factor = vec4f(arena[FACTORS_AT + r], arena[FACTORS_AT + r + 1u], arena[FACTORS_AT + r + 2u], arena[FACTORS_AT + r + 3u]);
-        if (any(factor != vec4f(NOTHING_NEW))) {
-          o3_0 *= select(factor.x, 1.0, factor.x == NOTHING_NEW);
-          o3_1 *= select(factor.y, 1.0, factor.y == NOTHING_NEW);
-          o3_2 *= select(factor.z, 1.0, factor.z == NOTHING_NEW);
-          o3_3 *= select(factor.w, 1.0, factor.w == NOTHING_NEW);
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o3_0 += sums[0];
-          o3_1 += sums[1];
-          o3_2 += sums[2];
-          o3_3 += sums[3];
-        }
-      }
-    }
+    let step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+    let from_key = max(0, step_key);
+    let to_key = min(step_key + TILE_K, range.y);
+    o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
+    o1 = add_values(o1, batch, first_head, thread + THREADS, step_key, from_key, to_key);
+    o2 = add_values(o2, batch, first_head, thread + 2 * THREADS, step_key, from_key, to_key);
+    o3 = add_values(o3, batch, first_head, thread + 3 * THREADS, step_key, from_key, to_key);
     workgroupBarrier();
   }
 
   // The row's sum over its invocations.
-  if (owns) {
-    arena[PARTIALS_AT + thread] = row_sum;
-  }
+  arena[PARTIALS_AT + thread] = row_sum;
   workgroupBarrier();
-  if (owns & (lane == 0u)) {
+  if ((own_row < ROWS) & (lane == 0u)) {
     var total = 0.0;
     for (var i = 0u; i < TEAM; i++) {
       total += arena[PARTIALS_AT + thread + i];
@@ -1269,135 +1282,31 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
     let factor = select(0.0, 1.0 / total, total > 0.0);
     arena[FACTORS_AT + own_row] = factor;
-    let row = tile_row + i32(own_row % 32u);
-    let head = first_head + own_row / 32u;
+    let row = tile_row + i32(own_row % TILE_Q);
+    let line = batch.index * HEADS + first_head + own_row / TILE_Q;
     if (row < launch.row_end) {
       let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
-      lse[(batch.index * HEADS + head) * u32(launch.query_rows) + u32(row)] = bits;
+      lse[line * u32(launch.query_rows) + u32(row)] = bits;
     }
   }
   workgroupBarrier();
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    o0_0 *= arena[FACTORS_AT + r];
-    o0_1 *= arena[FACTORS_AT + r + 1u];
-    o0_2 *= arena[FACTORS_AT + r + 2u];
-    o0_3 *= arena[FACTORS_AT + r + 3u];
-  }
-  {
-    let unit = thread + 64u;
-    let r = unit / VALUE_BLOCKS * 4u;
-    o1_0 *= arena[FACTORS_AT + r];
-    o1_1 *= arena[FACTORS_AT + r + 1u];
-    o1_2 *= arena[FACTORS_AT + r + 2u];
-    o1_3 *= arena[FACTORS_AT + r + 3u];
-  }
-  {
-    let unit = thread + 128u;
-    let r = unit / VALUE_BLOCKS * 4u;
-    o2_0 *= arena[FACTORS_AT + r];
-    o2_1 *= arena[FACTORS_AT + r + 1u];
-    o2_2 *= arena[FACTORS_AT + r + 2u];
-    o2_3 *= arena[FACTORS_AT + r + 3u];
-  }
-  {
-    let unit = thread + 192u;
-    let r = unit / VALUE_BLOCKS * 4u;
-    o3_0 *= arena[FACTORS_AT + r];
-    o3_1 *= arena[FACTORS_AT + r + 1u];
-    o3_2 *= arena[FACTORS_AT + r + 2u];
-    o3_3 *= arena[FACTORS_AT + r + 3u];
-  }
-
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 32u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o0_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
-    }
-  }
-  {
-    let unit = thread + 64u;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 32u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o1_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o1_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o1_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o1_3, VALUE_DIM - value);
-    }
-  }
-  {
-    let unit = thread + 128u;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 32u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o2_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o2_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o2_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o2_3, VALUE_DIM - value);
-    }
-  }
-  {
-    let unit = thread + 192u;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 32u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o3_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o3_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o3_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o3_3, VALUE_DIM - value);
-    }
-  }
+  o0 = scale_rows(o0, four(FACTORS_AT + row_of(thread)));
+  o1 = scale_rows(o1, four(FACTORS_AT + row_of(thread + THREADS)));
+  o2 = scale_rows(o2, four(FACTORS_AT + row_of(thread + 2 * THREADS)));
+  o3 = scale_rows(o3, four(FACTORS_AT + row_of(thread + 3 * THREADS)));
+  store_block(o0, batch, first_head, tile_row, thread);
+  store_block(o1, batch, first_head, tile_row, thread + THREADS);
+  store_block(o2, batch, first_head, tile_row, thread + 2 * THREADS);
+  store_block(o3, batch, first_head, tile_row, thread + 3 * THREADS);
 }
 `,
     "toy.scores.2.wgsl": `// toy: scores (toy.mta:3)
 //
 // Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.
+// 32 invocations.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -1435,16 +1344,17 @@ struct Launch {
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 32u;
-const HEADS = 2u;
+const HEADS = 2;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
+const HEADS_PER_KEY = 1;
+const HEAD_DIM = 128;
 const SCALE = 0.08838834764831843;
-/// Rows and keys of a workgroup's tile.
+/// Invocations of a workgroup.
+const THREADS = 32;
+/// Rows of a workgroup's tile.
 const TILE_Q = 16;
+/// Keys of a workgroup's tile.
 const TILE_K = 32;
-const HEAD_DIM = 128u;
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 const LARGEST_POSITION = 0x7dffffff;
 
@@ -1486,14 +1396,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -1505,12 +1407,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -1520,12 +1423,12 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// Four entries of a row: 0 where not visible.
-fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
   return select(vec4f(0.0), value, seen);
 }
 
@@ -1534,9 +1437,19 @@ fn load_q(element: u32) -> vec4f {
   return q[element / 4u];
 }
 
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_q_at(row: u32, first: u32) -> vec4f {
+  return load_q(row + first);
+}
+
 /// Elements element .. element + 3 of q_history.
 fn load_q_history(element: u32) -> vec4f {
   return q_history[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_q_history_at(row: u32, first: u32) -> vec4f {
+  return load_q_history(row + first);
 }
 
 /// Elements element .. element + 3 of k.
@@ -1544,18 +1457,23 @@ fn load_k(element: u32) -> vec4f {
   return k[element / 4u];
 }
 
-/// Four elements of a query row, which is a row of history where \`past\` says so.
-fn load_query(element: u32, past: bool) -> vec4f {
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_k_at(row: u32, first: u32) -> vec4f {
+  return load_k(row + first);
+}
+
+/// Elements first .. first + 3 of a query row, which is a row of history where \`past\` says so.
+fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   var four: vec4f;
   if (HISTORY & past) {
-    four = load_q_history(element);
+    four = load_q_history_at(row, first);
   } else {
-    four = load_q(element);
+    four = load_q_at(row, first);
   }
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -1573,14 +1491,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s2 = vec4f();
   var s3 = vec4f();
   for (var d = 0u; d < HEAD_DIM; d += 4u) {
-    let k0 = load_k(k_at.x + d);
-    let k1 = load_k(k_at.y + d);
-    let k2 = load_k(k_at.z + d);
-    let k3 = load_k(k_at.w + d);
-    let q0 = load_query(q_at.x + d, past.x);
-    let q1 = load_query(q_at.y + d, past.y);
-    let q2 = load_query(q_at.z + d, past.z);
-    let q3 = load_query(q_at.w + d, past.w);
+    let k0 = load_k_at(k_at.x, d);
+    let k1 = load_k_at(k_at.y, d);
+    let k2 = load_k_at(k_at.z, d);
+    let k3 = load_k_at(k_at.w, d);
+    let q0 = load_query_at(q_at.x, d, past.x);
+    let q1 = load_query_at(q_at.y, d, past.y);
+    let q2 = load_query_at(q_at.z, d, past.z);
+    let q3 = load_query_at(q_at.w, d, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -1589,57 +1507,61 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   return SCALE * mat4x4f(s0, s1, s2, s3);
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Clears four rows by four keys of the map: later stages read zeros around what is visible.
+fn clear_map(at: u32, row: i32) {
+  for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+    result[at + i * launch.map_row_stride / 4u] = vec4f();
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
   let map = group.z * launch.map_head_stride;
-  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  // A tile that nobody sees is cleared.
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   // One block of four rows by four keys an invocation.
-  let row = tile_row + i32(thread / 8u * 4u);
-  let key = tile_key + i32(thread % 8u * 4u);
+  let r = thread / (TILE_K / 4) * 4u;
+  let column = thread % (TILE_K / 4) * 4u;
+  let row = tile_row + i32(r);
+  let key = tile_key + i32(column);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   if (alive) {
-    let seen = see(batch, head, row, key, inside);
+    var seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen) & (row < launch.row_end)) {
       block = dot_block(batch, head, row, key);
     }
     let line = launch.map_row_stride / 4u;
     if (row < launch.row_end) {
-      result[at] =
-        finish_scores(batch, block[0], seen.row0, head, row, key);
+      result[at] = finish_scores(block[0], seen[0]);
     }
     if (row + 1 < launch.row_end) {
-      result[at + line] =
-        finish_scores(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + line] = finish_scores(block[1], seen[1]);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] =
-        finish_scores(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] = finish_scores(block[2], seen[2]);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] =
-        finish_scores(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] = finish_scores(block[3], seen[3]);
     }
   } else {
-    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-      result[at + i * launch.map_row_stride / 4u] = vec4f();
-    }
+    clear_map(at, row);
   }
 }
 `,
     "toy.scores_conv.2.wgsl": `// toy: scores_conv (toy.mta:8)
 //
-// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right), from one map of the strip to the other.
+// scores.conv (line 8), conv 2x9, from one map of the strip to the other.
+// 32 invocations, 2720 bytes of workgroup memory.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 32 invocations, 2720 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -1664,24 +1586,40 @@ struct Launch {
 @group(0) @binding(2) var<storage, read> parameters: array<u32>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
 
+const HEADS = 2;
 /// Invocations of a workgroup.
-const WORKGROUP = 32u;
-const HEADS = 2u;
-/// Rows and keys of a workgroup's tile.
+const THREADS = 32;
+/// Rows of a workgroup's tile.
 const TILE_Q = 16;
+/// Keys of a workgroup's tile.
 const TILE_K = 32;
-/// Rows and columns of the tile with what the taps read around it.
-const HALO_ROWS = 17u;
-const HALO_COLUMNS = 40u;
+/// Rows before the tile that the taps read.
+const REACH_PAST = 1;
+/// Words of workgroup memory.
+const ARENA_WORDS = 680;
+/// Rows of the tile with what is around it.
+const HALO_ROWS = 17;
+/// Keys of the tile with what is around it.
+const HALO_COLUMNS = 40;
+/// Keys of these left of the tile.
+const HALO_LEFT = 4;
+/// Words between two of these rows.
+const HALO_ROW_STRIDE = 40;
+/// Rows of the kernel.
+const SCORES_CONV_QUERY = 2;
+/// Keys of the kernel.
+const SCORES_CONV_KEY = 9;
 /// scores.conv.weight in parameters.
-const SCORES_CONV_WEIGHT_AT = 0u;
-
-/// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 680u>;
+const SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+const SCORES_CONV_DILATION_QUERY = 1;
 
 fn parameter(index: u32) -> f32 {
   return bitcast<f32>(parameters[index]);
 }
+
+/// All of the workgroup's memory; never assumed to be zero.
+var<workgroup> arena: array<f32, ARENA_WORDS>;
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 const LARGEST_POSITION = 0x7dffffff;
@@ -1724,14 +1662,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -1743,12 +1673,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -1758,39 +1689,40 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// Four entries of a row: 0 where not visible.
-fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
+fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
   return select(vec4f(0.0), value, seen);
 }
 
-/// First word of the kernel with which \`head\` reads head \`from\` of its group.
-fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return SCORES_CONV_WEIGHT_AT + head * 18u;
+/// First word of the kernel with which \`head\` reads its own entries.
+fn scores_conv_kernel(head: u32) -> u32 {
+  return SCORES_CONV_WEIGHT_AT + head * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv (line 8), conv 2x9 (reads 1 rows before and 0 after, 4 keys left and 4 right): what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry
-/// for the first of them, \`kernel\` that head's weights.
+/// scores.conv (line 8), conv 2x9 (reads 1 row before, 4 keys left, 4 keys right):
+/// what one head contributes to four rows by four keys. \`at\` is the arena word of the first tap's entry for the first
+/// of them, \`kernel\` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * HALO_COLUMNS;
-    let at1 = at0 + HALO_COLUMNS;
-    let at2 = at1 + HALO_COLUMNS;
-    let at3 = at2 + HALO_COLUMNS;
+  for (var a = 0u; a < SCORES_CONV_QUERY; a++) {
+    let at0 = at + a * (SCORES_CONV_DILATION_QUERY * HALO_ROW_STRIDE);
+    let at1 = at0 + HALO_ROW_STRIDE;
+    let at2 = at1 + HALO_ROW_STRIDE;
+    let at3 = at2 + HALO_ROW_STRIDE;
     // Four neighbouring entries that slide along the keys: one load a row and tap.
     var x0 = vec4f(0.0, arena[at0], arena[at0 + 1u], arena[at0 + 2u]);
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 9u; b++) {
-      let w = parameter(kernel + a * 9u + b);
+    for (var b = 0u; b < SCORES_CONV_KEY; b++) {
+      let w = parameter(kernel + a * SCORES_CONV_KEY + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
@@ -1804,6 +1736,13 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   return mat4x4f(y0, y1, y2, y3);
 }
 
+/// Clears four rows by four keys of the map: later stages read zeros around what is visible.
+fn clear_map(at: u32, row: i32) {
+  for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
+    result[at + i * launch.map_row_stride / 4u] = vec4f();
+  }
+}
+
 /// An entry of the map; 0 outside the rows and keys that the strip holds.
 fn map_entry(map: u32, row: i32, key: i32) -> f32 {
   var entry = 0.0;
@@ -1814,69 +1753,66 @@ fn map_entry(map: u32, row: i32, key: i32) -> f32 {
   return entry;
 }
 
-/// Entry i of a tile and its surroundings, row by row.
-fn halo_entry(map: u32, tile_row: i32, tile_key: i32, i: u32) -> f32 {
-  return map_entry(map, tile_row - 1 + i32(i / HALO_COLUMNS), tile_key - 4 + i32(i % HALO_COLUMNS));
+/// A head's tile and the rows and keys around it, from its map.
+fn load_tile(map: u32, tile_row: i32, tile_key: i32, thread: u32) {
+  let first_row = tile_row - REACH_PAST;
+  let first_key = tile_key - HALO_LEFT;
+  for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += THREADS) {
+    arena[i] = map_entry(map, first_row + i32(i / HALO_COLUMNS), first_key + i32(i % HALO_COLUMNS));
+  }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.y) * TILE_Q;
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
-  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   let map = group.z * launch.map_head_stride;
-  // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
+  // A tile that nobody sees is cleared.
   let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
+  let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   // One block of four rows by four keys an invocation.
-  let r = thread / 8u * 4u;
-  let column = thread % 8u * 4u;
+  let r = thread / (TILE_K / 4) * 4u;
+  let column = thread % (TILE_K / 4) * 4u;
   let row = tile_row + i32(r);
   let key = tile_key + i32(column);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   if (alive) {
-    let seen = see(batch, head, row, key, inside);
+    var seen = see(batch, head, row, key, inside);
+    let works = any_seen(seen) & (row < launch.row_end);
     var block = mat4x4f();
-    // The tile with the rows and keys around it.
-    for (var i = thread; i < HALO_ROWS * HALO_COLUMNS; i += WORKGROUP) {
-      arena[i] = halo_entry(map, tile_row, tile_key, i);
-    }
+    load_tile(map, tile_row, tile_key, thread);
     workgroupBarrier();
-    if (any_seen(seen) & (row < launch.row_end)) {
-      block = scores_conv(scores_conv_kernel(head, 0u), r * HALO_COLUMNS + column);
+    if (works) {
+      block = scores_conv(scores_conv_kernel(head), r * HALO_ROW_STRIDE + column);
     }
     let line = launch.map_row_stride / 4u;
     if (row < launch.row_end) {
-      result[at] =
-        finish_scores_conv(batch, block[0], seen.row0, head, row, key);
+      result[at] = finish_scores_conv(block[0], seen[0]);
     }
     if (row + 1 < launch.row_end) {
-      result[at + line] =
-        finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key);
+      result[at + line] = finish_scores_conv(block[1], seen[1]);
     }
     if (row + 2 < launch.row_end) {
-      result[at + 2u * line] =
-        finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key);
+      result[at + 2u * line] = finish_scores_conv(block[2], seen[2]);
     }
     if (row + 3 < launch.row_end) {
-      result[at + 3u * line] =
-        finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key);
+      result[at + 3u * line] = finish_scores_conv(block[3], seen[3]);
     }
   } else {
-    for (var i = 0u; i < u32(clamp(launch.row_end - row, 0, 4)); i++) {
-      result[at + i * launch.map_row_stride / 4u] = vec4f();
-    }
+    clear_map(at, row);
   }
 }
 `,
     "toy.normalize.2.wgsl": `// toy: normalize (toy.mta:3)
 //
 // Softmax of the strip's rows, in place, and their log-sum-exp.
+// 64 invocations, 512 bytes of workgroup memory.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 512 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -1901,18 +1837,24 @@ struct Launch {
 @group(0) @binding(2) var<storage, read_write> map: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<u32>;
 
+const HEADS = 2;
 /// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 2u;
+const THREADS = 64;
+/// Neighbouring invocations that share a row.
+const TEAM = 8;
+/// Words of workgroup memory.
+const ARENA_WORDS = 128;
 /// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
 const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
-/// Invocations that share a row.
-const TEAM = 8u;
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 128u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
+
+fn four(at: u32) -> vec4f {
+  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
+}
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 const LARGEST_POSITION = 0x7dffffff;
@@ -1959,15 +1901,15 @@ fn sum_of(four: vec4f) -> f32 {
   return dot(four, vec4f(1.0));
 }
 
-/// 8u rows of one head, each shared by TEAM neighbouring invocations, are normalised in place.
-@compute @workgroup_size(WORKGROUP)
+/// Rows of one head, each shared by TEAM neighbouring invocations, are normalised in place.
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
   let lane = i32(thread % TEAM) * 4;
   let first = thread - thread % TEAM;
   // Rows past the end go along without keys: all invocations meet at the barriers.
-  let row = launch.row_begin + i32(group.x * 8u + thread / TEAM);
+  let row = launch.row_begin + i32(group.x * (THREADS / TEAM) + thread / TEAM);
   let exists = row < launch.row_end;
   let line = (group.z * launch.map_head_stride + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
   let range = select(vec2i(0), key_range(batch, row, row), exists);
@@ -1976,7 +1918,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let end = min(range.y, launch.key_end);
 
   var highest = HIDDEN;
-  for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+  for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
     let score = select(vec4f(HIDDEN), map[at], visible(batch, head, row, key));
     highest = max(highest, max(max(score.x, score.y), max(score.z, score.w)));
@@ -1989,17 +1931,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // Unnormalised weights and their sum. The barrier above also parts the row's reads from these writes.
   var sum = 0.0;
-  for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+  for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
     let weight = select(vec4f(0.0), exp(map[at] - vec4f(highest)), visible(batch, head, row, key));
     sum += sum_of(weight);
     map[at] = weight;
   }
-  arena[WORKGROUP + thread] = sum;
+  arena[THREADS + thread] = sum;
   workgroupBarrier();
   var total = 0.0;
   for (var i = 0u; i < TEAM; i++) {
-    total += arena[WORKGROUP + first + i];
+    total += arena[THREADS + first + i];
   }
   // A row that sees no key has no weights, and the log-sum-exp of nothing.
   let factor = select(0.0, 1.0 / total, total > 0.0);
@@ -2010,7 +1952,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // The weights; 0 wherever the strip's other rows see more than this one.
   if (exists) {
-    for (var key = launch.key_begin + lane; key < launch.key_end; key += 4 * i32(TEAM)) {
+    for (var key = launch.key_begin + lane; key < launch.key_end; key += 4 * TEAM) {
       let at = line + u32(key) / 4u;
       var weight = vec4f();
       if ((key >= begin) & (key < end)) {
@@ -2024,9 +1966,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     "toy.product.2.wgsl": `// toy: product (toy.mta:3)
 //
 // The strip's weights times V, and the stages of the output.
+// 64 invocations.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -2056,16 +1999,16 @@ struct Launch {
 @group(0) @binding(3) var<storage, read> parameters: array<u32>;
 @group(0) @binding(4) var<storage, read_write> o: array<vec4f>;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 2u;
+const HEADS = 2;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
-const VALUE_DIM = 128u;
+const HEADS_PER_KEY = 1;
+const VALUE_DIM = 128;
+/// Invocations of a workgroup.
+const THREADS = 64;
 /// Rows of a workgroup.
 const TILE_Q = 8;
 /// Blocks of four that cover a row of values.
-const VALUE_BLOCKS = 32u;
+const VALUE_BLOCKS = 32;
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 const LARGEST_POSITION = 0x7dffffff;
 
@@ -2100,6 +2043,11 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element \`row\`.
+fn load_v_at(row: u32, first: u32) -> vec4f {
+  return load_v(row + first);
 }
 
 /// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
@@ -2137,10 +2085,10 @@ fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> 
     let a3 = map_of_weights[at + 3u * line];
     // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
     let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
-    let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
-    let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
-    let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
-    let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+    let x0 = load_v_at(v_at + u32(keys.x) * launch.v_stride_l, value);
+    let x1 = load_v_at(v_at + u32(keys.y) * launch.v_stride_l, value);
+    let x2 = load_v_at(v_at + u32(keys.z) * launch.v_stride_l, value);
+    let x3 = load_v_at(v_at + u32(keys.w) * launch.v_stride_l, value);
     s0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
     s1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
     s2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
@@ -2152,10 +2100,10 @@ fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> 
     sums = mat4x4f();
     for (var key = begin; key < end; key += 4) {
       let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
-      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
-      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
-      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
-      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      let x0 = load_v_at(v_at + u32(keys.x) * launch.v_stride_l, value);
+      let x1 = load_v_at(v_at + u32(keys.y) * launch.v_stride_l, value);
+      let x2 = load_v_at(v_at + u32(keys.z) * launch.v_stride_l, value);
+      let x3 = load_v_at(v_at + u32(keys.w) * launch.v_stride_l, value);
       for (var r = 0u; r < 4u; r++) {
         let a = map_of_weights[row_at + r * line + u32(key) / 4u];
         sums[r] += reached(a.x, x0) + reached(a.y, x1) + reached(a.z, x2) + reached(a.w, x3);
@@ -2165,55 +2113,67 @@ fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> 
   return sums;
 }
 
+/// The first of the four rows, over all heads, and of the four values of a block of results.
+fn row_of(unit: u32) -> u32 {
+  return unit / VALUE_BLOCKS * 4u;
+}
+
+fn value_of(unit: u32) -> u32 {
+  return unit % VALUE_BLOCKS * 4u;
+}
+
 /// Stores up to four values of an output row; the row ends after \`count\` of them.
 fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = value;
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Where results lie in o.
+fn output_at(batch: Batch, first_head: u32, tile_row: i32, r: u32, value: u32) -> u32 {
+  return batch.index * launch.o_stride_b + (first_head + r / TILE_Q) * launch.o_stride_h
+    + u32(tile_row + i32(r % TILE_Q)) * launch.o_stride_l + value;
+}
+
+/// Stores a block of results, as far as the dispatch writes its rows.
+fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let element = output_at(batch, first_head, tile_row, r, value_of(unit));
+  let count = VALUE_DIM - value_of(unit);
+  let end = launch.row_end;
+  if (row < end) {
+    store_o(element, block[0], count);
+  }
+  if (row + 1 < end) {
+    store_o(element + launch.o_stride_l, block[1], count);
+  }
+  if (row + 2 < end) {
+    store_o(element + 2u * launch.o_stride_l, block[2], count);
+  }
+  if (row + 3 < end) {
+    store_o(element + 3u * launch.o_stride_l, block[3], count);
+  }
+}
+
+/// A block of results: the strip's weights times values.
+fn values_of(batch: Batch, map: u32, v_at: u32, tile_row: i32, unit: u32) -> mat4x4f {
+  let row = tile_row + i32(row_of(unit));
+  let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+  let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
+  let begin = max(range.x / 4 * 4, launch.key_begin);
+  var sums = mat4x4f();
+  sums = weighted_values(at, v_at, value_of(unit), begin, range.y);
+  return sums;
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let first_head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.x) * TILE_Q;
   let map = group.z * launch.map_head_stride;
-  let v_head = batch.index * launch.v_stride_b + first_head / HEADS_PER_KEY * launch.v_stride_h;
-  var o0_0 = vec4f();
-  var o0_1 = vec4f();
-  var o0_2 = vec4f();
-  var o0_3 = vec4f();
-  {
-    let unit = thread;
-    let row = tile_row + i32(unit / VALUE_BLOCKS * 4u);
-    let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
-    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let sums = weighted_values(at, v_head + value, value, max(range.x / 4 * 4, launch.key_begin), range.y);
-    o0_0 = sums[0];
-    o0_1 = sums[1];
-    o0_2 = sums[2];
-    o0_3 = sums[3];
-  }
-
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 8u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 8u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o0_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
-    }
-  }
+  let v_at = batch.index * launch.v_stride_b + first_head / HEADS_PER_KEY * launch.v_stride_h;
+  var o0 = values_of(batch, map, v_at, tile_row, thread);
+  store_block(o0, batch, first_head, tile_row, thread);
 }
 `,
   },

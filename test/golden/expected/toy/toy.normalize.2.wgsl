@@ -1,9 +1,10 @@
 // toy: normalize (toy.mta:3)
 //
 // Softmax of the strip's rows, in place, and their log-sum-exp.
+// 64 invocations, 512 bytes of workgroup memory.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 512 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -28,18 +29,24 @@ struct Launch {
 @group(0) @binding(2) var<storage, read_write> map: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> lse: array<u32>;
 
+const HEADS = 2;
 /// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 2u;
+const THREADS = 64;
+/// Neighbouring invocations that share a row.
+const TEAM = 8;
+/// Words of workgroup memory.
+const ARENA_WORDS = 128;
 /// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
 const HIDDEN = -3.40282346e38;
 /// Bits of -infinity: the log-sum-exp of an empty row.
 const EMPTY_BITS = 0xff800000u;
-/// Invocations that share a row.
-const TEAM = 8u;
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 128u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
+
+fn four(at: u32) -> vec4f {
+  return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
+}
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 const LARGEST_POSITION = 0x7dffffff;
@@ -86,15 +93,15 @@ fn sum_of(four: vec4f) -> f32 {
   return dot(four, vec4f(1.0));
 }
 
-/// 8u rows of one head, each shared by TEAM neighbouring invocations, are normalised in place.
-@compute @workgroup_size(WORKGROUP)
+/// Rows of one head, each shared by TEAM neighbouring invocations, are normalised in place.
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let head = group.z % HEADS;
   let lane = i32(thread % TEAM) * 4;
   let first = thread - thread % TEAM;
   // Rows past the end go along without keys: all invocations meet at the barriers.
-  let row = launch.row_begin + i32(group.x * 8u + thread / TEAM);
+  let row = launch.row_begin + i32(group.x * (THREADS / TEAM) + thread / TEAM);
   let exists = row < launch.row_end;
   let line = (group.z * launch.map_head_stride + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
   let range = select(vec2i(0), key_range(batch, row, row), exists);
@@ -103,7 +110,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let end = min(range.y, launch.key_end);
 
   var highest = HIDDEN;
-  for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+  for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
     let score = select(vec4f(HIDDEN), map[at], visible(batch, head, row, key));
     highest = max(highest, max(max(score.x, score.y), max(score.z, score.w)));
@@ -116,17 +123,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // Unnormalised weights and their sum. The barrier above also parts the row's reads from these writes.
   var sum = 0.0;
-  for (var key = begin + lane; key < end; key += 4 * i32(TEAM)) {
+  for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
     let weight = select(vec4f(0.0), exp(map[at] - vec4f(highest)), visible(batch, head, row, key));
     sum += sum_of(weight);
     map[at] = weight;
   }
-  arena[WORKGROUP + thread] = sum;
+  arena[THREADS + thread] = sum;
   workgroupBarrier();
   var total = 0.0;
   for (var i = 0u; i < TEAM; i++) {
-    total += arena[WORKGROUP + first + i];
+    total += arena[THREADS + first + i];
   }
   // A row that sees no key has no weights, and the log-sum-exp of nothing.
   let factor = select(0.0, 1.0 / total, total > 0.0);
@@ -137,7 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // The weights; 0 wherever the strip's other rows see more than this one.
   if (exists) {
-    for (var key = launch.key_begin + lane; key < launch.key_end; key += 4 * i32(TEAM)) {
+    for (var key = launch.key_begin + lane; key < launch.key_end; key += 4 * TEAM) {
       let at = line + u32(key) / 4u;
       var weight = vec4f();
       if ((key >= begin) & (key < end)) {

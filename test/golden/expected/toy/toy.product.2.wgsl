@@ -1,9 +1,10 @@
 // toy: product (toy.mta:3)
 //
 // The strip's weights times V, and the stages of the output.
+// 64 invocations.
 //
 // spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
-// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256; this kernel: 64 invocations, 0 bytes of workgroup memory
+// plan: staged, tile_q 16, tile_k 32, product_tile_q 8, product_workgroup 64, strip_rows 256
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -33,16 +34,16 @@ struct Launch {
 @group(0) @binding(3) var<storage, read> parameters: array<u32>;
 @group(0) @binding(4) var<storage, read_write> o: array<vec4f>;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 2u;
+const HEADS = 2;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
-const VALUE_DIM = 128u;
+const HEADS_PER_KEY = 1;
+const VALUE_DIM = 128;
+/// Invocations of a workgroup.
+const THREADS = 64;
 /// Rows of a workgroup.
 const TILE_Q = 8;
 /// Blocks of four that cover a row of values.
-const VALUE_BLOCKS = 32u;
+const VALUE_BLOCKS = 32;
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 const LARGEST_POSITION = 0x7dffffff;
 
@@ -77,6 +78,11 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_v_at(row: u32, first: u32) -> vec4f {
+  return load_v(row + first);
 }
 
 /// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
@@ -114,10 +120,10 @@ fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> 
     let a3 = map_of_weights[at + 3u * line];
     // Weights beyond the last key are 0, but values there may be anything: repeat the last one.
     let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
-    let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
-    let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
-    let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
-    let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+    let x0 = load_v_at(v_at + u32(keys.x) * launch.v_stride_l, value);
+    let x1 = load_v_at(v_at + u32(keys.y) * launch.v_stride_l, value);
+    let x2 = load_v_at(v_at + u32(keys.z) * launch.v_stride_l, value);
+    let x3 = load_v_at(v_at + u32(keys.w) * launch.v_stride_l, value);
     s0 += a0.x * x0 + a0.y * x1 + a0.z * x2 + a0.w * x3;
     s1 += a1.x * x0 + a1.y * x1 + a1.z * x2 + a1.w * x3;
     s2 += a2.x * x0 + a2.y * x1 + a2.z * x2 + a2.w * x3;
@@ -129,10 +135,10 @@ fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> 
     sums = mat4x4f();
     for (var key = begin; key < end; key += 4) {
       let keys = min(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(last));
-      let x0 = load_v(v_at + u32(keys.x) * launch.v_stride_l);
-      let x1 = load_v(v_at + u32(keys.y) * launch.v_stride_l);
-      let x2 = load_v(v_at + u32(keys.z) * launch.v_stride_l);
-      let x3 = load_v(v_at + u32(keys.w) * launch.v_stride_l);
+      let x0 = load_v_at(v_at + u32(keys.x) * launch.v_stride_l, value);
+      let x1 = load_v_at(v_at + u32(keys.y) * launch.v_stride_l, value);
+      let x2 = load_v_at(v_at + u32(keys.z) * launch.v_stride_l, value);
+      let x3 = load_v_at(v_at + u32(keys.w) * launch.v_stride_l, value);
       for (var r = 0u; r < 4u; r++) {
         let a = map_of_weights[row_at + r * line + u32(key) / 4u];
         sums[r] += reached(a.x, x0) + reached(a.y, x1) + reached(a.z, x2) + reached(a.w, x3);
@@ -142,53 +148,65 @@ fn weighted_values(row_at: u32, v_at: u32, value: u32, begin: i32, end: i32) -> 
   return sums;
 }
 
+/// The first of the four rows, over all heads, and of the four values of a block of results.
+fn row_of(unit: u32) -> u32 {
+  return unit / VALUE_BLOCKS * 4u;
+}
+
+fn value_of(unit: u32) -> u32 {
+  return unit % VALUE_BLOCKS * 4u;
+}
+
 /// Stores up to four values of an output row; the row ends after `count` of them.
 fn store_o(element: u32, value: vec4f, count: u32) {
   o[element / 4u] = value;
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Where results lie in o.
+fn output_at(batch: Batch, first_head: u32, tile_row: i32, r: u32, value: u32) -> u32 {
+  return batch.index * launch.o_stride_b + (first_head + r / TILE_Q) * launch.o_stride_h
+    + u32(tile_row + i32(r % TILE_Q)) * launch.o_stride_l + value;
+}
+
+/// Stores a block of results, as far as the dispatch writes its rows.
+fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let element = output_at(batch, first_head, tile_row, r, value_of(unit));
+  let count = VALUE_DIM - value_of(unit);
+  let end = launch.row_end;
+  if (row < end) {
+    store_o(element, block[0], count);
+  }
+  if (row + 1 < end) {
+    store_o(element + launch.o_stride_l, block[1], count);
+  }
+  if (row + 2 < end) {
+    store_o(element + 2u * launch.o_stride_l, block[2], count);
+  }
+  if (row + 3 < end) {
+    store_o(element + 3u * launch.o_stride_l, block[3], count);
+  }
+}
+
+/// A block of results: the strip's weights times values.
+fn values_of(batch: Batch, map: u32, v_at: u32, tile_row: i32, unit: u32) -> mat4x4f {
+  let row = tile_row + i32(row_of(unit));
+  let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+  let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
+  let begin = max(range.x / 4 * 4, launch.key_begin);
+  var sums = mat4x4f();
+  sums = weighted_values(at, v_at, value_of(unit), begin, range.y);
+  return sums;
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z / HEADS);
   let first_head = group.z % HEADS;
   let tile_row = launch.row_begin + i32(group.x) * TILE_Q;
   let map = group.z * launch.map_head_stride;
-  let v_head = batch.index * launch.v_stride_b + first_head / HEADS_PER_KEY * launch.v_stride_h;
-  var o0_0 = vec4f();
-  var o0_1 = vec4f();
-  var o0_2 = vec4f();
-  var o0_3 = vec4f();
-  {
-    let unit = thread;
-    let row = tile_row + i32(unit / VALUE_BLOCKS * 4u);
-    let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
-    let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let sums = weighted_values(at, v_head + value, value, max(range.x / 4 * 4, launch.key_begin), range.y);
-    o0_0 = sums[0];
-    o0_1 = sums[1];
-    o0_2 = sums[2];
-    o0_3 = sums[3];
-  }
-
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 8u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 8u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o0_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
-    }
-  }
+  let v_at = batch.index * launch.v_stride_b + first_head / HEADS_PER_KEY * launch.v_stride_h;
+  var o0 = values_of(batch, map, v_at, tile_row, thread);
+  store_block(o0, batch, first_head, tile_row, thread);
 }

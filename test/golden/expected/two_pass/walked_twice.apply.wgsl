@@ -1,9 +1,11 @@
 // walked_twice: apply (two_pass.mta:3)
 //
-// Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the softmax, times V.
+// Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the
+// softmax, times V.
+// 64 invocations, 29440 bytes of workgroup memory.
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
-// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 32, workgroup 64; this kernel: 64 invocations, 29440 bytes of workgroup memory
+// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 32, workgroup 64
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -47,60 +49,106 @@ struct Launch {
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 2u;
+const HEADS = 2;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
+const HEADS_PER_KEY = 1;
+const HEAD_DIM = 16;
+const VALUE_DIM = 16;
 const SCALE = 0.25;
-const VALUE_DIM = 16u;
 const WINDOW = 48;
+/// Invocations of a workgroup.
+const THREADS = 64;
 /// Heads that a workgroup computes together.
-const HEAD_BLOCK = 2u;
-/// Rows of a tile, and keys of a step.
+const HEAD_BLOCK = 2;
+/// Rows of a tile.
 const TILE_Q = 32;
+/// Keys of a step.
 const TILE_K = 32;
 /// Keys that the convolutions read to the left.
 const REACH_LEFT = 2;
 /// Keys by which results trail the scores: what the convolutions read to the right.
 const LAG = 2;
-/// Blocks of four that cover a row of values.
-const VALUE_BLOCKS = 4u;
-/// Rows of a workgroup's results, over all its heads.
-const ROWS = 64u;
-/// output.norm.weight in parameters.
-const OUTPUT_NORM_WEIGHT_AT = 28u;
-/// Arena words of the factors of the output's rows, and of the sums that they are made of.
-const ROW_FACTORS_AT = 256u;
-const ROW_SUMS_AT = 0u;
-const RAW_ROW_STRIDE = 34u;
+/// Words of workgroup memory.
+const ARENA_WORDS = 7360;
+/// Rows of a workgroup's results over all its heads.
+const ROWS = 64;
+/// Scores of the tile with their halo: first word.
+const RAW_AT = 0;
+/// Rows of a head.
+const RAW_ROWS = 40;
+/// Rows before the tile's first.
+const RAW_ABOVE = 2;
+/// Columns kept from the step before.
+const RAW_CARRY = 2;
+/// Words between two rows.
+const RAW_ROW_STRIDE = 34;
+/// Words between two heads.
+const RAW_HEAD_STRIDE = 1360;
+/// Map after scores conv: first word.
+const AFTER_SCORES_CONV_AT = 2720;
+/// Rows of a head.
+const AFTER_SCORES_CONV_ROWS = 36;
+/// Rows before the tile's first.
+const AFTER_SCORES_CONV_ABOVE = 1;
+/// Columns kept from the step before.
+const AFTER_SCORES_CONV_CARRY = 2;
+/// Keys by which it trails the scores.
+const AFTER_SCORES_CONV_LAG = 1;
+/// Words between two rows.
+const AFTER_SCORES_CONV_ROW_STRIDE = 34;
+/// Words between two heads.
+const AFTER_SCORES_CONV_HEAD_STRIDE = 1224;
+/// Map after weights conv: first word.
+const AFTER_WEIGHTS_CONV_AT = 5168;
+/// Rows of a head.
+const AFTER_WEIGHTS_CONV_ROWS = 32;
+/// Columns kept from the step before.
+const AFTER_WEIGHTS_CONV_CARRY = 0;
+/// Keys by which it trails the scores.
+const AFTER_WEIGHTS_CONV_LAG = 2;
+/// Words between two rows.
+const AFTER_WEIGHTS_CONV_ROW_STRIDE = 32;
+/// Words between two heads.
+const AFTER_WEIGHTS_CONV_HEAD_STRIDE = 1024;
+/// First word of the rows' maxima and reciprocal sums, in pairs.
+const STATISTICS_AT = 7216;
+/// Rows of a head that have them.
+const STATISTICS_ROWS = 36;
+/// Rows of the kernel.
+const SCORES_CONV_QUERY = 2;
+/// Keys of the kernel.
+const SCORES_CONV_KEY = 3;
 /// scores.conv.weight in parameters.
-const SCORES_CONV_WEIGHT_AT = 0u;
-const AFTER_SCORES_CONV_ROW_STRIDE = 34u;
-/// weights.conv.weight in parameters.
-const WEIGHTS_CONV_WEIGHT_AT = 16u;
-/// Arena words of the rows' maxima and reciprocal sums, in pairs; and rows a head.
-const STATISTICS_AT = 7216u;
-const STATISTICS_ROWS = 36u;
-/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
-const RAW_AT = 0u;
-const RAW_CARRY = 2u;
-const RAW_HEAD_STRIDE = 1360u;
-/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
-const AFTER_SCORES_CONV_AT = 2720u;
-const AFTER_SCORES_CONV_CARRY = 2u;
-const AFTER_SCORES_CONV_HEAD_STRIDE = 1224u;
+const SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+const SCORES_CONV_DILATION_QUERY = 1;
+/// Heads that are mixed.
+const SCORES_MIX_GROUP = 2;
 /// scores.mix.weight in parameters.
-const SCORES_MIX_WEIGHT_AT = 12u;
-/// Map after weights conv: first word in the arena, columns kept from the step before, strides.
-const AFTER_WEIGHTS_CONV_AT = 5168u;
-const AFTER_WEIGHTS_CONV_CARRY = 0u;
-const AFTER_WEIGHTS_CONV_ROW_STRIDE = 32u;
-const AFTER_WEIGHTS_CONV_HEAD_STRIDE = 1024u;
-const HEAD_DIM = 16u;
+const SCORES_MIX_WEIGHT_AT = 12;
+/// Rows of the kernel.
+const WEIGHTS_CONV_QUERY = 2;
+/// Keys of the kernel.
+const WEIGHTS_CONV_KEY = 3;
+/// weights.conv.weight in parameters.
+const WEIGHTS_CONV_WEIGHT_AT = 16;
+/// Rows from one row of taps to the next.
+const WEIGHTS_CONV_DILATION_QUERY = 1;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 4;
+/// Words of workgroup memory where the rows' factors lie.
+const ROW_FACTORS_AT = 256;
+/// Words of workgroup memory of the sums that these are made of.
+const ROW_SUMS_AT = 0;
+/// output.norm.weight in parameters.
+const OUTPUT_NORM_WEIGHT_AT = 28;
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 7360u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
 
 fn four(at: u32) -> vec4f {
   return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
@@ -111,10 +159,6 @@ fn put_four(at: u32, value: vec4f) {
   arena[at + 1u] = value.y;
   arena[at + 2u] = value.z;
   arena[at + 3u] = value.w;
-}
-
-fn parameter(index: u32) -> f32 {
-  return bitcast<f32>(parameters[index]);
 }
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
@@ -161,14 +205,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -181,12 +217,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -196,34 +233,13 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// A row's softmax from the arena: its maximum, and the reciprocal of its sum.
-fn row_statistic(at: u32) -> vec2f {
-  return vec2f(arena[at], arena[at + 1u]);
-}
-
-/// Four entries of a row: 0 where not visible.
-fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
-}
-
-/// Four entries of a row: 0 where not visible.
-fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
-}
-
-/// Four entries of a row: the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible.
-fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32, statistic: vec2f) -> vec4f {
-  let x = value;
-  return select(vec4f(0.0), exp(x - statistic.x) * statistic.y, seen);
-}
-
-/// Four entries of a row: 0 where not visible.
-fn finish_weights_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
+fn row_statistic(index: u32) -> vec2f {
+  return vec2f(arena[STATISTICS_AT + 2u * index], arena[STATISTICS_AT + 2u * index + 1u]);
 }
 
 /// Elements element .. element + 3 of q.
@@ -231,9 +247,19 @@ fn load_q(element: u32) -> vec4f {
   return q[element / 4u];
 }
 
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_at(row: u32, first: u32) -> vec4f {
+  return load_q(row + first);
+}
+
 /// Elements element .. element + 3 of q_history.
 fn load_q_history(element: u32) -> vec4f {
   return q_history[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_history_at(row: u32, first: u32) -> vec4f {
+  return load_q_history(row + first);
 }
 
 /// Elements element .. element + 3 of k.
@@ -241,18 +267,23 @@ fn load_k(element: u32) -> vec4f {
   return k[element / 4u];
 }
 
-/// Four elements of a query row, which is a row of history where `past` says so.
-fn load_query(element: u32, past: bool) -> vec4f {
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_k_at(row: u32, first: u32) -> vec4f {
+  return load_k(row + first);
+}
+
+/// Elements first .. first + 3 of a query row, which is a row of history where `past` says so.
+fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   var four: vec4f;
   if (HISTORY & past) {
-    four = load_q_history(element);
+    four = load_q_history_at(row, first);
   } else {
-    four = load_q(element);
+    four = load_q_at(row, first);
   }
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -270,14 +301,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s2 = vec4f();
   var s3 = vec4f();
   for (var d = 0u; d < HEAD_DIM; d += 4u) {
-    let k0 = load_k(k_at.x + d);
-    let k1 = load_k(k_at.y + d);
-    let k2 = load_k(k_at.z + d);
-    let k3 = load_k(k_at.w + d);
-    let q0 = load_query(q_at.x + d, past.x);
-    let q1 = load_query(q_at.y + d, past.y);
-    let q2 = load_query(q_at.z + d, past.z);
-    let q3 = load_query(q_at.w + d, past.w);
+    let k0 = load_k_at(k_at.x, d);
+    let k1 = load_k_at(k_at.y, d);
+    let k2 = load_k_at(k_at.z, d);
+    let k3 = load_k_at(k_at.w, d);
+    let q0 = load_query_at(q_at.x, d, past.x);
+    let q1 = load_query_at(q_at.y, d, past.y);
+    let q2 = load_query_at(q_at.z, d, past.z);
+    let q3 = load_query_at(q_at.w, d, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -286,20 +317,51 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   return SCALE * mat4x4f(s0, s1, s2, s3);
 }
 
-/// First word of the kernel with which `head` reads head `from` of its group.
-fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return SCORES_CONV_WEIGHT_AT + head * 6u;
+/// Four entries of a row: 0 where not visible.
+fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
 }
 
-/// scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
-/// for the first of them, `kernel` that head's weights.
+/// Scores of the step's new keys: four rows by four keys at a time.
+fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row - RAW_ABOVE;
+  let first_key = step * TILE_K;
+  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4u;
+    let h = unit / ((RAW_ROWS / 4) * (TILE_K / 4));
+    let head = first_head + h;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      block = dot_block(batch, head, row, key);
+    }
+    let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
+    put_four(to, finish_scores(block[0], seen[0]));
+    put_four(to + RAW_ROW_STRIDE, finish_scores(block[1], seen[1]));
+    put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(block[2], seen[2]));
+    put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(block[3], seen[3]));
+  }
+}
+
+/// First word of the kernel with which `head` reads its own entries.
+fn scores_conv_kernel(head: u32) -> u32 {
+  return SCORES_CONV_WEIGHT_AT + head * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+}
+
+/// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right):
+/// what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry for the first
+/// of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * RAW_ROW_STRIDE;
+  for (var a = 0u; a < SCORES_CONV_QUERY; a++) {
+    let at0 = at + a * (SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE);
     let at1 = at0 + RAW_ROW_STRIDE;
     let at2 = at1 + RAW_ROW_STRIDE;
     let at3 = at2 + RAW_ROW_STRIDE;
@@ -308,8 +370,8 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 3u; b++) {
-      let w = parameter(kernel + a * 3u + b);
+    for (var b = 0u; b < SCORES_CONV_KEY; b++) {
+      let w = parameter(kernel + a * SCORES_CONV_KEY + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
@@ -323,20 +385,93 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   return mat4x4f(y0, y1, y2, y3);
 }
 
-/// First word of the kernel with which `head` reads head `from` of its group.
-fn weights_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return WEIGHTS_CONV_WEIGHT_AT + head * 6u;
+/// Four entries of a row: 0 where not visible.
+fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
 }
 
-/// weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
-/// for the first of them, `kernel` that head's weights.
+/// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right): four rows by four keys at a time.
+fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row - AFTER_SCORES_CONV_ABOVE;
+  let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4u;
+    let h = unit / ((AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4));
+    let head = first_head + h;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+      block = scores_conv(scores_conv_kernel(head), at + h * RAW_HEAD_STRIDE);
+    }
+    let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    put_four(to, finish_scores_conv(block[0], seen[0]));
+    put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[1], seen[1]));
+    put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[2], seen[2]));
+    put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[3], seen[3]));
+  }
+}
+
+/// Four entries of a row: the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible.
+fn finish_scores_mix(value: vec4f, seen: vec4<bool>, statistic: vec2f) -> vec4f {
+  return select(vec4f(0.0), exp(value - statistic.x) * statistic.y, seen);
+}
+
+/// Finishes four entries of head `first_head + h` and puts them at arena word `to`.
+fn put_scores_mix(
+  value: vec4f, to: u32, batch: Batch, first_head: u32, h: u32, r: u32, row: i32, key: i32, inside: bool,
+) {
+  var seen = vec4<bool>(true);
+  if (!inside) {
+    seen = visible(batch, first_head + h, row, key);
+  }
+  put_four(to, finish_scores_mix(value, seen, row_statistic(h * STATISTICS_ROWS + r)));
+}
+
+/// scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
+fn step_scores_mix(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row - AFTER_SCORES_CONV_ABOVE;
+  let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4);
+    let h = 0u;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * SCORES_MIX_GROUP;
+    var y0 = vec4f();
+    var y1 = vec4f();
+    for (var n = 0u; n < SCORES_MIX_GROUP; n++) {
+      let x = four(at + n * AFTER_SCORES_CONV_HEAD_STRIDE);
+      y0 += parameter(weight + n) * x;
+      y1 += parameter(weight + 1 * SCORES_MIX_GROUP + n) * x;
+    }
+    put_scores_mix(y0, at, batch, first_head, h, r, row, key, inside);
+    put_scores_mix(y1, at + 1 * AFTER_SCORES_CONV_HEAD_STRIDE, batch, first_head, h + 1u, r, row, key, inside);
+  }
+}
+
+/// First word of the kernel with which `head` reads its own entries.
+fn weights_conv_kernel(head: u32) -> u32 {
+  return WEIGHTS_CONV_WEIGHT_AT + head * (WEIGHTS_CONV_QUERY * WEIGHTS_CONV_KEY);
+}
+
+/// weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right):
+/// what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry for the first
+/// of them, `kernel` that head's weights.
 fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * AFTER_SCORES_CONV_ROW_STRIDE;
+  for (var a = 0u; a < WEIGHTS_CONV_QUERY; a++) {
+    let at0 = at + a * (WEIGHTS_CONV_DILATION_QUERY * AFTER_SCORES_CONV_ROW_STRIDE);
     let at1 = at0 + AFTER_SCORES_CONV_ROW_STRIDE;
     let at2 = at1 + AFTER_SCORES_CONV_ROW_STRIDE;
     let at3 = at2 + AFTER_SCORES_CONV_ROW_STRIDE;
@@ -345,8 +480,8 @@ fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 3u; b++) {
-      let w = parameter(kernel + a * 3u + b);
+    for (var b = 0u; b < WEIGHTS_CONV_KEY; b++) {
+      let w = parameter(kernel + a * WEIGHTS_CONV_KEY + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
@@ -360,9 +495,45 @@ fn weights_conv(kernel: u32, at: u32) -> mat4x4f {
   return mat4x4f(y0, y1, y2, y3);
 }
 
+/// Four entries of a row: 0 where not visible.
+fn finish_weights_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right): four rows by four keys at a time.
+fn step_weights_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row;
+  let first_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
+  let inside = interior(batch, first_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < HEAD_BLOCK * (AFTER_WEIGHTS_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) % (AFTER_WEIGHTS_CONV_ROWS / 4) * 4u;
+    let h = unit / ((AFTER_WEIGHTS_CONV_ROWS / 4) * (TILE_K / 4));
+    let head = first_head + h;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      let at = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+      block = weights_conv(weights_conv_kernel(head), at + h * AFTER_SCORES_CONV_HEAD_STRIDE);
+    }
+    let to = AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
+    put_four(to, finish_weights_conv(block[0], seen[0]));
+    put_four(to + AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(block[1], seen[1]));
+    put_four(to + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(block[2], seen[2]));
+    put_four(to + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(block[3], seen[3]));
+  }
+}
+
 /// Elements element .. element + 3 of v.
 fn load_v(element: u32) -> vec4f {
   return v[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_v_at(row: u32, first: u32) -> vec4f {
+  return load_v(row + first);
 }
 
 /// Whether all entries are finite: told by their bits, since WGSL may assume that nothing else exists.
@@ -391,7 +562,7 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
   var s3 = vec4f();
   for (var key = begin; key < end; key++) {
     let at = weights + u32(key - begin);
-    let x = load_v(v_at + u32(key) * launch.v_stride_l);
+    let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
     s0 += arena[at] * x;
     s1 += arena[at + AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
     s2 += arena[at + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE] * x;
@@ -403,19 +574,45 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
     sums = mat4x4f();
     for (var key = begin; key < end; key++) {
       let at = weights + u32(key - begin);
-      let x = load_v(v_at + u32(key) * launch.v_stride_l);
-      sums[0] += reached(arena[at], x);
-      sums[1] += reached(arena[at + AFTER_WEIGHTS_CONV_ROW_STRIDE], x);
-      sums[2] += reached(arena[at + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE], x);
-      sums[3] += reached(arena[at + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE], x);
+      let x = load_v_at(v_at + u32(key) * launch.v_stride_l, value);
+      for (var r = 0u; r < 4u; r++) {
+        sums[r] += reached(arena[at + r * AFTER_WEIGHTS_CONV_ROW_STRIDE], x);
+      }
     }
   }
   return sums;
 }
 
-/// Stores up to four values of an output row; the row ends after `count` of them.
-fn store_o(element: u32, value: vec4f, count: u32) {
-  o[element / 4u] = value;
+/// Results of a block after a step: those so far, relative to the rows' new maxima, and the step's.
+fn add_values(
+  results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
+) -> mat4x4f {
+  let r = row_of(unit);
+  let head = first_head + r / TILE_Q;
+  let v_at = batch.index * launch.v_stride_b + head / HEADS_PER_KEY * launch.v_stride_h;
+  let weights = AFTER_WEIGHTS_CONV_AT + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + u32(from_key - step_key);
+  var sums = results;
+  sums += weighted_values(weights, v_at, value_of(unit), from_key, to_key);
+  return sums;
+}
+
+/// The first of the four rows, over all heads, and of the four values of a block of results.
+fn row_of(unit: u32) -> u32 {
+  return unit / VALUE_BLOCKS * 4u;
+}
+
+fn value_of(unit: u32) -> u32 {
+  return unit % VALUE_BLOCKS * 4u;
+}
+
+/// Four rows, each times a factor of its own.
+fn scale_rows(block: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(block[0] * factors.x, block[1] * factors.y, block[2] * factors.z, block[3] * factors.w);
+}
+
+/// Four values of each of four rows, times factors of the values.
+fn scale_values(block: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(block[0] * factors, block[1] * factors, block[2] * factors, block[3] * factors);
 }
 
 /// Four of a row's parameters from `value` on; past the row's end, where results are 0, the last one again.
@@ -424,7 +621,63 @@ fn four_parameters(at: u32, value: u32) -> vec4f {
   return vec4f(parameter(values.x), parameter(values.y), parameter(values.z), parameter(values.w));
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Puts what a block adds to the sums of its rows.
+fn put_sums(unit: u32, sums: vec4f) {
+  let at = ROW_SUMS_AT + row_of(unit) * VALUE_BLOCKS + unit % VALUE_BLOCKS;
+  arena[at] = sums.x;
+  arena[at + VALUE_BLOCKS] = sums.y;
+  arena[at + 2u * VALUE_BLOCKS] = sums.z;
+  arena[at + 3u * VALUE_BLOCKS] = sums.w;
+}
+
+fn sum_of_row(r: u32) -> f32 {
+  var total = 0.0;
+  for (var i = 0u; i < VALUE_BLOCKS; i++) {
+    total += arena[ROW_SUMS_AT + r * VALUE_BLOCKS + i];
+  }
+  return total;
+}
+
+/// Sums of squares of a block's four rows.
+fn squares_of(block: mat4x4f) -> vec4f {
+  return vec4f(
+    dot(block[0], block[0]), dot(block[1], block[1]), dot(block[2], block[2]), dot(block[3], block[3]),
+  );
+}
+
+/// Stores up to four values of an output row; the row ends after `count` of them.
+fn store_o(element: u32, value: vec4f, count: u32) {
+  o[element / 4u] = value;
+}
+
+/// Where results lie in o.
+fn output_at(batch: Batch, first_head: u32, tile_row: i32, r: u32, value: u32) -> u32 {
+  return batch.index * launch.o_stride_b + (first_head + r / TILE_Q) * launch.o_stride_h
+    + u32(tile_row + i32(r % TILE_Q)) * launch.o_stride_l + value;
+}
+
+/// Stores a block of results, as far as the dispatch writes its rows.
+fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let element = output_at(batch, first_head, tile_row, r, value_of(unit));
+  let count = VALUE_DIM - value_of(unit);
+  let end = launch.row_end;
+  if (row < end) {
+    store_o(element, block[0], count);
+  }
+  if (row + 1 < end) {
+    store_o(element + launch.o_stride_l, block[1], count);
+  }
+  if (row + 2 < end) {
+    store_o(element + 2u * launch.o_stride_l, block[2], count);
+  }
+  if (row + 3 < end) {
+    store_o(element + 3u * launch.o_stride_l, block[3], count);
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
   let first_head = group.y * HEAD_BLOCK;
@@ -436,14 +689,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 
-  for (var i = thread; i < 7360u; i += WORKGROUP) {
+  for (var i = thread; i < ARENA_WORDS; i += THREADS) {
     arena[i] = 0.0;
   }
   workgroupBarrier();
 
   // The softmax's maximum and reciprocal sum of each row, halo included; rows that do not exist see nothing.
-  for (var i = thread; i < HEAD_BLOCK * STATISTICS_ROWS; i += WORKGROUP) {
-    let row = tile_row - 1 + i32(i % STATISTICS_ROWS);
+  for (var i = thread; i < HEAD_BLOCK * STATISTICS_ROWS; i += THREADS) {
+    let row = tile_row - AFTER_SCORES_CONV_ABOVE + i32(i % STATISTICS_ROWS);
     var statistic = vec2f();
     if ((row >= -launch.statistics_history) & (row < launch.query_rows)) {
       let line = (batch.index * HEADS + first_head + i / STATISTICS_ROWS)
@@ -456,208 +709,49 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   workgroupBarrier();
 
   // Results: blocks of four rows by four values, kept in registers over all steps.
-  var o0_0 = vec4f();
-  var o0_1 = vec4f();
-  var o0_2 = vec4f();
-  var o0_3 = vec4f();
+  var o0 = mat4x4f();
 
   for (var step = first_step; step < last_step; step++) {
-    // Scores of the step's new keys.
-    {
-      let step_key = step * TILE_K;
-      let inside = interior(batch, tile_row - 2, 40, step_key, TILE_K);
-      for (var unit = thread; unit < 160u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 10u * 4u;
-        let h = unit / 80u;
-        let head = first_head + h;
-        let row = tile_row - 2 + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          block = dot_block(batch, head, row, key);
-        }
-        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
-        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
-    // scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
-    {
-      let step_key = step * TILE_K - 1;
-      let inside = interior(batch, tile_row - 1, 36, step_key, TILE_K);
-      for (var unit = thread; unit < 144u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 9u * 4u;
-        let h = unit / 72u;
-        let head = first_head + h;
-        let row = tile_row - 1 + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
-          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE);
-        }
-        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores_conv(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     // Keep the last columns: the next step's taps reach back to them.
-    for (var line = thread; line < 80u; line += WORKGROUP) {
+    for (var line = thread; line < HEAD_BLOCK * RAW_ROWS; line += THREADS) {
       let at = RAW_AT + line * RAW_ROW_STRIDE;
       for (var c = 0u; c < RAW_CARRY; c++) {
-        arena[at + c] = arena[at + c + u32(TILE_K)];
+        arena[at + c] = arena[at + c + TILE_K];
       }
     }
-    // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
-    {
-      let step_key = step * TILE_K - 1;
-      let inside = interior(batch, tile_row - 1, 36, step_key, TILE_K);
-      for (var unit = thread; unit < 288u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 36u;
-        let h = unit / 288u * 2u;
-        let row = tile_row - 1 + i32(r);
-        let key = step_key + i32(column);
-        let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * 2u;
-        var y0 = vec4f();
-        var y1 = vec4f();
-        for (var n = 0u; n < 2u; n++) {
-          let x = four(at + n * AFTER_SCORES_CONV_HEAD_STRIDE);
-          y0 += parameter(weight + n) * x;
-          y1 += parameter(weight + n + 2u) * x;
-        }
-        {
-          let head = first_head + h;
-          var seen = vec4<bool>(true);
-          if (!inside) {
-            seen = visible(batch, head, row, key);
-          }
-          put_four(at, finish_scores_mix(batch, y0, seen, head, row, key, row_statistic(STATISTICS_AT + 2u * ((h) * STATISTICS_ROWS + r))));
-        }
-        {
-          let head = first_head + h + 1u;
-          var seen = vec4<bool>(true);
-          if (!inside) {
-            seen = visible(batch, head, row, key);
-          }
-          put_four(at + AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key, row_statistic(STATISTICS_AT + 2u * ((h + 1u) * STATISTICS_ROWS + r))));
-        }
-      }
-    }
+    step_scores_mix(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
-    // weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
-    {
-      let step_key = step * TILE_K - 2;
-      let inside = interior(batch, tile_row, 32, step_key, TILE_K);
-      for (var unit = thread; unit < 128u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 8u * 4u;
-        let h = unit / 64u;
-        let head = first_head + h;
-        let row = tile_row + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          let at = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-          block = weights_conv(weights_conv_kernel(head, 0u), at + h * AFTER_SCORES_CONV_HEAD_STRIDE);
-        }
-        let to = AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
-        put_four(to, finish_weights_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_weights_conv(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     // Keep the last columns: the next step's taps reach back to them.
-    for (var line = thread; line < 72u; line += WORKGROUP) {
+    for (var line = thread; line < HEAD_BLOCK * AFTER_SCORES_CONV_ROWS; line += THREADS) {
       let at = AFTER_SCORES_CONV_AT + line * AFTER_SCORES_CONV_ROW_STRIDE;
       for (var c = 0u; c < AFTER_SCORES_CONV_CARRY; c++) {
-        arena[at + c] = arena[at + c + u32(TILE_K)];
+        arena[at + c] = arena[at + c + TILE_K];
       }
     }
     // Weights times values.
-    {
-      let step_key = step * TILE_K - LAG;
-      let from_key = max(0, step_key);
-      let to_key = min(step_key + TILE_K, range.y);
-      {
-        let unit = thread;
-        let r = unit / VALUE_BLOCKS * 4u;
-        let value = unit % VALUE_BLOCKS * 4u;
-        {
-          let v_at = batch.index * launch.v_stride_b + (first_head + r / 32u) / HEADS_PER_KEY * launch.v_stride_h + value;
-          let weights = AFTER_WEIGHTS_CONV_AT + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + u32(from_key - step_key);
-          let sums = weighted_values(weights, v_at, value, from_key, to_key);
-          o0_0 += sums[0];
-          o0_1 += sums[1];
-          o0_2 += sums[2];
-          o0_3 += sums[3];
-        }
-      }
-    }
+    let step_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
+    let from_key = max(0, step_key);
+    let to_key = min(step_key + TILE_K, range.y);
+    o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
     workgroupBarrier();
   }
 
   // output.norm (line 10): a sum over each row, then a factor for it.
   workgroupBarrier();
-  {
-    let unit = thread;
-    let at = ROW_SUMS_AT + unit / VALUE_BLOCKS * 4u * VALUE_BLOCKS + unit % VALUE_BLOCKS;
-    arena[at] = dot(o0_0, o0_0);
-    arena[at + VALUE_BLOCKS] = dot(o0_1, o0_1);
-    arena[at + 2u * VALUE_BLOCKS] = dot(o0_2, o0_2);
-    arena[at + 3u * VALUE_BLOCKS] = dot(o0_3, o0_3);
+  put_sums(thread, squares_of(o0));
+  workgroupBarrier();
+  for (var r = thread; r < ROWS; r += THREADS) {
+    let mean = sum_of_row(r) / f32(VALUE_DIM);
+    arena[ROW_FACTORS_AT + r] = inverseSqrt(mean + 0.00001);
   }
   workgroupBarrier();
-  for (var r = thread; r < ROWS; r += WORKGROUP) {
-    var total = 0.0;
-    for (var i = 0u; i < VALUE_BLOCKS; i++) {
-      total += arena[ROW_SUMS_AT + r * VALUE_BLOCKS + i];
-    }
-    arena[ROW_FACTORS_AT + r] = inverseSqrt(total / f32(VALUE_DIM) + 0.00001);
-  }
-  workgroupBarrier();
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let weight = four_parameters(OUTPUT_NORM_WEIGHT_AT, unit % VALUE_BLOCKS * 4u);
-    o0_0 *= arena[ROW_FACTORS_AT + r] * weight;
-    o0_1 *= arena[ROW_FACTORS_AT + r + 1u] * weight;
-    o0_2 *= arena[ROW_FACTORS_AT + r + 2u] * weight;
-    o0_3 *= arena[ROW_FACTORS_AT + r + 3u] * weight;
-  }
-
-  {
-    let unit = thread;
-    let r = unit / VALUE_BLOCKS * 4u;
-    let value = unit % VALUE_BLOCKS * 4u;
-    let row = tile_row + i32(r % 32u);
-    let element = batch.index * launch.o_stride_b + (first_head + r / 32u) * launch.o_stride_h
-      + u32(row) * launch.o_stride_l + value;
-    if (row < launch.row_end) {
-      store_o(element, o0_0, VALUE_DIM - value);
-    }
-    if (row + 1 < launch.row_end) {
-      store_o(element + launch.o_stride_l, o0_1, VALUE_DIM - value);
-    }
-    if (row + 2 < launch.row_end) {
-      store_o(element + 2u * launch.o_stride_l, o0_2, VALUE_DIM - value);
-    }
-    if (row + 3 < launch.row_end) {
-      store_o(element + 3u * launch.o_stride_l, o0_3, VALUE_DIM - value);
-    }
-  }
+  o0 = scale_rows(o0, four(ROW_FACTORS_AT + row_of(thread)));
+  o0 = scale_values(o0, four_parameters(OUTPUT_NORM_WEIGHT_AT, value_of(thread)));
+  store_block(o0, batch, first_head, tile_row, thread);
 }

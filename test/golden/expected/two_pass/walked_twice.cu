@@ -1,6 +1,6 @@
 // walked_twice (two_pass.mta:3): kernels of the schedule two_pass.
 //
-// spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, dtype f32
+// spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
 // plan: two_pass, lowering direct, statistics_tile_q 4, statistics_tile_k 32, statistics_workgroup 128, tile_q 8, tile_k 16, workgroup 256
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -147,6 +147,17 @@ __device__ __forceinline__ void clear_block(float (&block)[4][4]) {
   }
 }
 
+/// Four rows, each times a factor of its own.
+__device__ __forceinline__ void scale_rows(float (&block)[4][4], const float* factors) {
+  float own[4];
+  read_four(own, factors);
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) block[i][j] *= own[i];
+  }
+}
+
 /// Which of the rows row .. row + 3 see which of the keys key .. key + 3: bit 4 i + j for row i and key j.
 __device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch, int row, int key, bool inside) {
   if (inside) return 0xffffu;
@@ -222,6 +233,18 @@ __device__ __forceinline__ void convolve(float (&y)[4], const float (&w)[TAPS], 
   }
 }
 
+/// The same for four rows that lie ROW_STRIDE words apart.
+template <int TAPS, int SHIFT, int ROW_STRIDE>
+__device__ __forceinline__ void convolve_rows(float (&y)[4][4], const float* taps, const float* x) {
+  float w[TAPS];
+#pragma unroll
+  for (int b = 0; b < TAPS; b++) w[b] = taps[b];
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    convolve<TAPS, SHIFT>(y[i], w, x + i * ROW_STRIDE);
+  }
+}
+
 /// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
 __device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4]) {
 #pragma unroll
@@ -281,36 +304,44 @@ constexpr int LAG = 1;
 constexpr int ARENA_WORDS = 864;
 /// Rows of a block's results over all its heads.
 constexpr int ROWS = 8;
-/// Neighbouring lanes that share a row of the softmax.
-constexpr int TEAM = 8;
-/// Blocks of four scores of a step that each of them takes.
-constexpr int SHARE = 1;
-/// Scores of the tile with their halo: first word of shared memory.
+/// Scores of the tile with their halo: first word.
 constexpr int RAW_AT = 0;
+/// Rows of a head.
 constexpr int RAW_ROWS = 8;
+/// Rows before the tile's first.
+constexpr int RAW_ABOVE = 1;
 /// Columns kept from the step before.
 constexpr int RAW_CARRY = 4;
 /// Words between two rows.
 constexpr int RAW_ROW_STRIDE = 36;
 /// Words between two heads.
 constexpr int RAW_HEAD_STRIDE = 288;
-/// Rows and keys of the kernel.
-constexpr int SCORES_CONV_QUERY = 2;
-constexpr int SCORES_CONV_KEY = 3;
-/// scores.conv.weight in parameters.
-constexpr int SCORES_CONV_WEIGHT_AT = 0;
-constexpr int SCORES_CONV_DILATION_QUERY = 1;
-/// Words before the first tap from a 16-byte boundary on.
-constexpr int SCORES_CONV_SHIFT = 2;
-/// Map after scores conv: first word of shared memory.
+/// Map after scores conv: first word.
 constexpr int AFTER_SCORES_CONV_AT = 576;
+/// Rows of a head.
 constexpr int AFTER_SCORES_CONV_ROWS = 4;
 /// Columns kept from the step before.
 constexpr int AFTER_SCORES_CONV_CARRY = 0;
+/// Keys by which it trails the scores.
+constexpr int AFTER_SCORES_CONV_LAG = 1;
 /// Words between two rows.
 constexpr int AFTER_SCORES_CONV_ROW_STRIDE = 36;
 /// Words between two heads.
 constexpr int AFTER_SCORES_CONV_HEAD_STRIDE = 144;
+/// Neighbouring invocations that share a row of the softmax.
+constexpr int TEAM = 8;
+/// Blocks of four scores of a step that each takes.
+constexpr int SHARE = 1;
+/// Rows of the kernel.
+constexpr int SCORES_CONV_QUERY = 2;
+/// Keys of the kernel.
+constexpr int SCORES_CONV_KEY = 3;
+/// scores.conv.weight in parameters.
+constexpr int SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+constexpr int SCORES_CONV_DILATION_QUERY = 1;
+/// Words before the first tap from a 16-byte boundary on.
+constexpr int SCORES_CONV_SHIFT = 2;
 /// Heads that are mixed.
 constexpr int SCORES_MIX_GROUP = 2;
 /// scores.mix.weight in parameters.
@@ -328,31 +359,27 @@ __device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
   return value;
 }
 
-/// An entry: HIDDEN where not visible, so that the softmax leaves it out.
-__device__ __forceinline__ float finish_scores_mix(float value, bool seen) {
-  if (!seen) return HIDDEN;
-  return value;
-}
-
-/// The kernel with which `head` reads its own scores.
+/// The kernel with which `head` reads its own entries.
 __device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head) {
   return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
-/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
-/// tap of the first of them.
+/// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
+/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before
+/// the first tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
 #pragma unroll 1
   for (int a = 0; a < SCORES_CONV_QUERY; a++) {
-    float w[SCORES_CONV_KEY];
-#pragma unroll
-    for (int i = 0; i < SCORES_CONV_KEY; i++) w[i] = kernel[a * SCORES_CONV_KEY + i];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      convolve<SCORES_CONV_KEY, SCORES_CONV_SHIFT>(y[i], w, x + (a * SCORES_CONV_DILATION_QUERY + i) * RAW_ROW_STRIDE);
-    }
+    const float* const taps = kernel + a * SCORES_CONV_KEY;
+    const float* const line = x + a * SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE;
+    convolve_rows<SCORES_CONV_KEY, SCORES_CONV_SHIFT, RAW_ROW_STRIDE>(y, taps, line);
   }
+}
+
+/// An entry: HIDDEN where not visible, so that the softmax leaves it out.
+__device__ __forceinline__ float finish_scores_mix(float value, bool seen) {
+  if (!seen) return HIDDEN;
+  return value;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics(
@@ -395,15 +422,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
   for (int step = first_step; step < last_step; step++) {
     // Scores of the step's new keys.
     {
-      const int step_key = step * TILE_K;
-      const bool inside = interior(launch, batch, tile_row - 1, RAW_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 32; unit += THREADS) {
+      const int first_row = tile_row - RAW_ABOVE;
+      const int first_key = step * TILE_K;
+      const bool inside = interior(launch, batch, first_row, RAW_ROWS, first_key, TILE_K);
+      for (int unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4;
         const int h = unit / (RAW_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = tile_row - 1 + r;
-        const int key = step_key + column;
+        const int row = first_row + r;
+        const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
         clear_block(block);
@@ -420,17 +448,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
       }
     }
     __syncthreads();
-    // scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
-      const int step_key = step * TILE_K - 1;
-      const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 16; unit += THREADS) {
+      const int first_row = tile_row;
+      const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+      const bool inside = interior(launch, batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+      for (int unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4;
         const int h = unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = tile_row + r;
-        const int key = step_key + column;
+        const int row = first_row + r;
+        const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
         clear_block(block);
@@ -457,9 +486,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     }
     // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
-      const int step_key = step * TILE_K - 1;
+      const int step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
       const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 32; unit += THREADS) {
+      for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % AFTER_SCORES_CONV_ROWS;
         const int h = unit / (AFTER_SCORES_CONV_ROWS * (TILE_K / 4)) * SCORES_MIX_GROUP;
@@ -554,7 +583,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
 
 namespace apply {
 
-// Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the softmax, times V.
+// Pass 2 of 2: the scores again, normalised with the rows' maxima and sums, through the stages after the
+// softmax, times V.
 // 256 threads, 5952 bytes of shared memory.
 
 /// Threads of a block.
@@ -573,70 +603,86 @@ constexpr int LAG = 2;
 constexpr int ARENA_WORDS = 1488;
 /// Rows of a block's results over all its heads.
 constexpr int ROWS = 16;
-/// First word of the rows' maxima and reciprocal sums, in pairs.
-constexpr int STATISTICS_AT = 1440;
-constexpr int STATISTICS_ROWS = 12;
-/// Scores of the tile with their halo: first word of shared memory.
+/// Scores of the tile with their halo: first word.
 constexpr int RAW_AT = 0;
+/// Rows of a head.
 constexpr int RAW_ROWS = 16;
+/// Rows before the tile's first.
+constexpr int RAW_ABOVE = 2;
 /// Columns kept from the step before.
 constexpr int RAW_CARRY = 4;
 /// Words between two rows.
 constexpr int RAW_ROW_STRIDE = 20;
 /// Words between two heads.
 constexpr int RAW_HEAD_STRIDE = 320;
-/// Rows and keys of the kernel.
-constexpr int SCORES_CONV_QUERY = 2;
-constexpr int SCORES_CONV_KEY = 3;
-/// scores.conv.weight in parameters.
-constexpr int SCORES_CONV_WEIGHT_AT = 0;
-constexpr int SCORES_CONV_DILATION_QUERY = 1;
-/// Words before the first tap from a 16-byte boundary on.
-constexpr int SCORES_CONV_SHIFT = 2;
-/// Map after scores conv: first word of shared memory.
+/// Map after scores conv: first word.
 constexpr int AFTER_SCORES_CONV_AT = 640;
+/// Rows of a head.
 constexpr int AFTER_SCORES_CONV_ROWS = 12;
+/// Rows before the tile's first.
+constexpr int AFTER_SCORES_CONV_ABOVE = 1;
 /// Columns kept from the step before.
 constexpr int AFTER_SCORES_CONV_CARRY = 4;
+/// Keys by which it trails the scores.
+constexpr int AFTER_SCORES_CONV_LAG = 1;
 /// Words between two rows.
 constexpr int AFTER_SCORES_CONV_ROW_STRIDE = 20;
 /// Words between two heads.
 constexpr int AFTER_SCORES_CONV_HEAD_STRIDE = 240;
-/// Rows and keys of the kernel.
-constexpr int WEIGHTS_CONV_QUERY = 2;
-constexpr int WEIGHTS_CONV_KEY = 3;
-/// weights.conv.weight in parameters.
-constexpr int WEIGHTS_CONV_WEIGHT_AT = 16;
-constexpr int WEIGHTS_CONV_DILATION_QUERY = 1;
-/// Words before the first tap from a 16-byte boundary on.
-constexpr int WEIGHTS_CONV_SHIFT = 2;
-/// Heads that are mixed.
-constexpr int SCORES_MIX_GROUP = 2;
-/// scores.mix.weight in parameters.
-constexpr int SCORES_MIX_WEIGHT_AT = 12;
-/// Map after weights conv: first word of shared memory.
+/// Map after weights conv: first word.
 constexpr int AFTER_WEIGHTS_CONV_AT = 1120;
+/// Rows of a head.
 constexpr int AFTER_WEIGHTS_CONV_ROWS = 8;
 /// Columns kept from the step before.
 constexpr int AFTER_WEIGHTS_CONV_CARRY = 0;
+/// Keys by which it trails the scores.
+constexpr int AFTER_WEIGHTS_CONV_LAG = 2;
 /// Words between two rows.
 constexpr int AFTER_WEIGHTS_CONV_ROW_STRIDE = 20;
 /// Words between two heads.
 constexpr int AFTER_WEIGHTS_CONV_HEAD_STRIDE = 160;
+/// First word of the rows' maxima and reciprocal sums, in pairs.
+constexpr int STATISTICS_AT = 1440;
+/// Rows of a head that have them.
+constexpr int STATISTICS_ROWS = 12;
+/// Rows of the kernel.
+constexpr int SCORES_CONV_QUERY = 2;
+/// Keys of the kernel.
+constexpr int SCORES_CONV_KEY = 3;
+/// scores.conv.weight in parameters.
+constexpr int SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+constexpr int SCORES_CONV_DILATION_QUERY = 1;
+/// Words before the first tap from a 16-byte boundary on.
+constexpr int SCORES_CONV_SHIFT = 2;
+/// Heads that are mixed.
+constexpr int SCORES_MIX_GROUP = 2;
+/// scores.mix.weight in parameters.
+constexpr int SCORES_MIX_WEIGHT_AT = 12;
+/// Rows of the kernel.
+constexpr int WEIGHTS_CONV_QUERY = 2;
+/// Keys of the kernel.
+constexpr int WEIGHTS_CONV_KEY = 3;
+/// weights.conv.weight in parameters.
+constexpr int WEIGHTS_CONV_WEIGHT_AT = 16;
+/// Rows from one row of taps to the next.
+constexpr int WEIGHTS_CONV_DILATION_QUERY = 1;
+/// Words before the first tap from a 16-byte boundary on.
+constexpr int WEIGHTS_CONV_SHIFT = 2;
 /// Blocks of four that cover a row of values.
 constexpr int VALUE_BLOCKS = 4;
 /// Blocks of four rows by four values of a block's results.
 constexpr int OUTPUT_BLOCKS = 16;
-/// How many of them a thread computes.
+/// How many of them one invocation computes.
 constexpr int BLOCKS = 1;
-/// Whether all of a thread's blocks read the same values.
+/// Whether these all read the same values.
 constexpr bool SAME_VALUES = false;
+/// Words of shared memory where the rows' factors lie.
+constexpr int ROW_FACTORS_AT = 64;
+/// Words of shared memory of the sums that these are made of.
+constexpr int ROW_SUMS_AT = 0;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 28;
-/// Words of shared memory of the results' factors.
-constexpr int ROW_FACTORS_AT = 64;
-/// The sums that they are made of.
-constexpr int ROW_SUMS_AT = 0;
 
 /// An entry: 0 where not visible.
 __device__ __forceinline__ float finish_scores(float value, bool seen) {
@@ -648,6 +694,23 @@ __device__ __forceinline__ float finish_scores(float value, bool seen) {
 __device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
   if (!seen) return 0.0f;
   return value;
+}
+
+/// The kernel with which `head` reads its own entries.
+__device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head) {
+  return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+}
+
+/// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
+/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before
+/// the first tap of the first of them.
+__device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
+#pragma unroll 1
+  for (int a = 0; a < SCORES_CONV_QUERY; a++) {
+    const float* const taps = kernel + a * SCORES_CONV_KEY;
+    const float* const line = x + a * SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE;
+    convolve_rows<SCORES_CONV_KEY, SCORES_CONV_SHIFT, RAW_ROW_STRIDE>(y, taps, line);
+  }
 }
 
 /// An entry: the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible.
@@ -662,45 +725,20 @@ __device__ __forceinline__ float finish_weights_conv(float value, bool seen) {
   return value;
 }
 
-/// The kernel with which `head` reads its own scores.
-__device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head) {
-  return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
-}
-
-/// scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
-/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before the first
-/// tap of the first of them.
-__device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
-#pragma unroll 1
-  for (int a = 0; a < SCORES_CONV_QUERY; a++) {
-    float w[SCORES_CONV_KEY];
-#pragma unroll
-    for (int i = 0; i < SCORES_CONV_KEY; i++) w[i] = kernel[a * SCORES_CONV_KEY + i];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      convolve<SCORES_CONV_KEY, SCORES_CONV_SHIFT>(y[i], w, x + (a * SCORES_CONV_DILATION_QUERY + i) * RAW_ROW_STRIDE);
-    }
-  }
-}
-
-/// The kernel with which `head` reads its own scores.
+/// The kernel with which `head` reads its own entries.
 __device__ __forceinline__ const float* weights_conv_kernel(const float* parameters, unsigned head) {
   return parameters + WEIGHTS_CONV_WEIGHT_AT + size_t(head) * (WEIGHTS_CONV_QUERY * WEIGHTS_CONV_KEY);
 }
 
-/// weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
-/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry WEIGHTS_CONV_SHIFT words before the first
-/// tap of the first of them.
+/// weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
+/// Adds what one head contributes to four rows by four keys. `x` is the tile's entry WEIGHTS_CONV_SHIFT words before
+/// the first tap of the first of them.
 __device__ __forceinline__ void weights_conv(float (&y)[4][4], const float* kernel, const float* x) {
 #pragma unroll 1
   for (int a = 0; a < WEIGHTS_CONV_QUERY; a++) {
-    float w[WEIGHTS_CONV_KEY];
-#pragma unroll
-    for (int i = 0; i < WEIGHTS_CONV_KEY; i++) w[i] = kernel[a * WEIGHTS_CONV_KEY + i];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      convolve<WEIGHTS_CONV_KEY, WEIGHTS_CONV_SHIFT>(y[i], w, x + (a * WEIGHTS_CONV_DILATION_QUERY + i) * AFTER_SCORES_CONV_ROW_STRIDE);
-    }
+    const float* const taps = kernel + a * WEIGHTS_CONV_KEY;
+    const float* const line = x + a * WEIGHTS_CONV_DILATION_QUERY * AFTER_SCORES_CONV_ROW_STRIDE;
+    convolve_rows<WEIGHTS_CONV_KEY, WEIGHTS_CONV_SHIFT, AFTER_SCORES_CONV_ROW_STRIDE>(y, taps, line);
   }
 }
 
@@ -775,10 +813,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
 
   // The softmax's maximum and reciprocal sum of each row, halo included; rows that do not exist see nothing.
   for (int i = thread; i < HEAD_BLOCK * STATISTICS_ROWS; i += THREADS) {
-    const int row = tile_row - 1 + i % STATISTICS_ROWS;
+    const int row = tile_row - AFTER_SCORES_CONV_ABOVE + i % STATISTICS_ROWS;
     float2 statistic = make_float2(0.0f, 0.0f);
     if (row >= -launch.statistics_history && row < launch.query_rows) {
-      const size_t line = size_t(batch.index * HEADS + first_head + i / STATISTICS_ROWS) * (launch.statistics_history + launch.query_rows);
+      const size_t line = size_t(batch.index * HEADS + first_head + i / STATISTICS_ROWS)
+          * (launch.statistics_history + launch.query_rows);
       statistic = statistics[line + launch.statistics_history + row];
     }
     arena[STATISTICS_AT + 2 * i] = statistic.x;
@@ -794,15 +833,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
   for (int step = first_step; step < last_step; step++) {
     // Scores of the step's new keys.
     {
-      const int step_key = step * TILE_K;
-      const bool inside = interior(launch, batch, tile_row - 2, RAW_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 32; unit += THREADS) {
+      const int first_row = tile_row - RAW_ABOVE;
+      const int first_key = step * TILE_K;
+      const bool inside = interior(launch, batch, first_row, RAW_ROWS, first_key, TILE_K);
+      for (int unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4;
         const int h = unit / (RAW_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = tile_row - 2 + r;
-        const int key = step_key + column;
+        const int row = first_row + r;
+        const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
         clear_block(block);
@@ -819,17 +859,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
       }
     }
     __syncthreads();
-    // scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
-      const int step_key = step * TILE_K - 1;
-      const bool inside = interior(launch, batch, tile_row - 1, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 24; unit += THREADS) {
+      const int first_row = tile_row - AFTER_SCORES_CONV_ABOVE;
+      const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+      const bool inside = interior(launch, batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+      for (int unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4;
         const int h = unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = tile_row - 1 + r;
-        const int key = step_key + column;
+        const int row = first_row + r;
+        const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
         clear_block(block);
@@ -856,13 +897,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     }
     // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
-      const int step_key = step * TILE_K - 1;
-      const bool inside = interior(launch, batch, tile_row - 1, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 48; unit += THREADS) {
+      const int step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+      const bool inside = interior(launch, batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
+      for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % AFTER_SCORES_CONV_ROWS;
         const int h = unit / (AFTER_SCORES_CONV_ROWS * (TILE_K / 4)) * SCORES_MIX_GROUP;
-        const int row = tile_row - 1 + r;
+        const int row = tile_row - AFTER_SCORES_CONV_ABOVE + r;
         const int key = step_key + column;
         float* const entry = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         const float* const weight = parameters + SCORES_MIX_WEIGHT_AT + size_t(first_head + h) * SCORES_MIX_GROUP;
@@ -899,17 +940,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
       }
     }
     __syncthreads();
-    // weights.conv (line 9), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
+    // weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
-      const int step_key = step * TILE_K - 2;
-      const bool inside = interior(launch, batch, tile_row, AFTER_WEIGHTS_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < 16; unit += THREADS) {
+      const int first_row = tile_row;
+      const int first_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
+      const bool inside = interior(launch, batch, first_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
+      for (int unit = thread; unit < HEAD_BLOCK * (AFTER_WEIGHTS_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_WEIGHTS_CONV_ROWS / 4) * 4;
         const int h = unit / (AFTER_WEIGHTS_CONV_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = tile_row + r;
-        const int key = step_key + column;
+        const int row = first_row + r;
+        const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
         clear_block(block);
@@ -936,7 +978,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     }
     // Weights times values.
     {
-      const int step_key = step * TILE_K - 2;
+      const int step_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
       const bool inside = interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K);
       const int first_key = (max(0, step_key) - step_key) / 4 * 4;
       const int end_key = min(TILE_K, range.y - step_key);
@@ -1003,13 +1045,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     const int unit = thread + b * THREADS;
     if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
     const int value = unit % VALUE_BLOCKS * 4;
-    float factors[4];
-    read_four(factors, arena + ROW_FACTORS_AT + unit / VALUE_BLOCKS * 4);
+    scale_rows(results[b], arena + ROW_FACTORS_AT + unit / VALUE_BLOCKS * 4);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
       const float weight = VALUE_DIM % 4 == 0 || value + j < VALUE_DIM ? parameters[OUTPUT_NORM_WEIGHT_AT + value + j] : 0.0f;
 #pragma unroll
-      for (int i = 0; i < 4; i++) results[b][i][j] *= factors[i] * weight;
+      for (int i = 0; i < 4; i++) results[b][i][j] *= weight;
     }
   }
 

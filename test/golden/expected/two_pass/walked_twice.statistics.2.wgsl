@@ -1,9 +1,10 @@
 // walked_twice: statistics (two_pass.mta:3)
 //
 // Pass 1 of 2: the maximum and the sum of every row's softmax, online over the keys.
+// 64 invocations, 9920 bytes of workgroup memory.
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
-// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 16, workgroup 64; this kernel: 64 invocations, 9920 bytes of workgroup memory
+// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 16, workgroup 64
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -40,49 +41,79 @@ struct Launch {
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
 
-/// Invocations of a workgroup.
-const WORKGROUP = 64u;
-const HEADS = 2u;
+const HEADS = 2;
 /// Consecutive query heads that share a key/value head.
-const HEADS_PER_KEY = 1u;
+const HEADS_PER_KEY = 1;
+const HEAD_DIM = 16;
 const SCALE = 0.25;
 const WINDOW = 48;
-/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
-const HIDDEN = -3.40282346e38;
-/// Bits of -infinity: the log-sum-exp of an empty row.
-const EMPTY_BITS = 0xff800000u;
+/// Invocations of a workgroup.
+const THREADS = 64;
 /// Heads that a workgroup computes together.
-const HEAD_BLOCK = 2u;
-/// Rows of a tile, and keys of a step.
+const HEAD_BLOCK = 2;
+/// Rows of a tile.
 const TILE_Q = 16;
+/// Keys of a step.
 const TILE_K = 32;
 /// Keys that the convolutions read to the left.
 const REACH_LEFT = 1;
 /// Keys by which results trail the scores: what the convolutions read to the right.
 const LAG = 1;
-/// Rows of a workgroup's results, over all its heads.
-const ROWS = 32u;
-const RAW_ROW_STRIDE = 34u;
+/// Words of workgroup memory.
+const ARENA_WORDS = 2480;
+/// Rows of a workgroup's results over all its heads.
+const ROWS = 32;
+/// Scores of the tile with their halo: first word.
+const RAW_AT = 0;
+/// Rows of a head.
+const RAW_ROWS = 20;
+/// Rows before the tile's first.
+const RAW_ABOVE = 1;
+/// Columns kept from the step before.
+const RAW_CARRY = 2;
+/// Words between two rows.
+const RAW_ROW_STRIDE = 34;
+/// Words between two heads.
+const RAW_HEAD_STRIDE = 680;
+/// Map after scores conv: first word.
+const AFTER_SCORES_CONV_AT = 1360;
+/// Rows of a head.
+const AFTER_SCORES_CONV_ROWS = 16;
+/// Columns kept from the step before.
+const AFTER_SCORES_CONV_CARRY = 0;
+/// Keys by which it trails the scores.
+const AFTER_SCORES_CONV_LAG = 1;
+/// Words between two rows.
+const AFTER_SCORES_CONV_ROW_STRIDE = 32;
+/// Words between two heads.
+const AFTER_SCORES_CONV_HEAD_STRIDE = 512;
+/// Neighbouring invocations that share a row of the softmax.
+const TEAM = 2;
+/// First word of the softmax's partial results.
+const PARTIALS_AT = 2416;
+/// Rows of the kernel.
+const SCORES_CONV_QUERY = 2;
+/// Keys of the kernel.
+const SCORES_CONV_KEY = 3;
 /// scores.conv.weight in parameters.
-const SCORES_CONV_WEIGHT_AT = 0u;
-const PARTIALS_AT = 2416u;
-/// Scores of the tile with their halo: first word in the arena, columns kept from the step before, strides.
-const RAW_AT = 0u;
-const RAW_CARRY = 2u;
-const RAW_HEAD_STRIDE = 680u;
-/// Map after scores conv: first word in the arena, columns kept from the step before, strides.
-const AFTER_SCORES_CONV_AT = 1360u;
-const AFTER_SCORES_CONV_CARRY = 0u;
-const AFTER_SCORES_CONV_ROW_STRIDE = 32u;
-const AFTER_SCORES_CONV_HEAD_STRIDE = 512u;
+const SCORES_CONV_WEIGHT_AT = 0;
+/// Rows from one row of taps to the next.
+const SCORES_CONV_DILATION_QUERY = 1;
+/// Heads that are mixed.
+const SCORES_MIX_GROUP = 2;
 /// scores.mix.weight in parameters.
-const SCORES_MIX_WEIGHT_AT = 12u;
-const HEAD_DIM = 16u;
-/// Invocations that share a row of the softmax.
-const TEAM = 2u;
+const SCORES_MIX_WEIGHT_AT = 12;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
+/// Bits of -infinity: the log-sum-exp of an empty row.
+const EMPTY_BITS = 0xff800000u;
+
+fn parameter(index: u32) -> f32 {
+  return bitcast<f32>(parameters[index]);
+}
 
 /// All of the workgroup's memory; never assumed to be zero.
-var<workgroup> arena: array<f32, 2480u>;
+var<workgroup> arena: array<f32, ARENA_WORDS>;
 
 fn four(at: u32) -> vec4f {
   return vec4f(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
@@ -93,10 +124,6 @@ fn put_four(at: u32, value: vec4f) {
   arena[at + 1u] = value.y;
   arena[at + 2u] = value.z;
   arena[at + 3u] = value.w;
-}
-
-fn parameter(index: u32) -> f32 {
-  return bitcast<f32>(parameters[index]);
 }
 
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
@@ -143,14 +170,6 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   return seen;
 }
 
-/// Visibility of four rows by four keys.
-struct Seen {
-  row0: vec4<bool>,
-  row1: vec4<bool>,
-  row2: vec4<bool>,
-  row3: vec4<bool>,
-}
-
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
@@ -163,12 +182,13 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   return inside;
 }
 
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
+/// Visibility of four rows by four keys.
+fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
-  var seen = Seen(all_keys, all_keys, all_keys, all_keys);
+  var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
-    seen = Seen(
+    seen = array<vec4<bool>, 4>(
       visible(batch, head, row, key),
       visible(batch, head, row + 1, key),
       visible(batch, head, row + 2, key),
@@ -178,24 +198,8 @@ fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> Seen {
   return seen;
 }
 
-fn any_seen(seen: Seen) -> bool {
-  return any(seen.row0 | seen.row1 | seen.row2 | seen.row3);
-}
-
-/// Four entries of a row: 0 where not visible.
-fn finish_scores(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
-}
-
-/// Four entries of a row: 0 where not visible.
-fn finish_scores_conv(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  return select(vec4f(0.0), value, seen);
-}
-
-/// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
-fn finish_scores_mix(batch: Batch, value: vec4f, seen: vec4<bool>, head: u32, row: i32, key: i32) -> vec4f {
-  let x = value;
-  return select(vec4f(HIDDEN), x, seen);
+fn any_seen(seen: array<vec4<bool>, 4>) -> bool {
+  return any(seen[0] | seen[1] | seen[2] | seen[3]);
 }
 
 /// Elements element .. element + 3 of q.
@@ -203,9 +207,19 @@ fn load_q(element: u32) -> vec4f {
   return q[element / 4u];
 }
 
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_at(row: u32, first: u32) -> vec4f {
+  return load_q(row + first);
+}
+
 /// Elements element .. element + 3 of q_history.
 fn load_q_history(element: u32) -> vec4f {
   return q_history[element / 4u];
+}
+
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_q_history_at(row: u32, first: u32) -> vec4f {
+  return load_q_history(row + first);
 }
 
 /// Elements element .. element + 3 of k.
@@ -213,18 +227,23 @@ fn load_k(element: u32) -> vec4f {
   return k[element / 4u];
 }
 
-/// Four elements of a query row, which is a row of history where `past` says so.
-fn load_query(element: u32, past: bool) -> vec4f {
+/// Elements first .. first + 3 of a row that begins at element `row`.
+fn load_k_at(row: u32, first: u32) -> vec4f {
+  return load_k(row + first);
+}
+
+/// Elements first .. first + 3 of a query row, which is a row of history where `past` says so.
+fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   var four: vec4f;
   if (HISTORY & past) {
-    four = load_q_history(element);
+    four = load_q_history_at(row, first);
   } else {
-    four = load_q(element);
+    four = load_q_at(row, first);
   }
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -242,14 +261,14 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   var s2 = vec4f();
   var s3 = vec4f();
   for (var d = 0u; d < HEAD_DIM; d += 4u) {
-    let k0 = load_k(k_at.x + d);
-    let k1 = load_k(k_at.y + d);
-    let k2 = load_k(k_at.z + d);
-    let k3 = load_k(k_at.w + d);
-    let q0 = load_query(q_at.x + d, past.x);
-    let q1 = load_query(q_at.y + d, past.y);
-    let q2 = load_query(q_at.z + d, past.z);
-    let q3 = load_query(q_at.w + d, past.w);
+    let k0 = load_k_at(k_at.x, d);
+    let k1 = load_k_at(k_at.y, d);
+    let k2 = load_k_at(k_at.z, d);
+    let k3 = load_k_at(k_at.w, d);
+    let q0 = load_query_at(q_at.x, d, past.x);
+    let q1 = load_query_at(q_at.y, d, past.y);
+    let q2 = load_query_at(q_at.z, d, past.z);
+    let q3 = load_query_at(q_at.w, d, past.w);
     s0 += vec4f(dot(q0, k0), dot(q0, k1), dot(q0, k2), dot(q0, k3));
     s1 += vec4f(dot(q1, k0), dot(q1, k1), dot(q1, k2), dot(q1, k3));
     s2 += vec4f(dot(q2, k0), dot(q2, k1), dot(q2, k2), dot(q2, k3));
@@ -258,20 +277,51 @@ fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   return SCALE * mat4x4f(s0, s1, s2, s3);
 }
 
-/// First word of the kernel with which `head` reads head `from` of its group.
-fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
-  return SCORES_CONV_WEIGHT_AT + head * 6u;
+/// Four entries of a row: 0 where not visible.
+fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
 }
 
-/// scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right): what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry
-/// for the first of them, `kernel` that head's weights.
+/// Scores of the step's new keys: four rows by four keys at a time.
+fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row - RAW_ABOVE;
+  let first_key = step * TILE_K;
+  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4u;
+    let h = unit / ((RAW_ROWS / 4) * (TILE_K / 4));
+    let head = first_head + h;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      block = dot_block(batch, head, row, key);
+    }
+    let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
+    put_four(to, finish_scores(block[0], seen[0]));
+    put_four(to + RAW_ROW_STRIDE, finish_scores(block[1], seen[1]));
+    put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(block[2], seen[2]));
+    put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(block[3], seen[3]));
+  }
+}
+
+/// First word of the kernel with which `head` reads its own entries.
+fn scores_conv_kernel(head: u32) -> u32 {
+  return SCORES_CONV_WEIGHT_AT + head * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+}
+
+/// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right):
+/// what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry for the first
+/// of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   var y0 = vec4f();
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  for (var a = 0u; a < 2u; a++) {
-    let at0 = at + a * RAW_ROW_STRIDE;
+  for (var a = 0u; a < SCORES_CONV_QUERY; a++) {
+    let at0 = at + a * (SCORES_CONV_DILATION_QUERY * RAW_ROW_STRIDE);
     let at1 = at0 + RAW_ROW_STRIDE;
     let at2 = at1 + RAW_ROW_STRIDE;
     let at3 = at2 + RAW_ROW_STRIDE;
@@ -280,8 +330,8 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
     var x1 = vec4f(0.0, arena[at1], arena[at1 + 1u], arena[at1 + 2u]);
     var x2 = vec4f(0.0, arena[at2], arena[at2 + 1u], arena[at2 + 2u]);
     var x3 = vec4f(0.0, arena[at3], arena[at3 + 1u], arena[at3 + 2u]);
-    for (var b = 0u; b < 3u; b++) {
-      let w = parameter(kernel + a * 3u + b);
+    for (var b = 0u; b < SCORES_CONV_KEY; b++) {
+      let w = parameter(kernel + a * SCORES_CONV_KEY + b);
       x0 = vec4f(x0.yzw, arena[at0 + b + 3u]);
       x1 = vec4f(x1.yzw, arena[at1 + b + 3u]);
       x2 = vec4f(x2.yzw, arena[at2 + b + 3u]);
@@ -295,7 +345,111 @@ fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
   return mat4x4f(y0, y1, y2, y3);
 }
 
-@compute @workgroup_size(WORKGROUP)
+/// Four entries of a row: 0 where not visible.
+fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(0.0), value, seen);
+}
+
+/// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right): four rows by four keys at a time.
+fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row;
+  let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4u;
+    let h = unit / ((AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4));
+    let head = first_head + h;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let seen = see(batch, head, row, key, inside);
+    var block = mat4x4f();
+    if (any_seen(seen)) {
+      let at = RAW_AT + r * RAW_ROW_STRIDE + column;
+      block = scores_conv(scores_conv_kernel(head), at + h * RAW_HEAD_STRIDE);
+    }
+    let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    put_four(to, finish_scores_conv(block[0], seen[0]));
+    put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[1], seen[1]));
+    put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[2], seen[2]));
+    put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[3], seen[3]));
+  }
+}
+
+/// Four entries of a row: HIDDEN where not visible, so that the softmax leaves it out.
+fn finish_scores_mix(value: vec4f, seen: vec4<bool>) -> vec4f {
+  return select(vec4f(HIDDEN), value, seen);
+}
+
+/// Finishes four entries of head `first_head + h` and puts them at arena word `to`.
+fn put_scores_mix(
+  value: vec4f, to: u32, batch: Batch, first_head: u32, h: u32, r: u32, row: i32, key: i32, inside: bool,
+) {
+  var seen = vec4<bool>(true);
+  if (!inside) {
+    seen = visible(batch, first_head + h, row, key);
+  }
+  put_four(to, finish_scores_mix(value, seen));
+}
+
+/// scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
+fn step_scores_mix(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
+  let first_row = tile_row;
+  let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  for (var unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4); unit += THREADS) {
+    let column = unit % (TILE_K / 4) * 4u;
+    let r = unit / (TILE_K / 4);
+    let h = 0u;
+    let row = first_row + i32(r);
+    let key = first_key + i32(column);
+    let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * SCORES_MIX_GROUP;
+    var y0 = vec4f();
+    var y1 = vec4f();
+    for (var n = 0u; n < SCORES_MIX_GROUP; n++) {
+      let x = four(at + n * AFTER_SCORES_CONV_HEAD_STRIDE);
+      y0 += parameter(weight + n) * x;
+      y1 += parameter(weight + 1 * SCORES_MIX_GROUP + n) * x;
+    }
+    put_scores_mix(y0, at, batch, first_head, h, r, row, key, inside);
+    put_scores_mix(y1, at + 1 * AFTER_SCORES_CONV_HEAD_STRIDE, batch, first_head, h + 1u, r, row, key, inside);
+  }
+}
+
+/// A step of the online softmax (Milakov and Gimelshein 2018): the row's maximum so far, then weights relative to it. The
+/// row's invocations each take some of its scores; their sum is that of an invocation's own.
+fn softmax_step(row: u32, lane: u32, thread: u32, row_max: ptr<function, f32>, row_sum: ptr<function, f32>) {
+  let scores = AFTER_SCORES_CONV_AT + row * AFTER_SCORES_CONV_ROW_STRIDE;
+  let owns = row < ROWS;
+  if (owns) {
+    var highest = HIDDEN;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      highest = max(highest, arena[scores + c]);
+    }
+    arena[PARTIALS_AT + thread] = highest;
+  }
+  workgroupBarrier();
+  if (owns) {
+    var highest = HIDDEN;
+    for (var i = 0u; i < TEAM; i++) {
+      highest = max(highest, arena[PARTIALS_AT + row * TEAM + i]);
+    }
+    let nothing = highest == HIDDEN;
+    highest = max(highest, *row_max);
+    let factor = exp(*row_max - highest);
+    *row_max = highest;
+    var sum = *row_sum * factor;
+    for (var c = lane; c < TILE_K; c += TEAM) {
+      let score = arena[scores + c];
+      let weight = select(exp(score - highest), 0.0, score == HIDDEN);
+      sum += weight;
+    }
+    *row_sum = sum;
+  }
+}
+
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
   let first_head = group.y * HEAD_BLOCK;
@@ -307,7 +461,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 
-  for (var i = thread; i < 2480u; i += WORKGROUP) {
+  for (var i = thread; i < ARENA_WORDS; i += THREADS) {
     arena[i] = 0.0;
   }
   workgroupBarrier();
@@ -315,155 +469,46 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   // TEAM neighbouring invocations share a row of the softmax.
   let own_row = thread / TEAM;
   let lane = thread % TEAM;
-  let owns = own_row < ROWS;
   var row_max = HIDDEN;
   var row_sum = 0.0;
 
   for (var step = first_step; step < last_step; step++) {
-    // Scores of the step's new keys.
-    {
-      let step_key = step * TILE_K;
-      let inside = interior(batch, tile_row - 1, 20, step_key, TILE_K);
-      for (var unit = thread; unit < 80u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 5u * 4u;
-        let h = unit / 40u;
-        let head = first_head + h;
-        let row = tile_row - 1 + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          block = dot_block(batch, head, row, key);
-        }
-        let to = RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
-        put_four(to, finish_scores(batch, block[0], seen.row0, head, row, key));
-        put_four(to + RAW_ROW_STRIDE, finish_scores(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * RAW_ROW_STRIDE, finish_scores(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * RAW_ROW_STRIDE, finish_scores(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
-    // scores.conv (line 8), conv 2x3 (reads 1 rows before and 0 after, 1 keys left and 1 right).
-    {
-      let step_key = step * TILE_K - 1;
-      let inside = interior(batch, tile_row, 16, step_key, TILE_K);
-      for (var unit = thread; unit < 64u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 4u * 4u;
-        let h = unit / 32u;
-        let head = first_head + h;
-        let row = tile_row + i32(r);
-        let key = step_key + i32(column);
-        let seen = see(batch, head, row, key, inside);
-        var block = mat4x4f();
-        if (any_seen(seen)) {
-          let at = RAW_AT + r * RAW_ROW_STRIDE + column;
-          block = scores_conv(scores_conv_kernel(head, 0u), at + h * RAW_HEAD_STRIDE);
-        }
-        let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        put_four(to, finish_scores_conv(batch, block[0], seen.row0, head, row, key));
-        put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[1], seen.row1, head, row + 1, key));
-        put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[2], seen.row2, head, row + 2, key));
-        put_four(to + 3u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(batch, block[3], seen.row3, head, row + 3, key));
-      }
-    }
+    step_scores_conv(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     // Keep the last columns: the next step's taps reach back to them.
-    for (var line = thread; line < 40u; line += WORKGROUP) {
+    for (var line = thread; line < HEAD_BLOCK * RAW_ROWS; line += THREADS) {
       let at = RAW_AT + line * RAW_ROW_STRIDE;
       for (var c = 0u; c < RAW_CARRY; c++) {
-        arena[at + c] = arena[at + c + u32(TILE_K)];
+        arena[at + c] = arena[at + c + TILE_K];
       }
     }
-    // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
-    {
-      let step_key = step * TILE_K - 1;
-      let inside = interior(batch, tile_row, 16, step_key, TILE_K);
-      for (var unit = thread; unit < 128u; unit += WORKGROUP) {
-        let column = unit % 8u * 4u;
-        let r = unit / 8u % 16u;
-        let h = unit / 128u * 2u;
-        let row = tile_row + i32(r);
-        let key = step_key + i32(column);
-        let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-        let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * 2u;
-        var y0 = vec4f();
-        var y1 = vec4f();
-        for (var n = 0u; n < 2u; n++) {
-          let x = four(at + n * AFTER_SCORES_CONV_HEAD_STRIDE);
-          y0 += parameter(weight + n) * x;
-          y1 += parameter(weight + n + 2u) * x;
-        }
-        {
-          let head = first_head + h;
-          var seen = vec4<bool>(true);
-          if (!inside) {
-            seen = visible(batch, head, row, key);
-          }
-          put_four(at, finish_scores_mix(batch, y0, seen, head, row, key));
-        }
-        {
-          let head = first_head + h + 1u;
-          var seen = vec4<bool>(true);
-          if (!inside) {
-            seen = visible(batch, head, row, key);
-          }
-          put_four(at + AFTER_SCORES_CONV_HEAD_STRIDE, finish_scores_mix(batch, y1, seen, head, row, key));
-        }
-      }
-    }
+    step_scores_mix(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
-    // Online softmax: the row's maximum so far, then weights relative to it.
-    if (owns) {
-      var highest = HIDDEN;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        highest = max(highest, arena[AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c]);
-      }
-      arena[PARTIALS_AT + thread] = highest;
-    }
-    workgroupBarrier();
-    if (owns) {
-      var highest = HIDDEN;
-      for (var i = 0u; i < TEAM; i++) {
-        highest = max(highest, arena[PARTIALS_AT + own_row * TEAM + i]);
-      }
-      let nothing = highest == HIDDEN;
-      highest = max(highest, row_max);
-      let factor = exp(row_max - highest);
-      row_max = highest;
-      row_sum *= factor;
-      for (var c = lane; c < u32(TILE_K); c += TEAM) {
-        let at = AFTER_SCORES_CONV_AT + own_row * AFTER_SCORES_CONV_ROW_STRIDE + c;
-        let score = arena[at];
-        let weight = select(exp(score - row_max), 0.0, score == HIDDEN);
-        row_sum += weight;
-      }
-    }
+    softmax_step(own_row, lane, thread, &row_max, &row_sum);
     workgroupBarrier();
   }
 
   // The row's sum over its invocations.
-  if (owns) {
-    arena[PARTIALS_AT + thread] = row_sum;
-  }
+  arena[PARTIALS_AT + thread] = row_sum;
   workgroupBarrier();
-  if (owns & (lane == 0u)) {
+  if ((own_row < ROWS) & (lane == 0u)) {
     var total = 0.0;
     for (var i = 0u; i < TEAM; i++) {
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
     let factor = select(0.0, 1.0 / total, total > 0.0);
-    let row = tile_row + i32(own_row % 16u);
-    let head = first_head + own_row / 16u;
+    let row = tile_row + i32(own_row % TILE_Q);
+    let line = batch.index * HEADS + first_head + own_row / TILE_Q;
     if (row < launch.row_end) {
       let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
       // Not one log-sum-exp: where the maximum is large, rounding would take the sum away.
-      let line = (batch.index * HEADS + head) * u32(launch.statistics_history + launch.query_rows);
-      statistics[line + u32(launch.statistics_history + row)] = vec2f(row_max, factor);
+      statistics[line * u32(launch.statistics_history + launch.query_rows) + u32(launch.statistics_history + row)] =
+        vec2f(row_max, factor);
       if (row >= 0) {
-        lse[(batch.index * HEADS + head) * u32(launch.query_rows) + u32(row)] = bits;
+        lse[line * u32(launch.query_rows) + u32(row)] = bits;
       }
     }
   }

@@ -1,0 +1,136 @@
+import type {
+  Artifact,
+  CallShape,
+  Pipeline,
+  Plan,
+  Schedule,
+  ShapeBucket,
+  TunedPlan,
+} from "../../runtime/contract/index.ts";
+import {
+  choosePlan,
+  cudaMachine,
+  DEFAULT_ARCHITECTURES,
+  DEFAULT_SHAPE,
+  type Machine,
+  plannedArchitecture,
+  storageForm,
+  type TargetLimits,
+  WEBGPU_VARIANTS,
+  webgpuMachine,
+  withStorage,
+} from "../plan/index.ts";
+import { dialectOf } from "./dialect/index.ts";
+import { emitKernels } from "./kernels.ts";
+
+/** What plans are chosen for. */
+interface Choice {
+  /** The shape for which plans are chosen. */
+  readonly shape?: CallShape;
+  readonly schedule?: Schedule;
+}
+
+/** What `emitArtifact` makes plans for. */
+export interface ArtifactOptions extends Choice {
+  /** The devices to make plans for, the most capable first. */
+  readonly variants?: readonly TargetLimits[];
+}
+
+/** What `emitCudaArtifact` makes plans for. */
+export interface CudaArtifactOptions extends Choice {
+  /** Architectures as nvcc's `-arch` names them. */
+  readonly architectures?: readonly string[];
+}
+
+/**
+ * Plans and kernels of one attention for the devices of WebGPU that differ: 16 or 32 KiB of workgroup memory, with or without
+ * native f16. A launcher takes the first plan that its device can run.
+ *
+ * @throws MtacError MTA405 when no schedule fits a variant.
+ */
+export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}): Artifact {
+  const { variants = WEBGPU_VARIANTS, ...choice } = options;
+  // Native f16 changes how kernels read, not which plan is best: those variants share the planner's work.
+  const chosen = new Map<string, Plan>();
+  const plans = variants.map((limits) => {
+    const sizes = JSON.stringify({ ...limits, features: [] });
+    const best = chosen.get(sizes) ?? planFor(pipeline, webgpuMachine(limits), choice);
+    chosen.set(sizes, best);
+    return withStorage(best, storageForm(pipeline, limits));
+  });
+  return artifactOf(pipeline, plans);
+}
+
+/**
+ * CUDA plans and kernels of one attention, for the most capable architecture first. Architectures that lead to the same plan
+ * share it. A launcher takes the first plan that its device can run.
+ *
+ * @throws MtacError MTA405 when no schedule fits an architecture; MTA918 for an architecture that is none, or older than sm_80.
+ */
+export function emitCudaArtifact(pipeline: Pipeline, options: CudaArtifactOptions = {}): Artifact {
+  const { architectures = DEFAULT_ARCHITECTURES, ...choice } = options;
+  const known = architectures
+    .map(plannedArchitecture)
+    .sort((a, b) => b.computeCapability - a.computeCapability);
+  return artifactOf(
+    pipeline,
+    known.map((architecture) => planFor(pipeline, cudaMachine(architecture), choice)),
+  );
+}
+
+function planFor(pipeline: Pipeline, machine: Machine, { shape = DEFAULT_SHAPE, schedule }: Choice): Plan {
+  return choosePlan(pipeline, { machine, shape, ...(schedule === undefined ? {} : { schedule }) });
+}
+
+/** Plans for machines, the most capable first. Of those that do the same the last one stays: it is the least that they need. */
+function artifactOf({ name }: Pipeline, plans: readonly Plan[]): Artifact {
+  const distinct = new Map(plans.map((plan) => [meaningOf(plan), plan]));
+  const named = [...distinct.values()].map(nameVariant);
+  return { name, plans: named, sources: Object.assign({}, ...named.map(emitKernels)) };
+}
+
+/** A plan that was the fastest on one device at shapes of a bucket. */
+export interface PlanThatWon {
+  readonly device: string;
+  readonly bucket: ShapeBucket;
+  readonly plan: Plan;
+}
+
+/** An artifact with plans that won on devices, which then prefer them. One that it has already is named, not repeated. */
+export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[]): Artifact {
+  if (winners.length === 0) return artifact;
+  const plans = [...artifact.plans];
+  const sources: Record<string, string> = { ...artifact.sources };
+  const known = new Map(plans.map((plan, index) => [meaningOf(plan), index]));
+  const tuned = winners.map(({ device, bucket, plan }): TunedPlan => {
+    const meaning = meaningOf(plan);
+    let index = known.get(meaning);
+    if (index === undefined) {
+      index = plans.length;
+      const named = nameVariant({ ...plan, tuned: true }, index);
+      known.set(meaning, index);
+      plans.push(named);
+      Object.assign(sources, emitKernels(named));
+    }
+    return { device, bucket, plan: index };
+  });
+  return { ...artifact, plans, sources, tuned };
+}
+
+/** What a plan does, without its name and its cost. */
+function meaningOf({ target, storage, kernels, definitions }: Plan): string {
+  return JSON.stringify([target, storage, kernels.map(({ program }) => program), definitions]);
+}
+
+/** Files of the second and later plans carry their number; so do entry points, where plans are linked together. */
+function nameVariant(plan: Plan, index: number): Plan {
+  if (index === 0) return plan;
+  const { extension, sharing } = dialectOf(plan.target);
+  const number = index + 1;
+  const kernels = plan.kernels.map((kernel) => ({
+    ...kernel,
+    file: `${kernel.file.slice(0, -extension.length)}${number}.${extension}`,
+    ...(sharing === null ? {} : { entryPoint: `${plan.pipeline.name}_${number}_${kernel.name}` }),
+  }));
+  return { ...plan, kernels };
+}

@@ -1,0 +1,28 @@
+import type { KernelPlan, Plan, TensorProgram } from "../../../runtime/contract/index.ts";
+import { render } from "../templates.ts";
+import {
+  tensorCombineModel,
+  tensorFoldModel,
+  tensorMixModel,
+  tensorProductModel,
+  tensorStatisticsModel,
+} from "./tensor-map-model.ts";
+import { tensorTileModel } from "./tensor-model.ts";
+
+/** The text of one kernel on tensor cores, in a namespace of its own inside the plan's. */
+export function tensorKernelText(plan: Plan, kernel: KernelPlan, program: TensorProgram): string {
+  switch (program.kind) {
+    case "tensor_tile":
+      return render("cuda/tensor/tile.cu.hbs", tensorTileModel(plan, kernel, program));
+    case "tensor_fold":
+      return render("cuda/tensor/fold.cu.hbs", tensorFoldModel(plan, kernel, program));
+    case "tensor_mix":
+      return render("cuda/tensor/mix.cu.hbs", tensorMixModel(plan, kernel, program));
+    case "tensor_combine":
+      return render("cuda/tensor/combine.cu.hbs", tensorCombineModel(plan, kernel, program));
+    case "tensor_statistics":
+      return render("cuda/tensor/statistics.cu.hbs", tensorStatisticsModel(plan, kernel, program));
+    case "tensor_product":
+      return render("cuda/tensor/product.cu.hbs", tensorProductModel(plan, kernel, program));
+  }
+}

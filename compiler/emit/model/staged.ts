@@ -1,0 +1,121 @@
+import {
+  type ConvProgram,
+  convReach,
+  hasMask,
+  type KernelPlan,
+  type MixProgram,
+  type NormalizeProgram,
+  type Plan,
+  type ProductProgram,
+  type ScoresProgram,
+} from "../../../runtime/contract/index.ts";
+import type { Dialect } from "../dialect/dialect.ts";
+import { ConstantTable } from "./constants.ts";
+import { convModel, finishModel, mixModel } from "./ops.ts";
+import { outputModel } from "./output.ts";
+import { kernelModel } from "./source.ts";
+import { describe, linearStage, stageName } from "./stages.ts";
+
+function tileTable({ tileQ, tileK }: { tileQ: number; tileK: number }, { words }: Dialect): ConstantTable {
+  const table = new ConstantTable();
+  table.int("TILE_Q", tileQ, `Rows of a ${words.group}'s tile.`);
+  table.int("TILE_K", tileK, `Keys of a ${words.group}'s tile.`);
+  return table;
+}
+
+export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram, dialect: Dialect) {
+  return {
+    ...kernelModel(plan, kernel, dialect, {
+      constants: tileTable(program, dialect),
+      skipDead: program.skipDead,
+      purpose: [
+        "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.",
+      ],
+    }),
+    finish: finishModel(plan.pipeline, "scores", program.finish, dialect),
+  };
+}
+
+export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvProgram, dialect: Dialect) {
+  const stage = linearStage(plan.pipeline, program.stage, "conv");
+  const reach = convReach(stage);
+  const table = tileTable(program, dialect);
+  table.int("REACH_PAST", reach.past, "Rows before the tile that the taps read.");
+  table.int("REACH_FUTURE", reach.future, "Rows after it.");
+  table.int("REACH_LEFT", reach.left, "Keys left of it.");
+  table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  table.int("HALO_ROWS", program.haloRows, "Rows of the tile with what is around it.");
+  table.int("HALO_COLUMNS", program.haloColumns, "Keys of the tile with what is around it.");
+  table.int("HALO_LEFT", program.haloLeft, "Keys of these left of the tile.");
+  table.int("HALO_ROW_STRIDE", program.rowStride, "Words between two of these rows.");
+  if (hasMask(plan.pipeline, "documents")) {
+    table.int("DOCUMENTS_AT", program.arenaWords, "Words of documents.");
+    table.int("DOCUMENT_ROWS", program.documentRows, "Rows whose documents are kept.");
+  }
+  return {
+    conv: convModel(plan, stage, table, program.haloLeft - reach.left),
+    ...kernelModel(plan, kernel, dialect, {
+      constants: table,
+      skipDead: program.skipDead,
+      purpose: [`${describe(stage)}, from one map of the strip to the other.`],
+    }),
+    finish: finishModel(plan.pipeline, stageName(stage), program.finish, dialect),
+    staged: program.source === "workgroup",
+  };
+}
+
+export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgram, dialect: Dialect) {
+  const stage = linearStage(plan.pipeline, program.stage, "mix");
+  const table = tileTable(program, dialect);
+  table.int("OUTPUTS", program.outputs, `Heads that a ${dialect.words.group} writes.`);
+  return {
+    mix: mixModel(plan, stage, table, program.outputs),
+    ...kernelModel(plan, kernel, dialect, {
+      constants: table,
+      skipDead: program.skipDead,
+      purpose: [`${describe(stage)}, from one map of the strip to the other.`],
+    }),
+    finish: finishModel(plan.pipeline, stageName(stage), program.finish, dialect),
+  };
+}
+
+export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram, dialect: Dialect) {
+  const sparsemax = plan.pipeline.normalize === "sparsemax";
+  const table = new ConstantTable();
+  table.int("TEAM", program.team, "Neighbouring invocations that share a row.");
+  table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  return {
+    ...kernelModel(plan, kernel, dialect, {
+      constants: table,
+      skipDead: program.skipDead,
+      purpose: [
+        sparsemax
+          ? "Sparsemax of the strip's rows, in place (Martins and Astudillo 2016)."
+          : "Softmax of the strip's rows, in place, and their log-sum-exp.",
+      ],
+    }),
+    sparsemax,
+  };
+}
+
+export function productModel(plan: Plan, kernel: KernelPlan, program: ProductProgram, dialect: Dialect) {
+  const table = new ConstantTable();
+  table.int("TILE_Q", program.tileQ, `Rows of a ${dialect.words.group}.`);
+  table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  const geometry = {
+    rows: program.tileQ,
+    heads: 1,
+    threads: kernel.workgroupSize,
+    blocks: program.outputBlocks,
+    epilogue: program.epilogue,
+  };
+  return {
+    epilogue: outputModel(plan, geometry, table, dialect),
+    ...kernelModel(plan, kernel, dialect, {
+      constants: table,
+      skipDead: program.skipDead,
+      purpose: ["The strip's weights times V, and the stages of the output."],
+    }),
+    arena: program.arenaWords > 0,
+  };
+}

@@ -1,0 +1,60 @@
+import type { Float64Tensor } from "../../runtime/contract/index.ts";
+import { compulsoryBytes } from "../ir/index.ts";
+import { type RunReport, type RunRequest, type RunResult, shapeOf } from "./request.ts";
+
+export { needsLayer } from "./request.ts";
+
+/** Computes an attention on a target. Each target's code is loaded when it is asked for. */
+export async function execute(request: RunRequest): Promise<RunResult> {
+  switch (request.target) {
+    case "reference":
+      return executeOnReference(request);
+    case "webgpu": {
+      const { executeOnWebGpu } = await import("./webgpu.ts");
+      return executeOnWebGpu(request);
+    }
+    case "cuda":
+    case "cuda-emulated": {
+      const { executeOnCuda } = await import("./cuda.ts");
+      return executeOnCuda(request.target, request);
+    }
+  }
+}
+
+async function executeOnReference({ pipeline, call, onStep }: RunRequest): Promise<RunResult> {
+  onStep?.("computing the float64 reference");
+  const { referenceForward, referenceGradients } = await import("../../runtime/reference/index.ts");
+  const { inputs, parameters, dO } = call;
+  const start = performance.now();
+  const tensors = new Map<string, Float64Tensor>();
+  const add = (name: string, tensor: Float64Tensor | null): void => {
+    if (tensor !== null) tensors.set(name, tensor);
+  };
+  if (dO === null) {
+    const { o, lse } = referenceForward(pipeline, parameters, inputs);
+    add("o", o);
+    add("lse", lse);
+  } else {
+    const gradients = referenceGradients(pipeline, parameters, inputs, dO);
+    add("o", gradients.o);
+    add("lse", gradients.lse);
+    add("d_q", gradients.dQ);
+    add("d_q_history", gradients.dQHistory);
+    add("d_k", gradients.dK);
+    add("d_v", gradients.dV);
+    for (const [name, tensor] of gradients.parameters) add(`d_${name}`, tensor);
+  }
+  const report: RunReport = {
+    target: "reference",
+    device: "float64 on the processor",
+    schedule: null,
+    choice: null,
+    kernels: 0,
+    wallMs: performance.now() - start,
+    deviceMs: null,
+    peakBytes: null,
+    workspaceBytes: null,
+    compulsoryBytes: compulsoryBytes(pipeline, shapeOf(call)),
+  };
+  return { tensors, report };
+}

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
-import type { Span, StageOf } from "../../compiler/language/attention.ts";
+import type { Attention, Span, StageOf } from "../../compiler/language/attention.ts";
+import { POINTWISE, POINTWISE_KINDS } from "../../compiler/language/pointwise.ts";
 import type { Initializer } from "../../runtime/contract/index.ts";
 
 export const NO_SPAN: Span = { start: 0, end: 0, line: 1, column: 1 };
@@ -18,28 +19,22 @@ type MapStage = StageOf<"conv" | "mix">;
 
 const INIT: Initializer = { kind: "identity" };
 
-/** Stages of `scores` (with softcaps) or `weights`: none to `maxStages`, several convolutions in a row included. */
-export function mapStages(limits: Limits, softcaps: false): fc.Arbitrary<MapStage[]>;
-export function mapStages(
-  limits: Limits,
-  softcaps: true,
-): fc.Arbitrary<StageOf<"conv" | "mix" | "softcap">[]>;
-export function mapStages(
-  limits: Limits,
-  softcaps: boolean,
-): fc.Arbitrary<StageOf<"conv" | "mix" | "softcap">[]> {
+/** Stages of `scores` (with pointwise ones) or `weights`: none to `maxStages`, several convolutions in a row included. */
+export function mapStages(limits: Limits, pointwise: false): fc.Arbitrary<MapStage[]>;
+export function mapStages(limits: Limits, pointwise: true): fc.Arbitrary<Attention["scores"][number][]>;
+export function mapStages(limits: Limits, pointwise: boolean): fc.Arbitrary<Attention["scores"][number][]> {
   const stage = fc.oneof(
     { weight: 3, arbitrary: convStage(limits) },
     { weight: 2, arbitrary: mixStage(limits) },
-    { weight: softcaps ? 1 : 0, arbitrary: softcapStage() },
+    { weight: pointwise ? 1 : 0, arbitrary: pointwiseStage() },
   );
   const size = { maxLength: limits.maxStages };
   // Labels from a few letters collide, and colliding names are no attention.
   return fc.array(stage, size).map((stages) => stages.map((each, index) => relabelled(each, index)));
 }
 
-function relabelled<Stage extends StageOf<"conv" | "mix" | "softcap">>(stage: Stage, index: number): Stage {
-  if (stage.kind === "softcap" || stage.label === null) return stage;
+function relabelled<Stage extends Attention["scores"][number]>(stage: Stage, index: number): Stage {
+  if (!("label" in stage) || stage.label === null) return stage;
   return { ...stage, label: `${stage.label}${index}` };
 }
 
@@ -103,12 +98,11 @@ function mixStage(limits: Limits): fc.Arbitrary<StageOf<"mix">> {
   });
 }
 
-function softcapStage(): fc.Arbitrary<StageOf<"softcap">> {
-  return fc.record({
-    kind: fc.constant("softcap" as const),
-    limit: fc.constantFrom(1.5, 4, 30),
-    span: fc.constant(NO_SPAN),
-  });
+/** Any stage of the language's table; its number, where it takes one, changes the scores little, clearly or wholly. */
+function pointwiseStage(): fc.Arbitrary<Attention["scores"][number]> {
+  return fc
+    .record({ kind: fc.constantFrom(...POINTWISE_KINDS), operand: fc.constantFrom(1.5, 4, 30) })
+    .map(({ kind, operand }) => ({ ...POINTWISE[kind].make(operand), span: NO_SPAN }));
 }
 
 /** Any of nothing, norm, gate, both in either order. */

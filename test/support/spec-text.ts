@@ -1,5 +1,5 @@
 import type { Attention, CheckedStage } from "../../compiler/language/attention.ts";
-import type { MaskTerm } from "../../runtime/contract/index.ts";
+import { type MaskTerm, spellPointwise } from "../../runtime/contract/index.ts";
 
 /** An attention as a spec: what a failing property prints, ready to be compiled. */
 export function describeAttention(attention: Attention): string {
@@ -29,7 +29,7 @@ function describeTerm(term: MaskTerm): string {
 
 function describeStage(stage: CheckedStage): string {
   const words = stageWords(stage);
-  if (stage.kind !== "softcap" && stage.label !== null) words.push(`as ${stage.label}`);
+  if ("label" in stage && stage.label !== null) words.push(`as ${stage.label}`);
   return words.join(" ");
 }
 
@@ -47,11 +47,13 @@ function stageWords(stage: CheckedStage): string[] {
       ];
     case "mix":
       return [`mix ${stage.group}`];
-    case "softcap":
-      return [`softcap ${stage.limit}`];
     case "norm":
       return [`norm eps ${stage.eps}`, ...(stage.depthScale ? ["depth_scale"] : [])];
     case "gate":
       return [`gate ${stage.mode}`];
+    default: {
+      const { span: _span, ...pointwise } = stage;
+      return [spellPointwise(pointwise)];
+    }
   }
 }

@@ -1,4 +1,9 @@
-import { hasMask, type Pipeline, type TensorTileProgram } from "../../../runtime/contract/index.ts";
+import {
+  hasMask,
+  type Pipeline,
+  type Pointwise,
+  type TensorTileProgram,
+} from "../../../runtime/contract/index.ts";
 import type { TileKnobs, TileRequest } from "./tile-request.ts";
 
 /** Registers that the kernels need beside fragments: addresses, bounds, loop counters (from ptxas reports). */
@@ -11,8 +16,12 @@ const DOCUMENT_REGISTERS = 28;
 const BIAS_REGISTERS = 32;
 /** The window's edges, or the filled length, for a further block of rows. */
 const BOUND_REGISTERS = 8;
-const SOFTCAP_REGISTERS = 48;
-const FURTHER_SOFTCAP_REGISTERS = 36;
+/** The first pointwise stage of a kernel, and each further one, by what it computes. */
+const POINTWISE_REGISTERS: Readonly<
+  Record<Pointwise["kind"], { readonly first: number; readonly further: number }>
+> = {
+  softcap: { first: 48, further: 36 },
+};
 /** Scores of a whole step at a time. */
 const WIDE_COLUMNS_REGISTERS = 48;
 const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
@@ -73,8 +82,7 @@ export function tileRegisters(
     (hasMask(pipeline, "window") ? bounds : 0) +
     (hasMask(pipeline, "lengths") ? bounds : 0) +
     (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered : 0);
-  const capped = before.pointwise.length + finish.pointwise.length;
-  const softcaps = capped === 0 ? 0 : SOFTCAP_REGISTERS + (capped - 1) * FURTHER_SOFTCAP_REGISTERS;
+  const pointwise = pointwiseRegisters([...before.pointwise, ...finish.pointwise]);
   const wide = source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0;
   const packed =
     sink === "attention" && rowBlocks * tileK >= PACKED_PAIRS
@@ -88,13 +96,20 @@ export function tileRegisters(
     held +
     scores +
     masks +
-    softcaps +
+    pointwise +
     wide +
     packed +
     large +
     many * KERNEL_PAIR_REGISTERS;
   // The output's stages come when the steps are over.
   return Math.max(steps + (sink === "product" ? 4 : 0), values ? results + gateRegisters(pipeline) : 0);
+}
+
+function pointwiseRegisters(stages: readonly Pointwise[]): number {
+  const costs = stages.map(({ kind }) => POINTWISE_REGISTERS[kind]);
+  // Any of them may be the one that is not hidden behind another.
+  const most = Math.max(0, ...costs.map(({ first, further }) => first - further));
+  return costs.reduce((sum, { further }) => sum + further, most);
 }
 
 /** Registers beside the results that the gate of all channels takes: packed results, logits, addresses. */

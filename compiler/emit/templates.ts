@@ -5,8 +5,8 @@ import type {
   tensorMixModel,
   tensorProductModel,
   tensorStatisticsModel,
-} from "./cuda/tensor-map-model.ts";
-import type { tensorTileModel } from "./cuda/tensor-model.ts";
+} from "./cuda/tensor/maps.ts";
+import type { tensorTileModel } from "./cuda/tensor/tile.ts";
 import type { fusedModel } from "./model/fused.ts";
 import type { planSource } from "./model/source.ts";
 import type {

@@ -17,6 +17,14 @@ export interface ToeplitzConv {
   readonly precision: "f16" | "exact";
 }
 
+/** What a kernel writes of a strip's map. */
+export interface MapWrite {
+  /** Elements to which its rows are padded. */
+  readonly alignment: number;
+  /** Rows, and keys, by which tiles of later stages reach beyond one: nothing there may be left as it was. */
+  readonly readAhead: number;
+}
+
 /**
  * Which of the keys that a tile's rows see a kernel walks. `inner`: those around which all rows of the tile see all keys that
  * the scores' convolution reads. `border`: the others.
@@ -43,19 +51,25 @@ export interface TensorTileProgram {
   /** `dot`: the convolution that the keys hold already, one copy of them a kernel row (`TensorFoldProgram`). */
   readonly folded: StageIndex | null;
   readonly keys: TileKeys;
+  /** Not `all`: keys by which inner ones stay clear of the first that the tile's first row does not see; they come in whole steps. */
+  readonly inner: { readonly margin: number; readonly step: number };
+  /** Whether no source right of the last key that a tile sees can matter: rows above see no more. */
+  readonly sourcesEndWithKeys: boolean;
   /** Rows around the tile; multiples of eight where there is a `conv`. */
   readonly haloPast: number;
   readonly haloFuture: number;
   /** What happens to an entry before the convolution, and at the end. */
   readonly before: Finish;
   readonly finish: Finish;
-  /** `map`: keys of the map that one block writes. */
-  readonly chunk: number;
+  /** `map`: what is written, and the keys that one block writes. */
+  readonly map: (MapWrite & { readonly chunk: number }) | null;
   readonly blocksPerSm: number;
   /** `attention`: blocks may share a tile's keys where there are few rows; `TensorCombineProgram` puts their results together. */
   readonly splits: boolean;
-  /** Offsets into shared memory, in bytes; −1 for what the kernel has not. */
   readonly sharedBytes: number;
+  /** Bytes of a row in shared memory. */
+  readonly rowBytes: { readonly keys: number; readonly values: number; readonly scores: number };
+  /** Offsets into shared memory, in bytes; −1 for what the kernel has not. */
   readonly places: Readonly<Record<"k" | "v" | "q" | "halo" | "scores" | "taps", number>>;
 }
 
@@ -72,6 +86,8 @@ export interface TensorFoldProgram {
   readonly sourceSteps: number;
   readonly warps: number;
   readonly sharedBytes: number;
+  /** Bytes of a key in shared memory. */
+  readonly rowBytes: number;
 }
 
 /** A head mix from one map to another: sixteen heads by sixteen heads a product, one row a warp. */
@@ -84,7 +100,15 @@ export interface TensorMixProgram {
   /** Whether the mixed scores are the final ones: the kernel then writes their softmax, and the rows' log-sum-exp. */
   readonly normalizes: boolean;
   readonly warps: number;
+  readonly rowsPerWarp: number;
+  /** Keys of a step. */
+  readonly step: number;
+  /** Blocks of sixteen input heads that sixteen output heads read. */
+  readonly inputChunks: number;
+  readonly map: MapWrite;
   readonly sharedBytes: number;
+  /** Bytes of a head's keys of a step in shared memory. */
+  readonly rowBytes: number;
 }
 
 /** Log-sum-exp of the rows of a map of final scores. */
@@ -102,6 +126,8 @@ export interface TensorProductProgram {
   readonly tileK: number;
   readonly blocksPerSm: number;
   readonly sharedBytes: number;
+  /** Bytes of a row in shared memory. */
+  readonly rowBytes: { readonly weights: number; readonly values: number };
 }
 
 /** Combines the partial results of rows whose keys several blocks have shared, with the output stages; one row a warp. */

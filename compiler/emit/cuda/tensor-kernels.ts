@@ -6,8 +6,8 @@ import {
   tensorMixModel,
   tensorProductModel,
   tensorStatisticsModel,
-} from "./tensor-map-model.ts";
-import { tensorTileModel } from "./tensor-model.ts";
+} from "./tensor/maps.ts";
+import { tensorTileModel } from "./tensor/tile.ts";
 
 /** The text of one kernel on tensor cores, in a namespace of its own inside the plan's. */
 export function tensorKernelText(plan: Plan, kernel: KernelPlan, program: TensorProgram): string {

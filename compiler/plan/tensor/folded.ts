@@ -77,6 +77,7 @@ function foldProgram(pipeline: Pipeline, { stage, index }: LinearStage): TensorF
     sourceSteps,
     warps: FOLD_WARPS,
     sharedBytes: rows * paddedRow(pipeline.headDim),
+    rowBytes: paddedRow(pipeline.headDim),
   };
 }
 

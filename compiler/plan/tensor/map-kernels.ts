@@ -7,16 +7,16 @@ import type {
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { gateRegisters } from "./registers.ts";
-import type { LinearStage } from "./support.ts";
+import { type LinearStage, mapWrite } from "./support.ts";
 import { paddedRow } from "./tile.ts";
 
 export const STATISTICS_WARPS = 4;
 
 /** Keys of a step of the mix kernel, and bytes of a head's keys in shared memory. */
-export const MIX_STEP = 64;
-export const MIX_ROW_BYTES = MIX_STEP * 2 + 16;
+const MIX_STEP = 64;
+const MIX_ROW_BYTES = MIX_STEP * 2 + 16;
 /** Rows that one warp mixes, one after the other. */
-export const MIX_ROWS_PER_WARP = 2;
+const MIX_ROWS_PER_WARP = 2;
 const MIX_WARPS = 4;
 /** Most blocks of sixteen input heads: four registers each, and shared memory. */
 const MOST_INPUT_CHUNKS = 8;
@@ -62,7 +62,12 @@ export function fitMix(
         finish: options.finish,
         normalizes: options.normalizes,
         warps: MIX_WARPS,
+        rowsPerWarp: MIX_ROWS_PER_WARP,
+        step: MIX_STEP,
+        inputChunks: chunks,
+        map: mapWrite(pipeline),
         sharedBytes: MIX_WARPS * 2 * chunks * 16 * MIX_ROW_BYTES,
+        rowBytes: MIX_ROW_BYTES,
       },
       rowsPerBlock: MIX_WARPS * MIX_ROWS_PER_WARP,
       headBlocks: Math.ceil(pipeline.heads / 16),
@@ -85,7 +90,8 @@ export function fitProduct(
   const registers = results + Math.max(PRODUCT_REGISTERS + rowBlocks * 6, gateRegisters(pipeline));
   if (registers > 250) return doesNotFit(`product: needs about ${registers} registers a thread, of 255`);
   const tileQ = PRODUCT_WARPS * 16 * rowBlocks;
-  const sharedBytes = 2 * (tileQ * paddedRow(PRODUCT_TILE_K) + PRODUCT_TILE_K * paddedRow(pipeline.valueDim));
+  const rowBytes = { weights: paddedRow(PRODUCT_TILE_K), values: paddedRow(pipeline.valueDim) };
+  const sharedBytes = 2 * (tileQ * rowBytes.weights + PRODUCT_TILE_K * rowBytes.values);
   if (sharedBytes > architecture.sharedBytesPerBlock) {
     return doesNotFit(
       `product: needs ${sharedBytes} bytes of shared memory, ${sharedBytes - architecture.sharedBytesPerBlock} more than a block has`,
@@ -106,6 +112,7 @@ export function fitProduct(
       tileK: PRODUCT_TILE_K,
       blocksPerSm: Math.max(1, resident),
       sharedBytes,
+      rowBytes,
     },
   };
 }

@@ -4,12 +4,14 @@ import {
   hasMask,
   isPointwise,
   type LinearStage as LinearMapStage,
+  type MapWrite,
   type Pipeline,
   type Pointwise,
   pointwiseOf,
   type Reach,
   type ScoreStage,
   type StageIndex,
+  totalReach,
   type WeightStage,
 } from "../../../runtime/contract/index.ts";
 
@@ -99,4 +101,16 @@ export function toeplitzGeometry(stage: ConvStage): {
 /** Whether no source right of the last key that a tile sees can matter: rows above see no more. */
 export function sourcesEndWithKeys(pipeline: Pipeline, reach: Reach): boolean {
   return hasMask(pipeline, "causal") && reach.future === 0;
+}
+
+/** Elements to which rows of a map are padded. */
+const MAP_ALIGNMENT = 64;
+
+/** What kernels write of a strip's map: later stages' tiles reach one tile and their convolutions beyond a row. */
+export function mapWrite(pipeline: Pipeline): MapWrite {
+  const { past, future, left, right } = totalReach([...pipeline.scores, ...pipeline.weights]);
+  return {
+    alignment: MAP_ALIGNMENT,
+    readAhead: 128 + Math.ceil(Math.max(past, future, left, right) / 8) * 8,
+  };
 }

@@ -7,7 +7,15 @@ import {
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
-import { toeplitzGeometry, toeplitzIllegal } from "./support.ts";
+import {
+  INNER_STEP,
+  innerMargin,
+  mapWrite,
+  NO_REACH,
+  sourcesEndWithKeys,
+  toeplitzGeometry,
+  toeplitzIllegal,
+} from "./support.ts";
 import type { TileKnobs, TileRequest } from "./tile-request.ts";
 
 export type { TileKnobs, TileRequest } from "./tile-request.ts";
@@ -82,7 +90,8 @@ export function fitTile(
   else at = Math.max(at, queryBytes);
   if (folded !== null) q += haloPast * keyRow;
   const haloAt = place(dot ? (halo - around) * keyRow : 0);
-  const scores = place(stage === null ? 0 : (tileQ + halo) * (tileK * 2 + 16) * (exact ? 2 : 1));
+  const scoresRow = tileK * 2 + 16;
+  const scores = place(stage === null ? 0 : (tileQ + halo) * scoresRow * (exact ? 2 : 1));
   const tapsAt = place(taps === "shared" ? pairs * distances * 256 : 0);
   if (at > architecture.sharedBytesPerBlock) {
     return doesNotFit(
@@ -114,14 +123,20 @@ export function fitTile(
             },
       folded: request.folded?.index ?? null,
       keys: request.keys,
+      inner: {
+        margin: (folded ?? stage) === null ? 0 : innerMargin((folded ?? stage) as ConvStage),
+        step: INNER_STEP,
+      },
+      sourcesEndWithKeys: sourcesEndWithKeys(pipeline, geometry?.reach ?? NO_REACH),
       haloPast,
       haloFuture,
       before: request.before,
       finish: request.finish,
-      chunk: request.chunk,
+      map: sink === "map" ? { ...mapWrite(pipeline), chunk: request.chunk } : null,
       blocksPerSm: Math.max(1, Math.min(2, byShared, byRegisters)),
       splits: sink === "attention",
       sharedBytes: at,
+      rowBytes: { keys: keyRow, values: valueRow, scores: scoresRow },
       places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt },
     },
   };

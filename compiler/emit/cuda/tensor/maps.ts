@@ -1,0 +1,152 @@
+import type {
+  KernelPlan,
+  Plan,
+  TensorCombineProgram,
+  TensorFoldProgram,
+  TensorMixProgram,
+  TensorProductProgram,
+  TensorStatisticsProgram,
+} from "../../../../runtime/contract/index.ts";
+import { describe, linearStage } from "../../model/stages.ts";
+import {
+  granules,
+  keyConstants,
+  ofHead,
+  outputConstants,
+  outputStages,
+  packOf,
+  pointwiseModels,
+  ROW_COMMENT,
+  tensorModel,
+  threadConstants,
+  weightConstant,
+} from "./model.ts";
+
+/** The model of `templates/cuda/tensor/mix.cu.hbs`. */
+export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMixProgram) {
+  const stage = linearStage(plan.pipeline, program.stage, "mix");
+  const { normalizes, map } = program;
+  const constants = threadConstants(program);
+  constants.int("ROWS_PER_WARP", program.rowsPerWarp);
+  constants.int("GROUP", stage.group, "Heads that are mixed together.");
+  constants.int(
+    "INPUT_CHUNKS",
+    program.inputChunks,
+    "Blocks of sixteen input heads that sixteen output heads read.",
+  );
+  constants.bool(
+    "ALL_HEADS",
+    plan.pipeline.heads % 16 === 0,
+    "Whether blocks of sixteen heads are all there.",
+  );
+  constants.int("STEP", program.step, "Keys of a step.");
+  constants.int("ROW_BYTES", program.rowBytes, ROW_COMMENT);
+  constants.int("BUFFER_BYTES", "INPUT_CHUNKS * 16 * ROW_BYTES");
+  constants.int("MAP_ALIGNMENT", map.alignment, "Keys to which the maps' rows are padded.");
+  constants.int("READ_AHEAD", map.readAhead, "Rows by which tiles of later stages reach beyond one.");
+  weightConstant(plan, constants, stage);
+  const base = tensorModel(plan, kernel, {
+    purpose: [
+      `${describe(stage)}, on tensor cores${normalizes ? ", and the softmax of every row" : ""}.`,
+      "A warp takes one row: sixteen heads by all its keys.",
+    ],
+    constants,
+    // Left alone, ptxas may prefer spills to registers.
+    blocksPerSm: 2,
+  });
+  const hidden = normalizes ? "-INFINITE" : "0.0f";
+  return {
+    ...base,
+    fromWeights: program.source === "weights",
+    statistics: normalizes,
+    pointwise: pointwiseModels(program.finish.pointwise),
+    hidden: base.mask.bias ? `${hidden}, ${normalizes ? "LARGEST" : "0.0f"}` : hidden,
+    pack: packOf(plan, program.stage, normalizes),
+    severalGroups: stage.group % 16 !== 0,
+  };
+}
+
+/** The model of `templates/cuda/tensor/statistics.cu.hbs`. */
+export function tensorStatisticsModel(plan: Plan, kernel: KernelPlan, program: TensorStatisticsProgram) {
+  return tensorModel(plan, kernel, {
+    purpose: [
+      "What the softmax of each row of a map of final scores keeps, and its log-sum-exp.",
+      "A warp takes one row of one head.",
+    ],
+    constants: threadConstants(program),
+    blocksPerSm: null,
+  });
+}
+
+/** The model of `templates/cuda/tensor/product.cu.hbs`. */
+export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: TensorProductProgram) {
+  const constants = threadConstants(program);
+  constants.int("ROW_BLOCKS", program.rowBlocks, "Blocks of sixteen rows of a warp.");
+  constants.int("TILE_Q", program.warps * 16 * program.rowBlocks, "Rows of a block.");
+  constants.int("TILE_K", program.tileK, "Keys of a step.");
+  constants.int("VALUE_GRANULES", granules(plan.pipeline.valueDim), "Blocks of eight values.");
+  constants.int("A_ROW_BYTES", program.rowBytes.weights, ROW_COMMENT);
+  constants.int("V_ROW_BYTES", program.rowBytes.values);
+  constants.int(
+    "STAGE_BYTES",
+    "TILE_Q * A_ROW_BYTES + TILE_K * V_ROW_BYTES",
+    "One of the two stages of copies: a tile of weights, then one of values.",
+  );
+  outputConstants(plan, constants);
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: ["The strip's weights times the values, and the stages of the output."],
+      constants,
+      blocksPerSm: program.blocksPerSm,
+    }),
+    fromWeights: program.source === "weights",
+    output: outputStages(plan),
+  };
+}
+
+/** The model of `templates/cuda/tensor/combine.cu.hbs`. */
+export function tensorCombineModel(plan: Plan, kernel: KernelPlan, program: TensorCombineProgram) {
+  const constants = threadConstants(program);
+  constants.int("VALUES_PER_LANE", Math.ceil(plan.pipeline.valueDim / 32));
+  outputConstants(plan, constants);
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: [
+        "Combines the parts of rows whose keys several blocks have shared, and computes the stages of the output.",
+        "A warp takes one row of one head.",
+      ],
+      constants,
+      blocksPerSm: null,
+    }),
+    output: outputStages(plan),
+  };
+}
+
+/** The model of `templates/cuda/tensor/fold.cu.hbs`. */
+export function tensorFoldModel(plan: Plan, kernel: KernelPlan, program: TensorFoldProgram) {
+  const stage = linearStage(plan.pipeline, program.stage, "conv");
+  const constants = threadConstants(program);
+  constants.int("TILE", program.warps * 16, "Keys that a block convolves: sixteen a warp.");
+  constants.int("GRANULES_LEFT", program.granulesLeft, "Blocks of eight keys in reach to the left.");
+  constants.int(
+    "SOURCE_STEPS",
+    program.sourceSteps,
+    "Blocks of sixteen keys that sixteen results are made of.",
+  );
+  constants.int("SOURCE_ROWS", "TILE - 16 + 16 * SOURCE_STEPS", "Keys that a block reads.");
+  constants.int("D_GRANULES", granules(plan.pipeline.headDim), "Blocks of eight elements of a key.");
+  constants.int("K_ROW_BYTES", program.rowBytes, ROW_COMMENT);
+  keyConstants(constants, stage);
+  weightConstant(plan, constants, stage);
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: [
+        `${describe(stage)}, of the keys instead of the scores:`,
+        "one convolved copy of them for each row of the kernel, as products with banded Toeplitz matrices.",
+      ],
+      constants,
+      blocksPerSm: null,
+    }),
+    conv: { dilatedKey: stage.dilation.key > 1, kernelAt: ofHead("WEIGHT_AT", stage) },
+  };
+}

@@ -1,0 +1,284 @@
+import {
+  type ConvStage,
+  convReach,
+  type KernelPlan,
+  type Plan,
+  type TensorTileProgram,
+} from "../../../../runtime/contract/index.ts";
+import type { ConstantTable } from "../../model/constants.ts";
+import { maskModel } from "../../model/source.ts";
+import { describe, linearStage, parameterAt } from "../../model/stages.ts";
+import {
+  granules,
+  keyConstants,
+  ofHead,
+  outputConstants,
+  outputStages,
+  packOf,
+  pointwiseModels,
+  ROW_COMMENT,
+  tensorModel,
+  threadConstants,
+  weightConstant,
+} from "./model.ts";
+
+/** A tile kernel, and what of it both its constants and its text ask for. */
+interface Tile {
+  readonly plan: Plan;
+  readonly program: TensorTileProgram;
+  /** The convolution of the scores that the kernel makes or loads; of the keys that it loads. */
+  readonly conv: ConvStage | null;
+  readonly folded: ConvStage | null;
+  readonly dot: boolean;
+  readonly toMap: boolean;
+  /** Whether it multiplies with the values. */
+  readonly attention: boolean;
+  readonly applies: boolean;
+  /** Whether scores take the scale in: else the exponent does, a positive one, which keeps their order. */
+  readonly scaled: boolean;
+}
+
+function tileOf(plan: Plan, program: TensorTileProgram): Tile {
+  const { pipeline } = plan;
+  const conv = program.conv === null ? null : linearStage(pipeline, program.conv.stage, "conv");
+  const folded = program.folded === null ? null : linearStage(pipeline, program.folded, "conv");
+  const dot = program.source === "dot";
+  const toMap = program.sink === "map";
+  const applies = program.sink === "product";
+  const pointwise = program.before.pointwise.length + program.finish.pointwise.length;
+  const needed = (conv !== null && !applies) || pointwise > 0 || folded?.bias != null || toMap;
+  return {
+    plan,
+    program,
+    conv,
+    folded,
+    dot,
+    toMap,
+    attention: program.sink === "attention" || applies,
+    applies,
+    scaled: dot && (pipeline.scale < 0 || needed || maskModel(pipeline).bias),
+  };
+}
+
+/** The model of `templates/cuda/tensor/tile.cu.hbs`. */
+export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorTileProgram) {
+  const tile = tileOf(plan, program);
+  const { conv, folded, dot, toMap, attention, applies, scaled } = tile;
+  const base = tensorModel(plan, kernel, {
+    purpose: purposeOf(tile),
+    constants: tileConstants(tile),
+    blocksPerSm: program.blocksPerSm,
+  });
+  const { bias } = base.mask;
+  const right = (conv === null ? 0 : convReach(conv).right) > 0;
+  const part = program.keys !== "all";
+  const halo = program.haloPast + program.haloFuture > 0;
+  const final = program.finish.mask !== "zero";
+  const pointwiseAfter = pointwiseModels(program.finish.pointwise);
+  const biased = (folded ?? conv)?.bias == null ? null : (folded ?? conv);
+  return {
+    ...base,
+    dot,
+    attention,
+    applies,
+    toMap,
+    fromWeights: program.source === "weights",
+    statistics: program.sink === "statistics",
+    softmax: program.sink === "attention" || program.sink === "statistics",
+    perRow: !toMap,
+    split: program.splits,
+    part,
+    parts: part || program.splits,
+    inner: program.keys === "inner",
+    folded: folded !== null,
+    foldedRows: folded !== null && folded.kernel.query > 1,
+    // Blocks that end before the tile's last key still read to its right.
+    sourceEnd: sourceEnd(program, (program.splits || toMap) && right),
+    haloRows: halo,
+    halo: folded === null && halo,
+    haloModel: haloModel(applies, bias),
+    madeRange: dot && conv !== null,
+    queriesInRegisters: program.queriesInRegisters,
+    queries: program.queriesInRegisters ? "queries" : "query_fragments",
+    scaled,
+    pointwiseBefore: pointwiseModels(program.before.pointwise),
+    pointwiseAfter,
+    finalMap: toMap && final,
+    // What the map holds where nothing is seen: entries, and pairs of f16.
+    cleared: final ? "-INFINITE" : "0.0f",
+    clear: final ? "0xfc00fc00u" : "0u",
+    finishes: pointwiseAfter.length > 0 || biased !== null || (toMap && final),
+    biasAt: biased === null ? null : ofHead("BIAS_AT", biased),
+    hidden: hiddenAs(!final ? "0.0f" : toMap ? "-INFINITE" : "HIDDEN", bias, final, toMap),
+    hiddenBefore: hiddenAs(applies ? "-INFINITE" : "0.0f", bias, applies, false),
+    tail: (program.conv?.granulesRight ?? 0) > 0,
+    pack: packOf(plan, program.conv?.stage ?? null),
+    conv: conv === null ? null : convModel(program, conv),
+    output: attention ? outputStages(plan) : [],
+  };
+}
+
+/** What hidden scores become, and, where there is a bias, the largest size of the others: 0 where it is not added. */
+function hiddenAs(value: string, bias: boolean, added: boolean, f16: boolean): string {
+  if (!bias) return value;
+  return `${value}, ${added ? (f16 ? "LARGEST_F16" : "LARGEST") : "0.0f"}`;
+}
+
+function sourceEnd(program: TensorTileProgram, beyond: boolean): string {
+  if (!program.sourcesEndWithKeys) return "min(keys_end + REACH_RIGHT, batch.keys)";
+  return `min(keys_end${beyond ? " + REACH_RIGHT" : ""}, range.y)`;
+}
+
+/** The statistics of the halo's rows, where scores become weights before the convolution. */
+function haloModel(applies: boolean, bias: boolean) {
+  if (!applies) return { parameters: "", arguments: "" };
+  return {
+    parameters: `, const float2* statistics${bias ? "" : ", unsigned head"}`,
+    arguments: `, statistics${bias ? "" : ", head"}`,
+  };
+}
+
+function convModel(program: TensorTileProgram, stage: ConvStage) {
+  const registers = program.conv?.taps === "registers";
+  return {
+    registers,
+    exact: program.conv?.precision === "exact",
+    taps: registers ? "const Taps&" : "const unsigned char*",
+    dilatedKey: stage.dilation.key > 1,
+    kernelAt: ofHead("WEIGHT_AT", stage),
+  };
+}
+
+function purposeOf({ program, conv, folded }: Tile): string[] {
+  if (folded !== null) {
+    return [
+      `Queries times keys that hold ${describe(folded)} already, on tensor cores, online softmax, times values${program.keys === "all" ? "." : ":"}`,
+      ...(program.keys === "all"
+        ? []
+        : ["the keys that all rows of the tile see, and around them all that the taps read."]),
+    ];
+  }
+  const from = {
+    dot: "Queries times keys on tensor cores",
+    map: "A map of the strip",
+    weights: "The softmax's weights, from the map of final scores",
+  }[program.source];
+  const to = {
+    attention: "online softmax, times values",
+    statistics: "the log-sum-exp of every row",
+    product: "normalised with the rows' log-sum-exp before the convolution, times values",
+    map: "to the strip's other map",
+  }[program.sink];
+  const keys =
+    program.keys === "border" ? " The keys near the diagonal, which convolved keys cannot do." : "";
+  if (conv === null) return [`${from}, ${to}.`];
+  return [`${from}, then`, `${describe(conv)}, as products with banded Toeplitz matrices,`, `${to}.${keys}`];
+}
+
+function tileConstants(tile: Tile): ConstantTable {
+  const { plan, program, conv, folded, dot, attention, toMap, scaled } = tile;
+  const { tileK, rowBlocks } = program;
+  const reach = conv === null ? { past: 0, future: 0, left: 0, right: 0 } : convReach(conv);
+  const right = program.conv?.granulesRight ?? 0;
+  const constants = threadConstants(program);
+  constants.int("ROW_BLOCKS", rowBlocks, "Blocks of sixteen rows of a warp.");
+  constants.int("TILE_Q", program.warps * 16 * rowBlocks, "Rows of a block.");
+  constants.int("TILE_K", tileK, "Keys of a step.");
+  constants.int("GRANULES", tileK / 8, "Blocks of eight keys of a step.");
+  constants.int(
+    "CARRIED",
+    (program.conv?.granulesLeft ?? 0) + right,
+    "Blocks of eight keys that later steps finish.",
+  );
+  if (right > 0) constants.int("TAIL", right, "The last ones of them.");
+  if (right > 0 && !toMap) constants.int("TAIL_PAIRS", Math.ceil(right / 2) * 2);
+  constants.int("LAG", right * 8, "Keys by which results trail the scores that they are made of.");
+  constants.int("REACH_LEFT", reach.left, "Keys around an entry that the convolution reads.");
+  constants.int("REACH_RIGHT", reach.right);
+  if (!dot) {
+    constants.int("REACH_PAST", reach.past, "Rows around an entry that the convolution reads.");
+    constants.int("REACH_FUTURE", reach.future);
+  }
+  if (dot) dotConstants(tile, constants);
+  if (dot || conv !== null) {
+    const eights = folded === null ? ", in blocks of eight" : "";
+    constants.int("HALO_PAST", program.haloPast, `Rows around the tile that the convolution reads${eights}.`);
+    constants.int("HALO_FUTURE", program.haloFuture);
+    constants.int("HALO_ROWS", program.haloPast + program.haloFuture);
+  }
+  if (attention) valueConstants(tile, constants);
+  if (folded !== null) foldedConstants(plan, constants, folded);
+  if (program.keys !== "all") {
+    const clear = "Rows and keys by which inner keys stay clear of the diagonal.";
+    constants.int("INNER_MARGIN", program.inner.margin, clear);
+    constants.int("INNER_STEP", program.inner.step, "Inner keys come in whole steps of it.");
+  }
+  if (conv !== null) convConstants(tile, constants, conv);
+  if (program.map !== null) mapConstants(constants, program.map);
+  if (!toMap)
+    constants.float(
+      "EXPONENT",
+      scaled ? "LOG2_E" : "SCALE * LOG2_E",
+      "Weights are 2^(score * EXPONENT - maximum).",
+    );
+  return constants;
+}
+
+function dotConstants({ plan, program }: Tile, constants: ConstantTable): void {
+  const { headDim } = plan.pipeline;
+  constants.int("D_STEPS", Math.ceil(headDim / 16), "Steps of sixteen along head_dim.");
+  constants.int("COLUMNS", program.columns, "Keys whose scores are made at a time.");
+  constants.int("Q_CHUNKS", granules(headDim), "16-byte units of a query row.");
+  constants.int("Q_ROW_BYTES", program.rowBytes.keys, ROW_COMMENT);
+  constants.int("K_ROW_BYTES", program.rowBytes.keys);
+  constants.int("K_AT", program.places.k, "Bytes of shared memory where things lie.");
+  constants.int("Q_AT", program.places.q);
+  if (program.places.halo >= 0) constants.int("HALO_AT", program.places.halo);
+}
+
+function valueConstants({ plan, program }: Tile, constants: ConstantTable): void {
+  constants.int("VALUE_GRANULES", granules(plan.pipeline.valueDim), "Blocks of eight values.");
+  constants.int("V_ROW_BYTES", program.rowBytes.values, ROW_COMMENT);
+  constants.int("V_AT", program.places.v, "Bytes of shared memory where two tiles of values lie.");
+  constants.int("V_TILE_BYTES", "TILE_K * V_ROW_BYTES");
+  outputConstants(plan, constants);
+}
+
+/** The rows of a kernel whose keys are folded: one copy of the keys each. */
+function foldedConstants(plan: Plan, constants: ConstantTable, stage: ConvStage): void {
+  constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
+  if (stage.kernel.query > 1) {
+    constants.int("ORIGIN_QUERY", stage.origin.query, "The tap that meets the current row.");
+    constants.int("DILATION_QUERY", stage.dilation.query);
+  }
+  if (stage.bias !== null) constants.int("BIAS_AT", parameterAt(plan, stage.bias));
+}
+
+function convConstants({ plan, program }: Tile, constants: ConstantTable, stage: ConvStage): void {
+  const { conv } = program;
+  if (conv === null) return;
+  constants.int("S_ROWS", "TILE_Q + HALO_ROWS", "Rows of the tile of scores.");
+  constants.int("S_ROW_BYTES", program.rowBytes.scores);
+  constants.int("S_AT", program.places.scores);
+  if (conv.precision === "exact")
+    constants.int(
+      "S_REST",
+      "S_ROWS * S_ROW_BYTES",
+      "Bytes from a score, rounded to f16, to what the rounding leaves over.",
+    );
+  keyConstants(constants, stage);
+  constants.int("ORIGIN_QUERY", stage.origin.query, "The tap that meets the current row.");
+  constants.int("DILATION_QUERY", stage.dilation.query);
+  constants.int("GRANULES_RIGHT", conv.granulesRight, "Blocks of eight keys in reach to the right.");
+  constants.int("DISTANCES", "CARRIED + 1", "Blocks of eight keys in reach.");
+  constants.int("TAP_PAIRS", Math.ceil(stage.kernel.query / 2), "Pairs of kernel rows.");
+  weightConstant(plan, constants, stage);
+  if (stage.bias !== null) constants.int("BIAS_AT", parameterAt(plan, stage.bias));
+  if (conv.taps === "shared") constants.int("TAPS_AT", program.places.taps);
+}
+
+function mapConstants(constants: ConstantTable, map: NonNullable<TensorTileProgram["map"]>): void {
+  constants.int("CHUNK", map.chunk, "Keys of the map that a block writes.");
+  constants.int("MAP_ALIGNMENT", map.alignment, "Keys to which the map's rows are padded.");
+  constants.int("READ_AHEAD", map.readAhead, "Rows by which tiles of later stages reach beyond one.");
+}

@@ -39,7 +39,7 @@ function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
       return { rows: program.tileQ, keys: ALL_KEYS, heads };
     case "tensor_tile": {
       const rows = program.warps * 16 * program.rowBlocks;
-      if (program.sink === "map") return { rows, keys: program.chunk, heads };
+      if (program.sink === "map") return { rows, keys: program.map?.chunk ?? 0, heads };
       // Blocks share a tile's keys, those of the border's kernel never.
       const shares = program.splits && program.keys !== "border" ? (variables["splits"] ?? 1) : 1;
       return { rows, keys: ALL_KEYS, heads: heads * shares };

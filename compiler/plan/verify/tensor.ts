@@ -27,7 +27,7 @@ function stageOf(demand: Demand, plan: Plan, { conv, folded }: TensorTileProgram
 }
 
 function checkFragments(demand: Demand, program: TensorTileProgram, stage: ConvStage | null): void {
-  const { rowBlocks, tileK, columns, conv, haloPast, haloFuture, chunk, sink, blocksPerSm } = program;
+  const { rowBlocks, tileK, columns, conv, haloPast, haloFuture, sink, blocksPerSm } = program;
   const reach = stage === null ? null : convReach(stage);
   demand(
     "granules",
@@ -41,6 +41,7 @@ function checkFragments(demand: Demand, program: TensorTileProgram, stage: ConvS
     haloPast >= (reach?.past ?? 0) && haloFuture >= (reach?.future ?? 0),
     () => `rows ${haloPast} + ${haloFuture}`,
   );
+  const chunk = program.map?.chunk ?? 0;
   if (sink === "map") demand("granules", chunk > 0 && chunk % tileK === 0, () => `a chunk of ${chunk} keys`);
   if (conv === null || reach === null) return;
   demand(

@@ -1,6 +1,6 @@
 // full (full.mta:3): kernels of the schedule staged.
 //
-// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, dtype f16
 // plan: staged, lowering toeplitz, tile_q 64, tile_k 64, taps registers, product_tile_q 64
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -101,6 +101,22 @@ __device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+/// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
+/// next.
+struct Lane {
+  int thread;
+  int warp;
+  int index;
+  int group;
+  int quad;
+};
+
+__device__ __forceinline__ Lane own_lane() {
+  const int thread = threadIdx.x;
+  const int index = thread & 31;
+  // The warp is the same for all its lanes, and known to be: branches on it stay uniform.
+  return {thread, __shfl_sync(~0u, thread >> 5, 0), index, index >> 2, index & 3};
+}
 
 /// Address of shared memory as ldmatrix and cp.async want it.
 __device__ __forceinline__ unsigned shared_address(const void* pointer) {
@@ -125,18 +141,29 @@ __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) 
                : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
-/// d = a b + c on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
-__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
+                 "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// d = a b: the first product of a sum needs no zeros in registers.
 __device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+}
+
+/// d += a b on 16x8 by 8x8 tiles.
+__device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned a1, unsigned b) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// Copies 16 bytes to shared memory in the background, or writes zeros there.
@@ -181,6 +208,11 @@ __device__ __forceinline__ float high_f16(unsigned pair) {
   return value;
 }
 
+/// What rounding two f32 to f16 leaves over, in f16: pairs of the two hold 22 bits.
+__device__ __forceinline__ unsigned rest_f16(unsigned rounded, float low, float high) {
+  return pack_f16(low - low_f16(rounded), high - high_f16(rounded));
+}
+
 __device__ __forceinline__ void store_32(void* to, unsigned value) {
   *static_cast<unsigned*>(to) = value;
 }
@@ -195,45 +227,78 @@ __device__ __forceinline__ void store_f16(void* to, float value) {
   *static_cast<unsigned short*>(to) = half;
 }
 
+__device__ __forceinline__ unsigned load_32(const void* from) {
+  return *static_cast<const unsigned*>(from);
+}
+
 __device__ __forceinline__ uint4 load_128(const void* from) {
   return *static_cast<const uint4*>(from);
 }
 
-/// Exponents of a pair in the storage type plus one: all ones, which mean infinity or NaN, carry into the sign bits.
+/// Exponents of a f16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
 __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
   return (pair & 0x7c007c00u) + 0x04000400u;
 }
 
-/// Which halves of a pair in the storage type are infinite or NaN: the sign bits of the result.
-__device__ __forceinline__ unsigned not_finite(unsigned pair) {
-  return carry_exponents(pair) & 0x80008000u;
+/// The same of eight elements, all in one.
+__device__ __forceinline__ unsigned carry_exponents_128(const uint4& eight) {
+  return carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
 }
 
-__device__ __forceinline__ float low_storage(unsigned pair) {
-  return low_f16(pair);
-}
+/// The bits into which exponents carry.
+constexpr unsigned SIGNS = 0x80008000u;
 
-__device__ __forceinline__ float high_storage(unsigned pair) {
-  return high_f16(pair);
-}
-
-/// The pair without what is not finite.
+/// A f16 pair without what is infinite or NaN.
 __device__ __forceinline__ unsigned only_finite(unsigned pair) {
-  const unsigned bad = not_finite(pair);
+  const unsigned bad = carry_exponents(pair) & SIGNS;
   return pair & ~((bad >> 15) * 0xffffu);
 }
 
-/// The products of the storage type: queries with keys, weights with values.
-__device__ __forceinline__ void mma_storage(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
-  mma_f16(d, a, b0, b1, c);
+__device__ __forceinline__ uint4 only_finite_128(const uint4& eight) {
+  return make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w));
 }
 
-__device__ __forceinline__ void mma_storage_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  mma_f16_first(d, a, b0, b1);
+/// Sum of a value over LANES neighbouring lanes.
+template <int LANES>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
+  return value;
 }
 
-__device__ __forceinline__ unsigned pack_storage(float low, float high) {
-  return pack_f16(low, high);
+template <int LANES>
+__device__ __forceinline__ float lanes_max(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
+  return value;
+}
+
+/// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
+template <int N>
+__device__ __forceinline__ void fill(float (&y)[N][4], float value) {
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) y[n][i] = value;
+  }
+}
+
+/// A lane's entries of one of its two rows, in order.
+template <int COUNT, int N>
+__device__ __forceinline__ void read_row(const float (&y)[N][4], int h, float (&row)[COUNT]) {
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) row[i] = y[i / 2][2 * h + i % 2];
+}
+
+template <int COUNT, int N>
+__device__ __forceinline__ void write_row(float (&y)[N][4], int h, const float (&row)[COUNT]) {
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) y[i / 2][2 * h + i % 2] = row[i];
+}
+
+/// What weights are relative to: the maximum, or anything finite for a row that has seen nothing: its weights are 0.
+__device__ __forceinline__ float reference_of(float highest) {
+  return highest == HIDDEN ? 0.0f : highest;
 }
 
 /// 2^((score - highest) * exponent): a score's weight beside the highest of its row.
@@ -252,6 +317,28 @@ __device__ __forceinline__ float log_sum_exp(float highest, float exponent, floa
   return (highest * exponent + log2f(sum)) * LN_2;
 }
 
+/// Takes scores into the maximum `m` and the sum `l` of the weights beside it (online softmax, Milakov and Gimelshein
+/// 2018).
+template <int COUNT>
+__device__ __forceinline__ void take_in(const float (&scores)[COUNT], float exponent, float& m, float& l) {
+  float highest = m;
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) highest = fmaxf(highest, scores[i]);
+  const float reference = reference_of(highest);
+  l *= rescaling(m, reference, exponent);
+  m = highest;
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) l += relative_weight(scores[i], reference, exponent);
+}
+
+/// Puts together what LANES neighbouring lanes took in of a row; `m` is what the sum's weights are relative to.
+template <int LANES>
+__device__ __forceinline__ void join_lanes(float exponent, float& m, float& l) {
+  const float reference = reference_of(lanes_max<LANES>(m));
+  l = lanes_sum<LANES>(l * rescaling(m, reference, exponent));
+  m = reference;
+}
+
 /// What a row's softmax leaves for later kernels: the maximum, and the sum's reciprocal. Not one log-sum-exp: where the
 /// maximum is large, rounding would take the sum away.
 __device__ __forceinline__ float2 statistic_of(float highest, float sum) {
@@ -263,25 +350,55 @@ __device__ __forceinline__ float weight_of(float score, float exponent, float2 s
   return relative_weight(score, statistic.x, exponent) * statistic.y;
 }
 
+/// Where a row lies among the rows of the call; where its statistics lie, which rows of the history have, too.
+__device__ __forceinline__ size_t row_at(const Launch& launch, const Batch& batch, unsigned head, int row) {
+  return size_t(batch.index * HEADS + head) * launch.query_rows + row;
+}
+
+/// A row of a head's map in this strip.
+template <typename Element>
+__device__ __forceinline__ Element* map_row(Element* map, const Launch& launch, unsigned head, int row) {
+  return map + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride
+    + size_t(row - launch.strip_row) * launch.map_row_stride;
+}
+
+/// The keys that a row sees at most: the first one, and how many.
+__device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batch, int row) {
+  const int2 range = key_range(batch, row, row);
+  const bool exists = row >= -launch.history_rows && row < launch.query_rows;
+  return make_int2(range.x, exists ? range.y - range.x : 0);
+}
+
+/// A row's score as what follows reads it: `hidden` where the row, which sees `keys` at most, does not see the key.
+__device__ __forceinline__ float shown(
+    float score, int2 keys, int key, float hidden) {
+  if (unsigned(key - keys.x) >= unsigned(keys.y)) return hidden;
+  return score;
+}
+
 namespace scores_conv {
 
 // Queries times keys on tensor cores, then
-// scores.conv (line 9), conv 6x11 as products with banded Toeplitz matrices,
+// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
 constexpr int ROW_BLOCKS = 1;
-/// Rows of a block, and keys of a step.
+/// Rows of a block.
 constexpr int TILE_Q = 64;
+/// Keys of a step.
 constexpr int TILE_K = 64;
-/// Blocks of eight keys of a step; those that later steps finish; the last ones.
+/// Blocks of eight keys of a step.
 constexpr int GRANULES = 8;
+/// Blocks of eight keys that later steps finish.
 constexpr int CARRIED = 2;
+/// The last ones of them.
 constexpr int TAIL = 1;
 /// Keys by which results trail the scores that they are made of.
 constexpr int LAG = 8;
+/// Keys around an entry that the convolution reads.
 constexpr int REACH_LEFT = 5;
 constexpr int REACH_RIGHT = 5;
 /// Steps of sixteen along head_dim.
@@ -302,22 +419,26 @@ constexpr int HALO_PAST = 8;
 constexpr int HALO_ROWS = 8;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 10880;
-/// scores.conv (line 9), conv 6x11
+/// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
-/// The tap that meets the current row and key.
-constexpr int ORIGIN_QUERY = 5;
+/// The tap that meets the current key.
 constexpr int ORIGIN_KEY = 5;
-constexpr int DILATION_QUERY = 1;
 constexpr int DILATION_KEY = 1;
-/// Blocks of eight keys in reach to the right; all blocks in reach.
+/// The tap that meets the current row.
+constexpr int ORIGIN_QUERY = 5;
+constexpr int DILATION_QUERY = 1;
+/// Blocks of eight keys in reach to the right.
 constexpr int GRANULES_RIGHT = 1;
-constexpr int DISTANCES = 3;
+/// Blocks of eight keys in reach.
+constexpr int DISTANCES = CARRIED + 1;
+/// Pairs of kernel rows.
 constexpr int TAP_PAIRS = 3;
 /// scores.conv.weight in parameters.
 constexpr int WEIGHT_AT = 0;
-/// Keys of the map that a block writes; what its rows are padded to.
+/// Keys of the map that a block writes.
 constexpr int CHUNK = 512;
+/// Keys to which the map's rows are padded.
 constexpr int MAP_ALIGNMENT = 64;
 /// Rows by which tiles of later stages reach beyond one.
 constexpr int READ_AHEAD = 144;
@@ -329,31 +450,96 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one kernel
-/// row along the keys. It is the same for all blocks at one distance, so it is made once.
-__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, int lane) {
-  const int offset = distance + 2 * (lane & 3) - (lane >> 2);
+/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one
+/// kernel row along the keys. It is the same for all blocks at one distance, so it is made once.
+__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, const Lane& lane) {
+  const int offset = distance + 2 * lane.quad - lane.group;
   return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
 }
 
-/// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(
-    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
-  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+/// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
+struct Taps {
+  unsigned pairs[TAP_PAIRS][DISTANCES][2];
+};
+
+__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, Taps& taps) {
+#pragma unroll
+  for (int pair = 0; pair < TAP_PAIRS; pair++) {
+#pragma unroll
+    for (int j = 0; j < DISTANCES; j++) {
+      const int distance = 8 * (GRANULES_RIGHT - j);
+#pragma unroll
+      for (int a = 0; a < 2; a++) {
+        taps.pairs[pair][j][a] = toeplitz(kernel, 2 * pair + a, distance, lane);
+      }
+    }
   }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
 }
 
-/// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
+/// Fragments of one or two kernel rows: sixteen rows by eight keys each.
+template <int SIZE>
+__device__ __forceinline__ void load_fragment(unsigned (&a)[SIZE], unsigned address) {
+  if constexpr (SIZE == 4) ldmatrix_x4(a, address);
+  else ldmatrix_x2(a, address);
+}
+
+/// y += scores * taps; y = the product where it is the first.
+template <int SIZE>
+__device__ __forceinline__ void multiply_taps(
+    float (&y)[4], const unsigned (&scores)[SIZE], unsigned taps0, unsigned taps1, bool first) {
+  if constexpr (SIZE == 4) {
+    if (first) mma_f16_first(y, scores, taps0, taps1);
+    else mma_f16(y, scores, taps0, taps1);
+  } else {
+    if (first) y[0] = y[1] = y[2] = y[3] = 0.0f;
+    mma_f16_k8(y, scores[0], scores[1], taps0);
+  }
+}
+
+/// What a block of eight source keys adds to the blocks of results in reach, through ROWS kernel rows from 2 * pair on.
+template <int ROWS>
+__device__ __forceinline__ void convolve_rows(
+    float (*y)[4], unsigned scores, int pair, const Taps& taps) {
+  const unsigned from = scores + 2 * pair * DILATION_QUERY * S_ROW_BYTES;
+  unsigned a[2 * ROWS];
+  load_fragment(a, from);
+#pragma unroll
+  for (int j = 0; j < DISTANCES; j++) {
+    // The block farthest to the left is new.
+    const bool first = pair == 0 && j == CARRIED;
+    multiply_taps(y[j], a, taps.pairs[pair][j][0], taps.pairs[pair][j][1], first);
+  }
+}
+
+/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones move
+/// on, the others are carried.
+__device__ __forceinline__ void convolve(
+    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps) {
+#pragma unroll
+  for (int s = 0; s < GRANULES; s++) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+      const unsigned block = scores + x * 16 * S_ROW_BYTES + s * 16;
+#pragma unroll
+      for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
+        convolve_rows<2>(y[x] + s, block, pair, taps);
+      }
+      // The last one of an odd number of kernel rows stands alone.
+      if (KERNEL_QUERY % 2 == 1) {
+        convolve_rows<1>(y[x] + s, block, TAP_PAIRS - 1, taps);
+      }
+    }
+  }
+}
+
+/// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
+/// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
-  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
@@ -367,9 +553,229 @@ __device__ __forceinline__ void load_rows(
     const int r = id / CHUNKS;
     const int c = id % CHUNKS;
     const int row = first + r;
-    const bool exists = row >= low && row < high && c * 8 < SIZE;
+    const bool exists = row >= 0 && row < rows && c * 8 < SIZE;
     if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
       cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+    }
+  }
+}
+
+/// Where a query row lies; null where it does not exist.
+__device__ __forceinline__ const unsigned short* query_row(
+    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head,
+    int row) {
+  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
+  if (row < 0) {
+    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+}
+
+/// Copies the tile's queries to shared memory, with the rows around it.
+__device__ __forceinline__ void load_queries(
+    unsigned shared, const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch,
+    unsigned head, int tile_row, int thread) {
+  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
+    const int r = id / Q_CHUNKS;
+    const int c = id % Q_CHUNKS;
+    // The halo's rows lie behind the tile's: those before it first.
+    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
+    const unsigned to = shared + (r < TILE_Q ? Q_AT + r * Q_ROW_BYTES : HALO_AT + (r - TILE_Q) * Q_ROW_BYTES);
+    const unsigned short* const from = query_row(launch, q, q_history, batch, head, tile_row + from_tile);
+    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
+    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+  }
+  cp_async_commit();
+}
+
+/// Copies a step's keys.
+__device__ __forceinline__ void load_keys(
+    unsigned to, const unsigned short* keys, const Launch& launch, int first, int rows, int thread) {
+  load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to, keys, launch.k_stride_l, first, rows, thread);
+}
+
+/// s += queries * keys; s = the product where it is the first.
+template <bool FIRST>
+__device__ __forceinline__ void multiply_keys(
+    unsigned queries, unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+#pragma unroll
+  for (int d = 0; d < D_STEPS; d++) {
+    unsigned a[ROW_BLOCKS][4];
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(a[x], queries + x * 16 * Q_ROW_BYTES + d * 32);
+#pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n += 2) {
+      unsigned b[4];
+      ldmatrix_x4(b, keys + n * 8 * K_ROW_BYTES + d * 32);
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+        const unsigned (&a_x)[4] = a[x];
+        if (FIRST && d == 0) {
+          mma_f16_first(s[x][n], a_x, b[0], b[1]);
+          mma_f16_first(s[x][n + 1], a_x, b[2], b[3]);
+        } else {
+          mma_f16(s[x][n], a_x, b[0], b[1]);
+          mma_f16(s[x][n + 1], a_x, b[2], b[3]);
+        }
+      }
+    }
+  }
+}
+
+__device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        s[x][n][i] *= SCALE;
+      }
+    }
+  }
+}
+
+/// Clears the warp's scores of COLUMNS keys: nothing is seen of them, but the rows below read these zeros.
+__device__ __forceinline__ void clear_scores(unsigned char* scores, const Lane& lane) {
+#pragma unroll
+  for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
+    const int id = lane.index + i * 32;
+    const int r = HALO_PAST + lane.warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
+    unsigned char* const to = scores + r * S_ROW_BYTES + id % (COLUMNS / 8) * 16;
+    store_128(to, make_uint4(0u, 0u, 0u, 0u));
+  }
+}
+
+/// Writes the warp's scores of COLUMNS keys to where the convolution reads them.
+__device__ __forceinline__ void store_scores(unsigned char* own, const float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
+        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
+        store_32(to, pair);
+      }
+    }
+  }
+}
+
+/// Writes an entry that the convolution reads.
+__device__ __forceinline__ void store_score(unsigned char* scores, int place, int key, float score) {
+  unsigned char* const to = scores + place * S_ROW_BYTES + key * 2;
+  store_f16(to, score);
+}
+
+/// Scores of the rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.
+__device__ __forceinline__ void make_halo(
+    unsigned char* shared_memory, const Launch& launch, const Batch& batch,
+    int tile_row, int step_key, const Lane& lane) {
+  const unsigned shared = shared_address(shared_memory);
+  constexpr int UNITS = HALO_ROWS / 8 * (TILE_K / 16);
+#pragma unroll
+  for (int u = 0; u < UNITS; u += WARPS) {
+    const int unit = u + lane.warp;
+    if (UNITS % WARPS != 0 && unit >= UNITS) continue;
+    const int block = unit / (TILE_K / 16);
+    const int keys_at = unit % (TILE_K / 16) * 16;
+    const unsigned keys = shared + K_AT + (keys_at + (lane.index & 15)) * K_ROW_BYTES + (lane.index >> 4) * 16;
+    const unsigned queries =
+      shared + HALO_AT + (block * 8 + (lane.index & 7)) * Q_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+    float s[4];
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) {
+      unsigned a[4];
+      unsigned b[2];
+      ldmatrix_x4(a, keys + d * 32);
+      ldmatrix_x2(b, queries + d * 32);
+      if (d == 0) mma_f16_first(s, a, b[0], b[1]);
+      else mma_f16(s, a, b[0], b[1]);
+    }
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      // Rows before the tile come first.
+      const int local = block * 8 + 2 * lane.quad + i;
+      const int place = local < HALO_PAST ? local : local + TILE_Q;
+      const int row = tile_row - HALO_PAST + place;
+      const int2 row_seen = row_keys(launch, batch, row);
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const int key = keys_at + 8 * h + lane.group;
+        float score = s[2 * h + i] * SCALE;
+        score = shown(score, row_seen, step_key + key, 0.0f);
+        store_score(shared_memory + S_AT, place, key, score);
+      }
+    }
+  }
+}
+
+/// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
+template <int COUNT, int N>
+__device__ __forceinline__ void hide(
+    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
+    int first_key, const Lane& lane, float hidden) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = own_row + 16 * x + 8 * h + lane.group;
+      const int2 keys = row_keys(launch, batch, row);
+#pragma unroll
+      for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          const int key = first_key + 8 * n + 2 * lane.quad + i;
+          float& score = y[x][n][2 * h + i];
+          score = shown(score, keys, key, hidden);
+        }
+      }
+    }
+  }
+}
+
+/// Writes COUNT blocks of eight keys of the warp's rows, from `key` on: those that the block is to write.
+template <int COUNT, int N>
+__device__ __forceinline__ void store_map(
+    const float (&y)[ROW_BLOCKS][N][4], unsigned short* own, const Launch& launch, int own_row, int key, int keys_begin,
+    int keys_end, const Lane& lane) {
+  const bool whole = key >= keys_begin && key + COUNT * 8 <= keys_end;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      if (own_row + 16 * x + 8 * h + lane.group >= launch.row_end) continue;
+      unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
+#pragma unroll
+      for (int n = 0; n < COUNT; n++) {
+        if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
+          store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+        }
+      }
+    }
+  }
+}
+
+/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the chunk
+/// outside [keys_begin, keys_end).
+__device__ __forceinline__ void clear_map(
+    unsigned short* map, const Launch& launch, const Batch& batch, unsigned head, int tile_row, int2 chunk,
+    int keys_begin, int keys_end, int thread) {
+  const int2 read = key_range(batch, tile_row - READ_AHEAD, tile_row + TILE_Q + READ_AHEAD);
+  const int begin = max(chunk.x, (read.x - READ_AHEAD) / 8 * 8);
+  const int end = min(chunk.y, (read.y + READ_AHEAD + 7) / 8 * 8);
+  // Two entries that nothing is seen of.
+  const unsigned pair = 0u;
+  const bool none = keys_begin >= keys_end;
+  const int columns = none ? end - begin : max(0, keys_begin - begin) + max(0, end - keys_end);
+  for (int r = thread / 8; r < TILE_Q && tile_row + r < launch.row_end; r += THREADS / 8) {
+    unsigned short* const line = map_row(map, launch, head, tile_row + r);
+    for (int c = thread % 8 * 8; c < columns; c += 64) {
+      int key = begin + c;
+      if (!none && key >= keys_begin) key += keys_end - max(keys_begin, begin);
+      store_128(line + key, make_uint4(pair, pair, pair, pair));
     }
   }
 }
@@ -385,306 +791,98 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
-  const int thread = threadIdx.x;
-  const int lane = thread & 31;
-  // The same for all lanes, and known to be: branches on it stay uniform.
-  const int warp = __shfl_sync(~0u, thread >> 5, 0);
-  // Place in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the next.
-  const int group = lane >> 2;
-  const int quad = lane & 3;
-
+  const Lane lane = own_lane();
   const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
-  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
   const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   // Keys of the map that this block writes; those that none of its rows sees are cleared.
   const int chunk_begin = launch.key_begin / 8 * 8 + int(blockIdx.x / tiles) * CHUNK;
-  const int chunk_end = min(chunk_begin + CHUNK, (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT);
-  const int keys_begin = max(chunk_begin, range.x / 8 * 8);
-  const int keys_end = min(chunk_end, (range.y + 7) / 8 * 8);
-  // Source keys that the convolution reads for them.
+  const int map_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
+  const int2 chunk = make_int2(chunk_begin, min(chunk_begin + CHUNK, map_end));
+  const int keys_begin = max(chunk.x, range.x / 8 * 8);
+  const int keys_end = min(chunk.y, (range.y + 7) / 8 * 8);
+  // Source keys that they are made of.
   const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
   const int source_end = min(keys_end + REACH_RIGHT, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
-  const size_t map = size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
-  {
-    // Later stages read around what is visible, as far as their tiles reach.
-    const int2 read = key_range(batch, tile_row - READ_AHEAD, tile_row + TILE_Q + READ_AHEAD);
-    const int clear_begin = max(chunk_begin, (read.x - READ_AHEAD) / 8 * 8);
-    const int clear_end = min(chunk_end, (read.y + READ_AHEAD + 7) / 8 * 8);
-    const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
-    const int clear_columns = steps == 0 ? clear_end - clear_begin : (max(0, keys_begin - clear_begin) + max(0, clear_end - keys_end));
-    for (int r = thread / 8; r < TILE_Q && tile_row + r < launch.row_end; r += THREADS / 8) {
-      unsigned short* const line = result + map + size_t(tile_row + r - launch.strip_row) * launch.map_row_stride;
-      for (int c = thread % 8 * 8; c < clear_columns; c += 64) {
-        int key = clear_begin + c;
-        if (steps > 0 && key >= keys_begin) key += keys_end - max(keys_begin, clear_begin);
-        store_128(line + key, nothing);
-      }
-    }
-    if (steps == 0) return;
-  }
+  clear_map(result, launch, batch, head, tile_row, chunk, keys_begin, steps == 0 ? keys_begin : keys_end, lane.thread);
+  if (steps == 0) return;
 
-  // Queries, with the rows around the tile that the convolution reads.
-  const unsigned short* const keys = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
-  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
-    const int r = id / Q_CHUNKS;
-    const int c = id % Q_CHUNKS;
-    // The halo's rows lie behind the tile's: those before it first.
-    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
-    const int row = tile_row + from_tile;
-    const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
-    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
-    const unsigned to = r < TILE_Q ? shared + Q_AT + r * Q_ROW_BYTES : shared + HALO_AT + (r - TILE_Q) * Q_ROW_BYTES;
-    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
-  }
-  cp_async_commit();
-
-  // Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
-  const float* const kernel = parameters + WEIGHT_AT + (head) * (KERNEL_QUERY * KERNEL_KEY);
-  unsigned taps[TAP_PAIRS][DISTANCES][2];
-#pragma unroll
-  for (int pair = 0; pair < TAP_PAIRS; pair++) {
-#pragma unroll
-    for (int j = 0; j < DISTANCES; j++) {
-      taps[pair][j][0] = toeplitz(kernel, 2 * pair, 8 * (GRANULES_RIGHT - j), lane);
-      taps[pair][j][1] = toeplitz(kernel, 2 * pair + 1, 8 * (GRANULES_RIGHT - j), lane);
-    }
-  }
-  load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, source_begin, 0, source_end, thread);
+  load_queries(shared, launch, q, q_history, batch.index, head, tile_row, lane.thread);
+  const unsigned short* const keys =
+    k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
+  Taps taps;
+  make_taps(kernel, lane, taps);
+  const unsigned query_fragments =
+    shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
+  const unsigned key_fragments =
+    shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+  load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   cp_async_commit();
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < CARRIED; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) y[x][n][i] = 0.0f;
-    }
+    fill(y[x], 0.0f);
   }
-  // The last row of the warp that exists, and the keys that its rows see.
+  // The keys that the warp's rows see at most.
   const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   // The same for rows that are only read: those past the last one that the block writes.
   const int2 made_range = key_range(batch, own_row, own_row + 16 * ROW_BLOCKS - 1);
-  const unsigned key_fragments = shared + K_AT + ((lane & 7) + (lane >> 4 << 3)) * K_ROW_BYTES + (lane >> 3 & 1) * 16;
-  const unsigned query_fragments = shared + Q_AT + (warp * ROW_BLOCKS * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16;
-  unsigned char* const own_scores = shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + group) * S_ROW_BYTES + quad * 4;
-  unsigned short* const own_result = result + map + size_t(own_row + group - launch.strip_row) * launch.map_row_stride + 2 * quad;
+  unsigned char* const own_scores =
+    shared_memory + S_AT + (HALO_PAST + lane.warp * ROW_BLOCKS * 16 + lane.group) * S_ROW_BYTES + lane.quad * 4;
+  unsigned short* const own_result = map_row(result, launch, head, own_row + lane.group) + 2 * lane.quad;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
-  const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
-  const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
+  const int fragment_row =
+    HALO_PAST + lane.warp * ROW_BLOCKS * 16 + (lane.index & 15) + ((lane.index >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
+  const unsigned score_fragments = shared + S_AT + fragment_row * S_ROW_BYTES;
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
-
     // Queries times keys.
-    const bool alive = step_key < made_range.y && step_key + TILE_K > made_range.x;
     const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
 #pragma unroll
     for (int c = 0; c < TILE_K; c += COLUMNS) {
-      if (!alive || step_key + c >= made_range.y) {
-        // Nothing is seen, but the rows below read these zeros.
-#pragma unroll
-        for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
-          const int id = lane + i * 32;
-          const int r = HALO_PAST + warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
-          unsigned char* const to = shared_memory + S_AT + r * S_ROW_BYTES + c * 2 + id % (COLUMNS / 8) * 16;
-          store_128(to, make_uint4(0u, 0u, 0u, 0u));
-        }
+      if (step_key + TILE_K <= made_range.x || step_key + c >= made_range.y) {
+        clear_scores(shared_memory + S_AT + c * 2, lane);
         continue;
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
-#pragma unroll
-      for (int d = 0; d < D_STEPS; d++) {
-        unsigned queries[ROW_BLOCKS][4];
-#pragma unroll
-        for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(queries[x], query_fragments + x * 16 * Q_ROW_BYTES + d * 32);
-#pragma unroll
-        for (int n = 0; n < COLUMNS / 16; n++) {
-          unsigned b[4];
-          ldmatrix_x4(b, key_fragments + (c + n * 16) * K_ROW_BYTES + d * 32);
-#pragma unroll
-          for (int x = 0; x < ROW_BLOCKS; x++) {
-            if (d == 0) {
-              mma_storage_first(s[x][2 * n], queries[x], b[0], b[1]);
-              mma_storage_first(s[x][2 * n + 1], queries[x], b[2], b[3]);
-            } else {
-              mma_storage(s[x][2 * n], queries[x], b[0], b[1], s[x][2 * n]);
-              mma_storage(s[x][2 * n + 1], queries[x], b[2], b[3], s[x][2 * n + 1]);
-            }
-          }
-        }
-      }
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-          for (int i = 0; i < 4; i++) {
-            s[x][n][i] *= SCALE;
-          }
-        }
-      }
+      multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
+      scale_scores(s);
       if (!inside) {
-#pragma unroll
-        for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-          for (int h = 0; h < 2; h++) {
-            const int row = own_row + 16 * x + 8 * h + group;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-#pragma unroll
-            for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-              for (int i = 0; i < 2; i++) {
-                const int key = step_key + c + 8 * n + 2 * quad + i;
-                if (!(unsigned(key - row_range.x) < row_keys)) s[x][n][2 * h + i] = 0.0f;
-              }
-            }
-          }
-        }
+        hide<COLUMNS / 8>(
+            s, launch, batch, own_row, step_key + c, lane, 0.0f);
       }
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int n = 0; n < COLUMNS / 8; n++) {
-          unsigned char* const to = own_scores + x * 16 * S_ROW_BYTES + (c + n * 8) * 2;
-          const unsigned upper = pack_f16(s[x][n][0], s[x][n][1]);
-          const unsigned lower = pack_f16(s[x][n][2], s[x][n][3]);
-          store_32(to, upper);
-          store_32(to + 8 * S_ROW_BYTES, lower);
-        }
-      }
+      store_scores(own_scores + c * 2, s);
     }
-    // Rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.
-#pragma unroll
-    for (int u = 0; u < HALO_ROWS / 8 * (TILE_K / 16); u += WARPS) {
-      const int unit = u + warp;
-      if (HALO_ROWS / 8 * (TILE_K / 16) % WARPS == 0 || unit < HALO_ROWS / 8 * (TILE_K / 16)) {
-        const int block = unit / (TILE_K / 16);
-        const int keys_at = unit % (TILE_K / 16) * 16;
-        float s[4];
-#pragma unroll
-        for (int d = 0; d < D_STEPS; d++) {
-          unsigned a[4];
-          unsigned b[2];
-          ldmatrix_x4(a, shared + K_AT + (keys_at + (lane & 15)) * K_ROW_BYTES + (lane >> 4) * 16 + d * 32);
-          ldmatrix_x2(b, shared + HALO_AT + (block * 8 + (lane & 7)) * Q_ROW_BYTES + (lane >> 3 & 1) * 16 + d * 32);
-          if (d == 0) mma_storage_first(s, a, b[0], b[1]);
-          else mma_storage(s, a, b[0], b[1], s);
-        }
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          // Rows before the tile come first.
-          const int local = block * 8 + 2 * quad + i;
-          const int place = local < HALO_PAST ? local : local + TILE_Q;
-          const int row = tile_row - HALO_PAST + place;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-#pragma unroll
-          for (int h = 0; h < 2; h++) {
-            const int key = step_key + keys_at + 8 * h + group;
-            float score = s[2 * h + i] * SCALE;
-            if (!(unsigned(key - row_range.x) < row_keys)) score = 0.0f;
-            store_f16(shared_memory + S_AT + place * S_ROW_BYTES + (keys_at + 8 * h + group) * 2, score);
-          }
-        }
-      }
-    }
+    make_halo(shared_memory, launch, batch, tile_row, step_key, lane);
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
-    if (step + 1 < steps) {
-      load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
-    }
+    if (step + 1 < steps) load_keys(shared + K_AT, keys, launch, step_key + TILE_K, source_end, lane.thread);
     cp_async_commit();
     // Keys of this step's results.
     const int key = step_key - LAG;
     if (key >= own_range.y) {
       // The warp's rows see nothing from here on.
 #pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-#pragma unroll
-          for (int n = 0; n < GRANULES; n++) {
-            const bool wanted = key + 8 * n >= keys_begin && key + 8 * n < keys_end;
-            if (wanted && own_row + 16 * x + 8 * h + group < launch.row_end) store_32(to + 8 * n, 0u);
-          }
-        }
-      }
+      for (int x = 0; x < ROW_BLOCKS; x++) fill(y[x], 0.0f);
+      store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
       continue;
     }
-    // Each block of eight source keys feeds all output blocks in reach; finished ones move on, the others are carried.
-#pragma unroll
-    for (int s = 0; s < GRANULES; s++) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
-          unsigned a[4];
-          ldmatrix_x4(a, tile_fragments + (x * 16 + 2 * pair * DILATION_QUERY) * S_ROW_BYTES + s * 16);
-#pragma unroll
-          for (int j = 0; j < DISTANCES; j++) {
-            // The block farthest to the left is new.
-            if (pair == 0 && j == CARRIED) mma_f16_first(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1]);
-            else mma_f16(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1], y[x][s + j]);
-          }
-        }
-      }
+    convolve(y, score_fragments, taps);
+    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+      hide<GRANULES>(
+          y, launch, batch, own_row, key, lane, 0.0f);
     }
-    if (key < keys_begin || key + GRANULES * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const int row = own_row + 16 * x + 8 * h + group;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-          const int first_key = key;
-#pragma unroll
-          for (int n = 0; n < GRANULES; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              const int key = first_key + 8 * n + 2 * quad + i;
-              if (!(unsigned(key - row_range.x) < row_keys)) y[x][n][2 * h + i] = 0.0f;
-            }
-          }
-        }
-      }
-    }
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        if (own_row + 16 * x + 8 * h + group < launch.row_end) {
-          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-          if (key >= keys_begin && key + GRANULES * 8 <= keys_end) {
-#pragma unroll
-            for (int n = 0; n < GRANULES; n++) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-          } else {
-#pragma unroll
-            for (int n = 0; n < GRANULES; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
-                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-              }
-            }
-          }
-        }
-      }
-    }
+    store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
@@ -696,52 +894,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   }
 
   // The last blocks of keys: all that their taps read to the right is hidden.
-  {
+  if (steps > 0) {
     const int key = source_begin + steps * TILE_K - LAG;
-    if (steps > 0) {
-    if (key < keys_begin || key + TAIL * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const int row = own_row + 16 * x + 8 * h + group;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-          const int first_key = key;
-#pragma unroll
-          for (int n = 0; n < TAIL; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              const int key = first_key + 8 * n + 2 * quad + i;
-              if (!(unsigned(key - row_range.x) < row_keys)) y[x][n][2 * h + i] = 0.0f;
-            }
-          }
-        }
-      }
+    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
+      hide<TAIL>(
+          y, launch, batch, own_row, key, lane, 0.0f);
     }
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        if (own_row + 16 * x + 8 * h + group < launch.row_end) {
-          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-          if (key >= keys_begin && key + TAIL * 8 <= keys_end) {
-#pragma unroll
-            for (int n = 0; n < TAIL; n++) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-          } else {
-#pragma unroll
-            for (int n = 0; n < TAIL; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
-                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-              }
-            }
-          }
-        }
-      }
-    }
-    }
+    store_map<TAIL>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
   }
 }
 
@@ -749,7 +908,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
 
 namespace scores_mix {
 
-// scores.mix (line 9), mix 4, on tensor cores, and the softmax of every row. A warp takes one row: sixteen heads by all its keys.
+// scores.mix (line 9), mix 4, on tensor cores, and the softmax of every row.
+// A warp takes one row: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
@@ -762,10 +922,10 @@ constexpr int INPUT_CHUNKS = 1;
 constexpr bool ALL_HEADS = false;
 /// Keys of a step.
 constexpr int STEP = 64;
-/// A head's keys in shared memory: an odd number of 16-byte units.
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
 constexpr int ROW_BYTES = 144;
-constexpr int BUFFER_BYTES = 2304;
-/// Elements to which the maps' rows are padded.
+constexpr int BUFFER_BYTES = INPUT_CHUNKS * 16 * ROW_BYTES;
+/// Keys to which the maps' rows are padded.
 constexpr int MAP_ALIGNMENT = 64;
 /// Rows by which tiles of later stages reach beyond one.
 constexpr int READ_AHEAD = 144;
@@ -778,6 +938,50 @@ __device__ __forceinline__ float mix_weight(const float* parameters, int output,
   return parameters[WEIGHT_AT + output * GROUP + input % GROUP];
 }
 
+/// Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
+/// fragment: products are cheap here, and exact weights are worth it.
+struct Mix {
+  unsigned rounded[INPUT_CHUNKS][4];
+  unsigned rest[INPUT_CHUNKS][4];
+};
+
+__device__ __forceinline__ void load_mix(
+    const float* parameters, int first_output, int first_input, const Lane& lane, Mix& mix) {
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int output = first_output + lane.group + 8 * (i & 1);
+      const int input = first_input + 16 * c + 2 * lane.quad + 8 * (i >> 1);
+      const float first = mix_weight(parameters, output, input);
+      const float second = mix_weight(parameters, output, input + 1);
+      mix.rounded[c][i] = pack_f16(first, second);
+      mix.rest[c][i] = rest_f16(mix.rounded[c][i], first, second);
+    }
+  }
+}
+
+/// The mix of one step: sixteen output heads by its keys.
+__device__ __forceinline__ void mix_heads(float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments) {
+#pragma unroll
+  for (int n = 0; n < STEP / 8; n += 2) {
+#pragma unroll
+    for (int c = 0; c < INPUT_CHUNKS; c++) {
+      unsigned b[4];
+      ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 16);
+      if (c == 0) {
+        mma_f16_first(y[n], mix.rest[c], b[0], b[1]);
+        mma_f16_first(y[n + 1], mix.rest[c], b[2], b[3]);
+      } else {
+        mma_f16(y[n], mix.rest[c], b[0], b[1]);
+        mma_f16(y[n + 1], mix.rest[c], b[2], b[3]);
+      }
+      mma_f16(y[n], mix.rounded[c], b[0], b[1]);
+      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3]);
+    }
+  }
+}
+
 /// Keeps those of a fragment's two heads that belong to a group.
 __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int chosen) {
   return (input / GROUP == chosen ? pair & 0xffffu : 0u) | ((input + 1) / GROUP == chosen ? pair & 0xffff0000u : 0u);
@@ -785,10 +989,7 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 
 /// The mix of one step, group by group: slow, for inputs that are not finite.
 __device__ __forceinline__ void mix_apart(
-    float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4], unsigned fragments,
-    int first_output, int first_input, int lane) {
-  const int group = lane >> 2;
-  const int quad = lane & 3;
+    float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments, int first_output, int first_input, const Lane& lane) {
 #pragma unroll 1
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
 #pragma unroll
@@ -798,15 +999,15 @@ __device__ __forceinline__ void mix_apart(
       for (int c = 0; c < INPUT_CHUNKS; c++) {
         unsigned b[4];
         ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n / 2 * 32);
-        const int input = first_input + 16 * c + 2 * quad;
+        const int input = first_input + 16 * c + 2 * lane.quad;
         const unsigned low = only_group(b[n % 2 * 2], input, chosen);
         const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
-        mma_f16(z, rest[c], low, high, z);
-        mma_f16(z, mix[c], low, high, z);
+        mma_f16(z, mix.rest[c], low, high);
+        mma_f16(z, mix.rounded[c], low, high);
       }
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        if ((first_output + group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
+        if ((first_output + lane.group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
       }
     }
   }
@@ -821,48 +1022,30 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
     float* __restrict__ lse
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
-  const int lane = threadIdx.x & 31;
-  const int warp = __shfl_sync(~0u, threadIdx.x >> 5, 0);
-  const int group = lane >> 2;
-  const int quad = lane & 3;
+  const Lane lane = own_lane();
   // Each warp has rows and shared memory of its own: no barriers.
-  unsigned char* const buffers = shared_memory + warp * 2 * BUFFER_BYTES;
+  unsigned char* const buffers = shared_memory + lane.warp * 2 * BUFFER_BYTES;
 
   const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
   const int first_output = blockIdx.y * 16;
   // Whole groups, from the one that the first output head belongs to.
   const int first_input = first_output / GROUP * GROUP;
-  const size_t maps = size_t(blockIdx.z * HEADS) * launch.map_head_stride;
   const int keys_begin = launch.key_begin / 8 * 8;
   const int keys_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
-
-  // Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
-  // fragment: products are cheap here, and exact weights are worth it.
-  unsigned mix[INPUT_CHUNKS][4];
-  unsigned rest[INPUT_CHUNKS][4];
-#pragma unroll
-  for (int c = 0; c < INPUT_CHUNKS; c++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const int output = first_output + group + 8 * (i & 1);
-      const int input = first_input + 16 * c + 2 * quad + 8 * (i >> 1);
-      const float first = mix_weight(parameters, output, input);
-      const float second = mix_weight(parameters, output, input + 1);
-      mix[c][i] = pack_f16(first, second);
-      rest[c][i] = pack_f16(first - low_f16(mix[c][i]), second - high_f16(mix[c][i]));
-    }
-  }
+  Mix mix;
+  load_mix(parameters, first_output, first_input, lane, mix);
   // A lane copies one 16-byte unit (eight keys) of every fourth head.
-  const int unit_head = lane / 8;
-  const int unit_key = lane % 8 * 8;
+  const int unit_head = lane.index / 8;
+  const int unit_key = lane.index % 8 * 8;
   const unsigned unit_at = unit_head * ROW_BYTES + unit_key * 2;
-  const unsigned fragments_at = ((lane & 7) + (lane >> 3 & 1) * 8) * ROW_BYTES + (lane >> 4) * 16;
+  const size_t four_heads = 4 * size_t(launch.map_head_stride);
+  const unsigned fragments_at =
+    ((lane.index & 7) + (lane.index >> 3 & 1) * 8) * ROW_BYTES + (lane.index >> 4) * 16;
 
   for (int i = 0; i < ROWS_PER_WARP; i++) {
-    const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + warp;
+    const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + lane.warp;
     if (row >= launch.row_end) break;
     const int2 range = key_range(batch, row, row);
-    const size_t line = maps + size_t(row - launch.strip_row) * launch.map_row_stride;
     // Steps that the row sees some key of; the rest of its map is cleared.
     const int begin = max(keys_begin, range.x / STEP * STEP);
     const int end = min(keys_end, (range.y + 7) / 8 * 8);
@@ -871,19 +1054,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
     const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
     const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
     const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
-    unsigned short* const own_result = result + line + size_t(first_output + unit_head) * launch.map_head_stride + unit_key;
-    const size_t four_heads = 4 * size_t(launch.map_head_stride);
+    unsigned short* const own_result = map_row(result, launch, first_output + unit_head, row) + unit_key;
+    // The weights of hidden keys are 0.
     const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
 #pragma unroll
     for (int c = 0; c < 4; c++) {
-      if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
-        for (int key = cleared_from; key < clear_end; key += STEP) store_128(own_result + c * four_heads + key, nothing);
-        if (steps > 0) {
-          for (int key = clear_begin; key < begin; key += STEP) store_128(own_result + c * four_heads + key, nothing);
-        }
-      }
+      if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
+      unsigned short* const line = own_result + c * four_heads;
+      for (int key = cleared_from; key < clear_end; key += STEP) store_128(line + key, nothing);
+      if (steps == 0) continue;
+      for (int key = clear_begin; key < begin; key += STEP) store_128(line + key, nothing);
     }
-    const unsigned short* const own_source = source + line + size_t(first_input + unit_head) * launch.map_head_stride + unit_key;
+    const unsigned short* const own_source = map_row(source, launch, first_input + unit_head, row) + unit_key;
     const auto load = [&](int step) {
       const int key = begin + step * STEP;
       const unsigned to = shared_address(buffers + (step & 1) * BUFFER_BYTES + unit_at);
@@ -897,6 +1079,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
     // Mixed scores of a step, finished, for the lane's two output heads.
     const auto mixed = [&](int step, float (&y)[STEP / 8][4]) {
       unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
+      const int step_key = begin + step * STEP;
       if (step + 1 < steps) {
         load(step + 1);
         cp_async_wait<1>();
@@ -905,45 +1088,23 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
       }
       __syncwarp();
       const unsigned fragments = shared_address(buffer) + fragments_at;
-#pragma unroll
-      for (int n = 0; n < STEP / 16; n++) {
-#pragma unroll
-        for (int c = 0; c < INPUT_CHUNKS; c++) {
-          unsigned b[4];
-          ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 32);
-          if (c == 0) {
-            mma_f16_first(y[2 * n], rest[c], b[0], b[1]);
-            mma_f16_first(y[2 * n + 1], rest[c], b[2], b[3]);
-          } else {
-            mma_f16(y[2 * n], rest[c], b[0], b[1], y[2 * n]);
-            mma_f16(y[2 * n + 1], rest[c], b[2], b[3], y[2 * n + 1]);
-          }
-          mma_f16(y[2 * n], mix[c], b[0], b[1], y[2 * n]);
-          mma_f16(y[2 * n + 1], mix[c], b[2], b[3], y[2 * n + 1]);
-        }
-      }
+      mix_heads(y, mix, fragments);
       // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
       float finite = 0.0f;
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) finite = fmaf(y[n][i], 0.0f, finite);
+        for (int j = 0; j < 4; j++) finite = fmaf(y[n][j], 0.0f, finite);
       }
-      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, rest, fragments, first_output, first_input, lane);
-      const int step_key = begin + step * STEP;
-      if (!interior(launch, batch, row, 1, step_key, STEP)) {
+      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
+      if (interior(launch, batch, row, 1, step_key, STEP)) return;
+      const int2 keys = make_int2(range.x, range.y - range.x);
 #pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const unsigned row_keys = range.y - range.x;
+      for (int n = 0; n < STEP / 8; n++) {
 #pragma unroll
-          for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              const int key = step_key + 8 * n + 2 * quad + i;
-              const bool seen = unsigned(key - range.x) < row_keys;
-              if (!seen) y[n][2 * h + i] = -INFINITE;
-            }
-          }
+        for (int j = 0; j < 4; j++) {
+          const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
+          y[n][j] = shown(y[n][j], keys, key, -INFINITE);
         }
       }
     };
@@ -956,17 +1117,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
       mixed(step, y);
 #pragma unroll
       for (int h = 0; h < 2; h++) {
-        float highest = m[h];
-#pragma unroll
-        for (int n = 0; n < STEP / 8; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
-        const float reference = highest == HIDDEN ? 0.0f : highest;
-        l[h] *= rescaling(m[h], reference, LOG2_E);
-        m[h] = highest;
-#pragma unroll
-        for (int n = 0; n < STEP / 8; n++) {
-          l[h] += relative_weight(y[n][2 * h], reference, LOG2_E);
-          l[h] += relative_weight(y[n][2 * h + 1], reference, LOG2_E);
-        }
+        float scores[STEP / 4];
+        read_row(y, h, scores);
+        take_in(scores, LOG2_E, m[h], l[h]);
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -974,16 +1127,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
     float2 normalizer[2];
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-      float highest = fmaxf(m[h], __shfl_xor_sync(~0u, m[h], 1));
-      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
-      const float reference = highest == HIDDEN ? 0.0f : highest;
-      float total = l[h] * rescaling(m[h], reference, LOG2_E);
-      total += __shfl_xor_sync(~0u, total, 1);
-      total += __shfl_xor_sync(~0u, total, 2);
-      normalizer[h] = statistic_of(reference, total);
-      const int head = first_output + group + 8 * h;
-      if (quad == 0 && head < HEADS && row >= 0) {
-        lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = log_sum_exp(reference, LOG2_E, total);
+      join_lanes<4>(LOG2_E, m[h], l[h]);
+      normalizer[h] = statistic_of(m[h], l[h]);
+      const int head = first_output + lane.group + 8 * h;
+      if (lane.quad == 0 && head < HEADS && row >= 0) {
+        lse[row_at(launch, batch, head, row)] = log_sum_exp(m[h], LOG2_E, l[h]);
       }
     }
     // Then the scores again, as weights: rounding them is harmless, rounding scores is not.
@@ -994,11 +1142,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) y[n][i] = weight_of(y[n][i], LOG2_E, normalizer[i / 2]);
+        for (int j = 0; j < 4; j++) y[n][j] = weight_of(y[n][j], LOG2_E, normalizer[j / 2]);
       }
       // Through the buffer, so that a lane writes 16 neighbouring bytes.
       unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
-      unsigned char* const own = buffer + group * ROW_BYTES + quad * 4;
+      unsigned char* const own = buffer + lane.group * ROW_BYTES + lane.quad * 4;
       __syncwarp();
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
@@ -1008,10 +1156,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
       __syncwarp();
 #pragma unroll
       for (int c = 0; c < 4; c++) {
-        const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
-        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
-          store_128(own_result + c * four_heads + begin + step * STEP, eight);
-        }
+        if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
+        store_128(own_result + c * four_heads + begin + step * STEP, load_128(buffer + unit_at + c * 4 * ROW_BYTES));
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -1024,47 +1170,57 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 namespace weights_conv {
 
 // A map of the strip, then
-// weights.conv (line 10), conv 6x11 as products with banded Toeplitz matrices,
+// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
 constexpr int ROW_BLOCKS = 1;
-/// Rows of a block, and keys of a step.
+/// Rows of a block.
 constexpr int TILE_Q = 64;
+/// Keys of a step.
 constexpr int TILE_K = 64;
-/// Blocks of eight keys of a step; those that later steps finish; the last ones.
+/// Blocks of eight keys of a step.
 constexpr int GRANULES = 8;
+/// Blocks of eight keys that later steps finish.
 constexpr int CARRIED = 2;
+/// The last ones of them.
 constexpr int TAIL = 1;
 /// Keys by which results trail the scores that they are made of.
 constexpr int LAG = 8;
-/// Rows and keys around an entry that the convolution reads.
-constexpr int REACH_PAST = 5;
-constexpr int REACH_FUTURE = 0;
+/// Keys around an entry that the convolution reads.
 constexpr int REACH_LEFT = 5;
 constexpr int REACH_RIGHT = 5;
+/// Rows around an entry that the convolution reads.
+constexpr int REACH_PAST = 5;
+constexpr int REACH_FUTURE = 0;
 /// Rows around the tile that the convolution reads, in blocks of eight.
 constexpr int HALO_PAST = 8;
+constexpr int HALO_ROWS = 8;
+/// Rows of the tile of scores.
+constexpr int S_ROWS = TILE_Q + HALO_ROWS;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 0;
-constexpr int S_ROWS = 72;
-/// weights.conv (line 10), conv 6x11
+/// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
-/// The tap that meets the current row and key.
-constexpr int ORIGIN_QUERY = 5;
+/// The tap that meets the current key.
 constexpr int ORIGIN_KEY = 5;
-constexpr int DILATION_QUERY = 1;
 constexpr int DILATION_KEY = 1;
-/// Blocks of eight keys in reach to the right; all blocks in reach.
+/// The tap that meets the current row.
+constexpr int ORIGIN_QUERY = 5;
+constexpr int DILATION_QUERY = 1;
+/// Blocks of eight keys in reach to the right.
 constexpr int GRANULES_RIGHT = 1;
-constexpr int DISTANCES = 3;
+/// Blocks of eight keys in reach.
+constexpr int DISTANCES = CARRIED + 1;
+/// Pairs of kernel rows.
 constexpr int TAP_PAIRS = 3;
 /// weights.conv.weight in parameters.
 constexpr int WEIGHT_AT = 280;
-/// Keys of the map that a block writes; what its rows are padded to.
+/// Keys of the map that a block writes.
 constexpr int CHUNK = 512;
+/// Keys to which the map's rows are padded.
 constexpr int MAP_ALIGNMENT = 64;
 /// Rows by which tiles of later stages reach beyond one.
 constexpr int READ_AHEAD = 144;
@@ -1076,11 +1232,197 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one kernel
-/// row along the keys. It is the same for all blocks at one distance, so it is made once.
-__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, int lane) {
-  const int offset = distance + 2 * (lane & 3) - (lane >> 2);
+/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one
+/// kernel row along the keys. It is the same for all blocks at one distance, so it is made once.
+__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, const Lane& lane) {
+  const int offset = distance + 2 * lane.quad - lane.group;
   return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
+}
+
+/// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
+struct Taps {
+  unsigned pairs[TAP_PAIRS][DISTANCES][2];
+};
+
+__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, Taps& taps) {
+#pragma unroll
+  for (int pair = 0; pair < TAP_PAIRS; pair++) {
+#pragma unroll
+    for (int j = 0; j < DISTANCES; j++) {
+      const int distance = 8 * (GRANULES_RIGHT - j);
+#pragma unroll
+      for (int a = 0; a < 2; a++) {
+        taps.pairs[pair][j][a] = toeplitz(kernel, 2 * pair + a, distance, lane);
+      }
+    }
+  }
+}
+
+/// Fragments of one or two kernel rows: sixteen rows by eight keys each.
+template <int SIZE>
+__device__ __forceinline__ void load_fragment(unsigned (&a)[SIZE], unsigned address) {
+  if constexpr (SIZE == 4) ldmatrix_x4(a, address);
+  else ldmatrix_x2(a, address);
+}
+
+/// y += scores * taps; y = the product where it is the first.
+template <int SIZE>
+__device__ __forceinline__ void multiply_taps(
+    float (&y)[4], const unsigned (&scores)[SIZE], unsigned taps0, unsigned taps1, bool first) {
+  if constexpr (SIZE == 4) {
+    if (first) mma_f16_first(y, scores, taps0, taps1);
+    else mma_f16(y, scores, taps0, taps1);
+  } else {
+    if (first) y[0] = y[1] = y[2] = y[3] = 0.0f;
+    mma_f16_k8(y, scores[0], scores[1], taps0);
+  }
+}
+
+/// What a block of eight source keys adds to the blocks of results in reach, through ROWS kernel rows from 2 * pair on.
+template <int ROWS>
+__device__ __forceinline__ void convolve_rows(
+    float (*y)[4], unsigned scores, int pair, const Taps& taps) {
+  const unsigned from = scores + 2 * pair * DILATION_QUERY * S_ROW_BYTES;
+  unsigned a[2 * ROWS];
+  load_fragment(a, from);
+#pragma unroll
+  for (int j = 0; j < DISTANCES; j++) {
+    // The block farthest to the left is new.
+    const bool first = pair == 0 && j == CARRIED;
+    multiply_taps(y[j], a, taps.pairs[pair][j][0], taps.pairs[pair][j][1], first);
+  }
+}
+
+/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones move
+/// on, the others are carried.
+__device__ __forceinline__ void convolve(
+    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps) {
+#pragma unroll
+  for (int s = 0; s < GRANULES; s++) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+      const unsigned block = scores + x * 16 * S_ROW_BYTES + s * 16;
+#pragma unroll
+      for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
+        convolve_rows<2>(y[x] + s, block, pair, taps);
+      }
+      // The last one of an odd number of kernel rows stands alone.
+      if (KERNEL_QUERY % 2 == 1) {
+        convolve_rows<1>(y[x] + s, block, TAP_PAIRS - 1, taps);
+      }
+    }
+  }
+}
+
+/// A thread's part of ROWS rows of a head's map, TILE_K keys at a time: one unit of eight keys of every STEP-th row.
+template <int ROWS>
+struct MapTile {
+  static constexpr int STEP = THREADS / (TILE_K / 8);
+  static constexpr int COUNT = (ROWS + STEP - 1) / STEP;
+  const unsigned short* from;
+  int row;
+  int key;
+  /// Which of the rows exist.
+  unsigned rows;
+};
+
+/// Of the rows from `first` on those from `begin` to `end` exist.
+template <int ROWS>
+__device__ __forceinline__ MapTile<ROWS> open_map_tile(
+    const unsigned short* map, const Launch& launch, unsigned head, int first, int begin, int end, int thread) {
+  MapTile<ROWS> tile;
+  tile.row = thread / (TILE_K / 8);
+  tile.key = thread % (TILE_K / 8) * 8;
+  tile.from = map_row(map, launch, head, first + tile.row) + tile.key;
+  tile.rows = 0u;
+#pragma unroll
+  for (int i = 0; i < tile.COUNT; i++) {
+    const int row = first + tile.row + i * tile.STEP;
+    if (row >= begin && row < end) tile.rows |= 1u << i;
+  }
+  return tile;
+}
+
+/// Copies the tile's keys from `key` on to rows of ROW_BYTES; keys from `end` on are 0.
+template <int ROWS, int ROW_BYTES>
+__device__ __forceinline__ void load_map_tile(
+    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin, int end) {
+  const unsigned rows = key + tile.key >= begin && key + tile.key < end ? tile.rows : 0u;
+#pragma unroll
+  for (int i = 0; i < tile.COUNT; i++) {
+    if (ROWS % tile.STEP != 0 && tile.row + i * tile.STEP >= ROWS) continue;
+    const bool exists = rows & 1u << i;
+    const unsigned short* const from = tile.from + size_t(i * tile.STEP) * launch.map_row_stride + key;
+    cp_async(to + (tile.row + i * tile.STEP) * ROW_BYTES + tile.key * 2, exists ? from : map, exists);
+  }
+}
+
+/// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
+template <int COUNT, int N>
+__device__ __forceinline__ void hide(
+    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
+    int first_key, const Lane& lane, float hidden) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = own_row + 16 * x + 8 * h + lane.group;
+      const int2 keys = row_keys(launch, batch, row);
+#pragma unroll
+      for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          const int key = first_key + 8 * n + 2 * lane.quad + i;
+          float& score = y[x][n][2 * h + i];
+          score = shown(score, keys, key, hidden);
+        }
+      }
+    }
+  }
+}
+
+/// Writes COUNT blocks of eight keys of the warp's rows, from `key` on: those that the block is to write.
+template <int COUNT, int N>
+__device__ __forceinline__ void store_map(
+    const float (&y)[ROW_BLOCKS][N][4], unsigned short* own, const Launch& launch, int own_row, int key, int keys_begin,
+    int keys_end, const Lane& lane) {
+  const bool whole = key >= keys_begin && key + COUNT * 8 <= keys_end;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      if (own_row + 16 * x + 8 * h + lane.group >= launch.row_end) continue;
+      unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
+#pragma unroll
+      for (int n = 0; n < COUNT; n++) {
+        if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
+          store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+        }
+      }
+    }
+  }
+}
+
+/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the chunk
+/// outside [keys_begin, keys_end).
+__device__ __forceinline__ void clear_map(
+    unsigned short* map, const Launch& launch, const Batch& batch, unsigned head, int tile_row, int2 chunk,
+    int keys_begin, int keys_end, int thread) {
+  const int2 read = key_range(batch, tile_row - READ_AHEAD, tile_row + TILE_Q + READ_AHEAD);
+  const int begin = max(chunk.x, (read.x - READ_AHEAD) / 8 * 8);
+  const int end = min(chunk.y, (read.y + READ_AHEAD + 7) / 8 * 8);
+  // Two entries that nothing is seen of.
+  const unsigned pair = 0u;
+  const bool none = keys_begin >= keys_end;
+  const int columns = none ? end - begin : max(0, keys_begin - begin) + max(0, end - keys_end);
+  for (int r = thread / 8; r < TILE_Q && tile_row + r < launch.row_end; r += THREADS / 8) {
+    unsigned short* const line = map_row(map, launch, head, tile_row + r);
+    for (int c = thread % 8 * 8; c < columns; c += 64) {
+      int key = begin + c;
+      if (!none && key >= keys_begin) key += keys_end - max(keys_begin, begin);
+      store_128(line + key, make_uint4(pair, pair, pair, pair));
+    }
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
@@ -1092,111 +1434,53 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
-  const int thread = threadIdx.x;
-  const int lane = thread & 31;
-  // The same for all lanes, and known to be: branches on it stay uniform.
-  const int warp = __shfl_sync(~0u, thread >> 5, 0);
-  // Place in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the next.
-  const int group = lane >> 2;
-  const int quad = lane & 3;
-
+  const Lane lane = own_lane();
   const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
-  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
   const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   // Keys of the map that this block writes; those that none of its rows sees are cleared.
   const int chunk_begin = launch.key_begin / 8 * 8 + int(blockIdx.x / tiles) * CHUNK;
-  const int chunk_end = min(chunk_begin + CHUNK, (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT);
-  const int keys_begin = max(chunk_begin, range.x / 8 * 8);
-  const int keys_end = min(chunk_end, (range.y + 7) / 8 * 8);
-  // Source keys that the convolution reads for them.
+  const int map_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
+  const int2 chunk = make_int2(chunk_begin, min(chunk_begin + CHUNK, map_end));
+  const int keys_begin = max(chunk.x, range.x / 8 * 8);
+  const int keys_end = min(chunk.y, (range.y + 7) / 8 * 8);
+  // Source keys that they are made of.
   const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
   const int source_end = min(keys_end + REACH_RIGHT, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
-  const size_t map = size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
-  {
-    // Later stages read around what is visible, as far as their tiles reach.
-    const int2 read = key_range(batch, tile_row - READ_AHEAD, tile_row + TILE_Q + READ_AHEAD);
-    const int clear_begin = max(chunk_begin, (read.x - READ_AHEAD) / 8 * 8);
-    const int clear_end = min(chunk_end, (read.y + READ_AHEAD + 7) / 8 * 8);
-    const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
-    const int clear_columns = steps == 0 ? clear_end - clear_begin : (max(0, keys_begin - clear_begin) + max(0, clear_end - keys_end));
-    for (int r = thread / 8; r < TILE_Q && tile_row + r < launch.row_end; r += THREADS / 8) {
-      unsigned short* const line = result + map + size_t(tile_row + r - launch.strip_row) * launch.map_row_stride;
-      for (int c = thread % 8 * 8; c < clear_columns; c += 64) {
-        int key = clear_begin + c;
-        if (steps > 0 && key >= keys_begin) key += keys_end - max(keys_begin, clear_begin);
-        store_128(line + key, nothing);
-      }
-    }
-    if (steps == 0) return;
-  }
-
-  // Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
-  const float* const kernel = parameters + WEIGHT_AT + (head) * (KERNEL_QUERY * KERNEL_KEY);
-  unsigned taps[TAP_PAIRS][DISTANCES][2];
-#pragma unroll
-  for (int pair = 0; pair < TAP_PAIRS; pair++) {
-#pragma unroll
-    for (int j = 0; j < DISTANCES; j++) {
-      taps[pair][j][0] = toeplitz(kernel, 2 * pair, 8 * (GRANULES_RIGHT - j), lane);
-      taps[pair][j][1] = toeplitz(kernel, 2 * pair + 1, 8 * (GRANULES_RIGHT - j), lane);
-    }
-  }
-  const unsigned short* const source_map = source + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
+  clear_map(result, launch, batch, head, tile_row, chunk, keys_begin, steps == 0 ? keys_begin : keys_end, lane.thread);
+  if (steps == 0) return;
+  const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
+  Taps taps;
+  make_taps(kernel, lane, taps);
   // Rows of the map that the stage before has written.
-  const int source_rows_begin = max(-launch.history_rows, launch.row_begin - REACH_PAST);
-  const int source_rows_end = min(launch.query_rows, launch.row_end + REACH_FUTURE);
-  // A thread copies one unit of eight keys of every FILL_STEP-th row of the tile.
-  constexpr int FILL_STEP = THREADS / (TILE_K / 8);
-  constexpr int FILL_ROWS = (S_ROWS + FILL_STEP - 1) / FILL_STEP;
-  const int fill_row = thread / (TILE_K / 8);
-  const int fill_key = thread % (TILE_K / 8) * 8;
-  unsigned char* const fill_to = shared_memory + S_AT + fill_row * S_ROW_BYTES + fill_key * 2;
-  const long long fill_line = tile_row - HALO_PAST + fill_row - launch.strip_row;
-  const unsigned short* const fill_source = source_map + fill_line * launch.map_row_stride + fill_key;
-  unsigned fill_exists = 0u;
-#pragma unroll
-  for (int i = 0; i < FILL_ROWS; i++) {
-    const int row = tile_row - HALO_PAST + fill_row + i * FILL_STEP;
-    const bool exists = row >= source_rows_begin && row < source_rows_end;
-    if (exists) fill_exists |= 1u << i;
-  }
+  const MapTile<S_ROWS> map_tile = open_map_tile<S_ROWS>(
+      source, launch, head, tile_row - HALO_PAST, max(-launch.history_rows, launch.row_begin - REACH_PAST),
+      min(launch.query_rows, launch.row_end + REACH_FUTURE), lane.thread);
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < CARRIED; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) y[x][n][i] = 0.0f;
-    }
+    fill(y[x], 0.0f);
   }
-  // The last row of the warp that exists, and the keys that its rows see.
+  // The keys that the warp's rows see at most.
   const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
-  unsigned short* const own_result = result + map + size_t(own_row + group - launch.strip_row) * launch.map_row_stride + 2 * quad;
+  unsigned short* const own_result = map_row(result, launch, head, own_row + lane.group) + 2 * lane.quad;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
-  const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
-  const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
+  const int fragment_row =
+    HALO_PAST + lane.warp * ROW_BLOCKS * 16 + (lane.index & 15) + ((lane.index >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
+  const unsigned score_fragments = shared + S_AT + fragment_row * S_ROW_BYTES;
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
-    {
-      const bool keys_exist = step_key + fill_key >= launch.key_begin && step_key + fill_key < launch.key_end;
-#pragma unroll
-      for (int i = 0; i < FILL_ROWS; i++) {
-        if (fill_row + i * FILL_STEP < S_ROWS) {
-          const bool exists = keys_exist && (fill_exists >> i & 1u);
-          const unsigned short* const from = fill_source + size_t(i * FILL_STEP) * launch.map_row_stride + step_key;
-          cp_async(shared_address(fill_to + i * FILL_STEP * S_ROW_BYTES), exists ? from : source, exists);
-        }
-      }
-    }
+    load_map_tile<S_ROWS, S_ROW_BYTES>(
+        map_tile, shared + S_AT, source, launch, step_key, launch.key_begin, launch.key_end);
     cp_async_commit();
     cp_async_wait<0>();
     __syncthreads();
@@ -1205,79 +1489,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     if (key >= own_range.y) {
       // The warp's rows see nothing from here on.
 #pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-#pragma unroll
-          for (int n = 0; n < GRANULES; n++) {
-            const bool wanted = key + 8 * n >= keys_begin && key + 8 * n < keys_end;
-            if (wanted && own_row + 16 * x + 8 * h + group < launch.row_end) store_32(to + 8 * n, 0u);
-          }
-        }
-      }
+      for (int x = 0; x < ROW_BLOCKS; x++) fill(y[x], 0.0f);
+      store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
       continue;
     }
-    // Each block of eight source keys feeds all output blocks in reach; finished ones move on, the others are carried.
-#pragma unroll
-    for (int s = 0; s < GRANULES; s++) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
-          unsigned a[4];
-          ldmatrix_x4(a, tile_fragments + (x * 16 + 2 * pair * DILATION_QUERY) * S_ROW_BYTES + s * 16);
-#pragma unroll
-          for (int j = 0; j < DISTANCES; j++) {
-            // The block farthest to the left is new.
-            if (pair == 0 && j == CARRIED) mma_f16_first(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1]);
-            else mma_f16(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1], y[x][s + j]);
-          }
-        }
-      }
+    convolve(y, score_fragments, taps);
+    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+      hide<GRANULES>(
+          y, launch, batch, own_row, key, lane, 0.0f);
     }
-    if (key < keys_begin || key + GRANULES * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const int row = own_row + 16 * x + 8 * h + group;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-          const int first_key = key;
-#pragma unroll
-          for (int n = 0; n < GRANULES; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              const int key = first_key + 8 * n + 2 * quad + i;
-              if (!(unsigned(key - row_range.x) < row_keys)) y[x][n][2 * h + i] = 0.0f;
-            }
-          }
-        }
-      }
-    }
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        if (own_row + 16 * x + 8 * h + group < launch.row_end) {
-          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-          if (key >= keys_begin && key + GRANULES * 8 <= keys_end) {
-#pragma unroll
-            for (int n = 0; n < GRANULES; n++) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-          } else {
-#pragma unroll
-            for (int n = 0; n < GRANULES; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
-                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-              }
-            }
-          }
-        }
-      }
-    }
+    store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
@@ -1289,52 +1510,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   }
 
   // The last blocks of keys: all that their taps read to the right is hidden.
-  {
+  if (steps > 0) {
     const int key = source_begin + steps * TILE_K - LAG;
-    if (steps > 0) {
-    if (key < keys_begin || key + TAIL * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const int row = own_row + 16 * x + 8 * h + group;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-          const int first_key = key;
-#pragma unroll
-          for (int n = 0; n < TAIL; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              const int key = first_key + 8 * n + 2 * quad + i;
-              if (!(unsigned(key - row_range.x) < row_keys)) y[x][n][2 * h + i] = 0.0f;
-            }
-          }
-        }
-      }
+    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
+      hide<TAIL>(
+          y, launch, batch, own_row, key, lane, 0.0f);
     }
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        if (own_row + 16 * x + 8 * h + group < launch.row_end) {
-          unsigned short* const to = own_result + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-          if (key >= keys_begin && key + TAIL * 8 <= keys_end) {
-#pragma unroll
-            for (int n = 0; n < TAIL; n++) store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-          } else {
-#pragma unroll
-            for (int n = 0; n < TAIL; n++) {
-              if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
-                store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-              }
-            }
-          }
-        }
-      }
-    }
-    }
+    store_map<TAIL>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
   }
 }
 
@@ -1342,7 +1524,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
 
 namespace weights_mix {
 
-// weights.mix (line 10), mix 4, on tensor cores. A warp takes one row: sixteen heads by all its keys.
+// weights.mix (line 10), mix 4, on tensor cores.
+// A warp takes one row: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
@@ -1355,10 +1538,10 @@ constexpr int INPUT_CHUNKS = 1;
 constexpr bool ALL_HEADS = false;
 /// Keys of a step.
 constexpr int STEP = 64;
-/// A head's keys in shared memory: an odd number of 16-byte units.
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
 constexpr int ROW_BYTES = 144;
-constexpr int BUFFER_BYTES = 2304;
-/// Elements to which the maps' rows are padded.
+constexpr int BUFFER_BYTES = INPUT_CHUNKS * 16 * ROW_BYTES;
+/// Keys to which the maps' rows are padded.
 constexpr int MAP_ALIGNMENT = 64;
 /// Rows by which tiles of later stages reach beyond one.
 constexpr int READ_AHEAD = 144;
@@ -1371,6 +1554,50 @@ __device__ __forceinline__ float mix_weight(const float* parameters, int output,
   return parameters[WEIGHT_AT + output * GROUP + input % GROUP];
 }
 
+/// Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
+/// fragment: products are cheap here, and exact weights are worth it.
+struct Mix {
+  unsigned rounded[INPUT_CHUNKS][4];
+  unsigned rest[INPUT_CHUNKS][4];
+};
+
+__device__ __forceinline__ void load_mix(
+    const float* parameters, int first_output, int first_input, const Lane& lane, Mix& mix) {
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int output = first_output + lane.group + 8 * (i & 1);
+      const int input = first_input + 16 * c + 2 * lane.quad + 8 * (i >> 1);
+      const float first = mix_weight(parameters, output, input);
+      const float second = mix_weight(parameters, output, input + 1);
+      mix.rounded[c][i] = pack_f16(first, second);
+      mix.rest[c][i] = rest_f16(mix.rounded[c][i], first, second);
+    }
+  }
+}
+
+/// The mix of one step: sixteen output heads by its keys.
+__device__ __forceinline__ void mix_heads(float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments) {
+#pragma unroll
+  for (int n = 0; n < STEP / 8; n += 2) {
+#pragma unroll
+    for (int c = 0; c < INPUT_CHUNKS; c++) {
+      unsigned b[4];
+      ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 16);
+      if (c == 0) {
+        mma_f16_first(y[n], mix.rest[c], b[0], b[1]);
+        mma_f16_first(y[n + 1], mix.rest[c], b[2], b[3]);
+      } else {
+        mma_f16(y[n], mix.rest[c], b[0], b[1]);
+        mma_f16(y[n + 1], mix.rest[c], b[2], b[3]);
+      }
+      mma_f16(y[n], mix.rounded[c], b[0], b[1]);
+      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3]);
+    }
+  }
+}
+
 /// Keeps those of a fragment's two heads that belong to a group.
 __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int chosen) {
   return (input / GROUP == chosen ? pair & 0xffffu : 0u) | ((input + 1) / GROUP == chosen ? pair & 0xffff0000u : 0u);
@@ -1378,10 +1605,7 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 
 /// The mix of one step, group by group: slow, for inputs that are not finite.
 __device__ __forceinline__ void mix_apart(
-    float (&y)[STEP / 8][4], const unsigned (&mix)[INPUT_CHUNKS][4], const unsigned (&rest)[INPUT_CHUNKS][4], unsigned fragments,
-    int first_output, int first_input, int lane) {
-  const int group = lane >> 2;
-  const int quad = lane & 3;
+    float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments, int first_output, int first_input, const Lane& lane) {
 #pragma unroll 1
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
 #pragma unroll
@@ -1391,15 +1615,15 @@ __device__ __forceinline__ void mix_apart(
       for (int c = 0; c < INPUT_CHUNKS; c++) {
         unsigned b[4];
         ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n / 2 * 32);
-        const int input = first_input + 16 * c + 2 * quad;
+        const int input = first_input + 16 * c + 2 * lane.quad;
         const unsigned low = only_group(b[n % 2 * 2], input, chosen);
         const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
-        mma_f16(z, rest[c], low, high, z);
-        mma_f16(z, mix[c], low, high, z);
+        mma_f16(z, mix.rest[c], low, high);
+        mma_f16(z, mix.rounded[c], low, high);
       }
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        if ((first_output + group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
+        if ((first_output + lane.group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
       }
     }
   }
@@ -1413,48 +1637,30 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
     unsigned short* __restrict__ result
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
-  const int lane = threadIdx.x & 31;
-  const int warp = __shfl_sync(~0u, threadIdx.x >> 5, 0);
-  const int group = lane >> 2;
-  const int quad = lane & 3;
+  const Lane lane = own_lane();
   // Each warp has rows and shared memory of its own: no barriers.
-  unsigned char* const buffers = shared_memory + warp * 2 * BUFFER_BYTES;
+  unsigned char* const buffers = shared_memory + lane.warp * 2 * BUFFER_BYTES;
 
   const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
   const int first_output = blockIdx.y * 16;
   // Whole groups, from the one that the first output head belongs to.
   const int first_input = first_output / GROUP * GROUP;
-  const size_t maps = size_t(blockIdx.z * HEADS) * launch.map_head_stride;
   const int keys_begin = launch.key_begin / 8 * 8;
   const int keys_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
-
-  // Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
-  // fragment: products are cheap here, and exact weights are worth it.
-  unsigned mix[INPUT_CHUNKS][4];
-  unsigned rest[INPUT_CHUNKS][4];
-#pragma unroll
-  for (int c = 0; c < INPUT_CHUNKS; c++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const int output = first_output + group + 8 * (i & 1);
-      const int input = first_input + 16 * c + 2 * quad + 8 * (i >> 1);
-      const float first = mix_weight(parameters, output, input);
-      const float second = mix_weight(parameters, output, input + 1);
-      mix[c][i] = pack_f16(first, second);
-      rest[c][i] = pack_f16(first - low_f16(mix[c][i]), second - high_f16(mix[c][i]));
-    }
-  }
+  Mix mix;
+  load_mix(parameters, first_output, first_input, lane, mix);
   // A lane copies one 16-byte unit (eight keys) of every fourth head.
-  const int unit_head = lane / 8;
-  const int unit_key = lane % 8 * 8;
+  const int unit_head = lane.index / 8;
+  const int unit_key = lane.index % 8 * 8;
   const unsigned unit_at = unit_head * ROW_BYTES + unit_key * 2;
-  const unsigned fragments_at = ((lane & 7) + (lane >> 3 & 1) * 8) * ROW_BYTES + (lane >> 4) * 16;
+  const size_t four_heads = 4 * size_t(launch.map_head_stride);
+  const unsigned fragments_at =
+    ((lane.index & 7) + (lane.index >> 3 & 1) * 8) * ROW_BYTES + (lane.index >> 4) * 16;
 
   for (int i = 0; i < ROWS_PER_WARP; i++) {
-    const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + warp;
+    const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + lane.warp;
     if (row >= launch.row_end) break;
     const int2 range = key_range(batch, row, row);
-    const size_t line = maps + size_t(row - launch.strip_row) * launch.map_row_stride;
     // Steps that the row sees some key of; the rest of its map is cleared.
     const int begin = max(keys_begin, range.x / STEP * STEP);
     const int end = min(keys_end, (range.y + 7) / 8 * 8);
@@ -1463,19 +1669,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
     const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
     const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
     const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
-    unsigned short* const own_result = result + line + size_t(first_output + unit_head) * launch.map_head_stride + unit_key;
-    const size_t four_heads = 4 * size_t(launch.map_head_stride);
+    unsigned short* const own_result = map_row(result, launch, first_output + unit_head, row) + unit_key;
+    // The weights of hidden keys are 0.
     const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
 #pragma unroll
     for (int c = 0; c < 4; c++) {
-      if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
-        for (int key = cleared_from; key < clear_end; key += STEP) store_128(own_result + c * four_heads + key, nothing);
-        if (steps > 0) {
-          for (int key = clear_begin; key < begin; key += STEP) store_128(own_result + c * four_heads + key, nothing);
-        }
-      }
+      if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
+      unsigned short* const line = own_result + c * four_heads;
+      for (int key = cleared_from; key < clear_end; key += STEP) store_128(line + key, nothing);
+      if (steps == 0) continue;
+      for (int key = clear_begin; key < begin; key += STEP) store_128(line + key, nothing);
     }
-    const unsigned short* const own_source = source + line + size_t(first_input + unit_head) * launch.map_head_stride + unit_key;
+    const unsigned short* const own_source = map_row(source, launch, first_input + unit_head, row) + unit_key;
     const auto load = [&](int step) {
       const int key = begin + step * STEP;
       const unsigned to = shared_address(buffers + (step & 1) * BUFFER_BYTES + unit_at);
@@ -1489,6 +1694,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
     // Mixed scores of a step, finished, for the lane's two output heads.
     const auto mixed = [&](int step, float (&y)[STEP / 8][4]) {
       unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
+      const int step_key = begin + step * STEP;
       if (step + 1 < steps) {
         load(step + 1);
         cp_async_wait<1>();
@@ -1497,45 +1703,23 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
       }
       __syncwarp();
       const unsigned fragments = shared_address(buffer) + fragments_at;
-#pragma unroll
-      for (int n = 0; n < STEP / 16; n++) {
-#pragma unroll
-        for (int c = 0; c < INPUT_CHUNKS; c++) {
-          unsigned b[4];
-          ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 32);
-          if (c == 0) {
-            mma_f16_first(y[2 * n], rest[c], b[0], b[1]);
-            mma_f16_first(y[2 * n + 1], rest[c], b[2], b[3]);
-          } else {
-            mma_f16(y[2 * n], rest[c], b[0], b[1], y[2 * n]);
-            mma_f16(y[2 * n + 1], rest[c], b[2], b[3], y[2 * n + 1]);
-          }
-          mma_f16(y[2 * n], mix[c], b[0], b[1], y[2 * n]);
-          mma_f16(y[2 * n + 1], mix[c], b[2], b[3], y[2 * n + 1]);
-        }
-      }
+      mix_heads(y, mix, fragments);
       // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
       float finite = 0.0f;
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) finite = fmaf(y[n][i], 0.0f, finite);
+        for (int j = 0; j < 4; j++) finite = fmaf(y[n][j], 0.0f, finite);
       }
-      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, rest, fragments, first_output, first_input, lane);
-      const int step_key = begin + step * STEP;
-      if (!interior(launch, batch, row, 1, step_key, STEP)) {
+      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
+      if (interior(launch, batch, row, 1, step_key, STEP)) return;
+      const int2 keys = make_int2(range.x, range.y - range.x);
 #pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const unsigned row_keys = range.y - range.x;
+      for (int n = 0; n < STEP / 8; n++) {
 #pragma unroll
-          for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              const int key = step_key + 8 * n + 2 * quad + i;
-              const bool seen = unsigned(key - range.x) < row_keys;
-              if (!seen) y[n][2 * h + i] = 0.0f;
-            }
-          }
+        for (int j = 0; j < 4; j++) {
+          const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
+          y[n][j] = shown(y[n][j], keys, key, 0.0f);
         }
       }
     };
@@ -1545,20 +1729,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
       mixed(step, y);
       // Through the buffer, so that a lane writes 16 neighbouring bytes.
       unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
-      unsigned char* const own = buffer + group * ROW_BYTES + quad * 4;
+      unsigned char* const own = buffer + lane.group * ROW_BYTES + lane.quad * 4;
       __syncwarp();
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
-        store_32(own + 16 * n, pack_storage(y[n][0], y[n][1]));
-        store_32(own + 8 * ROW_BYTES + 16 * n, pack_storage(y[n][2], y[n][3]));
+        store_32(own + 16 * n, pack_f16(y[n][0], y[n][1]));
+        store_32(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
       }
       __syncwarp();
 #pragma unroll
       for (int c = 0; c < 4; c++) {
-        const uint4 eight = load_128(buffer + unit_at + c * 4 * ROW_BYTES);
-        if (ALL_HEADS || first_output + c * 4 + unit_head < HEADS) {
-          store_128(own_result + c * four_heads + begin + step * STEP, eight);
-        }
+        if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
+        store_128(own_result + c * four_heads + begin + step * STEP, load_128(buffer + unit_at + c * 4 * ROW_BYTES));
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -1575,23 +1757,228 @@ namespace product {
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
 constexpr int ROW_BLOCKS = 1;
-/// Rows of a block, and keys of a step.
+/// Rows of a block.
 constexpr int TILE_Q = 64;
+/// Keys of a step.
 constexpr int TILE_K = 64;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 4;
-/// 16-byte units of a row of values.
-constexpr int V_CHUNKS = 4;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
 constexpr int A_ROW_BYTES = 144;
 constexpr int V_ROW_BYTES = 80;
 /// One of the two stages of copies: a tile of weights, then one of values.
-constexpr int STAGE_BYTES = 14336;
+constexpr int STAGE_BYTES = TILE_Q * A_ROW_BYTES + TILE_K * V_ROW_BYTES;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 560;
 /// output.gate.weight in parameters.
 constexpr int OUTPUT_GATE_WEIGHT_AT = 592;
 constexpr int OUTPUT_GATE_BIAS_AT = 624;
+
+/// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
+/// become 0.
+template <int ROWS, int SIZE, int ROW_BYTES>
+__device__ __forceinline__ void load_rows(
+    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
+  constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
+    constexpr int HOP = THREADS / CHUNKS;
+    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+#pragma unroll
+    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < (ROWS * CHUNKS + THREADS - 1) / THREADS; i++) {
+    const int id = thread + i * THREADS;
+    const int r = id / CHUNKS;
+    const int c = id % CHUNKS;
+    const int row = first + r;
+    const bool exists = row >= 0 && row < rows && c * 8 < SIZE;
+    if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
+      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+    }
+  }
+}
+
+/// A thread's part of ROWS rows of a head's map, TILE_K keys at a time: one unit of eight keys of every STEP-th row.
+template <int ROWS>
+struct MapTile {
+  static constexpr int STEP = THREADS / (TILE_K / 8);
+  static constexpr int COUNT = (ROWS + STEP - 1) / STEP;
+  const unsigned short* from;
+  int row;
+  int key;
+  /// Which of the rows exist.
+  unsigned rows;
+};
+
+/// Of the rows from `first` on those from `begin` to `end` exist.
+template <int ROWS>
+__device__ __forceinline__ MapTile<ROWS> open_map_tile(
+    const unsigned short* map, const Launch& launch, unsigned head, int first, int begin, int end, int thread) {
+  MapTile<ROWS> tile;
+  tile.row = thread / (TILE_K / 8);
+  tile.key = thread % (TILE_K / 8) * 8;
+  tile.from = map_row(map, launch, head, first + tile.row) + tile.key;
+  tile.rows = 0u;
+#pragma unroll
+  for (int i = 0; i < tile.COUNT; i++) {
+    const int row = first + tile.row + i * tile.STEP;
+    if (row >= begin && row < end) tile.rows |= 1u << i;
+  }
+  return tile;
+}
+
+/// Copies the tile's keys from `key` on to rows of ROW_BYTES; keys from `end` on are 0.
+template <int ROWS, int ROW_BYTES>
+__device__ __forceinline__ void load_map_tile(
+    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin, int end) {
+  const unsigned rows = key + tile.key >= begin && key + tile.key < end ? tile.rows : 0u;
+#pragma unroll
+  for (int i = 0; i < tile.COUNT; i++) {
+    if (ROWS % tile.STEP != 0 && tile.row + i * tile.STEP >= ROWS) continue;
+    const bool exists = rows & 1u << i;
+    const unsigned short* const from = tile.from + size_t(i * tile.STEP) * launch.map_row_stride + key;
+    cp_async(to + (tile.row + i * tile.STEP) * ROW_BYTES + tile.key * 2, exists ? from : map, exists);
+  }
+}
+
+/// o += weights * values, of sixteen keys.
+__device__ __forceinline__ void add_values(
+    const unsigned (&weights)[ROW_BLOCKS][4], unsigned values, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
+#pragma unroll
+  for (int n = 0; n < VALUE_GRANULES; n += 2) {
+    unsigned b[4];
+    ldmatrix_x4_trans(b, values + n * 16);
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+      mma_f16(o[x][n], weights[x], b[0], b[1]);
+      mma_f16(o[x][n + 1], weights[x], b[2], b[3]);
+    }
+  }
+}
+
+/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
+/// tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+__device__ __forceinline__ void isolate_values(
+    unsigned char* tile, const Launch& launch, const Batch& batch, int own_row, int first_key,
+    const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
+  constexpr int UNITS = TILE_K * VALUE_GRANULES;
+  constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
+  const auto unit = [&](int i) {
+    // Where the number of units in a row divides that of threads, a thread's units lie below each other.
+    const bool below = THREADS % VALUE_GRANULES == 0;
+    const int id = lane.thread + (below ? 0 : i * THREADS);
+    const int down = below ? i * (THREADS / VALUE_GRANULES) : 0;
+    return tile + (id / VALUE_GRANULES + down) * V_ROW_BYTES + id % VALUE_GRANULES * 16;
+  };
+  unsigned exponents = 0u;
+#pragma unroll
+  for (int i = 0; i < ROUNDS; i++) {
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) exponents |= carry_exponents_128(load_128(unit(i)));
+  }
+  if (!__syncthreads_or(exponents & SIGNS)) return;
+#pragma unroll 1
+  for (int i = 0; i < TILE_K; i++) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const int row = own_row + 16 * x + 8 * h + lane.group;
+        if (!visible(launch, batch, row, first_key + i)) continue;
+#pragma unroll
+        for (int n = 0; n < VALUE_GRANULES; n++) {
+          const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+          const unsigned bad = carry_exponents(pair);
+          if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
+          if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
+        }
+      }
+    }
+  }
+  __syncthreads();
+#pragma unroll 1
+  for (int i = 0; i < ROUNDS; i++) {
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) store_128(unit(i), only_finite_128(load_128(unit(i))));
+  }
+  __syncthreads();
+}
+
+/// The column of a lane's i-th entry of a row that LANES lanes share: pairs as in fragments, or every 32nd.
+template <int LANES>
+__device__ __forceinline__ int column_of(int i, int lane) {
+  return LANES == 4 ? 8 * (i / 2) + 2 * (lane & 3) + i % 2 : 32 * i + lane;
+}
+
+/// A row divided by its root mean square, times weights and a factor. Entries past the last column are 0.
+template <int LANES, int COUNT>
+__device__ __forceinline__ void normalize_row(
+    float (&row)[COUNT], const float* weights, float epsilon, float factor, int lane) {
+  float squares = 0.0f;
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) squares += row[i] * row[i];
+  factor *= rsqrtf(lanes_sum<LANES>(squares) / float(VALUE_DIM) + epsilon);
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) {
+    const int column = column_of<LANES>(i, lane);
+    if (column < VALUE_DIM) row[i] *= factor * weights[column];
+  }
+}
+
+__device__ __forceinline__ float sigmoid(float logit) {
+  return 1.0f / (1.0f + exp2_approx(-LOG2_E * logit));
+}
+
+/// A row times one gate.
+template <int LANES, int COUNT>
+__device__ __forceinline__ void gate_row(float (&row)[COUNT], const float* weights, float bias, int lane) {
+  float logit = 0.0f;
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) {
+    const int column = column_of<LANES>(i, lane);
+    if (column < VALUE_DIM) logit += row[i] * weights[column];
+  }
+  const float gate = sigmoid(lanes_sum<LANES>(logit) + bias);
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) row[i] *= gate;
+}
+
+/// Calls `apply` with each row that the lane has a part of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float row[2 * VALUE_GRANULES];
+      read_row(o[x], h, row);
+      apply(row);
+      write_row(o[x], h, row);
+    }
+  }
+}
+
+/// Writes the results of the warp's rows.
+__device__ __forceinline__ void store_results(
+    const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], unsigned short* o_rows, const Launch& launch, const Batch& batch,
+    unsigned head, int own_row, const Lane& lane) {
+  unsigned short* const own = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = own_row + 16 * x + 8 * h + lane.group;
+      if (row >= launch.row_end) continue;
+      unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
+#pragma unroll
+      for (int n = 0; n < VALUE_DIM / 8; n++) {
+        store_32(to + 8 * n, pack_f16(o[x][n][2 * h], o[x][n][2 * h + 1]));
+      }
+    }
+  }
+}
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     const Launch launch,
@@ -1603,117 +1990,40 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
-  const int thread = threadIdx.x;
-  const int lane = thread & 31;
-  const int warp = __shfl_sync(~0u, thread >> 5, 0);
-  const int group = lane >> 2;
-  const int quad = lane & 3;
-
+  const Lane lane = own_lane();
   const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x)) * TILE_Q;
-  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
   const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   const int keys_begin = max(range.x, launch.key_begin) / 8 * 8;
   const int keys_end = min(range.y, launch.key_end);
   const int steps = max(0, keys_end - keys_begin + TILE_K - 1) / TILE_K;
-  const unsigned short* const map = source + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
-  const unsigned short* const values = v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  const unsigned short* const values =
+    v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
 
-  // A thread copies one unit of eight keys of every ROWS_AT_A_TIME-th row.
-  constexpr int ROWS_AT_A_TIME = THREADS / (TILE_K / 8);
-  const int unit_row = thread / (TILE_K / 8);
-  const int unit_key = thread % (TILE_K / 8) * 8;
-  const int unit_at = unit_row * A_ROW_BYTES + unit_key * 2;
-  const unsigned short* const own_weights = map + size_t(tile_row + unit_row - launch.strip_row) * launch.map_row_stride + unit_key;
+  const MapTile<TILE_Q> map_tile =
+    open_map_tile<TILE_Q>(source, launch, head, tile_row, tile_row, launch.row_end, lane.thread);
   const auto load = [&](int step) {
     const int step_key = keys_begin + step * TILE_K;
-    const unsigned weights_to = shared + (step & 1) * STAGE_BYTES;
-    const bool keys_exist = step_key + unit_key < keys_end;
-#pragma unroll
-    for (int i = 0; i < TILE_Q * TILE_K / 8 / THREADS; i++) {
-      const bool exists = keys_exist && tile_row + unit_row + i * ROWS_AT_A_TIME < launch.row_end;
-      const unsigned short* const from = own_weights + size_t(i * ROWS_AT_A_TIME) * launch.map_row_stride + step_key;
-      cp_async(weights_to + unit_at + i * ROWS_AT_A_TIME * A_ROW_BYTES, exists ? from : source, exists);
-    }
-#pragma unroll
-    for (int i = 0; i < (TILE_K * V_CHUNKS + THREADS - 1) / THREADS; i++) {
-      const int id = thread + i * THREADS;
-      const int r = id / V_CHUNKS;
-      const int c = id % V_CHUNKS * 8;
-      if (TILE_K * V_CHUNKS % THREADS == 0 || r < TILE_K) {
-        const bool exists = step_key + r < keys_end && c < VALUE_DIM;
-        const unsigned values_to = weights_to + TILE_Q * A_ROW_BYTES + r * V_ROW_BYTES + c * 2;
-        cp_async(values_to, exists ? values + size_t(step_key + r) * launch.v_stride_l + c : v, exists);
-      }
-    }
+    const unsigned to = shared + (step & 1) * STAGE_BYTES;
+    load_map_tile<TILE_Q, A_ROW_BYTES>(map_tile, to, source, launch, step_key, keys_begin, keys_end);
+    load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
+        to + TILE_Q * A_ROW_BYTES, values, launch.v_stride_l, step_key, keys_end, lane.thread);
     cp_async_commit();
   };
   if (steps > 0) load(0);
 
   float o[ROW_BLOCKS][VALUE_GRANULES][4];
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < VALUE_GRANULES; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) o[x][n][i] = 0.0f;
-    }
-  }
-  const unsigned weight_fragments = shared + (warp * ROW_BLOCKS * 16 + (lane & 15)) * A_ROW_BYTES + (lane >> 4) * 16;
-  const unsigned value_fragments = shared + TILE_Q * A_ROW_BYTES + (lane & 15) * V_ROW_BYTES + (lane >> 4) * 16;
-
-  // 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
-  // tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
-  const unsigned value_units = thread / VALUE_GRANULES * V_ROW_BYTES + thread % VALUE_GRANULES * 16;
-  const auto isolate_values = [&](unsigned char* tile, int first_key) {
-    constexpr int UNITS = TILE_K * VALUE_GRANULES;
-    const auto unit = [&](int i) {
-      // Where the number of units in a row divides that of threads, a thread's units lie below each other.
-      if (THREADS % VALUE_GRANULES == 0) return tile + value_units + i * (THREADS / VALUE_GRANULES) * V_ROW_BYTES;
-      const int id = thread + i * THREADS;
-      return tile + id / VALUE_GRANULES * V_ROW_BYTES + id % VALUE_GRANULES * 16;
-    };
-    unsigned exponents = 0u;
-#pragma unroll
-    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
-      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
-        const uint4 eight = load_128(unit(i));
-        exponents |= carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
-      }
-    }
-    if (!__syncthreads_or(exponents & 0x80008000u)) return;
-#pragma unroll 1
-    for (int i = 0; i < TILE_K; i++) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const int row = own_row + 16 * x + 8 * h + group;
-          if (visible(launch, batch, row, first_key + i)) {
-#pragma unroll
-            for (int n = 0; n < VALUE_GRANULES; n++) {
-              const unsigned pair = *reinterpret_cast<const unsigned*>(tile + i * V_ROW_BYTES + n * 16 + quad * 4);
-              if (not_finite(pair) & 0x8000u) o[x][n][2 * h] += low_storage(pair);
-              if (not_finite(pair) & 0x80000000u) o[x][n][2 * h + 1] += high_storage(pair);
-            }
-          }
-        }
-      }
-    }
-    __syncthreads();
-#pragma unroll 1
-    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
-      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
-        const uint4 eight = load_128(unit(i));
-        store_128(unit(i), make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w)));
-      }
-    }
-    __syncthreads();
-  };
+  for (int x = 0; x < ROW_BLOCKS; x++) fill(o[x], 0.0f);
+  const unsigned weight_fragments =
+    shared + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * A_ROW_BYTES + (lane.index >> 4) * 16;
+  const unsigned value_fragments =
+    shared + TILE_Q * A_ROW_BYTES + (lane.index & 15) * V_ROW_BYTES + (lane.index >> 4) * 16;
 
   for (int step = 0; step < steps; step++) {
     // The other stage was read before the last barrier.
@@ -1727,88 +2037,34 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     const int step_key = keys_begin + step * TILE_K;
     const unsigned stage = (step & 1) * STAGE_BYTES;
     if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) {
-      isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, step_key);
+      isolate_values(
+          shared_memory + stage + TILE_Q * A_ROW_BYTES, launch, batch, own_row, step_key, lane, o);
     }
 #pragma unroll
     for (int s = 0; s < TILE_K / 16; s++) {
-      if (step_key + s * 16 < own_range.y) {
-        unsigned a[ROW_BLOCKS][4];
+      if (step_key + s * 16 >= own_range.y) continue;
+      unsigned weights[ROW_BLOCKS][4];
 #pragma unroll
-        for (int x = 0; x < ROW_BLOCKS; x++) {
-          ldmatrix_x4(a[x], weight_fragments + stage + x * 16 * A_ROW_BYTES + s * 32);
-        }
-#pragma unroll
-        for (int n = 0; n < VALUE_GRANULES / 2; n++) {
-          unsigned b[4];
-          ldmatrix_x4_trans(b, value_fragments + stage + s * 16 * V_ROW_BYTES + n * 32);
-#pragma unroll
-          for (int x = 0; x < ROW_BLOCKS; x++) {
-            mma_storage(o[x][2 * n], a[x], b[0], b[1], o[x][2 * n]);
-            mma_storage(o[x][2 * n + 1], a[x], b[2], b[3], o[x][2 * n + 1]);
-          }
-        }
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+        ldmatrix_x4(weights[x], weight_fragments + stage + x * 16 * A_ROW_BYTES + s * 32);
       }
+      add_values(weights, value_fragments + stage + s * 16 * V_ROW_BYTES, o);
     }
     // Everybody is done with this stage.
     __syncthreads();
   }
 
   // output.norm (line 11)
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      float squares = 0.0f;
-#pragma unroll
-      for (int n = 0; n < VALUE_GRANULES; n++) {
-        squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
-      }
-      squares += __shfl_xor_sync(~0u, squares, 1);
-      squares += __shfl_xor_sync(~0u, squares, 2);
-      const float factor = rsqrtf(squares / float(VALUE_DIM) + 0.00001f);
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        o[x][n][2 * h] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad];
-        o[x][n][2 * h + 1] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad + 1];
-      }
-    }
-  }
+  each_row(o, [&](float (&row)[2 * VALUE_GRANULES]) {
+    normalize_row<4>(row, parameters + OUTPUT_NORM_WEIGHT_AT, 0.00001f, 1.0f, lane.index);
+  });
 
   // output.gate (line 11)
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      float logit = 0.0f;
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        const float* const weights = parameters + OUTPUT_GATE_WEIGHT_AT + 8 * n + 2 * quad;
-        logit += o[x][n][2 * h] * weights[0] + o[x][n][2 * h + 1] * weights[1];
-      }
-      logit += __shfl_xor_sync(~0u, logit, 1);
-      logit += __shfl_xor_sync(~0u, logit, 2);
-      const float gate = 1.0f / (1.0f + exp2_approx(-LOG2_E * (logit + parameters[OUTPUT_GATE_BIAS_AT])));
-#pragma unroll
-      for (int n = 0; n < VALUE_GRANULES; n++) {
-        o[x][n][2 * h] *= gate;
-        o[x][n][2 * h + 1] *= gate;
-      }
-    }
-  }
+  each_row(o, [&](float (&row)[2 * VALUE_GRANULES]) {
+    gate_row<4>(row, parameters + OUTPUT_GATE_WEIGHT_AT, parameters[OUTPUT_GATE_BIAS_AT], lane.index);
+  });
 
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + group;
-      if (row < launch.row_end) {
-        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h
-          + size_t(row) * launch.o_stride_l + 2 * quad;
-#pragma unroll
-        for (int n = 0; n < VALUE_DIM / 8; n++) store_32(to + 8 * n, pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]));
-      }
-    }
-  }
+  store_results(o, o_rows, launch, batch, head, own_row, lane);
 }
 
 }  // namespace product

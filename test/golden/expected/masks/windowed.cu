@@ -1,6 +1,6 @@
 // windowed (masks.mta:3): kernels of the schedule single_pass.
 //
-// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-native
+// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, dtype bf16
 // plan: single_pass, lowering toeplitz, tile_q 64, tile_k 32, queries shared, taps registers, precision f16
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -143,6 +143,22 @@ __device__ __forceinline__ float softcap(float value, float limit) {
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+/// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
+/// next.
+struct Lane {
+  int thread;
+  int warp;
+  int index;
+  int group;
+  int quad;
+};
+
+__device__ __forceinline__ Lane own_lane() {
+  const int thread = threadIdx.x;
+  const int index = thread & 31;
+  // The warp is the same for all its lanes, and known to be: branches on it stay uniform.
+  return {thread, __shfl_sync(~0u, thread >> 5, 0), index, index >> 2, index & 3};
+}
 
 /// Address of shared memory as ldmatrix and cp.async want it.
 __device__ __forceinline__ unsigned shared_address(const void* pointer) {
@@ -167,37 +183,46 @@ __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) 
                : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
-/// d = a b + c on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
-__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
+                 "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// d = a b: the first product of a sum needs no zeros in registers.
 __device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
-__device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
+                 "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
+/// d = a b: the first product of a sum needs no zeros in registers.
 __device__ __forceinline__ void mma_bf16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
-/// d = a b + c on 16x8 by 8x8 tiles.
-__device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned a1, unsigned b0, const float (&c)[4]) {
-  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+/// d += a b on 16x8 by 8x8 tiles.
+__device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned a1, unsigned b) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
                : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a0), "r"(a1), "r"(b0), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+               : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// Copies 16 bytes to shared memory in the background, or writes zeros there.
@@ -236,6 +261,14 @@ __device__ __forceinline__ unsigned pack_bf16(float low, float high) {
   return pair;
 }
 
+__device__ __forceinline__ float low_bf16(unsigned pair) {
+  return __uint_as_float(pair << 16);
+}
+
+__device__ __forceinline__ float high_bf16(unsigned pair) {
+  return __uint_as_float(pair & 0xffff0000u);
+}
+
 __device__ __forceinline__ void store_32(void* to, unsigned value) {
   *static_cast<unsigned*>(to) = value;
 }
@@ -250,12 +283,16 @@ __device__ __forceinline__ void store_f16(void* to, float value) {
   *static_cast<unsigned short*>(to) = half;
 }
 
+__device__ __forceinline__ unsigned load_32(const void* from) {
+  return *static_cast<const unsigned*>(from);
+}
+
 __device__ __forceinline__ uint4 load_128(const void* from) {
   return *static_cast<const uint4*>(from);
 }
 
-/// Two neighbouring f32 as f16. Volatile: thousands of such loads, all moved ahead of the products that use them, would not fit
-/// the registers.
+/// Two neighbouring f32 as f16. Volatile: thousands of such loads, all moved ahead of the products that use them, would
+/// not fit the registers.
 __device__ __forceinline__ unsigned load_pair(const float* from) {
   float low;
   float high;
@@ -264,41 +301,79 @@ __device__ __forceinline__ unsigned load_pair(const float* from) {
   return pack_f16(low, high);
 }
 
-/// Exponents of a pair in the storage type plus one: all ones, which mean infinity or NaN, carry into the sign bits.
+/// Exponents of a bf16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
 __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
   return (pair & 0x7f807f80u) + 0x00800080u;
 }
 
-/// Which halves of a pair in the storage type are infinite or NaN: the sign bits of the result.
-__device__ __forceinline__ unsigned not_finite(unsigned pair) {
-  return carry_exponents(pair) & 0x80008000u;
+/// The same of eight elements, all in one.
+__device__ __forceinline__ unsigned carry_exponents_128(const uint4& eight) {
+  return carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
 }
 
-__device__ __forceinline__ float low_storage(unsigned pair) {
-  return __uint_as_float(pair << 16);
-}
+/// The bits into which exponents carry.
+constexpr unsigned SIGNS = 0x80008000u;
 
-__device__ __forceinline__ float high_storage(unsigned pair) {
-  return __uint_as_float(pair & 0xffff0000u);
-}
-
-/// The pair without what is not finite.
+/// A bf16 pair without what is infinite or NaN.
 __device__ __forceinline__ unsigned only_finite(unsigned pair) {
-  const unsigned bad = not_finite(pair);
+  const unsigned bad = carry_exponents(pair) & SIGNS;
   return pair & ~((bad >> 15) * 0xffffu);
 }
 
-/// The products of the storage type: queries with keys, weights with values.
-__device__ __forceinline__ void mma_storage(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float (&c)[4]) {
-  mma_bf16(d, a, b0, b1, c);
+__device__ __forceinline__ uint4 only_finite_128(const uint4& eight) {
+  return make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w));
 }
 
-__device__ __forceinline__ void mma_storage_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  mma_bf16_first(d, a, b0, b1);
+/// Sum of a value over LANES neighbouring lanes.
+template <int LANES>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
+  return value;
 }
 
-__device__ __forceinline__ unsigned pack_storage(float low, float high) {
-  return pack_bf16(low, high);
+template <int LANES>
+__device__ __forceinline__ float lanes_max(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
+  return value;
+}
+
+/// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
+template <int N>
+__device__ __forceinline__ void fill(float (&y)[N][4], float value) {
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) y[n][i] = value;
+  }
+}
+
+/// A lane's entries of one of its two rows, in order.
+template <int COUNT, int N>
+__device__ __forceinline__ void read_row(const float (&y)[N][4], int h, float (&row)[COUNT]) {
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) row[i] = y[i / 2][2 * h + i % 2];
+}
+
+template <int COUNT, int N>
+__device__ __forceinline__ void write_row(float (&y)[N][4], int h, const float (&row)[COUNT]) {
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) y[i / 2][2 * h + i % 2] = row[i];
+}
+
+template <int N>
+__device__ __forceinline__ void scale_row(float (&y)[N][4], int h, float factor) {
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+    y[n][2 * h] *= factor;
+    y[n][2 * h + 1] *= factor;
+  }
+}
+
+/// What weights are relative to: the maximum, or anything finite for a row that has seen nothing: its weights are 0.
+__device__ __forceinline__ float reference_of(float highest) {
+  return highest == HIDDEN ? 0.0f : highest;
 }
 
 /// 2^((score - highest) * exponent): a score's weight beside the highest of its row.
@@ -318,24 +393,49 @@ __device__ __forceinline__ float log_sum_exp(float highest, float exponent, floa
   return highest + log2f(sum) * LN_2;
 }
 
+/// Where a row lies among the rows of the call; where its statistics lie, which rows of the history have, too.
+__device__ __forceinline__ size_t row_at(const Launch& launch, const Batch& batch, unsigned head, int row) {
+  return size_t(batch.index * HEADS + head) * launch.query_rows + row;
+}
+
+/// The keys that a row sees at most: the first one, and how many.
+__device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batch, int row) {
+  const int2 range = key_range(batch, row, row);
+  const bool exists = row >= -launch.history_rows && row < launch.query_rows;
+  return make_int2(range.x, exists ? range.y - range.x : 0);
+}
+
+/// A row's score as what follows reads it: `hidden` where the row, which sees `keys` at most, does not see the key.
+/// Else with the bias, at most `largest` in size; where that is 0, without.
+__device__ __forceinline__ float shown(
+    float score, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head, int row, int2 keys, int key, float hidden, float largest) {
+  if (unsigned(key - keys.x) >= unsigned(keys.y)) return hidden;
+  if (!visible(launch, batch, documents, bias, head, row, key)) return hidden;
+  if (largest > 0.0f) return biased(score, bias_of(launch, batch, bias, head, row, key), largest);
+  return score;
+}
+
 namespace attention {
 
 // Queries times keys on tensor cores, then
-// scores.conv (line 10), conv 3x4 as products with banded Toeplitz matrices,
+// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right), as products with banded Toeplitz matrices,
 // online softmax, times values.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
 constexpr int ROW_BLOCKS = 1;
-/// Rows of a block, and keys of a step.
+/// Rows of a block.
 constexpr int TILE_Q = 64;
+/// Keys of a step.
 constexpr int TILE_K = 32;
-/// Blocks of eight keys of a step; those that later steps finish; the last ones.
+/// Blocks of eight keys of a step.
 constexpr int GRANULES = 4;
+/// Blocks of eight keys that later steps finish.
 constexpr int CARRIED = 1;
 /// Keys by which results trail the scores that they are made of.
 constexpr int LAG = 0;
+/// Keys around an entry that the convolution reads.
 constexpr int REACH_LEFT = 3;
 /// Steps of sixteen along head_dim.
 constexpr int D_STEPS = 3;
@@ -355,9 +455,11 @@ constexpr int HALO_PAST = 8;
 constexpr int HALO_ROWS = 8;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 6;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
 constexpr int V_ROW_BYTES = 112;
+/// Bytes of shared memory where two tiles of values lie.
 constexpr int V_AT = 3584;
-constexpr int V_TILE_BYTES = 3584;
+constexpr int V_TILE_BYTES = TILE_K * V_ROW_BYTES;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 104;
 /// output.gate.weight in parameters.
@@ -365,17 +467,20 @@ constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
 constexpr int OUTPUT_GATE_BIAS_AT = 1744;
 constexpr int S_ROW_BYTES = 80;
 constexpr int S_AT = 18816;
-/// scores.conv (line 10), conv 3x4
+/// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right)
 constexpr int KERNEL_QUERY = 3;
 constexpr int KERNEL_KEY = 4;
-/// The tap that meets the current row and key.
-constexpr int ORIGIN_QUERY = 2;
+/// The tap that meets the current key.
 constexpr int ORIGIN_KEY = 3;
-constexpr int DILATION_QUERY = 1;
 constexpr int DILATION_KEY = 1;
-/// Blocks of eight keys in reach to the right; all blocks in reach.
+/// The tap that meets the current row.
+constexpr int ORIGIN_QUERY = 2;
+constexpr int DILATION_QUERY = 1;
+/// Blocks of eight keys in reach to the right.
 constexpr int GRANULES_RIGHT = 0;
-constexpr int DISTANCES = 2;
+/// Blocks of eight keys in reach.
+constexpr int DISTANCES = CARRIED + 1;
+/// Pairs of kernel rows.
 constexpr int TAP_PAIRS = 2;
 /// scores.conv.weight in parameters.
 constexpr int WEIGHT_AT = 0;
@@ -390,31 +495,135 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one kernel
-/// row along the keys. It is the same for all blocks at one distance, so it is made once.
-__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, int lane) {
-  const int offset = distance + 2 * (lane & 3) - (lane >> 2);
+/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one
+/// kernel row along the keys. It is the same for all blocks at one distance, so it is made once.
+__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, const Lane& lane) {
+  const int offset = distance + 2 * lane.quad - lane.group;
   return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
 }
 
-/// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(
-    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head, int row) {
-  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+/// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
+struct Taps {
+  unsigned pairs[TAP_PAIRS][DISTANCES][2];
+};
+
+__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, Taps& taps) {
+#pragma unroll
+  for (int pair = 0; pair < TAP_PAIRS; pair++) {
+#pragma unroll
+    for (int j = 0; j < DISTANCES; j++) {
+      const int distance = 8 * (GRANULES_RIGHT - j);
+#pragma unroll
+      for (int a = 0; a < 2; a++) {
+        taps.pairs[pair][j][a] = toeplitz(kernel, 2 * pair + a, distance, lane);
+      }
+    }
   }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
 }
 
-/// Rows [0, ROWS) of a tensor to shared memory; rows outside [low, high) of it and elements past SIZE become 0.
+/// Taps in another document than their row count as 0: one bit a kernel row is set where they are in the same one.
+struct SameDocument {
+  unsigned bits[ROW_BLOCKS][2];
+  /// Whether a bit of the warp is not set.
+  bool mixed;
+};
+
+__device__ __forceinline__ SameDocument compare_documents(
+    const Launch& launch, const Batch& batch, const int* documents, int own_row, const Lane& lane) {
+  SameDocument same;
+  bool all_same = true;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int position = batch.first_position + own_row + 16 * x + 8 * h + lane.group;
+      const int document = document_of(launch, batch, documents, position);
+      unsigned bits = 0u;
+      for (int a = 0; a < KERNEL_QUERY; a++) {
+        const int tap_position = position + (a - ORIGIN_QUERY) * DILATION_QUERY;
+        if (document_of(launch, batch, documents, tap_position) == document) bits |= 1u << a;
+      }
+      same.bits[x][h] = bits;
+      all_same = all_same && bits == (1u << KERNEL_QUERY) - 1u;
+    }
+  }
+  same.mixed = !__all_sync(~0u, all_same);
+  return same;
+}
+
+/// Clears what a fragment of scores holds of other documents, from kernel row `a` on.
+template <int SIZE>
+__device__ __forceinline__ void keep_documents(unsigned (&scores)[SIZE], const SameDocument& same, int x, int a) {
+  if (!same.mixed) return;
+#pragma unroll
+  for (int i = 0; i < SIZE; i++) scores[i] &= 0u - (same.bits[x][i % 2] >> a + i / 2 & 1u);
+}
+
+/// Fragments of one or two kernel rows: sixteen rows by eight keys each.
+template <int SIZE>
+__device__ __forceinline__ void load_fragment(unsigned (&a)[SIZE], unsigned address) {
+  if constexpr (SIZE == 4) ldmatrix_x4(a, address);
+  else ldmatrix_x2(a, address);
+}
+
+/// y += scores * taps; y = the product where it is the first.
+template <int SIZE>
+__device__ __forceinline__ void multiply_taps(
+    float (&y)[4], const unsigned (&scores)[SIZE], unsigned taps0, unsigned taps1, bool first) {
+  if constexpr (SIZE == 4) {
+    if (first) mma_f16_first(y, scores, taps0, taps1);
+    else mma_f16(y, scores, taps0, taps1);
+  } else {
+    if (first) y[0] = y[1] = y[2] = y[3] = 0.0f;
+    mma_f16_k8(y, scores[0], scores[1], taps0);
+  }
+}
+
+/// What a block of eight source keys adds to the blocks of results in reach, through ROWS kernel rows from 2 * pair on.
+template <int ROWS>
+__device__ __forceinline__ void convolve_rows(
+    float (*y)[4], unsigned scores, int pair, const Taps& taps, const SameDocument& same, int x) {
+  const unsigned from = scores + 2 * pair * DILATION_QUERY * S_ROW_BYTES;
+  unsigned a[2 * ROWS];
+  load_fragment(a, from);
+  keep_documents(a, same, x, 2 * pair);
+#pragma unroll
+  for (int j = 0; j < DISTANCES; j++) {
+    // The block farthest to the left is new.
+    const bool first = pair == 0 && j == CARRIED;
+    multiply_taps(y[j], a, taps.pairs[pair][j][0], taps.pairs[pair][j][1], first);
+  }
+}
+
+/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones move
+/// on, the others are carried.
+__device__ __forceinline__ void convolve(
+    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps, const SameDocument& same) {
+#pragma unroll
+  for (int s = 0; s < GRANULES; s++) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+      const unsigned block = scores + x * 16 * S_ROW_BYTES + s * 16;
+#pragma unroll
+      for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
+        convolve_rows<2>(y[x] + s, block, pair, taps, same, x);
+      }
+      // The last one of an odd number of kernel rows stands alone.
+      if (KERNEL_QUERY % 2 == 1) {
+        convolve_rows<1>(y[x] + s, block, TAP_PAIRS - 1, taps, same, x);
+      }
+    }
+  }
+}
+
+/// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
+/// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int low, int high, int thread) {
+    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
-  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= low && first + ROWS <= high) {
+  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
@@ -428,63 +637,432 @@ __device__ __forceinline__ void load_rows(
     const int r = id / CHUNKS;
     const int c = id % CHUNKS;
     const int row = first + r;
-    const bool exists = row >= low && row < high && c * 8 < SIZE;
+    const bool exists = row >= 0 && row < rows && c * 8 < SIZE;
     if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
       cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
     }
   }
 }
 
-/// One step of the online softmax (Milakov and Gimelshein 2018) of a lane's two rows over GRANULES blocks of eight keys:
-/// the maximum `m` and the sum `l` so far, the weights as packed pairs, and the results rescaled.
-template <int GRANULES>
-__device__ __forceinline__ void online_softmax(
-    float (*y)[4], unsigned (*weights)[2], float (&o)[VALUE_GRANULES][4], float (&m)[2], float (&l)[2]) {
+/// Where a query row lies; null where it does not exist.
+__device__ __forceinline__ const unsigned short* query_row(
+    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head,
+    int row) {
+  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
+  if (row < 0) {
+    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+}
+
+/// Copies the tile's queries to shared memory, with the rows around it.
+__device__ __forceinline__ void load_queries(
+    unsigned shared, const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch,
+    unsigned head, int tile_row, int thread) {
+  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
+    const int r = id / Q_CHUNKS;
+    const int c = id % Q_CHUNKS;
+    // The halo's rows lie behind the tile's: those before it first.
+    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
+    const unsigned to = shared + (r < TILE_Q ? Q_AT + r * Q_ROW_BYTES : HALO_AT + (r - TILE_Q) * Q_ROW_BYTES);
+    const unsigned short* const from = query_row(launch, q, q_history, batch, head, tile_row + from_tile);
+    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
+    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+  }
+  cp_async_commit();
+}
+
+/// Copies a step's keys.
+__device__ __forceinline__ void load_keys(
+    unsigned to, const unsigned short* keys, const Launch& launch, int first, int rows, int thread) {
+  load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to, keys, launch.k_stride_l, first, rows, thread);
+}
+
+/// s += queries * keys; s = the product where it is the first.
+template <bool FIRST>
+__device__ __forceinline__ void multiply_keys(
+    unsigned queries, unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
-  for (int h = 0; h < 2; h++) {
-    float highest = m[h];
+  for (int d = 0; d < D_STEPS; d++) {
+    unsigned a[ROW_BLOCKS][4];
 #pragma unroll
-    for (int n = 0; n < GRANULES; n++) highest = fmaxf(highest, fmaxf(y[n][2 * h], y[n][2 * h + 1]));
-    highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
-    highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
-    // A row that has seen nothing yet: any other reference makes its weights 0.
-    const float reference = highest == HIDDEN ? 0.0f : highest;
-    const float factor = rescaling(m[h], reference, EXPONENT);
-    m[h] = highest;
-    l[h] *= factor;
+    for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(a[x], queries + x * 16 * Q_ROW_BYTES + d * 32);
 #pragma unroll
-    for (int n = 0; n < VALUE_GRANULES; n++) {
-      o[n][2 * h] *= factor;
-      o[n][2 * h + 1] *= factor;
-    }
+    for (int n = 0; n < COLUMNS / 8; n += 2) {
+      unsigned b[4];
+      ldmatrix_x4(b, keys + n * 8 * K_ROW_BYTES + d * 32);
 #pragma unroll
-    for (int n = 0; n < GRANULES; n++) {
-      const float first = relative_weight(y[n][2 * h], reference, EXPONENT);
-      const float second = relative_weight(y[n][2 * h + 1], reference, EXPONENT);
-      l[h] += first;
-      l[h] += second;
-      weights[n][h] = pack_storage(first, second);
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+        const unsigned (&a_x)[4] = a[x];
+        if (FIRST && d == 0) {
+          mma_bf16_first(s[x][n], a_x, b[0], b[1]);
+          mma_bf16_first(s[x][n + 1], a_x, b[2], b[3]);
+        } else {
+          mma_bf16(s[x][n], a_x, b[0], b[1]);
+          mma_bf16(s[x][n + 1], a_x, b[2], b[3]);
+        }
+      }
     }
   }
 }
 
-/// o += weights * values over GRANULES blocks of eight keys, for row blocks FIRST to FIRST + COUNT - 1; keys from `live` on have no weight.
-template <int GRANULES, int FIRST, int COUNT>
-__device__ __forceinline__ void add_values(unsigned (*weights)[GRANULES][2], float (*o)[VALUE_GRANULES][4], unsigned values, int live) {
+__device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
-  for (int s = 0; s < GRANULES / 2; s++) {
-    if (s * 16 < live) {
-      const unsigned sixteen = values + s * 16 * V_ROW_BYTES;
+  for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
-      for (int n = 0; n < VALUE_GRANULES / 2; n++) {
-        unsigned b[4];
-        ldmatrix_x4_trans(b, sixteen + n * 32);
+    for (int n = 0; n < COLUMNS / 8; n++) {
 #pragma unroll
-        for (int x = 0; x < COUNT; x++) {
-          const unsigned a[4] = {weights[x][2 * s][0], weights[x][2 * s][1], weights[x][2 * s + 1][0], weights[x][2 * s + 1][1]};
-          mma_storage(o[FIRST + x][2 * n], a, b[0], b[1], o[FIRST + x][2 * n]);
-          mma_storage(o[FIRST + x][2 * n + 1], a, b[2], b[3], o[FIRST + x][2 * n + 1]);
+      for (int i = 0; i < 4; i++) {
+        s[x][n][i] *= SCALE;
+      }
+    }
+  }
+}
+
+/// Clears the warp's scores of COLUMNS keys: nothing is seen of them, but the rows below read these zeros.
+__device__ __forceinline__ void clear_scores(unsigned char* scores, const Lane& lane) {
+#pragma unroll
+  for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
+    const int id = lane.index + i * 32;
+    const int r = HALO_PAST + lane.warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
+    unsigned char* const to = scores + r * S_ROW_BYTES + id % (COLUMNS / 8) * 16;
+    store_128(to, make_uint4(0u, 0u, 0u, 0u));
+  }
+}
+
+/// Writes the warp's scores of COLUMNS keys to where the convolution reads them.
+__device__ __forceinline__ void store_scores(unsigned char* own, const float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
+        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
+        store_32(to, pair);
+      }
+    }
+  }
+}
+
+/// Writes an entry that the convolution reads.
+__device__ __forceinline__ void store_score(unsigned char* scores, int place, int key, float score) {
+  unsigned char* const to = scores + place * S_ROW_BYTES + key * 2;
+  store_f16(to, score);
+}
+
+/// Scores of the rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.
+__device__ __forceinline__ void make_halo(
+    unsigned char* shared_memory, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head,
+    int tile_row, int step_key, const Lane& lane) {
+  const unsigned shared = shared_address(shared_memory);
+  constexpr int UNITS = HALO_ROWS / 8 * (TILE_K / 16);
+#pragma unroll
+  for (int u = 0; u < UNITS; u += WARPS) {
+    const int unit = u + lane.warp;
+    if (UNITS % WARPS != 0 && unit >= UNITS) continue;
+    const int block = unit / (TILE_K / 16);
+    const int keys_at = unit % (TILE_K / 16) * 16;
+    const unsigned keys = shared + K_AT + (keys_at + (lane.index & 15)) * K_ROW_BYTES + (lane.index >> 4) * 16;
+    const unsigned queries =
+      shared + HALO_AT + (block * 8 + (lane.index & 7)) * Q_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+    float s[4];
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) {
+      unsigned a[4];
+      unsigned b[2];
+      ldmatrix_x4(a, keys + d * 32);
+      ldmatrix_x2(b, queries + d * 32);
+      if (d == 0) mma_bf16_first(s, a, b[0], b[1]);
+      else mma_bf16(s, a, b[0], b[1]);
+    }
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      // Rows before the tile come first.
+      const int local = block * 8 + 2 * lane.quad + i;
+      const int place = local < HALO_PAST ? local : local + TILE_Q;
+      const int row = tile_row - HALO_PAST + place;
+      const int2 row_seen = row_keys(launch, batch, row);
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const int key = keys_at + 8 * h + lane.group;
+        float score = s[2 * h + i] * SCALE;
+        score = shown(score, launch, batch, documents, bias, head, row, row_seen, step_key + key, 0.0f, 0.0f);
+        store_score(shared_memory + S_AT, place, key, score);
+      }
+    }
+  }
+}
+
+/// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see, and adds the bias to the others.
+template <int COUNT, int N>
+__device__ __forceinline__ void hide(
+    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head, int own_row,
+    int first_key, const Lane& lane, float hidden, float largest) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = own_row + 16 * x + 8 * h + lane.group;
+      const int2 keys = row_keys(launch, batch, row);
+#pragma unroll
+      for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          const int key = first_key + 8 * n + 2 * lane.quad + i;
+          float& score = y[x][n][2 * h + i];
+          score = shown(score, launch, batch, documents, bias, head, row, keys, key, hidden, largest);
         }
+      }
+    }
+  }
+}
+
+/// Hides keys outside of [begin, end), which are another block's.
+template <int COUNT, int N>
+__device__ __forceinline__ void hide_others(
+    float (&y)[ROW_BLOCKS][N][4], int first_key, int begin, int end, const Lane& lane) {
+#pragma unroll
+  for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      const int key = first_key + 8 * n + 2 * lane.quad + i;
+      if (key >= begin && key < end) continue;
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) y[x][n][i] = y[x][n][2 + i] = HIDDEN;
+    }
+  }
+}
+
+/// What is done to COUNT blocks of eight results, visible or not.
+template <int COUNT, int N>
+__device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        float& entry = y[x][n][i];
+        entry += added;
+        entry = softcap(entry, 30.0f);
+      }
+    }
+  }
+}
+
+/// o += weights * values, of sixteen keys.
+__device__ __forceinline__ void add_values(
+    const unsigned (&weights)[ROW_BLOCKS][4], unsigned values, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
+#pragma unroll
+  for (int n = 0; n < VALUE_GRANULES; n += 2) {
+    unsigned b[4];
+    ldmatrix_x4_trans(b, values + n * 16);
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+      mma_bf16(o[x][n], weights[x], b[0], b[1]);
+      mma_bf16(o[x][n + 1], weights[x], b[2], b[3]);
+    }
+  }
+}
+
+/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
+/// tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+__device__ __forceinline__ void isolate_values(
+    unsigned char* tile, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head, int own_row, int first_key,
+    const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
+  constexpr int UNITS = TILE_K * VALUE_GRANULES;
+  constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
+  const auto unit = [&](int i) {
+    // Where the number of units in a row divides that of threads, a thread's units lie below each other.
+    const bool below = THREADS % VALUE_GRANULES == 0;
+    const int id = lane.thread + (below ? 0 : i * THREADS);
+    const int down = below ? i * (THREADS / VALUE_GRANULES) : 0;
+    return tile + (id / VALUE_GRANULES + down) * V_ROW_BYTES + id % VALUE_GRANULES * 16;
+  };
+  unsigned exponents = 0u;
+#pragma unroll
+  for (int i = 0; i < ROUNDS; i++) {
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) exponents |= carry_exponents_128(load_128(unit(i)));
+  }
+  if (!__syncthreads_or(exponents & SIGNS)) return;
+#pragma unroll 1
+  for (int i = 0; i < TILE_K; i++) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const int row = own_row + 16 * x + 8 * h + lane.group;
+        if (!visible(launch, batch, documents, bias, head, row, first_key + i)) continue;
+#pragma unroll
+        for (int n = 0; n < VALUE_GRANULES; n++) {
+          const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+          const unsigned bad = carry_exponents(pair);
+          if (bad & 0x8000u) o[x][n][2 * h] += low_bf16(pair);
+          if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_bf16(pair);
+        }
+      }
+    }
+  }
+  __syncthreads();
+#pragma unroll 1
+  for (int i = 0; i < ROUNDS; i++) {
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) store_128(unit(i), only_finite_128(load_128(unit(i))));
+  }
+  __syncthreads();
+}
+
+/// o += weights * values over COUNT pairs of blocks of eight keys; keys from `live` on have no weight.
+template <int COUNT>
+__device__ __forceinline__ void multiply_values(
+    const unsigned (&weights)[COUNT][ROW_BLOCKS][4], unsigned values, int live,
+    float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
+#pragma unroll
+  for (int s = 0; s < COUNT; s++) {
+    if (s * 16 < live) add_values(weights[s], values + s * 16 * V_ROW_BYTES, o);
+  }
+}
+
+/// One step of the online softmax (Milakov and Gimelshein 2018): weights of scores beside the new maximum `m`, to which
+/// the sum `l` and the results move.
+template <int COUNT, int N>
+__device__ __forceinline__ void online_softmax(
+    const float (&y)[ROW_BLOCKS][N][4], unsigned (&weights)[COUNT][ROW_BLOCKS][4], float (&m)[ROW_BLOCKS][2],
+    float (&l)[ROW_BLOCKS][2], float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float highest = m[x][h];
+#pragma unroll
+      for (int n = 0; n < 2 * COUNT; n++) highest = fmaxf(highest, fmaxf(y[x][n][2 * h], y[x][n][2 * h + 1]));
+      highest = lanes_max<4>(highest);
+      const float reference = reference_of(highest);
+      const float factor = rescaling(m[x][h], reference, EXPONENT);
+      m[x][h] = highest;
+      l[x][h] *= factor;
+      scale_row(o[x], h, factor);
+#pragma unroll
+      for (int n = 0; n < 2 * COUNT; n++) {
+        const float first = relative_weight(y[x][n][2 * h], reference, EXPONENT);
+        const float second = relative_weight(y[x][n][2 * h + 1], reference, EXPONENT);
+        l[x][h] += first;
+        l[x][h] += second;
+        weights[n / 2][x][n % 2 * 2 + h] = pack_bf16(first, second);
+      }
+    }
+  }
+}
+
+/// Writes one of the `parts` of the rows' results: values not yet divided by the sum, the maximum, the sum.
+__device__ __forceinline__ void store_part(
+    const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const float (&m)[ROW_BLOCKS][2], const float (&l)[ROW_BLOCKS][2],
+    float* partial_values, float* partial_sums, const Launch& launch, const Batch& batch, unsigned head, int parts,
+    int part, int own_row, const Lane& lane) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = own_row + 16 * x + 8 * h + lane.group;
+      const float total = lanes_sum<4>(l[x][h]);
+      if (row >= launch.row_end) continue;
+      const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
+      float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
+#pragma unroll
+      for (int n = 0; n < VALUE_DIM / 8; n++) {
+        *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
+      }
+      if (lane.quad == 0) {
+        partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h];
+        partial_sums[2 * at + 1] = total;
+      }
+    }
+  }
+}
+
+/// The column of a lane's i-th entry of a row that LANES lanes share: pairs as in fragments, or every 32nd.
+template <int LANES>
+__device__ __forceinline__ int column_of(int i, int lane) {
+  return LANES == 4 ? 8 * (i / 2) + 2 * (lane & 3) + i % 2 : 32 * i + lane;
+}
+
+/// A row divided by its root mean square, times weights and a factor. Entries past the last column are 0.
+template <int LANES, int COUNT>
+__device__ __forceinline__ void normalize_row(
+    float (&row)[COUNT], const float* weights, float epsilon, float factor, int lane) {
+  float squares = 0.0f;
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) squares += row[i] * row[i];
+  factor *= rsqrtf(lanes_sum<LANES>(squares) / float(VALUE_DIM) + epsilon);
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) {
+    const int column = column_of<LANES>(i, lane);
+    if (column < VALUE_DIM) row[i] *= factor * weights[column];
+  }
+}
+
+__device__ __forceinline__ float sigmoid(float logit) {
+  return 1.0f / (1.0f + exp2_approx(-LOG2_E * logit));
+}
+
+/// Gates of every channel of sixteen rows: their logits are a matrix product, results as its left side, weights (one row a
+/// channel) as its right side.
+__device__ __forceinline__ void gate_channels(
+    float (&o)[VALUE_GRANULES][4], const float* weights, const float* biases, const Lane& lane) {
+  unsigned a[VALUE_GRANULES / 2][4];
+#pragma unroll
+  for (int n = 0; n < VALUE_GRANULES; n++) {
+    a[n / 2][n % 2 * 2] = pack_f16(o[n][0], o[n][1]);
+    a[n / 2][n % 2 * 2 + 1] = pack_f16(o[n][2], o[n][3]);
+  }
+#pragma unroll
+  for (int n = 0; n < VALUE_DIM / 8; n++) {
+    float logits[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) logits[i] = biases[8 * n + 2 * lane.quad + (i & 1)];
+    const float* const line = weights + (8 * n + lane.group) * VALUE_DIM + 2 * lane.quad;
+#pragma unroll
+    for (int s = 0; s < VALUE_GRANULES / 2; s++) {
+      const bool second = 16 * s + 8 < VALUE_DIM;
+      mma_f16(logits, a[s], load_pair(line + 16 * s), second ? load_pair(line + 16 * s + 8) : 0u);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) o[n][i] *= sigmoid(logits[i]);
+  }
+}
+
+/// Calls `apply` with each row that the lane has a part of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      float row[2 * VALUE_GRANULES];
+      read_row(o[x], h, row);
+      apply(row);
+      write_row(o[x], h, row);
+    }
+  }
+}
+
+/// Writes the results of the warp's rows.
+__device__ __forceinline__ void store_results(
+    const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], unsigned short* o_rows, const Launch& launch, const Batch& batch,
+    unsigned head, int own_row, const Lane& lane) {
+  unsigned short* const own = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = own_row + 16 * x + 8 * h + lane.group;
+      if (row >= launch.row_end) continue;
+      unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
+#pragma unroll
+      for (int n = 0; n < VALUE_DIM / 8; n++) {
+        store_32(to + 8 * n, pack_bf16(o[x][n][2 * h], o[x][n][2 * h + 1]));
       }
     }
   }
@@ -508,20 +1086,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
-  const int thread = threadIdx.x;
-  const int lane = thread & 31;
-  // The same for all lanes, and known to be: branches on it stay uniform.
-  const int warp = __shfl_sync(~0u, thread >> 5, 0);
-  // Place in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the next.
-  const int group = lane >> 2;
-  const int quad = lane & 3;
-
+  const Lane lane = own_lane();
   const Batch batch = open_batch(launch, positions, lengths, launch.batch + blockIdx.z);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x) % tiles) * TILE_Q;
-  const int own_row = tile_row + warp * 16 * ROW_BLOCKS;
+  const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
   const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
   // Few rows leave most of a device idle: then blocks share a tile's keys, and another kernel combines their results.
   const int splits = int(gridDim.x) / tiles;
@@ -529,365 +1100,112 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   const int share = ((range.y - range.x + splits - 1) / splits + TILE_K - 1) / TILE_K * TILE_K;
   const int keys_begin = min(range.y, range.x + split * share);
   const int keys_end = min(range.y, keys_begin + share);
-  // Source keys that the convolution reads for them.
+  // Source keys that they are made of.
   const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
   const int source_end = min(keys_end, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
 
-  // Queries, with the rows around the tile that the convolution reads.
-  const unsigned short* const keys = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
-  const unsigned short* const values = v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
-  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
-    const int r = id / Q_CHUNKS;
-    const int c = id % Q_CHUNKS;
-    // The halo's rows lie behind the tile's: those before it first.
-    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
-    const int row = tile_row + from_tile;
-    const unsigned short* const from = query_row(launch, q, q_history, batch.index, head, row);
-    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
-    const unsigned to = r < TILE_Q ? shared + Q_AT + r * Q_ROW_BYTES : shared + HALO_AT + (r - TILE_Q) * Q_ROW_BYTES;
-    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
-  }
-  cp_async_commit();
-
-  // Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
-  const float* const kernel = parameters + WEIGHT_AT + (head) * (KERNEL_QUERY * KERNEL_KEY);
-  unsigned taps[TAP_PAIRS][DISTANCES][2];
-#pragma unroll
-  for (int pair = 0; pair < TAP_PAIRS; pair++) {
-#pragma unroll
-    for (int j = 0; j < DISTANCES; j++) {
-      taps[pair][j][0] = toeplitz(kernel, 2 * pair, 8 * (GRANULES_RIGHT - j), lane);
-      taps[pair][j][1] = toeplitz(kernel, 2 * pair + 1, 8 * (GRANULES_RIGHT - j), lane);
-    }
-  }
-
-  // Taps in another document than their row count as 0: one bit a kernel row.
-  unsigned same_document[ROW_BLOCKS][2];
-  bool all_same = true;
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + group;
-      const int document = document_of(launch, batch, documents, batch.first_position + row);
-      unsigned bits = 0u;
-      for (int a = 0; a < KERNEL_QUERY; a++) {
-        const int tap_row = row + (a - ORIGIN_QUERY) * DILATION_QUERY;
-        if (document_of(launch, batch, documents, batch.first_position + tap_row) == document) bits |= 1u << a;
-      }
-      same_document[x][h] = bits;
-      all_same = all_same && bits == (1u << KERNEL_QUERY) - 1u;
-    }
-  }
-  const bool mixed_documents = !__all_sync(~0u, all_same);
+  load_queries(shared, launch, q, q_history, batch.index, head, tile_row, lane.thread);
+  const unsigned short* const keys =
+    k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  const unsigned short* const values =
+    v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
+  Taps taps;
+  make_taps(kernel, lane, taps);
+  const SameDocument same = compare_documents(launch, batch, documents, own_row, lane);
   const float added = parameters[BIAS_AT + head];
-  load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, source_begin, 0, source_end, thread);
-  load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(shared + V_AT, values, launch.v_stride_l, source_begin - LAG, 0, keys_end, thread);
+  const unsigned query_fragments =
+    shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
+  const unsigned key_fragments =
+    shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+  load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
+  load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
+      shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
   cp_async_commit();
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
+  float o[ROW_BLOCKS][VALUE_GRANULES][4];
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < CARRIED; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) y[x][n][i] = 0.0f;
-    }
+    fill(y[x], 0.0f);
+    fill(o[x], 0.0f);
   }
+  // Of each row the largest score, and the sum of the weights beside it.
   float m[ROW_BLOCKS][2];
   float l[ROW_BLOCKS][2];
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-    m[x][0] = m[x][1] = HIDDEN;
-    l[x][0] = l[x][1] = 0.0f;
-  }
-  float o[ROW_BLOCKS][VALUE_GRANULES][4];
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < VALUE_GRANULES; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) o[x][n][i] = 0.0f;
+    for (int h = 0; h < 2; h++) {
+      m[x][h] = HIDDEN;
+      l[x][h] = 0.0f;
     }
   }
-  // The last row of the warp that exists, and the keys that its rows see.
+  // The keys that the warp's rows see at most.
   int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   own_range.y = min(own_range.y, keys_end);
   // The same for rows that are only read: those past the last one that the block writes.
   const int2 made_range = key_range(batch, own_row, own_row + 16 * ROW_BLOCKS - 1);
-  const unsigned key_fragments = shared + K_AT + ((lane & 7) + (lane >> 4 << 3)) * K_ROW_BYTES + (lane >> 3 & 1) * 16;
-  const unsigned query_fragments = shared + Q_AT + (warp * ROW_BLOCKS * 16 + (lane & 15)) * Q_ROW_BYTES + (lane >> 4) * 16;
-  const unsigned value_fragments = shared + V_AT + (lane & 15) * V_ROW_BYTES + (lane >> 4) * 16;
-  unsigned char* const own_scores = shared_memory + S_AT + (HALO_PAST + warp * ROW_BLOCKS * 16 + group) * S_ROW_BYTES + quad * 4;
+  unsigned char* const own_scores =
+    shared_memory + S_AT + (HALO_PAST + lane.warp * ROW_BLOCKS * 16 + lane.group) * S_ROW_BYTES + lane.quad * 4;
+  const unsigned value_fragments = shared + V_AT + (lane.index & 15) * V_ROW_BYTES + (lane.index >> 4) * 16;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
-  const int tile_fragment_row = HALO_PAST + warp * ROW_BLOCKS * 16 + (lane & 15) + ((lane >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
-  const unsigned tile_fragments = shared + S_AT + tile_fragment_row * S_ROW_BYTES;
-
-  // 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
-  // tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
-  const unsigned value_units = thread / VALUE_GRANULES * V_ROW_BYTES + thread % VALUE_GRANULES * 16;
-  const auto isolate_values = [&](unsigned char* tile, int first_key) {
-    constexpr int UNITS = TILE_K * VALUE_GRANULES;
-    const auto unit = [&](int i) {
-      // Where the number of units in a row divides that of threads, a thread's units lie below each other.
-      if (THREADS % VALUE_GRANULES == 0) return tile + value_units + i * (THREADS / VALUE_GRANULES) * V_ROW_BYTES;
-      const int id = thread + i * THREADS;
-      return tile + id / VALUE_GRANULES * V_ROW_BYTES + id % VALUE_GRANULES * 16;
-    };
-    unsigned exponents = 0u;
-#pragma unroll
-    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
-      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
-        const uint4 eight = load_128(unit(i));
-        exponents |= carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
-      }
-    }
-    if (!__syncthreads_or(exponents & 0x80008000u)) return;
-#pragma unroll 1
-    for (int i = 0; i < TILE_K; i++) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const int row = own_row + 16 * x + 8 * h + group;
-          if (visible(launch, batch, documents, bias, head, row, first_key + i)) {
-#pragma unroll
-            for (int n = 0; n < VALUE_GRANULES; n++) {
-              const unsigned pair = *reinterpret_cast<const unsigned*>(tile + i * V_ROW_BYTES + n * 16 + quad * 4);
-              if (not_finite(pair) & 0x8000u) o[x][n][2 * h] += low_storage(pair);
-              if (not_finite(pair) & 0x80000000u) o[x][n][2 * h + 1] += high_storage(pair);
-            }
-          }
-        }
-      }
-    }
-    __syncthreads();
-#pragma unroll 1
-    for (int i = 0; i < (UNITS + THREADS - 1) / THREADS; i++) {
-      if (UNITS % THREADS == 0 || thread + i * THREADS < UNITS) {
-        const uint4 eight = load_128(unit(i));
-        store_128(unit(i), make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w)));
-      }
-    }
-    __syncthreads();
-  };
+  const int fragment_row =
+    HALO_PAST + lane.warp * ROW_BLOCKS * 16 + (lane.index & 15) + ((lane.index >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
+  const unsigned score_fragments = shared + S_AT + fragment_row * S_ROW_BYTES;
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
     if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
-      isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, step_key - LAG);
+      isolate_values(
+          shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, documents, bias, head, own_row, step_key - LAG, lane, o);
     }
-
     // Queries times keys.
-    const bool alive = step_key < made_range.y && step_key + TILE_K > made_range.x;
     const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
 #pragma unroll
     for (int c = 0; c < TILE_K; c += COLUMNS) {
-      if (!alive || step_key + c >= made_range.y) {
-        // Nothing is seen, but the rows below read these zeros.
-#pragma unroll
-        for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
-          const int id = lane + i * 32;
-          const int r = HALO_PAST + warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
-          unsigned char* const to = shared_memory + S_AT + r * S_ROW_BYTES + c * 2 + id % (COLUMNS / 8) * 16;
-          store_128(to, make_uint4(0u, 0u, 0u, 0u));
-        }
+      if (step_key + TILE_K <= made_range.x || step_key + c >= made_range.y) {
+        clear_scores(shared_memory + S_AT + c * 2, lane);
         continue;
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
-#pragma unroll
-      for (int d = 0; d < D_STEPS; d++) {
-        unsigned queries[ROW_BLOCKS][4];
-#pragma unroll
-        for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(queries[x], query_fragments + x * 16 * Q_ROW_BYTES + d * 32);
-#pragma unroll
-        for (int n = 0; n < COLUMNS / 16; n++) {
-          unsigned b[4];
-          ldmatrix_x4(b, key_fragments + (c + n * 16) * K_ROW_BYTES + d * 32);
-#pragma unroll
-          for (int x = 0; x < ROW_BLOCKS; x++) {
-            if (d == 0) {
-              mma_storage_first(s[x][2 * n], queries[x], b[0], b[1]);
-              mma_storage_first(s[x][2 * n + 1], queries[x], b[2], b[3]);
-            } else {
-              mma_storage(s[x][2 * n], queries[x], b[0], b[1], s[x][2 * n]);
-              mma_storage(s[x][2 * n + 1], queries[x], b[2], b[3], s[x][2 * n + 1]);
-            }
-          }
-        }
-      }
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-          for (int i = 0; i < 4; i++) {
-            s[x][n][i] *= SCALE;
-          }
-        }
-      }
+      multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
+      scale_scores(s);
       if (!inside) {
-#pragma unroll
-        for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-          for (int h = 0; h < 2; h++) {
-            const int row = own_row + 16 * x + 8 * h + group;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-#pragma unroll
-            for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-              for (int i = 0; i < 2; i++) {
-                const int key = step_key + c + 8 * n + 2 * quad + i;
-                if (!(unsigned(key - row_range.x) < row_keys && visible(launch, batch, documents, bias, head, row, key))) s[x][n][2 * h + i] = 0.0f;
-              }
-            }
-          }
-        }
+        hide<COLUMNS / 8>(
+            s, launch, batch, documents, bias, head, own_row, step_key + c, lane, 0.0f, 0.0f);
       }
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int n = 0; n < COLUMNS / 8; n++) {
-          unsigned char* const to = own_scores + x * 16 * S_ROW_BYTES + (c + n * 8) * 2;
-          const unsigned upper = pack_f16(s[x][n][0], s[x][n][1]);
-          const unsigned lower = pack_f16(s[x][n][2], s[x][n][3]);
-          store_32(to, upper);
-          store_32(to + 8 * S_ROW_BYTES, lower);
-        }
-      }
+      store_scores(own_scores + c * 2, s);
     }
-    // Rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.
-#pragma unroll
-    for (int u = 0; u < HALO_ROWS / 8 * (TILE_K / 16); u += WARPS) {
-      const int unit = u + warp;
-      if (HALO_ROWS / 8 * (TILE_K / 16) % WARPS == 0 || unit < HALO_ROWS / 8 * (TILE_K / 16)) {
-        const int block = unit / (TILE_K / 16);
-        const int keys_at = unit % (TILE_K / 16) * 16;
-        float s[4];
-#pragma unroll
-        for (int d = 0; d < D_STEPS; d++) {
-          unsigned a[4];
-          unsigned b[2];
-          ldmatrix_x4(a, shared + K_AT + (keys_at + (lane & 15)) * K_ROW_BYTES + (lane >> 4) * 16 + d * 32);
-          ldmatrix_x2(b, shared + HALO_AT + (block * 8 + (lane & 7)) * Q_ROW_BYTES + (lane >> 3 & 1) * 16 + d * 32);
-          if (d == 0) mma_storage_first(s, a, b[0], b[1]);
-          else mma_storage(s, a, b[0], b[1], s);
-        }
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          // Rows before the tile come first.
-          const int local = block * 8 + 2 * quad + i;
-          const int place = local < HALO_PAST ? local : local + TILE_Q;
-          const int row = tile_row - HALO_PAST + place;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-#pragma unroll
-          for (int h = 0; h < 2; h++) {
-            const int key = step_key + keys_at + 8 * h + group;
-            float score = s[2 * h + i] * SCALE;
-            if (!(unsigned(key - row_range.x) < row_keys && visible(launch, batch, documents, bias, head, row, key))) score = 0.0f;
-            store_f16(shared_memory + S_AT + place * S_ROW_BYTES + (keys_at + 8 * h + group) * 2, score);
-          }
-        }
-      }
-    }
+    make_halo(shared_memory, launch, batch, documents, bias, head, tile_row, step_key, lane);
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
-    if (step + 1 < steps) {
-      load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(shared + K_AT, keys, launch.k_stride_l, step_key + TILE_K, 0, source_end, thread);
-    }
+    if (step + 1 < steps) load_keys(shared + K_AT, keys, launch, step_key + TILE_K, source_end, lane.thread);
     if (LAG > 0 || step + 1 < steps) {
-      const unsigned to = shared + V_AT + (step + 1 & 1) * V_TILE_BYTES;
-      load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(to, values, launch.v_stride_l, step_key + TILE_K - LAG, 0, keys_end, thread);
+      load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
+          shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, keys_end,
+          lane.thread);
     }
     cp_async_commit();
     // Keys of this step's results.
     const int key = step_key - LAG;
     if (key >= own_range.y) continue;
-    // Each block of eight source keys feeds all output blocks in reach; finished ones move on, the others are carried.
-#pragma unroll
-    for (int s = 0; s < GRANULES; s++) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
-          unsigned a[4];
-          ldmatrix_x4(a, tile_fragments + (x * 16 + 2 * pair * DILATION_QUERY) * S_ROW_BYTES + s * 16);
-          if (mixed_documents) {
-            a[0] &= 0u - (same_document[x][0] >> 2 * pair & 1u);
-            a[1] &= 0u - (same_document[x][1] >> 2 * pair & 1u);
-            a[2] &= 0u - (same_document[x][0] >> 2 * pair + 1 & 1u);
-            a[3] &= 0u - (same_document[x][1] >> 2 * pair + 1 & 1u);
-          }
-#pragma unroll
-          for (int j = 0; j < DISTANCES; j++) {
-            // The block farthest to the left is new.
-            if (pair == 0 && j == CARRIED) mma_f16_first(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1]);
-            else mma_f16(y[x][s + j], a, taps[pair][j][0], taps[pair][j][1], y[x][s + j]);
-          }
-        }
-        {
-          // The last kernel row stands alone.
-          unsigned a[2];
-          ldmatrix_x2(a, tile_fragments + (x * 16 + (KERNEL_QUERY - 1) * DILATION_QUERY) * S_ROW_BYTES + s * 16);
-          if (mixed_documents) {
-            a[0] &= 0u - (same_document[x][0] >> KERNEL_QUERY - 1 & 1u);
-            a[1] &= 0u - (same_document[x][1] >> KERNEL_QUERY - 1 & 1u);
-          }
-#pragma unroll
-          for (int j = 0; j < DISTANCES; j++) {
-            mma_f16_k8(y[x][s + j], a[0], a[1], taps[TAP_PAIRS - 1][j][0], y[x][s + j]);
-          }
-        }
-      }
+    convolve(y, score_fragments, taps, same);
+    finish<GRANULES>(y, added);
+    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+      hide<GRANULES>(
+          y, launch, batch, documents, bias, head, own_row, key, lane, HIDDEN, LARGEST);
     }
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int n = 0; n < GRANULES; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          y[x][n][i] += added;
-          y[x][n][i] = softcap(y[x][n][i], 30.0f);
-        }
-      }
+    if (key < keys_begin || key + GRANULES * 8 > keys_end) {
+      hide_others<GRANULES>(y, key, keys_begin, keys_end, lane);
     }
-    if (key < keys_begin || key + GRANULES * 8 > keys_end || !interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-          const int row = own_row + 16 * x + 8 * h + group;
-            // Keys [x, x + y) are what the row sees at most.
-            const bool row_exists = row >= -launch.history_rows && row < launch.query_rows;
-            const int2 row_range = key_range(batch, row, row);
-            const unsigned row_keys = row_exists ? row_range.y - row_range.x : 0;
-          const int first_key = key;
-#pragma unroll
-          for (int n = 0; n < GRANULES; n++) {
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-              const int key = first_key + 8 * n + 2 * quad + i;
-              if (unsigned(key - row_range.x) < row_keys && visible(launch, batch, documents, bias, head, row, key) && key >= keys_begin && key < keys_end) y[x][n][2 * h + i] = biased(y[x][n][2 * h + i], bias_of(launch, batch, bias, head, row, key), LARGEST);
-              else y[x][n][2 * h + i] = HIDDEN;
-            }
-          }
-        }
-      }
-    }
-    unsigned weights[ROW_BLOCKS][GRANULES][2];
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) online_softmax<GRANULES>(y[x], weights[x], o[x], m[x], l[x]);
-    add_values<GRANULES, 0, ROW_BLOCKS>(weights, o, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key);
+    unsigned weights[GRANULES / 2][ROW_BLOCKS][4];
+    online_softmax(y, weights, m, l, o);
+    multiply_values(weights, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key, o);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
@@ -897,127 +1215,44 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       }
     }
   }
+
   if (splits > 1) {
-    const int parts = splits;
-    const int part_at = split;
-    // This block's part of the result: values not yet divided by the sum, the maximum, the sum.
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int row = own_row + 16 * x + 8 * h + group;
-        float total = l[x][h];
-        total += __shfl_xor_sync(~0u, total, 1);
-        total += __shfl_xor_sync(~0u, total, 2);
-        if (row < launch.row_end) {
-          const size_t part = (size_t(batch.index * HEADS + head) * parts + part_at) * launch.query_rows + row;
-          float* const to = partial_values + part * VALUE_DIM + 2 * quad;
-#pragma unroll
-          for (int n = 0; n < VALUE_DIM / 8; n++) {
-            *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
-          }
-          if (quad == 0) {
-            partial_sums[2 * part] = m[x][h] == HIDDEN ? -INFINITE : m[x][h];
-            partial_sums[2 * part + 1] = total;
-          }
-        }
-      }
-    }
+    store_part(o, m, l, partial_values, partial_sums, launch, batch, head, splits, split, own_row, lane);
     return;
   }
 
-  // The sum of a row over its four lanes; a row that sees no key has weight zero and log-sum-exp minus infinity.
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + group;
-      float total = l[x][h];
-      total += __shfl_xor_sync(~0u, total, 1);
-      total += __shfl_xor_sync(~0u, total, 2);
-      const float log_sum = log_sum_exp(m[x][h], EXPONENT, total);
-      if (quad == 0 && row < launch.row_end) {
-        lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = log_sum;
+      const int row = own_row + 16 * x + 8 * h + lane.group;
+      // A row that sees no key has weight zero and log-sum-exp minus infinity.
+      const float total = lanes_sum<4>(l[x][h]);
+      if (lane.quad == 0 && row < launch.row_end) {
+        lse[row_at(launch, batch, head, row)] = log_sum_exp(m[x][h], EXPONENT, total);
       }
-      const float inverse = total == 0.0f ? 0.0f : 1.0f / total;
-#pragma unroll
-      for (int n = 0; n < VALUE_GRANULES; n++) {
-        o[x][n][2 * h] *= inverse;
-        o[x][n][2 * h + 1] *= inverse;
-      }
+      scale_row(o[x], h, total == 0.0f ? 0.0f : 1.0f / total);
     }
   }
 
   // output.norm (line 11)
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      float squares = 0.0f;
-#pragma unroll
-      for (int n = 0; n < VALUE_GRANULES; n++) {
-        squares += o[x][n][2 * h] * o[x][n][2 * h] + o[x][n][2 * h + 1] * o[x][n][2 * h + 1];
-      }
-      squares += __shfl_xor_sync(~0u, squares, 1);
-      squares += __shfl_xor_sync(~0u, squares, 2);
-      const float factor = rsqrtf(squares / float(VALUE_DIM) + 0.00001f) * launch.depth_scale;
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        o[x][n][2 * h] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad];
-        o[x][n][2 * h + 1] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + 8 * n + 2 * quad + 1];
-      }
-    }
-  }
+  each_row(o, [&](float (&row)[2 * VALUE_GRANULES]) {
+    normalize_row<4>(row, parameters + OUTPUT_NORM_WEIGHT_AT, 0.00001f, launch.depth_scale, lane.index);
+  });
 
   // output.gate (line 11)
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    // The gate's logits are a matrix product: results as its left side, weights (one row a channel) as its right side.
-    unsigned a[VALUE_GRANULES / 2][4];
-#pragma unroll
-    for (int s = 0; s < VALUE_GRANULES / 2; s++) {
-      a[s][0] = pack_f16(o[x][2 * s][0], o[x][2 * s][1]);
-      a[s][1] = pack_f16(o[x][2 * s][2], o[x][2 * s][3]);
-      a[s][2] = pack_f16(o[x][2 * s + 1][0], o[x][2 * s + 1][1]);
-      a[s][3] = pack_f16(o[x][2 * s + 1][2], o[x][2 * s + 1][3]);
-    }
-#pragma unroll
-    for (int n = 0; n < VALUE_DIM / 8; n++) {
-      float logits[4];
-#pragma unroll
-      for (int i = 0; i < 4; i++) logits[i] = parameters[OUTPUT_GATE_BIAS_AT + 8 * n + 2 * quad + (i & 1)];
-      const float* const line = parameters + OUTPUT_GATE_WEIGHT_AT + (8 * n + group) * VALUE_DIM + 2 * quad;
-#pragma unroll
-      for (int s = 0; s < VALUE_GRANULES / 2; s++) {
-        const bool second = 16 * s + 8 < VALUE_DIM;
-        mma_f16(logits, a[s], load_pair(line + 16 * s), second ? load_pair(line + 16 * s + 8) : 0u, logits);
-      }
-#pragma unroll
-      for (int i = 0; i < 4; i++) o[x][n][i] *= 1.0f / (1.0f + exp2_approx(-LOG2_E * logits[i]));
-    }
-  }
+  for (int x = 0; x < ROW_BLOCKS; x++) gate_channels(o[x], parameters + OUTPUT_GATE_WEIGHT_AT, parameters + OUTPUT_GATE_BIAS_AT, lane);
 
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + group;
-      if (row < launch.row_end) {
-        unsigned short* const to = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h
-          + size_t(row) * launch.o_stride_l + 2 * quad;
-#pragma unroll
-        for (int n = 0; n < VALUE_DIM / 8; n++) store_32(to + 8 * n, pack_storage(o[x][n][2 * h], o[x][n][2 * h + 1]));
-      }
-    }
-  }
+  store_results(o, o_rows, launch, batch, head, own_row, lane);
 }
 
 }  // namespace attention
 
 namespace combine {
 
-// Combines the parts of rows whose keys several blocks have shared, and computes the stages of the output; one row of one head
-// a warp.
+// Combines the parts of rows whose keys several blocks have shared, and computes the stages of the output.
+// A warp takes one row of one head.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
@@ -1028,10 +1263,29 @@ constexpr int OUTPUT_NORM_WEIGHT_AT = 104;
 constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
 constexpr int OUTPUT_GATE_BIAS_AT = 1744;
 
-__device__ __forceinline__ float warp_sum(float value) {
+/// The column of a lane's i-th entry of a row that LANES lanes share: pairs as in fragments, or every 32nd.
+template <int LANES>
+__device__ __forceinline__ int column_of(int i, int lane) {
+  return LANES == 4 ? 8 * (i / 2) + 2 * (lane & 3) + i % 2 : 32 * i + lane;
+}
+
+/// A row divided by its root mean square, times weights and a factor. Entries past the last column are 0.
+template <int LANES, int COUNT>
+__device__ __forceinline__ void normalize_row(
+    float (&row)[COUNT], const float* weights, float epsilon, float factor, int lane) {
+  float squares = 0.0f;
 #pragma unroll
-  for (int i = 16; i > 0; i /= 2) value += __shfl_xor_sync(~0u, value, i);
-  return value;
+  for (int i = 0; i < COUNT; i++) squares += row[i] * row[i];
+  factor *= rsqrtf(lanes_sum<LANES>(squares) / float(VALUE_DIM) + epsilon);
+#pragma unroll
+  for (int i = 0; i < COUNT; i++) {
+    const int column = column_of<LANES>(i, lane);
+    if (column < VALUE_DIM) row[i] *= factor * weights[column];
+  }
+}
+
+__device__ __forceinline__ float sigmoid(float logit) {
+  return 1.0f / (1.0f + exp2_approx(-LOG2_E * logit));
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
@@ -1042,51 +1296,44 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
     unsigned short* __restrict__ o_rows,
     float* __restrict__ lse
 ) {
-  const int lane = threadIdx.x & 31;
-  const int warp = int(threadIdx.x >> 5);
-  const int row = launch.row_begin + int(blockIdx.x) * WARPS + warp;
+  const Lane lane = own_lane();
+  const int row = launch.row_begin + int(blockIdx.x) * WARPS + lane.warp;
   if (row >= launch.row_end) return;
   const unsigned head = blockIdx.y;
   const unsigned batch = launch.batch + blockIdx.z;
-  // The number of parts travels in a field that this schedule has no other use for.
-  const int splits = int(launch.parts);
-  const size_t first = size_t(batch * HEADS + head) * splits * launch.query_rows + row;
+  const int parts = int(launch.parts);
+  const size_t first = size_t(batch * HEADS + head) * parts * launch.query_rows + row;
 
   float highest = -INFINITE;
-  for (int split = 0; split < splits; split++) highest = fmaxf(highest, partial_sums[2 * (first + size_t(split) * launch.query_rows)]);
+  for (int part = 0; part < parts; part++) {
+    highest = fmaxf(highest, partial_sums[2 * (first + size_t(part) * launch.query_rows)]);
+  }
   // A row that sees no key has weight zero and log-sum-exp minus infinity.
   const float reference = highest == -INFINITE ? 0.0f : highest;
   float total = 0.0f;
   float o[VALUES_PER_LANE];
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) o[i] = 0.0f;
-  for (int split = 0; split < splits; split++) {
-    const size_t part = first + size_t(split) * launch.query_rows;
-    const float factor = exp2_approx((partial_sums[2 * part] - reference) * LOG2_E);
-    total += factor * partial_sums[2 * part + 1];
+  for (int part = 0; part < parts; part++) {
+    const size_t at = first + size_t(part) * launch.query_rows;
+    const float factor = exp2_approx((partial_sums[2 * at] - reference) * LOG2_E);
+    total += factor * partial_sums[2 * at + 1];
 #pragma unroll
     for (int i = 0; i < VALUES_PER_LANE; i++) {
-      const int d = i * 32 + lane;
-      if (d < VALUE_DIM) o[i] += factor * partial_values[part * VALUE_DIM + d];
+      const int d = i * 32 + lane.index;
+      if (d < VALUE_DIM) o[i] += factor * partial_values[at * VALUE_DIM + d];
     }
   }
-  if (lane == 0) lse[size_t(batch * HEADS + head) * launch.query_rows + row] = log_sum_exp(reference, LOG2_E, total);
+  if (lane.index == 0) {
+    lse[size_t(batch * HEADS + head) * launch.query_rows + row] =
+      log_sum_exp(reference, LOG2_E, total);
+  }
   const float inverse = total == 0.0f ? 0.0f : 1.0f / total;
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) o[i] *= inverse;
 
   // output.norm (line 11)
-  {
-    float squares = 0.0f;
-#pragma unroll
-    for (int i = 0; i < VALUES_PER_LANE; i++) squares += o[i] * o[i];
-    const float factor = rsqrtf(warp_sum(squares) / float(VALUE_DIM) + 0.00001f) * launch.depth_scale;
-#pragma unroll
-    for (int i = 0; i < VALUES_PER_LANE; i++) {
-      const int d = i * 32 + lane;
-      if (d < VALUE_DIM) o[i] *= factor * parameters[OUTPUT_NORM_WEIGHT_AT + d];
-    }
-  }
+  normalize_row<32>(o, parameters + OUTPUT_NORM_WEIGHT_AT, 0.00001f, launch.depth_scale, lane.index);
 
   // output.gate (line 11)
   {
@@ -1098,22 +1345,23 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
       float logit = 0.0f;
 #pragma unroll
       for (int i = 0; i < VALUES_PER_LANE; i++) {
-        const int e = i * 32 + lane;
+        const int e = i * 32 + lane.index;
         if (e < VALUE_DIM) logit += ungated[i] * parameters[OUTPUT_GATE_WEIGHT_AT + d * VALUE_DIM + e];
       }
-      logit = warp_sum(logit) + parameters[OUTPUT_GATE_BIAS_AT + d];
+      const float gate = sigmoid(lanes_sum<32>(logit) + parameters[OUTPUT_GATE_BIAS_AT + d]);
 #pragma unroll
       for (int i = 0; i < VALUES_PER_LANE; i++) {
-        if (i * 32 + lane == d) o[i] *= 1.0f / (1.0f + exp2_approx(-LOG2_E * logit));
+        if (i * 32 + lane.index == d) o[i] *= gate;
       }
     }
   }
 
-  unsigned short* const to = o_rows + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l;
+  unsigned short* const to = o_rows + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h
+    + size_t(row) * launch.o_stride_l;
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) {
-    const int d = i * 32 + lane;
-    if (d < VALUE_DIM) to[d] = static_cast<unsigned short>(pack_storage(o[i], 0.0f));
+    const int d = i * 32 + lane.index;
+    if (d < VALUE_DIM) to[d] = static_cast<unsigned short>(pack_bf16(o[i], 0.0f));
   }
 }
 

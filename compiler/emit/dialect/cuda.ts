@@ -15,10 +15,15 @@ function literal(type: ScalarType, value: number | boolean): string {
   return type === "u32" ? `${value}u` : String(value);
 }
 
-function binding({ access }: BufferBinding, { variable, element, width }: Operand): string {
+/** A parameter of a kernel's signature. @param storage The type of the elements of tensors. */
+export function binding(
+  { access }: BufferBinding,
+  { variable, element, width }: Operand,
+  storage = "Element",
+): string {
   if (access === "uniform") return `const Launch ${variable}`;
   const constant = access === "read_write" ? "" : "const ";
-  return `${constant}${elementType(element, width)}* __restrict__ ${variable}`;
+  return `${constant}${elementType(element, width, storage)}* __restrict__ ${variable}`;
 }
 
 /** The C++ type of what lies behind a binding's pointer. */
@@ -56,6 +61,6 @@ export const CUDA: Dialect = {
   literal,
   field: (name, type) => `${TYPES[type]} ${name};`,
   constant: (name, type, value) => `constexpr ${TYPES[type]} ${name} = ${value};`,
-  binding,
+  binding: (bound, operand) => binding(bound, operand),
   prune: pruneCuda,
 };

@@ -7,12 +7,11 @@ import type {
   StageIndex,
   TensorProgram,
 } from "../../../../runtime/contract/index.ts";
-import { CUDA } from "../../dialect/cuda.ts";
+import { binding, CUDA } from "../../dialect/cuda.ts";
 import { ConstantTable } from "../../model/constants.ts";
-import { maskModel } from "../../model/source.ts";
-import { describe, linearStage, parameterAt, stageLabel } from "../../model/stages.ts";
+import { maskModel, operandOf } from "../../model/source.ts";
+import { describe, parameterAt, stageLabel } from "../../model/stages.ts";
 import { type PointwiseModel, pointwiseModel } from "../../pointwise.ts";
-import { cudaFloat, cudaParameters } from "../source-model.ts";
 
 /** What a kernel's constants begin with. */
 export function threadConstants({ warps }: TensorProgram): ConstantTable {
@@ -37,7 +36,7 @@ export function tensorModel(
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,
     purpose: options.purpose,
-    parameters: cudaParameters(kernel, "unsigned short"),
+    bindings: kernel.bindings.map((bound) => binding(bound, operandOf(bound), "unsigned short")),
     constants: options.constants.print(CUDA),
     bounds: options.blocksPerSm === null ? "THREADS" : `THREADS, ${options.blocksPerSm}`,
     mask: tensorMask(plan.pipeline),
@@ -72,8 +71,12 @@ export function granules(columns: number): number {
   return Math.ceil(columns / 16) * 2;
 }
 
+function float(value: number): string {
+  return CUDA.literal("f32", value);
+}
+
 export function pointwiseModels(list: readonly Pointwise[]): PointwiseModel[] {
-  return list.map((each) => pointwiseModel(each, cudaFloat));
+  return list.map((each) => pointwiseModel(each, float));
 }
 
 /** Where the weight of a stage lies. */
@@ -133,9 +136,7 @@ export function outputStages(plan: Plan) {
     return {
       comment: stageLabel(stage),
       weightAt: placeName(stage.weight),
-      norm: norm
-        ? { eps: cudaFloat(stage.eps), factor: stage.depthScale ? "launch.depth_scale" : "1.0f" }
-        : null,
+      norm: norm ? { eps: float(stage.eps), factor: stage.depthScale ? "launch.depth_scale" : "1.0f" } : null,
       gate: norm ? null : { biasAt: placeName(stage.bias), scalar: stage.mode === "scalar" },
     };
   });

@@ -152,7 +152,8 @@ function convModel(program: TensorTileProgram, stage: ConvStage) {
 function purposeOf({ program, conv, folded }: Tile): string[] {
   if (folded !== null) {
     return [
-      `Queries times keys that hold ${describe(folded)} already, on tensor cores, online softmax, times values${program.keys === "all" ? "." : ":"}`,
+      `Queries times keys that hold ${describe(folded)} already,`,
+      `on tensor cores, online softmax, times values${program.keys === "all" ? "." : ":"}`,
       ...(program.keys === "all"
         ? []
         : ["the keys that all rows of the tile see, and around them all that the taps read."]),

@@ -1,6 +1,6 @@
 // along_keys (folded.mta:3): kernels of the schedule single_pass.
 //
-// spec: heads 4, head_dim 64, value_dim 64, mask causal, dtype f16
+// spec: heads 4, head_dim 64, value_dim 64, mask causal, storage f16-native
 // plan: single_pass, lowering folded, tile_q 128, tile_k 32, queries registers
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -97,6 +97,7 @@ __device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
 struct Lane {
@@ -314,7 +315,7 @@ __device__ __forceinline__ float shown(
 
 namespace fold {
 
-// scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right), of the keys instead of the scores:
+// scores.conv (line 8), conv 1x11, of the keys instead of the scores:
 // one convolved copy of them for each row of the kernel, as products with banded Toeplitz matrices.
 
 constexpr int THREADS = 128;
@@ -330,7 +331,7 @@ constexpr int SOURCE_ROWS = TILE - 16 + 16 * SOURCE_STEPS;
 constexpr int D_GRANULES = 8;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
 constexpr int K_ROW_BYTES = 144;
-/// scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
+/// scores.conv (line 8), conv 1x11
 constexpr int KERNEL_QUERY = 1;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current key.
@@ -482,7 +483,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
 
 namespace attention {
 
-// Queries times keys that hold scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right) already, on tensor cores, online softmax, times values:
+// Queries times keys that hold scores.conv (line 8), conv 1x11 already,
+// on tensor cores, online softmax, times values:
 // the keys that all rows of the tile see, and around them all that the taps read.
 
 constexpr int THREADS = 128;
@@ -519,7 +521,7 @@ constexpr int V_ROW_BYTES = 144;
 /// Bytes of shared memory where two tiles of values lie.
 constexpr int V_AT = 4608;
 constexpr int V_TILE_BYTES = TILE_K * V_ROW_BYTES;
-/// scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
+/// scores.conv (line 8), conv 1x11
 constexpr int KERNEL_QUERY = 1;
 constexpr int BIAS_AT = 44;
 /// Rows and keys by which inner keys stay clear of the diagonal.
@@ -963,7 +965,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
 namespace border {
 
 // Queries times keys on tensor cores, then
-// scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right), as products with banded Toeplitz matrices,
+// scores.conv (line 8), conv 1x11, as products with banded Toeplitz matrices,
 // online softmax, times values. The keys near the diagonal, which convolved keys cannot do.
 
 constexpr int THREADS = 128;
@@ -1012,7 +1014,7 @@ constexpr int INNER_MARGIN = 5;
 constexpr int INNER_STEP = 64;
 constexpr int S_ROW_BYTES = 80;
 constexpr int S_AT = 32256;
-/// scores.conv (line 8), conv 1x11 (reads 0 rows before and 0 after, 5 keys left and 5 right)
+/// scores.conv (line 8), conv 1x11
 constexpr int KERNEL_QUERY = 1;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current key.

@@ -1,6 +1,6 @@
 // full (full.mta:3): kernels of the schedule staged.
 //
-// spec: heads 4, head_dim 32, value_dim 32, mask causal, dtype f16
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
 // plan: staged, lowering toeplitz, tile_q 64, tile_k 64, taps registers, product_tile_q 64
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -101,6 +101,7 @@ __device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
 struct Lane {
@@ -379,7 +380,7 @@ __device__ __forceinline__ float shown(
 namespace scores_conv {
 
 // Queries times keys on tensor cores, then
-// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), as products with banded Toeplitz matrices,
+// scores.conv (line 9), conv 6x11, as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int WARPS = 4;
@@ -419,7 +420,7 @@ constexpr int HALO_PAST = 8;
 constexpr int HALO_ROWS = 8;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 10880;
-/// scores.conv (line 9), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
+/// scores.conv (line 9), conv 6x11
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current key.
@@ -1170,7 +1171,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 namespace weights_conv {
 
 // A map of the strip, then
-// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right), as products with banded Toeplitz matrices,
+// weights.conv (line 10), conv 6x11, as products with banded Toeplitz matrices,
 // to the strip's other map.
 
 constexpr int THREADS = 128;
@@ -1201,7 +1202,7 @@ constexpr int HALO_ROWS = 8;
 constexpr int S_ROWS = TILE_Q + HALO_ROWS;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 0;
-/// weights.conv (line 10), conv 6x11 (reads 5 rows before and 0 after, 5 keys left and 5 right)
+/// weights.conv (line 10), conv 6x11
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
 /// The tap that meets the current key.

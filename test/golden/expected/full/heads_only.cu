@@ -1,6 +1,6 @@
 // heads_only (full.mta:14): kernels of the schedule staged.
 //
-// spec: heads 4, head_dim 32, value_dim 32, mask causal, dtype f16
+// spec: heads 4, head_dim 32, value_dim 32, mask causal, storage f16-native
 // plan: staged, lowering tensor, tile_q 64, tile_k 64, product_tile_q 64
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -101,6 +101,7 @@ __device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
 struct Lane {

@@ -1,6 +1,6 @@
 // windowed (masks.mta:3): kernels of the schedule single_pass.
 //
-// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, dtype bf16
+// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-native
 // plan: single_pass, lowering toeplitz, tile_q 64, tile_k 32, queries shared, taps registers, precision f16
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -143,6 +143,7 @@ __device__ __forceinline__ float softcap(float value, float limit) {
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
 struct Lane {
@@ -408,7 +409,8 @@ __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batc
 /// A row's score as what follows reads it: `hidden` where the row, which sees `keys` at most, does not see the key.
 /// Else with the bias, at most `largest` in size; where that is 0, without.
 __device__ __forceinline__ float shown(
-    float score, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head, int row, int2 keys, int key, float hidden, float largest) {
+    float score, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head,
+    int row, int2 keys, int key, float hidden, float largest) {
   if (unsigned(key - keys.x) >= unsigned(keys.y)) return hidden;
   if (!visible(launch, batch, documents, bias, head, row, key)) return hidden;
   if (largest > 0.0f) return biased(score, bias_of(launch, batch, bias, head, row, key), largest);
@@ -418,7 +420,7 @@ __device__ __forceinline__ float shown(
 namespace attention {
 
 // Queries times keys on tensor cores, then
-// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right), as products with banded Toeplitz matrices,
+// scores.conv (line 10), conv 3x4, as products with banded Toeplitz matrices,
 // online softmax, times values.
 
 constexpr int WARPS = 4;
@@ -467,7 +469,7 @@ constexpr int OUTPUT_GATE_WEIGHT_AT = 144;
 constexpr int OUTPUT_GATE_BIAS_AT = 1744;
 constexpr int S_ROW_BYTES = 80;
 constexpr int S_AT = 18816;
-/// scores.conv (line 10), conv 3x4 (reads 2 rows before and 0 after, 3 keys left and 0 right)
+/// scores.conv (line 10), conv 3x4
 constexpr int KERNEL_QUERY = 3;
 constexpr int KERNEL_KEY = 4;
 /// The tap that meets the current key.

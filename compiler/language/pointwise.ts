@@ -1,4 +1,4 @@
-import type { Pointwise } from "../../runtime/contract/index.ts";
+import { type Pointwise, pointwiseOperands } from "../../runtime/contract/index.ts";
 import type { Range } from "./ranges.ts";
 
 /** What the language says of one pointwise stage. */
@@ -11,8 +11,8 @@ interface PointwiseWord<Stage> {
   readonly usage: string;
   /** One sentence, in Markdown. */
   readonly meaning: string;
-  /** What it does to an entry s, as a formula. */
-  readonly formula: (stage: Stage) => string;
+  /** What it does to an entry s, given that number, as a formula. */
+  readonly formula: (operand: number) => string;
 }
 
 type PointwiseWords = {
@@ -29,7 +29,7 @@ export const POINTWISE: PointwiseWords = {
     make: (limit) => ({ kind: "softcap", limit }),
     usage: "softcap X",
     meaning: "Bounds the scores softly: X · tanh(s / X).",
-    formula: ({ limit }) => `${limit} · tanh(s / ${limit})`,
+    formula: (limit) => `${limit} · tanh(s / ${limit})`,
   },
 };
 
@@ -39,9 +39,6 @@ export const POINTWISE_KINDS = Object.keys(POINTWISE) as readonly PointwiseKind[
 
 /** What a pointwise stage does to an entry s, as a formula. */
 export function pointwiseFormula(stage: Pointwise): string {
-  return formulaOf(POINTWISE[stage.kind], stage);
-}
-
-function formulaOf<Stage>({ formula }: PointwiseWord<Stage>, stage: Stage): string {
-  return formula(stage);
+  const [operand = 0] = pointwiseOperands(stage);
+  return POINTWISE[stage.kind].formula(operand);
 }

@@ -1,25 +1,25 @@
-import { type Pointwise, type PointwiseStage, pointwiseOf } from "../contract/index.ts";
+import { type Pointwise, type PointwiseStage, pointwiseOf, pointwiseOperands } from "../contract/index.ts";
 
-/** One entry's function, and its derivative there. */
-interface EntryFunction<Stage> {
-  value(entry: number, stage: Stage): number;
-  slope(entry: number, stage: Stage): number;
+/** A function of one entry, given the number of its stage, and its derivative there. */
+interface EntryFunction {
+  value(entry: number, operand: number): number;
+  slope(entry: number, operand: number): number;
 }
 
-/** Every function has value 0 at 0, so that what is hidden need not be hidden again. */
-const FUNCTIONS: { readonly [Kind in Pointwise["kind"]]: EntryFunction<Extract<Pointwise, { kind: Kind }>> } =
-  {
-    // X · tanh(s / X), and 1 − tanh².
-    softcap: {
-      value: (entry, { limit }) => limit * Math.tanh(entry / limit),
-      slope: (entry, { limit }) => 1 - Math.tanh(entry / limit) ** 2,
-    },
-  };
+/** Every function is 0 at 0, so that what is hidden need not be hidden again. */
+const FUNCTIONS: Readonly<Record<Pointwise["kind"], EntryFunction>> = {
+  // X · tanh(s / X), and 1 − tanh².
+  softcap: {
+    value: (entry, limit) => limit * Math.tanh(entry / limit),
+    slope: (entry, limit) => 1 - Math.tanh(entry / limit) ** 2,
+  },
+};
 
 /** A pointwise stage on a map. */
 export function pointwise(stage: PointwiseStage, source: Float64Array): Float64Array {
-  const { value } = functionOf(pointwiseOf(stage));
-  return source.map(value);
+  const { value } = FUNCTIONS[stage.kind];
+  const operand = operandOf(stage);
+  return source.map((entry) => value(entry, operand));
 }
 
 /** Adjoint of `pointwise`: the slope times dY. */
@@ -28,17 +28,12 @@ export function pointwiseAdjoint(
   source: Float64Array,
   dTarget: Float64Array,
 ): Float64Array {
-  const { slope } = functionOf(pointwiseOf(stage));
-  return dTarget.map((gradient, index) => gradient * slope(source[index] ?? 0));
+  const { slope } = FUNCTIONS[stage.kind];
+  const operand = operandOf(stage);
+  return dTarget.map((gradient, index) => gradient * slope(source[index] ?? 0, operand));
 }
 
-function functionOf(stage: Pointwise): Record<"value" | "slope", (entry: number) => number> {
-  return bound(FUNCTIONS[stage.kind], stage);
-}
-
-function bound<Stage>(
-  { value, slope }: EntryFunction<Stage>,
-  stage: Stage,
-): Record<"value" | "slope", (entry: number) => number> {
-  return { value: (entry) => value(entry, stage), slope: (entry) => slope(entry, stage) };
+function operandOf(stage: PointwiseStage): number {
+  const [operand = 0] = pointwiseOperands(pointwiseOf(stage));
+  return operand;
 }

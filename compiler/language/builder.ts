@@ -111,6 +111,11 @@ export function softcap(limit: number): StageValue<"softcap"> {
   return stageValue("softcap", limit, {}, callSite(softcap));
 }
 
+/** Cuts negative scores off: max(0, s). */
+export function relu(): StageValue<"relu"> {
+  return stageValue("relu", null, {}, callSite(relu));
+}
+
 /** RMS norm over the value dimension, per head. */
 export function norm(options: NormOptions = {}): StageValue<"norm"> {
   return stageValue("norm", null, options, callSite(norm));

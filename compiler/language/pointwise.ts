@@ -31,6 +31,13 @@ export const POINTWISE: PointwiseWords = {
     meaning: "Bounds the scores softly: X · tanh(s / X).",
     formula: (limit) => `${limit} · tanh(s / ${limit})`,
   },
+  relu: {
+    operand: null,
+    make: () => ({ kind: "relu" }),
+    usage: "relu",
+    meaning: "Cuts negative scores off: max(0, s).",
+    formula: () => "max(0, s)",
+  },
 };
 
 export type PointwiseKind = keyof PointwiseWords;

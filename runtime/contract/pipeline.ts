@@ -70,6 +70,13 @@ export interface SoftcapStage {
   readonly source: SourceLine | null;
 }
 
+/** Y = max(0, S). */
+export interface ReluStage {
+  readonly kind: "relu";
+  readonly name: string;
+  readonly source: SourceLine | null;
+}
+
 /** RMS norm over the value dimension, per row and head (paper section 3.3). */
 export interface NormStage {
   readonly kind: "norm";
@@ -97,7 +104,7 @@ export interface GateStage {
 /** A stage whose entries are sums over entries of the map before it: a kernel, or a step of one. */
 export type LinearStage = ConvStage | MixStage;
 /** A stage whose entries depend on one entry each: it goes along with the step before it. */
-export type PointwiseStage = SoftcapStage;
+export type PointwiseStage = SoftcapStage | ReluStage;
 /** A stage on the scores, before the softmax. */
 export type ScoreStage = LinearStage | PointwiseStage;
 /** A stage on the weights, after the softmax. */

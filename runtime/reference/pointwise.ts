@@ -13,6 +13,11 @@ const FUNCTIONS: Readonly<Record<Pointwise["kind"], EntryFunction>> = {
     value: (entry, limit) => limit * Math.tanh(entry / limit),
     slope: (entry, limit) => 1 - Math.tanh(entry / limit) ** 2,
   },
+  // max(0, s), but NaN stays NaN; the slope at 0 is 0.
+  relu: {
+    value: (entry) => (entry < 0 ? 0 : entry),
+    slope: (entry) => (entry > 0 ? 1 : 0),
+  },
 };
 
 /** A pointwise stage on a map. */

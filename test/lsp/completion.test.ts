@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { TextEdit } from "vscode-languageserver-types";
 import { analyse } from "../../compiler/language/index.ts";
+import { POINTWISE_KINDS } from "../../compiler/language/pointwise.ts";
 import { KEYWORDS, modifiersOf, STAGES } from "../../compiler/language/words.ts";
 import { WORD_TEXTS } from "../../compiler/lsp/word-texts.ts";
 import { completions, labels, marked } from "./marked.ts";
@@ -39,7 +40,7 @@ describe("what is offered", () => {
     ["other constants in a constant", `${SIZES}const more = |`, ["reach", "width"]],
     ["not the constant itself", "const only = |", []],
     ["after the value of a constant", "const only = 3 |", ["attention", "stack", "const", "tune"]],
-    ["stages of scores", "attention a { scores { |", ["conv", "mix", "softcap"]],
+    ["stages of scores", "attention a { scores { |", ["conv", "mix", ...POINTWISE_KINDS]],
     ["stages of weights", "attention a { weights { | } }", ["conv", "mix"]],
     ["stages of output", "attention a { output { |", ["norm", "gate"]],
     ["stages of output, each once", "attention a { output { norm eps 1e-5 as n depth_scale |", ["gate"]],
@@ -48,7 +49,7 @@ describe("what is offered", () => {
     [
       "modifiers not yet given, then stages",
       "attention a { scores { conv 6x11 pad_key left bias |",
-      ["pad_query", "across", "dilation", "shared", "init", "as", "conv", "mix", "softcap"],
+      ["pad_query", "across", "dilation", "shared", "init", "as", "conv", "mix", ...POINTWISE_KINDS],
     ],
     ["modifiers of mix", "attention a { weights { conv 2x3 bias mix 16 |", ["init", "as", "conv", "mix"]],
     [

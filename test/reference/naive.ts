@@ -77,6 +77,8 @@ export function naiveForward(
       switch (stage.kind) {
         case "softcap":
           return (h, i, j) => stage.limit * Math.tanh(S(h, i, j) / stage.limit);
+        case "relu":
+          return (h, i, j) => Math.max(0, S(h, i, j));
         case "mix": {
           const W = parameter(stage.weight);
           const G = stage.group;

@@ -84,8 +84,13 @@ function checkDirections(drawn: RandomCase, tolerance: number): void {
     const difference = (distance: number): number =>
       lossAt(drawn, name, direction, distance) - lossAt(drawn, name, direction, -distance);
     // Five points: a norm over few channels bends too sharply for three.
-    const measured = (8 * difference(step) - difference(2 * step)) / (12 * step);
+    const measuredWith = (step: number): number =>
+      (8 * difference(step) - difference(2 * step)) / (12 * step);
+    const measured = measuredWith(step);
     const scale = norm(gradient.data) * norm(direction) + 1e-3 * norm(drawn.dO.data) + 1e-12;
+    // No step may carry a score over the edge of a relu, where its slope jumps: shorter steps then measure something else.
+    if (drawn.pipeline.scores.some(({ kind }) => kind === "relu"))
+      fc.pre(Math.abs(measuredWith(step / 4) - measured) / scale < tolerance / 2);
     expect(Math.abs(slope - measured) / scale, `d_${name}: ${slope} against ${measured}`).toBeLessThan(
       tolerance,
     );

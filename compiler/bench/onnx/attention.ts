@@ -162,6 +162,8 @@ class AttentionGraph {
     switch (stage.kind) {
       case "softcap":
         return this.#softcap(stage.limit, map);
+      case "relu":
+        return this.graph.node("Relu", [map], map.shape);
     }
   }
 

@@ -21,6 +21,7 @@ const POINTWISE_REGISTERS: Readonly<
   Record<Pointwise["kind"], { readonly first: number; readonly further: number }>
 > = {
   softcap: { first: 48, further: 36 },
+  relu: { first: 4, further: 2 },
 };
 /** Scores of a whole step at a time. */
 const WIDE_COLUMNS_REGISTERS = 48;

@@ -51,6 +51,7 @@ def store(tensor, path):
 # Stages that change each entry by itself.
 POINTWISE = {
     "softcap": lambda source, stage: stage["limit"] * torch.tanh(source / stage["limit"]),
+    "relu": lambda source, stage: torch.relu(source),
 }
 
 

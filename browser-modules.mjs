@@ -1,7 +1,7 @@
 // Modules of the compiler that read files, as builds bundle them: with what those files hold. A page has no files, and a strict
 // Content-Security-Policy allows no code that is made while it runs, so that templates are compiled here.
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { transform } from "esbuild";
 import Handlebars from "handlebars";
@@ -23,9 +23,11 @@ async function templateLibrary() {
     return `${JSON.stringify(name)}: ${Handlebars.precompile(text, options)}`;
   });
   return `import Handlebars from "handlebars/runtime";
+import { TEMPLATE_HELPERS } from "./text/marks.ts";
 const compiled = {\n${compiled.join(",\n")}\n};
 export function openTemplates(language) {
   const handlebars = Handlebars.create();
+  handlebars.registerHelper(TEMPLATE_HELPERS);
   for (const name of Object.keys(compiled)) {
     const partial = /^(.*)\\/partials\\/(.*)\\.hbs$/.exec(name);
     if (partial !== null && partial[1] === language)
@@ -72,7 +74,12 @@ export const forBrowsers = {
     context.onLoad({ filter: /[\\/](template-library|package-version)\.ts$/ }, async ({ path }) => {
       const module = browserModules.find(({ file }) => file === path);
       if (module === undefined) return undefined;
-      return { contents: await module.text(), loader: "js", watchFiles: module.reads(), resolveDir: root };
+      return {
+        contents: await module.text(),
+        loader: "js",
+        watchFiles: module.reads(),
+        resolveDir: dirname(path),
+      };
     });
   },
 };

@@ -168,12 +168,8 @@ export function filesInTheWay(folder: string, files: readonly string[]): MtacErr
   );
 }
 
-export function untraceable(kernel: string, spec: string, named: string | null): MtacError {
-  return usage(
-    "MTA929",
-    named === null ? `${kernel} names no spec` : `${kernel} was made from ${named}, not from ${spec}`,
-    named === null ? "give a kernel (.wgsl or .cu) that `mtac compile` wrote" : "name that spec",
-  );
+export function untraceable(message: string, remedy: string): MtacError {
+  return usage("MTA929", message, remedy);
 }
 
 export function layerNeeded(attention: string): MtacError {

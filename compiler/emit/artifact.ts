@@ -21,7 +21,7 @@ import {
   withStorage,
 } from "../plan/index.ts";
 import { dialectOf } from "./dialect/index.ts";
-import { emitKernels } from "./kernels.ts";
+import { emitPlans } from "./kernels.ts";
 
 /** What plans are chosen for. */
 interface Choice {
@@ -86,7 +86,7 @@ function planFor(pipeline: Pipeline, machine: Machine, { shape = DEFAULT_SHAPE, 
 function artifactOf({ name }: Pipeline, plans: readonly Plan[]): Artifact {
   const distinct = new Map(plans.map((plan) => [meaningOf(plan), plan]));
   const named = [...distinct.values()].map(nameVariant);
-  return { name, plans: named, sources: Object.assign({}, ...named.map(emitKernels)) };
+  return { name, plans: named, ...emitPlans(named) };
 }
 
 /** A plan that was the fastest on one device at shapes of a bucket. */
@@ -100,7 +100,7 @@ export interface PlanThatWon {
 export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[]): Artifact {
   if (winners.length === 0) return artifact;
   const plans = [...artifact.plans];
-  const sources: Record<string, string> = { ...artifact.sources };
+  const added: Plan[] = [];
   const known = new Map(plans.map((plan, index) => [meaningOf(plan), index]));
   const tuned = winners.map(({ device, bucket, plan }): TunedPlan => {
     const meaning = meaningOf(plan);
@@ -110,11 +110,18 @@ export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[
       const named = nameVariant({ ...plan, tuned: true }, index);
       known.set(meaning, index);
       plans.push(named);
-      Object.assign(sources, emitKernels(named));
+      added.push(named);
     }
     return { device, bucket, plan: index };
   });
-  return { ...artifact, plans, sources, tuned };
+  const { sources, traces } = emitPlans(added);
+  return {
+    ...artifact,
+    plans,
+    tuned,
+    sources: { ...artifact.sources, ...sources },
+    traces: { ...artifact.traces, ...traces },
+  };
 }
 
 /** What a plan does, without its name and its cost. */

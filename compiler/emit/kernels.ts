@@ -1,4 +1,4 @@
-import type { KernelPlan, Plan } from "../../runtime/contract/index.ts";
+import type { Artifact, KernelPlan, Plan } from "../../runtime/contract/index.ts";
 import { tensorKernelText } from "./cuda/tensor-kernels.ts";
 import type { Dialect } from "./dialect/dialect.ts";
 import { dialectOf } from "./dialect/index.ts";
@@ -12,23 +12,40 @@ import {
   scoresModel,
 } from "./model/staged.ts";
 import { render } from "./templates.ts";
+import { finishText, markStage } from "./text/index.ts";
+
+/** Kernels' texts, and the stages in them, by file name. */
+export type Emission = Required<Pick<Artifact, "sources" | "traces">>;
 
 /** The text of a plan's kernels, by file name. */
 export function emitKernels(plan: Plan): Readonly<Record<string, string>> {
+  return emitPlans([plan]).sources;
+}
+
+/** The kernels of plans whose files differ. */
+export function emitPlans(plans: readonly Plan[]): Emission {
+  const files = plans.flatMap((plan) =>
+    rendered(plan).map(([file, text]) => [file, finishText(text)] as const),
+  );
+  return {
+    sources: Object.fromEntries(files.map(([file, { text }]) => [file, text])),
+    traces: Object.fromEntries(files.map(([file, { stages }]) => [file, stages])),
+  };
+}
+
+/** A plan's files, as templates yield them. */
+function rendered(plan: Plan): readonly (readonly [file: string, text: string])[] {
   const dialect = dialectOf(plan.target);
-  const kernels = plan.kernels.map((kernel) => ({
-    file: kernel.file,
-    text: dialect.prune(kernelText(plan, kernel, dialect)),
-  }));
+  const kernels = plan.kernels.map((kernel) => [kernel, kernelText(plan, kernel, dialect)] as const);
   const { sharing } = dialect;
-  if (sharing === null) return Object.fromEntries(kernels.map(({ file, text }) => [file, text]));
+  if (sharing === null) return kernels.map(([{ file }, text]) => [file, text]);
   const [first] = kernels;
   if (first === undefined) throw new RangeError("the plan has no kernels");
-  const texts = kernels.map(({ text }) => text.trimEnd());
   const model = planSource(plan, dialect);
-  const shared = dialect.prune(render(`${sharing}/preamble.hbs`, model), texts.join("\n")).trimEnd();
-  const { namespace } = model;
-  return { [first.file]: render(`${sharing}/source.hbs`, { shared, kernels: texts, namespace }) };
+  const shared = render(`${sharing}/preamble.hbs`, model);
+  const texts = kernels.map(([{ source }, text]) => markStage(source?.line ?? null, text));
+  const source = render(`${sharing}/source.hbs`, { shared, kernels: texts, namespace: model.namespace });
+  return [[first[0].file, source]];
 }
 
 function kernelText(plan: Plan, kernel: KernelPlan, dialect: Dialect): string {

@@ -6,7 +6,10 @@ import { printJson } from "./launcher/literal.ts";
  *
  * @param suffix What stands between the attention's name and `.plan.json`: `.cuda` for CUDA.
  */
-export function planFile({ name, plans, tuned }: Artifact, suffix: string): Readonly<Record<string, string>> {
-  const text = printJson({ name, plans, ...(tuned === undefined ? {} : { tuned }) });
+export function planFile(
+  { name, plans, tuned, traces }: Artifact,
+  suffix: string,
+): Readonly<Record<string, string>> {
+  const text = printJson({ name, plans, tuned, traces });
   return { [`${name}${suffix}.plan.json`]: text };
 }

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Handlebars from "handlebars";
 import { TEMPLATE_OPTIONS } from "./template-options.ts";
+import { TEMPLATE_HELPERS } from "./text/marks.ts";
 
 // Builds put a module with compiled templates in this one's place (`browser-modules.mjs`).
 
@@ -41,6 +42,7 @@ function templateFolder(language: string): string {
 export function openTemplates(language: string): TemplateLibrary {
   const folder = templateFolder(language);
   const handlebars = Handlebars.create();
+  handlebars.registerHelper(TEMPLATE_HELPERS);
   const compile = (file: string): Handlebars.TemplateDelegate =>
     handlebars.compile(readFileSync(join(folder, file), "utf8"), TEMPLATE_OPTIONS);
   for (const file of readdirSync(join(folder, "partials")))

@@ -8,4 +8,5 @@ export const TEMPLATE_OPTIONS = {
   preventIndent: true,
   strict: true,
   knownHelpersOnly: true,
+  knownHelpers: { specLine: true },
 } as const;

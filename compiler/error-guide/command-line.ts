@@ -142,8 +142,9 @@ export const COMMAND_LINE_GUIDE: Readonly<Record<string, GuideEntry>> = {
   },
   MTA929: {
     meaning: "a kernel of another spec",
-    cause: "`mtac explain SPEC --trace` was given a kernel that was not compiled from this spec.",
-    remedy: "Name the spec that the message names.",
+    cause:
+      "`mtac explain SPEC --trace` was given a kernel that was not compiled from this spec, that was changed since, or whose plan (`.plan.json`) is not beside it.",
+    remedy: "Name the spec that the message names, or compile it again.",
   },
   MTA930: {
     meaning: "an output that is also an input",

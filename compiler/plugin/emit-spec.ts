@@ -27,9 +27,7 @@ export function emitSpec(
 ): SpecBuild {
   const suffix = target === "cuda" ? CUDA_FLAVOUR.suffix : "";
   const { files, artifacts, cuda } = compileChecked(spec, { ...options, targets: [target] });
-  const kernels = new Map(
-    (target === "cuda" ? cuda : artifacts).map((each) => [each.name + suffix, each.sources]),
-  );
+  const planned = new Map((target === "cuda" ? cuda : artifacts).map((each) => [each.name + suffix, each]));
   const rename = (specifier: string): string => {
     const part = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
     if (part !== undefined) return partSpecifier(name, part);
@@ -40,10 +38,10 @@ export function emitSpec(
     const part = /^(.+)\.ts$/.exec(file)?.[1];
     if (part === undefined) continue;
     const code = transpile(source, rename);
-    const sources = kernels.get(part.replace(/\.kernels$/, ""));
+    const artifact = planned.get(part.replace(/\.kernels$/, ""));
     const map =
-      part.endsWith(".kernels") && sources !== undefined
-        ? kernelsSourceMap(code, sources, { name, text })
+      part.endsWith(".kernels") && artifact !== undefined
+        ? kernelsSourceMap(code, artifact, { name, text })
         : null;
     modules[part] = { code, map };
   }

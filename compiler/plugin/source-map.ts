@@ -1,6 +1,7 @@
 import { encode, type SourceMapSegment } from "@jridgewell/sourcemap-codec";
+import type { Artifact } from "../../runtime/contract/index.ts";
 import { printTemplate } from "../emit/launcher/literal.ts";
-import { specLines } from "../emit/trace.ts";
+import { traceKernels } from "../emit/trace.ts";
 
 /** A source map, version 3, as every bundler takes it. */
 export interface SourceMap {
@@ -23,25 +24,21 @@ export interface SpecSource {
  * would tell anything.
  *
  * @param code The module as JavaScript.
- * @param kernels The kernels' texts, by file name, as the module holds them.
+ * @param artifact What the module holds.
  */
-export function kernelsSourceMap(
-  code: string,
-  kernels: Readonly<Record<string, string>>,
-  spec: SpecSource,
-): SourceMap {
+export function kernelsSourceMap(code: string, artifact: Artifact, spec: SpecSource): SourceMap {
   const mappings: SourceMapSegment[][] = code.split("\n").map(() => []);
-  for (const [file, text] of Object.entries(kernels)) {
+  const traces = traceKernels(artifact);
+  for (const [file, text] of Object.entries(artifact.sources)) {
     const opening = `${JSON.stringify(file)}: `;
     const at = code.indexOf(opening + printTemplate(text));
-    const trace = specLines(text);
-    if (at < 0 || trace === null) continue;
+    const trace = traces[file];
+    if (at < 0 || trace === undefined) continue;
     const first = code.slice(0, at).split("\n").length - 1;
     const column = at + opening.length - (code.lastIndexOf("\n", at) + 1);
     // After the text's last line end there is only the literal's.
-    trace.lines.slice(0, text.split("\n").length - 1).forEach((line, index) => {
-      mappings[first + index]?.push([index === 0 ? column : 0, 0, line - 1, 0]);
-    });
+    for (let index = 0; index < text.split("\n").length - 1; index++)
+      mappings[first + index]?.push([index === 0 ? column : 0, 0, trace.lineOf(index + 1) - 1, 0]);
   }
   return {
     version: 3,

@@ -167,4 +167,9 @@ export interface Artifact {
   readonly tuned?: readonly TunedPlan[];
   /** CUDA: compiled kernels, used where there is no compiler. */
   readonly images?: readonly KernelImage[];
+  /** Stages of the spec in the kernels' text, by file name; plan files hold them, launchers do not. */
+  readonly traces?: Readonly<Record<string, readonly StageLines[]>>;
 }
+
+/** A kernel's lines, counted from 1, that are one stage's, and the stage's line of the spec: first, last, spec. */
+export type StageLines = readonly [first: number, last: number, spec: number];

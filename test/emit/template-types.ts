@@ -69,7 +69,7 @@ export class ModelTypes {
       const property = this.#checker.getPropertyOfType(type, name);
       const found = property === undefined ? undefined : this.#checker.getTypeOfSymbol(property);
       // The compiler gives the members of a union what others have, as `undefined`.
-      if (property === undefined || found === undefined || isMissing(found)) continue;
+      if (property === undefined || found === undefined || isUndefined(found)) continue;
       having++;
       for (const field of this.#fieldsOf(property)) read(field);
       const { types: some, missing } = this.#split(found);
@@ -156,6 +156,10 @@ export class ModelTypes {
       return { place: `${file}:${line + 1}:${column}`, name: property.name };
     });
   }
+}
+
+function isUndefined(type: ts.Type): boolean {
+  return (type.flags & ts.TypeFlags.Undefined) !== 0;
 }
 
 function isMissing(type: ts.Type): boolean {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import Handlebars from "handlebars";
+import { TEMPLATE_HELPERS } from "../../compiler/emit/text/marks.ts";
 import { type ModelField, type ModelTypes, TEXT, type Value } from "./template-types.ts";
 
 type Expression = hbs.AST.Expression;
@@ -22,7 +23,7 @@ interface Place {
 }
 
 /** Helpers that change neither names nor context. */
-const MARKS: ReadonlySet<string> = new Set(["declare", "stage"]);
+const MARKS: ReadonlySet<string> = new Set(Object.keys(TEMPLATE_HELPERS));
 
 /** Walks templates with the types of their models, partials with what each caller hands them. */
 class TemplateWalk {
@@ -81,7 +82,12 @@ class TemplateWalk {
 
   #statement(statement: hbs.AST.Statement, place: Place, frame: Frame): void {
     if (isMustache(statement)) {
-      const value = this.#value(statement.path, place, frame, true);
+      // A field of that name would never be printed.
+      if (isPath(statement.path) && MARKS.has(statement.path.original)) {
+        this.#fault(place, statement.path, "is a helper");
+        return;
+      }
+      const value = this.#value(statement.path, place, frame, "printed");
       if (value !== null && !this.#types.printable(value)) this.#fault(place, statement.path, "is no text");
     } else if (isBlock(statement)) this.#block(statement, place, frame);
     else if (isPartial(statement)) this.#partial(statement, place, frame);
@@ -91,7 +97,7 @@ class TemplateWalk {
     const name = block.path.original;
     const [argument] = block.params;
     if (MARKS.has(name)) {
-      for (const each of block.params) this.#value(each, place, frame, true);
+      for (const each of block.params) this.#value(each, place, frame, "there");
       this.#program(block.program, place, frame);
       return;
     }
@@ -102,7 +108,7 @@ class TemplateWalk {
     switch (name) {
       case "if":
       case "unless": {
-        this.#value(argument, place, frame, false);
+        this.#value(argument, place, frame, "asked");
         const [then, otherwise] = [true, false].map((holds) =>
           this.#narrowed(argument, frame, holds === (name === "if")),
         );
@@ -112,7 +118,7 @@ class TemplateWalk {
       }
       case "each":
       case "with": {
-        const value = this.#value(argument, place, frame, false);
+        const value = this.#value(argument, place, frame, "asked");
         if (value === null) return;
         const inner = name === "each" ? this.#types.element(value) : value;
         if (inner === null) this.#fault(place, argument, "is no list");
@@ -137,11 +143,11 @@ class TemplateWalk {
       return;
     }
     const [argument] = partial.params;
-    const value = argument === undefined ? frame.value : this.#value(argument, place, frame, false);
+    const value = argument === undefined ? frame.value : this.#value(argument, place, frame, "asked");
     if (value === null) return;
     const hash = partial.hash === undefined ? [] : partial.hash.pairs;
     const given = hash.map(
-      ({ key, value: each }) => [key, this.#value(each, place, frame, true) ?? TEXT] as const,
+      ({ key, value: each }) => [key, this.#value(each, place, frame, "printed") ?? TEXT] as const,
     );
     const added = new Map([...(argument === undefined ? frame.added : []), ...given]);
     const known = argument === undefined ? frame.known : new Set<string>();
@@ -172,9 +178,15 @@ class TemplateWalk {
   /**
    * What an expression stands for; null where that is a fault, which is noted.
    *
-   * @param certain Whether every type that its context may have must have it, as where it is printed. Conditions tell types apart.
+   * @param need Where it is "printed" or must be "there", every type that its context may have must have it; what is printed is not
+   *   null, either. Where it is "asked" for, conditions tell types apart.
    */
-  #value(expression: Expression, place: Place, frame: Frame, certain: boolean): Value | null {
+  #value(
+    expression: Expression,
+    place: Place,
+    frame: Frame,
+    need: "printed" | "there" | "asked",
+  ): Value | null {
     if (!isPath(expression) || expression.data) return TEXT;
     let at: Frame | null = frame;
     for (let depth = 0; depth < expression.depth && at !== null; depth++) at = at.outer;
@@ -187,7 +199,7 @@ class TemplateWalk {
         continue;
       }
       const found = this.#types.property(value, part, (field) => this.read.add(field.place));
-      const whole = certain || index < expression.parts.length - 1;
+      const whole = need !== "asked" || index < expression.parts.length - 1;
       if (found.having === 0 || (whole && found.having < value.types.length))
         return this.#fault(
           place,
@@ -195,7 +207,12 @@ class TemplateWalk {
           found.having === 0 ? "is not in the model" : "is not in every such model",
         );
       const path = expression.parts.slice(0, index + 1).join(".");
-      if (certain && index === expression.parts.length - 1 && found.optional && !at.known.has(path))
+      if (
+        need === "printed" &&
+        index === expression.parts.length - 1 &&
+        found.optional &&
+        !at.known.has(path)
+      )
         return this.#fault(place, expression, "may be missing: ask for it first");
       value = found.value;
     }

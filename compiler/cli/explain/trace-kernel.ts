@@ -1,12 +1,16 @@
+import { existsSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { Artifact } from "../../../runtime/contract/index.ts";
 import { specPlace } from "../../emit/provenance.ts";
-import { specLines } from "../../emit/trace.ts";
+import { type KernelTrace, traceKernels } from "../../emit/trace.ts";
 import { fileName } from "../../file-name.ts";
 import { readUtf8 } from "../../files/text.ts";
 import type { Output } from "../../terminal/output.ts";
 import { untraceable, wrongUsage } from "../errors.ts";
 
 /**
- * `mtac explain SPEC --trace KERNEL:LINE`: the line of the spec that a line of an emitted kernel comes from.
+ * `mtac explain SPEC --trace KERNEL:LINE`: the line of the spec that a line of an emitted kernel comes from. It stands in the
+ * file of plans that lies beside the kernel.
  *
  * @param place A kernel's file, a colon, a line counted from 1; a column after it, as compilers print it, is left aside.
  * @throws MtacError MTA900 (no such place), MTA905 (unreadable), MTA929 (not a kernel of this spec)
@@ -20,15 +24,42 @@ export function traceKernel(spec: string, place: string, output: Output): void {
     );
   const text = readUtf8(kernel);
   const kernelLine = Number(digits);
-  const trace = specLines(text);
-  if (trace === null || trace.file !== specPlace(fileName(spec)))
-    throw untraceable(kernel, spec, trace?.file ?? null);
-  const line = trace.lines[kernelLine - 1];
-  if (line === undefined)
-    throw wrongUsage(`${kernel} has no line ${kernelLine}`, `it has ${trace.lines.length} lines`);
+  const trace = traceOf(kernel);
+  if (trace.file !== specPlace(fileName(spec)))
+    throw untraceable(`${kernel} was made from ${trace.file}, not from ${spec}`, "name that spec");
+  const texts = text.split("\n");
+  if (kernelLine < 1 || kernelLine > texts.length)
+    throw wrongUsage(`${kernel} has no line ${kernelLine}`, `it has ${texts.length} lines`);
+  const line = trace.lineOf(kernelLine);
   const specText = readUtf8(spec).split(/\r\n|\n|\r/)[line - 1] ?? "";
   const { style } = output;
   output.text(`${style.bold(`${spec}:${line}`)}  ${specText.trim()}`);
-  output.text(style.dim(`${kernel}:${kernelLine}  ${(text.split("\n")[kernelLine - 1] ?? "").trim()}`));
+  output.text(style.dim(`${kernel}:${kernelLine}  ${(texts[kernelLine - 1] ?? "").trim()}`));
   output.result({ spec, line, text: specText, kernel, kernelLine });
+}
+
+/** The trace that lies in the file of plans beside a kernel. */
+function traceOf(kernel: string): KernelTrace {
+  const name = basename(kernel);
+  const attention = /^\w+/.exec(name)?.[0] ?? "";
+  const plans = join(dirname(kernel), `${attention}${name.endsWith(".cu") ? ".cuda" : ""}.plan.json`);
+  if (!existsSync(plans))
+    throw untraceable(
+      `the plan of ${kernel} is not beside it`,
+      "give a kernel (.wgsl or .cu) where `mtac compile` wrote it",
+    );
+  const trace = tracesIn(readUtf8(plans))[name];
+  if (trace === undefined) throw untraceable(`${plans} has no kernel ${name}`, "compile the spec again");
+  return trace;
+}
+
+/** The traces in a file of plans; none where it is none of this mtac's. */
+function tracesIn(text: string): Readonly<Record<string, KernelTrace>> {
+  try {
+    const artifact: Pick<Artifact, "plans" | "traces"> = JSON.parse(text);
+    return traceKernels(artifact);
+  } catch {
+    // The file may hold anything.
+    return {};
+  }
 }

@@ -1,5 +1,4 @@
 import type { BindingElement, BufferBinding, Operand, Plan } from "../../../runtime/contract/index.ts";
-import { pruneCuda } from "../cuda/prune.ts";
 import { type Dialect, floatDigits, type ScalarType } from "./dialect.ts";
 
 const TYPES: Readonly<Record<ScalarType, string>> = {
@@ -62,5 +61,4 @@ export const CUDA: Dialect = {
   field: (name, type) => `${TYPES[type]} ${name};`,
   constant: (name, type, value) => `constexpr ${TYPES[type]} ${name} = ${value};`,
   binding: (bound, operand) => binding(bound, operand),
-  prune: pruneCuda,
 };

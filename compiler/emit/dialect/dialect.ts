@@ -36,8 +36,6 @@ export interface Dialect {
   constant(name: string, type: ScalarType, value: string): string;
   /** What a kernel's text declares for a binding. */
   binding(binding: BufferBinding, operand: Operand, plan: Plan): string;
-  /** Leaves out what a text declares and neither it nor its `users` use. */
-  prune(text: string, users?: string): string;
 }
 
 /** Digits of a float, always with a point or an exponent. */

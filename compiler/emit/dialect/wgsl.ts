@@ -5,7 +5,6 @@ import type {
   Plan,
   StorageForm,
 } from "../../../runtime/contract/index.ts";
-import { pruneUnused } from "../prune.ts";
 import { type Dialect, floatDigits, type ScalarType } from "./dialect.ts";
 
 function literal(type: ScalarType, value: number | boolean): string {
@@ -71,5 +70,4 @@ export const WGSL: Dialect = {
   field: (name, type) => `${name}: ${type},`,
   constant: (name, _type, value) => `const ${name} = ${value};`,
   binding,
-  prune: (text) => pruneUnused(text),
 };

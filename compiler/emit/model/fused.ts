@@ -12,7 +12,7 @@ import { ConstantTable } from "./constants.ts";
 import { convModel, finishModel, mixModel } from "./ops.ts";
 import { outputModel } from "./output.ts";
 import { kernelModel } from "./source.ts";
-import { linearStage, stageName } from "./stages.ts";
+import { linearStage, sourceLine, stageName } from "./stages.ts";
 
 function purposeOf(role: FusedProgram["role"], { memory }: Dialect["words"]): readonly string[] {
   switch (role) {
@@ -150,6 +150,7 @@ function stepModel(
   if (step.kind === "dot") {
     return {
       stage: "scores",
+      line: null,
       isConv: false as const,
       isMix: false as const,
       to: regionModel(regionAt(program, step.to)),
@@ -163,6 +164,7 @@ function stepModel(
       isConv: false as const,
       isMix: true as const,
       stage: stageName(stage),
+      line: sourceLine(stage),
       to: regionModel(regionAt(program, step.in)),
       finish: finishModel(pipeline, stageName(stage), step.finish, dialect),
       mix: mixModel(plan, stage, table, stage.group),
@@ -178,6 +180,7 @@ function stepModel(
     isConv: true as const,
     isMix: false as const,
     stage: stageName(stage),
+    line: sourceLine(stage),
     to: regionModel(to),
     from: regionModel(from),
     finish: finishModel(pipeline, stageName(stage), step.finish, dialect),

@@ -1,7 +1,7 @@
 import type { Epilogue, OutputStage, Plan } from "../../../runtime/contract/index.ts";
 import type { Dialect } from "../dialect/dialect.ts";
 import type { ConstantTable } from "./constants.ts";
-import { parameterAt, stageLabel } from "./stages.ts";
+import { parameterAt, sourceLine, stageLabel } from "./stages.ts";
 
 /** Geometry of a workgroup's results, for the kernels that write the output. */
 export interface OutputGeometry {
@@ -61,7 +61,13 @@ export function stageModels(plan: Plan, table: ConstantTable, dialect: Dialect) 
   let from = "STAGE_AT";
   const stages = plan.pipeline.output.map((stage) => {
     const to = channel(stage) ? other(from) : from;
-    const common = { comment: stageLabel(stage), weightAt: placeOf(plan, stage.weight, table), from, to };
+    const common = {
+      line: sourceLine(stage),
+      comment: stageLabel(stage),
+      weightAt: placeOf(plan, stage.weight, table),
+      from,
+      to,
+    };
     from = to;
     if (stage.kind === "norm")
       return {

@@ -13,7 +13,12 @@ export function stageName(stage: LinearStage): string {
   return stage.name.replaceAll(".", "_");
 }
 
-/** A stage's name and its line of the spec; `trace.ts` reads it back. */
+/** The line of the spec that a stage comes from: templates mark its code with it. */
+export function sourceLine({ source }: Pick<ConvStage, "source">): number | null {
+  return source?.line ?? null;
+}
+
+/** A stage's name and its line of the spec. */
 export function stageLabel({ name, source }: Pick<ConvStage, "name" | "source">): string {
   return source === null ? name : `${name} (line ${source.line})`;
 }

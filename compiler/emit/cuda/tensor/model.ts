@@ -10,7 +10,7 @@ import type {
 import { binding, CUDA } from "../../dialect/cuda.ts";
 import { ConstantTable } from "../../model/constants.ts";
 import { maskModel, operandOf } from "../../model/source.ts";
-import { describe, parameterAt, stageLabel } from "../../model/stages.ts";
+import { describe, parameterAt, sourceLine, stageLabel } from "../../model/stages.ts";
 import { type PointwiseModel, pointwiseModel } from "../../pointwise.ts";
 
 /** What a kernel's constants begin with. */
@@ -134,6 +134,7 @@ export function outputStages(plan: Plan) {
   return plan.pipeline.output.map((stage) => {
     const norm = stage.kind === "norm";
     return {
+      line: sourceLine(stage),
       comment: stageLabel(stage),
       weightAt: placeName(stage.weight),
       norm: norm ? { eps: float(stage.eps), factor: stage.depthScale ? "launch.depth_scale" : "1.0f" } : null,

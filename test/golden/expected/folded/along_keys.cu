@@ -47,9 +47,7 @@ constexpr int VALUE_DIM = 64;
 constexpr float SCALE = 0.125f;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
-/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
-
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
@@ -65,8 +63,8 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
   Batch batch;
   batch.index = index;
   batch.first_position = launch.has_positions != 0u
-      ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-      : launch.key_rows - launch.query_rows;
+    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
+    : launch.key_rows - launch.query_rows;
   batch.keys = launch.key_rows;
   return batch;
 }
@@ -80,7 +78,8 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int las
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
+    int keys) {
   bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
   const int first = batch.first_position + row;
   inside = inside && key + keys - 1 <= first;
@@ -123,44 +122,44 @@ __device__ __forceinline__ unsigned shared_address(const void* pointer) {
 /// Four 8x8 matrices of 16-bit elements; lane 8i + r addresses row r of matrix i (PTX ISA, "ldmatrix").
 __device__ __forceinline__ void ldmatrix_x4(unsigned (&r)[4], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
 /// The same, each matrix transposed.
 __device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
 /// Two 8x8 matrices, addressed by lanes 0 to 15.
 __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-               : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
 /// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
 __device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-                 "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
+    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// d = a b: the first product of a sum needs no zeros in registers.
 __device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
 /// d += a b on 16x8 by 8x8 tiles.
 __device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned a1, unsigned b) {
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// Copies 16 bytes to shared memory in the background, or writes zeros there.
@@ -364,7 +363,8 @@ template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
+  // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
@@ -537,7 +537,8 @@ template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
+  // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
@@ -706,8 +707,9 @@ __device__ __forceinline__ void add_values(
   }
 }
 
-/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
-/// tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of
+/// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
+/// values.
 __device__ __forceinline__ void isolate_values(
     unsigned char* tile, const Launch& launch, const Batch& batch, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
@@ -747,7 +749,8 @@ __device__ __forceinline__ void isolate_values(
   __syncthreads();
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) store_128(unit(i), only_finite_128(load_128(unit(i))));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      store_128(unit(i), only_finite_128(load_128(unit(i))));
   }
   __syncthreads();
 }
@@ -877,7 +880,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   __syncthreads();
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-      shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
+    shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
   cp_async_commit();
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
@@ -910,7 +913,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     __syncthreads();
     if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
       isolate_values(
-          shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, own_row, step_key - LAG, lane, o);
+        shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, own_row, step_key - LAG, lane, o);
     }
     // Queries times keys.
 #pragma unroll
@@ -934,8 +937,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     if (step + 1 < steps) load_keys(shared + K_AT, keys, launch, step_key + TILE_K, source_end, lane.thread);
     if (LAG > 0 || step + 1 < steps) {
       load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-          shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, keys_end,
-          lane.thread);
+        shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, keys_end,
+        lane.thread);
     }
     cp_async_commit();
     // Keys of this step's results.
@@ -944,7 +947,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     finish<GRANULES>(y, added);
     if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(
-          y, launch, batch, own_row, key, lane, HIDDEN);
+        y, launch, batch, own_row, key, lane, HIDDEN);
     }
     if (key < keys_begin || key + GRANULES * 8 > keys_end) {
       hide_others<GRANULES>(y, key, keys_begin, keys_end, lane);
@@ -957,7 +960,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   // Another kernel attends to the other keys, and a third combines all parts.
   const int parts = int(launch.parts);
   store_part(
-      o, m, l, partial_values, partial_sums, launch, batch, head, parts, split, own_row, lane);
+    o, m, l, partial_values, partial_sums, launch, batch, head, parts, split, own_row, lane);
 }
 
 }  // namespace attention
@@ -1103,8 +1106,8 @@ __device__ __forceinline__ void convolve_rows(
   }
 }
 
-/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones move
-/// on, the others are carried.
+/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones
+/// move on, the others are carried.
 __device__ __forceinline__ void convolve(
     float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps) {
 #pragma unroll
@@ -1130,7 +1133,8 @@ template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
+  // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
@@ -1325,8 +1329,9 @@ __device__ __forceinline__ void add_values(
   }
 }
 
-/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
-/// tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of
+/// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
+/// values.
 __device__ __forceinline__ void isolate_values(
     unsigned char* tile, const Launch& launch, const Batch& batch, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
@@ -1366,7 +1371,8 @@ __device__ __forceinline__ void isolate_values(
   __syncthreads();
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) store_128(unit(i), only_finite_128(load_128(unit(i))));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      store_128(unit(i), only_finite_128(load_128(unit(i))));
   }
   __syncthreads();
 }
@@ -1489,7 +1495,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-      shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
+    shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
   cp_async_commit();
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
@@ -1530,7 +1536,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     __syncthreads();
     if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
       isolate_values(
-          shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, own_row, step_key - LAG, lane, o);
+        shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, own_row, step_key - LAG, lane, o);
     }
     // Queries times keys.
     const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
@@ -1545,7 +1551,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
       scale_scores(s);
       if (!inside) {
         hide<COLUMNS / 8>(
-            s, launch, batch, own_row, step_key + c, lane, 0.0f);
+          s, launch, batch, own_row, step_key + c, lane, 0.0f);
       }
       store_scores(own_scores + c * 2, s);
     }
@@ -1554,8 +1560,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     if (step + 1 < steps) load_keys(shared + K_AT, keys, launch, step_key + TILE_K, source_end, lane.thread);
     if (LAG > 0 || step + 1 < steps) {
       load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-          shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, keys_end,
-          lane.thread);
+        shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, keys_end,
+        lane.thread);
     }
     cp_async_commit();
     // Keys of this step's results.
@@ -1565,7 +1571,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     finish<GRANULES>(y, added);
     if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(
-          y, launch, batch, own_row, key, lane, HIDDEN);
+        y, launch, batch, own_row, key, lane, HIDDEN);
     }
     if (key < keys_begin || key + GRANULES * 8 > keys_end) {
       hide_others<GRANULES>(y, key, keys_begin, keys_end, lane);
@@ -1589,37 +1595,37 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     cp_async_wait<0>();
     __syncthreads();
     isolate_values(
-        shared_memory + V_AT + (steps & 1) * V_TILE_BYTES, launch, batch, own_row, key, lane, o);
+      shared_memory + V_AT + (steps & 1) * V_TILE_BYTES, launch, batch, own_row, key, lane, o);
     if (key < own_range.y) {
-    finish<TAIL>(y, added);
-    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
-      hide<TAIL>(
+      finish<TAIL>(y, added);
+      if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
+        hide<TAIL>(
           y, launch, batch, own_row, key, lane, HIDDEN);
-    }
-    if (key < keys_begin || key + TAIL * 8 > keys_end) {
-      hide_others<TAIL>(y, key, keys_begin, keys_end, lane);
-    }
-    // Weights are multiplied in pairs of blocks: the rest counts for nothing.
-    float last[ROW_BLOCKS][TAIL_PAIRS][4];
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-      fill(last[x], HIDDEN);
-#pragma unroll
-      for (int n = 0; n < TAIL; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) last[x][n][i] = y[x][n][i];
       }
-    }
-    unsigned weights[TAIL_PAIRS / 2][ROW_BLOCKS][4];
-    online_softmax(last, weights, m, l, o);
-    multiply_values(weights, value_fragments + (steps & 1) * V_TILE_BYTES, own_range.y - key, o);
+      if (key < keys_begin || key + TAIL * 8 > keys_end) {
+        hide_others<TAIL>(y, key, keys_begin, keys_end, lane);
+      }
+      // Weights are multiplied in pairs of blocks: the rest counts for nothing.
+      float last[ROW_BLOCKS][TAIL_PAIRS][4];
+#pragma unroll
+      for (int x = 0; x < ROW_BLOCKS; x++) {
+        fill(last[x], HIDDEN);
+#pragma unroll
+        for (int n = 0; n < TAIL; n++) {
+#pragma unroll
+          for (int i = 0; i < 4; i++) last[x][n][i] = y[x][n][i];
+        }
+      }
+      unsigned weights[TAIL_PAIRS / 2][ROW_BLOCKS][4];
+      online_softmax(last, weights, m, l, o);
+      multiply_values(weights, value_fragments + (steps & 1) * V_TILE_BYTES, own_range.y - key, o);
     }
   }
 
   // Another kernel attends to the other keys, and a third combines all parts.
   const int parts = int(launch.parts);
   store_part(
-      o, m, l, partial_values, partial_sums, launch, batch, head, parts, parts - 1, own_row, lane);
+    o, m, l, partial_values, partial_sums, launch, batch, head, parts, parts - 1, own_row, lane);
 }
 
 }  // namespace border

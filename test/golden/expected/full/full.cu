@@ -51,9 +51,7 @@ constexpr int VALUE_DIM = 32;
 constexpr float SCALE = 0.17677669529663687f;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
-/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
-
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
@@ -69,8 +67,8 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
   Batch batch;
   batch.index = index;
   batch.first_position = launch.has_positions != 0u
-      ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-      : launch.key_rows - launch.query_rows;
+    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
+    : launch.key_rows - launch.query_rows;
   batch.keys = launch.key_rows;
   return batch;
 }
@@ -84,7 +82,8 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int las
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
+    int keys) {
   bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
   const int first = batch.first_position + row;
   inside = inside && key + keys - 1 <= first;
@@ -127,44 +126,44 @@ __device__ __forceinline__ unsigned shared_address(const void* pointer) {
 /// Four 8x8 matrices of 16-bit elements; lane 8i + r addresses row r of matrix i (PTX ISA, "ldmatrix").
 __device__ __forceinline__ void ldmatrix_x4(unsigned (&r)[4], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
 /// The same, each matrix transposed.
 __device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
 /// Two 8x8 matrices, addressed by lanes 0 to 15.
 __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-               : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
 /// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
 __device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-                 "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
+    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// d = a b: the first product of a sum needs no zeros in registers.
 __device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
 /// d += a b on 16x8 by 8x8 tiles.
 __device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned a1, unsigned b) {
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// Copies 16 bytes to shared memory in the background, or writes zeros there.
@@ -512,8 +511,8 @@ __device__ __forceinline__ void convolve_rows(
   }
 }
 
-/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones move
-/// on, the others are carried.
+/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones
+/// move on, the others are carried.
 __device__ __forceinline__ void convolve(
     float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps) {
 #pragma unroll
@@ -539,7 +538,8 @@ template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
+  // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
@@ -759,8 +759,8 @@ __device__ __forceinline__ void store_map(
   }
 }
 
-/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the chunk
-/// outside [keys_begin, keys_end).
+/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the
+/// chunk outside [keys_begin, keys_end).
 __device__ __forceinline__ void clear_map(
     unsigned short* map, const Launch& launch, const Batch& batch, unsigned head, int tile_row, int2 chunk,
     int keys_begin, int keys_end, int thread) {
@@ -860,7 +860,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
       scale_scores(s);
       if (!inside) {
         hide<COLUMNS / 8>(
-            s, launch, batch, own_row, step_key + c, lane, 0.0f);
+          s, launch, batch, own_row, step_key + c, lane, 0.0f);
       }
       store_scores(own_scores + c * 2, s);
     }
@@ -881,7 +881,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     convolve(y, score_fragments, taps);
     if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(
-          y, launch, batch, own_row, key, lane, 0.0f);
+        y, launch, batch, own_row, key, lane, 0.0f);
     }
     store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
 #pragma unroll
@@ -899,7 +899,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     const int key = source_begin + steps * TILE_K - LAG;
     if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
       hide<TAIL>(
-          y, launch, batch, own_row, key, lane, 0.0f);
+        y, launch, batch, own_row, key, lane, 0.0f);
     }
     store_map<TAIL>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
   }
@@ -1294,8 +1294,8 @@ __device__ __forceinline__ void convolve_rows(
   }
 }
 
-/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones move
-/// on, the others are carried.
+/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones
+/// move on, the others are carried.
 __device__ __forceinline__ void convolve(
     float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps) {
 #pragma unroll
@@ -1347,7 +1347,8 @@ __device__ __forceinline__ MapTile<ROWS> open_map_tile(
 /// Copies the tile's keys from `key` on to rows of ROW_BYTES; keys from `end` on are 0.
 template <int ROWS, int ROW_BYTES>
 __device__ __forceinline__ void load_map_tile(
-    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin, int end) {
+    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin,
+    int end) {
   const unsigned rows = key + tile.key >= begin && key + tile.key < end ? tile.rows : 0u;
 #pragma unroll
   for (int i = 0; i < tile.COUNT; i++) {
@@ -1404,8 +1405,8 @@ __device__ __forceinline__ void store_map(
   }
 }
 
-/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the chunk
-/// outside [keys_begin, keys_end).
+/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the
+/// chunk outside [keys_begin, keys_end).
 __device__ __forceinline__ void clear_map(
     unsigned short* map, const Launch& launch, const Batch& batch, unsigned head, int tile_row, int2 chunk,
     int keys_begin, int keys_end, int thread) {
@@ -1459,8 +1460,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   make_taps(kernel, lane, taps);
   // Rows of the map that the stage before has written.
   const MapTile<S_ROWS> map_tile = open_map_tile<S_ROWS>(
-      source, launch, head, tile_row - HALO_PAST, max(-launch.history_rows, launch.row_begin - REACH_PAST),
-      min(launch.query_rows, launch.row_end + REACH_FUTURE), lane.thread);
+    source, launch, head, tile_row - HALO_PAST, max(-launch.history_rows, launch.row_begin - REACH_PAST),
+    min(launch.query_rows, launch.row_end + REACH_FUTURE), lane.thread);
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
@@ -1481,7 +1482,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     cp_async_wait<0>();
     __syncthreads();
     load_map_tile<S_ROWS, S_ROW_BYTES>(
-        map_tile, shared + S_AT, source, launch, step_key, launch.key_begin, launch.key_end);
+      map_tile, shared + S_AT, source, launch, step_key, launch.key_begin, launch.key_end);
     cp_async_commit();
     cp_async_wait<0>();
     __syncthreads();
@@ -1497,7 +1498,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     convolve(y, score_fragments, taps);
     if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(
-          y, launch, batch, own_row, key, lane, 0.0f);
+        y, launch, batch, own_row, key, lane, 0.0f);
     }
     store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
 #pragma unroll
@@ -1515,7 +1516,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     const int key = source_begin + steps * TILE_K - LAG;
     if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
       hide<TAIL>(
-          y, launch, batch, own_row, key, lane, 0.0f);
+        y, launch, batch, own_row, key, lane, 0.0f);
     }
     store_map<TAIL>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
   }
@@ -1781,7 +1782,8 @@ template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
+  // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
@@ -1835,7 +1837,8 @@ __device__ __forceinline__ MapTile<ROWS> open_map_tile(
 /// Copies the tile's keys from `key` on to rows of ROW_BYTES; keys from `end` on are 0.
 template <int ROWS, int ROW_BYTES>
 __device__ __forceinline__ void load_map_tile(
-    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin, int end) {
+    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin,
+    int end) {
   const unsigned rows = key + tile.key >= begin && key + tile.key < end ? tile.rows : 0u;
 #pragma unroll
   for (int i = 0; i < tile.COUNT; i++) {
@@ -1861,8 +1864,9 @@ __device__ __forceinline__ void add_values(
   }
 }
 
-/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
-/// tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of
+/// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
+/// values.
 __device__ __forceinline__ void isolate_values(
     unsigned char* tile, const Launch& launch, const Batch& batch, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
@@ -1902,7 +1906,8 @@ __device__ __forceinline__ void isolate_values(
   __syncthreads();
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) store_128(unit(i), only_finite_128(load_128(unit(i))));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      store_128(unit(i), only_finite_128(load_128(unit(i))));
   }
   __syncthreads();
 }
@@ -2013,7 +2018,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     const unsigned to = shared + (step & 1) * STAGE_BYTES;
     load_map_tile<TILE_Q, A_ROW_BYTES>(map_tile, to, source, launch, step_key, keys_begin, keys_end);
     load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-        to + TILE_Q * A_ROW_BYTES, values, launch.v_stride_l, step_key, keys_end, lane.thread);
+      to + TILE_Q * A_ROW_BYTES, values, launch.v_stride_l, step_key, keys_end, lane.thread);
     cp_async_commit();
   };
   if (steps > 0) load(0);
@@ -2039,7 +2044,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     const unsigned stage = (step & 1) * STAGE_BYTES;
     if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) {
       isolate_values(
-          shared_memory + stage + TILE_Q * A_ROW_BYTES, launch, batch, own_row, step_key, lane, o);
+        shared_memory + stage + TILE_Q * A_ROW_BYTES, launch, batch, own_row, step_key, lane, o);
     }
 #pragma unroll
     for (int s = 0; s < TILE_K / 16; s++) {

@@ -190,7 +190,7 @@ fn clear_map(at: u32, row: i32) {
 fn map_entry(map: u32, row: i32, key: i32) -> f32 {
   var entry = 0.0;
   if ((row >= max(-launch.history_rows, launch.strip_row)) & (row < launch.query_rows)
-    & (key >= launch.key_begin) & (key < launch.key_end)) {
+      & (key >= launch.key_begin) & (key < launch.key_end)) {
     entry = source[map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)];
   }
   return entry;

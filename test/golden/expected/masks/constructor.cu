@@ -51,8 +51,6 @@ constexpr int VALUE_DIM = 7;
 constexpr float SCALE = 0.3779644730092272f;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
-/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
-
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
@@ -68,8 +66,8 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
   Batch batch;
   batch.index = index;
   batch.first_position = launch.has_positions != 0u
-      ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-      : launch.key_rows - launch.query_rows;
+    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
+    : launch.key_rows - launch.query_rows;
   batch.keys = launch.key_rows;
   return batch;
 }
@@ -82,7 +80,8 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int, int) {
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
+    int keys) {
   bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
   return inside;
 }
@@ -170,7 +169,8 @@ __device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch
 }
 
 /// Where a query row lies, in the history where it is before row 0.
-__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history, unsigned batch, unsigned head, int row) {
+__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history,
+    unsigned batch, unsigned head, int row) {
   if (row < 0) {
     return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
       + size_t(row + launch.history_rows) * launch.q_history_stride_l;
@@ -178,14 +178,18 @@ __device__ __forceinline__ const Element* query_row(const Launch& launch, const 
   return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
-__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch, const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
-  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their
+/// neighbours.
+__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch,
+    const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
+  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b
+    + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
   const Element* queries[4];
   const Element* keys[4];
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    queries[i] = query_row(launch, q, q_history, batch.index, head, max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
+    queries[i] = query_row(launch, q, q_history, batch.index, head,
+      max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
     keys[i] = keys_of_head + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
   }
   clear_block(block);
@@ -211,7 +215,8 @@ __device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& la
 }
 
 /// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
-__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4]) {
+__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
+    const float4 (&x)[4]) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -225,7 +230,8 @@ __device__ __forceinline__ void add_products(float (&results)[4][4], const float
 }
 
 /// The same for the pairs that are `seen`: values that a row does not see, which may be anything, must not reach it.
-__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4], unsigned seen) {
+__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4],
+    const float4 (&x)[4], unsigned seen) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -244,7 +250,8 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
 __device__ __forceinline__ bool all_finite(const float4 (&x)[4]) {
   float probe = 0.0f;
 #pragma unroll
-  for (int i = 0; i < 4; i++) probe = fmaf(x[i].x, 0.0f, fmaf(x[i].y, 0.0f, fmaf(x[i].z, 0.0f, fmaf(x[i].w, 0.0f, probe))));
+  for (int i = 0; i < 4; i++)
+    probe = fmaf(x[i].x, 0.0f, fmaf(x[i].y, 0.0f, fmaf(x[i].z, 0.0f, fmaf(x[i].w, 0.0f, probe))));
   return probe == 0.0f;
 }
 
@@ -357,7 +364,8 @@ __device__ __forceinline__ const float* scores_conv_kernel(const float* paramete
   return parameters + SCORES_CONV_WEIGHT_AT + size_t(kernel) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before, 2 rows after, 2 keys left, 2 keys right).
+/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before, 2 rows after, 2 keys left, 2 keys
+/// right).
 /// Adds what one head contributes to four rows by four keys. `x` is the tile's entry SCORES_CONV_SHIFT words before
 /// the first tap of the first of them.
 __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kernel, const float* x) {
@@ -378,7 +386,8 @@ __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kerne
 }
 
 /// A head's tile with what is around it, from its map; 0 outside the rows and keys that the strip holds.
-__device__ __forceinline__ void load_tile(float* tile, const Launch& launch, const float* from, int first_row, int last_row, int tile_row, int tile_key, int thread) {
+__device__ __forceinline__ void load_tile(float* tile, const Launch& launch, const float* from, int first_row,
+    int last_row, int tile_row, int tile_key, int thread) {
   for (int i = thread; i < HALO_ROWS * (HALO_COLUMNS / 4); i += THREADS) {
     const int r = i / (HALO_COLUMNS / 4);
     const int column = i % (HALO_COLUMNS / 4) * 4;
@@ -425,7 +434,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores_conv
   clear_block(block);
   if (alive) {
     for (unsigned c = 0; c < SCORES_CONV_ACROSS; c++) {
-      const float* const from = source + size_t(blockIdx.z * HEADS + head - head % SCORES_CONV_ACROSS + c) * launch.map_head_stride;
+      const float* const from = source
+        + size_t(blockIdx.z * HEADS + head - head % SCORES_CONV_ACROSS + c) * launch.map_head_stride;
       load_tile(arena, launch, from, first_row, last_row, tile_row, tile_key, thread);
       __syncthreads();
       if (seen != 0u) {
@@ -503,8 +513,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
   for (int i = TEAM / 2; i > 0; i /= 2) highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, i));
   probe = sum_of_team(probe);
 
-  // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration starts
-  // from all of that and only ever drops entries, so it ends (Michelot 1986).
+  // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration
+  // starts from all of that and only ever drops entries, so it ends (Michelot 1986).
   float threshold = -1.0f;
   float support = 0.0f;
   for (int round = 0; round <= launch.key_rows; round++) {
@@ -626,7 +636,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_product(
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + int(gridDim.x - 1u - blockIdx.x) * TILE_Q;
   const float* const map = weights + size_t(blockIdx.z * HEADS + first_head) * launch.map_head_stride;
-  const Element* const values = v + size_t(batch.index) * launch.v_stride_b + size_t(first_head / HEADS_PER_KEY) * launch.v_stride_h;
+  const Element* const values = v + size_t(batch.index) * launch.v_stride_b
+    + size_t(first_head / HEADS_PER_KEY) * launch.v_stride_h;
   float results[BLOCKS][4][4];
 #pragma unroll
   for (int b = 0; b < BLOCKS; b++) {
@@ -639,7 +650,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_product(
       const float* lines[4];
       // Rows past the end repeat the last one; their results are not stored.
 #pragma unroll
-      for (int i = 0; i < 4; i++) lines[i] = map + size_t(min(row + i, launch.row_end - 1) - launch.strip_row) * launch.map_row_stride;
+      for (int i = 0; i < 4; i++)
+        lines[i] = map + size_t(min(row + i, launch.row_end - 1) - launch.strip_row) * launch.map_row_stride;
       for (int key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
         float4 x[4];
         float a[4][4];
@@ -665,10 +677,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_product(
     if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
     const int r = unit / VALUE_BLOCKS * 4;
     const int row = tile_row + r % TILE_Q;
-    Element* const lines = o + size_t(batch.index) * launch.o_stride_b + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
+    Element* const lines = o + size_t(batch.index) * launch.o_stride_b
+      + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (row + i < launch.row_end) store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
+      if (row + i < launch.row_end)
+        store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
     }
   }
 }

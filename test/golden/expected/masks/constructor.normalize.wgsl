@@ -116,8 +116,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     highest = max(highest, arena[first + i]);
   }
 
-  // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration starts
-  // from all of that and only ever drops entries, so it ends (Michelot 1986).
+  // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration
+  // starts from all of that and only ever drops entries, so it ends (Michelot 1986).
   var threshold = -1.0;
   var support = 0.0;
   for (var round = 0; round <= launch.key_rows; round++) {

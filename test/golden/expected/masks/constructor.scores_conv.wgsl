@@ -152,7 +152,8 @@ fn scores_conv_kernel(head: u32, from_head: u32) -> u32 {
   return SCORES_CONV_WEIGHT_AT + kernel * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
-/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before, 2 rows after, 2 keys left, 2 keys right):
+/// scores.conv (line 20), conv 3x3, across 3, dilation 2x2 (reads 2 rows before, 2 rows after, 2 keys left, 2 keys
+/// right):
 /// what one head contributes to four rows by four keys. `at` is the arena word of the first tap's entry for the first
 /// of them, `kernel` that head's weights.
 fn scores_conv(kernel: u32, at: u32) -> mat4x4f {
@@ -191,7 +192,7 @@ fn clear_map(at: u32, row: i32) {
 fn map_entry(map: u32, row: i32, key: i32) -> f32 {
   var entry = 0.0;
   if ((row >= max(-launch.history_rows, launch.strip_row)) & (row < launch.query_rows)
-    & (key >= launch.key_begin) & (key < launch.key_end)) {
+      & (key >= launch.key_begin) & (key < launch.key_end)) {
     entry = source[map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)];
   }
   return entry;

@@ -4,7 +4,8 @@
 // Workgroup memory holds the scores of one tile with the halo that the convolutions read.
 // 64 invocations, 18496 bytes of workgroup memory.
 //
-// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-packed
+// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage
+// bf16-packed
 // plan: single_pass, tile_q 64, tile_k 32, workgroup 64
 // Made by mtac: change the spec and compile it again, not this file.
 
@@ -345,7 +346,8 @@ fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their
+/// neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -489,8 +491,8 @@ fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thr
   }
 }
 
-/// A step of the online softmax (Milakov and Gimelshein 2018): the row's maximum so far, then weights relative to it. The
-/// row's invocations each take some of its scores; their sum is that of an invocation's own.
+/// A step of the online softmax (Milakov and Gimelshein 2018): the row's maximum so far, then weights relative to it.
+/// The row's invocations each take some of its scores; their sum is that of an invocation's own.
 fn softmax_step(row: u32, lane: u32, thread: u32, row_max: ptr<function, f32>, row_sum: ptr<function, f32>) {
   let scores = AFTER_SCORES_CONV_AT + row * AFTER_SCORES_CONV_ROW_STRIDE;
   let owns = row < ROWS;
@@ -585,7 +587,7 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
 
 /// Results of a block after a step: those so far, relative to the rows' new maxima, and the step's.
 fn add_values(
-  results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
+    results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
 ) -> mat4x4f {
   let r = row_of(unit);
   let head = first_head + r / TILE_Q;

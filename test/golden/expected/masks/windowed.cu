@@ -1,6 +1,7 @@
 // windowed (masks.mta:3): kernels of the schedule single_pass.
 //
-// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage bf16-native
+// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage
+// bf16-native
 // plan: single_pass, lowering toeplitz, tile_q 64, tile_k 32, queries shared, taps registers, precision f16
 // Made by mtac: change the spec and compile it again, not this file.
 //
@@ -55,7 +56,6 @@ constexpr float HIDDEN = -3.40282346e38f;
 /// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float LARGEST = 3.40282326e38f;
 constexpr float INFINITE = __builtin_huge_valf();
-
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
@@ -67,12 +67,13 @@ struct Batch {
   int keys;
 };
 
-__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, const int* lengths, unsigned index) {
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, const int* lengths,
+    unsigned index) {
   Batch batch;
   batch.index = index;
   batch.first_position = launch.has_positions != 0u
-      ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-      : launch.key_rows - launch.query_rows;
+    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
+    : launch.key_rows - launch.query_rows;
   batch.keys = max(0, min(lengths[index], launch.key_rows));
   return batch;
 }
@@ -89,13 +90,15 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int las
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
+    int keys) {
   // Documents and biases hide pairs anywhere.
   return false;
 }
 
 /// The document at a position; -1 where there is none.
-__device__ __forceinline__ int document_of(const Launch& launch, const Batch& batch, const int* documents, int position) {
+__device__ __forceinline__ int document_of(const Launch& launch, const Batch& batch, const int* documents,
+    int position) {
   // No branch: the load is cheap, and diverging lanes are not.
   const int known = max(0, min(position, launch.key_rows - 1));
   const int document = documents[size_t(batch.index) * launch.key_rows + known];
@@ -103,19 +106,22 @@ __device__ __forceinline__ int document_of(const Launch& launch, const Batch& ba
 }
 
 /// The additive bias of a pair; minus infinity hides it. Row and key must exist.
-__device__ __forceinline__ float bias_of(const Launch& launch, const Batch& batch, const float* bias, unsigned head, int row, int key) {
+__device__ __forceinline__ float bias_of(const Launch& launch, const Batch& batch, const float* bias, unsigned head,
+    int row, int key) {
   return bias[size_t(batch.index) * launch.bias_stride_b + size_t(head) * launch.bias_stride_h
     + size_t(launch.history_rows + row) * launch.bias_stride_l + key];
 }
 
-/// A score and its bias, at most `largest` in size where both are finite: only minus infinity hides, and a low bias must not.
+/// A score and its bias, at most `largest` in size where both are finite: only minus infinity hides, and a low bias
+/// must not.
 __device__ __forceinline__ float biased(float score, float bias, float largest) {
   const float sum = score + bias;
   return fabsf(score) < INFINITE && fabsf(bias) < INFINITE ? fmaxf(-largest, fminf(sum, largest)) : sum;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
-__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head, int row, int key) {
+__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, const int* documents,
+    const float* bias, unsigned head, int row, int key) {
   bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
   const int position = batch.first_position + row;
   seen = seen && key <= position;
@@ -169,61 +175,61 @@ __device__ __forceinline__ unsigned shared_address(const void* pointer) {
 /// Four 8x8 matrices of 16-bit elements; lane 8i + r addresses row r of matrix i (PTX ISA, "ldmatrix").
 __device__ __forceinline__ void ldmatrix_x4(unsigned (&r)[4], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
 /// The same, each matrix transposed.
 __device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
 /// Two 8x8 matrices, addressed by lanes 0 to 15.
 __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-               : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
+    : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
 /// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
 __device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-                 "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
+    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// d = a b: the first product of a sum needs no zeros in registers.
 __device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
 /// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
 __device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-                 "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
+    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// d = a b: the first product of a sum needs no zeros in registers.
 __device__ __forceinline__ void mma_bf16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
 }
 
 /// d += a b on 16x8 by 8x8 tiles.
 __device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned a1, unsigned b) {
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
-               "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
-               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-               : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+    : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
 }
 
 /// Copies 16 bytes to shared memory in the background, or writes zeros there.
@@ -597,8 +603,8 @@ __device__ __forceinline__ void convolve_rows(
   }
 }
 
-/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones move
-/// on, the others are carried.
+/// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones
+/// move on, the others are carried.
 __device__ __forceinline__ void convolve(
     float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps, const SameDocument& same) {
 #pragma unroll
@@ -624,7 +630,8 @@ template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the threads.
+  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
+  // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
     const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
@@ -757,7 +764,8 @@ __device__ __forceinline__ void store_score(unsigned char* scores, int place, in
 
 /// Scores of the rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.
 __device__ __forceinline__ void make_halo(
-    unsigned char* shared_memory, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head,
+    unsigned char* shared_memory, const Launch& launch, const Batch& batch, const int* documents, const float* bias,
+    unsigned head,
     int tile_row, int step_key, const Lane& lane) {
   const unsigned shared = shared_address(shared_memory);
   constexpr int UNITS = HALO_ROWS / 8 * (TILE_K / 16);
@@ -801,7 +809,8 @@ __device__ __forceinline__ void make_halo(
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see, and adds the bias to the others.
 template <int COUNT, int N>
 __device__ __forceinline__ void hide(
-    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head, int own_row,
+    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, const int* documents, const float* bias,
+    unsigned head, int own_row,
     int first_key, const Lane& lane, float hidden, float largest) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
@@ -870,10 +879,12 @@ __device__ __forceinline__ void add_values(
   }
 }
 
-/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of the
-/// tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of values.
+/// 0 times NaN is NaN: where some row of the tile does not see some key, values that are not finite are taken out of
+/// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
+/// values.
 __device__ __forceinline__ void isolate_values(
-    unsigned char* tile, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head, int own_row, int first_key,
+    unsigned char* tile, const Launch& launch, const Batch& batch, const int* documents, const float* bias,
+    unsigned head, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
   constexpr int UNITS = TILE_K * VALUE_GRANULES;
   constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
@@ -911,7 +922,8 @@ __device__ __forceinline__ void isolate_values(
   __syncthreads();
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) store_128(unit(i), only_finite_128(load_128(unit(i))));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      store_128(unit(i), only_finite_128(load_128(unit(i))));
   }
   __syncthreads();
 }
@@ -1009,8 +1021,8 @@ __device__ __forceinline__ float sigmoid(float logit) {
   return 1.0f / (1.0f + exp2_approx(-LOG2_E * logit));
 }
 
-/// Gates of every channel of sixteen rows: their logits are a matrix product, results as its left side, weights (one row a
-/// channel) as its right side.
+/// Gates of every channel of sixteen rows: their logits are a matrix product, results as its left side, weights (one
+/// row a channel) as its right side.
 __device__ __forceinline__ void gate_channels(
     float (&o)[VALUE_GRANULES][4], const float* weights, const float* biases, const Lane& lane) {
   unsigned a[VALUE_GRANULES / 2][4];
@@ -1123,7 +1135,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-      shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
+    shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
   cp_async_commit();
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
@@ -1164,7 +1176,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     __syncthreads();
     if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
       isolate_values(
-          shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, documents, bias, head, own_row, step_key - LAG, lane, o);
+        shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, documents, bias, head, own_row, step_key - LAG,
+        lane, o);
     }
     // Queries times keys.
     const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
@@ -1179,7 +1192,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       scale_scores(s);
       if (!inside) {
         hide<COLUMNS / 8>(
-            s, launch, batch, documents, bias, head, own_row, step_key + c, lane, 0.0f, 0.0f);
+          s, launch, batch, documents, bias, head, own_row, step_key + c, lane, 0.0f, 0.0f);
       }
       store_scores(own_scores + c * 2, s);
     }
@@ -1189,8 +1202,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     if (step + 1 < steps) load_keys(shared + K_AT, keys, launch, step_key + TILE_K, source_end, lane.thread);
     if (LAG > 0 || step + 1 < steps) {
       load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-          shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, keys_end,
-          lane.thread);
+        shared + V_AT + (step + 1 & 1) * V_TILE_BYTES, values, launch.v_stride_l, step_key + TILE_K - LAG, keys_end,
+        lane.thread);
     }
     cp_async_commit();
     // Keys of this step's results.
@@ -1200,7 +1213,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     finish<GRANULES>(y, added);
     if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(
-          y, launch, batch, documents, bias, head, own_row, key, lane, HIDDEN, LARGEST);
+        y, launch, batch, documents, bias, head, own_row, key, lane, HIDDEN, LARGEST);
     }
     if (key < keys_begin || key + GRANULES * 8 > keys_end) {
       hide_others<GRANULES>(y, key, keys_begin, keys_end, lane);
@@ -1244,7 +1257,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
 
   // output.gate (line 11)
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) gate_channels(o[x], parameters + OUTPUT_GATE_WEIGHT_AT, parameters + OUTPUT_GATE_BIAS_AT, lane);
+  for (int x = 0; x < ROW_BLOCKS; x++)
+    gate_channels(o[x], parameters + OUTPUT_GATE_WEIGHT_AT, parameters + OUTPUT_GATE_BIAS_AT, lane);
 
   store_results(o, o_rows, launch, batch, head, own_row, lane);
 }

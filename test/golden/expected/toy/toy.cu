@@ -45,9 +45,7 @@ constexpr int HEAD_DIM = 128;
 constexpr float SCALE = 0.08838834764831843f;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
-/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
-
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
@@ -63,8 +61,8 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
   Batch batch;
   batch.index = index;
   batch.first_position = launch.has_positions != 0u
-      ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-      : launch.key_rows - launch.query_rows;
+    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
+    : launch.key_rows - launch.query_rows;
   batch.keys = launch.key_rows;
   return batch;
 }
@@ -78,7 +76,8 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int las
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
+    int keys) {
   bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
   const int first = batch.first_position + row;
   inside = inside && key + keys - 1 <= first;
@@ -166,7 +165,8 @@ __device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch
 }
 
 /// Where a query row lies, in the history where it is before row 0.
-__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history, unsigned batch, unsigned head, int row) {
+__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history,
+    unsigned batch, unsigned head, int row) {
   if (row < 0) {
     return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
       + size_t(row + launch.history_rows) * launch.q_history_stride_l;
@@ -174,14 +174,18 @@ __device__ __forceinline__ const Element* query_row(const Launch& launch, const 
   return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
-__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch, const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
-  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their
+/// neighbours.
+__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch,
+    const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
+  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b
+    + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
   const Element* queries[4];
   const Element* keys[4];
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    queries[i] = query_row(launch, q, q_history, batch.index, head, max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
+    queries[i] = query_row(launch, q, q_history, batch.index, head,
+      max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
     keys[i] = keys_of_head + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
   }
   clear_block(block);
@@ -239,7 +243,8 @@ __device__ __forceinline__ void convolve_rows(float (&y)[4][4], const float* tap
 }
 
 /// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
-__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4]) {
+__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
+    const float4 (&x)[4]) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -253,7 +258,8 @@ __device__ __forceinline__ void add_products(float (&results)[4][4], const float
 }
 
 /// The same for the pairs that are `seen`: values that a row does not see, which may be anything, must not reach it.
-__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4], unsigned seen) {
+__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4],
+    const float4 (&x)[4], unsigned seen) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -272,7 +278,8 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
 __device__ __forceinline__ bool all_finite(const float4 (&x)[4]) {
   float probe = 0.0f;
 #pragma unroll
-  for (int i = 0; i < 4; i++) probe = fmaf(x[i].x, 0.0f, fmaf(x[i].y, 0.0f, fmaf(x[i].z, 0.0f, fmaf(x[i].w, 0.0f, probe))));
+  for (int i = 0; i < 4; i++)
+    probe = fmaf(x[i].x, 0.0f, fmaf(x[i].y, 0.0f, fmaf(x[i].z, 0.0f, fmaf(x[i].w, 0.0f, probe))));
   return probe == 0.0f;
 }
 
@@ -502,7 +509,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
           const float* const from = arena + RAW_AT + r * RAW_ROW_STRIDE + column;
           scores_conv(block, scores_conv_kernel(parameters, head), from);
         }
-        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + r * AFTER_SCORES_CONV_ROW_STRIDE
+          + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
@@ -572,7 +580,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
           if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
           const int r = unit / VALUE_BLOCKS * 4;
           if (b == 0 || !SAME_VALUES) {
-            const Element* const values = v + size_t(batch.index) * launch.v_stride_b + size_t((first_head + r / TILE_Q) / HEADS_PER_KEY) * launch.v_stride_h;
+            const Element* const values = v + size_t(batch.index) * launch.v_stride_b
+              + size_t((first_head + r / TILE_Q) / HEADS_PER_KEY) * launch.v_stride_h;
 #pragma unroll
             for (int i = 0; i < 4; i++) {
               // Keys that do not exist repeat their neighbours; nobody sees them.
@@ -583,7 +592,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
           }
           float weights[4][4];
 #pragma unroll
-          for (int i = 0; i < 4; i++) read_four(weights[i], arena + AFTER_SCORES_CONV_AT + (r + i) * AFTER_SCORES_CONV_ROW_STRIDE + column);
+          for (int i = 0; i < 4; i++)
+            read_four(weights[i], arena + AFTER_SCORES_CONV_AT + (r + i) * AFTER_SCORES_CONV_ROW_STRIDE + column);
           if (plain) {
             add_products(results[b], weights, x);
           } else {
@@ -626,10 +636,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
     if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
     const int r = unit / VALUE_BLOCKS * 4;
     const int row = tile_row + r % TILE_Q;
-    Element* const lines = o + size_t(batch.index) * launch.o_stride_b + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
+    Element* const lines = o + size_t(batch.index) * launch.o_stride_b
+      + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (row + i < launch.row_end) store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
+      if (row + i < launch.row_end)
+        store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
     }
   }
 }

@@ -5,7 +5,8 @@
 // 64 invocations, 29440 bytes of workgroup memory.
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
-// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 32, workgroup 64
+// plan: two_pass, statistics_tile_q 16, statistics_tile_k 32, statistics_workgroup 64, tile_q 32, tile_k 32, workgroup
+// 64
 // Made by mtac: change the spec and compile it again, not this file.
 
 /// The call and this dispatch; the launcher fills it in. Strides count elements.
@@ -283,7 +284,8 @@ fn load_query_at(row: u32, first: u32, past: bool) -> vec4f {
   return four;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their
+/// neighbours.
 fn dot_block(batch: Batch, head: u32, row: i32, key: i32) -> mat4x4f {
   let rows = clamp(vec4i(row) + vec4i(0, 1, 2, 3), vec4i(-launch.history_rows), vec4i(launch.query_rows - 1));
   let keys = clamp(vec4i(key) + vec4i(0, 1, 2, 3), vec4i(0), vec4i(launch.key_rows - 1));
@@ -408,7 +410,8 @@ fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thr
       let at = RAW_AT + r * RAW_ROW_STRIDE + column;
       block = scores_conv(scores_conv_kernel(head), at + h * RAW_HEAD_STRIDE);
     }
-    let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    let to = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
+      + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
     put_four(to, finish_scores_conv(block[0], seen[0]));
     put_four(to + AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[1], seen[1]));
     put_four(to + 2u * AFTER_SCORES_CONV_ROW_STRIDE, finish_scores_conv(block[2], seen[2]));
@@ -423,7 +426,7 @@ fn finish_scores_mix(value: vec4f, seen: vec4<bool>, statistic: vec2f) -> vec4f 
 
 /// Finishes four entries of head `first_head + h` and puts them at arena word `to`.
 fn put_scores_mix(
-  value: vec4f, to: u32, batch: Batch, first_head: u32, h: u32, r: u32, row: i32, key: i32, inside: bool,
+    value: vec4f, to: u32, batch: Batch, first_head: u32, h: u32, r: u32, row: i32, key: i32, inside: bool,
 ) {
   var seen = vec4<bool>(true);
   if (!inside) {
@@ -437,13 +440,15 @@ fn step_scores_mix(batch: Batch, first_head: u32, tile_row: i32, step: i32, thre
   let first_row = tile_row - AFTER_SCORES_CONV_ABOVE;
   let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
   let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
-  for (var unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4); unit += THREADS) {
+  for (var unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4);
+      unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4);
     let h = 0u;
     let row = first_row + i32(r);
     let key = first_key + i32(column);
-    let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+    let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
+      + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
     let weight = SCORES_MIX_WEIGHT_AT + (first_head + h) * SCORES_MIX_GROUP;
     var y0 = vec4f();
     var y1 = vec4f();
@@ -518,7 +523,8 @@ fn step_weights_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, th
       let at = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
       block = weights_conv(weights_conv_kernel(head), at + h * AFTER_SCORES_CONV_HEAD_STRIDE);
     }
-    let to = AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
+    let to = AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE
+      + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
     put_four(to, finish_weights_conv(block[0], seen[0]));
     put_four(to + AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(block[1], seen[1]));
     put_four(to + 2u * AFTER_WEIGHTS_CONV_ROW_STRIDE, finish_weights_conv(block[2], seen[2]));
@@ -585,7 +591,7 @@ fn weighted_values(weights: u32, v_at: u32, value: u32, begin: i32, end: i32) ->
 
 /// Results of a block after a step: those so far, relative to the rows' new maxima, and the step's.
 fn add_values(
-  results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
+    results: mat4x4f, batch: Batch, first_head: u32, unit: u32, step_key: i32, from_key: i32, to_key: i32,
 ) -> mat4x4f {
   let r = row_of(unit);
   let head = first_head + r / TILE_Q;

@@ -1,7 +1,8 @@
 // walked_twice (two_pass.mta:3): kernels of the schedule two_pass.
 //
 // spec: heads 2, head_dim 16, value_dim 16, mask causal window 48, storage f32
-// plan: two_pass, lowering direct, statistics_tile_q 4, statistics_tile_k 32, statistics_workgroup 128, tile_q 8, tile_k 16, workgroup 256
+// plan: two_pass, lowering direct, statistics_tile_q 4, statistics_tile_k 32, statistics_workgroup 128, tile_q 8,
+// tile_k 16, workgroup 256
 // Made by mtac: change the spec and compile it again, not this file.
 //
 // Needs nothing but the CUDA toolkit; no headers for the kernels, so that NVRTC compiles them too.
@@ -48,9 +49,7 @@ constexpr float SCALE = 0.25f;
 constexpr int WINDOW = 48;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
-/// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float INFINITE = __builtin_huge_valf();
-
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
@@ -66,8 +65,8 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
   Batch batch;
   batch.index = index;
   batch.first_position = launch.has_positions != 0u
-      ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-      : launch.key_rows - launch.query_rows;
+    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
+    : launch.key_rows - launch.query_rows;
   batch.keys = launch.key_rows;
   return batch;
 }
@@ -83,7 +82,8 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int las
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key, int keys) {
+__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
+    int keys) {
   bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
   const int first = batch.first_position + row;
   inside = inside && key + keys - 1 <= first;
@@ -173,7 +173,8 @@ __device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch
 }
 
 /// Where a query row lies, in the history where it is before row 0.
-__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history, unsigned batch, unsigned head, int row) {
+__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history,
+    unsigned batch, unsigned head, int row) {
   if (row < 0) {
     return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
       + size_t(row + launch.history_rows) * launch.q_history_stride_l;
@@ -181,14 +182,18 @@ __device__ __forceinline__ const Element* query_row(const Launch& launch, const 
   return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their neighbours.
-__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch, const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
-  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their
+/// neighbours.
+__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch,
+    const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
+  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b
+    + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
   const Element* queries[4];
   const Element* keys[4];
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    queries[i] = query_row(launch, q, q_history, batch.index, head, max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
+    queries[i] = query_row(launch, q, q_history, batch.index, head,
+      max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
     keys[i] = keys_of_head + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
   }
   clear_block(block);
@@ -246,7 +251,8 @@ __device__ __forceinline__ void convolve_rows(float (&y)[4][4], const float* tap
 }
 
 /// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
-__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4]) {
+__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
+    const float4 (&x)[4]) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -260,7 +266,8 @@ __device__ __forceinline__ void add_products(float (&results)[4][4], const float
 }
 
 /// The same for the pairs that are `seen`: values that a row does not see, which may be anything, must not reach it.
-__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4], unsigned seen) {
+__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4],
+    const float4 (&x)[4], unsigned seen) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -279,7 +286,8 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
 __device__ __forceinline__ bool all_finite(const float4 (&x)[4]) {
   float probe = 0.0f;
 #pragma unroll
-  for (int i = 0; i < 4; i++) probe = fmaf(x[i].x, 0.0f, fmaf(x[i].y, 0.0f, fmaf(x[i].z, 0.0f, fmaf(x[i].w, 0.0f, probe))));
+  for (int i = 0; i < 4; i++)
+    probe = fmaf(x[i].x, 0.0f, fmaf(x[i].y, 0.0f, fmaf(x[i].z, 0.0f, fmaf(x[i].w, 0.0f, probe))));
   return probe == 0.0f;
 }
 
@@ -467,7 +475,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
           const float* const from = arena + RAW_AT + r * RAW_ROW_STRIDE + column;
           scores_conv(block, scores_conv_kernel(parameters, head), from + h * RAW_HEAD_STRIDE);
         }
-        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
+          + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
@@ -488,13 +497,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     {
       const int step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
       const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4); unit += THREADS) {
+      for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4);
+          unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % AFTER_SCORES_CONV_ROWS;
         const int h = unit / (AFTER_SCORES_CONV_ROWS * (TILE_K / 4)) * SCORES_MIX_GROUP;
         const int row = tile_row + r;
         const int key = step_key + column;
-        float* const entry = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+        float* const entry = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
+          + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         const float* const weight = parameters + SCORES_MIX_WEIGHT_AT + size_t(first_head + h) * SCORES_MIX_GROUP;
         float y[SCORES_MIX_GROUP][4];
 #pragma unroll
@@ -817,7 +828,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     float2 statistic = make_float2(0.0f, 0.0f);
     if (row >= -launch.statistics_history && row < launch.query_rows) {
       const size_t line = size_t(batch.index * HEADS + first_head + i / STATISTICS_ROWS)
-          * (launch.statistics_history + launch.query_rows);
+        * (launch.statistics_history + launch.query_rows);
       statistic = statistics[line + launch.statistics_history + row];
     }
     arena[STATISTICS_AT + 2 * i] = statistic.x;
@@ -878,7 +889,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
           const float* const from = arena + RAW_AT + r * RAW_ROW_STRIDE + column;
           scores_conv(block, scores_conv_kernel(parameters, head), from + h * RAW_HEAD_STRIDE);
         }
-        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+        float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
+          + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
@@ -898,14 +910,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
       const int step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
-      for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4); unit += THREADS) {
+      const bool inside = interior(launch, batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, step_key,
+        TILE_K);
+      for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4);
+          unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % AFTER_SCORES_CONV_ROWS;
         const int h = unit / (AFTER_SCORES_CONV_ROWS * (TILE_K / 4)) * SCORES_MIX_GROUP;
         const int row = tile_row - AFTER_SCORES_CONV_ABOVE + r;
         const int key = step_key + column;
-        float* const entry = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+        float* const entry = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
+          + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         const float* const weight = parameters + SCORES_MIX_WEIGHT_AT + size_t(first_head + h) * SCORES_MIX_GROUP;
         float y[SCORES_MIX_GROUP][4];
 #pragma unroll
@@ -933,7 +948,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
         for (int o = 0; o < SCORES_MIX_GROUP; o++) {
 #pragma unroll
           for (int j = 0; j < 4; j++) {
-            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u, arena + STATISTICS_AT + 2 * ((h + o) * STATISTICS_ROWS + r));
+            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u,
+              arena + STATISTICS_AT + 2 * ((h + o) * STATISTICS_ROWS + r));
           }
           write_four(entry + o * AFTER_SCORES_CONV_HEAD_STRIDE, y[o]);
         }
@@ -959,7 +975,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
           const float* const from = arena + AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
           weights_conv(block, weights_conv_kernel(parameters, head), from + h * AFTER_SCORES_CONV_HEAD_STRIDE);
         }
-        float* const to = arena + AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
+        float* const to = arena + AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE
+          + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
@@ -973,7 +990,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     __syncthreads();
     // Keep the last columns: the next step's taps reach back to them.
     for (int line = thread; line < HEAD_BLOCK * AFTER_SCORES_CONV_ROWS; line += THREADS) {
-      float4* const words = reinterpret_cast<float4*>(arena + AFTER_SCORES_CONV_AT + line * AFTER_SCORES_CONV_ROW_STRIDE);
+      float4* const words = reinterpret_cast<float4*>(arena + AFTER_SCORES_CONV_AT
+        + line * AFTER_SCORES_CONV_ROW_STRIDE);
       for (int c = 0; c < AFTER_SCORES_CONV_CARRY / 4; c++) words[c] = words[c + TILE_K / 4];
     }
     // Weights times values.
@@ -991,7 +1009,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
           if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
           const int r = unit / VALUE_BLOCKS * 4;
           if (b == 0 || !SAME_VALUES) {
-            const Element* const values = v + size_t(batch.index) * launch.v_stride_b + size_t((first_head + r / TILE_Q) / HEADS_PER_KEY) * launch.v_stride_h;
+            const Element* const values = v + size_t(batch.index) * launch.v_stride_b
+              + size_t((first_head + r / TILE_Q) / HEADS_PER_KEY) * launch.v_stride_h;
 #pragma unroll
             for (int i = 0; i < 4; i++) {
               // Keys that do not exist repeat their neighbours; nobody sees them.
@@ -1002,7 +1021,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
           }
           float weights[4][4];
 #pragma unroll
-          for (int i = 0; i < 4; i++) read_four(weights[i], arena + AFTER_WEIGHTS_CONV_AT + (r + i) * AFTER_WEIGHTS_CONV_ROW_STRIDE + column);
+          for (int i = 0; i < 4; i++)
+            read_four(weights[i], arena + AFTER_WEIGHTS_CONV_AT + (r + i) * AFTER_WEIGHTS_CONV_ROW_STRIDE + column);
           if (plain) {
             add_products(results[b], weights, x);
           } else {
@@ -1048,7 +1068,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     scale_rows(results[b], arena + ROW_FACTORS_AT + unit / VALUE_BLOCKS * 4);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      const float weight = VALUE_DIM % 4 == 0 || value + j < VALUE_DIM ? parameters[OUTPUT_NORM_WEIGHT_AT + value + j] : 0.0f;
+      const float weight = VALUE_DIM % 4 == 0 || value + j < VALUE_DIM
+        ? parameters[OUTPUT_NORM_WEIGHT_AT + value + j] : 0.0f;
 #pragma unroll
       for (int i = 0; i < 4; i++) results[b][i][j] *= weight;
     }
@@ -1060,10 +1081,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
     const int r = unit / VALUE_BLOCKS * 4;
     const int row = tile_row + r % TILE_Q;
-    Element* const lines = o + size_t(batch.index) * launch.o_stride_b + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
+    Element* const lines = o + size_t(batch.index) * launch.o_stride_b
+      + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (row + i < launch.row_end) store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
+      if (row + i < launch.row_end)
+        store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
     }
   }
 }

@@ -1,0 +1,134 @@
+import { closes, isComment, opens, placedTokens, tokensOf } from "./tokens.ts";
+import type { Line } from "./tree.ts";
+
+/** Columns of emitted text. */
+export const WIDTH = 120;
+
+/** Operators before which lines are broken, the loosest first. */
+const OPERATORS: readonly (readonly string[])[] = [
+  ["?"],
+  [":"],
+  ["||"],
+  ["&&"],
+  ["|", "&", "^"],
+  ["==", "!=", "<", ">", "<=", ">="],
+  ["+", "-"],
+  ["*", "/", "%"],
+];
+
+/** Each level of brackets counts as more than any operator. */
+const LEVEL = 16;
+
+/** The cost of a place where every line is broken that is too long: before what a condition governs. */
+const ALWAYS = -1;
+
+/**
+ * A line that is too long, in pieces: broken at its outermost bracket or loosest operator, after commas and before operators. A
+ * line without a place to break stays whole.
+ */
+export function breakLine({ text, source }: Line, indent: number, continues: boolean): readonly Line[] {
+  return breakCode(text, WIDTH - indent, continues).map((piece) => lineOf(piece, source));
+}
+
+function lineOf(text: string, source: number | null): Line {
+  return { text, tokens: tokensOf(text), source };
+}
+
+/** What goes on with no sentence of the line before: nothing, `plan: …`, a new sentence. */
+const PARAGRAPH = /^\/+(?:$| +\w+:| +[A-Z][a-z])/;
+
+/**
+ * A comment of several lines, of which the one at `index` is too long: its words, and those of the lines that go on with its
+ * sentence.
+ *
+ * @returns The new lines, and how many of the old they stand for.
+ */
+export function wrapComment(
+  lines: readonly Line[],
+  index: number,
+  indent: number,
+): { readonly lines: readonly Line[]; readonly taken: number } {
+  const [first] = lines.slice(index);
+  if (first === undefined) return { lines: [], taken: 0 };
+  const slashes = slashesOf(first.text);
+  let words = first.text.slice(slashes.length).trim();
+  let taken = 1;
+  while (!/[.:]$/.test(words)) {
+    const next = lines[index + taken]?.text ?? "";
+    if (slashesOf(next) !== slashes || PARAGRAPH.test(next)) break;
+    words += ` ${next.slice(slashes.length).trim()}`;
+    taken++;
+  }
+  const wrapped = wrapWords(`${slashes} ${words}`, WIDTH - indent);
+  return { lines: wrapped.map((text) => lineOf(text, first.source)), taken };
+}
+
+function slashesOf(text: string): string {
+  return /^\/*/.exec(text)?.[0] ?? "";
+}
+
+/** A comment's words, each line behind the same slashes. */
+function wrapWords(text: string, width: number): readonly string[] {
+  const [, slashes = "//", words = ""] = /^(\/+) *(.*)$/.exec(text) ?? [];
+  const lines: string[] = [];
+  let line = slashes;
+  for (const word of words.split(" ")) {
+    if (line !== slashes && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = slashes;
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+interface Place {
+  readonly at: number;
+  readonly cost: number;
+}
+
+function breakCode(text: string, width: number, continues: boolean): readonly string[] {
+  const places = breakPlaces(text);
+  const fitting = places.filter(
+    ({ at, cost }) => cost === ALWAYS || text.slice(0, at).trimEnd().length <= width,
+  );
+  // Where nothing fits, the first place that there is.
+  const possible = fitting.length > 0 ? fitting : places.slice(0, 1);
+  const least = Math.min(...possible.map(({ cost }) => cost));
+  const place = possible.findLast(({ cost }) => cost === least);
+  if (place === undefined) return [text];
+  const rest = text.slice(place.at).trimStart();
+  const first = text.slice(0, place.at).trimEnd();
+  // What follows is indented at least as far as this line; the next round sees whether that is too far.
+  return rest.length + (continues ? 0 : 4) <= width
+    ? [first, rest]
+    : [first, ...breakCode(rest, width - 4, true)];
+}
+
+function breakPlaces(text: string): readonly Place[] {
+  const places: Place[] = [];
+  let depth = 0;
+  let angles = 0;
+  let before = "";
+  let governs = /^(?:else )?(?:if|for|while)\b/.test(text);
+  for (const { text: token, at } of placedTokens(text)) {
+    if (isComment(token)) break;
+    // What a condition or a loop without a block governs.
+    if (before === ")" && depth === 0 && governs) {
+      if (token !== "{") places.push({ at, cost: ALWAYS });
+      governs = false;
+    }
+    // Arguments of templates; comparisons stand between spaces.
+    if (token === "<" && text[at - 1] !== " ") angles++;
+    if (token === ">" && angles > 0 && text[at - 1] !== " ") angles--;
+    if (closes(token)) depth--;
+    const rank = OPERATORS.findIndex((operators) => operators.includes(token));
+    const spaced = text[at - 1] === " " && text[at + token.length] === " ";
+    if (rank >= 0 && spaced && before !== "") places.push({ at, cost: depth * LEVEL + 1 + rank });
+    if (before === "," || (before === ";" && depth > 0)) places.push({ at, cost: (depth + angles) * LEVEL });
+    if (before === "=" && depth === 0) places.push({ at, cost: 2 * LEVEL - 1 });
+    if (opens(token)) depth++;
+    before = token;
+  }
+  return places;
+}

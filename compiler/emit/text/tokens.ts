@@ -1,0 +1,35 @@
+/** A comment to the line's end, a string, a name, a number, an operator of two characters that is never parted, one character. */
+const TOKEN =
+  /\/\/.*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_]\w*|\.?\d[\w.]*|::|->|\+\+|--|<<|>>|&&|\|\||[-+*/%&|^<>=!]=|\S/g;
+
+/** The tokens of a line of WGSL, CUDA or C; comments are one token each. */
+export function tokensOf(line: string): readonly string[] {
+  return line.match(TOKEN) ?? [];
+}
+
+/** A token and where it begins in its line. */
+export interface PlacedToken {
+  readonly text: string;
+  readonly at: number;
+}
+
+/** The same with places. */
+export function placedTokens(line: string): readonly PlacedToken[] {
+  return Array.from(line.matchAll(TOKEN), ({ 0: text, index }) => ({ text, at: index }));
+}
+
+export function isComment(token: string): boolean {
+  return token.startsWith("//");
+}
+
+export function isName(token: string): boolean {
+  return /^[A-Za-z_]/.test(token);
+}
+
+export function opens(token: string): boolean {
+  return token === "(" || token === "[" || token === "{";
+}
+
+export function closes(token: string): boolean {
+  return token === ")" || token === "]" || token === "}";
+}

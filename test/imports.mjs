@@ -70,6 +70,14 @@ const ALLOWED = {
     "compiler/targets.ts",
     "runtime/",
   ],
+  "compiler/targets/": [
+    "compiler/execution/",
+    "compiler/emit/",
+    "compiler/plan/",
+    "compiler/ir/",
+    "compiler/targets.ts",
+    "runtime/",
+  ],
   "compiler/tune/": [
     "compiler/package.ts",
     "compiler/report/units.ts",

@@ -64,13 +64,3 @@ export function timedSample({ deviceMs, wallMs }: CallStatistics): Sample {
     ? { time: wallMs * NANOSECONDS_PER_MILLISECOND, clock: "wall" }
     : { time: deviceMs * NANOSECONDS_PER_MILLISECOND, clock: "device" };
 }
-
-/** Reads the outputs of a call to the host, by their names. */
-export async function readResults<T>(
-  { o, lse }: { readonly o: T; readonly lse?: T },
-  read: (tensor: T) => Promise<Float64Tensor>,
-): Promise<ReadonlyMap<string, Float64Tensor>> {
-  const tensors = new Map([["o", await read(o)]]);
-  if (lse !== undefined) tensors.set("lse", await read(lse));
-  return tensors;
-}

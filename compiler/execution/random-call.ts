@@ -1,11 +1,14 @@
 import {
-  type AttentionInputs,
+  type AxisName,
   type CallShape,
   elementCount,
   type Float64Tensor,
-  hasMask,
+  makeInputs,
+  O,
   type Pipeline,
   roundTo,
+  shapeOf,
+  tensorExists,
 } from "../../runtime/contract/index.ts";
 import { randomParameters } from "../../runtime/contract/init.ts";
 import type { AttentionCall } from "./request.ts";
@@ -23,28 +26,37 @@ export function randomCall(
   options: { readonly seed: number; readonly layer: number | undefined; readonly grad: boolean },
 ): AttentionCall {
   const random = new Generator(options.seed);
-  const { B, Lq, Lk, R } = shape;
-  const { heads, kvHeads, headDim, valueDim, storage, scale } = pipeline;
-  const stored = (sizes: readonly number[], spread: number): Float64Tensor => {
-    const { data } = random.tensor(sizes, spread);
-    return { shape: sizes, data: roundTo(storage, data) };
+  const { headDim, storage, scale } = pipeline;
+  const stored = (axes: readonly AxisName[], spread: number): Float64Tensor => {
+    const tensor = random.tensor(shapeOf(pipeline, axes, shape), spread);
+    return { shape: tensor.shape, data: roundTo(storage, tensor.data) };
   };
   // The product of two such rows, times the scale, has SCORE_SPREAD as its standard deviation.
   const spread = Math.sqrt(SCORE_SPREAD / (Math.max(Math.abs(scale), 1e-3) * Math.sqrt(headDim)));
-  const inputs: AttentionInputs<Float64Tensor> = {
-    q: stored([B, heads, Lq, headDim], spread),
-    k: stored([B, kvHeads, Lk, headDim], spread),
-    v: stored([B, kvHeads, Lk, valueDim], 1),
-    ...(R > 0 ? { qHistory: stored([B, heads, R, headDim], spread) } : {}),
-    ...(hasMask(pipeline, "documents") ? { documents: randomDocuments(random, shape) } : {}),
-    ...(hasMask(pipeline, "lengths") ? { lengths: randomLengths(random, shape) } : {}),
-    ...(hasMask(pipeline, "bias") ? { bias: randomBias(random, pipeline, shape) } : {}),
-    ...(options.layer === undefined ? {} : { layer: options.layer }),
-  };
+  const inputs = makeInputs((input): Float64Tensor | undefined => {
+    if (!tensorExists(pipeline, input)) return undefined;
+    switch (input.name) {
+      case "q":
+      case "k":
+        return stored(input.axes, spread);
+      case "v":
+        return stored(input.axes, 1);
+      case "q_history":
+        return shape.R > 0 ? stored(input.axes, spread) : undefined;
+      case "documents":
+        return randomDocuments(random, shape);
+      case "lengths":
+        return randomLengths(random, shape);
+      case "bias":
+        return randomBias(random, shapeOf(pipeline, input.axes, shape));
+      case "positions":
+        return undefined;
+    }
+  }, options.layer);
   const parameters = new Map<string, Float64Tensor>();
   for (const [name, { shape, data }] of randomParameters(pipeline, options.seed))
     parameters.set(name, { shape, data: Float64Array.from(data) });
-  return { inputs, parameters, dO: options.grad ? stored([B, heads, Lq, valueDim], 1) : null };
+  return { inputs, parameters, dO: options.grad ? stored(O.axes, 1) : null };
 }
 
 /** A few documents one after the other, and a hidden key here and there. */
@@ -65,10 +77,10 @@ function randomLengths(random: Generator, { B, Lk }: CallShape): Float64Tensor {
   return { shape: [B], data };
 }
 
-function randomBias(random: Generator, { heads }: Pipeline, { B, Lq, Lk, R }: CallShape): Float64Tensor {
-  const tensor = random.tensor([B, heads, R + Lq, Lk], 1);
+function randomBias(random: Generator, shape: readonly number[]): Float64Tensor {
+  const tensor = random.tensor(shape, 1);
   const data = tensor.data.map((value) => (random.uniform() < 0.1 ? Number.NEGATIVE_INFINITY : value));
-  return { shape: tensor.shape, data: roundTo("f32", data) };
+  return { shape, data: roundTo("f32", data) };
 }
 
 /** xorshift128 (Marsaglia 2003), seeded through a linear congruential generator; normal numbers by the polar method. */

@@ -1,10 +1,11 @@
 import {
-  type AttentionInputs,
   checkInputs,
   checkParameters,
   type Float64Tensor,
   INPUT_CODES,
+  INPUT_TENSORS,
   MtacError,
+  makeInputs,
   nearestName,
   type Pipeline,
   roundTo,
@@ -26,17 +27,10 @@ const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16"];
 const INTEGERS: readonly ElementType[] = ["I32", "I64"];
 
 /** Inputs by their names in files, with the element types that they may have there. */
-const INPUT_TYPES = {
-  q: FLOATS,
-  k: FLOATS,
-  v: FLOATS,
-  q_history: FLOATS,
-  documents: INTEGERS,
-  lengths: INTEGERS,
-  positions: INTEGERS,
-  bias: FLOATS,
-  d_o: FLOATS,
-} as const satisfies Record<string, readonly ElementType[]>;
+const INPUT_TYPES: ReadonlyMap<string, readonly ElementType[]> = new Map([
+  ...INPUT_TENSORS.map(({ name, element }) => [name, element === "i32" ? INTEGERS : FLOATS] as const),
+  ["d_o", FLOATS],
+]);
 
 /**
  * Reads a call from a safetensors file and checks all of it: names, element types, shapes.
@@ -69,17 +63,10 @@ export function readCall(
     if (tensor === undefined) throw missingTensor(path, name);
     return tensor;
   };
-  const inputs: AttentionInputs<Float64Tensor> = {
-    q: required("q"),
-    k: required("k"),
-    v: required("v"),
-    ...present("qHistory", rounded("q_history")),
-    ...present("documents", values("documents")),
-    ...present("lengths", values("lengths")),
-    ...present("positions", values("positions")),
-    ...present("bias", values("bias")),
-    ...present("layer", layer),
-  };
+  const inputs = makeInputs(({ name, element, exists, optional }) => {
+    if (element !== "storage") return values(name);
+    return exists === "always" && !optional ? required(name) : rounded(name);
+  }, layer);
   const parameters = new Map<string, Float64Tensor>();
   for (const { name } of pipeline.parameters) {
     const tensor = weights?.tensors.get(name) ?? stored.get(name);
@@ -96,12 +83,10 @@ export function readCall(
 
 /** Names of tensors that hold NaN or infinite values once rounded; −∞ in `bias` is legal and means hidden. */
 export function nonFiniteTensors({ inputs, parameters, dO }: AttentionCall): readonly string[] {
-  const { q, k, v, qHistory, bias } = inputs;
-  const named: [string, Float64Tensor | null | undefined][] = [
-    ["q", q],
-    ["k", k],
-    ["v", v],
-    ["q_history", qHistory],
+  const named: (readonly [string, Float64Tensor | null | undefined])[] = [
+    ...INPUT_TENSORS.filter(({ element }) => element === "storage").map(
+      ({ key, name }) => [name, inputs[key]] as const,
+    ),
     ["d_o", dO],
     ...parameters,
   ];
@@ -109,6 +94,7 @@ export function nonFiniteTensors({ inputs, parameters, dO }: AttentionCall): rea
     tensor !== undefined && tensor !== null && !tensor.data.every(Number.isFinite) ? [name] : [],
   );
   const legal = (value: number): boolean => Number.isFinite(value) || value === Number.NEGATIVE_INFINITY;
+  const { bias } = inputs;
   if (bias !== undefined && !bias.data.every(legal)) names.push("bias");
   return names;
 }
@@ -123,13 +109,6 @@ export function writeTensors(path: string, tensors: ReadonlyMap<string, Float64T
     fromValues("F32", shape, data),
   ]);
   writeAtomically(path, writeSafetensors(new Map(stored)));
-}
-
-/** A property, or none where there is no value: exact optional properties take no `undefined`. */
-function present<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
-  const part: { [K in Key]?: Value } = {};
-  if (value !== undefined) part[key] = value;
-  return part;
 }
 
 /**
@@ -153,9 +132,9 @@ export function readWeights(path: string, pipeline: Pipeline, layer: number | un
 function checkNames(path: string, stored: ReadonlyMap<string, StoredTensor>, pipeline: Pipeline): void {
   const parameters = pipeline.parameters.map(({ name }) => name);
   for (const [name, { dtype }] of stored) {
-    const types = isInputName(name) ? INPUT_TYPES[name] : parameters.includes(name) ? FLOATS : null;
+    const types = INPUT_TYPES.get(name) ?? (parameters.includes(name) ? FLOATS : null);
     if (types === null) {
-      const known = [...Object.keys(INPUT_TYPES), ...parameters];
+      const known = [...INPUT_TYPES.keys(), ...parameters];
       const free = known.filter((candidate) => !stored.has(candidate));
       throw unknownTensor(path, name, pipeline.name, {
         meant: nearestName(name, free),
@@ -165,10 +144,6 @@ function checkNames(path: string, stored: ReadonlyMap<string, StoredTensor>, pip
     }
     if (!types.includes(dtype)) throw wrongElementType(path, name, dtype, types);
   }
-}
-
-function isInputName(name: string): name is keyof typeof INPUT_TYPES {
-  return Object.hasOwn(INPUT_TYPES, name);
 }
 
 function missingTensor(path: string, name: string): MtacError {

@@ -130,7 +130,7 @@ const PROVENANCE: ReadonlySet<string> = new Set([
  * Hash of a plan and of its kernels' text, without comments: the attention's name, its place in the spec and the predicted
  * cost do not count, so that a spec may be renamed and rearranged.
  *
- * @param sources The kernels' text by file name, as `emitKernels` and `emitKernels` give it; it may hold other files too.
+ * @param sources The kernels' text by file name, as `emitKernels` gives it; it may hold other files too.
  * @throws RangeError when the text of a kernel is missing.
  */
 export function sourceHash(plan: Plan, sources: Readonly<Record<string, string>>): string {

@@ -13,16 +13,11 @@ export interface TrialCandidate {
   readonly first: boolean;
 }
 
-/** The text of a plan's kernels, by file name, for whatever target. */
-export function sourcesOf(plan: Plan): Readonly<Record<string, string>> {
-  return plan.target === "cuda" ? emitKernels(plan) : emitKernels(plan);
-}
-
 /** Emits a candidate's kernels and names it. */
 export function trialCandidate(candidate: Candidate, first: boolean): TrialCandidate {
   const { plan, cost, schedule, knobs } = candidate;
   if (plan === null || cost === null) throw new RangeError("a dropped candidate cannot be measured");
-  const identity = { schedule, knobs, source: sourceHash(plan, sourcesOf(plan)) };
+  const identity = { schedule, knobs, source: sourceHash(plan, emitKernels(plan)) };
   return { identity, plan, predicted: cost.time, first };
 }
 

@@ -1,5 +1,5 @@
 import type { CallShape, Pipeline, Plan, StorageForm } from "../../runtime/contract/index.ts";
-import type { PlanThatWon } from "../emit/index.ts";
+import { emitKernels, type PlanThatWon } from "../emit/index.ts";
 import {
   cudaArchitecture,
   cudaMachine,
@@ -11,7 +11,6 @@ import {
 import type { TunedEntry } from "./export.ts";
 import type { TuningKey, TuningRecord } from "./record.ts";
 import { sourceHash, specHash } from "./record.ts";
-import { sourcesOf } from "./trial-candidates.ts";
 import { nearestWinner } from "./winner.ts";
 
 /** The form in which a machine holds a pipeline's tensors: CUDA takes halves as they are. */
@@ -84,7 +83,7 @@ function planOf(
   }).find((each) => each.reason === null && canonical(each.knobs) === knobs);
   if (found === undefined || found.plan === null) return null;
   const plan = stored(found.plan, key.storage);
-  return sourceHash(plan, sourcesOf(plan)) === candidate.source ? plan : null;
+  return sourceHash(plan, emitKernels(plan)) === candidate.source ? plan : null;
 }
 
 /** WebGPU's plans are made for the device's form of half precision. */

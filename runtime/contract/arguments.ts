@@ -1,4 +1,5 @@
 import { MtacError } from "./errors.ts";
+import { INPUT_TENSORS } from "./resources.ts";
 import type { StorageType } from "./storage.ts";
 
 /** Codes of arguments that are not what they must be, whatever the target. */
@@ -17,31 +18,6 @@ export interface TensorKind {
   readonly remedy: string;
   accepts(tensor: object): boolean;
 }
-
-/** Names of the tensors of a call, as messages print them. */
-export const TENSOR_NAMES = {
-  q: "q",
-  k: "k",
-  v: "v",
-  qHistory: "q_history",
-  documents: "documents",
-  lengths: "lengths",
-  positions: "positions",
-  bias: "bias",
-} as const;
-
-export type TensorKey = keyof typeof TENSOR_NAMES;
-
-export const TENSOR_KEYS = [
-  "q",
-  "k",
-  "v",
-  "qHistory",
-  "documents",
-  "lengths",
-  "positions",
-  "bias",
-] as const satisfies readonly TensorKey[];
 
 /** Largest 32-bit integer: kernels count rows, keys and positions in them. */
 export const MAX_INTEGER = 2 ** 31 - 1;
@@ -68,14 +44,14 @@ export function checkTensors(inputs: unknown, kind: TensorKind): void {
       remedy: "pass an object { q, k, v }",
     });
   }
-  for (const [key, tensor] of Object.entries(inputs)) {
-    if (Object.hasOwn(TENSOR_NAMES, key) && tensor !== undefined)
-      checkTensorKind(`input ${Reflect.get(TENSOR_NAMES, key)}`, tensor, kind);
+  for (const { key, name } of INPUT_TENSORS) {
+    const tensor: unknown = Reflect.get(inputs, key);
+    if (tensor !== undefined) checkTensorKind(`input ${name}`, tensor, kind);
   }
 }
 
 /** @throws MtacError MTA614 */
-export function checkTensorKind(what: string, tensor: unknown, kind: TensorKind): void {
+export function checkTensorKind(what: string, tensor: unknown, kind: TensorKind): asserts tensor is object {
   const isTensor = typeof tensor === "object" && tensor !== null && "shape" in tensor;
   if (isTensor && isNumbers(tensor.shape) && kind.accepts(tensor)) return;
   throw new MtacError("MTA614", "input", `the ${what} is ${describeValue(tensor)}, not ${kind.name}`, {

@@ -3,64 +3,42 @@ import type { CallField } from "./launch.ts";
 import type { Layout } from "./layout.ts";
 import { depthScale } from "./pipeline.ts";
 import type { Plan, Schedule } from "./plan.ts";
+import { TENSORS } from "./resources.ts";
 import { BYTES_PER_ELEMENT } from "./storage.ts";
 import type { AttentionInputs, CallShape } from "./tensor.ts";
 
-export type IntegerInput = "positions" | "lengths" | "documents";
+/** What the launch block says of a call; fields that a call has no value for are 0. */
+export type CallValues = Readonly<Partial<Record<CallField, number>>>;
 
-/** The integer inputs, in the order in which they follow the parameters where they do. */
-export const INTEGER_INPUTS: readonly IntegerInput[] = ["positions", "lengths", "documents"];
+const STRIDE_AXES = ["b", "h", "l"] as const;
 
-export type CallValues = Readonly<Record<CallField, number>>;
-
-/**
- * The call's part of the launch block.
- *
- * @param offsets Words from the start of the `parameters` buffer to the integer inputs that lie in it.
- */
+/** The call's part of the launch block, but for the places of integer inputs that follow the parameters. */
 export function callValues(
   plan: Plan,
-  size: CallSize,
+  { Lq, Lk, R, positions }: CallSize,
   inputs: AttentionInputs<Layout>,
   o: Layout,
-  offsets: Readonly<Partial<Record<IntegerInput, number>>> = {},
 ): CallValues {
-  const { q, k, v, qHistory, bias, layer } = inputs;
-  const { Lq, Lk, R, positions } = size;
-  const stride = (tensor: Layout | undefined, axis: number): number => {
-    // An axis of one element has no second one; kernels that add its stride to a broadcast index must find 0.
-    if (tensor === undefined || (tensor.shape[axis] ?? 1) === 1) return 0;
-    return tensor.strides[axis] ?? 0;
-  };
+  const { layer } = inputs;
   const scaled = plan.pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
-  return {
+  const values: Partial<Record<CallField, number>> = {
     query_rows: Lq,
     key_rows: Lk,
     history_rows: R,
-    q_stride_b: stride(q, 0),
-    q_stride_h: stride(q, 1),
-    q_stride_l: stride(q, 2),
-    q_history_stride_b: stride(qHistory, 0),
-    q_history_stride_h: stride(qHistory, 1),
-    q_history_stride_l: stride(qHistory, 2),
-    k_stride_b: stride(k, 0),
-    k_stride_h: stride(k, 1),
-    k_stride_l: stride(k, 2),
-    v_stride_b: stride(v, 0),
-    v_stride_h: stride(v, 1),
-    v_stride_l: stride(v, 2),
-    o_stride_b: stride(o, 0),
-    o_stride_h: stride(o, 1),
-    o_stride_l: stride(o, 2),
-    bias_stride_b: stride(bias, 0),
-    bias_stride_h: stride(bias, 1),
-    bias_stride_l: stride(bias, 2),
     has_positions: positions ? 1 : 0,
-    positions_at: offsets.positions ?? 0,
-    lengths_at: offsets.lengths ?? 0,
-    documents_at: offsets.documents ?? 0,
     depth_scale: scaled && layer !== undefined ? depthScale(layer) : 1,
   };
+  for (const tensor of TENSORS) {
+    if (!tensor.strided) continue;
+    const given = tensor.role === "output" ? o : inputs[tensor.key];
+    if (given === undefined) continue;
+    STRIDE_AXES.forEach((letter, axis) => {
+      // An axis of one element has no second one; kernels that add its stride to a broadcast index must find 0.
+      const stride = given.shape[axis] === 1 ? 0 : given.strides[axis];
+      values[`${tensor.name}_stride_${letter}`] = stride ?? 0;
+    });
+  }
+  return values;
 }
 
 /** Bytes of the result o, which no call can do without. */

@@ -1,6 +1,7 @@
 export * from "./errors.ts";
 export * from "./expression.ts";
 export * from "./finish.ts";
+export * from "./inputs.ts";
 export * from "./launch.ts";
 export * from "./layout.ts";
 export * from "./names.ts";

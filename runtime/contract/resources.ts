@@ -26,6 +26,30 @@ interface TensorFacts {
   readonly strided: boolean;
 }
 
+/** The attention's result. */
+export const O = {
+  name: "o",
+  key: "o",
+  role: "output",
+  axes: ["B", "H", "Lq", "Dv"],
+  element: "storage",
+  exists: "always",
+  optional: false,
+  strided: true,
+} as const satisfies TensorFacts;
+
+/** The logarithm of the softmax's sum, −∞ for a row that sees no key. */
+export const LSE = {
+  name: "lse",
+  key: "lse",
+  role: "output",
+  axes: ["B", "H", "Lq"],
+  element: "f32",
+  exists: "softmax",
+  optional: true,
+  strided: false,
+} as const satisfies TensorFacts;
+
 /**
  * Every tensor of a call but the parameters, once: whoever needs a list of tensors derives it from this one. Inputs in the order
  * in which messages and files list them, then outputs.
@@ -111,26 +135,8 @@ export const TENSORS = [
     optional: false,
     strided: true,
   },
-  {
-    name: "o",
-    key: "o",
-    role: "output",
-    axes: ["B", "H", "Lq", "Dv"],
-    element: "storage",
-    exists: "always",
-    optional: false,
-    strided: true,
-  },
-  {
-    name: "lse",
-    key: "lse",
-    role: "output",
-    axes: ["B", "H", "Lq"],
-    element: "f32",
-    exists: "softmax",
-    optional: true,
-    strided: false,
-  },
+  O,
+  LSE,
 ] as const satisfies readonly TensorFacts[];
 
 /** One tensor of `TENSORS`. */
@@ -142,12 +148,18 @@ type Strided<T> = T extends { readonly name: infer Name; readonly strided: true 
 export type StridedName = Strided<TensorResource>;
 /** A tensor that a call gives. */
 export type InputResource = Extract<TensorResource, { readonly role: "input" }>;
+/** A tensor that a call gives back. */
+export type OutputResource = Extract<TensorResource, { readonly role: "output" }>;
 /** The key of an input in `AttentionInputs`. */
 export type InputKey = InputResource["key"];
 
 /** The tensors that a call gives. */
 export const INPUT_TENSORS: readonly InputResource[] = TENSORS.filter(
   (tensor): tensor is InputResource => tensor.role === "input",
+);
+/** The tensors that a call gives back. */
+export const OUTPUT_TENSORS: readonly OutputResource[] = TENSORS.filter(
+  (tensor): tensor is OutputResource => tensor.role === "output",
 );
 /** The names of the tensors that may lie in memory with strides. */
 export const STRIDED_TENSORS: readonly StridedName[] = TENSORS.flatMap((tensor) =>
@@ -202,4 +214,9 @@ export function axisSizes(
     case "H or 1":
       return [pipeline.heads, 1];
   }
+}
+
+/** The shape of a tensor in a call; that of an axis which may be broadcast is not. */
+export function shapeOf(pipeline: Pipeline, axes: readonly AxisName[], shape: CallShape): readonly number[] {
+  return axes.map((axis) => axisSizes(pipeline, axis, shape)?.[0] ?? 0);
 }

@@ -1,3 +1,4 @@
+import { mapInputs } from "./inputs.ts";
 import type { StorageType } from "./storage.ts";
 import type { AttentionInputs, Float64Tensor } from "./tensor.ts";
 
@@ -108,13 +109,7 @@ export function roundInputs(
   inputs: AttentionInputs<Float64Tensor>,
   storage: StorageType,
 ): AttentionInputs<Float64Tensor> {
-  const round = ({ shape, data }: Float64Tensor): Float64Tensor => ({ shape, data: roundTo(storage, data) });
-  const { q, k, v, qHistory, ...rest } = inputs;
-  return {
-    ...rest,
-    q: round(q),
-    k: round(k),
-    v: round(v),
-    ...(qHistory === undefined ? {} : { qHistory: round(qHistory) }),
-  };
+  return mapInputs(inputs, ({ shape, data }, { element }) => {
+    return element === "storage" ? { shape, data: roundTo(storage, data) } : { shape, data };
+  });
 }

@@ -1,9 +1,10 @@
-import { checkTensors, MAX_INTEGER, TENSOR_NAMES, type TensorKey, type TensorKind } from "./arguments.ts";
+import { checkTensors, MAX_INTEGER, type TensorKind } from "./arguments.ts";
 import type { PrepareSize } from "./call.ts";
 import { MtacError } from "./errors.ts";
 import type { CallSize } from "./expand.ts";
 import { nearestName } from "./names.ts";
-import { hasMask, type Pipeline } from "./pipeline.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { type AxisName, axisSizes, INPUT_TENSORS, type InputResource, tensorExists } from "./resources.ts";
 import type { AttentionInputs, CallShape } from "./tensor.ts";
 
 /** Codes of what can be wrong with the tensors of a call. */
@@ -34,26 +35,19 @@ const SHAPED: TensorKind = {
   accepts: () => true,
 };
 
+const SIZES = ["B", "Lq", "Lk", "R"] as const;
+
 /** What windows and kernels may add to a position: emitted kernels leave the same room. */
 const POSITION_ROOM = 2 ** 25;
-
-/** An axis as messages print it: its symbol, and the sizes that it may have (null: any from 1 on). */
-interface Axis {
-  readonly symbol: string;
-  readonly sizes: readonly number[] | null;
-}
 
 /**
  * Checks sizes that are given without tensors.
  * @throws MtacError MTA604, MTA615
  */
-export function checkSize({ B, Lq, Lk, R }: CallShape): void {
-  for (const [name, size, least] of [
-    ["B", B, 1],
-    ["Lq", Lq, 1],
-    ["Lk", Lk, 1],
-    ["R", R, 0],
-  ] as const) {
+export function checkSize(shape: CallShape): void {
+  for (const name of SIZES) {
+    const size = shape[name];
+    const least = name === "R" ? 0 : 1;
     if (Number.isSafeInteger(size) && size > MAX_INTEGER) throw tooLarge(`the size ${name} is ${size}`);
     if (Number.isSafeInteger(size) && size >= least) continue;
     throw new MtacError(INPUT_CODES.emptyInput, "input", `the size ${name} is ${size}`, {
@@ -87,110 +81,80 @@ function tooLarge(what: string): MtacError {
 export function checkInputs(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>): CallShape {
   checkTensors(inputs, SHAPED);
   checkPresence(pipeline, inputs);
-  const [B = 0, , Lq = 0] = expectShape("q", inputs.q, [
-    any("B"),
-    fixed("H", pipeline.heads),
-    any("Lq"),
-    fixed("D", pipeline.headDim),
-  ]);
-  const [, , Lk = 0] = expectShape("k", inputs.k, [
-    fixed("B", B),
-    fixed("Hkv", pipeline.kvHeads),
-    any("Lk"),
-    fixed("D", pipeline.headDim),
-  ]);
-  expectShape("v", inputs.v, [
-    fixed("B", B),
-    fixed("Hkv", pipeline.kvHeads),
-    fixed("Lk", Lk),
-    fixed("Dv", pipeline.valueDim),
-  ]);
-  const R = historyRows(pipeline, inputs, B);
-  const shape: CallShape = { B, Lq, Lk, R };
-  if (inputs.documents !== undefined) {
-    expectShape("documents", inputs.documents, [fixed("B", B), fixed("Lk", Lk)]);
-    expectIntegers("documents", inputs.documents);
-  }
-  for (const key of ["lengths", "positions"] as const) {
-    const tensor = inputs[key];
+  // Without history, no row lies before the first.
+  const known: { -readonly [Size in keyof CallShape]?: number } =
+    inputs.qHistory === undefined ? { R: 0 } : {};
+  for (const input of INPUT_TENSORS) {
+    const tensor = inputs[input.key];
     if (tensor === undefined) continue;
-    expectShape(key, tensor, [fixed("B", B)]);
-    expectIntegers(key, tensor);
+    checkShape(pipeline, input, tensor, known);
+    const axes: readonly AxisName[] = input.axes;
+    for (const size of SIZES) {
+      const length = tensor.shape[axes.indexOf(size)];
+      if (length !== undefined) known[size] ??= length;
+    }
+    if (input.element === "i32") checkIntegers(input, tensor);
   }
-  if (inputs.bias !== undefined) {
-    expectShape("bias", inputs.bias, [
-      { symbol: "B or 1", sizes: [B, 1] },
-      { symbol: "H or 1", sizes: [pipeline.heads, 1] },
-      fixed("R + Lq", R + Lq),
-      fixed("Lk", Lk),
-    ]);
-  }
+  const { B = 0, Lq = 0, Lk = 0, R = 0 } = known;
+  const shape: CallShape = { B, Lq, Lk, R };
   checkRows(pipeline, inputs, shape);
   checkLayer(pipeline, inputs.layer);
   return shape;
 }
 
-function any(symbol: string): Axis {
-  return { symbol, sizes: null };
-}
-
-function fixed(symbol: string, size: number): Axis {
-  return { symbol, sizes: [size] };
-}
-
 function checkPresence(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>): void {
-  const missing = (key: TensorKey, why: string): MtacError =>
-    new MtacError(INPUT_CODES.missingInput, "input", `the input ${TENSOR_NAMES[key]} is missing: ${why}`, {
-      remedy: `pass the tensor ${TENSOR_NAMES[key]}`,
-    });
-  for (const key of ["q", "k", "v"] as const) {
-    if (inputs[key] === undefined) throw missing(key, "every attention reads it");
-  }
-  for (const key of ["documents", "lengths", "bias"] as const) {
-    const masked = hasMask(pipeline, key);
-    if (masked && inputs[key] === undefined) throw missing(key, `the mask of "${pipeline.name}" says ${key}`);
-    if (!masked && inputs[key] !== undefined) {
+  for (const input of INPUT_TENSORS) {
+    const { key, name, exists, optional } = input;
+    const given = inputs[key] !== undefined;
+    const expected = tensorExists(pipeline, input);
+    if (given && !expected) {
       throw new MtacError(
         INPUT_CODES.unexpectedInput,
         "input",
-        `the input ${TENSOR_NAMES[key]} has no meaning here: the mask of "${pipeline.name}" does not say ${key}`,
-        { remedy: `leave it out, or add ${key} to the mask` },
+        `the input ${name} has no meaning here: the mask of "${pipeline.name}" does not say ${exists}`,
+        { remedy: `leave it out, or add ${exists} to the mask` },
       );
     }
+    if (given || !expected || optional) continue;
+    const why =
+      exists === "always" ? "every attention reads it" : `the mask of "${pipeline.name}" says ${exists}`;
+    throw new MtacError(INPUT_CODES.missingInput, "input", `the input ${name} is missing: ${why}`, {
+      remedy: `pass the tensor ${name}`,
+    });
   }
 }
 
-function expectShape(key: TensorKey, tensor: ShapedTensor, axes: readonly Axis[]): readonly number[] {
-  const name = TENSOR_NAMES[key];
-  const { shape } = tensor;
-  const fits = axes.every(({ sizes }, axis) => sizes === null || sizes.includes(shape[axis] ?? -1));
+function checkShape(
+  pipeline: Pipeline,
+  { name, axes }: InputResource,
+  { shape }: ShapedTensor,
+  known: Partial<CallShape>,
+): void {
+  const sizes = axes.map((axis) => axisSizes(pipeline, axis, known));
+  const fits = sizes.every((each, axis) => each === null || each.includes(shape[axis] ?? -1));
   if (shape.length !== axes.length || !fits) {
-    const symbols = axes.map(({ symbol }) => symbol).join(", ");
-    const sizes = axes.map((axis) =>
-      axis.sizes === null ? axis.symbol : [...new Set(axis.sizes)].join(" or "),
+    const symbols = axes.join(", ");
+    const expected = sizes.map((each, axis) =>
+      each === null ? axes[axis] : [...new Set(each)].join(" or "),
     );
     throw new MtacError(
       INPUT_CODES.inputShape,
       "input",
-      `the input ${name} has shape [${shape.join(", ")}]; expected [${symbols}] = [${sizes.join(", ")}]`,
+      `the input ${name} has shape [${shape.join(", ")}]; expected [${symbols}] = [${expected.join(", ")}]`,
       { remedy: `give ${name} in the layout [${symbols}], row-major` },
     );
   }
-  if (key !== "qHistory" && shape.includes(0)) {
-    throw new MtacError(
-      INPUT_CODES.emptyInput,
-      "input",
-      `the input ${name} of shape [${shape.join(", ")}] is empty`,
-      {
-        remedy: "batch, query rows and keys are at least 1: skip the call",
-      },
-    );
-  }
-  return shape;
+  // Only history may have no rows.
+  if (!shape.some((size, axis) => size === 0 && axes[axis] !== "R")) return;
+  throw new MtacError(
+    INPUT_CODES.emptyInput,
+    "input",
+    `the input ${name} of shape [${shape.join(", ")}] is empty`,
+    { remedy: "batch, query rows and keys are at least 1: skip the call" },
+  );
 }
 
-function expectIntegers(key: TensorKey, tensor: ShapedTensor): void {
-  const { data } = tensor;
+function checkIntegers({ name }: InputResource, { data }: ShapedTensor): void {
   if (data === undefined || data instanceof Int32Array) return;
   for (let index = 0; index < data.length; index += 1) {
     const value = data[index] ?? 0;
@@ -198,17 +162,10 @@ function expectIntegers(key: TensorKey, tensor: ShapedTensor): void {
     throw new MtacError(
       INPUT_CODES.notIntegers,
       "input",
-      `the input ${TENSOR_NAMES[key]} holds ${value} at index ${index}: its values are 32-bit integers`,
+      `the input ${name} holds ${value} at index ${index}: its values are 32-bit integers`,
       { remedy: "convert the tensor to int32" },
     );
   }
-}
-
-function historyRows(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>, B: number): number {
-  if (inputs.qHistory === undefined) return 0;
-  const axes = [fixed("B", B), fixed("H", pipeline.heads), any("R"), fixed("D", pipeline.headDim)];
-  const [, , R = 0] = expectShape("qHistory", inputs.qHistory, axes);
-  return R;
 }
 
 /** Lq ≤ Lk unless everything is visible, and R ≤ p0 for every batch entry (`semantics.md`, "Rows"). */

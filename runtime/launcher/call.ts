@@ -1,20 +1,10 @@
-import {
-  checkTensorKind,
-  checkTensors,
-  TENSOR_KEYS,
-  TENSOR_NAMES,
-  type TensorKey,
-} from "../contract/arguments.ts";
+import { checkTensorKind, checkTensors } from "../contract/arguments.ts";
 import { type CallSize, expandPlan } from "../contract/expand.ts";
 import type { Layout } from "../contract/layout.ts";
 import type { Plan } from "../contract/plan.ts";
+import { INPUT_TENSORS, OUTPUT_TENSORS, shapeOf, type TensorResource } from "../contract/resources.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
-import {
-  findOutputShapeFault,
-  findTensorFault,
-  type TensorFault,
-  type TensorRules,
-} from "../contract/tensor-faults.ts";
+import { findOutputShapeFault, findTensorFault, type TensorFault } from "../contract/tensor-faults.ts";
 import { checkInputs } from "../contract/validate.ts";
 import type { Backend, BackendTypes, CallOutputs, CheckedCall, TensorChecks } from "./backend.ts";
 import { checkLimits } from "./limits.ts";
@@ -36,64 +26,44 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
   const shape = checkInputs(plan.pipeline, inputs);
   const size: CallSize = { ...shape, positions: inputs.positions !== undefined };
   const tensors = new Map<string, Tensor>();
-  for (const key of TENSOR_KEYS) {
-    const tensor = inputs[key];
-    if (tensor === undefined || (key === "qHistory" && size.R === 0)) continue;
-    checkTensor(backend, TENSOR_NAMES[key], tensor, inputRules(plan, key));
-    tensors.set(TENSOR_NAMES[key], tensor);
+  for (const input of INPUT_TENSORS) {
+    const tensor = inputs[input.key];
+    // History without rows is not read.
+    if (tensor === undefined || (input.key === "qHistory" && size.R === 0)) continue;
+    checkTensor(backend, plan, input, tensor);
+    tensors.set(input.name, tensor);
   }
-  const given =
-    outputs === undefined ? new Map<string, Tensor>() : checkOutputs(backend, plan, size, outputs);
+  const given = new Map<string, Tensor>();
+  for (const output of outputs === undefined ? [] : OUTPUT_TENSORS) {
+    const { key, name, axes, optional } = output;
+    // Whoever writes JavaScript may give null.
+    const tensor = outputs?.[key];
+    if (tensor === undefined && optional) continue;
+    checkTensorKind(`output ${name}`, tensor, backend.tensors);
+    refuse(backend, findOutputShapeFault(name, tensor, shapeOf(plan.pipeline, axes, size)));
+    checkTensor(backend, plan, output, tensor);
+    given.set(name, tensor);
+  }
   const expanded = expandPlan(plan, size);
   checkLimits(backend, plan, size, expanded);
   return { plan, size, expanded, inputs, tensors, outputs: given };
 }
 
-/** What kernels expect of an input. */
-function inputRules({ pipeline: { storage }, alignment }: Plan, key: TensorKey): TensorRules {
-  switch (key) {
-    case "q":
-    case "k":
-    case "v":
-      return { storage, alignment: alignment[key] };
-    case "qHistory":
-      return { storage, alignment: alignment.q };
-    case "bias":
-      return { storage: "f32", alignment: 1 };
-    case "documents":
-    case "lengths":
-    case "positions":
-      return { storage: "i32", alignment: 1, contiguous: true };
-  }
-}
-
-function checkOutputs<Tensor extends Layout>(
-  backend: TensorChecks<Tensor>,
-  { pipeline, alignment }: Plan,
-  { B, Lq }: CallSize,
-  outputs: CallOutputs<Tensor>,
-): ReadonlyMap<string, Tensor> {
-  const { heads, valueDim, storage } = pipeline;
-  const checked = new Map<string, Tensor>();
-  const check = (name: string, tensor: Tensor, shape: readonly number[], rules: TensorRules): void => {
-    checkTensorKind(`output ${name}`, tensor, backend.tensors);
-    refuse(backend, findOutputShapeFault(name, tensor, shape));
-    checkTensor(backend, name, tensor, rules);
-    checked.set(name, tensor);
-  };
-  // Whoever writes JavaScript may give null.
-  check("o", outputs?.o, [B, heads, Lq, valueDim], { storage, alignment: alignment.o, written: true });
-  if (outputs.lse !== undefined)
-    check("lse", outputs.lse, [B, heads, Lq], { storage: "f32", alignment: 1, contiguous: true });
-  return checked;
-}
-
 function checkTensor<Tensor extends Layout>(
   backend: TensorChecks<Tensor>,
-  name: string,
+  { pipeline, alignment }: Plan,
+  { name, role, element, strided }: TensorResource,
   tensor: Tensor,
-  rules: TensorRules,
 ): void {
+  const storage = element === "storage" ? pipeline.storage : element;
+  const alignments: Readonly<Partial<Record<string, number>>> = alignment;
+  const rules = {
+    storage,
+    // History's rows are read as those of q.
+    alignment: alignments[name === "q_history" ? "q" : name] ?? 1,
+    contiguous: !strided,
+    written: role === "output",
+  };
   refuse(backend, findTensorFault(name, tensor, rules));
   backend.checkPlacement(name, tensor, rules);
 }

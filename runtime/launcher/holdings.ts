@@ -3,6 +3,7 @@ import { type Layout, tensorBytes } from "../contract/layout.ts";
 import type { ParameterVersion } from "../contract/parameters.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
+import { findTensor, LSE, O, type OutputResource, shapeOf, tensorExists } from "../contract/resources.ts";
 import type { Backend, BackendTypes, PreparedCall } from "./backend.ts";
 
 /** What a call holds on its device from its start to its end: results, parameters, workspace. */
@@ -22,11 +23,9 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
     this.#backend = backend;
     this.#call = call;
     this.parameters = call.parameters.acquire();
-    const { B, Lq } = call.size;
-    const { heads, valueDim, storage, normalize } = call.plan.pipeline;
     try {
-      this.o = this.#result("o", [B, heads, Lq, valueDim], storage);
-      this.lse = normalize === "softmax" ? this.#result("lse", [B, heads, Lq], "f32") : null;
+      this.o = this.#result(O);
+      this.lse = tensorExists(call.plan.pipeline, LSE) ? this.#result(LSE) : null;
     } catch (error) {
       this.end(false);
       throw error;
@@ -87,24 +86,17 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
     this.#call.parameters.release(this.parameters);
   }
 
-  #result(name: string, shape: readonly number[], storage: Layout["storage"]): Types["owned"] {
-    const given = this.#call.outputs.get(name);
+  #result({ name, axes, element }: OutputResource): Types["owned"] {
+    const { outputs, size, plan } = this.#call;
+    const given = outputs.get(name);
     if (given !== undefined) return this.#backend.owned(given);
-    const made = this.#backend.allocate(shape, storage, `mtac ${name}`);
+    const { pipeline } = plan;
+    const storage = element === "storage" ? pipeline.storage : element;
+    const made = this.#backend.allocate(shapeOf(pipeline, axes, size), storage, `mtac ${name}`);
     this.#made.push(made);
     return made;
   }
 }
-
-/** Resources that a plan may bind though a call does not give them. */
-const OPTIONAL: ReadonlySet<string> = new Set([
-  "q_history",
-  "documents",
-  "lengths",
-  "positions",
-  "bias",
-  "lse",
-]);
 
 /**
  * Where a kernel's binding lies.
@@ -120,7 +112,7 @@ export function placeOf<Place>(
 ): Place {
   const place = places.get(resource);
   if (place !== undefined) return place;
-  if (!OPTIONAL.has(resource))
+  if (findTensor(resource) === null)
     throw new RangeError(`the kernel "${name}" binds an unknown resource "${resource}"`);
   return missing();
 }

@@ -1,4 +1,4 @@
-import { type CallFootprint, callValues, INTEGER_INPUTS, type IntegerInput } from "../contract/call.ts";
+import { type CallFootprint, callValues } from "../contract/call.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { elementCount } from "../contract/tensor.ts";
 import { CallHoldings } from "../launcher/holdings.ts";
@@ -11,13 +11,6 @@ import type { GpuBackend, WebGpu, WebGpuCall } from "./target.ts";
 import type { DeviceTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
 
-/** An integer input and its place behind the parameters, in words. */
-interface PlacedInteger {
-  readonly name: IntegerInput;
-  readonly tensor: DeviceTensor;
-  readonly at: number;
-}
-
 /**
  * One call with everything that it holds on the device: made inside error scopes when it is called, bound to its kernels once
  * they are compiled, recorded into one command encoder or several, ended once all of them are submitted.
@@ -27,7 +20,8 @@ export class CallExecution {
   readonly footprint: CallFootprint;
   readonly #device: GPUDevice;
   readonly #call: WebGpuCall;
-  readonly #integers: readonly PlacedInteger[];
+  /** Integer inputs, each with its place in the parameters' copy, in words. */
+  readonly #integers: (readonly [tensor: DeviceTensor, at: number])[] = [];
   /** A copy of the parameters with the call's integer inputs behind, which change from call to call; null where there are none. */
   readonly #parameters: GPUBuffer | null;
   readonly #slot: number;
@@ -41,21 +35,14 @@ export class CallExecution {
     this.#device = backend.device;
     this.#call = call;
     this.#slot = slotBytes(backend.device, call.plan);
-    this.#integers = placeIntegers(call);
     const holdings = new CallHoldings(backend, call);
     this.holdings = holdings;
     try {
-      const words = this.#integers.reduce(
-        (end, { tensor }) => end + elementCount(tensor.shape),
-        call.plan.parameterWords,
-      );
+      const { places, words } = this.#place();
+      const { buffer } = holdings.parameters;
       this.#parameters =
         this.#integers.length === 0 ? null : holdings.hold(words * 4, "call parameters", PARAMETER_USAGE);
-      const places = this.#place();
-      places.set("parameters", {
-        buffer: this.#parameters ?? holdings.parameters.buffer,
-        size: Math.max(words * 4, 16),
-      });
+      places.set("parameters", { buffer: this.#parameters ?? buffer, size: Math.max(words * 4, 16) });
       this.footprint = holdings.footprint();
       const snapshot = copiesInputs
         ? new InputSnapshot(call.tensors, (bytes) => holdings.hold(bytes, "input copy", SNAPSHOT_USAGE))
@@ -89,7 +76,7 @@ export class CallExecution {
     const { parameterWords } = this.#call.plan;
     if (parameterWords > 0)
       encoder.copyBufferToBuffer(this.holdings.parameters.buffer, 0, this.#parameters, 0, parameterWords * 4);
-    for (const { tensor, at } of this.#integers) {
+    for (const [tensor, at] of this.#integers) {
       const bytes = elementCount(tensor.shape) * 4;
       encoder.copyBufferToBuffer(tensor.buffer, tensor.offset, this.#parameters, at * 4, bytes);
     }
@@ -125,9 +112,9 @@ export class CallExecution {
     pass.end();
   }
 
-  /** Where everything lies but the parameters; the uniform blocks are written. */
-  #place(): Map<string, GPUBufferBinding> {
-    const { plan, size, inputs, expanded } = this.#call;
+  /** Where everything lies but the parameters, with as many words as these need; the uniform blocks are written. */
+  #place(): { readonly places: Map<string, GPUBufferBinding>; readonly words: number } {
+    const { plan, size, inputs, tensors, expanded } = this.#call;
     const { holdings } = this;
     const places = holdings.places<GPUBufferBinding>(
       (tensor) => ({ buffer: tensor.buffer, offset: tensor.offset, size: boundBytes(tensor) }),
@@ -136,26 +123,20 @@ export class CallExecution {
         size: Math.max(roundUp(bytes, 4), 16),
       }),
     );
-    const offsets = Object.fromEntries(this.#integers.map(({ name, at }) => [name, at]));
-    const values = callValues(plan, size, inputs, holdings.o, offsets);
+    const offsets: Record<string, number> = {};
+    let words = plan.parameterWords;
+    for (const [name, tensor] of tensors) {
+      if (tensor.storage !== "i32") continue;
+      this.#integers.push([tensor, words]);
+      offsets[`${name}_at`] = words;
+      words += elementCount(tensor.shape);
+    }
+    const values = { ...callValues(plan, size, inputs, holdings.o), ...offsets };
     const blocks = launchBlocks(values, expanded.dispatches, this.#slot);
     const usage = BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST;
     const buffer = holdings.hold(blocks.byteLength, "launch blocks", usage);
     this.#device.queue.writeBuffer(buffer, 0, blocks);
     places.set("launch", { buffer, size: this.#slot });
-    return places;
+    return { places, words };
   }
-}
-
-/** The integer inputs that the call gives, one behind the other. */
-function placeIntegers({ plan, tensors }: WebGpuCall): readonly PlacedInteger[] {
-  let at = plan.parameterWords;
-  const placed: PlacedInteger[] = [];
-  for (const name of INTEGER_INPUTS) {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) continue;
-    placed.push({ name, tensor, at });
-    at += elementCount(tensor.shape);
-  }
-  return placed;
 }

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { compareTensors } from "../../compiler/execution/comparison.ts";
 import { randomCall } from "../../compiler/execution/random-call.ts";
-import { openWebGpuMeter } from "../../compiler/execution/webgpu-meter.ts";
 import { choosePlan } from "../../compiler/plan/index.ts";
+import { openMeter } from "../../compiler/targets/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 
@@ -12,7 +12,7 @@ const pipeline = pipelineOf(
 );
 const shape = { B: 2, Lq: 20, Lk: 20, R: 0 };
 const call = randomCall(pipeline, shape, { seed: 3, layer: 4, grad: false });
-const meter = await openWebGpuMeter();
+const meter = await openMeter("webgpu");
 
 afterAll(() => meter.close());
 

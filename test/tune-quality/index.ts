@@ -7,10 +7,10 @@
  */
 import { parseArgs } from "node:util";
 import type { Meter, PlacedCall } from "../../compiler/execution/meter.ts";
-import { openMeter } from "../../compiler/execution/open-meter.ts";
 import { randomCall } from "../../compiler/execution/random-call.ts";
 import { packageVersion } from "../../compiler/package.ts";
 import { planCandidates } from "../../compiler/plan/index.ts";
+import { openMeter } from "../../compiler/targets/index.ts";
 import { tuneCandidates } from "../../compiler/tune/candidates.ts";
 import { quartiles } from "../../compiler/tune/halving.ts";
 import { bucketOf, specHash, type TuningRecord } from "../../compiler/tune/record.ts";

@@ -2,12 +2,12 @@ import { isPeerName, PEER_NAMES, type PeerName } from "../../bench/peers/index.t
 import { type BenchReport, hasWrongResults } from "../../bench/report.ts";
 import { type BenchProgress, runBenchmark } from "../../bench/run-benchmark.ts";
 import { CELLS, formatProduct, lengthTable, NONE, overLengths, titleOf } from "../../bench/summary.ts";
-import { openMeter } from "../../execution/open-meter.ts";
 import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { readUtf8 } from "../../files/text.ts";
 import { resolve } from "../../ir/index.ts";
 import { plural } from "../../report/units.ts";
+import { openMeter } from "../../targets/index.ts";
 import type { MeteredTarget } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";

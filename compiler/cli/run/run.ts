@@ -1,11 +1,11 @@
-import { execute, needsLayer } from "../../execution/index.ts";
 import type { RunReport } from "../../execution/request.ts";
-import { shapeOf } from "../../execution/request.ts";
+import { needsLayer, shapeOf } from "../../execution/request.ts";
 import { nonFiniteTensors, readCall, readWeights, writeTensors } from "../../execution/tensor-file.ts";
 import { checkWritable } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../report/units.ts";
+import { execute } from "../../targets/index.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
 import { inLine, table } from "../../terminal/style.ts";

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
 import type { Meter } from "../../execution/meter.ts";
-import { openMeter } from "../../execution/open-meter.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
 import { packageVersion } from "../../package.ts";
 import { CUDA_ARCHITECTURES, cudaMachine, WEBGPU_VARIANTS, webgpuMachine } from "../../plan/index.ts";
 import { formatCount, formatMilliseconds, formatRatio, plural } from "../../report/units.ts";
+import { openMeter } from "../../targets/index.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";

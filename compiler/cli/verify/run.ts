@@ -1,9 +1,9 @@
 import { compareTensors, type TensorError } from "../../execution/comparison.ts";
-import { execute, needsLayer } from "../../execution/index.ts";
 import { randomCall } from "../../execution/random-call.ts";
-import { type RunResult, shapeOf } from "../../execution/request.ts";
+import { needsLayer, type RunResult, shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatError } from "../../report/units.ts";
+import { execute } from "../../targets/index.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { type ReportStep, withProgress } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";

@@ -1,29 +1,14 @@
 import type { Float64Tensor } from "../../runtime/contract/index.ts";
+import { referenceForward, referenceGradients } from "../../runtime/reference/index.ts";
+import { type RunReport, type RunRequest, type RunResult, shapeOf } from "../execution/request.ts";
 import { compulsoryBytes } from "../ir/index.ts";
-import { type RunReport, type RunRequest, type RunResult, shapeOf } from "./request.ts";
+import type { TargetExecutor } from "./runtime.ts";
 
-export { needsLayer } from "./request.ts";
+/** The float64 reference, which knows gradients too. */
+export const reference: TargetExecutor = { execute: async (request) => execute(request) };
 
-/** Computes an attention on a target. Each target's code is loaded when it is asked for. */
-export async function execute(request: RunRequest): Promise<RunResult> {
-  switch (request.target) {
-    case "reference":
-      return executeOnReference(request);
-    case "webgpu": {
-      const { executeOnWebGpu } = await import("./webgpu.ts");
-      return executeOnWebGpu(request);
-    }
-    case "cuda":
-    case "cuda-emulated": {
-      const { executeOnCuda } = await import("./cuda.ts");
-      return executeOnCuda(request.target, request);
-    }
-  }
-}
-
-async function executeOnReference({ pipeline, call, onStep }: RunRequest): Promise<RunResult> {
+function execute({ pipeline, call, onStep }: RunRequest): RunResult {
   onStep?.("computing the float64 reference");
-  const { referenceForward, referenceGradients } = await import("../../runtime/reference/index.ts");
   const { inputs, parameters, dO } = call;
   const start = performance.now();
   const tensors = new Map<string, Float64Tensor>();

@@ -1,0 +1,23 @@
+import type { Meter } from "../execution/meter.ts";
+import type { RunRequest, RunResult } from "../execution/request.ts";
+import type { MeteredTarget, TargetName } from "../targets.ts";
+import type { TargetExecutor, TargetRuntime } from "./runtime.ts";
+
+/** What computes on each target; its code is loaded when it is asked for. */
+const RUNTIMES = {
+  reference: async () => (await import("./reference.ts")).reference,
+  webgpu: async () => (await import("./webgpu.ts")).webgpu,
+  cuda: async () => (await import("./cuda.ts")).cuda,
+  "cuda-emulated": async () => (await import("./cuda.ts")).cudaEmulated,
+} as const satisfies Record<TargetName, () => Promise<TargetExecutor>> &
+  Record<MeteredTarget, () => Promise<TargetRuntime>>;
+
+/** Computes an attention on a target. @throws the target's errors */
+export async function execute(request: RunRequest): Promise<RunResult> {
+  return (await RUNTIMES[request.target]()).execute(request);
+}
+
+/** A target's device, ready to time plans. @throws the target's errors */
+export async function openMeter(target: MeteredTarget, architecture?: string): Promise<Meter> {
+  return (await RUNTIMES[target]()).openMeter(architecture);
+}

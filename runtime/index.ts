@@ -14,6 +14,7 @@ export type { Pipeline } from "./contract/pipeline.ts";
 export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
 export type { StorageType } from "./contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "./contract/tensor.ts";
+export type { TensorOptions } from "./contract/typed-tensor.ts";
 export {
   type ByteSource,
   type ElementArray,
@@ -46,6 +47,5 @@ export {
   type DeviceTensor,
   download,
   type OwnedTensor,
-  type TensorOptions,
   upload,
 } from "./webgpu/tensors.ts";

@@ -30,6 +30,19 @@ export function contiguousStrides(shape: readonly number[]): number[] {
   return strides;
 }
 
+/**
+ * The layout of a tensor that is to be made: row-major and contiguous if no strides are given.
+ * @throws MtacError MTA616, MTA617
+ */
+export function newLayout(
+  shape: readonly number[],
+  storage: DeviceStorage,
+  strides: readonly number[] | undefined,
+): Layout {
+  checkLayout(shape, storage, strides);
+  return { shape: [...shape], strides: [...(strides ?? contiguousStrides(shape))], storage };
+}
+
 /** Elements from element 0 to the last one, inclusive; 0 for an empty tensor. */
 export function elementSpan(shape: readonly number[], strides: readonly number[]): number {
   if (elementCount(shape) === 0) return 0;

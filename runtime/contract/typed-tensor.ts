@@ -1,4 +1,4 @@
-import type { DeviceStorage } from "./layout.ts";
+import type { DeviceStorage, Layout } from "./layout.ts";
 
 /** The size of one axis, for types only: a size that types do not know (`number`) goes with every other. */
 interface AxisSize<Size> {
@@ -24,3 +24,39 @@ export type ShapeSizes<Shape extends readonly number[]> = {
 
 /** `Symbol.dispose`, which not all browsers have. */
 export const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? /* @__PURE__ */ Symbol.for("Symbol.dispose");
+
+/** A new tensor's layout and label. */
+export interface TensorOptions {
+  /** Elements; row-major and contiguous if not given. */
+  readonly strides?: readonly number[];
+  readonly label?: string;
+}
+
+/** What all tensors have that mtac made and that are the caller's. */
+export abstract class OwnedLayout<Storage extends DeviceStorage, Shape extends readonly number[]>
+  implements Layout, TypedTensor<Storage, Shape>
+{
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly storage: DeviceStorage;
+
+  constructor({ offset = 0, shape, strides, storage }: Layout & { readonly offset?: number }) {
+    this.offset = offset;
+    this.shape = shape;
+    this.strides = strides;
+    this.storage = storage;
+  }
+
+  abstract destroy(): void;
+
+  /** As `destroy`. */
+  [DISPOSE](): void {
+    this.destroy();
+  }
+
+  /** Never there: see `TypedTensor`. */
+  hasStorage?(storage: Storage): void;
+  /** Never there: see `TypedTensor`. */
+  hasShape?(sizes: ShapeSizes<Shape>): void;
+}

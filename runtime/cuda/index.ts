@@ -13,6 +13,7 @@ export type { Pipeline } from "../contract/pipeline.ts";
 export type { Artifact, KernelImage, Plan, Schedule } from "../contract/plan.ts";
 export type { StorageType } from "../contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
+export type { TensorOptions } from "../contract/typed-tensor.ts";
 export {
   addCounters,
   boundOf,
@@ -44,6 +45,5 @@ export {
   download,
   type OwnedCudaTensor,
   release,
-  type TensorOptions,
   upload,
 } from "./tensors.ts";

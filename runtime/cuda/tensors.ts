@@ -1,16 +1,14 @@
 import { checkLayout, checkTensorKind, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
-  bytesPerElement,
-  contiguousStrides,
   type DeviceStorage,
   decodeElements,
-  elementSpan,
   encodeElements,
   hostDataFault,
+  newLayout,
   spanBytes,
   type UploadSource,
 } from "../contract/layout.ts";
-import { DISPOSE, type ShapeSizes, type TypedTensor } from "../contract/typed-tensor.ts";
+import { OwnedLayout, type TensorOptions, type TypedTensor } from "../contract/typed-tensor.ts";
 import { type CudaDevice, checkCudaDevice } from "./device.ts";
 import { CudaError, hex } from "./errors.ts";
 
@@ -33,36 +31,21 @@ export interface CudaTensor<
   readonly storage: DeviceStorage;
 }
 
-/** A new tensor's layout and label. */
-export interface TensorOptions {
-  /** Elements; row-major and contiguous if not given. */
-  readonly strides?: readonly number[];
-  readonly label?: string;
-}
-
 /** A tensor whose memory mtac allocated, and which is the caller's: `destroy()` it, or declare it with `using`. */
 export class OwnedCudaTensor<
-  Storage extends DeviceStorage = DeviceStorage,
-  Shape extends readonly number[] = readonly number[],
-> implements CudaTensor<Storage, Shape>
+    Storage extends DeviceStorage = DeviceStorage,
+    Shape extends readonly number[] = readonly number[],
+  >
+  extends OwnedLayout<Storage, Shape>
+  implements CudaTensor<Storage, Shape>
 {
   readonly address: bigint;
-  readonly offset: number;
-  readonly shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly storage: DeviceStorage;
   readonly #free: (address: bigint) => void;
   #freed = false;
 
-  constructor(
-    { address, offset = 0, shape, strides, storage }: CudaTensor<Storage, Shape>,
-    free: (address: bigint) => void,
-  ) {
-    this.address = address;
-    this.offset = offset;
-    this.shape = shape;
-    this.strides = strides;
-    this.storage = storage;
+  constructor(tensor: CudaTensor<Storage, Shape>, free: (address: bigint) => void) {
+    super(tensor);
+    this.address = tensor.address;
     this.#free = free;
   }
 
@@ -73,22 +56,12 @@ export class OwnedCudaTensor<
     this.#free(this.address);
   }
 
-  /** As `destroy`. */
-  [DISPOSE](): void {
-    this.destroy();
-  }
-
   /** For `release`: the memory is freed by others, and may be another tensor's by now. Returns whether it was already. */
   disown(): boolean {
     const before = this.#freed;
     this.#freed = true;
     return before;
   }
-
-  /** Never there: see `TypedTensor`. */
-  hasStorage?(storage: Storage): void;
-  /** Never there: see `TypedTensor`. */
-  hasShape?(sizes: ShapeSizes<Shape>): void;
 }
 
 /** The caller's own tensors get the methods, too, where they come back as results; their memory stays the caller's. */
@@ -136,16 +109,14 @@ function make<Shape extends readonly number[], Storage extends DeviceStorage>(
   device: CudaDevice,
   shape: Shape,
   storage: Storage,
-  { strides: given, label = "tensor" }: TensorOptions,
+  { strides, label = "tensor" }: TensorOptions,
 ): { tensor: OwnedCudaTensor<Storage, Shape>; bytes: number } {
   checkCudaDevice(device);
-  checkLayout(shape, storage, given);
-  const strides = given ?? contiguousStrides(shape);
-  const bytes = Math.max(elementSpan(shape, strides) * bytesPerElement(storage), 1);
+  const layout = newLayout(shape, storage, strides);
+  const bytes = Math.max(spanBytes(layout), 1);
   const { address } = device.allocate(bytes, label);
-  const fields = { address, offset: 0, shape: [...shape], strides: [...strides], storage };
   const free = (own: bigint): void => device.freeIfOpen(own);
-  return { tensor: new OwnedCudaTensor<Storage, Shape>(fields, free), bytes };
+  return { tensor: new OwnedCudaTensor<Storage, Shape>({ address, ...layout }, free), bytes };
 }
 
 /**
@@ -194,7 +165,7 @@ export async function download(device: CudaDevice, tensor: CudaTensor): Promise<
   checkTensorKind("tensor to download", tensor, CUDA_TENSORS);
   checkLayout(tensor.shape, tensor.storage, tensor.strides);
   const length = spanBytes(tensor);
-  if (length === 0) return tensor.storage === "i32" ? new Int32Array(0) : new Float32Array(0);
+  if (length === 0) return decodeElements(tensor, new ArrayBuffer(0), 0);
   const bytes = await device.backend.read(elementAddress(tensor), length);
   return decodeElements(tensor, bytes.buffer, 0);
 }

@@ -1,16 +1,16 @@
 import { checkLayout, checkTensorKind, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
   bytesPerElement,
-  contiguousStrides,
   type DeviceStorage,
   decodeElements,
-  elementSpan,
   encodeElements,
   hostDataFault,
+  newLayout,
+  spanBytes,
   type UploadSource,
 } from "../contract/layout.ts";
 import { formatBytes } from "../contract/messages.ts";
-import { DISPOSE, type ShapeSizes, type TypedTensor } from "../contract/typed-tensor.ts";
+import { OwnedLayout, type TensorOptions, type TypedTensor } from "../contract/typed-tensor.ts";
 import { BUFFER_USAGE, MAP_MODE_READ, roundUp } from "./constants.ts";
 import { checkDevice, hasMethod, waitFor } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
@@ -37,38 +37,23 @@ export interface DeviceTensor<
 
 /** A tensor whose buffer mtac made, and which is the caller's: `destroy()` it, or declare it with `using`. */
 export class OwnedTensor<
-  Storage extends DeviceStorage = DeviceStorage,
-  Shape extends readonly number[] = readonly number[],
-> implements DeviceTensor<Storage, Shape>
+    Storage extends DeviceStorage = DeviceStorage,
+    Shape extends readonly number[] = readonly number[],
+  >
+  extends OwnedLayout<Storage, Shape>
+  implements DeviceTensor<Storage, Shape>
 {
   readonly buffer: GPUBuffer;
-  readonly offset: number;
-  readonly shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly storage: DeviceStorage;
 
-  constructor({ buffer, offset, shape, strides, storage }: DeviceTensor<Storage, Shape>) {
-    this.buffer = buffer;
-    this.offset = offset;
-    this.shape = shape;
-    this.strides = strides;
-    this.storage = storage;
+  constructor(tensor: DeviceTensor<Storage, Shape>) {
+    super(tensor);
+    this.buffer = tensor.buffer;
   }
 
   /** Frees the buffer; calls that have begun still end well. */
   destroy(): void {
     this.buffer.destroy();
   }
-
-  /** As `destroy`. */
-  [DISPOSE](): void {
-    this.destroy();
-  }
-
-  /** Never there: see `TypedTensor`. */
-  hasStorage?(storage: Storage): void;
-  /** Never there: see `TypedTensor`. */
-  hasShape?(sizes: ShapeSizes<Shape>): void;
 }
 
 /** The caller's own tensors get the methods, too, where they come back as results. */
@@ -82,13 +67,6 @@ export const GPU_TENSORS: TensorKind = {
     "pass what upload(device, …) or allocate(device, …) gives, or { buffer, offset, shape, strides, storage }",
   accepts: (tensor) => hasLayout(tensor) && "buffer" in tensor && hasMethod(tensor.buffer, "destroy"),
 };
-
-/** A new tensor's layout and label. */
-export interface TensorOptions {
-  /** Elements; row-major and contiguous if not given. */
-  readonly strides?: readonly number[];
-  readonly label?: string;
-}
 
 const TENSOR_USAGE = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST;
 
@@ -108,10 +86,9 @@ export function allocate<const Shape extends readonly number[], const Storage ex
   options: TensorOptions = {},
 ): OwnedTensor<Storage, Shape> {
   checkDevice(device);
-  checkLayout(shape, storage, options.strides);
-  const strides = options.strides ?? contiguousStrides(shape);
+  const layout = newLayout(shape, storage, options.strides);
   // Kernels view half-precision data as 32-bit words, and copies count in words too.
-  const size = Math.max(roundUp(elementSpan(shape, strides) * bytesPerElement(storage), 4), 16);
+  const size = Math.max(roundUp(spanBytes(layout), 4), 16);
   const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
   if (size > limit) {
     throw new GpuError(
@@ -128,13 +105,7 @@ export function allocate<const Shape extends readonly number[], const Storage ex
   // Drivers name buffers by their labels, which is all that they tell of a buffer that they refuse.
   const label = options.label ?? `mtac tensor ${allocated} [${shape.join(", ")}]`;
   const buffer = device.createBuffer({ size, usage: TENSOR_USAGE, label });
-  return new OwnedTensor<Storage, Shape>({
-    buffer,
-    offset: 0,
-    shape: [...shape],
-    strides: [...strides],
-    storage,
-  });
+  return new OwnedTensor<Storage, Shape>({ buffer, offset: 0, ...layout });
 }
 
 /**
@@ -180,8 +151,8 @@ export async function download(device: GPUDevice, tensor: DeviceTensor): Promise
   checkPlacement("to download", tensor, { usage: "COPY_SRC", alignment: width });
   // Copies start and end at whole words; a half-precision tensor may start in the middle of one.
   const begin = Math.floor(tensor.offset / 4) * 4;
-  const end = roundUp(tensor.offset + elementSpan(tensor.shape, tensor.strides) * width, 4);
-  if (end <= begin) return tensor.storage === "i32" ? new Int32Array(0) : new Float32Array(0);
+  const end = roundUp(tensor.offset + spanBytes(tensor), 4);
+  if (end <= begin) return decodeElements(tensor, new ArrayBuffer(0), 0);
   const context = { subject: "download", tensors: [{ name: "to download", buffer: tensor.buffer }] };
   const { result: staging, checked } = inErrorScopes(device, context, () => {
     const buffer = device.createBuffer({

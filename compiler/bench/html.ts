@@ -1,3 +1,4 @@
+import { deviceFacts } from "../targets.ts";
 import type { BenchReport } from "./report.ts";
 import {
   CELLS,
@@ -67,7 +68,7 @@ ${subjectsList(report)}
 /** What the numbers mean, for people who read nothing else. */
 export function readingNotes({ target, rounds, notes, missing }: BenchReport): readonly string[] {
   return [
-    `${target === "cuda-emulated" ? "Cycles are estimated from counts" : `Median and quartiles of ${rounds} runs each, all in turns`}; every result was compared with float64 first.`,
+    `${deviceFacts(target).counts ? "Cycles are estimated from counts" : `Median and quartiles of ${rounds} runs each, all in turns`}; every result was compared with float64 first.`,
     "speed: the unfused baseline's time over this one's. op/s counts only operations that no implementation avoids, hidden pairs left out.",
     "growth: time ∝ L^exponent by least squares, ± the root mean square of the misfit.",
     "Peers run as their lines say, in processes of their own, timed by their own clocks; they do not tell what memory they use, and have no share of another device's matrix product.",

@@ -1,5 +1,5 @@
 import { SCHEDULES } from "../../runtime/contract/plan.ts";
-import { type TargetName, targetNamed } from "../targets.ts";
+import { hasArchitectures, hasGradients, type TargetName, targetNamed } from "../targets.ts";
 import {
   architectureWithoutCuda,
   gradientsOnReferenceOnly,
@@ -74,7 +74,7 @@ export function checkRunFlags(flags: {
   readonly grad?: true;
   readonly arch?: string;
 }): void {
-  if (flags.grad === true && flags.target !== "reference") throw gradientsOnReferenceOnly(flags.target);
+  if (flags.grad === true && !hasGradients(flags.target)) throw gradientsOnReferenceOnly(flags.target);
   checkArchitecture(flags);
 }
 
@@ -87,7 +87,7 @@ export function checkArchitecture({
   readonly arch?: string;
 }): void {
   if (arch === undefined) return;
-  if (!wanted.startsWith("cuda")) throw architectureWithoutCuda(wanted);
+  if (!hasArchitectures(wanted)) throw architectureWithoutCuda(wanted);
   // What is spelled like one, the device knows better.
   if (!/^sm_\d+[af]?$/.test(arch)) throw unknownArchitecture(arch);
 }

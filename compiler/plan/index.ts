@@ -26,7 +26,6 @@ export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
 export { cudaMachine, machineOf, webgpuMachine, withStorage } from "./machine/index.ts";
 export type { Machine, PlanRequest } from "./machine.ts";
-export { planVariables, workspaceBytes } from "./measure.ts";
 export type { PlanOptions } from "./options.ts";
 export * from "./roofline/index.ts";
 export type { KernelWork } from "./work.ts";

@@ -1,24 +1,8 @@
-import {
-  type CallShape,
-  type Cost,
-  evaluate,
-  type Pipeline,
-  type Plan,
-  type Schedule,
-  type Step,
-  type Target,
-  type Variables,
-} from "../../runtime/contract/index.ts";
+import { expandPlan } from "../../runtime/contract/expand.ts";
+import type { CallShape, Cost, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
 import { compulsoryBytes, forwardOperations, visiblePairs } from "../ir/index.ts";
 import type { Stack } from "../language/index.ts";
-import {
-  type CudaEstimate,
-  machineOf,
-  planCandidates,
-  planVariables,
-  type TargetLimits,
-  workspaceBytes,
-} from "../plan/index.ts";
+import { type CudaEstimate, machineOf, planCandidates, type TargetLimits } from "../plan/index.ts";
 
 /** The layers of a stack that use an attention. */
 export interface LayerUse {
@@ -124,26 +108,11 @@ export function explain(facts: AttentionFacts, { target, limits, schedule }: Exp
 
 /** Bytes of a plan's workspace, and how many dispatches a call makes, for a shape. */
 export function measurePlan(plan: Plan, shape: CallShape): { workspaceBytes: number; dispatches: number } {
-  const variables = planVariables(plan, shape);
+  const { workspace, dispatches } = expandPlan(plan, { ...shape, positions: false });
   return {
-    workspaceBytes: workspaceBytes(plan, variables),
-    dispatches: countDispatches(plan.steps, variables),
+    workspaceBytes: workspace.reduce((sum, { bytes }) => sum + bytes, 0),
+    dispatches: dispatches.length,
   };
-}
-
-function countDispatches(steps: readonly Step[], variables: Variables): number {
-  let count = 0;
-  for (const step of steps) {
-    if (step.kind === "dispatch") {
-      if (step.grid.every((size) => evaluate(size, variables) > 0)) count++;
-      continue;
-    }
-    const to = evaluate(step.to, variables);
-    const by = evaluate(step.by, variables);
-    for (let value = evaluate(step.from, variables); value < to; value += by)
-      count += countDispatches(step.body, { ...variables, [step.variable]: value });
-  }
-  return count;
 }
 
 /** The cheapest of each schedule and lowering. */

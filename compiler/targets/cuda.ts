@@ -14,6 +14,7 @@ import {
 import type { Cuda } from "../../runtime/cuda/target.ts";
 import type { OpenOptions, TargetDevice } from "../execution/device.ts";
 import { cudaMachine, plannedArchitecture } from "../plan/index.ts";
+import { deviceFacts } from "../targets.ts";
 import { runtimeOf, type TargetRuntime } from "./runtime.ts";
 
 /** A CUDA device through NVIDIA's driver. */
@@ -46,7 +47,7 @@ async function targetDevice(
       identity: deviceIdentity(properties),
       machine: cudaMachine(plannedArchitecture(properties.architecture)),
       gpu: null,
-      counts: device.kind === "emulated",
+      counts: deviceFacts(target).counts,
       launch: (artifact, parameters) =>
         createCudaLauncher(device, artifact, parameters, { timestamps: true }),
       allocate: (shape, storage, label) => allocate(device, shape, storage, { label }),

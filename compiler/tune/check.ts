@@ -4,11 +4,9 @@ import { compareTensors } from "../execution/comparison.ts";
 import type { Meter, MeteredPlan, PlacedCall } from "../execution/meter.ts";
 import { randomCall } from "../execution/random-call.ts";
 import type { AttentionCall } from "../execution/request.ts";
+import { deviceFacts } from "../targets.ts";
 import type { Refusal } from "./rejection.ts";
 import { layerFor } from "./trial-candidates.ts";
-
-/** Keys of the small call: more than one tile of any plan, and no multiple of one. */
-const CHECKED_KEYS = { webgpu: 77, cuda: 147, "cuda-emulated": 147 } as const;
 
 /** A small call, and what the float64 reference makes of it. */
 export class CorrectnessCheck<Placed extends PlacedCall> {
@@ -21,7 +19,7 @@ export class CorrectnessCheck<Placed extends PlacedCall> {
   constructor(meter: Meter<Placed>, pipeline: Pipeline, shape: CallShape, seed: number) {
     this.#meter = meter;
     this.#pipeline = pipeline;
-    const Lk = Math.min(shape.Lk, CHECKED_KEYS[meter.target]);
+    const Lk = Math.min(shape.Lk, deviceFacts(meter.target).checkedKeys);
     const small = { B: Math.min(shape.B, 2), Lq: Math.min(shape.Lq, Lk), Lk, R: 0 };
     const R = Math.min(shape.R, Math.max(0, small.Lk - small.Lq));
     this.call = randomCall(pipeline, { ...small, R }, { seed, layer: layerFor(pipeline), grad: false });

@@ -39,10 +39,19 @@ export function expandPlan(plan: Plan, size: CallSize): ExpandedPlan {
   expandSteps(plan.steps, variables, kernels, dispatches);
   const used = new Set(dispatches.map(({ kernel }) => kernel));
   return {
-    workspace: plan.workspace.map(({ name, bytes }) => ({ name, bytes: evaluate(bytes, variables) })),
+    workspace: evaluateWorkspace(plan, variables),
     dispatches,
     variants: [...used].map((kernel) => ({ kernel, constants: evaluateAll(kernel.overrides, variables) })),
   };
+}
+
+/** Bytes of the workspace that a call of a size needs. */
+export function workspaceBytes(plan: Plan, size: CallSize): number {
+  return evaluateWorkspace(plan, callVariables(plan, size)).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function evaluateWorkspace({ workspace }: Plan, variables: Variables): ExpandedPlan["workspace"] {
+  return workspace.map(({ name, bytes }) => ({ name, bytes: evaluate(bytes, variables) }));
 }
 
 /** Kernels whose constants are the same for every call. */

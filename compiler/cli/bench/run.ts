@@ -8,7 +8,7 @@ import { readUtf8 } from "../../files/text.ts";
 import { resolve } from "../../ir/index.ts";
 import { plural } from "../../report/units.ts";
 import { openMeter } from "../../targets/index.ts";
-import type { MeteredTarget } from "../../targets.ts";
+import { deviceFacts, type MeteredTarget } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
 import { type Alignment, inLine, table } from "../../terminal/style.ts";
@@ -99,7 +99,7 @@ function interruptible(): { readonly signal: AbortSignal; end(): void } {
 
 /** @throws MtacError MTA924, MTA925 */
 function peersOf(names: readonly string[] | undefined, target: MeteredTarget): readonly PeerName[] {
-  const counted = target === "cuda-emulated";
+  const { counts: counted } = deviceFacts(target);
   const wanted = (names ?? [counted ? "none" : "all"]).flatMap((name) => {
     if (name === "all") return PEER_NAMES;
     if (name === "none") return [];

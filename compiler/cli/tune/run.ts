@@ -8,6 +8,7 @@ import { packageVersion } from "../../package.ts";
 import { CUDA_ARCHITECTURES, cudaMachine, WEBGPU_VARIANTS, webgpuMachine } from "../../plan/index.ts";
 import { formatCount, formatMilliseconds, formatRatio, plural } from "../../report/units.ts";
 import { openMeter } from "../../targets/index.ts";
+import { deviceFacts } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
@@ -28,8 +29,6 @@ import { noteIgnored } from "./selection.ts";
 
 /** Lengths where neither the spec's `tune` block nor the flags name any. */
 const DEFAULT_LENGTHS = [1024] as const;
-/** Candidates of a sweep: as many as a device that is timed takes in a minute or so; counted ones are slow. */
-const DEFAULT_CANDIDATES = { webgpu: 20, cuda: 48, "cuda-emulated": 12 } as const;
 
 /** What one shape's sweep found. */
 interface TunedShape {
@@ -140,7 +139,7 @@ async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Prom
     {
       schedule: flags.schedule,
       sweeps: sweepsOf(spec, pipeline, flags),
-      most: flags.candidates ?? DEFAULT_CANDIDATES[target],
+      most: flags.candidates ?? deviceFacts(target).candidates,
       shard: flags.shard,
     },
   );

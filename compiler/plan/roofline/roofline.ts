@@ -1,7 +1,7 @@
+import { workspaceBytes } from "../../../runtime/contract/expand.ts";
 import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
 import { compulsoryBytes, floorMultiplyAdds, visiblePairs } from "../../ir/index.ts";
 import type { Candidate } from "../candidate.ts";
-import { planVariables, workspaceBytes } from "../measure.ts";
 import { tensorIllegal } from "../tensor/support.ts";
 import type { KernelWork } from "../work.ts";
 import type { Rates } from "./gpu.ts";
@@ -154,7 +154,7 @@ export function boundCandidates(
     const demand = {
       compulsoryBytes: compulsoryBytes(plan.pipeline, shape),
       workspaceBytes: work.some(({ mapBytes }) => mapBytes > 0)
-        ? workspaceBytes(plan, planVariables(plan, shape))
+        ? workspaceBytes(plan, { ...shape, positions: false })
         : 0,
     };
     return [{ candidate, roofline: roofline(work, demand, rates) }];

@@ -1,14 +1,11 @@
 import type { CallSize } from "./expand.ts";
-import type { CallField } from "./launch.ts";
+import type { CallField, LaunchValues } from "./launch.ts";
 import type { Layout } from "./layout.ts";
 import { depthScale } from "./pipeline.ts";
 import type { Plan, Schedule } from "./plan.ts";
 import { TENSORS } from "./resources.ts";
 import { BYTES_PER_ELEMENT } from "./storage.ts";
 import type { AttentionInputs, CallShape } from "./tensor.ts";
-
-/** What the launch block says of a call; fields that a call has no value for are 0. */
-export type CallValues = Readonly<Partial<Record<CallField, number>>>;
 
 const STRIDE_AXES = ["b", "h", "l"] as const;
 
@@ -18,7 +15,7 @@ export function callValues(
   { Lq, Lk, R, positions }: CallSize,
   inputs: AttentionInputs<Layout>,
   o: Layout,
-): CallValues {
+): LaunchValues {
   const { layer } = inputs;
   const scaled = plan.pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
   const values: Partial<Record<CallField, number>> = {

@@ -89,15 +89,22 @@ export function uniformBytes(fields: readonly LaunchField[]): number {
   return Math.ceil(launchBytes(fields) / 16) * 16;
 }
 
-/** Writes the fields at `at`, a word each; a field without a value is 0. Little-endian, as the memory of all targets is. */
+/** Values of fields; one that is not there is 0. */
+export type LaunchValues = Readonly<Partial<Record<LaunchField, number>>>;
+
+/**
+ * Writes the fields at `at`, a word each, little-endian, as the memory of all targets is.
+ * @param call What all dispatches of a call share.
+ */
 export function writeFields(
   view: DataView,
   at: number,
   fields: readonly LaunchField[],
-  values: Readonly<Record<string, number>>,
+  call: LaunchValues,
+  dispatch: LaunchValues,
 ): void {
   fields.forEach((name, field) => {
-    const value = values[name] ?? 0;
+    const value = dispatch[name] ?? call[name] ?? 0;
     switch (launchFieldType(name)) {
       case "u32":
         view.setUint32(at + field * 4, value, true);

@@ -192,7 +192,6 @@ export function axisSizes(
   axis: AxisName,
   shape: Partial<CallShape>,
 ): readonly number[] | null {
-  const known = (size: number | undefined): readonly number[] | null => (size === undefined ? null : [size]);
   switch (axis) {
     case "H":
       return [pipeline.heads];
@@ -205,8 +204,10 @@ export function axisSizes(
     case "B":
     case "Lq":
     case "Lk":
-    case "R":
-      return known(shape[axis]);
+    case "R": {
+      const size = shape[axis];
+      return size === undefined ? null : [size];
+    }
     case "R + Lq":
       return shape.R === undefined || shape.Lq === undefined ? null : [shape.R + shape.Lq];
     case "B or 1":

@@ -90,8 +90,9 @@ export function checkInputs(pipeline: Pipeline, inputs: AttentionInputs<ShapedTe
     checkShape(pipeline, input, tensor, known);
     const axes: readonly AxisName[] = input.axes;
     for (const size of SIZES) {
+      if (known[size] !== undefined) continue;
       const length = tensor.shape[axes.indexOf(size)];
-      if (length !== undefined) known[size] ??= length;
+      if (length !== undefined) known[size] = length;
     }
     if (input.element === "i32") checkIntegers(input, tensor);
   }

@@ -1,6 +1,5 @@
-import type { CallValues } from "../contract/call.ts";
 import type { Dispatch } from "../contract/expand.ts";
-import { type LaunchField, launchBytes, writeFields } from "../contract/launch.ts";
+import { type LaunchField, type LaunchValues, launchBytes, writeFields } from "../contract/launch.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { placeOf } from "../launcher/holdings.ts";
 import type { LaunchParameters } from "./backend.ts";
@@ -42,9 +41,8 @@ export class KernelParameters {
     });
   }
 
-  fill(call: CallValues, { launch }: Dispatch): LaunchParameters {
-    if (this.#launchAt !== null)
-      writeFields(this.#view, this.#launchAt, this.#fields, { ...call, ...launch });
+  fill(call: LaunchValues, { launch }: Dispatch): LaunchParameters {
+    if (this.#launchAt !== null) writeFields(this.#view, this.#launchAt, this.#fields, call, launch);
     return this.parameters;
   }
 }

@@ -56,7 +56,8 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   readonly #timestamps: boolean;
   readonly #tuned: readonly TunedChoice[];
   readonly #parameters: ParameterStore<Types["memory"]>;
-  readonly #kernels = new Map<string, Types["kernel"]>();
+  /** By kernel, then by the values of its constants. */
+  readonly #kernels = new Map<KernelPlan, Map<string, Types["kernel"]>>();
   #destroyed = false;
 
   protected constructor(
@@ -173,8 +174,9 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   /** Compiles kernels, all at once: those that are the same for all calls, if none are given. `prepare` is the public way. */
   async compile(variants: readonly KernelVariant[] = constantVariants(this.plan)): Promise<void> {
     await Promise.all(
-      this.#missing(variants).map(async (variant) => {
-        this.#kernels.set(keyOf(variant), await this.#backend.load(variant, this.artifact));
+      variants.map(async (variant) => {
+        if (this.#find(variant) === undefined)
+          this.#keep(variant, await this.#backend.load(variant, this.artifact));
       }),
     );
   }
@@ -186,14 +188,15 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   ): PreparedCall<Tensor, Types> {
     this.#checkUsable();
     const checked = checkCall(this.#backend, inputs, outputs, (given) => this.planFor(shapeOfInputs(given)));
-    const missing = this.#missing(checked.expanded.variants);
+    const { variants } = checked.expanded;
+    const isReady = variants.every((variant) => this.#find(variant) !== undefined);
     const call: PreparedCall<Tensor, Types> = {
       ...checked,
       subject: `attention "${this.artifact.name}"`,
       tuned: checked.plan !== this.plan,
       parameters: this.#parameters,
-      compile: missing.length === 0 ? null : () => this.compile(missing),
-      kernels: () => this.#compiled(checked),
+      compile: isReady ? null : () => this.compile(variants),
+      kernels: () => new Map(variants.map((variant) => [variant.kernel, this.#compiled(variant, checked)])),
     };
     this.#backend.checkApart(call);
     return call;
@@ -207,24 +210,25 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     return this.#backend.run(this.prepareCall(inputs, outputs), options);
   }
 
-  #missing(variants: readonly KernelVariant[]): readonly KernelVariant[] {
-    return variants.filter((variant) => !this.#kernels.has(keyOf(variant)));
+  #find({ kernel, constants }: KernelVariant): Types["kernel"] | undefined {
+    return this.#kernels.get(kernel)?.get(keyOf(constants));
   }
 
-  #compiled({ expanded, size }: CheckedCall<Tensor>): ReadonlyMap<KernelPlan, Types["kernel"]> {
-    return new Map(
-      expanded.variants.map((variant) => {
-        const { kernel } = variant;
-        const made = this.#kernels.get(keyOf(variant));
-        if (made !== undefined) return [kernel, made];
-        const { B, Lq, Lk, R, positions } = size;
-        const where = place(kernel.name, kernel.source);
-        throw this.#backend.error("unprepared", `a kernel variant is not compiled yet${where}`, {
-          remedy: `await launcher.prepare({ B: ${B}, Lq: ${Lq}, Lk: ${Lk}, R: ${R}, positions: ${positions} }) first`,
-          kernel,
-        });
-      }),
-    );
+  #keep({ kernel, constants }: KernelVariant, made: Types["kernel"]): void {
+    const known = this.#kernels.get(kernel) ?? new Map<string, Types["kernel"]>();
+    this.#kernels.set(kernel, known.set(keyOf(constants), made));
+  }
+
+  #compiled(variant: KernelVariant, { size }: CheckedCall<Tensor>): Types["kernel"] {
+    const made = this.#find(variant);
+    if (made !== undefined) return made;
+    const { kernel } = variant;
+    const { B, Lq, Lk, R, positions } = size;
+    const where = place(kernel.name, kernel.source);
+    throw this.#backend.error("unprepared", `a kernel variant is not compiled yet${where}`, {
+      remedy: `await launcher.prepare({ B: ${B}, Lq: ${Lq}, Lk: ${Lk}, R: ${R}, positions: ${positions} }) first`,
+      kernel,
+    });
   }
 
   #checkUsable(): void {
@@ -237,6 +241,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   }
 }
 
-function keyOf({ kernel, constants }: KernelVariant): string {
-  return `${kernel.file} ${kernel.entryPoint} ${JSON.stringify(constants)}`;
+/** Constants of one kernel, which always has them in the same order. */
+function keyOf(constants: KernelVariant["constants"]): string {
+  return Object.values(constants).join();
 }

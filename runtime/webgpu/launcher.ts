@@ -101,8 +101,8 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
   ): EncodedCall {
     checkEncoder(encoder);
     const call = this.prepareCall(inputs, outputs);
-    // Missing kernels are found before anything is allocated.
-    call.kernels();
+    // A missing kernel is an error before anything is allocated.
+    if (call.compile !== null) call.kernels();
     const { result, checked } = inErrorScopes(this.device, contextOf(call), () => {
       const execution = new CallExecution(this.#backend, call, false);
       execution.bind();

@@ -1,6 +1,5 @@
-import type { CallValues } from "../contract/call.ts";
 import type { Dispatch } from "../contract/expand.ts";
-import { uniformBytes, writeFields } from "../contract/launch.ts";
+import { type LaunchValues, uniformBytes, writeFields } from "../contract/launch.ts";
 import type { Plan } from "../contract/plan.ts";
 import { roundUp } from "./constants.ts";
 
@@ -15,11 +14,11 @@ export function slotBytes(device: GPUDevice, plan: Plan): number {
 }
 
 /** The uniform blocks of all dispatches of a call, `slot` bytes apart; little-endian, as WebGPU memory is. */
-export function launchBlocks(call: CallValues, dispatches: readonly Dispatch[], slot: number): ArrayBuffer {
+export function launchBlocks(call: LaunchValues, dispatches: readonly Dispatch[], slot: number): ArrayBuffer {
   const bytes = new ArrayBuffer(dispatches.length * slot);
   const view = new DataView(bytes);
   dispatches.forEach(({ kernel, launch }, index) => {
-    writeFields(view, index * slot, kernel.launch, { ...call, ...launch });
+    writeFields(view, index * slot, kernel.launch, call, launch);
   });
   return bytes;
 }

@@ -214,18 +214,21 @@ __device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& la
   }
 }
 
+/// Adds a weight times four values.
+__device__ __forceinline__ void add_product(float (&results)[4], float weight, const float4& x) {
+  results[0] = fmaf(weight, x.x, results[0]);
+  results[1] = fmaf(weight, x.y, results[1]);
+  results[2] = fmaf(weight, x.z, results[2]);
+  results[3] = fmaf(weight, x.w, results[3]);
+}
+
 /// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
 __device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
     const float4 (&x)[4]) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
-      results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
-      results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
-      results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
-    }
+    for (int i = 0; i < 4; i++) add_product(results[i], weights[i][key], x[key]);
   }
 }
 
@@ -236,14 +239,24 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
   for (int key = 0; key < 4; key++) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (seen >> (4 * i + key) & 1u) {
-        results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
-        results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
-        results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
-        results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
-      }
+      if (seen >> (4 * i + key) & 1u) add_product(results[i], weights[i][key], x[key]);
     }
   }
+}
+
+/// Sum over TEAM neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int TEAM>
+__device__ __forceinline__ float sum_of_team(float x) {
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
+  return x;
+}
+
+template <int TEAM>
+__device__ __forceinline__ float largest_of_team(float x) {
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, i));
+  return x;
 }
 
 /// Whether all values are finite: then 0 times any of them is 0.
@@ -469,13 +482,6 @@ constexpr int THREADS = 256;
 /// Neighbouring invocations that share a row.
 constexpr int TEAM = 32;
 
-/// Sum over the lanes that share a row; all lanes of a warp take part.
-__device__ __forceinline__ float sum_of_team(float x) {
-#pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
-  return x;
-}
-
 extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     const Launch launch,
     const int* __restrict__ positions,
@@ -509,9 +515,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     }
     write_four(line + key, scores);
   }
-#pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, i));
-  probe = sum_of_team(probe);
+  highest = largest_of_team<TEAM>(highest);
+  probe = sum_of_team<TEAM>(probe);
 
   // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration
   // starts from all of that and only ever drops entries, so it ends (Michelot 1986).
@@ -532,8 +537,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
         }
       }
     }
-    sum = sum_of_team(sum);
-    count = sum_of_team(count);
+    sum = sum_of_team<TEAM>(sum);
+    count = sum_of_team<TEAM>(count);
     const bool changed = count != support;
     // Goes on until no row of the warp changes.
     if (!__any_sync(~0u, changed)) break;

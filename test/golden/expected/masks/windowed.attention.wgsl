@@ -387,15 +387,13 @@ fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
 }
 
 /// Scores of the step's new keys: four rows by four keys at a time.
-fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row - RAW_ABOVE;
+fn step_scores(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
   let first_key = step * TILE_K;
-  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) * 4u;
-    let head = first_head;
-    let row = first_row + i32(r);
+    let row = tile_row - RAW_ABOVE + i32(r);
     let key = first_key + i32(column);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
@@ -465,21 +463,19 @@ fn finish_scores_conv(value: vec4f, seen: vec4<bool>, batch: Batch, head: u32, r
 }
 
 /// scores.conv (line 10), conv 3x4 (reads 2 rows before, 3 keys left): four rows by four keys at a time.
-fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row;
+fn step_scores_conv(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
   let first_key = step * TILE_K;
-  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) * 4u;
-    let head = first_head;
-    let row = first_row + i32(r);
+    let row = tile_row + i32(r);
     let key = first_key + i32(column);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       let at = RAW_AT + r * RAW_ROW_STRIDE + column;
-      block = scores_conv(scores_conv_kernel(head), at, r + 2, r + 0);
+      block = scores_conv(scores_conv_kernel(head), at, r + 2, r);
       let added = vec4f(parameter(SCORES_CONV_BIAS_AT + head));
       block += mat4x4f(added, added, added, added);
     }
@@ -753,14 +749,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // output.norm (line 11)
     {
       let line = STAGE_AT + local * VALUE_STRIDE;
-      var squares = 0.0;
+      var sum = 0.0;
       if (works) {
         for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
-          squares += arena[line + d] * arena[line + d];
+          sum += arena[line + d] * arena[line + d];
         }
       }
-      let mean = sum_of_team(squares, local, thread) / f32(VALUE_DIM);
-      let factor = inverseSqrt(mean + 0.00001) * launch.depth_scale;
+      sum = sum_of_team(sum, local, thread);
+      let factor = inverseSqrt(sum / f32(VALUE_DIM) + 0.00001) * launch.depth_scale;
       if (works) {
         for (var d = part; d < VALUE_DIM; d += CHUNK_TEAM) {
           arena[line + d] *= factor * parameter(OUTPUT_NORM_WEIGHT_AT + d);

@@ -285,15 +285,13 @@ fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
 }
 
 /// Scores of the step's new keys: four rows by four keys at a time.
-fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row - RAW_ABOVE;
+fn step_scores(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
   let first_key = step * TILE_K;
-  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) * 4u;
-    let head = first_head;
-    let row = first_row + i32(r);
+    let row = tile_row - RAW_ABOVE + i32(r);
     let key = first_key + i32(column);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
@@ -352,15 +350,13 @@ fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
 }
 
 /// scores.conv (line 8), conv 2x9 (reads 1 row before, 4 keys left, 4 keys right): four rows by four keys at a time.
-fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row;
+fn step_scores_conv(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
   let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) * 4u;
-    let head = first_head;
-    let row = first_row + i32(r);
+    let row = tile_row + i32(r);
     let key = first_key + i32(column);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();

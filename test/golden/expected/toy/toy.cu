@@ -242,18 +242,21 @@ __device__ __forceinline__ void convolve_rows(float (&y)[4][4], const float* tap
   }
 }
 
+/// Adds a weight times four values.
+__device__ __forceinline__ void add_product(float (&results)[4], float weight, const float4& x) {
+  results[0] = fmaf(weight, x.x, results[0]);
+  results[1] = fmaf(weight, x.y, results[1]);
+  results[2] = fmaf(weight, x.z, results[2]);
+  results[3] = fmaf(weight, x.w, results[3]);
+}
+
 /// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
 __device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
     const float4 (&x)[4]) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
-      results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
-      results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
-      results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
-    }
+    for (int i = 0; i < 4; i++) add_product(results[i], weights[i][key], x[key]);
   }
 }
 
@@ -264,14 +267,24 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
   for (int key = 0; key < 4; key++) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (seen >> (4 * i + key) & 1u) {
-        results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
-        results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
-        results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
-        results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
-      }
+      if (seen >> (4 * i + key) & 1u) add_product(results[i], weights[i][key], x[key]);
     }
   }
+}
+
+/// Sum over TEAM neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int TEAM>
+__device__ __forceinline__ float sum_of_team(float x) {
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
+  return x;
+}
+
+template <int TEAM>
+__device__ __forceinline__ float largest_of_team(float x) {
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, i));
+  return x;
 }
 
 /// Whether all values are finite: then 0 times any of them is 0.
@@ -466,14 +479,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
   for (int step = first_step; step < last_step; step++) {
     // Scores of the step's new keys.
     {
-      const int first_row = tile_row - RAW_ABOVE;
       const int first_key = step * TILE_K;
-      const bool inside = interior(launch, batch, first_row, RAW_ROWS, first_key, TILE_K);
+      const bool inside = interior(launch, batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) * 4;
         const unsigned head = first_head;
-        const int row = first_row + r;
+        const int row = tile_row - RAW_ABOVE + r;
         const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
@@ -493,14 +505,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
     __syncthreads();
     // scores.conv (line 8), conv 2x9 (reads 1 row before, 4 keys left, 4 keys right).
     {
-      const int first_row = tile_row;
       const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+      const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) * 4;
         const unsigned head = first_head;
-        const int row = first_row + r;
+        const int row = tile_row + r;
         const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
@@ -538,8 +549,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
           highest = fmaxf(highest, fmaxf(fmaxf(scores[i][0], scores[i][1]), fmaxf(scores[i][2], scores[i][3])));
         }
       }
-#pragma unroll
-      for (int i = TEAM / 2; i > 0; i /= 2) highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, i));
+      highest = largest_of_team<TEAM>(highest);
       if (owns) {
         highest = fmaxf(highest, row_max);
         const float factor = expf(row_max - highest);
@@ -607,9 +617,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
   }
 
   // The row's sum over its lanes; a row that sees no key has weights of zero and a log-sum-exp of minus infinity.
-  row_sum += row_probe;
-#pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) row_sum += __shfl_xor_sync(~0u, row_sum, i);
+  row_sum = sum_of_team<TEAM>(row_sum + row_probe);
   if (owns && lane == 0) {
     const float factor = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
     arena[FACTORS_AT + own_row] = factor;

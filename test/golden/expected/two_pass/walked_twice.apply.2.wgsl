@@ -326,15 +326,14 @@ fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
 
 /// Scores of the step's new keys: four rows by four keys at a time.
 fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row - RAW_ABOVE;
   let first_key = step * TILE_K;
-  let inside = interior(batch, first_row, RAW_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4u;
     let h = unit / ((RAW_ROWS / 4) * (TILE_K / 4));
     let head = first_head + h;
-    let row = first_row + i32(r);
+    let row = tile_row - RAW_ABOVE + i32(r);
     let key = first_key + i32(column);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
@@ -394,15 +393,14 @@ fn finish_scores_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
 
 /// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right): four rows by four keys at a time.
 fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row - AFTER_SCORES_CONV_ABOVE;
   let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4u;
     let h = unit / ((AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4));
     let head = first_head + h;
-    let row = first_row + i32(r);
+    let row = tile_row - AFTER_SCORES_CONV_ABOVE + i32(r);
     let key = first_key + i32(column);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();
@@ -437,15 +435,14 @@ fn put_scores_mix(
 
 /// scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
 fn step_scores_mix(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row - AFTER_SCORES_CONV_ABOVE;
   let first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-  let inside = interior(batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4);
       unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4);
     let h = 0u;
-    let row = first_row + i32(r);
+    let row = tile_row - AFTER_SCORES_CONV_ABOVE + i32(r);
     let key = first_key + i32(column);
     let at = AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
       + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
@@ -507,15 +504,14 @@ fn finish_weights_conv(value: vec4f, seen: vec4<bool>) -> vec4f {
 
 /// weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right): four rows by four keys at a time.
 fn step_weights_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: u32) {
-  let first_row = tile_row;
   let first_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
-  let inside = interior(batch, first_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
+  let inside = interior(batch, tile_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
   for (var unit = thread; unit < HEAD_BLOCK * (AFTER_WEIGHTS_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) % (AFTER_WEIGHTS_CONV_ROWS / 4) * 4u;
     let h = unit / ((AFTER_WEIGHTS_CONV_ROWS / 4) * (TILE_K / 4));
     let head = first_head + h;
-    let row = first_row + i32(r);
+    let row = tile_row + i32(r);
     let key = first_key + i32(column);
     let seen = see(batch, head, row, key, inside);
     var block = mat4x4f();

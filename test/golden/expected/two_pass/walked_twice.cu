@@ -250,18 +250,21 @@ __device__ __forceinline__ void convolve_rows(float (&y)[4][4], const float* tap
   }
 }
 
+/// Adds a weight times four values.
+__device__ __forceinline__ void add_product(float (&results)[4], float weight, const float4& x) {
+  results[0] = fmaf(weight, x.x, results[0]);
+  results[1] = fmaf(weight, x.y, results[1]);
+  results[2] = fmaf(weight, x.z, results[2]);
+  results[3] = fmaf(weight, x.w, results[3]);
+}
+
 /// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
 __device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
     const float4 (&x)[4]) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
-      results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
-      results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
-      results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
-    }
+    for (int i = 0; i < 4; i++) add_product(results[i], weights[i][key], x[key]);
   }
 }
 
@@ -272,14 +275,24 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
   for (int key = 0; key < 4; key++) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (seen >> (4 * i + key) & 1u) {
-        results[i][0] = fmaf(weights[i][key], x[key].x, results[i][0]);
-        results[i][1] = fmaf(weights[i][key], x[key].y, results[i][1]);
-        results[i][2] = fmaf(weights[i][key], x[key].z, results[i][2]);
-        results[i][3] = fmaf(weights[i][key], x[key].w, results[i][3]);
-      }
+      if (seen >> (4 * i + key) & 1u) add_product(results[i], weights[i][key], x[key]);
     }
   }
+}
+
+/// Sum over TEAM neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int TEAM>
+__device__ __forceinline__ float sum_of_team(float x) {
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
+  return x;
+}
+
+template <int TEAM>
+__device__ __forceinline__ float largest_of_team(float x) {
+#pragma unroll
+  for (int i = TEAM / 2; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, i));
+  return x;
 }
 
 /// Whether all values are finite: then 0 times any of them is 0.
@@ -430,15 +443,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
   for (int step = first_step; step < last_step; step++) {
     // Scores of the step's new keys.
     {
-      const int first_row = tile_row - RAW_ABOVE;
       const int first_key = step * TILE_K;
-      const bool inside = interior(launch, batch, first_row, RAW_ROWS, first_key, TILE_K);
+      const bool inside = interior(launch, batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4;
         const int h = unit / (RAW_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = first_row + r;
+        const int row = tile_row - RAW_ABOVE + r;
         const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
@@ -458,15 +470,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     __syncthreads();
     // scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
-      const int first_row = tile_row;
       const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+      const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4;
         const int h = unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = first_row + r;
+        const int row = tile_row + r;
         const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
@@ -551,8 +562,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
           highest = fmaxf(highest, fmaxf(fmaxf(scores[i][0], scores[i][1]), fmaxf(scores[i][2], scores[i][3])));
         }
       }
-#pragma unroll
-      for (int i = TEAM / 2; i > 0; i /= 2) highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, i));
+      highest = largest_of_team<TEAM>(highest);
       if (owns) {
         highest = fmaxf(highest, row_max);
         const float factor = expf(row_max - highest);
@@ -573,9 +583,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
   }
 
   // The row's sum over its lanes; a row that sees no key has weights of zero and a log-sum-exp of minus infinity.
-  row_sum += row_probe;
-#pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) row_sum += __shfl_xor_sync(~0u, row_sum, i);
+  row_sum = sum_of_team<TEAM>(row_sum + row_probe);
   if (owns && lane == 0) {
     const float factor = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
     const int row = tile_row + own_row % TILE_Q;
@@ -844,15 +852,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
   for (int step = first_step; step < last_step; step++) {
     // Scores of the step's new keys.
     {
-      const int first_row = tile_row - RAW_ABOVE;
       const int first_key = step * TILE_K;
-      const bool inside = interior(launch, batch, first_row, RAW_ROWS, first_key, TILE_K);
+      const bool inside = interior(launch, batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4;
         const int h = unit / (RAW_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = first_row + r;
+        const int row = tile_row - RAW_ABOVE + r;
         const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
@@ -872,15 +879,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     __syncthreads();
     // scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
-      const int first_row = tile_row - AFTER_SCORES_CONV_ABOVE;
       const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, first_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+      const bool inside = interior(launch, batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, first_key,
+        TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4;
         const int h = unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = first_row + r;
+        const int row = tile_row - AFTER_SCORES_CONV_ABOVE + r;
         const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];
@@ -958,15 +965,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     __syncthreads();
     // weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
-      const int first_row = tile_row;
       const int first_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
-      const bool inside = interior(launch, batch, first_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
+      const bool inside = interior(launch, batch, tile_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (AFTER_WEIGHTS_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_WEIGHTS_CONV_ROWS / 4) * 4;
         const int h = unit / (AFTER_WEIGHTS_CONV_ROWS / 4 * (TILE_K / 4));
         const unsigned head = first_head + h;
-        const int row = first_row + r;
+        const int row = tile_row + r;
         const int key = first_key + column;
         const unsigned seen = see(launch, batch, row, key, inside);
         float block[4][4];

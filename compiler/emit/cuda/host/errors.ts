@@ -1,4 +1,4 @@
-import { hasMask, type Pipeline, type Plan } from "../../../../runtime/contract/index.ts";
+import { type Pipeline, type Plan, TENSORS, tensorExists } from "../../../../runtime/contract/index.ts";
 
 /**
  * The kinds of codes that `<name>_launch` returns for a call that it refuses; their names are macros of the header. Where a field is
@@ -34,8 +34,9 @@ const FIELDS = [
 ] as const;
 type Field = (typeof FIELDS)[number];
 
-/** Columns of emitted lines. */
-const WIDTH = 118;
+function isField(name: string): name is Field {
+  return FIELDS.some((field) => field === name);
+}
 
 /** One check of a call. */
 interface Check {
@@ -55,9 +56,7 @@ export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]) {
   const aligned = alignmentChecks(pipeline, alignment);
   const model = ({ kind, field, condition, text }: Check) => {
     const code = `${upper}_ERROR_${kind} - ${100 * (FIELDS.indexOf(field) + 1)}`;
-    const line = `  if (${condition}) return ${code};`;
-    const lines = line.length <= WIDTH ? line : `  if (${condition})\n    return ${code};`;
-    return { code, check: lines, text: `${field} ${text}` };
+    return { code, check: `if (${condition}) return ${code};`, text: `${field} ${text}` };
   };
   // Several checks of a field may give the same code: its text tells of all.
   const unique = new Map([...sizes, ...pointers, ...aligned].map((each) => [each.kind + each.field, each]));
@@ -120,19 +119,21 @@ function pointerChecks(pipeline: Pipeline): readonly Check[] {
     condition: `call->${field} == nullptr`,
     text: "is a null pointer",
   });
-  const masks = (["documents", "lengths", "bias"] as const).filter((kind) => hasMask(pipeline, kind));
-  const parameters = pipeline.parameters.length > 0 ? (["parameters"] as const) : [];
   const history: Check = {
     ...needed("q_history"),
     condition: "call->history_rows > 0 && call->q_history == nullptr",
     text: "is a null pointer, and history_rows is not 0",
   };
-  return [...(["q", "k", "v", "o"] as const), ...parameters, ...masks].map(needed).concat(history);
+  const tensors = TENSORS.filter((tensor) => !tensor.optional && tensorExists(pipeline, tensor));
+  const parameters = pipeline.parameters.length > 0 ? ["parameters"] : [];
+  const names: readonly string[] = [...tensors.map(({ name }) => name), ...parameters];
+  return [...names.filter(isField).map(needed), history];
 }
 
 function alignmentChecks(pipeline: Pipeline, alignment: Plan["alignment"]): readonly Check[] {
   const bytes = pipeline.storage === "f32" ? 4 : 2;
-  return (["q", "q_history", "k", "v", "o"] as const).map((field): Check => {
+  const tensors = TENSORS.flatMap((tensor) => (tensor.element === "storage" ? [tensor.name] : []));
+  return tensors.map((field): Check => {
     const elements = alignment[field === "q_history" ? "q" : field];
     return {
       kind: "ALIGNMENT",

@@ -1,16 +1,32 @@
 import {
   type Artifact,
+  type AxisName,
   elementCount,
+  findTensor,
   hasMask,
   type KernelPlan,
   type Pipeline,
   type Plan,
+  STRIDED_TENSORS,
+  TENSORS,
+  type TensorResource,
 } from "../../../../runtime/contract/index.ts";
 import { cudaNamespace, elementType } from "../../dialect/cuda.ts";
 import { HOST_EXPRESSIONS, printExpression } from "../../dialect/expression.ts";
 import { operandOf } from "../../model/source.ts";
 import { errorModel } from "./errors.ts";
 import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
+
+/** Fields of a call that count along an axis, and macros of the header for the others. */
+const SIZES: Readonly<Partial<Record<AxisName, string>>> = {
+  Lq: "call.query_rows",
+  Lk: "call.key_rows",
+  R: "call.history_rows",
+  H: "HEADS",
+  Hkv: "KV_HEADS",
+  D: "HEAD_DIM",
+  Dv: "VALUE_DIM",
+};
 
 const ELEMENTS = { f32: "f32", f16: "f16 (__half)", bf16: "bf16 (__nv_bfloat16)" } as const;
 
@@ -71,28 +87,18 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
   const element = storage === "f32" ? "float" : "unsigned short";
   const others = artifact.plans.slice(1).map((other) => ({ namespace: cudaNamespace(other) }));
   const workspaceSizes = plan.workspace.map(({ bytes }) => bytes);
-  const parts = {
+  return {
+    ...sharedModel(pipeline),
     workspace: plan.workspace.map((buffer) => ({
       name: buffer.name,
       bytes: printExpression(buffer.bytes, HOST_EXPRESSIONS),
     })),
-    workspaceDefinitions: printDefinitions(plan, workspaceSizes, "  "),
-    stepDefinitions: printDefinitions(plan, expressionsOf(plan.steps), "  "),
-    steps: printSteps(plan, plan.steps, (kernel) => kernelArguments(pipeline, kernel), "  "),
-  };
-  const text = JSON.stringify(parts);
-  return {
-    ...sharedModel(pipeline),
-    ...parts,
+    workspaceDefinitions: printDefinitions(plan, workspaceSizes),
+    stepDefinitions: printDefinitions(plan, expressionsOf(plan.steps)),
+    steps: printSteps(plan, (kernel) => kernelArguments(pipeline, kernel)),
     namespace: cudaNamespace(plan),
-    usesFloorDiv: text.includes("floor_div("),
-    usesCeilDiv: text.includes("ceil_div("),
     hasWorkspace: softmax || plan.workspace.length > 0,
-    strides: ["q", "q_history", "k", "v", "o"].flatMap((tensor) => [
-      { field: `${tensor}_stride_b`, value: `${tensor}.batch` },
-      { field: `${tensor}_stride_h`, value: `${tensor}.head` },
-      { field: `${tensor}_stride_l`, value: `${tensor}.row` },
-    ]),
+    strided: STRIDED_TENSORS.filter((name) => name !== "bias").map(stridedModel),
     sharedKernels: plan.kernels
       .filter(({ workgroupBytes }) => workgroupBytes > PLAIN_SHARED_BYTES)
       .map((kernel) => ({ kernel: `${kernel.name}::${kernel.entryPoint}`, bytes: kernel.workgroupBytes })),
@@ -114,19 +120,18 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
 /** Dynamic shared memory that a kernel gets without asking. */
 const PLAIN_SHARED_BYTES = 48 * 1024;
 
+/** A tensor whose strides the launch block holds: what a contiguous one has. */
+function stridedModel(name: string) {
+  const [, heads, rows, size] = (findTensor(name)?.axes ?? []).map((axis) => SIZES[axis]);
+  return { name, heads, rows, size };
+}
+
 /** Tensors of the storage type, and what lies in the workspace. */
 function pointers(plan: Plan, element: string): string[] {
   const used = new Map(
     plan.kernels.flatMap(({ bindings }) => bindings.map((binding) => [binding.resource, binding] as const)),
   );
-  const tensors = (["q", "q_history", "k", "v"] as const)
-    .filter((name) => used.has(name))
-    .map((name) => `const ${element}* const ${name} = static_cast<const ${element}*>(call.${name});`);
-  if (used.has("o")) tensors.push(`${element}* const o = static_cast<${element}*>(call.o);`);
-  if (used.has("lse"))
-    tensors.push(
-      "float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);",
-    );
+  const tensors = TENSORS.filter(({ name }) => used.has(name)).flatMap((tensor) => pointer(tensor, element));
   const workspace = plan.workspace.flatMap(({ name }) => {
     const binding = used.get(name);
     if (binding === undefined) return [];
@@ -137,22 +142,24 @@ function pointers(plan: Plan, element: string): string[] {
   return [...tensors, ...workspace];
 }
 
+/** Tensors of other types are passed on as the call has them; results that it leaves out go to the workspace. */
+function pointer({ name, role, element, optional }: TensorResource, storage: string): readonly string[] {
+  const constant = role === "input" ? "const " : "";
+  if (element === "storage")
+    return [`${constant}${storage}* const ${name} = static_cast<${constant}${storage}*>(call.${name});`];
+  if (role === "input" || !optional) return [];
+  return [
+    `float* const ${name} = call.${name} != nullptr ? call.${name} : reinterpret_cast<float*>(workspace_at + workspace.${name});`,
+  ];
+}
+
 /** The arguments of a launch, in the order of the kernel's bindings. */
 function kernelArguments(pipeline: Pipeline, kernel: KernelPlan): string {
   return kernel.bindings
-    .map(({ access, resource }) => {
-      if (access === "uniform") return "launch";
-      switch (resource) {
-        case "parameters":
-          return pipeline.parameters.length > 0 ? "call.parameters" : "nullptr";
-        case "positions":
-        case "documents":
-        case "lengths":
-        case "bias":
-          return `call.${resource}`;
-        default:
-          return resource;
-      }
+    .map(({ resource }) => {
+      if (resource === "parameters") return pipeline.parameters.length > 0 ? "call.parameters" : "nullptr";
+      const tensor = findTensor(resource);
+      return tensor?.role === "input" && tensor.element !== "storage" ? `call.${resource}` : resource;
     })
     .join(", ");
 }

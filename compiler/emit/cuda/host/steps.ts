@@ -15,7 +15,7 @@ const CALL_VARIABLES = {
 } as const;
 
 /** Definitions of the plan's names that `used` needs, in order, as C++ statements. */
-export function printDefinitions(plan: Plan, used: readonly Expression[], indent: string): string[] {
+export function printDefinitions(plan: Plan, used: readonly Expression[]): string[] {
   const needed = new Set(used.flatMap((each) => variablesOf(simplify(each))));
   const definitions = plan.definitions.toReversed().filter(({ name, value }) => {
     if (!needed.has(name)) return false;
@@ -27,10 +27,10 @@ export function printDefinitions(plan: Plan, used: readonly Expression[], indent
     { name: "H", text: String(plan.pipeline.heads) },
   ].filter(({ name }) => needed.has(name));
   return [
-    ...names.map(({ name, text }) => `${indent}const long long ${name} = ${text};`),
+    ...names.map(({ name, text }) => `const long long ${name} = ${text};`),
     ...definitions
       .toReversed()
-      .map(({ name, value }) => `${indent}const long long ${name} = ${print(value)};`),
+      .map(({ name, value }) => `const long long ${name} = ${print(value)};`),
   ];
 }
 
@@ -46,30 +46,22 @@ export function expressionsOf(steps: readonly Step[]): readonly Expression[] {
 /** The loops and launches of a plan as C++ statements. */
 export function printSteps(
   plan: Plan,
-  steps: readonly Step[],
   kernelArguments: (kernel: KernelPlan) => string,
-  indent: string,
+  steps: readonly Step[] = plan.steps,
 ): string[] {
   // Launches beside each other share a launch block: each sets what differs.
   const current = new Map<string, string>();
   return steps.flatMap((step) => {
     if (step.kind === "dispatch") {
-      const first = current.size === 0 ? [`${indent}Launch launch = common;`] : [];
-      return [...first, ...printDispatch(plan, step, kernelArguments, current, indent)];
+      const first = current.size === 0 ? ["Launch launch = common;"] : [];
+      return [...first, ...printDispatch(plan, step, kernelArguments, current)];
     }
     const from = print(step.from);
-    if (isName(step)) {
-      return [
-        `${indent}const long long ${step.variable} = ${from};`,
-        ...printSteps(plan, step.body, kernelArguments, indent),
-      ];
-    }
+    const body = printSteps(plan, kernelArguments, step.body);
     const { variable } = step;
-    return [
-      `${indent}for (long long ${variable} = ${from}; ${variable} < ${print(step.to)}; ${variable} += ${print(step.by)}) {`,
-      ...printSteps(plan, step.body, kernelArguments, `${indent}  `),
-      `${indent}}`,
-    ];
+    if (isName(step)) return [`const long long ${variable} = ${from};`, ...body];
+    const rounds = `long long ${variable} = ${from}; ${variable} < ${print(step.to)}; ${variable} += ${print(step.by)}`;
+    return [`for (${rounds}) {`, ...body, "}"];
   });
 }
 
@@ -83,7 +75,6 @@ function printDispatch(
   step: Step & { readonly kind: "dispatch" },
   kernelArguments: (kernel: KernelPlan) => string,
   current: Map<string, string>,
-  indent: string,
 ): string[] {
   const kernel = plan.kernels.find(({ name }) => name === step.kernel);
   if (kernel === undefined) throw new RangeError(`the plan dispatches an unknown kernel "${step.kernel}"`);
@@ -101,13 +92,14 @@ function printDispatch(
     const cast = /^-?\d+$/.test(value)
       ? value
       : `static_cast<${type === "u32" ? "unsigned" : "int"}>(${value})`;
-    return [`${indent}launch.${field} = ${cast};`];
+    return [`launch.${field} = ${cast};`];
   });
   const [x, y, z] = step.grid.map((each) => print(withLaunchRows(each, step.launch)));
+  const kernelName = `${kernel.name}::${kernel.entryPoint}`;
+  const blocks = `{${x}, ${y}, ${z}}, ${kernel.workgroupSize}, ${kernel.workgroupBytes}, stream`;
   return [
     ...fields,
-    `${indent}if (const int error = queue(${kernel.name}::${kernel.entryPoint}, {${x}, ${y}, ${z}}, ${kernel.workgroupSize}, ${kernel.workgroupBytes}, stream,`,
-    `${indent}                            ${kernelArguments(kernel)})) return error;`,
+    `if (const int error = queue(${kernelName}, ${blocks}, ${kernelArguments(kernel)})) return error;`,
   ];
 }
 

@@ -17,6 +17,13 @@ export function finishText(rendered: string): Emitted {
   return { text: `${lines.map(({ text }) => text).join("\n")}\n`, stages: stagesOf(lines) };
 }
 
+/** The same for text that other files use: nothing is left out. */
+export function layOutText(rendered: string): string {
+  return `${layOut(parseText(rendered))
+    .map(({ text }) => text)
+    .join("\n")}\n`;
+}
+
 function stagesOf(lines: readonly EmittedLine[]): readonly StageLines[] {
   const stages: StageLines[] = [];
   let open = false;

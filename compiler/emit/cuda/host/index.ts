@@ -1,6 +1,7 @@
 import type { Artifact, Pipeline } from "../../../../runtime/contract/index.ts";
 import { specPlace } from "../../provenance.ts";
 import { render } from "../../templates.ts";
+import { layOutText } from "../../text/index.ts";
 import { headerModel, hostModel } from "./model.ts";
 
 /** Where the spec is, and what compiled it. */
@@ -31,7 +32,7 @@ export function emitHostFiles(
     const kernels = artifact.sources[file] ?? "";
     return [
       file,
-      kernels + render("cuda/host.cu.hbs", hostModel(pipeline, artifact, plan, index === 0)),
+      `${kernels}\n${layOutText(render("cuda/host.cu.hbs", hostModel(pipeline, artifact, plan, index === 0)))}`,
     ] as const;
   });
   return {

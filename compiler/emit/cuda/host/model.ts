@@ -87,8 +87,7 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
   const element = storage === "f32" ? "float" : "unsigned short";
   const others = artifact.plans.slice(1).map((other) => ({ namespace: cudaNamespace(other) }));
   const workspaceSizes = plan.workspace.map(({ bytes }) => bytes);
-  return {
-    ...sharedModel(pipeline),
+  const statements = {
     workspace: plan.workspace.map((buffer) => ({
       name: buffer.name,
       bytes: printExpression(buffer.bytes, HOST_EXPRESSIONS),
@@ -96,6 +95,13 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
     workspaceDefinitions: printDefinitions(plan, workspaceSizes),
     stepDefinitions: printDefinitions(plan, expressionsOf(plan.steps)),
     steps: printSteps(plan, (kernel) => kernelArguments(pipeline, kernel)),
+  };
+  const text = JSON.stringify(statements);
+  return {
+    ...sharedModel(pipeline),
+    ...statements,
+    usesFloorDiv: text.includes("floor_div("),
+    usesCeilDiv: text.includes("ceil_div("),
     namespace: cudaNamespace(plan),
     hasWorkspace: softmax || plan.workspace.length > 0,
     strided: STRIDED_TENSORS.filter((name) => name !== "bias").map(stridedModel),

@@ -28,9 +28,7 @@ export function printDefinitions(plan: Plan, used: readonly Expression[]): strin
   ].filter(({ name }) => needed.has(name));
   return [
     ...names.map(({ name, text }) => `const long long ${name} = ${text};`),
-    ...definitions
-      .toReversed()
-      .map(({ name, value }) => `const long long ${name} = ${print(value)};`),
+    ...definitions.toReversed().map(({ name, value }) => `const long long ${name} = ${print(value)};`),
   ];
 }
 

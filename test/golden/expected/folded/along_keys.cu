@@ -259,13 +259,18 @@ __device__ __forceinline__ float lanes_max(float value) {
 }
 
 /// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
+template <int COUNT, int N, typename Apply>
+__device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply) {
+#pragma unroll
+  for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) apply(y[n][i], n, i);
+  }
+}
+
 template <int N>
 __device__ __forceinline__ void fill(float (&y)[N][4], float value) {
-#pragma unroll
-  for (int n = 0; n < N; n++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) y[n][i] = value;
-  }
+  each_entry<N>(y, [&](float& entry, int, int) { entry = value; });
 }
 
 template <int N>
@@ -531,6 +536,16 @@ constexpr int INNER_STEP = 64;
 /// Weights are 2^(score * EXPONENT - maximum).
 constexpr float EXPONENT = LOG2_E;
 
+/// Calls `apply` with the place and the number of each row that a lane has entries of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) apply(x, h, own_row + 16 * x + 8 * h + lane.group);
+  }
+}
+
 /// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
@@ -626,13 +641,9 @@ __device__ __forceinline__ void multiply_keys(
 __device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        s[x][n][i] *= SCALE;
-      }
-    }
+    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
+      entry *= SCALE;
+    });
   }
 }
 
@@ -641,23 +652,18 @@ template <int COUNT, int N>
 __device__ __forceinline__ void hide(
     float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
     int first_key, const Lane& lane, float hidden) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const int2 keys = row_keys(launch, batch, row);
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int n = 0; n < COUNT; n++) {
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-      for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          const int key = first_key + 8 * n + 2 * lane.quad + i;
-          float& score = y[x][n][2 * h + i];
-          score = shown(score, keys, key, hidden);
-        }
+      for (int i = 0; i < 2; i++) {
+        const int key = first_key + 8 * n + 2 * lane.quad + i;
+        float& score = y[x][n][2 * h + i];
+        score = shown(score, keys, key, hidden);
       }
     }
-  }
+  });
 }
 
 /// Hides keys outside of [begin, end), which are another block's.
@@ -681,14 +687,9 @@ template <int COUNT, int N>
 __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        float& entry = y[x][n][i];
-        entry += added;
-      }
-    }
+    each_entry<COUNT>(y[x], [&](float& entry, int, int) {
+      entry += added;
+    });
   }
 }
 
@@ -730,21 +731,16 @@ __device__ __forceinline__ void isolate_values(
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
+    each_row(own_row, lane, [&](int x, int h, int row) {
+      if (!visible(launch, batch, row, first_key + i)) return;
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int row = own_row + 16 * x + 8 * h + lane.group;
-        if (!visible(launch, batch, row, first_key + i)) continue;
-#pragma unroll
-        for (int n = 0; n < VALUE_GRANULES; n++) {
-          const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
-          const unsigned bad = carry_exponents(pair);
-          if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
-          if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
-        }
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned bad = carry_exponents(pair);
+        if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
+        if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
       }
-    }
+    });
   }
   __syncthreads();
 #pragma unroll 1
@@ -802,25 +798,20 @@ __device__ __forceinline__ void store_part(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const float (&m)[ROW_BLOCKS][2], const float (&l)[ROW_BLOCKS][2],
     float* partial_values, float* partial_sums, const Launch& launch, const Batch& batch, unsigned head, int parts,
     int part, int own_row, const Lane& lane) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const float total = lanes_sum<4>(l[x][h]);
+    if (row >= launch.row_end) return;
+    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
+    float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const float total = lanes_sum<4>(l[x][h]);
-      if (row >= launch.row_end) continue;
-      const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
-      float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
-      }
-      if (lane.quad == 0) {
-        partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
-        partial_sums[2 * at + 1] = total;
-      }
+    for (int n = 0; n < VALUE_DIM / 8; n++) {
+      *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
     }
-  }
+    if (lane.quad == 0) {
+      partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
+      partial_sums[2 * at + 1] = total;
+    }
+  });
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
@@ -894,14 +885,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   // Of each row the largest score, and the sum of the weights beside it.
   float m[ROW_BLOCKS][2];
   float l[ROW_BLOCKS][2];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      m[x][h] = HIDDEN;
-      l[x][h] = 0.0f;
-    }
-  }
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    m[x][h] = HIDDEN;
+    l[x][h] = 0.0f;
+  });
   // The keys that the warp's rows see at most.
   int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   own_range.y = min(own_range.y, keys_end);
@@ -925,11 +912,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
       scale_scores(s);
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-        for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-          for (int i = 0; i < 4; i++) y[x][c / 8 + n][i] = s[x][n][i];
-        }
+        each_entry<COLUMNS / 8>(s[x], [&](float entry, int n, int i) { y[x][c / 8 + n][i] = entry; });
       }
     }
     __syncthreads();
@@ -1037,6 +1020,16 @@ constexpr int WEIGHT_AT = 0;
 constexpr int BIAS_AT = 44;
 /// Weights are 2^(score * EXPONENT - maximum).
 constexpr float EXPONENT = LOG2_E;
+
+/// Calls `apply` with the place and the number of each row that a lane has entries of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) apply(x, h, own_row + 16 * x + 8 * h + lane.group);
+  }
+}
 
 /// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
 __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
@@ -1221,13 +1214,9 @@ __device__ __forceinline__ void multiply_keys(
 __device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        s[x][n][i] *= SCALE;
-      }
-    }
+    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
+      entry *= SCALE;
+    });
   }
 }
 
@@ -1263,23 +1252,18 @@ template <int COUNT, int N>
 __device__ __forceinline__ void hide(
     float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
     int first_key, const Lane& lane, float hidden) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const int2 keys = row_keys(launch, batch, row);
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int n = 0; n < COUNT; n++) {
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-      for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          const int key = first_key + 8 * n + 2 * lane.quad + i;
-          float& score = y[x][n][2 * h + i];
-          score = shown(score, keys, key, hidden);
-        }
+      for (int i = 0; i < 2; i++) {
+        const int key = first_key + 8 * n + 2 * lane.quad + i;
+        float& score = y[x][n][2 * h + i];
+        score = shown(score, keys, key, hidden);
       }
     }
-  }
+  });
 }
 
 /// Hides keys outside of [begin, end), which are another block's.
@@ -1303,14 +1287,9 @@ template <int COUNT, int N>
 __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        float& entry = y[x][n][i];
-        entry += added;
-      }
-    }
+    each_entry<COUNT>(y[x], [&](float& entry, int, int) {
+      entry += added;
+    });
   }
 }
 
@@ -1352,21 +1331,16 @@ __device__ __forceinline__ void isolate_values(
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
+    each_row(own_row, lane, [&](int x, int h, int row) {
+      if (!visible(launch, batch, row, first_key + i)) return;
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int row = own_row + 16 * x + 8 * h + lane.group;
-        if (!visible(launch, batch, row, first_key + i)) continue;
-#pragma unroll
-        for (int n = 0; n < VALUE_GRANULES; n++) {
-          const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
-          const unsigned bad = carry_exponents(pair);
-          if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
-          if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
-        }
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned bad = carry_exponents(pair);
+        if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
+        if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
       }
-    }
+    });
   }
   __syncthreads();
 #pragma unroll 1
@@ -1424,25 +1398,20 @@ __device__ __forceinline__ void store_part(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const float (&m)[ROW_BLOCKS][2], const float (&l)[ROW_BLOCKS][2],
     float* partial_values, float* partial_sums, const Launch& launch, const Batch& batch, unsigned head, int parts,
     int part, int own_row, const Lane& lane) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const float total = lanes_sum<4>(l[x][h]);
+    if (row >= launch.row_end) return;
+    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
+    float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const float total = lanes_sum<4>(l[x][h]);
-      if (row >= launch.row_end) continue;
-      const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
-      float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
-      }
-      if (lane.quad == 0) {
-        partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
-        partial_sums[2 * at + 1] = total;
-      }
+    for (int n = 0; n < VALUE_DIM / 8; n++) {
+      *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
     }
-  }
+    if (lane.quad == 0) {
+      partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
+      partial_sums[2 * at + 1] = total;
+    }
+  });
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
@@ -1509,14 +1478,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
   // Of each row the largest score, and the sum of the weights beside it.
   float m[ROW_BLOCKS][2];
   float l[ROW_BLOCKS][2];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      m[x][h] = HIDDEN;
-      l[x][h] = 0.0f;
-    }
-  }
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    m[x][h] = HIDDEN;
+    l[x][h] = 0.0f;
+  });
   // The keys that the warp's rows see at most.
   int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   own_range.y = min(own_range.y, keys_end);
@@ -1581,11 +1546,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     multiply_values(weights, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key, o);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int n = 0; n < CARRIED; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) y[x][n][i] = y[x][GRANULES + n][i];
-      }
+      each_entry<CARRIED>(y[x], [&](float& entry, int n, int i) { entry = y[x][GRANULES + n][i]; });
     }
   }
 
@@ -1610,11 +1571,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
         fill(last[x], HIDDEN);
-#pragma unroll
-        for (int n = 0; n < TAIL; n++) {
-#pragma unroll
-          for (int i = 0; i < 4; i++) last[x][n][i] = y[x][n][i];
-        }
+        each_entry<TAIL>(last[x], [&](float& entry, int n, int i) { entry = y[x][n][i]; });
       }
       unsigned weights[TAIL_PAIRS / 2][ROW_BLOCKS][4];
       online_softmax(last, weights, m, l, o);
@@ -1698,14 +1655,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_combine(
 
 // Launching the kernels from C and C++: what along_keys.h declares. Left out where the kernels alone are compiled.
 #if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
-
 #include "along_keys.h"
-
 #include <algorithm>
 #include <climits>
 #include <cstdint>
 
 namespace mtac_along_keys {
+
 namespace {
 
 /// a / b, rounded down; b is positive.
@@ -1727,7 +1683,8 @@ struct Grid {
 
 /// Queues a kernel; a grid without blocks has nothing to do.
 template <typename... Parameters, typename... Arguments>
-int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream,
+    const Arguments&... arguments) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
   if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return ALONG_KEYS_ERROR_TOO_LARGE;
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
@@ -1748,7 +1705,8 @@ Workspace lay_out(const along_keys_call& call) {
   const long long B = call.batches;
   const long long Lq = call.query_rows;
   const long long Lk = call.key_rows;
-  const long long splits = std::max<long long>(0, Lq - 128) != 0 ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 4), floor_div(Lk, 256)));
+  const long long splits = std::max<long long>(0, Lq - 128) != 0
+    ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 4), floor_div(Lk, 256)));
   Workspace workspace{};
   const auto place = [&workspace](long long bytes) {
     const size_t at = workspace.bytes;
@@ -1772,27 +1730,28 @@ inline along_keys_strides strides_of(const along_keys_strides& given, unsigned h
 
 /// The part of the launch block that all launches of a call share.
 Launch describe(const along_keys_call& call) {
-  const along_keys_strides q = strides_of(call.q_strides, ALONG_KEYS_HEADS, call.query_rows, ALONG_KEYS_HEAD_DIM);
-  const along_keys_strides q_history = strides_of(call.q_history_strides, ALONG_KEYS_HEADS, call.history_rows, ALONG_KEYS_HEAD_DIM);
-  const along_keys_strides k = strides_of(call.k_strides, ALONG_KEYS_KV_HEADS, call.key_rows, ALONG_KEYS_HEAD_DIM);
-  const along_keys_strides v = strides_of(call.v_strides, ALONG_KEYS_KV_HEADS, call.key_rows, ALONG_KEYS_VALUE_DIM);
-  const along_keys_strides o = strides_of(call.o_strides, ALONG_KEYS_HEADS, call.query_rows, ALONG_KEYS_VALUE_DIM);
   Launch launch{};
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
+  const along_keys_strides q = strides_of(call.q_strides, ALONG_KEYS_HEADS, call.query_rows, ALONG_KEYS_HEAD_DIM);
   launch.q_stride_b = q.batch;
   launch.q_stride_h = q.head;
   launch.q_stride_l = q.row;
-  launch.q_history_stride_b = q_history.batch;
-  launch.q_history_stride_h = q_history.head;
-  launch.q_history_stride_l = q_history.row;
+  const along_keys_strides k = strides_of(call.k_strides, ALONG_KEYS_KV_HEADS, call.key_rows, ALONG_KEYS_HEAD_DIM);
   launch.k_stride_b = k.batch;
   launch.k_stride_h = k.head;
   launch.k_stride_l = k.row;
+  const along_keys_strides v = strides_of(call.v_strides, ALONG_KEYS_KV_HEADS, call.key_rows, ALONG_KEYS_VALUE_DIM);
   launch.v_stride_b = v.batch;
   launch.v_stride_h = v.head;
   launch.v_stride_l = v.row;
+  const along_keys_strides q_history = strides_of(call.q_history_strides, ALONG_KEYS_HEADS, call.history_rows,
+    ALONG_KEYS_HEAD_DIM);
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  const along_keys_strides o = strides_of(call.o_strides, ALONG_KEYS_HEADS, call.query_rows, ALONG_KEYS_VALUE_DIM);
   launch.o_stride_b = o.batch;
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
@@ -1811,12 +1770,13 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
   const long long B = call.batches;
   const long long Lq = call.query_rows;
   const long long Lk = call.key_rows;
-  const long long splits = std::max<long long>(0, Lq - 128) != 0 ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 4), floor_div(Lk, 256)));
+  const long long splits = std::max<long long>(0, Lq - 128) != 0
+    ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 4), floor_div(Lk, 256)));
   const Workspace workspace = lay_out(call);
   const unsigned short* const q = static_cast<const unsigned short*>(call.q);
-  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
   const unsigned short* const k = static_cast<const unsigned short*>(call.k);
   const unsigned short* const v = static_cast<const unsigned short*>(call.v);
+  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
   unsigned short* const o = static_cast<unsigned short*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   unsigned short* const folded_keys = reinterpret_cast<unsigned short*>(workspace_at + workspace.folded_keys);
@@ -1827,16 +1787,23 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
   for (long long batch = 0; batch < B; batch += 65535) {
     Launch launch = common;
     launch.batch = static_cast<unsigned>(batch);
-    if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, std::min<long long>(65535, B - batch)}, 128, 11520, stream,
-                                launch, k, call.parameters, call.positions, folded_keys)) return error;
+    if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, std::min<long long>(65535, B - batch)},
+      128, 11520, stream, launch, k, call.parameters, call.positions, folded_keys))
+      return error;
     launch.row_end = static_cast<int>(Lq);
     launch.parts = static_cast<unsigned>(splits + 1);
-    if (const int error = queue(attention::along_keys_attention, {ceil_div(Lq, 128) * splits, 4, std::min<long long>(65535, B - batch)}, 128, 18432, stream,
-                                launch, q, q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
-    if (const int error = queue(border::along_keys_border, {ceil_div(Lq, 128), 4, std::min<long long>(65535, B - batch)}, 128, 42496, stream,
-                                launch, q, q_history, k, v, call.parameters, call.positions, partial_values, partial_sums)) return error;
-    if (const int error = queue(combine::along_keys_combine, {ceil_div(Lq, 4), 4, std::min<long long>(65535, B - batch)}, 128, 0, stream,
-                                launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
+    if (const int error = queue(attention::along_keys_attention,
+      {ceil_div(Lq, 128) * splits, 4, std::min<long long>(65535, B - batch)}, 128, 18432, stream, launch, q,
+      q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums))
+      return error;
+    if (const int error = queue(border::along_keys_border,
+      {ceil_div(Lq, 128), 4, std::min<long long>(65535, B - batch)}, 128, 42496, stream, launch, q, q_history, k, v,
+      call.parameters, call.positions, partial_values, partial_sums))
+      return error;
+    if (const int error = queue(combine::along_keys_combine,
+      {ceil_div(Lq, 4), 4, std::min<long long>(65535, B - batch)}, 128, 0, stream, launch, partial_values,
+      partial_sums, call.parameters, o, lse))
+      return error;
   }
   return 0;
 }
@@ -1844,12 +1811,13 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
 }  // namespace mtac_along_keys
 
 namespace mtac_along_keys {
+
 namespace {
 
 /// Strides are multiples of what one load takes, and so are the pointers.
 bool aligned(const void* pointer, const along_keys_strides& strides, unsigned elements) {
   return reinterpret_cast<uintptr_t>(pointer) % (elements * 2) == 0 && strides.batch % elements == 0 &&
-         strides.head % elements == 0 && strides.row % elements == 0;
+    strides.head % elements == 0 && strides.row % elements == 0;
 }
 
 int check(const along_keys_call* call) {
@@ -1871,14 +1839,15 @@ int check(const along_keys_call* call) {
   if (call->parameters == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER - 1000;
   if (call->history_rows > 0 && call->q_history == nullptr) return ALONG_KEYS_ERROR_NULL_POINTER - 600;
   if (!aligned(call->q, call->q_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT - 500;
-  if (!aligned(call->q_history, call->q_history_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT - 600;
   if (!aligned(call->k, call->k_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT - 700;
   if (!aligned(call->v, call->v_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->q_history, call->q_history_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT - 600;
   if (!aligned(call->o, call->o_strides, 8)) return ALONG_KEYS_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
 }  // namespace
+
 }  // namespace mtac_along_keys
 
 extern "C" size_t along_keys_workspace_bytes(const along_keys_call* call) {
@@ -1886,7 +1855,8 @@ extern "C" size_t along_keys_workspace_bytes(const along_keys_call* call) {
   return mtac_along_keys::workspace_bytes(*call);
 }
 
-extern "C" int along_keys_launch(const along_keys_call* call, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+extern "C" int along_keys_launch(const along_keys_call* call, void* workspace, size_t workspace_bytes,
+    cudaStream_t stream) {
   if (const int error = mtac_along_keys::check(call)) return error;
   const size_t needed = along_keys_workspace_bytes(call);
   if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return ALONG_KEYS_ERROR_WORKSPACE;
@@ -1899,7 +1869,8 @@ extern "C" int along_keys_launch(const along_keys_call* call, void* workspace, s
   if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
   const int capability = 10 * major + minor;
   int shared_bytes = 0;
-  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+    return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
   if (capability >= 80 && shared_bytes >= 42496) return mtac_along_keys::launch_all(*call, memory, stream);
   return ALONG_KEYS_ERROR_DEVICE;
@@ -1931,12 +1902,12 @@ extern "C" const char* along_keys_error_string(int error) {
       return "q_history is a null pointer, and history_rows is not 0";
     case ALONG_KEYS_ERROR_ALIGNMENT - 500:
       return "q is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
-    case ALONG_KEYS_ERROR_ALIGNMENT - 600:
-      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case ALONG_KEYS_ERROR_ALIGNMENT - 700:
       return "k is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case ALONG_KEYS_ERROR_ALIGNMENT - 800:
       return "v is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case ALONG_KEYS_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case ALONG_KEYS_ERROR_ALIGNMENT - 900:
       return "o is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case ALONG_KEYS_ERROR_ALIGNMENT - 1500:

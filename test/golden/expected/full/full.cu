@@ -274,13 +274,18 @@ __device__ __forceinline__ float lanes_max(float value) {
 }
 
 /// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
+template <int COUNT, int N, typename Apply>
+__device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply) {
+#pragma unroll
+  for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) apply(y[n][i], n, i);
+  }
+}
+
 template <int N>
 __device__ __forceinline__ void fill(float (&y)[N][4], float value) {
-#pragma unroll
-  for (int n = 0; n < N; n++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) y[n][i] = value;
-  }
+  each_entry<N>(y, [&](float& entry, int, int) { entry = value; });
 }
 
 /// A lane's entries of one of its two rows, in order.
@@ -442,6 +447,16 @@ constexpr int CHUNK = 512;
 constexpr int MAP_ALIGNMENT = 64;
 /// Rows by which tiles of later stages reach beyond one.
 constexpr int READ_AHEAD = 144;
+
+/// Calls `apply` with the place and the number of each row that a lane has entries of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) apply(x, h, own_row + 16 * x + 8 * h + lane.group);
+  }
+}
 
 /// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
 __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
@@ -627,13 +642,9 @@ __device__ __forceinline__ void multiply_keys(
 __device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        s[x][n][i] *= SCALE;
-      }
-    }
+    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
+      entry *= SCALE;
+    });
   }
 }
 
@@ -718,23 +729,18 @@ template <int COUNT, int N>
 __device__ __forceinline__ void hide(
     float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
     int first_key, const Lane& lane, float hidden) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const int2 keys = row_keys(launch, batch, row);
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int n = 0; n < COUNT; n++) {
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-      for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          const int key = first_key + 8 * n + 2 * lane.quad + i;
-          float& score = y[x][n][2 * h + i];
-          score = shown(score, keys, key, hidden);
-        }
+      for (int i = 0; i < 2; i++) {
+        const int key = first_key + 8 * n + 2 * lane.quad + i;
+        float& score = y[x][n][2 * h + i];
+        score = shown(score, keys, key, hidden);
       }
     }
-  }
+  });
 }
 
 /// Writes COUNT blocks of eight keys of the warp's rows, from `key` on: those that the block is to write.
@@ -743,20 +749,16 @@ __device__ __forceinline__ void store_map(
     const float (&y)[ROW_BLOCKS][N][4], unsigned short* own, const Launch& launch, int own_row, int key, int keys_begin,
     int keys_end, const Lane& lane) {
   const bool whole = key >= keys_begin && key + COUNT * 8 <= keys_end;
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    if (row >= launch.row_end) return;
+    unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      if (own_row + 16 * x + 8 * h + lane.group >= launch.row_end) continue;
-      unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-#pragma unroll
-      for (int n = 0; n < COUNT; n++) {
-        if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
-          store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-        }
+    for (int n = 0; n < COUNT; n++) {
+      if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
+        store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
       }
     }
-  }
+  });
 }
 
 /// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the
@@ -886,11 +888,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int n = 0; n < CARRIED; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) y[x][n][i] = y[x][GRANULES + n][i];
-      }
+      each_entry<CARRIED>(y[x], [&](float& entry, int n, int i) { entry = y[x][GRANULES + n][i]; });
     }
   }
 
@@ -1092,22 +1090,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
       mix_heads(y, mix, fragments);
       // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
       float finite = 0.0f;
-#pragma unroll
-      for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) finite = fmaf(y[n][j], 0.0f, finite);
-      }
+      each_entry<STEP / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
       if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
       if (interior(launch, batch, row, 1, step_key, STEP)) return;
       const int2 keys = make_int2(range.x, range.y - range.x);
-#pragma unroll
-      for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) {
-          const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
-          y[n][j] = shown(y[n][j], keys, key, -INFINITE);
-        }
-      }
+      each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
+        const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
+        entry = shown(entry, keys, key, -INFINITE);
+      });
     };
     // First the maximum and the sum of the row: of the keys that the lane sees, in two output heads.
     float m[2] = {HIDDEN, HIDDEN};
@@ -1140,11 +1130,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
     for (int step = 0; step < steps; step++) {
       float y[STEP / 8][4];
       mixed(step, y);
-#pragma unroll
-      for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) y[n][j] = weight_of(y[n][j], LOG2_E, normalizer[j / 2]);
-      }
+      each_entry<STEP / 8>(y, [&](float& entry, int, int j) { entry = weight_of(entry, LOG2_E, normalizer[j / 2]); });
       // Through the buffer, so that a lane writes 16 neighbouring bytes.
       unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
       unsigned char* const own = buffer + lane.group * ROW_BYTES + lane.quad * 4;
@@ -1225,6 +1211,16 @@ constexpr int CHUNK = 512;
 constexpr int MAP_ALIGNMENT = 64;
 /// Rows by which tiles of later stages reach beyond one.
 constexpr int READ_AHEAD = 144;
+
+/// Calls `apply` with the place and the number of each row that a lane has entries of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) apply(x, h, own_row + 16 * x + 8 * h + lane.group);
+  }
+}
 
 /// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
 __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
@@ -1364,23 +1360,18 @@ template <int COUNT, int N>
 __device__ __forceinline__ void hide(
     float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
     int first_key, const Lane& lane, float hidden) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const int2 keys = row_keys(launch, batch, row);
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int n = 0; n < COUNT; n++) {
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-      for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          const int key = first_key + 8 * n + 2 * lane.quad + i;
-          float& score = y[x][n][2 * h + i];
-          score = shown(score, keys, key, hidden);
-        }
+      for (int i = 0; i < 2; i++) {
+        const int key = first_key + 8 * n + 2 * lane.quad + i;
+        float& score = y[x][n][2 * h + i];
+        score = shown(score, keys, key, hidden);
       }
     }
-  }
+  });
 }
 
 /// Writes COUNT blocks of eight keys of the warp's rows, from `key` on: those that the block is to write.
@@ -1389,20 +1380,16 @@ __device__ __forceinline__ void store_map(
     const float (&y)[ROW_BLOCKS][N][4], unsigned short* own, const Launch& launch, int own_row, int key, int keys_begin,
     int keys_end, const Lane& lane) {
   const bool whole = key >= keys_begin && key + COUNT * 8 <= keys_end;
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    if (row >= launch.row_end) return;
+    unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      if (own_row + 16 * x + 8 * h + lane.group >= launch.row_end) continue;
-      unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
-#pragma unroll
-      for (int n = 0; n < COUNT; n++) {
-        if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
-          store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
-        }
+    for (int n = 0; n < COUNT; n++) {
+      if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
+        store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
       }
     }
-  }
+  });
 }
 
 /// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the
@@ -1503,11 +1490,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int n = 0; n < CARRIED; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) y[x][n][i] = y[x][GRANULES + n][i];
-      }
+      each_entry<CARRIED>(y[x], [&](float& entry, int n, int i) { entry = y[x][GRANULES + n][i]; });
     }
   }
 
@@ -1708,22 +1691,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
       mix_heads(y, mix, fragments);
       // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
       float finite = 0.0f;
-#pragma unroll
-      for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) finite = fmaf(y[n][j], 0.0f, finite);
-      }
+      each_entry<STEP / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
       if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
       if (interior(launch, batch, row, 1, step_key, STEP)) return;
       const int2 keys = make_int2(range.x, range.y - range.x);
-#pragma unroll
-      for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) {
-          const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
-          y[n][j] = shown(y[n][j], keys, key, 0.0f);
-        }
-      }
+      each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
+        const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
+        entry = shown(entry, keys, key, 0.0f);
+      });
     };
     if (steps > 0) load(0);
     for (int step = 0; step < steps; step++) {
@@ -1775,6 +1750,16 @@ constexpr int OUTPUT_NORM_WEIGHT_AT = 560;
 /// output.gate.weight in parameters.
 constexpr int OUTPUT_GATE_WEIGHT_AT = 592;
 constexpr int OUTPUT_GATE_BIAS_AT = 624;
+
+/// Calls `apply` with the place and the number of each row that a lane has entries of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) apply(x, h, own_row + 16 * x + 8 * h + lane.group);
+  }
+}
 
 /// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
 /// become 0.
@@ -1887,21 +1872,16 @@ __device__ __forceinline__ void isolate_values(
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
+    each_row(own_row, lane, [&](int x, int h, int row) {
+      if (!visible(launch, batch, row, first_key + i)) return;
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int row = own_row + 16 * x + 8 * h + lane.group;
-        if (!visible(launch, batch, row, first_key + i)) continue;
-#pragma unroll
-        for (int n = 0; n < VALUE_GRANULES; n++) {
-          const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
-          const unsigned bad = carry_exponents(pair);
-          if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
-          if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
-        }
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned bad = carry_exponents(pair);
+        if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
+        if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
       }
-    }
+    });
   }
   __syncthreads();
 #pragma unroll 1
@@ -1951,9 +1931,9 @@ __device__ __forceinline__ void gate_row(float (&row)[COUNT], const float* weigh
   for (int i = 0; i < COUNT; i++) row[i] *= gate;
 }
 
-/// Calls `apply` with each row that the lane has a part of.
+/// Changes each row that the lane has a part of.
 template <typename Apply>
-__device__ __forceinline__ void each_row(float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const Apply& apply) {
+__device__ __forceinline__ void change_rows(float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const Apply& apply) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
@@ -1971,19 +1951,14 @@ __device__ __forceinline__ void store_results(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], unsigned short* o_rows, const Launch& launch, const Batch& batch,
     unsigned head, int own_row, const Lane& lane) {
   unsigned short* const own = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h;
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    if (row >= launch.row_end) return;
+    unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      if (row >= launch.row_end) continue;
-      unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        store_32(to + 8 * n, pack_f16(o[x][n][2 * h], o[x][n][2 * h + 1]));
-      }
+    for (int n = 0; n < VALUE_DIM / 8; n++) {
+      store_32(to + 8 * n, pack_f16(o[x][n][2 * h], o[x][n][2 * h + 1]));
     }
-  }
+  });
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
@@ -2061,12 +2036,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
   }
 
   // output.norm (line 11)
-  each_row(o, [&](float (&row)[2 * VALUE_GRANULES]) {
+  change_rows(o, [&](float (&row)[2 * VALUE_GRANULES]) {
     normalize_row<4>(row, parameters + OUTPUT_NORM_WEIGHT_AT, 0.00001f, 1.0f, lane.index);
   });
 
   // output.gate (line 11)
-  each_row(o, [&](float (&row)[2 * VALUE_GRANULES]) {
+  change_rows(o, [&](float (&row)[2 * VALUE_GRANULES]) {
     gate_row<4>(row, parameters + OUTPUT_GATE_WEIGHT_AT, parameters[OUTPUT_GATE_BIAS_AT], lane.index);
   });
 
@@ -2079,14 +2054,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
 
 // Launching the kernels from C and C++: what full.h declares. Left out where the kernels alone are compiled.
 #if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
-
 #include "full.h"
-
 #include <algorithm>
 #include <climits>
 #include <cstdint>
 
 namespace mtac_full {
+
 namespace {
 
 /// a / b, rounded down; b is positive.
@@ -2108,7 +2082,8 @@ struct Grid {
 
 /// Queues a kernel; a grid without blocks has nothing to do.
 template <typename... Parameters, typename... Arguments>
-int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream,
+    const Arguments&... arguments) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
   if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return FULL_ERROR_TOO_LARGE;
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
@@ -2132,8 +2107,10 @@ Workspace lay_out(const full_call& call) {
   const long long halo_past = std::min<long long>(10, Lq + R);
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
-  const long long most_rows = std::max<long long>(64, std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long batch_step = std::max<long long>(1,
+    std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
+  const long long most_rows = std::max<long long>(64,
+    std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
@@ -2159,27 +2136,27 @@ inline full_strides strides_of(const full_strides& given, unsigned heads, int ro
 
 /// The part of the launch block that all launches of a call share.
 Launch describe(const full_call& call) {
-  const full_strides q = strides_of(call.q_strides, FULL_HEADS, call.query_rows, FULL_HEAD_DIM);
-  const full_strides q_history = strides_of(call.q_history_strides, FULL_HEADS, call.history_rows, FULL_HEAD_DIM);
-  const full_strides k = strides_of(call.k_strides, FULL_KV_HEADS, call.key_rows, FULL_HEAD_DIM);
-  const full_strides v = strides_of(call.v_strides, FULL_KV_HEADS, call.key_rows, FULL_VALUE_DIM);
-  const full_strides o = strides_of(call.o_strides, FULL_HEADS, call.query_rows, FULL_VALUE_DIM);
   Launch launch{};
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
+  const full_strides q = strides_of(call.q_strides, FULL_HEADS, call.query_rows, FULL_HEAD_DIM);
   launch.q_stride_b = q.batch;
   launch.q_stride_h = q.head;
   launch.q_stride_l = q.row;
-  launch.q_history_stride_b = q_history.batch;
-  launch.q_history_stride_h = q_history.head;
-  launch.q_history_stride_l = q_history.row;
+  const full_strides k = strides_of(call.k_strides, FULL_KV_HEADS, call.key_rows, FULL_HEAD_DIM);
   launch.k_stride_b = k.batch;
   launch.k_stride_h = k.head;
   launch.k_stride_l = k.row;
+  const full_strides v = strides_of(call.v_strides, FULL_KV_HEADS, call.key_rows, FULL_VALUE_DIM);
   launch.v_stride_b = v.batch;
   launch.v_stride_h = v.head;
   launch.v_stride_l = v.row;
+  const full_strides q_history = strides_of(call.q_history_strides, FULL_HEADS, call.history_rows, FULL_HEAD_DIM);
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  const full_strides o = strides_of(call.o_strides, FULL_HEADS, call.query_rows, FULL_VALUE_DIM);
   launch.o_stride_b = o.batch;
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
@@ -2203,16 +2180,18 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
   const long long halo_past = std::min<long long>(10, Lq + R);
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
-  const long long most_rows = std::max<long long>(64, std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long batch_step = std::max<long long>(1,
+    std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
+  const long long most_rows = std::max<long long>(64,
+    std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
   const Workspace workspace = lay_out(call);
   const unsigned short* const q = static_cast<const unsigned short*>(call.q);
-  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
   const unsigned short* const k = static_cast<const unsigned short*>(call.k);
   const unsigned short* const v = static_cast<const unsigned short*>(call.v);
+  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
   unsigned short* const o = static_cast<unsigned short*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   unsigned short* const map_0 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_0);
@@ -2223,7 +2202,8 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
     const long long batches = std::min<long long>(batch_step, B - batch);
     for (long long row = 0; row < Lq; row += strip) {
       const long long key_begin = 0;
-      const long long key_end = std::max<long long>(key_begin, positions != 0 ? Lk : std::min<long long>(Lk, Lk - Lq + row + strip));
+      const long long key_end = std::max<long long>(key_begin,
+        positions != 0 ? Lk : std::min<long long>(Lk, Lk - Lq + row + strip));
       Launch launch = common;
       launch.batch = static_cast<unsigned>(batch);
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row - 5));
@@ -2233,17 +2213,27 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
       launch.key_end = static_cast<int>(key_end);
       launch.map_row_stride = static_cast<unsigned>(map_row_stride);
       launch.map_head_stride = static_cast<unsigned>(map_head_stride);
-      if (const int error = queue(scores_conv::full_scores_conv, {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4, batches}, 128, 21248, stream,
-                                  launch, q, q_history, k, call.parameters, call.positions, map_0)) return error;
-      if (const int error = queue(scores_mix::full_scores_mix, {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream,
-                                  launch, map_0, call.parameters, call.positions, map_1, lse)) return error;
+      if (const int error = queue(scores_conv::full_scores_conv,
+        {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
+        batches}, 128, 21248, stream, launch, q, q_history, k, call.parameters, call.positions, map_0))
+          return error;
+      if (const int error = queue(scores_mix::full_scores_mix,
+        {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream, launch, map_0,
+        call.parameters, call.positions, map_1, lse))
+        return error;
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
-      if (const int error = queue(weights_conv::full_weights_conv, {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4, batches}, 128, 10368, stream,
-                                  launch, map_1, call.parameters, call.positions, map_0)) return error;
-      if (const int error = queue(weights_mix::full_weights_mix, {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream,
-                                  launch, map_0, call.parameters, call.positions, map_1)) return error;
-      if (const int error = queue(product::full_product, {ceil_div(std::min<long long>(Lq, row + strip) - row, 64), 4, batches}, 128, 28672, stream,
-                                  launch, map_1, v, call.parameters, call.positions, o)) return error;
+      if (const int error = queue(weights_conv::full_weights_conv,
+        {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
+        batches}, 128, 10368, stream, launch, map_1, call.parameters, call.positions, map_0))
+          return error;
+      if (const int error = queue(weights_mix::full_weights_mix,
+        {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream, launch, map_0,
+        call.parameters, call.positions, map_1))
+        return error;
+      if (const int error = queue(product::full_product,
+        {ceil_div(std::min<long long>(Lq, row + strip) - row, 64), 4, batches}, 128, 28672, stream, launch, map_1, v,
+        call.parameters, call.positions, o))
+        return error;
     }
   }
   return 0;
@@ -2252,12 +2242,13 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
 }  // namespace mtac_full
 
 namespace mtac_full {
+
 namespace {
 
 /// Strides are multiples of what one load takes, and so are the pointers.
 bool aligned(const void* pointer, const full_strides& strides, unsigned elements) {
   return reinterpret_cast<uintptr_t>(pointer) % (elements * 2) == 0 && strides.batch % elements == 0 &&
-         strides.head % elements == 0 && strides.row % elements == 0;
+    strides.head % elements == 0 && strides.row % elements == 0;
 }
 
 int check(const full_call* call) {
@@ -2279,14 +2270,15 @@ int check(const full_call* call) {
   if (call->parameters == nullptr) return FULL_ERROR_NULL_POINTER - 1000;
   if (call->history_rows > 0 && call->q_history == nullptr) return FULL_ERROR_NULL_POINTER - 600;
   if (!aligned(call->q, call->q_strides, 8)) return FULL_ERROR_ALIGNMENT - 500;
-  if (!aligned(call->q_history, call->q_history_strides, 8)) return FULL_ERROR_ALIGNMENT - 600;
   if (!aligned(call->k, call->k_strides, 8)) return FULL_ERROR_ALIGNMENT - 700;
   if (!aligned(call->v, call->v_strides, 8)) return FULL_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->q_history, call->q_history_strides, 8)) return FULL_ERROR_ALIGNMENT - 600;
   if (!aligned(call->o, call->o_strides, 8)) return FULL_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
 }  // namespace
+
 }  // namespace mtac_full
 
 extern "C" size_t full_workspace_bytes(const full_call* call) {
@@ -2307,7 +2299,8 @@ extern "C" int full_launch(const full_call* call, void* workspace, size_t worksp
   if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
   const int capability = 10 * major + minor;
   int shared_bytes = 0;
-  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+    return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
   if (capability >= 80 && shared_bytes >= 28672) return mtac_full::launch_all(*call, memory, stream);
   return FULL_ERROR_DEVICE;
@@ -2339,12 +2332,12 @@ extern "C" const char* full_error_string(int error) {
       return "q_history is a null pointer, and history_rows is not 0";
     case FULL_ERROR_ALIGNMENT - 500:
       return "q is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
-    case FULL_ERROR_ALIGNMENT - 600:
-      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case FULL_ERROR_ALIGNMENT - 700:
       return "k is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case FULL_ERROR_ALIGNMENT - 800:
       return "v is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case FULL_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case FULL_ERROR_ALIGNMENT - 900:
       return "o is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case FULL_ERROR_ALIGNMENT - 1500:

@@ -698,14 +698,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_product(
 
 // Launching the kernels from C and C++: what constructor.h declares. Left out where the kernels alone are compiled.
 #if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
-
 #include "constructor.h"
-
 #include <algorithm>
 #include <climits>
 #include <cstdint>
 
 namespace mtac_constructor {
+
 namespace {
 
 /// a / b, rounded down; b is positive.
@@ -727,7 +726,8 @@ struct Grid {
 
 /// Queues a kernel; a grid without blocks has nothing to do.
 template <typename... Parameters, typename... Arguments>
-int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream,
+    const Arguments&... arguments) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
   if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return CONSTRUCTOR_ERROR_TOO_LARGE;
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
@@ -750,8 +750,10 @@ Workspace lay_out(const constructor_call& call) {
   const long long halo_past = std::min<long long>(2, Lq + R);
   const long long halo_future = std::min<long long>(2, Lq);
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
-  const long long most_rows = std::max<long long>(16, std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long batch_step = std::max<long long>(1,
+    std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
+  const long long most_rows = std::max<long long>(16,
+    std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
@@ -775,27 +777,28 @@ inline constructor_strides strides_of(const constructor_strides& given, unsigned
 
 /// The part of the launch block that all launches of a call share.
 Launch describe(const constructor_call& call) {
-  const constructor_strides q = strides_of(call.q_strides, CONSTRUCTOR_HEADS, call.query_rows, CONSTRUCTOR_HEAD_DIM);
-  const constructor_strides q_history = strides_of(call.q_history_strides, CONSTRUCTOR_HEADS, call.history_rows, CONSTRUCTOR_HEAD_DIM);
-  const constructor_strides k = strides_of(call.k_strides, CONSTRUCTOR_KV_HEADS, call.key_rows, CONSTRUCTOR_HEAD_DIM);
-  const constructor_strides v = strides_of(call.v_strides, CONSTRUCTOR_KV_HEADS, call.key_rows, CONSTRUCTOR_VALUE_DIM);
-  const constructor_strides o = strides_of(call.o_strides, CONSTRUCTOR_HEADS, call.query_rows, CONSTRUCTOR_VALUE_DIM);
   Launch launch{};
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
+  const constructor_strides q = strides_of(call.q_strides, CONSTRUCTOR_HEADS, call.query_rows, CONSTRUCTOR_HEAD_DIM);
   launch.q_stride_b = q.batch;
   launch.q_stride_h = q.head;
   launch.q_stride_l = q.row;
-  launch.q_history_stride_b = q_history.batch;
-  launch.q_history_stride_h = q_history.head;
-  launch.q_history_stride_l = q_history.row;
+  const constructor_strides k = strides_of(call.k_strides, CONSTRUCTOR_KV_HEADS, call.key_rows, CONSTRUCTOR_HEAD_DIM);
   launch.k_stride_b = k.batch;
   launch.k_stride_h = k.head;
   launch.k_stride_l = k.row;
+  const constructor_strides v = strides_of(call.v_strides, CONSTRUCTOR_KV_HEADS, call.key_rows, CONSTRUCTOR_VALUE_DIM);
   launch.v_stride_b = v.batch;
   launch.v_stride_h = v.head;
   launch.v_stride_l = v.row;
+  const constructor_strides q_history = strides_of(call.q_history_strides, CONSTRUCTOR_HEADS, call.history_rows,
+    CONSTRUCTOR_HEAD_DIM);
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  const constructor_strides o = strides_of(call.o_strides, CONSTRUCTOR_HEADS, call.query_rows, CONSTRUCTOR_VALUE_DIM);
   launch.o_stride_b = o.batch;
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
@@ -818,16 +821,18 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
   const long long halo_past = std::min<long long>(2, Lq + R);
   const long long halo_future = std::min<long long>(2, Lq);
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
-  const long long batch_step = std::max<long long>(1, std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
-  const long long most_rows = std::max<long long>(16, std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
+  const long long batch_step = std::max<long long>(1,
+    std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
+  const long long most_rows = std::max<long long>(16,
+    std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
   const Workspace workspace = lay_out(call);
   const float* const q = static_cast<const float*>(call.q);
-  const float* const q_history = static_cast<const float*>(call.q_history);
   const float* const k = static_cast<const float*>(call.k);
   const float* const v = static_cast<const float*>(call.v);
+  const float* const q_history = static_cast<const float*>(call.q_history);
   float* const o = static_cast<float*>(call.o);
   float* const map_0 = reinterpret_cast<float*>(workspace_at + workspace.map_0);
   float* const map_1 = reinterpret_cast<float*>(workspace_at + workspace.map_1);
@@ -846,18 +851,25 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
       launch.key_begin = static_cast<int>(key_begin);
       launch.map_row_stride = static_cast<unsigned>(map_row_stride);
       launch.map_head_stride = static_cast<unsigned>(map_head_stride);
-      if (const int error = queue(scores::constructor_scores, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 0, stream,
-                                  launch, q, q_history, k, call.positions, map_0)) return error;
+      if (const int error = queue(scores::constructor_scores,
+        {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 0,
+        stream, launch, q, q_history, k, call.positions, map_0))
+        return error;
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
       launch.row_end = static_cast<int>(std::min<long long>(Lq, row + strip));
       launch.key_end = static_cast<int>(key_end);
-      if (const int error = queue(scores_conv::constructor_scores_conv, {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 10944, stream,
-                                  launch, map_0, call.parameters, call.positions, map_1)) return error;
-      if (const int error = queue(normalize::constructor_normalize, {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 256, 0, stream,
-                                  launch, call.positions, map_1)) return error;
+      if (const int error = queue(scores_conv::constructor_scores_conv,
+        {ceil_div(launch.row_end - launch.row_begin, 32) * ceil_div(key_end - key_begin, 64), 3, batches}, 128, 10944,
+        stream, launch, map_0, call.parameters, call.positions, map_1))
+        return error;
+      if (const int error = queue(normalize::constructor_normalize,
+        {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 256, 0, stream, launch, call.positions, map_1))
+        return error;
       launch.row_begin = static_cast<int>(row);
-      if (const int error = queue(product::constructor_product, {ceil_div(launch.row_end - launch.row_begin, 16), 3, batches}, 128, 64, stream,
-                                  launch, map_1, v, call.parameters, call.positions, o)) return error;
+      if (const int error = queue(product::constructor_product,
+        {ceil_div(launch.row_end - launch.row_begin, 16), 3, batches}, 128, 64, stream, launch, map_1, v,
+        call.parameters, call.positions, o))
+        return error;
     }
   }
   return 0;
@@ -866,12 +878,13 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
 }  // namespace mtac_constructor
 
 namespace mtac_constructor {
+
 namespace {
 
 /// Strides are multiples of what one load takes, and so are the pointers.
 bool aligned(const void* pointer, const constructor_strides& strides, unsigned elements) {
   return reinterpret_cast<uintptr_t>(pointer) % (elements * 4) == 0 && strides.batch % elements == 0 &&
-         strides.head % elements == 0 && strides.row % elements == 0;
+    strides.head % elements == 0 && strides.row % elements == 0;
 }
 
 int check(const constructor_call* call) {
@@ -893,14 +906,15 @@ int check(const constructor_call* call) {
   if (call->parameters == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER - 1000;
   if (call->history_rows > 0 && call->q_history == nullptr) return CONSTRUCTOR_ERROR_NULL_POINTER - 600;
   if (!aligned(call->q, call->q_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT - 500;
-  if (!aligned(call->q_history, call->q_history_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT - 600;
   if (!aligned(call->k, call->k_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT - 700;
   if (!aligned(call->v, call->v_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->q_history, call->q_history_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT - 600;
   if (!aligned(call->o, call->o_strides, 1)) return CONSTRUCTOR_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
 }  // namespace
+
 }  // namespace mtac_constructor
 
 extern "C" size_t constructor_workspace_bytes(const constructor_call* call) {
@@ -908,7 +922,8 @@ extern "C" size_t constructor_workspace_bytes(const constructor_call* call) {
   return mtac_constructor::workspace_bytes(*call);
 }
 
-extern "C" int constructor_launch(const constructor_call* call, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+extern "C" int constructor_launch(const constructor_call* call, void* workspace, size_t workspace_bytes,
+    cudaStream_t stream) {
   if (const int error = mtac_constructor::check(call)) return error;
   const size_t needed = constructor_workspace_bytes(call);
   if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return CONSTRUCTOR_ERROR_WORKSPACE;
@@ -921,7 +936,8 @@ extern "C" int constructor_launch(const constructor_call* call, void* workspace,
   if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
   const int capability = 10 * major + minor;
   int shared_bytes = 0;
-  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+    return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
   if (capability >= 80 && shared_bytes >= 10944) return mtac_constructor::launch_all(*call, memory, stream);
   return CONSTRUCTOR_ERROR_DEVICE;
@@ -953,12 +969,12 @@ extern "C" const char* constructor_error_string(int error) {
       return "q_history is a null pointer, and history_rows is not 0";
     case CONSTRUCTOR_ERROR_ALIGNMENT - 500:
       return "q is not aligned to 4 bytes";
-    case CONSTRUCTOR_ERROR_ALIGNMENT - 600:
-      return "q_history is not aligned to 4 bytes";
     case CONSTRUCTOR_ERROR_ALIGNMENT - 700:
       return "k is not aligned to 4 bytes";
     case CONSTRUCTOR_ERROR_ALIGNMENT - 800:
       return "v is not aligned to 4 bytes";
+    case CONSTRUCTOR_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 4 bytes";
     case CONSTRUCTOR_ERROR_ALIGNMENT - 900:
       return "o is not aligned to 4 bytes";
     case CONSTRUCTOR_ERROR_ALIGNMENT - 1500:

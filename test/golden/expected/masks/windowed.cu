@@ -347,13 +347,18 @@ __device__ __forceinline__ float lanes_max(float value) {
 }
 
 /// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
+template <int COUNT, int N, typename Apply>
+__device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply) {
+#pragma unroll
+  for (int n = 0; n < COUNT; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) apply(y[n][i], n, i);
+  }
+}
+
 template <int N>
 __device__ __forceinline__ void fill(float (&y)[N][4], float value) {
-#pragma unroll
-  for (int n = 0; n < N; n++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) y[n][i] = value;
-  }
+  each_entry<N>(y, [&](float& entry, int, int) { entry = value; });
 }
 
 /// A lane's entries of one of its two rows, in order.
@@ -496,6 +501,16 @@ constexpr int BIAS_AT = 96;
 /// Weights are 2^(score * EXPONENT - maximum).
 constexpr float EXPONENT = LOG2_E;
 
+/// Calls `apply` with the place and the number of each row that a lane has entries of.
+template <typename Apply>
+__device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) apply(x, h, own_row + 16 * x + 8 * h + lane.group);
+  }
+}
+
 /// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
 __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   const int b = offset / DILATION_KEY + ORIGIN_KEY;
@@ -540,21 +555,17 @@ __device__ __forceinline__ SameDocument compare_documents(
     const Launch& launch, const Batch& batch, const int* documents, int own_row, const Lane& lane) {
   SameDocument same;
   bool all_same = true;
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int position = batch.first_position + own_row + 16 * x + 8 * h + lane.group;
-      const int document = document_of(launch, batch, documents, position);
-      unsigned bits = 0u;
-      for (int a = 0; a < KERNEL_QUERY; a++) {
-        const int tap_position = position + (a - ORIGIN_QUERY) * DILATION_QUERY;
-        if (document_of(launch, batch, documents, tap_position) == document) bits |= 1u << a;
-      }
-      same.bits[x][h] = bits;
-      all_same = all_same && bits == (1u << KERNEL_QUERY) - 1u;
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const int position = batch.first_position + row;
+    const int document = document_of(launch, batch, documents, position);
+    unsigned bits = 0u;
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const int tap_position = position + (a - ORIGIN_QUERY) * DILATION_QUERY;
+      if (document_of(launch, batch, documents, tap_position) == document) bits |= 1u << a;
     }
-  }
+    same.bits[x][h] = bits;
+    all_same = all_same && bits == (1u << KERNEL_QUERY) - 1u;
+  });
   same.mixed = !__all_sync(~0u, all_same);
   return same;
 }
@@ -719,13 +730,9 @@ __device__ __forceinline__ void multiply_keys(
 __device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        s[x][n][i] *= SCALE;
-      }
-    }
+    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
+      entry *= SCALE;
+    });
   }
 }
 
@@ -812,23 +819,18 @@ __device__ __forceinline__ void hide(
     float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, const int* documents, const float* bias,
     unsigned head, int own_row,
     int first_key, const Lane& lane, float hidden, float largest) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const int2 keys = row_keys(launch, batch, row);
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int n = 0; n < COUNT; n++) {
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-      for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          const int key = first_key + 8 * n + 2 * lane.quad + i;
-          float& score = y[x][n][2 * h + i];
-          score = shown(score, launch, batch, documents, bias, head, row, keys, key, hidden, largest);
-        }
+      for (int i = 0; i < 2; i++) {
+        const int key = first_key + 8 * n + 2 * lane.quad + i;
+        float& score = y[x][n][2 * h + i];
+        score = shown(score, launch, batch, documents, bias, head, row, keys, key, hidden, largest);
       }
     }
-  }
+  });
 }
 
 /// Hides keys outside of [begin, end), which are another block's.
@@ -852,15 +854,10 @@ template <int COUNT, int N>
 __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        float& entry = y[x][n][i];
-        entry += added;
-        entry = softcap(entry, 30.0f);
-      }
-    }
+    each_entry<COUNT>(y[x], [&](float& entry, int, int) {
+      entry += added;
+      entry = softcap(entry, 30.0f);
+    });
   }
 }
 
@@ -903,21 +900,16 @@ __device__ __forceinline__ void isolate_values(
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
+    each_row(own_row, lane, [&](int x, int h, int row) {
+      if (!visible(launch, batch, documents, bias, head, row, first_key + i)) return;
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int row = own_row + 16 * x + 8 * h + lane.group;
-        if (!visible(launch, batch, documents, bias, head, row, first_key + i)) continue;
-#pragma unroll
-        for (int n = 0; n < VALUE_GRANULES; n++) {
-          const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
-          const unsigned bad = carry_exponents(pair);
-          if (bad & 0x8000u) o[x][n][2 * h] += low_bf16(pair);
-          if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_bf16(pair);
-        }
+      for (int n = 0; n < VALUE_GRANULES; n++) {
+        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned bad = carry_exponents(pair);
+        if (bad & 0x8000u) o[x][n][2 * h] += low_bf16(pair);
+        if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_bf16(pair);
       }
-    }
+    });
   }
   __syncthreads();
 #pragma unroll 1
@@ -975,25 +967,20 @@ __device__ __forceinline__ void store_part(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const float (&m)[ROW_BLOCKS][2], const float (&l)[ROW_BLOCKS][2],
     float* partial_values, float* partial_sums, const Launch& launch, const Batch& batch, unsigned head, int parts,
     int part, int own_row, const Lane& lane) {
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const float total = lanes_sum<4>(l[x][h]);
+    if (row >= launch.row_end) return;
+    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
+    float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      const float total = lanes_sum<4>(l[x][h]);
-      if (row >= launch.row_end) continue;
-      const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
-      float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
-      }
-      if (lane.quad == 0) {
-        partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h];
-        partial_sums[2 * at + 1] = total;
-      }
+    for (int n = 0; n < VALUE_DIM / 8; n++) {
+      *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
     }
-  }
+    if (lane.quad == 0) {
+      partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h];
+      partial_sums[2 * at + 1] = total;
+    }
+  });
 }
 
 /// The column of a lane's i-th entry of a row that LANES lanes share: pairs as in fragments, or every 32nd.
@@ -1047,9 +1034,9 @@ __device__ __forceinline__ void gate_channels(
   }
 }
 
-/// Calls `apply` with each row that the lane has a part of.
+/// Changes each row that the lane has a part of.
 template <typename Apply>
-__device__ __forceinline__ void each_row(float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const Apply& apply) {
+__device__ __forceinline__ void change_rows(float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const Apply& apply) {
 #pragma unroll
   for (int x = 0; x < ROW_BLOCKS; x++) {
 #pragma unroll
@@ -1067,19 +1054,14 @@ __device__ __forceinline__ void store_results(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], unsigned short* o_rows, const Launch& launch, const Batch& batch,
     unsigned head, int own_row, const Lane& lane) {
   unsigned short* const own = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h;
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    if (row >= launch.row_end) return;
+    unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
 #pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      if (row >= launch.row_end) continue;
-      unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
-#pragma unroll
-      for (int n = 0; n < VALUE_DIM / 8; n++) {
-        store_32(to + 8 * n, pack_bf16(o[x][n][2 * h], o[x][n][2 * h + 1]));
-      }
+    for (int n = 0; n < VALUE_DIM / 8; n++) {
+      store_32(to + 8 * n, pack_bf16(o[x][n][2 * h], o[x][n][2 * h + 1]));
     }
-  }
+  });
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
@@ -1149,14 +1131,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   // Of each row the largest score, and the sum of the weights beside it.
   float m[ROW_BLOCKS][2];
   float l[ROW_BLOCKS][2];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      m[x][h] = HIDDEN;
-      l[x][h] = 0.0f;
-    }
-  }
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    m[x][h] = HIDDEN;
+    l[x][h] = 0.0f;
+  });
   // The keys that the warp's rows see at most.
   int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   own_range.y = min(own_range.y, keys_end);
@@ -1223,11 +1201,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     multiply_values(weights, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key, o);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-      for (int n = 0; n < CARRIED; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) y[x][n][i] = y[x][GRANULES + n][i];
-      }
+      each_entry<CARRIED>(y[x], [&](float& entry, int n, int i) { entry = y[x][GRANULES + n][i]; });
     }
   }
 
@@ -1236,22 +1210,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     return;
   }
 
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-      const int row = own_row + 16 * x + 8 * h + lane.group;
-      // A row that sees no key has weight zero and log-sum-exp minus infinity.
-      const float total = lanes_sum<4>(l[x][h]);
-      if (lane.quad == 0 && row < launch.row_end) {
-        lse[row_at(launch, batch, head, row)] = log_sum_exp(m[x][h], EXPONENT, total);
-      }
-      scale_row(o[x], h, total == 0.0f ? 0.0f : 1.0f / total);
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    // A row that sees no key has weight zero and log-sum-exp minus infinity.
+    const float total = lanes_sum<4>(l[x][h]);
+    if (lane.quad == 0 && row < launch.row_end) {
+      lse[row_at(launch, batch, head, row)] = log_sum_exp(m[x][h], EXPONENT, total);
     }
-  }
+    scale_row(o[x], h, total == 0.0f ? 0.0f : 1.0f / total);
+  });
 
   // output.norm (line 11)
-  each_row(o, [&](float (&row)[2 * VALUE_GRANULES]) {
+  change_rows(o, [&](float (&row)[2 * VALUE_GRANULES]) {
     normalize_row<4>(row, parameters + OUTPUT_NORM_WEIGHT_AT, 0.00001f, launch.depth_scale, lane.index);
   });
 
@@ -1387,15 +1356,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
 
 // Launching the kernels from C and C++: what windowed.h declares. Left out where the kernels alone are compiled.
 #if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
-
 #include "windowed.h"
-
 #include <algorithm>
 #include <climits>
 #include <cmath>
 #include <cstdint>
 
 namespace mtac_windowed {
+
 namespace {
 
 /// a / b, rounded down; b is positive.
@@ -1417,7 +1385,8 @@ struct Grid {
 
 /// Queues a kernel; a grid without blocks has nothing to do.
 template <typename... Parameters, typename... Arguments>
-int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream,
+    const Arguments&... arguments) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
   if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return WINDOWED_ERROR_TOO_LARGE;
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
@@ -1437,14 +1406,16 @@ Workspace lay_out(const windowed_call& call) {
   const long long B = call.batches;
   const long long Lq = call.query_rows;
   const long long Lk = call.key_rows;
-  const long long splits = std::max<long long>(0, Lq - 64) != 0 ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 8), floor_div(Lk, 256)));
+  const long long splits = std::max<long long>(0, Lq - 64) != 0
+    ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 8), floor_div(Lk, 256)));
   Workspace workspace{};
   const auto place = [&workspace](long long bytes) {
     const size_t at = workspace.bytes;
     workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
     return at;
   };
-  workspace.partial_values = place(std::max<long long>(16, 4 * 40 * std::min<long long>(1, splits - 1) * B * 8 * splits * Lq));
+  workspace.partial_values =
+    place(std::max<long long>(16, 4 * 40 * std::min<long long>(1, splits - 1) * B * 8 * splits * Lq));
   workspace.partial_sums = place(std::max<long long>(16, 8 * std::min<long long>(1, splits - 1) * B * 8 * splits * Lq));
   // The kernels write the log-sum-exp of the rows even where the caller does not want it.
   if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * WINDOWED_HEADS * call.query_rows);
@@ -1460,27 +1431,28 @@ inline windowed_strides strides_of(const windowed_strides& given, unsigned heads
 
 /// The part of the launch block that all launches of a call share.
 Launch describe(const windowed_call& call) {
-  const windowed_strides q = strides_of(call.q_strides, WINDOWED_HEADS, call.query_rows, WINDOWED_HEAD_DIM);
-  const windowed_strides q_history = strides_of(call.q_history_strides, WINDOWED_HEADS, call.history_rows, WINDOWED_HEAD_DIM);
-  const windowed_strides k = strides_of(call.k_strides, WINDOWED_KV_HEADS, call.key_rows, WINDOWED_HEAD_DIM);
-  const windowed_strides v = strides_of(call.v_strides, WINDOWED_KV_HEADS, call.key_rows, WINDOWED_VALUE_DIM);
-  const windowed_strides o = strides_of(call.o_strides, WINDOWED_HEADS, call.query_rows, WINDOWED_VALUE_DIM);
   Launch launch{};
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
+  const windowed_strides q = strides_of(call.q_strides, WINDOWED_HEADS, call.query_rows, WINDOWED_HEAD_DIM);
   launch.q_stride_b = q.batch;
   launch.q_stride_h = q.head;
   launch.q_stride_l = q.row;
-  launch.q_history_stride_b = q_history.batch;
-  launch.q_history_stride_h = q_history.head;
-  launch.q_history_stride_l = q_history.row;
+  const windowed_strides k = strides_of(call.k_strides, WINDOWED_KV_HEADS, call.key_rows, WINDOWED_HEAD_DIM);
   launch.k_stride_b = k.batch;
   launch.k_stride_h = k.head;
   launch.k_stride_l = k.row;
+  const windowed_strides v = strides_of(call.v_strides, WINDOWED_KV_HEADS, call.key_rows, WINDOWED_VALUE_DIM);
   launch.v_stride_b = v.batch;
   launch.v_stride_h = v.head;
   launch.v_stride_l = v.row;
+  const windowed_strides q_history = strides_of(call.q_history_strides, WINDOWED_HEADS, call.history_rows,
+    WINDOWED_HEAD_DIM);
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  const windowed_strides o = strides_of(call.o_strides, WINDOWED_HEADS, call.query_rows, WINDOWED_VALUE_DIM);
   launch.o_stride_b = o.batch;
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
@@ -1503,12 +1475,13 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
   const long long B = call.batches;
   const long long Lq = call.query_rows;
   const long long Lk = call.key_rows;
-  const long long splits = std::max<long long>(0, Lq - 64) != 0 ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 8), floor_div(Lk, 256)));
+  const long long splits = std::max<long long>(0, Lq - 64) != 0
+    ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 8), floor_div(Lk, 256)));
   const Workspace workspace = lay_out(call);
   const unsigned short* const q = static_cast<const unsigned short*>(call.q);
-  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
   const unsigned short* const k = static_cast<const unsigned short*>(call.k);
   const unsigned short* const v = static_cast<const unsigned short*>(call.v);
+  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
   unsigned short* const o = static_cast<unsigned short*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   float* const partial_values = reinterpret_cast<float*>(workspace_at + workspace.partial_values);
@@ -1520,10 +1493,15 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
     launch.batch = static_cast<unsigned>(batch);
     launch.row_end = static_cast<int>(Lq);
     launch.parts = static_cast<unsigned>(splits);
-    if (const int error = queue(attention::windowed_attention, {ceil_div(Lq, 64) * splits, 8, std::min<long long>(65535, B - batch)}, 128, 24576, stream,
-                                launch, q, q_history, k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values, partial_sums)) return error;
-    if (const int error = queue(combine::windowed_combine, {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, std::min<long long>(65535, B - batch)}, 128, 0, stream,
-                                launch, partial_values, partial_sums, call.parameters, o, lse)) return error;
+    if (const int error = queue(attention::windowed_attention,
+      {ceil_div(Lq, 64) * splits, 8, std::min<long long>(65535, B - batch)}, 128, 24576, stream, launch, q, q_history,
+      k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values,
+      partial_sums))
+      return error;
+    if (const int error = queue(combine::windowed_combine,
+      {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, std::min<long long>(65535, B - batch)}, 128, 0,
+      stream, launch, partial_values, partial_sums, call.parameters, o, lse))
+      return error;
   }
   return 0;
 }
@@ -1531,12 +1509,13 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
 }  // namespace mtac_windowed
 
 namespace mtac_windowed {
+
 namespace {
 
 /// Strides are multiples of what one load takes, and so are the pointers.
 bool aligned(const void* pointer, const windowed_strides& strides, unsigned elements) {
   return reinterpret_cast<uintptr_t>(pointer) % (elements * 2) == 0 && strides.batch % elements == 0 &&
-         strides.head % elements == 0 && strides.row % elements == 0;
+    strides.head % elements == 0 && strides.row % elements == 0;
 }
 
 int check(const windowed_call* call) {
@@ -1555,21 +1534,22 @@ int check(const windowed_call* call) {
   if (call->q == nullptr) return WINDOWED_ERROR_NULL_POINTER - 500;
   if (call->k == nullptr) return WINDOWED_ERROR_NULL_POINTER - 700;
   if (call->v == nullptr) return WINDOWED_ERROR_NULL_POINTER - 800;
-  if (call->o == nullptr) return WINDOWED_ERROR_NULL_POINTER - 900;
-  if (call->parameters == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1000;
   if (call->documents == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1100;
   if (call->lengths == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1200;
   if (call->bias == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1300;
+  if (call->o == nullptr) return WINDOWED_ERROR_NULL_POINTER - 900;
+  if (call->parameters == nullptr) return WINDOWED_ERROR_NULL_POINTER - 1000;
   if (call->history_rows > 0 && call->q_history == nullptr) return WINDOWED_ERROR_NULL_POINTER - 600;
   if (!aligned(call->q, call->q_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 500;
-  if (!aligned(call->q_history, call->q_history_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 600;
   if (!aligned(call->k, call->k_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 700;
   if (!aligned(call->v, call->v_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->q_history, call->q_history_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 600;
   if (!aligned(call->o, call->o_strides, 8)) return WINDOWED_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
 }  // namespace
+
 }  // namespace mtac_windowed
 
 extern "C" size_t windowed_workspace_bytes(const windowed_call* call) {
@@ -1577,7 +1557,8 @@ extern "C" size_t windowed_workspace_bytes(const windowed_call* call) {
   return mtac_windowed::workspace_bytes(*call);
 }
 
-extern "C" int windowed_launch(const windowed_call* call, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+extern "C" int windowed_launch(const windowed_call* call, void* workspace, size_t workspace_bytes,
+    cudaStream_t stream) {
   if (const int error = mtac_windowed::check(call)) return error;
   const size_t needed = windowed_workspace_bytes(call);
   if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return WINDOWED_ERROR_WORKSPACE;
@@ -1590,7 +1571,8 @@ extern "C" int windowed_launch(const windowed_call* call, void* workspace, size_
   if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
   const int capability = 10 * major + minor;
   int shared_bytes = 0;
-  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+    return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
   if (capability >= 80 && shared_bytes >= 24576) return mtac_windowed::launch_all(*call, memory, stream);
   return WINDOWED_ERROR_DEVICE;
@@ -1616,26 +1598,26 @@ extern "C" const char* windowed_error_string(int error) {
       return "k is a null pointer";
     case WINDOWED_ERROR_NULL_POINTER - 800:
       return "v is a null pointer";
-    case WINDOWED_ERROR_NULL_POINTER - 900:
-      return "o is a null pointer";
-    case WINDOWED_ERROR_NULL_POINTER - 1000:
-      return "parameters is a null pointer";
     case WINDOWED_ERROR_NULL_POINTER - 1100:
       return "documents is a null pointer";
     case WINDOWED_ERROR_NULL_POINTER - 1200:
       return "lengths is a null pointer";
     case WINDOWED_ERROR_NULL_POINTER - 1300:
       return "bias is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 900:
+      return "o is a null pointer";
+    case WINDOWED_ERROR_NULL_POINTER - 1000:
+      return "parameters is a null pointer";
     case WINDOWED_ERROR_NULL_POINTER - 600:
       return "q_history is a null pointer, and history_rows is not 0";
     case WINDOWED_ERROR_ALIGNMENT - 500:
       return "q is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
-    case WINDOWED_ERROR_ALIGNMENT - 600:
-      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case WINDOWED_ERROR_ALIGNMENT - 700:
       return "k is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case WINDOWED_ERROR_ALIGNMENT - 800:
       return "v is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
+    case WINDOWED_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case WINDOWED_ERROR_ALIGNMENT - 900:
       return "o is not aligned to 16 bytes, or one of its strides is no multiple of 8 elements";
     case WINDOWED_ERROR_ALIGNMENT - 1500:

@@ -660,14 +660,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
 
 // Launching the kernels from C and C++: what toy.h declares. Left out where the kernels alone are compiled.
 #if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
-
 #include "toy.h"
-
 #include <algorithm>
 #include <climits>
 #include <cstdint>
 
 namespace mtac_toy {
+
 namespace {
 
 /// a / b, rounded up; b is positive.
@@ -684,7 +683,8 @@ struct Grid {
 
 /// Queues a kernel; a grid without blocks has nothing to do.
 template <typename... Parameters, typename... Arguments>
-int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream,
+    const Arguments&... arguments) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
   if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return TOY_ERROR_TOO_LARGE;
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
@@ -719,27 +719,27 @@ inline toy_strides strides_of(const toy_strides& given, unsigned heads, int rows
 
 /// The part of the launch block that all launches of a call share.
 Launch describe(const toy_call& call) {
-  const toy_strides q = strides_of(call.q_strides, TOY_HEADS, call.query_rows, TOY_HEAD_DIM);
-  const toy_strides q_history = strides_of(call.q_history_strides, TOY_HEADS, call.history_rows, TOY_HEAD_DIM);
-  const toy_strides k = strides_of(call.k_strides, TOY_KV_HEADS, call.key_rows, TOY_HEAD_DIM);
-  const toy_strides v = strides_of(call.v_strides, TOY_KV_HEADS, call.key_rows, TOY_VALUE_DIM);
-  const toy_strides o = strides_of(call.o_strides, TOY_HEADS, call.query_rows, TOY_VALUE_DIM);
   Launch launch{};
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
+  const toy_strides q = strides_of(call.q_strides, TOY_HEADS, call.query_rows, TOY_HEAD_DIM);
   launch.q_stride_b = q.batch;
   launch.q_stride_h = q.head;
   launch.q_stride_l = q.row;
-  launch.q_history_stride_b = q_history.batch;
-  launch.q_history_stride_h = q_history.head;
-  launch.q_history_stride_l = q_history.row;
+  const toy_strides k = strides_of(call.k_strides, TOY_KV_HEADS, call.key_rows, TOY_HEAD_DIM);
   launch.k_stride_b = k.batch;
   launch.k_stride_h = k.head;
   launch.k_stride_l = k.row;
+  const toy_strides v = strides_of(call.v_strides, TOY_KV_HEADS, call.key_rows, TOY_VALUE_DIM);
   launch.v_stride_b = v.batch;
   launch.v_stride_h = v.head;
   launch.v_stride_l = v.row;
+  const toy_strides q_history = strides_of(call.q_history_strides, TOY_HEADS, call.history_rows, TOY_HEAD_DIM);
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  const toy_strides o = strides_of(call.o_strides, TOY_HEADS, call.query_rows, TOY_VALUE_DIM);
   launch.o_stride_b = o.batch;
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
@@ -759,9 +759,9 @@ int launch_all(const toy_call& call, unsigned char* workspace_at, cudaStream_t s
   const long long Lq = call.query_rows;
   const Workspace workspace = lay_out(call);
   const float* const q = static_cast<const float*>(call.q);
-  const float* const q_history = static_cast<const float*>(call.q_history);
   const float* const k = static_cast<const float*>(call.k);
   const float* const v = static_cast<const float*>(call.v);
+  const float* const q_history = static_cast<const float*>(call.q_history);
   float* const o = static_cast<float*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   const Launch common = describe(call);
@@ -770,8 +770,10 @@ int launch_all(const toy_call& call, unsigned char* workspace_at, cudaStream_t s
     Launch launch = common;
     launch.batch = static_cast<unsigned>(batch);
     launch.row_end = static_cast<int>(Lq);
-    if (const int error = queue(attention::toy_attention, {ceil_div(launch.row_end - launch.row_begin, 4), 2, std::min<long long>(65535, B - batch)}, 128, 3536, stream,
-                                launch, q, q_history, k, v, call.parameters, call.positions, o, lse)) return error;
+    if (const int error = queue(attention::toy_attention,
+      {ceil_div(launch.row_end - launch.row_begin, 4), 2, std::min<long long>(65535, B - batch)}, 128, 3536, stream,
+      launch, q, q_history, k, v, call.parameters, call.positions, o, lse))
+      return error;
   }
   return 0;
 }
@@ -779,12 +781,13 @@ int launch_all(const toy_call& call, unsigned char* workspace_at, cudaStream_t s
 }  // namespace mtac_toy
 
 namespace mtac_toy {
+
 namespace {
 
 /// Strides are multiples of what one load takes, and so are the pointers.
 bool aligned(const void* pointer, const toy_strides& strides, unsigned elements) {
   return reinterpret_cast<uintptr_t>(pointer) % (elements * 4) == 0 && strides.batch % elements == 0 &&
-         strides.head % elements == 0 && strides.row % elements == 0;
+    strides.head % elements == 0 && strides.row % elements == 0;
 }
 
 int check(const toy_call* call) {
@@ -806,14 +809,15 @@ int check(const toy_call* call) {
   if (call->parameters == nullptr) return TOY_ERROR_NULL_POINTER - 1000;
   if (call->history_rows > 0 && call->q_history == nullptr) return TOY_ERROR_NULL_POINTER - 600;
   if (!aligned(call->q, call->q_strides, 4)) return TOY_ERROR_ALIGNMENT - 500;
-  if (!aligned(call->q_history, call->q_history_strides, 4)) return TOY_ERROR_ALIGNMENT - 600;
   if (!aligned(call->k, call->k_strides, 4)) return TOY_ERROR_ALIGNMENT - 700;
   if (!aligned(call->v, call->v_strides, 4)) return TOY_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->q_history, call->q_history_strides, 4)) return TOY_ERROR_ALIGNMENT - 600;
   if (!aligned(call->o, call->o_strides, 4)) return TOY_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
 }  // namespace
+
 }  // namespace mtac_toy
 
 extern "C" size_t toy_workspace_bytes(const toy_call* call) {
@@ -834,7 +838,8 @@ extern "C" int toy_launch(const toy_call* call, void* workspace, size_t workspac
   if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
   const int capability = 10 * major + minor;
   int shared_bytes = 0;
-  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+    return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
   if (capability >= 80 && shared_bytes >= 3536) return mtac_toy::launch_all(*call, memory, stream);
   return TOY_ERROR_DEVICE;
@@ -866,12 +871,12 @@ extern "C" const char* toy_error_string(int error) {
       return "q_history is a null pointer, and history_rows is not 0";
     case TOY_ERROR_ALIGNMENT - 500:
       return "q is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
-    case TOY_ERROR_ALIGNMENT - 600:
-      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case TOY_ERROR_ALIGNMENT - 700:
       return "k is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case TOY_ERROR_ALIGNMENT - 800:
       return "v is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
+    case TOY_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case TOY_ERROR_ALIGNMENT - 900:
       return "o is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case TOY_ERROR_ALIGNMENT - 1500:

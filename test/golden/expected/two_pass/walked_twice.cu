@@ -1103,14 +1103,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
 
 // Launching the kernels from C and C++: what walked_twice.h declares. Left out where the kernels alone are compiled.
 #if !defined(__CUDACC_RTC__) && !defined(MTAC_KERNELS_ONLY)
-
 #include "walked_twice.h"
-
 #include <algorithm>
 #include <climits>
 #include <cstdint>
 
 namespace mtac_walked_twice {
+
 namespace {
 
 /// a / b, rounded up; b is positive.
@@ -1127,7 +1126,8 @@ struct Grid {
 
 /// Queues a kernel; a grid without blocks has nothing to do.
 template <typename... Parameters, typename... Arguments>
-int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
+int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shared_bytes, cudaStream_t stream,
+    const Arguments&... arguments) {
   if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return 0;
   if (grid.x > INT_MAX || grid.y > 65535 || grid.z > 65535) return WALKED_TWICE_ERROR_TOO_LARGE;
   const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y), static_cast<unsigned>(grid.z));
@@ -1168,27 +1168,31 @@ inline walked_twice_strides strides_of(const walked_twice_strides& given, unsign
 
 /// The part of the launch block that all launches of a call share.
 Launch describe(const walked_twice_call& call) {
-  const walked_twice_strides q = strides_of(call.q_strides, WALKED_TWICE_HEADS, call.query_rows, WALKED_TWICE_HEAD_DIM);
-  const walked_twice_strides q_history = strides_of(call.q_history_strides, WALKED_TWICE_HEADS, call.history_rows, WALKED_TWICE_HEAD_DIM);
-  const walked_twice_strides k = strides_of(call.k_strides, WALKED_TWICE_KV_HEADS, call.key_rows, WALKED_TWICE_HEAD_DIM);
-  const walked_twice_strides v = strides_of(call.v_strides, WALKED_TWICE_KV_HEADS, call.key_rows, WALKED_TWICE_VALUE_DIM);
-  const walked_twice_strides o = strides_of(call.o_strides, WALKED_TWICE_HEADS, call.query_rows, WALKED_TWICE_VALUE_DIM);
   Launch launch{};
   launch.query_rows = call.query_rows;
   launch.key_rows = call.key_rows;
   launch.history_rows = call.history_rows;
+  const walked_twice_strides q = strides_of(call.q_strides, WALKED_TWICE_HEADS, call.query_rows, WALKED_TWICE_HEAD_DIM);
   launch.q_stride_b = q.batch;
   launch.q_stride_h = q.head;
   launch.q_stride_l = q.row;
-  launch.q_history_stride_b = q_history.batch;
-  launch.q_history_stride_h = q_history.head;
-  launch.q_history_stride_l = q_history.row;
+  const walked_twice_strides k = strides_of(call.k_strides, WALKED_TWICE_KV_HEADS, call.key_rows,
+    WALKED_TWICE_HEAD_DIM);
   launch.k_stride_b = k.batch;
   launch.k_stride_h = k.head;
   launch.k_stride_l = k.row;
+  const walked_twice_strides v = strides_of(call.v_strides, WALKED_TWICE_KV_HEADS, call.key_rows,
+    WALKED_TWICE_VALUE_DIM);
   launch.v_stride_b = v.batch;
   launch.v_stride_h = v.head;
   launch.v_stride_l = v.row;
+  const walked_twice_strides q_history = strides_of(call.q_history_strides, WALKED_TWICE_HEADS, call.history_rows,
+    WALKED_TWICE_HEAD_DIM);
+  launch.q_history_stride_b = q_history.batch;
+  launch.q_history_stride_h = q_history.head;
+  launch.q_history_stride_l = q_history.row;
+  const walked_twice_strides o = strides_of(call.o_strides, WALKED_TWICE_HEADS, call.query_rows,
+    WALKED_TWICE_VALUE_DIM);
   launch.o_stride_b = o.batch;
   launch.o_stride_h = o.head;
   launch.o_stride_l = o.row;
@@ -1210,9 +1214,9 @@ int launch_all(const walked_twice_call& call, unsigned char* workspace_at, cudaS
   const long long weight_history = std::min<long long>(R, 1);
   const Workspace workspace = lay_out(call);
   const float* const q = static_cast<const float*>(call.q);
-  const float* const q_history = static_cast<const float*>(call.q_history);
   const float* const k = static_cast<const float*>(call.k);
   const float* const v = static_cast<const float*>(call.v);
+  const float* const q_history = static_cast<const float*>(call.q_history);
   float* const o = static_cast<float*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   float2* const statistics = reinterpret_cast<float2*>(workspace_at + workspace.statistics);
@@ -1224,11 +1228,15 @@ int launch_all(const walked_twice_call& call, unsigned char* workspace_at, cudaS
     launch.row_begin = static_cast<int>(-weight_history);
     launch.row_end = static_cast<int>(Lq);
     launch.statistics_history = static_cast<int>(weight_history);
-    if (const int error = queue(statistics::walked_twice_statistics, {ceil_div(launch.row_end - launch.row_begin, 4), 1, std::min<long long>(65535, B - batch)}, 128, 3456, stream,
-                                launch, q, q_history, k, call.parameters, call.positions, statistics, lse)) return error;
+    if (const int error = queue(statistics::walked_twice_statistics,
+      {ceil_div(launch.row_end - launch.row_begin, 4), 1, std::min<long long>(65535, B - batch)}, 128, 3456, stream,
+      launch, q, q_history, k, call.parameters, call.positions, statistics, lse))
+      return error;
     launch.row_begin = 0;
-    if (const int error = queue(apply::walked_twice_apply, {ceil_div(launch.row_end - launch.row_begin, 8), 1, std::min<long long>(65535, B - batch)}, 256, 5952, stream,
-                                launch, q, q_history, k, v, call.parameters, call.positions, statistics, o)) return error;
+    if (const int error = queue(apply::walked_twice_apply,
+      {ceil_div(launch.row_end - launch.row_begin, 8), 1, std::min<long long>(65535, B - batch)}, 256, 5952, stream,
+      launch, q, q_history, k, v, call.parameters, call.positions, statistics, o))
+      return error;
   }
   return 0;
 }
@@ -1236,12 +1244,13 @@ int launch_all(const walked_twice_call& call, unsigned char* workspace_at, cudaS
 }  // namespace mtac_walked_twice
 
 namespace mtac_walked_twice {
+
 namespace {
 
 /// Strides are multiples of what one load takes, and so are the pointers.
 bool aligned(const void* pointer, const walked_twice_strides& strides, unsigned elements) {
   return reinterpret_cast<uintptr_t>(pointer) % (elements * 4) == 0 && strides.batch % elements == 0 &&
-         strides.head % elements == 0 && strides.row % elements == 0;
+    strides.head % elements == 0 && strides.row % elements == 0;
 }
 
 int check(const walked_twice_call* call) {
@@ -1263,14 +1272,15 @@ int check(const walked_twice_call* call) {
   if (call->parameters == nullptr) return WALKED_TWICE_ERROR_NULL_POINTER - 1000;
   if (call->history_rows > 0 && call->q_history == nullptr) return WALKED_TWICE_ERROR_NULL_POINTER - 600;
   if (!aligned(call->q, call->q_strides, 4)) return WALKED_TWICE_ERROR_ALIGNMENT - 500;
-  if (!aligned(call->q_history, call->q_history_strides, 4)) return WALKED_TWICE_ERROR_ALIGNMENT - 600;
   if (!aligned(call->k, call->k_strides, 4)) return WALKED_TWICE_ERROR_ALIGNMENT - 700;
   if (!aligned(call->v, call->v_strides, 4)) return WALKED_TWICE_ERROR_ALIGNMENT - 800;
+  if (!aligned(call->q_history, call->q_history_strides, 4)) return WALKED_TWICE_ERROR_ALIGNMENT - 600;
   if (!aligned(call->o, call->o_strides, 4)) return WALKED_TWICE_ERROR_ALIGNMENT - 900;
   return 0;
 }
 
 }  // namespace
+
 }  // namespace mtac_walked_twice
 
 extern "C" size_t walked_twice_workspace_bytes(const walked_twice_call* call) {
@@ -1278,7 +1288,8 @@ extern "C" size_t walked_twice_workspace_bytes(const walked_twice_call* call) {
   return mtac_walked_twice::workspace_bytes(*call);
 }
 
-extern "C" int walked_twice_launch(const walked_twice_call* call, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
+extern "C" int walked_twice_launch(const walked_twice_call* call, void* workspace, size_t workspace_bytes,
+    cudaStream_t stream) {
   if (const int error = mtac_walked_twice::check(call)) return error;
   const size_t needed = walked_twice_workspace_bytes(call);
   if (workspace_bytes < needed || (needed > 0 && workspace == nullptr)) return WALKED_TWICE_ERROR_WORKSPACE;
@@ -1291,7 +1302,8 @@ extern "C" int walked_twice_launch(const walked_twice_call* call, void* workspac
   if (const cudaError_t error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device)) return error;
   const int capability = 10 * major + minor;
   int shared_bytes = 0;
-  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+    return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
   if (capability >= 80 && shared_bytes >= 5952) return mtac_walked_twice::launch_all(*call, memory, stream);
   return WALKED_TWICE_ERROR_DEVICE;
@@ -1323,12 +1335,12 @@ extern "C" const char* walked_twice_error_string(int error) {
       return "q_history is a null pointer, and history_rows is not 0";
     case WALKED_TWICE_ERROR_ALIGNMENT - 500:
       return "q is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
-    case WALKED_TWICE_ERROR_ALIGNMENT - 600:
-      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case WALKED_TWICE_ERROR_ALIGNMENT - 700:
       return "k is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case WALKED_TWICE_ERROR_ALIGNMENT - 800:
       return "v is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
+    case WALKED_TWICE_ERROR_ALIGNMENT - 600:
+      return "q_history is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case WALKED_TWICE_ERROR_ALIGNMENT - 900:
       return "o is not aligned to 16 bytes, or one of its strides is no multiple of 4 elements";
     case WALKED_TWICE_ERROR_ALIGNMENT - 1500:

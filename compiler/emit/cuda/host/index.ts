@@ -25,7 +25,8 @@ export function emitHostFiles(
   const { name } = pipeline;
   const place = specPlace(provenance.spec, pipeline.source?.line);
   const header = [
-    `attention ${name}, from ${place}. Made by mtac ${provenance.version}: change the spec and compile it again, not this file.`,
+    `attention ${name}, from ${place}.`,
+    `Made by mtac ${provenance.version}: change the spec and compile it again, not this file.`,
   ];
   const sources = artifact.plans.map((plan, index) => {
     const file = plan.kernels[0]?.file ?? "";

@@ -128,7 +128,8 @@ const PLAIN_SHARED_BYTES = 48 * 1024;
 
 /** A tensor whose strides the launch block holds: what a contiguous one has. */
 function stridedModel(name: string) {
-  const [, heads, rows, size] = (findTensor(name)?.axes ?? []).map((axis) => SIZES[axis]);
+  const sizes = (findTensor(name)?.axes ?? []).map((axis) => SIZES[axis] ?? "");
+  const [, heads = "", rows = "", size = ""] = sizes;
   return { name, heads, rows, size };
 }
 

@@ -1,4 +1,5 @@
-/* attention along_keys, from folded.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+/* attention along_keys, from folded.mta:3. */
+/* Made by mtac 0.1.0: change the spec and compile it again, not this file. */
 #ifndef MTAC_ALONG_KEYS_H
 #define MTAC_ALONG_KEYS_H
 
@@ -22,9 +23,9 @@ extern "C" {
 /* scores.conv.bias [4] */
 #define ALONG_KEYS_SCORES_CONV_BIAS_AT 44
 
-/* What along_keys_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
-   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
-   apart, and along_keys_error_string says it in words. */
+/* What along_keys_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds.
+   Where one field is wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows.
+   The macros take a code apart, and along_keys_error_string says it in words. */
 #define ALONG_KEYS_ERROR_NULL_POINTER (-1)
 #define ALONG_KEYS_ERROR_SIZE (-2)
 #define ALONG_KEYS_ERROR_TOO_LARGE (-3)
@@ -83,7 +84,8 @@ typedef struct along_keys_call {
   /* f16 (__half) [batches, 4, query_rows, 64], multiples of 8 elements. */
   void *o;
   along_keys_strides o_strides;
-  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys.
+     May be null. */
   float *lse;
   /* ALONG_KEYS_PARAMETER_COUNT floats. */
   const float *parameters;
@@ -91,10 +93,12 @@ typedef struct along_keys_call {
   const int *positions;
 } along_keys_call;
 
-/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that along_keys_launch refuses. */
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that
+   along_keys_launch refuses. */
 size_t along_keys_workspace_bytes(const along_keys_call *call);
 
-/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a
+   cudaError_t. */
 int along_keys_launch(const along_keys_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
 /* What a code of along_keys_launch means, with the name of the field that is wrong. */

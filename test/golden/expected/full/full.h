@@ -1,4 +1,5 @@
-/* attention full, from full.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+/* attention full, from full.mta:3. */
+/* Made by mtac 0.1.0: change the spec and compile it again, not this file. */
 #ifndef MTAC_FULL_H
 #define MTAC_FULL_H
 
@@ -32,9 +33,9 @@ extern "C" {
 /* output.gate.bias [1] */
 #define FULL_OUTPUT_GATE_BIAS_AT 624
 
-/* What full_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
-   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
-   apart, and full_error_string says it in words. */
+/* What full_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds.
+   Where one field is wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows.
+   The macros take a code apart, and full_error_string says it in words. */
 #define FULL_ERROR_NULL_POINTER (-1)
 #define FULL_ERROR_SIZE (-2)
 #define FULL_ERROR_TOO_LARGE (-3)
@@ -93,7 +94,8 @@ typedef struct full_call {
   /* f16 (__half) [batches, 4, query_rows, 32], multiples of 8 elements. */
   void *o;
   full_strides o_strides;
-  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys.
+     May be null. */
   float *lse;
   /* FULL_PARAMETER_COUNT floats. */
   const float *parameters;
@@ -101,10 +103,12 @@ typedef struct full_call {
   const int *positions;
 } full_call;
 
-/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that full_launch refuses. */
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that
+   full_launch refuses. */
 size_t full_workspace_bytes(const full_call *call);
 
-/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a
+   cudaError_t. */
 int full_launch(const full_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
 /* What a code of full_launch means, with the name of the field that is wrong. */

@@ -1,4 +1,5 @@
-/* attention heads_only, from full.mta:14. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+/* attention heads_only, from full.mta:14. */
+/* Made by mtac 0.1.0: change the spec and compile it again, not this file. */
 #ifndef MTAC_HEADS_ONLY_H
 #define MTAC_HEADS_ONLY_H
 
@@ -28,9 +29,9 @@ extern "C" {
 /* output.gate.bias [1] */
 #define HEADS_ONLY_OUTPUT_GATE_BIAS_AT 96
 
-/* What heads_only_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
-   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
-   apart, and heads_only_error_string says it in words. */
+/* What heads_only_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds.
+   Where one field is wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows.
+   The macros take a code apart, and heads_only_error_string says it in words. */
 #define HEADS_ONLY_ERROR_NULL_POINTER (-1)
 #define HEADS_ONLY_ERROR_SIZE (-2)
 #define HEADS_ONLY_ERROR_TOO_LARGE (-3)
@@ -89,7 +90,8 @@ typedef struct heads_only_call {
   /* f16 (__half) [batches, 4, query_rows, 32], multiples of 8 elements. */
   void *o;
   heads_only_strides o_strides;
-  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  /* [batches, 4, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys.
+     May be null. */
   float *lse;
   /* HEADS_ONLY_PARAMETER_COUNT floats. */
   const float *parameters;
@@ -97,10 +99,12 @@ typedef struct heads_only_call {
   const int *positions;
 } heads_only_call;
 
-/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that heads_only_launch refuses. */
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that
+   heads_only_launch refuses. */
 size_t heads_only_workspace_bytes(const heads_only_call *call);
 
-/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a
+   cudaError_t. */
 int heads_only_launch(const heads_only_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
 /* What a code of heads_only_launch means, with the name of the field that is wrong. */

@@ -1,4 +1,5 @@
-# attention constructor, from masks.mta:14. Made by mtac 0.1.0: change the spec and compile it again, not this file.
+# attention constructor, from masks.mta:14.
+# Made by mtac 0.1.0: change the spec and compile it again, not this file.
 #
 # Adds the static library mtac_constructor:
 #

@@ -1,4 +1,5 @@
-/* attention constructor, from masks.mta:14. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+/* attention constructor, from masks.mta:14. */
+/* Made by mtac 0.1.0: change the spec and compile it again, not this file. */
 #ifndef MTAC_CONSTRUCTOR_H
 #define MTAC_CONSTRUCTOR_H
 
@@ -20,9 +21,9 @@ extern "C" {
 /* scores.conv.weight [3, 3, 3, 3] */
 #define CONSTRUCTOR_SCORES_CONV_WEIGHT_AT 0
 
-/* What constructor_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
-   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
-   apart, and constructor_error_string says it in words. */
+/* What constructor_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds.
+   Where one field is wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows.
+   The macros take a code apart, and constructor_error_string says it in words. */
 #define CONSTRUCTOR_ERROR_NULL_POINTER (-1)
 #define CONSTRUCTOR_ERROR_SIZE (-2)
 #define CONSTRUCTOR_ERROR_TOO_LARGE (-3)
@@ -87,10 +88,12 @@ typedef struct constructor_call {
   const int *positions;
 } constructor_call;
 
-/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that constructor_launch refuses. */
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that
+   constructor_launch refuses. */
 size_t constructor_workspace_bytes(const constructor_call *call);
 
-/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a
+   cudaError_t. */
 int constructor_launch(const constructor_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
 /* What a code of constructor_launch means, with the name of the field that is wrong. */

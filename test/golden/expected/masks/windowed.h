@@ -1,4 +1,5 @@
-/* attention windowed, from masks.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+/* attention windowed, from masks.mta:3. */
+/* Made by mtac 0.1.0: change the spec and compile it again, not this file. */
 #ifndef MTAC_WINDOWED_H
 #define MTAC_WINDOWED_H
 
@@ -28,9 +29,9 @@ extern "C" {
 /* output.gate.bias [40] */
 #define WINDOWED_OUTPUT_GATE_BIAS_AT 1744
 
-/* What windowed_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
-   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
-   apart, and windowed_error_string says it in words. */
+/* What windowed_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds.
+   Where one field is wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows.
+   The macros take a code apart, and windowed_error_string says it in words. */
 #define WINDOWED_ERROR_NULL_POINTER (-1)
 #define WINDOWED_ERROR_SIZE (-2)
 #define WINDOWED_ERROR_TOO_LARGE (-3)
@@ -89,7 +90,8 @@ typedef struct windowed_call {
   /* bf16 (__nv_bfloat16) [batches, 8, query_rows, 40], multiples of 8 elements. */
   void *o;
   windowed_strides o_strides;
-  /* [batches, 8, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  /* [batches, 8, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys.
+     May be null. */
   float *lse;
   /* WINDOWED_PARAMETER_COUNT floats. */
   const float *parameters;
@@ -99,18 +101,20 @@ typedef struct windowed_call {
   const int *documents;
   /* [batches]: keys that are filled. */
   const int *lengths;
-  /* [batches or 1, 8 or 1, history_rows + query_rows, key_rows]: added to the scores, minus infinity hides. A stride of 0
-     repeats an axis; a row stride of 0 means key_rows. */
+  /* [batches or 1, 8 or 1, history_rows + query_rows, key_rows]: added to the scores, minus infinity hides. A stride
+     of 0 repeats an axis; a row stride of 0 means key_rows. */
   const float *bias;
   windowed_strides bias_strides;
   /* Number of the layer from 0: its norm is scaled by depth. */
   int layer;
 } windowed_call;
 
-/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that windowed_launch refuses. */
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that
+   windowed_launch refuses. */
 size_t windowed_workspace_bytes(const windowed_call *call);
 
-/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a
+   cudaError_t. */
 int windowed_launch(const windowed_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
 /* What a code of windowed_launch means, with the name of the field that is wrong. */

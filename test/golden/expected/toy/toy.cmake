@@ -1,4 +1,5 @@
-# attention toy, from toy.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file.
+# attention toy, from toy.mta:3.
+# Made by mtac 0.1.0: change the spec and compile it again, not this file.
 #
 # Adds the static library mtac_toy:
 #

@@ -1,4 +1,5 @@
-/* attention toy, from toy.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+/* attention toy, from toy.mta:3. */
+/* Made by mtac 0.1.0: change the spec and compile it again, not this file. */
 #ifndef MTAC_TOY_H
 #define MTAC_TOY_H
 
@@ -20,9 +21,9 @@ extern "C" {
 /* scores.conv.weight [2, 1, 2, 9] */
 #define TOY_SCORES_CONV_WEIGHT_AT 0
 
-/* What toy_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
-   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
-   apart, and toy_error_string says it in words. */
+/* What toy_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds.
+   Where one field is wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows.
+   The macros take a code apart, and toy_error_string says it in words. */
 #define TOY_ERROR_NULL_POINTER (-1)
 #define TOY_ERROR_SIZE (-2)
 #define TOY_ERROR_TOO_LARGE (-3)
@@ -81,7 +82,8 @@ typedef struct toy_call {
   /* f32 [batches, 2, query_rows, 128], multiples of 4 elements. */
   float *o;
   toy_strides o_strides;
-  /* [batches, 2, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  /* [batches, 2, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys.
+     May be null. */
   float *lse;
   /* TOY_PARAMETER_COUNT floats. */
   const float *parameters;
@@ -89,10 +91,12 @@ typedef struct toy_call {
   const int *positions;
 } toy_call;
 
-/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that toy_launch refuses. */
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that
+   toy_launch refuses. */
 size_t toy_workspace_bytes(const toy_call *call);
 
-/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a
+   cudaError_t. */
 int toy_launch(const toy_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
 /* What a code of toy_launch means, with the name of the field that is wrong. */

@@ -1,4 +1,5 @@
-/* attention walked_twice, from two_pass.mta:3. Made by mtac 0.1.0: change the spec and compile it again, not this file. */
+/* attention walked_twice, from two_pass.mta:3. */
+/* Made by mtac 0.1.0: change the spec and compile it again, not this file. */
 #ifndef MTAC_WALKED_TWICE_H
 #define MTAC_WALKED_TWICE_H
 
@@ -26,9 +27,9 @@ extern "C" {
 /* output.norm.weight [16] */
 #define WALKED_TWICE_OUTPUT_NORM_WEIGHT_AT 28
 
-/* What walked_twice_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds. Where one field is
-   wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows. The macros take a code
-   apart, and walked_twice_error_string says it in words. */
+/* What walked_twice_launch returns beside 0 and the positive codes of cudaError_t: one of these kinds.
+   Where one field is wrong, the kind less 100 times the field's number: -302 is a size (-2) of field 3, key_rows.
+   The macros take a code apart, and walked_twice_error_string says it in words. */
 #define WALKED_TWICE_ERROR_NULL_POINTER (-1)
 #define WALKED_TWICE_ERROR_SIZE (-2)
 #define WALKED_TWICE_ERROR_TOO_LARGE (-3)
@@ -87,7 +88,8 @@ typedef struct walked_twice_call {
   /* f32 [batches, 2, query_rows, 16], multiples of 4 elements. */
   float *o;
   walked_twice_strides o_strides;
-  /* [batches, 2, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys. May be null. */
+  /* [batches, 2, query_rows], contiguous: log-sum-exp of the rows, minus infinity for a row without keys.
+     May be null. */
   float *lse;
   /* WALKED_TWICE_PARAMETER_COUNT floats. */
   const float *parameters;
@@ -95,10 +97,12 @@ typedef struct walked_twice_call {
   const int *positions;
 } walked_twice_call;
 
-/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that walked_twice_launch refuses. */
+/* Bytes of device memory, 256-byte aligned, that a call needs beside its tensors; 0 for a call that
+   walked_twice_launch refuses. */
 size_t walked_twice_workspace_bytes(const walked_twice_call *call);
 
-/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a cudaError_t. */
+/* Queues the call's kernels on a stream of the current device. Returns 0, a negative code from above, or a
+   cudaError_t. */
 int walked_twice_launch(const walked_twice_call *call, void *workspace, size_t workspace_bytes, cudaStream_t stream);
 
 /* What a code of walked_twice_launch means, with the name of the field that is wrong. */

@@ -1,5 +1,6 @@
 import type { Cost, Plan, Schedule } from "../../runtime/contract/index.ts";
-import type { CudaEstimate } from "./cuda-cost.ts";
+import type { Estimate } from "./estimate.ts";
+import type { Prediction } from "./predict.ts";
 import { verifyPlan } from "./verify/index.ts";
 import type { KernelWork } from "./work.ts";
 
@@ -11,43 +12,32 @@ export interface Candidate {
   readonly reason: string | null;
   readonly plan: Plan | null;
   readonly cost: Cost | null;
-  /**
-   * What its kernels do at the request's shape, in the order in which they run; none where it was dropped. WebGPU's planner
-   * counts no instructions, and of the staged schedule's workgroup memory only what convolutions move.
-   */
+  /** What its kernels do at the request's shape, in the order in which they run; none where it was dropped. */
   readonly work: readonly KernelWork[];
-  /** CUDA: what bounds the kernel that takes most of the time. */
-  readonly estimate?: CudaEstimate;
+  /** What bounds the kernel that takes most of the time; none where the candidate was dropped. */
+  readonly estimate?: Estimate;
 }
 
 export function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: string): Candidate {
   return { schedule, knobs, reason, plan: null, cost: null, work: [] };
 }
 
-/** What is known of a legal candidate; `plan` and `work` are written when somebody asks for them, and plans are verified. */
-export interface LegalParts {
-  readonly cost: Cost;
-  readonly plan: () => Plan;
-  readonly work: () => readonly KernelWork[];
-  readonly estimate?: CudaEstimate;
-}
-
-export function legal(schedule: Schedule, knobs: Candidate["knobs"], parts: LegalParts): Candidate {
+/** A legal candidate; its plan is written, and verified, when somebody asks for it. */
+export function legal(
+  schedule: Schedule,
+  knobs: Candidate["knobs"],
+  prediction: Prediction,
+  write: () => Plan,
+): Candidate {
   let plan: Plan | undefined;
-  let work: readonly KernelWork[] | undefined;
   return {
     schedule,
     knobs,
     reason: null,
-    cost: parts.cost,
-    ...(parts.estimate === undefined ? {} : { estimate: parts.estimate }),
+    ...prediction,
     get plan() {
-      plan ??= verifyPlan(parts.plan());
+      plan ??= verifyPlan(write());
       return plan;
-    },
-    get work() {
-      work ??= parts.work();
-      return work;
     },
   };
 }

@@ -10,6 +10,8 @@ import type {
 import type { CudaArchitecture } from "./architectures.ts";
 import type { TargetLimits } from "./limits.ts";
 import type { PlanOptions } from "./options.ts";
+import type { MachineRates } from "./rates.ts";
+import type { ScalarUnits } from "./scalar-units.ts";
 
 /** How rows of a map lie in workgroup memory. */
 export interface RowLayout {
@@ -133,6 +135,9 @@ export interface Machine {
   readonly fused: FusedMenu;
   readonly staged: StagedMenu;
   readonly dispatches: DispatchRule;
+  /** What times are predicted with, and what its scalar kernels execute. */
+  readonly rates: MachineRates;
+  readonly units: ScalarUnits;
   readonly mapGrid: MapGrid;
   readonly naming: KernelNaming;
   /** The form in which it holds a pipeline's tensors, unless another one is wanted that it knows. */

@@ -1,63 +1,84 @@
-import type { Cost, FusedProgram, Pipeline } from "../../runtime/contract/index.ts";
-import { addCosts, fusedCost, stagedCost } from "./cost.ts";
-import { addEstimates, type CudaEstimate } from "./cuda-cost.ts";
-import { directFusedCost, directStagedCost } from "./direct/cost.ts";
+import type { CallShape, Cost, FusedProgram, Pipeline } from "../../runtime/contract/index.ts";
+import { floorMultiplyAdds } from "../ir/index.ts";
 import { mapKernelRegisters } from "./direct/registers.ts";
+import { addEstimates, type Estimate, estimate } from "./estimate.ts";
 import type { ScalarKernel } from "./kernel.ts";
 import type { PlanRequest } from "./machine.ts";
-import type { StripKernel, StripLimits } from "./schedule/strips.ts";
+import { rememberByPipeline } from "./remember.ts";
+import { fusedWork, mapWork } from "./scalar-work.ts";
+import type { StripKernel, StripKnobs } from "./schedule/strips.ts";
 import type { KernelWork } from "./work.ts";
 
-/** What is predicted of kernels that run one after the other, over a whole call. */
+/** What is predicted of kernels that run one after the other over a whole call, from nothing but their work and a machine's rates. */
 export interface Prediction {
   readonly cost: Cost;
-  readonly estimate?: CudaEstimate;
+  readonly estimate: Estimate;
   readonly work: readonly KernelWork[];
+}
+
+const rememberedFloor = rememberByPipeline<number>();
+
+/** The floor of the work: every candidate reports it. */
+function floorOf(pipeline: Pipeline, shape: CallShape): number {
+  return rememberedFloor(pipeline, JSON.stringify(shape), () => floorMultiplyAdds(pipeline, shape));
+}
+
+/** The one formula that all candidates of all machines are ranked by. */
+export function predict(
+  pipeline: Pipeline,
+  { machine, shape }: PlanRequest,
+  work: readonly KernelWork[],
+): Prediction {
+  const total = addEstimates(work.map((each) => estimate(each, machine.rates)));
+  const sum = (of: (each: KernelWork) => number): number => work.reduce((all, each) => all + of(each), 0);
+  return {
+    cost: {
+      multiplyAdds: sum((each) => each.matrixMultiplyAdds + each.f32MultiplyAdds),
+      floorMultiplyAdds: floorOf(pipeline, shape),
+      bytes: sum((each) => each.cacheBytes),
+      barriers: sum((each) => each.barriers),
+      time: total.time,
+    },
+    estimate: total,
+    work,
+  };
 }
 
 /** Of one fused kernel; `registers` words of a thread. */
 export function predictFused(
   pipeline: Pipeline,
-  { machine, shape }: PlanRequest,
+  request: PlanRequest,
   kernel: ScalarKernel<FusedProgram>,
   registers: number,
 ): Prediction {
-  const { name, program, workgroup: threads, workgroupBytes: sharedBytes } = kernel;
-  const { architecture } = machine;
-  const { counts, ...predicted } =
-    architecture === null
-      ? fusedCost(pipeline, { program, workgroup: threads }, shape)
-      : directFusedCost(pipeline, { program, threads, sharedBytes, registers }, shape, architecture);
-  return { ...predicted, work: [{ kernel: name, ...counts }] };
+  const { machine, shape } = request;
+  return predict(pipeline, request, [fusedWork(pipeline, kernel, registers, shape, machine.units)]);
 }
 
 /** Of one kernel over a strip's maps. */
 export function predictMap(
   pipeline: Pipeline,
-  { machine, shape }: PlanRequest,
+  request: PlanRequest,
   kernel: StripKernel,
-  strips: StripLimits,
+  strips: StripKnobs,
 ): Prediction {
-  const { name, workgroup: threads, workgroupBytes: sharedBytes } = kernel;
-  const { architecture } = machine;
-  const { counts, ...predicted } =
-    architecture === null
-      ? stagedCost(pipeline, kernel, shape, strips)
-      : directStagedCost(
-          pipeline,
-          { ...kernel, threads, sharedBytes, registers: mapKernelRegisters(kernel.program) },
-          shape,
-          strips,
-          architecture,
-        );
-  return { ...predicted, work: [{ kernel: name, ...counts }] };
+  const { machine, shape } = request;
+  const registers = mapKernelRegisters(kernel.program);
+  return predict(pipeline, request, [mapWork(pipeline, kernel, registers, { shape, strips }, machine.units)]);
 }
 
 export function addPredictions(predictions: readonly Prediction[]): Prediction {
-  const estimates = predictions.flatMap(({ estimate }) => estimate ?? []);
+  const sum = (of: (cost: Cost) => number): number =>
+    predictions.reduce((all, { cost }) => all + of(cost), 0);
   return {
-    cost: addCosts(predictions.map(({ cost }) => cost)),
-    ...(estimates.length === 0 ? {} : { estimate: addEstimates(estimates) }),
+    cost: {
+      multiplyAdds: sum((cost) => cost.multiplyAdds),
+      floorMultiplyAdds: predictions[0]?.cost.floorMultiplyAdds ?? 0,
+      bytes: sum((cost) => cost.bytes),
+      barriers: sum((cost) => cost.barriers),
+      time: sum((cost) => cost.time),
+    },
+    estimate: addEstimates(predictions.map((each) => each.estimate)),
     work: predictions.flatMap(({ work }) => work),
   };
 }

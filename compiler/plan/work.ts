@@ -1,18 +1,12 @@
-import type { CudaWork } from "./cuda-cost.ts";
-
-/**
- * What one kernel of a plan does over a whole call: counts that no device's rates have gone into. A count of 0 bounds nothing:
- * that is how work shows which the planner of a target does not count (see `Candidate.work`).
- */
-export interface KernelWork {
-  readonly kernel: string;
+/** What a kernel does over a whole call: counts that no device's rates have gone into. A count of 0 bounds nothing. */
+export interface WorkCounts {
   /** Multiply-adds of f16 or bf16 that matrix units accumulate in f32. */
   readonly matrixMultiplyAdds: number;
   /** Multiply-adds, and what takes as long, of single f32 lanes. */
   readonly f32MultiplyAdds: number;
   /** Exponentials, reciprocals, …, of single lanes. */
   readonly specialFunctions: number;
-  /** All instructions, by warps of 32 lanes. */
+  /** All instructions, by warps of 32 lanes. Of WGSL, whose instructions nobody can count, what the planner fitted. */
   readonly instructions: number;
   /** Bytes between workgroup (shared) memory and registers; on CUDA what the first-level cache delivers, too. */
   readonly sharedBytes: number;
@@ -22,8 +16,31 @@ export interface KernelWork {
   readonly mapBytes: number;
 }
 
-/** Counts of a kernel whose name its schedule knows. */
-export type WorkCounts = Omit<KernelWork, "kernel">;
+export interface CountedKernel extends WorkCounts {
+  readonly kernel: string;
+}
+
+/** What one block (workgroup) takes of the multiprocessor that runs it. */
+export interface BlockDemand {
+  readonly threads: number;
+  /** Bytes of shared memory. */
+  readonly sharedBytes: number;
+  /** Registers of a thread; 0 where nobody knows them. */
+  readonly registers: number;
+  /** Instructions of a block's slowest warp, one after the other, where some warps wait for others at barriers; else 0. */
+  readonly criticalPath: number;
+  /** Whether operands are copied ahead of their use, so that few warps suffice to hide how long loads take. */
+  readonly copiesAhead: boolean;
+}
+
+/** All that a kernel's time follows from, whichever lowering it comes from: see `estimate` and `roofline`. */
+export interface KernelWork extends CountedKernel {
+  /** How often a call launches it: the counts are of all launches together, and so are the blocks. */
+  readonly launches: number;
+  readonly blocks: number;
+  readonly barriers: number;
+  readonly block: BlockDemand;
+}
 
 export const NO_COUNTS: WorkCounts = {
   matrixMultiplyAdds: 0,
@@ -35,27 +52,21 @@ export const NO_COUNTS: WorkCounts = {
   mapBytes: 0,
 };
 
+export function timesCounts(counts: WorkCounts, times: number): WorkCounts {
+  return {
+    matrixMultiplyAdds: counts.matrixMultiplyAdds * times,
+    f32MultiplyAdds: counts.f32MultiplyAdds * times,
+    specialFunctions: counts.specialFunctions * times,
+    instructions: counts.instructions * times,
+    sharedBytes: counts.sharedBytes * times,
+    cacheBytes: counts.cacheBytes * times,
+    mapBytes: counts.mapBytes * times,
+  };
+}
+
+/** Lanes of a warp. */
+export const WARP = 32;
 /** Multiply-adds of one `mma.m16n8k16`. */
 export const MMA_MULTIPLY_ADDS = 2048;
 /** Bytes of one transfer between shared memory and registers: 32 banks of four bytes. */
 export const WAVEFRONT_BYTES = 128;
-
-/** The counts of a CUDA kernel that is launched so many times with the given work. */
-export function countsOf(
-  work: Pick<
-    CudaWork,
-    "mma" | "f32LaneOps" | "specialFunctions" | "warpInstructions" | "sharedWavefronts" | "globalBytes"
-  >,
-  launches: number,
-  mapBytes: number,
-): WorkCounts {
-  return {
-    matrixMultiplyAdds: work.mma * MMA_MULTIPLY_ADDS * launches,
-    f32MultiplyAdds: work.f32LaneOps * launches,
-    specialFunctions: work.specialFunctions * launches,
-    instructions: work.warpInstructions * launches,
-    sharedBytes: work.sharedWavefronts * WAVEFRONT_BYTES * launches,
-    cacheBytes: work.globalBytes * launches,
-    mapBytes,
-  };
-}

@@ -2,7 +2,7 @@ import { expandPlan } from "../../runtime/contract/expand.ts";
 import type { CallShape, Cost, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
 import { compulsoryBytes, forwardOperations, visiblePairs } from "../ir/index.ts";
 import type { Stack } from "../language/index.ts";
-import { type CudaEstimate, machineOf, planCandidates, type TargetLimits } from "../plan/index.ts";
+import { type Estimate, machineOf, planCandidates, type TargetLimits } from "../plan/index.ts";
 
 /** The layers of a stack that use an attention. */
 export interface LayerUse {
@@ -57,8 +57,8 @@ export interface ExplainedCandidate {
   /** Why it was dropped; null when it is legal. */
   readonly reason: string | null;
   readonly cost: Cost | null;
-  /** CUDA: what bounds it. */
-  readonly estimate?: CudaEstimate;
+  /** What bounds it. */
+  readonly estimate?: Estimate;
 }
 
 /** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */

@@ -1,5 +1,5 @@
 import type { Plan, Target } from "../../runtime/contract/index.ts";
-import type { CudaEstimate, TargetLimits } from "../plan/index.ts";
+import type { Estimate, TargetLimits } from "../plan/index.ts";
 import { type Alignment, type Style, table, wrap } from "../terminal/style.ts";
 import { describeSizes, formatKnobs, formatLayers } from "./describe.ts";
 import { type AttentionFacts, bestOfEach, type Explanation, groupReasons, sameKnobs } from "./explain.ts";
@@ -107,8 +107,9 @@ function describeLimits(target: Target, { workgroupBytes, features, architecture
   return `for ${target} with ${formatBytes(workgroupBytes)} of workgroup memory${list}`;
 }
 
-function estimateCells(estimate: CudaEstimate | undefined): readonly string[] {
-  return estimate === undefined ? ["", ""] : [`${Math.round(100 * estimate.occupancy)} %`, estimate.bound];
+function estimateCells(estimate: Estimate | undefined): readonly string[] {
+  if (estimate === undefined || estimate.occupancy === null) return ["", ""];
+  return [`${Math.round(100 * estimate.occupancy)} %`, estimate.bound];
 }
 
 function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {

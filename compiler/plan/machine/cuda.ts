@@ -5,14 +5,17 @@ import { integerBuffers } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
 import { cudaLimits } from "../limits.ts";
 import type { Machine } from "../machine.ts";
+import { cudaRates } from "../rates.ts";
+import { CUDA_UNITS } from "../scalar-units.ts";
 
 /** A CUDA device of this architecture. */
 export function cudaMachine(architecture: CudaArchitecture): Machine {
   const requires = { features: [], computeCapability: architecture.computeCapability };
-  return { ...CUDA, architecture, limits: cudaLimits(architecture), requires: () => requires };
+  const rates = cudaRates(architecture);
+  return { ...CUDA, architecture, limits: cudaLimits(architecture), rates, requires: () => requires };
 }
 
-const CUDA: Omit<Machine, "limits" | "architecture" | "requires"> = {
+const CUDA: Omit<Machine, "limits" | "architecture" | "rates" | "requires"> = {
   target: "cuda",
   lowering: { lowering: "direct" },
   terms: { invocation: "thread", workgroup: "block", memory: "shared memory", owner: "a block" },
@@ -57,6 +60,7 @@ const CUDA: Omit<Machine, "limits" | "architecture" | "requires"> = {
     tiles: (rows, keys, heads) => [["mul", rows, keys], heads, "batches"],
     rows: (rows, heads) => [rows, heads, "batches"],
   },
+  units: CUDA_UNITS,
   naming: {
     file: (pipeline) => `${pipeline.name}.cu`,
     entryPoint: (pipeline, kernel) => `${pipeline.name}_${kernel}`,

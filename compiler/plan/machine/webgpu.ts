@@ -2,6 +2,8 @@ import type { Plan, StorageForm } from "../../../runtime/contract/index.ts";
 import { storageForm } from "../layout.ts";
 import type { TargetLimits } from "../limits.ts";
 import type { Machine } from "../machine.ts";
+import { WEBGPU_RATES } from "../rates.ts";
+import { WEBGPU_UNITS } from "../scalar-units.ts";
 
 /**
  * Multiply-adds that one dispatch may do: about a second on a processor that emulates a GPU, a millisecond on a small
@@ -68,6 +70,8 @@ const WEBGPU: Omit<Machine, "limits" | "storage"> = {
     tiles: (rows, keys, heads) => [keys, rows, ["mul", "batches", heads]],
     rows: (rows, heads) => [rows, 1, ["mul", "batches", heads]],
   },
+  rates: WEBGPU_RATES,
+  units: WEBGPU_UNITS,
   naming: {
     file: (pipeline, kernel) => `${pipeline.name}.${kernel}.wgsl`,
     entryPoint: () => "main",

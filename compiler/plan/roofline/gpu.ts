@@ -1,4 +1,5 @@
 import type { Target } from "../../../runtime/contract/index.ts";
+import type { UnitRates } from "../rates.ts";
 
 /**
  * Where a figure is from. `published`: the vendor states it. `derived`: computed from what the vendor states, as the source
@@ -74,17 +75,12 @@ export interface Gpu {
   readonly memoryBandwidth: Figure;
 }
 
-/** What a GPU can do in a second at most; null where nobody says. */
-export interface Rates {
-  /** Multiply-adds of matrix units at their peak; 0 where the target's language cannot reach them. */
-  readonly matrixPeak: number;
-  /** The same with the instruction that mtac emits. */
-  readonly matrix: number;
+/** What a GPU can do in a second at most. */
+export interface Rates extends UnitRates {
   readonly f32: number;
   readonly specialFunctions: number;
-  readonly instructions: number | null;
-  readonly sharedBytes: number;
-  readonly cacheBandwidth: number | null;
+  /** Multiply-adds of matrix units at their peak, with the fastest instruction there is. */
+  readonly matrixPeak: number;
   readonly memoryBandwidth: number;
   /** Bytes, no rate: what the last cache holds. */
   readonly cacheBytes: number;
@@ -101,7 +97,11 @@ export function ratesOf(gpu: Gpu, target: Target): Rates {
     f32:
       gpu.f32Operations === undefined ? cycles * perCycle.f32MultiplyAdds.value : gpu.f32Operations.value / 2,
     specialFunctions: cycles * perCycle.specialFunctions.value,
-    instructions: perCycle.instructions === undefined ? null : cycles * perCycle.instructions.value,
+    // WGSL's instructions are fitted, not counted: they bound nothing.
+    instructions:
+      target === "webgpu" || perCycle.instructions === undefined
+        ? null
+        : cycles * perCycle.instructions.value,
     sharedBytes: cycles * perCycle.sharedBytes.value,
     cacheBandwidth: gpu.cacheBandwidth?.value ?? null,
     memoryBandwidth: gpu.memoryBandwidth.value,

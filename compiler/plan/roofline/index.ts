@@ -11,7 +11,6 @@ export {
   type KernelBound,
   kernelBound,
   type MemoryDemand,
-  type Resource,
   type Roofline,
   roofline,
 } from "./roofline.ts";

@@ -2,19 +2,10 @@ import { workspaceBytes } from "../../../runtime/contract/expand.ts";
 import type { CallShape, Pipeline } from "../../../runtime/contract/index.ts";
 import { compulsoryBytes, floorMultiplyAdds, visiblePairs } from "../../ir/index.ts";
 import type { Candidate } from "../candidate.ts";
+import { type Resource, timeOf, type UnitTimes, unitTimes } from "../rates.ts";
 import { tensorIllegal } from "../tensor/support.ts";
-import type { KernelWork } from "../work.ts";
+import type { CountedKernel } from "../work.ts";
 import type { Rates } from "./gpu.ts";
-
-/** What a kernel can wait for. */
-export type Resource =
-  | "tensor cores"
-  | "f32 units"
-  | "special functions"
-  | "instruction issue"
-  | "shared memory"
-  | "second-level cache"
-  | "device memory";
 
 /** A time that nothing undercuts at a GPU's peak rates, in seconds, and what takes it. */
 export interface Bound {
@@ -44,16 +35,9 @@ export interface FloorWork {
   readonly matrix: boolean;
 }
 
-type Times = readonly (readonly [resource: Resource, seconds: number])[];
-
-function longest(times: Times): Bound {
+function longest(times: UnitTimes): Bound {
   const [bound, seconds] = times.reduce((a, b) => (b[1] > a[1] ? b : a));
   return { seconds, bound };
-}
-
-/** Time of work at a rate; no work takes none, and a rate that nobody states bounds nothing. */
-function timeOf(work: number, rate: number | null): number {
-  return rate === null || work === 0 ? 0 : work / rate;
 }
 
 /**
@@ -61,19 +45,9 @@ function timeOf(work: number, rate: number | null): number {
  *
  * @param spilledBytes bytes of maps that come from device memory, as the cache cannot hold them
  */
-export function kernelBound(work: KernelWork, spilledBytes: number, rates: Rates): KernelBound {
-  return {
-    kernel: work.kernel,
-    ...longest([
-      ["tensor cores", timeOf(work.matrixMultiplyAdds, rates.matrix)],
-      ["f32 units", timeOf(work.f32MultiplyAdds, rates.f32)],
-      ["special functions", timeOf(work.specialFunctions, rates.specialFunctions)],
-      ["instruction issue", timeOf(work.instructions, rates.instructions)],
-      ["shared memory", timeOf(work.sharedBytes, rates.sharedBytes)],
-      ["second-level cache", timeOf(work.cacheBytes, rates.cacheBandwidth)],
-      ["device memory", timeOf(spilledBytes, rates.memoryBandwidth)],
-    ]),
-  };
+export function kernelBound(work: CountedKernel, spilledBytes: number, rates: Rates): KernelBound {
+  const memory = timeOf(spilledBytes, rates.memoryBandwidth);
+  return { kernel: work.kernel, ...longest([...unitTimes(work, rates), ["device memory", memory]]) };
 }
 
 /** What a candidate asks of device memory. */
@@ -88,7 +62,7 @@ export interface MemoryDemand {
  * The roofline of kernels that run one after the other: the sum of theirs, or what device memory needs for all bytes of the
  * call where that is longer. Maps that fit the last cache stay there; of others at least the share that does not fit is moved.
  */
-export function roofline(work: readonly KernelWork[], demand: MemoryDemand, rates: Rates): Roofline {
+export function roofline(work: readonly CountedKernel[], demand: MemoryDemand, rates: Rates): Roofline {
   const spilled = Math.max(0, 1 - rates.cacheBytes / Math.max(1, demand.workspaceBytes));
   const kernels = work.map((each) => kernelBound(each, each.mapBytes * spilled, rates));
   const seconds = kernels.reduce((sum, each) => sum + each.seconds, 0);

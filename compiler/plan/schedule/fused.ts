@@ -188,11 +188,9 @@ export function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): 
   return [
     ...kernels.fitting.map((kernel) => {
       const knobs = knobNames(request, kernel.knobs);
-      return legal("single_pass", knobs, {
-        ...kernel.prediction,
-        work: () => kernel.prediction.work,
-        plan: () => singlePassPlan(pipeline, request, knobs, kernel),
-      });
+      return legal("single_pass", knobs, kernel.prediction, () =>
+        singlePassPlan(pipeline, request, knobs, kernel),
+      );
     }),
     ...kernels.dropped.map(({ knobs, reason }) => dropped("single_pass", knobNames(request, knobs), reason)),
   ];
@@ -207,11 +205,9 @@ export function twoPassCandidates(pipeline: Pipeline, request: PlanRequest): rea
     second.fitting.slice(0, best).map((apply) => {
       const knobs = twoPassKnobNames(request, statistics.knobs, apply.knobs);
       const prediction = addPredictions([statistics.prediction, apply.prediction]);
-      return legal("two_pass", knobs, {
-        ...prediction,
-        work: () => prediction.work,
-        plan: () => twoPassPlan(pipeline, request, knobs, { statistics, apply }, prediction.cost),
-      });
+      return legal("two_pass", knobs, prediction, () =>
+        twoPassPlan(pipeline, request, knobs, { statistics, apply }, prediction.cost),
+      );
     }),
   );
   const [pass, without] =

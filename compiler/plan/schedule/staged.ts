@@ -63,7 +63,7 @@ function stagedCandidate(parts: StagedParts, knobs: StagedKnobs): Candidate {
   const fitted = parts.fit(knobs);
   if (!fitted.fits) return dropped("staged", names, fitted.reason);
   const { prediction, plan } = fitted.value;
-  return legal("staged", names, { ...prediction, work: () => prediction.work, plan });
+  return legal("staged", names, prediction, plan);
 }
 
 /**

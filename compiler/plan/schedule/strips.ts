@@ -1,20 +1,25 @@
 import {
   type DispatchField,
   type Expression,
+  type FusedProgram,
   hasMask,
   type KernelProgram,
   type Pipeline,
   type Plan,
   type Reach,
   type Step,
+  type TensorProgram,
 } from "../../../runtime/contract/index.ts";
 import { MOST_GRID } from "../batch-rounds.ts";
 import type { ScalarKernel } from "../kernel.ts";
 import type { Grid } from "../machine.ts";
 import type { PlanOptions } from "../options.ts";
 
+/** What a scalar kernel over maps does. */
+export type MapProgram = Exclude<KernelProgram, FusedProgram | TensorProgram>;
+
 /** One kernel over the maps of a strip. */
-export interface StripKernel extends ScalarKernel {
+export interface StripKernel extends ScalarKernel<MapProgram> {
   /** Rows around the strip that later stages read of its result. */
   readonly halo: Reach;
   readonly grid: Grid;

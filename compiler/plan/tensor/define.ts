@@ -1,4 +1,4 @@
-import type { BufferBinding, Pipeline, Plan, SourceLine } from "../../../runtime/contract/index.ts";
+import type { BufferBinding, Cost, Pipeline, Plan, SourceLine } from "../../../runtime/contract/index.ts";
 import type { TensorProgram } from "../../../runtime/contract/tensor-program.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { type BoundResource, bindCuda, mapOperand } from "../bindings.ts";
@@ -6,6 +6,7 @@ import { definePlan, type PlanParts } from "../define.ts";
 import type { UnlaunchedKernel } from "../launch-fields.ts";
 import type { PlanRequest } from "../machine.ts";
 import { CHUNK_ELEMENTS } from "./support.ts";
+import type { TensorKernel } from "./work.ts";
 
 /** A plan of tensor-core kernels. */
 export function defineTensorPlan(
@@ -63,4 +64,10 @@ export function sourceMap(map: string): BoundResource {
 
 export function resultMap(map: string): BoundResource {
   return mapOperand(map, "result", 1, "f16");
+}
+
+/** What a fitted candidate consists of: kernels, of which costs follow, and a plan that is written when somebody asks for it. */
+export interface TensorChoice {
+  readonly kernels: readonly TensorKernel[];
+  plan(cost: Cost): Plan;
 }

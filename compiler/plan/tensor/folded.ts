@@ -1,5 +1,6 @@
 import {
   type ConvStage,
+  type Cost,
   convReach,
   type Expression,
   hasMask,
@@ -12,10 +13,11 @@ import {
 import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+
 import type { PlanRequest } from "../machine.ts";
-import { tensorCost } from "./cost.ts";
-import { defineTensorPlan, tensorKernel } from "./define.ts";
-import { attentionParts } from "./single-pass.ts";
+import { defineTensorPlan, type TensorChoice, tensorKernel } from "./define.ts";
+import { attentionParts, tileKernelName } from "./single-pass.ts";
+
 import { innerMargin, type LinearStage, toeplitzGeometry } from "./support.ts";
 import { fitTile, paddedRow, type TileKnobs, type TileRequest } from "./tile.ts";
 
@@ -109,7 +111,7 @@ export function tensorFolded(
   architecture: CudaArchitecture,
   { stage, inner, border }: FoldedTiles,
   knobs: TileKnobs,
-): Fitted<Plan> {
+): Fitted<TensorChoice> {
   const fittedInner = fitTile(pipeline, architecture, inner, knobs);
   if (!fittedInner.fits) return fittedInner;
   const fittedBorder = border === null ? null : fitBorder(pipeline, architecture, border, knobs);
@@ -134,10 +136,13 @@ export function tensorFolded(
     multiplyAdds: ["mul", "B", pipeline.heads, "Lk", rows * 32 * fold.sourceSteps, pipeline.headDim],
   });
   const tiles = [fittedInner.value, ...(fittedBorder === null ? [] : [fittedBorder.value])];
-  const { round, ...parts } = attentionParts(pipeline, tiles, request.options);
-  return {
-    fits: true,
-    value: defineTensorPlan(pipeline, request, architecture, {
+  const kernels = [
+    { name: "fold", program: fold, maps: null },
+    ...tiles.map((program) => ({ name: tileKernelName(program), program, maps: null })),
+  ];
+  const plan = (cost: Cost): Plan => {
+    const { round, ...parts } = attentionParts(pipeline, tiles, request.options);
+    return defineTensorPlan(pipeline, request, architecture, {
       ...parts,
       schedule: "single_pass",
       knobs: foldedKnobNames(knobs),
@@ -150,9 +155,10 @@ export function tensorFolded(
       ],
       kernels: [foldKernel, ...parts.kernels],
       steps: batchRounds((batches) => [foldStep(batches), ...round(batches)]),
-      cost: tensorCost(pipeline, architecture, request.shape, [fold, ...tiles]),
-    }),
+      cost,
+    });
   };
+  return { fits: true, value: { kernels, plan } };
 }
 
 /** What the planner may vary. */

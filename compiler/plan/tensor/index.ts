@@ -1,23 +1,20 @@
-import type {
-  KernelProgram,
-  Pipeline,
-  Plan,
-  Schedule,
-  TensorProgram,
-} from "../../../runtime/contract/index.ts";
+import type { Pipeline, Plan, Schedule } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
-import { type Candidate, dropped, type LegalParts, legal } from "../candidate.ts";
+import { type Candidate, dropped, legal } from "../candidate.ts";
 import type { Fitted } from "../fit.ts";
+
 import type { PlanRequest } from "../machine.ts";
 import type { OptionName } from "../options.ts";
+import { predict } from "../predict.ts";
 import { STAGED_OPTIONS } from "../schedule/staged.ts";
-import { tensorEstimate, tensorWork } from "./cost.ts";
+import type { TensorChoice } from "./define.ts";
 import { foldedKnobNames, foldedMenu, foldedTiles, tensorFolded } from "./folded.ts";
 import { scoresTile, tensorSinglePass, tileKnobNames } from "./single-pass.ts";
 import { stagedTensorKnobNames, tensorStaged } from "./staged.ts";
 import { tensorIllegal } from "./support.ts";
 import { type TileRequest, tileMenu } from "./tile.ts";
 import { tensorTwoPass, twoPassTiles } from "./two-pass.ts";
+import { tensorWork } from "./work.ts";
 
 /** The options that change the plans of a schedule on tensor cores. */
 export function tensorOptions(schedule: Schedule): readonly OptionName[] {
@@ -40,33 +37,18 @@ export function tensorCandidates(pipeline: Pipeline, request: PlanRequest, sched
   }
 }
 
-function partsOf(plan: Plan, architecture: CudaArchitecture): LegalParts {
-  const kernels = plan.kernels.flatMap(({ name, program }) =>
-    program !== undefined && isTensorProgram(program) ? [{ name, program }] : [],
-  );
-  const programs = kernels.map(({ program }) => program);
-  return {
-    cost: plan.cost,
-    plan: () => plan,
-    work: () => kernels.map(({ name, program }) => tensorWork(plan.pipeline, plan.nominal, name, program)),
-    estimate: tensorEstimate(plan.pipeline, architecture, plan.nominal, programs),
-  };
-}
-
-function isTensorProgram(program: KernelProgram): program is TensorProgram {
-  return program.kind.startsWith("tensor_");
-}
-
 /** A candidate of a schedule with given knobs, or why it was dropped. */
 function candidateOf(
+  pipeline: Pipeline,
+  request: PlanRequest,
   schedule: Schedule,
   knobs: Plan["knobs"],
-  fitted: Fitted<Plan>,
-  architecture: CudaArchitecture,
+  fitted: Fitted<TensorChoice>,
 ): Candidate {
-  return fitted.fits
-    ? legal(schedule, knobs, partsOf(fitted.value, architecture))
-    : dropped(schedule, knobs, fitted.reason);
+  if (!fitted.fits) return dropped(schedule, knobs, fitted.reason);
+  const { kernels, plan } = fitted.value;
+  const prediction = predict(pipeline, request, tensorWork(pipeline, request.shape, kernels));
+  return legal(schedule, knobs, prediction, () => plan(prediction.cost));
 }
 
 function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
@@ -79,7 +61,7 @@ function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): Candida
     ...tileMenu(tile.value).map((knobs) => {
       const names = tileKnobNames(knobs, tile.value.conv !== null);
       const fitted = tensorSinglePass(pipeline, request, architecture, tile.value, knobs);
-      return candidateOf("single_pass", names, fitted, architecture);
+      return candidateOf(pipeline, request, "single_pass", names, fitted);
     }),
   ];
 }
@@ -96,7 +78,7 @@ function foldedCandidates(
   return foldedMenu(tiles.value).map((knobs) => {
     const names = foldedKnobNames(knobs);
     const fitted = tensorFolded(pipeline, request, architecture, tiles.value, knobs);
-    return candidateOf("single_pass", names, fitted, architecture);
+    return candidateOf(pipeline, request, "single_pass", names, fitted);
   });
 }
 
@@ -110,7 +92,7 @@ function twoPassCandidates(
   return tileMenu(tiles.value.apply).map((knobs) => {
     const names = tileKnobNames(knobs, true);
     const fitted = tensorTwoPass(pipeline, request, architecture, tiles.value, knobs);
-    return candidateOf("two_pass", names, fitted, architecture);
+    return candidateOf(pipeline, request, "two_pass", names, fitted);
   });
 }
 
@@ -133,6 +115,6 @@ function stagedCandidates(
   return menu.map((knobs) => {
     const names = stagedTensorKnobNames(pipeline, knobs);
     const fitted = tensorStaged(pipeline, request, architecture, knobs);
-    return candidateOf("staged", names, fitted, architecture);
+    return candidateOf(pipeline, request, "staged", names, fitted);
   });
 }

@@ -14,9 +14,9 @@ import { doesNotFit } from "../fit.ts";
 import type { UnlaunchedKernel } from "../launch-fields.ts";
 import type { PlanRequest } from "../machine.ts";
 import type { PlanOptions } from "../options.ts";
-import { tensorCost } from "./cost.ts";
-import { defineTensorPlan, tensorKernel } from "./define.ts";
-import { linearStages } from "./support.ts";
+import { defineTensorPlan, type TensorChoice, tensorKernel } from "./define.ts";
+import { linearStages, tileRows } from "./support.ts";
+
 import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
 
 /** What one tile kernel computes of the scores' section, up to the softmax; or why it cannot. */
@@ -65,6 +65,11 @@ export function tileKnobNames(knobs: TileKnobs, conv: boolean): Plan["knobs"] {
   };
 }
 
+/** The name of the kernel that attends to a part of the keys. */
+export function tileKernelName({ keys }: TensorTileProgram): string {
+  return keys === "border" ? "border" : "attention";
+}
+
 /** The attention kernels, one for each part of the keys, and of the one that combines them. */
 export interface AttentionParts {
   readonly definitions: Plan["definitions"];
@@ -85,7 +90,7 @@ export function attentionParts(
 ): AttentionParts {
   const [first] = programs;
   if (first === undefined) throw new RangeError("attention takes a kernel");
-  const tileQ = first.warps * 16 * first.rowBlocks;
+  const tileQ = tileRows(first);
   const tiles: Expression = ["ceilDiv", "Lq", tileQ];
   // Keys are shared where one tile holds all rows: as widely as fills the device, but not too finely.
   const idle: Expression = ["floorDiv", SPLIT_BLOCKS, ["mul", "B", pipeline.heads]];
@@ -107,7 +112,7 @@ export function attentionParts(
   });
   const launch = { batch: "batch", parts: count, row_begin: 0, row_end: "Lq" } as const;
   const kernels = programs.map((program) =>
-    tensorKernel(pipeline, program.keys === "border" ? "border" : "attention", program, {
+    tensorKernel(pipeline, tileKernelName(program), program, {
       read: [
         "q",
         "q_history",
@@ -155,19 +160,24 @@ export function tensorSinglePass(
   architecture: CudaArchitecture,
   tile: TileRequest,
   knobs: TileKnobs,
-): Fitted<Plan> {
+): Fitted<TensorChoice> {
   const fitted = fitTile(pipeline, architecture, tile, knobs);
   if (!fitted.fits) return fitted;
   const program = fitted.value;
-  const { round, ...parts } = attentionParts(pipeline, [program], request.options);
   return {
     fits: true,
-    value: defineTensorPlan(pipeline, request, architecture, {
-      ...parts,
-      steps: batchRounds(round),
-      schedule: "single_pass",
-      knobs: tileKnobNames(knobs, program.conv !== null),
-      cost: tensorCost(pipeline, architecture, request.shape, [program]),
-    }),
+    value: {
+      kernels: [{ name: tileKernelName(program), program, maps: null }],
+      plan(cost) {
+        const { round, ...parts } = attentionParts(pipeline, [program], request.options);
+        return defineTensorPlan(pipeline, request, architecture, {
+          ...parts,
+          steps: batchRounds(round),
+          schedule: "single_pass",
+          knobs: tileKnobNames(knobs, program.conv !== null),
+          cost,
+        });
+      },
+    },
   };
 }

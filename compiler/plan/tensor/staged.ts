@@ -1,4 +1,5 @@
 import {
+  type Cost,
   type Expression,
   type Pipeline,
   type Plan,
@@ -22,8 +23,7 @@ import {
   stripDefinitions,
   stripSteps,
 } from "../schedule/strips.ts";
-import { tensorCost } from "./cost.ts";
-import { defineTensorPlan, resultMap, sourceMap, tensorKernel } from "./define.ts";
+import { defineTensorPlan, resultMap, sourceMap, type TensorChoice, tensorKernel } from "./define.ts";
 import { fitMix, fitProduct, STATISTICS_WARPS } from "./map-kernels.ts";
 import { type LinearStage, linearStages, NO_REACH } from "./support.ts";
 import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
@@ -59,13 +59,35 @@ export function tensorStaged(
   request: PlanRequest,
   architecture: CudaArchitecture,
   knobs: StagedTensorKnobs,
-): Fitted<Plan> {
+): Fitted<TensorChoice> {
   const kernels = stagedTensorKernels(pipeline, architecture, knobs);
   if (!kernels.fits) return kernels;
-  const parts = kernels.value;
+  const strips = forcedStrips(STRIPS, request.options);
+  const work = kernels.value.map(({ kernel, program, halo }) => ({
+    name: kernel.name,
+    program,
+    maps: { strips, halo },
+  }));
+  return {
+    fits: true,
+    value: {
+      kernels: work,
+      plan: (cost) => stagedPlan(pipeline, request, architecture, { ...knobs, strips }, kernels.value, cost),
+    },
+  };
+}
+
+function stagedPlan(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  architecture: CudaArchitecture,
+  knobs: StagedTensorKnobs & { readonly strips: StripKnobs },
+  parts: readonly StagedKernelParts[],
+  cost: Cost,
+): Plan {
   const reach = totalReach([...pipeline.scores, ...pipeline.weights]);
   const weightHistory: Expression = "weight_history";
-  const strips = forcedStrips(STRIPS, request.options);
+  const { strips } = knobs;
   // Statistics are kept where another kernel reads them.
   const keeps = parts.some(({ kernel }) => kernel.name === "statistics");
   const body: Step[] = parts.map(({ kernel, program, grid, halo }) => ({
@@ -85,38 +107,30 @@ export function tensorStaged(
       pipeline.headDim,
     ],
   }));
-  return {
-    fits: true,
-    value: defineTensorPlan(pipeline, request, architecture, {
-      schedule: "staged",
-      knobs: stagedTensorKnobNames(pipeline, knobs),
-      definitions: [
-        ...stripDefinitions(pipeline, strips, reach),
-        // Rows of history whose softmax the weights' convolutions read.
-        { name: weightHistory, value: ["min", "R", totalReach(pipeline.weights).past] },
-      ],
-      workspace: [
-        ...(["map_0", "map_1"] as const)
-          .slice(
-            0,
-            parts.some(({ kernel }) => kernel.bindings.some(({ resource }) => resource === "map_1")) ? 2 : 1,
-          )
-          .map((name) => ({
-            name,
-            bytes: ["mul", 2, "batch_step", pipeline.heads, "map_head_stride"] as const,
-          })),
-        ...(keeps ? [statisticsBuffer(pipeline, weightHistory)] : []),
-      ],
-      kernels: parts.map(({ kernel }) => kernel),
-      steps: stripSteps(pipeline, reach, true, body),
-      cost: tensorCost(
-        pipeline,
-        architecture,
-        request.shape,
-        parts.map(({ program }) => program),
-      ),
-    }),
-  };
+  return defineTensorPlan(pipeline, request, architecture, {
+    schedule: "staged",
+    knobs: stagedTensorKnobNames(pipeline, knobs),
+    definitions: [
+      ...stripDefinitions(pipeline, strips, reach),
+      // Rows of history whose softmax the weights' convolutions read.
+      { name: weightHistory, value: ["min", "R", totalReach(pipeline.weights).past] },
+    ],
+    workspace: [
+      ...(["map_0", "map_1"] as const)
+        .slice(
+          0,
+          parts.some(({ kernel }) => kernel.bindings.some(({ resource }) => resource === "map_1")) ? 2 : 1,
+        )
+        .map((name) => ({
+          name,
+          bytes: ["mul", 2, "batch_step", pipeline.heads, "map_head_stride"] as const,
+        })),
+      ...(keeps ? [statisticsBuffer(pipeline, weightHistory)] : []),
+    ],
+    kernels: parts.map(({ kernel }) => kernel),
+    steps: stripSteps(pipeline, reach, true, body),
+    cost,
+  });
 }
 
 export function stagedTensorKnobNames(pipeline: Pipeline, knobs: StagedTensorKnobs): Plan["knobs"] {

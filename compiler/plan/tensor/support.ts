@@ -65,6 +65,17 @@ export function toeplitzIllegal(stage: ConvStage): string | null {
   return null;
 }
 
+/** Rows of a tile of a kernel whose warps compute blocks of sixteen. */
+export function tileRows({
+  warps,
+  rowBlocks,
+}: {
+  readonly warps: number;
+  readonly rowBlocks: number;
+}): number {
+  return warps * 16 * rowBlocks;
+}
+
 /** Keys of a part that shares a tile's keys with another are counted in these. */
 export const INNER_STEP = 64;
 

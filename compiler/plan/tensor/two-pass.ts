@@ -1,13 +1,21 @@
-import { type Expression, type Pipeline, type Plan, totalReach } from "../../../runtime/contract/index.ts";
+import {
+  type Cost,
+  type Expression,
+  type Pipeline,
+  type Plan,
+  type TensorTileProgram,
+  totalReach,
+} from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
 import { statisticsBuffer } from "../layout.ts";
+
 import type { PlanRequest } from "../machine.ts";
-import { tensorCost } from "./cost.ts";
-import { defineTensorPlan, tensorKernel } from "./define.ts";
+import { defineTensorPlan, type TensorChoice, tensorKernel } from "./define.ts";
+
 import { tileKnobNames } from "./single-pass.ts";
-import { linearStages } from "./support.ts";
+import { linearStages, tileRows } from "./support.ts";
 import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
 
 /** What the two kernels of `two_pass` compute; or why one tile of one head does not suffice. */
@@ -63,54 +71,66 @@ export function tensorTwoPass(
   architecture: CudaArchitecture,
   tiles: { readonly statistics: TileRequest; readonly apply: TileRequest },
   knobs: TileKnobs,
-): Fitted<Plan> {
+): Fitted<TensorChoice> {
   const first = fitTile(pipeline, architecture, tiles.statistics, { ...knobs, taps: "registers" });
   if (!first.fits) return doesNotFit(`pass 1: ${first.reason}`);
   const second = fitTile(pipeline, architecture, tiles.apply, knobs);
   if (!second.fits) return doesNotFit(`pass 2: ${second.reason}`);
+  const kernels = [
+    { name: "statistics", program: first.value, maps: null },
+    { name: "apply", program: second.value, maps: null },
+  ];
+  const plan = (cost: Cost): Plan =>
+    twoPassPlan(pipeline, request, architecture, knobs, [first.value, second.value], cost);
+  return { fits: true, value: { kernels, plan } };
+}
+
+function twoPassPlan(
+  pipeline: Pipeline,
+  request: PlanRequest,
+  architecture: CudaArchitecture,
+  knobs: TileKnobs,
+  [first, second]: readonly [TensorTileProgram, TensorTileProgram],
+  cost: Cost,
+): Plan {
   const history: Expression = "weight_history";
-  const statistics = tensorKernel(pipeline, "statistics", first.value, {
+  const statistics = tensorKernel(pipeline, "statistics", first, {
     read: ["q", "q_history", "k", "parameters", "integers", "bias"],
     written: ["statistics", "lse"],
   });
-  const apply = tensorKernel(pipeline, "apply", second.value, {
+  const apply = tensorKernel(pipeline, "apply", second, {
     read: ["q", "q_history", "k", "v", "statistics", "parameters", "integers", "bias"],
     written: ["o"],
   });
-  const tileQ = (program: { readonly warps: number; readonly rowBlocks: number }): number =>
-    program.warps * 16 * program.rowBlocks;
   const multiplyAdds: Expression = ["mul", "B", pipeline.heads, "Lq", "Lk", pipeline.headDim];
-  return {
-    fits: true,
-    value: defineTensorPlan(pipeline, request, architecture, {
-      schedule: "two_pass",
-      knobs: tileKnobNames(knobs, true),
-      // Rows of history whose softmax the weights' convolution reads.
-      definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
-      workspace: [statisticsBuffer(pipeline, history)],
-      kernels: [statistics, apply],
-      steps: batchRounds((batches) => [
-        {
-          kind: "dispatch",
-          kernel: statistics.name,
-          grid: [["ceilDiv", ["add", "Lq", history], tileQ(first.value)], pipeline.heads, batches],
-          launch: {
-            batch: "batch",
-            row_begin: ["sub", 0, history],
-            row_end: "Lq",
-            statistics_history: history,
-          },
-          multiplyAdds,
+  return defineTensorPlan(pipeline, request, architecture, {
+    schedule: "two_pass",
+    knobs: tileKnobNames(knobs, true),
+    // Rows of history whose softmax the weights' convolution reads.
+    definitions: [{ name: history, value: ["min", "R", totalReach(pipeline.weights).past] }],
+    workspace: [statisticsBuffer(pipeline, history)],
+    kernels: [statistics, apply],
+    steps: batchRounds((batches) => [
+      {
+        kind: "dispatch",
+        kernel: statistics.name,
+        grid: [["ceilDiv", ["add", "Lq", history], tileRows(first)], pipeline.heads, batches],
+        launch: {
+          batch: "batch",
+          row_begin: ["sub", 0, history],
+          row_end: "Lq",
+          statistics_history: history,
         },
-        {
-          kind: "dispatch",
-          kernel: apply.name,
-          grid: [["ceilDiv", "Lq", tileQ(second.value)], pipeline.heads, batches],
-          launch: { batch: "batch", row_begin: 0, row_end: "Lq", statistics_history: history },
-          multiplyAdds,
-        },
-      ]),
-      cost: tensorCost(pipeline, architecture, request.shape, [first.value, second.value]),
-    }),
-  };
+        multiplyAdds,
+      },
+      {
+        kind: "dispatch",
+        kernel: apply.name,
+        grid: [["ceilDiv", "Lq", tileRows(second)], pipeline.heads, batches],
+        launch: { batch: "batch", row_begin: 0, row_end: "Lq", statistics_history: history },
+        multiplyAdds,
+      },
+    ]),
+    cost,
+  });
 }

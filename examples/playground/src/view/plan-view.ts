@@ -162,7 +162,7 @@ function candidates(explanation: Explanation): HTMLElement {
               cost === null ? null : formatBytes(cost.bytes),
               ...(target === "cuda"
                 ? [
-                    estimate === undefined
+                    estimate === undefined || estimate.occupancy === null
                       ? ""
                       : `${estimate.bound}, ${Math.round(100 * estimate.occupancy)} % occupancy`,
                   ]

@@ -301,7 +301,7 @@ export const artifact: Artifact = {
         floorMultiplyAdds: 287590400,
         bytes: 37748736,
         barriers: 2880,
-        time: 585749977.6,
+        time: 586693696,
       },
     },
     {
@@ -680,7 +680,7 @@ export const artifact: Artifact = {
         },
       ],
       nominal: { B: 1, Lq: 1024, Lk: 1024, R: 0 },
-      cost: { multiplyAdds: 302055424, floorMultiplyAdds: 287590400, bytes: 42237952, barriers: 0, time: 625253632 },
+      cost: { multiplyAdds: 302055424, floorMultiplyAdds: 287590400, bytes: 49201152, barriers: 0, time: 627216640 },
     },
   ],
   sources: {

@@ -1,14 +1,26 @@
-import type { CallShape, Pipeline, Reach } from "../../../runtime/contract/index.ts";
-import { keyRange } from "../key-range.ts";
-import { rememberByPipeline } from "../remember.ts";
+import type { CallShape, Pipeline, Reach } from "../../runtime/contract/index.ts";
+import { keyRange } from "./key-range.ts";
+import { rememberByPipeline } from "./remember.ts";
 
 /** How the staged schedule cuts a call, for its costs. */
 export interface StripShape {
   readonly stripRows: number;
   readonly stripBytes: number;
+  /** Bytes of an entry of a map. */
+  readonly entryBytes: number;
 }
 
-/** Strips, and entries of the maps that a kernel computes and writes over all of them. */
+export interface MapEntries {
+  /** Rounds over strips and batch entries: each kernel is launched once in each. */
+  readonly launches: number;
+  /** Entries that a kernel computes over all of them, halo included, and those that it writes. */
+  readonly live: number;
+  readonly written: number;
+}
+
+const rememberedEntries = rememberByPipeline<MapEntries>();
+
+/** Entries of the maps that a kernel computes and writes, tile by tile, remembered: candidates differ in few of the numbers. */
 export function mapEntries(
   pipeline: Pipeline,
   shape: CallShape,
@@ -18,17 +30,10 @@ export function mapEntries(
 ): MapEntries {
   const haloRows = halo.past + halo.future;
   const { B, Lq, Lk } = shape;
-  const key = [B, Lq, Lk, strips.stripBytes, strips.stripRows, haloRows, tile.rows, tile.keys].join();
+  const { stripRows, stripBytes, entryBytes } = strips;
+  const key = [B, Lq, Lk, stripRows, stripBytes, entryBytes, haloRows, tile.rows, tile.keys].join();
   return rememberedEntries(pipeline, key, () => countEntries(pipeline, shape, strips, haloRows, tile));
 }
-
-interface MapEntries {
-  readonly strips: number;
-  readonly live: number;
-  readonly written: number;
-}
-
-const rememberedEntries = rememberByPipeline<MapEntries>();
 
 function countEntries(
   pipeline: Pipeline,
@@ -37,7 +42,7 @@ function countEntries(
   haloRows: number,
   tile: { readonly rows: number; readonly keys: number },
 ): MapEntries {
-  const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 8;
+  const mapRow = Math.ceil(shape.Lk / 64) * 64 * pipeline.heads * 2 * strips.entryBytes;
   const fit = Math.floor(strips.stripBytes / mapRow);
   const together = Math.max(1, Math.min(shape.B, Math.floor(fit / (shape.Lq + haloRows))));
   const most = Math.max(16, Math.min(shape.Lq, strips.stripRows, Math.floor(fit / together)));
@@ -56,7 +61,7 @@ function countEntries(
   }
   const scale = pipeline.heads * shape.B;
   return {
-    strips: count * Math.ceil(shape.B / together),
+    launches: count * Math.ceil(shape.B / together),
     live: live * scale,
     written: written * scale,
   };

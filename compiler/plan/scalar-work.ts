@@ -1,0 +1,267 @@
+import {
+  BYTES_PER_ELEMENT,
+  type CallShape,
+  type ChainStep,
+  type FusedProgram,
+  type KernelProgram,
+  type Pipeline,
+  type Reach,
+  type TensorProgram,
+} from "../../runtime/contract/index.ts";
+import type { ScalarKernel } from "./kernel.ts";
+import { keyRange } from "./key-range.ts";
+import { ceilTo, valueBlocks } from "./layout.ts";
+import { convAt, mixAt, regionAt } from "./lookup.ts";
+import { mapEntries, type StripShape } from "./map-entries.ts";
+import type { ScalarUnits, UnitWork } from "./scalar-units.ts";
+import type { StripKernel } from "./schedule/strips.ts";
+import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts } from "./work.ts";
+
+/** Units that a block does in a step along the keys; its busiest thread does `rounds` of them. */
+interface Share {
+  readonly unit: UnitWork;
+  readonly count: number;
+  readonly rounds: number;
+}
+
+function shared(unit: UnitWork, count: number, threads: number): Share {
+  return { unit, count, rounds: Math.ceil(count / threads) };
+}
+
+function stageShares(
+  pipeline: Pipeline,
+  { program, workgroup }: ScalarKernel<FusedProgram>,
+  step: ChainStep,
+  units: ScalarUnits,
+): readonly Share[] {
+  const { headBlock, tileK } = program;
+  if (step.kind === "mix") {
+    const { group } = mixAt(pipeline, step.stage);
+    const count = ((headBlock / group) * regionAt(program, step.in).rows * tileK) / 4;
+    return [shared(units.mix(group, group, "workgroup"), count, workgroup)];
+  }
+  const count = (headBlock * regionAt(program, step.to).rows * tileK) / 16;
+  const unit =
+    step.kind === "dot" ? units.dot(pipeline.headDim) : units.conv(convAt(pipeline, step.stage), "workgroup");
+  return [shared(unit, count, workgroup), shared(units.block, count, workgroup)];
+}
+
+/** All that a block does in a step. */
+function stepShares(
+  pipeline: Pipeline,
+  kernel: ScalarKernel<FusedProgram>,
+  units: ScalarUnits,
+): readonly Share[] {
+  const { program, workgroup: threads } = kernel;
+  const { headBlock, tileQ, tileK, role } = program;
+  const entries = headBlock * tileQ * tileK;
+  const shares = program.chain.flatMap((step) => [
+    ...stageShares(pipeline, kernel, step, units),
+    ...(step.finish.mask === "normalize" ? [shared(units.exp, entries, threads)] : []),
+  ]);
+  if (role !== "apply")
+    shares.push({
+      unit: units.softmax(role === "single_pass"),
+      count: entries,
+      rounds: tileK / program.team,
+    });
+  if (role !== "statistics") {
+    const blocks = valueBlocks(pipeline);
+    const same = headBlock === 1 && threads % blocks === 0 ? program.outputBlocks : 1;
+    const steps = tileK / 4;
+    // Whole warps at each of the steps.
+    const count = ceilTo(((headBlock * tileQ) / 4) * blocks, units.lanes) * steps;
+    shares.push({
+      unit: units.product(blocks, same, "workgroup"),
+      count,
+      rounds: program.outputBlocks * steps,
+    });
+  }
+  return shares;
+}
+
+function countShares(shares: readonly Share[], lanes: number): WorkCounts {
+  const counts = { ...NO_COUNTS };
+  for (const { unit, count } of shares) {
+    const threads = ceilTo(count, lanes);
+    counts.f32MultiplyAdds += threads * unit.f32MultiplyAdds;
+    counts.specialFunctions += threads * unit.specialFunctions;
+    counts.sharedBytes += threads * unit.sharedBytes;
+    counts.instructions += (threads * unit.instructions) / WARP;
+  }
+  return counts;
+}
+
+/** Steps along the keys of all row tiles together. */
+function fusedSteps(pipeline: Pipeline, program: FusedProgram, { Lq, Lk, B, R }: CallShape): number {
+  const { tileQ, tileK } = program;
+  const { lag } = regionAt(program, program.final);
+  const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
+  let steps = 0;
+  for (let row = 0; row < Lq; row += tileQ) {
+    const [low, high] = keyRange(pipeline, { Lq, Lk, B, R }, row, Math.min(row + tileQ, Lq) - 1);
+    if (high > low) steps += Math.ceil((high + lag) / tileK) - Math.floor(Math.max(0, low - left) / tileK);
+  }
+  return steps;
+}
+
+/** The work of a fused kernel over the whole call. */
+export function fusedWork(
+  pipeline: Pipeline,
+  kernel: ScalarKernel<FusedProgram>,
+  registers: number,
+  shape: CallShape,
+  units: ScalarUnits,
+): KernelWork {
+  const { program, workgroup: threads, workgroupBytes: sharedBytes } = kernel;
+  const { headBlock, tileQ, tileK, role } = program;
+  const shares = stepShares(pipeline, kernel, units);
+  const barriers = 1 + program.chain.length + (role === "apply" ? 0 : 2);
+  const control = units.step + barriers * units.barrier;
+  const counts = countShares(shares, units.lanes);
+  const path = shares.reduce((sum, { unit, rounds }) => sum + rounds * unit.instructions, control);
+  // Only passes that multiply with v read it.
+  const dims =
+    (role === "statistics" ? 0 : pipeline.valueDim) +
+    pipeline.headDim * (units.rereadsQueries ? 1 + tileQ / tileK : 1);
+  const step = {
+    ...counts,
+    instructions: counts.instructions + (control * threads) / WARP,
+    cacheBytes: headBlock * tileK * dims * BYTES_PER_ELEMENT[pipeline.storage],
+  };
+  const tiles = Math.ceil(shape.Lq / tileQ);
+  const groups = (pipeline.heads / headBlock) * shape.B;
+  const steps = fusedSteps(pipeline, program, shape);
+  return {
+    kernel: kernel.name,
+    ...timesCounts(step, steps * groups),
+    launches: 1,
+    blocks: tiles * groups,
+    barriers: barriers * steps * groups,
+    // Blocks of a causal mask take turns from short to long: their mean.
+    block: { threads, sharedBytes, registers, criticalPath: (path * steps) / tiles, copiesAhead: false },
+  };
+}
+
+/** What a kernel over maps does for an entry. */
+interface EntryWork {
+  readonly unit: UnitWork;
+  /** Units that so many entries take, and how many more than that its threads wait for. */
+  readonly count: number;
+  readonly entries: number;
+  readonly idle: number;
+  /** Words of maps that are read and written for it. */
+  readonly words: number;
+  /** Bytes of a tile that is copied to workgroup memory first. */
+  readonly stagedBytes: number;
+  /** Entries of a tile, all of which are computed where one is visible, and of a block. */
+  readonly tile: { readonly rows: number; readonly keys: number };
+  readonly perBlock: number;
+}
+
+function entryWork(
+  pipeline: Pipeline,
+  { program, workgroup: threads }: StripKernel,
+  shape: CallShape,
+  units: ScalarUnits,
+): EntryWork {
+  const block = {
+    count: 1,
+    entries: 16,
+    idle: 1,
+    words: 1,
+    stagedBytes: 0,
+    perBlock: threads * 16,
+  };
+  switch (program.kind) {
+    case "scores": {
+      const unit = placed(units.dot(pipeline.headDim), units);
+      return { ...block, unit, tile: { rows: program.tileQ, keys: program.tileK } };
+    }
+    case "conv": {
+      const { tileQ, tileK, source } = program;
+      const stage = convAt(pipeline, program.stage);
+      const halo = source === "workgroup" ? (program.haloRows * program.rowStride) / (tileQ * tileK) : 0;
+      return {
+        ...block,
+        unit: placed(units.conv(stage, source), units),
+        words: 1 + (source === "workgroup" ? halo * stage.across : 4),
+        stagedBytes: 4 * halo * stage.across,
+        tile: { rows: tileQ, keys: tileK },
+      };
+    }
+    case "mix": {
+      const { outputs } = program;
+      const { group } = mixAt(pipeline, program.stage);
+      return {
+        ...block,
+        unit: units.mix(group, outputs, "storage"),
+        entries: 4 * outputs,
+        words: 1 + group / outputs,
+        tile: { rows: 1, keys: program.tileK },
+        perBlock: threads * 4 * outputs,
+      };
+    }
+    case "normalize":
+      return {
+        ...block,
+        unit: units.normalize,
+        entries: 1,
+        words: 5,
+        tile: { rows: 1, keys: 4 },
+        perBlock: (threads / program.team) * shape.Lk,
+      };
+    case "product": {
+      const { tileQ, outputBlocks } = program;
+      const blocks = valueBlocks(pipeline);
+      return {
+        ...block,
+        unit: units.product(blocks, 1, "storage"),
+        count: blocks,
+        // Threads without a block of the tile wait for the others.
+        idle: (outputBlocks * threads) / ((tileQ / 4) * blocks),
+        // Each thread walks the keys of its own four rows.
+        tile: { rows: 4, keys: 4 },
+        perBlock: tileQ * shape.Lk,
+      };
+    }
+  }
+}
+
+/** A 4x4 block's op with placing and masking it. */
+function placed(unit: UnitWork, { block }: ScalarUnits): UnitWork {
+  return { ...unit, instructions: unit.instructions + block.instructions };
+}
+
+/** The work of one kernel of the staged schedule over the whole call. */
+export function mapWork(
+  pipeline: Pipeline,
+  kernel: StripKernel,
+  registers: number,
+  { shape, strips }: { readonly shape: CallShape; readonly strips: StripShape },
+  units: ScalarUnits,
+): KernelWork {
+  const { workgroup: threads, workgroupBytes: sharedBytes } = kernel;
+  const work = entryWork(pipeline, kernel, shape, units);
+  const { unit } = work;
+  const { live, written, launches } = mapEntries(pipeline, shape, strips, kernel.halo, work.tile);
+  const busy = (live * work.count) / work.entries;
+  const waiting = busy * work.idle;
+  const lanes = units.lanes === 1 ? busy : waiting;
+  const words = written * work.words;
+  const mapBytes = words * 4;
+  return {
+    kernel: kernel.name,
+    matrixMultiplyAdds: 0,
+    f32MultiplyAdds: lanes * unit.f32MultiplyAdds,
+    specialFunctions: lanes * unit.specialFunctions,
+    instructions: (units.maps * waiting * unit.instructions + words * units.word) / WARP,
+    sharedBytes: lanes * unit.sharedBytes + live * work.stagedBytes,
+    cacheBytes: mapBytes,
+    mapBytes,
+    launches,
+    blocks: launches * Math.ceil(live / work.perBlock / launches),
+    barriers: 0,
+    block: { threads, sharedBytes, registers, criticalPath: 0, copiesAhead: false },
+  };
+}

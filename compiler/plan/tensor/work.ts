@@ -1,0 +1,330 @@
+import type {
+  CallShape,
+  Pipeline,
+  Reach,
+  TensorFoldProgram,
+  TensorMixProgram,
+  TensorProductProgram,
+  TensorProgram,
+  TensorTileProgram,
+} from "../../../runtime/contract/index.ts";
+import { keyRange } from "../key-range.ts";
+import { convAt, mixAt } from "../lookup.ts";
+import { type MapEntries, mapEntries, type StripShape } from "../map-entries.ts";
+import {
+  type BlockDemand,
+  type KernelWork,
+  MMA_MULTIPLY_ADDS,
+  NO_COUNTS,
+  timesCounts,
+  WARP,
+  WAVEFRONT_BYTES,
+  type WorkCounts,
+} from "../work.ts";
+import { inputChunks } from "./map-kernels.ts";
+import { INNER_STEP, innerMargin, tileRows } from "./support.ts";
+
+/** A kernel on tensor cores; `maps`: one of the staged schedule. */
+export interface TensorKernel {
+  readonly name: string;
+  readonly program: TensorProgram;
+  readonly maps: { readonly strips: StripShape; readonly halo: Reach } | null;
+}
+
+/** The programs whose work is counted: which blocks share keys, and so whether parts are combined, only a call can say. */
+type CountedProgram = Exclude<TensorProgram, { readonly kind: "tensor_combine" }>;
+
+/** Work of 16-byte fragment loads and of products, in the units in which they are counted here. */
+interface Fragments {
+  readonly mma: number;
+  /** Transfers between shared memory and registers: an `ldmatrix.x4` takes four. */
+  readonly wavefronts: number;
+}
+
+/** Instructions of a warp beside products and loads, a step along the keys. */
+const STEP_INSTRUCTIONS = 40;
+/** Warp instructions that combining takes a row and part (counted at head size 96). */
+const COMBINE_INSTRUCTIONS = 110;
+/** `ldmatrix.x4`. */
+const LOAD = 4;
+
+/** The products of a step, and what they load, over all warps of a block. */
+function tileFragments(pipeline: Pipeline, program: TensorTileProgram): Fragments {
+  const { rowBlocks, warps, tileK, conv, sink } = program;
+  const dot = program.source === "dot";
+  const values = sink === "attention" || sink === "product";
+  // Folded keys are multiplied once a kernel row.
+  const headSteps = Math.ceil(pipeline.headDim / 16) * copiesOf(pipeline, program);
+  const valueSteps = Math.ceil(pipeline.valueDim / 16);
+  // Sixteen-row blocks by eight-key blocks.
+  const blocks = warps * rowBlocks * (tileK / 8);
+  const haloBlocks = dot && program.folded === null ? (program.haloPast + program.haloFuture) / 8 : 0;
+  const keyBlocks = tileK / 16;
+  const queryReads = dot && !program.queriesInRegisters ? rowBlocks * (tileK / program.columns) : 0;
+  const convolved = conv === null ? { mma: 0, wavefronts: 0 } : convFragments(pipeline, conv, blocks);
+  return {
+    mma:
+      (dot ? blocks * headSteps : 0) +
+      haloBlocks * keyBlocks * headSteps +
+      convolved.mma +
+      (values ? blocks * valueSteps : 0),
+    wavefronts:
+      haloBlocks * keyBlocks * headSteps * 6 +
+      (dot ? warps * keyBlocks * headSteps * LOAD : 0) +
+      warps * headSteps * queryReads * LOAD +
+      convolved.wavefronts +
+      (values ? warps * keyBlocks * valueSteps * LOAD : 0),
+  };
+}
+
+function convFragments(
+  pipeline: Pipeline,
+  conv: NonNullable<TensorTileProgram["conv"]>,
+  blocks: number,
+): Fragments {
+  const { query } = convAt(pipeline, conv.stage).kernel;
+  const distances = conv.granulesLeft + conv.granulesRight + 1;
+  const exact = conv.precision === "exact";
+  return {
+    // The last row of an odd kernel takes products of half the depth.
+    mma: ((blocks * query) / 2) * distances * (exact ? 3 : 1),
+    wavefronts:
+      blocks * Math.ceil(query / 2) * ((exact ? 2 : 1) * LOAD + (conv.taps === "shared" ? 2 * distances : 0)),
+  };
+}
+
+/** Copies of the keys that are multiplied: folded ones once a kernel row. */
+function copiesOf(pipeline: Pipeline, { folded }: TensorTileProgram): number {
+  return folded === null ? 1 : convAt(pipeline, folded).kernel.query;
+}
+
+/** What a block does in a step along the keys. */
+function tileStep(pipeline: Pipeline, program: TensorTileProgram): WorkCounts {
+  const { warps, tileK, conv, sink, source } = program;
+  const entries = tileRows(program) * tileK;
+  const { mma, wavefronts } = tileFragments(pipeline, program);
+  const softmax = sink === "map" ? 0 : 1;
+  const weights = source === "weights" ? 1 : 0;
+  const perEntry = softmax * 3.5 + (conv === null ? 0.5 : 1.5) + weights * 3.5;
+  const copied =
+    source === "dot" ? 2 * tileK * (pipeline.headDim * copiesOf(pipeline, program) + pipeline.valueDim) : 0;
+  const stored = conv === null ? 0 : entries * (conv.precision === "exact" ? 4 : 2);
+  const mapBytes = entries * 2 * ((source === "dot" ? 0 : 1) + (sink === "map" ? 1 : 0));
+  return {
+    matrixMultiplyAdds: mma * MMA_MULTIPLY_ADDS,
+    f32MultiplyAdds: entries * softmax * 2.5,
+    specialFunctions: entries * (softmax + weights),
+    instructions: mma + wavefronts / LOAD + (entries * perEntry) / WARP + STEP_INSTRUCTIONS * warps,
+    sharedBytes: wavefronts * WAVEFRONT_BYTES + copied + stored,
+    cacheBytes: copied + mapBytes,
+    mapBytes,
+  };
+}
+
+/** Those of the keys that a kernel walks which the rows from `row` on see: see `TileKeys`. */
+function walkedKeys(
+  pipeline: Pipeline,
+  { Lq, Lk }: CallShape,
+  { keys, conv, folded }: TensorTileProgram,
+  row: number,
+  seen: number,
+): number {
+  const index = folded ?? conv?.stage;
+  if (keys === "all" || index === undefined) return seen;
+  const clear = Lk - Lq + row + 1 - innerMargin(convAt(pipeline, index));
+  const inner = Math.min(seen, Math.floor(Math.max(0, clear) / INNER_STEP) * INNER_STEP);
+  return keys === "inner" ? inner : seen - inner;
+}
+
+/** Counts of a kernel over the whole call, and its blocks. */
+interface Counted {
+  readonly counts: WorkCounts;
+  readonly blocks: number;
+}
+
+/** A tile kernel that keeps its results: each block walks the keys of its rows. */
+function walkedTiles(pipeline: Pipeline, shape: CallShape, program: TensorTileProgram): Counted {
+  const heads = pipeline.heads * shape.B;
+  const rows = tileRows(program);
+  const tiles = Math.ceil(shape.Lq / rows);
+  let steps = tiles * trailingSteps(program);
+  for (let row = 0; row < shape.Lq; row += rows) {
+    const [low, high] = keyRange(pipeline, shape, row, Math.min(row + rows, shape.Lq) - 1);
+    steps += Math.ceil(walkedKeys(pipeline, shape, program, row, high - low) / program.tileK);
+  }
+  const counts = timesCounts(tileStep(pipeline, program), steps * heads);
+  // Results of a part of the keys are written in f32 and read again.
+  const combined = program.keys === "all" ? 0 : tiles * rows * heads;
+  return {
+    counts: {
+      ...counts,
+      instructions: counts.instructions + combined * COMBINE_INSTRUCTIONS,
+      cacheBytes: counts.cacheBytes + combined * pipeline.valueDim * 8,
+    },
+    blocks: tiles * heads,
+  };
+}
+
+/** Steps by which results trail their scores. */
+function trailingSteps({ conv, tileK }: TensorTileProgram): number {
+  return conv !== null && conv.granulesRight > 0 ? 8 / tileK : 0;
+}
+
+function mapTiles(
+  pipeline: Pipeline,
+  shape: CallShape,
+  program: TensorTileProgram,
+  { live, chunk }: { readonly live: number; readonly chunk: number },
+): Counted {
+  const rows = tileRows(program);
+  const heads = pipeline.heads * shape.B;
+  const tiles = Math.ceil(shape.Lq / rows) * heads;
+  const steps = live / (rows * program.tileK) + tiles * trailingSteps(program);
+  return {
+    counts: timesCounts(tileStep(pipeline, program), steps),
+    blocks: Math.max(tiles, (steps * program.tileK) / chunk),
+  };
+}
+
+/** A head mix of `live` entries. */
+function mixWork(pipeline: Pipeline, shape: CallShape, program: TensorMixProgram, live: number): Counted {
+  const softmax = (program.normalizes ? 2 : 0) + (program.source === "weights" ? 1 : 0);
+  const chunks = inputChunks(pipeline.heads, mixAt(pipeline, program.stage).group);
+  return {
+    counts: {
+      matrixMultiplyAdds: live * 16 * chunks,
+      f32MultiplyAdds: live * 2 * softmax,
+      specialFunctions: live * softmax,
+      instructions: (live * (3 + 4 * softmax)) / WARP,
+      sharedBytes: live * 8,
+      cacheBytes: live * 4,
+      mapBytes: live * 4,
+    },
+    blocks: (shape.Lq * shape.B * Math.ceil(pipeline.heads / 16)) / (program.warps * program.rowsPerWarp),
+  };
+}
+
+function foldWork(pipeline: Pipeline, shape: CallShape, program: TensorFoldProgram): Counted {
+  const rows = convAt(pipeline, program.stage).kernel.query;
+  const elements = pipeline.heads * shape.B * shape.Lk * pipeline.headDim;
+  // Sixteen keys by eight elements a product, twice: taps are pairs.
+  const mma = (elements / 128) * rows * program.sourceSteps * 2;
+  return {
+    counts: {
+      ...NO_COUNTS,
+      matrixMultiplyAdds: mma * MMA_MULTIPLY_ADDS,
+      instructions: mma * 2.5,
+      sharedBytes: mma * 2 * WAVEFRONT_BYTES,
+      cacheBytes: elements * 2 * (rows + 1),
+    },
+    blocks: (shape.Lk / (program.warps * 16)) * pipeline.heads * shape.B,
+  };
+}
+
+/** Log-sum-exp of rows of a map. */
+function statisticsWork(pipeline: Pipeline, shape: CallShape, warps: number, live: number): Counted {
+  return {
+    counts: {
+      ...NO_COUNTS,
+      f32MultiplyAdds: live * 2,
+      specialFunctions: live,
+      instructions: (live * 4) / WARP,
+      cacheBytes: live * 2,
+      mapBytes: live * 2,
+    },
+    blocks: (shape.Lq * pipeline.heads * shape.B) / warps,
+  };
+}
+
+function productWork(
+  pipeline: Pipeline,
+  shape: CallShape,
+  program: TensorProductProgram,
+  live: number,
+): Counted {
+  const { valueDim } = pipeline;
+  const weights = program.source === "weights" ? 1 : 0;
+  const rows = tileRows(program);
+  return {
+    counts: {
+      matrixMultiplyAdds: live * valueDim,
+      f32MultiplyAdds: 0,
+      specialFunctions: live * weights,
+      instructions: (live * (1 + 4 * weights)) / WARP + (live * valueDim * 1.4) / MMA_MULTIPLY_ADDS,
+      // A tile's weights and values are written once; every warp reads all the values.
+      sharedBytes: live * (4 + (10 * valueDim) / rows),
+      cacheBytes: live * 2,
+      mapBytes: live * 2,
+    },
+    blocks: (shape.Lq / rows) * pipeline.heads * shape.B,
+  };
+}
+
+/** Tile of the kernels that have none of their own: how live entries are counted. */
+const MAP_TILE = { rows: 64, keys: 64 } as const;
+
+function countWork(
+  pipeline: Pipeline,
+  shape: CallShape,
+  program: CountedProgram,
+  entries: MapEntries | null,
+): Counted {
+  if (program.kind === "tensor_fold") return foldWork(pipeline, shape, program);
+  if (entries === null) {
+    if (program.kind === "tensor_tile") return walkedTiles(pipeline, shape, program);
+    throw new RangeError(`${program.kind} is a kernel over maps, and there are none`);
+  }
+  const { live } = entries;
+  switch (program.kind) {
+    case "tensor_tile":
+      return mapTiles(pipeline, shape, program, { live, chunk: program.map?.chunk ?? shape.Lk });
+    case "tensor_mix":
+      return mixWork(pipeline, shape, program, live);
+    case "tensor_statistics":
+      return statisticsWork(pipeline, shape, program.warps, live);
+    case "tensor_product":
+      return productWork(pipeline, shape, program, live);
+  }
+}
+
+/** Registers of a thread: what launch bounds leave of them where there are any, and ptxas's figures. */
+function registersOf(pipeline: Pipeline, program: CountedProgram): number {
+  switch (program.kind) {
+    case "tensor_tile":
+    case "tensor_product":
+      return 255;
+    case "tensor_mix":
+      return 64 + 16 * inputChunks(pipeline.heads, mixAt(pipeline, program.stage).group);
+    case "tensor_fold":
+      return 96;
+    case "tensor_statistics":
+      return 32;
+  }
+}
+
+function blockDemand(pipeline: Pipeline, program: CountedProgram): BlockDemand {
+  return {
+    threads: program.warps * WARP,
+    sharedBytes: "sharedBytes" in program ? program.sharedBytes : 0,
+    registers: registersOf(pipeline, program),
+    criticalPath: 0,
+    copiesAhead: program.kind !== "tensor_statistics",
+  };
+}
+
+/** The work of kernels on tensor cores over the whole call. Combining parts counts to the kernels that leave them. */
+export function tensorWork(
+  pipeline: Pipeline,
+  shape: CallShape,
+  kernels: readonly TensorKernel[],
+): readonly KernelWork[] {
+  return kernels.flatMap(({ name, program, maps }): KernelWork[] => {
+    if (program.kind === "tensor_combine") return [];
+    const tile = program.kind === "tensor_tile" ? { rows: tileRows(program), keys: program.tileK } : MAP_TILE;
+    const entries = maps === null ? null : mapEntries(pipeline, shape, maps.strips, maps.halo, tile);
+    const { counts, blocks } = countWork(pipeline, shape, program, entries);
+    const launches = entries?.launches ?? 1;
+    const block = blockDemand(pipeline, program);
+    return [{ kernel: name, ...counts, launches, blocks: Math.max(launches, blocks), barriers: 0, block }];
+  });
+}

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 const golden = "test/golden/**/*.test.ts";
 const numeric = ["test/numeric/**/*.test.ts", "test/vectors/**/*.test.ts", "test/property/**/*.test.ts"];
 const packed = "test/package/**/*.test.ts";
-const cuda = ["test/cuda/**/*.test.ts", "test/cuda-runtime/**/*.test.ts"];
+const cuda = ["test/cuda/**/*.test.ts", "test/cuda-runtime/**/*.test.ts", "test/toolchain/**/*.test.ts"];
 const peers = "test/bench-peers/**/*.test.ts";
 const docs = "test/docs/**/*.test.ts";
 const everything = "test/**/*.test.ts";

@@ -21,12 +21,12 @@
  * @packageDocumentation
  */
 import type { Artifact, Pipeline } from "../runtime/contract/index.ts";
-import { type CheckedSource, checkSource } from "./compile/check-source.ts";
+import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import { type CompileOptions, compileKernels } from "./compile/kernels.ts";
 
 export * from "../runtime/contract/index.ts";
+export { SpecError } from "./compile/checked-source.ts";
 export type { CompileOptions } from "./compile/kernels.ts";
-export { SpecError } from "./compile/spec-error.ts";
 export { resolve } from "./ir/index.ts";
 export * from "./language/index.ts";
 export {

@@ -4,14 +4,14 @@
  *
  * @packageDocumentation
  */
-import { type CheckedSource, checkSource } from "./compile/check-source.ts";
+import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import type { CompiledSpec } from "./compile/compile.ts";
 import type { CompileOptions } from "./compile/kernels.ts";
 
 export * from "../runtime/contract/index.ts";
+export { SpecError } from "./compile/checked-source.ts";
 export type { CompiledSpec } from "./compile/compile.ts";
 export type { CompileOptions } from "./compile/kernels.ts";
-export { SpecError } from "./compile/spec-error.ts";
 export { defineConfig, type MtacConfig } from "./config/index.ts";
 export { type ArtifactOptions, emitArtifact, emitKernels } from "./emit/index.ts";
 export { compulsoryBytes, floorMultiplyAdds, forwardOperations, resolve, visiblePairs } from "./ir/index.ts";

@@ -19,17 +19,15 @@ const ALLOWED = {
     "compiler/language/",
     "runtime/contract/",
   ],
-  "compiler/toolchain/": ["compiler/report/units.ts", "compiler/terminal/", "runtime/contract/"],
+  "compiler/toolchain/": ["compiler/terminal/", "runtime/contract/"],
   "compiler/compile/": [
     "compiler/emit/",
     "compiler/plan/",
     "compiler/ir/",
     "compiler/language/",
-    "compiler/file-name.ts",
     "compiler/package.ts",
     "compiler/package-version.ts",
     "compiler/targets.ts",
-    "compiler/tune/meaning.ts",
     "runtime/contract/",
   ],
   "compiler/files/": [

@@ -15,13 +15,13 @@ import {
 } from "../emit/index.ts";
 import type { EmittedAttention, EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { planFile } from "../emit/plan-file.ts";
-import { fileName } from "../file-name.ts";
+import { fileName } from "../emit/provenance.ts";
 import { resolve } from "../ir/index.ts";
+import { pipelineMeaning } from "../ir/meaning.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { packageVersion } from "../package-version.ts";
 import { DEFAULT_ARCHITECTURES, type TargetLimits } from "../plan/index.ts";
 import { type EmittedTargetName, emittedTargets } from "../targets.ts";
-import { pipelineMeaning } from "../tune/meaning.ts";
 
 /** What `compile` makes of a spec, and for which devices. */
 export interface CompileOptions {

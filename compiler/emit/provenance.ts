@@ -1,4 +1,13 @@
-import { UNSEEN } from "./unseen.ts";
+/**
+ * Control and format characters, line and paragraph separators, halves of surrogate pairs, characters for private use: none is seen
+ * (or by all alike), and some end a line in one language or another. Emitted text holds them as escapes only.
+ */
+export const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
+
+/** A file's name without its folders, as `basename` of `node:path` gives it, which pages lack. */
+export function fileName(path: string): string {
+  return path.split(/[\\/]/).at(-1) ?? path;
+}
 
 /**
  * What an emitted file's comments say of the spec that it was made from: its name, and a line of it.

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { notUtf8, unreadableFile } from "./errors.ts";
 
@@ -25,4 +26,9 @@ export function decodeUtf8(bytes: Uint8Array, name: string): string {
   } catch (cause) {
     throw notUtf8(name, cause);
   }
+}
+
+/** Tells texts apart: 64 hexadecimal digits. */
+export function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

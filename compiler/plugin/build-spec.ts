@@ -1,12 +1,12 @@
 import { basename } from "node:path";
-import { SpecError } from "../compile/spec-error.ts";
+import { SpecError } from "../compile/checked-source.ts";
+import { digestOf } from "../files/text.ts";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec, Diagnostic } from "../language/index.ts";
 import { analyse } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
 import { type TuningNotice, tunedWinners } from "../tune/tuned-winners.ts";
 import { compilerStamp, type ModuleCache } from "./cache.ts";
-import { digestOf } from "./digest.ts";
 import type { PluginSettings } from "./options.ts";
 import type { BuildFlavour, SpecBuild } from "./spec-modules.ts";
 

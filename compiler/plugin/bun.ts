@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { plugin } from "./instance.ts";
+import { plugin } from "./factory.ts";
 import type { PluginOptions } from "./options.ts";
 
 export type { PluginOptions } from "./options.ts";

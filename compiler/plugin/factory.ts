@@ -1,4 +1,4 @@
-import type { UnpluginContextMeta, UnpluginOptions } from "unplugin";
+import { createUnplugin, type UnpluginContextMeta, type UnpluginOptions } from "unplugin";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { diagnosticMessage, failureMessage, type HostMessage } from "./host-message.ts";
 import { parseId, realId, SPEC_ID } from "./module-id.ts";
@@ -117,3 +117,6 @@ function writeTypes(context: LoadContext, loaded: LoadedSpec, specs: SpecLoader)
     });
   }
 }
+
+/** One plugin for each bundler, never several. */
+export const plugin = createUnplugin<PluginOptions | undefined, false>(mtacPlugin);

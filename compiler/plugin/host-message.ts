@@ -1,6 +1,6 @@
 import { relative } from "node:path";
 import { MtacError } from "../../runtime/contract/index.ts";
-import { SpecError } from "../compile/spec-error.ts";
+import { SpecError } from "../compile/checked-source.ts";
 import { type Diagnostic, renderDiagnostic } from "../language/index.ts";
 
 /** An error or a warning as every bundler takes it; those that know `frame` and `loc` show the place. */

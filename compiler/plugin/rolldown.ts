@@ -5,7 +5,7 @@
  */
 
 import type { Plugin } from "rolldown";
-import { plugin } from "./instance.ts";
+import { plugin } from "./factory.ts";
 import type { PluginOptions } from "./options.ts";
 
 export type { PluginOptions } from "./options.ts";

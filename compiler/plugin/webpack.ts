@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import type { WebpackPluginInstance } from "webpack";
-import { plugin } from "./instance.ts";
+import { plugin } from "./factory.ts";
 import type { PluginOptions } from "./options.ts";
 
 export type { PluginOptions } from "./options.ts";

@@ -1,6 +1,28 @@
-import type { Schedule, Target } from "../../runtime/contract/index.ts";
-import type { Bound, Figure, FloorWork, KernelWork, Rates, Roofline, TargetLimits } from "../plan/index.ts";
+import type { CallShape, Pipeline, Schedule, Target } from "../../runtime/contract/index.ts";
+import {
+  type Bound,
+  boundCandidates,
+  type Figure,
+  type FloorWork,
+  figuresOf,
+  floorBound,
+  floorWork,
+  type Gpu,
+  type KernelWork,
+  type Machine,
+  planCandidates,
+  type Rates,
+  type Roofline,
+  ratesOf,
+  type TargetLimits,
+} from "../plan/index.ts";
 import type { AttentionFacts } from "./explain.ts";
+
+/** A GPU as its kernels are planned for it. */
+export interface GpuOnTarget {
+  readonly gpu: Gpu;
+  readonly machine: Machine;
+}
 
 interface CandidateName {
   readonly schedule: Schedule;
@@ -35,4 +57,55 @@ export interface GpuRoofline {
 /** All that `mtac explain --roofline` says of one attention: plain data, printed whole by `--json`. */
 export interface RooflineReport extends AttentionFacts {
   readonly rooflines: readonly GpuRoofline[];
+}
+
+/** The rooflines of an attention on GPUs; of one schedule, if it is named. */
+export function rooflineReport(
+  facts: AttentionFacts,
+  gpus: readonly GpuOnTarget[],
+  schedule: Schedule | undefined,
+): RooflineReport {
+  const { pipeline, shape } = facts;
+  return { ...facts, rooflines: gpus.map((gpu) => rooflineOn(pipeline, shape, schedule, gpu)) };
+}
+
+function rooflineOn(
+  pipeline: Pipeline,
+  shape: CallShape,
+  schedule: Schedule | undefined,
+  { gpu, machine }: GpuOnTarget,
+): GpuRoofline {
+  const { target, limits } = machine;
+  const rates = ratesOf(gpu, target);
+  const work = floorWork(pipeline, shape);
+  const floor = { ...work, ...floorBound(work, rates) };
+  const planned = planCandidates(pipeline, {
+    machine,
+    shape,
+    ...(schedule === undefined ? {} : { schedule }),
+  });
+  const legal = boundCandidates(planned, shape, rates).map(
+    ({ candidate, roofline }): RooflineCandidate => ({
+      schedule: candidate.schedule,
+      knobs: candidate.knobs,
+      reason: null,
+      chosen: candidate === planned[0],
+      roofline,
+      floorShare: floor.seconds / roofline.seconds,
+      work: candidate.work,
+    }),
+  );
+  const dropped = planned.flatMap(({ schedule: name, knobs, reason }): RooflineCandidate[] =>
+    reason === null ? [] : [{ schedule: name, knobs, reason, chosen: false, roofline: null }],
+  );
+  return {
+    gpu: gpu.name,
+    title: gpu.title,
+    target,
+    limits,
+    rates,
+    figures: figuresOf(gpu),
+    floor,
+    candidates: [...legal, ...dropped],
+  };
 }

@@ -1,5 +1,11 @@
 import { createStyle, printable, printableJson, type Style, wantsColour } from "./style.ts";
 
+/** What is wrong with what a command was given, and does not stop it. */
+export interface Notice {
+  readonly severity: "note" | "warning";
+  readonly message: string;
+}
+
 /**
  * Where a command writes. People's text goes to stdout, with `--json` to stderr, so that stdout then holds one JSON
  * value and nothing else. Control characters in what is printed, which come from names and files, never reach a terminal.
@@ -14,6 +20,8 @@ export interface Output {
   text(line: string): void;
   /** Progress and warnings: always stderr. */
   note(line: string): void;
+  /** Something to know of: also stderr. */
+  notice(notice: Notice): void;
   /** The result for programs; does nothing without `--json`. */
   result(value: unknown): void;
 }
@@ -26,12 +34,17 @@ export function openOutput({ json = false }: { readonly json?: boolean }, { line
   const people = json ? process.stderr : process.stdout;
   const style = createStyle(wantsColour(people, process.env));
   const noteStyle = createStyle(wantsColour(process.stderr, process.env));
+  const note = (line: string): void => void process.stderr.write(`${printable(line, noteStyle.colour)}\n`);
   return {
     json,
     style,
     noteStyle,
     text: (line) => void people.write(`${printable(line, style.colour)}\n`),
-    note: (line) => void process.stderr.write(`${printable(line, noteStyle.colour)}\n`),
+    note,
+    notice: ({ severity, message }) => {
+      const word = noteStyle.yellow(severity);
+      note(severity === "note" ? `${word}: ${message}` : `${word} ${message}`);
+    },
     result: (value) => {
       if (json)
         process.stdout.write(`${printableJson(JSON.stringify(value, replaceNonFinite, lines ? 0 : 2))}\n`);

@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { type Artifact, type KernelImage, MtacError } from "../../runtime/contract/index.ts";
+import type { Artifact, KernelImage } from "../../runtime/contract/index.ts";
 import type { ReportStep } from "../terminal/progress.ts";
-import { inTurns, runNvcc } from "./nvcc.ts";
+import { compileKernels, inTurns } from "./nvcc.ts";
 
 /**
  * Compiles the artifacts' sources: a cubin for each architecture, and PTX for the least of them, which later devices
@@ -85,15 +85,9 @@ async function runOn(
   const folder = mkdtempSync(path.join(os.tmpdir(), "mtac-image-"));
   try {
     const source = path.join(folder, file);
-    const result = path.join(folder, "image");
     writeFileSync(source, text);
-    await runNvcc(["-std=c++17", "-DMTAC_KERNELS_ONLY", ...options, "-o", result, source]);
-    return readFileSync(result);
-  } catch (cause) {
-    const said = cause instanceof Error && "stderr" in cause ? String(cause.stderr) : String(cause);
-    throw new MtacError("MTA917", "device", `nvcc cannot compile ${file} for ${purpose}:\n${said}`, {
-      remedy: "leave out --images, or put nvcc of the CUDA toolkit on the PATH",
-    });
+    const remedy = "leave out --images, or put nvcc of the CUDA toolkit on the PATH";
+    return (await compileKernels(source, options, { name: file, purpose, remedy })).made;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

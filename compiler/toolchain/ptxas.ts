@@ -1,12 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
-import { type Artifact, MtacError } from "../../runtime/contract/index.ts";
-import { formatBytes } from "../report/units.ts";
-import type { Output } from "../terminal/output.ts";
-import { withProgress } from "../terminal/progress.ts";
-import { table } from "../terminal/style.ts";
-import { inTurns, runNvcc } from "./nvcc.ts";
+import type { Artifact } from "../../runtime/contract/index.ts";
+import type { ReportStep } from "../terminal/progress.ts";
+import { compileKernels, hasNvcc, inTurns } from "./nvcc.ts";
 
 /** What NVIDIA's assembler says of one kernel on one architecture. */
 export interface KernelResources {
@@ -21,39 +16,23 @@ export interface KernelResources {
 }
 
 /**
- * Compiles the sources in `folder` with nvcc and prints what ptxas says of each kernel. Null where there is no nvcc.
+ * What ptxas says of each kernel of the sources in `folder`. Null where there is no nvcc.
  *
  * @throws MtacError MTA917 when nvcc refuses a source.
  */
-export async function reportPtxas(
+export async function inspectKernels(
   artifacts: readonly Artifact[],
   folder: string,
   architectures: readonly string[],
-  output: Output,
+  report: ReportStep,
 ): Promise<readonly KernelResources[] | null> {
-  if (!(await hasNvcc())) {
-    output.note(output.noteStyle.dim("no nvcc on the PATH: nothing is known of registers and spills"));
-    return null;
-  }
+  if (!(await hasNvcc())) return null;
   const jobs = artifacts.flatMap((artifact) =>
     Object.keys(artifact.sources).flatMap((file) =>
       architectures.map((architecture) => () => inspect(artifact, path.join(folder, file), architecture)),
     ),
   );
-  const resources = (
-    await withProgress(output, (report) => inTurns(jobs, "ptxas: kernels compiled,", report))
-  ).flat();
-  output.text(formatResources(resources, output));
-  return resources;
-}
-
-async function hasNvcc(): Promise<boolean> {
-  try {
-    await runNvcc(["--version"]);
-    return true;
-  } catch {
-    return false;
-  }
+  return (await inTurns(jobs, "ptxas: kernels compiled,", report)).flat();
 }
 
 async function inspect(
@@ -61,28 +40,20 @@ async function inspect(
   file: string,
   architecture: string,
 ): Promise<readonly KernelResources[]> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "mtac-ptxas-"));
-  const options = ["-std=c++17", "-cubin", "-DMTAC_KERNELS_ONLY", "-Xptxas", "-v", `-arch=${architecture}`];
-  try {
-    const { stdout, stderr } = await runNvcc([...options, "-o", path.join(folder, "kernels"), file]);
-    const said = parsePtxas(`${stdout}${stderr}`);
-    const name = path.basename(file);
-    return artifact.plans
-      .flatMap(({ kernels }) => kernels)
-      .filter((kernel) => kernel.file === name)
-      .flatMap((kernel) => {
-        const found = said.get(kernel.entryPoint);
-        if (found === undefined) return [];
-        const { sharedBytes: fixed, ...rest } = found;
-        const sharedBytes = fixed + kernel.workgroupBytes;
-        return [{ file: name, kernel: kernel.name, architecture, ...rest, sharedBytes }];
-      });
-  } catch (cause) {
-    const said = cause instanceof Error && "stderr" in cause ? String(cause.stderr) : String(cause);
-    throw new MtacError("MTA917", "device", `nvcc cannot compile ${file} for ${architecture}:\n${said}`);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const options = ["-cubin", "-Xptxas", "-v", `-arch=${architecture}`];
+  const { said } = await compileKernels(file, options, { name: file, purpose: architecture });
+  const kernels = parsePtxas(said);
+  const name = path.basename(file);
+  return artifact.plans
+    .flatMap((plan) => plan.kernels)
+    .filter((kernel) => kernel.file === name)
+    .flatMap((kernel) => {
+      const found = kernels.get(kernel.entryPoint);
+      if (found === undefined) return [];
+      const { sharedBytes: fixed, ...rest } = found;
+      const sharedBytes = fixed + kernel.workgroupBytes;
+      return [{ file: name, kernel: kernel.name, architecture, ...rest, sharedBytes }];
+    });
 }
 
 type Said = Pick<KernelResources, "registers" | "sharedBytes" | "stackBytes" | "spillBytes">;
@@ -101,17 +72,4 @@ export function parsePtxas(log: string): ReadonlyMap<string, Said> {
     });
   }
   return kernels;
-}
-
-function formatResources(resources: readonly KernelResources[], { style }: Output): string {
-  const rows = resources.map((each) => [
-    style.cyan(`${each.file.replace(/\.cu$/, "")} ${each.kernel}`),
-    each.architecture,
-    `${each.registers} registers`,
-    formatBytes(each.sharedBytes),
-    each.spillBytes + each.stackBytes === 0
-      ? style.dim("no spills")
-      : style.red(`${each.spillBytes} bytes spilled, ${each.stackBytes} of stack`),
-  ]);
-  return `${style.bold("ptxas")}\n${table(rows, ["left", "left", "right", "right", "left"], "  ")}`;
 }

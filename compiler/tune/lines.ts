@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
+import { digestOf } from "../files/text.ts";
+import { stableJson } from "../ir/meaning.ts";
 import { readRecord } from "./read-record.ts";
 import { ValueFault } from "./read-value.ts";
 import type { TuningRecord } from "./record.ts";
-import { stableJson } from "./stable-json.ts";
 
 /** A line of a store that is used, with its text as it stands there. */
 export interface ReadLine {
@@ -83,5 +83,5 @@ function parseJson(text: string): unknown {
 }
 
 function checksum(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+  return digestOf(text).slice(0, 16);
 }

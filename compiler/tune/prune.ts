@@ -1,6 +1,6 @@
+import { stableJson } from "../ir/meaning.ts";
 import type { MeteredTarget } from "../targets.ts";
 import type { TuningKey, TuningRecord } from "./record.ts";
-import { stableJson } from "./stable-json.ts";
 import { alive, byAge, groupByKey, isMeasurement, rejectedSources, winnerOf } from "./winner.ts";
 
 export interface PruneRequest {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type {
   CallShape,
   Pipeline,
@@ -8,9 +7,9 @@ import type {
   StorageForm,
 } from "../../runtime/contract/index.ts";
 import { cudaNamespace } from "../emit/dialect/cuda.ts";
+import { digestOf } from "../files/text.ts";
+import { pipelineMeaning, stableJson } from "../ir/meaning.ts";
 import type { MeteredTarget } from "../targets.ts";
-import { pipelineMeaning } from "./meaning.ts";
-import { stableJson } from "./stable-json.ts";
 
 /** What a result holds for. A result whose key differs in any part is not used. */
 export interface TuningKey {
@@ -113,7 +112,7 @@ export function sameKey(a: TuningKey, b: TuningKey): boolean {
 
 /** Hash of what an attention computes: equal for pipelines that differ in their names and places only. */
 export function specHash(pipeline: Pipeline): string {
-  return sha256(pipelineMeaning(pipeline));
+  return digestOf(pipelineMeaning(pipeline));
 }
 
 /** What of a plan says where it came from, or follows from the rest. */
@@ -140,7 +139,7 @@ export function sourceHash(plan: Plan, sources: Readonly<Record<string, string>>
     if (text === undefined) throw new RangeError(`the text of ${file} is missing`);
     return withoutNames(plan, text);
   });
-  return sha256(stableJson([{ ...plan, pipeline: specHash(plan.pipeline) }, texts], PROVENANCE));
+  return digestOf(stableJson([{ ...plan, pipeline: specHash(plan.pipeline) }, texts], PROVENANCE));
 }
 
 /** CUDA's entry points and namespace carry the attention's name, and so do comments. */
@@ -150,8 +149,4 @@ function withoutNames(plan: Plan, text: string): string {
     plain = plain.replaceAll(new RegExp(`\\b${entryPoint}\\b`, "g"), `kernel_${index}`);
   });
   return plain.replaceAll(new RegExp(`\\b${cudaNamespace(plan)}\\b`, "g"), "kernels");
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

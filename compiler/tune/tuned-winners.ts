@@ -1,15 +1,16 @@
 import { existsSync, readFileSync } from "node:fs";
-import type { Pipeline } from "../../runtime/contract/index.ts";
+import type { CallShape, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import type { PlanThatWon } from "../emit/index.ts";
+import type { OpenedDevice, RunRequest } from "../execution/request.ts";
 import { unreadableFile } from "../files/errors.ts";
 import { packageVersion } from "../package.ts";
 import { WEBGPU_VARIANTS, webgpuMachine } from "../plan/index.ts";
 import { plural } from "../report/units.ts";
 import { exportTuning, parseTuningExport, type TunedEntry } from "./export.ts";
-import { sameKey, type TuningRecord } from "./record.ts";
+import { sameKey, specHash, type TuningRecord } from "./record.ts";
 import { openStore, type StoreContents } from "./store.ts";
 import { storePath } from "./store-path.ts";
-import { tunedPlans } from "./use.ts";
+import { storageOn, tunedPlan, tunedPlans } from "./use.ts";
 
 /** Where winners are looked up. */
 export interface TuningSources {
@@ -21,15 +22,13 @@ export interface TuningSources {
   readonly tuning?: string;
 }
 
+/** Where the plan of one call is looked up: nowhere, if its schedule is named. */
+export type LookupSources = Pick<TuningSources, "tuned" | "store"> & { readonly schedule?: string };
+
 /** Something that was not used, and that the user should know of. */
 export interface TuningNotice {
   readonly severity: "note" | "warning";
   readonly message: string;
-}
-
-/** The store of a lookup, whether it exists or not. */
-export function storeFile({ store }: Pick<TuningSources, "store">): string {
-  return storePath(store);
 }
 
 /** Which lines of a store are not used; null when all are. */
@@ -62,6 +61,39 @@ export function storedRecords(
   }
 }
 
+/** Looks up the plan that won on the device which is opened for a call; for `execute`. */
+export function tunedChooser(
+  pipeline: Pipeline,
+  shape: CallShape,
+  sources: LookupSources,
+  report: (notice: TuningNotice) => void,
+): Pick<RunRequest, "tuned"> {
+  const choose = tunedLookup(pipeline, sources, report);
+  return choose === null ? {} : { tuned: (device) => choose(device, shape) };
+}
+
+/** The same for shapes that are known later; null where there is nothing to look up. */
+export function tunedLookup(
+  pipeline: Pipeline,
+  sources: LookupSources,
+  report: (notice: TuningNotice) => void,
+): ((device: OpenedDevice, shape: CallShape) => Plan | null) | null {
+  // Who names a schedule gets the planner's choice of that schedule.
+  if (sources.schedule !== undefined) return null;
+  const records = storedRecords(sources, report);
+  if (records.length === 0) return null;
+  return ({ target, identity, machine }, shape) => {
+    const setting = {
+      mtac: packageVersion(),
+      spec: specHash(pipeline),
+      target,
+      device: identity,
+      storage: storageOn(machine, pipeline),
+    };
+    return tunedPlan(pipeline, machine, setting, shape, records);
+  };
+}
+
 /**
  * The winners of all devices for what is emitted, by attention: those of the store, and those of an exported file for what the
  * store does not know.
@@ -73,7 +105,8 @@ export function tunedWinners(
   sources: TuningSources,
   report: (notice: TuningNotice) => void,
 ): ReadonlyMap<string, readonly PlanThatWon[]> {
-  if (sources.tuning === undefined && !(sources.tuned && existsSync(storeFile(sources)))) return new Map();
+  if (sources.tuning === undefined && !(sources.tuned && existsSync(storePath(sources.store))))
+    return new Map();
   const mtac = packageVersion();
   const own = exportTuning(storedRecords(sources, report), { mtac }).entries;
   const given = sources.tuning === undefined ? [] : readExported(sources.tuning, mtac, report);

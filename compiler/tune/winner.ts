@@ -1,4 +1,5 @@
 import { type CallShape, nearestBucket } from "../../runtime/contract/index.ts";
+import { stableJson } from "../ir/meaning.ts";
 import {
   bucketOf,
   CLOCKS,
@@ -12,7 +13,6 @@ import {
   type TuningRecord,
   UNITS,
 } from "./record.ts";
-import { stableJson } from "./stable-json.ts";
 
 /** The best candidate measured for a key. */
 export interface Winner {

@@ -7,8 +7,7 @@ import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile/compile.ts";
 import { declareChecked } from "../../compiler/compile/declare.ts";
-import { specPlace } from "../../compiler/emit/provenance.ts";
-import { fileName } from "../../compiler/file-name.ts";
+import { fileName, specPlace } from "../../compiler/emit/provenance.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { runsOf, SEED } from "../support/seed.ts";
 

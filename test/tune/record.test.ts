@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { emitKernels } from "../../compiler/emit/index.ts";
+import { stableJson } from "../../compiler/ir/meaning.ts";
 import {
   CUDA_ARCHITECTURES,
   cudaMachine,
@@ -9,7 +10,6 @@ import {
 } from "../../compiler/plan/index.ts";
 import { readTuningExport } from "../../compiler/tune/export.ts";
 import { bucketOf, sourceHash, specHash } from "../../compiler/tune/record.ts";
-import { stableJson } from "../../compiler/tune/stable-json.ts";
 import {
   type CallShape,
   MtacError,

@@ -13,12 +13,12 @@ import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
 import { type Alignment, inLine, table } from "../../terminal/style.ts";
 import { storePath } from "../../tune/store-path.ts";
+import { tunedLookup } from "../../tune/tuned-winners.ts";
 import { peersWithoutTimes, unknownPeer } from "../errors.ts";
 import { Finished } from "../failure.ts";
 import { checkArchitecture } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { tunedLookup } from "../tune/winners.ts";
 import type { BenchFlags } from "./command.ts";
 
 const DEFAULT_LENGTHS = [128, 256, 512] as const;
@@ -44,7 +44,7 @@ export async function run(file: string, flags: BenchFlags): Promise<void> {
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
-  const tuned = tunedLookup(pipeline, flags, output);
+  const tuned = tunedLookup(pipeline, flags, output.notice);
   const lengths = [...new Set(flags.lengths ?? DEFAULT_LENGTHS)].sort((a, b) => a - b);
   const interruption = interruptible();
   const meter = await openMeter(target, flags.arch).catch((error: unknown) => {

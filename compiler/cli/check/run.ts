@@ -3,9 +3,7 @@ import { docsPage } from "../../package.ts";
 import { plural } from "../../report/units.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { Finished } from "../failure.ts";
-import { namedSpecs } from "../specs/named-specs.ts";
-import { printDiagnostics } from "../specs/print-diagnostics.ts";
-import { analyseSpecFile } from "../specs/spec-file.ts";
+import { analyseSpecFile, namedSpecs, printDiagnostics } from "../specs/spec-file.ts";
 import type { CheckFlags } from "./command.ts";
 
 /** `mtac check`: the diagnostics of every file, and exit code 1 if one is an error. */

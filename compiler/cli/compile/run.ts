@@ -9,18 +9,17 @@ import { writtenTwice } from "../../files/errors.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
-import { formatBytes, formatMilliseconds, plural } from "../../report/units.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
-import { table } from "../../terminal/style.ts";
 import { buildImageFiles, buildImages } from "../../toolchain/images.ts";
-import { reportPtxas } from "../../toolchain/ptxas.ts";
+import { inspectKernels, type KernelResources } from "../../toolchain/ptxas.ts";
 import { storePath } from "../../tune/store-path.ts";
 import { Finished, reportFailure } from "../failure.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
 import type { CompileFlags } from "./command.ts";
 import { type CompileSettings, compileSettings, outputFolder } from "./settings.ts";
+import { formatCompiled, formatResources } from "./text.ts";
 import { repeatOnChange } from "./watch.ts";
 
 /** `mtac compile` */
@@ -109,9 +108,7 @@ async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Ou
   const milliseconds = made.milliseconds + performance.now() - start;
   const files = { ...compiled.files, ...binaries };
   output.text(formatCompiled({ ...compiled, files }, folder, milliseconds, output));
-  const ptxas = settings.ptxas
-    ? await reportPtxas(compiled.cuda, folder, settings.architectures, output)
-    : undefined;
+  const ptxas = settings.ptxas ? await inspectCuda(compiled.cuda, folder, settings, output) : undefined;
   return {
     out: folder,
     reads: filesRead(spec, settings),
@@ -122,6 +119,22 @@ async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Ou
     milliseconds,
     ...(ptxas === undefined ? {} : { ptxas }),
   };
+}
+
+/** Shows what ptxas says, where there is one. */
+async function inspectCuda(
+  cuda: readonly Artifact[],
+  folder: string,
+  { architectures }: CompileSettings,
+  output: Output,
+): Promise<readonly KernelResources[] | null> {
+  const resources = await withProgress(output, (report) =>
+    inspectKernels(cuda, folder, architectures, report),
+  );
+  if (resources === null)
+    output.note(output.noteStyle.dim("no nvcc on the PATH: nothing is known of registers and spills"));
+  else output.text(formatResources(resources, output));
+  return resources;
 }
 
 /** A spec `heads.ts` may declare `heads`, whose launcher is `heads.ts`, too. @throws MtacError MTA930 */
@@ -188,9 +201,9 @@ async function tunedWinners(
 ): Promise<NonNullable<CompileOptions["tuned"]>> {
   const store = storePath(settings.store);
   if (settings.tuning === undefined && !(settings.tuned && existsSync(store))) return new Map();
-  const { tunedForArtifacts } = await import("../tune/winners.ts");
+  const lookup = await import("../../tune/tuned-winners.ts");
   const pipelines = spec.attentions.map((attention) => resolve(attention, spec.file));
-  return tunedForArtifacts(pipelines, settings, output);
+  return lookup.tunedWinners(pipelines, settings, output.notice);
 }
 
 function summary({ name, plans }: Artifact): object {
@@ -243,33 +256,4 @@ async function compileOnChange(
     output.note(output.noteStyle.dim(`watching ${names.join(", ")}`));
     return files();
   });
-}
-
-function formatCompiled(
-  {
-    artifacts,
-    cuda,
-    files,
-  }: Pick<CompiledSpec, "artifacts" | "cuda"> & {
-    readonly files: Readonly<Record<string, string | Uint8Array>>;
-  },
-  folder: string,
-  milliseconds: number,
-  { style }: Output,
-): string {
-  const rows = [...artifacts, ...cuda].flatMap(({ name, plans }) =>
-    plans.map(({ target, schedule, storage, requires, kernels, tuned }, index) => [
-      index === 0 ? style.bold(name) : "",
-      index === 0 ? target : "",
-      tuned === true ? `${schedule}, tuned` : schedule,
-      storage,
-      requires.computeCapability === undefined ? "" : `sm_${requires.computeCapability}`,
-      formatBytes(requires.workgroupBytes),
-      style.dim(kernels.map((kernel) => kernel.name).join(" → ")),
-    ]),
-  );
-  const bytes = Object.values(files).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  const count = plural(Object.keys(files).length, "file");
-  const where = relative(process.cwd(), folder) || ".";
-  return `${table(rows, ["left", "left", "left", "left", "left", "right", "left"])}\n${style.green("✓")} ${count} (${formatBytes(bytes)}) in ${where}${style.dim(`, ${formatMilliseconds(milliseconds)}`)}`;
 }

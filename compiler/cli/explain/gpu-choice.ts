@@ -1,13 +1,8 @@
 import type { Target } from "../../../runtime/contract/index.ts";
 import { suggest } from "../../language/suggest.ts";
-import { GPUS, type Gpu, gpuMachine, type Machine } from "../../plan/index.ts";
+import { GPUS, type Gpu, gpuMachine } from "../../plan/index.ts";
+import type { GpuOnTarget } from "../../report/roofline.ts";
 import { gpuWithoutTarget, unknownGpu } from "../errors.ts";
-
-/** A GPU as its kernels are planned for it. */
-export interface ChosenGpu {
-  readonly gpu: Gpu;
-  readonly machine: Machine;
-}
 
 /** What `--gpu` takes besides names. */
 const ALL = "all";
@@ -21,7 +16,7 @@ const ALL = "all";
 export function chooseGpus(
   names: readonly string[] | undefined,
   target: Target | undefined,
-): readonly ChosenGpu[] {
+): readonly GpuOnTarget[] {
   if (names === undefined || names.includes(ALL)) {
     for (const name of names ?? []) if (name !== ALL) gpuNamed(name);
     const wanted = names === undefined ? (target ?? "webgpu") : target;
@@ -41,7 +36,7 @@ export function chooseGpus(
   });
 }
 
-function onTarget(gpu: Gpu, wanted: Target | undefined): ChosenGpu | null {
+function onTarget(gpu: Gpu, wanted: Target | undefined): GpuOnTarget | null {
   const target = wanted ?? gpu.targets[0]?.target;
   if (target === undefined) return null;
   const machine = gpuMachine(gpu, target);

@@ -1,22 +1,13 @@
-import { type CallShape, MtacError, type Pipeline, type Schedule } from "../../../runtime/contract/index.ts";
+import { MtacError } from "../../../runtime/contract/index.ts";
 import { resolve } from "../../ir/index.ts";
-import type { CheckedSpec } from "../../language/attention.ts";
-import {
-  boundCandidates,
-  figuresOf,
-  floorBound,
-  floorWork,
-  planCandidates,
-  ratesOf,
-} from "../../plan/index.ts";
 import { attentionFacts } from "../../report/explain.ts";
-import type { GpuRoofline, RooflineCandidate, RooflineReport } from "../../report/roofline.ts";
+import { rooflineReport } from "../../report/roofline.ts";
 import { formatRooflines } from "../../report/roofline-text.ts";
 import type { Output } from "../../terminal/output.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
 import type { ExplainFlags } from "./command.ts";
-import { type ChosenGpu, chooseGpus } from "./gpu-choice.ts";
+import { chooseGpus } from "./gpu-choice.ts";
 
 /**
  * `mtac explain --roofline`: what every candidate takes at least on GPUs whose figures are public; nothing is run.
@@ -27,7 +18,7 @@ export async function rooflineSpec(file: string, flags: ExplainFlags, output: Ou
   const gpus = chooseGpus(flags.gpu, flags.target);
   const spec = await readSpec(file, output);
   const reports = chooseAttentions(spec, flags).map((attention) =>
-    reportOn(spec, resolve(attention, file), flags, gpus),
+    rooflineReport(attentionFacts(spec.stacks, resolve(attention, file), flags), gpus, flags.schedule),
   );
   output.result({ file, attentions: reports, stacks: spec.stacks });
   output.text(
@@ -42,58 +33,4 @@ export async function rooflineSpec(file: string, flags: ExplainFlags, output: Ou
       remedy: "the candidates with `--json` say which limit each breaks, and by how much",
     });
   }
-}
-
-function reportOn(
-  spec: CheckedSpec,
-  pipeline: Pipeline,
-  flags: ExplainFlags,
-  gpus: readonly ChosenGpu[],
-): RooflineReport {
-  const facts = attentionFacts(spec.stacks, pipeline, flags);
-  return {
-    ...facts,
-    rooflines: gpus.map((chosen) => rooflineOn(pipeline, facts.shape, flags.schedule, chosen)),
-  };
-}
-
-function rooflineOn(
-  pipeline: Pipeline,
-  shape: CallShape,
-  schedule: Schedule | undefined,
-  { gpu, machine }: ChosenGpu,
-): GpuRoofline {
-  const { target, limits } = machine;
-  const rates = ratesOf(gpu, target);
-  const work = floorWork(pipeline, shape);
-  const floor = { ...work, ...floorBound(work, rates) };
-  const planned = planCandidates(pipeline, {
-    machine,
-    shape,
-    ...(schedule === undefined ? {} : { schedule }),
-  });
-  const legal = boundCandidates(planned, shape, rates).map(
-    ({ candidate, roofline }): RooflineCandidate => ({
-      schedule: candidate.schedule,
-      knobs: candidate.knobs,
-      reason: null,
-      chosen: candidate === planned[0],
-      roofline,
-      floorShare: floor.seconds / roofline.seconds,
-      work: candidate.work,
-    }),
-  );
-  const dropped = planned.flatMap(({ schedule: name, knobs, reason }): RooflineCandidate[] =>
-    reason === null ? [] : [{ schedule: name, knobs, reason, chosen: false, roofline: null }],
-  );
-  return {
-    gpu: gpu.name,
-    title: gpu.title,
-    target,
-    limits,
-    rates,
-    figures: figuresOf(gpu),
-    floor,
-    candidates: [...legal, ...dropped],
-  };
 }

@@ -1,9 +1,8 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Artifact } from "../../../runtime/contract/index.ts";
-import { specPlace } from "../../emit/provenance.ts";
+import { fileName, specPlace } from "../../emit/provenance.ts";
 import { type KernelTrace, traceKernels } from "../../emit/trace.ts";
-import { fileName } from "../../file-name.ts";
 import { readUtf8 } from "../../files/text.ts";
 import type { Output } from "../../terminal/output.ts";
 import { untraceable, wrongUsage } from "../errors.ts";

@@ -10,12 +10,12 @@ import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
 import { inLine, table } from "../../terminal/style.ts";
 import { storePath } from "../../tune/store-path.ts";
+import { tunedChooser } from "../../tune/tuned-winners.ts";
 import type { LeftTensor } from "../../weights/index.ts";
 import { layerNeeded, nonFiniteInputs } from "../errors.ts";
 import { checkRunFlags } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { tunedChooser } from "../tune/winners.ts";
 import type { RunFlags } from "./command.ts";
 
 /** `mtac run`: everything that can be refused is refused before anything is computed. */
@@ -52,7 +52,7 @@ export async function run(file: string, flags: RunFlags): Promise<void> {
     call,
     schedule: flags.schedule,
     architecture: flags.arch,
-    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
+    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output.notice)),
   };
   const { tensors, report } = await withProgress(output, (onStep) => execute({ ...request, onStep }));
   writeTensors(flags.output, tensors);
@@ -74,9 +74,10 @@ function reportLeft(left: readonly LeftTensor[], file: string, output: Output): 
 function warnNonFinite(names: readonly string[], target: string, output: Output): void {
   const consequence =
     target === "reference" ? "the rows that they reach are NaN" : `results on ${target} are best effort`;
-  output.note(
-    `${output.noteStyle.yellow("warning")} inputs hold NaN or infinite values (${names.join(", ")}): ${consequence}`,
-  );
+  output.notice({
+    severity: "warning",
+    message: `inputs hold NaN or infinite values (${names.join(", ")}): ${consequence}`,
+  });
 }
 
 /** What was run, where, and what it cost. */

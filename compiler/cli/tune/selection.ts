@@ -4,7 +4,7 @@ import type { Output } from "../../terminal/output.ts";
 import type { ExportFilter } from "../../tune/export.ts";
 import { specHash } from "../../tune/record.ts";
 import type { StoreContents } from "../../tune/store.ts";
-import { ignoredNotice, type TuningNotice } from "../../tune/tuned-winners.ts";
+import { ignoredNotice } from "../../tune/tuned-winners.ts";
 import { nameWithoutSpec } from "../errors.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
@@ -40,10 +40,5 @@ export async function selectTuning(
 /** Says which lines of a store were not used. */
 export function noteIgnored(file: string, ignored: StoreContents["ignored"], output: Output): void {
   const notice = ignoredNotice(file, ignored);
-  if (notice !== null) printNotice(notice, output);
-}
-
-export function printNotice({ severity, message }: TuningNotice, output: Output): void {
-  const word = output.noteStyle.yellow(severity);
-  output.note(severity === "note" ? `${word}: ${message}` : `${word} ${message}`);
+  if (notice !== null) output.notice(notice);
 }

@@ -8,9 +8,7 @@ import { type Output, openOutput } from "../../terminal/output.ts";
 import { inLine } from "../../terminal/style.ts";
 import { wrongUsage } from "../errors.ts";
 import { Finished } from "../failure.ts";
-import { namedSpecs } from "../specs/named-specs.ts";
-import { printDiagnostics } from "../specs/print-diagnostics.ts";
-import { analyseSpecFile, isTypeScript } from "../specs/spec-file.ts";
+import { analyseSpecFile, isTypeScript, namedSpecs, printDiagnostics } from "../specs/spec-file.ts";
 import type { TypesFlags } from "./command.ts";
 
 interface DeclaredSpec {

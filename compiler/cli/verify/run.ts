@@ -7,13 +7,13 @@ import { execute } from "../../targets/index.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { type ReportStep, withProgress } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
+import { tunedChooser } from "../../tune/tuned-winners.ts";
 import { layerNeeded } from "../errors.ts";
 import { Finished } from "../failure.ts";
 import { checkRunFlags } from "../flags.ts";
 import { formatReport } from "../run/run.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
-import { tunedChooser } from "../tune/winners.ts";
 import type { VerifyFlags } from "./command.ts";
 
 /** `mtac verify`: random inputs on a target against the float64 reference; exit code 1 if a tensor is out of bounds. */
@@ -34,7 +34,7 @@ export async function run(file: string, flags: VerifyFlags): Promise<void> {
     call,
     schedule: flags.schedule,
     architecture: flags.arch,
-    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output)),
+    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output.notice)),
   };
   const { report, errors } = await withProgress(output, async (onStep) => {
     const result = await execute({ ...request, onStep });

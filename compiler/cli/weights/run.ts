@@ -42,7 +42,7 @@ export async function run(file: string, stateFile: string, flags: WeightsFlags):
   checkWritable(flags.output);
   writeAtomically(flags.output, writeSafetensors(conversion.tensors));
   const warnings = warningsOf(conversion, slots, layout);
-  for (const warning of warnings) output.note(`${output.noteStyle.yellow("warning")} ${warning}`);
+  for (const warning of warnings) output.notice({ severity: "warning", message: warning });
   output.text(formatConversion(conversion, stateFile, output));
   output.text(`wrote ${plural(conversion.tensors.size, "parameter")} to ${inLine(flags.output)}`);
   const { prefix, mapped, left } = conversion;

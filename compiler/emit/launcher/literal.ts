@@ -1,4 +1,4 @@
-import { UNSEEN } from "../unseen.ts";
+import { UNSEEN } from "../provenance.ts";
 
 /** Plain data as it is printed into files; `undefined` properties are left out. */
 type Data = null | boolean | number | string | readonly Data[] | { readonly [key: string]: Data | undefined };

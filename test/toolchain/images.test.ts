@@ -3,10 +3,10 @@ import { emitCudaArtifact } from "../../compiler/emit/index.ts";
 import { buildImages } from "../../compiler/toolchain/images.ts";
 import { createCudaLauncher, download, openEmulatedCuda, upload } from "../../runtime/cuda/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
+import { findNvcc } from "../cuda/harness.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
 import { relativeError } from "../support/errors.ts";
 import { pipelineOf } from "../support/pipelines.ts";
-import { findNvcc } from "./harness.ts";
 
 const nvcc = await findNvcc();
 

@@ -1,3 +1,11 @@
+import type { Pipeline } from "../../runtime/contract/index.ts";
+
+/** What an attention computes, as one text: equal for pipelines that differ in their names and places only. */
+export function pipelineMeaning(pipeline: Pipeline): string {
+  const { name: _name, ...meaning } = pipeline;
+  return stableJson(meaning, new Set(["source"]));
+}
+
 /**
  * JSON whose text depends on the value only: keys sorted, nothing between tokens, `undefined` left out.
  *

@@ -40,9 +40,9 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
   const raw = regionAt(program, 0);
   const final = regionAt(program, program.final);
   const normalized = regions[program.statisticsRegion] ?? null;
-  addSoftmax(program, normalized, table);
+  addSoftmax(program, normalized, table, dialect);
   if (hasMask(plan.pipeline, "documents"))
-    table.int("DOCUMENTS_AT", program.arenaWords, "Words of documents.");
+    table.int("DOCUMENTS_AT", program.arenaWords, "First word of the rows' documents.");
   const chain = program.chain.map((step) => stepModel(plan, program, step, table, dialect));
   const epilogue =
     role === "statistics"
@@ -97,9 +97,14 @@ function addTile(program: FusedProgram, table: ConstantTable, { words }: Dialect
   );
 }
 
-function addSoftmax(program: FusedProgram, normalized: Region | null, table: ConstantTable): void {
+function addSoftmax(
+  program: FusedProgram,
+  normalized: Region | null,
+  table: ConstantTable,
+  { words }: Dialect,
+): void {
   if (program.role !== "apply") {
-    table.int("TEAM", program.team, "Neighbouring invocations that share a row of the softmax.");
+    table.int("TEAM", program.team, `Neighbouring ${words.threads} that share a row of the softmax.`);
     table.int("SHARE", program.tileK / program.team / 4, "Blocks of four scores of a step that each takes.");
     table.int("FACTORS_AT", program.factorsAt, "First word of the rows' factors.");
     table.int("PARTIALS_AT", program.partialsAt, "First word of the softmax's partial results.");

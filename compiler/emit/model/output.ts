@@ -16,27 +16,27 @@ export interface OutputGeometry {
 
 /** Adds the constants of the results; how the output's stages are computed. */
 export function outputModel(plan: Plan, geometry: OutputGeometry, table: ConstantTable, dialect: Dialect) {
-  const { valueDim, output } = plan.pipeline;
+  const { valueDim } = plan.pipeline;
   const { rows, heads, threads, blocks, epilogue } = geometry;
-  const { group, memory } = dialect.words;
+  const { words } = dialect;
   const perRow = Math.ceil(valueDim / 4);
   const units = (rows / 4) * perRow;
-  table.int("ROWS", rows, `Rows of a ${group}'s results over all its heads.`);
+  table.int("ROWS", rows, `Rows of a ${words.group}'s results over all its heads.`);
   table.int("VALUE_BLOCKS", perRow, "Blocks of four that cover a row of values.");
   table.int("VALUE_STRIDE", perRow * 4, "Words between two staged rows.");
-  table.int("OUTPUT_BLOCKS", units, `Blocks of four rows by four values of a ${group}'s results.`);
-  table.int("BLOCKS", blocks, "How many of them one invocation computes.");
+  table.int("OUTPUT_BLOCKS", units, `Blocks of four rows by four values of a ${words.group}'s results.`);
+  table.int("BLOCKS", blocks, `How many of them each of the ${words.threads} computes.`);
   table.bool("SAME_VALUES", heads === 1 && threads % perRow === 0, "Whether these all read the same values.");
   const staged = epilogue.mode === "staged";
   if (staged) {
-    table.int("STAGE_AT", epilogue.stageAt, `Words of ${memory} where staged rows lie.`);
-    table.int("SECOND_AT", epilogue.secondAt, "Their second copy.");
+    table.int("STAGE_AT", epilogue.stageAt, `Words of ${words.memory} where staged rows lie.`);
+    table.int("SECOND_AT", epilogue.secondAt, `Words of ${words.memory} of their second copy.`);
     table.int("CHUNK_ROWS", epilogue.chunkRows, "Rows of results that are staged at a time.");
-    table.int("CHUNK_TEAM", epilogue.team, "Neighbouring invocations that share a staged row.");
+    table.int("CHUNK_TEAM", epilogue.team, `Neighbouring ${words.threads} that share a staged row.`);
   }
   if (epilogue.mode === "rows")
-    table.int("ROW_FACTORS_AT", epilogue.factorsAt, `Words of ${memory} where the rows' factors lie.`);
-  table.int("ROW_SUMS_AT", epilogue.partialsAt, `Words of ${memory} of the sums that these are made of.`);
+    table.int("ROW_FACTORS_AT", epilogue.factorsAt, `Words of ${words.memory} where the rows' factors lie.`);
+  table.int("ROW_SUMS_AT", epilogue.partialsAt, `Words of ${words.memory} of the sums over rows.`);
   const { stages, resultAt } = stageModels(plan, table, dialect);
   return {
     stages,

@@ -41,15 +41,15 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
   const reach = convReach(stage);
   const table = tileTable(program, dialect);
   table.int("REACH_PAST", reach.past, "Rows before the tile that the taps read.");
-  table.int("REACH_FUTURE", reach.future, "Rows after it.");
-  table.int("REACH_LEFT", reach.left, "Keys left of it.");
+  table.int("REACH_FUTURE", reach.future, "Rows after the tile that the taps read.");
+  table.int("REACH_LEFT", reach.left, "Keys left of the tile that the taps read.");
   table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
   table.int("HALO_ROWS", program.haloRows, "Rows of the tile with what is around it.");
   table.int("HALO_COLUMNS", program.haloColumns, "Keys of the tile with what is around it.");
-  table.int("HALO_LEFT", program.haloLeft, "Keys of these left of the tile.");
-  table.int("HALO_ROW_STRIDE", program.rowStride, "Words between two of these rows.");
+  table.int("HALO_LEFT", program.haloLeft, "Keys left of the tile that are held with it.");
+  table.int("HALO_ROW_STRIDE", program.rowStride, "Words between two rows of it.");
   if (hasMask(plan.pipeline, "documents")) {
-    table.int("DOCUMENTS_AT", program.arenaWords, "Words of documents.");
+    table.int("DOCUMENTS_AT", program.arenaWords, `First word of the documents in ${dialect.words.memory}.`);
     table.int("DOCUMENT_ROWS", program.documentRows, "Rows whose documents are kept.");
   }
   return {
@@ -82,7 +82,7 @@ export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgr
 export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram, dialect: Dialect) {
   const sparsemax = plan.pipeline.normalize === "sparsemax";
   const table = new ConstantTable();
-  table.int("TEAM", program.team, "Neighbouring invocations that share a row.");
+  table.int("TEAM", program.team, `Neighbouring ${dialect.words.threads} that share a row.`);
   table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
   return {
     ...kernelModel(plan, kernel, dialect, {

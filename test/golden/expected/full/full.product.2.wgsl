@@ -50,7 +50,7 @@ const ROWS = 32;
 const VALUE_BLOCKS = 8;
 /// Words of workgroup memory where the rows' factors lie.
 const ROW_FACTORS_AT = 256;
-/// Words of workgroup memory of the sums that these are made of.
+/// Words of workgroup memory of the sums over rows.
 const ROW_SUMS_AT = 0;
 /// output.norm.weight in parameters.
 const OUTPUT_NORM_WEIGHT_AT = 560;

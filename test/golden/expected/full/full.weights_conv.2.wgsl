@@ -44,9 +44,9 @@ const ARENA_WORDS = 882;
 const HALO_ROWS = 21;
 /// Keys of the tile with what is around it.
 const HALO_COLUMNS = 42;
-/// Keys of these left of the tile.
+/// Keys left of the tile that are held with it.
 const HALO_LEFT = 5;
-/// Words between two of these rows.
+/// Words between two rows of it.
 const HALO_ROW_STRIDE = 42;
 /// Rows of the kernel.
 const WEIGHTS_CONV_QUERY = 6;

@@ -340,15 +340,15 @@ constexpr int TILE_Q = 32;
 constexpr int TILE_K = 64;
 /// Rows before the tile that the taps read.
 constexpr int REACH_PAST = 2;
-/// Rows after it.
+/// Rows after the tile that the taps read.
 constexpr int REACH_FUTURE = 2;
 /// Rows of the tile with what is around it.
 constexpr int HALO_ROWS = 36;
 /// Keys of the tile with what is around it.
 constexpr int HALO_COLUMNS = 72;
-/// Keys of these left of the tile.
+/// Keys left of the tile that are held with it.
 constexpr int HALO_LEFT = 4;
-/// Words between two of these rows.
+/// Words between two rows of it.
 constexpr int HALO_ROW_STRIDE = 76;
 /// Rows of the kernel.
 constexpr int SCORES_CONV_QUERY = 3;
@@ -479,7 +479,7 @@ namespace normalize {
 
 /// Threads of a block.
 constexpr int THREADS = 256;
-/// Neighbouring invocations that share a row.
+/// Neighbouring threads that share a row.
 constexpr int TEAM = 32;
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
@@ -582,7 +582,7 @@ constexpr int ROWS = 16;
 constexpr int VALUE_BLOCKS = 2;
 /// Blocks of four rows by four values of a block's results.
 constexpr int OUTPUT_BLOCKS = 8;
-/// How many of them one invocation computes.
+/// How many of them each of the threads computes.
 constexpr int BLOCKS = 1;
 
 /// Makes rows that NaN or infinities have reached NaN as a whole, so that none looks half right.

@@ -44,9 +44,9 @@ const ARENA_WORDS = 1360;
 const HALO_ROWS = 20;
 /// Keys of the tile with what is around it.
 const HALO_COLUMNS = 68;
-/// Keys of these left of the tile.
+/// Keys left of the tile that are held with it.
 const HALO_LEFT = 2;
-/// Words between two of these rows.
+/// Words between two rows of it.
 const HALO_ROW_STRIDE = 68;
 /// Rows of the kernel.
 const SCORES_CONV_QUERY = 3;

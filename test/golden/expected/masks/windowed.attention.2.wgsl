@@ -121,13 +121,13 @@ const VALUE_STRIDE = 40;
 const OUTPUT_BLOCKS = 80;
 /// Words of workgroup memory where staged rows lie.
 const STAGE_AT = 0;
-/// Their second copy.
+/// Words of workgroup memory of their second copy.
 const SECOND_AT = 640;
 /// Rows of results that are staged at a time.
 const CHUNK_ROWS = 16;
 /// Neighbouring invocations that share a staged row.
 const CHUNK_TEAM = 4;
-/// Words of workgroup memory of the sums that these are made of.
+/// Words of workgroup memory of the sums over rows.
 const ROW_SUMS_AT = 1280;
 /// output.norm.weight in parameters.
 const OUTPUT_NORM_WEIGHT_AT = 104;

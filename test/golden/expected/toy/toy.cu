@@ -338,7 +338,7 @@ constexpr int AFTER_SCORES_CONV_CARRY = 0;
 constexpr int AFTER_SCORES_CONV_LAG = 4;
 /// Words between two rows.
 constexpr int AFTER_SCORES_CONV_ROW_STRIDE = 68;
-/// Neighbouring invocations that share a row of the softmax.
+/// Neighbouring threads that share a row of the softmax.
 constexpr int TEAM = 16;
 /// Blocks of four scores of a step that each takes.
 constexpr int SHARE = 1;
@@ -358,7 +358,7 @@ constexpr int SCORES_CONV_SHIFT = 0;
 constexpr int VALUE_BLOCKS = 32;
 /// Blocks of four rows by four values of a block's results.
 constexpr int OUTPUT_BLOCKS = 32;
-/// How many of them one invocation computes.
+/// How many of them each of the threads computes.
 constexpr int BLOCKS = 1;
 /// Whether these all read the same values.
 constexpr bool SAME_VALUES = true;

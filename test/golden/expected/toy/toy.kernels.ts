@@ -1599,9 +1599,9 @@ const ARENA_WORDS = 680;
 const HALO_ROWS = 17;
 /// Keys of the tile with what is around it.
 const HALO_COLUMNS = 40;
-/// Keys of these left of the tile.
+/// Keys left of the tile that are held with it.
 const HALO_LEFT = 4;
-/// Words between two of these rows.
+/// Words between two rows of it.
 const HALO_ROW_STRIDE = 40;
 /// Rows of the kernel.
 const SCORES_CONV_QUERY = 2;

@@ -139,7 +139,7 @@ const WEIGHTS_CONV_DILATION_QUERY = 1;
 const VALUE_BLOCKS = 4;
 /// Words of workgroup memory where the rows' factors lie.
 const ROW_FACTORS_AT = 256;
-/// Words of workgroup memory of the sums that these are made of.
+/// Words of workgroup memory of the sums over rows.
 const ROW_SUMS_AT = 0;
 /// output.norm.weight in parameters.
 const OUTPUT_NORM_WEIGHT_AT = 28;

@@ -349,7 +349,7 @@ constexpr int AFTER_SCORES_CONV_LAG = 1;
 constexpr int AFTER_SCORES_CONV_ROW_STRIDE = 36;
 /// Words between two heads.
 constexpr int AFTER_SCORES_CONV_HEAD_STRIDE = 144;
-/// Neighbouring invocations that share a row of the softmax.
+/// Neighbouring threads that share a row of the softmax.
 constexpr int TEAM = 8;
 /// Blocks of four scores of a step that each takes.
 constexpr int SHARE = 1;
@@ -692,13 +692,13 @@ constexpr int WEIGHTS_CONV_SHIFT = 2;
 constexpr int VALUE_BLOCKS = 4;
 /// Blocks of four rows by four values of a block's results.
 constexpr int OUTPUT_BLOCKS = 16;
-/// How many of them one invocation computes.
+/// How many of them each of the threads computes.
 constexpr int BLOCKS = 1;
 /// Whether these all read the same values.
 constexpr bool SAME_VALUES = false;
 /// Words of shared memory where the rows' factors lie.
 constexpr int ROW_FACTORS_AT = 64;
-/// Words of shared memory of the sums that these are made of.
+/// Words of shared memory of the sums over rows.
 constexpr int ROW_SUMS_AT = 0;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 28;

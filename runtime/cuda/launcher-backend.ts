@@ -1,6 +1,6 @@
 import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import { bytesPerElement, type DeviceStorage, spanBytes } from "../contract/layout.ts";
-import { place } from "../contract/messages.ts";
+import { formatBytes, place } from "../contract/messages.ts";
 import type { Artifact, Requirements } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
@@ -12,12 +12,13 @@ import type {
   LauncherFault,
   RunOptions,
 } from "../launcher/backend.ts";
+import { findGridExcess } from "../launcher/limits.ts";
+import { shortfalls } from "../launcher/plan-choice.ts";
 import type { CudaAllocation, CudaKernel } from "./backend.ts";
 import type { CudaDevice } from "./device.ts";
 import { CudaError, type CudaErrorCode, hex } from "./errors.ts";
 import { runCall } from "./execution.ts";
 import { deviceIdentity } from "./identity.ts";
-import { findExcess, findOutputExcess, findShortfalls } from "./limits.ts";
 import type { Cuda, CudaCall } from "./target.ts";
 import {
   allocateUninitialised,
@@ -81,16 +82,43 @@ export class CudaLauncherBackend implements Backend<CudaTensor, Cuda> {
     this.#device.checkUsable();
   }
 
-  shortfalls(requires: Requirements): readonly string[] {
-    return findShortfalls(requires, this.#device.properties);
+  shortfalls({ workgroupBytes, invocations, computeCapability = 0 }: Requirements): readonly string[] {
+    const { computeCapability: own, sharedBytesPerBlock, threadsPerBlock } = this.#device.properties;
+    const lacks = shortfalls([
+      [
+        workgroupBytes,
+        sharedBytesPerBlock,
+        "of shared memory",
+        "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN",
+        formatBytes,
+      ],
+      [invocations, threadsPerBlock, "threads a block", "MAX_THREADS_PER_BLOCK"],
+    ]);
+    if (computeCapability <= own) return lacks;
+    const needed = `needs compute capability ${capability(computeCapability)}`;
+    return [`${needed}, the device has ${capability(own)}`, ...lacks];
   }
 
   findExcess(expanded: ExpandedPlan): Excess | null {
-    return findExcess(this.#device.properties, expanded);
+    const { grid, memoryBytes } = this.#device.properties;
+    const bytes = expanded.workspace.reduce((sum, buffer) => sum + buffer.bytes, 0);
+    if (bytes > memoryBytes) {
+      const message =
+        `the workspace needs ${formatBytes(bytes)}, ${formatBytes(bytes - memoryBytes)} more than the device's memory ` +
+        `(${formatBytes(memoryBytes)})`;
+      return { fault: "memory", message, kernel: null };
+    }
+    return findGridExcess(expanded, grid, {
+      launch: "launch",
+      units: "blocks",
+      limits: ["MAX_GRID_DIM_X", "MAX_GRID_DIM_Y", "MAX_GRID_DIM_Z"],
+    });
   }
 
   findOutputExcess(bytes: number): string | null {
-    return findOutputExcess(this.#device.properties, bytes);
+    const { memoryBytes } = this.#device.properties;
+    if (bytes <= memoryBytes) return null;
+    return `${formatBytes(bytes)}; the device's memory has ${formatBytes(memoryBytes)}`;
   }
 
   checkPlacement(name: string, tensor: CudaTensor, rules: TensorRules): void {
@@ -189,4 +217,9 @@ export class CudaLauncherBackend implements Backend<CudaTensor, Cuda> {
       runCall(this, call, { device: this.#device, timestamps, synchronous: this.#synchronous }),
     );
   }
+}
+
+/** `8.0` for 80. */
+function capability(value: number): string {
+  return `${Math.floor(value / 10)}.${value % 10}`;
 }

@@ -113,22 +113,21 @@ function isArtifact(artifact: unknown): boolean {
   return "plans" in artifact && Array.isArray(artifact.plans) && "sources" in artifact;
 }
 
-/** What a plan needs of something, and what the device has of it. */
-export interface Need {
-  readonly what: string;
-  /** The target's name for it. */
-  readonly limit: string;
-  readonly needed: number;
-  readonly available: number;
-  readonly show?: (value: number) => string;
-}
+/** How much a plan needs of something, how much the device has, and what messages and the target call it. */
+export type Need = readonly [
+  needed: number,
+  available: number,
+  what: string,
+  limit: string,
+  show?: (value: number) => string,
+];
 
 /** Phrases for what a device lacks, with the size of each gap. */
 export function shortfalls(needs: readonly Need[]): string[] {
   return needs
-    .filter(({ needed, available }) => needed > available)
+    .filter(([needed, available]) => needed > available)
     .map(
-      ({ what, limit, needed, available, show = String }) =>
+      ([needed, available, what, limit, show = String]) =>
         `needs ${show(needed)} ${what}, ${show(needed - available)} more than the device's ${show(available)} (${limit})`,
     );
 }

@@ -1,15 +1,16 @@
 import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import type { DeviceStorage } from "../contract/layout.ts";
-import { place } from "../contract/messages.ts";
+import { formatBytes, place } from "../contract/messages.ts";
 import type { Artifact, Requirements } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 import type { CallResult, Excess, FaultDetails, LauncherFault, RunOptions } from "../launcher/backend.ts";
+import { findGridExcess } from "../launcher/limits.ts";
+import { type Need, shortfalls } from "../launcher/plan-choice.ts";
 import { BUFFER_USAGE, PARAMETER_USAGE } from "./constants.ts";
 import { checkDevice } from "./device-state.ts";
 import { GpuError, type GpuErrorCode } from "./errors.ts";
 import { deviceIdentity } from "./identity.ts";
-import { findExcess, findOutputExcess, findShortfalls } from "./limits.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
 import { checkPlacement, checkSeparate } from "./placement.ts";
 import { poolOf } from "./pool.ts";
@@ -38,6 +39,13 @@ const REMEDIES: Partial<Record<LauncherFault, string>> = {
     "request the device with requestDevice(), which asks for the adapter's full limits, or compile for smaller limits",
   destroyed: "make a new one with createLauncher()",
 };
+
+/** Limits of a device that bound what one kernel may use. */
+type ShaderLimit =
+  | "maxComputeWorkgroupStorageSize"
+  | "maxComputeInvocationsPerWorkgroup"
+  | "maxComputeWorkgroupSizeX"
+  | "maxStorageBuffersPerShaderStage";
 
 /** A GPUDevice as launchers need it. */
 export class WebGpuBackend implements GpuBackend {
@@ -68,16 +76,48 @@ export class WebGpuBackend implements GpuBackend {
     checkDevice(this.device);
   }
 
-  shortfalls(requires: Requirements): readonly string[] {
-    return findShortfalls(requires, this.device);
+  shortfalls({ workgroupBytes, invocations, storageBuffers, features }: Requirements): readonly string[] {
+    const { limits } = this.device;
+    const need = (
+      needed: number,
+      limit: ShaderLimit,
+      what: string,
+      show: (value: number) => string = String,
+    ): Need => [needed, limits[limit], what, limit, show];
+    const narrow = limits.maxComputeWorkgroupSizeX < limits.maxComputeInvocationsPerWorkgroup;
+    const own: { has(feature: string): boolean } = this.device.features;
+    return [
+      ...shortfalls([
+        need(workgroupBytes, "maxComputeWorkgroupStorageSize", "of workgroup memory", formatBytes),
+        need(invocations, "maxComputeInvocationsPerWorkgroup", "invocations a workgroup"),
+        // All kernels are one-dimensional, so the x axis limits them too.
+        ...(narrow ? [need(invocations, "maxComputeWorkgroupSizeX", "invocations along x")] : []),
+        need(storageBuffers, "maxStorageBuffersPerShaderStage", "storage buffers"),
+      ]),
+      ...features.filter((feature) => !own.has(feature)).map((feature) => `needs the feature ${feature}`),
+    ];
   }
 
   findExcess(expanded: ExpandedPlan): Excess | null {
-    return findExcess(this.device.limits, expanded);
+    const [limit, limitName] = this.#largestBuffer();
+    const large = expanded.workspace.find(({ bytes }) => bytes > limit);
+    if (large !== undefined) {
+      const { name, bytes } = large;
+      const message =
+        `the workspace "${name}" needs ${formatBytes(bytes)}, ${formatBytes(bytes - limit)} more than the device's ` +
+        `${formatBytes(limit)} (${limitName})`;
+      return { fault: "memory", message, kernel: null };
+    }
+    const axis = "maxComputeWorkgroupsPerDimension";
+    const most = this.device.limits[axis];
+    const words = { launch: "dispatch", units: "workgroups", limits: [axis, axis, axis] } as const;
+    return findGridExcess(expanded, [most, most, most], words);
   }
 
   findOutputExcess(bytes: number): string | null {
-    return findOutputExcess(this.device.limits, bytes);
+    const [limit] = this.#largestBuffer();
+    if (bytes <= limit) return null;
+    return `${formatBytes(bytes)}, ${formatBytes(bytes - limit)} more than the device allows in one buffer`;
   }
 
   checkPlacement(name: string, tensor: DeviceTensor, { storage }: TensorRules): void {
@@ -136,5 +176,10 @@ export class WebGpuBackend implements GpuBackend {
 
   run(call: WebGpuCall, options: RunOptions): Promise<CallResult<DeviceTensor, WebGpu>> {
     return submitCall(this, call, options);
+  }
+
+  #largestBuffer(): readonly [bytes: number, limit: string] {
+    const { maxStorageBufferBindingSize: bound, maxBufferSize: whole } = this.device.limits;
+    return bound <= whole ? [bound, "maxStorageBufferBindingSize"] : [whole, "maxBufferSize"];
   }
 }

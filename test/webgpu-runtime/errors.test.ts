@@ -11,7 +11,6 @@ import {
 import { checkLimits } from "../../runtime/launcher/limits.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { WebGpuBackend } from "../../runtime/webgpu/backend.ts";
-import { findExcess, type SizeLimits } from "../../runtime/webgpu/limits.ts";
 import { openDevice, scaled, tinyInputs, WEIGHT } from "./device-fixture.ts";
 import { REQUIRES, ramp, scaleArtifact, workspaceArtifact } from "./tiny-plans.ts";
 
@@ -109,12 +108,14 @@ describe("limits", () => {
   });
 
   // Devices with limits below WebGPU's defaults do not exist, so these two are asked of the check itself.
-  const check = (limits: Partial<SizeLimits>, B: number, Lq: number): (() => void) => {
+  const check = (limits: Partial<typeof LARGE>, B: number, Lq: number): (() => void) => {
     const [plan] = workspaceArtifact().plans;
     if (plan === undefined) throw new Error("the artifact has a plan");
     const size = { B, Lq, Lk: Lq, R: 0, positions: false };
-    const backend = new WebGpuBackend(device, undefined);
-    backend.findExcess = (expanded) => findExcess({ ...LARGE, ...limits }, expanded);
+    const limited = new Proxy(device, {
+      get: (real, key) => (key === "limits" ? { ...LARGE, ...limits } : Reflect.get(real, key)),
+    });
+    const backend = new WebGpuBackend(limited, undefined);
     return () => checkLimits(backend, plan, size, expandPlan(plan, size));
   };
 

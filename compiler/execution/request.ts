@@ -69,8 +69,3 @@ export function shapeOf({ inputs: { q, k, qHistory } }: AttentionCall): CallShap
   const [B = 0, , Lq = 0] = q.shape;
   return { B, Lq, Lk: k.shape[2] ?? 0, R: qHistory?.shape[2] ?? 0 };
 }
-
-/** Whether the attention's results depend on the layer. */
-export function needsLayer(pipeline: Pipeline): boolean {
-  return pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
-}

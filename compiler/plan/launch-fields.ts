@@ -6,6 +6,7 @@ import {
   type Pipeline,
   STRIDED_TENSORS,
   type Step,
+  usesLayer,
 } from "../../runtime/contract/index.ts";
 
 /** A kernel whose launch block is not known yet. */
@@ -43,7 +44,7 @@ function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean
   const bound = new Set(kernel.bindings.map(({ resource }) => resource));
   // A product with a map of weights looks at ranges of keys, and asks of no pair whether it is visible.
   const tests = kernel.program?.kind !== "product";
-  const scaled = pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
+  const scaled = usesLayer(pipeline);
   return [
     ...["query_rows", "key_rows", "has_positions"],
     ...(tests ? ["history_rows"] : []),

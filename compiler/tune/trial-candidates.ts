@@ -1,4 +1,4 @@
-import type { Pipeline, Plan } from "../../runtime/contract/index.ts";
+import { type Pipeline, type Plan, usesLayer } from "../../runtime/contract/index.ts";
 import { emitKernels } from "../emit/index.ts";
 import type { Candidate } from "../plan/index.ts";
 import { sourceHash, type TunedCandidate } from "./record.ts";
@@ -28,6 +28,5 @@ export function describeCandidate({ schedule, knobs }: Pick<TunedCandidate, "sch
 
 /** Layers that the pipeline's results depend on are measured as the first one: it makes no difference to the time. */
 export function layerFor(pipeline: Pipeline): number | undefined {
-  const scaled = pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
-  return scaled ? 0 : undefined;
+  return usesLayer(pipeline) ? 0 : undefined;
 }

@@ -1,7 +1,7 @@
 import type { CallSize } from "./expand.ts";
 import type { CallField, LaunchValues } from "./launch.ts";
 import type { Layout } from "./layout.ts";
-import { depthScale } from "./pipeline.ts";
+import { depthScale, usesLayer } from "./pipeline.ts";
 import type { Plan, Schedule } from "./plan.ts";
 import { TENSORS } from "./resources.ts";
 import { BYTES_PER_ELEMENT } from "./storage.ts";
@@ -17,7 +17,7 @@ export function callValues(
   o: Layout,
 ): LaunchValues {
   const { layer } = inputs;
-  const scaled = plan.pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
+  const scaled = usesLayer(plan.pipeline);
   const values: Partial<Record<CallField, number>> = {
     query_rows: Lq,
     key_rows: Lk,

@@ -178,6 +178,11 @@ export function depthScale(layer: number): number {
   return 1 - (0.8 - 0.6 * Math.exp(-0.3 * layer));
 }
 
+/** Whether results depend on the layer. */
+export function usesLayer(pipeline: Pipeline): boolean {
+  return pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
+}
+
 /** Whether the mask has a term of this kind. */
 export function hasMask(pipeline: Pipeline, kind: MaskTerm["kind"]): boolean {
   return pipeline.mask.some((term) => term.kind === kind);

@@ -1,5 +1,6 @@
+import { usesLayer } from "../../../runtime/contract/index.ts";
 import type { RunReport } from "../../execution/request.ts";
-import { needsLayer, shapeOf } from "../../execution/request.ts";
+import { shapeOf } from "../../execution/request.ts";
 import { nonFiniteTensors, readCall, readWeights, writeTensors } from "../../execution/tensor-file.ts";
 import { checkWritable } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
@@ -36,7 +37,7 @@ export async function run(file: string, flags: RunFlags): Promise<void> {
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
-  if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
+  if (usesLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
   const weights = flags.weights === undefined ? null : readWeights(flags.weights, pipeline, layer);
   const call = readCall(flags.inputs, pipeline, { layer, grad, weights });
   if (weights !== null) reportLeft(weights.left, `${flags.weights}`, output);

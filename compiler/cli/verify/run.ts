@@ -1,6 +1,7 @@
+import { usesLayer } from "../../../runtime/contract/index.ts";
 import { compareTensors, type TensorError } from "../../execution/comparison.ts";
 import { randomCall } from "../../execution/random-call.ts";
-import { needsLayer, type RunResult, shapeOf } from "../../execution/request.ts";
+import { type RunResult, shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatError } from "../../report/units.ts";
 import { execute } from "../../targets/index.ts";
@@ -25,7 +26,7 @@ export async function run(file: string, flags: VerifyFlags): Promise<void> {
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
-  if (needsLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
+  if (usesLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
   const { batch: B, length, seed } = flags;
   const call = randomCall(pipeline, { B, Lq: length, Lk: length, R: 0 }, { seed, layer, grad });
   const request = {

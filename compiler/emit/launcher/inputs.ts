@@ -1,4 +1,4 @@
-import { hasMask, type Pipeline } from "../../../runtime/contract/index.ts";
+import { hasMask, type Pipeline, usesLayer } from "../../../runtime/contract/index.ts";
 
 /** One input of a call as the launcher's types show it. */
 export interface InputProperty {
@@ -59,9 +59,4 @@ export function inputProperties(pipeline: Pipeline, tensorType: string): readonl
       doc: "The layer's number from 0, for `depth_scale`.",
     });
   return properties;
-}
-
-/** Whether results depend on the layer. */
-export function usesLayer(pipeline: Pipeline): boolean {
-  return pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
 }

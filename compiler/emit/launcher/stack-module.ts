@@ -6,9 +6,8 @@ import type {
   MethodSignatureStructure,
   StatementStructures,
 } from "ts-morph";
-import type { Pipeline } from "../../../runtime/contract/index.ts";
+import { type Pipeline, usesLayer } from "../../../runtime/contract/index.ts";
 import type { LauncherFlavour } from "./flavour.ts";
-import { usesLayer } from "./inputs.ts";
 import { docText } from "./line-width.ts";
 import { type EmittedNames, emittedNames } from "./names.ts";
 import { StructureKind, VariableDeclarationKind } from "./ts-morph.ts";

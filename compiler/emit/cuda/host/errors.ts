@@ -1,4 +1,10 @@
-import { type Pipeline, type Plan, TENSORS, tensorExists } from "../../../../runtime/contract/index.ts";
+import {
+  type Pipeline,
+  type Plan,
+  TENSORS,
+  tensorExists,
+  usesLayer,
+} from "../../../../runtime/contract/index.ts";
 
 /**
  * The kinds of codes that `<name>_launch` returns for a call that it refuses; their names are macros of the header. Where a field is
@@ -102,7 +108,7 @@ function sizeChecks(pipeline: Pipeline): readonly Check[] {
     condition:
       "call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)",
   };
-  const scaled = pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale);
+  const scaled = usesLayer(pipeline);
   const layer: Check = {
     kind: "SIZE",
     field: "layer",

@@ -10,6 +10,7 @@ import {
   STRIDED_TENSORS,
   TENSORS,
   type TensorResource,
+  usesLayer,
 } from "../../../../runtime/contract/index.ts";
 import { cudaNamespace, elementType } from "../../dialect/cuda.ts";
 import { HOST_EXPRESSIONS, printExpression } from "../../dialect/expression.ts";
@@ -40,7 +41,7 @@ function sharedModel(pipeline: Pipeline) {
     documents: hasMask(pipeline, "documents"),
     lengths: hasMask(pipeline, "lengths"),
     bias: hasMask(pipeline, "bias"),
-    depthScale: pipeline.output.some((stage) => stage.kind === "norm" && stage.depthScale),
+    depthScale: usesLayer(pipeline),
   };
 }
 

@@ -1,12 +1,12 @@
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { CompletionItemKind, InsertTextFormat, type MarkupContent } from "vscode-languageserver-types";
-import { needsLayer } from "../../../../compiler/execution/request.ts";
 import { resolve } from "../../../../compiler/ir/index.ts";
 import { analyse, format } from "../../../../compiler/language/index.ts";
 import { completionsAt } from "../../../../compiler/lsp/completion.ts";
 import { hoverAt } from "../../../../compiler/lsp/hover.ts";
 import { Predictions } from "../../../../compiler/lsp/predictions.ts";
 import { readSpec, type SpecDocument } from "../../../../compiler/lsp/spec-document.ts";
+import { usesLayer } from "../../../../runtime/contract/index.ts";
 import { type AnalysisReply, type CompletionReply, type HoverReply, SPEC_FILE } from "./protocol.ts";
 
 /** What the editor asks, answered by the compiler's front end and by the functions of its language server. */
@@ -22,7 +22,7 @@ export function analyseSpec(text: string): AnalysisReply {
       name: attention.name,
       line: attention.span.line,
       heads: pipeline.heads,
-      needsLayer: needsLayer(pipeline),
+      needsLayer: usesLayer(pipeline),
     };
   });
   return { diagnostics, attentions, sound: spec !== null };

@@ -1,6 +1,5 @@
 import { randomCall } from "../../../../compiler/execution/random-call.ts";
-import { needsLayer } from "../../../../compiler/execution/request.ts";
-import type { Float64Tensor } from "../../../../runtime/contract/index.ts";
+import { type Float64Tensor, usesLayer } from "../../../../runtime/contract/index.ts";
 import { initParameters } from "../../../../runtime/contract/init.ts";
 import { isVisible, referenceForward, type Sight } from "../../../../runtime/reference/index.ts";
 import { MAP_BATCH, type MapsReply, type MapsRequest } from "./protocol.ts";
@@ -40,7 +39,7 @@ export function mapsOf({ batch, head, ...request }: MapsRequest): MapsReply {
 function computeMaps(request: Omit<MapsRequest, "batch" | "head">): readonly EntryMaps[] {
   const { pipeline, length, seed } = request;
   const shape = { B: MAP_BATCH, Lq: length, Lk: length, R: 0 };
-  const layer = needsLayer(pipeline) ? 0 : undefined;
+  const layer = usesLayer(pipeline) ? 0 : undefined;
   const call = randomCall(pipeline, shape, { seed, layer, grad: false });
   const parameters = request.parameters === "random" ? call.parameters : initialParameters(request);
   const entries: EntryMaps[] = [];

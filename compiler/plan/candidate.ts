@@ -8,8 +8,10 @@ import type { KernelWork } from "./work.ts";
 export interface Candidate {
   readonly schedule: Schedule;
   readonly knobs: Readonly<Record<string, number | string>>;
-  /** Why the candidate was dropped; null where it is legal. */
+  /** Why the candidate was dropped, or not looked at; null where it is legal. */
   readonly reason: string | null;
+  /** It was not looked at, so that planning ends in time: a part of the knobs stands for all of its variants. */
+  readonly unexplored?: true;
   readonly plan: Plan | null;
   readonly cost: Cost | null;
   /** What its kernels do at the request's shape, in the order in which they run; none where it was dropped. */
@@ -20,6 +22,28 @@ export interface Candidate {
 
 export function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: string): Candidate {
   return { schedule, knobs, reason, plan: null, cost: null, work: [] };
+}
+
+/** Kernels of all candidates of one schedule and lowering that are fitted and predicted at most: about a tenth of a second. */
+const MOST_KERNELS = 1024;
+
+/**
+ * Cuts a menu down to so many choices as the planner has time for: the first ones, and one at least.
+ *
+ * @param kernels Kernels that each choice makes it fit and predict.
+ */
+export function affordable<Choice>(
+  menu: readonly Choice[],
+  kernels: number,
+): { readonly taken: readonly Choice[]; readonly left: readonly Choice[] } {
+  const most = Math.max(1, Math.floor(MOST_KERNELS / kernels));
+  return { taken: menu.slice(0, most), left: menu.slice(most) };
+}
+
+/** A choice of a menu that there is no time for. */
+export function unexplored(schedule: Schedule, knobs: Candidate["knobs"], kernels: number): Candidate {
+  const reason = `not looked at: plans have ${kernels} kernels, and there is no time to try more choices`;
+  return { ...dropped(schedule, knobs, reason), unexplored: true };
 }
 
 /** A legal candidate; its plan is written, and verified, when somebody asks for it. */

@@ -1,20 +1,16 @@
 import { type CallShape, hasMask, type Pipeline } from "../../runtime/contract/index.ts";
 
-/** Keys that rows [first, last] see at most, without data-dependent masks. */
-export function keyRange(
-  pipeline: Pipeline,
-  shape: CallShape,
-  first: number,
-  last: number,
-): [number, number] {
-  const offset = shape.Lk - shape.Lq;
-  let low = 0;
-  let high = shape.Lk;
-  if (hasMask(pipeline, "causal")) high = Math.min(high, offset + last + 1);
-  const window = pipeline.mask.find((term) => term.kind === "window");
-  if (window !== undefined) {
-    low = Math.max(low, offset + first - window.size + 1);
-    high = Math.min(high, offset + last + window.size);
-  }
-  return [low, Math.max(low, high)];
+/** Keys [begin, end) that rows [first, last] of a call see at most, without data-dependent masks. */
+export type KeyRange = (first: number, last: number) => readonly [begin: number, end: number];
+
+/** The ranges of a call; loops over its rows ask once for the function. */
+export function keyRanges(pipeline: Pipeline, { Lq, Lk }: CallShape): KeyRange {
+  const offset = Lk - Lq;
+  const window = pipeline.mask.find((term) => term.kind === "window")?.size ?? Number.POSITIVE_INFINITY;
+  // Keys after a row's own that it sees.
+  const ahead = hasMask(pipeline, "causal") ? 1 : window;
+  return (first, last) => {
+    const begin = Math.max(0, offset + first - window + 1);
+    return [begin, Math.max(begin, Math.min(Lk, offset + last + ahead))];
+  };
 }

@@ -155,6 +155,8 @@ export interface PlanRequest {
   readonly schedule?: Schedule;
   /** Storage form, where the machine's own (WebGPU: native f16 if the device has it, else packed) is not wanted. */
   readonly storage?: StorageForm;
+  /** Hears how many kernels were fitted and predicted, each time that some were: the planner's work, counted. */
+  readonly onPredicted?: (kernels: number) => void;
   /** Levers for tests: what short sequences and small devices never need. */
   readonly options?: PlanOptions;
 }

@@ -26,9 +26,10 @@ function floorOf(pipeline: Pipeline, shape: CallShape): number {
 /** The one formula that all candidates of all machines are ranked by. */
 export function predict(
   pipeline: Pipeline,
-  { machine, shape }: PlanRequest,
+  { machine, shape, onPredicted }: PlanRequest,
   work: readonly KernelWork[],
 ): Prediction {
+  onPredicted?.(work.length);
   const total = addEstimates(work.map((each) => estimate(each, machine.rates)));
   const sum = (of: (each: KernelWork) => number): number => work.reduce((all, each) => all + of(each), 0);
   return {

@@ -9,10 +9,11 @@ import {
   type TensorProgram,
 } from "../../runtime/contract/index.ts";
 import type { ScalarKernel } from "./kernel.ts";
-import { keyRange } from "./key-range.ts";
+import { keyRanges } from "./key-range.ts";
 import { ceilTo, valueBlocks } from "./layout.ts";
 import { convAt, mixAt, regionAt } from "./lookup.ts";
 import { mapEntries, type StripShape } from "./map-entries.ts";
+import { rememberByPipeline } from "./remember.ts";
 import type { ScalarUnits, UnitWork } from "./scalar-units.ts";
 import type { StripKernel } from "./schedule/strips.ts";
 import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts } from "./work.ts";
@@ -92,17 +93,22 @@ function countShares(shares: readonly Share[], lanes: number): WorkCounts {
   return counts;
 }
 
+const rememberedSteps = rememberByPipeline<number>();
+
 /** Steps along the keys of all row tiles together. */
-function fusedSteps(pipeline: Pipeline, program: FusedProgram, { Lq, Lk, B, R }: CallShape): number {
+function fusedSteps(pipeline: Pipeline, program: FusedProgram, shape: CallShape): number {
   const { tileQ, tileK } = program;
   const { lag } = regionAt(program, program.final);
   const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
-  let steps = 0;
-  for (let row = 0; row < Lq; row += tileQ) {
-    const [low, high] = keyRange(pipeline, { Lq, Lk, B, R }, row, Math.min(row + tileQ, Lq) - 1);
-    if (high > low) steps += Math.ceil((high + lag) / tileK) - Math.floor(Math.max(0, low - left) / tileK);
-  }
-  return steps;
+  return rememberedSteps(pipeline, [shape.Lq, shape.Lk, tileQ, tileK, lag, left].join(), () => {
+    const range = keyRanges(pipeline, shape);
+    let steps = 0;
+    for (let row = 0; row < shape.Lq; row += tileQ) {
+      const [low, high] = range(row, Math.min(row + tileQ, shape.Lq) - 1);
+      if (high > low) steps += Math.ceil((high + lag) / tileK) - Math.floor(Math.max(0, low - left) / tileK);
+    }
+    return steps;
+  });
 }
 
 /** The work of a fused kernel over the whole call. */

@@ -56,6 +56,8 @@ export interface ExplainedCandidate {
   readonly knobs: Readonly<Record<string, number | string>>;
   /** Why it was dropped; null when it is legal. */
   readonly reason: string | null;
+  /** It was not looked at, so that planning ends in time: some knobs stand for all variants that have them. */
+  readonly unexplored?: true;
   readonly cost: Cost | null;
   /** What bounds it. */
   readonly estimate?: Estimate;
@@ -93,12 +95,13 @@ export function explain(facts: AttentionFacts, { target, limits, schedule }: Exp
     ...facts,
     target,
     limits,
-    candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate }) => ({
+    candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate, unexplored }) => ({
       schedule: name,
       knobs,
       reason,
       cost,
       ...(estimate === undefined ? {} : { estimate }),
+      ...(unexplored === undefined ? {} : { unexplored }),
     })),
     plan,
     workspaceBytes: measured?.workspaceBytes ?? null,
@@ -133,8 +136,8 @@ export function groupReasons(
 ): ReadonlyMap<Schedule, readonly string[]> {
   const legal = new Set(candidates.filter(({ reason }) => reason === null).map(({ schedule }) => schedule));
   const groups = new Map<Schedule, string[]>();
-  for (const { schedule, reason } of candidates) {
-    if (reason === null || legal.has(schedule)) continue;
+  for (const { schedule, reason, unexplored } of candidates) {
+    if (reason === null || unexplored || legal.has(schedule)) continue;
     const reasons = groups.get(schedule) ?? [];
     if (!reasons.includes(reason)) reasons.push(reason);
     groups.set(schedule, reasons);

@@ -97,6 +97,9 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
     const more = others.length === 0 ? "" : style.dim(` (the nearest of ${others.length + 1} variants)`);
     lines.push(wrap(`  ${style.red("✗")} ${schedule}: ${first}${more}`, "    "));
   }
+  const unexplored = candidates.filter((candidate) => candidate.unexplored === true);
+  for (const { schedule, knobs, reason } of unexplored)
+    lines.push(wrap(style.dim(`  – ${schedule} with ${formatKnobs(knobs)}: ${reason}`), "    "));
   return lines.join("\n");
 }
 

@@ -1,5 +1,5 @@
 import type { Pipeline, Plan, Step } from "../../../runtime/contract/index.ts";
-import { type Candidate, dropped, legal } from "../candidate.ts";
+import { affordable, type Candidate, dropped, legal, unexplored } from "../candidate.ts";
 import { definePlan } from "../define.ts";
 import type { Fitted } from "../fit.ts";
 import { type Graph, graphOf, mapSlots, type Op } from "../graph.ts";
@@ -42,8 +42,10 @@ const STRIPS = { entryBytes: 4, leastRows: 16, multiple: 4 } as const;
 export function stagedCandidates(pipeline: Pipeline, request: PlanRequest): readonly Candidate[] {
   const { staged } = request.machine;
   const parts = new StagedParts(pipeline, request, true);
+  const kernels = graphOf(pipeline).ops.length;
+  const { taken, left } = affordable(staged.tiles, kernels * staged.stripRows.length);
   const candidates: Candidate[] = [];
-  for (const tile of staged.tiles)
+  for (const tile of taken)
     for (const productTileQ of staged.productTilesQ)
       for (const productWorkgroup of staged.productWorkgroups)
         for (const stripRows of staged.stripRows)
@@ -55,7 +57,13 @@ export function stagedCandidates(pipeline: Pipeline, request: PlanRequest): read
               strips: { ...STRIPS, stripRows, stripBytes: staged.stripBytes, skipDead: true },
             }),
           );
-  return candidates;
+  return [
+    ...candidates,
+    ...left.map(({ tileQ, tileK }) => {
+      const knobs = { ...request.machine.lowering, tile_q: tileQ, tile_k: tileK };
+      return unexplored("staged", knobs, kernels);
+    }),
+  ];
 }
 
 function stagedCandidate(parts: StagedParts, knobs: StagedKnobs): Candidate {

@@ -1,7 +1,8 @@
 import type { Pipeline, Plan, Schedule } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
-import { type Candidate, dropped, legal } from "../candidate.ts";
+import { affordable, type Candidate, dropped, legal, unexplored } from "../candidate.ts";
 import type { Fitted } from "../fit.ts";
+import { graphOf } from "../graph.ts";
 
 import type { PlanRequest } from "../machine.ts";
 import type { OptionName } from "../options.ts";
@@ -112,9 +113,14 @@ function stagedCandidates(
       ),
     ),
   );
-  return menu.map((knobs) => {
-    const names = stagedTensorKnobNames(pipeline, knobs);
-    const fitted = tensorStaged(pipeline, request, architecture, knobs);
-    return candidateOf(pipeline, request, "staged", names, fitted);
-  });
+  const kernels = graphOf(pipeline).ops.length;
+  const { taken, left } = affordable(menu, kernels);
+  return [
+    ...taken.map((knobs) => {
+      const names = stagedTensorKnobNames(pipeline, knobs);
+      const fitted = tensorStaged(pipeline, request, architecture, knobs);
+      return candidateOf(pipeline, request, "staged", names, fitted);
+    }),
+    ...left.map((knobs) => unexplored("staged", stagedTensorKnobNames(pipeline, knobs), kernels)),
+  ];
 }

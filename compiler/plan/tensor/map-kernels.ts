@@ -22,7 +22,7 @@ const MIX_WARPS = 4;
 const MOST_INPUT_CHUNKS = 8;
 
 /** Blocks of sixteen input heads that sixteen output heads read: whole groups around them. */
-export function inputChunks(heads: number, group: number): number {
+function inputChunks(heads: number, group: number): number {
   let most = 1;
   for (let first = 0; first < heads; first += 16) {
     const begin = Math.floor(first / group) * group;

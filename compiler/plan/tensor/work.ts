@@ -8,8 +8,8 @@ import type {
   TensorProgram,
   TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
-import { keyRange } from "../key-range.ts";
-import { convAt, mixAt } from "../lookup.ts";
+import { keyRanges } from "../key-range.ts";
+import { convAt } from "../lookup.ts";
 import { type MapEntries, mapEntries, type StripShape } from "../map-entries.ts";
 import {
   type BlockDemand,
@@ -21,7 +21,6 @@ import {
   WAVEFRONT_BYTES,
   type WorkCounts,
 } from "../work.ts";
-import { inputChunks } from "./map-kernels.ts";
 import { INNER_STEP, innerMargin, tileRows } from "./support.ts";
 
 /** A kernel on tensor cores; `maps`: one of the staged schedule. */
@@ -148,8 +147,9 @@ function walkedTiles(pipeline: Pipeline, shape: CallShape, program: TensorTilePr
   const rows = tileRows(program);
   const tiles = Math.ceil(shape.Lq / rows);
   let steps = tiles * trailingSteps(program);
+  const range = keyRanges(pipeline, shape);
   for (let row = 0; row < shape.Lq; row += rows) {
-    const [low, high] = keyRange(pipeline, shape, row, Math.min(row + rows, shape.Lq) - 1);
+    const [low, high] = range(row, Math.min(row + rows, shape.Lq) - 1);
     steps += Math.ceil(walkedKeys(pipeline, shape, program, row, high - low) / program.tileK);
   }
   const counts = timesCounts(tileStep(pipeline, program), steps * heads);
@@ -189,10 +189,9 @@ function mapTiles(
 /** A head mix of `live` entries. */
 function mixWork(pipeline: Pipeline, shape: CallShape, program: TensorMixProgram, live: number): Counted {
   const softmax = (program.normalizes ? 2 : 0) + (program.source === "weights" ? 1 : 0);
-  const chunks = inputChunks(pipeline.heads, mixAt(pipeline, program.stage).group);
   return {
     counts: {
-      matrixMultiplyAdds: live * 16 * chunks,
+      matrixMultiplyAdds: live * 16 * program.inputChunks,
       f32MultiplyAdds: live * 2 * softmax,
       specialFunctions: live * softmax,
       instructions: (live * (3 + 4 * softmax)) / WARP,
@@ -294,7 +293,7 @@ function registersOf(pipeline: Pipeline, program: CountedProgram): number {
     case "tensor_product":
       return 255;
     case "tensor_mix":
-      return 64 + 16 * inputChunks(pipeline.heads, mixAt(pipeline, program.stage).group);
+      return 64 + 16 * program.inputChunks;
     case "tensor_fold":
       return 96;
     case "tensor_statistics":

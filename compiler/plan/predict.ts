@@ -68,18 +68,17 @@ export function predictMap(
   return predict(pipeline, request, [mapWork(pipeline, kernel, registers, { shape, strips }, machine.units)]);
 }
 
+/** Of kernels that run one after the other. */
 export function addPredictions(predictions: readonly Prediction[]): Prediction {
-  const sum = (of: (cost: Cost) => number): number =>
-    predictions.reduce((all, { cost }) => all + of(cost), 0);
-  return {
-    cost: {
-      multiplyAdds: sum((cost) => cost.multiplyAdds),
-      floorMultiplyAdds: predictions[0]?.cost.floorMultiplyAdds ?? 0,
-      bytes: sum((cost) => cost.bytes),
-      barriers: sum((cost) => cost.barriers),
-      time: sum((cost) => cost.time),
-    },
-    estimate: addEstimates(predictions.map((each) => each.estimate)),
-    work: predictions.flatMap(({ work }) => work),
-  };
+  const cost = { multiplyAdds: 0, floorMultiplyAdds: 0, bytes: 0, barriers: 0, time: 0 };
+  const work: KernelWork[] = [];
+  for (const each of predictions) {
+    cost.multiplyAdds += each.cost.multiplyAdds;
+    cost.floorMultiplyAdds = each.cost.floorMultiplyAdds;
+    cost.bytes += each.cost.bytes;
+    cost.barriers += each.cost.barriers;
+    cost.time += each.cost.time;
+    work.push(...each.work);
+  }
+  return { cost, estimate: addEstimates(predictions.map((each) => each.estimate)), work };
 }

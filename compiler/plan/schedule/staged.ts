@@ -40,38 +40,38 @@ const STRIPS = { entryBytes: 4, leastRows: 16, multiple: 4 } as const;
 
 /** Candidates of strips of query rows, one kernel an operation, with maps of a strip in buffers that take turns. */
 export function stagedCandidates(pipeline: Pipeline, request: PlanRequest): readonly Candidate[] {
-  const { staged } = request.machine;
-  const parts = new StagedParts(pipeline, request, true);
+  const { staged, lowering } = request.machine;
   const kernels = graphOf(pipeline).ops.length;
   const { taken, left } = affordable(staged.tiles, kernels * staged.stripRows.length);
-  const candidates: Candidate[] = [];
-  for (const tile of taken)
-    for (const productTileQ of staged.productTilesQ)
-      for (const productWorkgroup of staged.productWorkgroups)
-        for (const stripRows of staged.stripRows)
-          candidates.push(
-            stagedCandidate(parts, {
-              ...tile,
-              productTileQ,
-              productWorkgroup,
-              strips: { ...STRIPS, stripRows, stripBytes: staged.stripBytes, skipDead: true },
-            }),
-          );
+  const parts = new StagedParts(pipeline, request, true);
+  const { stripBytes } = staged;
+  const strips = staged.stripRows.map((stripRows) =>
+    forcedStrips({ ...STRIPS, stripRows, stripBytes, skipDead: true }, request.options),
+  );
+  // What several candidates share is made once.
+  const products = staged.productTilesQ.flatMap((productTileQ) =>
+    staged.productWorkgroups.map((productWorkgroup) =>
+      parts.product({ productTileQ, productWorkgroup }, strips),
+    ),
+  );
+  const candidates = taken.flatMap((tile) => {
+    const maps = parts.maps(tile, strips);
+    return products.flatMap(({ knobs: product, fitted }) =>
+      strips.map((own, index) => {
+        const knobs = { ...tile, ...product, strips: own };
+        const names = knobNames(request, knobs);
+        if (!fitted.fits) return dropped("staged", names, fitted.reason);
+        const choice = joined(knobs, [...(maps[index] ?? []), ...(fitted.value[index] ?? [])]);
+        return legal("staged", names, choice.prediction, () => parts.plan(choice));
+      }),
+    );
+  });
   return [
     ...candidates,
-    ...left.map(({ tileQ, tileK }) => {
-      const knobs = { ...request.machine.lowering, tile_q: tileQ, tile_k: tileK };
-      return unexplored("staged", knobs, kernels);
-    }),
+    ...left.map(({ tileQ, tileK }) =>
+      unexplored("staged", { ...lowering, tile_q: tileQ, tile_k: tileK }, kernels),
+    ),
   ];
-}
-
-function stagedCandidate(parts: StagedParts, knobs: StagedKnobs): Candidate {
-  const names = knobNames(parts.request, knobs);
-  const fitted = parts.fit(knobs);
-  if (!fitted.fits) return dropped("staged", names, fitted.reason);
-  const { prediction, plan } = fitted.value;
-  return legal("staged", names, prediction, plan);
 }
 
 /**
@@ -79,19 +79,14 @@ function stagedCandidate(parts: StagedParts, knobs: StagedKnobs): Candidate {
  * skipped.
  */
 export function unfusedStagedPlan(pipeline: Pipeline, request: PlanRequest): Fitted<Plan> {
-  const fitted = new StagedParts(pipeline, request, false).fit({
-    tileQ: 32,
-    tileK: 32,
-    productTileQ: 16,
-    productWorkgroup: 64,
-    strips: {
-      ...STRIPS,
-      stripRows: Number.MAX_SAFE_INTEGER,
-      stripBytes: Number.MAX_SAFE_INTEGER,
-      skipDead: false,
-    },
-  });
-  return fitted.fits ? { fits: true, value: fitted.value.plan() } : fitted;
+  const parts = new StagedParts(pipeline, request, false);
+  const whole = Number.MAX_SAFE_INTEGER;
+  const strips = { ...STRIPS, stripRows: whole, stripBytes: whole, skipDead: false };
+  const tile = { tileQ: 32, tileK: 32 };
+  const { knobs, fitted } = parts.product({ productTileQ: 16, productWorkgroup: 64 }, [strips]);
+  if (!fitted.fits) return fitted;
+  const kernels = [...parts.maps(tile, [strips]), ...fitted.value].flat();
+  return { fits: true, value: parts.plan(joined({ ...tile, ...knobs, strips }, kernels)) };
 }
 
 /** The knobs as a spec's `tune` block names them. */
@@ -112,14 +107,24 @@ interface PredictedKernel {
   readonly prediction: Prediction;
 }
 
-/** Makes staged plans of one request: what several of them share, kernels and predictions, is made once. */
+/** Kernels that make a plan together. */
+interface StagedChoice {
+  readonly knobs: StagedKnobs;
+  readonly kernels: readonly PredictedKernel[];
+  readonly prediction: Prediction;
+}
+
+function joined(knobs: StagedKnobs, kernels: readonly PredictedKernel[]): StagedChoice {
+  return { knobs, kernels, prediction: addPredictions(kernels.map((each) => each.prediction)) };
+}
+
+/** Makes the parts of one request's staged plans, and plans of them. */
 class StagedParts {
-  readonly request: PlanRequest;
+  private readonly request: PlanRequest;
   private readonly pipeline: Pipeline;
   private readonly graph: Graph;
   private readonly routes: readonly RoutedOp[];
   private readonly context: StagedContext;
-  private readonly known = new Map<string, readonly PredictedKernel[]>();
 
   constructor(pipeline: Pipeline, request: PlanRequest, skipDead: boolean) {
     this.request = request;
@@ -129,42 +134,35 @@ class StagedParts {
     this.context = { pipeline, machine: request.machine, skipDead };
   }
 
-  /** The plan of some knobs, written when somebody asks for it, or the limit that it breaks. */
-  fit(knobs: StagedKnobs): Fitted<{ readonly prediction: Prediction; plan(): Plan }> {
-    const { tileQ, tileK, productTileQ, productWorkgroup } = knobs;
-    const strips = forcedStrips(knobs.strips, this.request.options);
+  /** The kernels up to the finished weights, over each kind of strips. */
+  maps(tile: Tile, strips: readonly StripKnobs[]): readonly (readonly PredictedKernel[])[] {
+    const kernels = mapKernels(this.context, this.routes, tile);
+    return strips.map((each) => kernels.map((kernel) => this.predict(kernel, each)));
+  }
+
+  /** The product with V over each kind of strips, or the limit that it breaks. */
+  product(
+    knobs: ProductKnobs,
+    strips: readonly StripKnobs[],
+  ): {
+    readonly knobs: ProductKnobs;
+    readonly fitted: Fitted<readonly (readonly PredictedKernel[])[]>;
+  } {
     const weights = this.routes.at(-1)?.from ?? "";
     const product = productKernel(this.context, this.graph.product, knobs, weights);
-    if (!product.fits) return product;
-    const kernels = [
-      ...this.predict(["maps", tileQ, tileK], strips, () => mapKernels(this.context, this.routes, knobs)),
-      ...this.predict(["product", productTileQ, productWorkgroup], strips, () => [product.value]),
-    ];
-    const prediction = addPredictions(kernels.map((each) => each.prediction));
-    const plan = (): Plan => this.writePlan({ ...knobs, strips }, kernels, prediction);
-    return { fits: true, value: { prediction, plan } };
+    if (!product.fits) return { knobs, fitted: product };
+    return {
+      knobs,
+      fitted: { fits: true, value: strips.map((each) => [this.predict(product.value, each)]) },
+    };
   }
 
-  private predict(
-    part: readonly (string | number)[],
-    strips: StripKnobs,
-    make: () => readonly StripKernel[],
-  ): readonly PredictedKernel[] {
-    const key = [...part, strips.stripRows].join();
-    let kernels = this.known.get(key);
-    if (kernels === undefined) {
-      kernels = make().map((kernel) => ({
-        kernel,
-        prediction: predictMap(this.pipeline, this.request, kernel, strips),
-      }));
-      this.known.set(key, kernels);
-    }
-    return kernels;
+  private predict(kernel: StripKernel, strips: StripKnobs): PredictedKernel {
+    return { kernel, prediction: predictMap(this.pipeline, this.request, kernel, strips) };
   }
 
-  private writePlan(knobs: StagedKnobs, kernels: readonly PredictedKernel[], { cost }: Prediction): Plan {
+  plan({ knobs, kernels, prediction }: StagedChoice): Plan {
     const { pipeline, request } = this;
-    const { machine } = request;
     const { strips } = knobs;
     const { reach } = this.graph;
     const maps = [...new Set(this.routes.map(({ to }) => to))];
@@ -177,9 +175,9 @@ class StagedParts {
         name,
         bytes: ["mul", strips.entryBytes, "batch_step", pipeline.heads, "map_head_stride"],
       })),
-      kernels: kernels.map(({ kernel }) => kernelPlan(machine, pipeline, kernel)),
+      kernels: kernels.map(({ kernel }) => kernelPlan(request.machine, pipeline, kernel)),
       steps: stripSteps(pipeline, reach, strips.skipDead, body),
-      cost,
+      cost: prediction.cost,
     });
   }
 }

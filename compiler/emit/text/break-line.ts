@@ -1,5 +1,5 @@
-import { closes, isComment, opens, placedTokens, tokensOf } from "./tokens.ts";
-import type { Line } from "./tree.ts";
+import { closes, isComment, opens, placedTokens } from "./tokens.ts";
+import { type Line, lineOf } from "./tree.ts";
 
 /** Columns of emitted text. */
 export const WIDTH = 120;
@@ -28,10 +28,6 @@ const ALWAYS = -1;
  */
 export function breakLine({ text, source }: Line, indent: number, continues: boolean): readonly Line[] {
   return breakCode(text, WIDTH - indent, continues).map((piece) => lineOf(piece, source));
-}
-
-function lineOf(text: string, source: number | null): Line {
-  return { text, tokens: tokensOf(text), source };
 }
 
 /** What goes on with no sentence of the line before: nothing, `plan: …`, a new sentence. */
@@ -70,14 +66,17 @@ function slashesOf(text: string): string {
 /** A comment's words, each line behind the same slashes. */
 function wrapWords(text: string, width: number): readonly string[] {
   const [, slashes = "//", words = ""] = /^(\/+) *(.*)$/.exec(text) ?? [];
+  return wrapAt(words, width - slashes.length - 1).map((line) => `${slashes} ${line}`);
+}
+
+function wrapAt(words: string, width: number): readonly string[] {
   const lines: string[] = [];
-  let line = slashes;
+  let line = "";
   for (const word of words.split(" ")) {
-    if (line !== slashes && line.length + 1 + word.length > width) {
+    if (line !== "" && line.length + 1 + word.length > width) {
       lines.push(line);
-      line = slashes;
-    }
-    line += ` ${word}`;
+      line = word;
+    } else line += line === "" ? word : ` ${word}`;
   }
   return [...lines, line];
 }

@@ -63,6 +63,8 @@ class Indenter {
   readonly #brackets: Bracket[] = [];
   /** Lines of the statement that is open. */
   #statement: Indented[] = [];
+  /** Whether it has code yet. */
+  #begun = false;
   #base = 0;
   /** The last token of code. */
   #last: string | undefined;
@@ -76,13 +78,12 @@ class Indenter {
   #add({ text, tokens, source }: Line): void {
     const [first = ""] = tokens;
     const top = this.#brackets.at(-1);
-    const begun = this.#statement.some(
-      ({ text: each }) => each !== "" && !isComment(each) && !each.startsWith("#"),
-    );
+    const begun = this.#begun;
     const indent = text === "" || first === "#" ? 0 : this.#indentOf(first, begun, top);
     this.#statement.push({ text, source, indent, continues: begun && !closes(first) && first !== "#" });
     if (first === "" || first === "#" || isComment(first)) return;
     if (!begun) this.#base = indent;
+    this.#begun = true;
     for (const token of tokens) {
       if (opens(token)) {
         const brace = token === "{";
@@ -117,5 +118,6 @@ class Indenter {
         head && line.continues && line.text !== "" ? { ...line, indent: line.indent + STEP } : line,
       );
     this.#statement = [];
+    this.#begun = false;
   }
 }

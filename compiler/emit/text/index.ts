@@ -1,5 +1,6 @@
 import type { StageLines } from "../../../runtime/contract/index.ts";
 import { layOut } from "./layout.ts";
+import { pruneParameters } from "./parameters.ts";
 import { prune } from "./prune.ts";
 import { type EmittedLine, parseText } from "./tree.ts";
 
@@ -13,7 +14,8 @@ export interface Emitted {
 
 /** What templates yielded, as users get it: without what nothing uses, indented, in lines that fit. */
 export function finishText(rendered: string): Emitted {
-  const lines = layOut(prune(parseText(rendered)));
+  const needed = prune(pruneParameters(prune(parseText(rendered))));
+  const lines = layOut(needed);
   return { text: `${lines.map(({ text }) => text).join("\n")}\n`, stages: stagesOf(lines) };
 }
 

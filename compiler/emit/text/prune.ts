@@ -1,4 +1,3 @@
-import { isComment, isName } from "./tokens.ts";
 import type { Declaration, Node } from "./tree.ts";
 
 /** Names by scope: looked for in the innermost first. */
@@ -27,15 +26,18 @@ export function prune(nodes: readonly Node[]): readonly Node[] {
   collect(nodes, null);
   const reached = new Set([...scopes.keys()].filter(isRoot));
   // A set grows while it is walked: this visits everything that the roots reach.
-  for (const declaration of reached)
-    for (const name of namesIn(declaration))
-      for (const used of find(name, scopes.get(declaration) ?? null)) reached.add(used);
+  for (const declaration of reached) {
+    const names = scopes.get(declaration) ?? null;
+    for (const line of declaration.lines)
+      for (const name of line.names) for (const used of find(name, names)) reached.add(used);
+  }
   return keep(nodes, reached);
 }
 
+const NONE: readonly Declaration[] = [];
+
 function find(name: string, names: Names | null): readonly Declaration[] {
-  if (names === null) return [];
-  return names.own.get(name) ?? find(name, names.outer);
+  return names === null ? NONE : (names.own.get(name) ?? find(name, names.outer));
 }
 
 function keep(nodes: readonly Node[], reached: ReadonlySet<Declaration>): readonly Node[] {
@@ -50,12 +52,4 @@ const OUTSIDE: ReadonlySet<string> = new Set(["__global__", "extern", "enable", 
 
 function isRoot({ name, lines }: Declaration): boolean {
   return name === null || lines.some(({ tokens }) => tokens.some((token) => OUTSIDE.has(token)));
-}
-
-/** The names in a declaration's code, its own among them. */
-export function namesIn({ lines }: Declaration): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const { tokens } of lines)
-    for (const token of tokens) if (isName(token) && !isComment(token)) names.add(token);
-  return names;
 }

@@ -1,10 +1,12 @@
-import { isMarked, MARK } from "./marks.ts";
+import { readMarks } from "./marks.ts";
 import { closes, isComment, isName, opens, tokensOf } from "./tokens.ts";
 
 /** A line of emitted text, without its indentation. */
 export interface Line {
   readonly text: string;
   readonly tokens: readonly string[];
+  /** Those of the tokens that are names. */
+  readonly names: readonly string[];
   /** The line of the spec whose stage it belongs to; null for what no stage has for itself. */
   readonly source: number | null;
 }
@@ -54,7 +56,8 @@ export function parseText(text: string): readonly Node[] {
     lines = [];
     code = false;
   };
-  for (const line of readLines(text)) {
+  for (const marked of readMarks(text)) {
+    const line = lineOf(marked.text, marked.source);
     const [first] = line.tokens;
     if (depth === 0 && !code) {
       if (first === undefined) {
@@ -91,30 +94,20 @@ export function lastOfCode(tokens: readonly string[]): string | undefined {
   return tokens.findLast((token) => !isComment(token));
 }
 
-function readLines(text: string): readonly Line[] {
-  const sources: number[] = [];
-  return text.split("\n").map((marked) => {
-    if (!isMarked(marked)) {
-      const line = marked.trim();
-      return { text: line, tokens: tokensOf(line), source: sources.at(-1) ?? null };
-    }
-    let line = "";
-    let source: number | null = null;
-    let at = 0;
-    const add = (piece: string): void => {
-      if (line.trim() === "") source = sources.at(-1) ?? null;
-      line += piece;
-    };
-    for (const { 0: mark, 1: opened, index } of marked.matchAll(MARK)) {
-      add(marked.slice(at, index));
-      at = index + mark.length;
-      if (opened === undefined) sources.pop();
-      else sources.push(Number(opened));
-    }
-    add(marked.slice(at));
-    line = line.trim();
-    return { text: line, tokens: tokensOf(line), source };
-  });
+/** Tokens and names of lines: most lines of a text stand in others, too. */
+const known = new Map<string, Pick<Line, "tokens" | "names">>();
+const MOST_KNOWN = 20_000;
+
+/** A line of code or comment. */
+export function lineOf(text: string, source: number | null): Line {
+  let parts = known.get(text);
+  if (parts === undefined) {
+    const tokens = tokensOf(text);
+    parts = { tokens, names: tokens.filter(isName) };
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(text, parts);
+  }
+  return { text, source, tokens: parts.tokens, names: parts.names };
 }
 
 /** What a declaration declares: the name before its value, its parameters or its body. */

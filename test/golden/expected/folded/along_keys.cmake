@@ -69,5 +69,8 @@ add_library(mtac_along_keys STATIC
 target_include_directories(mtac_along_keys PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
 target_link_libraries(mtac_along_keys PUBLIC CUDA::cudart)
 target_compile_features(mtac_along_keys PRIVATE cuda_std_17)
-set_target_properties(mtac_along_keys PROPERTIES POSITION_INDEPENDENT_CODE ON CUDA_ARCHITECTURES "${_mtac_architectures}")
+set_target_properties(mtac_along_keys PROPERTIES
+  POSITION_INDEPENDENT_CODE ON
+  CUDA_ARCHITECTURES "${_mtac_architectures}"
+)
 unset(_mtac_architectures)

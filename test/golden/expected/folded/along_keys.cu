@@ -70,7 +70,7 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-__device__ __forceinline__ int2 key_range(const Batch& batch, int first, int last) {
+__device__ __forceinline__ int2 key_range(const Batch& batch, int last) {
   int low = 0;
   int high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -305,7 +305,7 @@ __device__ __forceinline__ float log_sum_exp(float highest, float exponent, floa
 
 /// The keys that a row sees at most: the first one, and how many.
 __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batch, int row) {
-  const int2 range = key_range(batch, row, row);
+  const int2 range = key_range(batch, row);
   const bool exists = row >= -launch.history_rows && row < launch.query_rows;
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
@@ -834,7 +834,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x) % tiles) * TILE_Q;
   const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
-  const int2 all = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 all = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   // Up to here all rows of the tile see all keys that the convolution reads for them.
   const int inner_end = max(0, batch.first_position + tile_row + 1 - INNER_MARGIN) / INNER_STEP * INNER_STEP;
   const int2 range = make_int2(all.x, min(all.y, inner_end));
@@ -890,7 +890,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     l[x][h] = 0.0f;
   });
   // The keys that the warp's rows see at most.
-  int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   own_range.y = min(own_range.y, keys_end);
   const unsigned value_fragments = shared + V_AT + (lane.index & 15) * V_ROW_BYTES + (lane.index >> 4) * 16;
 
@@ -1434,7 +1434,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x) % tiles) * TILE_Q;
   const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
-  const int2 all = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 all = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   // Up to here all rows of the tile see all keys that the convolution reads for them.
   const int inner_end = max(0, batch.first_position + tile_row + 1 - INNER_MARGIN) / INNER_STEP * INNER_STEP;
   const int2 range = make_int2(min(all.y, inner_end), all.y);
@@ -1483,10 +1483,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     l[x][h] = 0.0f;
   });
   // The keys that the warp's rows see at most.
-  int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   own_range.y = min(own_range.y, keys_end);
   // The same for rows that are only read: those past the last one that the block writes.
-  const int2 made_range = key_range(batch, own_row, own_row + 16 * ROW_BLOCKS - 1);
+  const int2 made_range = key_range(batch, own_row + 16 * ROW_BLOCKS - 1);
   unsigned char* const own_scores =
     shared_memory + S_AT + (HALO_PAST + lane.warp * ROW_BLOCKS * 16 + lane.group) * S_ROW_BYTES + lane.quad * 4;
   const unsigned value_fragments = shared + V_AT + (lane.index & 15) * V_ROW_BYTES + (lane.index >> 4) * 16;

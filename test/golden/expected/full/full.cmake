@@ -69,5 +69,8 @@ add_library(mtac_full STATIC
 target_include_directories(mtac_full PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
 target_link_libraries(mtac_full PUBLIC CUDA::cudart)
 target_compile_features(mtac_full PRIVATE cuda_std_17)
-set_target_properties(mtac_full PROPERTIES POSITION_INDEPENDENT_CODE ON CUDA_ARCHITECTURES "${_mtac_architectures}")
+set_target_properties(mtac_full PROPERTIES
+  POSITION_INDEPENDENT_CODE ON
+  CUDA_ARCHITECTURES "${_mtac_architectures}"
+)
 unset(_mtac_architectures)

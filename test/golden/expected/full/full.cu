@@ -74,7 +74,7 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-__device__ __forceinline__ int2 key_range(const Batch& batch, int first, int last) {
+__device__ __forceinline__ int2 key_range(const Batch& batch, int last) {
   int low = 0;
   int high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -369,7 +369,7 @@ __device__ __forceinline__ Element* map_row(Element* map, const Launch& launch, 
 
 /// The keys that a row sees at most: the first one, and how many.
 __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batch, int row) {
-  const int2 range = key_range(batch, row, row);
+  const int2 range = key_range(batch, row);
   const bool exists = row >= -launch.history_rows && row < launch.query_rows;
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
@@ -766,7 +766,7 @@ __device__ __forceinline__ void store_map(
 __device__ __forceinline__ void clear_map(
     unsigned short* map, const Launch& launch, const Batch& batch, unsigned head, int tile_row, int2 chunk,
     int keys_begin, int keys_end, int thread) {
-  const int2 read = key_range(batch, tile_row - READ_AHEAD, tile_row + TILE_Q + READ_AHEAD);
+  const int2 read = key_range(batch, tile_row + TILE_Q + READ_AHEAD);
   const int begin = max(chunk.x, (read.x - READ_AHEAD) / 8 * 8);
   const int end = min(chunk.y, (read.y + READ_AHEAD + 7) / 8 * 8);
   // Two entries that nothing is seen of.
@@ -800,7 +800,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
   const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
-  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   // Keys of the map that this block writes; those that none of its rows sees are cleared.
   const int chunk_begin = launch.key_begin / 8 * 8 + int(blockIdx.x / tiles) * CHUNK;
   const int map_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
@@ -834,9 +834,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     fill(y[x], 0.0f);
   }
   // The keys that the warp's rows see at most.
-  const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  const int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   // The same for rows that are only read: those past the last one that the block writes.
-  const int2 made_range = key_range(batch, own_row, own_row + 16 * ROW_BLOCKS - 1);
+  const int2 made_range = key_range(batch, own_row + 16 * ROW_BLOCKS - 1);
   unsigned char* const own_scores =
     shared_memory + S_AT + (HALO_PAST + lane.warp * ROW_BLOCKS * 16 + lane.group) * S_ROW_BYTES + lane.quad * 4;
   unsigned short* const own_result = map_row(result, launch, head, own_row + lane.group) + 2 * lane.quad;
@@ -1044,12 +1044,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
   for (int i = 0; i < ROWS_PER_WARP; i++) {
     const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + lane.warp;
     if (row >= launch.row_end) break;
-    const int2 range = key_range(batch, row, row);
+    const int2 range = key_range(batch, row);
     // Steps that the row sees some key of; the rest of its map is cleared.
     const int begin = max(keys_begin, range.x / STEP * STEP);
     const int end = min(keys_end, (range.y + 7) / 8 * 8);
     const int steps = range.y > range.x ? max(0, end - begin + STEP - 1) / STEP : 0;
-    const int2 read = key_range(batch, row - READ_AHEAD, row + READ_AHEAD);
+    const int2 read = key_range(batch, row + READ_AHEAD);
     const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
     const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
     const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
@@ -1397,7 +1397,7 @@ __device__ __forceinline__ void store_map(
 __device__ __forceinline__ void clear_map(
     unsigned short* map, const Launch& launch, const Batch& batch, unsigned head, int tile_row, int2 chunk,
     int keys_begin, int keys_end, int thread) {
-  const int2 read = key_range(batch, tile_row - READ_AHEAD, tile_row + TILE_Q + READ_AHEAD);
+  const int2 read = key_range(batch, tile_row + TILE_Q + READ_AHEAD);
   const int begin = max(chunk.x, (read.x - READ_AHEAD) / 8 * 8);
   const int end = min(chunk.y, (read.y + READ_AHEAD + 7) / 8 * 8);
   // Two entries that nothing is seen of.
@@ -1429,7 +1429,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
   const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
-  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   // Keys of the map that this block writes; those that none of its rows sees are cleared.
   const int chunk_begin = launch.key_begin / 8 * 8 + int(blockIdx.x / tiles) * CHUNK;
   const int map_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
@@ -1457,7 +1457,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     fill(y[x], 0.0f);
   }
   // The keys that the warp's rows see at most.
-  const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  const int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   unsigned short* const own_result = map_row(result, launch, head, own_row + lane.group) + 2 * lane.quad;
   // Fragments of the tile's scores: lanes 16 to 31 address the second kernel row of a pair.
   const int fragment_row =
@@ -1645,12 +1645,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
   for (int i = 0; i < ROWS_PER_WARP; i++) {
     const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + lane.warp;
     if (row >= launch.row_end) break;
-    const int2 range = key_range(batch, row, row);
+    const int2 range = key_range(batch, row);
     // Steps that the row sees some key of; the rest of its map is cleared.
     const int begin = max(keys_begin, range.x / STEP * STEP);
     const int end = min(keys_end, (range.y + 7) / 8 * 8);
     const int steps = range.y > range.x ? max(0, end - begin + STEP - 1) / STEP : 0;
-    const int2 read = key_range(batch, row - READ_AHEAD, row + READ_AHEAD);
+    const int2 read = key_range(batch, row + READ_AHEAD);
     const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
     const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
     const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
@@ -1978,8 +1978,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + (tiles - 1 - int(blockIdx.x)) * TILE_Q;
   const int own_row = tile_row + lane.warp * 16 * ROW_BLOCKS;
-  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
-  const int2 own_range = key_range(batch, own_row, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  const int2 range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   const int keys_begin = max(range.x, launch.key_begin) / 8 * 8;
   const int keys_end = min(range.y, launch.key_end);
   const int steps = max(0, keys_end - keys_begin + TILE_K - 1) / TILE_K;

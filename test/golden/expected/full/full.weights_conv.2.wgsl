@@ -88,7 +88,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -96,7 +96,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from `row`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -117,16 +117,16 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
 }
 
 /// Visibility of four rows by four keys.
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
+fn see(batch: Batch, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
   var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
     seen = array<vec4<bool>, 4>(
-      visible(batch, head, row, key),
-      visible(batch, head, row + 1, key),
-      visible(batch, head, row + 2, key),
-      visible(batch, head, row + 3, key),
+      visible(batch, row, key),
+      visible(batch, row + 1, key),
+      visible(batch, row + 2, key),
+      visible(batch, row + 3, key),
     );
   }
   return seen;
@@ -213,7 +213,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
   let map = group.z * launch.map_head_stride;
   // A tile that nobody sees is cleared.
-  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   // One block of four rows by four keys an invocation.
@@ -223,7 +223,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let key = tile_key + i32(column);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   if (alive) {
-    var seen = see(batch, head, row, key, inside);
+    var seen = see(batch, row, key, inside);
     let works = any_seen(seen) & (row < launch.row_end);
     var block = mat4x4f();
     load_tile(map, tile_row, tile_key, thread);

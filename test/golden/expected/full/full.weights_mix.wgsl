@@ -72,7 +72,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -80,7 +80,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from `row`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -112,7 +112,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var y1 = vec4f();
   var y2 = vec4f();
   var y3 = vec4f();
-  let range = key_range(batch, row, row);
+  let range = key_range(batch, row);
   if ((key < range.y) & (key + 4 > range.x)) {
     let weight = WEIGHTS_MIX_WEIGHT_AT + first_head * WEIGHTS_MIX_GROUP;
     for (var n = 0u; n < WEIGHTS_MIX_GROUP; n++) {
@@ -125,7 +125,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   let to = (maps + first_head) * line + entry;
   // Which of the four keys the row sees: the same for all heads.
-  let seen = visible(batch, first_head, row, key);
+  let seen = visible(batch, row, key);
   result[to] = finish_weights_mix(y0, seen);
   result[to + 1 * line] = finish_weights_mix(y1, seen);
   result[to + 2 * line] = finish_weights_mix(y2, seen);

@@ -69,5 +69,8 @@ add_library(mtac_constructor STATIC
 target_include_directories(mtac_constructor PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
 target_link_libraries(mtac_constructor PUBLIC CUDA::cudart)
 target_compile_features(mtac_constructor PRIVATE cuda_std_17)
-set_target_properties(mtac_constructor PROPERTIES POSITION_INDEPENDENT_CODE ON CUDA_ARCHITECTURES "${_mtac_architectures}")
+set_target_properties(mtac_constructor PROPERTIES
+  POSITION_INDEPENDENT_CODE ON
+  CUDA_ARCHITECTURES "${_mtac_architectures}"
+)
 unset(_mtac_architectures)

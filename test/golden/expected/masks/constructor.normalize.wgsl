@@ -69,14 +69,14 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch) -> vec2i {
   var low = 0;
   var high = batch.keys;
   return select(vec2i(0), vec2i(low, high), low < high);
 }
 
 /// Which of the keys key .. key + 3 are visible from `row`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let row = launch.row_begin + i32(group.x * (THREADS / TEAM) + thread / TEAM);
   let exists = row < launch.row_end;
   let line = (group.z * launch.map_head_stride + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-  let range = select(vec2i(0), key_range(batch, row, row), exists);
+  let range = select(vec2i(0), key_range(batch), exists);
   // Whole groups of four keys that hold all the row sees.
   let begin = max(range.x / 4 * 4, launch.key_begin);
   let end = min(range.y, launch.key_end);
@@ -107,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var highest = HIDDEN;
   for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
-    let score = select(vec4f(HIDDEN), map[at], visible(batch, head, row, key));
+    let score = select(vec4f(HIDDEN), map[at], visible(batch, row, key));
     highest = max(highest, max(max(score.x, score.y), max(score.z, score.w)));
   }
   arena[thread] = highest;
@@ -125,7 +125,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     var count = 0.0;
     for (var key = begin + lane; key < end; key += 4 * TEAM) {
       let above = map[line + u32(key) / 4u] - vec4f(highest);
-      let inside = (above > vec4f(threshold)) & visible(batch, head, row, key);
+      let inside = (above > vec4f(threshold)) & visible(batch, row, key);
       sum += sum_of(select(vec4f(0.0), above, inside));
       count += sum_of(select(vec4f(0.0), vec4f(1.0), inside));
     }
@@ -163,7 +163,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       var weight = vec4f();
       if ((key >= begin) & (key < end)) {
         let above = max(map[at] - vec4f(highest) - vec4f(threshold), vec4f(0.0));
-        weight = select(vec4f(0.0), above, visible(batch, head, row, key));
+        weight = select(vec4f(0.0), above, visible(batch, row, key));
       }
       map[at] = weight;
     }

@@ -70,7 +70,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch) -> vec2i {
   var low = 0;
   var high = batch.keys;
   return select(vec2i(0), vec2i(low, high), low < high);
@@ -215,7 +215,7 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
 /// A block of results: the strip's weights times values.
 fn values_of(batch: Batch, map: u32, v_at: u32, tile_row: i32, unit: u32) -> mat4x4f {
   let row = tile_row + i32(row_of(unit));
-  let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+  let range = key_range(batch);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
   let begin = max(range.x / 4 * 4, launch.key_begin);
   var sums = mat4x4f();

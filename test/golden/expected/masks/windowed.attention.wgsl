@@ -266,7 +266,7 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
+fn interior() -> bool {
   // Documents and biases hide pairs anywhere.
   return false;
 }
@@ -389,7 +389,7 @@ fn finish_scores(value: vec4f, seen: vec4<bool>) -> vec4f {
 /// Scores of the step's new keys: four rows by four keys at a time.
 fn step_scores(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
   let first_key = step * TILE_K;
-  let inside = interior(batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
+  let inside = interior();
   for (var unit = thread; unit < (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) * 4u;
@@ -465,7 +465,7 @@ fn finish_scores_conv(value: vec4f, seen: vec4<bool>, batch: Batch, head: u32, r
 /// scores.conv (line 10), conv 3x4 (reads 2 rows before, 3 keys left): four rows by four keys at a time.
 fn step_scores_conv(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
   let first_key = step * TILE_K;
-  let inside = interior(batch, tile_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+  let inside = interior();
   for (var unit = thread; unit < (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
     let column = unit % (TILE_K / 4) * 4u;
     let r = unit / (TILE_K / 4) * 4u;
@@ -648,7 +648,7 @@ fn sum_of_team(x: f32, local: u32, thread: u32) -> f32 {
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
-fn store_o(element: u32, value: vec4f, count: u32) {
+fn store_o(element: u32, value: vec4f) {
   o[element / 4u] = vec2u(pack(value.xy), pack(value.zw));
 }
 
@@ -784,7 +784,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let value = value_of(unit);
       if ((r < ROWS) & (tile_row + i32(r % TILE_Q) < launch.row_end)) {
         let staged = four(SECOND_AT + (r - chunk) * VALUE_STRIDE + value);
-        store_o(output_at(batch, first_head, tile_row, r, value), staged, VALUE_DIM - value);
+        store_o(output_at(batch, first_head, tile_row, r, value), staged);
       }
     }
   }

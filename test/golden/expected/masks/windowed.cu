@@ -90,8 +90,7 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int las
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
-    int keys) {
+__device__ __forceinline__ bool interior() {
   // Documents and biases hide pairs anywhere.
   return false;
 }
@@ -400,7 +399,7 @@ __device__ __forceinline__ float rescaling(float old, float highest, float expon
 }
 
 /// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
-__device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
+__device__ __forceinline__ float log_sum_exp(float highest, float sum) {
   if (sum == 0.0f) return -INFINITE;
   return highest + log2f(sum) * LN_2;
 }
@@ -1152,13 +1151,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
-    if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
+    if (!interior()) {
       isolate_values(
         shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, documents, bias, head, own_row, step_key - LAG,
         lane, o);
     }
     // Queries times keys.
-    const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
+    const bool inside = interior();
 #pragma unroll
     for (int c = 0; c < TILE_K; c += COLUMNS) {
       if (step_key + TILE_K <= made_range.x || step_key + c >= made_range.y) {
@@ -1189,7 +1188,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps, same);
     finish<GRANULES>(y, added);
-    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+    if (!interior()) {
       hide<GRANULES>(
         y, launch, batch, documents, bias, head, own_row, key, lane, HIDDEN, LARGEST);
     }
@@ -1214,7 +1213,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     // A row that sees no key has weight zero and log-sum-exp minus infinity.
     const float total = lanes_sum<4>(l[x][h]);
     if (lane.quad == 0 && row < launch.row_end) {
-      lse[row_at(launch, batch, head, row)] = log_sum_exp(m[x][h], EXPONENT, total);
+      lse[row_at(launch, batch, head, row)] = log_sum_exp(m[x][h], total);
     }
     scale_row(o[x], h, total == 0.0f ? 0.0f : 1.0f / total);
   });
@@ -1311,7 +1310,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
   }
   if (lane.index == 0) {
     lse[size_t(batch * HEADS + head) * launch.query_rows + row] =
-      log_sum_exp(reference, LOG2_E, total);
+      log_sum_exp(reference, total);
   }
   const float inverse = total == 0.0f ? 0.0f : 1.0f / total;
 #pragma unroll

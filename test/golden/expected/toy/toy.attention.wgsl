@@ -155,7 +155,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -163,7 +163,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from `row`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -184,16 +184,16 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
 }
 
 /// Visibility of four rows by four keys.
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
+fn see(batch: Batch, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
   var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
     seen = array<vec4<bool>, 4>(
-      visible(batch, head, row, key),
-      visible(batch, head, row + 1, key),
-      visible(batch, head, row + 2, key),
-      visible(batch, head, row + 3, key),
+      visible(batch, row, key),
+      visible(batch, row + 1, key),
+      visible(batch, row + 2, key),
+      visible(batch, row + 3, key),
     );
   }
   return seen;
@@ -293,7 +293,7 @@ fn step_scores(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
     let r = unit / (TILE_K / 4) * 4u;
     let row = tile_row - RAW_ABOVE + i32(r);
     let key = first_key + i32(column);
-    let seen = see(batch, head, row, key, inside);
+    let seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       block = dot_block(batch, head, row, key);
@@ -358,7 +358,7 @@ fn step_scores_conv(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u
     let r = unit / (TILE_K / 4) * 4u;
     let row = tile_row + i32(r);
     let key = first_key + i32(column);
-    let seen = see(batch, head, row, key, inside);
+    let seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       let at = RAW_AT + r * RAW_ROW_STRIDE + column;
@@ -497,7 +497,7 @@ fn scale_rows(block: mat4x4f, factors: vec4f) -> mat4x4f {
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
-fn store_o(element: u32, value: vec4f, count: u32) {
+fn store_o(element: u32, value: vec4f) {
   o[element / 4u] = value;
 }
 
@@ -515,16 +515,16 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
   let count = VALUE_DIM - value_of(unit);
   let end = launch.row_end;
   if (row < end) {
-    store_o(element, block[0], count);
+    store_o(element, block[0]);
   }
   if (row + 1 < end) {
-    store_o(element + launch.o_stride_l, block[1], count);
+    store_o(element + launch.o_stride_l, block[1]);
   }
   if (row + 2 < end) {
-    store_o(element + 2u * launch.o_stride_l, block[2], count);
+    store_o(element + 2u * launch.o_stride_l, block[2]);
   }
   if (row + 3 < end) {
-    store_o(element + 3u * launch.o_stride_l, block[3], count);
+    store_o(element + 3u * launch.o_stride_l, block[3]);
   }
 }
 
@@ -536,7 +536,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // Steps along the keys: from the first key that the convolutions read for the tile's rows until the results, which
   // trail the scores by the right reach, have passed the last key that these rows see.
-  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 

@@ -69,5 +69,8 @@ add_library(mtac_toy STATIC
 target_include_directories(mtac_toy PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
 target_link_libraries(mtac_toy PUBLIC CUDA::cudart)
 target_compile_features(mtac_toy PRIVATE cuda_std_17)
-set_target_properties(mtac_toy PROPERTIES POSITION_INDEPENDENT_CODE ON CUDA_ARCHITECTURES "${_mtac_architectures}")
+set_target_properties(mtac_toy PROPERTIES
+  POSITION_INDEPENDENT_CODE ON
+  CUDA_ARCHITECTURES "${_mtac_architectures}"
+)
 unset(_mtac_architectures)

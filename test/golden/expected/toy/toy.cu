@@ -68,7 +68,7 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-__device__ __forceinline__ int2 key_range(const Batch& batch, int first, int last) {
+__device__ __forceinline__ int2 key_range(const Batch& batch, int last) {
   int low = 0;
   int high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -454,7 +454,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) toy_attention(
 
   // Steps along the keys: from the first key that the convolutions read for the tile's rows until the results, which
   // trail the scores by the right reach, have passed the last key that these rows see.
-  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   const int first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   const int last_step = range.y > range.x ? (range.y + LAG + TILE_K - 1) / TILE_K : first_step;
 

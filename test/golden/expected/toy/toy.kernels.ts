@@ -841,7 +841,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -849,7 +849,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -870,16 +870,16 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
 }
 
 /// Visibility of four rows by four keys.
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
+fn see(batch: Batch, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
   var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
     seen = array<vec4<bool>, 4>(
-      visible(batch, head, row, key),
-      visible(batch, head, row + 1, key),
-      visible(batch, head, row + 2, key),
-      visible(batch, head, row + 3, key),
+      visible(batch, row, key),
+      visible(batch, row + 1, key),
+      visible(batch, row + 2, key),
+      visible(batch, row + 3, key),
     );
   }
   return seen;
@@ -979,7 +979,7 @@ fn step_scores(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u32) {
     let r = unit / (TILE_K / 4) * 4u;
     let row = tile_row - RAW_ABOVE + i32(r);
     let key = first_key + i32(column);
-    let seen = see(batch, head, row, key, inside);
+    let seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       block = dot_block(batch, head, row, key);
@@ -1044,7 +1044,7 @@ fn step_scores_conv(batch: Batch, head: u32, tile_row: i32, step: i32, thread: u
     let r = unit / (TILE_K / 4) * 4u;
     let row = tile_row + i32(r);
     let key = first_key + i32(column);
-    let seen = see(batch, head, row, key, inside);
+    let seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       let at = RAW_AT + r * RAW_ROW_STRIDE + column;
@@ -1183,7 +1183,7 @@ fn scale_rows(block: mat4x4f, factors: vec4f) -> mat4x4f {
 }
 
 /// Stores up to four values of an output row; the row ends after \`count\` of them.
-fn store_o(element: u32, value: vec4f, count: u32) {
+fn store_o(element: u32, value: vec4f) {
   o[element / 4u] = value;
 }
 
@@ -1201,16 +1201,16 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
   let count = VALUE_DIM - value_of(unit);
   let end = launch.row_end;
   if (row < end) {
-    store_o(element, block[0], count);
+    store_o(element, block[0]);
   }
   if (row + 1 < end) {
-    store_o(element + launch.o_stride_l, block[1], count);
+    store_o(element + launch.o_stride_l, block[1]);
   }
   if (row + 2 < end) {
-    store_o(element + 2u * launch.o_stride_l, block[2], count);
+    store_o(element + 2u * launch.o_stride_l, block[2]);
   }
   if (row + 3 < end) {
-    store_o(element + 3u * launch.o_stride_l, block[3], count);
+    store_o(element + 3u * launch.o_stride_l, block[3]);
   }
 }
 
@@ -1222,7 +1222,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
   // Steps along the keys: from the first key that the convolutions read for the tile's rows until the results, which
   // trail the scores by the right reach, have passed the last key that these rows see.
-  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
 
@@ -1376,7 +1376,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -1384,7 +1384,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -1405,16 +1405,16 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
 }
 
 /// Visibility of four rows by four keys.
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
+fn see(batch: Batch, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
   var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
     seen = array<vec4<bool>, 4>(
-      visible(batch, head, row, key),
-      visible(batch, head, row + 1, key),
-      visible(batch, head, row + 2, key),
-      visible(batch, head, row + 3, key),
+      visible(batch, row, key),
+      visible(batch, row + 1, key),
+      visible(batch, row + 2, key),
+      visible(batch, row + 3, key),
     );
   }
   return seen;
@@ -1520,7 +1520,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
   let map = group.z * launch.map_head_stride;
   // A tile that nobody sees is cleared.
-  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   // One block of four rows by four keys an invocation.
@@ -1530,7 +1530,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let key = tile_key + i32(column);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   if (alive) {
-    var seen = see(batch, head, row, key, inside);
+    var seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen) & (row < launch.row_end)) {
       block = dot_block(batch, head, row, key);
@@ -1643,7 +1643,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -1651,7 +1651,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -1672,16 +1672,16 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
 }
 
 /// Visibility of four rows by four keys.
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
+fn see(batch: Batch, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
   var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
     seen = array<vec4<bool>, 4>(
-      visible(batch, head, row, key),
-      visible(batch, head, row + 1, key),
-      visible(batch, head, row + 2, key),
-      visible(batch, head, row + 3, key),
+      visible(batch, row, key),
+      visible(batch, row + 1, key),
+      visible(batch, row + 2, key),
+      visible(batch, row + 3, key),
     );
   }
   return seen;
@@ -1768,7 +1768,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let tile_key = launch.key_begin + i32(group.x) * TILE_K;
   let map = group.z * launch.map_head_stride;
   // A tile that nobody sees is cleared.
-  let range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  let range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   let alive = (tile_key < range.y) & (tile_key + TILE_K > range.x);
   let inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
   // One block of four rows by four keys an invocation.
@@ -1778,7 +1778,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let key = tile_key + i32(column);
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride + u32(key)) / 4u;
   if (alive) {
-    var seen = see(batch, head, row, key, inside);
+    var seen = see(batch, row, key, inside);
     let works = any_seen(seen) & (row < launch.row_end);
     var block = mat4x4f();
     load_tile(map, tile_row, tile_key, thread);
@@ -1878,7 +1878,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -1886,7 +1886,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from \`row\`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -1910,7 +1910,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let row = launch.row_begin + i32(group.x * (THREADS / TEAM) + thread / TEAM);
   let exists = row < launch.row_end;
   let line = (group.z * launch.map_head_stride + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
-  let range = select(vec2i(0), key_range(batch, row, row), exists);
+  let range = select(vec2i(0), key_range(batch, row), exists);
   // Whole groups of four keys that hold all the row sees.
   let begin = max(range.x / 4 * 4, launch.key_begin);
   let end = min(range.y, launch.key_end);
@@ -1918,7 +1918,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var highest = HIDDEN;
   for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
-    let score = select(vec4f(HIDDEN), map[at], visible(batch, head, row, key));
+    let score = select(vec4f(HIDDEN), map[at], visible(batch, row, key));
     highest = max(highest, max(max(score.x, score.y), max(score.z, score.w)));
   }
   arena[thread] = highest;
@@ -1931,7 +1931,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var sum = 0.0;
   for (var key = begin + lane; key < end; key += 4 * TEAM) {
     let at = line + u32(key) / 4u;
-    let weight = select(vec4f(0.0), exp(map[at] - vec4f(highest)), visible(batch, head, row, key));
+    let weight = select(vec4f(0.0), exp(map[at] - vec4f(highest)), visible(batch, row, key));
     sum += sum_of(weight);
     map[at] = weight;
   }
@@ -2031,7 +2031,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows \`first\` to \`last\` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -2121,7 +2121,7 @@ fn value_of(unit: u32) -> u32 {
 }
 
 /// Stores up to four values of an output row; the row ends after \`count\` of them.
-fn store_o(element: u32, value: vec4f, count: u32) {
+fn store_o(element: u32, value: vec4f) {
   o[element / 4u] = value;
 }
 
@@ -2139,23 +2139,23 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
   let count = VALUE_DIM - value_of(unit);
   let end = launch.row_end;
   if (row < end) {
-    store_o(element, block[0], count);
+    store_o(element, block[0]);
   }
   if (row + 1 < end) {
-    store_o(element + launch.o_stride_l, block[1], count);
+    store_o(element + launch.o_stride_l, block[1]);
   }
   if (row + 2 < end) {
-    store_o(element + 2u * launch.o_stride_l, block[2], count);
+    store_o(element + 2u * launch.o_stride_l, block[2]);
   }
   if (row + 3 < end) {
-    store_o(element + 3u * launch.o_stride_l, block[3], count);
+    store_o(element + 3u * launch.o_stride_l, block[3]);
   }
 }
 
 /// A block of results: the strip's weights times values.
 fn values_of(batch: Batch, map: u32, v_at: u32, tile_row: i32, unit: u32) -> mat4x4f {
   let row = tile_row + i32(row_of(unit));
-  let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+  let range = key_range(batch, min(row + 3, launch.row_end - 1));
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
   let begin = max(range.x / 4 * 4, launch.key_begin);
   var sums = mat4x4f();

@@ -68,7 +68,7 @@ fn open_batch(index: u32) -> Batch {
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
+fn key_range(batch: Batch, last: i32) -> vec2i {
   var low = 0;
   var high = batch.keys;
   high = min(high, batch.first_position + last + 1);
@@ -158,7 +158,7 @@ fn value_of(unit: u32) -> u32 {
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
-fn store_o(element: u32, value: vec4f, count: u32) {
+fn store_o(element: u32, value: vec4f) {
   o[element / 4u] = value;
 }
 
@@ -176,23 +176,23 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
   let count = VALUE_DIM - value_of(unit);
   let end = launch.row_end;
   if (row < end) {
-    store_o(element, block[0], count);
+    store_o(element, block[0]);
   }
   if (row + 1 < end) {
-    store_o(element + launch.o_stride_l, block[1], count);
+    store_o(element + launch.o_stride_l, block[1]);
   }
   if (row + 2 < end) {
-    store_o(element + 2u * launch.o_stride_l, block[2], count);
+    store_o(element + 2u * launch.o_stride_l, block[2]);
   }
   if (row + 3 < end) {
-    store_o(element + 3u * launch.o_stride_l, block[3], count);
+    store_o(element + 3u * launch.o_stride_l, block[3]);
   }
 }
 
 /// A block of results: the strip's weights times values.
 fn values_of(batch: Batch, map: u32, v_at: u32, tile_row: i32, unit: u32) -> mat4x4f {
   let row = tile_row + i32(row_of(unit));
-  let range = key_range(batch, row, min(row + 3, launch.row_end - 1));
+  let range = key_range(batch, min(row + 3, launch.row_end - 1));
   let at = (map + u32(row - launch.strip_row) * launch.map_row_stride) / 4u;
   let begin = max(range.x / 4 * 4, launch.key_begin);
   var sums = mat4x4f();

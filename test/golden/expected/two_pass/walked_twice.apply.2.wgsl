@@ -196,7 +196,7 @@ fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
 }
 
 /// Which of the keys key .. key + 3 are visible from `row`.
-fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
+fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   let keys = vec4i(key) + vec4i(0, 1, 2, 3);
   let position = batch.first_position + row;
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
@@ -219,16 +219,16 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
 }
 
 /// Visibility of four rows by four keys.
-fn see(batch: Batch, head: u32, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
+fn see(batch: Batch, row: i32, key: i32, inside: bool) -> array<vec4<bool>, 4> {
   // One exit: early returns cost some drivers seconds of compile time.
   let all_keys = vec4<bool>(true);
   var seen = array<vec4<bool>, 4>(all_keys, all_keys, all_keys, all_keys);
   if (!inside) {
     seen = array<vec4<bool>, 4>(
-      visible(batch, head, row, key),
-      visible(batch, head, row + 1, key),
-      visible(batch, head, row + 2, key),
-      visible(batch, head, row + 3, key),
+      visible(batch, row, key),
+      visible(batch, row + 1, key),
+      visible(batch, row + 2, key),
+      visible(batch, row + 3, key),
     );
   }
   return seen;
@@ -335,7 +335,7 @@ fn step_scores(batch: Batch, first_head: u32, tile_row: i32, step: i32, thread: 
     let head = first_head + h;
     let row = tile_row - RAW_ABOVE + i32(r);
     let key = first_key + i32(column);
-    let seen = see(batch, head, row, key, inside);
+    let seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       block = dot_block(batch, head, row, key);
@@ -402,7 +402,7 @@ fn step_scores_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, thr
     let head = first_head + h;
     let row = tile_row - AFTER_SCORES_CONV_ABOVE + i32(r);
     let key = first_key + i32(column);
-    let seen = see(batch, head, row, key, inside);
+    let seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       let at = RAW_AT + r * RAW_ROW_STRIDE + column;
@@ -424,11 +424,11 @@ fn finish_scores_mix(value: vec4f, seen: vec4<bool>, statistic: vec2f) -> vec4f 
 
 /// Finishes four entries of head `first_head + h` and puts them at arena word `to`.
 fn put_scores_mix(
-    value: vec4f, to: u32, batch: Batch, first_head: u32, h: u32, r: u32, row: i32, key: i32, inside: bool,
+    value: vec4f, to: u32, batch: Batch, h: u32, r: u32, row: i32, key: i32, inside: bool,
 ) {
   var seen = vec4<bool>(true);
   if (!inside) {
-    seen = visible(batch, first_head + h, row, key);
+    seen = visible(batch, row, key);
   }
   put_four(to, finish_scores_mix(value, seen, row_statistic(h * STATISTICS_ROWS + r)));
 }
@@ -454,8 +454,8 @@ fn step_scores_mix(batch: Batch, first_head: u32, tile_row: i32, step: i32, thre
       y0 += parameter(weight + n) * x;
       y1 += parameter(weight + 1 * SCORES_MIX_GROUP + n) * x;
     }
-    put_scores_mix(y0, at, batch, first_head, h, r, row, key, inside);
-    put_scores_mix(y1, at + 1 * AFTER_SCORES_CONV_HEAD_STRIDE, batch, first_head, h + 1u, r, row, key, inside);
+    put_scores_mix(y0, at, batch, h, r, row, key, inside);
+    put_scores_mix(y1, at + 1 * AFTER_SCORES_CONV_HEAD_STRIDE, batch, h + 1u, r, row, key, inside);
   }
 }
 
@@ -513,7 +513,7 @@ fn step_weights_conv(batch: Batch, first_head: u32, tile_row: i32, step: i32, th
     let head = first_head + h;
     let row = tile_row + i32(r);
     let key = first_key + i32(column);
-    let seen = see(batch, head, row, key, inside);
+    let seen = see(batch, row, key, inside);
     var block = mat4x4f();
     if (any_seen(seen)) {
       let at = AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
@@ -648,7 +648,7 @@ fn squares_of(block: mat4x4f) -> vec4f {
 }
 
 /// Stores up to four values of an output row; the row ends after `count` of them.
-fn store_o(element: u32, value: vec4f, count: u32) {
+fn store_o(element: u32, value: vec4f) {
   o[element / 4u] = value;
 }
 
@@ -666,16 +666,16 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
   let count = VALUE_DIM - value_of(unit);
   let end = launch.row_end;
   if (row < end) {
-    store_o(element, block[0], count);
+    store_o(element, block[0]);
   }
   if (row + 1 < end) {
-    store_o(element + launch.o_stride_l, block[1], count);
+    store_o(element + launch.o_stride_l, block[1]);
   }
   if (row + 2 < end) {
-    store_o(element + 2u * launch.o_stride_l, block[2], count);
+    store_o(element + 2u * launch.o_stride_l, block[2]);
   }
   if (row + 3 < end) {
-    store_o(element + 3u * launch.o_stride_l, block[3], count);
+    store_o(element + 3u * launch.o_stride_l, block[3]);
   }
 }
 

@@ -1,5 +1,4 @@
 import {
-  type ConvStage,
   type Cost,
   convReach,
   type Expression,
@@ -13,12 +12,13 @@ import {
 import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import type { ConvOp } from "../graph.ts";
 
 import type { PlanRequest } from "../machine.ts";
 import { defineTensorPlan, type TensorChoice, tensorKernel } from "./define.ts";
 import { attentionParts, tileKernelName } from "./single-pass.ts";
 
-import { innerMargin, type LinearStage, toeplitzGeometry } from "./support.ts";
+import { innerMargin, toeplitzGeometry } from "./support.ts";
 import { fitTile, paddedRow, type TileKnobs, type TileRequest } from "./tile.ts";
 
 const FOLD_WARPS = 4;
@@ -29,7 +29,7 @@ const MOST_FOLDED_ROWS = 4;
 
 /** What a tile kernel over folded keys computes, and one over those that cannot be folded; or why there are none. */
 export interface FoldedTiles {
-  readonly stage: LinearStage;
+  readonly stage: ConvOp;
   readonly inner: TileRequest;
   /** Null where all keys that a row sees can be folded. */
   readonly border: TileRequest | null;
@@ -43,7 +43,7 @@ export interface FoldedTiles {
 export function foldedTiles(pipeline: Pipeline, tile: TileRequest): Fitted<FoldedTiles> {
   const { conv } = tile;
   if (conv === null) return doesNotFit("there is no convolution to fold into the keys");
-  const stage = conv.stage as ConvStage;
+  const { stage } = conv;
   for (const kind of ["window", "documents", "bias"] as const)
     if (hasMask(pipeline, kind))
       return doesNotFit(`${kind} hides keys that keys convolved beforehand would still hold`);
@@ -68,8 +68,8 @@ export function foldedTiles(pipeline: Pipeline, tile: TileRequest): Fitted<Folde
   };
 }
 
-function foldProgram(pipeline: Pipeline, { stage, index }: LinearStage): TensorFoldProgram {
-  const { granulesLeft, granulesRight } = toeplitzGeometry(stage as ConvStage);
+function foldProgram(pipeline: Pipeline, { stage, index }: ConvOp): TensorFoldProgram {
+  const { granulesLeft, granulesRight } = toeplitzGeometry(stage);
   const sourceSteps = Math.ceil((16 + 8 * (granulesLeft + granulesRight)) / 16);
   const rows = FOLD_TILE - 16 + 16 * sourceSteps;
   return {
@@ -120,7 +120,7 @@ export function tensorFolded(
   const fold = foldProgram(pipeline, stage);
   if (fold.sharedBytes > architecture.sharedBytesPerBlock)
     return doesNotFit(`convolving the keys needs ${fold.sharedBytes} bytes of shared memory`);
-  const rows = (stage.stage as ConvStage).kernel.query;
+  const rows = stage.stage.kernel.query;
   const foldKernel = tensorKernel(
     pipeline,
     "fold",
@@ -163,7 +163,7 @@ export function tensorFolded(
 
 /** What the planner may vary. */
 export function foldedMenu({ stage }: FoldedTiles): TileKnobs[] {
-  const single = (stage.stage as ConvStage).kernel.query === 1;
+  const single = stage.stage.kernel.query === 1;
   return [1, 2].flatMap((rowBlocks) =>
     [64, 32].flatMap((tileK) =>
       (single ? [false, true] : [false]).map((queriesInRegisters) => ({

@@ -6,8 +6,9 @@ import type {
 } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import type { MixOp } from "../graph.ts";
 import { gateRegisters } from "./registers.ts";
-import { type LinearStage, mapWrite } from "./support.ts";
+import { mapWrite } from "./support.ts";
 import { paddedRow } from "./tile.ts";
 
 export const STATISTICS_WARPS = 4;
@@ -34,7 +35,7 @@ function inputChunks(heads: number, group: number): number {
 
 export function fitMix(
   pipeline: Pipeline,
-  linear: LinearStage,
+  op: MixOp,
   options: {
     readonly source: TensorMixProgram["source"];
     readonly finish: Finish;
@@ -45,11 +46,10 @@ export function fitMix(
   readonly rowsPerBlock: number;
   readonly headBlocks: number;
 }> {
-  if (linear.stage.kind !== "mix") throw new RangeError("fitMix takes a mix");
-  const chunks = inputChunks(pipeline.heads, linear.stage.group);
+  const chunks = inputChunks(pipeline.heads, op.stage.group);
   if (chunks > MOST_INPUT_CHUNKS) {
     return doesNotFit(
-      `${linear.stage.name} mixes ${linear.stage.group} heads, more than the ${MOST_INPUT_CHUNKS * 16} that fit registers`,
+      `${op.stage.name} mixes ${op.stage.group} heads, more than the ${MOST_INPUT_CHUNKS * 16} that fit registers`,
     );
   }
   return {
@@ -57,7 +57,7 @@ export function fitMix(
     value: {
       program: {
         kind: "tensor_mix",
-        stage: linear.index,
+        stage: op.index,
         source: options.source,
         finish: options.finish,
         normalizes: options.normalizes,

@@ -11,11 +11,12 @@ import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import type { Fitted } from "../fit.ts";
 import { doesNotFit } from "../fit.ts";
+import { graphOf } from "../graph.ts";
 import type { UnlaunchedKernel } from "../launch-fields.ts";
 import type { PlanRequest } from "../machine.ts";
 import type { PlanOptions } from "../options.ts";
 import { defineTensorPlan, type TensorChoice, tensorKernel } from "./define.ts";
-import { linearStages, tileRows } from "./support.ts";
+import { tileRows } from "./support.ts";
 
 import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
 
@@ -25,15 +26,15 @@ export function scoresTile(
   sink: TensorTileProgram["sink"],
   finalMask: Finish["mask"],
 ): Fitted<TileRequest> {
-  const { first, linear } = linearStages(pipeline.scores, "scores");
-  const [conv, second] = linear;
+  const { dot, scores } = graphOf(pipeline);
+  const [conv, second] = scores;
   if (second !== undefined)
     return doesNotFit(
       `${second.stage.name} follows ${conv?.stage.name ?? "another stage"}: one pass keeps one tile of scores`,
     );
-  if (conv !== undefined && conv.stage.kind === "mix")
+  if (conv?.kind === "mix")
     return doesNotFit(`${conv.stage.name} mixes heads, which blocks of one head cannot`);
-  if (conv !== undefined && conv.stage.kind === "conv" && conv.stage.across > 1)
+  if (conv !== undefined && conv.stage.across > 1)
     return doesNotFit(`${conv.stage.name} reads ${conv.stage.across} heads, and a block holds one`);
   return {
     fits: true,
@@ -43,8 +44,8 @@ export function scoresTile(
       conv: conv ?? null,
       folded: null,
       keys: "all",
-      before: { pointwise: conv === undefined ? [] : first, mask: "zero" },
-      finish: { pointwise: conv === undefined ? first : conv.pointwise, mask: finalMask },
+      before: { pointwise: conv === undefined ? [] : dot.pointwise, mask: "zero" },
+      finish: { pointwise: (conv ?? dot).pointwise, mask: finalMask },
       chunk: 0,
     },
   };

@@ -1,6 +1,7 @@
 import {
   type Cost,
   type Expression,
+  type Finish,
   type Pipeline,
   type Plan,
   type Reach,
@@ -11,6 +12,14 @@ import {
 import type { CudaArchitecture } from "../architectures.ts";
 import type { BoundResource } from "../bindings.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import {
+  type ConvOp,
+  type DotOp,
+  graphOf,
+  type LinearOp,
+  type NormalizeOp,
+  type ProductOp,
+} from "../graph.ts";
 import type { UnlaunchedKernel } from "../launch-fields.ts";
 import { statisticsBuffer } from "../layout.ts";
 import type { PlanRequest } from "../machine.ts";
@@ -25,7 +34,7 @@ import {
 } from "../schedule/strips.ts";
 import { defineTensorPlan, resultMap, sourceMap, type TensorChoice, tensorKernel } from "./define.ts";
 import { fitMix, fitProduct, STATISTICS_WARPS } from "./map-kernels.ts";
-import { type LinearStage, linearStages, NO_REACH } from "./support.ts";
+import { tileRows } from "./support.ts";
 import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
 
 /** Knobs of the staged schedule on tensor cores. */
@@ -60,7 +69,7 @@ export function tensorStaged(
   architecture: CudaArchitecture,
   knobs: StagedTensorKnobs,
 ): Fitted<TensorChoice> {
-  const kernels = stagedTensorKernels(pipeline, architecture, knobs);
+  const kernels = stagedTensorKernels({ pipeline, architecture, knobs });
   if (!kernels.fits) return kernels;
   const strips = forcedStrips(STRIPS, request.options);
   const work = kernels.value.map(({ kernel, program, halo }) => ({
@@ -144,184 +153,186 @@ export function stagedTensorKnobNames(pipeline: Pipeline, knobs: StagedTensorKno
   };
 }
 
-function stagedTensorKernels(
-  pipeline: Pipeline,
-  architecture: CudaArchitecture,
-  knobs: StagedTensorKnobs,
-): Fitted<readonly StagedKernelParts[]> {
-  const scores = linearStages(pipeline.scores, "scores");
-  const weights = linearStages(pipeline.weights, "weights");
-  const all = [...scores.linear, ...weights.linear];
-  const wide = all.find(({ stage }) => stage.kind === "conv" && stage.across > 1);
-  if (wide !== undefined && wide.stage.kind === "conv")
-    return doesNotFit(`${wide.stage.name} reads ${wide.stage.across} heads, and a block holds one`);
-  const haloAfter = (count: number): Reach => totalReach(all.slice(count).map(({ stage }) => stage));
+/** What the kernels of a strip are made for. */
+interface Context {
+  readonly pipeline: Pipeline;
+  readonly architecture: CudaArchitecture;
+  readonly knobs: StagedTensorKnobs;
+}
 
-  const kernels: StagedKernelParts[] = [];
-  let map: "map_0" | "map_1" = "map_0";
-  const tile = (
-    name: string,
-    tileRequest: TileRequest,
-    halo: Reach,
-    maps: { readonly read: readonly (string | BoundResource)[]; readonly written: string },
-  ): string | null => {
-    const fitted = fitTile(pipeline, architecture, tileRequest, {
-      ...knobs.tile,
-      queriesInRegisters: knobs.tile.queriesInRegisters && tileRequest.source === "dot",
-    });
-    if (!fitted.fits) return `${name}: ${fitted.reason}`;
-    const program = fitted.value;
-    const source = tileRequest.conv?.stage.source ?? pipeline.source;
-    const kernel = tensorKernel(
-      pipeline,
-      name,
-      program,
-      { read: [...maps.read, "parameters", "integers", "bias"], written: [resultMap(maps.written)] },
-      source,
-    );
-    const tileQ = program.warps * 16 * program.rowBlocks;
-    const rows: Expression = ["sub", rowEnd(halo), rowBegin(halo)];
-    const keys: Expression = ["sub", mapEnd(), "key_begin"];
-    kernels.push({
-      kernel,
-      program,
-      halo,
-      grid: [["mul", ["ceilDiv", rows, tileQ], ["ceilDiv", keys, CHUNK]], pipeline.heads, "batches"],
-    });
-    return null;
+type FittedKernel = Fitted<StagedKernelParts>;
+
+/**
+ * The kernels of one strip, in order. The first convolution goes along with the scores that it reads; a mix that ends the scores
+ * writes their softmax. Else the map holds final scores, and whoever reads it normalises them with the rows' statistics.
+ */
+function stagedTensorKernels(context: Context): Fitted<readonly StagedKernelParts[]> {
+  const { dot, scores, normalize, weights, product } = graphOf(context.pipeline);
+  for (const op of [...scores, ...weights])
+    if (op.kind === "conv" && op.stage.across > 1)
+      return doesNotFit(`${op.stage.name} reads ${op.stage.across} heads, and a block holds one`);
+  const [first] = scores;
+  const fused = first?.kind === "conv" ? first : null;
+  const rest = fused === null ? scores : scores.slice(1);
+  const last = rest.at(-1);
+  const normalized = last?.kind === "mix";
+  let made = 0;
+  const map = (): string => `map_${made % 2}`;
+  const kernels: FittedKernel[] = [dotKernel(context, dot, fused, rest.length === 0 ? "hide" : "zero")];
+  const add = (op: LinearOp, source: "map" | "weights"): void => {
+    const from = map();
+    made += 1;
+    kernels.push(linearKernel(context, op, { source, from, to: map(), last: op === last }));
   };
-
-  // The scores, with the first convolution on top where it comes first.
-  const [first] = scores.linear;
-  const fused = first !== undefined && first.stage.kind === "conv" ? first : null;
-  const made = fused === null ? 0 : 1;
-  const isLastScore = (count: number): boolean => count === scores.linear.length;
-  const failed = tile(
-    fused === null ? "scores" : `scores_${kernelName(fused).replace(/^scores_/, "")}`,
-    {
-      source: "dot",
-      sink: "map",
-      conv: fused,
-      folded: null,
-      keys: "all",
-      before: { pointwise: fused === null ? [] : scores.first, mask: "zero" },
-      finish: {
-        pointwise: fused === null ? scores.first : fused.pointwise,
-        mask: isLastScore(made) ? "hide" : "zero",
-      },
-      chunk: CHUNK,
-    },
-    haloAfter(made),
-    { read: ["q", "q_history", "k"], written: map },
-  );
-  if (failed !== null) return doesNotFit(failed);
-
-  // Whether the map holds weights: else final scores, which their first reader normalises with the rows' statistics.
-  let normalized = false;
-  const addStatistics = (count: number): void => {
-    if (normalized) return;
-    const halo = haloAfter(count);
-    const program: TensorProgram = { kind: "tensor_statistics", warps: STATISTICS_WARPS };
-    kernels.push({
-      kernel: tensorKernel(pipeline, "statistics", program, {
-        read: [sourceMap(map), "parameters", "integers", "bias"],
-        written: ["statistics", "lse"],
-      }),
-      program,
-      halo,
-      grid: [["ceilDiv", ["sub", rowEnd(halo), rowBegin(halo)], STATISTICS_WARPS], pipeline.heads, "batches"],
-    });
-  };
-
-  for (const [position, linear] of all.entries()) {
-    if (position < made) continue;
-    const inWeights = position >= scores.linear.length;
-    const firstWeight = position === scores.linear.length;
-    if (firstWeight) addStatistics(position);
-    const normalizes = firstWeight && !normalized;
-    const next: "map_0" | "map_1" = map === "map_0" ? "map_1" : "map_0";
-    const halo = haloAfter(position + 1);
-    const finalScores = !inWeights && isLastScore(position + 1);
-    const finish = { pointwise: linear.pointwise, mask: finalScores ? ("hide" as const) : ("zero" as const) };
-    const source = normalizes ? "weights" : "map";
-    const read = [sourceMap(map), ...(normalizes ? ["statistics"] : [])];
-    if (linear.stage.kind === "conv") {
-      const reason = tile(
-        kernelName(linear),
-        {
-          source,
-          sink: "map",
-          conv: linear,
-          folded: null,
-          keys: "all",
-          before: { pointwise: [], mask: "zero" },
-          finish,
-          chunk: CHUNK,
-        },
-        halo,
-        { read, written: next },
-      );
-      if (reason !== null) return doesNotFit(reason);
-    } else {
-      const fitted = fitMix(pipeline, linear, { source, finish, normalizes: finalScores });
-      if (!fitted.fits) return fitted;
-      const { program, rowsPerBlock, headBlocks } = fitted.value;
-      kernels.push({
-        kernel: tensorKernel(
-          pipeline,
-          kernelName(linear),
-          program,
-          {
-            read: [...read, "parameters", "integers", "bias"],
-            written: [resultMap(next), ...(finalScores ? ["lse"] : [])],
-          },
-          linear.stage.source,
-        ),
-        program,
-        halo,
-        grid: [["ceilDiv", ["sub", rowEnd(halo), rowBegin(halo)], rowsPerBlock], headBlocks, "batches"],
-      });
-      if (finalScores) normalized = true;
-    }
-    map = next;
+  for (const op of rest) add(op, "map");
+  if (!normalized) kernels.push(statisticsKernel(context, normalize, map()));
+  for (const [index, op] of weights.entries()) add(op, index === 0 && !normalized ? "weights" : "map");
+  kernels.push(productKernel(context, product, map(), weights.length === 0 && !normalized));
+  const parts: StagedKernelParts[] = [];
+  for (const kernel of kernels) {
+    if (!kernel.fits) return kernel;
+    parts.push(kernel.value);
   }
-  if (weights.linear.length === 0) addStatistics(all.length);
+  return { fits: true, value: parts };
+}
+
+function rowsOf(halo: Reach): Expression {
+  return ["sub", rowEnd(halo), rowBegin(halo)];
+}
+
+/** A kernel whose tiles lie on a map. */
+function tileKernel(
+  { pipeline, architecture, knobs }: Context,
+  name: string,
+  halo: Reach,
+  request: Pick<TileRequest, "source" | "conv" | "before" | "finish">,
+  maps: { readonly read: readonly (string | BoundResource)[]; readonly written: string },
+): FittedKernel {
+  const whole: TileRequest = { ...request, sink: "map", folded: null, keys: "all", chunk: CHUNK };
+  const fitted = fitTile(pipeline, architecture, whole, {
+    ...knobs.tile,
+    queriesInRegisters: knobs.tile.queriesInRegisters && request.source === "dot",
+  });
+  if (!fitted.fits) return doesNotFit(`${name}: ${fitted.reason}`);
+  const program = fitted.value;
+  const bindings = {
+    read: [...maps.read, "parameters", "integers", "bias"],
+    written: [resultMap(maps.written)],
+  };
+  const source = request.conv === null ? pipeline.source : request.conv.source;
+  const keys: Expression = ["sub", mapEnd(), "key_begin"];
+  const tiles: Expression = ["ceilDiv", rowsOf(halo), tileRows(program)];
+  return {
+    fits: true,
+    value: {
+      kernel: tensorKernel(pipeline, name, program, bindings, source),
+      program,
+      halo,
+      grid: [["mul", tiles, ["ceilDiv", keys, CHUNK]], pipeline.heads, "batches"],
+    },
+  };
+}
+
+/** The scores, with the first convolution on top where it comes first. */
+function dotKernel(context: Context, dot: DotOp, conv: ConvOp | null, mask: Finish["mask"]): FittedKernel {
+  const name = conv === null ? dot.name : `scores_${conv.name.replace(/^scores_/, "")}`;
+  const request = {
+    source: "dot",
+    conv,
+    before: { pointwise: conv === null ? [] : dot.pointwise, mask: "zero" },
+    finish: { pointwise: conv === null ? dot.pointwise : conv.pointwise, mask },
+  } as const;
+  const maps = { read: ["q", "q_history", "k"], written: "map_0" };
+  return tileKernel(context, name, (conv ?? dot).halo, request, maps);
+}
+
+/** A convolution or a mix of a map; `last` of the scores, or before others. */
+function linearKernel(
+  context: Context,
+  op: LinearOp,
+  {
+    source,
+    from,
+    to,
+    last,
+  }: {
+    readonly source: "map" | "weights";
+    readonly from: string;
+    readonly to: string;
+    readonly last: boolean;
+  },
+): FittedKernel {
+  const finish: Finish = { pointwise: op.pointwise, mask: last ? "hide" : "zero" };
+  const read = [sourceMap(from), ...(source === "weights" ? ["statistics"] : [])];
+  if (op.kind === "conv") {
+    const request = { source, conv: op, before: { pointwise: [], mask: "zero" }, finish } as const;
+    return tileKernel(context, op.name, op.halo, request, { read, written: to });
+  }
+  const { pipeline } = context;
+  const fitted = fitMix(pipeline, op, { source, finish, normalizes: last });
+  if (!fitted.fits) return fitted;
+  const { program, rowsPerBlock, headBlocks } = fitted.value;
+  const bindings = {
+    read: [...read, "parameters", "integers", "bias"],
+    written: [resultMap(to), ...(last ? ["lse"] : [])],
+  };
+  return {
+    fits: true,
+    value: {
+      kernel: tensorKernel(pipeline, op.name, program, bindings, op.source),
+      program,
+      halo: op.halo,
+      grid: [["ceilDiv", rowsOf(op.halo), rowsPerBlock], headBlocks, "batches"],
+    },
+  };
+}
+
+function statisticsKernel({ pipeline }: Context, { halo }: NormalizeOp, map: string): FittedKernel {
+  const program: TensorProgram = { kind: "tensor_statistics", warps: STATISTICS_WARPS };
+  const bindings = {
+    read: [sourceMap(map), "parameters", "integers", "bias"],
+    written: ["statistics", "lse"],
+  };
+  return {
+    fits: true,
+    value: {
+      kernel: tensorKernel(pipeline, "statistics", program, bindings),
+      program,
+      halo,
+      grid: [["ceilDiv", rowsOf(halo), STATISTICS_WARPS], pipeline.heads, "batches"],
+    },
+  };
+}
+
+function productKernel(
+  { pipeline, architecture, knobs }: Context,
+  op: ProductOp,
+  map: string,
+  normalizes: boolean,
+): FittedKernel {
   const product = fitProduct(pipeline, architecture, {
-    source: weights.linear.length === 0 && !normalized ? "weights" : "map",
+    source: normalizes ? "weights" : "map",
     rowBlocks: knobs.productRowBlocks,
   });
   if (!product.fits) return product;
-  const tileQ = product.value.warps * 16 * product.value.rowBlocks;
-  kernels.push({
-    kernel: tensorKernel(
-      pipeline,
-      "product",
-      product.value,
-      {
-        read: [
-          sourceMap(map),
-          "v",
-          ...(product.value.source === "weights" ? ["statistics"] : []),
-          "parameters",
-          "integers",
-          "bias",
-        ],
-        written: ["o"],
-      },
-      pipeline.output[0]?.source ?? pipeline.source,
-    ),
-    program: product.value,
-    halo: NO_REACH,
-    grid: [["ceilDiv", ["sub", rowEnd(NO_REACH), "row"], tileQ], pipeline.heads, "batches"],
-  });
-  return { fits: true, value: kernels };
+  const program = product.value;
+  const statistics = normalizes ? ["statistics"] : [];
+  const bindings = {
+    read: [sourceMap(map), "v", ...statistics, "parameters", "integers", "bias"],
+    written: ["o"],
+  };
+  return {
+    fits: true,
+    value: {
+      kernel: tensorKernel(pipeline, op.name, program, bindings, op.source),
+      program,
+      halo: op.halo,
+      grid: [["ceilDiv", ["sub", rowEnd(op.halo), "row"], tileRows(program)], pipeline.heads, "batches"],
+    },
+  };
 }
 
 /** The end of the map's columns that a strip writes: whole steps of every kernel. */
 function mapEnd(): Expression {
   return ["mul", 64, ["ceilDiv", "key_end", 64]];
-}
-
-function kernelName({ stage }: LinearStage): string {
-  return stage.name.replaceAll(".", "_");
 }

@@ -2,17 +2,10 @@ import {
   type ConvStage,
   convReach,
   hasMask,
-  isPointwise,
-  type LinearStage as LinearMapStage,
   type MapWrite,
   type Pipeline,
-  type Pointwise,
-  pointwiseOf,
   type Reach,
-  type ScoreStage,
-  type StageIndex,
   totalReach,
-  type WeightStage,
 } from "../../../runtime/contract/index.ts";
 
 /** Elements that `cp.async` copies at a time: rows and strides are multiples of it. */
@@ -32,27 +25,6 @@ export function tensorIllegal(pipeline: Pipeline): string | null {
     if (size > 256) return `${name} ${size} is more than the 256 whose tiles fit shared memory`;
   }
   return null;
-}
-
-/** A stage that changes scores linearly, with the pointwise stages that follow it. */
-export interface LinearStage {
-  readonly stage: LinearMapStage;
-  readonly index: StageIndex;
-  readonly pointwise: readonly Pointwise[];
-}
-
-/** A section's linear stages, and the pointwise ones before the first of them. */
-export function linearStages(
-  stages: readonly (ScoreStage | WeightStage)[],
-  section: StageIndex["section"],
-): { readonly first: readonly Pointwise[]; readonly linear: readonly LinearStage[] } {
-  const first: Pointwise[] = [];
-  const linear: { stage: LinearStage["stage"]; index: StageIndex; pointwise: Pointwise[] }[] = [];
-  stages.forEach((stage, index) => {
-    if (isPointwise(stage)) (linear.at(-1)?.pointwise ?? first).push(pointwiseOf(stage));
-    else linear.push({ stage, index: { section, index }, pointwise: [] });
-  });
-  return { first, linear };
 }
 
 /** Most kernel rows: documents keep one bit for each. */
@@ -87,8 +59,6 @@ export function innerMargin(stage: ConvStage): number {
   const { past, right } = convReach(stage);
   return past + right;
 }
-
-export const NO_REACH: Reach = { past: 0, future: 0, left: 0, right: 0 };
 
 /** Halo and granules of a convolution. */
 export function toeplitzGeometry(stage: ConvStage): {

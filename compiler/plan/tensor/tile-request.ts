@@ -1,5 +1,5 @@
 import type { Finish, TensorTileProgram, TileKeys } from "../../../runtime/contract/index.ts";
-import type { LinearStage } from "./support.ts";
+import type { ConvOp } from "../graph.ts";
 
 /** What the planner may vary of a tile kernel. */
 export interface TileKnobs {
@@ -14,9 +14,9 @@ export interface TileKnobs {
 export interface TileRequest {
   readonly source: TensorTileProgram["source"];
   readonly sink: TensorTileProgram["sink"];
-  readonly conv: LinearStage | null;
+  readonly conv: ConvOp | null;
   /** The convolution that the keys hold already. */
-  readonly folded: LinearStage | null;
+  readonly folded: ConvOp | null;
   readonly keys: TileKeys;
   readonly before: Finish;
   readonly finish: Finish;

@@ -1,17 +1,12 @@
-import {
-  type ConvStage,
-  convReach,
-  type Pipeline,
-  type TensorTileProgram,
-} from "../../../runtime/contract/index.ts";
+import { convReach, type Pipeline, type TensorTileProgram } from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import { NO_REACH } from "../graph.ts";
 import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
 import {
   INNER_STEP,
   innerMargin,
   mapWrite,
-  NO_REACH,
   sourcesEndWithKeys,
   toeplitzGeometry,
   toeplitzIllegal,
@@ -37,13 +32,14 @@ export function fitTile(
   const { source, sink } = request;
   const { rowBlocks, tileK, queriesInRegisters, taps } = knobs;
   const exact = request.conv !== null && knobs.precision === "exact";
-  const stage = request.conv === null ? null : (request.conv.stage as ConvStage);
+  const stage = request.conv?.stage ?? null;
   if (stage !== null) {
     const illegal = toeplitzIllegal(stage);
     if (illegal !== null) return doesNotFit(illegal);
   }
   const geometry = stage === null ? null : toeplitzGeometry(stage);
-  const folded = request.folded === null ? null : (request.folded.stage as ConvStage);
+  const folded = request.folded?.stage ?? null;
+  const convolved = folded ?? stage;
   const foldedReach = folded === null ? null : convReach(folded);
   const haloPast = foldedReach?.past ?? geometry?.haloPast ?? 0;
   const haloFuture = foldedReach?.future ?? geometry?.haloFuture ?? 0;
@@ -124,7 +120,7 @@ export function fitTile(
       folded: request.folded?.index ?? null,
       keys: request.keys,
       inner: {
-        margin: (folded ?? stage) === null ? 0 : innerMargin((folded ?? stage) as ConvStage),
+        margin: convolved === null ? 0 : innerMargin(convolved),
         step: INNER_STEP,
       },
       sourcesEndWithKeys: sourcesEndWithKeys(pipeline, geometry?.reach ?? NO_REACH),

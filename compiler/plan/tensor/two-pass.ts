@@ -9,31 +9,31 @@ import {
 import type { CudaArchitecture } from "../architectures.ts";
 import { batchRounds } from "../batch-rounds.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
+import { graphOf } from "../graph.ts";
 import { statisticsBuffer } from "../layout.ts";
 
 import type { PlanRequest } from "../machine.ts";
 import { defineTensorPlan, type TensorChoice, tensorKernel } from "./define.ts";
 
 import { tileKnobNames } from "./single-pass.ts";
-import { linearStages, tileRows } from "./support.ts";
+import { tileRows } from "./support.ts";
 import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
 
 /** What the two kernels of `two_pass` compute; or why one tile of one head does not suffice. */
 export function twoPassTiles(
   pipeline: Pipeline,
 ): Fitted<{ readonly statistics: TileRequest; readonly apply: TileRequest }> {
-  const scores = linearStages(pipeline.scores, "scores");
-  const weights = linearStages(pipeline.weights, "weights");
-  const [before] = scores.linear;
+  const { dot, scores, weights } = graphOf(pipeline);
+  const [before] = scores;
   if (before !== undefined)
     return doesNotFit(
       `pass 2 keeps one tile, and ${before.stage.name} would need one of scores beside that of weights`,
     );
-  const [conv, second] = weights.linear;
+  const [conv, second] = weights;
   if (conv === undefined) return doesNotFit("without stages after the softmax one pass does");
   if (second !== undefined)
     return doesNotFit(`pass 2 keeps one tile, and ${second.stage.name} follows ${conv.stage.name}`);
-  if (conv.stage.kind === "mix")
+  if (conv.kind === "mix")
     return doesNotFit(`${conv.stage.name} mixes heads, which blocks of one head cannot`);
   if (conv.stage.across > 1)
     return doesNotFit(`${conv.stage.name} reads ${conv.stage.across} heads, and a block holds one`);
@@ -47,7 +47,7 @@ export function twoPassTiles(
         folded: null,
         keys: "all",
         before: { pointwise: [], mask: "zero" },
-        finish: { pointwise: scores.first, mask: "hide" },
+        finish: { pointwise: dot.pointwise, mask: "hide" },
         chunk: 0,
       },
       apply: {
@@ -56,7 +56,7 @@ export function twoPassTiles(
         conv,
         folded: null,
         keys: "all",
-        before: { pointwise: scores.first, mask: "normalize" },
+        before: { pointwise: dot.pointwise, mask: "normalize" },
         finish: { pointwise: [], mask: "zero" },
         chunk: 0,
       },

@@ -47,7 +47,7 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
   table.int("HALO_ROWS", program.haloRows, "Rows of the tile with what is around it.");
   table.int("HALO_COLUMNS", program.haloColumns, "Keys of the tile with what is around it.");
   table.int("HALO_LEFT", program.haloLeft, "Keys left of the tile that are held with it.");
-  table.int("HALO_ROW_STRIDE", program.rowStride, "Words between two rows of it.");
+  table.int("HALO_ROW_STRIDE", program.rowStride, "Words between two rows that are held.");
   if (hasMask(plan.pipeline, "documents")) {
     table.int("DOCUMENTS_AT", program.arenaWords, `First word of the documents in ${dialect.words.memory}.`);
     table.int("DOCUMENT_ROWS", program.documentRows, "Rows whose documents are kept.");

@@ -48,7 +48,7 @@ const HALO_ROWS = 21;
 const HALO_COLUMNS = 42;
 /// Keys left of the tile that are held with it.
 const HALO_LEFT = 5;
-/// Words between two rows of it.
+/// Words between two rows that are held.
 const HALO_ROW_STRIDE = 42;
 /// Rows of the kernel.
 const SCORES_CONV_QUERY = 6;

@@ -348,7 +348,7 @@ constexpr int HALO_ROWS = 36;
 constexpr int HALO_COLUMNS = 72;
 /// Keys left of the tile that are held with it.
 constexpr int HALO_LEFT = 4;
-/// Words between two rows of it.
+/// Words between two rows that are held.
 constexpr int HALO_ROW_STRIDE = 76;
 /// Rows of the kernel.
 constexpr int SCORES_CONV_QUERY = 3;

@@ -46,7 +46,7 @@ const HALO_ROWS = 20;
 const HALO_COLUMNS = 68;
 /// Keys left of the tile that are held with it.
 const HALO_LEFT = 2;
-/// Words between two rows of it.
+/// Words between two rows that are held.
 const HALO_ROW_STRIDE = 68;
 /// Rows of the kernel.
 const SCORES_CONV_QUERY = 3;

@@ -1601,7 +1601,7 @@ const HALO_ROWS = 17;
 const HALO_COLUMNS = 40;
 /// Keys left of the tile that are held with it.
 const HALO_LEFT = 4;
-/// Words between two rows of it.
+/// Words between two rows that are held.
 const HALO_ROW_STRIDE = 40;
 /// Rows of the kernel.
 const SCORES_CONV_QUERY = 2;

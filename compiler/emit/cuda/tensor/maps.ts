@@ -29,16 +29,8 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
   const constants = threadConstants(program);
   constants.int("ROWS_PER_WARP", program.rowsPerWarp);
   constants.int("GROUP", stage.group, "Heads that are mixed together.");
-  constants.int(
-    "INPUT_CHUNKS",
-    program.inputChunks,
-    "Blocks of sixteen input heads that sixteen output heads read.",
-  );
-  constants.bool(
-    "ALL_HEADS",
-    plan.pipeline.heads % 16 === 0,
-    "Whether blocks of sixteen heads are all there.",
-  );
+  constants.int("INPUT_CHUNKS", program.inputChunks, "Blocks of sixteen heads that sixteen results read.");
+  constants.bool("ALL_HEADS", plan.pipeline.heads % 16 === 0, "Whether blocks of sixteen heads are whole.");
   constants.int("STEP", program.step, "Keys of a step.");
   constants.int("ROW_BYTES", program.rowBytes, ROW_COMMENT);
   constants.int("BUFFER_BYTES", "INPUT_CHUNKS * 16 * ROW_BYTES");
@@ -90,7 +82,7 @@ export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: Tens
   constants.int(
     "STAGE_BYTES",
     "TILE_Q * A_ROW_BYTES + TILE_K * V_ROW_BYTES",
-    "One of the two stages of copies: a tile of weights, then one of values.",
+    "A tile of weights, then one of values.",
   );
   outputConstants(plan, constants);
   return {
@@ -128,11 +120,7 @@ export function tensorFoldModel(plan: Plan, kernel: KernelPlan, program: TensorF
   const constants = threadConstants(program);
   constants.int("TILE", program.warps * 16, "Keys that a block convolves: sixteen a warp.");
   constants.int("GRANULES_LEFT", program.granulesLeft, "Blocks of eight keys in reach to the left.");
-  constants.int(
-    "SOURCE_STEPS",
-    program.sourceSteps,
-    "Blocks of sixteen keys that sixteen results are made of.",
-  );
+  constants.int("SOURCE_STEPS", program.sourceSteps, "Blocks of sixteen keys that sixteen results read.");
   constants.int("SOURCE_ROWS", "TILE - 16 + 16 * SOURCE_STEPS", "Keys that a block reads.");
   constants.int("D_GRANULES", granules(plan.pipeline.headDim), "Blocks of eight elements of a key.");
   constants.int("K_ROW_BYTES", program.rowBytes, ROW_COMMENT);

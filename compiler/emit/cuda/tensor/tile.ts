@@ -88,7 +88,6 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     perRow: !toMap,
     split: program.splits,
     part,
-    parts: part || program.splits,
     inner: program.keys === "inner",
     folded: folded !== null,
     foldedRows: folded !== null && folded.kernel.query > 1,
@@ -186,11 +185,8 @@ function tileConstants(tile: Tile): ConstantTable {
   constants.int("TILE_Q", program.warps * 16 * rowBlocks, "Rows of a block.");
   constants.int("TILE_K", tileK, "Keys of a step.");
   constants.int("GRANULES", tileK / 8, "Blocks of eight keys of a step.");
-  constants.int(
-    "CARRIED",
-    (program.conv?.granulesLeft ?? 0) + right,
-    "Blocks of eight keys that later steps finish.",
-  );
+  const carried = (program.conv?.granulesLeft ?? 0) + right;
+  constants.int("CARRIED", carried, "Blocks of eight keys that later steps finish.");
   if (right > 0) constants.int("TAIL", right, "The last ones of them.");
   if (right > 0 && !toMap) constants.int("TAIL_PAIRS", Math.ceil(right / 2) * 2);
   constants.int("LAG", right * 8, "Keys by which results trail the scores that they are made of.");
@@ -202,8 +198,7 @@ function tileConstants(tile: Tile): ConstantTable {
   }
   if (dot) dotConstants(tile, constants);
   if (dot || conv !== null) {
-    const eights = folded === null ? ", in blocks of eight" : "";
-    constants.int("HALO_PAST", program.haloPast, `Rows around the tile that the convolution reads${eights}.`);
+    constants.int("HALO_PAST", program.haloPast, "Rows around the tile that the convolution reads.");
     constants.int("HALO_FUTURE", program.haloFuture);
     constants.int("HALO_ROWS", program.haloPast + program.haloFuture);
   }
@@ -216,12 +211,8 @@ function tileConstants(tile: Tile): ConstantTable {
   }
   if (conv !== null) convConstants(tile, constants, conv);
   if (program.map !== null) mapConstants(constants, program.map);
-  if (!toMap)
-    constants.float(
-      "EXPONENT",
-      scaled ? "LOG2_E" : "SCALE * LOG2_E",
-      "Weights are 2^(score * EXPONENT - maximum).",
-    );
+  const exponent = scaled ? "LOG2_E" : "SCALE * LOG2_E";
+  if (!toMap) constants.float("EXPONENT", exponent, "Weights are 2^(score * EXPONENT - maximum).");
   return constants;
 }
 
@@ -265,7 +256,7 @@ function convConstants({ plan, program }: Tile, constants: ConstantTable, stage:
     constants.int(
       "S_REST",
       "S_ROWS * S_ROW_BYTES",
-      "Bytes from a score, rounded to f16, to what the rounding leaves over.",
+      "Bytes from a score to what rounding it to f16 leaves over.",
     );
   keyConstants(constants, stage);
   constants.int("ORIGIN_QUERY", stage.origin.query, "The tap that meets the current row.");

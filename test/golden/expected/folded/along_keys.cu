@@ -204,20 +204,15 @@ __device__ __forceinline__ float high_f16(unsigned pair) {
   return value;
 }
 
-__device__ __forceinline__ void store_32(void* to, unsigned value) {
-  *static_cast<unsigned*>(to) = value;
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
 }
 
-__device__ __forceinline__ void store_128(void* to, uint4 value) {
-  *static_cast<uint4*>(to) = value;
-}
-
-__device__ __forceinline__ unsigned load_32(const void* from) {
-  return *static_cast<const unsigned*>(from);
-}
-
-__device__ __forceinline__ uint4 load_128(const void* from) {
-  return *static_cast<const uint4*>(from);
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
 }
 
 /// Exponents of a f16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
@@ -327,7 +322,7 @@ constexpr int THREADS = 128;
 constexpr int TILE = 64;
 /// Blocks of eight keys in reach to the left.
 constexpr int GRANULES_LEFT = 1;
-/// Blocks of sixteen keys that sixteen results are made of.
+/// Blocks of sixteen keys that sixteen results read.
 constexpr int SOURCE_STEPS = 2;
 /// Keys that a block reads.
 constexpr int SOURCE_ROWS = TILE - 16 + 16 * SOURCE_STEPS;
@@ -422,7 +417,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
   unsigned exponents = 0u;
   for (int id = lane.thread; id < SOURCE_ROWS * D_GRANULES; id += THREADS) {
     const unsigned char* const unit = shared_memory + id / D_GRANULES * K_ROW_BYTES + id % D_GRANULES * 16;
-    exponents |= carry_exponents_128(load_128(unit));
+    exponents |= carry_exponents_128(load_as<uint4>(unit));
   }
   if (__syncthreads_or(exponents & SIGNS)) {
 #pragma unroll 1
@@ -435,11 +430,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
 #pragma unroll 1
       for (int b = 0; b < KERNEL_KEY; b++) {
         const int source = key + (b - ORIGIN_KEY) * DILATION_KEY;
-        const unsigned pair = load_32(shared_memory + (source - source_key) * K_ROW_BYTES + d * 2);
+        const unsigned pair = load_as<unsigned>(shared_memory + (source - source_key) * K_ROW_BYTES + d * 2);
         low = fmaf(kernel[a * KERNEL_KEY + b], low_f16(pair), low);
         high = fmaf(kernel[a * KERNEL_KEY + b], high_f16(pair), high);
       }
-      if (key < batch.keys) store_32(copies + (size_t(a) * launch.key_rows + key) * HEAD_DIM + d, pack_f16(low, high));
+      if (key < batch.keys) store(copies + (size_t(a) * launch.key_rows + key) * HEAD_DIM + d, pack_f16(low, high));
     }
     return;
   }
@@ -478,7 +473,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
       if (key < batch.keys) {
         unsigned short* const to = copies + (size_t(a) * launch.key_rows + key) * HEAD_DIM + 2 * lane.quad;
 #pragma unroll
-        for (int n = 0; n < HEAD_DIM / 8; n++) store_32(to + 8 * n, pack_f16(y[n][2 * h], y[n][2 * h + 1]));
+        for (int n = 0; n < HEAD_DIM / 8; n++) store(to + 8 * n, pack_f16(y[n][2 * h], y[n][2 * h + 1]));
       }
     }
   }
@@ -726,7 +721,8 @@ __device__ __forceinline__ void isolate_values(
   unsigned exponents = 0u;
 #pragma unroll
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) exponents |= carry_exponents_128(load_128(unit(i)));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      exponents |= carry_exponents_128(load_as<uint4>(unit(i)));
   }
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
@@ -735,7 +731,7 @@ __device__ __forceinline__ void isolate_values(
       if (!visible(launch, batch, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
-        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
         const unsigned bad = carry_exponents(pair);
         if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
         if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
@@ -746,7 +742,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
     if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
-      store_128(unit(i), only_finite_128(load_128(unit(i))));
+      store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
   }
   __syncthreads();
 }
@@ -985,7 +981,7 @@ constexpr int K_ROW_BYTES = 144;
 /// Bytes of shared memory where things lie.
 constexpr int K_AT = 0;
 constexpr int Q_AT = 13824;
-/// Rows around the tile that the convolution reads, in blocks of eight.
+/// Rows around the tile that the convolution reads.
 constexpr int HALO_PAST = 0;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 8;
@@ -1120,6 +1116,33 @@ __device__ __forceinline__ void convolve(
   }
 }
 
+/// Clears the warp's scores of COLUMNS keys: nothing is seen of them, but the rows below read these zeros.
+__device__ __forceinline__ void clear_scores(unsigned char* scores, const Lane& lane) {
+#pragma unroll
+  for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
+    const int id = lane.index + i * 32;
+    const int r = HALO_PAST + lane.warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
+    unsigned char* const to = scores + r * S_ROW_BYTES + id % (COLUMNS / 8) * 16;
+    store(to, make_uint4(0u, 0u, 0u, 0u));
+  }
+}
+
+/// Writes the warp's scores of COLUMNS keys to where the convolution reads them.
+__device__ __forceinline__ void store_scores(unsigned char* own, const float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
+        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
+        store(to, pair);
+      }
+    }
+  }
+}
+
 /// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
@@ -1220,33 +1243,6 @@ __device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8]
   }
 }
 
-/// Clears the warp's scores of COLUMNS keys: nothing is seen of them, but the rows below read these zeros.
-__device__ __forceinline__ void clear_scores(unsigned char* scores, const Lane& lane) {
-#pragma unroll
-  for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
-    const int id = lane.index + i * 32;
-    const int r = HALO_PAST + lane.warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
-    unsigned char* const to = scores + r * S_ROW_BYTES + id % (COLUMNS / 8) * 16;
-    store_128(to, make_uint4(0u, 0u, 0u, 0u));
-  }
-}
-
-/// Writes the warp's scores of COLUMNS keys to where the convolution reads them.
-__device__ __forceinline__ void store_scores(unsigned char* own, const float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
-        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
-        store_32(to, pair);
-      }
-    }
-  }
-}
-
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
 template <int COUNT, int N>
 __device__ __forceinline__ void hide(
@@ -1326,7 +1322,8 @@ __device__ __forceinline__ void isolate_values(
   unsigned exponents = 0u;
 #pragma unroll
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) exponents |= carry_exponents_128(load_128(unit(i)));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      exponents |= carry_exponents_128(load_as<uint4>(unit(i)));
   }
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
@@ -1335,7 +1332,7 @@ __device__ __forceinline__ void isolate_values(
       if (!visible(launch, batch, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
-        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
         const unsigned bad = carry_exponents(pair);
         if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
         if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
@@ -1346,7 +1343,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
     if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
-      store_128(unit(i), only_finite_128(load_128(unit(i))));
+      store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
   }
   __syncthreads();
 }

@@ -199,20 +199,15 @@ __device__ __forceinline__ unsigned rest_f16(unsigned rounded, float low, float 
   return pack_f16(low - low_f16(rounded), high - high_f16(rounded));
 }
 
-__device__ __forceinline__ void store_32(void* to, unsigned value) {
-  *static_cast<unsigned*>(to) = value;
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
 }
 
-__device__ __forceinline__ void store_128(void* to, uint4 value) {
-  *static_cast<uint4*>(to) = value;
-}
-
-__device__ __forceinline__ unsigned load_32(const void* from) {
-  return *static_cast<const unsigned*>(from);
-}
-
-__device__ __forceinline__ uint4 load_128(const void* from) {
-  return *static_cast<const uint4*>(from);
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
 }
 
 /// Exponents of a f16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
@@ -540,7 +535,7 @@ __device__ __forceinline__ void store_map(
 #pragma unroll
     for (int n = 0; n < COUNT; n++) {
       if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
-        store_32(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+        store(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
       }
     }
   });
@@ -563,7 +558,7 @@ __device__ __forceinline__ void clear_map(
     for (int c = thread % 8 * 8; c < columns; c += 64) {
       int key = begin + c;
       if (!none && key >= keys_begin) key += keys_end - max(keys_begin, begin);
-      store_128(line + key, make_uint4(pair, pair, pair, pair));
+      store(line + key, make_uint4(pair, pair, pair, pair));
     }
   }
 }
@@ -669,9 +664,9 @@ constexpr int THREADS = 128;
 constexpr int ROWS_PER_WARP = 2;
 /// Heads that are mixed together.
 constexpr int GROUP = 4;
-/// Blocks of sixteen input heads that sixteen output heads read.
+/// Blocks of sixteen heads that sixteen results read.
 constexpr int INPUT_CHUNKS = 1;
-/// Whether blocks of sixteen heads are all there.
+/// Whether blocks of sixteen heads are whole.
 constexpr bool ALL_HEADS = false;
 /// Keys of a step.
 constexpr int STEP = 64;
@@ -814,9 +809,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
     for (int c = 0; c < 4; c++) {
       if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
       unsigned short* const line = own_result + c * four_heads;
-      for (int key = cleared_from; key < clear_end; key += STEP) store_128(line + key, nothing);
+      for (int key = cleared_from; key < clear_end; key += STEP) store(line + key, nothing);
       if (steps == 0) continue;
-      for (int key = clear_begin; key < begin; key += STEP) store_128(line + key, nothing);
+      for (int key = clear_begin; key < begin; key += STEP) store(line + key, nothing);
     }
     const unsigned short* const own_source = map_row(source, launch, first_input + unit_head, row) + unit_key;
     const auto load = [&](int step) {
@@ -891,14 +886,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
       __syncwarp();
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
-        store_32(own + 16 * n, pack_f16(y[n][0], y[n][1]));
-        store_32(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
+        store(own + 16 * n, pack_f16(y[n][0], y[n][1]));
+        store(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
       }
       __syncwarp();
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
-        store_128(own_result + c * four_heads + begin + step * STEP, load_128(buffer + unit_at + c * 4 * ROW_BYTES));
+        store(own_result + c * four_heads + begin + step * STEP, load_as<uint4>(buffer + unit_at + c * 4 * ROW_BYTES));
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -918,9 +913,9 @@ constexpr int THREADS = 128;
 constexpr int ROWS_PER_WARP = 2;
 /// Heads that are mixed together.
 constexpr int GROUP = 4;
-/// Blocks of sixteen input heads that sixteen output heads read.
+/// Blocks of sixteen heads that sixteen results read.
 constexpr int INPUT_CHUNKS = 1;
-/// Whether blocks of sixteen heads are all there.
+/// Whether blocks of sixteen heads are whole.
 constexpr bool ALL_HEADS = false;
 /// Keys of a step.
 constexpr int STEP = 64;
@@ -1062,9 +1057,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_weights_mix(
     for (int c = 0; c < 4; c++) {
       if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
       unsigned short* const line = own_result + c * four_heads;
-      for (int key = cleared_from; key < clear_end; key += STEP) store_128(line + key, nothing);
+      for (int key = cleared_from; key < clear_end; key += STEP) store(line + key, nothing);
       if (steps == 0) continue;
-      for (int key = clear_begin; key < begin; key += STEP) store_128(line + key, nothing);
+      for (int key = clear_begin; key < begin; key += STEP) store(line + key, nothing);
     }
     const unsigned short* const own_source = map_row(source, launch, first_input + unit_head, row) + unit_key;
     const auto load = [&](int step) {
@@ -1111,14 +1106,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_weights_mix(
       __syncwarp();
 #pragma unroll
       for (int n = 0; n < STEP / 8; n++) {
-        store_32(own + 16 * n, pack_f16(y[n][0], y[n][1]));
-        store_32(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
+        store(own + 16 * n, pack_f16(y[n][0], y[n][1]));
+        store(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
       }
       __syncwarp();
 #pragma unroll
       for (int c = 0; c < 4; c++) {
         if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
-        store_128(own_result + c * four_heads + begin + step * STEP, load_128(buffer + unit_at + c * 4 * ROW_BYTES));
+        store(own_result + c * four_heads + begin + step * STEP, load_as<uint4>(buffer + unit_at + c * 4 * ROW_BYTES));
       }
       // The buffer is free for the step after the next.
       __syncwarp();
@@ -1144,7 +1139,7 @@ constexpr int VALUE_GRANULES = 4;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
 constexpr int A_ROW_BYTES = 144;
 constexpr int V_ROW_BYTES = 80;
-/// One of the two stages of copies: a tile of weights, then one of values.
+/// A tile of weights, then one of values.
 constexpr int STAGE_BYTES = TILE_Q * A_ROW_BYTES + TILE_K * V_ROW_BYTES;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 32;
@@ -1268,7 +1263,8 @@ __device__ __forceinline__ void isolate_values(
   unsigned exponents = 0u;
 #pragma unroll
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) exponents |= carry_exponents_128(load_128(unit(i)));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      exponents |= carry_exponents_128(load_as<uint4>(unit(i)));
   }
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
@@ -1277,7 +1273,7 @@ __device__ __forceinline__ void isolate_values(
       if (!visible(launch, batch, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
-        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
         const unsigned bad = carry_exponents(pair);
         if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
         if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
@@ -1288,7 +1284,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
     if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
-      store_128(unit(i), only_finite_128(load_128(unit(i))));
+      store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
   }
   __syncthreads();
 }
@@ -1357,7 +1353,7 @@ __device__ __forceinline__ void store_results(
     unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
 #pragma unroll
     for (int n = 0; n < VALUE_DIM / 8; n++) {
-      store_32(to + 8 * n, pack_f16(o[x][n][2 * h], o[x][n][2 * h + 1]));
+      store(to + 8 * n, pack_f16(o[x][n][2 * h], o[x][n][2 * h + 1]));
     }
   });
 }

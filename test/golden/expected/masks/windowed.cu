@@ -275,26 +275,21 @@ __device__ __forceinline__ float high_bf16(unsigned pair) {
   return __uint_as_float(pair & 0xffff0000u);
 }
 
-__device__ __forceinline__ void store_32(void* to, unsigned value) {
-  *static_cast<unsigned*>(to) = value;
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
 }
 
-__device__ __forceinline__ void store_128(void* to, uint4 value) {
-  *static_cast<uint4*>(to) = value;
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
 }
 
 __device__ __forceinline__ void store_f16(void* to, float value) {
   unsigned short half;
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
   *static_cast<unsigned short*>(to) = half;
-}
-
-__device__ __forceinline__ unsigned load_32(const void* from) {
-  return *static_cast<const unsigned*>(from);
-}
-
-__device__ __forceinline__ uint4 load_128(const void* from) {
-  return *static_cast<const uint4*>(from);
 }
 
 /// Two neighbouring f32 as f16. Volatile: thousands of such loads, all moved ahead of the products that use them, would
@@ -462,7 +457,7 @@ constexpr int K_ROW_BYTES = 112;
 constexpr int K_AT = 0;
 constexpr int Q_AT = 10752;
 constexpr int HALO_AT = 17920;
-/// Rows around the tile that the convolution reads, in blocks of eight.
+/// Rows around the tile that the convolution reads.
 constexpr int HALO_PAST = 8;
 constexpr int HALO_ROWS = 8;
 /// Blocks of eight values.
@@ -634,6 +629,33 @@ __device__ __forceinline__ void convolve(
   }
 }
 
+/// Clears the warp's scores of COLUMNS keys: nothing is seen of them, but the rows below read these zeros.
+__device__ __forceinline__ void clear_scores(unsigned char* scores, const Lane& lane) {
+#pragma unroll
+  for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
+    const int id = lane.index + i * 32;
+    const int r = HALO_PAST + lane.warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
+    unsigned char* const to = scores + r * S_ROW_BYTES + id % (COLUMNS / 8) * 16;
+    store(to, make_uint4(0u, 0u, 0u, 0u));
+  }
+}
+
+/// Writes the warp's scores of COLUMNS keys to where the convolution reads them.
+__device__ __forceinline__ void store_scores(unsigned char* own, const float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n++) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
+        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
+        store(to, pair);
+      }
+    }
+  }
+}
+
 /// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
@@ -732,33 +754,6 @@ __device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8]
     each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
       entry *= SCALE;
     });
-  }
-}
-
-/// Clears the warp's scores of COLUMNS keys: nothing is seen of them, but the rows below read these zeros.
-__device__ __forceinline__ void clear_scores(unsigned char* scores, const Lane& lane) {
-#pragma unroll
-  for (int i = 0; i < 16 * ROW_BLOCKS * COLUMNS / 8 / 32; i++) {
-    const int id = lane.index + i * 32;
-    const int r = HALO_PAST + lane.warp * ROW_BLOCKS * 16 + id / (COLUMNS / 8);
-    unsigned char* const to = scores + r * S_ROW_BYTES + id % (COLUMNS / 8) * 16;
-    store_128(to, make_uint4(0u, 0u, 0u, 0u));
-  }
-}
-
-/// Writes the warp's scores of COLUMNS keys to where the convolution reads them.
-__device__ __forceinline__ void store_scores(unsigned char* own, const float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-#pragma unroll
-    for (int n = 0; n < COLUMNS / 8; n++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
-        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
-        store_32(to, pair);
-      }
-    }
   }
 }
 
@@ -894,7 +889,8 @@ __device__ __forceinline__ void isolate_values(
   unsigned exponents = 0u;
 #pragma unroll
   for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS) exponents |= carry_exponents_128(load_128(unit(i)));
+    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
+      exponents |= carry_exponents_128(load_as<uint4>(unit(i)));
   }
   if (!__syncthreads_or(exponents & SIGNS)) return;
 #pragma unroll 1
@@ -903,7 +899,7 @@ __device__ __forceinline__ void isolate_values(
       if (!visible(launch, batch, documents, bias, head, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
-        const unsigned pair = load_32(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
         const unsigned bad = carry_exponents(pair);
         if (bad & 0x8000u) o[x][n][2 * h] += low_bf16(pair);
         if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_bf16(pair);
@@ -914,7 +910,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < ROUNDS; i++) {
     if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
-      store_128(unit(i), only_finite_128(load_128(unit(i))));
+      store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
   }
   __syncthreads();
 }
@@ -1058,7 +1054,7 @@ __device__ __forceinline__ void store_results(
     unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
 #pragma unroll
     for (int n = 0; n < VALUE_DIM / 8; n++) {
-      store_32(to + 8 * n, pack_bf16(o[x][n][2 * h], o[x][n][2 * h + 1]));
+      store(to + 8 * n, pack_bf16(o[x][n][2 * h], o[x][n][2 * h + 1]));
     }
   });
 }

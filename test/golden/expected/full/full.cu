@@ -591,7 +591,7 @@ __device__ __forceinline__ void load_rows(
     const int r = id / CHUNKS;
     const int c = id % CHUNKS;
     const int row = first + r;
-    const bool exists = row >= 0 && row < rows && c * 8 < SIZE;
+    const bool exists = unsigned(row) < unsigned(rows) && c * 8 < SIZE;
     if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
       cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
     }
@@ -1778,7 +1778,7 @@ __device__ __forceinline__ void load_rows(
     const int r = id / CHUNKS;
     const int c = id % CHUNKS;
     const int row = first + r;
-    const bool exists = row >= 0 && row < rows && c * 8 < SIZE;
+    const bool exists = unsigned(row) < unsigned(rows) && c * 8 < SIZE;
     if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
       cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
     }

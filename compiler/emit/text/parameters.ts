@@ -24,12 +24,16 @@ export function pruneParameters(nodes: readonly Node[]): readonly Node[] {
   }
 }
 
-function pruneScope(nodes: readonly Node[], outer: ReadonlyMap<string, Kept | null>): readonly Node[] {
+function pruneScope(nodes: readonly Node[], outer: ReadonlyMap<string, Kept>): readonly Node[] {
   const functions = new Map(outer);
+  const own = new Set<string>();
   for (const node of nodes) {
     if (node.kind === "scope" || node.name === null) continue;
     // Of functions with one name none is touched.
-    functions.set(node.name, declares(nodes, node.name) > 1 ? null : keptParameters(node));
+    const kept = own.has(node.name) ? null : keptParameters(node);
+    own.add(node.name);
+    if (kept === null) functions.delete(node.name);
+    else functions.set(node.name, kept);
   }
   let changed = false;
   const pruned = nodes.map((node): Node => {
@@ -45,12 +49,23 @@ function pruneScope(nodes: readonly Node[], outer: ReadonlyMap<string, Kept | nu
   return changed ? pruned : nodes;
 }
 
-function declares(nodes: readonly Node[], name: string): number {
-  return nodes.filter((node) => node.kind === "declaration" && node.name === name).length;
-}
+/** What is known of declarations: each is asked for in every round, and in other kernels again. */
+const known = new Map<string, Kept | null>();
+const MOST_KNOWN = 5000;
 
 /** Which parameters of a function its body names; null where all are, or where it is none, or called from outside. */
-function keptParameters({ name, lines }: Declaration): Kept | null {
+function keptParameters(declaration: Declaration): Kept | null {
+  const key = declaration.lines.map(({ text }) => text).join("\n");
+  let kept = known.get(key);
+  if (kept === undefined) {
+    kept = findKept(declaration);
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(key, kept);
+  }
+  return kept;
+}
+
+function findKept({ name, lines }: Declaration): Kept | null {
   const tokens = lines.flatMap((line) =>
     line.tokens[0] === "#" ? [] : line.tokens.filter((token) => !isComment(token)),
   );
@@ -115,9 +130,9 @@ function listOf(
 const TYPES: ReadonlySet<string> = new Set(["array", "ptr", "vec2", "vec3", "vec4", "MapTile"]);
 
 /** A declaration without the parameters that are dropped, here and in calls. */
-function rewrite(declaration: Declaration, functions: ReadonlyMap<string, Kept | null>): Declaration {
+function rewrite(declaration: Declaration, functions: ReadonlyMap<string, Kept>): Declaration {
   const { lines } = declaration;
-  if (!lines.some(({ names }) => names.some((name) => (functions.get(name) ?? null) !== null)))
+  if (functions.size === 0 || !lines.some(({ names }) => names.some((name) => functions.has(name))))
     return declaration;
   const placed = lines.flatMap((line, index) =>
     line.tokens[0] === "#"

@@ -13,9 +13,24 @@ export interface PlacedToken {
   readonly at: number;
 }
 
+/** Lines stand in many kernels. */
+const placed = new Map<string, readonly PlacedToken[]>();
+const MOST_PLACED = 20_000;
+
 /** The same with places. */
 export function placedTokens(line: string): readonly PlacedToken[] {
-  return Array.from(line.matchAll(TOKEN), ({ 0: text, index }) => ({ text, at: index }));
+  let tokens = placed.get(line);
+  if (tokens === undefined) {
+    let at = 0;
+    tokens = tokensOf(line).map((text) => {
+      const begin = line.indexOf(text, at);
+      at = begin + text.length;
+      return { text, at: begin };
+    });
+    if (placed.size >= MOST_PLACED) placed.clear();
+    placed.set(line, tokens);
+  }
+  return tokens;
 }
 
 export function isComment(token: string): boolean {

@@ -8,10 +8,8 @@ import type { TileKnobs, TileRequest } from "./tile-request.ts";
 
 /** Registers that the kernels need beside fragments: addresses, bounds, loop counters (from ptxas reports). */
 const OTHER_REGISTERS = 44;
-/**
- * And what loads of documents or biases take, some pairs at a time, beside a part of a tile's pairs; what softcaps take; what copying
- * tiles of maps takes. Upper bounds: a plan that spills is worse than a smaller tile.
- */
+// Upper bounds from ptxas reports: a plan that spills is worse than a smaller tile.
+/** Masks that read memory: document numbers or biases of some (row, key) pairs, beside half a tile's pairs that wait (`gathered`). */
 const DOCUMENT_REGISTERS = 28;
 const BIAS_REGISTERS = 32;
 /** The window's edges, or the filled length, for a further block of rows. */
@@ -23,20 +21,23 @@ const POINTWISE_REGISTERS: Readonly<
   softcap: { first: 48, further: 36 },
   relu: { first: 4, further: 2 },
 };
-/** Scores of a whole step at a time. */
+/** A kernel that writes its scores to a map makes a whole step of them at a time (`columns` is `tileK`). */
 const WIDE_COLUMNS_REGISTERS = 48;
 const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
   dot: 0,
   map: 20,
   weights: 62,
 };
-/** Weights of 64 keys and two blocks of rows are packed for the product beside the scores that they come from; fewer fit in between. */
+/**
+ * Before the product with v, f32 weights are packed into f16 pairs. From 64 keys and two blocks of rows on (128 a thread) ptxas keeps
+ * the packed ones beside the scores that they come from; of fewer the scores' registers are free again.
+ */
 const PACKED_PAIRS = 128;
 const PACKED_REGISTERS = 32;
 const PACKED_CONV_REGISTERS = 80;
-/** Half a block of channels at the end of the values. */
+/** A value_dim that is no multiple of 16: the last block of channels is half used. */
 const HALF_BLOCK_REGISTERS = 32;
-/** Queries held beside results of so many registers. */
+/** From so many registers of results on, queries in registers cost more than their own number (ptxas reports). */
 const LARGE_RESULTS = 112;
 const LARGE_RESULTS_REGISTERS = 32;
 /** Pairs of kernel rows from which on each of them counts: its address, and the documents of its rows. */

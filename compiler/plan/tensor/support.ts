@@ -60,14 +60,16 @@ export function innerMargin(stage: ConvStage): number {
   return past + right;
 }
 
-/** Halo and granules of a convolution. */
-export function toeplitzGeometry(stage: ConvStage): {
+/** Halo and granules, blocks of eight rows or keys, of a convolution. */
+export interface ToeplitzGeometry {
   readonly reach: Reach;
   readonly haloPast: number;
   readonly haloFuture: number;
   readonly granulesLeft: number;
   readonly granulesRight: number;
-} {
+}
+
+export function toeplitzGeometry(stage: ConvStage): ToeplitzGeometry {
   const reach = convReach(stage);
   const granules = (count: number): number => Math.ceil(count / 8);
   return {

@@ -1,13 +1,19 @@
-import { convReach, type Pipeline, type TensorTileProgram } from "../../../runtime/contract/index.ts";
+import {
+  convReach,
+  type Pipeline,
+  type TensorTileProgram,
+  type ToeplitzConv,
+} from "../../../runtime/contract/index.ts";
 import type { CudaArchitecture } from "../architectures.ts";
 import { doesNotFit, type Fitted } from "../fit.ts";
-import { NO_REACH } from "../graph.ts";
+import { type ConvOp, NO_REACH } from "../graph.ts";
 import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
 import {
   INNER_STEP,
   innerMargin,
   mapWrite,
   sourcesEndWithKeys,
+  type ToeplitzGeometry,
   toeplitzGeometry,
   toeplitzIllegal,
 } from "./support.ts";
@@ -22,51 +28,48 @@ export function paddedRow(elements: number): number {
   return Math.ceil(elements / 16) * 32 + 16;
 }
 
-/** One tile kernel with given knobs, or the limit that it breaks. */
-export function fitTile(
+/** What follows from a tile's request, whatever the knobs. */
+interface TileShape {
+  readonly geometry: ToeplitzGeometry | null;
+  readonly haloPast: number;
+  readonly haloFuture: number;
+  /** Blocks of eight keys that a convolution reads for each block of its results, and pairs of its kernel's rows. */
+  readonly distances: number;
+  readonly pairs: number;
+}
+
+function tileShape({ conv, folded }: TileRequest): TileShape {
+  const geometry = conv === null ? null : toeplitzGeometry(conv.stage);
+  const halo = folded === null ? null : convReach(folded.stage);
+  return {
+    geometry,
+    haloPast: halo?.past ?? geometry?.haloPast ?? 0,
+    haloFuture: halo?.future ?? geometry?.haloFuture ?? 0,
+    distances: geometry === null ? 0 : geometry.granulesLeft + geometry.granulesRight + 1,
+    pairs: conv === null ? 0 : Math.ceil(conv.stage.kernel.query / 2),
+  };
+}
+
+function keepsValues({ sink }: TileRequest): boolean {
+  return sink === "attention" || sink === "product";
+}
+
+type PlacedTile = Pick<TensorTileProgram, "sharedBytes" | "rowBytes" | "places">;
+
+/** Lays a tile's parts out in shared memory, one behind the other. */
+function placeTile(
   pipeline: Pipeline,
-  architecture: CudaArchitecture,
   request: TileRequest,
-  knobs: TileKnobs,
-): Fitted<TensorTileProgram> {
-  const { source, sink } = request;
-  const { rowBlocks, tileK, queriesInRegisters, taps } = knobs;
-  const exact = request.conv !== null && knobs.precision === "exact";
-  const stage = request.conv?.stage ?? null;
-  if (stage !== null) {
-    const illegal = toeplitzIllegal(stage);
-    if (illegal !== null) return doesNotFit(illegal);
-  }
-  const geometry = stage === null ? null : toeplitzGeometry(stage);
-  const folded = request.folded?.stage ?? null;
-  const convolved = folded ?? stage;
-  const foldedReach = folded === null ? null : convReach(folded);
-  const haloPast = foldedReach?.past ?? geometry?.haloPast ?? 0;
-  const haloFuture = foldedReach?.future ?? geometry?.haloFuture ?? 0;
-  const halo = haloPast + haloFuture;
-  const distances = geometry === null ? 0 : geometry.granulesLeft + geometry.granulesRight + 1;
-  const carried = Math.max(0, distances - 1);
-  const pairs = stage === null ? 0 : Math.ceil(stage.kernel.query / 2);
-  // Queries are read again for each of these: all keys of the step where nothing else needs the registers.
-  const columns = sink === "map" ? tileK : Math.min(tileK, rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
-
-  const values = sink === "attention" || sink === "product";
-  // The last step's results trail its scores: its values are one tile.
-  const tail = Math.ceil((geometry?.granulesRight ?? 0) / 2) * 16;
-  if (values && tail > tileK) {
-    return doesNotFit(
-      `${request.conv?.stage.name} reads ${geometry?.reach.right} keys to the right, more than a step of ${tileK} holds`,
-    );
-  }
+  { rowBlocks, tileK, queriesInRegisters, taps, precision }: TileKnobs,
+  { haloPast, haloFuture, distances, pairs }: TileShape,
+): PlacedTile {
+  const { conv, folded } = request;
+  const keys = paddedRow(pipeline.headDim);
+  const values = paddedRow(pipeline.valueDim);
+  const scoresRow = tileK * 2 + 16;
   const tileQ = WARPS * 16 * rowBlocks;
-  const registers = tileRegisters(pipeline, request, knobs, { columns, carried, taps: pairs * distances });
-  if (registers > MOST_REGISTERS)
-    return doesNotFit(
-      `needs about ${registers} registers a thread, more than the ${MOST_REGISTERS} that never spill`,
-    );
-
-  const keyRow = paddedRow(pipeline.headDim);
-  const valueRow = paddedRow(pipeline.valueDim);
+  const halo = haloPast + haloFuture;
+  const dot = request.source === "dot";
   let at = 0;
   const place = (bytes: number): number => {
     if (bytes === 0) return -1;
@@ -74,68 +77,102 @@ export function fitTile(
     at += bytes;
     return here;
   };
-  const dot = source === "dot";
   // Folded keys meet shifted queries: their halo's rows lie around the tile's, others behind everything else.
   const around = folded === null ? 0 : halo;
-  const queryBytes = dot ? (tileQ + around) * keyRow : 0;
-  const k = place(dot ? (folded?.kernel.query ?? 1) * tileK * keyRow : 0);
-  const v = place(dot && values ? 2 * tileK * valueRow : 0);
+  const queryBytes = dot ? (tileQ + around) * keys : 0;
+  const k = place(dot ? (folded?.stage.kernel.query ?? 1) * tileK * keys : 0);
+  const v = place(dot && keepsValues(request) ? 2 * tileK * values : 0);
   // Queries that move to registers pass through the keys' place.
   let q = 0;
   if (!queriesInRegisters) q = place(queryBytes);
   else at = Math.max(at, queryBytes);
-  if (folded !== null) q += haloPast * keyRow;
-  const haloAt = place(dot ? (halo - around) * keyRow : 0);
-  const scoresRow = tileK * 2 + 16;
-  const scores = place(stage === null ? 0 : (tileQ + halo) * scoresRow * (exact ? 2 : 1));
+  if (folded !== null) q += haloPast * keys;
+  const haloAt = place(dot ? (halo - around) * keys : 0);
+  const copies = precision === "exact" ? 2 : 1;
+  const scores = place(conv === null ? 0 : (tileQ + halo) * scoresRow * copies);
   const tapsAt = place(taps === "shared" ? pairs * distances * 256 : 0);
-  if (at > architecture.sharedBytesPerBlock) {
-    return doesNotFit(
-      `needs ${at} bytes of shared memory, ${at - architecture.sharedBytesPerBlock} more than a block has`,
-    );
-  }
-  const byShared = Math.floor(architecture.sharedBytesPerSm / (at + 1024));
-  const byRegisters = Math.floor(architecture.registersPerSm / (Math.ceil(registers / 8) * 8 * THREADS));
   return {
-    fits: true,
-    value: {
-      kind: "tensor_tile",
-      source,
-      sink,
-      rowBlocks,
-      warps: WARPS,
-      tileK,
-      columns,
-      queriesInRegisters,
-      conv:
-        request.conv === null || geometry === null
-          ? null
-          : {
-              stage: request.conv.index,
-              granulesLeft: geometry.granulesLeft,
-              granulesRight: geometry.granulesRight,
-              taps,
-              precision: knobs.precision,
-            },
-      folded: request.folded?.index ?? null,
-      keys: request.keys,
-      inner: {
-        margin: convolved === null ? 0 : innerMargin(convolved),
-        step: INNER_STEP,
-      },
-      sourcesEndWithKeys: sourcesEndWithKeys(pipeline, geometry?.reach ?? NO_REACH),
-      haloPast,
-      haloFuture,
-      before: request.before,
-      finish: request.finish,
-      map: sink === "map" ? { ...mapWrite(pipeline), chunk: request.chunk } : null,
-      blocksPerSm: Math.max(1, Math.min(2, byShared, byRegisters)),
-      splits: sink === "attention",
-      sharedBytes: at,
-      rowBytes: { keys: keyRow, values: valueRow, scores: scoresRow },
-      places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt },
-    },
+    sharedBytes: at,
+    rowBytes: { keys, values, scores: scoresRow },
+    places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt },
   };
+}
+
+/** Why a tile of `tileK` keys a step cannot be convolved at all; null where it can. */
+function convIllegal(request: TileRequest, tileK: number, geometry: ToeplitzGeometry | null): string | null {
+  if (request.conv === null || geometry === null) return null;
+  const { stage } = request.conv;
+  const illegal = toeplitzIllegal(stage);
+  if (illegal !== null) return illegal;
+  // The last step's results trail its scores: its values are one tile.
+  const tail = Math.ceil(geometry.granulesRight / 2) * 16;
+  if (!keepsValues(request) || tail <= tileK) return null;
+  return `${stage.name} reads ${geometry.reach.right} keys to the right, more than a step of ${tileK} holds`;
+}
+
+/** One tile kernel with given knobs, or the limit that it breaks. */
+export function fitTile(
+  pipeline: Pipeline,
+  architecture: CudaArchitecture,
+  request: TileRequest,
+  knobs: TileKnobs,
+): Fitted<TensorTileProgram> {
+  const { source, sink, conv, folded, keys, before, finish } = request;
+  const { rowBlocks, tileK, queriesInRegisters, taps, precision } = knobs;
+  const shape = tileShape(request);
+  const { geometry, haloPast, haloFuture, distances, pairs } = shape;
+  const illegal = convIllegal(request, tileK, geometry);
+  if (illegal !== null) return doesNotFit(illegal);
+  // Queries are read again for each of these: all keys of the step where nothing else needs the registers.
+  const columns = sink === "map" ? tileK : Math.min(tileK, rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
+  const carried = Math.max(0, distances - 1);
+  const registers = tileRegisters(pipeline, request, knobs, { columns, carried, taps: pairs * distances });
+  if (registers > MOST_REGISTERS)
+    return doesNotFit(
+      `needs about ${registers} registers a thread, more than the ${MOST_REGISTERS} that never spill`,
+    );
+  const placed = placeTile(pipeline, request, knobs, shape);
+  const { sharedBytes } = placed;
+  if (sharedBytes > architecture.sharedBytesPerBlock)
+    return doesNotFit(
+      `needs ${sharedBytes} bytes of shared memory, ${sharedBytes - architecture.sharedBytesPerBlock} more than a block has`,
+    );
+  const byShared = Math.floor(architecture.sharedBytesPerSm / (sharedBytes + 1024));
+  const byRegisters = Math.floor(architecture.registersPerSm / (Math.ceil(registers / 8) * 8 * THREADS));
+  const convolved = folded ?? conv;
+  const value: TensorTileProgram = {
+    kind: "tensor_tile",
+    source,
+    sink,
+    rowBlocks,
+    warps: WARPS,
+    tileK,
+    columns,
+    queriesInRegisters,
+    conv: conv === null || geometry === null ? null : toeplitzConv(conv, geometry, taps, precision),
+    folded: folded?.index ?? null,
+    keys,
+    inner: { margin: convolved === null ? 0 : innerMargin(convolved.stage), step: INNER_STEP },
+    sourcesEndWithKeys: sourcesEndWithKeys(pipeline, geometry?.reach ?? NO_REACH),
+    haloPast,
+    haloFuture,
+    before,
+    finish,
+    map: sink === "map" ? { ...mapWrite(pipeline), chunk: request.chunk } : null,
+    blocksPerSm: Math.max(1, Math.min(2, byShared, byRegisters)),
+    splits: sink === "attention",
+    ...placed,
+  };
+  return { fits: true, value };
+}
+
+function toeplitzConv(
+  { index }: ConvOp,
+  { granulesLeft, granulesRight }: ToeplitzGeometry,
+  taps: TileKnobs["taps"],
+  precision: TileKnobs["precision"],
+): ToeplitzConv {
+  return { stage: index, granulesLeft, granulesRight, taps, precision };
 }
 
 /** What the planner may vary of a tile kernel. */

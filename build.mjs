@@ -4,6 +4,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   readFileSync,
   realpathSync,
@@ -178,6 +179,8 @@ async function buildPackage() {
     emitDeclarations();
     writeDeclarationsForDom();
     chmodSync(join(staging, "cli/main.js"), 0o755);
+    // Other programs' processes and pages run these: they stay files.
+    cpSync(join(root, "compiler/bench/peers/programs"), join(staging, "peers"), { recursive: true });
     // A build that fails leaves the previous one as it was.
     rmSync(output, { recursive: true, force: true });
     renameSync(staging, output);

@@ -43,12 +43,15 @@ export async function stageTensors(
   return staged;
 }
 
+/** Where peers' programs lie: beside these sources, and where a build puts them. */
+const PROGRAMS = import.meta.url.endsWith(".ts") ? "compiler/bench/peers/programs" : "dist/peers";
+
 /**
  * The program of a peer's process or page, which the package carries as it is.
  * @throws PeerError MTA940 when the package is not whole.
  */
 export function peerProgram(name: string): string {
-  const file = fileURLToPath(new URL(`compiler/bench/peers/programs/${name}`, packageRoot()));
+  const file = fileURLToPath(new URL(`${PROGRAMS}/${name}`, packageRoot()));
   if (!existsSync(file))
     throw unavailable(`mtac is not installed whole: ${file} is missing`, "install mtac again");
   return file;

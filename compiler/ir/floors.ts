@@ -2,27 +2,22 @@ import {
   BYTES_PER_ELEMENT,
   type CallShape,
   elementCount,
-  hasMask,
   type Pipeline,
 } from "../../runtime/contract/index.ts";
+import { keyRanges } from "./visibility.ts";
 
 /**
  * Pairs (row, key) that some head sees, times B and H. Only what is known without data counts as hidden: causal and
  * windows; `documents`, `lengths` and `bias` hide nothing here, and rows are aligned bottom-right (no `positions`).
  */
 export function visiblePairs(pipeline: Pipeline, shape: CallShape): number {
-  const { B, Lq, Lk } = shape;
-  const causal = hasMask(pipeline, "causal");
-  let window = Number.POSITIVE_INFINITY;
-  for (const term of pipeline.mask) if (term.kind === "window") window = Math.min(window, term.size);
+  const range = keyRanges(pipeline, shape);
   let keys = 0;
-  for (let row = 0; row < Lq; row += 1) {
-    const position = Lk - Lq + row;
-    const first = Math.max(0, position - window + 1);
-    const last = Math.min(Lk - 1, causal ? position : position + window - 1);
-    keys += Math.max(0, last - first + 1);
+  for (let row = 0; row < shape.Lq; row += 1) {
+    const [low, high] = range(row, row);
+    keys += high - low;
   }
-  return keys * B * pipeline.heads;
+  return keys * shape.B * pipeline.heads;
 }
 
 /** Multiply-adds of the forward pass that no implementation avoids: both products, every tap, every mixed head. */

@@ -1,5 +1,5 @@
 import type { CallShape, Pipeline, Reach } from "../../runtime/contract/index.ts";
-import { type KeyRange, keyRanges } from "./key-range.ts";
+import { type KeyRange, keyRanges } from "../ir/index.ts";
 import { rememberByPipeline } from "./remember.ts";
 
 /** How the staged schedule cuts a call, for its costs. */

@@ -8,8 +8,8 @@ import {
   type Reach,
   type TensorProgram,
 } from "../../runtime/contract/index.ts";
+import { keyRanges } from "../ir/index.ts";
 import type { ScalarKernel } from "./kernel.ts";
-import { keyRanges } from "./key-range.ts";
 import { ceilTo, valueBlocks } from "./layout.ts";
 import { convAt, mixAt, regionAt } from "./lookup.ts";
 import { mapEntries, type StripShape } from "./map-entries.ts";

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { resolve } from "../../compiler/ir/index.ts";
+import { keyRanges, resolve } from "../../compiler/ir/index.ts";
 import { planCandidates, WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
-import { keyRanges } from "../../compiler/plan/key-range.ts";
 import { mapEntries } from "../../compiler/plan/map-entries.ts";
 import { attentionFacts, explain } from "../../compiler/report/explain.ts";
 import { formatExplanation } from "../../compiler/report/explanation.ts";

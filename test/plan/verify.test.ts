@@ -197,6 +197,10 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [staged, step(staged, "scores", "launch", "row_end"), ["add", "Lq", 1]],
     [two, step(two, "statistics", "launch", "row_begin"), 0],
   ],
+  keys: [
+    [staged, step(staged, "key_end", "from"), ["max", "key_begin", ["sub", "Lk", 1]]],
+    [staged, step(staged, "normalize", "launch", "key_end"), "key_begin"],
+  ],
   maps: [
     [staged, ["workspace", 0, "bytes"], (bytes: Expression) => ["floorDiv", bytes, 2]],
     [staged, step(staged, "scores", "launch", "strip_row"), "row"],

@@ -1,15 +1,15 @@
-import {
-  type DispatchField,
-  type Expression,
-  type FusedProgram,
-  hasMask,
-  type KernelProgram,
-  type Pipeline,
-  type Plan,
-  type Reach,
-  type Step,
-  type TensorProgram,
+import type {
+  DispatchField,
+  Expression,
+  FusedProgram,
+  KernelProgram,
+  Pipeline,
+  Plan,
+  Reach,
+  Step,
+  TensorProgram,
 } from "../../../runtime/contract/index.ts";
+import { EXPRESSIONS, visibilityOf } from "../../ir/index.ts";
 import { MOST_GRID } from "../batch-rounds.ts";
 import type { ScalarKernel } from "../kernel.ts";
 import type { Grid } from "../machine.ts";
@@ -148,30 +148,21 @@ export function stripSteps(
 
 /** Names the keys that the strip's rows and halo can see: known before the call only where it gives no `positions`. */
 function keyRange(pipeline: Pipeline, reach: Reach, skipDead: boolean, body: readonly Step[]): Step[] {
-  const firstPosition: Expression = ["sub", "Lk", "Lq"];
-  const window = pipeline.mask.find((term) => term.kind === "window");
-  const end: Expression[] = ["Lk"];
-  let begin: Expression = 0;
-  if (skipDead) {
-    const afterLast: Expression = ["add", firstPosition, "row", "strip", reach.future];
-    if (hasMask(pipeline, "causal")) end.push(afterLast);
-    if (window !== undefined) {
-      end.push(["add", afterLast, window.size - 1]);
-      begin = ["max", 0, ["add", firstPosition, "row", 1 - reach.past - window.size]];
-    }
-  }
+  // Rows of the strip and its halo, by their positions in a call that gives none.
+  const position = (row: Expression): Expression => EXPRESSIONS.add(["sub", "Lk", "Lq"], row);
+  const rows = {
+    first: position(EXPRESSIONS.sub("row", reach.past)),
+    last: position(["add", "row", "strip", reach.future - 1]),
+  };
+  const { low, high } = visibilityOf(skipDead ? pipeline.mask : [], EXPRESSIONS).keysOf(rows, "Lk");
   const known = (value: Expression, otherwise: Expression): Expression => [
     "select",
     "positions",
     otherwise,
     value,
   ];
-  const aligned: Expression = ["mul", MAP_COLUMNS, ["floorDiv", known(begin, 0), MAP_COLUMNS]];
-  return [
-    define("key_begin", aligned, [
-      define("key_end", ["max", "key_begin", known(["min", ...end], "Lk")], body),
-    ]),
-  ];
+  const aligned: Expression = ["mul", MAP_COLUMNS, ["floorDiv", known(low, 0), MAP_COLUMNS]];
+  return [define("key_begin", aligned, [define("key_end", ["max", "key_begin", known(high, "Lk")], body)])];
 }
 
 /** Kernels whose columns end with their grid: they do not ask where the strip's keys end. */

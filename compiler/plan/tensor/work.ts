@@ -8,7 +8,7 @@ import type {
   TensorProgram,
   TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
-import { keyRanges } from "../key-range.ts";
+import { keyRanges } from "../../ir/index.ts";
 import { convAt } from "../lookup.ts";
 import { type MapEntries, mapEntries, type StripShape } from "../map-entries.ts";
 import {
@@ -123,14 +123,14 @@ function tileStep(pipeline: Pipeline, program: TensorTileProgram): WorkCounts {
 /** Those of the keys that a kernel walks which the rows from `row` on see: see `TileKeys`. */
 function walkedKeys(
   pipeline: Pipeline,
-  { Lq, Lk }: CallShape,
+  shape: CallShape,
   { keys, conv, folded }: TensorTileProgram,
   row: number,
   seen: number,
 ): number {
   const index = folded ?? conv?.stage;
   if (keys === "all" || index === undefined) return seen;
-  const clear = Lk - Lq + row + 1 - innerMargin(convAt(pipeline, index));
+  const clear = keyRanges(pipeline, shape)(row, row)[1] - innerMargin(convAt(pipeline, index));
   const inner = Math.min(seen, Math.floor(Math.max(0, clear) / INNER_STEP) * INNER_STEP);
   return keys === "inner" ? inner : seen - inner;
 }

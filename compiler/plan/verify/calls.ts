@@ -1,5 +1,6 @@
 import type { CallSize } from "../../../runtime/contract/expand.ts";
 import { convReach, type KernelProgram, type Plan, type Reach } from "../../../runtime/contract/index.ts";
+import { keyRanges } from "../../ir/index.ts";
 import { type Demand, demandIn } from "./rules.ts";
 import { type Ran, runPlan } from "./run.ts";
 import { linearAt, weightsPast } from "./stages.ts";
@@ -144,6 +145,24 @@ function checkMap(
   );
 }
 
+/** A strip's keys are all that its rows see. */
+function checkKeys(
+  { pipeline }: Plan,
+  ran: Ran,
+  { begin, end }: Written,
+  call: CallSize,
+  demand: Demand,
+): void {
+  // With positions, only the kernels know.
+  const [low, high] = call.positions ? [0, call.Lk] : keyRanges(pipeline, call)(begin, end - 1);
+  const keys = keysOf(ran);
+  demand(
+    "keys",
+    low >= high || (keys.begin <= low && high <= keys.end),
+    () => `rows ${begin} to ${end} see keys ${low} to ${high}, not ${keys.begin} to ${keys.end}`,
+  );
+}
+
 interface Reading {
   readonly plan: Plan;
   readonly call: CallSize;
@@ -238,7 +257,10 @@ export function verifyCall(plan: Plan, call: CallSize): void {
       const bytes = buffers.get(resource);
       if (resource === "o" && (!combined || ran.kernel.program?.kind === "tensor_combine")) results.push(own);
       if (bytes === undefined) continue;
-      if (resource.startsWith("map_")) checkMap(plan, ran, own, bytes, call, demand);
+      if (resource.startsWith("map_")) {
+        checkMap(plan, ran, own, bytes, call, demand);
+        checkKeys(plan, ran, own, call, demand);
+      }
       if (access === "read") checkRead({ plan, call, written }, ran, resource, own, demand);
       else written.set(resource, grown(resource, written.get(resource) ?? [], own));
     }

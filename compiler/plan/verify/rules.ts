@@ -22,6 +22,7 @@ export const PLAN_RULES = {
   grid: "a dispatch has one workgroup for each of the tiles that its kernel computes, and no more than the target allows",
   coverage: "every row of every batch entry is written once",
   rows: "dispatches write rows that exist, and the rows around them that later stages read were written before",
+  keys: "a strip's keys are those that its rows see at least",
   maps: "a strip's rows and keys lie inside its maps",
   stages:
     "kernels name stages that the pipeline has, of the kind that they compute, and together they compute all of them",

@@ -539,7 +539,7 @@ export const artifact: Artifact = {
                               "select",
                               "positions",
                               "Lk",
-                              ["min", "Lk", ["add", ["sub", "Lk", "Lq"], "row", "strip", 0]],
+                              ["min", "Lk", ["add", ["sub", "Lk", "Lq"], "row", "strip"]],
                             ],
                           ],
                           to: [
@@ -551,7 +551,7 @@ export const artifact: Artifact = {
                                 "select",
                                 "positions",
                                 "Lk",
-                                ["min", "Lk", ["add", ["sub", "Lk", "Lq"], "row", "strip", 0]],
+                                ["min", "Lk", ["add", ["sub", "Lk", "Lq"], "row", "strip"]],
                               ],
                             ],
                             1,

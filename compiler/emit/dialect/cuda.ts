@@ -1,5 +1,6 @@
 import type { BindingElement, BufferBinding, Operand, Plan } from "../../../runtime/contract/index.ts";
 import { type Dialect, floatDigits, type ScalarType } from "./dialect.ts";
+import { CUDA_EXPRESSIONS } from "./expression.ts";
 
 const TYPES: Readonly<Record<ScalarType, string>> = {
   i32: "int",
@@ -57,6 +58,8 @@ export const CUDA: Dialect = {
   extension: "cu",
   sharing: "cuda",
   words: { group: "block", threads: "threads", memory: "shared memory" },
+  expressions: CUDA_EXPRESSIONS,
+  pair: { key: "key", wide: (scalar) => scalar },
   literal,
   field: (name, type) => `${TYPES[type]} ${name};`,
   constant: (name, type, value) => `constexpr ${TYPES[type]} ${name} = ${value};`,

@@ -1,5 +1,6 @@
 import type { BufferBinding, Operand, Plan, Target } from "../../../runtime/contract/index.ts";
 import type { Language, SharingLanguage } from "../template-library.ts";
+import type { ExpressionDialect } from "./expression.ts";
 
 /** Types of constants and of the launch block's fields, as every language has them under one name or another. */
 export type ScalarType = "i32" | "u32" | "f32" | "bool";
@@ -28,6 +29,10 @@ export interface Dialect {
   readonly sharing: SharingLanguage | null;
   /** What the language calls the invocations that share memory, and that memory: for comments. */
   readonly words: { readonly group: string; readonly threads: string; readonly memory: string };
+  /** How it writes sums and choices. */
+  readonly expressions: ExpressionDialect;
+  /** What `visible` compares: the name of its key or keys, and how a number of the row stands beside that. */
+  readonly pair: { readonly key: string; wide(scalar: string): string };
   /** A value in the language's notation. */
   literal(type: ScalarType, value: number | boolean): string;
   /** A declaration of the launch block. */

@@ -1,4 +1,5 @@
 import type { Expression } from "../../../runtime/contract/index.ts";
+import type { Inequality } from "../../ir/index.ts";
 import { simplify } from "./simplify.ts";
 
 /** How tightly the outermost operator of a piece of text binds. */
@@ -49,6 +50,15 @@ export function printExpression(expression: Expression, dialect: ExpressionDiale
   return print(simplify(expression), dialect).text;
 }
 
+/** A comparison as text of a language. */
+export function printInequality(
+  { left, relation, right }: Inequality<Expression>,
+  dialect: ExpressionDialect,
+): string {
+  const side = (expression: Expression): string => within(print(simplify(expression), dialect), BINDING.sum);
+  return `${side(left)} ${relation} ${side(right)}`;
+}
+
 function within({ text, binding }: Printed, least: Binding): string {
   return binding >= least ? text : `(${text})`;
 }
@@ -60,9 +70,9 @@ function atom(text: string): Printed {
 function print(expression: Expression, dialect: ExpressionDialect): Printed {
   if (typeof expression === "number")
     return { text: String(expression), binding: expression < 0 ? BINDING.sum : BINDING.atom };
-  // A variable, or what stands for one: `launch.row_end - launch.row_begin`.
+  // A variable, or what stands for one: `vec4i(position)`, or `launch.row_end - launch.row_begin`.
   if (typeof expression === "string")
-    return { text: expression, binding: /^[\w.]+$/.test(expression) ? BINDING.atom : BINDING.sum };
+    return { text: expression, binding: /^[\w.]+(\(\w+\))?$/.test(expression) ? BINDING.atom : BINDING.sum };
   const [operator, ...operands] = expression;
   const text = (index: number, least: Binding = BINDING.choice): string =>
     within(print(operands[index] ?? 0, dialect), least);

@@ -6,6 +6,7 @@ import type {
   StorageForm,
 } from "../../../runtime/contract/index.ts";
 import { type Dialect, floatDigits, type ScalarType } from "./dialect.ts";
+import { WGSL_EXPRESSIONS } from "./expression.ts";
 
 function literal(type: ScalarType, value: number | boolean): string {
   if (typeof value === "boolean") return String(value);
@@ -66,6 +67,8 @@ export const WGSL: Dialect = {
   extension: "wgsl",
   sharing: null,
   words: { group: "workgroup", threads: "invocations", memory: "workgroup memory" },
+  expressions: WGSL_EXPRESSIONS,
+  pair: { key: "keys", wide: (scalar) => `vec4i(${scalar})` },
   literal,
   field: (name, type) => `${name}: ${type},`,
   constant: (name, _type, value) => `const ${name} = ${value};`,

@@ -12,27 +12,20 @@ import { cudaNamespace } from "../dialect/cuda.ts";
 import type { Dialect } from "../dialect/dialect.ts";
 import { specPlace } from "../provenance.ts";
 import { ConstantTable } from "./constants.ts";
+import { visibilityModel } from "./visibility.ts";
 
 /** What the mask asks of a kernel's text. */
-export function maskModel(pipeline: Pipeline) {
+export function maskModel(pipeline: Pipeline, dialect: Dialect, skipDead = true) {
   const has = (kind: Parameters<typeof hasMask>[1]): boolean => hasMask(pipeline, kind);
-  const ranged = has("causal") || has("window") || has("lengths");
   return {
-    causal: has("causal"),
-    window: has("window"),
     documents: has("documents"),
     lengths: has("lengths"),
     bias: has("bias"),
-    /** Pairs may be hidden anywhere: no tile is free of tests. */
-    tested: has("documents") || has("bias"),
-    /** The range of visible keys depends on the row. */
-    ranged,
-    /** Visibility depends on absolute positions. */
-    positioned: ranged || has("documents"),
     /** Arguments that `visible` takes beside launch and batch, before the head. */
     arguments: `${has("documents") ? ", documents" : ""}${has("bias") ? ", bias" : ""}`,
     /** The head as an argument of `visible`, where visibility depends on it. */
     headArgument: has("bias") ? ", head" : "",
+    ...visibilityModel(pipeline.mask, skipDead ? pipeline.mask : [], dialect),
   };
 }
 
@@ -44,7 +37,7 @@ export function operandOf({ resource, operand }: BufferBinding): Operand {
 }
 
 /** What is said once for all kernels of a plan: whose they are, the launch block, the attention's own constants. */
-function sourceModel(plan: Plan, dialect: Dialect, launch: readonly LaunchField[]) {
+function sourceModel(plan: Plan, dialect: Dialect, launch: readonly LaunchField[], skipDead = true) {
   const { pipeline, storage } = plan;
   const knobs = Object.entries(plan.knobs).map(([name, value]) => `${name} ${value}`);
   const mask = pipeline.mask.map((term) => (term.kind === "window" ? `window ${term.size}` : term.kind));
@@ -55,7 +48,7 @@ function sourceModel(plan: Plan, dialect: Dialect, launch: readonly LaunchField[
     planned: `plan: ${plan.schedule}, ${knobs.join(", ")}`,
     launchFields: launch.map((name) => dialect.field(name, launchFieldType(name))),
     shared: sharedConstants(pipeline).print(dialect),
-    mask: maskModel(pipeline),
+    mask: maskModel(pipeline, dialect, skipDead),
     /** How elements of q, k, v and o lie in memory. */
     storage: {
       f32: storage === "f32",
@@ -133,7 +126,7 @@ export function kernelModel(
   const own = new ConstantTable();
   own.int("THREADS", kernel.workgroupSize, `${capital(threads)} of a ${group}.`);
   return {
-    ...sourceModel(plan, dialect, kernel.launch),
+    ...sourceModel(plan, dialect, kernel.launch, skipDead),
     kernel: kernel.name,
     kernelTitle: `${plan.pipeline.name}: ${kernel.name}${placeOf(kernel.source)}`,
     entryPoint: kernel.entryPoint,

@@ -46,7 +46,7 @@ export function tensorModel(
 
 /** The mask, and what the kernels' own functions take of it. */
 function tensorMask(pipeline: Pipeline) {
-  const mask = maskModel(pipeline);
+  const mask = maskModel(pipeline, CUDA);
   const given = `${mask.arguments}${mask.headArgument}`;
   return {
     ...mask,

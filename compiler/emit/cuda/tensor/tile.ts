@@ -1,12 +1,12 @@
 import {
   type ConvStage,
   convReach,
+  hasMask,
   type KernelPlan,
   type Plan,
   type TensorTileProgram,
 } from "../../../../runtime/contract/index.ts";
 import type { ConstantTable } from "../../model/constants.ts";
-import { maskModel } from "../../model/source.ts";
 import { describe, linearStage, parameterAt } from "../../model/stages.ts";
 import {
   granules,
@@ -56,7 +56,7 @@ function tileOf(plan: Plan, program: TensorTileProgram): Tile {
     toMap,
     attention: program.sink === "attention" || applies,
     applies,
-    scaled: dot && (pipeline.scale < 0 || needed || maskModel(pipeline).bias),
+    scaled: dot && (pipeline.scale < 0 || needed || hasMask(pipeline, "bias")),
   };
 }
 

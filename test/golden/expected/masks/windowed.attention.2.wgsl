@@ -203,15 +203,9 @@ fn open_batch(index: u32) -> Batch {
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
-  var low = 0;
-  var high = batch.keys;
-  high = min(high, batch.first_position + last + 1);
-  low = max(low, batch.first_position + first - (WINDOW - 1));
-  high = min(high, batch.first_position + last + WINDOW);
-  if (batch.first_position + first >= batch.keys) {
-    high = 0;
-  }
-  return select(vec2i(0), vec2i(low, high), low < high);
+  let low = max(0, batch.first_position + first - (WINDOW - 1));
+  let high = min(batch.keys, batch.first_position + last + 1);
+  return select(vec2i(0), vec2i(low, high), (low < high) & (batch.first_position + first < batch.keys));
 }
 
 /// The document at a position; -1 where there is none.
@@ -251,7 +245,7 @@ fn visible(batch: Batch, head: u32, row: i32, key: i32) -> vec4<bool> {
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
     & vec4<bool>((row >= -launch.history_rows) & (row < launch.query_rows));
   seen = seen & (keys <= vec4i(position));
-  seen = seen & (vec4i(position) - keys < vec4i(WINDOW)) & (keys - vec4i(position) < vec4i(WINDOW));
+  seen = seen & (vec4i(position) - keys < vec4i(WINDOW));
   seen = seen & vec4<bool>(position < batch.keys);
   let document = document_of(batch, position);
   let documents = vec4i(

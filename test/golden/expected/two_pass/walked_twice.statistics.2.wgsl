@@ -152,11 +152,8 @@ fn open_batch(index: u32) -> Batch {
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, first: i32, last: i32) -> vec2i {
-  var low = 0;
-  var high = batch.keys;
-  high = min(high, batch.first_position + last + 1);
-  low = max(low, batch.first_position + first - (WINDOW - 1));
-  high = min(high, batch.first_position + last + WINDOW);
+  let low = max(0, batch.first_position + first - (WINDOW - 1));
+  let high = min(batch.keys, batch.first_position + last + 1);
   return select(vec2i(0), vec2i(low, high), low < high);
 }
 
@@ -167,7 +164,7 @@ fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
   var seen = (keys >= vec4i(0)) & (keys < vec4i(batch.keys))
     & vec4<bool>((row >= -launch.history_rows) & (row < launch.query_rows));
   seen = seen & (keys <= vec4i(position));
-  seen = seen & (vec4i(position) - keys < vec4i(WINDOW)) & (keys - vec4i(position) < vec4i(WINDOW));
+  seen = seen & (vec4i(position) - keys < vec4i(WINDOW));
   return seen;
 }
 
@@ -176,11 +173,10 @@ fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
   let last = first + rows - 1;
   // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
-  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
-    & (key >= 0) & (key + keys <= batch.keys);
-  inside = inside & (key + keys - 1 <= first);
-  inside = inside & (last - key < WINDOW) & (key + keys - 1 - first < WINDOW);
-  return inside;
+  return (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys)
+    & (key + keys - 1 <= first)
+    & (last - key < WINDOW);
 }
 
 /// Visibility of four rows by four keys.

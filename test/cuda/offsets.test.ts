@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { type Plan, SCHEDULES } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
+import { describeOffsets } from "../suite/known.ts";
+import { targetsOf } from "../suite/table.ts";
 import { drawInputs } from "../support/draw.ts";
 import { relativeError } from "../support/errors.ts";
 import { FORWARD_TOLERANCE } from "../support/gpu.ts";
@@ -8,29 +10,21 @@ import type { KnownCase } from "../support/known-case.ts";
 import { COMMON_OFFSETS, LOWEST_F32, OFFSET_SPECS, offsetCase } from "../support/offsets.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { roundInputs } from "../support/rounded.ts";
-import { checkDirectSchedules } from "./direct-cases.ts";
 import { emulatedDevice, findNvcc, runCudaPlan } from "./harness.ts";
 import { outsideTolerance, tensorPlans } from "./tensor-cases.ts";
 
 const nvcc = await findNvcc();
 
-const EXACT = OFFSET_SPECS.flatMap((spec) => COMMON_OFFSETS.map((offset) => [spec, offset] as const));
+describeOffsets(await targetsOf("cuda"));
+
 const TENSOR_SPECS = OFFSET_SPECS.filter((spec) => spec !== "sparsemax");
-const TENSOR = EXACT.filter(([spec]) => spec !== "sparsemax");
+const TENSOR = TENSOR_SPECS.flatMap((spec) => COMMON_OFFSETS.map((offset) => [spec, offset] as const));
 
 function run(plan: Plan, { parameters, inputs }: KnownCase) {
   return emulatedDevice().then((device) => runCudaPlan(device, plan, parameters, inputs));
 }
 
 describe.skipIf(nvcc === null)("logits with much in common, emulated", () => {
-  test.each(EXACT)("%s on exact f32 units: %f", async (spec, offset) => {
-    await checkDirectSchedules(offsetCase(spec, "f32", offset));
-  });
-
-  test.each(OFFSET_SPECS)("%s on exact f32 units: the lowest f32 at some keys", async (spec) => {
-    await checkDirectSchedules(offsetCase(spec, "f32", LOWEST_F32, "third"));
-  });
-
   // `staged` keeps final scores in f16, which has no room for such offsets.
   test.each(TENSOR)("%s on tensor cores: %f", async (spec, offset) => {
     const drawn = offsetCase(spec, "f16", offset);

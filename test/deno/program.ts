@@ -7,6 +7,7 @@ import { WEBGPU_VARIANTS } from "../../compiler/plan/index.ts";
 import { requestDevice } from "../../runtime/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { compileKernel } from "../../runtime/webgpu/pipelines.ts";
+import { webgpuSuiteDevice } from "../suite/webgpu-device.ts";
 import { randomCase } from "../support/arbitrary.ts";
 import { corpusPipelines, distinctKernels, plansFor } from "../support/corpus.ts";
 import { bestPlan, legalSchedules, limitsOf, runPlan } from "../support/gpu.ts";
@@ -78,10 +79,11 @@ async function runVectors(device: GPUDevice): Promise<void> {
 async function runRandom(device: GPUDevice, seed: number): Promise<void> {
   // Two in three with f16, which no other test runs natively.
   const cases = randomCase({ storages: ["f16", "f16", "f32"] });
+  const suite = webgpuSuiteDevice(device);
   for (const drawn of fc.sample(cases, { seed, numRuns: RANDOM_RUN })) {
     const expected = referenceForward(drawn.pipeline, drawn.parameters, drawn.inputs);
-    for (const trial of trialsOf(drawn, limitsOf(device), { candidates: 1 }).trials) {
-      report(`random, seed ${seed}`, await runTrial(device, trial, expected));
+    for (const trial of trialsOf(drawn, suite, { best: true, candidates: 1 }).trials) {
+      report(`random, seed ${seed}`, await runTrial(suite, trial, expected));
     }
   }
 }

@@ -5,8 +5,8 @@ import * as fc from "fast-check";
 import { requestDevice } from "../../runtime/index.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
+import { webgpuSuiteDevice } from "../suite/webgpu-device.ts";
 import { randomCase } from "../support/arbitrary.ts";
-import { limitsOf } from "../support/gpu.ts";
 import { runTrial, trialsOf } from "../support/trial.ts";
 
 const USAGE = "usage: tsx test/soak/index.ts [--runs N] [--seed S] [--candidates C]";
@@ -28,6 +28,7 @@ function options(): { runs: number; seed: number; candidates: number } | null {
 async function soak({ runs, seed, candidates }: { runs: number; seed: number; candidates: number }) {
   const { adapter, description } = await openNodeGpu();
   const device = await requestDevice(adapter);
+  const suite = webgpuSuiteDevice(device);
   console.error(
     `${runs} attentions, seed ${seed}, ${candidates} random candidates a schedule, ${description}`,
   );
@@ -37,12 +38,12 @@ async function soak({ runs, seed, candidates }: { runs: number; seed: number; ca
   let unfit = 0;
   let slowest = { seconds: 0, what: "" };
   for (const [index, drawn] of fc.sample(randomCase(), { seed, numRuns: runs }).entries()) {
-    const found = trialsOf(drawn, limitsOf(device), { candidates });
+    const found = trialsOf(drawn, suite, { best: true, candidates });
     unfit += found.unfit.length;
     const expected = referenceForward(drawn.pipeline, drawn.parameters, drawn.inputs);
     for (const trial of found.trials) {
       const start = performance.now();
-      const failure = await runTrial(device, trial, expected);
+      const failure = await runTrial(suite, trial, expected);
       const seconds = (performance.now() - start) / 1000;
       if (seconds > slowest.seconds) {
         const { plan, origin } = trial;

@@ -1,4 +1,4 @@
-import type { AttentionInputs, Float64Tensor } from "../../runtime/contract/index.ts";
+import type { AttentionInputs, Float64Tensor, StorageType } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "./draw.ts";
 import type { KnownCase } from "./known-case.ts";
@@ -18,7 +18,7 @@ export const FAR_SPECS = [
 export const FAR_POSITIONS = [2 ** 31 - 1, 2 ** 31 - 2 ** 24] as const;
 
 /** A call whose second batch entry stands at `position`: devices get that, the reference one nearby from which the same is seen. */
-export function farCase(mask: string, position: number, dtype: "f32" | "f16" = "f32"): KnownCase {
+export function farCase(mask: string, position: number, dtype: StorageType = "f32"): KnownCase {
   const pipeline = pipelineOf(`attention far { heads 2 head_dim 32 dtype ${dtype} ${mask} }`, "far");
   const shape = { B: 2, Lq: 9, Lk: 20, R: 0 };
   const near = 2 ** 24 + 100;

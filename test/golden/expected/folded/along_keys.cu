@@ -71,19 +71,17 @@ __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* pos
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 __device__ __forceinline__ int2 key_range(const Batch& batch, int last) {
-  int low = 0;
-  int high = batch.keys;
-  high = min(high, batch.first_position + last + 1);
+  const int low = 0;
+  const int high = min(batch.keys, batch.first_position + last + 1);
   return low < high ? make_int2(low, high) : make_int2(0, 0);
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 __device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
     int keys) {
-  bool inside = row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
   const int first = batch.first_position + row;
-  inside = inside && key + keys - 1 <= first;
-  return inside;
+  return row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys
+    && key + keys - 1 <= first;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.

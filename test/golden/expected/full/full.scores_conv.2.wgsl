@@ -89,9 +89,8 @@ fn open_batch(index: u32) -> Batch {
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, last: i32) -> vec2i {
-  var low = 0;
-  var high = batch.keys;
-  high = min(high, batch.first_position + last + 1);
+  let low = 0;
+  let high = min(batch.keys, batch.first_position + last + 1);
   return select(vec2i(0), vec2i(low, high), low < high);
 }
 
@@ -108,12 +107,10 @@ fn visible(batch: Batch, row: i32, key: i32) -> vec4<bool> {
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
 fn interior(batch: Batch, row: i32, rows: i32, key: i32, keys: i32) -> bool {
   let first = batch.first_position + row;
-  let last = first + rows - 1;
   // Plain `&` rather than `&&`: fewer branches for drivers to chew on.
-  var inside = (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
-    & (key >= 0) & (key + keys <= batch.keys);
-  inside = inside & (key + keys - 1 <= first);
-  return inside;
+  return (row >= -launch.history_rows) & (row + rows <= launch.query_rows)
+    & (key >= 0) & (key + keys <= batch.keys)
+    & (key + keys - 1 <= first);
 }
 
 /// Visibility of four rows by four keys.

@@ -104,9 +104,8 @@ fn open_batch(index: u32) -> Batch {
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch, last: i32) -> vec2i {
-  var low = 0;
-  var high = batch.keys;
-  high = min(high, batch.first_position + last + 1);
+  let low = 0;
+  let high = min(batch.keys, batch.first_position + last + 1);
   return select(vec2i(0), vec2i(low, high), low < high);
 }
 

@@ -71,8 +71,8 @@ fn open_batch(index: u32) -> Batch {
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
 fn key_range(batch: Batch) -> vec2i {
-  var low = 0;
-  var high = batch.keys;
+  let low = 0;
+  let high = batch.keys;
   return select(vec2i(0), vec2i(low, high), low < high);
 }
 

@@ -26,7 +26,7 @@ function functionOf(machine: Machine, mask: readonly MaskTerm[], name: string): 
   const [best] = planCandidates(pipeline, { machine, shape, schedule: "single_pass" });
   if (!best?.plan) throw new Error("no plan");
   const text = Object.values(emitKernels(best.plan)).join("\n");
-  const found = new RegExp(`^.*\\b${name}\\(.*\\{\\n(?:.*\\n)*?\\}`, "m").exec(text);
+  const found = new RegExp(`^[^\\n]*\\b${name}\\([^{;]*\\{\\n(?:.*\\n)*?\\}`, "m").exec(text);
   return found?.[0] ?? "";
 }
 

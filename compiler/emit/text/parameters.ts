@@ -1,5 +1,5 @@
 import { closes, isComment, isName, opens, placedTokens } from "./tokens.ts";
-import { type Declaration, lineOf, type Node } from "./tree.ts";
+import { type Declaration, type Line, lineOf, type Node } from "./tree.ts";
 
 /** A token, and where it stands in a declaration. */
 interface Placed {
@@ -132,8 +132,37 @@ const TYPES: ReadonlySet<string> = new Set(["array", "ptr", "vec2", "vec3", "vec
 /** A declaration without the parameters that are dropped, here and in calls. */
 function rewrite(declaration: Declaration, functions: ReadonlyMap<string, Kept>): Declaration {
   const { lines } = declaration;
-  if (functions.size === 0 || !lines.some(({ names }) => names.some((name) => functions.has(name))))
-    return declaration;
+  if (functions.size === 0) return declaration;
+  const rewritten: Line[] = [];
+  let changed = false;
+  for (let index = 0; index < lines.length; index++) {
+    const line = lines[index];
+    if (line === undefined) continue;
+    if (line.tokens[0] === "#" || !line.names.some((name) => functions.has(name))) {
+      rewritten.push(line);
+      continue;
+    }
+    // A call ends where its parentheses do.
+    let end = index;
+    for (let open = parentheses(line); open > 0 && end + 1 < lines.length; end++)
+      open += parentheses(lines[end + 1]);
+    const part = lines.slice(index, end + 1);
+    const kept = rewriteLines(part, functions);
+    changed ||= kept !== part;
+    rewritten.push(...kept);
+    index = end;
+  }
+  return changed ? { ...declaration, lines: rewritten } : declaration;
+}
+
+/** How many more parentheses a line opens than it closes. */
+function parentheses(line: Line | undefined): number {
+  let open = 0;
+  for (const token of line?.tokens ?? []) open += token === "(" ? 1 : token === ")" ? -1 : 0;
+  return open;
+}
+
+function rewriteLines(lines: readonly Line[], functions: ReadonlyMap<string, Kept>): readonly Line[] {
   const placed = lines.flatMap((line, index) =>
     line.tokens[0] === "#"
       ? []
@@ -144,15 +173,14 @@ function rewrite(declaration: Declaration, functions: ReadonlyMap<string, Kept>)
   const tokens = placed.map(({ text }) => text);
   const dropped = new Set<number>();
   tokens.forEach((token, index) => {
-    const kept = functions.get(token) ?? null;
-    if (kept === null || tokens[index - 1] === ".") return;
+    const kept = functions.get(token);
+    if (kept === undefined || tokens[index - 1] === ".") return;
     let start = index + 1;
     if (tokens[start] === "<") start = tokens.indexOf(">", start) + 1;
     if (tokens[start] !== "(") return;
     dropItems(listOf(tokens, start, closingOf(tokens, start)), kept, dropped);
   });
-  if (dropped.size === 0) return declaration;
-  return { ...declaration, lines: withoutTokens(declaration, placed, dropped) };
+  return dropped.size === 0 ? lines : withoutTokens(lines, placed, dropped);
 }
 
 /** Marks the items that are not kept, and their commas. */
@@ -170,10 +198,10 @@ function dropItems(items: readonly (readonly [number, number])[], kept: Kept, dr
 }
 
 function withoutTokens(
-  { lines }: Declaration,
+  lines: readonly Line[],
   placed: readonly Placed[],
   dropped: ReadonlySet<number>,
-): Declaration["lines"] {
+): readonly Line[] {
   const spans = new Map<number, (readonly [from: number, to: number])[]>();
   placed.forEach(({ line, at, text }, index) => {
     if (!dropped.has(index)) return;

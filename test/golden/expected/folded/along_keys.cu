@@ -306,8 +306,8 @@ __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batc
 /// A row's score as what follows reads it: `hidden` where the row, which sees `keys` at most, does not see the key.
 __device__ __forceinline__ float shown(
     float score, int2 keys, int key, float hidden) {
-  if (unsigned(key - keys.x) >= unsigned(keys.y)) return hidden;
-  return score;
+  const bool seen = unsigned(key - keys.x) < unsigned(keys.y);
+  return seen ? score : hidden;
 }
 
 namespace fold {

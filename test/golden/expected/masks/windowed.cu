@@ -412,10 +412,10 @@ __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batc
 __device__ __forceinline__ float shown(
     float score, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head,
     int row, int2 keys, int key, float hidden, float largest) {
-  if (unsigned(key - keys.x) >= unsigned(keys.y)) return hidden;
-  if (!visible(launch, batch, documents, bias, head, row, key)) return hidden;
-  if (largest > 0.0f) return biased(score, bias_of(launch, batch, bias, head, row, key), largest);
-  return score;
+  const bool seen = unsigned(key - keys.x) < unsigned(keys.y)
+    && visible(launch, batch, documents, bias, head, row, key);
+  if (seen && largest > 0.0f) return biased(score, bias_of(launch, batch, bias, head, row, key), largest);
+  return seen ? score : hidden;
 }
 
 namespace attention {

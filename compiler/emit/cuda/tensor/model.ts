@@ -53,7 +53,7 @@ function tensorMask(pipeline: Pipeline) {
     /** Behind launch and batch: arguments, and parameters. */
     given,
     parameters: `${mask.documents ? ", const int* documents" : ""}${mask.bias ? ", const float* bias, unsigned head" : ""}`,
-    /** Arguments of `shown` before the keys. */
+    /** Arguments of `show` before the keys. */
     pair: mask.tested ? `launch, batch${given}, row, ` : "",
   };
 }

@@ -367,11 +367,12 @@ __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batc
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
-/// A row's score as what follows reads it: `hidden` where the row, which sees `keys` at most, does not see the key.
-__device__ __forceinline__ float shown(
-    float score, int2 keys, int key, float hidden) {
+/// Hides a score where its row, which sees `keys` at most, does not see its key. In place: the value of a choice would
+/// cost registers.
+__device__ __forceinline__ void show(
+    float& score, int2 keys, int key, float hidden) {
   const bool seen = unsigned(key - keys.x) < unsigned(keys.y);
-  return seen ? score : hidden;
+  if (!seen) score = hidden;
 }
 
 namespace scores_conv {
@@ -710,7 +711,7 @@ __device__ __forceinline__ void make_halo(
       for (int h = 0; h < 2; h++) {
         const int key = keys_at + 8 * h + lane.group;
         float score = s[2 * h + i] * SCALE;
-        score = shown(score, row_seen, step_key + key, 0.0f);
+        show(score, row_seen, step_key + key, 0.0f);
         store_score(shared_memory + S_AT, place, key, score);
       }
     }
@@ -729,8 +730,7 @@ __device__ __forceinline__ void hide(
 #pragma unroll
       for (int i = 0; i < 2; i++) {
         const int key = first_key + 8 * n + 2 * lane.quad + i;
-        float& score = y[x][n][2 * h + i];
-        score = shown(score, keys, key, hidden);
+        show(y[x][n][2 * h + i], keys, key, hidden);
       }
     }
   });
@@ -1089,7 +1089,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
       const int2 keys = make_int2(range.x, range.y - range.x);
       each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
         const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
-        entry = shown(entry, keys, key, -INFINITE);
+        show(entry, keys, key, -INFINITE);
       });
     };
     // First the maximum and the sum of the row: of the keys that the lane sees, in two output heads.
@@ -1360,8 +1360,7 @@ __device__ __forceinline__ void hide(
 #pragma unroll
       for (int i = 0; i < 2; i++) {
         const int key = first_key + 8 * n + 2 * lane.quad + i;
-        float& score = y[x][n][2 * h + i];
-        score = shown(score, keys, key, hidden);
+        show(y[x][n][2 * h + i], keys, key, hidden);
       }
     }
   });
@@ -1690,7 +1689,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
       const int2 keys = make_int2(range.x, range.y - range.x);
       each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
         const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
-        entry = shown(entry, keys, key, 0.0f);
+        show(entry, keys, key, 0.0f);
       });
     };
     if (steps > 0) load(0);

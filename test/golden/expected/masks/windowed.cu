@@ -407,15 +407,16 @@ __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batc
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
-/// A row's score as what follows reads it: `hidden` where the row, which sees `keys` at most, does not see the key.
+/// Hides a score where its row, which sees `keys` at most, does not see its key. In place: the value of a choice would
+/// cost registers.
 /// Else with the bias, at most `largest` in size; where that is 0, without.
-__device__ __forceinline__ float shown(
-    float score, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head,
+__device__ __forceinline__ void show(
+    float& score, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head,
     int row, int2 keys, int key, float hidden, float largest) {
   const bool seen = unsigned(key - keys.x) < unsigned(keys.y)
     && visible(launch, batch, documents, bias, head, row, key);
-  if (seen && largest > 0.0f) return biased(score, bias_of(launch, batch, bias, head, row, key), largest);
-  return seen ? score : hidden;
+  if (!seen) score = hidden;
+  else if (largest > 0.0f) score = biased(score, bias_of(launch, batch, bias, head, row, key), largest);
 }
 
 namespace attention {
@@ -796,7 +797,7 @@ __device__ __forceinline__ void make_halo(
       for (int h = 0; h < 2; h++) {
         const int key = keys_at + 8 * h + lane.group;
         float score = s[2 * h + i] * SCALE;
-        score = shown(score, launch, batch, documents, bias, head, row, row_seen, step_key + key, 0.0f, 0.0f);
+        show(score, launch, batch, documents, bias, head, row, row_seen, step_key + key, 0.0f, 0.0f);
         store_score(shared_memory + S_AT, place, key, score);
       }
     }
@@ -816,8 +817,7 @@ __device__ __forceinline__ void hide(
 #pragma unroll
       for (int i = 0; i < 2; i++) {
         const int key = first_key + 8 * n + 2 * lane.quad + i;
-        float& score = y[x][n][2 * h + i];
-        score = shown(score, launch, batch, documents, bias, head, row, keys, key, hidden, largest);
+        show(y[x][n][2 * h + i], launch, batch, documents, bias, head, row, keys, key, hidden, largest);
       }
     }
   });

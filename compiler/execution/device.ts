@@ -5,7 +5,6 @@ import type {
   HostTensor,
   Layout,
   Pipeline,
-  Plan,
 } from "../../runtime/contract/index.ts";
 import type { Counters } from "../../runtime/emulator/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";

@@ -3,10 +3,7 @@ import {
   type CallShape,
   type ChainStep,
   type FusedProgram,
-  type KernelProgram,
   type Pipeline,
-  type Reach,
-  type TensorProgram,
 } from "../../runtime/contract/index.ts";
 import { keyRanges } from "../ir/index.ts";
 import type { ScalarKernel } from "./kernel.ts";

@@ -287,7 +287,7 @@ function countWork(
 }
 
 /** Registers of a thread: what launch bounds leave of them where there are any, and ptxas's figures. */
-function registersOf(pipeline: Pipeline, program: CountedProgram): number {
+function registersOf(program: CountedProgram): number {
   switch (program.kind) {
     case "tensor_tile":
     case "tensor_product":
@@ -301,11 +301,11 @@ function registersOf(pipeline: Pipeline, program: CountedProgram): number {
   }
 }
 
-function blockDemand(pipeline: Pipeline, program: CountedProgram): BlockDemand {
+function blockDemand(program: CountedProgram): BlockDemand {
   return {
     threads: program.warps * WARP,
     sharedBytes: "sharedBytes" in program ? program.sharedBytes : 0,
-    registers: registersOf(pipeline, program),
+    registers: registersOf(program),
     criticalPath: 0,
     copiesAhead: program.kind !== "tensor_statistics",
   };
@@ -323,7 +323,7 @@ export function tensorWork(
     const entries = maps === null ? null : mapEntries(pipeline, shape, maps.strips, maps.halo, tile);
     const { counts, blocks } = countWork(pipeline, shape, program, entries);
     const launches = entries?.launches ?? 1;
-    const block = blockDemand(pipeline, program);
+    const block = blockDemand(program);
     return [{ kernel: name, ...counts, launches, blocks: Math.max(launches, blocks), barriers: 0, block }];
   });
 }

@@ -1,6 +1,6 @@
 import { breakLine, WIDTH, wrapComment } from "./break-line.ts";
 import { closes, isComment, opens } from "./tokens.ts";
-import { type EmittedLine, type Line, lastOfCode } from "./tree.ts";
+import type { EmittedLine, Line } from "./tree.ts";
 
 const STEP = 2;
 
@@ -75,7 +75,7 @@ class Indenter {
     return this.#done;
   }
 
-  #add({ text, tokens, source }: Line): void {
+  #add({ text, tokens, source, last }: Line): void {
     const [first = ""] = tokens;
     const top = this.#brackets.at(-1);
     const begun = this.#begun;
@@ -91,7 +91,6 @@ class Indenter {
         this.#brackets.push({ brace, inside: outside + STEP, outside, argument: null });
       } else if (closes(token)) this.#brackets.pop();
     }
-    const last = lastOfCode(tokens);
     const within = this.#brackets.at(-1);
     this.#last = last;
     // Attributes and the parameters of templates stand over what they belong to.

@@ -11,8 +11,20 @@ export function layOut(nodes: readonly Node[]): readonly EmittedLine[] {
     const family = node.kind === "scope" ? null : familyOf(node);
     if (lines.length > 0 && (family === null || family !== before)) lines.push(BLANK);
     before = family;
-    if (node.kind === "declaration") lines.push(...indentLines(dropBlanks(node.lines)));
+    if (node.kind === "declaration") lines.push(...indented(node));
     else lines.push(plain(node.open), BLANK, ...layOut(node.children), BLANK, plain(node.close));
+  }
+  return lines;
+}
+
+/** Declarations as they were laid out before: most stand in several kernels. */
+const known = new WeakMap<object, readonly EmittedLine[]>();
+
+function indented(declaration: Declaration): readonly EmittedLine[] {
+  let lines = known.get(declaration.content);
+  if (lines === undefined) {
+    lines = indentLines(dropBlanks(declaration.lines));
+    known.set(declaration.content, lines);
   }
   return lines;
 }

@@ -1,5 +1,5 @@
 import { closes, isComment, isName, opens, placedTokens } from "./tokens.ts";
-import { type Declaration, type Line, lineOf, type Node } from "./tree.ts";
+import { type Declaration, declarationOf, type Line, lineOf, type Node } from "./tree.ts";
 
 /** A token, and where it stands in a declaration. */
 interface Placed {
@@ -50,19 +50,21 @@ function pruneScope(nodes: readonly Node[], outer: ReadonlyMap<string, Kept>): r
 }
 
 /** What is known of declarations: each is asked for in every round, and in other kernels again. */
-const known = new Map<string, Kept | null>();
-const MOST_KNOWN = 5000;
+const known = new WeakMap<object, Kept | null>();
 
 /** Which parameters of a function its body names; null where all are, or where it is none, or called from outside. */
 function keptParameters(declaration: Declaration): Kept | null {
-  const key = declaration.lines.map(({ text }) => text).join("\n");
-  let kept = known.get(key);
+  let kept = known.get(declaration.content);
   if (kept === undefined) {
-    kept = findKept(declaration);
-    if (known.size >= MOST_KNOWN) known.clear();
-    known.set(key, kept);
+    kept = isFunction(declaration) ? findKept(declaration) : null;
+    known.set(declaration.content, kept);
   }
   return kept;
+}
+
+/** Constants, which most declarations are, end with a semicolon. */
+function isFunction({ lines }: Declaration): boolean {
+  return lines.at(-1)?.text.endsWith("}") ?? false;
 }
 
 function findKept({ name, lines }: Declaration): Kept | null {
@@ -131,8 +133,8 @@ const TYPES: ReadonlySet<string> = new Set(["array", "ptr", "vec2", "vec3", "vec
 
 /** A declaration without the parameters that are dropped, here and in calls. */
 function rewrite(declaration: Declaration, functions: ReadonlyMap<string, Kept>): Declaration {
-  const { lines } = declaration;
-  if (functions.size === 0) return declaration;
+  const { lines, names } = declaration;
+  if (!names.some((name) => functions.has(name))) return declaration;
   const rewritten: Line[] = [];
   let changed = false;
   for (let index = 0; index < lines.length; index++) {
@@ -152,7 +154,7 @@ function rewrite(declaration: Declaration, functions: ReadonlyMap<string, Kept>)
     rewritten.push(...kept);
     index = end;
   }
-  return changed ? { ...declaration, lines: rewritten } : declaration;
+  return changed ? declarationOf(rewritten, () => declaration.name) : declaration;
 }
 
 /** How many more parentheses a line opens than it closes. */

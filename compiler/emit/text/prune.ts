@@ -28,8 +28,7 @@ export function prune(nodes: readonly Node[]): readonly Node[] {
   // A set grows while it is walked: this visits everything that the roots reach.
   for (const declaration of reached) {
     const names = scopes.get(declaration) ?? null;
-    for (const line of declaration.lines)
-      for (const name of line.names) for (const used of find(name, names)) reached.add(used);
+    for (const name of declaration.names) for (const used of find(name, names)) reached.add(used);
   }
   return keep(nodes, reached);
 }
@@ -50,6 +49,14 @@ function keep(nodes: readonly Node[], reached: ReadonlySet<Declaration>): readon
 /** What is called or bound from outside. */
 const OUTSIDE: ReadonlySet<string> = new Set(["__global__", "extern", "enable", "@"]);
 
-function isRoot({ name, lines }: Declaration): boolean {
-  return name === null || lines.some(({ tokens }) => tokens.some((token) => OUTSIDE.has(token)));
+const roots = new WeakMap<object, boolean>();
+
+function isRoot(declaration: Declaration): boolean {
+  let root = roots.get(declaration.content);
+  if (root === undefined) {
+    const { name, lines } = declaration;
+    root = name === null || lines.some(({ tokens }) => tokens.some((token) => OUTSIDE.has(token)));
+    roots.set(declaration.content, root);
+  }
+  return root;
 }

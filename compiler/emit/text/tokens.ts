@@ -38,7 +38,9 @@ export function isComment(token: string): boolean {
 }
 
 export function isName(token: string): boolean {
-  return /^[A-Za-z_]/.test(token);
+  const first = token.charCodeAt(0);
+  // a … z, A … Z, _
+  return (first >= 97 && first <= 122) || (first >= 65 && first <= 90) || first === 95;
 }
 
 export function opens(token: string): boolean {

@@ -7,6 +7,10 @@ export interface Line {
   readonly tokens: readonly string[];
   /** Those of the tokens that are names. */
   readonly names: readonly string[];
+  /** How many more brackets it opens than it closes. */
+  readonly depth: number;
+  /** The last token that is no comment. */
+  readonly last: string | undefined;
   /** The line of the spec whose stage it belongs to; null for what no stage has for itself. */
   readonly source: number | null;
 }
@@ -26,6 +30,10 @@ export interface Declaration {
   readonly lines: readonly Line[];
   /** Null where nothing is declared. */
   readonly name: string | null;
+  /** All names in its code, each once. */
+  readonly names: readonly string[];
+  /** The same object in all declarations of the same lines: what is found of one holds for the others. */
+  readonly content: object;
 }
 
 /** A namespace. */
@@ -52,7 +60,7 @@ export function parseText(text: string): readonly Node[] {
   let depth = 0;
   let code = false;
   const end = (): void => {
-    if (lines.length > 0) nodes.push({ kind: "declaration", lines, name: code ? nameOf(lines) : null });
+    if (lines.length > 0) nodes.push(declarationOf(lines, code ? nameOf : nameless));
     lines = [];
     code = false;
   };
@@ -81,33 +89,66 @@ export function parseText(text: string): readonly Node[] {
     lines.push(line);
     if (first === undefined || first === "#" || isComment(first)) continue;
     code = true;
-    for (const token of line.tokens) depth += opens(token) ? 1 : closes(token) ? -1 : 0;
-    const last = lastOfCode(line.tokens);
-    if (depth === 0 && (last === ";" || last === "}")) end();
+    depth += line.depth;
+    if (depth === 0 && (line.last === ";" || line.last === "}")) end();
   }
   end();
   return root;
 }
 
-/** The last token that is no comment. */
-export function lastOfCode(tokens: readonly string[]): string | undefined {
-  return tokens.findLast((token) => !isComment(token));
+function nameless(): null {
+  return null;
 }
 
-/** Tokens and names of lines: most lines of a text stand in others, too. */
-const known = new Map<string, Pick<Line, "tokens" | "names">>();
+/** Declarations that were met: most of a kernel's stand in others, too. */
+const met = new Map<string, Declaration>();
+const MOST_MET = 5000;
+
+/** The declaration of lines. @param findName Tells what it declares. */
+export function declarationOf(
+  lines: readonly Line[],
+  findName: (lines: readonly Line[]) => string | null,
+): Declaration {
+  let key = "";
+  for (const { text, source } of lines) key += source === null ? `${text}\n` : `${text}\0${source}\n`;
+  let declaration = met.get(key);
+  if (declaration === undefined) {
+    const names = new Set<string>();
+    for (const line of lines) for (const name of line.names) names.add(name);
+    declaration = { kind: "declaration", lines, name: findName(lines), names: [...names], content: {} };
+    if (met.size >= MOST_MET) met.clear();
+    met.set(key, declaration);
+  }
+  return { ...declaration };
+}
+
+/** What is known of lines: most lines of a text stand in others, too. */
+const known = new Map<string, Omit<Line, "text" | "source">>();
 const MOST_KNOWN = 20_000;
 
 /** A line of code or comment. */
 export function lineOf(text: string, source: number | null): Line {
   let parts = known.get(text);
   if (parts === undefined) {
-    const tokens = tokensOf(text);
-    parts = { tokens, names: tokens.filter(isName) };
+    parts = partsOf(tokensOf(text));
     if (known.size >= MOST_KNOWN) known.clear();
     known.set(text, parts);
   }
-  return { text, source, tokens: parts.tokens, names: parts.names };
+  return { text, source, ...parts };
+}
+
+function partsOf(tokens: readonly string[]): Omit<Line, "text" | "source"> {
+  const names: string[] = [];
+  let depth = 0;
+  let last: string | undefined;
+  for (const token of tokens) {
+    if (isName(token)) names.push(token);
+    else if (opens(token)) depth++;
+    else if (closes(token)) depth--;
+    else if (isComment(token)) continue;
+    last = token;
+  }
+  return { tokens, names, depth, last };
 }
 
 /** What a declaration declares: the name before its value, its parameters or its body. */

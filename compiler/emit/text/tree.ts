@@ -122,19 +122,19 @@ export function declarationOf(
   return { ...declaration };
 }
 
-/** What is known of lines: most lines of a text stand in others, too. */
-const known = new Map<string, Omit<Line, "text" | "source">>();
+/** Lines that were met, without a stage: most lines of a text stand in others, too. */
+const known = new Map<string, Line>();
 const MOST_KNOWN = 20_000;
 
 /** A line of code or comment. */
 export function lineOf(text: string, source: number | null): Line {
-  let parts = known.get(text);
-  if (parts === undefined) {
-    parts = partsOf(tokensOf(text));
+  let line = known.get(text);
+  if (line === undefined) {
+    line = { text, source: null, ...partsOf(tokensOf(text)) };
     if (known.size >= MOST_KNOWN) known.clear();
-    known.set(text, parts);
+    known.set(text, line);
   }
-  return { text, source, ...parts };
+  return source === null ? line : { ...line, source };
 }
 
 function partsOf(tokens: readonly string[]): Omit<Line, "text" | "source"> {

@@ -10,12 +10,18 @@ export function isStateSpace(name: string): name is StateSpace {
 
 const DECLARATION = /^((?:\.\w+\s+(?:\d+\s+)?)*)([$%\w]+)((?:\s*\[\s*\d*\s*\])*)\s*(?:=\s*([\s\S]+))?$/;
 
+/**
+ * What a kernel's parameter says of the memory that it points to, `.ptr .global .align 16` (PTX ISA, "Kernel Function Parameter
+ * Attribute: .ptr"): that alignment is not the parameter's own.
+ */
+const POINTEE = /\.ptr\s+(?:\.(?:global|const|shared|local)\s+)?(?:\.align\s+\d+\s+)?/;
+
 /** A declaration after its state space: `.align 4 .b8 table[16] = {0, 1}`. */
 export function parseVariable(space: StateSpace, text: string, line: number): Variable[] {
   const found = DECLARATION.exec(text.trim());
   if (found === null)
     throw new EmulatorError("MTA851", `PTX line ${line}: cannot read the declaration "${text}"`);
-  const attributes = found[1] ?? "";
+  const attributes = (found[1] ?? "").replace(POINTEE, "");
   const name = found[2] ?? "";
   const type = /\.([bsuf])(8|16|32|64|128)\b/.exec(attributes);
   const width = type === null ? 0 : Number(type[2]) / 8;

@@ -1,4 +1,12 @@
-import type { Cost, Pipeline, Plan, Schedule, Step, WorkspaceBuffer } from "../../runtime/contract/index.ts";
+import {
+  type Cost,
+  type Pipeline,
+  PLAN_FORMAT,
+  type Plan,
+  type Schedule,
+  type Step,
+  type WorkspaceBuffer,
+} from "../../runtime/contract/index.ts";
 import { storageBufferCount } from "./bindings.ts";
 import { type UnlaunchedKernel, withLaunchFields } from "./launch-fields.ts";
 import { alignment, layoutParameters } from "./layout.ts";
@@ -19,7 +27,7 @@ export function definePlan(pipeline: Pipeline, request: PlanRequest, parts: Plan
   const { machine, shape } = request;
   const storage = machine.storage(pipeline, request.storage);
   return {
-    format: 1,
+    format: PLAN_FORMAT,
     target: machine.target,
     schedule: parts.schedule,
     storage,

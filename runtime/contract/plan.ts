@@ -119,9 +119,12 @@ export interface Cost {
   readonly time: number;
 }
 
+/** What plans of this version look like: launchers refuse those of others. */
+export const PLAN_FORMAT = 2;
+
 /** One way to compute one attention on one target: plain JSON, executed by the launcher, shown by `mtac explain`. */
 export interface Plan {
-  readonly format: 1;
+  readonly format: typeof PLAN_FORMAT;
   readonly target: Target;
   readonly schedule: Schedule;
   readonly storage: StorageForm;

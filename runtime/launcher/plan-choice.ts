@@ -1,5 +1,5 @@
 import { describeValue } from "../contract/arguments.ts";
-import type { Artifact, Plan, Schedule } from "../contract/plan.ts";
+import { type Artifact, PLAN_FORMAT, type Plan, type Schedule } from "../contract/plan.ts";
 import type { AttentionInputs, CallShape } from "../contract/tensor.ts";
 import { nearestBucket, type ShapeBucket, sameDevice } from "../contract/tuned.ts";
 import type { Capabilities } from "./backend.ts";
@@ -71,7 +71,11 @@ export function choosePlan(backend: Capabilities, artifact: Artifact, choice: Pl
 }
 
 /** Why the device cannot run a plan, as phrases; none where it can. */
-export function whatLacks(backend: Capabilities, { target, requires }: Plan): readonly string[] {
+export function whatLacks(backend: Capabilities, { format, target, requires }: Plan): readonly string[] {
+  if (format !== PLAN_FORMAT)
+    return [
+      `it is of format ${String(format)}, and this version of mtac reads ${PLAN_FORMAT}: compile the spec again`,
+    ];
   return target === backend.target ? backend.shortfalls(requires) : [`it is a plan for ${target}`];
 }
 

@@ -244,7 +244,7 @@ describe("explain", () => {
     expect(attentions).toHaveLength(2);
     expect(attentions[0]).toMatchObject({
       name: "mta_toy",
-      plan: { format: 1, schedule: "staged", kernels: expect.any(Array), steps: expect.any(Array) },
+      plan: { format: 2, schedule: "staged", kernels: expect.any(Array), steps: expect.any(Array) },
       candidates: expect.any(Array),
       workspaceBytes: expect.any(Number),
       visiblePairs: 2 * 1024 * 1025 * 0.5,

@@ -18,7 +18,7 @@ describe("files", () => {
     expect(names.filter((name) => name.endsWith(".wgsl")).length).toBeGreaterThan(0);
     expect(JSON.parse(files["a.plan.json"] ?? "")).toMatchObject({
       name: "a",
-      plans: expect.arrayContaining([expect.objectContaining({ format: 1 })]),
+      plans: expect.arrayContaining([expect.objectContaining({ format: 2 })]),
     });
   });
 

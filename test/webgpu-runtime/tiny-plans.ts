@@ -1,11 +1,12 @@
-import type {
-  Artifact,
-  BufferBinding,
-  KernelPlan,
-  Pipeline,
-  Plan,
-  Requirements,
-  Step,
+import {
+  type Artifact,
+  type BufferBinding,
+  type KernelPlan,
+  type Pipeline,
+  PLAN_FORMAT,
+  type Plan,
+  type Requirements,
+  type Step,
 } from "../../runtime/contract/index.ts";
 import { LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
 
@@ -81,7 +82,7 @@ export function plan(
 ): Plan {
   const pipeline = changes.pipeline ?? tinyPipeline();
   return {
-    format: 1,
+    format: PLAN_FORMAT,
     target: "webgpu",
     schedule: "single_pass",
     storage: pipeline.storage === "f32" ? "f32" : pipeline.storage === "f16" ? "f16-packed" : "bf16-packed",

@@ -39,7 +39,7 @@ export const artifact: Artifact = {
   plans: [
     {
       pipeline,
-      format: 1,
+      format: 2,
       target: "cuda",
       schedule: "single_pass",
       storage: "f32",

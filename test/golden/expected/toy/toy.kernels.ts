@@ -39,7 +39,7 @@ export const artifact: Artifact = {
   plans: [
     {
       pipeline,
-      format: 1,
+      format: 2,
       target: "webgpu",
       schedule: "single_pass",
       storage: "f32",
@@ -306,7 +306,7 @@ export const artifact: Artifact = {
     },
     {
       pipeline,
-      format: 1,
+      format: 2,
       target: "webgpu",
       schedule: "staged",
       storage: "f32",

@@ -1,5 +1,5 @@
+import { type Line, lineOf } from "./line.ts";
 import { closes, isComment, opens, placedTokens } from "./tokens.ts";
-import { type Line, lineOf } from "./tree.ts";
 
 /** Columns of emitted text. */
 export const WIDTH = 120;

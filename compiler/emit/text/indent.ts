@@ -1,6 +1,7 @@
 import { breakLine, WIDTH, wrapComment } from "./break-line.ts";
+import type { EmittedLine } from "./layout.ts";
+import type { Line } from "./line.ts";
 import { closes, isComment, opens } from "./tokens.ts";
-import type { EmittedLine, Line } from "./tree.ts";
 
 const STEP = 2;
 

@@ -1,8 +1,8 @@
 import type { StageLines } from "../../../runtime/contract/index.ts";
-import { layOut } from "./layout.ts";
+import { type EmittedLine, layOut } from "./layout.ts";
+import { parseText } from "./module.ts";
 import { pruneParameters } from "./parameters.ts";
 import { prune } from "./prune.ts";
-import { type EmittedLine, parseText } from "./tree.ts";
 
 export { markStage } from "./marks.ts";
 
@@ -14,8 +14,7 @@ export interface Emitted {
 
 /** What templates yielded, as users get it: without what nothing uses, indented, in lines that fit. */
 export function finishText(rendered: string): Emitted {
-  const needed = prune(pruneParameters(prune(parseText(rendered))));
-  const lines = layOut(needed);
+  const lines = layOut(prune(pruneParameters(parseText(rendered))));
   return { text: `${lines.map(({ text }) => text).join("\n")}\n`, stages: stagesOf(lines) };
 }
 

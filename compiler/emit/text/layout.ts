@@ -1,40 +1,30 @@
 import { indentLines } from "./indent.ts";
-import type { Declaration, EmittedLine, Line, Node } from "./tree.ts";
+import type { Line } from "./line.ts";
+import { type Declaration, once } from "./module.ts";
 
-const BLANK: EmittedLine = { text: "", source: null };
+/** A line of the text that users get. */
+export type EmittedLine = Pick<Line, "text" | "source">;
 
 /** A module's lines: indentation follows brackets, one blank line stands between declarations, none between values of one kind. */
-export function layOut(nodes: readonly Node[]): readonly EmittedLine[] {
+export function layOut(declarations: readonly Declaration[]): readonly EmittedLine[] {
   const lines: EmittedLine[] = [];
   let before: string | null = null;
-  for (const node of nodes) {
-    const family = node.kind === "scope" ? null : familyOf(node);
-    if (lines.length > 0 && (family === null || family !== before)) lines.push(BLANK);
+  for (const { content } of declarations) {
+    const { family, indented } = laidOut(content);
+    if (lines.length > 0 && (family === null || family !== before)) lines.push({ text: "", source: null });
     before = family;
-    if (node.kind === "declaration") lines.push(...indented(node));
-    else lines.push(plain(node.open), BLANK, ...layOut(node.children), BLANK, plain(node.close));
+    lines.push(...indented);
   }
   return lines;
 }
 
-/** Declarations as they were laid out before: most stand in several kernels. */
-const known = new WeakMap<object, readonly EmittedLine[]>();
-
-function indented(declaration: Declaration): readonly EmittedLine[] {
-  let lines = known.get(declaration.content);
-  if (lines === undefined) {
-    lines = indentLines(dropBlanks(declaration.lines));
-    known.set(declaration.content, lines);
-  }
-  return lines;
-}
-
-function plain({ text, source }: Line): EmittedLine {
-  return { text, source };
-}
+const laidOut = once(({ name, lines }) => ({
+  family: familyOf(lines, name),
+  indented: indentLines(withoutBlanks(lines)),
+}));
 
 /** Constants, bindings, directives: declarations of one family stand together. */
-function familyOf({ lines, name }: Declaration): string | null {
+function familyOf(lines: readonly Line[], name: string | null): string | null {
   const code = lines.find(({ text }) => text !== "" && !text.startsWith("//"));
   const [first, second] = code?.tokens ?? [];
   if (first === "#") return name === null ? "#" : null;
@@ -43,7 +33,7 @@ function familyOf({ lines, name }: Declaration): string | null {
 }
 
 /** No blank line after an opening brace or another blank line, and none before a closing brace. */
-function dropBlanks(lines: readonly Line[]): readonly Line[] {
+function withoutBlanks(lines: readonly Line[]): readonly Line[] {
   return lines.filter(({ text }, index) => {
     if (text !== "") return true;
     const before = lines[index - 1]?.text ?? "";

@@ -1,4 +1,5 @@
 import type { HelperOptions } from "handlebars";
+import { type Line, lineOf } from "./line.ts";
 
 // Templates yield text. What they say of it beside (which stage of the spec a part comes from) travels inside, between control
 // characters, which no model holds; `readLines` takes them out again.
@@ -6,12 +7,7 @@ import type { HelperOptions } from "handlebars";
 const OPEN = "\u0001";
 const OPENED = "\u0002";
 const CLOSE = "\u0003";
-
-/** A piece of text without marks, and the line of the spec that it comes from. */
-export interface Marked {
-  readonly text: string;
-  readonly source: number | null;
-}
+const MARK = new RegExp(`(${OPEN}\\d+${OPENED}|${CLOSE})`);
 
 /** Text that comes from a line of the spec; null where that is not known. */
 export function markStage(line: number | null, text: string): string {
@@ -19,27 +15,25 @@ export function markStage(line: number | null, text: string): string {
 }
 
 /** Lines without marks. One that holds marks comes from where its first character does. */
-export function readMarks(text: string): readonly Marked[] {
+export function readLines(text: string): readonly Line[] {
+  const lines: Line[] = [];
   const sources: number[] = [];
-  return text.split("\n").map((marked) => {
-    if (!marked.includes(OPEN) && !marked.includes(CLOSE))
-      return { text: marked.trim(), source: sources.at(-1) ?? null };
-    let line = "";
-    let source: number | null = null;
-    for (let at = 0; at < marked.length; at++) {
-      const character = marked.charAt(at);
-      if (character === OPEN) {
-        const end = marked.indexOf(OPENED, at);
-        sources.push(Number(marked.slice(at + 1, end)));
-        at = end;
-      } else if (character === CLOSE) sources.pop();
-      else {
+  let line = "";
+  let source: number | null = null;
+  for (const part of text.split(MARK)) {
+    if (part.startsWith(OPEN)) sources.push(Number(part.slice(1, -1)));
+    else if (part === CLOSE) sources.pop();
+    else
+      part.split("\n").forEach((piece, index) => {
+        if (index > 0) {
+          lines.push(lineOf(line, source));
+          line = "";
+        }
         if (line.trim() === "") source = sources.at(-1) ?? null;
-        line += character;
-      }
-    }
-    return { text: line.trim(), source };
-  });
+        line += piece;
+      });
+  }
+  return [...lines, lineOf(line, source)];
 }
 
 /** Block helpers of all templates. */

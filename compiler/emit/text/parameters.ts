@@ -1,87 +1,128 @@
+import { type Line, lineOf } from "./line.ts";
+import { type Content, contentOf, type Declaration, declared, once, type Scope } from "./module.ts";
 import { closes, isComment, isName, opens, placedTokens } from "./tokens.ts";
-import { type Declaration, declarationOf, type Line, lineOf, type Node } from "./tree.ts";
 
-/** A token, and where it stands in a declaration. */
-interface Placed {
-  readonly text: string;
-  readonly line: number;
-  readonly at: number;
+/** What stands in parentheses behind a name, in a call or in a function's head. */
+interface List {
+  readonly name: string;
+  /** Its items, as ranges of tokens. */
+  readonly items: (readonly [from: number, to: number])[];
 }
 
-/** For a function: which of its parameters stay. */
-type Kept = readonly boolean[];
+/** Inside which items a name stands: in the item `index` of a list behind `name`, and so on. */
+type Place = readonly { readonly name: string; readonly index: number }[];
+
+/** What is to be known of a declaration. */
+interface Reading {
+  readonly lists: readonly List[];
+  /** Of a function that kernels call: the places where its body names each of its parameters. */
+  readonly parameters: readonly (readonly Place[])[];
+  /** The first token of each line, and what follows the last. */
+  readonly starts: readonly number[];
+  /** The declaration without some tokens, by their places. */
+  readonly shortened: Map<string, Content>;
+}
 
 /**
- * Drops the parameters that a function does not name, and what its calls give for them. What a mask does not need is handed on by no
- * function then, without a condition in any template.
+ * Drops the parameters that a function does not need, and what its calls give for them: those that it does not name but to hand them
+ * on to a function that does not need them. What a mask has no use for is handed on by nobody then, without a condition in any
+ * template.
  */
-export function pruneParameters(nodes: readonly Node[]): readonly Node[] {
-  let current = nodes;
-  for (;;) {
-    const next = pruneScope(current, new Map());
-    if (next === current) return current;
-    current = next;
-  }
-}
-
-function pruneScope(nodes: readonly Node[], outer: ReadonlyMap<string, Kept>): readonly Node[] {
-  const functions = new Map(outer);
-  const own = new Set<string>();
-  for (const node of nodes) {
-    if (node.kind === "scope" || node.name === null) continue;
-    // Of functions with one name none is touched.
-    const kept = own.has(node.name) ? null : keptParameters(node);
-    own.add(node.name);
-    if (kept === null) functions.delete(node.name);
-    else functions.set(node.name, kept);
-  }
-  let changed = false;
-  const pruned = nodes.map((node): Node => {
-    if (node.kind === "scope") {
-      const children = pruneScope(node.children, functions);
-      changed ||= children !== node.children;
-      return children === node.children ? node : { ...node, children };
+export function pruneParameters(declarations: readonly Declaration[]): readonly Declaration[] {
+  const known = new Map<number, readonly boolean[]>();
+  /** Which parameters stay of the function that a name stands for; of several with one name all. */
+  const keptOf = (name: string, from: Scope): readonly boolean[] => {
+    const [index, second] = declared(name, from);
+    const declaration = index === undefined || second !== undefined ? undefined : declarations[index];
+    if (index === undefined || declaration === undefined) return [];
+    let kept = known.get(index);
+    if (kept === undefined) {
+      const { content, scope } = declaration;
+      const { parameters } = read(content);
+      // What a function hands on to itself only.
+      known.set(
+        index,
+        parameters.map(() => false),
+      );
+      kept = parameters.map((places) =>
+        places.some((place) => place.every((list) => keptOf(list.name, scope)[list.index] !== false)),
+      );
+      known.set(index, kept);
     }
-    const rewritten = rewrite(node, functions);
-    changed ||= rewritten !== node;
-    return rewritten;
+    return kept;
+  };
+  return declarations.map((declaration) => {
+    const { content, scope } = declaration;
+    const dropped = read(content).lists.flatMap(({ name, items }) => droppedOf(items, keptOf(name, scope)));
+    return dropped.length === 0 ? declaration : { content: without(content, dropped), scope };
   });
-  return changed ? pruned : nodes;
 }
 
-/** What is known of declarations: each is asked for in every round, and in other kernels again. */
-const known = new WeakMap<object, Kept | null>();
+/** A bracket that is open: a list, or without a name. */
+interface Bracket extends List {
+  begin: number;
+  /** Brackets of types' arguments that are open: `array<f32, 4>`. */
+  angles: number;
+}
 
-/** Which parameters of a function its body names; null where all are, or where it is none, or called from outside. */
-function keptParameters(declaration: Declaration): Kept | null {
-  let kept = known.get(declaration.content);
-  if (kept === undefined) {
-    kept = isFunction(declaration) ? findKept(declaration) : null;
-    known.set(declaration.content, kept);
+const read = once(({ name, lines }: Content): Reading => {
+  const starts: number[] = [];
+  const tokens: string[] = [];
+  for (const line of lines) {
+    starts.push(tokens.length);
+    if (line.tokens[0] !== "#") tokens.push(...line.tokens.filter((token) => !isComment(token)));
   }
-  return kept;
-}
-
-/** Constants, which most declarations are, end with a semicolon. */
-function isFunction({ lines }: Declaration): boolean {
-  return lines.at(-1)?.text.endsWith("}") ?? false;
-}
-
-function findKept({ name, lines }: Declaration): Kept | null {
-  const tokens = lines.flatMap((line) =>
-    line.tokens[0] === "#" ? [] : line.tokens.filter((token) => !isComment(token)),
-  );
-  const body = tokens.indexOf("{");
-  const start = tokens.indexOf("(", name === null ? 0 : tokens.indexOf(name));
-  if (body < 0 || start < 0 || start > body || tokens.includes("__global__") || tokens[0] === "@")
-    return null;
-  const end = closingOf(tokens, start);
-  const used = new Set(tokens.filter((_, index) => index > body && tokens[index - 1] !== "."));
-  const kept = listOf(tokens, start, end).map(([from, to]) => {
-    const parameter = nameOfParameter(tokens.slice(from, to));
-    return parameter === null || used.has(parameter);
+  const entry = tokens[0] === "@" || tokens.includes("__global__");
+  const lists: List[] = [];
+  const open: Bracket[] = [];
+  const parameters: Place[][] = [];
+  const named = new Map<string, Place[]>();
+  tokens.forEach((token, at) => {
+    const around = open.at(-1);
+    if (opens(token)) {
+      if (token === "{" && around === undefined && !entry)
+        for (const [from, to] of lists.find((list) => list.name === name)?.items ?? []) {
+          const parameter = nameOfParameter(tokens.slice(from, to));
+          const places: Place[] = parameter === null ? [[]] : [];
+          parameters.push(places);
+          named.set(parameter ?? "", places);
+        }
+      const called = token === "(" ? nameBefore(tokens, at) : "";
+      const bracket = { name: called, items: [], begin: at + 1, angles: 0 };
+      if (called !== "") lists.push(bracket);
+      open.push(bracket);
+    } else if (around === undefined) return;
+    else if (closes(token)) {
+      endItem(around, at);
+      open.pop();
+    } else if (token === "," && around.angles === 0) endItem(around, at);
+    else if (token === "<" && TYPES.has(tokens[at - 1] ?? "")) around.angles++;
+    else if (token === ">" && around.angles > 0) around.angles--;
+    else if (tokens[at - 1] !== ".")
+      named
+        .get(token)
+        ?.push(
+          open
+            .filter((each) => each.name !== "")
+            .map((list) => ({ name: list.name, index: list.items.length })),
+        );
   });
-  return kept.includes(false) ? kept : null;
+  return { lists, parameters, starts: [...starts, tokens.length], shortened: new Map() };
+});
+
+function endItem(bracket: Bracket, at: number): void {
+  if (at > bracket.begin) bracket.items.push([bracket.begin, at]);
+  bracket.begin = at + 1;
+}
+
+/** Types whose arguments stand in lists. */
+const TYPES: ReadonlySet<string> = new Set(["array", "ptr", "vec2", "vec3", "vec4", "MapTile"]);
+
+/** The name before a parenthesis, or before the arguments of a template that stand there; none for what is a member. */
+function nameBefore(tokens: readonly string[], at: number): string {
+  const end = tokens[at - 1] === ">" ? tokens.lastIndexOf("<", at) : at;
+  const name = tokens[end - 1] ?? "";
+  return isName(name) && tokens[end - 2] !== "." ? name : "";
 }
 
 /** `row: i32`, `const float* from`, `float (&y)[4]`; null for a lone type. */
@@ -94,133 +135,39 @@ function nameOfParameter(tokens: readonly string[]): string | null {
   return isName(last) && before.filter(isName).length > 1 ? last : null;
 }
 
-/** Where the bracket that opens at `start` closes. */
-function closingOf(tokens: readonly string[], start: number): number {
-  let depth = 0;
-  for (let at = start; at < tokens.length; at++) {
-    const token = tokens[at] ?? "";
-    depth += opens(token) ? 1 : closes(token) ? -1 : 0;
-    if (depth === 0) return at;
-  }
-  return tokens.length;
-}
-
-/** The items of a list between brackets, as ranges of tokens. */
-function listOf(
-  tokens: readonly string[],
-  start: number,
-  end: number,
-): (readonly [from: number, to: number])[] {
-  const items: (readonly [number, number])[] = [];
-  let from = start + 1;
-  let depth = 0;
-  let angles = 0;
-  for (let at = from; at <= end; at++) {
-    const token = tokens[at] ?? "";
-    if (at === end || (token === "," && depth === 0 && angles === 0)) {
-      if (at > from) items.push([from, at]);
-      from = at + 1;
-    } else if (opens(token)) depth++;
-    else if (closes(token)) depth--;
-    else if (token === "<" && TYPES.has(tokens[at - 1] ?? "")) angles++;
-    else if (token === ">" && angles > 0) angles--;
-  }
-  return items;
-}
-
-/** Types whose arguments stand in lists. */
-const TYPES: ReadonlySet<string> = new Set(["array", "ptr", "vec2", "vec3", "vec4", "MapTile"]);
-
-/** A declaration without the parameters that are dropped, here and in calls. */
-function rewrite(declaration: Declaration, functions: ReadonlyMap<string, Kept>): Declaration {
-  const { lines, names } = declaration;
-  if (!names.some((name) => functions.has(name))) return declaration;
-  const rewritten: Line[] = [];
-  let changed = false;
-  for (let index = 0; index < lines.length; index++) {
-    const line = lines[index];
-    if (line === undefined) continue;
-    if (line.tokens[0] === "#" || !line.names.some((name) => functions.has(name))) {
-      rewritten.push(line);
-      continue;
-    }
-    // A call ends where its parentheses do.
-    let end = index;
-    for (let open = parentheses(line); open > 0 && end + 1 < lines.length; end++)
-      open += parentheses(lines[end + 1]);
-    const part = lines.slice(index, end + 1);
-    const kept = rewriteLines(part, functions);
-    changed ||= kept !== part;
-    rewritten.push(...kept);
-    index = end;
-  }
-  return changed ? declarationOf(rewritten, () => declaration.name) : declaration;
-}
-
-/** How many more parentheses a line opens than it closes. */
-function parentheses(line: Line | undefined): number {
-  let open = 0;
-  for (const token of line?.tokens ?? []) open += token === "(" ? 1 : token === ")" ? -1 : 0;
-  return open;
-}
-
-function rewriteLines(lines: readonly Line[], functions: ReadonlyMap<string, Kept>): readonly Line[] {
-  const placed = lines.flatMap((line, index) =>
-    line.tokens[0] === "#"
-      ? []
-      : placedTokens(line.text).flatMap(({ text, at }): Placed[] =>
-          isComment(text) ? [] : [{ text, line: index, at }],
-        ),
-  );
-  const tokens = placed.map(({ text }) => text);
-  const dropped = new Set<number>();
-  tokens.forEach((token, index) => {
-    const kept = functions.get(token);
-    if (kept === undefined || tokens[index - 1] === ".") return;
-    let start = index + 1;
-    if (tokens[start] === "<") start = tokens.indexOf(">", start) + 1;
-    if (tokens[start] !== "(") return;
-    dropItems(listOf(tokens, start, closingOf(tokens, start)), kept, dropped);
-  });
-  return dropped.size === 0 ? lines : withoutTokens(lines, placed, dropped);
-}
-
-/** Marks the items that are not kept, and their commas. */
-function dropItems(items: readonly (readonly [number, number])[], kept: Kept, dropped: Set<number>): void {
+/** The tokens of the items that are not kept, and their commas: the one before what is dropped at the end, else the one after. */
+function droppedOf(items: List["items"], kept: readonly boolean[]): readonly number[] {
+  if (!kept.includes(false)) return [];
   const last = kept.lastIndexOf(true);
-  items.forEach(([from, to], index) => {
-    if (kept[index] !== false) {
-      // The comma before what is dropped at the end.
-      if (index === last && index < items.length - 1) dropped.add(to);
-      return;
-    }
-    for (let at = from; at < to; at++) dropped.add(at);
-    if (index < items.length - 1) dropped.add(to);
+  return items.flatMap(([from, to], index) => {
+    const comma = index < items.length - 1 ? [to] : [];
+    if (kept[index] !== false) return index === last ? comma : [];
+    return [...Array.from({ length: to - from }, (_, token) => from + token), ...comma];
   });
 }
 
-function withoutTokens(
-  lines: readonly Line[],
-  placed: readonly Placed[],
-  dropped: ReadonlySet<number>,
-): readonly Line[] {
-  const spans = new Map<number, (readonly [from: number, to: number])[]>();
-  placed.forEach(({ line, at, text }, index) => {
-    if (!dropped.has(index)) return;
-    const next = placed[index + 1];
-    const to = next?.line === line ? next.at : at + text.length;
-    spans.set(line, [...(spans.get(line) ?? []), [at, to]]);
-  });
-  return lines.flatMap((line, index) => {
-    const removed = spans.get(index);
-    if (removed === undefined) return [line];
-    let text = "";
-    let at = 0;
-    for (const [from, to] of removed) {
-      text += line.text.slice(at, from);
-      at = to;
-    }
-    text = (text + line.text.slice(at)).trim();
-    return text === "" ? [] : [lineOf(text, line.source)];
-  });
+function without(content: Content, dropped: readonly number[]): Content {
+  const { shortened, starts } = read(content);
+  const key = dropped.join();
+  let found = shortened.get(key);
+  if (found === undefined) {
+    const gone = new Set(dropped);
+    const lines = content.lines.flatMap((line, index) => {
+      const [first = 0, end = 0] = starts.slice(index, index + 2);
+      return dropped.some((token) => first <= token && token < end)
+        ? shorten(line, (token) => first + token < end && gone.has(first + token))
+        : [line];
+    });
+    found = contentOf(lines, () => content.name);
+    shortened.set(key, found);
+  }
+  return found;
+}
+
+/** A line without some of its tokens; nothing where none is left. */
+function shorten({ text, source }: Line, isGone: (token: number) => boolean): readonly Line[] {
+  const tokens = placedTokens(text);
+  const left = tokens.map(({ at }, index) => (isGone(index) ? "" : text.slice(at, tokens[index + 1]?.at)));
+  const line = left.join("").trim();
+  return line === "" ? [] : [lineOf(line, source)];
 }

@@ -7,30 +7,9 @@ export function tokensOf(line: string): readonly string[] {
   return line.match(TOKEN) ?? [];
 }
 
-/** A token and where it begins in its line. */
-export interface PlacedToken {
-  readonly text: string;
-  readonly at: number;
-}
-
-/** Lines stand in many kernels. */
-const placed = new Map<string, readonly PlacedToken[]>();
-const MOST_PLACED = 20_000;
-
-/** The same with places. */
-export function placedTokens(line: string): readonly PlacedToken[] {
-  let tokens = placed.get(line);
-  if (tokens === undefined) {
-    let at = 0;
-    tokens = tokensOf(line).map((text) => {
-      const begin = line.indexOf(text, at);
-      at = begin + text.length;
-      return { text, at: begin };
-    });
-    if (placed.size >= MOST_PLACED) placed.clear();
-    placed.set(line, tokens);
-  }
-  return tokens;
+/** The same, each with where it begins. */
+export function placedTokens(line: string): readonly { readonly text: string; readonly at: number }[] {
+  return [...line.matchAll(TOKEN)].map(({ 0: text, index }) => ({ text, at: index }));
 }
 
 export function isComment(token: string): boolean {

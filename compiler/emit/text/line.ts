@@ -1,0 +1,62 @@
+import { closes, isComment, isName, opens, tokensOf } from "./tokens.ts";
+
+/** A line of emitted text, without its indentation. */
+export interface Line {
+  readonly text: string;
+  /** The same number for the same text. */
+  readonly id: number;
+  readonly tokens: readonly string[];
+  /** Those of the tokens that are names. */
+  readonly names: readonly string[];
+  /** How many more brackets it opens than it closes. */
+  readonly depth: number;
+  /** The last token that is no comment. */
+  readonly last: string | undefined;
+  /** The line of the spec whose stage it belongs to; null for what no stage has for itself. */
+  readonly source: number | null;
+}
+
+/** Values by text, made once; forgets all when they become many: a process may compile for days. */
+export class Known<Value> {
+  readonly #values = new Map<string, Value>();
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get(key: string): Value | undefined {
+    return this.#values.get(key);
+  }
+
+  add(key: string, value: Value): Value {
+    if (this.#values.size >= this.#most) this.#values.clear();
+    this.#values.set(key, value);
+    return value;
+  }
+}
+
+/** Most lines of a text stand in others, too. */
+const known = new Known<Line>(20_000);
+let count = 0;
+
+/** A line of code or comment. */
+export function lineOf(text: string, source: number | null): Line {
+  const line = known.get(text) ?? known.add(text, read(text.trim()));
+  return source === null ? line : { ...line, source };
+}
+
+function read(text: string): Line {
+  const tokens = tokensOf(text);
+  const names: string[] = [];
+  let depth = 0;
+  let last: string | undefined;
+  for (const token of tokens) {
+    if (isName(token)) names.push(token);
+    else if (opens(token)) depth++;
+    else if (closes(token)) depth--;
+    else if (isComment(token)) continue;
+    last = token;
+  }
+  return { text, id: count++, tokens, names, depth, last, source: null };
+}

@@ -33,52 +33,35 @@ export function breakLine({ text, source }: Line, indent: number, continues: boo
 /** What goes on with no sentence of the line before: nothing, `plan: …`, a new sentence. */
 const PARAGRAPH = /^\/+(?:$| +\w+:| +[A-Z][a-z])/;
 
+/** A comment that lists what stays together: `plan: tile_q 16, tile_k 32`. */
+const LIST = /^[a-z]+: /;
+
 /**
- * A comment of several lines, of which the one at `index` is too long: its words, and those of the lines that go on with its
- * sentence.
+ * A comment that is too long: its words, and those of the lines after it that go on with its sentence.
  *
  * @returns The new lines, and how many of the old they stand for.
  */
 export function wrapComment(
-  lines: readonly Line[],
-  index: number,
-  indent: number,
+  first: Line,
+  after: readonly Line[],
+  width: number,
 ): { readonly lines: readonly Line[]; readonly taken: number } {
-  const [first] = lines.slice(index);
-  if (first === undefined) return { lines: [], taken: 0 };
-  const slashes = slashesOf(first.text);
-  let words = first.text.slice(slashes.length).trim();
-  let taken = 1;
-  while (!/[.:]$/.test(words)) {
-    const next = lines[index + taken]?.text ?? "";
-    if (slashesOf(next) !== slashes || PARAGRAPH.test(next)) break;
-    words += ` ${next.slice(slashes.length).trim()}`;
-    taken++;
+  const [, slashes = "//", begin = ""] = /^(\/+) *(.*)$/.exec(first.text) ?? [];
+  const sentence = [begin];
+  for (const { text } of after) {
+    if (/[.:]$/.test(sentence.at(-1) ?? "") || !text.startsWith(`${slashes} `) || PARAGRAPH.test(text)) break;
+    sentence.push(text.slice(slashes.length).trim());
   }
-  const wrapped = wrapWords(`${slashes} ${words}`, WIDTH - indent);
-  return { lines: wrapped.map((text) => lineOf(text, first.source)), taken };
-}
-
-function slashesOf(text: string): string {
-  return /^\/*/.exec(text)?.[0] ?? "";
-}
-
-/** A comment's words, each line behind the same slashes. */
-function wrapWords(text: string, width: number): readonly string[] {
-  const [, slashes = "//", words = ""] = /^(\/+) *(.*)$/.exec(text) ?? [];
-  return wrapAt(words, width - slashes.length - 1).map((line) => `${slashes} ${line}`);
-}
-
-function wrapAt(words: string, width: number): readonly string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of words.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line += line === "" ? word : ` ${word}`;
+  const wrapped: string[] = [];
+  let line = slashes;
+  for (const word of sentence.join(" ").split(LIST.test(begin) ? /(?<=,) / : " ")) {
+    if (line !== slashes && line.length + 1 + word.length > width) {
+      wrapped.push(line);
+      line = slashes;
+    }
+    line += ` ${word}`;
   }
-  return [...lines, line];
+  return { lines: [...wrapped, line].map((text) => lineOf(text, first.source)), taken: sentence.length };
 }
 
 interface Place {

@@ -1,6 +1,5 @@
 import { breakLine, WIDTH, wrapComment } from "./break-line.ts";
-import type { EmittedLine } from "./layout.ts";
-import type { Line } from "./line.ts";
+import type { EmittedLine, Line } from "./line.ts";
 import { closes, isComment, opens } from "./tokens.ts";
 
 const STEP = 2;
@@ -14,8 +13,9 @@ interface Bracket {
   argument: number | null;
 }
 
-interface Indented extends EmittedLine {
-  readonly indent: number;
+interface Placed {
+  readonly line: Line;
+  indent: number;
   /** Goes on with what the line before began, inside no brace of its own. */
   readonly continues: boolean;
 }
@@ -25,99 +25,71 @@ interface Indented extends EmittedLine {
  * statement goes on at two more columns, the head of a block at four, so that it does not look like its body.
  */
 export function indentLines(lines: readonly Line[]): readonly EmittedLine[] {
-  let current = lines;
-  for (;;) {
-    const indented = new Indenter().run(current);
-    const broken = breakLines(current, indented);
-    if (broken === current)
-      return indented.map(({ text, source, indent }) => ({ text: " ".repeat(indent) + text, source }));
-    current = broken;
-  }
+  const placed = place(lines);
+  const broken = breakLines(placed);
+  if (broken !== null) return indentLines(broken);
+  return placed.map(({ line, indent }) => ({ text: " ".repeat(indent) + line.text, source: line.source }));
 }
 
-/** Lines in which those that are too long are broken; the same lines where none can be. */
-function breakLines(lines: readonly Line[], indented: readonly Indented[]): readonly Line[] {
-  const broken: Line[] = [];
-  let changed = false;
-  for (let index = 0; index < lines.length; index++) {
-    const { indent = 0, continues = false } = indented[index] ?? {};
-    const [line] = lines.slice(index, index + 1);
-    if (line === undefined) continue;
-    if (indent + line.text.length <= WIDTH || line.tokens[0] === "#") {
-      broken.push(line);
-    } else if (line.text.startsWith("//")) {
-      const comment = wrapComment(lines, index, indent);
-      broken.push(...comment.lines);
-      changed ||= comment.lines.length > comment.taken || comment.taken > 1;
-      index += comment.taken - 1;
-    } else {
-      const pieces = breakLine(line, indent, continues);
-      broken.push(...pieces);
-      changed ||= pieces.length > 1;
-    }
-  }
-  return changed ? broken : lines;
+/** Lines in which those that are too long are broken; null where none can be. */
+function breakLines(placed: readonly Placed[]): readonly Line[] | null {
+  const lines = placed.map(({ line }) => line);
+  let done = 0;
+  const broken = placed.flatMap(({ line, indent, continues }, index) => {
+    if (index < done) return [];
+    if (indent + line.text.length <= WIDTH || line.tokens[0] === "#") return [line];
+    if (!line.text.startsWith("//")) return breakLine(line, indent, continues);
+    const comment = wrapComment(line, lines.slice(index + 1), WIDTH - indent);
+    done = index + comment.taken;
+    return comment.lines;
+  });
+  const same =
+    broken.length === lines.length && broken.every(({ text }, index) => text === lines[index]?.text);
+  return same ? null : broken;
 }
 
-class Indenter {
-  readonly #done: Indented[] = [];
-  readonly #brackets: Bracket[] = [];
-  /** Lines of the statement that is open. */
-  #statement: Indented[] = [];
-  /** Whether it has code yet. */
-  #begun = false;
-  #base = 0;
-  /** The last token of code. */
-  #last: string | undefined;
-
-  run(lines: readonly Line[]): readonly Indented[] {
-    for (const line of lines) this.#add(line);
-    this.#end(false);
-    return this.#done;
-  }
-
-  #add({ text, tokens, source, last }: Line): void {
+function place(lines: readonly Line[]): readonly Placed[] {
+  const placed: Placed[] = [];
+  const brackets: Bracket[] = [];
+  // The statement that is open: its first line, its indentation, whether it has code yet, and its last token so far.
+  let start = 0;
+  let base = 0;
+  let begun = false;
+  let before = "";
+  for (const line of lines) {
+    const { tokens, last = "" } = line;
     const [first = ""] = tokens;
-    const top = this.#brackets.at(-1);
-    const begun = this.#begun;
-    const indent = text === "" || first === "#" ? 0 : this.#indentOf(first, begun, top);
-    this.#statement.push({ text, source, indent, continues: begun && !closes(first) && first !== "#" });
-    if (first === "" || first === "#" || isComment(first)) return;
-    if (!begun) this.#base = indent;
-    this.#begun = true;
+    const margin = first === "" || first === "#";
+    const indent = margin ? 0 : indentOf(first, before, brackets.at(-1), begun ? base + STEP : null);
+    placed.push({ line, indent, continues: begun && !closes(first) && !margin });
+    if (margin || isComment(first)) continue;
+    if (!begun) base = indent;
+    begun = true;
+    before = last;
     for (const token of tokens) {
       if (opens(token)) {
-        const brace = token === "{";
-        const outside = brace ? this.#base : indent;
-        this.#brackets.push({ brace, inside: outside + STEP, outside, argument: null });
-      } else if (closes(token)) this.#brackets.pop();
+        const outside = token === "{" ? base : indent;
+        brackets.push({ brace: token === "{", inside: outside + STEP, outside, argument: null });
+      } else if (closes(token)) brackets.pop();
     }
-    const within = this.#brackets.at(-1);
-    this.#last = last;
     // Attributes and the parameters of templates stand over what they belong to.
     const prefix = (first === "@" && last === ")") || (first === "template" && last === ">");
-    const ends = prefix || last === ";" || last === "{" || last === "}" || last === ",";
-    if (ends && (within === undefined || within.brace)) this.#end(last === "{");
+    if (!(prefix || [";", "{", "}", ","].includes(last)) || brackets.at(-1)?.brace === false) continue;
+    if (last === "{") for (const each of placed.slice(start)) each.indent += each.continues ? STEP : 0;
+    start = placed.length;
+    begun = false;
   }
+  return placed;
+}
 
-  #indentOf(first: string, begun: boolean, top: Bracket | undefined): number {
-    if (closes(first)) return top?.outside ?? 0;
-    if (top === undefined || top.brace) return begun ? this.#base + STEP : (top?.inside ?? 0);
-    // An argument of its own, or the rest of one.
-    if (this.#last === "," || (this.#last !== undefined && opens(this.#last))) {
-      top.argument = top.inside;
-      return top.inside;
-    }
-    return top.argument === null ? top.inside : top.argument + STEP;
+/** @param goesOn Where the statement goes on, if it has begun. */
+function indentOf(first: string, before: string, around: Bracket | undefined, goesOn: number | null): number {
+  if (closes(first)) return around?.outside ?? 0;
+  if (around === undefined || around.brace) return goesOn ?? around?.inside ?? 0;
+  // An argument of its own, or the rest of one.
+  if (before === "," || opens(before)) {
+    around.argument = around.inside;
+    return around.inside;
   }
-
-  /** @param head Whether the statement is the head of a block. */
-  #end(head: boolean): void {
-    for (const line of this.#statement)
-      this.#done.push(
-        head && line.continues && line.text !== "" ? { ...line, indent: line.indent + STEP } : line,
-      );
-    this.#statement = [];
-    this.#begun = false;
-  }
+  return around.argument === null ? around.inside : around.argument + STEP;
 }

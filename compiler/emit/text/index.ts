@@ -1,5 +1,6 @@
 import type { StageLines } from "../../../runtime/contract/index.ts";
-import { type EmittedLine, layOut } from "./layout.ts";
+import { layOut } from "./layout.ts";
+import type { EmittedLine } from "./line.ts";
 import { parseText } from "./module.ts";
 import { pruneParameters } from "./parameters.ts";
 import { prune } from "./prune.ts";

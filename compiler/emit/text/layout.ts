@@ -1,9 +1,6 @@
 import { indentLines } from "./indent.ts";
-import type { Line } from "./line.ts";
+import type { EmittedLine, Line } from "./line.ts";
 import { type Declaration, once } from "./module.ts";
-
-/** A line of the text that users get. */
-export type EmittedLine = Pick<Line, "text" | "source">;
 
 /** A module's lines: indentation follows brackets, one blank line stands between declarations, none between values of one kind. */
 export function layOut(declarations: readonly Declaration[]): readonly EmittedLine[] {

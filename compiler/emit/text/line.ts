@@ -16,6 +16,9 @@ export interface Line {
   readonly source: number | null;
 }
 
+/** A line of the text that users get. */
+export type EmittedLine = Pick<Line, "text" | "source">;
+
 /** Values by text, made once; forgets all when they become many: a process may compile for days. */
 export class Known<Value> {
   readonly #values = new Map<string, Value>();

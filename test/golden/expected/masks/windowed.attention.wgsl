@@ -4,8 +4,8 @@
 // Workgroup memory holds the scores of one tile with the halo that the convolutions read.
 // 64 invocations, 18496 bytes of workgroup memory.
 //
-// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias, storage
-// bf16-packed
+// spec: heads 8, kv_heads 2, head_dim 40, value_dim 40, mask causal window 64 documents lengths bias,
+// storage bf16-packed
 // plan: single_pass, tile_q 64, tile_k 32, workgroup 64
 // Made by mtac: change the spec and compile it again, not this file.
 

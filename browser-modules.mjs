@@ -11,19 +11,33 @@ const templates = join(root, "templates");
 
 /** @type {import("./browser-modules.d.mts").browserModules} */
 export const browserModules = [
-  { file: join(root, "compiler/emit/template-library.ts"), text: templateLibrary, reads: templateFiles },
+  libraryModule("compiler/emit/template-library.ts", ["wgsl", "cuda"]),
+  libraryModule("compiler/emit/launcher/template-library.ts", ["launcher"]),
   { file: join(root, "compiler/package-version.ts"), text: packageVersion, reads: () => [] },
 ];
 
-/** The same as `template-library.ts` exports, with compiled templates. */
-async function templateLibrary() {
+/**
+ * A `template-library.ts`, and the same with the compiled templates of some folders.
+ * @param {string} file @param {readonly string[]} folders
+ */
+function libraryModule(file, folders) {
+  const names = () => templateNames(folders);
+  return {
+    file: join(root, file),
+    text: () => templateLibrary(names()),
+    reads: () => names().map((name) => join(templates, name)),
+  };
+}
+
+/** @param {readonly string[]} names */
+async function templateLibrary(names) {
   const options = await templateOptions();
-  const compiled = templateNames().map((name) => {
+  const compiled = names.map((name) => {
     const text = readFileSync(join(templates, name), "utf8");
     return `${JSON.stringify(name)}: ${Handlebars.precompile(text, options)}`;
   });
   return `import Handlebars from "handlebars/runtime";
-import { TEMPLATE_HELPERS } from "./text/marks.ts";
+import { TEMPLATE_HELPERS } from ${JSON.stringify(join(root, "compiler/emit/text/marks.ts"))};
 const compiled = {\n${compiled.join(",\n")}\n};
 export function openTemplates(language) {
   const handlebars = Handlebars.create();
@@ -50,16 +64,15 @@ async function packageVersion() {
   return `export function packageVersion() { return ${JSON.stringify(version)}; }\n`;
 }
 
-function templateFiles() {
-  return templateNames().map((name) => join(templates, name));
-}
-
-/** Paths inside the folder of templates, with slashes. */
-function templateNames() {
-  return ["wgsl", "cuda"].flatMap((language) =>
-    readdirSync(join(templates, language), { recursive: true, encoding: "utf8" })
+/**
+ * Paths inside the folder of templates, with slashes.
+ * @param {readonly string[]} folders
+ */
+function templateNames(folders) {
+  return folders.flatMap((folder) =>
+    readdirSync(join(templates, folder), { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".hbs"))
-      .map((file) => `${language}/${file.replaceAll("\\", "/")}`)
+      .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
       .sort(),
   );
 }

@@ -49,7 +49,7 @@ export async function compile(
 ): Promise<Compilation> {
   const { file, ...rest } = options;
   const checked = checkSource(source, file);
-  // ts-morph, which prints the launchers, takes long to load; analysis and planning do without it.
+  // Analysis and planning do without the emitters.
   const { compileChecked } = await import("./compile/compile.ts");
   return { ...compileChecked(checked.spec, rest), ...checked };
 }

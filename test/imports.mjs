@@ -30,12 +30,7 @@ const ALLOWED = {
     "compiler/targets.ts",
     "runtime/contract/",
   ],
-  "compiler/files/": [
-    "compiler/emit/launcher/ts-morph.ts",
-    "compiler/package.ts",
-    "runtime/contract/",
-    "runtime/safetensors/",
-  ],
+  "compiler/files/": ["compiler/package.ts", "runtime/contract/", "runtime/safetensors/"],
   "compiler/config/": ["compiler/files/", "compiler/language/", "compiler/targets.ts", "runtime/contract/"],
   "compiler/lsp/": [
     "compiler/plan/",

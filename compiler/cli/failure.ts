@@ -1,5 +1,4 @@
 import { MtacError } from "../../runtime/contract/index.ts";
-import { isInstalled, missingGpuPackages } from "../../runtime/webgpu/optional-packages.ts";
 import type { Output } from "../terminal/output.ts";
 
 /** 0 fine, 1 the spec or the check failed, 2 wrong usage, 3 the device or driver failed, 130 interrupted (as shells have it). */
@@ -35,7 +34,7 @@ export function reportFailure(error: unknown, output: Output): ExitCode {
     // Further lines are indented: a name that holds a line end must not pass for a message of its own.
     const message = error.message.replace(/\n(?! )/g, "\n  ");
     output.note(`${style.bold(style.red(`error ${error.code}`))}: ${message}`);
-    const remedy = remedyOf(error);
+    const { remedy } = error;
     if (remedy !== null) output.note(`  ${style.cyan("=")} fix: ${remedy}`);
     const { MTAC_DEBUG: debug } = process.env;
     if (debug !== undefined) output.note(style.dim(describeDefect(error)));
@@ -66,16 +65,7 @@ export interface ErrorObject {
 }
 
 export function errorObject(error: MtacError): ErrorObject {
-  return { code: error.code, kind: error.kind, message: error.message, remedy: remedyOf(error) };
-}
-
-/** Where an optional package is missing, all that are missing are named: who installs one meets the next one otherwise. */
-function remedyOf({ code, remedy }: MtacError): string | null {
-  if (remedy === null || (code !== "MTA702" && code !== "MTA907")) return remedy;
-  const missing = [...(isInstalled("ts-morph") ? [] : ["ts-morph"]), ...missingGpuPackages(true)];
-  const unnamed = missing.filter((name) => !remedy.includes(name));
-  if (unnamed.length === 0 || !remedy.includes("npm install")) return remedy;
-  return `${remedy}; for all of \`compile\`, \`run\` and \`verify\`: npm install --save-dev ${missing.join(" ")}`;
+  return { code: error.code, kind: error.kind, message: error.message, remedy: error.remedy };
 }
 
 function describeDefect(error: unknown): string {

@@ -1,10 +1,5 @@
 import type { Artifact } from "../../runtime/contract/index.ts";
-import {
-  emitAttentionFiles,
-  emitCudaAttentionFiles,
-  emitCudaStackFiles,
-  emitStackFiles,
-} from "../emit/launcher/index.ts";
+import { CUDA_FLAVOUR, emitAttentionFiles, emitStackFiles, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { emittedTargets } from "../targets.ts";
 import { type CompileOptions, compileKernels } from "./kernels.ts";
@@ -21,19 +16,20 @@ export interface CompiledSpec {
 
 /**
  * Compiles a checked spec. Writes nothing and depends on nothing but its arguments: the same spec gives the same text.
- * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures; MTA907 without ts-morph.
+ * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
   const { wgsl, cuda, stacks, files, provenance } = compileKernels(spec, options);
   const launchers: Record<string, string> = {};
   const targets = emittedTargets(options.targets);
-  if (targets.includes("webgpu")) {
-    for (const attention of wgsl) Object.assign(launchers, emitAttentionFiles(attention, provenance));
-    for (const stack of stacks) Object.assign(launchers, emitStackFiles(stack, provenance));
-  }
-  if (targets.includes("cuda")) {
-    for (const attention of cuda) Object.assign(launchers, emitCudaAttentionFiles(attention, provenance));
-    for (const stack of stacks) Object.assign(launchers, emitCudaStackFiles(stack, provenance));
+  for (const [target, attentions, flavour] of [
+    ["webgpu", wgsl, WEBGPU_FLAVOUR],
+    ["cuda", cuda, CUDA_FLAVOUR],
+  ] as const) {
+    if (!targets.includes(target)) continue;
+    for (const attention of attentions)
+      Object.assign(launchers, emitAttentionFiles(attention, provenance, flavour));
+    for (const stack of stacks) Object.assign(launchers, emitStackFiles(stack, provenance, flavour));
   }
   return {
     artifacts: wgsl.map(({ artifact }) => artifact),

@@ -55,7 +55,7 @@ export interface CompiledKernels {
 }
 
 /**
- * Compiles a checked spec without launchers: ts-morph, which prints them, is not needed. Writes nothing and depends on nothing but
+ * Compiles a checked spec without launchers. Writes nothing and depends on nothing but
  * its arguments: the same spec gives the same text.
  * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */

@@ -16,13 +16,8 @@ import type {
   productModel,
   scoresModel,
 } from "./model/staged.ts";
-import {
-  type Language,
-  openTemplates,
-  type SharingLanguage,
-  type Template,
-  type TemplateLibrary,
-} from "./template-library.ts";
+import { rendererOf } from "./renderer.ts";
+import { type Language, openTemplates, type SharingLanguage } from "./template-library.ts";
 
 /** What the templates of scalar kernels are filled with: one model each, whatever the language. */
 interface ScalarKernels {
@@ -66,27 +61,5 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   };
 }
 
-/** Templates are compiled once a process, each when it is first used. */
-const compiled = new Map<string, Template>();
-const libraries = new Map<string, TemplateLibrary>();
-
 /** Fills a template in. `test/emit/templates.test.ts` holds that templates and models name the same fields. */
-export function render<Name extends keyof Templates>(name: Name, model: Templates[Name]): string {
-  let template = compiled.get(name);
-  if (template === undefined) {
-    template = openTemplate(name);
-    compiled.set(name, template);
-  }
-  return template(model);
-}
-
-function openTemplate(name: string): Template {
-  const folder = name.indexOf("/");
-  const language = name.slice(0, folder);
-  let library = libraries.get(language);
-  if (library === undefined) {
-    library = openTemplates(language);
-    libraries.set(language, library);
-  }
-  return library.template(name.slice(folder + 1));
-}
+export const render = rendererOf<Templates>(openTemplates);

@@ -32,8 +32,8 @@ export const COMMAND_LINE_GUIDE: Readonly<Record<string, GuideEntry>> = {
   MTA907: {
     meaning: "a package for TypeScript is missing",
     cause:
-      "Launchers are printed with `ts-morph`, which also reads specs and configs in TypeScript; mtac does not install it by itself.",
-    remedy: "Run `npm install --save-dev ts-morph`, or use `--no-launcher`.",
+      "Specs and configs in TypeScript are read with `ts-morph`, and bundler plugins make JavaScript with it; mtac does not install it by itself.",
+    remedy: "Run `npm install --save-dev ts-morph`.",
   },
   MTA908: {
     meaning: "a TypeScript spec that gives no declaration",

@@ -22,7 +22,7 @@ export type ModuleFault = (place: string, message: string, cause?: unknown) => E
  * @throws What `fault` makes; MtacError MTA905 for a file that cannot be read, MTA907 without ts-morph.
  */
 export async function loadTypeScriptModule(path: string, fault: ModuleFault): Promise<unknown> {
-  const { ts } = await import("../emit/launcher/ts-morph.ts");
+  const { ts } = await import("./ts-morph.ts");
   const staged = new Staging(ts, fault).stage(resolve(path));
   process.setSourceMapsEnabled(true);
   let module: unknown;

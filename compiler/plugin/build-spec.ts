@@ -46,7 +46,7 @@ export async function buildSpec(
     [...tuned],
   ]);
   const build = await cache.get(key, async () => {
-    // ts-morph, which prints launchers, takes long to load, and may be missing.
+    // ts-morph, which turns launchers into JavaScript, takes long to load, and may be missing.
     const { emitSpec } = await import("./emit-spec.ts");
     const { length, schedule } = settings;
     return emitSpec(

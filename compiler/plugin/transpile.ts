@@ -1,5 +1,5 @@
 import type { ts as typescript } from "ts-morph";
-import { ts } from "../emit/launcher/ts-morph.ts";
+import { ts } from "../files/ts-morph.ts";
 
 /**
  * An emitted module as JavaScript. Types go, everything else stays as it is, line by line within template literals.

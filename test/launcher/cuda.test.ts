@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile/compile.ts";
-import { emitCudaAttentionFiles } from "../../compiler/emit/launcher/index.ts";
+import { CUDA_FLAVOUR, emitAttentionFiles } from "../../compiler/emit/launcher/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse, type CheckedSpec } from "../../compiler/language/index.ts";
 import type { Float64Tensor, HostTensor, Pipeline } from "../../runtime/contract/index.ts";
@@ -104,9 +104,10 @@ test("compiled kernels lie in the module as base64", () => {
       { ...image, kind: "ptx", architecture: "sm_80", data: "dGV4dA==" },
     ],
   } as const;
-  const files = emitCudaAttentionFiles(
+  const files = emitAttentionFiles(
     { pipeline: resolve(attention, "a.mta"), artifact },
     { version: "1", spec: "a.mta" },
+    CUDA_FLAVOUR,
   );
   expect(files["a.cuda.kernels.ts"]).toContain(
     `  images: [

@@ -49,10 +49,11 @@ describe("types", () => {
       const inputs = /interface AInputs \{([^}]*)\}/.exec(text)?.[1] ?? "";
       return [...inputs.matchAll(/readonly (\w+\??):/g)].map(([, name]) => name);
     };
-    const always = ["q", "k", "v", "qHistory?", "positions?"];
+    const before = ["q", "k", "v", "qHistory?"];
+    const always = [...before, "positions?"];
     expect(properties("")).toEqual(always);
-    expect(properties("mask causal documents")).toEqual([...always, "documents"]);
-    expect(properties("mask lengths bias")).toEqual([...always, "lengths", "bias"]);
+    expect(properties("mask causal documents")).toEqual([...before, "documents", "positions?"]);
+    expect(properties("mask lengths bias")).toEqual([...before, "lengths", "positions?", "bias"]);
     expect(properties("output { norm depth_scale }")).toEqual([...always, "layer"]);
   });
 

@@ -22,7 +22,7 @@ export const COMPILE = command({
       "[place]",
       "compile the CUDA kernels, as cubins of the architectures and PTX: `embed` (the default) puts them into the CUDA launchers, which then need no compiler; `files` writes .cubin, .ptx and .fatbin files",
     ),
-    launcher: unless("no TypeScript: kernels, C headers, CMake files and plans only; needs no ts-morph"),
+    launcher: unless("no TypeScript: kernels, C headers, CMake files and plans only"),
     schedule: shared.SCHEDULE,
     length: shared.LENGTH,
     tuning: text(

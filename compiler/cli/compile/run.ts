@@ -177,7 +177,7 @@ function filesRead(spec: string, { configFile, tuned, tuning, store }: CompileSe
     .filter((each) => existsSync(each));
 }
 
-/** ts-morph, which prints launchers, takes long to load, and C++ projects do without it. */
+/** C++ projects do without launchers. */
 async function compilerFor({
   launcher,
 }: CompileSettings): Promise<(spec: CheckedSpec, options: CompileOptions) => CompiledSpec> {

@@ -54,7 +54,7 @@ async function declareSpec(path: string, flags: TypesFlags, output: Output): Pro
   const { spec, diagnostics, source } = await analyseSpecFile(path);
   printDiagnostics(diagnostics, { file: path, source }, output);
   if (spec === null) return { spec: path, file, changed: false, diagnostics };
-  // ts-morph, which prints declarations, takes long to load.
+  // `--help` does without the emitters.
   const { declareChecked } = await import("../../compile/declare.ts");
   const text = declareChecked(spec, flags.target);
   const { style } = output;

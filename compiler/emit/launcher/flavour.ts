@@ -4,18 +4,15 @@ export interface LauncherFlavour {
   readonly runtime: string;
   /** Between an attention's name and the ending of its files. */
   readonly suffix: "" | ".cuda";
-  /** Types of the runtime. */
+  /** The types that an attention's module imports, in order. It calls the class that it wraps `Launcher`. */
+  readonly types: readonly string[];
   readonly device: string;
-  /** Whether the type of devices is the platform's, not the runtime's. */
-  readonly deviceIsGlobal: boolean;
   readonly tensor: string;
   /** Of results: tensors that can be destroyed. */
   readonly ownedTensor: string;
   readonly outputs: string;
   readonly result: string;
   readonly options: string;
-  /** The class that an emitted one wraps; its modules call it `Launcher`. */
-  readonly launcher: string;
   readonly createLauncher: string;
   /** Whether calls can be recorded into a command encoder. */
   readonly encodes: boolean;
@@ -29,14 +26,24 @@ export interface LauncherFlavour {
 export const WEBGPU_FLAVOUR: LauncherFlavour = {
   runtime: "mtac/runtime",
   suffix: "",
+  types: [
+    "AttentionOutputs",
+    "DeviceTensor",
+    "EncodedCall",
+    "ForwardResult",
+    "Launcher",
+    "LauncherOptions",
+    "OwnedTensor",
+    "PrepareSize",
+    "Timing",
+  ],
+  // The platform's own.
   device: "GPUDevice",
-  deviceIsGlobal: true,
   tensor: "DeviceTensor",
   ownedTensor: "OwnedTensor",
   outputs: "AttentionOutputs",
   result: "ForwardResult",
   options: "LauncherOptions",
-  launcher: "Launcher",
   createLauncher: "createLauncher",
   encodes: true,
   deviceDoc: "The caller's own, or one from `requestDevice`.",
@@ -47,14 +54,24 @@ export const WEBGPU_FLAVOUR: LauncherFlavour = {
 export const CUDA_FLAVOUR: LauncherFlavour = {
   runtime: "mtac/runtime/cuda",
   suffix: ".cuda",
+  types: [
+    "CudaDevice",
+    "CudaForwardResult",
+    // An attention called "cuda" exports a CudaLauncher.
+    "CudaLauncher as Launcher",
+    "CudaLauncherOptions",
+    "CudaOutputs",
+    "CudaTensor",
+    "OwnedCudaTensor",
+    "PrepareSize",
+    "Timing",
+  ],
   device: "CudaDevice",
-  deviceIsGlobal: false,
   tensor: "CudaTensor",
   ownedTensor: "OwnedCudaTensor",
   outputs: "CudaOutputs",
   result: "CudaForwardResult",
   options: "CudaLauncherOptions",
-  launcher: "CudaLauncher",
   createLauncher: "createCudaLauncher",
   encodes: false,
   deviceDoc: "From `openCuda` or `openEmulatedCuda`.",

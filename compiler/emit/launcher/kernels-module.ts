@@ -14,6 +14,7 @@ export function printKernelsModule(
     .map(([file, text]) => `    ${JSON.stringify(file)}: ${printTemplate(text)},\n`)
     .join("");
   return `${header}
+
 import type { Artifact, Pipeline } from "${runtime}";
 
 /** What the kernels compute, every default of the spec filled in. */

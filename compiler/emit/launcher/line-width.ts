@@ -1,29 +1,31 @@
+import { wrapAt } from "../text/break-line.ts";
+
 const WIDTH = 110;
 
-/** Breaks imports and signatures that are longer than a line, as a formatter would. ts-morph puts each on one line. */
-export function breakLongLines(text: string): string {
+/** Breaks comments, imports, exports and signatures that are longer than a line, as a formatter would. */
+export function fitLines(text: string): string {
   return text
     .split("\n")
-    .map((line) => (line.length <= WIDTH ? line : breakLine(line)))
+    .flatMap((line) => (line.length <= WIDTH ? [line] : fitLine(line)))
     .join("\n");
 }
 
-function breakLine(line: string): string {
-  const imported = /^(import (?:type )?\{) (.*) (\} from .*)$/.exec(line);
-  if (imported !== null) return breakList(imported, "");
-  const signature =
-    /^( *)((?:export )?(?:declare )?(?:async )?(?:function )?[A-Za-z_$][\w$]*(?:<[^(]*>)?\()(.*)(\): .*(?: \{|;))$/.exec(
+function fitLine(line: string): readonly string[] {
+  const comment = /^( *)(\/\*\*| \*) (.*?)( \*\/)?$/.exec(line);
+  if (comment !== null) {
+    const [, indent = "", open = "", words = "", close] = comment;
+    const lines = wrapAt(words.split(" "), WIDTH - indent.length - 3).map((each) => `${indent} * ${each}`);
+    return close === undefined ? lines : [indent + open, ...lines, indent + close];
+  }
+  const list =
+    /^((?:import|export) (?:type )?\{) (.*) (\}(?: from .*|;))$/.exec(line) ??
+    /^( *(?:export )?(?:declare )?(?:async )?(?:function )?[A-Za-z_$][\w$]*(?:<[^(]*>)?\()(.*)(\): .*(?: \{|;))$/.exec(
       line,
     );
-  if (signature === null) return line;
-  const [, indent = "", open = "", list = "", close = ""] = signature;
-  return breakList(["", `${indent}${open}`, list, `${indent}${close}`], indent);
-}
-
-function breakList([, open = "", list = "", close = ""]: readonly string[], indent: string): string {
-  return `${open}\n${splitList(list)
-    .map((item) => `${indent}  ${item},\n`)
-    .join("")}${close}`;
+  if (list === null) return [line];
+  const [, open = "", items = "", close = ""] = list;
+  const indent = /^ */.exec(line)?.[0] ?? "";
+  return [open, ...splitList(items).map((item) => `${indent}  ${item},`), indent + close];
 }
 
 /** Splits at commas that stand inside no brackets. The `>` of an arrow closes nothing. */
@@ -41,24 +43,4 @@ function splitList(list: string): readonly string[] {
     }
   }
   return [...items, list.slice(start).trim()];
-}
-
-/** Text of a TSDoc comment, its lines short enough. */
-export function docText(text: string): string {
-  // A comment on one line takes seven characters itself; one that is broken starts on a line of its own.
-  if (!text.includes("\n") && text.length + 9 <= WIDTH) return text;
-  const wrapped = text.split("\n").map((paragraph) => wrapParagraph(paragraph, WIDTH - 6));
-  return `\n${wrapped.join("\n")}`;
-}
-
-function wrapParagraph(paragraph: string, width: number): string {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of paragraph.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join("\n");
 }

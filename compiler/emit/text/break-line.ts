@@ -52,16 +52,23 @@ export function wrapComment(
     if (/[.:]$/.test(sentence.at(-1) ?? "") || !text.startsWith(`${slashes} `) || PARAGRAPH.test(text)) break;
     sentence.push(text.slice(slashes.length).trim());
   }
-  const wrapped: string[] = [];
-  let line = slashes;
-  for (const word of sentence.join(" ").split(LIST.test(begin) ? /(?<=,) / : " ")) {
-    if (line !== slashes && line.length + 1 + word.length > width) {
-      wrapped.push(line);
-      line = slashes;
+  const units = sentence.join(" ").split(LIST.test(begin) ? /(?<=,) / : " ");
+  const wrapped = wrapAt(units, width - slashes.length - 1);
+  return { lines: wrapped.map((text) => lineOf(`${slashes} ${text}`, first.source)), taken: sentence.length };
+}
+
+/** Words in lines of so many columns; one that is longer has its line. */
+export function wrapAt(words: readonly string[], width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of words) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = "";
     }
-    line += ` ${word}`;
+    line += line === "" ? word : ` ${word}`;
   }
-  return { lines: [...wrapped, line].map((text) => lineOf(text, first.source)), taken: sentence.length };
+  return [...lines, line];
 }
 
 interface Place {

@@ -64,8 +64,8 @@ export class AlongKeysLauncher {
   /**
    * Computes the attention and waits for it.
    *
-   * @returns `o`: f16 [B, 4, Lq, 64]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
-   * to destroy.
+   * @returns `o`: f16 [B, 4, Lq, 64]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's to
+   * destroy.
    */
   forward(inputs: AlongKeysInputs, outputs?: CudaOutputs): Promise<AlongKeysResult> {
     return this.launcher.forward<AlongKeysResult>(inputs, outputs);
@@ -98,8 +98,8 @@ export class AlongKeysLauncher {
 }
 
 /**
- * Makes a launcher for `along_keys`: picks the first plan that the device can run, compiles its kernels
- * and uploads the parameters.
+ * Makes a launcher for `along_keys`: picks the first plan that the device can run, compiles its kernels and
+ * uploads the parameters.
  *
  * @param device From `openCuda` or `openEmulatedCuda`.
  */

@@ -74,8 +74,8 @@ export class FullLauncher {
   /**
    * Computes the attention and waits for it.
    *
-   * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
-   * to destroy.
+   * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's to
+   * destroy.
    */
   forward(inputs: FullInputs, outputs?: CudaOutputs): Promise<FullResult> {
     return this.launcher.forward<FullResult>(inputs, outputs);
@@ -108,8 +108,8 @@ export class FullLauncher {
 }
 
 /**
- * Makes a launcher for `full`: picks the first plan that the device can run, compiles its kernels and
- * uploads the parameters.
+ * Makes a launcher for `full`: picks the first plan that the device can run, compiles its kernels and uploads
+ * the parameters.
  *
  * @param device From `openCuda` or `openEmulatedCuda`.
  */

@@ -70,8 +70,8 @@ export class HeadsOnlyLauncher {
   /**
    * Computes the attention and waits for it.
    *
-   * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's
-   * to destroy.
+   * @returns `o`: f16 [B, 4, Lq, 32]; `lse`: f32 [B, 4, Lq]. They stay on the device, and are the caller's to
+   * destroy.
    */
   forward(inputs: HeadsOnlyInputs, outputs?: CudaOutputs): Promise<HeadsOnlyResult> {
     return this.launcher.forward<HeadsOnlyResult>(inputs, outputs);
@@ -104,8 +104,8 @@ export class HeadsOnlyLauncher {
 }
 
 /**
- * Makes a launcher for `heads_only`: picks the first plan that the device can run, compiles its kernels
- * and uploads the parameters.
+ * Makes a launcher for `heads_only`: picks the first plan that the device can run, compiles its kernels and
+ * uploads the parameters.
  *
  * @param device From `openCuda` or `openEmulatedCuda`.
  */

@@ -61,9 +61,6 @@ export async function create(
   ]);
 }
 
-/** `create` under a name of its own. */
-export const createModel = create;
-
 /** Initial parameters of every layer, each from a seed of its own; the same seed gives the same ones. */
 export function initParameters(seed: number): ModelParameters {
   return [
@@ -85,3 +82,6 @@ function layerOf<Given, Needed, Result extends CudaForwardResult>(
     destroy: () => launcher.destroy(),
   };
 }
+
+/** `create` under a name of its own. */
+export const createModel = create;

@@ -63,9 +63,6 @@ export async function create(
   ]);
 }
 
-/** `create` under a name of its own. */
-export const createModel = create;
-
 /** Initial parameters of every layer, each from a seed of its own; the same seed gives the same ones. */
 export function initParameters(seed: number): ModelParameters {
   return [
@@ -88,3 +85,6 @@ function layerOf<Given, Needed, Result extends ForwardResult>(
     destroy: () => launcher.destroy(),
   };
 }
+
+/** `create` under a name of its own. */
+export const createModel = create;

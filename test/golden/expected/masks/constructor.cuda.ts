@@ -99,8 +99,8 @@ export class ConstructorLauncher {
 }
 
 /**
- * Makes a launcher for `constructor`: picks the first plan that the device can run, compiles its kernels
- * and uploads the parameters.
+ * Makes a launcher for `constructor`: picks the first plan that the device can run, compiles its kernels and
+ * uploads the parameters.
  *
  * @param device From `openCuda` or `openEmulatedCuda`.
  */

@@ -111,8 +111,8 @@ export class ConstructorLauncher {
 }
 
 /**
- * Makes a launcher for `constructor`: picks the first plan that the device can run, compiles its kernels
- * and uploads the parameters.
+ * Makes a launcher for `constructor`: picks the first plan that the device can run, compiles its kernels and
+ * uploads the parameters.
  *
  * @param device The caller's own, or one from `requestDevice`.
  */

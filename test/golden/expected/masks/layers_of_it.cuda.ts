@@ -58,9 +58,6 @@ export async function create(
   ]);
 }
 
-/** `create` under a name of its own. */
-export const createLayersOfIt = create;
-
 /** Initial parameters of every layer, each from a seed of its own; the same seed gives the same ones. */
 export function initParameters(seed: number): LayersOfItParameters {
   return [
@@ -81,3 +78,6 @@ function layerOf<Given, Needed, Result extends CudaForwardResult>(
     destroy: () => launcher.destroy(),
   };
 }
+
+/** `create` under a name of its own. */
+export const createLayersOfIt = create;

@@ -60,9 +60,6 @@ export async function create(
   ]);
 }
 
-/** `create` under a name of its own. */
-export const createLayersOfIt = create;
-
 /** Initial parameters of every layer, each from a seed of its own; the same seed gives the same ones. */
 export function initParameters(seed: number): LayersOfItParameters {
   return [
@@ -84,3 +81,6 @@ function layerOf<Given, Needed, Result extends ForwardResult>(
     destroy: () => launcher.destroy(),
   };
 }
+
+/** `create` under a name of its own. */
+export const createLayersOfIt = create;

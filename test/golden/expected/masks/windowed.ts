@@ -48,12 +48,12 @@ export interface WindowedInputs {
   readonly v: DeviceTensor<"bf16", readonly [number, 2, number, 40]>;
   /** bf16 [B, 8, R, 40]: the query rows just before row 0. */
   readonly qHistory?: DeviceTensor<"bf16", readonly [number, 8, number, 40]>;
-  /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
-  readonly positions?: DeviceTensor<"i32", readonly [number]>;
   /** i32 [B, Lk]: the document of each key; negative ones are hidden. */
   readonly documents: DeviceTensor<"i32", readonly [number, number]>;
   /** i32 [B]: rows and keys that are filled. */
   readonly lengths: DeviceTensor<"i32", readonly [number]>;
+  /** i32 [B]: absolute position of row 0. Lk − Lq if not given. */
+  readonly positions?: DeviceTensor<"i32", readonly [number]>;
   /** f32 [B or 1, 8 or 1, R + Lq, Lk]: added to the scores; −∞ hides a pair. */
   readonly bias: DeviceTensor<"f32", readonly [number, number, number, number]>;
   /** The layer's number from 0, for `depth_scale`. */

@@ -96,8 +96,8 @@ export class ToyLauncher {
 }
 
 /**
- * Makes a launcher for `toy`: picks the first plan that the device can run, compiles its kernels and
- * uploads the parameters.
+ * Makes a launcher for `toy`: picks the first plan that the device can run, compiles its kernels and uploads
+ * the parameters.
  *
  * @param device From `openCuda` or `openEmulatedCuda`.
  */

@@ -104,8 +104,8 @@ export class ToyLauncher {
 }
 
 /**
- * Makes a launcher for `toy`: picks the first plan that the device can run, compiles its kernels and
- * uploads the parameters.
+ * Makes a launcher for `toy`: picks the first plan that the device can run, compiles its kernels and uploads
+ * the parameters.
  *
  * @param device The caller's own, or one from `requestDevice`.
  */

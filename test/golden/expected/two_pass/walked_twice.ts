@@ -68,8 +68,8 @@ export class WalkedTwiceLauncher {
   /**
    * Computes the attention and waits for it.
    *
-   * @returns `o`: f32 [B, 2, Lq, 16]; `lse`: f32 [B, 2, Lq]. They stay on the device, and are the caller's
-   * to destroy.
+   * @returns `o`: f32 [B, 2, Lq, 16]; `lse`: f32 [B, 2, Lq]. They stay on the device, and are the caller's to
+   * destroy.
    */
   forward(inputs: WalkedTwiceInputs, outputs?: AttentionOutputs): Promise<WalkedTwiceResult> {
     return this.launcher.forward<WalkedTwiceResult>(inputs, outputs);
@@ -114,8 +114,8 @@ export class WalkedTwiceLauncher {
 }
 
 /**
- * Makes a launcher for `walked_twice`: picks the first plan that the device can run, compiles its kernels
- * and uploads the parameters.
+ * Makes a launcher for `walked_twice`: picks the first plan that the device can run, compiles its kernels and
+ * uploads the parameters.
  *
  * @param device The caller's own, or one from `requestDevice`.
  */

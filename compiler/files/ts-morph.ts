@@ -1,16 +1,8 @@
 import { createRequire } from "node:module";
-import { MtacError } from "../../../runtime/contract/index.ts";
+import { MtacError } from "../../runtime/contract/index.ts";
 
-/** The values of ts-morph, an optional peer dependency that mtac loads only to emit launchers. */
-export const {
-  IndentationText,
-  NewLineKind,
-  Project,
-  QuoteKind,
-  StructureKind,
-  ts,
-  VariableDeclarationKind,
-} = loadTsMorph();
+/** TypeScript, from ts-morph: an optional peer dependency that mtac loads only for modules written in TypeScript. */
+export const { ts } = loadTsMorph();
 
 /** By `require`: an `import` reads all 12 MB a second time to find the exports, which takes 100 ms. */
 function loadTsMorph(): typeof import("ts-morph") {

@@ -1,0 +1,107 @@
+import {
+  axisSizes,
+  INPUT_TENSORS,
+  type InputKey,
+  OUTPUT_TENSORS,
+  type Pipeline,
+  type TensorResource,
+  tensorExists,
+  usesLayer,
+} from "../../../runtime/contract/index.ts";
+import type { LauncherFlavour } from "./flavour.ts";
+import { type EmittedNames, emittedNames } from "./names.ts";
+import { describeParameter } from "./parameter-doc.ts";
+
+/** A stack whose layers name modules: equal attentions name the same one, and so share its kernels. */
+export interface EmittedStack {
+  readonly name: string;
+  /** The pipeline of each layer. */
+  readonly layers: readonly Pipeline[];
+}
+
+/** What an input is for, beside its shape. */
+const MEANINGS: Readonly<Record<InputKey, string>> = {
+  q: "",
+  k: "",
+  v: "",
+  qHistory: ": the query rows just before row 0.",
+  documents: ": the document of each key; negative ones are hidden.",
+  lengths: ": rows and keys that are filled.",
+  positions: ": absolute position of row 0. Lk − Lq if not given.",
+  bias: ": added to the scores; −∞ hides a pair.",
+};
+
+/** Functions of a module of its own, or of the one that declares all of a spec, where their names are unique. */
+function functionsOf({ create, initParameters }: EmittedNames, declared: boolean) {
+  return declared ? { create, initParameters } : { create: "create", initParameters: "initParameters" };
+}
+
+/** A tensor of calls as their types show it. */
+function tensorModel(pipeline: Pipeline, { key, element, axes }: TensorResource) {
+  const sizes = axes.map((axis) => ({ axis, sizes: axisSizes(pipeline, axis, {}) ?? [] }));
+  const shape = sizes.map((each) => (each.sizes.length === 0 ? each.axis : each.sizes.join(" or ")));
+  const stored = element === "storage" ? pipeline.storage : element;
+  return {
+    key,
+    element: stored,
+    sizes: sizes.map((each) => (each.sizes.length === 1 ? each.sizes.join() : "number")).join(", "),
+    shape: `${stored} [${shape.join(", ")}]`,
+  };
+}
+
+/**
+ * What an attention is printed from.
+ *
+ * @param declared For declarations: without bodies.
+ */
+export function attentionModel(pipeline: Pipeline, flavour: LauncherFlavour, declared: boolean) {
+  const { name, parameters } = pipeline;
+  const names = emittedNames(name);
+  return {
+    name,
+    names,
+    functions: functionsOf(names, declared),
+    flavour,
+    declared,
+    parameters: parameters.map((parameter) => ({
+      key: JSON.stringify(parameter.name),
+      sizes: parameter.shape.join(", "),
+      doc: describeParameter(parameter, pipeline),
+    })),
+    inputs: INPUT_TENSORS.filter((tensor) => tensorExists(pipeline, tensor)).map((tensor) => ({
+      ...tensorModel(pipeline, tensor),
+      optional: tensor.optional,
+      meaning: MEANINGS[tensor.key],
+    })),
+    layer: usesLayer(pipeline),
+    outputs: OUTPUT_TENSORS.map((tensor) => ({
+      ...tensorModel(pipeline, tensor),
+      exists: tensorExists(pipeline, tensor),
+    })),
+  };
+}
+
+/** What a stack is printed from. */
+export function stackModel({ name, layers }: EmittedStack, flavour: LauncherFlavour, declared: boolean) {
+  const names = emittedNames(name);
+  return {
+    name,
+    names,
+    functions: functionsOf(names, declared),
+    flavour,
+    declared,
+    layers: layers.map((pipeline, number) => {
+      const layer = emittedNames(pipeline.name);
+      return {
+        number,
+        names: layer,
+        // Declarations hold the attentions beside the stacks.
+        scope: declared ? "" : `${layer.namespace}.`,
+        takesLayer: usesLayer(pipeline),
+        seed: pipeline.parameters.length === 0 ? "" : number === 0 ? "seed" : `seed + ${number}`,
+      };
+    }),
+    count: layers.length,
+    seeded: layers.some(({ parameters }) => parameters.length > 0),
+  };
+}

@@ -44,7 +44,7 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu
   const { fallback = "auto", toggles = [], zeroWorkgroupMemory = false } = options;
   // Asked in any case: once the fallback's loader is in the process there is no telling any more.
   const promising = mayHaveAdapter();
-  const dawn = await loadDawn(fallback === "always" || (fallback === "auto" && !promising));
+  const dawn = await loadDawn(fallback !== "never");
   if (fallback === "never" || (fallback === "auto" && promising)) {
     const gpu = dawn.create([...toggles]);
     const adapter = await dawnWait(gpu.requestAdapter({ powerPreference: "high-performance" }));
@@ -68,7 +68,10 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu
   return opened(gpu, adapter);
 }
 
-/** @param wantsSoftware Whether SwiftShader will be asked for, too: what it needs is named at once. */
+/**
+ * @param wantsSoftware Whether SwiftShader may be asked for, too (a Vulkan loader alone is no GPU): what it needs is named at once, so that
+ *   nobody meets one missing package after the other.
+ */
 async function loadDawn(wantsSoftware: boolean): Promise<DawnModule> {
   try {
     return await import("webgpu");

@@ -20,7 +20,7 @@ export function missingGpuPackages(software: boolean): readonly string[] {
 }
 
 /** Whether a package can be loaded from here. */
-export function isInstalled(name: string): boolean {
+function isInstalled(name: string): boolean {
   try {
     createRequire(import.meta.url).resolve(name);
     return true;

@@ -23,6 +23,7 @@
 import type { Artifact, Pipeline } from "../runtime/contract/index.ts";
 import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import { type CompileOptions, compileKernels } from "./compile/kernels.ts";
+import type { NamedArtifacts } from "./targets.ts";
 
 export * from "../runtime/contract/index.ts";
 export { SpecError } from "./compile/checked-source.ts";
@@ -48,7 +49,7 @@ export {
 } from "./report/explain.ts";
 
 /** What `compile` gives: kernels, what they were compiled from, and the warnings. */
-export interface KernelCompilation extends CheckedSource {
+export interface KernelCompilation extends CheckedSource, NamedArtifacts {
   /** What each attention of `artifacts` and `cuda` computes, with every default filled in; `initParameters` takes it. */
   readonly pipelines: readonly Pipeline[];
   /** WGSL: one for each attention, plans and kernels, ready for `createLauncher` of `mtac/runtime`. */
@@ -75,13 +76,6 @@ export async function compile(
 ): Promise<KernelCompilation> {
   const { file, ...rest } = options;
   const checked = checkSource(source, file);
-  const { wgsl, cuda, files } = compileKernels(checked.spec, rest);
-  const each = wgsl.length > 0 ? wgsl : cuda;
-  return {
-    ...checked,
-    pipelines: each.map(({ pipeline }) => pipeline),
-    artifacts: wgsl.map(({ artifact }) => artifact),
-    cuda: cuda.map(({ artifact }) => artifact),
-    files,
-  };
+  const { artifacts, pipelines, files } = compileKernels(checked.spec, rest);
+  return { ...checked, ...artifacts, pipelines, files };
 }

@@ -1,4 +1,5 @@
-import type { Target } from "../runtime/contract/index.ts";
+import { MtacError } from "../runtime/contract/errors.ts";
+import type { Artifact, Target } from "../runtime/contract/index.ts";
 
 /** A target's device, as far as it is known without its code (`targets/index.ts` loads that). */
 interface DeviceFacts {
@@ -14,62 +15,102 @@ interface DeviceFacts {
   readonly checkedKeys: number;
 }
 
+/** What is written for a target, as far as it is known without the code that writes it (`compile/emissions.ts`). */
+interface EmissionFacts {
+  /** The target's name for people. */
+  readonly title: string;
+  /** What `compile` calls its artifacts. */
+  readonly artifacts: string;
+  /** Whether nvcc compiles its kernels, for `--images` and `--ptxas`. */
+  readonly nvcc: boolean;
+  /** What Vite's server gives modules in place of the runtime that launchers import, for kernels that change; null where there is none. */
+  readonly hotRuntime: string | null;
+  /** Whether the pipeline as most code computes it can be planned, which benchmarks compare with. */
+  readonly unfused: boolean;
+}
+
 interface TargetFacts {
   /** Other names that are understood wherever the target is named. */
   readonly aliases: readonly string[];
   readonly gradients: boolean;
   /** What kernels run on; null where there are none. */
   readonly device: DeviceFacts | null;
+  /** Null where nothing is written for it: it has no kernels, or runs another target's. */
+  readonly emission: EmissionFacts | null;
 }
 
 /** Every target by its one name: the float64 reference, WebGPU, NVIDIA's driver, and CUDA kernels on the processor. */
 const FACTS = {
-  reference: { aliases: [], gradients: true, device: null },
+  reference: { aliases: [], gradients: true, device: null, emission: null },
   webgpu: {
     aliases: ["wgsl"],
     gradients: false,
     device: { runs: "webgpu", counts: false, architectures: false, candidates: 20, checkedKeys: 77 },
+    emission: {
+      title: "WebGPU",
+      artifacts: "artifacts",
+      nvcc: false,
+      hotRuntime: "mtac/runtime/hot",
+      unfused: true,
+    },
   },
   cuda: {
     aliases: [],
     gradients: false,
     device: { runs: "cuda", counts: false, architectures: true, candidates: 48, checkedKeys: 147 },
+    emission: { title: "CUDA", artifacts: "cuda", nvcc: true, hotRuntime: null, unfused: false },
   },
   "cuda-emulated": {
     aliases: [],
     gradients: false,
     device: { runs: "cuda", counts: true, architectures: true, candidates: 12, checkedKeys: 147 },
+    emission: null,
   },
-} as const satisfies Readonly<Record<string, TargetFacts>>;
+} as const satisfies Readonly<Record<string, TargetFacts>> &
+  Readonly<Record<Target, TargetFacts & { readonly emission: EmissionFacts }>>;
 
 type Facts = typeof FACTS;
 export type TargetName = keyof Facts;
 /** What kernels are timed and tuned on. */
 export type MeteredTarget = { [N in TargetName]: Facts[N]["device"] extends null ? never : N }[TargetName];
-/** What kernels are planned and written for: WGSL with typed launchers, CUDA with a C API and typed launchers. */
-export type EmittedTarget = Facts[MeteredTarget]["device"]["runs"];
 /** A target that kernels are written for, or the name of its language. */
-export type EmittedTargetName = EmittedTarget | Facts[EmittedTarget]["aliases"][number];
+export type EmittedTargetName = Target | Facts[Target]["aliases"][number];
+/** Artifacts of every target that kernels are written for; one that is not wanted has none. */
+export type NamedArtifacts = {
+  readonly [T in Target as Facts[T]["emission"]["artifacts"]]: readonly Artifact[];
+};
+
+/** What kernels are written for, and what computes, where nobody says. */
+export const DEFAULT_TARGET = "webgpu" satisfies Target;
+/** What results of all other targets are compared with. */
+export const REFERENCE = "reference" satisfies TargetName;
 
 export const TARGETS: readonly TargetName[] = Object.keys(FACTS).filter(isTarget);
-export const METERED_TARGETS: readonly MeteredTarget[] = TARGETS.filter(isMetered);
-export const EMITTED_TARGETS: readonly EmittedTarget[] = METERED_TARGETS.filter(isEmitted);
+export const METERED_TARGETS: readonly MeteredTarget[] = TARGETS.filter(hasDevice);
+/** What kernels are planned and written for: WGSL with typed launchers, CUDA with a C API and typed launchers. */
+export const EMITTED_TARGETS: readonly Target[] = TARGETS.filter(isEmitted);
 
 function isTarget(name: string): name is TargetName {
   return Object.hasOwn(FACTS, name);
 }
 
-function isMetered(name: TargetName): name is MeteredTarget {
-  return FACTS[name].device !== null;
+function isEmitted(name: TargetName): name is Target {
+  return FACTS[name].emission !== null;
 }
 
-function isEmitted(name: MeteredTarget): name is EmittedTarget {
-  return FACTS[name].device.runs === name;
+/** Whether a target has kernels, and a device that they run on. */
+export function hasDevice(name: TargetName): name is MeteredTarget {
+  return FACTS[name].device !== null;
 }
 
 /** What is known of a target's device. */
 export function deviceFacts(target: MeteredTarget): DeviceFacts {
   return FACTS[target].device;
+}
+
+/** What is known of what is written for a target. */
+export function emissionFacts(target: Target): EmissionFacts {
+  return FACTS[target].emission;
 }
 
 /** Whether kernels of a target are made for one of several architectures. */
@@ -92,11 +133,22 @@ export function targetNamed<T extends TargetName>(word: string, known: readonly 
   );
 }
 
-/** The targets that a caller wants written, each once; all of them if none is named. */
-export function emittedTargets(
-  words: readonly EmittedTargetName[] = EMITTED_TARGETS,
-): readonly EmittedTarget[] {
-  return EMITTED_TARGETS.filter((target) =>
-    words.some((word) => targetNamed(word, EMITTED_TARGETS) === target),
-  );
+/** Names as messages list them. */
+export function quoted(names: readonly string[]): string {
+  return names.map((each) => `\`${each}\``).join(", ");
+}
+
+/** @throws MtacError MTA903: the word names none of the targets that somebody takes */
+export function wantedTarget<T extends TargetName>(word: string, known: readonly T[]): T {
+  const named = targetNamed(word, known);
+  if (named !== null) return named;
+  throw new MtacError("MTA903", "usage", `there is no target \`${word}\``, {
+    remedy: `choose ${quoted(known)}`,
+  });
+}
+
+/** The targets that a caller wants written, each once; all of them if none is named. @throws MtacError MTA903 */
+export function emittedTargets(words: readonly string[] = EMITTED_TARGETS): readonly Target[] {
+  const wanted = words.map((word) => wantedTarget(word, EMITTED_TARGETS));
+  return EMITTED_TARGETS.filter((target) => wanted.includes(target));
 }

@@ -1,4 +1,13 @@
 import { MtacError } from "../../runtime/contract/index.ts";
+import {
+  deviceFacts,
+  hasArchitectures,
+  hasDevice,
+  hasGradients,
+  quoted,
+  TARGETS,
+  type TargetName,
+} from "../targets.ts";
 
 /** What the command line itself refuses (MTA9xx). */
 
@@ -10,19 +19,11 @@ export function wrongUsage(message: string, remedy?: string): MtacError {
   );
 }
 
-export function unknownTarget(target: string, known: readonly string[]): MtacError {
-  return usage(
-    "MTA903",
-    `there is no target \`${target}\``,
-    `choose ${known.map((each) => `\`${each}\``).join(", ")}`,
-  );
-}
-
 export function gradientsOnReferenceOnly(target: string): MtacError {
   return usage(
     "MTA904",
     `gradients are not computed on \`${target}\` in this version`,
-    "use `--target reference` with `--grad`",
+    `use ${targetFlags(hasGradients)} with \`--grad\``,
   );
 }
 
@@ -79,7 +80,7 @@ export function architectureWithoutCuda(target: string): MtacError {
   return usage(
     "MTA916",
     `\`--arch\` says nothing on \`${target}\``,
-    "leave it out, or use `--target cuda` or `--target cuda-emulated`",
+    `leave it out, or use ${targetFlags(hasArchitectures)}`,
   );
 }
 
@@ -117,7 +118,7 @@ export function nothingTuned(store: string): MtacError {
 }
 
 export function unknownGpu(name: string, known: readonly string[], meant: string | null): MtacError {
-  const list = `the table has ${known.map((each) => `\`${each}\``).join(", ")}`;
+  const list = `the table has ${quoted(known)}`;
   return usage(
     "MTA922",
     `there is no GPU \`${name}\` in the table`,
@@ -126,11 +127,10 @@ export function unknownGpu(name: string, known: readonly string[], meant: string
 }
 
 export function gpuWithoutTarget(gpu: string, target: string, served: readonly string[]): MtacError {
-  const list = served.map((each) => `\`--target ${each}\``).join(" or ");
   return usage(
     "MTA923",
     `\`${gpu}\` is in the table for other targets than \`${target}\``,
-    `use ${list}, or leave \`--target\` out`,
+    `use ${targetFlags((each) => served.includes(each))}, or leave \`--target\` out`,
   );
 }
 
@@ -138,7 +138,7 @@ export function unknownPeer(name: string, known: readonly string[]): MtacError {
   return usage(
     "MTA924",
     `there is no peer \`${name}\``,
-    `choose from ${known.map((each) => `\`${each}\``).join(", ")}, or \`all\` or \`none\``,
+    `choose from ${quoted(known)}, or \`all\` or \`none\``,
   );
 }
 
@@ -146,7 +146,7 @@ export function peersWithoutTimes(target: string): MtacError {
   return usage(
     "MTA925",
     `peers take time, \`${target}\` counts cycles: they cannot be compared`,
-    "leave `--peers` out, or use `--target webgpu` or `--target cuda`",
+    `leave \`--peers\` out, or use ${targetFlags((each) => hasDevice(each) && !deviceFacts(each).counts)}`,
   );
 }
 
@@ -178,6 +178,13 @@ export function layerNeeded(attention: string): MtacError {
     `\`${attention}\` scales its norm by depth (depth_scale), but no layer is given`,
     "give the layer's number with `--layer`",
   );
+}
+
+/** The targets that would do, as flags. */
+function targetFlags(fits: (target: TargetName) => boolean): string {
+  return TARGETS.filter(fits)
+    .map((each) => `\`--target ${each}\``)
+    .join(" or ");
 }
 
 function usage(code: string, message: string, remedy: string): MtacError {

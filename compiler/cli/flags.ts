@@ -1,11 +1,6 @@
 import { SCHEDULES } from "../../runtime/contract/plan.ts";
-import { hasArchitectures, hasGradients, type TargetName, targetNamed } from "../targets.ts";
-import {
-  architectureWithoutCuda,
-  gradientsOnReferenceOnly,
-  unknownArchitecture,
-  unknownTarget,
-} from "./errors.ts";
+import { hasArchitectures, hasGradients, type TargetName, wantedTarget } from "../targets.ts";
+import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownArchitecture } from "./errors.ts";
 import { type Flag, given, oneOf, splitList, text, unless, value, wholeNumber, withDefault } from "./flag.ts";
 
 /** Flags that several commands share, so that they read and fail alike. */
@@ -46,7 +41,7 @@ export const STORE = text("<file>", "the tuning store (default: mtac/tuning.json
 
 /** One target by its name or an alias; help and errors list the names. */
 export function target<T extends TargetName>(targets: readonly T[], description: string): Flag<T, false> {
-  return { ...value("<target>", description, (word) => targetOf(word, targets)), choices: targets };
+  return { ...value("<target>", description, (word) => wantedTarget(word, targets)), choices: targets };
 }
 
 /** `--target a,b` and repeated `--target`s. */
@@ -56,16 +51,9 @@ export function targets<T extends TargetName>(
 ): Flag<readonly T[], false> {
   const read = (words: string, previous: readonly T[] | undefined): readonly T[] => [
     ...(previous ?? []),
-    ...splitList(words, undefined).map((word) => targetOf(word, known)),
+    ...splitList(words, undefined).map((word) => wantedTarget(word, known)),
   ];
   return { ...value("<targets>", description, read), choices: known };
-}
-
-/** @throws MtacError MTA903: the word names none of the targets that a command takes */
-function targetOf<T extends TargetName>(word: string, known: readonly T[]): T {
-  const named = targetNamed(word, known);
-  if (named === null) throw unknownTarget(word, known);
-  return named;
 }
 
 /** @throws MtacError MTA904, MTA915, MTA916: flags that the target does not take */

@@ -1,11 +1,12 @@
 import type { Artifact } from "../../runtime/contract/index.ts";
-import { CUDA_FLAVOUR, emitAttentionFiles, emitStackFiles, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
+import { emitAttentionFiles, emitStackFiles } from "../emit/launcher/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
-import { emittedTargets } from "../targets.ts";
-import { type CompileOptions, compileKernels } from "./kernels.ts";
+import type { NamedArtifacts } from "../targets.ts";
+import { emissionOf } from "./emissions.ts";
+import { type CompiledKernels, type CompileOptions, compileKernels } from "./kernels.ts";
 
 /** What a spec compiles to. */
-export interface CompiledSpec {
+export interface CompiledSpec extends NamedArtifacts {
   /** WGSL: one for each attention, plans and kernels, ready for `createLauncher`. */
   readonly artifacts: readonly Artifact[];
   /** CUDA: the same, ready for `createCudaLauncher`. */
@@ -19,21 +20,18 @@ export interface CompiledSpec {
  * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileChecked(spec: CheckedSpec, options: CompileOptions = {}): CompiledSpec {
-  const { wgsl, cuda, stacks, files, provenance } = compileKernels(spec, options);
+  const { artifacts, files } = withLaunchers(compileKernels(spec, options));
+  return { ...artifacts, files };
+}
+
+/** The same with the modules of typed launchers among the files. */
+export function withLaunchers(compiled: CompiledKernels): CompiledKernels {
+  const { emitted, stacks, provenance } = compiled;
   const launchers: Record<string, string> = {};
-  const targets = emittedTargets(options.targets);
-  for (const [target, attentions, flavour] of [
-    ["webgpu", wgsl, WEBGPU_FLAVOUR],
-    ["cuda", cuda, CUDA_FLAVOUR],
-  ] as const) {
-    if (!targets.includes(target)) continue;
-    for (const attention of attentions)
-      Object.assign(launchers, emitAttentionFiles(attention, provenance, flavour));
-    for (const stack of stacks) Object.assign(launchers, emitStackFiles(stack, provenance, flavour));
+  for (const [target, attentions] of emitted) {
+    const { flavour } = emissionOf(target);
+    for (const each of attentions) Object.assign(launchers, emitAttentionFiles(each, provenance, flavour));
+    for (const each of stacks) Object.assign(launchers, emitStackFiles(each, provenance, flavour));
   }
-  return {
-    artifacts: wgsl.map(({ artifact }) => artifact),
-    cuda: cuda.map(({ artifact }) => artifact),
-    files: { ...launchers, ...files },
-  };
+  return { ...compiled, files: { ...launchers, ...compiled.files } };
 }

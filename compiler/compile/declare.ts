@@ -1,9 +1,10 @@
 import { basename } from "node:path";
-import { CUDA_FLAVOUR, emitDeclarations, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
+import { emitDeclarations } from "../emit/launcher/index.ts";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
-import { EMITTED_TARGETS, type EmittedTargetName, targetNamed } from "../targets.ts";
+import { DEFAULT_TARGET, EMITTED_TARGETS, type EmittedTargetName, wantedTarget } from "../targets.ts";
+import { emissionOf } from "./emissions.ts";
 
 /**
  * The types of `import … from "./spec.mta"`, as a `.d.ts`: all attentions and stacks of a spec in one module. Plans nothing, so it
@@ -11,7 +12,7 @@ import { EMITTED_TARGETS, type EmittedTargetName, targetNamed } from "../targets
  *
  * @param target Whose launchers the module holds.
  */
-export function declareChecked(spec: CheckedSpec, target: EmittedTargetName = "webgpu"): string {
+export function declareChecked(spec: CheckedSpec, target: EmittedTargetName = DEFAULT_TARGET): string {
   // Without folders: what is emitted must not depend on where it was made.
   const file = basename(spec.file);
   const pipelines = new Map(
@@ -25,6 +26,6 @@ export function declareChecked(spec: CheckedSpec, target: EmittedTargetName = "w
     [...pipelines.values()],
     stacks,
     { version: packageVersion(), spec: file },
-    targetNamed(target, EMITTED_TARGETS) === "cuda" ? CUDA_FLAVOUR : WEBGPU_FLAVOUR,
+    emissionOf(wantedTarget(target, EMITTED_TARGETS)).flavour,
   );
 }

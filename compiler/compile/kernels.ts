@@ -3,16 +3,10 @@ import type {
   CallShape,
   KernelImage,
   Pipeline,
-  Plan,
   Schedule,
+  Target,
 } from "../../runtime/contract/index.ts";
-import {
-  addTunedPlans,
-  emitArtifact,
-  emitCudaArtifact,
-  emitHostFiles,
-  type PlanThatWon,
-} from "../emit/index.ts";
+import { addTunedPlans, emitArtifact, type PlanThatWon } from "../emit/index.ts";
 import type { EmittedAttention, EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { planFile } from "../emit/plan-file.ts";
 import { fileName } from "../emit/provenance.ts";
@@ -20,11 +14,12 @@ import { resolve } from "../ir/index.ts";
 import { pipelineMeaning } from "../ir/meaning.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { packageVersion } from "../package-version.ts";
-import { DEFAULT_ARCHITECTURES, type TargetLimits } from "../plan/index.ts";
-import { type EmittedTargetName, emittedTargets } from "../targets.ts";
+import type { WantedDevices } from "../plan/index.ts";
+import { type EmittedTargetName, emittedTargets, type NamedArtifacts } from "../targets.ts";
+import { emissionOf, namedArtifacts } from "./emissions.ts";
 
 /** What `compile` makes of a spec, and for which devices. */
-export interface CompileOptions {
+export interface CompileOptions extends WantedDevices {
   /** All of them if not given. */
   readonly targets?: readonly EmittedTargetName[];
   /** Attentions and stacks to compile; all if not given. A stack brings its layers' attentions along. */
@@ -33,10 +28,6 @@ export interface CompileOptions {
   readonly shape?: CallShape;
   /** Consider this schedule only. */
   readonly schedule?: Schedule;
-  /** The WebGPU devices to make plans for, the most capable first; if not given, the few kinds that they come in. */
-  readonly variants?: readonly TargetLimits[];
-  /** The CUDA architectures to make plans for, as nvcc's `-arch` names them: `sm_80` if not given. */
-  readonly architectures?: readonly string[];
   /** Plans that won on devices, by attention, for launchers to prefer there: `mtac tune` finds them. */
   readonly tuned?: ReadonlyMap<string, readonly PlanThatWon[]>;
   /** Compiled CUDA kernels, by source file, for launchers to carry. */
@@ -45,8 +36,11 @@ export interface CompileOptions {
 
 /** A spec's kernels, and what needs no TypeScript to use them. */
 export interface CompiledKernels {
-  readonly wgsl: readonly EmittedAttention[];
-  readonly cuda: readonly EmittedAttention[];
+  readonly artifacts: NamedArtifacts;
+  /** What the attentions compute; those that layers use in place of an equal one, too. */
+  readonly pipelines: readonly Pipeline[];
+  /** The attentions by target, in the order of the pipelines. */
+  readonly emitted: ReadonlyMap<Target, readonly EmittedAttention[]>;
   readonly stacks: readonly EmittedStack[];
   /** Kernels, C headers, CMake files and plans as text, by file name. */
   readonly files: Readonly<Record<string, string>>;
@@ -60,10 +54,7 @@ export interface CompiledKernels {
  * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}): CompiledKernels {
-  const { names, targets: wanted, variants, architectures, images, tuned, ...shared } = options;
-  const targets = emittedTargets(wanted);
-  const wonBy = ({ name }: Pipeline, target: Plan["target"]): readonly PlanThatWon[] =>
-    (tuned?.get(name) ?? []).filter(({ plan }) => plan.target === target);
+  const { names, targets, images, tuned, ...planned } = options;
   // Without folders: emitted text must not depend on where it was compiled.
   const file = fileName(spec.file);
   const provenance = { version: packageVersion(), spec: file };
@@ -83,39 +74,30 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
     }),
   );
   const files: Record<string, string> = {};
-  const wgsl: EmittedAttention[] = [];
-  if (targets.includes("webgpu")) {
-    for (const pipeline of pipelines) {
-      const artifact = shippable(
-        addTunedPlans(
-          emitArtifact(pipeline, { ...shared, ...(variants === undefined ? {} : { variants }) }),
-          wonBy(pipeline, "webgpu"),
-        ),
-      );
-      wgsl.push({ pipeline, artifact });
-      Object.assign(files, planFile(artifact, ""), artifact.sources);
-    }
-  }
-  const cuda: EmittedAttention[] = [];
-  if (targets.includes("cuda")) {
-    for (const pipeline of pipelines) {
-      // The C API chooses by device alone, and takes the planner's plans.
-      const made = emitCudaArtifact(pipeline, {
-        ...shared,
-        ...(architectures === undefined ? {} : { architectures }),
-      });
-      const launched = addTunedPlans(made, wonBy(pipeline, "cuda"));
-      const carried = Object.keys(launched.sources).flatMap((source) => images?.get(source) ?? []);
-      const artifact = { ...shippable(launched), ...(carried.length === 0 ? {} : { images: carried }) };
-      cuda.push({ pipeline, artifact });
+  const emitted = new Map<Target, readonly EmittedAttention[]>();
+  for (const target of emittedTargets(targets)) {
+    const { flavour, files: filesOf } = emissionOf(target);
+    const attentions = pipelines.map((pipeline) => {
+      const own = emitArtifact(pipeline, { ...planned, target });
+      const won = tuned?.get(pipeline.name)?.filter(({ plan }) => plan.target === target) ?? [];
+      const artifact = withImages(shippable(addTunedPlans(own, won)), images);
       Object.assign(
         files,
-        emitHostFiles(pipeline, made, architectures ?? DEFAULT_ARCHITECTURES, provenance),
-        planFile(artifact, ".cuda"),
+        filesOf({ pipeline, planned: own, artifact }, provenance, options.architectures),
+        planFile(artifact, flavour.suffix),
       );
-    }
+      return { pipeline, artifact };
+    });
+    emitted.set(target, attentions);
   }
-  return { wgsl, cuda, stacks, files, provenance };
+  const artifacts = namedArtifacts((target) => emitted.get(target)?.map(({ artifact }) => artifact) ?? []);
+  return { artifacts, pipelines, emitted, stacks, files, provenance };
+}
+
+/** An artifact with what its sources were compiled to, where they were. */
+function withImages(artifact: Artifact, images: CompileOptions["images"]): Artifact {
+  const carried = Object.keys(artifact.sources).flatMap((source) => images?.get(source) ?? []);
+  return carried.length === 0 ? artifact : { ...artifact, images: carried };
 }
 
 /** For each attention the first one that computes the same: layers with equal attentions share kernels. */

@@ -5,81 +5,44 @@ import type {
   Plan,
   Schedule,
   ShapeBucket,
+  Target,
   TunedPlan,
 } from "../../runtime/contract/index.ts";
-import {
-  choosePlan,
-  cudaMachine,
-  DEFAULT_ARCHITECTURES,
-  DEFAULT_SHAPE,
-  type Machine,
-  plannedArchitecture,
-  storageForm,
-  type TargetLimits,
-  WEBGPU_VARIANTS,
-  webgpuMachine,
-  withStorage,
-} from "../plan/index.ts";
+import { choosePlan, DEFAULT_SHAPE, machinesOf, storedOn, type WantedDevices } from "../plan/index.ts";
+import { DEFAULT_TARGET } from "../targets.ts";
 import { dialectOf } from "./dialect/index.ts";
 import { emitPlans } from "./kernels.ts";
 
-/** What plans are chosen for. */
-interface Choice {
+/** What `emitArtifact` makes plans for. */
+export interface ArtifactOptions extends WantedDevices {
+  /** What kernels are written for: `webgpu` if not given. */
+  readonly target?: Target;
   /** The shape for which plans are chosen. */
   readonly shape?: CallShape;
+  /** Consider this schedule only. */
   readonly schedule?: Schedule;
 }
 
-/** What `emitArtifact` makes plans for. */
-export interface ArtifactOptions extends Choice {
-  /** The devices to make plans for, the most capable first. */
-  readonly variants?: readonly TargetLimits[];
-}
-
-/** What `emitCudaArtifact` makes plans for. */
-export interface CudaArtifactOptions extends Choice {
-  /** Architectures as nvcc's `-arch` names them. */
-  readonly architectures?: readonly string[];
-}
-
 /**
- * Plans and kernels of one attention for the devices of WebGPU that differ: 16 or 32 KiB of workgroup memory, with or without
- * native f16. A launcher takes the first plan that its device can run.
+ * Plans and kernels of one attention for the devices of a target that differ: WebGPU's have 16 or 32 KiB of workgroup memory, with or
+ * without native f16. Devices that lead to the same plan share it. A launcher takes the first plan that its device can run.
  *
- * @throws MtacError MTA405 when no schedule fits a variant.
+ * @throws MtacError MTA405 when no schedule fits a device; MTA918 for an architecture that is none, or older than sm_80.
  */
 export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}): Artifact {
-  const { variants = WEBGPU_VARIANTS, ...choice } = options;
-  // Native f16 changes how kernels read, not which plan is best: those variants share the planner's work.
+  const { target = DEFAULT_TARGET, shape = DEFAULT_SHAPE, schedule, ...devices } = options;
+  // The form of the storage changes how kernels read, not which plan is best: machines that differ in it share the planner's work.
   const chosen = new Map<string, Plan>();
-  const plans = variants.map((limits) => {
-    const sizes = JSON.stringify({ ...limits, features: [] });
-    const best = chosen.get(sizes) ?? planFor(pipeline, webgpuMachine(limits), choice);
-    chosen.set(sizes, best);
-    return withStorage(best, storageForm(pipeline, limits));
-  });
+  const choice = { shape, ...(schedule === undefined ? {} : { schedule }) };
+  const plans = machinesOf(target)
+    .wanted(devices)
+    .map((machine) => {
+      const sizes = JSON.stringify({ ...machine.limits, features: [] });
+      const best = chosen.get(sizes) ?? choosePlan(pipeline, { machine, ...choice });
+      chosen.set(sizes, best);
+      return storedOn(machine, best);
+    });
   return artifactOf(pipeline, plans);
-}
-
-/**
- * CUDA plans and kernels of one attention, for the most capable architecture first. Architectures that lead to the same plan
- * share it. A launcher takes the first plan that its device can run.
- *
- * @throws MtacError MTA405 when no schedule fits an architecture; MTA918 for an architecture that is none, or older than sm_80.
- */
-export function emitCudaArtifact(pipeline: Pipeline, options: CudaArtifactOptions = {}): Artifact {
-  const { architectures = DEFAULT_ARCHITECTURES, ...choice } = options;
-  const known = architectures
-    .map(plannedArchitecture)
-    .sort((a, b) => b.computeCapability - a.computeCapability);
-  return artifactOf(
-    pipeline,
-    known.map((architecture) => planFor(pipeline, cudaMachine(architecture), choice)),
-  );
-}
-
-function planFor(pipeline: Pipeline, machine: Machine, { shape = DEFAULT_SHAPE, schedule }: Choice): Plan {
-  return choosePlan(pipeline, { machine, shape, ...(schedule === undefined ? {} : { schedule }) });
 }
 
 /** Plans for machines, the most capable first. Of those that do the same the last one stays: it is the least that they need. */

@@ -1,10 +1,3 @@
-export {
-  type ArtifactOptions,
-  addTunedPlans,
-  type CudaArtifactOptions,
-  emitArtifact,
-  emitCudaArtifact,
-  type PlanThatWon,
-} from "./artifact.ts";
+export { type ArtifactOptions, addTunedPlans, emitArtifact, type PlanThatWon } from "./artifact.ts";
 export { emitHostFiles } from "./cuda/host/index.ts";
 export { emitKernels } from "./kernels.ts";

@@ -1,15 +1,15 @@
 import type { Artifact } from "../../runtime/contract/index.ts";
 import { printJson } from "./launcher/literal.ts";
 
-/**
- * An artifact's plans as a file of their own, by name.
- *
- * @param suffix What stands between the attention's name and `.plan.json`: `.cuda` for CUDA.
- */
+/** The file of an attention's plans. @param suffix What stands between its name and the ending: the launcher's, `.cuda` for CUDA. */
+export function planFileName(attention: string, suffix: string): string {
+  return `${attention}${suffix}.plan.json`;
+}
+
+/** An artifact's plans as a file of their own, by name. */
 export function planFile(
   { name, plans, tuned, traces }: Artifact,
   suffix: string,
 ): Readonly<Record<string, string>> {
-  const text = printJson({ name, plans, tuned, traces });
-  return { [`${name}${suffix}.plan.json`]: text };
+  return { [planFileName(name, suffix)]: printJson({ name, plans, tuned, traces }) };
 }

@@ -1,4 +1,5 @@
 import type { Artifact } from "../../runtime/contract/index.ts";
+import { dialectOf } from "./dialect/index.ts";
 import { specPlace } from "./provenance.ts";
 
 /** From the lines of an emitted kernel back to the lines of the spec. */
@@ -23,9 +24,9 @@ export function traceKernels({
   for (const { kernels, pipeline, target } of plans) {
     const { source } = pipeline;
     if (source === null) continue;
+    const shared = dialectOf(target).sharing !== null;
     for (const kernel of kernels) {
-      // CUDA's kernels share a file.
-      const own = target === "cuda" ? source.line : (kernel.source?.line ?? source.line);
+      const own = shared ? source.line : (kernel.source?.line ?? source.line);
       const stages = traces[kernel.file] ?? [];
       found[kernel.file] = {
         file: specPlace(source.file),

@@ -22,10 +22,9 @@ export {
 } from "./architectures.ts";
 export type { Candidate } from "./candidate.ts";
 export { type Estimate, estimate } from "./estimate.ts";
-export { storageForm } from "./layout.ts";
 export * from "./limits.ts";
-export { cudaMachine, machineOf, webgpuMachine, withStorage } from "./machine/index.ts";
-export type { Machine, PlanRequest } from "./machine.ts";
+export { cudaMachine, machinesOf, storedOn, webgpuMachine } from "./machine/index.ts";
+export type { Machine, PlanRequest, WantedDevices } from "./machine.ts";
 export type { PlanOptions } from "./options.ts";
 export type { Resource } from "./rates.ts";
 export * from "./roofline/index.ts";

@@ -146,6 +146,28 @@ export interface Machine {
   requires(storage: StorageForm): Pick<Requirements, "features" | "computeCapability">;
 }
 
+/** The machines that a target's devices are: which of them is meant, where little is said. */
+export interface Machines {
+  /** The one that limits describe. @throws RangeError for limits of another target */
+  of(limits: TargetLimits): Machine;
+  /** Those that artifacts have plans for, the most capable first. @throws MtacError MTA918: an architecture that none is planned for */
+  wanted(devices: WantedDevices): readonly Machine[];
+  /** One of each kind that there is. */
+  all(): readonly Machine[];
+  /** The one that stands for all, or for an architecture; null where the planner does not know that. */
+  typical(architecture?: string): Machine | null;
+  /** Those that a device may be of which no more is known than its identity. */
+  behind(identity: string): readonly Machine[];
+}
+
+/** Devices to make plans for, where it is not the usual ones. */
+export interface WantedDevices {
+  /** WebGPU devices, the most capable first; if not given, the few kinds that they come in. */
+  readonly variants?: readonly TargetLimits[];
+  /** CUDA architectures, as nvcc's `-arch` names them; `sm_80` if not given. */
+  readonly architectures?: readonly string[];
+}
+
 /** What a plan is sought for. */
 export interface PlanRequest {
   readonly machine: Machine;

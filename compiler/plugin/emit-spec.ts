@@ -1,10 +1,11 @@
-import { compileChecked } from "../compile/compile.ts";
+import type { Target } from "../../runtime/contract/index.ts";
+import { withLaunchers } from "../compile/compile.ts";
 import { declareChecked } from "../compile/declare.ts";
-import type { CompileOptions } from "../compile/kernels.ts";
-import { CUDA_FLAVOUR, WEBGPU_FLAVOUR } from "../emit/launcher/index.ts";
+import { emissionOf } from "../compile/emissions.ts";
+import { type CompileOptions, compileKernels } from "../compile/kernels.ts";
 import { digestOf } from "../files/text.ts";
 import type { CheckedSpec } from "../language/index.ts";
-import type { EmittedTarget } from "../targets.ts";
+import { emissionFacts } from "../targets.ts";
 import { partSpecifier } from "./module-id.ts";
 import { kernelsSourceMap } from "./source-map.ts";
 import type { BuildFlavour, SpecBuild, SpecContents, SpecModule } from "./spec-modules.ts";
@@ -16,7 +17,7 @@ interface Emission {
   readonly name: string;
   /** The spec's text, for source maps. */
   readonly text: string;
-  readonly target: EmittedTarget;
+  readonly target: Target;
   readonly flavour: BuildFlavour;
 }
 
@@ -25,20 +26,23 @@ export function emitSpec(
   { spec, name, text, target, flavour }: Emission,
   options: Pick<CompileOptions, "shape" | "schedule" | "tuned">,
 ): SpecBuild {
-  const suffix = target === "cuda" ? CUDA_FLAVOUR.suffix : "";
-  const { files, artifacts, cuda } = compileChecked(spec, { ...options, targets: [target] });
-  const planned = new Map((target === "cuda" ? cuda : artifacts).map((each) => [each.name + suffix, each]));
+  const { suffix, runtime } = emissionOf(target).flavour;
+  const { hotRuntime } = emissionFacts(target);
+  const { files, emitted } = withLaunchers(compileKernels(spec, { ...options, targets: [target] }));
+  const artifacts = new Map(
+    emitted.get(target)?.map(({ artifact }) => [artifact.name + suffix, artifact] as const),
+  );
   const rename = (specifier: string): string => {
     const part = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
     if (part !== undefined) return partSpecifier(name, part);
-    return flavour.hot && specifier === WEBGPU_FLAVOUR.runtime ? "mtac/runtime/hot" : specifier;
+    return flavour.hot && specifier === runtime && hotRuntime !== null ? hotRuntime : specifier;
   };
   const modules: Record<string, SpecModule> = {};
   for (const [file, source] of Object.entries(files)) {
     const part = /^(.+)\.ts$/.exec(file)?.[1];
     if (part === undefined) continue;
     const code = transpile(source, rename);
-    const artifact = planned.get(part.replace(/\.kernels$/, ""));
+    const artifact = artifacts.get(part.replace(/\.kernels$/, ""));
     const map =
       part.endsWith(".kernels") && artifact !== undefined
         ? kernelsSourceMap(code, artifact, { name, text })

@@ -1,6 +1,6 @@
-import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
+import { SCHEDULES, type Schedule, type Target } from "../../runtime/contract/index.ts";
 import type { MtacConfig } from "../config/index.ts";
-import { EMITTED_TARGETS, type EmittedTarget, type EmittedTargetName, targetNamed } from "../targets.ts";
+import { DEFAULT_TARGET, EMITTED_TARGETS, type EmittedTargetName, targetNamed } from "../targets.ts";
 import { badOption } from "./errors.ts";
 
 /** How the `.d.ts` beside a spec is called; see `declarationsFile`. */
@@ -42,7 +42,7 @@ export interface PluginSettings {
   readonly store: string | null;
   /** null: write none. */
   readonly types: DeclarationsForm | null;
-  readonly target: EmittedTarget;
+  readonly target: Target;
   readonly cache: boolean;
 }
 
@@ -52,7 +52,13 @@ export function pluginSettings(options: PluginOptions): PluginSettings {
   for (const name of Object.keys(options))
     if (!known.has(name))
       throw badOption(`there is no option \`${name}\``, `there are ${[...known].join(", ")}`);
-  const { length = 1024, schedule = null, tuned = true, types = true, target: word = "webgpu" } = options;
+  const {
+    length = 1024,
+    schedule = null,
+    tuned = true,
+    types = true,
+    target: word = DEFAULT_TARGET,
+  } = options;
   if (!Number.isSafeInteger(length) || length < 1)
     throw badOption(`\`length\` is ${length}`, "give a whole number, at least 1");
   if (schedule !== null && !SCHEDULES.includes(schedule))

@@ -21,7 +21,7 @@ export interface SpecContents {
   /** The spec's file name, without folders. */
   readonly spec: string;
   /** Between an attention's name and its modules' ending. */
-  readonly suffix: "" | ".cuda";
+  readonly suffix: string;
   readonly attentions: readonly string[];
   readonly stacks: readonly SpecStack[];
 }

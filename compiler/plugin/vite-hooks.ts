@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { DevEnvironment, EnvironmentModuleNode, Plugin } from "vite";
+import { emissionFacts } from "../targets.ts";
 import { failureMessage, type HostMessage } from "./host-message.ts";
 import { parseId, realId, servedId } from "./module-id.ts";
 import { resolveForServer, resolveSpec } from "./resolve-spec.ts";
@@ -13,7 +14,8 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "h
     resolveId: { order: "pre", handler: (source, importer) => resolveId(source, importer) },
     configResolved({ command, root, server }) {
       if (command === "serve") resolveId = resolveForServer;
-      const hot = command === "serve" && server.hmr !== false && specs.settings.target === "webgpu";
+      const { hotRuntime } = emissionFacts(specs.settings.target);
+      const hot = command === "serve" && server.hmr !== false && hotRuntime !== null;
       specs.hotKey = hot ? (file) => path.relative(root, file).replaceAll("\\", "/") : null;
     },
     async hotUpdate({ file, modules: found, read, type }) {

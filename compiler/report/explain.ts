@@ -2,7 +2,7 @@ import { expandPlan } from "../../runtime/contract/expand.ts";
 import type { CallShape, Cost, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
 import { compulsoryBytes, forwardOperations, visiblePairs } from "../ir/index.ts";
 import type { Stack } from "../language/index.ts";
-import { type Estimate, machineOf, planCandidates, type TargetLimits } from "../plan/index.ts";
+import { type Estimate, machinesOf, planCandidates, type TargetLimits } from "../plan/index.ts";
 
 /** The layers of a stack that use an attention. */
 export interface LayerUse {
@@ -85,7 +85,7 @@ export interface ExplainRequest {
 export function explain(facts: AttentionFacts, { target, limits, schedule }: ExplainRequest): Explanation {
   const { pipeline, shape } = facts;
   const candidates = planCandidates(pipeline, {
-    machine: machineOf(target, limits),
+    machine: machinesOf(target).of(limits),
     shape,
     ...(schedule === undefined ? {} : { schedule }),
   });

@@ -3,14 +3,13 @@ import type { CallShape, Pipeline, Schedule } from "../../runtime/contract/index
 import type { Meter } from "../execution/meter.ts";
 import type { CheckedSpec } from "../language/attention.ts";
 import { packageVersion } from "../package.ts";
-import { CUDA_ARCHITECTURES, cudaMachine, WEBGPU_VARIANTS, webgpuMachine } from "../plan/index.ts";
+import { machinesOf } from "../plan/index.ts";
 import { deviceFacts, type MeteredTarget } from "../targets.ts";
 import { checkSweeps, type KnobSweep, type Shard, tuneCandidates } from "./candidates.ts";
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "./record.ts";
 import type { StoreContents, TuningStore } from "./store.ts";
 import { runSweep, type SweepProgress, type SweepResult } from "./sweep.ts";
 import { trialCandidate } from "./trial-candidates.ts";
-import { storageOn } from "./use.ts";
 import { speedOverFirst, type Winner, winnerOf } from "./winner.ts";
 
 /** Lengths where neither the spec's `tune` block nor the flags name any. */
@@ -86,8 +85,7 @@ export function refuseUnknownSweeps(
 ): void {
   const [shape] = shapesToTune(spec, pipeline, wishes);
   if (shape === undefined) return;
-  const machines =
-    target === "webgpu" ? WEBGPU_VARIANTS.map(webgpuMachine) : CUDA_ARCHITECTURES.map(cudaMachine);
+  const machines = machinesOf(deviceFacts(target).runs).all();
   const requests = machines.map((machine) => ({ machine, shape }));
   checkSweeps(pipeline, requests, { schedule: wishes.schedule, sweeps: sweepsOf(spec, pipeline, wishes) });
 }
@@ -115,7 +113,7 @@ async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Prom
     spec: specHash(pipeline),
     target: meter.target,
     device: meter.identity,
-    storage: storageOn(meter.machine, pipeline),
+    storage: meter.machine.storage(pipeline),
     bucket: bucketOf(shape),
   };
   const candidates = candidatesFor(job, shape);

@@ -4,13 +4,12 @@ import type { PlanThatWon } from "../emit/index.ts";
 import type { OpenedDevice, RunRequest } from "../execution/request.ts";
 import { unreadableFile } from "../files/errors.ts";
 import { packageVersion } from "../package.ts";
-import { WEBGPU_VARIANTS, webgpuMachine } from "../plan/index.ts";
 import { plural } from "../report/units.ts";
 import { exportTuning, parseTuningExport, type TunedEntry } from "./export.ts";
 import { sameKey, specHash, type TuningRecord } from "./record.ts";
 import { openStore, type StoreContents } from "./store.ts";
 import { storePath } from "./store-path.ts";
-import { storageOn, tunedPlan, tunedPlans } from "./use.ts";
+import { tunedPlan, tunedPlans } from "./use.ts";
 
 /** Where winners are looked up. */
 export interface TuningSources {
@@ -88,7 +87,7 @@ export function tunedLookup(
       spec: specHash(pipeline),
       target,
       device: identity,
-      storage: storageOn(machine, pipeline),
+      storage: machine.storage(pipeline),
     };
     return tunedPlan(pipeline, machine, setting, shape, records);
   };
@@ -111,12 +110,7 @@ export function tunedWinners(
   const own = exportTuning(storedRecords(sources, report), { mtac }).entries;
   const given = sources.tuning === undefined ? [] : readExported(sources.tuning, mtac, report);
   const entries = [...own, ...given.filter(({ key }) => !own.some((entry) => sameKey(entry.key, key)))];
-  return new Map(
-    pipelines.map((pipeline) => [
-      pipeline.name,
-      tunedPlans(pipeline, WEBGPU_VARIANTS.map(webgpuMachine), entries),
-    ]),
-  );
+  return new Map(pipelines.map((pipeline) => [pipeline.name, tunedPlans(pipeline, entries)]));
 }
 
 function readExported(

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { emitCudaArtifact, emitHostFiles } from "../../compiler/emit/index.ts";
+import { emitArtifact, emitHostFiles } from "../../compiler/emit/index.ts";
 import { callValues } from "../../runtime/contract/call.ts";
 import { type CallSize, expandPlan } from "../../runtime/contract/expand.ts";
 import { launchFieldType, type Plan, type Schedule } from "../../runtime/contract/index.ts";
@@ -107,7 +107,8 @@ describe.skipIf(nvcc === null)("the C API launches what the plan says", () => {
     async (specName, schedule: Schedule, source) => {
       const pipeline = pipelineOf(source, "probe");
       const length = NOMINAL[specName] ?? 1024;
-      const artifact = emitCudaArtifact(pipeline, {
+      const artifact = emitArtifact(pipeline, {
+        target: "cuda",
         schedule,
         shape: { B: 1, Lq: length, Lk: length, R: 0 },
       });

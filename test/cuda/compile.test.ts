@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { emitCudaArtifact, emitKernels } from "../../compiler/emit/index.ts";
+import { emitArtifact, emitKernels } from "../../compiler/emit/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { DEFAULT_SHAPE } from "../../compiler/plan/index.ts";
@@ -40,7 +40,7 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
   test.each(chosen.map((pipeline) => [pipeline.name, pipeline] as const))(
     "%s: the planner's choice for sm_80",
     async (_name, pipeline) => {
-      const { sources } = emitCudaArtifact(pipeline);
+      const { sources } = emitArtifact(pipeline, { target: "cuda" });
       for (const text of Object.values(sources)) expect(await faultsOf(text, "sm_80")).toEqual([]);
     },
     600_000,
@@ -89,9 +89,9 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
         chosen
           .filter(({ name }) => full || name === "mta_toy")
           .flatMap((pipeline) =>
-            Object.values(emitCudaArtifact(pipeline, { architectures: [architecture] }).sources).map((text) =>
-              faultsOf(text, architecture),
-            ),
+            Object.values(
+              emitArtifact(pipeline, { target: "cuda", architectures: [architecture] }).sources,
+            ).map((text) => faultsOf(text, architecture)),
           ),
       );
       expect(faults.flat()).toEqual([]);

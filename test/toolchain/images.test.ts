@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { emitCudaArtifact } from "../../compiler/emit/index.ts";
+import { emitArtifact } from "../../compiler/emit/index.ts";
 import { buildImages } from "../../compiler/toolchain/images.ts";
 import { createCudaLauncher, download, openEmulatedCuda, upload } from "../../runtime/cuda/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
@@ -14,7 +14,7 @@ test.skipIf(nvcc === null)(
   "an artifact with images runs where there is no compiler",
   async () => {
     const pipeline = pipelineOf("attention a { heads 2 head_dim 16 mask causal scores { conv 2x3 } }", "a");
-    const made = emitCudaArtifact(pipeline);
+    const made = emitArtifact(pipeline, { target: "cuda" });
     const images = await buildImages([made], ["sm_80", "sm_90a"], () => {});
     const carried = [...images.values()].flat();
     expect(carried.map(({ kind, architecture }) => `${kind} ${architecture}`)).toEqual([

@@ -20,7 +20,6 @@ import {
   type TrialCandidate,
   trialCandidate,
 } from "../../compiler/tune/trial-candidates.ts";
-import { storageOn } from "../../compiler/tune/use.ts";
 import { winnerOf } from "../../compiler/tune/winner.ts";
 import type { CallShape, Pipeline } from "../../runtime/contract/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
@@ -71,7 +70,7 @@ function tunerWinner(pipeline: Pipeline, shape: CallShape): Promise<Found> {
       spec: specHash(pipeline),
       target: "webgpu" as const,
       device: meter.identity,
-      storage: storageOn(meter.machine, pipeline),
+      storage: meter.machine.storage(pipeline),
       bucket: bucketOf(shape),
     };
     const records: TuningRecord[] = [];

@@ -1,14 +1,15 @@
 import { existsSync } from "node:fs";
 import path, { dirname, relative } from "node:path";
 import type { Artifact } from "../../../runtime/contract/index.ts";
-import type { CompiledSpec } from "../../compile/compile.ts";
-import type { CompileOptions } from "../../compile/kernels.ts";
+import { withLaunchers } from "../../compile/compile.ts";
+import { type CompiledKernels, type CompileOptions, compileKernels } from "../../compile/kernels.ts";
 import { configPlaces } from "../../config/load.ts";
 import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
 import { writtenTwice } from "../../files/errors.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
+import { emissionFacts } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
 import { buildImageFiles, buildImages } from "../../toolchain/images.ts";
@@ -61,7 +62,7 @@ async function writeAll(
 interface MadeFiles {
   readonly spec: string;
   readonly folder: string;
-  readonly compiled: CompiledSpec;
+  readonly compiled: CompiledKernels;
   /** Compiled kernels that are files of their own. */
   readonly binaries: Readonly<Record<string, Uint8Array>>;
   readonly stacks: readonly string[];
@@ -73,7 +74,6 @@ async function makeFiles(file: string, settings: CompileSettings, output: Output
   const { targets, architectures, length, schedule } = settings;
   const spec = await readSpec(file, output);
   const attentions = chooseAttentions(spec, settings).map(({ name }) => name);
-  const compileChecked = await compilerFor(settings);
   const stacks = spec.stacks
     .filter(({ name }) => settings.name === undefined || settings.name === name)
     .map(({ name }) => name);
@@ -84,15 +84,19 @@ async function makeFiles(file: string, settings: CompileSettings, output: Output
     shape: { B: 1, Lq: length, Lk: length, R: 0 },
     ...(schedule === undefined ? { tuned: await tunedWinners(spec, settings, output) } : { schedule }),
   };
-  let compiled = compileChecked(spec, options);
+  const compile = (more: CompileOptions = {}): CompiledKernels => {
+    const kernels = compileKernels(spec, { ...options, ...more });
+    return settings.launcher ? withLaunchers(kernels) : kernels;
+  };
+  let compiled = compile();
   const folder = outputFolder(file, settings);
   let binaries: Readonly<Record<string, Uint8Array>> = {};
   if (settings.images !== null) {
-    const { cuda } = compiled;
-    const images = await withProgress(output, (report) => buildImages(cuda, architectures, report));
+    const sources = nvccArtifacts(compiled);
+    const images = await withProgress(output, (report) => buildImages(sources, architectures, report));
     if (settings.images === "files")
-      binaries = await withProgress(output, (report) => buildImageFiles(cuda, images, report));
-    else compiled = compileChecked(spec, { ...options, images });
+      binaries = await withProgress(output, (report) => buildImageFiles(sources, images, report));
+    else compiled = compile({ images });
   }
   refuseOverwriting(Object.keys({ ...compiled.files, ...binaries }), folder, file, settings);
   const milliseconds = performance.now() - start;
@@ -107,14 +111,18 @@ async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Ou
   for (const [name, content] of Object.entries(binaries)) writeAtomically(path.join(folder, name), content);
   const milliseconds = made.milliseconds + performance.now() - start;
   const files = { ...compiled.files, ...binaries };
-  output.text(formatCompiled({ ...compiled, files }, folder, milliseconds, output));
-  const ptxas = settings.ptxas ? await inspectCuda(compiled.cuda, folder, settings, output) : undefined;
+  const { artifacts, ...others } = compiled.artifacts;
+  const all = [artifacts, ...Object.values(others)].flat();
+  output.text(formatCompiled(all, files, folder, milliseconds, output));
+  const ptxas = settings.ptxas
+    ? await inspectSources(nvccArtifacts(compiled), folder, settings, output)
+    : undefined;
   return {
     out: folder,
     reads: filesRead(spec, settings),
     files: Object.keys(files),
-    attentions: compiled.artifacts.map(summary),
-    cuda: compiled.cuda.map(summary),
+    attentions: artifacts.map(summary),
+    ...Object.fromEntries(Object.entries(others).map(([name, each]) => [name, each.map(summary)])),
     stacks,
     milliseconds,
     ...(ptxas === undefined ? {} : { ptxas }),
@@ -122,14 +130,14 @@ async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Ou
 }
 
 /** Shows what ptxas says, where there is one. */
-async function inspectCuda(
-  cuda: readonly Artifact[],
+async function inspectSources(
+  sources: readonly Artifact[],
   folder: string,
   { architectures }: CompileSettings,
   output: Output,
 ): Promise<readonly KernelResources[] | null> {
   const resources = await withProgress(output, (report) =>
-    inspectKernels(cuda, folder, architectures, report),
+    inspectKernels(sources, folder, architectures, report),
   );
   if (resources === null)
     output.note(output.noteStyle.dim("no nvcc on the PATH: nothing is known of registers and spills"));
@@ -177,20 +185,10 @@ function filesRead(spec: string, { configFile, tuned, tuning, store }: CompileSe
     .filter((each) => existsSync(each));
 }
 
-/** C++ projects do without launchers. */
-async function compilerFor({
-  launcher,
-}: CompileSettings): Promise<(spec: CheckedSpec, options: CompileOptions) => CompiledSpec> {
-  if (launcher) return (await import("../../compile/compile.ts")).compileChecked;
-  const { compileKernels } = await import("../../compile/kernels.ts");
-  return (spec, options) => {
-    const { wgsl, cuda, files } = compileKernels(spec, options);
-    return {
-      artifacts: wgsl.map(({ artifact }) => artifact),
-      cuda: cuda.map(({ artifact }) => artifact),
-      files,
-    };
-  };
+/** What nvcc compiles. */
+function nvccArtifacts({ emitted }: CompiledKernels): readonly Artifact[] {
+  const attentions = [...emitted].flatMap(([target, each]) => (emissionFacts(target).nvcc ? each : []));
+  return attentions.map(({ artifact }) => artifact);
 }
 
 /** Loaded only where there is something to look up: most machines have tuned nothing. */

@@ -1,8 +1,8 @@
 import { basename, dirname, extname, relative, resolve } from "node:path";
-import type { Schedule } from "../../../runtime/contract/index.ts";
+import type { Schedule, Target } from "../../../runtime/contract/index.ts";
 import { loadConfig } from "../../config/load.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
-import { type EmittedTarget, emittedTargets } from "../../targets.ts";
+import { emissionFacts, emittedTargets } from "../../targets.ts";
 import { specNeeded, unknownArchitecture, wrongUsage } from "../errors.ts";
 import type { CompileFlags } from "./command.ts";
 
@@ -16,7 +16,7 @@ export interface CompileSettings {
   /** The config file that was read; null if there is none. */
   readonly configFile: string | null;
   readonly name?: string;
-  readonly targets: readonly EmittedTarget[];
+  readonly targets: readonly Target[];
   readonly architectures: readonly string[];
   readonly length: number;
   readonly schedule?: Schedule;
@@ -24,7 +24,7 @@ export interface CompileSettings {
   readonly launcher: boolean;
   /** Where compiled kernels go: into the launchers, into files beside them; null for nowhere. */
   readonly images: ImagePlace | null;
-  /** Whether to show what ptxas says; where neither is asked for, wherever CUDA is asked for by name. */
+  /** Whether to show what ptxas says; where neither is asked for, wherever a target of it is asked for by name. */
   readonly ptxas: boolean;
   readonly tuned: boolean;
   readonly store?: string;
@@ -48,7 +48,9 @@ export async function compileSettings(
   const specs = spec === undefined ? (config.specs ?? []).map(here) : [spec];
   if (specs.length === 0) throw specNeeded("compile", file);
   const targets = emittedTargets(flags.target ?? config.targets);
+  const nvccTargets = targets.filter((target) => emissionFacts(target).nvcc);
   const schedule = flags.schedule ?? config.schedule;
+  const named = nvccTargets.some((target) => flags.target?.includes(target));
   const optional = {
     name: flags.name,
     out: flags.out ?? (config.out === undefined ? undefined : here(config.out)),
@@ -63,8 +65,8 @@ export async function compileSettings(
     architectures,
     length: flags.length ?? config.length ?? 1024,
     launcher: flags.launcher,
-    images: targets.includes("cuda") ? imagePlace(flags.images) : null,
-    ptxas: (flags.ptxas ?? flags.target?.includes("cuda") === true) && targets.includes("cuda"),
+    images: nvccTargets.length === 0 ? null : imagePlace(flags.images),
+    ptxas: flags.ptxas === undefined ? named : flags.ptxas && nvccTargets.length > 0,
     tuned: flags.tuned && config.tuned !== false,
     ...defined(optional),
   };

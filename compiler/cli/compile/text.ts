@@ -1,5 +1,5 @@
 import { relative } from "node:path";
-import type { CompiledSpec } from "../../compile/compile.ts";
+import type { Artifact } from "../../../runtime/contract/index.ts";
 import { formatBytes, formatMilliseconds, plural } from "../../report/units.ts";
 import type { Output } from "../../terminal/output.ts";
 import { table } from "../../terminal/style.ts";
@@ -7,18 +7,13 @@ import type { KernelResources } from "../../toolchain/ptxas.ts";
 
 /** The plans of what was compiled, and where its files are. */
 export function formatCompiled(
-  {
-    artifacts,
-    cuda,
-    files,
-  }: Pick<CompiledSpec, "artifacts" | "cuda"> & {
-    readonly files: Readonly<Record<string, string | Uint8Array>>;
-  },
+  artifacts: readonly Artifact[],
+  files: Readonly<Record<string, string | Uint8Array>>,
   folder: string,
   milliseconds: number,
   { style }: Output,
 ): string {
-  const rows = [...artifacts, ...cuda].flatMap(({ name, plans }) =>
+  const rows = artifacts.flatMap(({ name, plans }) =>
     plans.map(({ target, schedule, storage, requires, kernels, tuned }, index) => [
       index === 0 ? style.bold(name) : "",
       index === 0 ? target : "",

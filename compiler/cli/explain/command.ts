@@ -1,4 +1,4 @@
-import { EMITTED_TARGETS } from "../../targets.ts";
+import { DEFAULT_TARGET, EMITTED_TARGETS } from "../../targets.ts";
 import { command } from "../command.ts";
 import { type FlagsOf, given, splitList, text, value, withDefault } from "../flag.ts";
 import * as shared from "../flags.ts";
@@ -13,7 +13,7 @@ export const EXPLAIN = command({
   flags: {
     name: shared.NAME_OF_ALL,
     layer: shared.LAYER,
-    target: shared.target(EMITTED_TARGETS, "plan for this target (default: webgpu)"),
+    target: shared.target(EMITTED_TARGETS, `plan for this target (default: ${DEFAULT_TARGET})`),
     arch: text("<arch>", "CUDA architecture to plan for (default: sm_80)"),
     length: withDefault(shared.LENGTH, 1024),
     batch: shared.BATCH,

@@ -2,6 +2,7 @@ import type { Target } from "../../../runtime/contract/index.ts";
 import { suggest } from "../../language/suggest.ts";
 import { GPUS, type Gpu, gpuMachine } from "../../plan/index.ts";
 import type { GpuOnTarget } from "../../report/roofline.ts";
+import { DEFAULT_TARGET } from "../../targets.ts";
 import { gpuWithoutTarget, unknownGpu } from "../errors.ts";
 
 /** What `--gpu` takes besides names. */
@@ -9,7 +10,7 @@ const ALL = "all";
 
 /**
  * The GPUs that `--gpu` and `--target` name together, in the table's order where it is `all`. A GPU serves the target asked for,
- * else the first that the table lists for it; without names those of the target, which is then `webgpu` unless given.
+ * else the first that the table lists for it; without names those of the target, which is then the default one unless given.
  *
  * @throws MtacError MTA922 (no such GPU), MTA923 (a named one does not serve the target)
  */
@@ -19,7 +20,7 @@ export function chooseGpus(
 ): readonly GpuOnTarget[] {
   if (names === undefined || names.includes(ALL)) {
     for (const name of names ?? []) if (name !== ALL) gpuNamed(name);
-    const wanted = names === undefined ? (target ?? "webgpu") : target;
+    const wanted = names === undefined ? (target ?? DEFAULT_TARGET) : target;
     return GPUS.flatMap((gpu) => {
       const chosen = onTarget(gpu, wanted);
       return chosen === null ? [] : [chosen];
@@ -30,7 +31,7 @@ export function chooseGpus(
     if (chosen !== null) return chosen;
     throw gpuWithoutTarget(
       gpu.name,
-      target ?? "webgpu",
+      target ?? DEFAULT_TARGET,
       gpu.targets.map((each) => each.target),
     );
   });

@@ -1,16 +1,12 @@
-import { MtacError, type Target } from "../../../runtime/contract/index.ts";
+import { MtacError } from "../../../runtime/contract/index.ts";
 import { resolve } from "../../ir/index.ts";
-import {
-  cudaArchitecture,
-  cudaLimits,
-  DEFAULT_ARCHITECTURES,
-  type TargetLimits,
-  WEBGPU_COMMON_LIMITS,
-} from "../../plan/index.ts";
+import { machinesOf } from "../../plan/index.ts";
 import { attentionFacts, explain } from "../../report/explain.ts";
 import { formatExplanation } from "../../report/explanation.ts";
+import { DEFAULT_TARGET } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
-import { architectureOfGpu, architectureWithoutCuda, unknownArchitecture, wrongUsage } from "../errors.ts";
+import { architectureOfGpu, unknownArchitecture, wrongUsage } from "../errors.ts";
+import { checkArchitecture } from "../flags.ts";
 import { chooseAttentions } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
 import type { ExplainFlags } from "./command.ts";
@@ -41,13 +37,15 @@ async function explainPlans(file: string, flags: ExplainFlags, output: Output): 
     return rooflineSpec(file, flags, output);
   }
   if (flags.all === true) throw wrongUsage("`--all` goes with `--roofline` only", "add `--roofline`");
-  const target = flags.target ?? "webgpu";
-  const limits = limitsOf(target, flags.arch);
+  const { target = DEFAULT_TARGET, arch } = flags;
+  checkArchitecture({ ...flags, target });
+  const machine = machinesOf(target).typical(arch);
+  if (machine === null) throw unknownArchitecture(`${arch}`);
   const spec = await readSpec(file, output);
   const explanations = chooseAttentions(spec, flags).map((attention) =>
     explain(attentionFacts(spec.stacks, resolve(attention, file), flags), {
       target,
-      limits,
+      limits: machine.limits,
       schedule: flags.schedule,
     }),
   );
@@ -62,15 +60,4 @@ async function explainPlans(file: string, flags: ExplainFlags, output: Output): 
     throw new MtacError("MTA405", "input", `no schedule of \`${unplanned.name}\` fits the target`, {
       remedy: "the candidates above say which limit each breaks, and by how much",
     });
-}
-
-function limitsOf(target: Target, arch: string | undefined): TargetLimits {
-  if (target === "webgpu") {
-    if (arch !== undefined) throw architectureWithoutCuda(target);
-    return WEBGPU_COMMON_LIMITS;
-  }
-  const name = arch ?? DEFAULT_ARCHITECTURES[0] ?? "sm_80";
-  const architecture = cudaArchitecture(name);
-  if (architecture === null) throw unknownArchitecture(name);
-  return cudaLimits(architecture);
 }

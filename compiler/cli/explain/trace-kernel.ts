@@ -1,9 +1,13 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Artifact } from "../../../runtime/contract/index.ts";
+import { emissionOf } from "../../compile/emissions.ts";
+import { dialectOf } from "../../emit/dialect/index.ts";
+import { planFileName } from "../../emit/plan-file.ts";
 import { fileName, specPlace } from "../../emit/provenance.ts";
 import { type KernelTrace, traceKernels } from "../../emit/trace.ts";
 import { readUtf8 } from "../../files/text.ts";
+import { DEFAULT_TARGET, EMITTED_TARGETS } from "../../targets.ts";
 import type { Output } from "../../terminal/output.ts";
 import { untraceable, wrongUsage } from "../errors.ts";
 
@@ -41,7 +45,9 @@ export function traceKernel(spec: string, place: string, output: Output): void {
 function traceOf(kernel: string): KernelTrace {
   const name = basename(kernel);
   const attention = /^\w+/.exec(name)?.[0] ?? "";
-  const plans = join(dirname(kernel), `${attention}${name.endsWith(".cu") ? ".cuda" : ""}.plan.json`);
+  const target = EMITTED_TARGETS.find((each) => name.endsWith(`.${dialectOf(each).extension}`));
+  const { suffix } = emissionOf(target ?? DEFAULT_TARGET).flavour;
+  const plans = join(dirname(kernel), planFileName(attention, suffix));
   if (!existsSync(plans))
     throw untraceable(
       `the plan of ${kernel} is not beside it`,

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "commander";
-import { METERED_TARGETS } from "../../targets.ts";
+import { DEFAULT_TARGET, METERED_TARGETS } from "../../targets.ts";
 import type { KnobSweep, Shard } from "../../tune/candidates.ts";
 import { command } from "../command.ts";
 import { type FlagsOf, given, numberList, required, text, value, wholeNumber, withDefault } from "../flag.ts";
@@ -13,7 +13,7 @@ export const TUNE = command({
     "Measure the plans that could win on a device, each checked against the reference first, and store what was found: `compile` and `run` use it. A sweep that is interrupted goes on where it was when it is started again.",
   arguments: [["[spec]", "spec file (.mta or .ts)"]],
   flags: {
-    target: withDefault(shared.target(METERED_TARGETS, "what to measure on"), "webgpu"),
+    target: withDefault(shared.target(METERED_TARGETS, "what to measure on"), DEFAULT_TARGET),
     arch: shared.DEVICE_ARCHITECTURE,
     name: shared.NAME,
     layer: shared.LAYER,

@@ -3,7 +3,7 @@ export interface LauncherFlavour {
   /** What the modules import, and all that they import. */
   readonly runtime: string;
   /** Between an attention's name and the ending of its files. */
-  readonly suffix: "" | ".cuda";
+  readonly suffix: string;
   /** The types that an attention's module imports, in order. It calls the class that it wraps `Launcher`. */
   readonly types: readonly string[];
   readonly device: string;

@@ -1,10 +1,16 @@
 import type { Pipeline, StorageForm } from "../../../runtime/contract/index.ts";
-import type { CudaArchitecture } from "../architectures.ts";
+import {
+  CUDA_ARCHITECTURES,
+  type CudaArchitecture,
+  cudaArchitecture,
+  DEFAULT_ARCHITECTURES,
+  plannedArchitecture,
+} from "../architectures.ts";
 import { MOST_GRID } from "../batch-rounds.ts";
 import { integerBuffers } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
 import { cudaLimits } from "../limits.ts";
-import type { Machine } from "../machine.ts";
+import type { Machine, Machines } from "../machine.ts";
 import { cudaRates } from "../rates.ts";
 import { CUDA_UNITS } from "../scalar-units.ts";
 
@@ -69,6 +75,28 @@ const CUDA: Omit<Machine, "limits" | "architecture" | "rates" | "requires"> = {
     historyOverrides: {},
   },
   storage: nativeStorage,
+};
+
+/** The machine of an architecture that may be none. */
+function machineNamed(name: string): Machine | null {
+  const architecture = cudaArchitecture(name);
+  return architecture === null ? null : cudaMachine(architecture);
+}
+
+export const CUDA_MACHINES: Machines = {
+  of({ architecture }) {
+    if (architecture === undefined) throw new RangeError("a CUDA device's limits name its architecture");
+    return cudaMachine(architecture);
+  },
+  wanted: ({ architectures = DEFAULT_ARCHITECTURES }) =>
+    architectures
+      .map(plannedArchitecture)
+      .sort((a, b) => b.computeCapability - a.computeCapability)
+      .map(cudaMachine),
+  all: () => CUDA_ARCHITECTURES.map(cudaMachine),
+  typical: (name = DEFAULT_ARCHITECTURES[0]) => (name === undefined ? null : machineNamed(name)),
+  // `name|sm_90|…`
+  behind: (identity) => [machineNamed(identity.split("|")[1] ?? "")].filter((each) => each !== null),
 };
 
 function nativeStorage(pipeline: Pipeline): StorageForm {

@@ -1,19 +1,20 @@
-import type { Target } from "../../../runtime/contract/index.ts";
-import type { TargetLimits } from "../limits.ts";
-import type { Machine } from "../machine.ts";
-import { cudaMachine } from "./cuda.ts";
-import { webgpuMachine } from "./webgpu.ts";
+import type { Plan, StorageForm, Target } from "../../../runtime/contract/index.ts";
+import type { Machine, Machines } from "../machine.ts";
+import { CUDA_MACHINES } from "./cuda.ts";
+import { WEBGPU_MACHINES } from "./webgpu.ts";
 
 export { cudaMachine } from "./cuda.ts";
-export { webgpuMachine, withStorage } from "./webgpu.ts";
+export { webgpuMachine } from "./webgpu.ts";
 
-/**
- * The machine that a target's limits describe.
- * @throws RangeError for `cuda` with limits that name no architecture: `cudaLimits` makes such that do.
- */
-export function machineOf(target: Target, limits: TargetLimits): Machine {
-  if (target === "webgpu") return webgpuMachine(limits);
-  const { architecture } = limits;
-  if (architecture === undefined) throw new RangeError("a CUDA device's limits name its architecture");
-  return cudaMachine(architecture);
+const MACHINES: Readonly<Record<Target, Machines>> = { webgpu: WEBGPU_MACHINES, cuda: CUDA_MACHINES };
+
+/** What the devices of a target are to the planner. */
+export function machinesOf(target: Target): Machines {
+  return MACHINES[target];
+}
+
+/** The same plan for the form in which a machine holds its tensors, or another one that it knows: nothing else depends on it. */
+export function storedOn(machine: Machine, plan: Plan, wanted?: StorageForm): Plan {
+  const storage = machine.storage(plan.pipeline, wanted);
+  return { ...plan, storage, requires: { ...plan.requires, ...machine.requires(storage) } };
 }

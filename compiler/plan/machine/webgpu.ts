@@ -1,7 +1,6 @@
-import type { Plan, StorageForm } from "../../../runtime/contract/index.ts";
 import { storageForm } from "../layout.ts";
-import type { TargetLimits } from "../limits.ts";
-import type { Machine } from "../machine.ts";
+import { type TargetLimits, WEBGPU_COMMON_LIMITS, WEBGPU_VARIANTS } from "../limits.ts";
+import type { Machine, Machines } from "../machine.ts";
 import { WEBGPU_RATES } from "../rates.ts";
 import { WEBGPU_UNITS } from "../scalar-units.ts";
 
@@ -83,7 +82,13 @@ const WEBGPU: Omit<Machine, "limits" | "storage"> = {
   requires: (storage) => ({ features: storage === "f16-native" ? ["shader-f16"] : [] }),
 };
 
-/** The same plan for buffers of another storage form: nothing else depends on it. */
-export function withStorage(plan: Plan, storage: StorageForm): Plan {
-  return { ...plan, storage, requires: { ...plan.requires, ...WEBGPU.requires(storage) } };
-}
+const variants = (): readonly Machine[] => WEBGPU_VARIANTS.map(webgpuMachine);
+
+export const WEBGPU_MACHINES: Machines = {
+  of: webgpuMachine,
+  wanted: ({ variants: limits = WEBGPU_VARIANTS }) => limits.map(webgpuMachine),
+  all: variants,
+  typical: () => webgpuMachine(WEBGPU_COMMON_LIMITS),
+  // Identities do not say what a device grants.
+  behind: variants,
+};

@@ -1,4 +1,4 @@
-import { emitArtifact, emitCudaArtifact, emitHostFiles } from "../../../../compiler/emit/index.ts";
+import { emitArtifact, emitHostFiles } from "../../../../compiler/emit/index.ts";
 import { resolve } from "../../../../compiler/ir/index.ts";
 import { analyse } from "../../../../compiler/language/index.ts";
 import { cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../../../compiler/plan/index.ts";
@@ -38,7 +38,7 @@ export function compileAttention(request: CompileRequest, version: string): Comp
     wgsl: attempt(() => emitArtifact(pipeline, emitted)),
     cudaFiles: attempt(() => {
       const architectures = [architecture];
-      const artifact = emitCudaArtifact(pipeline, { ...emitted, architectures });
+      const artifact = emitArtifact(pipeline, { target: "cuda", ...emitted, architectures });
       const files = emitHostFiles(pipeline, artifact, architectures, { version, spec: SPEC_FILE });
       return { plans: artifact.plans, files };
     }),

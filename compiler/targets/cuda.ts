@@ -2,11 +2,14 @@ import {
   allocate,
   boundOf,
   type CudaDevice,
+  type CudaProperties,
   type CudaTensor,
   createCudaLauncher,
   deviceIdentity,
   download,
+  emulatedCompiler,
   estimateCycles,
+  listCudaDevices,
   openCuda,
   openEmulatedCuda,
   upload,
@@ -15,24 +18,39 @@ import type { Cuda } from "../../runtime/cuda/target.ts";
 import type { OpenOptions, TargetDevice } from "../execution/device.ts";
 import { cudaMachine, plannedArchitecture } from "../plan/index.ts";
 import { deviceFacts } from "../targets.ts";
-import { runtimeOf, type TargetRuntime } from "./runtime.ts";
+import { type ListedDevice, runtimeOf, type TargetRuntime } from "./runtime.ts";
 
 /** A CUDA device through NVIDIA's driver. */
-export const cuda: TargetRuntime = runtimeOf(async ({ architecture }) =>
-  targetDevice("cuda", await openCuda(architecture === undefined ? {} : { architecture })),
+export const cuda: TargetRuntime = runtimeOf(
+  async ({ architecture }) =>
+    targetDevice("cuda", await openCuda(architecture === undefined ? {} : { architecture })),
+  async () => (await listCudaDevices()).map(listed),
 );
 
 /** CUDA's kernels on the processor, which counts what they do. */
-export const cudaEmulated: TargetRuntime = runtimeOf(async ({ architecture, purpose }: OpenOptions) =>
-  targetDevice(
-    "cuda-emulated",
-    await openEmulatedCuda({
-      ...(architecture === undefined ? {} : { architecture }),
-      // Many runs of one plan: races show in the first as well as in all.
-      ...(purpose === "meter" ? { checks: "bounds" } : {}),
-    }),
-  ),
+export const cudaEmulated: TargetRuntime = runtimeOf(
+  async ({ architecture, purpose }: OpenOptions) =>
+    targetDevice(
+      "cuda-emulated",
+      await openEmulatedCuda({
+        ...(architecture === undefined ? {} : { architecture }),
+        // Many runs of one plan: races show in the first as well as in all.
+        ...(purpose === "meter" ? { checks: "bounds" } : {}),
+      }),
+    ),
+  // It needs a compiler, but no device.
+  async () => {
+    const device = `PTX on the processor, compiled by ${await emulatedCompiler()}`;
+    return [{ device, software: true, limits: {}, features: ["counters"] }];
+  },
 );
+
+function listed(properties: CudaProperties): ListedDevice {
+  const { name, architecture, sharedBytesPerBlock, threadsPerBlock, multiprocessors, memoryBytes } =
+    properties;
+  const limits = { sharedBytesPerBlock, threadsPerBlock, multiprocessors, memoryBytes };
+  return { device: name, software: false, limits, features: [architecture] };
+}
 
 /** @throws MtacError MTA918: kernels are for newer architectures */
 async function targetDevice(

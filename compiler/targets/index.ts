@@ -1,7 +1,8 @@
+import { MtacError } from "../../runtime/contract/index.ts";
 import type { Meter } from "../execution/meter.ts";
 import type { RunRequest, RunResult } from "../execution/request.ts";
 import type { MeteredTarget, TargetName } from "../targets.ts";
-import type { TargetExecutor, TargetRuntime } from "./runtime.ts";
+import type { ListedDevice, TargetExecutor, TargetRuntime } from "./runtime.ts";
 
 /** What computes on each target; its code is loaded when it is asked for. */
 const RUNTIMES = {
@@ -15,6 +16,16 @@ const RUNTIMES = {
 /** Computes an attention on a target. @throws the target's errors */
 export async function execute(request: RunRequest): Promise<RunResult> {
   return (await RUNTIMES[request.target]()).execute(request);
+}
+
+/** A target's devices; an error for each that cannot be opened. */
+export async function listDevices(target: TargetName): Promise<readonly (ListedDevice | MtacError)[]> {
+  try {
+    return await (await RUNTIMES[target]()).devices();
+  } catch (error) {
+    if (error instanceof MtacError) return [error];
+    throw error;
+  }
 }
 
 /** A target's device, ready to time plans. @throws the target's errors */

@@ -2,10 +2,16 @@ import type { Float64Tensor } from "../../runtime/contract/index.ts";
 import { referenceForward, referenceGradients } from "../../runtime/reference/index.ts";
 import { type RunReport, type RunRequest, type RunResult, shapeOf } from "../execution/request.ts";
 import { compulsoryBytes } from "../ir/index.ts";
+import { REFERENCE } from "../targets.ts";
 import type { TargetExecutor } from "./runtime.ts";
 
 /** The float64 reference, which knows gradients too. */
-export const reference: TargetExecutor = { execute: async (request) => execute(request) };
+export const reference: TargetExecutor = {
+  execute: async (request) => execute(request),
+  devices: async () => [{ device: DEVICE, software: true, limits: {}, features: ["gradients"] }],
+};
+
+const DEVICE = "float64 on the processor";
 
 function execute({ pipeline, call, onStep }: RunRequest): RunResult {
   onStep?.("computing the float64 reference");
@@ -30,8 +36,8 @@ function execute({ pipeline, call, onStep }: RunRequest): RunResult {
     for (const [name, tensor] of gradients.parameters) add(`d_${name}`, tensor);
   }
   const report: RunReport = {
-    target: "reference",
-    device: "float64 on the processor",
+    target: REFERENCE,
+    device: DEVICE,
     schedule: null,
     choice: null,
     kernels: 0,

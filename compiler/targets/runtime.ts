@@ -1,4 +1,4 @@
-import type { Layout } from "../../runtime/contract/index.ts";
+import type { Layout, MtacError } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
 import type { OpenOptions, TargetDevice } from "../execution/device.ts";
 import { DeviceMeter } from "../execution/device-meter.ts";
@@ -6,10 +6,21 @@ import { executeOn } from "../execution/execute.ts";
 import type { Meter } from "../execution/meter.ts";
 import type { RunRequest, RunResult } from "../execution/request.ts";
 
+/** A device as `mtac devices` lists it. */
+export interface ListedDevice {
+  readonly device: string;
+  /** Whether it is software: good for tests, not for speed. */
+  readonly software: boolean;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly features: readonly string[];
+}
+
 /** How attentions are computed on a target. */
 export interface TargetExecutor {
   /** @throws the target's errors */
   execute(request: RunRequest): Promise<RunResult>;
+  /** The devices that there are; an error for one that cannot be opened. @throws the target's error, where there is none */
+  devices(): Promise<readonly (ListedDevice | MtacError)[]>;
 }
 
 /** How a target whose kernels are compiled runs and times them. */
@@ -18,11 +29,13 @@ export interface TargetRuntime extends TargetExecutor {
   openMeter(architecture?: string): Promise<Meter>;
 }
 
-/** The runtime of a target by its device. */
+/** The runtime of a target by its devices. */
 export function runtimeOf<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   open: (options: OpenOptions) => Promise<TargetDevice<Tensor, Types>>,
+  devices: TargetExecutor["devices"],
 ): TargetRuntime {
   return {
+    devices,
     async execute(request) {
       request.onStep?.("opening the device");
       const device = await open({ purpose: "run", architecture: request.architecture });

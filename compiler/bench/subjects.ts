@@ -8,6 +8,7 @@ import {
 } from "../../runtime/contract/index.ts";
 import type { Meter } from "../execution/meter.ts";
 import { choosePlan, type PlanRequest, planCandidates, scheduleIllegal, unfusedPlan } from "../plan/index.ts";
+import { emissionFacts } from "../targets.ts";
 import type { SubjectKind } from "./report.ts";
 
 /** One plan that a benchmark runs. */
@@ -69,8 +70,9 @@ export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequ
 }
 
 function baselinePlan(pipeline: Pipeline, request: PlanRequest, notes: string[]): Plan | null {
-  if (request.machine.target === "cuda") {
-    notes.push("there is no unfused baseline on CUDA yet: no ratios to it");
+  const { title, unfused } = emissionFacts(request.machine.target);
+  if (!unfused) {
+    notes.push(`there is no unfused baseline on ${title} yet: no ratios to it`);
     return null;
   }
   try {

@@ -1,14 +1,6 @@
 import { type CallShape, MtacError, type Pipeline, type Target } from "../../runtime/contract/index.ts";
-import {
-  type Candidate,
-  cudaArchitecture,
-  cudaMachine,
-  DEFAULT_ARCHITECTURES,
-  type Machine,
-  planCandidates,
-  WEBGPU_COMMON_LIMITS,
-  webgpuMachine,
-} from "../plan/index.ts";
+import { type Candidate, type Machine, machinesOf, planCandidates } from "../plan/index.ts";
+import { EMITTED_TARGETS, emissionFacts } from "../targets.ts";
 
 /** What the planner would take on one target. */
 export interface Prediction {
@@ -33,13 +25,13 @@ interface Device {
   readonly machine: Machine;
 }
 
-const DEVICES: readonly Device[] = [
-  { name: "WebGPU", machine: webgpuMachine(WEBGPU_COMMON_LIMITS) },
-  ...DEFAULT_ARCHITECTURES.flatMap((name): Device[] => {
-    const architecture = cudaArchitecture(name);
-    return architecture === null ? [] : [{ name: `CUDA, ${name}`, machine: cudaMachine(architecture) }];
-  }),
-];
+const DEVICES: readonly Device[] = EMITTED_TARGETS.flatMap((target): Device[] => {
+  const machine = machinesOf(target).typical();
+  if (machine === null) return [];
+  const { title } = emissionFacts(target);
+  const { architecture } = machine;
+  return [{ name: architecture === null ? title : `${title}, ${architecture.name}`, machine }];
+});
 
 type Outcome = Pick<Prediction, "best" | "reason" | "knobs">;
 

@@ -60,6 +60,8 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
   const legal = candidates.filter((candidate) => candidate.reason === null);
   const cheapest = legal[0]?.cost?.time;
   const shownLegal = bestOfEach(legal);
+  // Of some machines nobody knows how many blocks a processor holds.
+  const estimated = shownLegal.some(({ estimate }) => typeof estimate?.occupancy === "number");
   const rows = shownLegal.map((candidate) => {
     const { cost } = candidate;
     const chosen =
@@ -70,19 +72,12 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
       cost === null || cheapest === undefined ? "" : formatRatio(cost.time / cheapest),
       cost === null ? "" : formatRatio(cost.multiplyAdds / cost.floorMultiplyAdds),
       cost === null ? "" : formatBytes(cost.bytes),
-      ...(target === "cuda" ? estimateCells(candidate.estimate) : []),
+      ...(estimated ? estimateCells(candidate.estimate) : []),
       style.dim(formatKnobs(candidate.knobs)),
     ];
   });
   const lines = [title];
-  const head = [
-    "",
-    "schedule",
-    "cost",
-    "work",
-    "moved",
-    ...(target === "cuda" ? ["occupancy", "bound"] : []),
-  ];
+  const head = ["", "schedule", "cost", "work", "moved", ...(estimated ? ["occupancy", "bound"] : [])];
   const alignment = head.map(
     (name, column): Alignment => (column < 2 || name === "bound" ? "left" : "right"),
   );

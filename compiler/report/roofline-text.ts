@@ -1,4 +1,4 @@
-import type { FigureBasis, Rates, Resource } from "../plan/index.ts";
+import { type FigureBasis, machinesOf, type Rates, type Resource } from "../plan/index.ts";
 import { type Style, table, wrap } from "../terminal/style.ts";
 import { formatKnobs } from "./describe.ts";
 import { formatShare, formatTitle } from "./explanation.ts";
@@ -26,6 +26,7 @@ export function formatRooflines(report: RooflineReport, all: boolean, style: Sty
 
 function formatGpu(roofline: GpuRoofline, all: boolean, style: Style): string {
   const { title, target, limits, floor, rates } = roofline;
+  const { memory } = machinesOf(target).of(limits).terms;
   const place = limits.architecture === undefined ? target : `${target}, ${limits.architecture.name}`;
   const legal = roofline.candidates.flatMap((each) => (each.reason === null ? [each] : []));
   const shown = all ? legal : legal.filter((each, rank) => rank < SHOWN || each.chosen);
@@ -37,8 +38,8 @@ function formatGpu(roofline: GpuRoofline, all: boolean, style: Style): string {
     table(
       [
         ["", "candidate", "predicted", "bound", "of floor", "knobs"].map(style.dim),
-        ["", "floor", formatSeconds(floor.seconds), nameOf(floor.bound, target), "100 %", ""],
-        ...shown.map((each) => rowOf(each, target, style)),
+        ["", "floor", formatSeconds(floor.seconds), nameOf(floor.bound, memory), "100 %", ""],
+        ...shown.map((each) => rowOf(each, memory, style)),
       ],
       ["left", "left", "right", "left", "right", "left"],
       "  ",
@@ -65,22 +66,22 @@ function choiceNote([first, ...others]: readonly LegalCandidate[]): readonly str
 
 function rowOf(
   { schedule, knobs, chosen, roofline, floorShare }: LegalCandidate,
-  target: GpuRoofline["target"],
+  memory: string,
   style: Style,
 ): readonly string[] {
   return [
     chosen ? style.green("→") : " ",
     chosen ? style.green(schedule) : schedule,
     formatSeconds(roofline.seconds),
-    nameOf(roofline.bound, target),
+    nameOf(roofline.bound, memory),
     formatShare(floorShare),
     style.dim(formatKnobs(knobs)),
   ];
 }
 
-/** WebGPU says workgroup memory where CUDA says shared memory. */
-function nameOf(resource: Resource, target: GpuRoofline["target"]): string {
-  return target === "webgpu" && resource === "shared memory" ? "workgroup memory" : resource;
+/** A resource in the machine's own words: WebGPU says workgroup memory where CUDA says shared memory. */
+function nameOf(resource: Resource, memory: string): string {
+  return resource === "shared memory" ? memory : resource;
 }
 
 function formatSeconds(seconds: number): string {

@@ -7,6 +7,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../report/units.ts";
 import { execute } from "../../targets/index.ts";
+import { hasDevice, type TargetName } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
 import { inLine, table } from "../../terminal/style.ts";
@@ -53,7 +54,7 @@ export async function run(file: string, flags: RunFlags): Promise<void> {
     call,
     schedule: flags.schedule,
     architecture: flags.arch,
-    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output.notice)),
+    ...(hasDevice(target) ? tunedChooser(pipeline, shapeOf(call), flags, output.notice) : {}),
   };
   const { tensors, report } = await withProgress(output, (onStep) => execute({ ...request, onStep }));
   writeTensors(flags.output, tensors);
@@ -72,9 +73,10 @@ function reportLeft(left: readonly LeftTensor[], file: string, output: Output): 
   output.note(`${plural(left.length, "tensor")} of ${inLine(file)} not used: ${names.join(", ")}${more}`);
 }
 
-function warnNonFinite(names: readonly string[], target: string, output: Output): void {
-  const consequence =
-    target === "reference" ? "the rows that they reach are NaN" : `results on ${target} are best effort`;
+function warnNonFinite(names: readonly string[], target: TargetName, output: Output): void {
+  const consequence = hasDevice(target)
+    ? `results on ${target} are best effort`
+    : "the rows that they reach are NaN";
   output.notice({
     severity: "warning",
     message: `inputs hold NaN or infinite values (${names.join(", ")}): ${consequence}`,

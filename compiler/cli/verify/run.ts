@@ -5,6 +5,7 @@ import { type RunResult, shapeOf } from "../../execution/request.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatError } from "../../report/units.ts";
 import { execute } from "../../targets/index.ts";
+import { hasDevice, REFERENCE } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { type ReportStep, withProgress } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
@@ -35,21 +36,17 @@ export async function run(file: string, flags: VerifyFlags): Promise<void> {
     call,
     schedule: flags.schedule,
     architecture: flags.arch,
-    ...(target === "reference" ? {} : tunedChooser(pipeline, shapeOf(call), flags, output.notice)),
+    ...(hasDevice(target) ? tunedChooser(pipeline, shapeOf(call), flags, output.notice) : {}),
   };
   const { report, errors } = await withProgress(output, async (onStep) => {
     const result = await execute({ ...request, onStep });
-    const check = target === "reference" ? selfCheck : compareWithReference;
+    const check = hasDevice(target) ? compareWithReference : selfCheck;
     return { report: result.report, errors: await check(result, onStep) };
   });
   output.text(formatReport(pipeline.name, report, output));
   output.text("");
   output.text(
-    formatErrors(
-      errors,
-      target === "reference" ? (grad ? "finite differences" : "itself") : "float64",
-      output,
-    ),
+    formatErrors(errors, hasDevice(target) ? "float64" : grad ? "finite differences" : "itself", output),
   );
   output.result({ ...report, seed, batch: B, length, errors });
   if (!errors.every(({ ok }) => ok)) throw new Finished(1);
@@ -58,7 +55,7 @@ export async function run(file: string, flags: VerifyFlags): Promise<void> {
     { tensors }: RunResult,
     onStep: ReportStep,
   ): Promise<readonly TensorError[]> {
-    const expected = await execute({ target: "reference", pipeline, call, schedule: undefined, onStep });
+    const expected = await execute({ target: REFERENCE, pipeline, call, schedule: undefined, onStep });
     return compareTensors(tensors, expected.tensors, pipeline.storage);
   }
 

@@ -8,7 +8,7 @@ export interface Line {
   readonly tokens: readonly string[];
   /** Those of the tokens that are names. */
   readonly names: readonly string[];
-  /** How many more brackets it opens than it closes. */
+  /** How many more brackets it opens than it closes; those of namespaces and directives do not count. */
   readonly depth: number;
   /** The last token that is no comment. */
   readonly last: string | undefined;
@@ -61,5 +61,6 @@ function read(text: string): Line {
     else if (isComment(token)) continue;
     last = token;
   }
+  if (tokens[0] === "namespace" || tokens[0] === "#") depth = 0;
   return { text, id: count++, tokens, names, depth, last, source: null };
 }

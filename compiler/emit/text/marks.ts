@@ -1,39 +1,60 @@
 import type { HelperOptions } from "handlebars";
-import { type Line, lineOf } from "./line.ts";
+import { Known, type Line, lineOf } from "./line.ts";
 
 // Templates yield text. What they say of it beside (which stage of the spec a part comes from) travels inside, between control
-// characters, which no model holds; `readLines` takes them out again.
+// characters, which no model holds; `readParagraphs` takes them out again.
 
 const OPEN = "\u0001";
 const OPENED = "\u0002";
 const CLOSE = "\u0003";
 const MARK = new RegExp(`(${OPEN}\\d+${OPENED}|${CLOSE})`);
 
-/** Text that comes from a line of the spec; null where that is not known. */
+/** Text that comes from a line of the spec; null where that is not known. Blank lines around it are nobody's. */
 export function markStage(line: number | null, text: string): string {
-  return line === null ? text : `${OPEN}${line}${OPENED}${text}${CLOSE}`;
+  return line === null ? text : text.replace(/\S(?:[^]*\S)?/, (code) => `${OPEN}${line}${OPENED}${code}${CLOSE}`);
 }
 
-/** Lines without marks. One that holds marks comes from where its first character does. */
-export function readLines(text: string): readonly Line[] {
-  const lines: Line[] = [];
-  const sources: number[] = [];
-  let line = "";
-  let source: number | null = null;
-  for (const part of text.split(MARK)) {
-    if (part.startsWith(OPEN)) sources.push(Number(part.slice(1, -1)));
-    else if (part === CLOSE) sources.pop();
-    else
-      part.split("\n").forEach((piece, index) => {
-        if (index > 0) {
-          lines.push(lineOf(line, source));
-          line = "";
-        }
-        if (line.trim() === "") source = sources.at(-1) ?? null;
-        line += piece;
-      });
-  }
-  return [...lines, lineOf(line, source)];
+/** Lines between blank ones. */
+export interface Paragraph {
+  /** The same number for the same text that comes from the same lines of the spec. */
+  readonly id: number;
+  readonly lines: readonly Line[];
+  /** The lines of the spec that what follows comes from, the innermost last. */
+  readonly sources: readonly number[];
+}
+
+/** Most paragraphs of a text stand in others, too. */
+const known = new Known<Paragraph>(5000);
+let count = 0;
+
+/** Text without marks, paragraph by paragraph. */
+export function readParagraphs(text: string): readonly Paragraph[] {
+  let sources: readonly number[] = [];
+  return text.split("\n\n").map((paragraph) => {
+    const key = `${sources.join()}\n${paragraph}`;
+    const found = known.get(key) ?? known.add(key, read(paragraph, sources));
+    sources = found.sources;
+    return found;
+  });
+}
+
+/** A line that holds marks comes from where its first character does. */
+function read(text: string, before: readonly number[]): Paragraph {
+  const sources = [...before];
+  const lines = text.split("\n").map((line) => {
+    let code = "";
+    let source: number | null = null;
+    for (const part of line.split(MARK)) {
+      if (part.startsWith(OPEN)) sources.push(Number(part.slice(1, -1)));
+      else if (part === CLOSE) sources.pop();
+      else {
+        if (code.trim() === "") source = sources.at(-1) ?? null;
+        code += part;
+      }
+    }
+    return lineOf(code, source);
+  });
+  return { id: count++, lines, sources };
 }
 
 /** Block helpers of all templates. */

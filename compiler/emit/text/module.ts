@@ -1,5 +1,5 @@
-import { Known, type Line } from "./line.ts";
-import { readLines } from "./marks.ts";
+import { Known, type Line, lineOf } from "./line.ts";
+import { type Paragraph, readParagraphs } from "./marks.ts";
 import { closes, isComment, isName, opens } from "./tokens.ts";
 
 /** What a declaration consists of: one object wherever the same lines stand, so that what is found of it once holds for all kernels. */
@@ -26,45 +26,66 @@ export interface Declaration {
   readonly scope: Scope;
 }
 
-/** Parses a module of WGSL, CUDA or C, as templates yield it: declarations end with a semicolon or a closing brace. */
+/** Parses a module of WGSL, CUDA or C, as templates yield it. */
 export function parseText(text: string): readonly Declaration[] {
-  const declarations: Declaration[] = [];
   let scope: Scope = { outer: null, own: new Map() };
+  return contentsOf(text).map((content, index) => {
+    const [first] = content.lines[0]?.tokens ?? [];
+    if (first === "}") scope = scope.outer ?? scope;
+    const { name } = content;
+    if (name !== null) scope.own.set(name, [...(scope.own.get(name) ?? []), index]);
+    const declaration = { content, scope };
+    if (first === "namespace") scope = { outer: scope, own: new Map() };
+    return declaration;
+  });
+}
+
+const split = new Known<readonly Content[]>(5000);
+
+/** A module's parts in their order: whole paragraphs, in which declarations are looked for once. */
+function contentsOf(text: string): readonly Content[] {
+  const contents: Content[] = [];
+  let open: Paragraph[] = [];
+  let depth = 0;
+  for (const paragraph of readParagraphs(text)) {
+    open.push(paragraph);
+    for (const line of paragraph.lines) depth = Math.max(0, depth + line.depth);
+    if (depth > 0) continue;
+    const key = open.map(({ id }) => id).join();
+    contents.push(...(split.get(key) ?? split.add(key, splitLines(open))));
+    open = [];
+  }
+  return contents;
+}
+
+/** Declarations end with a semicolon or a closing brace, comments of nothing with a blank line. */
+function splitLines(paragraphs: readonly Paragraph[]): readonly Content[] {
+  const contents: Content[] = [];
   let lines: Line[] = [];
   let depth = 0;
   let code = false;
   const end = (): void => {
-    if (lines.length === 0) return;
-    const content = contentOf(lines, code ? nameOf : () => null);
-    if (content.name !== null)
-      scope.own.set(content.name, [...(scope.own.get(content.name) ?? []), declarations.length]);
-    declarations.push({ content, scope });
+    if (lines.length > 0) contents.push(contentOf(lines, code ? nameOf : () => null));
     lines = [];
     code = false;
   };
-  for (const line of readLines(text)) {
+  for (const line of paragraphs.flatMap((paragraph) => [...paragraph.lines, BLANK])) {
     const [first] = line.tokens;
-    if (depth === 0 && !code) {
-      const outer = first === "}" ? scope.outer : null;
-      if (first === undefined || first === "namespace" || outer !== null) {
-        end();
-        if (first === undefined) continue;
-        if (outer !== null) scope = outer;
-        lines.push(line);
-        end();
-        if (outer === null) scope = { outer: scope, own: new Map() };
-        continue;
-      }
-    }
-    lines.push(line);
-    if (first === undefined || first === "#" || isComment(first)) continue;
+    const edge = first === "}" || first === "namespace";
+    const between = depth === 0 && !code && (first === undefined || edge);
+    if (between) end();
+    if (first !== undefined || !between) lines.push(line);
+    if (between) end();
+    if (between || first === undefined || first === "#" || isComment(first)) continue;
     code = true;
     depth += line.depth;
     if (depth === 0 && (line.last === ";" || line.last === "}")) end();
   }
   end();
-  return declarations;
+  return contents;
 }
+
+const BLANK = lineOf("", null);
 
 const NONE: readonly number[] = [];
 

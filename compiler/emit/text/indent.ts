@@ -26,26 +26,30 @@ interface Placed {
  */
 export function indentLines(lines: readonly Line[]): readonly EmittedLine[] {
   const placed = place(lines);
-  const broken = breakLines(placed);
-  if (broken !== null) return indentLines(broken);
+  const broken = placed.some(isTooLong) ? breakLines(placed) : lines;
+  const changed =
+    broken.length !== lines.length || broken.some(({ text }, index) => text !== lines[index]?.text);
+  if (changed) return indentLines(broken);
   return placed.map(({ line, indent }) => ({ text: " ".repeat(indent) + line.text, source: line.source }));
 }
 
-/** Lines in which those that are too long are broken; null where none can be. */
-function breakLines(placed: readonly Placed[]): readonly Line[] | null {
+function isTooLong({ line, indent }: Placed): boolean {
+  return indent + line.text.length > WIDTH && line.tokens[0] !== "#";
+}
+
+/** Lines in which those that are too long are broken, where they can be. */
+function breakLines(placed: readonly Placed[]): readonly Line[] {
   const lines = placed.map(({ line }) => line);
   let done = 0;
-  const broken = placed.flatMap(({ line, indent, continues }, index) => {
+  return placed.flatMap((each, index) => {
+    const { line, indent, continues } = each;
     if (index < done) return [];
-    if (indent + line.text.length <= WIDTH || line.tokens[0] === "#") return [line];
+    if (!isTooLong(each)) return [line];
     if (!line.text.startsWith("//")) return breakLine(line, indent, continues);
     const comment = wrapComment(line, lines.slice(index + 1), WIDTH - indent);
     done = index + comment.taken;
     return comment.lines;
   });
-  const same =
-    broken.length === lines.length && broken.every(({ text }, index) => text === lines[index]?.text);
-  return same ? null : broken;
 }
 
 function place(lines: readonly Line[]): readonly Placed[] {

@@ -1,13 +1,9 @@
-import { closes, isComment, isName, opens, tokensOf } from "./tokens.ts";
+import { closes, isComment, opens, tokensOf } from "./tokens.ts";
 
 /** A line of emitted text, without its indentation. */
 export interface Line {
   readonly text: string;
-  /** The same number for the same text. */
-  readonly id: number;
   readonly tokens: readonly string[];
-  /** Those of the tokens that are names. */
-  readonly names: readonly string[];
   /** How many more brackets it opens than it closes; those of namespaces and directives do not count. */
   readonly depth: number;
   /** The last token that is no comment. */
@@ -41,7 +37,6 @@ export class Known<Value> {
 
 /** Most lines of a text stand in others, too. */
 const known = new Known<Line>(20_000);
-let count = 0;
 
 /** A line of code or comment. */
 export function lineOf(text: string, source: number | null): Line {
@@ -51,16 +46,14 @@ export function lineOf(text: string, source: number | null): Line {
 
 function read(text: string): Line {
   const tokens = tokensOf(text);
-  const names: string[] = [];
   let depth = 0;
   let last: string | undefined;
   for (const token of tokens) {
-    if (isName(token)) names.push(token);
-    else if (opens(token)) depth++;
+    if (opens(token)) depth++;
     else if (closes(token)) depth--;
     else if (isComment(token)) continue;
     last = token;
   }
   if (tokens[0] === "namespace" || tokens[0] === "#") depth = 0;
-  return { text, id: count++, tokens, names, depth, last, source: null };
+  return { text, tokens, depth, last, source: null };
 }

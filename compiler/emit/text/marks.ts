@@ -11,7 +11,9 @@ const MARK = new RegExp(`(${OPEN}\\d+${OPENED}|${CLOSE})`);
 
 /** Text that comes from a line of the spec; null where that is not known. Blank lines around it are nobody's. */
 export function markStage(line: number | null, text: string): string {
-  return line === null ? text : text.replace(/\S(?:[^]*\S)?/, (code) => `${OPEN}${line}${OPENED}${code}${CLOSE}`);
+  return line === null
+    ? text
+    : text.replace(/\S(?:.*\S)?/s, (code) => `${OPEN}${line}${OPENED}${code}${CLOSE}`);
 }
 
 /** Lines between blank ones. */
@@ -19,6 +21,8 @@ export interface Paragraph {
   /** The same number for the same text that comes from the same lines of the spec. */
   readonly id: number;
   readonly lines: readonly Line[];
+  /** How many more brackets they open than they close. */
+  readonly depth: number;
   /** The lines of the spec that what follows comes from, the innermost last. */
   readonly sources: readonly number[];
 }
@@ -54,7 +58,8 @@ function read(text: string, before: readonly number[]): Paragraph {
     }
     return lineOf(code, source);
   });
-  return { id: count++, lines, sources };
+  const depth = lines.reduce((sum, line) => sum + line.depth, 0);
+  return { id: count++, lines, depth, sources };
 }
 
 /** Block helpers of all templates. */

@@ -2,14 +2,16 @@ import { Known, type Line, lineOf } from "./line.ts";
 import { type Paragraph, readParagraphs } from "./marks.ts";
 import { closes, isComment, isName, opens } from "./tokens.ts";
 
-/** What a declaration consists of: one object wherever the same lines stand, so that what is found of it once holds for all kernels. */
+/** What a declaration consists of: one object wherever the same paragraph stands, so that what is found of it once holds for all kernels. */
 export interface Content {
   readonly lines: readonly Line[];
   /** Null where nothing is declared. */
   readonly name: string | null;
-  /** All names in its code, each once. */
-  readonly names: readonly string[];
+  /** Whether it stays even if nothing names it: what is called or bound from outside, or declares nothing. */
+  readonly root: boolean;
 }
+
+const OUTSIDE: ReadonlySet<string> = new Set(["__global__", "extern", "enable", "@"]);
 
 /** The module, or a namespace: where its declarations are in the list of all, by name. */
 export interface Scope {
@@ -47,14 +49,15 @@ function contentsOf(text: string): readonly Content[] {
   const contents: Content[] = [];
   let open: Paragraph[] = [];
   let depth = 0;
-  for (const paragraph of readParagraphs(text)) {
+  readParagraphs(text).forEach((paragraph, index, all) => {
     open.push(paragraph);
-    for (const line of paragraph.lines) depth = Math.max(0, depth + line.depth);
-    if (depth > 0) continue;
+    // The brackets that end namespaces stand among declarations.
+    depth = Math.max(0, depth + paragraph.depth);
+    if (depth > 0 && index < all.length - 1) return;
     const key = open.map(({ id }) => id).join();
     contents.push(...(split.get(key) ?? split.add(key, splitLines(open))));
     open = [];
-  }
+  });
   return contents;
 }
 
@@ -65,18 +68,19 @@ function splitLines(paragraphs: readonly Paragraph[]): readonly Content[] {
   let depth = 0;
   let code = false;
   const end = (): void => {
-    if (lines.length > 0) contents.push(contentOf(lines, code ? nameOf : () => null));
+    if (lines.length > 0) contents.push(contentOf(lines, code ? nameOf(lines) : null));
     lines = [];
     code = false;
   };
   for (const line of paragraphs.flatMap((paragraph) => [...paragraph.lines, BLANK])) {
     const [first] = line.tokens;
-    const edge = first === "}" || first === "namespace";
-    const between = depth === 0 && !code && (first === undefined || edge);
-    if (between) end();
-    if (first !== undefined || !between) lines.push(line);
-    if (between) end();
-    if (between || first === undefined || first === "#" || isComment(first)) continue;
+    if (depth === 0 && !code && (first === undefined || first === "}" || first === "namespace")) {
+      end();
+      if (first !== undefined) contents.push(contentOf([line], null));
+      continue;
+    }
+    lines.push(line);
+    if (first === undefined || first === "#" || isComment(first)) continue;
     code = true;
     depth += line.depth;
     if (depth === 0 && (line.last === ";" || line.last === "}")) end();
@@ -98,23 +102,9 @@ export function declared(name: string, scope: Scope | null): readonly number[] {
   return NONE;
 }
 
-const known = new Known<Content>(5000);
-
-/** @param findName Tells what lines declare that were not met before. */
-export function contentOf(
-  lines: readonly Line[],
-  findName: (lines: readonly Line[]) => string | null,
-): Content {
-  let key = "";
-  for (const { id, source } of lines) key += source === null ? `${id} ` : `${id}:${source} `;
-  return (
-    known.get(key) ??
-    known.add(key, {
-      lines,
-      name: findName(lines),
-      names: [...new Set(lines.flatMap(({ names }) => names))],
-    })
-  );
+/** @param name What the lines declare. */
+export function contentOf(lines: readonly Line[], name: string | null): Content {
+  return { lines, name, root: name === null || lines.some(({ tokens: [first = ""] }) => OUTSIDE.has(first)) };
 }
 
 /** A function of contents that looks at each once. */

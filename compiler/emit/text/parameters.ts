@@ -15,6 +15,8 @@ type Place = readonly { readonly name: string; readonly index: number }[];
 /** What is to be known of a declaration. */
 interface Reading {
   readonly lists: readonly List[];
+  /** The names before them, each once. */
+  readonly called: readonly string[];
   /** Of a function that kernels call: the places where its body names each of its parameters. */
   readonly parameters: readonly (readonly Place[])[];
   /** The first token of each line, and what follows the last. */
@@ -27,8 +29,10 @@ interface Reading {
  * Drops the parameters that a function does not need, and what its calls give for them: those that it does not name but to hand them
  * on to a function that does not need them. What a mask has no use for is handed on by nobody then, without a condition in any
  * template.
+ *
+ * @returns What becomes of a declaration among these.
  */
-export function pruneParameters(declarations: readonly Declaration[]): readonly Declaration[] {
+export function pruneParameters(declarations: readonly Declaration[]): (among: Declaration) => Content {
   const known = new Map<number, readonly boolean[]>();
   /** Which parameters stay of the function that a name stands for; of several with one name all. */
   const keptOf = (name: string, from: Scope): readonly boolean[] => {
@@ -51,11 +55,14 @@ export function pruneParameters(declarations: readonly Declaration[]): readonly 
     }
     return kept;
   };
-  return declarations.map((declaration) => {
-    const { content, scope } = declaration;
-    const dropped = read(content).lists.flatMap(({ name, items }) => droppedOf(items, keptOf(name, scope)));
-    return dropped.length === 0 ? declaration : { content: without(content, dropped), scope };
-  });
+  return ({ content, scope }) => {
+    const { called, lists } = read(content);
+    if (!called.some((name) => keptOf(name, scope).includes(false))) return content;
+    return without(
+      content,
+      lists.flatMap(({ name, items }) => droppedOf(items, keptOf(name, scope))),
+    );
+  };
 }
 
 /** A bracket that is open: a list, or without a name. */
@@ -107,7 +114,8 @@ const read = once(({ name, lines }: Content): Reading => {
             .map((list) => ({ name: list.name, index: list.items.length })),
         );
   });
-  return { lists, parameters, starts: [...starts, tokens.length], shortened: new Map() };
+  const called = [...new Set(lists.map((list) => list.name))];
+  return { lists, called, parameters, starts: [...starts, tokens.length], shortened: new Map() };
 });
 
 function endItem(bracket: Bracket, at: number): void {
@@ -158,7 +166,7 @@ function without(content: Content, dropped: readonly number[]): Content {
         ? shorten(line, (token) => first + token < end && gone.has(first + token))
         : [line];
     });
-    found = contentOf(lines, () => content.name);
+    found = contentOf(lines, content.name);
     shortened.set(key, found);
   }
   return found;

@@ -15,22 +15,17 @@ function literal(type: ScalarType, value: number | boolean): string {
   return type === "u32" ? `${value}u` : String(value);
 }
 
-/** A parameter of a kernel's signature. @param storage The type of the elements of tensors. */
-export function binding(
-  { access }: BufferBinding,
-  { variable, element, width }: Operand,
-  storage = "Element",
-): string {
+function binding({ access }: BufferBinding, { variable, element, width }: Operand): string {
   if (access === "uniform") return `const Launch ${variable}`;
   const constant = access === "read_write" ? "" : "const ";
-  return `${constant}${elementType(element, width, storage)}* __restrict__ ${variable}`;
+  return `${constant}${elementType(element, width)}* __restrict__ ${variable}`;
 }
 
 /** The C++ type of what lies behind a binding's pointer. */
-export function elementType(element: BindingElement, width: number, storage = "Element"): string {
+export function elementType(element: BindingElement, width: number): string {
   switch (element) {
     case "storage":
-      return storage;
+      return "Element";
     case "f16":
       return "unsigned short";
     case "i32":
@@ -63,5 +58,5 @@ export const CUDA: Dialect = {
   literal,
   field: (name, type) => `${TYPES[type]} ${name};`,
   constant: (name, type, value) => `constexpr ${TYPES[type]} ${name} = ${value};`,
-  binding: (bound, operand) => binding(bound, operand),
+  binding,
 };

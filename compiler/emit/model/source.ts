@@ -21,10 +21,6 @@ export function maskModel(pipeline: Pipeline, dialect: Dialect, skipDead = true)
     documents: has("documents"),
     lengths: has("lengths"),
     bias: has("bias"),
-    /** Arguments that `visible` takes beside launch and batch, before the head. */
-    arguments: `${has("documents") ? ", documents" : ""}${has("bias") ? ", bias" : ""}`,
-    /** The head as an argument of `visible`, where visibility depends on it. */
-    headArgument: has("bias") ? ", head" : "",
     ...visibilityModel(pipeline.mask, skipDead ? pipeline.mask : [], dialect),
   };
 }
@@ -47,7 +43,7 @@ function sourceModel(plan: Plan, dialect: Dialect, launch: readonly LaunchField[
     spec: `spec: ${heads}, head_dim ${pipeline.headDim}, value_dim ${pipeline.valueDim}, mask ${mask.join(" ") || "none"}, storage ${storage}`,
     planned: `plan: ${plan.schedule}, ${knobs.join(", ")}`,
     launchFields: launch.map((name) => dialect.field(name, launchFieldType(name))),
-    shared: sharedConstants(pipeline).print(dialect),
+    shared: sharedConstants(plan).print(dialect),
     mask: maskModel(pipeline, dialect, skipDead),
     /** How elements of q, k, v and o lie in memory. */
     storage: {
@@ -66,6 +62,8 @@ export function planSource(plan: Plan, dialect: Dialect) {
   return {
     ...sourceModel(plan, dialect, plan.kernels[0]?.launch ?? []),
     namespace: cudaNamespace(plan),
+    /** What instructions call the storage type, where it has 16 bits. */
+    half: plan.storage === "bf16-native" ? "bf16" : "f16",
     /** Whether the kernels are for tensor cores. */
     tensor: plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false),
   };
@@ -75,7 +73,7 @@ function placeOf(source: KernelPlan["source"]): string {
   return source === null ? "" : ` (${specPlace(source.file, source.line)})`;
 }
 
-function sharedConstants(pipeline: Pipeline): ConstantTable {
+function sharedConstants({ pipeline, alignment }: Plan): ConstantTable {
   const table = new ConstantTable();
   table.int("HEADS", pipeline.heads);
   table.int(
@@ -85,6 +83,8 @@ function sharedConstants(pipeline: Pipeline): ConstantTable {
   );
   table.int("HEAD_DIM", pipeline.headDim);
   table.int("VALUE_DIM", pipeline.valueDim);
+  table.int("HEAD_WIDTH", alignment.q, "Elements of a load: rows are aligned to them.");
+  table.int("VALUE_WIDTH", alignment.v);
   table.float("SCALE", pipeline.scale);
   for (const term of pipeline.mask) if (term.kind === "window") table.int("WINDOW", term.size);
   return table;

@@ -33,20 +33,12 @@ export function visibilityModel(mask: readonly MaskTerm[], ranged: readonly Mask
     pair.key,
   );
   const own = sees.row("position", KEYS);
-  const used = variablesOf([
-    "add",
-    range.low,
-    range.high,
-    ...range.where.flatMap(({ left, right }) => [left, right]),
-  ]);
   const tested = variablesOf(["add", 0, ...interior.flatMap(({ left, right }) => [left, right])]);
   return {
     /** Keys [low, high) outside of which rows `first` to `last` see nothing, where these conditions hold; else they see none. */
     low: print(range.low),
     high: print(range.high),
     where: range.where.map(compare),
-    /** Whether these depend on the rows. */
-    ranged: used.includes("first") || used.includes("last"),
     /** Whether data hide pairs anywhere: no tile is free of tests. */
     tested: sees.data,
     /** What holds where the rows at positions `first` to `last` see all keys [key, key + keys), and which of the two it names. */

@@ -66,12 +66,11 @@ export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]) {
   };
   // Several checks of a field may give the same code: its text tells of all.
   const unique = new Map([...sizes, ...pointers, ...aligned].map((each) => [each.kind + each.field, each]));
-  const workspace: Check = {
-    kind: "ALIGNMENT",
-    field: "workspace",
-    condition: "reinterpret_cast<uintptr_t>(workspace) % 256 != 0",
-    text: "is not aligned to 256 bytes",
-  };
+  const workspace = checksOf("ALIGNMENT")(
+    "workspace",
+    "reinterpret_cast<uintptr_t>(workspace) % 256 != 0",
+    "is not aligned to 256 bytes",
+  );
   return {
     kinds: Object.entries(KINDS).map(([name, value]) => ({ name, value })),
     fields: FIELDS.map((name, index) => `${index + 1} ${name}`),
@@ -82,73 +81,61 @@ export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]) {
   };
 }
 
+/** Makes checks of one kind. */
+function checksOf(kind: Kind) {
+  return (field: Field, condition: string, text: string): Check => ({ kind, field, condition, text });
+}
+
 function sizeChecks(pipeline: Pipeline): readonly Check[] {
-  const masked = pipeline.mask.length > 0;
-  const least = (field: Field): Check => ({
-    kind: "SIZE",
-    field,
-    condition: `call->${field} < 1`,
-    text: "must be at least 1",
-  });
-  const rows: Check = masked
-    ? {
-        ...least("query_rows"),
-        condition: "call->query_rows < 1 || call->query_rows > call->key_rows",
-        text: "must be at least 1 and at most key_rows",
-      }
-    : least("query_rows");
-  const history: Check = {
-    kind: "SIZE",
-    field: "history_rows",
-    condition: "call->history_rows < 0",
-    text: "must be at least 0 and, without positions, at most key_rows - query_rows",
-  };
-  const before: Check = {
-    ...history,
-    condition:
-      "call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)",
-  };
-  const scaled = usesLayer(pipeline);
-  const layer: Check = {
-    kind: "SIZE",
-    field: "layer",
-    condition: "call->layer < 0",
-    text: "must be at least 0",
-  };
-  return [least("batches"), least("key_rows"), rows, history, before, ...(scaled ? [layer] : [])];
+  const size = checksOf("SIZE");
+  const least = (field: Field): Check => size(field, `call->${field} < 1`, "must be at least 1");
+  const rows =
+    pipeline.mask.length === 0
+      ? least("query_rows")
+      : size(
+          "query_rows",
+          "call->query_rows < 1 || call->query_rows > call->key_rows",
+          "must be at least 1 and at most key_rows",
+        );
+  const history = [
+    "call->history_rows < 0",
+    "call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)",
+  ].map((condition) =>
+    size(
+      "history_rows",
+      condition,
+      "must be at least 0 and, without positions, at most key_rows - query_rows",
+    ),
+  );
+  const layer = usesLayer(pipeline) ? [size("layer", "call->layer < 0", "must be at least 0")] : [];
+  return [least("batches"), least("key_rows"), rows, ...history, ...layer];
 }
 
 function pointerChecks(pipeline: Pipeline): readonly Check[] {
-  const needed = (field: Field): Check => ({
-    kind: "NULL_POINTER",
-    field,
-    condition: `call->${field} == nullptr`,
-    text: "is a null pointer",
-  });
-  const history: Check = {
-    ...needed("q_history"),
-    condition: "call->history_rows > 0 && call->q_history == nullptr",
-    text: "is a null pointer, and history_rows is not 0",
-  };
+  const pointer = checksOf("NULL_POINTER");
   const tensors = TENSORS.filter((tensor) => !tensor.optional && tensorExists(pipeline, tensor));
   const parameters = pipeline.parameters.length > 0 ? ["parameters"] : [];
   const names: readonly string[] = [...tensors.map(({ name }) => name), ...parameters];
-  return [...names.filter(isField).map(needed), history];
+  return [
+    ...names.filter(isField).map((field) => pointer(field, `call->${field} == nullptr`, "is a null pointer")),
+    pointer(
+      "q_history",
+      "call->history_rows > 0 && call->q_history == nullptr",
+      "is a null pointer, and history_rows is not 0",
+    ),
+  ];
 }
 
 function alignmentChecks(pipeline: Pipeline, alignment: Plan["alignment"]): readonly Check[] {
+  const aligned = checksOf("ALIGNMENT");
   const bytes = pipeline.storage === "f32" ? 4 : 2;
   const tensors = TENSORS.flatMap((tensor) => (tensor.element === "storage" ? [tensor.name] : []));
-  return tensors.map((field): Check => {
+  return tensors.map((field) => {
     const elements = alignment[field === "q_history" ? "q" : field];
-    return {
-      kind: "ALIGNMENT",
-      field,
-      condition: `!aligned(call->${field}, call->${field}_strides, ${elements})`,
-      text:
-        elements === 1
-          ? `is not aligned to ${bytes} bytes`
-          : `is not aligned to ${elements * bytes} bytes, or one of its strides is no multiple of ${elements} elements`,
-    };
+    const text =
+      elements === 1
+        ? `is not aligned to ${bytes} bytes`
+        : `is not aligned to ${elements * bytes} bytes, or one of its strides is no multiple of ${elements} elements`;
+    return aligned(field, `!aligned(call->${field}, call->${field}_strides, ${elements})`, text);
   });
 }

@@ -85,7 +85,6 @@ function alignmentOf({ plans }: Artifact): Plan["alignment"] {
 export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: boolean) {
   const { storage, normalize } = pipeline;
   const softmax = normalize === "softmax";
-  const element = storage === "f32" ? "float" : "unsigned short";
   const others = artifact.plans.slice(1).map((other) => ({ namespace: cudaNamespace(other) }));
   const workspaceSizes = plan.workspace.map(({ bytes }) => bytes);
   const statements = {
@@ -109,7 +108,7 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
     sharedKernels: plan.kernels
       .filter(({ workgroupBytes }) => workgroupBytes > PLAIN_SHARED_BYTES)
       .map((kernel) => ({ kernel: `${kernel.name}::${kernel.entryPoint}`, bytes: kernel.workgroupBytes })),
-    pointers: pointers(plan, element),
+    pointers: pointers(plan),
     api,
     others,
     workspaceCalls: `{${artifact.plans.map((each) => `${cudaNamespace(each)}::workspace_bytes(*call)`).join(", ")}}`,
@@ -135,26 +134,26 @@ function stridedModel(name: string) {
 }
 
 /** Tensors of the storage type, and what lies in the workspace. */
-function pointers(plan: Plan, element: string): string[] {
+function pointers(plan: Plan): string[] {
   const used = new Map(
     plan.kernels.flatMap(({ bindings }) => bindings.map((binding) => [binding.resource, binding] as const)),
   );
-  const tensors = TENSORS.filter(({ name }) => used.has(name)).flatMap((tensor) => pointer(tensor, element));
+  const tensors = TENSORS.filter(({ name }) => used.has(name)).flatMap((tensor) => pointer(tensor));
   const workspace = plan.workspace.flatMap(({ name }) => {
     const binding = used.get(name);
     if (binding === undefined) return [];
     const { element: held, width } = operandOf(binding);
-    const type = elementType(held, width, element);
+    const type = elementType(held, width);
     return `${type}* const ${name} = reinterpret_cast<${type}*>(workspace_at + workspace.${name});`;
   });
   return [...tensors, ...workspace];
 }
 
 /** Tensors of other types are passed on as the call has them; results that it leaves out go to the workspace. */
-function pointer({ name, role, element, optional }: TensorResource, storage: string): readonly string[] {
+function pointer({ name, role, element, optional }: TensorResource): readonly string[] {
   const constant = role === "input" ? "const " : "";
   if (element === "storage")
-    return [`${constant}${storage}* const ${name} = static_cast<${constant}${storage}*>(call.${name});`];
+    return [`${constant}Element* const ${name} = static_cast<${constant}Element*>(call.${name});`];
   if (role === "input" || !optional) return [];
   return [
     `float* const ${name} = call.${name} != nullptr ? call.${name} : reinterpret_cast<float*>(workspace_at + workspace.${name});`,

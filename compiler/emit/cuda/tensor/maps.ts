@@ -46,13 +46,12 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
     // Left alone, ptxas may prefer spills to registers.
     blocksPerSm: 2,
   });
-  const hidden = normalizes ? "-INFINITE" : "0.0f";
   return {
     ...base,
     fromWeights: program.source === "weights",
     statistics: normalizes,
     pointwise: pointwiseModels(program.finish.pointwise),
-    hidden: base.mask.bias ? `${hidden}, ${normalizes ? "LARGEST" : "0.0f"}` : hidden,
+    hidden: normalizes ? "-INFINITE, LARGEST" : "0.0f, 0.0f",
     pack: packOf(plan, program.stage, normalizes),
     severalGroups: stage.group % 16 !== 0,
   };

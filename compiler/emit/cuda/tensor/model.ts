@@ -1,13 +1,12 @@
 import type {
   ConvStage,
   KernelPlan,
-  Pipeline,
   Plan,
   Pointwise,
   StageIndex,
   TensorProgram,
 } from "../../../../runtime/contract/index.ts";
-import { binding, CUDA } from "../../dialect/cuda.ts";
+import { CUDA } from "../../dialect/cuda.ts";
 import { ConstantTable } from "../../model/constants.ts";
 import { maskModel, operandOf } from "../../model/source.ts";
 import { describe, parameterAt, sourceLine, stageLabel } from "../../model/stages.ts";
@@ -36,25 +35,11 @@ export function tensorModel(
     kernel: kernel.name,
     entryPoint: kernel.entryPoint,
     purpose: options.purpose,
-    bindings: kernel.bindings.map((bound) => binding(bound, operandOf(bound), "unsigned short")),
+    bindings: kernel.bindings.map((bound) => CUDA.binding(bound, operandOf(bound), plan)),
     constants: options.constants.print(CUDA),
     bounds: options.blocksPerSm === null ? "THREADS" : `THREADS, ${options.blocksPerSm}`,
-    mask: tensorMask(plan.pipeline),
+    mask: maskModel(plan.pipeline, CUDA),
     half: halfOf(plan),
-  };
-}
-
-/** The mask, and what the kernels' own functions take of it. */
-function tensorMask(pipeline: Pipeline) {
-  const mask = maskModel(pipeline, CUDA);
-  const given = `${mask.arguments}${mask.headArgument}`;
-  return {
-    ...mask,
-    /** Behind launch and batch: arguments, and parameters. */
-    given,
-    parameters: `${mask.documents ? ", const int* documents" : ""}${mask.bias ? ", const float* bias, unsigned head" : ""}`,
-    /** Arguments of `show` before the keys. */
-    pair: mask.tested ? `launch, batch${given}, row, ` : "",
   };
 }
 

@@ -69,7 +69,6 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     constants: tileConstants(tile),
     blocksPerSm: program.blocksPerSm,
   });
-  const { bias } = base.mask;
   const right = (conv === null ? 0 : convReach(conv).right) > 0;
   const part = program.keys !== "all";
   const halo = program.haloPast + program.haloFuture > 0;
@@ -85,7 +84,6 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     fromWeights: program.source === "weights",
     statistics: program.sink === "statistics",
     softmax: program.sink === "attention" || program.sink === "statistics",
-    perRow: !toMap,
     split: program.splits,
     part,
     inner: program.keys === "inner",
@@ -95,7 +93,6 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     sourceEnd: sourceEnd(program, (program.splits || toMap) && right),
     haloRows: halo,
     halo: folded === null && halo,
-    haloModel: haloModel(applies, bias),
     madeRange: dot && conv !== null,
     queriesInRegisters: program.queriesInRegisters,
     queries: program.queriesInRegisters ? "queries" : "query_fragments",
@@ -108,8 +105,9 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     clear: final ? "0xfc00fc00u" : "0u",
     finishes: pointwiseAfter.length > 0 || biased !== null || (toMap && final),
     biasAt: biased === null ? null : ofHead("BIAS_AT", biased),
-    hidden: hiddenAs(!final ? "0.0f" : toMap ? "-INFINITE" : "HIDDEN", bias, final, toMap),
-    hiddenBefore: hiddenAs(applies ? "-INFINITE" : "0.0f", bias, applies, false),
+    // What hidden scores become, and the largest size of others with their bias: 0 where it is not added.
+    hidden: !final ? "0.0f, 0.0f" : toMap ? "-INFINITE, LARGEST_F16" : "HIDDEN, LARGEST",
+    hiddenBefore: applies ? "-INFINITE, LARGEST" : "0.0f, 0.0f",
     tail: (program.conv?.granulesRight ?? 0) > 0,
     pack: packOf(plan, program.conv?.stage ?? null),
     conv: conv === null ? null : convModel(program, conv),
@@ -117,24 +115,9 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   };
 }
 
-/** What hidden scores become, and, where there is a bias, the largest size of the others: 0 where it is not added. */
-function hiddenAs(value: string, bias: boolean, added: boolean, f16: boolean): string {
-  if (!bias) return value;
-  return `${value}, ${added ? (f16 ? "LARGEST_F16" : "LARGEST") : "0.0f"}`;
-}
-
 function sourceEnd(program: TensorTileProgram, beyond: boolean): string {
   if (!program.sourcesEndWithKeys) return "min(keys_end + REACH_RIGHT, batch.keys)";
   return `min(keys_end${beyond ? " + REACH_RIGHT" : ""}, range.y)`;
-}
-
-/** The statistics of the halo's rows, where scores become weights before the convolution. */
-function haloModel(applies: boolean, bias: boolean) {
-  if (!applies) return { parameters: "", arguments: "" };
-  return {
-    parameters: `, const float2* statistics${bias ? "" : ", unsigned head"}`,
-    arguments: `, statistics${bias ? "" : ", head"}`,
-  };
 }
 
 function convModel(program: TensorTileProgram, stage: ConvStage) {

@@ -51,22 +51,23 @@ constexpr float INFINITE = __builtin_huge_valf();
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
-/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+/// One batch entry: where its rows stand, how many of its keys are filled, and what hides pairs of them.
 struct Batch {
+  const Launch& launch;
   unsigned index;
   /// Absolute position of row 0.
   int first_position;
   int keys;
 };
 
-__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
-  Batch batch;
-  batch.index = index;
-  batch.first_position = launch.has_positions != 0u
-    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-    : launch.key_rows - launch.query_rows;
-  batch.keys = launch.key_rows;
-  return batch;
+/// The block's batch entry.
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions) {
+  const unsigned index = launch.batch + blockIdx.z;
+  const int last_meets_last = launch.key_rows - launch.query_rows;
+  const int first_position =
+    launch.has_positions != 0u ? min(positions[index], LARGEST_POSITION - launch.query_rows) : last_meets_last;
+  const int keys = launch.key_rows;
+  return {launch, index, first_position, keys};
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
@@ -77,19 +78,94 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int last) {
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
-    int keys) {
+__device__ __forceinline__ bool interior(const Batch& batch, int row, int rows, int key, int keys) {
   const int first = batch.first_position + row;
-  return row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys
+  return row >= -batch.launch.history_rows && row + rows <= batch.launch.query_rows && key >= 0
+    && key + keys <= batch.keys
     && key + keys - 1 <= first;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
-__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, int row, int key) {
-  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+__device__ __forceinline__ bool visible(const Batch& batch, int row, int key) {
+  bool seen = row >= -batch.launch.history_rows && row < batch.launch.query_rows && key >= 0 && key < batch.keys;
   const int position = batch.first_position + row;
   seen = seen && key <= position;
   return seen;
+}
+
+/// An element of q, k, v and o: the bits of an f16.
+using Element = unsigned short;
+
+/// Where a query row lies, in the history where it is before row 0.
+__device__ __forceinline__ const Element* query_row(const Batch& batch, const Element* q, const Element* q_history,
+    unsigned head, int row) {
+  const Launch& launch = batch.launch;
+  if (row < 0) {
+    return q_history + size_t(batch.index) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch.index) * launch.q_stride_b + size_t(head) * launch.q_stride_h
+    + size_t(row) * launch.q_stride_l;
+}
+
+/// The first of the keys, and of the values, that a head reads.
+__device__ __forceinline__ const Element* keys_of(const Batch& batch, const Element* k, unsigned head) {
+  return k + size_t(batch.index) * batch.launch.k_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.k_stride_h;
+}
+
+__device__ __forceinline__ const Element* values_of(const Batch& batch, const Element* v, unsigned head) {
+  return v + size_t(batch.index) * batch.launch.v_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.v_stride_h;
+}
+
+/// A row of the results.
+__device__ __forceinline__ Element* result_row(const Launch& launch, Element* o, unsigned batch, unsigned head,
+    int row) {
+  return o + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l;
+}
+
+/// Two f32 as f16, `low` in the low half.
+__device__ __forceinline__ unsigned pack_f16(float low, float high) {
+  unsigned pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+__device__ __forceinline__ float low_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+__device__ __forceinline__ float high_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
+}
+
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
+}
+
+/// Sum of a value over LANES neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int LANES>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
+  return value;
+}
+
+template <int LANES>
+__device__ __forceinline__ float lanes_max(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
+  return value;
 }
 
 constexpr float LOG2_E = 1.44269504088896340736f;
@@ -135,21 +211,14 @@ __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) 
     : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
-/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
-__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16"); d = a b where it
+/// is the first product of a sum.
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
-}
-
-/// d = a b: the first product of a sum needs no zeros in registers.
-__device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(first ? 0.0f : d[0]),
+    "f"(first ? 0.0f : d[1]), "f"(first ? 0.0f : d[2]), "f"(first ? 0.0f : d[3]));
 }
 
 /// d += a b on 16x8 by 8x8 tiles.
@@ -183,36 +252,6 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
-/// Two f32 as f16, `low` in the low half.
-__device__ __forceinline__ unsigned pack_f16(float low, float high) {
-  unsigned pair;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
-}
-
-__device__ __forceinline__ float low_f16(unsigned pair) {
-  float value;
-  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
-  return value;
-}
-
-__device__ __forceinline__ float high_f16(unsigned pair) {
-  float value;
-  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }" : "=f"(value) : "r"(pair));
-  return value;
-}
-
-/// Loads and stores of whole units: 4, 8 or 16 bytes.
-template <typename Unit>
-__device__ __forceinline__ void store(void* to, Unit value) {
-  *static_cast<Unit*>(to) = value;
-}
-
-template <typename Unit>
-__device__ __forceinline__ Unit load_as(const void* from) {
-  return *static_cast<const Unit*>(from);
-}
-
 /// Exponents of a f16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
 __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
   return (pair & 0x7c007c00u) + 0x04000400u;
@@ -236,21 +275,6 @@ __device__ __forceinline__ uint4 only_finite_128(const uint4& eight) {
   return make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w));
 }
 
-/// Sum of a value over LANES neighbouring lanes.
-template <int LANES>
-__device__ __forceinline__ float lanes_sum(float value) {
-#pragma unroll
-  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
-  return value;
-}
-
-template <int LANES>
-__device__ __forceinline__ float lanes_max(float value) {
-#pragma unroll
-  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
-  return value;
-}
-
 /// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
 template <int COUNT, int N, typename Apply>
 __device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply) {
@@ -261,9 +285,16 @@ __device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply)
   }
 }
 
-template <int N>
-__device__ __forceinline__ void fill(float (&y)[N][4], float value) {
-  each_entry<N>(y, [&](float& entry, int, int) { entry = value; });
+/// The same of all of a warp's blocks of rows.
+template <int COUNT, int X, int N, typename Apply>
+__device__ __forceinline__ void each_entry(float (&y)[X][N][4], const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < X; x++) each_entry<COUNT>(y[x], [&](float& entry, int n, int i) { apply(entry, x, n, i); });
+}
+
+template <int X, int N>
+__device__ __forceinline__ void fill(float (&y)[X][N][4], float value) {
+  each_entry<N>(y, [&](float& entry, int, int, int) { entry = value; });
 }
 
 template <int N>
@@ -297,9 +328,9 @@ __device__ __forceinline__ float log_sum_exp(float highest, float exponent, floa
 }
 
 /// The keys that a row sees at most: the first one, and how many.
-__device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batch, int row) {
+__device__ __forceinline__ int2 row_keys(const Batch& batch, int row) {
   const int2 range = key_range(batch, row);
-  const bool exists = row >= -launch.history_rows && row < launch.query_rows;
+  const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows;
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
@@ -345,7 +376,7 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// Two neighbouring taps in the storage type; and what their rounding leaves over, as another pair.
+/// Two neighbouring taps as a f16 pair; and what rounding them leaves over, as another one.
 __device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
   return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
 }
@@ -360,13 +391,13 @@ __device__ __forceinline__ unsigned taps_rest_at(const float* kernel, int a, int
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
+    unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
   // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
-    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
 #pragma unroll
     for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
@@ -387,21 +418,20 @@ __device__ __forceinline__ void load_rows(
 
 extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
     const Launch launch,
-    const unsigned short* __restrict__ k,
+    const Element* __restrict__ k,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
-    unsigned short* __restrict__ folded_keys
+    Element* __restrict__ folded_keys
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
   const Lane lane = own_lane();
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tile_key = int(blockIdx.x) * TILE;
   // Nobody reads the copies of keys that are not there.
   if (tile_key >= batch.keys) return;
-  const unsigned short* const keys =
-    k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  const Element* const keys = keys_of(batch, k, head);
   const int source_key = tile_key - 8 * GRANULES_LEFT;
   load_rows<SOURCE_ROWS, HEAD_DIM, K_ROW_BYTES>(shared, keys, launch.k_stride_l, source_key, batch.keys, lane.thread);
   cp_async_commit();
@@ -409,7 +439,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
   __syncthreads();
 
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
-  unsigned short* const copies =
+  Element* const copies =
     folded_keys + size_t(batch.index * HEADS + head) * KERNEL_QUERY * launch.key_rows * HEAD_DIM;
 
   // 0 times NaN is NaN: where a key of the tile is not finite, its taps alone may read it.
@@ -442,7 +472,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
 #pragma unroll 1
   for (int a = 0; a < KERNEL_QUERY; a++) {
     float y[D_GRANULES][4];
-    fill(y, 0.0f);
+    each_entry<D_GRANULES>(y, [&](float& entry, int, int) { entry = 0.0f; });
 #pragma unroll 1
     for (int s = 0; s < SOURCE_STEPS; s++) {
       // The lane's entries of a banded Toeplitz matrix, results by sources.
@@ -460,17 +490,17 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
       for (int n = 0; n < D_GRANULES / 2; n++) {
         unsigned b[4];
         ldmatrix_x4_trans(b, key_fragments + s * 16 * K_ROW_BYTES + n * 32);
-        mma_f16(y[2 * n], taps, b[0], b[1]);
-        mma_f16(y[2 * n], rest, b[0], b[1]);
-        mma_f16(y[2 * n + 1], taps, b[2], b[3]);
-        mma_f16(y[2 * n + 1], rest, b[2], b[3]);
+        mma_f16(y[2 * n], taps, b[0], b[1], false);
+        mma_f16(y[2 * n], rest, b[0], b[1], false);
+        mma_f16(y[2 * n + 1], taps, b[2], b[3], false);
+        mma_f16(y[2 * n + 1], rest, b[2], b[3], false);
       }
     }
 #pragma unroll
     for (int h = 0; h < 2; h++) {
       const int key = tile_key + lane.warp * 16 + 8 * h + lane.group;
       if (key < batch.keys) {
-        unsigned short* const to = copies + (size_t(a) * launch.key_rows + key) * HEAD_DIM + 2 * lane.quad;
+        Element* const to = copies + (size_t(a) * launch.key_rows + key) * HEAD_DIM + 2 * lane.quad;
 #pragma unroll
         for (int n = 0; n < HEAD_DIM / 8; n++) store(to + 8 * n, pack_f16(y[n][2 * h], y[n][2 * h + 1]));
       }
@@ -544,13 +574,13 @@ __device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Ap
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
+    unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
   // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
-    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
 #pragma unroll
     for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
@@ -569,40 +599,27 @@ __device__ __forceinline__ void load_rows(
   }
 }
 
-/// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(
-    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head,
-    int row) {
-  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
-  }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
-}
-
 /// Copies the tile's queries to shared memory.
 __device__ __forceinline__ void load_queries(
-    unsigned shared, const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch,
-    unsigned head, int tile_row, int thread) {
+    unsigned shared, const Batch& batch, const Element* q, const Element* q_history, unsigned head, int tile_row,
+    int thread) {
   for (int id = thread; id < TILE_Q * Q_CHUNKS; id += THREADS) {
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
-    const int from_tile = r;
-    const unsigned to = shared + Q_AT + from_tile * Q_ROW_BYTES;
-    const unsigned short* const from = query_row(launch, q, q_history, batch, head, tile_row + from_tile);
-    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
-    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+    const int row = tile_row + r;
+    const unsigned to = shared + Q_AT + (row - tile_row) * Q_ROW_BYTES;
+    const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows && c * 8 < HEAD_DIM;
+    cp_async(to + c * 16, exists ? query_row(batch, q, q_history, head, row) + c * 8 : q, exists);
   }
   cp_async_commit();
 }
 
 /// Copies a step's keys, all copies of them, one after the other.
 __device__ __forceinline__ void load_keys(
-    unsigned to, const unsigned short* keys, const Launch& launch, int first, int rows, int thread) {
+    unsigned to, const Element* keys, const Launch& launch, int first, int rows, int thread) {
 #pragma unroll
   for (int a = 0; a < KERNEL_QUERY; a++) {
-    const unsigned short* const copy = keys + size_t(a) * launch.key_rows * HEAD_DIM;
+    const Element* const copy = keys + size_t(a) * launch.key_rows * HEAD_DIM;
     load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to + a * TILE_K * K_ROW_BYTES, copy, HEAD_DIM, first, rows, thread);
   }
 }
@@ -620,42 +637,23 @@ __device__ __forceinline__ void multiply_keys(
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
         const unsigned (&a_x)[4] = queries[x][d];
-        if (FIRST && d == 0) {
-          mma_f16_first(s[x][n], a_x, b[0], b[1]);
-          mma_f16_first(s[x][n + 1], a_x, b[2], b[3]);
-        } else {
-          mma_f16(s[x][n], a_x, b[0], b[1]);
-          mma_f16(s[x][n + 1], a_x, b[2], b[3]);
-        }
+        mma_f16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
+        mma_f16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
       }
     }
-  }
-}
-
-__device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
-      entry *= SCALE;
-    });
   }
 }
 
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
 template <int COUNT, int N>
 __device__ __forceinline__ void hide(
-    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
+    float (&y)[ROW_BLOCKS][N][4], const Batch& batch, int own_row,
     int first_key, const Lane& lane, float hidden) {
   each_row(own_row, lane, [&](int x, int h, int row) {
-    const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-      for (int i = 0; i < 2; i++) {
-        const int key = first_key + 8 * n + 2 * lane.quad + i;
-        show(y[x][n][2 * h + i], keys, key, hidden);
-      }
-    }
+    const int2 keys = row_keys(batch, row);
+    each_entry<COUNT>(y[x], [&](float& entry, int n, int i) {
+      if (i / 2 == h) show(entry, keys, first_key + 8 * n + 2 * lane.quad + i % 2, hidden);
+    });
   });
 }
 
@@ -663,27 +661,18 @@ __device__ __forceinline__ void hide(
 template <int COUNT, int N>
 __device__ __forceinline__ void hide_others(
     float (&y)[ROW_BLOCKS][N][4], int first_key, int begin, int end, const Lane& lane) {
-#pragma unroll
-  for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      const int key = first_key + 8 * n + 2 * lane.quad + i;
-      if (key >= begin && key < end) continue;
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) y[x][n][i] = y[x][n][2 + i] = HIDDEN;
-    }
-  }
+  each_entry<COUNT>(y, [&](float& entry, int, int n, int i) {
+    const int key = first_key + 8 * n + 2 * lane.quad + i % 2;
+    if (key < begin || key >= end) entry = HIDDEN;
+  });
 }
 
 /// What is done to COUNT blocks of eight results, visible or not.
 template <int COUNT, int N>
 __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    each_entry<COUNT>(y[x], [&](float& entry, int, int) {
-      entry += added;
-    });
-  }
+  each_entry<COUNT>(y, [&](float& entry, int, int, int) {
+    entry += added;
+  });
 }
 
 /// o += weights * values, of sixteen keys.
@@ -695,8 +684,8 @@ __device__ __forceinline__ void add_values(
     ldmatrix_x4_trans(b, values + n * 16);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-      mma_f16(o[x][n], weights[x], b[0], b[1]);
-      mma_f16(o[x][n + 1], weights[x], b[2], b[3]);
+      mma_f16(o[x][n], weights[x], b[0], b[1], false);
+      mma_f16(o[x][n + 1], weights[x], b[2], b[3], false);
     }
   }
 }
@@ -705,7 +694,7 @@ __device__ __forceinline__ void add_values(
 /// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
 /// values.
 __device__ __forceinline__ void isolate_values(
-    unsigned char* tile, const Launch& launch, const Batch& batch, int own_row, int first_key,
+    unsigned char* tile, const Batch& batch, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
   constexpr int UNITS = TILE_K * VALUE_GRANULES;
   constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
@@ -726,7 +715,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
     each_row(own_row, lane, [&](int x, int h, int row) {
-      if (!visible(launch, batch, row, first_key + i)) return;
+      if (!visible(batch, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
         const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
@@ -743,17 +732,6 @@ __device__ __forceinline__ void isolate_values(
       store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
   }
   __syncthreads();
-}
-
-/// o += weights * values over COUNT pairs of blocks of eight keys; keys from `live` on have no weight.
-template <int COUNT>
-__device__ __forceinline__ void multiply_values(
-    const unsigned (&weights)[COUNT][ROW_BLOCKS][4], unsigned values, int live,
-    float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
-#pragma unroll
-  for (int s = 0; s < COUNT; s++) {
-    if (s * 16 < live) add_values(weights[s], values + s * 16 * V_ROW_BYTES, o);
-  }
 }
 
 /// One step of the online softmax (Milakov and Gimelshein 2018): weights of scores beside the new maximum `m`, to which
@@ -790,17 +768,15 @@ __device__ __forceinline__ void online_softmax(
 /// Writes one of the `parts` of the rows' results: values not yet divided by the sum, the maximum to base 2, the sum.
 __device__ __forceinline__ void store_part(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const float (&m)[ROW_BLOCKS][2], const float (&l)[ROW_BLOCKS][2],
-    float* partial_values, float* partial_sums, const Launch& launch, const Batch& batch, unsigned head, int parts,
+    float* partial_values, float* partial_sums, const Batch& batch, unsigned head, int parts,
     int part, int own_row, const Lane& lane) {
   each_row(own_row, lane, [&](int x, int h, int row) {
     const float total = lanes_sum<4>(l[x][h]);
-    if (row >= launch.row_end) return;
-    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
+    if (row >= batch.launch.row_end) return;
+    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * batch.launch.query_rows + row;
     float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
 #pragma unroll
-    for (int n = 0; n < VALUE_DIM / 8; n++) {
-      *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
-    }
+    for (int n = 0; n < VALUE_DIM / 8; n++) store(to + 8 * n, make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]));
     if (lane.quad == 0) {
       partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
       partial_sums[2 * at + 1] = total;
@@ -810,10 +786,10 @@ __device__ __forceinline__ void store_part(
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     const Launch launch,
-    const unsigned short* __restrict__ q,
-    const unsigned short* __restrict__ q_history,
-    const unsigned short* __restrict__ folded_keys,
-    const unsigned short* __restrict__ v,
+    const Element* __restrict__ q,
+    const Element* __restrict__ q_history,
+    const Element* __restrict__ folded_keys,
+    const Element* __restrict__ v,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     float* __restrict__ partial_values,
@@ -822,7 +798,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
   const Lane lane = own_lane();
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
@@ -843,11 +819,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   const int source_end = min(keys_end, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
 
-  load_queries(shared, launch, q, q_history, batch.index, head, tile_row, lane.thread);
-  const unsigned short* const keys =
+  load_queries(shared, batch, q, q_history, head, tile_row, lane.thread);
+  const Element* const keys =
     folded_keys + size_t(batch.index * HEADS + head) * KERNEL_QUERY * launch.key_rows * HEAD_DIM;
-  const unsigned short* const values =
-    v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  const Element* const values = values_of(batch, v, head);
   const float added = parameters[BIAS_AT + head];
   const unsigned query_fragments =
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
@@ -870,12 +845,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
+  fill(y, 0.0f);
   float o[ROW_BLOCKS][VALUE_GRANULES][4];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    fill(y[x], 0.0f);
-    fill(o[x], 0.0f);
-  }
+  fill(o, 0.0f);
   // Of each row the largest score, and the sum of the weights beside it.
   float m[ROW_BLOCKS][2];
   float l[ROW_BLOCKS][2];
@@ -892,9 +864,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
-    if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
-      isolate_values(
-        shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, own_row, step_key - LAG, lane, o);
+    if (!interior(batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
+      isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, batch, own_row, step_key - LAG, lane, o);
     }
     // Queries times keys.
 #pragma unroll
@@ -903,11 +874,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
       if (step_key >= own_range.y) break;
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(queries, key_fragments + c * K_ROW_BYTES, s);
-      scale_scores(s);
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-        each_entry<COLUMNS / 8>(s[x], [&](float entry, int n, int i) { y[x][c / 8 + n][i] = entry; });
-      }
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
+        entry *= SCALE;
+      });
+      each_entry<COLUMNS / 8>(s, [&](float entry, int x, int n, int i) { y[x][c / 8 + n][i] = entry; });
     }
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
@@ -922,22 +892,27 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     const int key = step_key - LAG;
     if (key >= own_range.y) continue;
     finish<GRANULES>(y, added);
-    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
-      hide<GRANULES>(
-        y, launch, batch, own_row, key, lane, HIDDEN);
+    if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+      hide<GRANULES>(y, batch, own_row, key, lane, HIDDEN);
     }
     if (key < keys_begin || key + GRANULES * 8 > keys_end) {
       hide_others<GRANULES>(y, key, keys_begin, keys_end, lane);
     }
     unsigned weights[GRANULES / 2][ROW_BLOCKS][4];
     online_softmax(y, weights, m, l, o);
-    multiply_values(weights, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key, o);
+    // Keys that none of the warp's rows sees have no weight.
+    const int live = own_range.y - key;
+    const unsigned step_values = value_fragments + (step & 1) * V_TILE_BYTES;
+#pragma unroll
+    for (int s = 0; s < GRANULES / 2; s++) {
+      if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
+    }
   }
 
   // Another kernel attends to the other keys, and a third combines all parts.
   const int parts = int(launch.parts);
   store_part(
-    o, m, l, partial_values, partial_sums, launch, batch, head, parts, split, own_row, lane);
+    o, m, l, partial_values, partial_sums, batch, head, parts, split, own_row, lane);
 }
 
 }  // namespace attention
@@ -1032,11 +1007,16 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one
-/// kernel row along the keys. It is the same for all blocks at one distance, so it is made once.
-__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, const Lane& lane) {
-  const int offset = distance + 2 * lane.quad - lane.group;
+/// Two neighbouring taps as a f16 pair; and what rounding them leaves over, as another one.
+__device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
   return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
+}
+
+/// Where a lane's taps lie in a fragment of the banded Toeplitz matrix that a block of eight source keys is multiplied
+/// by: the convolution of one kernel row along the keys. It is the same for all blocks at one distance, so it is made
+/// once.
+__device__ __forceinline__ int offset_at(int distance, const Lane& lane) {
+  return distance + 2 * lane.quad - lane.group;
 }
 
 /// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
@@ -1049,10 +1029,10 @@ __device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane,
   for (int pair = 0; pair < TAP_PAIRS; pair++) {
 #pragma unroll
     for (int j = 0; j < DISTANCES; j++) {
-      const int distance = 8 * (GRANULES_RIGHT - j);
+      const int offset = offset_at(8 * (GRANULES_RIGHT - j), lane);
 #pragma unroll
       for (int a = 0; a < 2; a++) {
-        taps.pairs[pair][j][a] = toeplitz(kernel, 2 * pair + a, distance, lane);
+        taps.pairs[pair][j][a] = taps_at(kernel, 2 * pair + a, offset);
       }
     }
   }
@@ -1070,8 +1050,7 @@ template <int SIZE>
 __device__ __forceinline__ void multiply_taps(
     float (&y)[4], const unsigned (&scores)[SIZE], unsigned taps0, unsigned taps1, bool first) {
   if constexpr (SIZE == 4) {
-    if (first) mma_f16_first(y, scores, taps0, taps1);
-    else mma_f16(y, scores, taps0, taps1);
+    mma_f16(y, scores, taps0, taps1, first);
   } else {
     if (first) y[0] = y[1] = y[2] = y[3] = 0.0f;
     mma_f16_k8(y, scores[0], scores[1], taps0);
@@ -1145,13 +1124,13 @@ __device__ __forceinline__ void store_scores(unsigned char* own, const float (&s
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
+    unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
   // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
-    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
 #pragma unroll
     for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
@@ -1170,37 +1149,24 @@ __device__ __forceinline__ void load_rows(
   }
 }
 
-/// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(
-    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head,
-    int row) {
-  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
-  }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
-}
-
 /// Copies the tile's queries to shared memory.
 __device__ __forceinline__ void load_queries(
-    unsigned shared, const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch,
-    unsigned head, int tile_row, int thread) {
+    unsigned shared, const Batch& batch, const Element* q, const Element* q_history, unsigned head, int tile_row,
+    int thread) {
   for (int id = thread; id < TILE_Q * Q_CHUNKS; id += THREADS) {
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
-    const int from_tile = r;
-    const unsigned to = shared + Q_AT + from_tile * Q_ROW_BYTES;
-    const unsigned short* const from = query_row(launch, q, q_history, batch, head, tile_row + from_tile);
-    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
-    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+    const int row = tile_row + r;
+    const unsigned to = shared + Q_AT + (row - tile_row) * Q_ROW_BYTES;
+    const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows && c * 8 < HEAD_DIM;
+    cp_async(to + c * 16, exists ? query_row(batch, q, q_history, head, row) + c * 8 : q, exists);
   }
   cp_async_commit();
 }
 
 /// Copies a step's keys.
 __device__ __forceinline__ void load_keys(
-    unsigned to, const unsigned short* keys, const Launch& launch, int first, int rows, int thread) {
+    unsigned to, const Element* keys, const Launch& launch, int first, int rows, int thread) {
   load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to, keys, launch.k_stride_l, first, rows, thread);
 }
 
@@ -1220,42 +1186,23 @@ __device__ __forceinline__ void multiply_keys(
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
         const unsigned (&a_x)[4] = a[x];
-        if (FIRST && d == 0) {
-          mma_f16_first(s[x][n], a_x, b[0], b[1]);
-          mma_f16_first(s[x][n + 1], a_x, b[2], b[3]);
-        } else {
-          mma_f16(s[x][n], a_x, b[0], b[1]);
-          mma_f16(s[x][n + 1], a_x, b[2], b[3]);
-        }
+        mma_f16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
+        mma_f16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
       }
     }
-  }
-}
-
-__device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
-      entry *= SCALE;
-    });
   }
 }
 
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
 template <int COUNT, int N>
 __device__ __forceinline__ void hide(
-    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
+    float (&y)[ROW_BLOCKS][N][4], const Batch& batch, int own_row,
     int first_key, const Lane& lane, float hidden) {
   each_row(own_row, lane, [&](int x, int h, int row) {
-    const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-      for (int i = 0; i < 2; i++) {
-        const int key = first_key + 8 * n + 2 * lane.quad + i;
-        show(y[x][n][2 * h + i], keys, key, hidden);
-      }
-    }
+    const int2 keys = row_keys(batch, row);
+    each_entry<COUNT>(y[x], [&](float& entry, int n, int i) {
+      if (i / 2 == h) show(entry, keys, first_key + 8 * n + 2 * lane.quad + i % 2, hidden);
+    });
   });
 }
 
@@ -1263,27 +1210,18 @@ __device__ __forceinline__ void hide(
 template <int COUNT, int N>
 __device__ __forceinline__ void hide_others(
     float (&y)[ROW_BLOCKS][N][4], int first_key, int begin, int end, const Lane& lane) {
-#pragma unroll
-  for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      const int key = first_key + 8 * n + 2 * lane.quad + i;
-      if (key >= begin && key < end) continue;
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) y[x][n][i] = y[x][n][2 + i] = HIDDEN;
-    }
-  }
+  each_entry<COUNT>(y, [&](float& entry, int, int n, int i) {
+    const int key = first_key + 8 * n + 2 * lane.quad + i % 2;
+    if (key < begin || key >= end) entry = HIDDEN;
+  });
 }
 
 /// What is done to COUNT blocks of eight results, visible or not.
 template <int COUNT, int N>
 __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    each_entry<COUNT>(y[x], [&](float& entry, int, int) {
-      entry += added;
-    });
-  }
+  each_entry<COUNT>(y, [&](float& entry, int, int, int) {
+    entry += added;
+  });
 }
 
 /// o += weights * values, of sixteen keys.
@@ -1295,8 +1233,8 @@ __device__ __forceinline__ void add_values(
     ldmatrix_x4_trans(b, values + n * 16);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-      mma_f16(o[x][n], weights[x], b[0], b[1]);
-      mma_f16(o[x][n + 1], weights[x], b[2], b[3]);
+      mma_f16(o[x][n], weights[x], b[0], b[1], false);
+      mma_f16(o[x][n + 1], weights[x], b[2], b[3], false);
     }
   }
 }
@@ -1305,7 +1243,7 @@ __device__ __forceinline__ void add_values(
 /// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
 /// values.
 __device__ __forceinline__ void isolate_values(
-    unsigned char* tile, const Launch& launch, const Batch& batch, int own_row, int first_key,
+    unsigned char* tile, const Batch& batch, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
   constexpr int UNITS = TILE_K * VALUE_GRANULES;
   constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
@@ -1326,7 +1264,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
     each_row(own_row, lane, [&](int x, int h, int row) {
-      if (!visible(launch, batch, row, first_key + i)) return;
+      if (!visible(batch, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
         const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
@@ -1343,17 +1281,6 @@ __device__ __forceinline__ void isolate_values(
       store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
   }
   __syncthreads();
-}
-
-/// o += weights * values over COUNT pairs of blocks of eight keys; keys from `live` on have no weight.
-template <int COUNT>
-__device__ __forceinline__ void multiply_values(
-    const unsigned (&weights)[COUNT][ROW_BLOCKS][4], unsigned values, int live,
-    float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
-#pragma unroll
-  for (int s = 0; s < COUNT; s++) {
-    if (s * 16 < live) add_values(weights[s], values + s * 16 * V_ROW_BYTES, o);
-  }
 }
 
 /// One step of the online softmax (Milakov and Gimelshein 2018): weights of scores beside the new maximum `m`, to which
@@ -1390,17 +1317,15 @@ __device__ __forceinline__ void online_softmax(
 /// Writes one of the `parts` of the rows' results: values not yet divided by the sum, the maximum to base 2, the sum.
 __device__ __forceinline__ void store_part(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const float (&m)[ROW_BLOCKS][2], const float (&l)[ROW_BLOCKS][2],
-    float* partial_values, float* partial_sums, const Launch& launch, const Batch& batch, unsigned head, int parts,
+    float* partial_values, float* partial_sums, const Batch& batch, unsigned head, int parts,
     int part, int own_row, const Lane& lane) {
   each_row(own_row, lane, [&](int x, int h, int row) {
     const float total = lanes_sum<4>(l[x][h]);
-    if (row >= launch.row_end) return;
-    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
+    if (row >= batch.launch.row_end) return;
+    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * batch.launch.query_rows + row;
     float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
 #pragma unroll
-    for (int n = 0; n < VALUE_DIM / 8; n++) {
-      *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
-    }
+    for (int n = 0; n < VALUE_DIM / 8; n++) store(to + 8 * n, make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]));
     if (lane.quad == 0) {
       partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h] * EXPONENT;
       partial_sums[2 * at + 1] = total;
@@ -1410,10 +1335,10 @@ __device__ __forceinline__ void store_part(
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     const Launch launch,
-    const unsigned short* __restrict__ q,
-    const unsigned short* __restrict__ q_history,
-    const unsigned short* __restrict__ k,
-    const unsigned short* __restrict__ v,
+    const Element* __restrict__ q,
+    const Element* __restrict__ q_history,
+    const Element* __restrict__ k,
+    const Element* __restrict__ v,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     float* __restrict__ partial_values,
@@ -1422,7 +1347,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
   const Lane lane = own_lane();
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
@@ -1443,11 +1368,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
   const int source_end = min(keys_end + REACH_RIGHT, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
 
-  load_queries(shared, launch, q, q_history, batch.index, head, tile_row, lane.thread);
-  const unsigned short* const keys =
-    k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
-  const unsigned short* const values =
-    v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  load_queries(shared, batch, q, q_history, head, tile_row, lane.thread);
+  const Element* const keys = keys_of(batch, k, head);
+  const Element* const values = values_of(batch, v, head);
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   Taps taps;
   make_taps(kernel, lane, taps);
@@ -1463,12 +1386,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
+  fill(y, 0.0f);
   float o[ROW_BLOCKS][VALUE_GRANULES][4];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    fill(y[x], 0.0f);
-    fill(o[x], 0.0f);
-  }
+  fill(o, 0.0f);
   // Of each row the largest score, and the sum of the weights beside it.
   float m[ROW_BLOCKS][2];
   float l[ROW_BLOCKS][2];
@@ -1493,12 +1413,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
-    if (!interior(launch, batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
-      isolate_values(
-        shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, own_row, step_key - LAG, lane, o);
+    if (!interior(batch, tile_row, TILE_Q, step_key - LAG, TILE_K)) {
+      isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, batch, own_row, step_key - LAG, lane, o);
     }
     // Queries times keys.
-    const bool inside = interior(launch, batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
+    const bool inside = interior(batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
 #pragma unroll
     for (int c = 0; c < TILE_K; c += COLUMNS) {
       if (step_key + TILE_K <= made_range.x || step_key + c >= made_range.y) {
@@ -1507,10 +1426,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      scale_scores(s);
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
+        entry *= SCALE;
+      });
       if (!inside) {
-        hide<COLUMNS / 8>(
-          s, launch, batch, own_row, step_key + c, lane, 0.0f);
+        hide<COLUMNS / 8>(s, batch, own_row, step_key + c, lane, 0.0f);
       }
       store_scores(own_scores + c * 2, s);
     }
@@ -1528,20 +1448,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps);
     finish<GRANULES>(y, added);
-    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
-      hide<GRANULES>(
-        y, launch, batch, own_row, key, lane, HIDDEN);
+    if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+      hide<GRANULES>(y, batch, own_row, key, lane, HIDDEN);
     }
     if (key < keys_begin || key + GRANULES * 8 > keys_end) {
       hide_others<GRANULES>(y, key, keys_begin, keys_end, lane);
     }
     unsigned weights[GRANULES / 2][ROW_BLOCKS][4];
     online_softmax(y, weights, m, l, o);
-    multiply_values(weights, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key, o);
+    // Keys that none of the warp's rows sees have no weight.
+    const int live = own_range.y - key;
+    const unsigned step_values = value_fragments + (step & 1) * V_TILE_BYTES;
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-      each_entry<CARRIED>(y[x], [&](float& entry, int n, int i) { entry = y[x][GRANULES + n][i]; });
+    for (int s = 0; s < GRANULES / 2; s++) {
+      if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
     }
+    each_entry<CARRIED>(y, [&](float& entry, int x, int n, int i) { entry = y[x][GRANULES + n][i]; });
   }
 
   // The last blocks of keys: all that their taps read to the right is hidden.
@@ -1549,34 +1471,35 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     const int key = source_begin + steps * TILE_K - LAG;
     cp_async_wait<0>();
     __syncthreads();
-    isolate_values(
-      shared_memory + V_AT + (steps & 1) * V_TILE_BYTES, launch, batch, own_row, key, lane, o);
+    isolate_values(shared_memory + V_AT + (steps & 1) * V_TILE_BYTES, batch, own_row, key, lane, o);
     if (key < own_range.y) {
       finish<TAIL>(y, added);
-      if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
-        hide<TAIL>(
-          y, launch, batch, own_row, key, lane, HIDDEN);
+      if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
+        hide<TAIL>(y, batch, own_row, key, lane, HIDDEN);
       }
       if (key < keys_begin || key + TAIL * 8 > keys_end) {
         hide_others<TAIL>(y, key, keys_begin, keys_end, lane);
       }
       // Weights are multiplied in pairs of blocks: the rest counts for nothing.
       float last[ROW_BLOCKS][TAIL_PAIRS][4];
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-        fill(last[x], HIDDEN);
-        each_entry<TAIL>(last[x], [&](float& entry, int n, int i) { entry = y[x][n][i]; });
-      }
+      fill(last, HIDDEN);
+      each_entry<TAIL>(last, [&](float& entry, int x, int n, int i) { entry = y[x][n][i]; });
       unsigned weights[TAIL_PAIRS / 2][ROW_BLOCKS][4];
       online_softmax(last, weights, m, l, o);
-      multiply_values(weights, value_fragments + (steps & 1) * V_TILE_BYTES, own_range.y - key, o);
+      // Keys that none of the warp's rows sees have no weight.
+      const int live = own_range.y - key;
+      const unsigned step_values = value_fragments + (steps & 1) * V_TILE_BYTES;
+#pragma unroll
+      for (int s = 0; s < TAIL_PAIRS / 2; s++) {
+        if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
+      }
     }
   }
 
   // Another kernel attends to the other keys, and a third combines all parts.
   const int parts = int(launch.parts);
   store_part(
-    o, m, l, partial_values, partial_sums, launch, batch, head, parts, parts - 1, own_row, lane);
+    o, m, l, partial_values, partial_sums, batch, head, parts, parts - 1, own_row, lane);
 }
 
 }  // namespace border
@@ -1595,7 +1518,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_combine(
     const float* __restrict__ partial_values,
     const float* __restrict__ partial_sums,
     const float* __restrict__ parameters,
-    unsigned short* __restrict__ o_rows,
+    Element* __restrict__ o_rows,
     float* __restrict__ lse
 ) {
   const Lane lane = own_lane();
@@ -1613,9 +1536,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_combine(
   // A row that sees no key has weight zero and log-sum-exp minus infinity.
   const float reference = highest == -INFINITE ? 0.0f : highest;
   float total = 0.0f;
-  float o[VALUES_PER_LANE];
-#pragma unroll
-  for (int i = 0; i < VALUES_PER_LANE; i++) o[i] = 0.0f;
+  float o[VALUES_PER_LANE] = {};
   for (int part = 0; part < parts; part++) {
     const size_t at = first + size_t(part) * launch.query_rows;
     const float factor = exp2_approx((partial_sums[2 * at] - reference));
@@ -1634,8 +1555,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_combine(
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) o[i] *= inverse;
 
-  unsigned short* const to = o_rows + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h
-    + size_t(row) * launch.o_stride_l;
+  Element* const to = result_row(launch, o_rows, batch, head, row);
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) {
     const int d = i * 32 + lane.index;
@@ -1767,13 +1687,13 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
   const long long splits = std::max<long long>(0, Lq - 128) != 0
     ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 4), floor_div(Lk, 256)));
   const Workspace workspace = lay_out(call);
-  const unsigned short* const q = static_cast<const unsigned short*>(call.q);
-  const unsigned short* const k = static_cast<const unsigned short*>(call.k);
-  const unsigned short* const v = static_cast<const unsigned short*>(call.v);
-  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
-  unsigned short* const o = static_cast<unsigned short*>(call.o);
+  const Element* const q = static_cast<const Element*>(call.q);
+  const Element* const k = static_cast<const Element*>(call.k);
+  const Element* const v = static_cast<const Element*>(call.v);
+  const Element* const q_history = static_cast<const Element*>(call.q_history);
+  Element* const o = static_cast<Element*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
-  unsigned short* const folded_keys = reinterpret_cast<unsigned short*>(workspace_at + workspace.folded_keys);
+  Element* const folded_keys = reinterpret_cast<Element*>(workspace_at + workspace.folded_keys);
   float* const partial_values = reinterpret_cast<float*>(workspace_at + workspace.partial_values);
   float* const partial_sums = reinterpret_cast<float*>(workspace_at + workspace.partial_sums);
   const Launch common = describe(call);

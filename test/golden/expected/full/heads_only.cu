@@ -55,22 +55,23 @@ constexpr float INFINITE = __builtin_huge_valf();
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
-/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+/// One batch entry: where its rows stand, how many of its keys are filled, and what hides pairs of them.
 struct Batch {
+  const Launch& launch;
   unsigned index;
   /// Absolute position of row 0.
   int first_position;
   int keys;
 };
 
-__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
-  Batch batch;
-  batch.index = index;
-  batch.first_position = launch.has_positions != 0u
-    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-    : launch.key_rows - launch.query_rows;
-  batch.keys = launch.key_rows;
-  return batch;
+/// The block's batch entry.
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions) {
+  const unsigned index = launch.batch + blockIdx.z;
+  const int last_meets_last = launch.key_rows - launch.query_rows;
+  const int first_position =
+    launch.has_positions != 0u ? min(positions[index], LARGEST_POSITION - launch.query_rows) : last_meets_last;
+  const int keys = launch.key_rows;
+  return {launch, index, first_position, keys};
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
@@ -81,19 +82,106 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int last) {
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
-    int keys) {
+__device__ __forceinline__ bool interior(const Batch& batch, int row, int rows, int key, int keys) {
   const int first = batch.first_position + row;
-  return row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys
+  return row >= -batch.launch.history_rows && row + rows <= batch.launch.query_rows && key >= 0
+    && key + keys <= batch.keys
     && key + keys - 1 <= first;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
-__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, int row, int key) {
-  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+__device__ __forceinline__ bool visible(const Batch& batch, int row, int key) {
+  bool seen = row >= -batch.launch.history_rows && row < batch.launch.query_rows && key >= 0 && key < batch.keys;
   const int position = batch.first_position + row;
   seen = seen && key <= position;
   return seen;
+}
+
+/// An element of q, k, v and o: the bits of an f16.
+using Element = unsigned short;
+
+/// Where a query row lies, in the history where it is before row 0.
+__device__ __forceinline__ const Element* query_row(const Batch& batch, const Element* q, const Element* q_history,
+    unsigned head, int row) {
+  const Launch& launch = batch.launch;
+  if (row < 0) {
+    return q_history + size_t(batch.index) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch.index) * launch.q_stride_b + size_t(head) * launch.q_stride_h
+    + size_t(row) * launch.q_stride_l;
+}
+
+/// The first of the keys, and of the values, that a head reads.
+__device__ __forceinline__ const Element* keys_of(const Batch& batch, const Element* k, unsigned head) {
+  return k + size_t(batch.index) * batch.launch.k_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.k_stride_h;
+}
+
+__device__ __forceinline__ const Element* values_of(const Batch& batch, const Element* v, unsigned head) {
+  return v + size_t(batch.index) * batch.launch.v_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.v_stride_h;
+}
+
+/// A row of the results.
+__device__ __forceinline__ Element* result_row(const Launch& launch, Element* o, unsigned batch, unsigned head,
+    int row) {
+  return o + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l;
+}
+
+/// A row of a head's map in this strip.
+template <typename Entry>
+__device__ __forceinline__ Entry* map_row(Entry* map, const Launch& launch, unsigned head, int row) {
+  return map + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride
+    + size_t(row - launch.strip_row) * launch.map_row_stride;
+}
+
+/// Where a row lies among the rows of the call; where its statistics lie, which rows of the history have, too.
+__device__ __forceinline__ size_t row_at(const Batch& batch, unsigned head, int row) {
+  return size_t(batch.index * HEADS + head) * batch.launch.query_rows + row;
+}
+
+/// Two f32 as f16, `low` in the low half.
+__device__ __forceinline__ unsigned pack_f16(float low, float high) {
+  unsigned pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+__device__ __forceinline__ float low_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+__device__ __forceinline__ float high_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
+}
+
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
+}
+
+/// Sum of a value over LANES neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int LANES>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
+  return value;
+}
+
+template <int LANES>
+__device__ __forceinline__ float lanes_max(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
+  return value;
 }
 
 constexpr float LOG2_E = 1.44269504088896340736f;
@@ -133,21 +221,14 @@ __device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], unsigned add
     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
 }
 
-/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
-__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16"); d = a b where it
+/// is the first product of a sum.
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
-}
-
-/// d = a b: the first product of a sum needs no zeros in registers.
-__device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(first ? 0.0f : d[0]),
+    "f"(first ? 0.0f : d[1]), "f"(first ? 0.0f : d[2]), "f"(first ? 0.0f : d[3]));
 }
 
 /// Copies 16 bytes to shared memory in the background, or writes zeros there.
@@ -173,39 +254,9 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
-/// Two f32 as f16, `low` in the low half.
-__device__ __forceinline__ unsigned pack_f16(float low, float high) {
-  unsigned pair;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
-}
-
-__device__ __forceinline__ float low_f16(unsigned pair) {
-  float value;
-  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
-  return value;
-}
-
-__device__ __forceinline__ float high_f16(unsigned pair) {
-  float value;
-  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }" : "=f"(value) : "r"(pair));
-  return value;
-}
-
 /// What rounding two f32 to f16 leaves over, in f16: pairs of the two hold 22 bits.
 __device__ __forceinline__ unsigned rest_f16(unsigned rounded, float low, float high) {
   return pack_f16(low - low_f16(rounded), high - high_f16(rounded));
-}
-
-/// Loads and stores of whole units: 4, 8 or 16 bytes.
-template <typename Unit>
-__device__ __forceinline__ void store(void* to, Unit value) {
-  *static_cast<Unit*>(to) = value;
-}
-
-template <typename Unit>
-__device__ __forceinline__ Unit load_as(const void* from) {
-  return *static_cast<const Unit*>(from);
 }
 
 /// Exponents of a f16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
@@ -231,21 +282,6 @@ __device__ __forceinline__ uint4 only_finite_128(const uint4& eight) {
   return make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w));
 }
 
-/// Sum of a value over LANES neighbouring lanes.
-template <int LANES>
-__device__ __forceinline__ float lanes_sum(float value) {
-#pragma unroll
-  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
-  return value;
-}
-
-template <int LANES>
-__device__ __forceinline__ float lanes_max(float value) {
-#pragma unroll
-  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
-  return value;
-}
-
 /// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
 template <int COUNT, int N, typename Apply>
 __device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply) {
@@ -256,9 +292,16 @@ __device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply)
   }
 }
 
-template <int N>
-__device__ __forceinline__ void fill(float (&y)[N][4], float value) {
-  each_entry<N>(y, [&](float& entry, int, int) { entry = value; });
+/// The same of all of a warp's blocks of rows.
+template <int COUNT, int X, int N, typename Apply>
+__device__ __forceinline__ void each_entry(float (&y)[X][N][4], const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < X; x++) each_entry<COUNT>(y[x], [&](float& entry, int n, int i) { apply(entry, x, n, i); });
+}
+
+template <int X, int N>
+__device__ __forceinline__ void fill(float (&y)[X][N][4], float value) {
+  each_entry<N>(y, [&](float& entry, int, int, int) { entry = value; });
 }
 
 /// A lane's entries of one of its two rows, in order.
@@ -266,12 +309,6 @@ template <int COUNT, int N>
 __device__ __forceinline__ void read_row(const float (&y)[N][4], int h, float (&row)[COUNT]) {
 #pragma unroll
   for (int i = 0; i < COUNT; i++) row[i] = y[i / 2][2 * h + i % 2];
-}
-
-template <int COUNT, int N>
-__device__ __forceinline__ void write_row(float (&y)[N][4], int h, const float (&row)[COUNT]) {
-#pragma unroll
-  for (int i = 0; i < COUNT; i++) y[i / 2][2 * h + i % 2] = row[i];
 }
 
 /// What weights are relative to: the maximum, or anything finite for a row that has seen nothing: its weights are 0.
@@ -328,22 +365,10 @@ __device__ __forceinline__ float weight_of(float score, float exponent, float2 s
   return relative_weight(score, statistic.x, exponent) * statistic.y;
 }
 
-/// Where a row lies among the rows of the call; where its statistics lie, which rows of the history have, too.
-__device__ __forceinline__ size_t row_at(const Launch& launch, const Batch& batch, unsigned head, int row) {
-  return size_t(batch.index * HEADS + head) * launch.query_rows + row;
-}
-
-/// A row of a head's map in this strip.
-template <typename Element>
-__device__ __forceinline__ Element* map_row(Element* map, const Launch& launch, unsigned head, int row) {
-  return map + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride
-    + size_t(row - launch.strip_row) * launch.map_row_stride;
-}
-
 /// The keys that a row sees at most: the first one, and how many.
-__device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batch, int row) {
+__device__ __forceinline__ int2 row_keys(const Batch& batch, int row) {
   const int2 range = key_range(batch, row);
-  const bool exists = row >= -launch.history_rows && row < launch.query_rows;
+  const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows;
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
@@ -407,13 +432,13 @@ __device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Ap
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
+    unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
   // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
-    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
 #pragma unroll
     for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
@@ -432,37 +457,24 @@ __device__ __forceinline__ void load_rows(
   }
 }
 
-/// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(
-    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head,
-    int row) {
-  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
-  }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
-}
-
 /// Copies the tile's queries to shared memory.
 __device__ __forceinline__ void load_queries(
-    unsigned shared, const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch,
-    unsigned head, int tile_row, int thread) {
+    unsigned shared, const Batch& batch, const Element* q, const Element* q_history, unsigned head, int tile_row,
+    int thread) {
   for (int id = thread; id < TILE_Q * Q_CHUNKS; id += THREADS) {
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
-    const int from_tile = r;
-    const unsigned to = shared + Q_AT + from_tile * Q_ROW_BYTES;
-    const unsigned short* const from = query_row(launch, q, q_history, batch, head, tile_row + from_tile);
-    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
-    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+    const int row = tile_row + r;
+    const unsigned to = shared + Q_AT + (row - tile_row) * Q_ROW_BYTES;
+    const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows && c * 8 < HEAD_DIM;
+    cp_async(to + c * 16, exists ? query_row(batch, q, q_history, head, row) + c * 8 : q, exists);
   }
   cp_async_commit();
 }
 
 /// Copies a step's keys.
 __device__ __forceinline__ void load_keys(
-    unsigned to, const unsigned short* keys, const Launch& launch, int first, int rows, int thread) {
+    unsigned to, const Element* keys, const Launch& launch, int first, int rows, int thread) {
   load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to, keys, launch.k_stride_l, first, rows, thread);
 }
 
@@ -482,42 +494,23 @@ __device__ __forceinline__ void multiply_keys(
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
         const unsigned (&a_x)[4] = a[x];
-        if (FIRST && d == 0) {
-          mma_f16_first(s[x][n], a_x, b[0], b[1]);
-          mma_f16_first(s[x][n + 1], a_x, b[2], b[3]);
-        } else {
-          mma_f16(s[x][n], a_x, b[0], b[1]);
-          mma_f16(s[x][n + 1], a_x, b[2], b[3]);
-        }
+        mma_f16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
+        mma_f16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
       }
     }
-  }
-}
-
-__device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
-      entry *= SCALE;
-    });
   }
 }
 
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
 template <int COUNT, int N>
 __device__ __forceinline__ void hide(
-    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, int own_row,
+    float (&y)[ROW_BLOCKS][N][4], const Batch& batch, int own_row,
     int first_key, const Lane& lane, float hidden) {
   each_row(own_row, lane, [&](int x, int h, int row) {
-    const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-      for (int i = 0; i < 2; i++) {
-        const int key = first_key + 8 * n + 2 * lane.quad + i;
-        show(y[x][n][2 * h + i], keys, key, hidden);
-      }
-    }
+    const int2 keys = row_keys(batch, row);
+    each_entry<COUNT>(y[x], [&](float& entry, int n, int i) {
+      if (i / 2 == h) show(entry, keys, first_key + 8 * n + 2 * lane.quad + i % 2, hidden);
+    });
   });
 }
 
@@ -542,7 +535,7 @@ __device__ __forceinline__ void store_map(
 /// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the
 /// chunk outside [keys_begin, keys_end).
 __device__ __forceinline__ void clear_map(
-    unsigned short* map, const Launch& launch, const Batch& batch, unsigned head, int tile_row, int2 chunk,
+    unsigned short* map, const Batch& batch, unsigned head, int tile_row, int2 chunk,
     int keys_begin, int keys_end, int thread) {
   const int2 read = key_range(batch, tile_row + TILE_Q + READ_AHEAD);
   const int begin = max(chunk.x, (read.x - READ_AHEAD) / 8 * 8);
@@ -551,8 +544,8 @@ __device__ __forceinline__ void clear_map(
   const unsigned pair = 0u;
   const bool none = keys_begin >= keys_end;
   const int columns = none ? end - begin : max(0, keys_begin - begin) + max(0, end - keys_end);
-  for (int r = thread / 8; r < TILE_Q && tile_row + r < launch.row_end; r += THREADS / 8) {
-    unsigned short* const line = map_row(map, launch, head, tile_row + r);
+  for (int r = thread / 8; r < TILE_Q && tile_row + r < batch.launch.row_end; r += THREADS / 8) {
+    unsigned short* const line = map_row(map, batch.launch, head, tile_row + r);
     for (int c = thread % 8 * 8; c < columns; c += 64) {
       int key = begin + c;
       if (!none && key >= keys_begin) key += keys_end - max(keys_begin, begin);
@@ -563,9 +556,9 @@ __device__ __forceinline__ void clear_map(
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     const Launch launch,
-    const unsigned short* __restrict__ q,
-    const unsigned short* __restrict__ q_history,
-    const unsigned short* __restrict__ k,
+    const Element* __restrict__ q,
+    const Element* __restrict__ q_history,
+    const Element* __restrict__ k,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     unsigned short* __restrict__ result
@@ -573,7 +566,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
   const Lane lane = own_lane();
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
@@ -589,12 +582,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
   const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
   const int source_end = min(keys_end, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
-  clear_map(result, launch, batch, head, tile_row, chunk, keys_begin, steps == 0 ? keys_begin : keys_end, lane.thread);
+  clear_map(result, batch, head, tile_row, chunk, keys_begin, steps == 0 ? keys_begin : keys_end, lane.thread);
   if (steps == 0) return;
 
-  load_queries(shared, launch, q, q_history, batch.index, head, tile_row, lane.thread);
-  const unsigned short* const keys =
-    k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+  load_queries(shared, batch, q, q_history, head, tile_row, lane.thread);
+  const Element* const keys = keys_of(batch, k, head);
   const unsigned query_fragments =
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned key_fragments =
@@ -604,12 +596,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    fill(y[x], 0.0f);
-  }
+  fill(y, 0.0f);
   // The keys that the warp's rows see at most.
-  const int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
+  int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
   unsigned short* const own_result = map_row(result, launch, head, own_row + lane.group) + 2 * lane.quad;
 
   for (int step = 0; step < steps; step++) {
@@ -623,11 +612,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
       if (step_key >= own_range.y) break;
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      scale_scores(s);
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-        each_entry<COLUMNS / 8>(s[x], [&](float entry, int n, int i) { y[x][c / 8 + n][i] = entry; });
-      }
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
+        entry *= SCALE;
+      });
+      each_entry<COLUMNS / 8>(s, [&](float entry, int x, int n, int i) { y[x][c / 8 + n][i] = entry; });
     }
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
@@ -637,14 +625,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     const int key = step_key - LAG;
     if (key >= own_range.y) {
       // The warp's rows see nothing from here on.
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) fill(y[x], 0.0f);
+      fill(y, 0.0f);
       store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
       continue;
     }
-    if (!interior(launch, batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
-      hide<GRANULES>(
-        y, launch, batch, own_row, key, lane, 0.0f);
+    if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
+      hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
     }
     store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
   }
@@ -715,15 +701,10 @@ __device__ __forceinline__ void mix_heads(float (&y)[STEP / 8][4], const Mix& mi
     for (int c = 0; c < INPUT_CHUNKS; c++) {
       unsigned b[4];
       ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 16);
-      if (c == 0) {
-        mma_f16_first(y[n], mix.rest[c], b[0], b[1]);
-        mma_f16_first(y[n + 1], mix.rest[c], b[2], b[3]);
-      } else {
-        mma_f16(y[n], mix.rest[c], b[0], b[1]);
-        mma_f16(y[n + 1], mix.rest[c], b[2], b[3]);
-      }
-      mma_f16(y[n], mix.rounded[c], b[0], b[1]);
-      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3]);
+      mma_f16(y[n], mix.rest[c], b[0], b[1], c == 0);
+      mma_f16(y[n + 1], mix.rest[c], b[2], b[3], c == 0);
+      mma_f16(y[n], mix.rounded[c], b[0], b[1], false);
+      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3], false);
     }
   }
 }
@@ -740,7 +721,7 @@ __device__ __forceinline__ void mix_apart(
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
 #pragma unroll
     for (int n = 0; n < STEP / 8; n++) {
-      float z[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      float z[4];
 #pragma unroll
       for (int c = 0; c < INPUT_CHUNKS; c++) {
         unsigned b[4];
@@ -748,8 +729,8 @@ __device__ __forceinline__ void mix_apart(
         const int input = first_input + 16 * c + 2 * lane.quad;
         const unsigned low = only_group(b[n % 2 * 2], input, chosen);
         const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
-        mma_f16(z, mix.rest[c], low, high);
-        mma_f16(z, mix.rounded[c], low, high);
+        mma_f16(z, mix.rest[c], low, high, c == 0);
+        mma_f16(z, mix.rounded[c], low, high, false);
       }
 #pragma unroll
       for (int i = 0; i < 4; i++) {
@@ -772,7 +753,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
   // Each warp has rows and shared memory of its own: no barriers.
   unsigned char* const buffers = shared_memory + lane.warp * 2 * BUFFER_BYTES;
 
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const int first_output = blockIdx.y * 16;
   // Whole groups, from the one that the first output head belongs to.
   const int first_input = first_output / GROUP * GROUP;
@@ -839,7 +820,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
       float finite = 0.0f;
       each_entry<STEP / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
       if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
-      if (interior(launch, batch, row, 1, step_key, STEP)) return;
+      if (interior(batch, row, 1, step_key, STEP)) return;
       const int2 keys = make_int2(range.x, range.y - range.x);
       each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
         const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
@@ -869,7 +850,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
       normalizer[h] = statistic_of(m[h], l[h]);
       const int head = first_output + lane.group + 8 * h;
       if (lane.quad == 0 && head < HEADS && row >= 0) {
-        lse[row_at(launch, batch, head, row)] = log_sum_exp(m[h], LOG2_E, l[h]);
+        lse[row_at(batch, head, row)] = log_sum_exp(m[h], LOG2_E, l[h]);
       }
     }
     // Then the scores again, as weights: rounding them is harmless, rounding scores is not.
@@ -964,15 +945,10 @@ __device__ __forceinline__ void mix_heads(float (&y)[STEP / 8][4], const Mix& mi
     for (int c = 0; c < INPUT_CHUNKS; c++) {
       unsigned b[4];
       ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 16);
-      if (c == 0) {
-        mma_f16_first(y[n], mix.rest[c], b[0], b[1]);
-        mma_f16_first(y[n + 1], mix.rest[c], b[2], b[3]);
-      } else {
-        mma_f16(y[n], mix.rest[c], b[0], b[1]);
-        mma_f16(y[n + 1], mix.rest[c], b[2], b[3]);
-      }
-      mma_f16(y[n], mix.rounded[c], b[0], b[1]);
-      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3]);
+      mma_f16(y[n], mix.rest[c], b[0], b[1], c == 0);
+      mma_f16(y[n + 1], mix.rest[c], b[2], b[3], c == 0);
+      mma_f16(y[n], mix.rounded[c], b[0], b[1], false);
+      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3], false);
     }
   }
 }
@@ -989,7 +965,7 @@ __device__ __forceinline__ void mix_apart(
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
 #pragma unroll
     for (int n = 0; n < STEP / 8; n++) {
-      float z[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      float z[4];
 #pragma unroll
       for (int c = 0; c < INPUT_CHUNKS; c++) {
         unsigned b[4];
@@ -997,8 +973,8 @@ __device__ __forceinline__ void mix_apart(
         const int input = first_input + 16 * c + 2 * lane.quad;
         const unsigned low = only_group(b[n % 2 * 2], input, chosen);
         const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
-        mma_f16(z, mix.rest[c], low, high);
-        mma_f16(z, mix.rounded[c], low, high);
+        mma_f16(z, mix.rest[c], low, high, c == 0);
+        mma_f16(z, mix.rounded[c], low, high, false);
       }
 #pragma unroll
       for (int i = 0; i < 4; i++) {
@@ -1020,7 +996,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_weights_mix(
   // Each warp has rows and shared memory of its own: no barriers.
   unsigned char* const buffers = shared_memory + lane.warp * 2 * BUFFER_BYTES;
 
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const int first_output = blockIdx.y * 16;
   // Whole groups, from the one that the first output head belongs to.
   const int first_input = first_output / GROUP * GROUP;
@@ -1087,7 +1063,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_weights_mix(
       float finite = 0.0f;
       each_entry<STEP / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
       if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
-      if (interior(launch, batch, row, 1, step_key, STEP)) return;
+      if (interior(batch, row, 1, step_key, STEP)) return;
       const int2 keys = make_int2(range.x, range.y - range.x);
       each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
         const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
@@ -1159,13 +1135,13 @@ __device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Ap
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
+    unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
   // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
-    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
 #pragma unroll
     for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
@@ -1237,8 +1213,8 @@ __device__ __forceinline__ void add_values(
     ldmatrix_x4_trans(b, values + n * 16);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-      mma_f16(o[x][n], weights[x], b[0], b[1]);
-      mma_f16(o[x][n + 1], weights[x], b[2], b[3]);
+      mma_f16(o[x][n], weights[x], b[0], b[1], false);
+      mma_f16(o[x][n + 1], weights[x], b[2], b[3], false);
     }
   }
 }
@@ -1247,7 +1223,7 @@ __device__ __forceinline__ void add_values(
 /// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
 /// values.
 __device__ __forceinline__ void isolate_values(
-    unsigned char* tile, const Launch& launch, const Batch& batch, int own_row, int first_key,
+    unsigned char* tile, const Batch& batch, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
   constexpr int UNITS = TILE_K * VALUE_GRANULES;
   constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
@@ -1268,7 +1244,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
     each_row(own_row, lane, [&](int x, int h, int row) {
-      if (!visible(launch, batch, row, first_key + i)) return;
+      if (!visible(batch, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
         const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
@@ -1336,19 +1312,19 @@ __device__ __forceinline__ void change_rows(float (&o)[ROW_BLOCKS][VALUE_GRANULE
       float row[2 * VALUE_GRANULES];
       read_row(o[x], h, row);
       apply(row);
-      write_row(o[x], h, row);
+#pragma unroll
+      for (int i = 0; i < 2 * VALUE_GRANULES; i++) o[x][i / 2][2 * h + i % 2] = row[i];
     }
   }
 }
 
 /// Writes the results of the warp's rows.
 __device__ __forceinline__ void store_results(
-    const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], unsigned short* o_rows, const Launch& launch, const Batch& batch,
-    unsigned head, int own_row, const Lane& lane) {
-  unsigned short* const own = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h;
+    const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], Element* o_rows, const Batch& batch, unsigned head, int own_row,
+    const Lane& lane) {
   each_row(own_row, lane, [&](int x, int h, int row) {
-    if (row >= launch.row_end) return;
-    unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
+    if (row >= batch.launch.row_end) return;
+    Element* const to = result_row(batch.launch, o_rows, batch.index, head, row) + 2 * lane.quad;
 #pragma unroll
     for (int n = 0; n < VALUE_DIM / 8; n++) {
       store(to + 8 * n, pack_f16(o[x][n][2 * h], o[x][n][2 * h + 1]));
@@ -1359,15 +1335,15 @@ __device__ __forceinline__ void store_results(
 extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
     const Launch launch,
     const unsigned short* __restrict__ source,
-    const unsigned short* __restrict__ v,
+    const Element* __restrict__ v,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
-    unsigned short* __restrict__ o_rows
+    Element* __restrict__ o_rows
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
   const Lane lane = own_lane();
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
@@ -1378,8 +1354,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
   const int keys_begin = max(range.x, launch.key_begin) / 8 * 8;
   const int keys_end = min(range.y, launch.key_end);
   const int steps = max(0, keys_end - keys_begin + TILE_K - 1) / TILE_K;
-  const unsigned short* const values =
-    v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  const Element* const values = values_of(batch, v, head);
 
   const MapTile<TILE_Q> map_tile =
     open_map_tile<TILE_Q>(source, launch, head, tile_row, tile_row, launch.row_end, lane.thread);
@@ -1394,8 +1369,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
   if (steps > 0) load(0);
 
   float o[ROW_BLOCKS][VALUE_GRANULES][4];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) fill(o[x], 0.0f);
+  fill(o, 0.0f);
   const unsigned weight_fragments =
     shared + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * A_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned value_fragments =
@@ -1412,9 +1386,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
     __syncthreads();
     const int step_key = keys_begin + step * TILE_K;
     const unsigned stage = (step & 1) * STAGE_BYTES;
-    if (!interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K)) {
-      isolate_values(
-        shared_memory + stage + TILE_Q * A_ROW_BYTES, launch, batch, own_row, step_key, lane, o);
+    if (!interior(batch, tile_row, TILE_Q, step_key, TILE_K)) {
+      isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, batch, own_row, step_key, lane, o);
     }
 #pragma unroll
     for (int s = 0; s < TILE_K / 16; s++) {
@@ -1440,7 +1413,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_product(
     gate_row<4>(row, parameters + OUTPUT_GATE_WEIGHT_AT, parameters[OUTPUT_GATE_BIAS_AT], lane.index);
   });
 
-  store_results(o, o_rows, launch, batch, head, own_row, lane);
+  store_results(o, o_rows, batch, head, own_row, lane);
 }
 
 }  // namespace product
@@ -1583,11 +1556,11 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
   const Workspace workspace = lay_out(call);
-  const unsigned short* const q = static_cast<const unsigned short*>(call.q);
-  const unsigned short* const k = static_cast<const unsigned short*>(call.k);
-  const unsigned short* const v = static_cast<const unsigned short*>(call.v);
-  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
-  unsigned short* const o = static_cast<unsigned short*>(call.o);
+  const Element* const q = static_cast<const Element*>(call.q);
+  const Element* const k = static_cast<const Element*>(call.k);
+  const Element* const v = static_cast<const Element*>(call.v);
+  const Element* const q_history = static_cast<const Element*>(call.q_history);
+  Element* const o = static_cast<Element*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   unsigned short* const map_0 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_0);
   unsigned short* const map_1 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_1);

@@ -48,93 +48,170 @@ constexpr int HEADS = 3;
 constexpr int HEADS_PER_KEY = 1;
 constexpr int HEAD_DIM = 7;
 constexpr int VALUE_DIM = 7;
+/// Elements of a load: rows are aligned to them.
+constexpr int HEAD_WIDTH = 1;
+constexpr int VALUE_WIDTH = 1;
 constexpr float SCALE = 0.3779644730092272f;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
-/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+/// One batch entry: where its rows stand, how many of its keys are filled, and what hides pairs of them.
 struct Batch {
+  const Launch& launch;
   unsigned index;
   /// Absolute position of row 0.
   int first_position;
   int keys;
 };
 
-__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
-  Batch batch;
-  batch.index = index;
-  batch.first_position = launch.has_positions != 0u
-    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-    : launch.key_rows - launch.query_rows;
-  batch.keys = launch.key_rows;
-  return batch;
+/// The block's batch entry.
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions) {
+  const unsigned index = launch.batch + blockIdx.z;
+  const int last_meets_last = launch.key_rows - launch.query_rows;
+  const int first_position =
+    launch.has_positions != 0u ? min(positions[index], LARGEST_POSITION - launch.query_rows) : last_meets_last;
+  const int keys = launch.key_rows;
+  return {launch, index, first_position, keys};
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
-__device__ __forceinline__ int2 key_range(const Batch& batch, int, int) {
+__device__ __forceinline__ int2 key_range(const Batch& batch) {
   const int low = 0;
   const int high = batch.keys;
   return low < high ? make_int2(low, high) : make_int2(0, 0);
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
-    int keys) {
-  return row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys;
+__device__ __forceinline__ bool interior(const Batch& batch, int row, int rows, int key, int keys) {
+  return row >= -batch.launch.history_rows && row + rows <= batch.launch.query_rows && key >= 0
+    && key + keys <= batch.keys;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
-__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, int row, int key) {
-  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+__device__ __forceinline__ bool visible(const Batch& batch, int row, int key) {
+  bool seen = row >= -batch.launch.history_rows && row < batch.launch.query_rows && key >= 0 && key < batch.keys;
   return seen;
 }
 
 /// An element of q, k, v and o.
 using Element = float;
 
-/// Four neighbouring elements of a row of queries or keys.
-__device__ __forceinline__ float4 load_head(const Element* from) {
-  return make_float4(from[0], from[1], from[2], from[3]);
+/// Where a query row lies, in the history where it is before row 0.
+__device__ __forceinline__ const Element* query_row(const Batch& batch, const Element* q, const Element* q_history,
+    unsigned head, int row) {
+  const Launch& launch = batch.launch;
+  if (row < 0) {
+    return q_history + size_t(batch.index) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch.index) * launch.q_stride_b + size_t(head) * launch.q_stride_h
+    + size_t(row) * launch.q_stride_l;
 }
 
-/// The last 3 elements of a row of queries or keys, then zeros.
-__device__ __forceinline__ float4 load_head_tail(const Element* from) {
-  return make_float4(from[0], from[1], from[2], 0.0f);
+/// The first of the keys, and of the values, that a head reads.
+__device__ __forceinline__ const Element* keys_of(const Batch& batch, const Element* k, unsigned head) {
+  return k + size_t(batch.index) * batch.launch.k_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.k_stride_h;
 }
 
-/// Four elements of a row of queries or keys from `first` on; past its end zeros.
-__device__ __forceinline__ float4 load_head_at(const Element* row, int first) {
-  return first + 4 <= 7 ? load_head(row + first) : load_head_tail(row + first);
+__device__ __forceinline__ const Element* values_of(const Batch& batch, const Element* v, unsigned head) {
+  return v + size_t(batch.index) * batch.launch.v_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.v_stride_h;
 }
 
-/// Four neighbouring elements of a row of values.
-__device__ __forceinline__ float4 load_value(const Element* from) {
-  return make_float4(from[0], from[1], from[2], from[3]);
+/// A row of the results.
+__device__ __forceinline__ Element* result_row(const Launch& launch, Element* o, unsigned batch, unsigned head,
+    int row) {
+  return o + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l;
 }
 
-/// The last 3 elements of a row of values, then zeros.
-__device__ __forceinline__ float4 load_value_tail(const Element* from) {
-  return make_float4(from[0], from[1], from[2], 0.0f);
+/// A row of a head's map in this strip.
+template <typename Entry>
+__device__ __forceinline__ Entry* map_row(Entry* map, const Launch& launch, unsigned head, int row) {
+  return map + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride
+    + size_t(row - launch.strip_row) * launch.map_row_stride;
 }
 
-/// Four elements of a row of values from `first` on; past its end zeros.
-__device__ __forceinline__ float4 load_value_at(const Element* row, int first) {
-  return first + 4 <= 7 ? load_value(row + first) : load_value_tail(row + first);
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
+}
+
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
+}
+
+/// Sum of a value over LANES neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int LANES>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
+  return value;
+}
+
+template <int LANES>
+__device__ __forceinline__ float lanes_max(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
+  return value;
+}
+
+__device__ __forceinline__ float value_of(Element element) {
+  return element;
+}
+
+__device__ __forceinline__ Element element_of(float value) {
+  return value;
+}
+
+/// Elements that one load takes.
+template <int WIDTH>
+struct __align__(WIDTH * sizeof(Element)) Unit {
+  Element elements[WIDTH];
+};
+
+/// Four elements of a row of SIZE from `first` on, zeros past its end; rows are aligned to WIDTH elements.
+template <int SIZE, int WIDTH>
+__device__ __forceinline__ float4 load_row(const Element* row, int first) {
+  float x[4] = {};
+#pragma unroll
+  for (int i = 0; i < 4; i += WIDTH) {
+    if (SIZE % 4 != 0 && i >= SIZE % 4 && first + 4 > SIZE) continue;
+    const Unit<WIDTH> unit = load_as<Unit<WIDTH>>(row + first + i);
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++) x[i + j] = value_of(unit.elements[j]);
+  }
+  return make_float4(x[0], x[1], x[2], x[3]);
+}
+
+/// Four values of four keys. Keys that do not exist repeat their neighbours; nobody sees them.
+__device__ __forceinline__ void load_values(float4 (&x)[4], const Batch& batch, const Element* v, unsigned head,
+    int key, int first) {
+  const Element* const values = values_of(batch, v, head);
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const int known = max(0, min(key + i, batch.launch.key_rows - 1));
+    x[i] = load_row<VALUE_DIM, VALUE_WIDTH>(values + size_t(known) * batch.launch.v_stride_l, first);
+  }
 }
 
 /// Stores four values of a row of results from `first` on, as far as the row goes.
 __device__ __forceinline__ void store_results(Element* row, int first, const float (&x)[4]) {
 #pragma unroll
-  for (int i = 0; i < 4; i++) {
-    if (first + i < VALUE_DIM) row[first + i] = x[i];
+  for (int i = 0; i < 4; i += VALUE_WIDTH) {
+    if (VALUE_DIM % 4 != 0 && i >= VALUE_DIM % 4 && first + 4 > VALUE_DIM) continue;
+    Unit<VALUE_WIDTH> unit;
+#pragma unroll
+    for (int j = 0; j < VALUE_WIDTH; j++) unit.elements[j] = element_of(x[i + j]);
+    store(row + first + i, unit);
   }
 }
 
 /// Four neighbouring words at a 16-byte boundary.
 __device__ __forceinline__ void read_four(float (&x)[4], const float* from) {
-  const float4 four = *reinterpret_cast<const float4*>(from);
+  const float4 four = load_as<float4>(from);
   x[0] = four.x;
   x[1] = four.y;
   x[2] = four.z;
@@ -142,75 +219,65 @@ __device__ __forceinline__ void read_four(float (&x)[4], const float* from) {
 }
 
 __device__ __forceinline__ void write_four(float* to, const float (&x)[4]) {
-  *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
+  store(to, make_float4(x[0], x[1], x[2], x[3]));
 }
 
-__device__ __forceinline__ void clear_block(float (&block)[4][4]) {
+/// Calls `apply` with each of four rows by four entries.
+template <typename Apply>
+__device__ __forceinline__ void each_entry(float (&block)[4][4], const Apply& apply) {
 #pragma unroll
   for (int i = 0; i < 4; i++) {
 #pragma unroll
-    for (int j = 0; j < 4; j++) block[i][j] = 0.0f;
+    for (int j = 0; j < 4; j++) apply(block[i][j], i, j);
   }
 }
 
-/// Which of the rows row .. row + 3 see which of the keys key .. key + 3: bit 4 i + j for row i and key j.
-__device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch, int row, int key, bool inside) {
-  if (inside) return 0xffffu;
+/// Which of the keys key .. key + 3 a row sees: bit j for key j.
+__device__ __forceinline__ unsigned see_four(const Batch& batch, int row, int key, bool inside) {
+  if (inside) return 15u;
   unsigned seen = 0u;
 #pragma unroll
-  for (int i = 0; i < 4; i++) {
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-      if (visible(launch, batch, row + i, key + j)) seen |= 1u << (4 * i + j);
-    }
+  for (int j = 0; j < 4; j++) {
+    if (visible(batch, row, key + j)) seen |= 1u << j;
   }
   return seen;
 }
 
-/// Where a query row lies, in the history where it is before row 0.
-__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history,
-    unsigned batch, unsigned head, int row) {
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
-  }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+/// The same for rows row .. row + 3: bit 4 i + j for row i and key j.
+__device__ __forceinline__ unsigned see(const Batch& batch, int row, int key, bool inside) {
+  if (inside) return 0xffffu;
+  unsigned seen = 0u;
+#pragma unroll
+  for (int i = 0; i < 4; i++) seen |= see_four(batch, row + i, key, false) << 4 * i;
+  return seen;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their
-/// neighbours.
-__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch,
-    const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
-  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b
-    + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+/// A cleared block becomes query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist
+/// repeat their neighbours.
+__device__ __forceinline__ void dot_block(float (&block)[4][4], const Batch& batch, const Element* q,
+    const Element* q_history, const Element* k, unsigned head, int row, int key) {
+  const Launch& launch = batch.launch;
   const Element* queries[4];
   const Element* keys[4];
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    queries[i] = query_row(launch, q, q_history, batch.index, head,
-      max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
-    keys[i] = keys_of_head + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
+    queries[i] = query_row(batch, q, q_history, head, max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
+    keys[i] = keys_of(batch, k, head) + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
   }
-  clear_block(block);
 #pragma unroll 1
   for (int d = 0; d < HEAD_DIM; d += 4) {
+    float4 x[4];
     float4 y[4];
 #pragma unroll
-    for (int j = 0; j < 4; j++) y[j] = load_head_at(keys[j], d);
-#pragma unroll
     for (int i = 0; i < 4; i++) {
-      const float4 x = load_head_at(queries[i], d);
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        block[i][j] = fmaf(x.x, y[j].x, fmaf(x.y, y[j].y, fmaf(x.z, y[j].z, fmaf(x.w, y[j].w, block[i][j]))));
-      }
+      x[i] = load_row<HEAD_DIM, HEAD_WIDTH>(queries[i], d);
+      y[i] = load_row<HEAD_DIM, HEAD_WIDTH>(keys[i], d);
     }
+    each_entry(block, [&](float& entry, int i, int j) {
+      entry = fmaf(x[i].x, y[j].x, fmaf(x[i].y, y[j].y, fmaf(x[i].z, y[j].z, fmaf(x[i].w, y[j].w, entry))));
+    });
   }
-#pragma unroll
-  for (int i = 0; i < 4; i++) {
-#pragma unroll
-    for (int j = 0; j < 4; j++) block[i][j] *= SCALE;
-  }
+  each_entry(block, [&](float& entry, int, int) { entry *= SCALE; });
 }
 
 /// Adds a weight times four values.
@@ -221,19 +288,10 @@ __device__ __forceinline__ void add_product(float (&results)[4], float weight, c
   results[3] = fmaf(weight, x.w, results[3]);
 }
 
-/// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
-__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
-    const float4 (&x)[4]) {
-#pragma unroll
-  for (int key = 0; key < 4; key++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) add_product(results[i], weights[i][key], x[key]);
-  }
-}
-
-/// The same for the pairs that are `seen`: values that a row does not see, which may be anything, must not reach it.
-__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4],
-    const float4 (&x)[4], unsigned seen) {
+/// Adds weights of four rows times values of four keys to results, of the pairs that are `seen`: values that a row does
+/// not see, which may be anything, must not reach it. `weights[i]` are row i's.
+__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4],
+    unsigned seen) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -241,21 +299,6 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
       if (seen >> (4 * i + key) & 1u) add_product(results[i], weights[i][key], x[key]);
     }
   }
-}
-
-/// Sum over TEAM neighbouring lanes, and the largest of them; all lanes of a warp take part.
-template <int TEAM>
-__device__ __forceinline__ float sum_of_team(float x) {
-#pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
-  return x;
-}
-
-template <int TEAM>
-__device__ __forceinline__ float largest_of_team(float x) {
-#pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, i));
-  return x;
 }
 
 /// Whether all values are finite: then 0 times any of them is 0.
@@ -279,10 +322,15 @@ constexpr int TILE_Q = 32;
 /// Keys of a block's tile.
 constexpr int TILE_K = 64;
 
-/// An entry: 0 where not visible.
-__device__ __forceinline__ float finish_scores(float value, bool seen) {
-  if (!seen) return 0.0f;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: 0 where not visible.
+__device__ __forceinline__ void finish_scores(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores(
@@ -294,33 +342,29 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores(
     float* __restrict__ result
 ) {
   const int thread = threadIdx.x;
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
   const int tile_key = launch.key_begin + int(blockIdx.x / tiles) * TILE_K;
-  const bool inside = interior(launch, batch, tile_row, TILE_Q, tile_key, TILE_K);
-  const size_t map = size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
   // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
-  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 range = key_range(batch);
   const bool alive = tile_key < range.y && tile_key + TILE_K > range.x;
   // One block of four rows by four keys a thread.
-  const int row = tile_row + thread / (TILE_K / 4) * 4;
-  const int key = tile_key + thread % (TILE_K / 4) * 4;
-  const unsigned seen = alive && row < launch.row_end ? see(launch, batch, row, key, inside) : 0u;
-  float block[4][4];
-  clear_block(block);
-  if (seen != 0u) dot_block(block, launch, batch, q, q_history, k, head, row, key);
-  float* const to = result + map + size_t(row - launch.strip_row) * launch.map_row_stride + key;
+  const int r = thread / (TILE_K / 4) * 4;
+  const int column = thread % (TILE_K / 4) * 4;
+  const int row = tile_row + r;
+  const int key = tile_key + column;
+  const bool inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
+  const unsigned seen = alive && row < launch.row_end ? see(batch, row, key, inside) : 0u;
+  float block[4][4] = {};
+  if (seen != 0u) dot_block(block, batch, q, q_history, k, head, row, key);
+  float* const to = map_row(result, launch, head, row) + key;
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    if (row + i < launch.row_end) {
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        block[i][j] = finish_scores(block[i][j], seen >> (4 * i + j) & 1u);
-      }
-      write_four(to + size_t(i) * launch.map_row_stride, block[i]);
-    }
+    if (row + i >= launch.row_end) continue;
+    finish_scores(block[i], seen >> 4 * i);
+    write_four(to + size_t(i) * launch.map_row_stride, block[i]);
   }
 }
 
@@ -364,10 +408,15 @@ constexpr int SCORES_CONV_DILATION_KEY = 2;
 /// Words before the first tap from a 16-byte boundary on.
 constexpr int SCORES_CONV_SHIFT = 2;
 
-/// An entry: 0 where not visible.
-__device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
-  if (!seen) return 0.0f;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: 0 where not visible.
+__device__ __forceinline__ void finish_scores_conv(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
 /// The kernel with which `head` reads head `from_head` of its group.
@@ -407,9 +456,9 @@ __device__ __forceinline__ void load_tile(float* tile, const Launch& launch, con
     const int key = tile_key - HALO_LEFT + column;
     float4 four = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (row >= first_row && row < last_row && key >= launch.key_begin && key < launch.key_end) {
-      four = *reinterpret_cast<const float4*>(from + size_t(row - launch.strip_row) * launch.map_row_stride + key);
+      four = load_as<float4>(from + size_t(row - launch.strip_row) * launch.map_row_stride + key);
     }
-    *reinterpret_cast<float4*>(tile + r * HALO_ROW_STRIDE + column) = four;
+    store(tile + r * HALO_ROW_STRIDE + column, four);
   }
 }
 
@@ -423,49 +472,42 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores_conv
   // The tile with the rows and keys that the taps read around it.
   extern __shared__ __align__(16) float arena[];
   const int thread = threadIdx.x;
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   const int tile_row = launch.row_begin + int(blockIdx.x % tiles) * TILE_Q;
   const int tile_key = launch.key_begin + int(blockIdx.x / tiles) * TILE_K;
-  const bool inside = interior(launch, batch, tile_row, TILE_Q, tile_key, TILE_K);
-  const size_t map = size_t(blockIdx.z * HEADS + head) * launch.map_head_stride;
   // Later stages read zeros around what is visible, so a tile that nobody sees is cleared.
-  const int2 range = key_range(batch, tile_row, min(tile_row + TILE_Q, launch.row_end) - 1);
+  const int2 range = key_range(batch);
   const bool alive = tile_key < range.y && tile_key + TILE_K > range.x;
-  // Rows that the stage before has written.
-  const int first_row = max(-launch.history_rows, launch.row_begin - REACH_PAST);
-  const int last_row = min(launch.query_rows, launch.row_end + REACH_FUTURE);
   // One block of four rows by four keys a thread.
   const int r = thread / (TILE_K / 4) * 4;
   const int column = thread % (TILE_K / 4) * 4;
   const int row = tile_row + r;
   const int key = tile_key + column;
-  const unsigned seen = alive && row < launch.row_end ? see(launch, batch, row, key, inside) : 0u;
-  float block[4][4];
-  clear_block(block);
-  if (alive) {
-    for (unsigned c = 0; c < SCORES_CONV_ACROSS; c++) {
-      const float* const from = source
-        + size_t(blockIdx.z * HEADS + head - head % SCORES_CONV_ACROSS + c) * launch.map_head_stride;
-      load_tile(arena, launch, from, first_row, last_row, tile_row, tile_key, thread);
-      __syncthreads();
-      if (seen != 0u) {
-        scores_conv(block, scores_conv_kernel(parameters, head, c), arena + r * HALO_ROW_STRIDE + column);
-      }
-      __syncthreads();
+  const bool inside = interior(batch, tile_row, TILE_Q, tile_key, TILE_K);
+  const unsigned seen = alive && row < launch.row_end ? see(batch, row, key, inside) : 0u;
+  float block[4][4] = {};
+  // Rows that the stage before has written.
+  const int first_row = max(-launch.history_rows, launch.row_begin - REACH_PAST);
+  const int last_row = min(launch.query_rows, launch.row_end + REACH_FUTURE);
+  // The first of the heads that the kernels read.
+  const unsigned group_head = head - head % SCORES_CONV_ACROSS;
+  for (unsigned c = 0; c < SCORES_CONV_ACROSS && alive; c++) {
+    if (c > 0) __syncthreads();
+    const float* const from = map_row(source, launch, group_head + c, launch.strip_row);
+    load_tile(arena, launch, from, first_row, last_row, tile_row, tile_key, thread);
+    __syncthreads();
+    if (seen != 0u) {
+      scores_conv(block, scores_conv_kernel(parameters, head, c), arena + r * HALO_ROW_STRIDE + column);
     }
   }
-  float* const to = result + map + size_t(row - launch.strip_row) * launch.map_row_stride + key;
+  float* const to = map_row(result, launch, head, row) + key;
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    if (row + i < launch.row_end) {
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        block[i][j] = finish_scores_conv(block[i][j], seen >> (4 * i + j) & 1u);
-      }
-      write_four(to + size_t(i) * launch.map_row_stride, block[i]);
-    }
+    if (row + i >= launch.row_end) continue;
+    finish_scores_conv(block[i], seen >> 4 * i);
+    write_four(to + size_t(i) * launch.map_row_stride, block[i]);
   }
 }
 
@@ -486,15 +528,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     const int* __restrict__ positions,
     float* __restrict__ map
 ) {
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int lane = int(threadIdx.x % TEAM) * 4;
   // Rows past the end go along without keys: all lanes of a warp meet at the shuffles.
   const int row = launch.row_begin + int(blockIdx.x) * (THREADS / TEAM) + int(threadIdx.x / TEAM);
   const bool exists = row < launch.row_end;
-  float* const line = map + size_t(blockIdx.z * HEADS + head) * launch.map_head_stride
-    + size_t((exists ? row : launch.row_begin) - launch.strip_row) * launch.map_row_stride;
-  const int2 range = exists ? key_range(batch, row, row) : make_int2(0, 0);
+  float* const line = map_row(map, launch, head, exists ? row : launch.row_begin);
+  const int2 range = exists ? key_range(batch) : make_int2(0, 0);
   // Whole groups of four keys that hold all the row sees.
   const int begin = max(range.x / 4 * 4, launch.key_begin);
   const int end = min(range.y, launch.key_end);
@@ -505,17 +546,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
   for (int key = begin + lane; key < end; key += 4 * TEAM) {
     float scores[4];
     read_four(scores, line + key);
-    const bool inside = interior(launch, batch, row, 1, key, 4);
+    const bool inside = interior(batch, row, 1, key, 4);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      if (!inside && !visible(launch, batch, row, key + j)) scores[j] = HIDDEN;
+      if (!inside && !visible(batch, row, key + j)) scores[j] = HIDDEN;
       highest = fmaxf(highest, scores[j]);
       probe = fmaf(scores[j], 0.0f, probe);
     }
     write_four(line + key, scores);
   }
-  highest = largest_of_team<TEAM>(highest);
-  probe = sum_of_team<TEAM>(probe);
+  highest = lanes_max<TEAM>(highest);
+  probe = lanes_sum<TEAM>(probe);
 
   // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration
   // starts from all of that and only ever drops entries, so it ends (Michelot 1986).
@@ -536,8 +577,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
         }
       }
     }
-    sum = sum_of_team<TEAM>(sum);
-    count = sum_of_team<TEAM>(count);
+    sum = lanes_sum<TEAM>(sum);
+    count = lanes_sum<TEAM>(count);
     const bool changed = count != support;
     // Goes on until no row of the warp changes.
     if (!__any_sync(~0u, changed)) break;
@@ -554,7 +595,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
 #pragma unroll
       for (int j = 0; j < 4; j++) {
         if (probe != 0.0f) {
-          weights[j] = visible(launch, batch, row, key + j) ? probe : 0.0f;
+          weights[j] = visible(batch, row, key + j) ? probe : 0.0f;
         } else {
           weights[j] = weights[j] == HIDDEN ? 0.0f : fmaxf(weights[j] - highest - threshold, 0.0f);
         }
@@ -584,44 +625,40 @@ constexpr int OUTPUT_BLOCKS = 8;
 /// How many of them each of the threads computes.
 constexpr int BLOCKS = 1;
 
+/// Calls `apply` with each of a thread's blocks of four rows by four values, their first row among the block's and
+/// their first value.
+template <typename Apply>
+__device__ __forceinline__ void each_result(float (&results)[BLOCKS][4][4], int thread, const Apply& apply) {
+#pragma unroll
+  for (int b = 0; b < BLOCKS; b++) {
+    const int unit = thread + b * THREADS;
+    if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) continue;
+    apply(results[b], unit / VALUE_BLOCKS * 4, unit % VALUE_BLOCKS * 4);
+  }
+}
+
 /// Makes rows that NaN or infinities have reached NaN as a whole, so that none looks half right.
 __device__ __forceinline__ void poison_rows(float (&results)[BLOCKS][4][4], int* row_flags, int thread) {
   // 0 times a number is 0, times anything else NaN.
-  float probes[BLOCKS][4];
   float probe = 0.0f;
 #pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      probes[b][i] = 0.0f;
-#pragma unroll
-      for (int j = 0; j < 4; j++) probes[b][i] = fmaf(results[b][i][j], 0.0f, probes[b][i]);
-      probe += probes[b][i];
-    }
-  }
+  for (int b = 0; b < BLOCKS; b++)
+    each_entry(results[b], [&](float& entry, int, int) { probe = fmaf(entry, 0.0f, probe); });
   // Almost always that is all.
   if (!__syncthreads_or(probe != 0.0f)) return;
   for (int r = thread; r < ROWS; r += THREADS) row_flags[r] = 0;
   __syncthreads();
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      if (probes[b][i] != 0.0f) atomicOr(row_flags + (thread + b * THREADS) / VALUE_BLOCKS * 4 + i, 1);
-    }
-  }
+  each_result(results, thread, [&](float (&block)[4][4], int r, int) {
+    each_entry(block, [&](float& entry, int i, int) {
+      if (entry * 0.0f != 0.0f) atomicOr(row_flags + r + i, 1);
+    });
+  });
   __syncthreads();
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const int r = (thread + b * THREADS) / VALUE_BLOCKS * 4 + i;
-      if (r < ROWS && row_flags[r] != 0) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) results[b][i][j] = __int_as_float(0x7fffffff);
-      }
-    }
-  }
+  each_result(results, thread, [&](float (&block)[4][4], int r, int) {
+    each_entry(block, [&](float& entry, int i, int) {
+      if (row_flags[r + i] != 0) entry = __int_as_float(0x7fffffff);
+    });
+  });
   __syncthreads();
 }
 
@@ -635,60 +672,40 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_product(
 ) {
   extern __shared__ __align__(16) float arena[];
   const int thread = threadIdx.x;
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned first_head = blockIdx.y;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + int(gridDim.x - 1u - blockIdx.x) * TILE_Q;
-  const float* const map = weights + size_t(blockIdx.z * HEADS + first_head) * launch.map_head_stride;
-  const Element* const values = v + size_t(batch.index) * launch.v_stride_b
-    + size_t(first_head / HEADS_PER_KEY) * launch.v_stride_h;
-  float results[BLOCKS][4][4];
+  float results[BLOCKS][4][4] = {};
+  each_result(results, thread, [&](float (&block)[4][4], int r, int value) {
+    const int row = tile_row + r;
+    if (row >= launch.row_end) return;
+    const int2 range = key_range(batch);
+    const float* lines[4];
+    // Rows past the end repeat the last one; their results are not stored.
 #pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-    clear_block(results[b]);
-    const int unit = thread + b * THREADS;
-    const int row = tile_row + unit / VALUE_BLOCKS * 4;
-    const int value = unit % VALUE_BLOCKS * 4;
-    if (unit < OUTPUT_BLOCKS && row < launch.row_end) {
-      const int2 range = key_range(batch, row, min(row + 3, launch.row_end - 1));
-      const float* lines[4];
-      // Rows past the end repeat the last one; their results are not stored.
+    for (int i = 0; i < 4; i++) lines[i] = map_row(weights, launch, first_head, min(row + i, launch.row_end - 1));
+    for (int key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
+      float4 x[4];
+      float a[4][4];
 #pragma unroll
-      for (int i = 0; i < 4; i++)
-        lines[i] = map + size_t(min(row + i, launch.row_end - 1) - launch.strip_row) * launch.map_row_stride;
-      for (int key = max(range.x / 4 * 4, launch.key_begin); key < range.y; key += 4) {
-        float4 x[4];
-        float a[4][4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          read_four(a[i], lines[i] + key);
-          x[i] = load_value_at(values + size_t(min(key + i, launch.key_rows - 1)) * launch.v_stride_l, value);
-        }
-        if (interior(launch, batch, row, 4, key, 4) || all_finite(x)) {
-          add_products(results[b], a, x);
-        } else {
-          add_seen_products(results[b], a, x, see(launch, batch, row, key, false));
-        }
-      }
+      for (int i = 0; i < 4; i++) read_four(a[i], lines[i] + key);
+      load_values(x, batch, v, first_head, key, value);
+      if (interior(batch, row, 4, key, 4) || all_finite(x)) add_products(block, a, x, 0xffffu);
+      else add_products(block, a, x, see(batch, row, key, false));
     }
-  }
+  });
 
   poison_rows(results, reinterpret_cast<int*>(arena), thread);
 
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-    const int unit = thread + b * THREADS;
-    if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
-    const int r = unit / VALUE_BLOCKS * 4;
-    const int row = tile_row + r % TILE_Q;
-    Element* const lines = o + size_t(batch.index) * launch.o_stride_b
-      + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
+  each_result(results, thread, [&](float (&block)[4][4], int r, int value) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (row + i < launch.row_end)
-        store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
+      const int row = tile_row + r % TILE_Q + i;
+      if (row < launch.row_end)
+        store_results(result_row(launch, o, batch.index, first_head + r / TILE_Q, row), value, block[i]);
     }
-  }
+  });
 }
 
 }  // namespace product
@@ -828,11 +845,11 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
   const Workspace workspace = lay_out(call);
-  const float* const q = static_cast<const float*>(call.q);
-  const float* const k = static_cast<const float*>(call.k);
-  const float* const v = static_cast<const float*>(call.v);
-  const float* const q_history = static_cast<const float*>(call.q_history);
-  float* const o = static_cast<float*>(call.o);
+  const Element* const q = static_cast<const Element*>(call.q);
+  const Element* const k = static_cast<const Element*>(call.k);
+  const Element* const v = static_cast<const Element*>(call.v);
+  const Element* const q_history = static_cast<const Element*>(call.q_history);
+  Element* const o = static_cast<Element*>(call.o);
   float* const map_0 = reinterpret_cast<float*>(workspace_at + workspace.map_0);
   float* const map_1 = reinterpret_cast<float*>(workspace_at + workspace.map_1);
   const Launch common = describe(call);

@@ -59,23 +59,26 @@ constexpr float INFINITE = __builtin_huge_valf();
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
-/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+/// One batch entry: where its rows stand, how many of its keys are filled, and what hides pairs of them.
 struct Batch {
+  const Launch& launch;
+  const int* documents;
+  const float* bias;
   unsigned index;
   /// Absolute position of row 0.
   int first_position;
   int keys;
 };
 
+/// The block's batch entry.
 __device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, const int* lengths,
-    unsigned index) {
-  Batch batch;
-  batch.index = index;
-  batch.first_position = launch.has_positions != 0u
-    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-    : launch.key_rows - launch.query_rows;
-  batch.keys = max(0, min(lengths[index], launch.key_rows));
-  return batch;
+    const int* documents, const float* bias) {
+  const unsigned index = launch.batch + blockIdx.z;
+  const int last_meets_last = launch.key_rows - launch.query_rows;
+  const int first_position =
+    launch.has_positions != 0u ? min(positions[index], LARGEST_POSITION - launch.query_rows) : last_meets_last;
+  const int keys = max(0, min(lengths[index], launch.key_rows));
+  return {launch, documents, bias, index, first_position, keys};
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
@@ -92,19 +95,17 @@ __device__ __forceinline__ bool interior() {
 }
 
 /// The document at a position; -1 where there is none.
-__device__ __forceinline__ int document_of(const Launch& launch, const Batch& batch, const int* documents,
-    int position) {
+__device__ __forceinline__ int document_of(const Batch& batch, int position) {
   // No branch: the load is cheap, and diverging lanes are not.
-  const int known = max(0, min(position, launch.key_rows - 1));
-  const int document = documents[size_t(batch.index) * launch.key_rows + known];
+  const int known = max(0, min(position, batch.launch.key_rows - 1));
+  const int document = batch.documents[size_t(batch.index) * batch.launch.key_rows + known];
   return position == known ? document : -1;
 }
 
 /// The additive bias of a pair; minus infinity hides it. Row and key must exist.
-__device__ __forceinline__ float bias_of(const Launch& launch, const Batch& batch, const float* bias, unsigned head,
-    int row, int key) {
-  return bias[size_t(batch.index) * launch.bias_stride_b + size_t(head) * launch.bias_stride_h
-    + size_t(launch.history_rows + row) * launch.bias_stride_l + key];
+__device__ __forceinline__ float bias_of(const Batch& batch, unsigned head, int row, int key) {
+  return batch.bias[size_t(batch.index) * batch.launch.bias_stride_b + size_t(head) * batch.launch.bias_stride_h
+    + size_t(batch.launch.history_rows + row) * batch.launch.bias_stride_l + key];
 }
 
 /// A score and its bias, at most `largest` in size where both are finite: only minus infinity hides, and a low bias
@@ -115,19 +116,18 @@ __device__ __forceinline__ float biased(float score, float bias, float largest) 
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
-__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, const int* documents,
-    const float* bias, unsigned head, int row, int key) {
-  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+__device__ __forceinline__ bool visible(const Batch& batch, unsigned head, int row, int key) {
+  bool seen = row >= -batch.launch.history_rows && row < batch.launch.query_rows && key >= 0 && key < batch.keys;
   const int position = batch.first_position + row;
   seen = seen && key <= position;
   seen = seen && position - key < WINDOW;
   seen = seen && position < batch.keys;
-  const int document = document_of(launch, batch, documents, position);
-  const int key_document = document_of(launch, batch, documents, key);
+  const int document = document_of(batch, position);
+  const int key_document = document_of(batch, key);
   seen = seen & (document >= 0) & (document == key_document);
-  const int known_row = max(-launch.history_rows, min(row, launch.query_rows - 1));
-  const int known_key = max(0, min(key, launch.key_rows - 1));
-  seen = seen & (bias_of(launch, batch, bias, head, known_row, known_key) != -INFINITE);
+  const int known_row = max(-batch.launch.history_rows, min(row, batch.launch.query_rows - 1));
+  const int known_key = max(0, min(key, batch.launch.key_rows - 1));
+  seen = seen & (bias_of(batch, head, known_row, known_key) != -INFINITE);
   return seen;
 }
 
@@ -140,6 +140,89 @@ __device__ __forceinline__ float softcap(float value, float limit) {
   const float square = x * x;
   const float near = x * (1.0f - square * (1.0f / 3.0f - square * (2.0f / 15.0f - square * (17.0f / 315.0f))));
   return limit * (fabsf(x) < 0.1f ? near : far);
+}
+
+/// An element of q, k, v and o: the bits of a bf16.
+using Element = unsigned short;
+
+/// Where a query row lies, in the history where it is before row 0.
+__device__ __forceinline__ const Element* query_row(const Batch& batch, const Element* q, const Element* q_history,
+    unsigned head, int row) {
+  const Launch& launch = batch.launch;
+  if (row < 0) {
+    return q_history + size_t(batch.index) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch.index) * launch.q_stride_b + size_t(head) * launch.q_stride_h
+    + size_t(row) * launch.q_stride_l;
+}
+
+/// The first of the keys, and of the values, that a head reads.
+__device__ __forceinline__ const Element* keys_of(const Batch& batch, const Element* k, unsigned head) {
+  return k + size_t(batch.index) * batch.launch.k_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.k_stride_h;
+}
+
+__device__ __forceinline__ const Element* values_of(const Batch& batch, const Element* v, unsigned head) {
+  return v + size_t(batch.index) * batch.launch.v_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.v_stride_h;
+}
+
+/// A row of the results.
+__device__ __forceinline__ Element* result_row(const Launch& launch, Element* o, unsigned batch, unsigned head,
+    int row) {
+  return o + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l;
+}
+
+/// Where a row lies among the rows of the call; where its statistics lie, which rows of the history have, too.
+__device__ __forceinline__ size_t row_at(const Batch& batch, unsigned head, int row) {
+  return size_t(batch.index * HEADS + head) * batch.launch.query_rows + row;
+}
+
+/// Two f32 as f16, `low` in the low half.
+__device__ __forceinline__ unsigned pack_f16(float low, float high) {
+  unsigned pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+/// The same as bf16.
+__device__ __forceinline__ unsigned pack_bf16(float low, float high) {
+  unsigned pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+__device__ __forceinline__ float low_bf16(unsigned pair) {
+  return __uint_as_float(pair << 16);
+}
+
+__device__ __forceinline__ float high_bf16(unsigned pair) {
+  return __uint_as_float(pair & 0xffff0000u);
+}
+
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
+}
+
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
+}
+
+/// Sum of a value over LANES neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int LANES>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
+  return value;
+}
+
+template <int LANES>
+__device__ __forceinline__ float lanes_max(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
+  return value;
 }
 
 constexpr float LOG2_E = 1.44269504088896340736f;
@@ -185,38 +268,24 @@ __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) 
     : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
-/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
-__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16"); d = a b where it
+/// is the first product of a sum.
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(first ? 0.0f : d[0]),
+    "f"(first ? 0.0f : d[1]), "f"(first ? 0.0f : d[2]), "f"(first ? 0.0f : d[3]));
 }
 
-/// d = a b: the first product of a sum needs no zeros in registers.
-__device__ __forceinline__ void mma_f16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
-}
-
-/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
-__device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16"); d = a b where it
+/// is the first product of a sum.
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1),
-    "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
-}
-
-/// d = a b: the first product of a sum needs no zeros in registers.
-__device__ __forceinline__ void mma_bf16_first(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-    "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-    : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(first ? 0.0f : d[0]),
+    "f"(first ? 0.0f : d[1]), "f"(first ? 0.0f : d[2]), "f"(first ? 0.0f : d[3]));
 }
 
 /// d += a b on 16x8 by 8x8 tiles.
@@ -248,38 +317,6 @@ __device__ __forceinline__ float exp2_approx(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
-}
-
-/// Two f32 as f16, `low` in the low half.
-__device__ __forceinline__ unsigned pack_f16(float low, float high) {
-  unsigned pair;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
-}
-
-__device__ __forceinline__ unsigned pack_bf16(float low, float high) {
-  unsigned pair;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
-}
-
-__device__ __forceinline__ float low_bf16(unsigned pair) {
-  return __uint_as_float(pair << 16);
-}
-
-__device__ __forceinline__ float high_bf16(unsigned pair) {
-  return __uint_as_float(pair & 0xffff0000u);
-}
-
-/// Loads and stores of whole units: 4, 8 or 16 bytes.
-template <typename Unit>
-__device__ __forceinline__ void store(void* to, Unit value) {
-  *static_cast<Unit*>(to) = value;
-}
-
-template <typename Unit>
-__device__ __forceinline__ Unit load_as(const void* from) {
-  return *static_cast<const Unit*>(from);
 }
 
 __device__ __forceinline__ void store_f16(void* to, float value) {
@@ -321,21 +358,6 @@ __device__ __forceinline__ uint4 only_finite_128(const uint4& eight) {
   return make_uint4(only_finite(eight.x), only_finite(eight.y), only_finite(eight.z), only_finite(eight.w));
 }
 
-/// Sum of a value over LANES neighbouring lanes.
-template <int LANES>
-__device__ __forceinline__ float lanes_sum(float value) {
-#pragma unroll
-  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
-  return value;
-}
-
-template <int LANES>
-__device__ __forceinline__ float lanes_max(float value) {
-#pragma unroll
-  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
-  return value;
-}
-
 /// Fragments of N blocks of eight columns: entry [n][2 * h + i] lies in row 8 * h + group, column 8 * n + 2 * quad + i.
 template <int COUNT, int N, typename Apply>
 __device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply) {
@@ -346,9 +368,16 @@ __device__ __forceinline__ void each_entry(float (&y)[N][4], const Apply& apply)
   }
 }
 
-template <int N>
-__device__ __forceinline__ void fill(float (&y)[N][4], float value) {
-  each_entry<N>(y, [&](float& entry, int, int) { entry = value; });
+/// The same of all of a warp's blocks of rows.
+template <int COUNT, int X, int N, typename Apply>
+__device__ __forceinline__ void each_entry(float (&y)[X][N][4], const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < X; x++) each_entry<COUNT>(y[x], [&](float& entry, int n, int i) { apply(entry, x, n, i); });
+}
+
+template <int X, int N>
+__device__ __forceinline__ void fill(float (&y)[X][N][4], float value) {
+  each_entry<N>(y, [&](float& entry, int, int, int) { entry = value; });
 }
 
 /// A lane's entries of one of its two rows, in order.
@@ -356,12 +385,6 @@ template <int COUNT, int N>
 __device__ __forceinline__ void read_row(const float (&y)[N][4], int h, float (&row)[COUNT]) {
 #pragma unroll
   for (int i = 0; i < COUNT; i++) row[i] = y[i / 2][2 * h + i % 2];
-}
-
-template <int COUNT, int N>
-__device__ __forceinline__ void write_row(float (&y)[N][4], int h, const float (&row)[COUNT]) {
-#pragma unroll
-  for (int i = 0; i < COUNT; i++) y[i / 2][2 * h + i % 2] = row[i];
 }
 
 template <int N>
@@ -395,15 +418,10 @@ __device__ __forceinline__ float log_sum_exp(float highest, float sum) {
   return highest + log2f(sum) * LN_2;
 }
 
-/// Where a row lies among the rows of the call; where its statistics lie, which rows of the history have, too.
-__device__ __forceinline__ size_t row_at(const Launch& launch, const Batch& batch, unsigned head, int row) {
-  return size_t(batch.index * HEADS + head) * launch.query_rows + row;
-}
-
 /// The keys that a row sees at most: the first one, and how many.
-__device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batch, int row) {
+__device__ __forceinline__ int2 row_keys(const Batch& batch, int row) {
   const int2 range = key_range(batch, row, row);
-  const bool exists = row >= -launch.history_rows && row < launch.query_rows;
+  const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows;
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
@@ -411,12 +429,10 @@ __device__ __forceinline__ int2 row_keys(const Launch& launch, const Batch& batc
 /// cost registers.
 /// Else with the bias, at most `largest` in size; where that is 0, without.
 __device__ __forceinline__ void show(
-    float& score, const Launch& launch, const Batch& batch, const int* documents, const float* bias, unsigned head,
-    int row, int2 keys, int key, float hidden, float largest) {
-  const bool seen = unsigned(key - keys.x) < unsigned(keys.y)
-    && visible(launch, batch, documents, bias, head, row, key);
+    float& score, const Batch& batch, unsigned head, int row, int2 keys, int key, float hidden, float largest) {
+  const bool seen = unsigned(key - keys.x) < unsigned(keys.y) && visible(batch, head, row, key);
   if (!seen) score = hidden;
-  else if (largest > 0.0f) score = biased(score, bias_of(launch, batch, bias, head, row, key), largest);
+  else if (largest > 0.0f) score = biased(score, bias_of(batch, head, row, key), largest);
 }
 
 namespace attention {
@@ -509,11 +525,16 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// A fragment of the banded Toeplitz matrix by which a block of eight source keys is multiplied: the convolution of one
-/// kernel row along the keys. It is the same for all blocks at one distance, so it is made once.
-__device__ __forceinline__ unsigned toeplitz(const float* kernel, int a, int distance, const Lane& lane) {
-  const int offset = distance + 2 * lane.quad - lane.group;
+/// Two neighbouring taps as a f16 pair; and what rounding them leaves over, as another one.
+__device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
   return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
+}
+
+/// Where a lane's taps lie in a fragment of the banded Toeplitz matrix that a block of eight source keys is multiplied
+/// by: the convolution of one kernel row along the keys. It is the same for all blocks at one distance, so it is made
+/// once.
+__device__ __forceinline__ int offset_at(int distance, const Lane& lane) {
+  return distance + 2 * lane.quad - lane.group;
 }
 
 /// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
@@ -526,10 +547,10 @@ __device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane,
   for (int pair = 0; pair < TAP_PAIRS; pair++) {
 #pragma unroll
     for (int j = 0; j < DISTANCES; j++) {
-      const int distance = 8 * (GRANULES_RIGHT - j);
+      const int offset = offset_at(8 * (GRANULES_RIGHT - j), lane);
 #pragma unroll
       for (int a = 0; a < 2; a++) {
-        taps.pairs[pair][j][a] = toeplitz(kernel, 2 * pair + a, distance, lane);
+        taps.pairs[pair][j][a] = taps_at(kernel, 2 * pair + a, offset);
       }
     }
   }
@@ -543,16 +564,16 @@ struct SameDocument {
 };
 
 __device__ __forceinline__ SameDocument compare_documents(
-    const Launch& launch, const Batch& batch, const int* documents, int own_row, const Lane& lane) {
+    const Batch& batch, int own_row, const Lane& lane) {
   SameDocument same;
   bool all_same = true;
   each_row(own_row, lane, [&](int x, int h, int row) {
     const int position = batch.first_position + row;
-    const int document = document_of(launch, batch, documents, position);
+    const int document = document_of(batch, position);
     unsigned bits = 0u;
     for (int a = 0; a < KERNEL_QUERY; a++) {
       const int tap_position = position + (a - ORIGIN_QUERY) * DILATION_QUERY;
-      if (document_of(launch, batch, documents, tap_position) == document) bits |= 1u << a;
+      if (document_of(batch, tap_position) == document) bits |= 1u << a;
     }
     same.bits[x][h] = bits;
     all_same = all_same && bits == (1u << KERNEL_QUERY) - 1u;
@@ -581,8 +602,7 @@ template <int SIZE>
 __device__ __forceinline__ void multiply_taps(
     float (&y)[4], const unsigned (&scores)[SIZE], unsigned taps0, unsigned taps1, bool first) {
   if constexpr (SIZE == 4) {
-    if (first) mma_f16_first(y, scores, taps0, taps1);
-    else mma_f16(y, scores, taps0, taps1);
+    mma_f16(y, scores, taps0, taps1, first);
   } else {
     if (first) y[0] = y[1] = y[2] = y[3] = 0.0f;
     mma_f16_k8(y, scores[0], scores[1], taps0);
@@ -657,13 +677,13 @@ __device__ __forceinline__ void store_scores(unsigned char* own, const float (&s
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
-    unsigned to, const unsigned short* from, size_t stride, int first, int rows, int thread) {
+    unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
   // threads.
   if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
     constexpr int HOP = THREADS / CHUNKS;
-    const unsigned short* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
+    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
     const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
 #pragma unroll
     for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
@@ -682,38 +702,25 @@ __device__ __forceinline__ void load_rows(
   }
 }
 
-/// Where a query row lies; null where it does not exist.
-__device__ __forceinline__ const unsigned short* query_row(
-    const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch, unsigned head,
-    int row) {
-  if (row < -launch.history_rows || row >= launch.query_rows) return nullptr;
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
-  }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
-}
-
 /// Copies the tile's queries to shared memory, with the rows around it.
 __device__ __forceinline__ void load_queries(
-    unsigned shared, const Launch& launch, const unsigned short* q, const unsigned short* q_history, unsigned batch,
-    unsigned head, int tile_row, int thread) {
+    unsigned shared, const Batch& batch, const Element* q, const Element* q_history, unsigned head, int tile_row,
+    int thread) {
   for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
     // The halo's rows lie behind the tile's: those before it first.
-    const int from_tile = r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST;
+    const int row = tile_row + (r < TILE_Q ? r : r < TILE_Q + HALO_PAST ? r - TILE_Q - HALO_PAST : r - HALO_PAST);
     const unsigned to = shared + (r < TILE_Q ? Q_AT + r * Q_ROW_BYTES : HALO_AT + (r - TILE_Q) * Q_ROW_BYTES);
-    const unsigned short* const from = query_row(launch, q, q_history, batch, head, tile_row + from_tile);
-    const bool exists = from != nullptr && c * 8 < HEAD_DIM;
-    cp_async(to + c * 16, exists ? from + c * 8 : q, exists);
+    const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows && c * 8 < HEAD_DIM;
+    cp_async(to + c * 16, exists ? query_row(batch, q, q_history, head, row) + c * 8 : q, exists);
   }
   cp_async_commit();
 }
 
 /// Copies a step's keys.
 __device__ __forceinline__ void load_keys(
-    unsigned to, const unsigned short* keys, const Launch& launch, int first, int rows, int thread) {
+    unsigned to, const Element* keys, const Launch& launch, int first, int rows, int thread) {
   load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to, keys, launch.k_stride_l, first, rows, thread);
 }
 
@@ -733,24 +740,10 @@ __device__ __forceinline__ void multiply_keys(
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
         const unsigned (&a_x)[4] = a[x];
-        if (FIRST && d == 0) {
-          mma_bf16_first(s[x][n], a_x, b[0], b[1]);
-          mma_bf16_first(s[x][n + 1], a_x, b[2], b[3]);
-        } else {
-          mma_bf16(s[x][n], a_x, b[0], b[1]);
-          mma_bf16(s[x][n + 1], a_x, b[2], b[3]);
-        }
+        mma_bf16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
+        mma_bf16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
       }
     }
-  }
-}
-
-__device__ __forceinline__ void scale_scores(float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    each_entry<COLUMNS / 8>(s[x], [&](float& entry, int, int) {
-      entry *= SCALE;
-    });
   }
 }
 
@@ -762,9 +755,7 @@ __device__ __forceinline__ void store_score(unsigned char* scores, int place, in
 
 /// Scores of the rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.
 __device__ __forceinline__ void make_halo(
-    unsigned char* shared_memory, const Launch& launch, const Batch& batch, const int* documents, const float* bias,
-    unsigned head,
-    int tile_row, int step_key, const Lane& lane) {
+    unsigned char* shared_memory, const Batch& batch, unsigned head, int tile_row, int step_key, const Lane& lane) {
   const unsigned shared = shared_address(shared_memory);
   constexpr int UNITS = HALO_ROWS / 8 * (TILE_K / 16);
 #pragma unroll
@@ -783,8 +774,7 @@ __device__ __forceinline__ void make_halo(
       unsigned b[2];
       ldmatrix_x4(a, keys + d * 32);
       ldmatrix_x2(b, queries + d * 32);
-      if (d == 0) mma_bf16_first(s, a, b[0], b[1]);
-      else mma_bf16(s, a, b[0], b[1]);
+      mma_bf16(s, a, b[0], b[1], d == 0);
     }
 #pragma unroll
     for (int i = 0; i < 2; i++) {
@@ -792,12 +782,12 @@ __device__ __forceinline__ void make_halo(
       const int local = block * 8 + 2 * lane.quad + i;
       const int place = local < HALO_PAST ? local : local + TILE_Q;
       const int row = tile_row - HALO_PAST + place;
-      const int2 row_seen = row_keys(launch, batch, row);
+      const int2 row_seen = row_keys(batch, row);
 #pragma unroll
       for (int h = 0; h < 2; h++) {
         const int key = keys_at + 8 * h + lane.group;
         float score = s[2 * h + i] * SCALE;
-        show(score, launch, batch, documents, bias, head, row, row_seen, step_key + key, 0.0f, 0.0f);
+        show(score, batch, head, row, row_seen, step_key + key, 0.0f, 0.0f);
         store_score(shared_memory + S_AT, place, key, score);
       }
     }
@@ -807,19 +797,13 @@ __device__ __forceinline__ void make_halo(
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see, and adds the bias to the others.
 template <int COUNT, int N>
 __device__ __forceinline__ void hide(
-    float (&y)[ROW_BLOCKS][N][4], const Launch& launch, const Batch& batch, const int* documents, const float* bias,
-    unsigned head, int own_row,
+    float (&y)[ROW_BLOCKS][N][4], const Batch& batch, unsigned head, int own_row,
     int first_key, const Lane& lane, float hidden, float largest) {
   each_row(own_row, lane, [&](int x, int h, int row) {
-    const int2 keys = row_keys(launch, batch, row);
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-      for (int i = 0; i < 2; i++) {
-        const int key = first_key + 8 * n + 2 * lane.quad + i;
-        show(y[x][n][2 * h + i], launch, batch, documents, bias, head, row, keys, key, hidden, largest);
-      }
-    }
+    const int2 keys = row_keys(batch, row);
+    each_entry<COUNT>(y[x], [&](float& entry, int n, int i) {
+      if (i / 2 == h) show(entry, batch, head, row, keys, first_key + 8 * n + 2 * lane.quad + i % 2, hidden, largest);
+    });
   });
 }
 
@@ -827,28 +811,19 @@ __device__ __forceinline__ void hide(
 template <int COUNT, int N>
 __device__ __forceinline__ void hide_others(
     float (&y)[ROW_BLOCKS][N][4], int first_key, int begin, int end, const Lane& lane) {
-#pragma unroll
-  for (int n = 0; n < COUNT; n++) {
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-      const int key = first_key + 8 * n + 2 * lane.quad + i;
-      if (key >= begin && key < end) continue;
-#pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) y[x][n][i] = y[x][n][2 + i] = HIDDEN;
-    }
-  }
+  each_entry<COUNT>(y, [&](float& entry, int, int n, int i) {
+    const int key = first_key + 8 * n + 2 * lane.quad + i % 2;
+    if (key < begin || key >= end) entry = HIDDEN;
+  });
 }
 
 /// What is done to COUNT blocks of eight results, visible or not.
 template <int COUNT, int N>
 __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added) {
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    each_entry<COUNT>(y[x], [&](float& entry, int, int) {
-      entry += added;
-      entry = softcap(entry, 30.0f);
-    });
-  }
+  each_entry<COUNT>(y, [&](float& entry, int, int, int) {
+    entry += added;
+    entry = softcap(entry, 30.0f);
+  });
 }
 
 /// o += weights * values, of sixteen keys.
@@ -860,8 +835,8 @@ __device__ __forceinline__ void add_values(
     ldmatrix_x4_trans(b, values + n * 16);
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
-      mma_bf16(o[x][n], weights[x], b[0], b[1]);
-      mma_bf16(o[x][n + 1], weights[x], b[2], b[3]);
+      mma_bf16(o[x][n], weights[x], b[0], b[1], false);
+      mma_bf16(o[x][n + 1], weights[x], b[2], b[3], false);
     }
   }
 }
@@ -870,8 +845,7 @@ __device__ __forceinline__ void add_values(
 /// the tile, and added to the results of the rows that do see their keys. The whole block calls this, for one tile of
 /// values.
 __device__ __forceinline__ void isolate_values(
-    unsigned char* tile, const Launch& launch, const Batch& batch, const int* documents, const float* bias,
-    unsigned head, int own_row, int first_key,
+    unsigned char* tile, const Batch& batch, unsigned head, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
   constexpr int UNITS = TILE_K * VALUE_GRANULES;
   constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
@@ -892,7 +866,7 @@ __device__ __forceinline__ void isolate_values(
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
     each_row(own_row, lane, [&](int x, int h, int row) {
-      if (!visible(launch, batch, documents, bias, head, row, first_key + i)) return;
+      if (!visible(batch, head, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
         const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
@@ -909,17 +883,6 @@ __device__ __forceinline__ void isolate_values(
       store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
   }
   __syncthreads();
-}
-
-/// o += weights * values over COUNT pairs of blocks of eight keys; keys from `live` on have no weight.
-template <int COUNT>
-__device__ __forceinline__ void multiply_values(
-    const unsigned (&weights)[COUNT][ROW_BLOCKS][4], unsigned values, int live,
-    float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
-#pragma unroll
-  for (int s = 0; s < COUNT; s++) {
-    if (s * 16 < live) add_values(weights[s], values + s * 16 * V_ROW_BYTES, o);
-  }
 }
 
 /// One step of the online softmax (Milakov and Gimelshein 2018): weights of scores beside the new maximum `m`, to which
@@ -956,17 +919,15 @@ __device__ __forceinline__ void online_softmax(
 /// Writes one of the `parts` of the rows' results: values not yet divided by the sum, the maximum, the sum.
 __device__ __forceinline__ void store_part(
     const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], const float (&m)[ROW_BLOCKS][2], const float (&l)[ROW_BLOCKS][2],
-    float* partial_values, float* partial_sums, const Launch& launch, const Batch& batch, unsigned head, int parts,
+    float* partial_values, float* partial_sums, const Batch& batch, unsigned head, int parts,
     int part, int own_row, const Lane& lane) {
   each_row(own_row, lane, [&](int x, int h, int row) {
     const float total = lanes_sum<4>(l[x][h]);
-    if (row >= launch.row_end) return;
-    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * launch.query_rows + row;
+    if (row >= batch.launch.row_end) return;
+    const size_t at = (size_t(batch.index * HEADS + head) * parts + part) * batch.launch.query_rows + row;
     float* const to = partial_values + at * VALUE_DIM + 2 * lane.quad;
 #pragma unroll
-    for (int n = 0; n < VALUE_DIM / 8; n++) {
-      *reinterpret_cast<float2*>(to + 8 * n) = make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]);
-    }
+    for (int n = 0; n < VALUE_DIM / 8; n++) store(to + 8 * n, make_float2(o[x][n][2 * h], o[x][n][2 * h + 1]));
     if (lane.quad == 0) {
       partial_sums[2 * at] = m[x][h] == HIDDEN ? -INFINITE : m[x][h];
       partial_sums[2 * at + 1] = total;
@@ -1018,7 +979,7 @@ __device__ __forceinline__ void gate_channels(
 #pragma unroll
     for (int s = 0; s < VALUE_GRANULES / 2; s++) {
       const bool second = 16 * s + 8 < VALUE_DIM;
-      mma_f16(logits, a[s], load_pair(line + 16 * s), second ? load_pair(line + 16 * s + 8) : 0u);
+      mma_f16(logits, a[s], load_pair(line + 16 * s), second ? load_pair(line + 16 * s + 8) : 0u, false);
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) o[n][i] *= sigmoid(logits[i]);
@@ -1035,19 +996,19 @@ __device__ __forceinline__ void change_rows(float (&o)[ROW_BLOCKS][VALUE_GRANULE
       float row[2 * VALUE_GRANULES];
       read_row(o[x], h, row);
       apply(row);
-      write_row(o[x], h, row);
+#pragma unroll
+      for (int i = 0; i < 2 * VALUE_GRANULES; i++) o[x][i / 2][2 * h + i % 2] = row[i];
     }
   }
 }
 
 /// Writes the results of the warp's rows.
 __device__ __forceinline__ void store_results(
-    const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], unsigned short* o_rows, const Launch& launch, const Batch& batch,
-    unsigned head, int own_row, const Lane& lane) {
-  unsigned short* const own = o_rows + size_t(batch.index) * launch.o_stride_b + size_t(head) * launch.o_stride_h;
+    const float (&o)[ROW_BLOCKS][VALUE_GRANULES][4], Element* o_rows, const Batch& batch, unsigned head, int own_row,
+    const Lane& lane) {
   each_row(own_row, lane, [&](int x, int h, int row) {
-    if (row >= launch.row_end) return;
-    unsigned short* const to = own + size_t(row) * launch.o_stride_l + 2 * lane.quad;
+    if (row >= batch.launch.row_end) return;
+    Element* const to = result_row(batch.launch, o_rows, batch.index, head, row) + 2 * lane.quad;
 #pragma unroll
     for (int n = 0; n < VALUE_DIM / 8; n++) {
       store(to + 8 * n, pack_bf16(o[x][n][2 * h], o[x][n][2 * h + 1]));
@@ -1057,16 +1018,16 @@ __device__ __forceinline__ void store_results(
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     const Launch launch,
-    const unsigned short* __restrict__ q,
-    const unsigned short* __restrict__ q_history,
-    const unsigned short* __restrict__ k,
-    const unsigned short* __restrict__ v,
+    const Element* __restrict__ q,
+    const Element* __restrict__ q_history,
+    const Element* __restrict__ k,
+    const Element* __restrict__ v,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     const int* __restrict__ lengths,
     const int* __restrict__ documents,
     const float* __restrict__ bias,
-    unsigned short* __restrict__ o_rows,
+    Element* __restrict__ o_rows,
     float* __restrict__ lse,
     float* __restrict__ partial_values,
     float* __restrict__ partial_sums
@@ -1074,7 +1035,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
   const Lane lane = own_lane();
-  const Batch batch = open_batch(launch, positions, lengths, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions, lengths, documents, bias);
   const unsigned head = blockIdx.y;
   const int tiles = (launch.row_end - launch.row_begin + TILE_Q - 1) / TILE_Q;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
@@ -1092,15 +1053,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   const int source_end = min(keys_end, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
 
-  load_queries(shared, launch, q, q_history, batch.index, head, tile_row, lane.thread);
-  const unsigned short* const keys =
-    k + size_t(batch.index) * launch.k_stride_b + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
-  const unsigned short* const values =
-    v + size_t(batch.index) * launch.v_stride_b + size_t(head / HEADS_PER_KEY) * launch.v_stride_h;
+  load_queries(shared, batch, q, q_history, head, tile_row, lane.thread);
+  const Element* const keys = keys_of(batch, k, head);
+  const Element* const values = values_of(batch, v, head);
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   Taps taps;
   make_taps(kernel, lane, taps);
-  const SameDocument same = compare_documents(launch, batch, documents, own_row, lane);
+  const SameDocument same = compare_documents(batch, own_row, lane);
   const float added = parameters[BIAS_AT + head];
   const unsigned query_fragments =
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
@@ -1113,12 +1072,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
+  fill(y, 0.0f);
   float o[ROW_BLOCKS][VALUE_GRANULES][4];
-#pragma unroll
-  for (int x = 0; x < ROW_BLOCKS; x++) {
-    fill(y[x], 0.0f);
-    fill(o[x], 0.0f);
-  }
+  fill(o, 0.0f);
   // Of each row the largest score, and the sum of the weights beside it.
   float m[ROW_BLOCKS][2];
   float l[ROW_BLOCKS][2];
@@ -1144,9 +1100,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     cp_async_wait<0>();
     __syncthreads();
     if (!interior()) {
-      isolate_values(
-        shared_memory + V_AT + (step & 1) * V_TILE_BYTES, launch, batch, documents, bias, head, own_row, step_key - LAG,
-        lane, o);
+      isolate_values(shared_memory + V_AT + (step & 1) * V_TILE_BYTES, batch, head, own_row, step_key - LAG, lane, o);
     }
     // Queries times keys.
     const bool inside = interior();
@@ -1158,14 +1112,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      scale_scores(s);
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
+        entry *= SCALE;
+      });
       if (!inside) {
-        hide<COLUMNS / 8>(
-          s, launch, batch, documents, bias, head, own_row, step_key + c, lane, 0.0f, 0.0f);
+        hide<COLUMNS / 8>(s, batch, head, own_row, step_key + c, lane, 0.0f, 0.0f);
       }
       store_scores(own_scores + c * 2, s);
     }
-    make_halo(shared_memory, launch, batch, documents, bias, head, tile_row, step_key, lane);
+    make_halo(shared_memory, batch, head, tile_row, step_key, lane);
     __syncthreads();
     // Everybody is done with these keys, and with the values of the step before.
     if (step + 1 < steps) load_keys(shared + K_AT, keys, launch, step_key + TILE_K, source_end, lane.thread);
@@ -1181,23 +1136,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     convolve(y, score_fragments, taps, same);
     finish<GRANULES>(y, added);
     if (!interior()) {
-      hide<GRANULES>(
-        y, launch, batch, documents, bias, head, own_row, key, lane, HIDDEN, LARGEST);
+      hide<GRANULES>(y, batch, head, own_row, key, lane, HIDDEN, LARGEST);
     }
     if (key < keys_begin || key + GRANULES * 8 > keys_end) {
       hide_others<GRANULES>(y, key, keys_begin, keys_end, lane);
     }
     unsigned weights[GRANULES / 2][ROW_BLOCKS][4];
     online_softmax(y, weights, m, l, o);
-    multiply_values(weights, value_fragments + (step & 1) * V_TILE_BYTES, own_range.y - key, o);
+    // Keys that none of the warp's rows sees have no weight.
+    const int live = own_range.y - key;
+    const unsigned step_values = value_fragments + (step & 1) * V_TILE_BYTES;
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
-      each_entry<CARRIED>(y[x], [&](float& entry, int n, int i) { entry = y[x][GRANULES + n][i]; });
+    for (int s = 0; s < GRANULES / 2; s++) {
+      if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
     }
+    each_entry<CARRIED>(y, [&](float& entry, int x, int n, int i) { entry = y[x][GRANULES + n][i]; });
   }
 
   if (splits > 1) {
-    store_part(o, m, l, partial_values, partial_sums, launch, batch, head, splits, split, own_row, lane);
+    store_part(o, m, l, partial_values, partial_sums, batch, head, splits, split, own_row, lane);
     return;
   }
 
@@ -1205,7 +1162,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     // A row that sees no key has weight zero and log-sum-exp minus infinity.
     const float total = lanes_sum<4>(l[x][h]);
     if (lane.quad == 0 && row < launch.row_end) {
-      lse[row_at(launch, batch, head, row)] = log_sum_exp(m[x][h], total);
+      lse[row_at(batch, head, row)] = log_sum_exp(m[x][h], total);
     }
     scale_row(o[x], h, total == 0.0f ? 0.0f : 1.0f / total);
   });
@@ -1220,7 +1177,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   for (int x = 0; x < ROW_BLOCKS; x++)
     gate_channels(o[x], parameters + OUTPUT_GATE_WEIGHT_AT, parameters + OUTPUT_GATE_BIAS_AT, lane);
 
-  store_results(o, o_rows, launch, batch, head, own_row, lane);
+  store_results(o, o_rows, batch, head, own_row, lane);
 }
 
 }  // namespace attention
@@ -1269,7 +1226,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
     const float* __restrict__ partial_values,
     const float* __restrict__ partial_sums,
     const float* __restrict__ parameters,
-    unsigned short* __restrict__ o_rows,
+    Element* __restrict__ o_rows,
     float* __restrict__ lse
 ) {
   const Lane lane = own_lane();
@@ -1287,9 +1244,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
   // A row that sees no key has weight zero and log-sum-exp minus infinity.
   const float reference = highest == -INFINITE ? 0.0f : highest;
   float total = 0.0f;
-  float o[VALUES_PER_LANE];
-#pragma unroll
-  for (int i = 0; i < VALUES_PER_LANE; i++) o[i] = 0.0f;
+  float o[VALUES_PER_LANE] = {};
   for (int part = 0; part < parts; part++) {
     const size_t at = first + size_t(part) * launch.query_rows;
     const float factor = exp2_approx((partial_sums[2 * at] - reference) * LOG2_E);
@@ -1332,8 +1287,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
     }
   }
 
-  unsigned short* const to = o_rows + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h
-    + size_t(row) * launch.o_stride_l;
+  Element* const to = result_row(launch, o_rows, batch, head, row);
 #pragma unroll
   for (int i = 0; i < VALUES_PER_LANE; i++) {
     const int d = i * 32 + lane.index;
@@ -1469,11 +1423,11 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
   const long long splits = std::max<long long>(0, Lq - 64) != 0
     ? 1 : std::max<long long>(1, std::min<long long>(floor_div(256, B * 8), floor_div(Lk, 256)));
   const Workspace workspace = lay_out(call);
-  const unsigned short* const q = static_cast<const unsigned short*>(call.q);
-  const unsigned short* const k = static_cast<const unsigned short*>(call.k);
-  const unsigned short* const v = static_cast<const unsigned short*>(call.v);
-  const unsigned short* const q_history = static_cast<const unsigned short*>(call.q_history);
-  unsigned short* const o = static_cast<unsigned short*>(call.o);
+  const Element* const q = static_cast<const Element*>(call.q);
+  const Element* const k = static_cast<const Element*>(call.k);
+  const Element* const v = static_cast<const Element*>(call.v);
+  const Element* const q_history = static_cast<const Element*>(call.q_history);
+  Element* const o = static_cast<Element*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   float* const partial_values = reinterpret_cast<float*>(workspace_at + workspace.partial_values);
   float* const partial_sums = reinterpret_cast<float*>(workspace_at + workspace.partial_sums);

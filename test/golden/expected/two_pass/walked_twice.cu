@@ -45,6 +45,9 @@ constexpr int HEADS = 2;
 constexpr int HEADS_PER_KEY = 1;
 constexpr int HEAD_DIM = 16;
 constexpr int VALUE_DIM = 16;
+/// Elements of a load: rows are aligned to them.
+constexpr int HEAD_WIDTH = 4;
+constexpr int VALUE_WIDTH = 4;
 constexpr float SCALE = 0.25f;
 constexpr int WINDOW = 48;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
@@ -53,22 +56,23 @@ constexpr float INFINITE = __builtin_huge_valf();
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 
-/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+/// One batch entry: where its rows stand, how many of its keys are filled, and what hides pairs of them.
 struct Batch {
+  const Launch& launch;
   unsigned index;
   /// Absolute position of row 0.
   int first_position;
   int keys;
 };
 
-__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions, unsigned index) {
-  Batch batch;
-  batch.index = index;
-  batch.first_position = launch.has_positions != 0u
-    ? min(positions[index], LARGEST_POSITION - launch.query_rows)
-    : launch.key_rows - launch.query_rows;
-  batch.keys = launch.key_rows;
-  return batch;
+/// The block's batch entry.
+__device__ __forceinline__ Batch open_batch(const Launch& launch, const int* positions) {
+  const unsigned index = launch.batch + blockIdx.z;
+  const int last_meets_last = launch.key_rows - launch.query_rows;
+  const int first_position =
+    launch.has_positions != 0u ? min(positions[index], LARGEST_POSITION - launch.query_rows) : last_meets_last;
+  const int keys = launch.key_rows;
+  return {launch, index, first_position, keys};
 }
 
 /// Keys [x, y) outside of which rows `first` to `last` see nothing; [0, 0) where they see nothing at all.
@@ -79,18 +83,18 @@ __device__ __forceinline__ int2 key_range(const Batch& batch, int first, int las
 }
 
 /// Whether all rows [row, row + rows) exist and see all keys [key, key + keys): there nothing needs testing.
-__device__ __forceinline__ bool interior(const Launch& launch, const Batch& batch, int row, int rows, int key,
-    int keys) {
+__device__ __forceinline__ bool interior(const Batch& batch, int row, int rows, int key, int keys) {
   const int first = batch.first_position + row;
   const int last = first + rows - 1;
-  return row >= -launch.history_rows && row + rows <= launch.query_rows && key >= 0 && key + keys <= batch.keys
+  return row >= -batch.launch.history_rows && row + rows <= batch.launch.query_rows && key >= 0
+    && key + keys <= batch.keys
     && key + keys - 1 <= first
     && last - key < WINDOW;
 }
 
 /// Whether a row sees a key. Rows and keys that do not exist see nothing and are not seen.
-__device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch, int row, int key) {
-  bool seen = row >= -launch.history_rows && row < launch.query_rows && key >= 0 && key < batch.keys;
+__device__ __forceinline__ bool visible(const Batch& batch, int row, int key) {
+  bool seen = row >= -batch.launch.history_rows && row < batch.launch.query_rows && key >= 0 && key < batch.keys;
   const int position = batch.first_position + row;
   seen = seen && key <= position;
   seen = seen && position - key < WINDOW;
@@ -100,32 +104,129 @@ __device__ __forceinline__ bool visible(const Launch& launch, const Batch& batch
 /// An element of q, k, v and o.
 using Element = float;
 
-/// Four neighbouring elements of a row of queries or keys.
-__device__ __forceinline__ float4 load_head(const Element* from) {
-  return *reinterpret_cast<const float4*>(from);
+/// Where a query row lies, in the history where it is before row 0.
+__device__ __forceinline__ const Element* query_row(const Batch& batch, const Element* q, const Element* q_history,
+    unsigned head, int row) {
+  const Launch& launch = batch.launch;
+  if (row < 0) {
+    return q_history + size_t(batch.index) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
+      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
+  }
+  return q + size_t(batch.index) * launch.q_stride_b + size_t(head) * launch.q_stride_h
+    + size_t(row) * launch.q_stride_l;
 }
 
-__device__ __forceinline__ float4 load_head_at(const Element* row, int first) {
-  return load_head(row + first);
+/// The first of the keys, and of the values, that a head reads.
+__device__ __forceinline__ const Element* keys_of(const Batch& batch, const Element* k, unsigned head) {
+  return k + size_t(batch.index) * batch.launch.k_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.k_stride_h;
 }
 
-/// Four neighbouring elements of a row of values.
-__device__ __forceinline__ float4 load_value(const Element* from) {
-  return *reinterpret_cast<const float4*>(from);
+__device__ __forceinline__ const Element* values_of(const Batch& batch, const Element* v, unsigned head) {
+  return v + size_t(batch.index) * batch.launch.v_stride_b + size_t(head / HEADS_PER_KEY) * batch.launch.v_stride_h;
 }
 
-__device__ __forceinline__ float4 load_value_at(const Element* row, int first) {
-  return load_value(row + first);
+/// A row of the results.
+__device__ __forceinline__ Element* result_row(const Launch& launch, Element* o, unsigned batch, unsigned head,
+    int row) {
+  return o + size_t(batch) * launch.o_stride_b + size_t(head) * launch.o_stride_h + size_t(row) * launch.o_stride_l;
+}
+
+/// Where a row lies among the rows of the call; where its statistics lie, which rows of the history have, too.
+__device__ __forceinline__ size_t row_at(const Batch& batch, unsigned head, int row) {
+  return size_t(batch.index * HEADS + head) * batch.launch.query_rows + row;
+}
+
+__device__ __forceinline__ size_t statistic_at(const Batch& batch, unsigned head, int row) {
+  const int history = batch.launch.statistics_history;
+  return size_t(batch.index * HEADS + head) * (history + batch.launch.query_rows) + history + row;
+}
+
+/// A row's statistics; those of a row that does not exist make all weights 0.
+__device__ __forceinline__ float2 row_statistic(const Batch& batch, const float2* statistics, unsigned head, int row,
+    bool exists) {
+  return exists ? statistics[statistic_at(batch, head, row)] : make_float2(0.0f, 0.0f);
+}
+
+/// Loads and stores of whole units: 4, 8 or 16 bytes.
+template <typename Unit>
+__device__ __forceinline__ void store(void* to, Unit value) {
+  *static_cast<Unit*>(to) = value;
+}
+
+template <typename Unit>
+__device__ __forceinline__ Unit load_as(const void* from) {
+  return *static_cast<const Unit*>(from);
+}
+
+/// Sum of a value over LANES neighbouring lanes, and the largest of them; all lanes of a warp take part.
+template <int LANES>
+__device__ __forceinline__ float lanes_sum(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value += __shfl_xor_sync(~0u, value, i);
+  return value;
+}
+
+template <int LANES>
+__device__ __forceinline__ float lanes_max(float value) {
+#pragma unroll
+  for (int i = 1; i < LANES; i *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, i));
+  return value;
+}
+
+__device__ __forceinline__ float value_of(Element element) {
+  return element;
+}
+
+__device__ __forceinline__ Element element_of(float value) {
+  return value;
+}
+
+/// Elements that one load takes.
+template <int WIDTH>
+struct __align__(WIDTH * sizeof(Element)) Unit {
+  Element elements[WIDTH];
+};
+
+/// Four elements of a row of SIZE from `first` on, zeros past its end; rows are aligned to WIDTH elements.
+template <int SIZE, int WIDTH>
+__device__ __forceinline__ float4 load_row(const Element* row, int first) {
+  float x[4] = {};
+#pragma unroll
+  for (int i = 0; i < 4; i += WIDTH) {
+    if (SIZE % 4 != 0 && i >= SIZE % 4 && first + 4 > SIZE) continue;
+    const Unit<WIDTH> unit = load_as<Unit<WIDTH>>(row + first + i);
+#pragma unroll
+    for (int j = 0; j < WIDTH; j++) x[i + j] = value_of(unit.elements[j]);
+  }
+  return make_float4(x[0], x[1], x[2], x[3]);
+}
+
+/// Four values of four keys. Keys that do not exist repeat their neighbours; nobody sees them.
+__device__ __forceinline__ void load_values(float4 (&x)[4], const Batch& batch, const Element* v, unsigned head,
+    int key, int first) {
+  const Element* const values = values_of(batch, v, head);
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const int known = max(0, min(key + i, batch.launch.key_rows - 1));
+    x[i] = load_row<VALUE_DIM, VALUE_WIDTH>(values + size_t(known) * batch.launch.v_stride_l, first);
+  }
 }
 
 /// Stores four values of a row of results from `first` on, as far as the row goes.
 __device__ __forceinline__ void store_results(Element* row, int first, const float (&x)[4]) {
-  *reinterpret_cast<float4*>(row + first) = make_float4(x[0], x[1], x[2], x[3]);
+#pragma unroll
+  for (int i = 0; i < 4; i += VALUE_WIDTH) {
+    if (VALUE_DIM % 4 != 0 && i >= VALUE_DIM % 4 && first + 4 > VALUE_DIM) continue;
+    Unit<VALUE_WIDTH> unit;
+#pragma unroll
+    for (int j = 0; j < VALUE_WIDTH; j++) unit.elements[j] = element_of(x[i + j]);
+    store(row + first + i, unit);
+  }
 }
 
 /// Four neighbouring words at a 16-byte boundary.
 __device__ __forceinline__ void read_four(float (&x)[4], const float* from) {
-  const float4 four = *reinterpret_cast<const float4*>(from);
+  const float4 four = load_as<float4>(from);
   x[0] = four.x;
   x[1] = four.y;
   x[2] = four.z;
@@ -133,14 +234,16 @@ __device__ __forceinline__ void read_four(float (&x)[4], const float* from) {
 }
 
 __device__ __forceinline__ void write_four(float* to, const float (&x)[4]) {
-  *reinterpret_cast<float4*>(to) = make_float4(x[0], x[1], x[2], x[3]);
+  store(to, make_float4(x[0], x[1], x[2], x[3]));
 }
 
-__device__ __forceinline__ void clear_block(float (&block)[4][4]) {
+/// Calls `apply` with each of four rows by four entries.
+template <typename Apply>
+__device__ __forceinline__ void each_entry(float (&block)[4][4], const Apply& apply) {
 #pragma unroll
   for (int i = 0; i < 4; i++) {
 #pragma unroll
-    for (int j = 0; j < 4; j++) block[i][j] = 0.0f;
+    for (int j = 0; j < 4; j++) apply(block[i][j], i, j);
   }
 }
 
@@ -148,90 +251,68 @@ __device__ __forceinline__ void clear_block(float (&block)[4][4]) {
 __device__ __forceinline__ void scale_rows(float (&block)[4][4], const float* factors) {
   float own[4];
   read_four(own, factors);
-#pragma unroll
-  for (int i = 0; i < 4; i++) {
-#pragma unroll
-    for (int j = 0; j < 4; j++) block[i][j] *= own[i];
-  }
+  each_entry(block, [&](float& entry, int i, int) { entry *= own[i]; });
 }
 
-/// Which of the rows row .. row + 3 see which of the keys key .. key + 3: bit 4 i + j for row i and key j.
-__device__ __forceinline__ unsigned see(const Launch& launch, const Batch& batch, int row, int key, bool inside) {
-  if (inside) return 0xffffu;
+/// Which of the keys key .. key + 3 a row sees: bit j for key j.
+__device__ __forceinline__ unsigned see_four(const Batch& batch, int row, int key, bool inside) {
+  if (inside) return 15u;
   unsigned seen = 0u;
 #pragma unroll
-  for (int i = 0; i < 4; i++) {
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-      if (visible(launch, batch, row + i, key + j)) seen |= 1u << (4 * i + j);
-    }
+  for (int j = 0; j < 4; j++) {
+    if (visible(batch, row, key + j)) seen |= 1u << j;
   }
   return seen;
 }
 
-/// Where a query row lies, in the history where it is before row 0.
-__device__ __forceinline__ const Element* query_row(const Launch& launch, const Element* q, const Element* q_history,
-    unsigned batch, unsigned head, int row) {
-  if (row < 0) {
-    return q_history + size_t(batch) * launch.q_history_stride_b + size_t(head) * launch.q_history_stride_h
-      + size_t(row + launch.history_rows) * launch.q_history_stride_l;
-  }
-  return q + size_t(batch) * launch.q_stride_b + size_t(head) * launch.q_stride_h + size_t(row) * launch.q_stride_l;
+/// The same for rows row .. row + 3: bit 4 i + j for row i and key j.
+__device__ __forceinline__ unsigned see(const Batch& batch, int row, int key, bool inside) {
+  if (inside) return 0xffffu;
+  unsigned seen = 0u;
+#pragma unroll
+  for (int i = 0; i < 4; i++) seen |= see_four(batch, row + i, key, false) << 4 * i;
+  return seen;
 }
 
-/// Query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist repeat their
-/// neighbours.
-__device__ __forceinline__ void dot_block(float (&block)[4][4], const Launch& launch, const Batch& batch,
-    const Element* q, const Element* q_history, const Element* k, unsigned head, int row, int key) {
-  const Element* const keys_of_head = k + size_t(batch.index) * launch.k_stride_b
-    + size_t(head / HEADS_PER_KEY) * launch.k_stride_h;
+/// A cleared block becomes query rows row .. row + 3 times keys key .. key + 3, scaled; rows and keys that do not exist
+/// repeat their neighbours.
+__device__ __forceinline__ void dot_block(float (&block)[4][4], const Batch& batch, const Element* q,
+    const Element* q_history, const Element* k, unsigned head, int row, int key) {
+  const Launch& launch = batch.launch;
   const Element* queries[4];
   const Element* keys[4];
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    queries[i] = query_row(launch, q, q_history, batch.index, head,
-      max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
-    keys[i] = keys_of_head + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
+    queries[i] = query_row(batch, q, q_history, head, max(-launch.history_rows, min(row + i, launch.query_rows - 1)));
+    keys[i] = keys_of(batch, k, head) + size_t(max(0, min(key + i, launch.key_rows - 1))) * launch.k_stride_l;
   }
-  clear_block(block);
 #pragma unroll 1
   for (int d = 0; d < HEAD_DIM; d += 4) {
+    float4 x[4];
     float4 y[4];
 #pragma unroll
-    for (int j = 0; j < 4; j++) y[j] = load_head_at(keys[j], d);
-#pragma unroll
     for (int i = 0; i < 4; i++) {
-      const float4 x = load_head_at(queries[i], d);
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        block[i][j] = fmaf(x.x, y[j].x, fmaf(x.y, y[j].y, fmaf(x.z, y[j].z, fmaf(x.w, y[j].w, block[i][j]))));
-      }
+      x[i] = load_row<HEAD_DIM, HEAD_WIDTH>(queries[i], d);
+      y[i] = load_row<HEAD_DIM, HEAD_WIDTH>(keys[i], d);
     }
+    each_entry(block, [&](float& entry, int i, int j) {
+      entry = fmaf(x[i].x, y[j].x, fmaf(x[i].y, y[j].y, fmaf(x[i].z, y[j].z, fmaf(x[i].w, y[j].w, entry))));
+    });
   }
-#pragma unroll
-  for (int i = 0; i < 4; i++) {
-#pragma unroll
-    for (int j = 0; j < 4; j++) block[i][j] *= SCALE;
-  }
+  each_entry(block, [&](float& entry, int, int) { entry *= SCALE; });
 }
 
 /// y[j] += sum over b of w[b] * x[SHIFT + b + j] for four neighbouring outputs; x lies at a 16-byte boundary.
 template <int TAPS, int SHIFT>
 __device__ __forceinline__ void convolve(float (&y)[4], const float (&w)[TAPS], const float* x) {
   constexpr int FOURS = (SHIFT + TAPS + 3 + 3) / 4;
-  float window[FOURS * 4];
+  float window[FOURS][4];
 #pragma unroll
-  for (int i = 0; i < FOURS; i++) {
-    const float4 four = *reinterpret_cast<const float4*>(x + 4 * i);
-    window[4 * i] = four.x;
-    window[4 * i + 1] = four.y;
-    window[4 * i + 2] = four.z;
-    window[4 * i + 3] = four.w;
-  }
+  for (int i = 0; i < FOURS; i++) read_four(window[i], x + 4 * i);
 #pragma unroll
   for (int b = 0; b < TAPS; b++) {
 #pragma unroll
-    for (int j = 0; j < 4; j++) y[j] = fmaf(w[b], window[SHIFT + b + j], y[j]);
+    for (int j = 0; j < 4; j++) y[j] = fmaf(w[b], window[(SHIFT + b + j) / 4][(SHIFT + b + j) % 4], y[j]);
   }
 }
 
@@ -255,19 +336,10 @@ __device__ __forceinline__ void add_product(float (&results)[4], float weight, c
   results[3] = fmaf(weight, x.w, results[3]);
 }
 
-/// Adds weights of four rows times values of four keys to results; `weights[i]` are row i's.
-__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4],
-    const float4 (&x)[4]) {
-#pragma unroll
-  for (int key = 0; key < 4; key++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) add_product(results[i], weights[i][key], x[key]);
-  }
-}
-
-/// The same for the pairs that are `seen`: values that a row does not see, which may be anything, must not reach it.
-__device__ __forceinline__ void add_seen_products(float (&results)[4][4], const float (&weights)[4][4],
-    const float4 (&x)[4], unsigned seen) {
+/// Adds weights of four rows times values of four keys to results, of the pairs that are `seen`: values that a row does
+/// not see, which may be anything, must not reach it. `weights[i]` are row i's.
+__device__ __forceinline__ void add_products(float (&results)[4][4], const float (&weights)[4][4], const float4 (&x)[4],
+    unsigned seen) {
 #pragma unroll
   for (int key = 0; key < 4; key++) {
 #pragma unroll
@@ -277,19 +349,21 @@ __device__ __forceinline__ void add_seen_products(float (&results)[4][4], const 
   }
 }
 
-/// Sum over TEAM neighbouring lanes, and the largest of them; all lanes of a warp take part.
-template <int TEAM>
-__device__ __forceinline__ float sum_of_team(float x) {
+/// Adds the mix of GROUP heads, which lie `stride` words apart, to four entries of each of OUTPUTS heads.
+template <int GROUP, int OUTPUTS>
+__device__ __forceinline__ void mix_heads(float (&y)[OUTPUTS][4], const float* weights, const float* from,
+    size_t stride) {
+#pragma unroll 2
+  for (int n = 0; n < GROUP; n++) {
+    float x[4];
+    read_four(x, from + n * stride);
 #pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
-  return x;
-}
-
-template <int TEAM>
-__device__ __forceinline__ float largest_of_team(float x) {
+    for (int o = 0; o < OUTPUTS; o++) {
+      const float w = weights[o * GROUP + n];
 #pragma unroll
-  for (int i = TEAM / 2; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, i));
-  return x;
+      for (int j = 0; j < 4; j++) y[o][j] = fmaf(w, x[j], y[o][j]);
+    }
+  }
 }
 
 /// Whether all values are finite: then 0 times any of them is 0.
@@ -365,21 +439,32 @@ constexpr int SCORES_MIX_GROUP = 2;
 /// scores.mix.weight in parameters.
 constexpr int SCORES_MIX_WEIGHT_AT = 12;
 
-/// An entry: 0 where not visible.
-__device__ __forceinline__ float finish_scores(float value, bool seen) {
-  if (!seen) return 0.0f;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: 0 where not visible.
+__device__ __forceinline__ void finish_scores(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
-/// An entry: 0 where not visible.
-__device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
-  if (!seen) return 0.0f;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: 0 where not visible.
+__device__ __forceinline__ void finish_scores_conv(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
 /// The kernel with which `head` reads its own entries.
 __device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head) {
-  return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+  const unsigned kernel = head;
+  return parameters + SCORES_CONV_WEIGHT_AT + size_t(kernel) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
 /// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
@@ -394,10 +479,16 @@ __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kerne
   }
 }
 
-/// An entry: HIDDEN where not visible, so that the softmax leaves it out.
-__device__ __forceinline__ float finish_scores_mix(float value, bool seen) {
-  if (!seen) return HIDDEN;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: HIDDEN where not visible, so that the softmax
+/// leaves it out.
+__device__ __forceinline__ void finish_scores_mix(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = HIDDEN;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics(
@@ -413,7 +504,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
   // All of the block's shared memory, in words.
   extern __shared__ __align__(16) float arena[];
   const int thread = threadIdx.x;
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned first_head = blockIdx.y * HEAD_BLOCK;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + int(gridDim.x - 1u - blockIdx.x) * TILE_Q;
@@ -441,25 +532,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     // Scores of the step's new keys.
     {
       const int first_key = step * TILE_K;
-      const bool inside = interior(launch, batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
+      const bool inside = interior(batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4;
-        const int h = unit / (RAW_ROWS / 4 * (TILE_K / 4));
+        const int h = HEAD_BLOCK > 1 ? unit / (RAW_ROWS / 4 * (TILE_K / 4)) : 0;
         const unsigned head = first_head + h;
         const int row = tile_row - RAW_ABOVE + r;
         const int key = first_key + column;
-        const unsigned seen = see(launch, batch, row, key, inside);
-        float block[4][4];
-        clear_block(block);
-        if (seen != 0u) dot_block(block, launch, batch, q, q_history, k, head, row, key);
+        const unsigned seen = see(batch, row, key, inside);
+        float block[4][4] = {};
+        if (seen != 0u) dot_block(block, batch, q, q_history, k, head, row, key);
         float* const to = arena + RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            block[i][j] = finish_scores(block[i][j], seen >> (4 * i + j) & 1u);
-          }
+          finish_scores(block[i], seen >> 4 * i);
           write_four(to + i * RAW_ROW_STRIDE, block[i]);
         }
       }
@@ -468,29 +555,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     // scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
       const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
+      const bool inside = interior(batch, tile_row, AFTER_SCORES_CONV_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4;
-        const int h = unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4));
+        const int h = HEAD_BLOCK > 1 ? unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4)) : 0;
         const unsigned head = first_head + h;
         const int row = tile_row + r;
         const int key = first_key + column;
-        const unsigned seen = see(launch, batch, row, key, inside);
-        float block[4][4];
-        clear_block(block);
+        const unsigned seen = see(batch, row, key, inside);
+        float block[4][4] = {};
         if (seen != 0u) {
-          const float* const from = arena + RAW_AT + r * RAW_ROW_STRIDE + column;
-          scores_conv(block, scores_conv_kernel(parameters, head), from + h * RAW_HEAD_STRIDE);
+          const float* const from = arena + RAW_AT + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
+          scores_conv(block, scores_conv_kernel(parameters, head), from);
         }
         float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
           + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            block[i][j] = finish_scores_conv(block[i][j], seen >> (4 * i + j) & 1u);
-          }
+          finish_scores_conv(block[i], seen >> 4 * i);
           write_four(to + i * AFTER_SCORES_CONV_ROW_STRIDE, block[i]);
         }
       }
@@ -504,7 +587,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
       const int step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
+      const bool inside = interior(batch, tile_row, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4);
           unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
@@ -515,34 +598,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
         float* const entry = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
           + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         const float* const weight = parameters + SCORES_MIX_WEIGHT_AT + size_t(first_head + h) * SCORES_MIX_GROUP;
-        float y[SCORES_MIX_GROUP][4];
-#pragma unroll
-        for (int o = 0; o < SCORES_MIX_GROUP; o++) y[o][0] = y[o][1] = y[o][2] = y[o][3] = 0.0f;
-#pragma unroll 1
-        for (int n = 0; n < SCORES_MIX_GROUP; n++) {
-          float x[4];
-          read_four(x, entry + n * AFTER_SCORES_CONV_HEAD_STRIDE);
-#pragma unroll
-          for (int o = 0; o < SCORES_MIX_GROUP; o++) {
-            const float w = weight[o * SCORES_MIX_GROUP + n];
-#pragma unroll
-            for (int j = 0; j < 4; j++) y[o][j] = fmaf(w, x[j], y[o][j]);
-          }
-        }
-        // Which of the four keys the row sees: the same for all heads.
-        unsigned seen = inside ? 15u : 0u;
-        if (!inside) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            if (visible(launch, batch, row, key + j)) seen |= 1u << j;
-          }
-        }
+        float y[SCORES_MIX_GROUP][4] = {};
+        mix_heads<SCORES_MIX_GROUP>(y, weight, entry, AFTER_SCORES_CONV_HEAD_STRIDE);
 #pragma unroll
         for (int o = 0; o < SCORES_MIX_GROUP; o++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u);
-          }
+          const unsigned seen = see_four(batch, row, key, inside);
+          finish_scores_mix(y[o], seen);
           write_four(entry + o * AFTER_SCORES_CONV_HEAD_STRIDE, y[o]);
         }
       }
@@ -559,7 +620,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
           highest = fmaxf(highest, fmaxf(fmaxf(scores[i][0], scores[i][1]), fmaxf(scores[i][2], scores[i][3])));
         }
       }
-      highest = largest_of_team<TEAM>(highest);
+      highest = lanes_max<TEAM>(highest);
       if (owns) {
         highest = fmaxf(highest, row_max);
         const float factor = expf(row_max - highest);
@@ -580,7 +641,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
   }
 
   // The row's sum over its lanes; a row that sees no key has weights of zero and a log-sum-exp of minus infinity.
-  row_sum = sum_of_team<TEAM>(row_sum + row_probe);
+  row_sum = lanes_sum<TEAM>(row_sum + row_probe);
   if (owns && lane == 0) {
     const float factor = row_sum == 0.0f ? 0.0f : 1.0f / row_sum;
     const int row = tile_row + own_row % TILE_Q;
@@ -588,9 +649,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_statistics
     if (row < launch.row_end) {
       const float log_sum = row_sum == 0.0f ? -INFINITE : row_max + logf(row_sum);
       // Not one log-sum-exp: where the maximum is large, rounding would take the sum away.
-      const size_t line = size_t(batch.index * HEADS + head) * (launch.statistics_history + launch.query_rows);
-      statistics[line + launch.statistics_history + row] = make_float2(row_max, factor);
-      if (row >= 0) lse[size_t(batch.index * HEADS + head) * launch.query_rows + row] = log_sum;
+      statistics[statistic_at(batch, head, row)] = make_float2(row_max, factor);
+      if (row >= 0) lse[row_at(batch, head, row)] = log_sum;
     }
   }
 }
@@ -700,21 +760,32 @@ constexpr int ROW_SUMS_AT = 0;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 28;
 
-/// An entry: 0 where not visible.
-__device__ __forceinline__ float finish_scores(float value, bool seen) {
-  if (!seen) return 0.0f;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: 0 where not visible.
+__device__ __forceinline__ void finish_scores(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
-/// An entry: 0 where not visible.
-__device__ __forceinline__ float finish_scores_conv(float value, bool seen) {
-  if (!seen) return 0.0f;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: 0 where not visible.
+__device__ __forceinline__ void finish_scores_conv(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
 /// The kernel with which `head` reads its own entries.
 __device__ __forceinline__ const float* scores_conv_kernel(const float* parameters, unsigned head) {
-  return parameters + SCORES_CONV_WEIGHT_AT + size_t(head) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
+  const unsigned kernel = head;
+  return parameters + SCORES_CONV_WEIGHT_AT + size_t(kernel) * (SCORES_CONV_QUERY * SCORES_CONV_KEY);
 }
 
 /// scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
@@ -729,21 +800,33 @@ __device__ __forceinline__ void scores_conv(float (&y)[4][4], const float* kerne
   }
 }
 
-/// An entry: the softmax's weight, exp(score - maximum of the row) / sum; 0 where not visible.
-__device__ __forceinline__ float finish_scores_mix(float value, bool seen, const float* statistic) {
-  if (!seen) return 0.0f;
-  return expf(value - statistic[0]) * statistic[1];
+/// Four neighbouring entries of a row, of which `seen` has the bits: the softmax's weight, exp(score - maximum of the
+/// row) / sum; 0 where not visible.
+__device__ __forceinline__ void finish_scores_mix(float (&entries)[4], unsigned seen, const float* statistic) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = expf(value - statistic[0]) * statistic[1];
+  }
 }
 
-/// An entry: 0 where not visible.
-__device__ __forceinline__ float finish_weights_conv(float value, bool seen) {
-  if (!seen) return 0.0f;
-  return value;
+/// Four neighbouring entries of a row, of which `seen` has the bits: 0 where not visible.
+__device__ __forceinline__ void finish_weights_conv(float (&entries)[4], unsigned seen) {
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    float value = entries[j];
+    entries[j] = 0.0f;
+    if (!(seen >> j & 1u)) continue;
+    entries[j] = value;
+  }
 }
 
 /// The kernel with which `head` reads its own entries.
 __device__ __forceinline__ const float* weights_conv_kernel(const float* parameters, unsigned head) {
-  return parameters + WEIGHTS_CONV_WEIGHT_AT + size_t(head) * (WEIGHTS_CONV_QUERY * WEIGHTS_CONV_KEY);
+  const unsigned kernel = head;
+  return parameters + WEIGHTS_CONV_WEIGHT_AT + size_t(kernel) * (WEIGHTS_CONV_QUERY * WEIGHTS_CONV_KEY);
 }
 
 /// weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
@@ -758,44 +841,40 @@ __device__ __forceinline__ void weights_conv(float (&y)[4][4], const float* kern
   }
 }
 
+/// Calls `apply` with each of a thread's blocks of four rows by four values, their first row among the block's and
+/// their first value.
+template <typename Apply>
+__device__ __forceinline__ void each_result(float (&results)[BLOCKS][4][4], int thread, const Apply& apply) {
+#pragma unroll
+  for (int b = 0; b < BLOCKS; b++) {
+    const int unit = thread + b * THREADS;
+    if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) continue;
+    apply(results[b], unit / VALUE_BLOCKS * 4, unit % VALUE_BLOCKS * 4);
+  }
+}
+
 /// Makes rows that NaN or infinities have reached NaN as a whole, so that none looks half right.
 __device__ __forceinline__ void poison_rows(float (&results)[BLOCKS][4][4], int* row_flags, int thread) {
   // 0 times a number is 0, times anything else NaN.
-  float probes[BLOCKS][4];
   float probe = 0.0f;
 #pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      probes[b][i] = 0.0f;
-#pragma unroll
-      for (int j = 0; j < 4; j++) probes[b][i] = fmaf(results[b][i][j], 0.0f, probes[b][i]);
-      probe += probes[b][i];
-    }
-  }
+  for (int b = 0; b < BLOCKS; b++)
+    each_entry(results[b], [&](float& entry, int, int) { probe = fmaf(entry, 0.0f, probe); });
   // Almost always that is all.
   if (!__syncthreads_or(probe != 0.0f)) return;
   for (int r = thread; r < ROWS; r += THREADS) row_flags[r] = 0;
   __syncthreads();
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      if (probes[b][i] != 0.0f) atomicOr(row_flags + (thread + b * THREADS) / VALUE_BLOCKS * 4 + i, 1);
-    }
-  }
+  each_result(results, thread, [&](float (&block)[4][4], int r, int) {
+    each_entry(block, [&](float& entry, int i, int) {
+      if (entry * 0.0f != 0.0f) atomicOr(row_flags + r + i, 1);
+    });
+  });
   __syncthreads();
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const int r = (thread + b * THREADS) / VALUE_BLOCKS * 4 + i;
-      if (r < ROWS && row_flags[r] != 0) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) results[b][i][j] = __int_as_float(0x7fffffff);
-      }
-    }
-  }
+  each_result(results, thread, [&](float (&block)[4][4], int r, int) {
+    each_entry(block, [&](float& entry, int i, int) {
+      if (row_flags[r + i] != 0) entry = __int_as_float(0x7fffffff);
+    });
+  });
   __syncthreads();
 }
 
@@ -813,7 +892,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
   // All of the block's shared memory, in words.
   extern __shared__ __align__(16) float arena[];
   const int thread = threadIdx.x;
-  const Batch batch = open_batch(launch, positions, launch.batch + blockIdx.z);
+  const Batch batch = open_batch(launch, positions);
   const unsigned first_head = blockIdx.y * HEAD_BLOCK;
   // The tiles with the most keys first: the short ones fill the gaps at the end.
   const int tile_row = launch.row_begin + int(gridDim.x - 1u - blockIdx.x) * TILE_Q;
@@ -830,45 +909,35 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
   // The softmax's maximum and reciprocal sum of each row, halo included; rows that do not exist see nothing.
   for (int i = thread; i < HEAD_BLOCK * STATISTICS_ROWS; i += THREADS) {
     const int row = tile_row - AFTER_SCORES_CONV_ABOVE + i % STATISTICS_ROWS;
-    float2 statistic = make_float2(0.0f, 0.0f);
-    if (row >= -launch.statistics_history && row < launch.query_rows) {
-      const size_t line = size_t(batch.index * HEADS + first_head + i / STATISTICS_ROWS)
-        * (launch.statistics_history + launch.query_rows);
-      statistic = statistics[line + launch.statistics_history + row];
-    }
+    const bool exists = row >= -launch.statistics_history && row < launch.query_rows;
+    const float2 statistic = row_statistic(batch, statistics, first_head + i / STATISTICS_ROWS, row, exists);
     arena[STATISTICS_AT + 2 * i] = statistic.x;
     arena[STATISTICS_AT + 2 * i + 1] = statistic.y;
   }
   __syncthreads();
 
   // Results: blocks of four rows by four values, kept in registers over all steps.
-  float results[BLOCKS][4][4];
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) clear_block(results[b]);
+  float results[BLOCKS][4][4] = {};
 
   for (int step = first_step; step < last_step; step++) {
     // Scores of the step's new keys.
     {
       const int first_key = step * TILE_K;
-      const bool inside = interior(launch, batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
+      const bool inside = interior(batch, tile_row - RAW_ABOVE, RAW_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (RAW_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (RAW_ROWS / 4) * 4;
-        const int h = unit / (RAW_ROWS / 4 * (TILE_K / 4));
+        const int h = HEAD_BLOCK > 1 ? unit / (RAW_ROWS / 4 * (TILE_K / 4)) : 0;
         const unsigned head = first_head + h;
         const int row = tile_row - RAW_ABOVE + r;
         const int key = first_key + column;
-        const unsigned seen = see(launch, batch, row, key, inside);
-        float block[4][4];
-        clear_block(block);
-        if (seen != 0u) dot_block(block, launch, batch, q, q_history, k, head, row, key);
+        const unsigned seen = see(batch, row, key, inside);
+        float block[4][4] = {};
+        if (seen != 0u) dot_block(block, batch, q, q_history, k, head, row, key);
         float* const to = arena + RAW_AT + RAW_CARRY + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            block[i][j] = finish_scores(block[i][j], seen >> (4 * i + j) & 1u);
-          }
+          finish_scores(block[i], seen >> 4 * i);
           write_four(to + i * RAW_ROW_STRIDE, block[i]);
         }
       }
@@ -877,30 +946,26 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     // scores.conv (line 8), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
       const int first_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, first_key,
+      const bool inside = interior(batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, first_key,
         TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (AFTER_SCORES_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_SCORES_CONV_ROWS / 4) * 4;
-        const int h = unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4));
+        const int h = HEAD_BLOCK > 1 ? unit / (AFTER_SCORES_CONV_ROWS / 4 * (TILE_K / 4)) : 0;
         const unsigned head = first_head + h;
         const int row = tile_row - AFTER_SCORES_CONV_ABOVE + r;
         const int key = first_key + column;
-        const unsigned seen = see(launch, batch, row, key, inside);
-        float block[4][4];
-        clear_block(block);
+        const unsigned seen = see(batch, row, key, inside);
+        float block[4][4] = {};
         if (seen != 0u) {
-          const float* const from = arena + RAW_AT + r * RAW_ROW_STRIDE + column;
-          scores_conv(block, scores_conv_kernel(parameters, head), from + h * RAW_HEAD_STRIDE);
+          const float* const from = arena + RAW_AT + h * RAW_HEAD_STRIDE + r * RAW_ROW_STRIDE + column;
+          scores_conv(block, scores_conv_kernel(parameters, head), from);
         }
         float* const to = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
           + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            block[i][j] = finish_scores_conv(block[i][j], seen >> (4 * i + j) & 1u);
-          }
+          finish_scores_conv(block[i], seen >> 4 * i);
           write_four(to + i * AFTER_SCORES_CONV_ROW_STRIDE, block[i]);
         }
       }
@@ -914,8 +979,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     // scores.mix (line 8), mix 2: every head of a group becomes a sum over the group, in place.
     {
       const int step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-      const bool inside = interior(launch, batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, step_key,
-        TILE_K);
+      const bool inside = interior(batch, tile_row - AFTER_SCORES_CONV_ABOVE, AFTER_SCORES_CONV_ROWS, step_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK / SCORES_MIX_GROUP * AFTER_SCORES_CONV_ROWS * (TILE_K / 4);
           unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
@@ -926,35 +990,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
         float* const entry = arena + AFTER_SCORES_CONV_AT + AFTER_SCORES_CONV_CARRY + h * AFTER_SCORES_CONV_HEAD_STRIDE
           + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
         const float* const weight = parameters + SCORES_MIX_WEIGHT_AT + size_t(first_head + h) * SCORES_MIX_GROUP;
-        float y[SCORES_MIX_GROUP][4];
-#pragma unroll
-        for (int o = 0; o < SCORES_MIX_GROUP; o++) y[o][0] = y[o][1] = y[o][2] = y[o][3] = 0.0f;
-#pragma unroll 1
-        for (int n = 0; n < SCORES_MIX_GROUP; n++) {
-          float x[4];
-          read_four(x, entry + n * AFTER_SCORES_CONV_HEAD_STRIDE);
-#pragma unroll
-          for (int o = 0; o < SCORES_MIX_GROUP; o++) {
-            const float w = weight[o * SCORES_MIX_GROUP + n];
-#pragma unroll
-            for (int j = 0; j < 4; j++) y[o][j] = fmaf(w, x[j], y[o][j]);
-          }
-        }
-        // Which of the four keys the row sees: the same for all heads.
-        unsigned seen = inside ? 15u : 0u;
-        if (!inside) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            if (visible(launch, batch, row, key + j)) seen |= 1u << j;
-          }
-        }
+        float y[SCORES_MIX_GROUP][4] = {};
+        mix_heads<SCORES_MIX_GROUP>(y, weight, entry, AFTER_SCORES_CONV_HEAD_STRIDE);
 #pragma unroll
         for (int o = 0; o < SCORES_MIX_GROUP; o++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            y[o][j] = finish_scores_mix(y[o][j], seen >> j & 1u,
-              arena + STATISTICS_AT + 2 * ((h + o) * STATISTICS_ROWS + r));
-          }
+          const unsigned seen = see_four(batch, row, key, inside);
+          finish_scores_mix(y[o], seen, arena + STATISTICS_AT + 2 * ((h + o) * STATISTICS_ROWS + r));
           write_four(entry + o * AFTER_SCORES_CONV_HEAD_STRIDE, y[o]);
         }
       }
@@ -963,29 +1004,26 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     // weights.conv (line 9), conv 2x3 (reads 1 row before, 1 key left, 1 key right).
     {
       const int first_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
-      const bool inside = interior(launch, batch, tile_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
+      const bool inside = interior(batch, tile_row, AFTER_WEIGHTS_CONV_ROWS, first_key, TILE_K);
       for (int unit = thread; unit < HEAD_BLOCK * (AFTER_WEIGHTS_CONV_ROWS / 4) * (TILE_K / 4); unit += THREADS) {
         const int column = unit % (TILE_K / 4) * 4;
         const int r = unit / (TILE_K / 4) % (AFTER_WEIGHTS_CONV_ROWS / 4) * 4;
-        const int h = unit / (AFTER_WEIGHTS_CONV_ROWS / 4 * (TILE_K / 4));
+        const int h = HEAD_BLOCK > 1 ? unit / (AFTER_WEIGHTS_CONV_ROWS / 4 * (TILE_K / 4)) : 0;
         const unsigned head = first_head + h;
         const int row = tile_row + r;
         const int key = first_key + column;
-        const unsigned seen = see(launch, batch, row, key, inside);
-        float block[4][4];
-        clear_block(block);
+        const unsigned seen = see(batch, row, key, inside);
+        float block[4][4] = {};
         if (seen != 0u) {
-          const float* const from = arena + AFTER_SCORES_CONV_AT + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
-          weights_conv(block, weights_conv_kernel(parameters, head), from + h * AFTER_SCORES_CONV_HEAD_STRIDE);
+          const float* const from = arena + AFTER_SCORES_CONV_AT + h * AFTER_SCORES_CONV_HEAD_STRIDE
+            + r * AFTER_SCORES_CONV_ROW_STRIDE + column;
+          weights_conv(block, weights_conv_kernel(parameters, head), from);
         }
         float* const to = arena + AFTER_WEIGHTS_CONV_AT + AFTER_WEIGHTS_CONV_CARRY + h * AFTER_WEIGHTS_CONV_HEAD_STRIDE
           + r * AFTER_WEIGHTS_CONV_ROW_STRIDE + column;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-#pragma unroll
-          for (int j = 0; j < 4; j++) {
-            block[i][j] = finish_weights_conv(block[i][j], seen >> (4 * i + j) & 1u);
-          }
+          finish_weights_conv(block[i], seen >> 4 * i);
           write_four(to + i * AFTER_WEIGHTS_CONV_ROW_STRIDE, block[i]);
         }
       }
@@ -1000,39 +1038,27 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     // Weights times values.
     {
       const int step_key = step * TILE_K - AFTER_WEIGHTS_CONV_LAG;
-      const bool inside = interior(launch, batch, tile_row, TILE_Q, step_key, TILE_K);
+      const bool inside = interior(batch, tile_row, TILE_Q, step_key, TILE_K);
       const int first_key = (max(0, step_key) - step_key) / 4 * 4;
       const int end_key = min(TILE_K, range.y - step_key);
       for (int column = first_key; column < end_key; column += 4) {
         float4 x[4];
+        bool known = false;
         bool plain = inside;
-#pragma unroll
-        for (int b = 0; b < BLOCKS; b++) {
-          const int unit = thread + b * THREADS;
-          if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
-          const int r = unit / VALUE_BLOCKS * 4;
-          if (b == 0 || !SAME_VALUES) {
-            const Element* const values = v + size_t(batch.index) * launch.v_stride_b
-              + size_t((first_head + r / TILE_Q) / HEADS_PER_KEY) * launch.v_stride_h;
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-              // Keys that do not exist repeat their neighbours; nobody sees them.
-              const int key = max(0, min(step_key + column + i, launch.key_rows - 1));
-              x[i] = load_value_at(values + size_t(key) * launch.v_stride_l, unit % VALUE_BLOCKS * 4);
-            }
+        each_result(results, thread, [&](float (&block)[4][4], int r, int value) {
+          const unsigned head = first_head + r / TILE_Q;
+          if (!known || !SAME_VALUES) {
+            load_values(x, batch, v, head, step_key + column, value);
             plain = inside || all_finite(x);
+            known = true;
           }
           float weights[4][4];
 #pragma unroll
           for (int i = 0; i < 4; i++)
             read_four(weights[i], arena + AFTER_WEIGHTS_CONV_AT + (r + i) * AFTER_WEIGHTS_CONV_ROW_STRIDE + column);
-          if (plain) {
-            add_products(results[b], weights, x);
-          } else {
-            const unsigned seen = see(launch, batch, tile_row + r % TILE_Q, step_key + column, false);
-            add_seen_products(results[b], weights, x, seen);
-          }
-        }
+          if (plain) add_products(block, weights, x, 0xffffu);
+          else add_products(block, weights, x, see(batch, tile_row + r % TILE_Q, step_key + column, false));
+        });
       }
     }
     __syncthreads();
@@ -1042,20 +1068,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
 
   // output.norm (line 10): a sum over each row, then a factor for it.
   __syncthreads();
+  each_result(results, thread, [&](float (&block)[4][4], int r, int value) {
+    float sums[4] = {};
+    each_entry(block, [&](float& entry, int i, int j) {
+      sums[i] = fmaf(entry, entry, sums[i]);
+    });
 #pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-    const int unit = thread + b * THREADS;
-    if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      float sum = 0.0f;
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        sum = fmaf(results[b][i][j], results[b][i][j], sum);
-      }
-      arena[ROW_SUMS_AT + (unit / VALUE_BLOCKS * 4 + i) * VALUE_BLOCKS + unit % VALUE_BLOCKS] = sum;
-    }
-  }
+    for (int i = 0; i < 4; i++) arena[ROW_SUMS_AT + (r + i) * VALUE_BLOCKS + value / 4] = sums[i];
+  });
   __syncthreads();
   for (int r = thread; r < ROWS; r += THREADS) {
     float total = 0.0f;
@@ -1063,35 +1083,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
     arena[ROW_FACTORS_AT + r] = rsqrtf(total / float(VALUE_DIM) + 0.00001f);
   }
   __syncthreads();
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-    const int unit = thread + b * THREADS;
-    if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
-    const int value = unit % VALUE_BLOCKS * 4;
-    scale_rows(results[b], arena + ROW_FACTORS_AT + unit / VALUE_BLOCKS * 4);
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-      const float weight = VALUE_DIM % 4 == 0 || value + j < VALUE_DIM
-        ? parameters[OUTPUT_NORM_WEIGHT_AT + value + j] : 0.0f;
-#pragma unroll
-      for (int i = 0; i < 4; i++) results[b][i][j] *= weight;
-    }
-  }
+  each_result(results, thread, [&](float (&block)[4][4], int r, int value) {
+    scale_rows(block, arena + ROW_FACTORS_AT + r);
+    each_entry(block, [&](float& entry, int, int j) {
+      entry *= VALUE_DIM % 4 == 0 || value + j < VALUE_DIM ? parameters[OUTPUT_NORM_WEIGHT_AT + value + j] : 0.0f;
+    });
+  });
 
-#pragma unroll
-  for (int b = 0; b < BLOCKS; b++) {
-    const int unit = thread + b * THREADS;
-    if (THREADS * (b + 1) > OUTPUT_BLOCKS && unit >= OUTPUT_BLOCKS) break;
-    const int r = unit / VALUE_BLOCKS * 4;
-    const int row = tile_row + r % TILE_Q;
-    Element* const lines = o + size_t(batch.index) * launch.o_stride_b
-      + size_t(first_head + r / TILE_Q) * launch.o_stride_h;
+  each_result(results, thread, [&](float (&block)[4][4], int r, int value) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      if (row + i < launch.row_end)
-        store_results(lines + size_t(row + i) * launch.o_stride_l, unit % VALUE_BLOCKS * 4, results[b][i]);
+      const int row = tile_row + r % TILE_Q + i;
+      if (row < launch.row_end)
+        store_results(result_row(launch, o, batch.index, first_head + r / TILE_Q, row), value, block[i]);
     }
-  }
+  });
 }
 
 }  // namespace apply
@@ -1210,11 +1216,11 @@ int launch_all(const walked_twice_call& call, unsigned char* workspace_at, cudaS
   const long long R = call.history_rows;
   const long long weight_history = std::min<long long>(R, 1);
   const Workspace workspace = lay_out(call);
-  const float* const q = static_cast<const float*>(call.q);
-  const float* const k = static_cast<const float*>(call.k);
-  const float* const v = static_cast<const float*>(call.v);
-  const float* const q_history = static_cast<const float*>(call.q_history);
-  float* const o = static_cast<float*>(call.o);
+  const Element* const q = static_cast<const Element*>(call.q);
+  const Element* const k = static_cast<const Element*>(call.k);
+  const Element* const v = static_cast<const Element*>(call.v);
+  const Element* const q_history = static_cast<const Element*>(call.q_history);
+  Element* const o = static_cast<Element*>(call.o);
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   float2* const statistics = reinterpret_cast<float2*>(workspace_at + workspace.statistics);
   const Launch common = describe(call);

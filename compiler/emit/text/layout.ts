@@ -1,6 +1,6 @@
 import type { StageLines } from "../../../runtime/contract/index.ts";
 import { indentLines } from "./indent.ts";
-import type { EmittedLine, Line } from "./line.ts";
+import type { Line } from "./line.ts";
 import { type Declaration, once } from "./module.ts";
 
 /** A file of kernels: its text, and which lines are a stage's. */
@@ -11,52 +11,40 @@ export interface Emitted {
 
 /** A module's lines: indentation follows brackets, one blank line stands between declarations, none between values of one kind. */
 export function layOut(declarations: readonly Declaration[]): Emitted {
-  const texts: string[] = [];
-  const stages: StageLines[] = [];
+  let text = "";
+  let height = 0;
   let family: string | null = null;
-  // The last line so far.
-  let end = 0;
+  const stages: [first: number, last: number, source: number][] = [];
+  let stage: (typeof stages)[number] | undefined;
   for (const { content } of declarations) {
     const part = laidOut(content);
-    const close = end === 0 || (part.family !== null && part.family === family);
-    const from = close ? end : end + 1;
-    for (const [first, last, source] of part.stages) {
-      const before = stages.at(-1);
-      if (first === 1 && before?.[1] === end && before[2] === source)
-        stages[stages.length - 1] = [before[0], from + last, source];
-      else stages.push([from + first, from + last, source]);
-    }
-    texts.push(close ? part.text : `\n${part.text}`);
+    const apart = height > 0 && (part.family === null || part.family !== family);
+    const from = height + (apart ? 2 : 1);
+    part.lines.forEach((line, index) => {
+      // Blank lines are nobody's.
+      if (line.text === "") return;
+      if (line.source === null) stage = undefined;
+      else if (stage?.[2] === line.source) stage[1] = from + index;
+      else {
+        stage = [from + index, from + index, line.source];
+        stages.push(stage);
+      }
+    });
+    text += apart ? `\n${part.text}` : part.text;
     family = part.family;
-    end = from + part.height;
+    height = from - 1 + part.lines.length;
   }
-  return { text: texts.join(""), stages };
+  return { text, stages };
 }
 
 const laidOut = once(({ name, lines }) => {
   const indented = indentLines(withoutBlanks(lines));
   return {
     family: familyOf(lines, name),
+    lines: indented,
     text: indented.map(({ text }) => `${text}\n`).join(""),
-    height: indented.length,
-    stages: stagesOf(indented),
   };
 });
-
-function stagesOf(lines: readonly EmittedLine[]): readonly StageLines[] {
-  const stages: StageLines[] = [];
-  let open = false;
-  lines.forEach(({ text, source }, index) => {
-    const before = stages.at(-1);
-    // Blank lines are nobody's.
-    if (text === "") return;
-    if (open && before !== undefined && before[2] === source)
-      stages[stages.length - 1] = [before[0], index + 1, source];
-    else if (source !== null) stages.push([index + 1, index + 1, source]);
-    open = source !== null;
-  });
-  return stages;
-}
 
 /** Constants, bindings, directives: declarations of one family stand together. */
 function familyOf(lines: readonly Line[], name: string | null): string | null {

@@ -2,7 +2,7 @@ import { Known, type Line, lineOf } from "./line.ts";
 import { type Paragraph, readParagraphs } from "./marks.ts";
 import { closes, isComment, isName, opens } from "./tokens.ts";
 
-/** What a declaration consists of: one object wherever the same paragraph stands, so that what is found of it once holds for all kernels. */
+/** What a declaration consists of: one object wherever its paragraph stands, so that what was found of it holds for all kernels. */
 export interface Content {
   readonly lines: readonly Line[];
   /** Null where nothing is declared. */

@@ -151,27 +151,21 @@ function stepModel(
   dialect: Dialect,
 ) {
   const { pipeline } = plan;
-  const single = program.headBlock === 1;
-  if (step.kind === "dot") {
-    return {
-      stage: "scores",
-      line: null,
-      isConv: false as const,
-      isMix: false as const,
-      to: regionModel(regionAt(program, step.to)),
-      finish: finishModel(pipeline, "scores", step.finish, dialect),
-      oneHead: single,
-    };
-  }
+  const oneHead = program.headBlock === 1;
+  const common = (name: string, line: number | null, to: number) => ({
+    stage: name,
+    line,
+    to: regionModel(regionAt(program, to)),
+    finish: finishModel(pipeline, name, step.finish, dialect),
+  });
+  if (step.kind === "dot")
+    return { isConv: false as const, isMix: false as const, ...common("scores", null, step.to), oneHead };
   if (step.kind === "mix") {
     const stage = linearStage(pipeline, step.stage, "mix");
     return {
       isConv: false as const,
       isMix: true as const,
-      stage: stageName(stage),
-      line: sourceLine(stage),
-      to: regionModel(regionAt(program, step.in)),
-      finish: finishModel(pipeline, stageName(stage), step.finish, dialect),
+      ...common(stageName(stage), sourceLine(stage), step.in),
       mix: mixModel(plan, stage, table, stage.group),
       oneHead: program.headBlock === stage.group,
     };
@@ -184,15 +178,12 @@ function stepModel(
   return {
     isConv: true as const,
     isMix: false as const,
-    stage: stageName(stage),
-    line: sourceLine(stage),
-    to: regionModel(to),
+    ...common(stageName(stage), sourceLine(stage), step.to),
     from: regionModel(from),
-    finish: finishModel(pipeline, stageName(stage), step.finish, dialect),
     conv: convModel(plan, stage, table, from.carry - left - right),
     /** Rows from the first of the raw scores, whose documents are kept, to the first of each region. */
     toDocumentRow: raw.above - to.above,
     fromDocumentRow: raw.above - from.above,
-    oneHead: single,
+    oneHead,
   };
 }

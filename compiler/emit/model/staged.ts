@@ -3,6 +3,7 @@ import {
   convReach,
   hasMask,
   type KernelPlan,
+  type LinearStage,
   type MixProgram,
   type NormalizeProgram,
   type Plan,
@@ -23,15 +24,27 @@ function tileTable({ tileQ, tileK }: { tileQ: number; tileK: number }, { words }
   return table;
 }
 
+function purposeOf(stage: LinearStage): string {
+  return `${describe(stage)}, from one map of the strip to the other.`;
+}
+
+/** What the templates of all kernels get that go from map to map. */
+function stagedModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  { skipDead }: { readonly skipDead: boolean },
+  dialect: Dialect,
+  constants: ConstantTable,
+  purpose: string,
+) {
+  return kernelModel(plan, kernel, dialect, { constants, skipDead, purpose: [purpose] });
+}
+
 export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram, dialect: Dialect) {
+  const purpose =
+    "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.";
   return {
-    ...kernelModel(plan, kernel, dialect, {
-      constants: tileTable(program, dialect),
-      skipDead: program.skipDead,
-      purpose: [
-        "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.",
-      ],
-    }),
+    ...stagedModel(plan, kernel, program, dialect, tileTable(program, dialect), purpose),
     finish: finishModel(plan.pipeline, "scores", program.finish, dialect),
   };
 }
@@ -54,11 +67,7 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
   }
   return {
     conv: convModel(plan, stage, table, program.haloLeft - reach.left),
-    ...kernelModel(plan, kernel, dialect, {
-      constants: table,
-      skipDead: program.skipDead,
-      purpose: [`${describe(stage)}, from one map of the strip to the other.`],
-    }),
+    ...stagedModel(plan, kernel, program, dialect, table, purposeOf(stage)),
     finish: finishModel(plan.pipeline, stageName(stage), program.finish, dialect),
     staged: program.source === "workgroup",
   };
@@ -70,30 +79,21 @@ export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgr
   table.int("OUTPUTS", program.outputs, `Heads that a ${dialect.words.group} writes.`);
   return {
     mix: mixModel(plan, stage, table, program.outputs),
-    ...kernelModel(plan, kernel, dialect, {
-      constants: table,
-      skipDead: program.skipDead,
-      purpose: [`${describe(stage)}, from one map of the strip to the other.`],
-    }),
+    ...stagedModel(plan, kernel, program, dialect, table, purposeOf(stage)),
     finish: finishModel(plan.pipeline, stageName(stage), program.finish, dialect),
   };
 }
 
 export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram, dialect: Dialect) {
   const sparsemax = plan.pipeline.normalize === "sparsemax";
+  const purpose = sparsemax
+    ? "Sparsemax of the strip's rows, in place (Martins and Astudillo 2016)."
+    : "Softmax of the strip's rows, in place, and their log-sum-exp.";
   const table = new ConstantTable();
   table.int("TEAM", program.team, `Neighbouring ${dialect.words.threads} that share a row.`);
   table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
   return {
-    ...kernelModel(plan, kernel, dialect, {
-      constants: table,
-      skipDead: program.skipDead,
-      purpose: [
-        sparsemax
-          ? "Sparsemax of the strip's rows, in place (Martins and Astudillo 2016)."
-          : "Softmax of the strip's rows, in place, and their log-sum-exp.",
-      ],
-    }),
+    ...stagedModel(plan, kernel, program, dialect, table, purpose),
     sparsemax,
   };
 }
@@ -102,6 +102,7 @@ export function productModel(plan: Plan, kernel: KernelPlan, program: ProductPro
   const table = new ConstantTable();
   table.int("TILE_Q", program.tileQ, `Rows of a ${dialect.words.group}.`);
   table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  const purpose = "The strip's weights times V, and the stages of the output.";
   const geometry = {
     rows: program.tileQ,
     heads: 1,
@@ -111,11 +112,7 @@ export function productModel(plan: Plan, kernel: KernelPlan, program: ProductPro
   };
   return {
     epilogue: outputModel(plan, geometry, table, dialect),
-    ...kernelModel(plan, kernel, dialect, {
-      constants: table,
-      skipDead: program.skipDead,
-      purpose: ["The strip's weights times V, and the stages of the output."],
-    }),
+    ...stagedModel(plan, kernel, program, dialect, table, purpose),
     arena: program.arenaWords > 0,
   };
 }

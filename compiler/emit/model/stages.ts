@@ -1,7 +1,6 @@
 import {
   type ConvStage,
   convReach,
-  isPointwise,
   type LinearStage,
   type Pipeline,
   type Plan,
@@ -58,25 +57,20 @@ export function parameterAt(plan: Plan, name: string): number {
   return placed.offset;
 }
 
-function stageOf(pipeline: Pipeline, index: StageIndex): LinearStage {
-  const stage = pipeline[index.section][index.index];
-  if (stage === undefined || isPointwise(stage)) throw new RangeError("the plan names a stage that is none");
-  return stage;
-}
-
 /** The stage that a program's kernel computes. */
 export function linearStage<Kind extends LinearStage["kind"]>(
   pipeline: Pipeline,
-  index: StageIndex,
+  { section, index }: StageIndex,
   kind: Kind,
 ): Extract<LinearStage, { kind: Kind }> {
-  const stage = stageOf(pipeline, index);
-  if (!isKind(stage, kind)) throw new RangeError(`the plan's ${kind} names the stage ${stage.name}`);
+  const stage = pipeline[section][index];
+  if (stage === undefined || !isKind(stage, kind))
+    throw new RangeError(`the plan's ${kind} names no stage that is one`);
   return stage;
 }
 
 function isKind<Kind extends LinearStage["kind"]>(
-  stage: LinearStage,
+  stage: Pipeline["scores"][number],
   kind: Kind,
 ): stage is Extract<LinearStage, { kind: Kind }> {
   return stage.kind === kind;

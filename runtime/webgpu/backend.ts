@@ -129,10 +129,8 @@ export class WebGpuBackend implements GpuBackend {
     }
   }
 
-  checkApart({ outputs, tensors, expanded }: WebGpuCall): void {
-    if (outputs.size === 0) return;
-    const bound = new Map([...tensors, ...outputs]);
-    for (const { kernel } of expanded.variants) checkSeparate(kernel, bound);
+  checkApart({ outputs, tensors }: WebGpuCall): void {
+    checkSeparate(outputs, tensors);
   }
 
   allocate(shape: readonly number[], storage: DeviceStorage, label: string): OwnedTensor {

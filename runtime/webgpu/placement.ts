@@ -1,6 +1,4 @@
 import { type Layout, spanBytes } from "../contract/layout.ts";
-import { place } from "../contract/messages.ts";
-import type { KernelPlan } from "../contract/plan.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { GpuError } from "./errors.ts";
 
@@ -48,26 +46,23 @@ export function checkPlacement(
 }
 
 /**
- * @throws GpuError MTA726 when an output shares its buffer with another tensor of the kernel: WebGPU allows a buffer that
- *   is written no second binding in a dispatch, even where the ranges are disjoint ("Usage scope").
+ * @throws GpuError MTA726 when a result shares its buffer with another tensor of the call: WebGPU allows a buffer that is written no
+ *   second binding in a dispatch, even where the ranges are disjoint ("Usage scope"), and which dispatches bind both is the plan's
+ *   choice; where none does, later ones would read results as inputs.
  */
-export function checkSeparate(kernel: KernelPlan, tensors: ReadonlyMap<string, PlacedTensor>): void {
-  const bound = kernel.bindings.map(({ access, resource }) => ({
-    access,
-    resource,
-    buffer: tensors.get(resource)?.buffer,
-  }));
-  for (const written of bound) {
-    if (written.access !== "read_write" || written.buffer === undefined) continue;
-    const other = bound.find((entry) => entry !== written && entry.buffer === written.buffer);
-    if (other === undefined) continue;
-    throw new GpuError(
-      "MTA726",
-      `${written.resource} lies in the same buffer as ${other.resource}${place(kernel.name, kernel.source)}: WebGPU binds a ` +
-        "buffer that is written only once in a dispatch",
-      { remedy: `give ${written.resource} a buffer of its own`, kernel: kernel.name, source: kernel.source },
-    );
-  }
+export function checkSeparate(
+  outputs: ReadonlyMap<string, PlacedTensor>,
+  tensors: ReadonlyMap<string, PlacedTensor>,
+): void {
+  for (const [output, { buffer }] of outputs)
+    for (const [name, tensor] of [...tensors, ...outputs])
+      if (name !== output && tensor.buffer === buffer)
+        throw new GpuError(
+          "MTA726",
+          `${output} lies in the same buffer as ${name}: kernels read inputs while they write results, and WebGPU binds a buffer ` +
+            "that is written only once in a dispatch",
+          { remedy: `give ${output} a buffer of its own` },
+        );
 }
 
 /** Bytes of a tensor's span in whole words: what is bound, and what a kernel may touch. */

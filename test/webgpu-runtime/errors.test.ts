@@ -196,6 +196,9 @@ describe("tensors", () => {
     await refused({ ...o, shape: [1, 2, 5, 4] }, "MTA727");
     await refused({ ...o, strides: [16, 0, 4, 1] }, "MTA721");
     await refused(inputs.q, "MTA726");
+    // No kernel of this plan binds v beside o; another plan's does.
+    const beside = launcher.forward({ ...inputs, v: { ...inputs.v, buffer: o.buffer } }, { o });
+    await expect(beside).rejects.toMatchObject({ code: "MTA726" });
   });
 
   it("on the host are checked on upload", () => {

@@ -23,6 +23,7 @@
 import type { Artifact, Pipeline } from "../runtime/contract/index.ts";
 import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import { type CompileOptions, compileKernels } from "./compile/kernels.ts";
+import { checkCompileOptions } from "./compile/options.ts";
 import type { NamedArtifacts } from "./targets.ts";
 
 export * from "../runtime/contract/index.ts";
@@ -68,12 +69,13 @@ export interface KernelCompilation extends CheckedSource, NamedArtifacts {
  * @param options `targets: ["webgpu"]` leaves CUDA out, which takes most of the time; `file` is what to call the spec in messages and
  * headers, `spec.mta` if not given.
  * @throws SpecError when the spec has errors: `diagnostics` has all of them, with places; MtacError MTA4xx when no schedule fits one of
- * the variants or architectures.
+ * the variants or architectures, MTA903 and MTA933 for options that are none.
  */
 export async function compile(
   source: string | object,
   options: CompileOptions & { readonly file?: string } = {},
 ): Promise<KernelCompilation> {
+  checkCompileOptions(options);
   const { file, ...rest } = options;
   const checked = checkSource(source, file);
   const { artifacts, pipelines, files } = compileKernels(checked.spec, rest);

@@ -7,6 +7,7 @@
 import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import type { CompiledSpec } from "./compile/compile.ts";
 import type { CompileOptions } from "./compile/kernels.ts";
+import { checkCompileOptions } from "./compile/options.ts";
 
 export * from "../runtime/contract/index.ts";
 export { SpecError } from "./compile/checked-source.ts";
@@ -39,7 +40,8 @@ export interface Compilation extends CompiledSpec, CheckedSource {}
  * Compiles a spec's text, or declarations made with `attention()`, `stack()` and the like.
  *
  * @param source The text of a `.mta` file, one built declaration, or an array of them.
- * @throws SpecError when the spec has errors; MtacError MTA4xx when no schedule fits one of the variants.
+ * @throws SpecError when the spec has errors; MtacError MTA4xx when no schedule fits one of the variants, MTA903 and
+ * MTA933 for options that are none.
  */
 export async function compile(
   source: string | object,
@@ -47,6 +49,7 @@ export async function compile(
     /** What to call the spec in messages and headers. */ readonly file?: string;
   } = {},
 ): Promise<Compilation> {
+  checkCompileOptions(options);
   const { file, ...rest } = options;
   const checked = checkSource(source, file);
   // Analysis and planning do without the emitters.

@@ -19,8 +19,11 @@ const ALLOWED = {
     "compiler/language/",
     "runtime/contract/",
   ],
+  // What options may be: a leaf.
+  "compiler/options.ts": ["runtime/contract/"],
   "compiler/toolchain/": ["compiler/terminal/", "runtime/contract/"],
   "compiler/compile/": [
+    "compiler/options.ts",
     "compiler/emit/",
     "compiler/plan/",
     "compiler/ir/",
@@ -31,7 +34,13 @@ const ALLOWED = {
     "runtime/contract/",
   ],
   "compiler/files/": ["compiler/package.ts", "runtime/contract/", "runtime/safetensors/"],
-  "compiler/config/": ["compiler/files/", "compiler/language/", "compiler/targets.ts", "runtime/contract/"],
+  "compiler/config/": [
+    "compiler/files/",
+    "compiler/language/",
+    "compiler/options.ts",
+    "compiler/targets.ts",
+    "runtime/contract/",
+  ],
   "compiler/lsp/": [
     "compiler/plan/",
     "compiler/ir/",
@@ -42,6 +51,7 @@ const ALLOWED = {
     "runtime/contract/",
   ],
   "compiler/plugin/": [
+    "compiler/options.ts",
     "compiler/compile/",
     "compiler/config/",
     "compiler/tune/tuned-winners.ts",
@@ -102,10 +112,11 @@ const ALLOWED = {
   "compiler/emit/artifact.ts": [
     "compiler/emit/",
     "compiler/plan/index.ts",
+    "compiler/options.ts",
     "compiler/targets.ts",
     "runtime/contract/",
   ],
-  "compiler/plan/": ["compiler/ir/", "runtime/contract/"],
+  "compiler/plan/": ["compiler/ir/", "compiler/options.ts", "runtime/contract/"],
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],
   "compiler/language/": ["runtime/contract/"],
   "runtime/": ["runtime/"],

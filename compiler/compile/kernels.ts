@@ -13,6 +13,7 @@ import { fileName } from "../emit/provenance.ts";
 import { resolve } from "../ir/index.ts";
 import { pipelineMeaning } from "../ir/meaning.ts";
 import type { CheckedSpec } from "../language/index.ts";
+import { wrongOption } from "../options.ts";
 import { packageVersion } from "../package-version.ts";
 import type { WantedDevices } from "../plan/index.ts";
 import { type EmittedTargetName, emittedTargets, type NamedArtifacts } from "../targets.ts";
@@ -58,6 +59,10 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
   // Without folders: emitted text must not depend on where it was compiled.
   const file = fileName(spec.file);
   const provenance = { version: packageVersion(), spec: file };
+  const known = [...spec.attentions, ...spec.stacks].map(({ name }) => name);
+  const unknown = names?.find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw wrongOption(`there is no attention or stack \`${unknown}\``, `there are ${known.join(", ")}`);
   const chosen = spec.stacks.filter(({ name }) => names === undefined || names.includes(name));
   const needed = new Set([
     ...(names ?? spec.attentions.map(({ name }) => name)),

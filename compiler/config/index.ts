@@ -1,5 +1,19 @@
-import { SCHEDULES, type Schedule } from "../../runtime/contract/plan.ts";
+import type { Schedule } from "../../runtime/contract/plan.ts";
 import { suggest } from "../language/suggest.ts";
+import {
+  type Check,
+  type Checks,
+  isRecord,
+  listed,
+  listOf,
+  type OptionFault,
+  optionFault,
+  schedule,
+  text,
+  texts,
+  truth,
+  wholeNumber,
+} from "../options.ts";
 import { EMITTED_TARGETS, type EmittedTargetName, targetNamed } from "../targets.ts";
 
 /** A project's settings: what `mtac.config.ts` exports. Flags of commands, and options of the bundler plugin, come before them. */
@@ -42,72 +56,45 @@ export function defineConfig(config: MtacConfig): MtacConfig {
   return config;
 }
 
-/** What is wrong with a config, and how to mend it. */
-export interface ConfigFault {
-  readonly message: string;
-  readonly remedy: string;
-}
+/** Whether `.d.ts` files are written, and how they are called. */
+export const declarations: Check = (value) =>
+  value === "arbitrary-extensions" ? null : truth(value) && 'true, false or "arbitrary-extensions"';
 
-type Check = (value: unknown) => string | null;
+/** A target that kernels are written for, by one of its names. */
+export const emittedTarget: Check = (value) =>
+  typeof value === "string" && targetNamed(value, EMITTED_TARGETS) !== null
+    ? null
+    : `one of ${listed(EMITTED_TARGETS)}`;
 
-const strings: Check = (value) =>
-  Array.isArray(value) && value.every((each) => typeof each === "string") ? null : "an array of strings";
-const string: Check = (value) => (typeof value === "string" ? null : "a string");
-const truth: Check = (value) => (typeof value === "boolean" ? null : "true or false");
-const quoted = (words: readonly string[]): string => words.map((each) => `"${each}"`).join(", ");
-
-const CHECKS: Readonly<Record<keyof MtacConfig, Check>> = {
-  specs: strings,
-  targets: (value) =>
-    Array.isArray(value) &&
-    value.length > 0 &&
-    value.every((each) => typeof each === "string" && targetNamed(each, EMITTED_TARGETS) !== null)
-      ? null
-      : `an array of one or more of ${quoted(EMITTED_TARGETS)}`,
-  out: string,
-  architectures: strings,
-  length: (value) =>
-    typeof value === "number" && Number.isSafeInteger(value) && value > 0
-      ? null
-      : "a whole number, at least 1",
-  schedule: (value) =>
-    SCHEDULES.some((schedule) => schedule === value) ? null : `one of ${quoted(SCHEDULES)}`,
+const CHECKS: Checks<keyof MtacConfig> = {
+  specs: texts,
+  targets: listOf(emittedTarget, `of ${listed(EMITTED_TARGETS)}`),
+  out: text,
+  architectures: texts,
+  length: wholeNumber,
+  schedule,
   tuned: truth,
-  tuning: string,
-  store: string,
-  types: (value) =>
-    value === "arbitrary-extensions" ? null : truth(value) && 'true, false or "arbitrary-extensions"',
+  tuning: text,
+  store: text,
+  types: declarations,
 };
 
 /** Whether a value is a config; if not, the first thing that is wrong with it. */
-export function configFault(value: unknown): ConfigFault | null {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
+export function configFault(value: unknown): OptionFault | null {
+  if (!isRecord(value))
     return {
       message: "its default export is no object",
       remedy: 'export settings as default: `export default defineConfig({ specs: ["spec.mta"] })`',
     };
-  for (const [key, setting] of Object.entries(value)) {
-    if (!isSetting(key)) {
-      const near = suggest(key, Object.keys(CHECKS));
-      return {
-        message: `there is no setting \`${key}\``,
-        remedy: near === null ? `there are ${Object.keys(CHECKS).join(", ")}` : `did you mean \`${near}\`?`,
-      };
-    }
-    const wanted = setting === undefined ? null : CHECKS[key](setting);
-    if (wanted !== null) return { message: `\`${key}\` is ${shown(setting)}`, remedy: `give ${wanted}` };
-  }
-  return null;
+  const unknown = Object.keys(value).find((key) => !Object.hasOwn(CHECKS, key));
+  if (unknown === undefined) return optionFault(value, CHECKS);
+  const near = suggest(unknown, Object.keys(CHECKS));
+  return {
+    message: `there is no setting \`${unknown}\``,
+    remedy: near === null ? `there are ${Object.keys(CHECKS).join(", ")}` : `did you mean \`${near}\`?`,
+  };
 }
 
 export function isConfig(value: unknown): value is MtacConfig {
   return configFault(value) === null;
-}
-
-function isSetting(key: string): key is keyof MtacConfig {
-  return Object.hasOwn(CHECKS, key);
-}
-
-function shown(value: unknown): string {
-  return typeof value === "function" ? "a function" : (JSON.stringify(value) ?? String(value));
 }

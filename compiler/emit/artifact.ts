@@ -8,8 +8,16 @@ import type {
   Target,
   TunedPlan,
 } from "../../runtime/contract/index.ts";
-import { choosePlan, DEFAULT_SHAPE, machinesOf, storedOn, type WantedDevices } from "../plan/index.ts";
-import { DEFAULT_TARGET } from "../targets.ts";
+import { type Checks, listed, refuseOptions } from "../options.ts";
+import {
+  choosePlan,
+  DEFAULT_SHAPE,
+  machinesOf,
+  PLAN_OPTIONS,
+  storedOn,
+  type WantedDevices,
+} from "../plan/index.ts";
+import { DEFAULT_TARGET, EMITTED_TARGETS } from "../targets.ts";
 import { dialectOf } from "./dialect/index.ts";
 import { emitPlans } from "./kernels.ts";
 
@@ -23,13 +31,20 @@ export interface ArtifactOptions extends WantedDevices {
   readonly schedule?: Schedule;
 }
 
+const ARTIFACT_OPTIONS: Checks<keyof ArtifactOptions> = {
+  ...PLAN_OPTIONS,
+  target: (value) =>
+    EMITTED_TARGETS.some((each) => each === value) ? null : `one of ${listed(EMITTED_TARGETS)}`,
+};
+
 /**
  * Plans and kernels of one attention for the devices of a target that differ: WebGPU's have 16 or 32 KiB of workgroup memory, with or
  * without native f16. Devices that lead to the same plan share it. A launcher takes the first plan that its device can run.
  *
- * @throws MtacError MTA405 when no schedule fits a device; MTA918 for an architecture that is none, or older than sm_80.
+ * @throws MtacError MTA405 when no schedule fits a device; MTA918 for an architecture that is none, or older than sm_80; MTA933 for wrong options.
  */
 export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}): Artifact {
+  refuseOptions("emitArtifact", options, ARTIFACT_OPTIONS);
   const { target = DEFAULT_TARGET, shape = DEFAULT_SHAPE, schedule, ...devices } = options;
   // The form of the storage changes how kernels read, not which plan is best: machines that differ in it share the planner's work.
   const chosen = new Map<string, Plan>();

@@ -10,7 +10,7 @@ export const COMMAND_LINE_GUIDE: Readonly<Record<string, GuideEntry>> = {
   },
   MTA903: {
     meaning: "an unknown target",
-    cause: "`--target` names no target, or one that this command does not serve.",
+    cause: "`--target`, or `targets` of `compile`, names no target, or one that is not served there.",
     remedy: "Take one from the message's list.",
   },
   MTA904: {
@@ -197,6 +197,11 @@ export const COMMAND_LINE_GUIDE: Readonly<Record<string, GuideEntry>> = {
     meaning: "several tensors for one parameter",
     cause: "The state dict names the same parameter twice, in two spellings.",
     remedy: "Choose one with `--map`.",
+  },
+  MTA933: {
+    meaning: "a wrong option of the compiler's functions",
+    cause: "`compile`, `emitArtifact` or the planner was given an option of another name or type.",
+    remedy: "Correct it; TypeScript knows all of them.",
   },
   MTA960: {
     meaning: "a wrong option of the bundler plugin",

@@ -8,6 +8,7 @@ import {
 import { type Candidate, dropped } from "./candidate.ts";
 import type { PlanRequest } from "./machine.ts";
 import { checkOptions, ignoredOption, type OptionName } from "./options.ts";
+import { checkRequest } from "./request.ts";
 import { fusedOptions, singlePassCandidates, twoPassCandidates } from "./schedule/fused.ts";
 import { STAGED_OPTIONS, stagedCandidates, unfusedStagedPlan } from "./schedule/staged.ts";
 import { tensorCandidates, tensorOptions } from "./tensor/index.ts";
@@ -27,6 +28,7 @@ export { cudaMachine, machinesOf, storedOn, webgpuMachine } from "./machine/inde
 export type { Machine, PlanRequest, WantedDevices } from "./machine.ts";
 export type { PlanOptions } from "./options.ts";
 export type { Resource } from "./rates.ts";
+export { PLAN_OPTIONS } from "./request.ts";
 export * from "./roofline/index.ts";
 export type { KernelWork } from "./work.ts";
 
@@ -40,9 +42,10 @@ interface Lowering {
  * All candidates for a pipeline on a machine: the legal ones first, the cheapest first, then the dropped ones with their
  * reasons.
  *
- * @throws RangeError for an option that does not exist, or that nothing asked for has a use for
+ * @throws MtacError MTA933 for a request that is none; RangeError for a lever that does not exist, or that nothing asked for has a use for
  */
 export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
+  checkRequest(pipeline, request);
   const { options = {}, schedule } = request;
   checkOptions(options);
   const schedules = schedule === undefined ? SCHEDULES : [schedule];

@@ -148,7 +148,7 @@ export interface Machine {
 
 /** The machines that a target's devices are: which of them is meant, where little is said. */
 export interface Machines {
-  /** The one that limits describe. @throws RangeError for limits of another target */
+  /** The one that limits describe. @throws MtacError MTA933 for limits of another target */
   of(limits: TargetLimits): Machine;
   /** Those that artifacts have plans for, the most capable first. @throws MtacError MTA918: an architecture that none is planned for */
   wanted(devices: WantedDevices): readonly Machine[];

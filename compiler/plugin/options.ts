@@ -1,6 +1,7 @@
-import { SCHEDULES, type Schedule, type Target } from "../../runtime/contract/index.ts";
-import type { MtacConfig } from "../config/index.ts";
-import { DEFAULT_TARGET, EMITTED_TARGETS, type EmittedTargetName, targetNamed } from "../targets.ts";
+import type { Schedule, Target } from "../../runtime/contract/index.ts";
+import { declarations, emittedTarget, type MtacConfig } from "../config/index.ts";
+import { type Checks, optionFault, schedule, text, truth, wholeNumber } from "../options.ts";
+import { DEFAULT_TARGET, EMITTED_TARGETS, type EmittedTargetName, wantedTarget } from "../targets.ts";
 import { badOption } from "./errors.ts";
 
 /** How the `.d.ts` beside a spec is called; see `declarationsFile`. */
@@ -46,42 +47,38 @@ export interface PluginSettings {
   readonly cache: boolean;
 }
 
+const CHECKS: Checks<keyof PluginOptions> = {
+  length: wholeNumber,
+  schedule,
+  tuned: truth,
+  tuning: text,
+  store: text,
+  types: declarations,
+  target: emittedTarget,
+  cache: truth,
+};
+
 /** @throws MtacError MTA960 for an option that is none, or a value that it does not take. */
 export function pluginSettings(options: PluginOptions): PluginSettings {
-  const known = new Set(["length", "schedule", "tuned", "tuning", "store", "types", "target", "cache"]);
-  for (const name of Object.keys(options))
-    if (!known.has(name))
-      throw badOption(`there is no option \`${name}\``, `there are ${[...known].join(", ")}`);
-  const {
-    length = 1024,
-    schedule = null,
-    tuned = true,
-    types = true,
-    target: word = DEFAULT_TARGET,
-  } = options;
-  if (!Number.isSafeInteger(length) || length < 1)
-    throw badOption(`\`length\` is ${length}`, "give a whole number, at least 1");
-  if (schedule !== null && !SCHEDULES.includes(schedule))
-    throw badOption(`there is no schedule \`${schedule}\``, `choose from ${SCHEDULES.join(", ")}`);
-  const target = targetNamed(word, EMITTED_TARGETS);
-  if (target === null)
-    throw badOption(`there is no target \`${word}\` here`, `choose from ${EMITTED_TARGETS.join(", ")}`);
+  const fault = optionFault(options, CHECKS);
+  if (fault !== null) throw badOption(fault.message, fault.remedy);
+  const { length = 1024, tuned = true, types = true, target = DEFAULT_TARGET } = options;
   return {
     length,
-    schedule,
+    schedule: options.schedule ?? null,
     tuned,
     tuning: options.tuning ?? null,
     store: options.store ?? null,
     types: types === true ? "bundler" : types === false ? null : types,
-    target,
+    target: wantedTarget(target, EMITTED_TARGETS),
     cache: options.cache ?? true,
   };
 }
 
 /** The same where the spec's project has a config: options come before it. */
 export function projectSettings(options: PluginOptions, config: MtacConfig): PluginSettings {
-  const { length, schedule, tuned, tuning, store, types } = config;
-  const settings = { length, schedule, tuned, tuning, store, types };
+  const { length, schedule: wanted, tuned, tuning, store, types } = config;
+  const settings = { length, schedule: wanted, tuned, tuning, store, types };
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return pluginSettings({ ...Object.fromEntries(given), ...options });
 }

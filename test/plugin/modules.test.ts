@@ -130,8 +130,11 @@ describe("options", () => {
   test.each([
     [{ lenght: 5 }, "there is no option `lenght`"],
     [{ length: 0 }, "`length` is 0"],
-    [{ schedule: "fast" }, "there is no schedule `fast`"],
-    [{ target: "metal" }, "there is no target `metal` here"],
+    [{ schedule: "fast" }, '`schedule` is "fast"'],
+    [{ tuned: "no" }, '`tuned` is "no"'],
+    [{ types: null }, "`types` is null"],
+    [null, "options are null"],
+    [{ target: "metal" }, '`target` is "metal"'],
   ])("%j is refused", (options, message) => {
     const refused: PluginOptions = JSON.parse(JSON.stringify(options));
     expect(() => pluginSettings(refused)).toThrow(message);

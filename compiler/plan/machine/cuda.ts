@@ -12,10 +12,12 @@ import { ceilTo } from "../layout.ts";
 import { cudaLimits } from "../limits.ts";
 import type { Machine, Machines } from "../machine.ts";
 import { cudaRates } from "../rates.ts";
+import { checkArchitecture } from "../request.ts";
 import { CUDA_UNITS } from "../scalar-units.ts";
 
-/** A CUDA device of this architecture. */
+/** A CUDA device of this architecture. @throws MtacError MTA933 for what is no architecture */
 export function cudaMachine(architecture: CudaArchitecture): Machine {
+  checkArchitecture(architecture);
   const requires = { features: [], computeCapability: architecture.computeCapability };
   const rates = cudaRates(architecture);
   return { ...CUDA, architecture, limits: cudaLimits(architecture), rates, requires: () => requires };
@@ -85,7 +87,7 @@ function machineNamed(name: string): Machine | null {
 
 export const CUDA_MACHINES: Machines = {
   of({ architecture }) {
-    if (architecture === undefined) throw new RangeError("a CUDA device's limits name its architecture");
+    checkArchitecture(architecture);
     return cudaMachine(architecture);
   },
   wanted: ({ architectures = DEFAULT_ARCHITECTURES }) =>

@@ -2,6 +2,7 @@ import { storageForm } from "../layout.ts";
 import { type TargetLimits, WEBGPU_COMMON_LIMITS, WEBGPU_VARIANTS } from "../limits.ts";
 import type { Machine, Machines } from "../machine.ts";
 import { WEBGPU_RATES } from "../rates.ts";
+import { checkLimits } from "../request.ts";
 import { WEBGPU_UNITS } from "../scalar-units.ts";
 
 /**
@@ -12,8 +13,9 @@ const DISPATCH_MULTIPLY_ADDS = 2 ** 29;
 
 const NORMALIZE_WORKGROUP = 64;
 
-/** A device of WebGPU with these limits. */
+/** A device of WebGPU with these limits. @throws MtacError MTA933 for limits that are none */
 export function webgpuMachine(limits: TargetLimits): Machine {
+  checkLimits(limits);
   return { ...WEBGPU, limits, storage: (pipeline, wanted) => wanted ?? storageForm(pipeline, limits) };
 }
 

@@ -15,32 +15,29 @@ export interface Line {
 /** A line of the text that users get. */
 export type EmittedLine = Pick<Line, "text" | "source">;
 
-/** Values by text, made once; forgets all when they become many: a process may compile for days. */
-export class Known<Value> {
-  readonly #values = new Map<string, Value>();
-  readonly #most: number;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  get(key: string): Value | undefined {
-    return this.#values.get(key);
-  }
-
-  add(key: string, value: Value): Value {
-    if (this.#values.size >= this.#most) this.#values.clear();
-    this.#values.set(key, value);
+/** A function that knows what it gave for a key; it forgets all when keys become many: a process may compile for days. */
+export function remember<Rest extends readonly unknown[], Value>(
+  most: number,
+  make: (key: string, ...rest: Rest) => Value,
+): (key: string, ...rest: Rest) => Value {
+  const values = new Map<string, Value>();
+  return (key, ...rest) => {
+    let value = values.get(key);
+    if (value === undefined) {
+      if (values.size >= most) values.clear();
+      value = make(key, ...rest);
+      values.set(key, value);
+    }
     return value;
-  }
+  };
 }
 
 /** Most lines of a text stand in others, too. */
-const known = new Known<Line>(20_000);
+const known = remember(20_000, (text) => read(text.trim()));
 
 /** A line of code or comment. */
 export function lineOf(text: string, source: number | null): Line {
-  const line = known.get(text) ?? known.add(text, read(text.trim()));
+  const line = known(text);
   return source === null ? line : { ...line, source };
 }
 

@@ -1,5 +1,5 @@
 import type { HelperOptions } from "handlebars";
-import { Known, type Line, lineOf } from "./line.ts";
+import { type Line, lineOf, remember } from "./line.ts";
 
 // Templates yield text. What they say of it beside (which stage of the spec a part comes from) travels inside, between control
 // characters, which no model holds; `readParagraphs` takes them out again.
@@ -27,23 +27,20 @@ export interface Paragraph {
   readonly sources: readonly number[];
 }
 
-/** Most paragraphs of a text stand in others, too. */
-const known = new Known<Paragraph>(5000);
-let count = 0;
-
 /** Text without marks, paragraph by paragraph. */
 export function readParagraphs(text: string): readonly Paragraph[] {
   let sources: readonly number[] = [];
   return text.split("\n\n").map((paragraph) => {
-    const key = `${sources.join()}\n${paragraph}`;
-    const found = known.get(key) ?? known.add(key, read(paragraph, sources));
+    const found = paragraphOf(`${sources.join()}\n${paragraph}`, paragraph, sources);
     sources = found.sources;
     return found;
   });
 }
 
-/** A line that holds marks comes from where its first character does. */
-function read(text: string, before: readonly number[]): Paragraph {
+let count = 0;
+
+/** Most paragraphs of a text stand in others, too. A line that holds marks comes from where its first character does. */
+const paragraphOf = remember(5000, (_key, text: string, before: readonly number[]): Paragraph => {
   const sources = [...before];
   const lines = text.split("\n").map((line) => {
     let code = "";
@@ -60,7 +57,7 @@ function read(text: string, before: readonly number[]): Paragraph {
   });
   const depth = lines.reduce((sum, line) => sum + line.depth, 0);
   return { id: count++, lines, depth, sources };
-}
+});
 
 /** Block helpers of all templates. */
 export const TEMPLATE_HELPERS = {

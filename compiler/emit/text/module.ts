@@ -1,4 +1,4 @@
-import { Known, type Line, lineOf } from "./line.ts";
+import { type Line, lineOf, remember } from "./line.ts";
 import { type Paragraph, readParagraphs } from "./marks.ts";
 import { closes, isComment, isName, opens } from "./tokens.ts";
 
@@ -42,8 +42,6 @@ export function parseText(text: string): readonly Declaration[] {
   });
 }
 
-const split = new Known<readonly Content[]>(5000);
-
 /** A module's parts in their order: whole paragraphs, in which declarations are looked for once. */
 function contentsOf(text: string): readonly Content[] {
   const contents: Content[] = [];
@@ -55,14 +53,14 @@ function contentsOf(text: string): readonly Content[] {
     depth = Math.max(0, depth + paragraph.depth);
     if (depth > 0 && index < all.length - 1) return;
     const key = open.map(({ id }) => id).join();
-    contents.push(...(split.get(key) ?? split.add(key, splitLines(open))));
+    contents.push(...splitLines(key, open));
     open = [];
   });
   return contents;
 }
 
 /** Declarations end with a semicolon or a closing brace, comments of nothing with a blank line. */
-function splitLines(paragraphs: readonly Paragraph[]): readonly Content[] {
+const splitLines = remember(5000, (_key, paragraphs: readonly Paragraph[]): readonly Content[] => {
   const contents: Content[] = [];
   let lines: Line[] = [];
   let depth = 0;
@@ -87,7 +85,7 @@ function splitLines(paragraphs: readonly Paragraph[]): readonly Content[] {
   }
   end();
   return contents;
-}
+});
 
 const BLANK = lineOf("", null);
 

@@ -6,12 +6,18 @@ import {
   type Operand,
   type Pipeline,
 } from "../../runtime/contract/index.ts";
-import { alignment } from "./layout.ts";
+import type { Task } from "./machine.ts";
 
 /** A resource as one kernel binds it. */
 export interface BoundResource {
   readonly resource: string;
   readonly operand: Operand;
+}
+
+/** What a kernel reads and writes, in the order of its bindings; `integers` stands for what holds the call's integer inputs. */
+export interface KernelResources {
+  readonly read: readonly (string | BoundResource)[];
+  readonly written: readonly (string | BoundResource)[];
 }
 
 /** Elements of what lies in the workspace, and of the parameters. */
@@ -20,11 +26,12 @@ const WORKSPACE: Readonly<Record<string, { readonly element: BindingElement; rea
   statistics: { element: "f32", width: 2 },
   partial_values: { element: "f32", width: 1 },
   partial_sums: { element: "f32", width: 1 },
-  folded_keys: { element: "storage", width: 1 },
+  // Convolved keys are copied as keys are where tensor cores multiply them.
+  folded_keys: { element: "storage", width: 8 },
 };
 
 /** A tensor of the call, the parameters or a workspace buffer under its own name. */
-export function tensorOperand(pipeline: Pipeline, resource: string): BoundResource {
+function tensorOperand({ alignment }: Task, resource: string): BoundResource {
   const tensor = findTensor(resource);
   if (tensor === null) {
     const known = WORKSPACE[resource];
@@ -33,7 +40,9 @@ export function tensorOperand(pipeline: Pipeline, resource: string): BoundResour
   }
   // f32 tensors of a call may hold infinities.
   const element = tensor.element === "f32" ? "word" : tensor.element;
-  return { resource, operand: { variable: resource, element, width: widthOf(pipeline, resource) } };
+  const { q, k, v, o } = alignment;
+  const width = { q, q_history: q, k, v, o }[resource] ?? 1;
+  return { resource, operand: { variable: resource, element, width } };
 }
 
 /** A map as a kernel reads or writes it, under the name that it has there. */
@@ -46,11 +55,6 @@ export function mapOperand(
   return { resource, operand: { variable, element, width } };
 }
 
-function widthOf(pipeline: Pipeline, resource: string): number {
-  const { q, k, v, o } = alignment(pipeline);
-  return { q, q_history: q, k, v, o }[resource] ?? 1;
-}
-
 const LAUNCH: BufferBinding = {
   binding: 0,
   access: "uniform",
@@ -58,39 +62,28 @@ const LAUNCH: BufferBinding = {
   operand: { variable: "launch", element: "launch", width: 1 },
 };
 
-/** Numbers the bindings of a kernel; the uniform block is always 0. `bias` is left out where the mask has none. */
-export function bind(
-  pipeline: Pipeline,
-  read: readonly (string | BoundResource)[],
-  written: readonly (string | BoundResource)[],
-): BufferBinding[] {
+/**
+ * Numbers the bindings of a kernel; the uniform block is always 0. `bias` is left out where the mask has none, and
+ * `integers` become what the machine binds for them.
+ */
+export function bind(task: Task, { read, written }: KernelResources): BufferBinding[] {
+  const { pipeline, machine } = task;
+  const integers = machine.naming.integers(pipeline);
+  // A set: what stands for the integers may be read for itself, too.
+  const expanded = new Set<string | BoundResource>(
+    read.flatMap((each): KernelResources["read"] => (each === "integers" ? integers : [each])),
+  );
   const resources = [
-    ...read.map((each) => ({ each, access: "read" as const })),
+    ...[...expanded].map((each) => ({ each, access: "read" as const })),
     ...written.map((each) => ({ each, access: "read_write" as const })),
   ].filter(({ each }) => each !== "bias" || hasMask(pipeline, "bias"));
   return [
     LAUNCH,
     ...resources.map(({ each, access }, index) => {
-      const { resource, operand } = typeof each === "string" ? tensorOperand(pipeline, each) : each;
+      const { resource, operand } = typeof each === "string" ? tensorOperand(task, each) : each;
       return { binding: index + 1, access, resource, operand };
     }),
   ];
-}
-
-/**
- * The bindings of a CUDA kernel, in the order of its parameters: no fewer pointers than it reads. Kernels that read
- * `integers` get those that the mask and the placement of rows need.
- */
-export function bindCuda(
-  pipeline: Pipeline,
-  read: readonly (string | BoundResource)[],
-  written: readonly (string | BoundResource)[],
-): BufferBinding[] {
-  const integers = integerBuffers(pipeline);
-  const expanded = read.flatMap((each): readonly (string | BoundResource)[] =>
-    each === "integers" ? integers : [each],
-  );
-  return bind(pipeline, expanded, written);
 }
 
 /** The integer inputs that the mask and the placement of rows need. */

@@ -1,6 +1,10 @@
 import type { Cost, Plan, Schedule } from "../../runtime/contract/index.ts";
+import { definePlan, type PlanParts } from "./define.ts";
 import type { Estimate } from "./estimate.ts";
-import type { Prediction } from "./predict.ts";
+import type { Fitted } from "./fit.ts";
+import type { Machine, Task } from "./machine.ts";
+import type { OptionName } from "./options.ts";
+import { type Predicted, predictTogether } from "./predict.ts";
 import { verifyPlan } from "./verify/index.ts";
 import type { KernelWork } from "./work.ts";
 
@@ -20,6 +24,7 @@ export interface Candidate {
   readonly estimate?: Estimate;
 }
 
+/** What was dropped, with the reason. */
 export function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: string): Candidate {
   return { schedule, knobs, reason, plan: null, cost: null, work: [] };
 }
@@ -46,13 +51,23 @@ export function unexplored(schedule: Schedule, knobs: Candidate["knobs"], kernel
   return { ...dropped(schedule, knobs, reason), unexplored: true };
 }
 
-/** A legal candidate; its plan is written, and verified, when somebody asks for it. */
-export function legal(
+/** Kernels that make a plan together, and how they are written down as one. */
+export interface Choice {
+  readonly kernels: readonly Predicted[];
+  write(): PlanParts;
+}
+
+/** The candidate of a choice that fits, or a dropped one; its plan is written, and verified, when somebody asks for it. */
+export function candidateOf(
+  task: Task,
   schedule: Schedule,
   knobs: Candidate["knobs"],
-  prediction: Prediction,
-  write: () => Plan,
+  choice: Fitted<Choice>,
 ): Candidate {
+  if (!choice.fits) return dropped(schedule, knobs, choice.reason);
+  const { kernels, write } = choice.value;
+  const prediction = predictTogether(task, kernels);
+  const { cost } = prediction;
   let plan: Plan | undefined;
   return {
     schedule,
@@ -60,8 +75,18 @@ export function legal(
     reason: null,
     ...prediction,
     get plan() {
-      plan ??= verifyPlan(write());
+      plan ??= verifyPlan(definePlan(task, { schedule, knobs, cost }, write()));
       return plan;
     },
   };
 }
+
+/** One way to lower a schedule's kernels. */
+interface Lowering {
+  /** What changes its plans on a machine. */
+  readonly options: (machine: Machine) => readonly OptionName[];
+  readonly candidates: (task: Task) => readonly Candidate[];
+}
+
+/** How one kind of units lowers each schedule. */
+export type Lowerings = Readonly<Record<Schedule, Lowering>>;

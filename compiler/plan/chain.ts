@@ -2,6 +2,7 @@ import {
   type ChainStep,
   convReach,
   type Finish,
+  type FusedProgram,
   type Pipeline,
   type Reach,
   type Region,
@@ -106,6 +107,13 @@ export function buildChain(
     words: offset,
     reach: totalReach(stages),
   };
+}
+
+/** A region of a fused kernel. @throws RangeError where it has none of that index: a defect of the planner */
+export function regionAt({ regions }: FusedProgram, index: number): Region {
+  const region = regions[index];
+  if (region === undefined) throw new RangeError(`the plan names region ${index} of ${regions.length}`);
+  return region;
 }
 
 function lcm(a: number, b: number): number {

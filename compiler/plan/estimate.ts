@@ -11,8 +11,11 @@ export interface Estimate {
   readonly registersPerThread: number;
 }
 
+/** What bounds how many blocks are resident. */
+export type ResidentBlock = Pick<BlockDemand, "threads" | "sharedBytes" | "registers">;
+
 /** Blocks of a kernel that one multiprocessor holds at a time. */
-export function residentBlocks(block: BlockDemand, residency: Residency | null): number {
+export function residentBlocks(block: ResidentBlock, residency: Residency | null): number {
   if (residency === null) return 1;
   const warps = Math.ceil(block.threads / WARP);
   const unit = residency.registerUnit;

@@ -178,3 +178,17 @@ export function mapSlots(uses: readonly MapUse[]): ReadonlyMap<number, string> {
   });
   return new Map([...slots].map(([map, slot]) => [map, `map_${slot}`]));
 }
+
+/** The convolution that a program names. @throws RangeError where the pipeline has none there: a defect of the planner */
+export function convAt(pipeline: Pipeline, { section, index }: StageIndex): ConvStage {
+  const stage = pipeline[section][index];
+  if (stage?.kind === "conv") return stage;
+  throw new RangeError(`the plan names ${section} ${index}, which is no convolution`);
+}
+
+/** The same for a mix. */
+export function mixAt(pipeline: Pipeline, { section, index }: StageIndex): MixStage {
+  const stage = pipeline[section][index];
+  if (stage?.kind === "mix") return stage;
+  throw new RangeError(`the plan names ${section} ${index}, which is no mix`);
+}

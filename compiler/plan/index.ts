@@ -5,14 +5,15 @@ import {
   SCHEDULES,
   type Schedule,
 } from "../../runtime/contract/index.ts";
-import { type Candidate, dropped } from "./candidate.ts";
-import type { PlanRequest } from "./machine.ts";
-import { checkOptions, ignoredOption, type OptionName } from "./options.ts";
+import { type Candidate, dropped, type Lowerings } from "./candidate.ts";
+import { alignment } from "./layout.ts";
+import type { Machine, PlanRequest, Task } from "./machine.ts";
+import { checkOptions, ignoredOption } from "./options.ts";
+import { floorOf } from "./predict.ts";
 import { checkRequest } from "./request.ts";
 import { fusedOptions, singlePassCandidates, twoPassCandidates } from "./schedule/fused.ts";
-import { STAGED_OPTIONS, stagedCandidates, unfusedStagedPlan } from "./schedule/staged.ts";
-import { tensorCandidates, tensorOptions } from "./tensor/index.ts";
-import { verifyPlan } from "./verify/index.ts";
+import { STAGED_OPTIONS, stagedCandidates, unfusedCandidate } from "./schedule/staged.ts";
+import { TENSOR } from "./tensor/index.ts";
 
 export {
   CUDA_ARCHITECTURES,
@@ -32,10 +33,15 @@ export { PLAN_OPTIONS } from "./request.ts";
 export * from "./roofline/index.ts";
 export type { KernelWork } from "./work.ts";
 
-/** One way to lower a schedule's kernels, with the options that change its plans. */
-interface Lowering {
-  readonly options: readonly OptionName[];
-  candidates(): readonly Candidate[];
+const SCALAR: Lowerings = {
+  single_pass: { options: fusedOptions, candidates: singlePassCandidates },
+  two_pass: { options: fusedOptions, candidates: twoPassCandidates },
+  staged: { options: () => STAGED_OPTIONS, candidates: stagedCandidates },
+};
+
+/** The ways to lower schedules on a machine, in the order of equals. */
+function lowerings({ architecture }: Machine): readonly Lowerings[] {
+  return architecture === null ? [SCALAR] : [TENSOR, SCALAR];
 }
 
 /**
@@ -46,51 +52,35 @@ interface Lowering {
  */
 export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   checkRequest(pipeline, request);
-  const { options = {}, schedule } = request;
+  const { machine, options = {}, schedule } = request;
   checkOptions(options);
+  const task = taskOf(pipeline, request);
   const schedules = schedule === undefined ? SCHEDULES : [schedule];
   let ignored: string | null = null;
   let used = Object.keys(options).length === 0;
   const candidates = schedules.flatMap((each): readonly Candidate[] => {
     const illegal = scheduleIllegal(pipeline, each);
     if (illegal !== null) return [dropped(each, {}, illegal)];
-    return lowerings(pipeline, request, each).flatMap((lowering) => {
-      const reason = ignoredOption(options, lowering.options);
+    return lowerings(machine).flatMap(({ [each]: lowering }) => {
+      const reason = ignoredOption(options, lowering.options(machine));
       if (reason !== null) {
         ignored = reason;
         return [dropped(each, {}, reason)];
       }
       used = true;
-      return lowering.candidates();
+      return lowering.candidates(task);
     });
   });
   if (!used && ignored !== null) throw new RangeError(ignored);
   return candidates.sort((a, b) => rank(a) - rank(b));
 }
 
-function rank(candidate: Candidate): number {
-  return candidate.cost === null ? Number.POSITIVE_INFINITY : candidate.cost.time;
+function taskOf(pipeline: Pipeline, request: PlanRequest): Task {
+  return { ...request, pipeline, alignment: alignment(pipeline), floor: floorOf(pipeline, request.shape) };
 }
 
-/** The ways to lower a schedule that can compute the pipeline, in the order of equals. */
-function lowerings(pipeline: Pipeline, request: PlanRequest, schedule: Schedule): readonly Lowering[] {
-  const scalar = {
-    single_pass: {
-      options: fusedOptions(request.machine),
-      candidates: () => singlePassCandidates(pipeline, request),
-    },
-    two_pass: {
-      options: fusedOptions(request.machine),
-      candidates: () => twoPassCandidates(pipeline, request),
-    },
-    staged: { options: STAGED_OPTIONS, candidates: () => stagedCandidates(pipeline, request) },
-  }[schedule];
-  if (request.machine.architecture === null) return [scalar];
-  const tensor = {
-    options: tensorOptions(schedule),
-    candidates: () => tensorCandidates(pipeline, request, schedule),
-  };
-  return [tensor, scalar];
+function rank(candidate: Candidate): number {
+  return candidate.cost === null ? Number.POSITIVE_INFINITY : candidate.cost.time;
 }
 
 /** Why a schedule cannot compute a pipeline at all, whatever the device; null where it can. */
@@ -137,7 +127,7 @@ export function choosePlan(pipeline: Pipeline, request: PlanRequest): Plan {
  * memory and nothing skipped. For benchmarks: it is what every schedule must beat.
  */
 export function unfusedPlan(pipeline: Pipeline, request: PlanRequest): Plan {
-  const fitted = unfusedStagedPlan(pipeline, request);
-  if (!fitted.fits) throw new MtacError("MTA405", "input", fitted.reason);
-  return verifyPlan(fitted.value);
+  const { plan, reason } = unfusedCandidate(taskOf(pipeline, request));
+  if (plan === null) throw new MtacError("MTA405", "input", reason ?? "");
+  return plan;
 }

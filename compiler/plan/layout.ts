@@ -1,10 +1,4 @@
-import {
-  type Expression,
-  elementCount,
-  type Pipeline,
-  type Plan,
-  type StorageForm,
-} from "../../runtime/contract/index.ts";
+import { elementCount, type Pipeline, type Plan, type StorageForm } from "../../runtime/contract/index.ts";
 import type { TargetLimits } from "./limits.ts";
 
 /** Where each parameter lies in the `parameters` buffer. */
@@ -31,15 +25,10 @@ export function alignment(pipeline: Pipeline): Plan["alignment"] {
   return { q: qk, k: qk, v: vo, o: vo };
 }
 
-export function storageForm(pipeline: Pipeline, limits: TargetLimits): StorageForm {
-  switch (pipeline.storage) {
-    case "f32":
-      return "f32";
-    case "bf16":
-      return "bf16-packed";
-    case "f16":
-      return limits.features.includes("shader-f16") ? "f16-native" : "f16-packed";
-  }
+/** How WebGPU holds tensors: f16 natively where a device can, else in pairs. */
+export function storageForm({ storage }: Pipeline, { features }: TargetLimits): StorageForm {
+  if (storage === "f32") return "f32";
+  return storage === "f16" && features.includes("shader-f16") ? "f16-native" : `${storage}-packed`;
 }
 
 /** Values of a row in blocks of four. */
@@ -60,11 +49,3 @@ export function powerOfTwo(value: number): number {
 
 /** Words that the softmax of a row leaves for the kernels after it: its maximum, and the reciprocal of its sum. */
 export const STATISTIC_WORDS = 2;
-
-/** The buffer of these, for all rows of the call and `history` rows before them. */
-export function statisticsBuffer(pipeline: Pipeline, history: Expression): Plan["workspace"][number] {
-  return {
-    name: "statistics",
-    bytes: ["mul", 4 * STATISTIC_WORDS, "B", pipeline.heads, ["add", history, "Lq"]],
-  };
-}

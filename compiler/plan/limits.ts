@@ -47,3 +47,6 @@ export const WEBGPU_VARIANTS: readonly TargetLimits[] = [
 
 /** The shape for which plans are chosen where none is given. */
 export const DEFAULT_SHAPE: CallShape = { B: 1, Lq: 1024, Lk: 1024, R: 0 };
+
+/** The most workgroups along y and z of a CUDA grid, and along any axis of WebGPU's. */
+export const MOST_GRID = 65535;

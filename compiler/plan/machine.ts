@@ -2,6 +2,7 @@ import type {
   CallShape,
   Expression,
   Pipeline,
+  Plan,
   Requirements,
   Schedule,
   StorageForm,
@@ -77,7 +78,8 @@ export interface StagedMenu {
 }
 
 /**
- * What an invocation may hold in registers: so many 4x4 blocks of results, or so many words by the estimates of `registers.ts`.
+ * What an invocation may hold in registers: so many 4x4 blocks of results, or so many words by the estimates of
+ * `schedule/registers.ts`.
  */
 export interface RegisterBudget {
   readonly counts: "blocks" | "words";
@@ -181,4 +183,13 @@ export interface PlanRequest {
   readonly onPredicted?: (kernels: number) => void;
   /** Levers for tests: what short sequences and small devices never need. */
   readonly options?: PlanOptions;
+}
+
+/** What everything that decides something of a plan is told: the pipeline, what is sought, and how a lowering loads rows. */
+export interface Task extends PlanRequest {
+  readonly pipeline: Pipeline;
+  /** Elements that one load takes of a row. */
+  readonly alignment: Plan["alignment"];
+  /** The fewest multiply-adds that any plan can do at the request's shape. */
+  readonly floor: number;
 }

@@ -2,9 +2,11 @@ import type { CallShape, Pipeline, Reach } from "../../runtime/contract/index.ts
 import { type KeyRange, keyRanges } from "../ir/index.ts";
 import { rememberByPipeline } from "./remember.ts";
 
-/** How the staged schedule cuts a call, for its costs. */
+/** How high strips are. */
 export interface StripShape {
+  /** Rows at most. */
   readonly stripRows: number;
+  /** Bytes that the two maps of a strip may take together, unless the least strip needs more. */
   readonly stripBytes: number;
   /** Bytes of an entry of a map. */
   readonly entryBytes: number;

@@ -3,17 +3,24 @@ import {
   type CallShape,
   type ChainStep,
   type FusedProgram,
+  type KernelProgram,
   type Pipeline,
+  type Reach,
+  type TensorProgram,
 } from "../../runtime/contract/index.ts";
 import { keyRanges } from "../ir/index.ts";
-import type { ScalarKernel } from "./kernel.ts";
+import { regionAt } from "./chain.ts";
+import type { Kernel } from "./define.ts";
+import { convAt, mixAt } from "./graph.ts";
 import { ceilTo, valueBlocks } from "./layout.ts";
-import { convAt, mixAt, regionAt } from "./lookup.ts";
+import type { Task } from "./machine.ts";
 import { mapEntries, type StripShape } from "./map-entries.ts";
 import { rememberByPipeline } from "./remember.ts";
 import type { ScalarUnits, UnitWork } from "./scalar-units.ts";
-import type { StripKernel } from "./schedule/strips.ts";
-import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts } from "./work.ts";
+import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts, workOf } from "./work.ts";
+
+/** What a scalar kernel over maps does. */
+export type MapProgram = Exclude<KernelProgram, FusedProgram | TensorProgram>;
 
 /** Units that a block does in a step along the keys; its busiest thread does `rounds` of them. */
 interface Share {
@@ -28,7 +35,7 @@ function shared(unit: UnitWork, count: number, threads: number): Share {
 
 function stageShares(
   pipeline: Pipeline,
-  { program, workgroup }: ScalarKernel<FusedProgram>,
+  { program, workgroup }: Kernel<FusedProgram>,
   step: ChainStep,
   units: ScalarUnits,
 ): readonly Share[] {
@@ -45,11 +52,7 @@ function stageShares(
 }
 
 /** All that a block does in a step. */
-function stepShares(
-  pipeline: Pipeline,
-  kernel: ScalarKernel<FusedProgram>,
-  units: ScalarUnits,
-): readonly Share[] {
+function stepShares(pipeline: Pipeline, kernel: Kernel<FusedProgram>, units: ScalarUnits): readonly Share[] {
   const { program, workgroup: threads } = kernel;
   const { headBlock, tileQ, tileK, role } = program;
   const entries = headBlock * tileQ * tileK;
@@ -109,14 +112,9 @@ function fusedSteps(pipeline: Pipeline, program: FusedProgram, shape: CallShape)
 }
 
 /** The work of a fused kernel over the whole call. */
-export function fusedWork(
-  pipeline: Pipeline,
-  kernel: ScalarKernel<FusedProgram>,
-  registers: number,
-  shape: CallShape,
-  units: ScalarUnits,
-): KernelWork {
-  const { program, workgroup: threads, workgroupBytes: sharedBytes } = kernel;
+export function fusedWork({ pipeline, machine, shape }: Task, kernel: Kernel<FusedProgram>): KernelWork {
+  const { units } = machine;
+  const { program, workgroup } = kernel;
   const { headBlock, tileQ, tileK, role } = program;
   const shares = stepShares(pipeline, kernel, units);
   const barriers = 1 + program.chain.length + (role === "apply" ? 0 : 2);
@@ -129,21 +127,18 @@ export function fusedWork(
     pipeline.headDim * (units.rereadsQueries ? 1 + tileQ / tileK : 1);
   const step = {
     ...counts,
-    instructions: counts.instructions + (control * threads) / WARP,
+    instructions: counts.instructions + (control * workgroup) / WARP,
     cacheBytes: headBlock * tileK * dims * BYTES_PER_ELEMENT[pipeline.storage],
   };
   const tiles = Math.ceil(shape.Lq / tileQ);
   const groups = (pipeline.heads / headBlock) * shape.B;
   const steps = fusedSteps(pipeline, program, shape);
-  return {
-    kernel: kernel.name,
-    ...timesCounts(step, steps * groups),
-    launches: 1,
+  return workOf(kernel, timesCounts(step, steps * groups), {
     blocks: tiles * groups,
     barriers: barriers * steps * groups,
     // Blocks of a causal mask take turns from short to long: their mean.
-    block: { threads, sharedBytes, registers, criticalPath: (path * steps) / tiles, copiesAhead: false },
-  };
+    criticalPath: (path * steps) / tiles,
+  });
 }
 
 /** What a kernel over maps does for an entry. */
@@ -164,7 +159,7 @@ interface EntryWork {
 
 function entryWork(
   pipeline: Pipeline,
-  { program, workgroup: threads }: StripKernel,
+  { program, workgroup: threads }: Kernel<MapProgram>,
   shape: CallShape,
   units: ScalarUnits,
 ): EntryWork {
@@ -238,13 +233,11 @@ function placed(unit: UnitWork, { block }: ScalarUnits): UnitWork {
 
 /** The work of one kernel of the staged schedule over the whole call. */
 export function mapWork(
-  pipeline: Pipeline,
-  kernel: StripKernel,
-  registers: number,
-  { shape, strips }: { readonly shape: CallShape; readonly strips: StripShape },
-  units: ScalarUnits,
+  { pipeline, machine, shape }: Task,
+  kernel: Kernel<MapProgram> & { readonly halo: Reach },
+  strips: StripShape,
 ): KernelWork {
-  const { workgroup: threads, workgroupBytes: sharedBytes } = kernel;
+  const { units } = machine;
   const work = entryWork(pipeline, kernel, shape, units);
   const { unit } = work;
   const { live, written, launches } = mapEntries(pipeline, shape, strips, kernel.halo, work.tile);
@@ -253,18 +246,17 @@ export function mapWork(
   const lanes = units.lanes === 1 ? busy : waiting;
   const words = written * work.words;
   const mapBytes = words * 4;
-  return {
-    kernel: kernel.name,
-    matrixMultiplyAdds: 0,
+  const counts = {
+    ...NO_COUNTS,
     f32MultiplyAdds: lanes * unit.f32MultiplyAdds,
     specialFunctions: lanes * unit.specialFunctions,
     instructions: (units.maps * waiting * unit.instructions + words * units.word) / WARP,
     sharedBytes: lanes * unit.sharedBytes + live * work.stagedBytes,
     cacheBytes: mapBytes,
     mapBytes,
-    launches,
-    blocks: launches * Math.ceil(live / work.perBlock / launches),
-    barriers: 0,
-    block: { threads, sharedBytes, registers, criticalPath: 0, copiesAhead: false },
   };
+  return workOf(kernel, counts, {
+    blocks: launches * Math.ceil(live / work.perBlock / launches),
+    launches,
+  });
 }

@@ -42,6 +42,34 @@ export interface KernelWork extends CountedKernel {
   readonly block: BlockDemand;
 }
 
+/** A kernel as a device sees it. */
+export interface KernelSize {
+  /** Unique in the plan. */
+  readonly name: string;
+  readonly workgroup: number;
+  /** Bytes of workgroup memory. */
+  readonly workgroupBytes: number;
+  /** Registers of an invocation, about. */
+  readonly registers: number;
+}
+
+/** A kernel's work, from its size and its counts. */
+export function workOf(
+  kernel: KernelSize,
+  counts: WorkCounts,
+  {
+    blocks,
+    launches = 1,
+    barriers = 0,
+    criticalPath = 0,
+    copiesAhead = false,
+  }: Pick<KernelWork, "blocks"> & Partial<KernelWork & BlockDemand>,
+): KernelWork {
+  const { name, workgroup: threads, workgroupBytes: sharedBytes, registers } = kernel;
+  const block = { threads, sharedBytes, registers, criticalPath, copiesAhead };
+  return { kernel: name, ...counts, blocks, launches, barriers, block };
+}
+
 export const NO_COUNTS: WorkCounts = {
   matrixMultiplyAdds: 0,
   f32MultiplyAdds: 0,
@@ -62,6 +90,11 @@ export function timesCounts(counts: WorkCounts, times: number): WorkCounts {
     cacheBytes: counts.cacheBytes * times,
     mapBytes: counts.mapBytes * times,
   };
+}
+
+/** All of a kernel's multiply-adds, whatever does them. */
+export function multiplyAddsOf({ matrixMultiplyAdds, f32MultiplyAdds }: WorkCounts): number {
+  return matrixMultiplyAdds + f32MultiplyAdds;
 }
 
 /** Lanes of a warp. */

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { resolve } from "../../compiler/ir/index.ts";
+import { regionAt } from "../../compiler/plan/chain.ts";
+import { convAt, mixAt } from "../../compiler/plan/graph.ts";
 import {
   CUDA_ARCHITECTURES,
   cudaMachine,
@@ -10,7 +12,6 @@ import {
   WEBGPU_COMMON_LIMITS,
   webgpuMachine,
 } from "../../compiler/plan/index.ts";
-import { convAt, mixAt, regionAt } from "../../compiler/plan/lookup.ts";
 import { mapEntries } from "../../compiler/plan/map-entries.ts";
 import { NO_COUNTS } from "../../compiler/plan/work.ts";
 import type { FusedProgram } from "../../runtime/contract/index.ts";

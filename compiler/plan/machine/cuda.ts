@@ -1,4 +1,3 @@
-import type { Pipeline, StorageForm } from "../../../runtime/contract/index.ts";
 import {
   CUDA_ARCHITECTURES,
   type CudaArchitecture,
@@ -6,10 +5,9 @@ import {
   DEFAULT_ARCHITECTURES,
   plannedArchitecture,
 } from "../architectures.ts";
-import { MOST_GRID } from "../batch-rounds.ts";
 import { integerBuffers } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
-import { cudaLimits } from "../limits.ts";
+import { cudaLimits, MOST_GRID } from "../limits.ts";
 import type { Machine, Machines } from "../machine.ts";
 import { cudaRates } from "../rates.ts";
 import { checkArchitecture } from "../request.ts";
@@ -76,7 +74,7 @@ const CUDA: Omit<Machine, "limits" | "architecture" | "rates" | "requires"> = {
     sharedLaunch: true,
     historyOverrides: {},
   },
-  storage: nativeStorage,
+  storage: ({ storage }) => (storage === "f32" ? "f32" : `${storage}-native`),
 };
 
 /** The machine of an architecture that may be none. */
@@ -100,14 +98,3 @@ export const CUDA_MACHINES: Machines = {
   // `name|sm_90|…`
   behind: (identity) => [machineNamed(identity.split("|")[1] ?? "")].filter((each) => each !== null),
 };
-
-function nativeStorage(pipeline: Pipeline): StorageForm {
-  switch (pipeline.storage) {
-    case "f32":
-      return "f32";
-    case "f16":
-      return "f16-native";
-    case "bf16":
-      return "bf16-native";
-  }
-}

@@ -1,20 +1,33 @@
-import { type FusedProgram, hasMask, type Pipeline, type Plan } from "../../../runtime/contract/index.ts";
-import { type Candidate, dropped, legal } from "../candidate.ts";
+import { type FusedProgram, hasMask, type Plan } from "../../../runtime/contract/index.ts";
+import type { KernelResources } from "../bindings.ts";
+import { type Candidate, candidateOf, dropped } from "../candidate.ts";
 import { buildChain, type Chain, type ChainRole, chainStages, fusedKernelName, headBlock } from "../chain.ts";
-import { fusedRegisters } from "../direct/registers.ts";
-import { DIRECT, planEpilogue, tooLongRow } from "../epilogue.ts";
-import { doesNotFit, type Fitted } from "../fit.ts";
-import type { ScalarKernel } from "../kernel.ts";
+import { doesNotFit, type Fitted, fits, memoryFault, registerFault, whereFits } from "../fit.ts";
 import { ceilTo, powerOfTwo, STATISTIC_WORDS, valueBlocks } from "../layout.ts";
-import type { Machine, PlanRequest } from "../machine.ts";
+import type { Machine, Task, Tile } from "../machine.ts";
 import type { OptionName } from "../options.ts";
-import { addPredictions, predictFused } from "../predict.ts";
-import { registerFault } from "../registers.ts";
-import { type FusedKernel, type FusedKnobs, singlePassPlan, twoPassPlan } from "./fused-plan.ts";
+import { type Predicted, predict } from "../predict.ts";
+import { fusedWork } from "../scalar-work.ts";
+import { DIRECT, planEpilogue } from "./epilogue.ts";
+import { type RowKernel, singlePass, twoPass } from "./passes.ts";
+import { fusedRegisters } from "./registers.ts";
 
 /** What changes the dispatches of fused plans: see `passSteps`. */
 export function fusedOptions({ dispatches }: Machine): readonly OptionName[] {
   return dispatches.kind === "cut" ? ["dispatchBudget"] : [];
+}
+
+/** Knobs of one fused kernel. */
+interface FusedKnobs extends Tile {
+  readonly workgroup: number;
+}
+
+/** One fused kernel of a role, before it is known to fit. */
+interface Wanted {
+  readonly knobs: FusedKnobs;
+  readonly role: ChainRole;
+  readonly heads: number;
+  readonly chain: Chain;
 }
 
 /** Lanes that share a row of the softmax at most. */
@@ -29,14 +42,10 @@ interface Sharing {
 }
 
 /** Spreads a tile over a workgroup, or tells what there is too little of. */
-function share(
-  pipeline: Pipeline,
-  role: ChainRole,
-  { tileQ, tileK, workgroup }: FusedKnobs,
-  machine: Machine,
-  heads: number,
-): Fitted<Sharing> {
-  const { terms, limits } = machine;
+function share({ pipeline, machine }: Task, wanted: Wanted): Fitted<Sharing> {
+  const { role, heads } = wanted;
+  const { tileQ, tileK, workgroup } = wanted.knobs;
+  const { terms, limits, fused } = machine;
   if (workgroup > limits.invocations)
     return doesNotFit(`needs ${workgroup} ${terms.invocation}s, ${terms.owner} has ${limits.invocations}`);
   const rows = heads * tileQ;
@@ -45,33 +54,30 @@ function share(
     return doesNotFit(
       `the softmax of ${tileQ} rows of ${heads} heads mixed together needs ${rows} ${terms.invocation}s, ${rows - workgroup} more than the ${terms.workgroup}'s ${workgroup}; smaller groups would fit`,
     );
-  const teams = Math.min(workgroup / rows, tileK / machine.fused.keysOfTeam, MOST_TEAM);
+  const teams = Math.min(workgroup / rows, tileK / fused.keysOfTeam, MOST_TEAM);
   const team = softmax ? powerOfTwo(teams) : 1;
   const outputBlocks =
     role === "statistics" ? 0 : Math.ceil(((rows / 4) * valueBlocks(pipeline)) / workgroup);
   const registers = fusedRegisters(pipeline, role, outputBlocks, softmax ? tileK / team : 0);
   const fault = registerFault(machine, { blocks: outputBlocks, words: registers });
   if (fault !== null) return doesNotFit(`${fault}; a smaller value_dim or smaller groups would fit`);
-  return { fits: true, value: { rows, team, outputBlocks, registers } };
+  return fits({ rows, team, outputBlocks, registers });
 }
 
-/** Where things lie in workgroup memory beside the chain's maps. */
-type Arena = Pick<FusedProgram, "factorsAt" | "partialsAt" | "statisticsAt" | "epilogue" | "arenaWords">;
-
-interface ArenaRequest {
-  readonly role: ChainRole;
-  readonly workgroup: number;
-  readonly heads: number;
-  readonly rows: number;
-  readonly chain: Chain;
+/** Where things lie in workgroup memory beside the chain's maps, and the bytes of it all. */
+interface Arena {
+  readonly places: Pick<
+    FusedProgram,
+    "factorsAt" | "partialsAt" | "statisticsAt" | "epilogue" | "arenaWords"
+  >;
+  readonly workgroupBytes: number;
 }
 
-/** Lays out what a fused kernel keeps beside its maps, and the bytes of it all. */
-function layArena(
-  pipeline: Pipeline,
-  { role, workgroup, heads, rows, chain }: ArenaRequest,
-  { limits, terms, fused, rows: layout }: Machine,
-): Fitted<{ readonly arena: Arena; readonly workgroupBytes: number }> {
+/** Lays out what a fused kernel keeps beside its maps. */
+function layArena(task: Task, { knobs, role, heads, chain }: Wanted, rows: number): Fitted<Arena> {
+  const { pipeline, machine } = task;
+  const { workgroup } = knobs;
+  const { limits, fused, rows: layout } = machine;
   const softmax = role !== "apply";
   const factorsAt = chain.words;
   const factorsEnd = factorsAt + ((fused.partialSums ? softmax : role === "single_pass") ? rows : 0);
@@ -85,64 +91,62 @@ function layArena(
   const left = Math.floor(limits.workgroupBytes / 4) - documentWords;
   const output =
     role === "statistics"
-      ? { epilogue: DIRECT, words: 0 }
-      : planEpilogue(pipeline, rows, workgroup, Math.min(left, Math.max(words, fused.epilogueWords)));
-  if (output === null) return doesNotFit(tooLongRow(pipeline, limits.workgroupBytes, terms.memory));
-  const arenaWords = ceilTo(Math.max(words, output.words), fused.arenaMultiple);
+      ? fits({ epilogue: DIRECT, words: 0 })
+      : planEpilogue(task, rows, workgroup, Math.min(left, Math.max(words, fused.epilogueWords)));
+  if (!output.fits) return output;
+  const { epilogue } = output.value;
+  const arenaWords = ceilTo(Math.max(words, output.value.words), fused.arenaMultiple);
   const workgroupBytes = (arenaWords + documentWords) * 4;
-  if (workgroupBytes > limits.workgroupBytes)
-    return doesNotFit(
-      `needs ${workgroupBytes} bytes of ${terms.memory}, ${workgroupBytes - limits.workgroupBytes} more than ${terms.owner} has`,
-    );
+  const fault = memoryFault(machine, workgroupBytes);
+  if (fault !== null) return doesNotFit(fault);
   const partialsAt = fused.partialSums ? factorsEnd : 0;
-  const arena = { factorsAt, partialsAt, statisticsAt, epilogue: output.epilogue, arenaWords };
-  return { fits: true, value: { arena, workgroupBytes } };
+  return fits({ places: { factorsAt, partialsAt, statisticsAt, epilogue, arenaWords }, workgroupBytes });
+}
+
+interface FusedKernel extends RowKernel {
+  readonly program: FusedProgram;
 }
 
 /** One fused kernel with the given knobs, or the limit that it breaks and by how much. */
-function fitFused(
-  pipeline: Pipeline,
-  role: ChainRole,
-  knobs: FusedKnobs,
-  request: PlanRequest,
-  chain: Chain,
-): Fitted<FusedKernel> {
-  const { machine } = request;
-  const { tileQ, tileK, workgroup } = knobs;
-  const heads = headBlock(chainStages(pipeline, role));
-  const shared = share(pipeline, role, knobs, machine, heads);
+function fitFused(task: Task, wanted: Wanted): Fitted<Predicted<FusedKernel>> {
+  const { pipeline } = task;
+  const { role, heads, chain } = wanted;
+  const { tileQ, tileK, workgroup } = wanted.knobs;
+  const shared = share(task, wanted);
   if (!shared.fits) return shared;
   const { rows, team, outputBlocks, registers } = shared.value;
-  const placed = layArena(pipeline, { role, workgroup, heads, rows, chain }, machine);
-  if (!placed.fits) return placed;
-  const program: FusedProgram = {
-    kind: "fused",
-    role,
-    headBlock: heads,
-    tileQ,
-    tileK,
-    reachLeft: chain.reach.left,
-    regions: chain.regions,
-    chain: chain.steps,
-    final: chain.final,
-    team,
-    statisticsRegion: chain.normalized,
-    outputBlocks,
-    ...placed.value.arena,
-  };
-  const kernel: ScalarKernel<FusedProgram> = {
-    name: fusedKernelName(role),
-    program,
-    workgroup,
-    workgroupBytes: placed.value.workgroupBytes,
-    ...RESOURCES[role],
-    source: pipeline.source,
-  };
-  const prediction = predictFused(pipeline, request, kernel, registers);
-  return { fits: true, value: { ...kernel, knobs, prediction } };
+  return whereFits(layArena(task, wanted, rows), ({ places, workgroupBytes }) => {
+    const program: FusedProgram = {
+      kind: "fused",
+      role,
+      headBlock: heads,
+      tileQ,
+      tileK,
+      reachLeft: chain.reach.left,
+      regions: chain.regions,
+      chain: chain.steps,
+      final: chain.final,
+      team,
+      statisticsRegion: chain.normalized,
+      outputBlocks,
+      ...places,
+    };
+    const kernel: FusedKernel = {
+      name: fusedKernelName(role),
+      program,
+      workgroup,
+      workgroupBytes,
+      registers,
+      ...RESOURCES[role],
+      source: pipeline.source,
+      tileRows: tileQ,
+      headBlocks: pipeline.heads / heads,
+    };
+    return predict(task, kernel, fusedWork(task, kernel));
+  });
 }
 
-const RESOURCES: Readonly<Record<ChainRole, Pick<ScalarKernel, "read" | "written">>> = {
+const RESOURCES: Readonly<Record<ChainRole, KernelResources>> = {
   single_pass: {
     read: ["q", "q_history", "k", "v", "parameters", "integers", "bias"],
     written: ["o", "lse"],
@@ -157,85 +161,74 @@ const RESOURCES: Readonly<Record<ChainRole, Pick<ScalarKernel, "read" | "written
   },
 };
 
-interface FusedKernels {
-  /** The cheapest first. */
-  readonly fitting: readonly FusedKernel[];
-  readonly dropped: readonly { readonly knobs: FusedKnobs; readonly reason: string }[];
+/** A kernel with its knobs, as far as it fits. */
+interface Tried {
+  readonly knobs: FusedKnobs;
+  readonly fitted: Fitted<Predicted<FusedKernel>>;
 }
 
-function fusedKernels(pipeline: Pipeline, request: PlanRequest, role: ChainRole): FusedKernels {
-  const { fused, rows } = request.machine;
-  const fitting: FusedKernel[] = [];
-  const without: { knobs: FusedKnobs; reason: string }[] = [];
-  for (const tileQ of fused.tilesQ) {
-    for (const tileK of fused.tilesK) {
-      const chain = buildChain(pipeline, role, tileQ, tileK, rows);
-      for (const workgroup of fused.workgroups) {
+/** The kernels of a role, over the whole menu. */
+function tryKernels(task: Task, role: ChainRole): readonly Tried[] {
+  const { pipeline, machine } = task;
+  const { tilesQ, tilesK, workgroups } = machine.fused;
+  const heads = headBlock(chainStages(pipeline, role));
+  return tilesQ.flatMap((tileQ) =>
+    tilesK.flatMap((tileK) => {
+      const chain = buildChain(pipeline, role, tileQ, tileK, machine.rows);
+      return workgroups.map((workgroup) => {
         const knobs = { tileQ, tileK, workgroup };
-        const fitted = fitFused(pipeline, role, knobs, request, chain);
-        if (fitted.fits) fitting.push(fitted.value);
-        else without.push({ knobs, reason: fitted.reason });
-      }
-    }
-  }
-  fitting.sort((a, b) => a.prediction.cost.time - b.prediction.cost.time);
-  return { fitting, dropped: without };
+        return { knobs, fitted: fitFused(task, { knobs, role, heads, chain }) };
+      });
+    }),
+  );
 }
 
 /** Candidates that walk each row's keys once. */
-export function singlePassCandidates(pipeline: Pipeline, request: PlanRequest): readonly Candidate[] {
-  const kernels = fusedKernels(pipeline, request, "single_pass");
-  return [
-    ...kernels.fitting.map((kernel) => {
-      const knobs = knobNames(request, kernel.knobs);
-      return legal("single_pass", knobs, kernel.prediction, () =>
-        singlePassPlan(pipeline, request, knobs, kernel),
-      );
-    }),
-    ...kernels.dropped.map(({ knobs, reason }) => dropped("single_pass", knobNames(request, knobs), reason)),
-  ];
+export function singlePassCandidates(task: Task): readonly Candidate[] {
+  return tryKernels(task, "single_pass").map(({ knobs, fitted }) => {
+    const choice = whereFits(fitted, (kernel) => singlePass(task, kernel));
+    return candidateOf(task, "single_pass", knobNames(task, knobs), choice);
+  });
 }
 
-/** Candidates that first compute the rows' statistics, then the weights and their product with v. */
-export function twoPassCandidates(pipeline: Pipeline, request: PlanRequest): readonly Candidate[] {
-  const { best } = request.machine.fused;
-  const first = fusedKernels(pipeline, request, "statistics");
-  const second = fusedKernels(pipeline, request, "apply");
-  const plans = first.fitting.slice(0, best).flatMap((statistics) =>
-    second.fitting.slice(0, best).map((apply) => {
-      const knobs = twoPassKnobNames(request, statistics.knobs, apply.knobs);
-      const prediction = addPredictions([statistics.prediction, apply.prediction]);
-      return legal("two_pass", knobs, prediction, () =>
-        twoPassPlan(pipeline, request, knobs, { statistics, apply }, prediction.cost),
-      );
+/** Candidates that first compute the rows' statistics, then the weights and their product with v: of the best kernels for each. */
+export function twoPassCandidates(task: Task): readonly Candidate[] {
+  const first = tryKernels(task, "statistics");
+  const second = tryKernels(task, "apply");
+  const [statistics, applied] = [best(task, first), best(task, second)];
+  const plans = statistics.flatMap((one) =>
+    applied.map((two) => {
+      const knobs = { ...knobNames(task, one.knobs, "statistics_"), ...knobNames(task, two.knobs) };
+      return candidateOf(task, "two_pass", knobs, fits(twoPass(task, one.kernel, two.kernel)));
     }),
   );
-  const [pass, without] =
-    first.fitting.length === 0 ? (["pass 1", first.dropped] as const) : (["pass 2", second.dropped] as const);
+  const [pass, tried] =
+    statistics.length === 0 ? (["pass 1", first] as const) : (["pass 2", second] as const);
   return [
     ...plans,
-    ...without.map(({ knobs, reason }) =>
-      dropped("two_pass", knobNames(request, knobs), `${pass}: ${reason}`),
+    ...tried.flatMap(({ knobs, fitted }) =>
+      fitted.fits ? [] : dropped("two_pass", knobNames(task, knobs), `${pass}: ${fitted.reason}`),
     ),
   ];
 }
 
-/** The knobs as a spec's `tune` block names them. */
-function knobNames({ machine }: PlanRequest, knobs: FusedKnobs): Plan["knobs"] {
-  return {
-    ...machine.lowering,
-    tile_q: knobs.tileQ,
-    tile_k: knobs.tileK,
-    workgroup: knobs.workgroup,
-  };
+/** The cheapest of the kernels that fit, so many as the machine combines with others. */
+function best(
+  { machine }: Task,
+  tried: readonly Tried[],
+): readonly { readonly knobs: FusedKnobs; readonly kernel: Predicted<FusedKernel> }[] {
+  return tried
+    .flatMap(({ knobs, fitted }) => (fitted.fits ? [{ knobs, kernel: fitted.value }] : []))
+    .sort((a, b) => a.kernel.estimate.time - b.kernel.estimate.time)
+    .slice(0, machine.fused.best);
 }
 
-function twoPassKnobNames(request: PlanRequest, statistics: FusedKnobs, apply: FusedKnobs): Plan["knobs"] {
+/** The knobs as a spec's `tune` block names them. */
+function knobNames({ machine }: Task, { tileQ, tileK, workgroup }: FusedKnobs, of = ""): Plan["knobs"] {
   return {
-    ...request.machine.lowering,
-    statistics_tile_q: statistics.tileQ,
-    statistics_tile_k: statistics.tileK,
-    statistics_workgroup: statistics.workgroup,
-    ...knobNames(request, apply),
+    ...machine.lowering,
+    [`${of}tile_q`]: tileQ,
+    [`${of}tile_k`]: tileK,
+    [`${of}workgroup`]: workgroup,
   };
 }

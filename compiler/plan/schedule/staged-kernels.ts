@@ -1,25 +1,20 @@
-import {
-  convReach,
-  type Expression,
-  type Finish,
-  hasMask,
-  type Pipeline,
-  type Reach,
-} from "../../../runtime/contract/index.ts";
+import { convReach, type Expression, type Finish, hasMask } from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
-import { productRegisters } from "../direct/registers.ts";
-import { planEpilogue, tooLongRow } from "../epilogue.ts";
-import { doesNotFit, type Fitted } from "../fit.ts";
-import { type ConvOp, type DotOp, type MixOp, NO_REACH, type NormalizeOp, type ProductOp } from "../graph.ts";
+import { doesNotFit, type Fitted, fits, registerFault, whereFits } from "../fit.ts";
+import { type ConvOp, type DotOp, graphOf, type MixOp, type NormalizeOp, type Op } from "../graph.ts";
 import { ceilTo, valueBlocks } from "../layout.ts";
-import type { Grid, Machine, Tile } from "../machine.ts";
-import { registerFault } from "../registers.ts";
-import { rowBegin, rowEnd, type StripKernel } from "./strips.ts";
+import type { Grid, Task, Tile } from "../machine.ts";
+import type { MapProgram } from "../scalar-work.ts";
+import { planEpilogue } from "./epilogue.ts";
+import { BLOCK_REGISTERS, mixRegisters, NORMALIZE_REGISTERS, productRegisters } from "./registers.ts";
+import type { RoutedOp } from "./staged-plan.ts";
+import { rowEnd, rowsOf, type StripKernel } from "./strips.ts";
+
+/** One kernel over maps on scalar units. */
+export type ScalarStripKernel = StripKernel<MapProgram>;
 
 /** What all kernels of a staged plan are made for. */
-export interface StagedContext {
-  readonly pipeline: Pipeline;
-  readonly machine: Machine;
+export interface StagedTask extends Task {
   /** False for the unfused baseline only: computes entries that no row sees. */
   readonly skipDead: boolean;
 }
@@ -30,55 +25,64 @@ export interface ProductKnobs {
   readonly productWorkgroup: number;
 }
 
-/** Buffers of the maps that a kernel reads and writes. */
-export interface Route {
-  readonly from: string;
-  readonly to: string;
-}
-
 /** Output heads that one invocation of a mix accumulates: four registers each. */
 const MIX_OUTPUTS = 16;
 
-/** Tiles over the rows that a kernel writes, the strip's keys, and heads. */
-function tileGrid(machine: Machine, halo: Reach, { tileQ, tileK }: Tile, heads: number): Grid {
-  const keys: Expression = ["sub", "key_end", "key_begin"];
-  return machine.mapGrid.tiles(["ceilDiv", rows(halo), tileQ], ["ceilDiv", keys, tileK], heads);
+/** The kernels up to the finished weights. */
+export function mapKernels(
+  task: StagedTask,
+  routes: readonly RoutedOp[],
+  tile: Tile,
+): readonly ScalarStripKernel[] {
+  return routes.flatMap(({ op, from, to }) => {
+    switch (op.kind) {
+      case "dot":
+        return scoresKernel(task, op, tile, to);
+      case "conv":
+        return convKernel(task, op, tile, from, to);
+      case "mix":
+        return mixKernel(task, op, from, to);
+      case "normalize":
+        return normalizeKernel(task, op, to);
+      default:
+        return [];
+    }
+  });
 }
 
-function rows(halo: Reach): Expression {
-  return ["sub", rowEnd(halo), rowBegin(halo)];
+/** Tiles over the rows that a kernel writes, the strip's keys, and heads. */
+function tileGrid({ machine }: Task, { halo }: Op, { tileQ, tileK }: Tile, heads: number): Grid {
+  const keys: Expression = ["sub", "key_end", "key_begin"];
+  return machine.mapGrid.tiles(["ceilDiv", rowsOf(halo), tileQ], ["ceilDiv", keys, tileK], heads);
+}
+
+/** What a kernel takes over from the operation that it computes. */
+function ofOp({ name, source, halo }: Op): Pick<StripKernel, "name" | "source" | "halo"> {
+  return { name, source, halo };
 }
 
 function visible(op: { readonly pointwise: Finish["pointwise"] }): Finish {
   return { pointwise: op.pointwise, mask: "zero" };
 }
 
-export function scoresKernel(
-  { pipeline, machine, skipDead }: StagedContext,
-  op: DotOp,
-  tile: Tile,
-  { to }: Pick<Route, "to">,
-): StripKernel {
+function scoresKernel(task: StagedTask, op: DotOp, tile: Tile, to: string): ScalarStripKernel {
+  const { pipeline, machine, skipDead } = task;
+  const { tileQ, tileK } = tile;
   return {
-    name: op.name,
-    program: { kind: "scores", ...tile, finish: visible(op), skipDead },
-    workgroup: (tile.tileQ * tile.tileK) / 16,
+    ...ofOp(op),
+    program: { kind: "scores", tileQ, tileK, finish: visible(op), skipDead },
+    workgroup: (tileQ * tileK) / 16,
     workgroupBytes: 0,
+    registers: BLOCK_REGISTERS,
     read: ["q", "q_history", "k", "integers", "bias"],
     written: [mapOperand(to, "result", machine.staged.mapWidth)],
-    source: op.source,
-    halo: op.halo,
-    grid: tileGrid(machine, op.halo, tile, pipeline.heads),
+    grid: tileGrid(task, op, tile, pipeline.heads),
   };
 }
 
 /** A convolution, of its tile with its halo in workgroup memory where they fit. */
-export function convKernel(
-  { pipeline, machine, skipDead }: StagedContext,
-  op: ConvOp,
-  tile: Tile,
-  { from, to }: Route,
-): StripKernel {
+function convKernel(task: StagedTask, op: ConvOp, tile: Tile, from: string, to: string): ScalarStripKernel {
+  const { pipeline, machine, skipDead } = task;
   const { tileQ, tileK } = tile;
   const { carryMultiple, stride } = machine.rows;
   const reach = convReach(op.stage);
@@ -91,7 +95,7 @@ export function convKernel(
   const bytes = (words + documentRows) * 4;
   const staged = bytes <= machine.limits.workgroupBytes;
   return {
-    name: op.name,
+    ...ofOp(op),
     program: {
       kind: "conv",
       stage: op.index,
@@ -109,87 +113,74 @@ export function convKernel(
     },
     workgroup: (tileQ * tileK) / 16,
     workgroupBytes: staged ? bytes : 0,
+    registers: BLOCK_REGISTERS,
     read: [mapOperand(from, "source", 1), "parameters", "integers", "bias"],
     written: [mapOperand(to, "result", machine.staged.mapWidth)],
-    source: op.source,
-    halo: op.halo,
-    grid: tileGrid(machine, op.halo, tile, pipeline.heads),
+    grid: tileGrid(task, op, tile, pipeline.heads),
   };
 }
 
-export function mixKernel(
-  { pipeline, machine, skipDead }: StagedContext,
-  op: MixOp,
-  { from, to }: Route,
-): StripKernel {
+function mixKernel(task: StagedTask, op: MixOp, from: string, to: string): ScalarStripKernel {
+  const { pipeline, machine, skipDead } = task;
   const { mixTile, mapWidth } = machine.staged;
   let outputs = Math.min(op.stage.group, MIX_OUTPUTS);
   while (op.stage.group % outputs !== 0) outputs -= 1;
   return {
-    name: op.name,
+    ...ofOp(op),
     program: { kind: "mix", stage: op.index, ...mixTile, finish: visible(op), outputs, skipDead },
     workgroup: (mixTile.tileQ * mixTile.tileK) / 4,
     workgroupBytes: 0,
+    registers: mixRegisters(outputs),
     read: [mapOperand(from, "source", mapWidth), "parameters", "integers", "bias"],
     written: [mapOperand(to, "result", mapWidth)],
-    source: op.source,
-    halo: op.halo,
-    grid: tileGrid(machine, op.halo, mixTile, pipeline.heads / outputs),
+    grid: tileGrid(task, op, mixTile, pipeline.heads / outputs),
   };
 }
 
-export function normalizeKernel(
-  { pipeline, machine, skipDead }: StagedContext,
-  op: NormalizeOp,
-  map: string,
-): StripKernel {
+function normalizeKernel(task: StagedTask, op: NormalizeOp, map: string): ScalarStripKernel {
+  const { pipeline, machine, skipDead } = task;
   const { mapWidth, normalize } = machine.staged;
   const { workgroup, team } = normalize;
   const arenaWords = normalize.words(pipeline);
   return {
-    name: op.name,
+    ...ofOp(op),
     program: { kind: "normalize", team, skipDead, arenaWords },
     workgroup,
     workgroupBytes: arenaWords * 4,
+    registers: NORMALIZE_REGISTERS,
     read: ["integers", "bias"],
     written: [mapOperand(map, "map", mapWidth), ...(pipeline.normalize === "softmax" ? ["lse"] : [])],
-    source: op.source,
-    halo: op.halo,
-    grid: machine.mapGrid.rows(["ceilDiv", rows(op.halo), workgroup / team], pipeline.heads),
+    grid: machine.mapGrid.rows(["ceilDiv", rowsOf(op.halo), workgroup / team], pipeline.heads),
   };
 }
 
 /** The product with V and the stages on the output, or the limit that it breaks and by how much. */
 export function productKernel(
-  { pipeline, machine, skipDead }: StagedContext,
-  op: ProductOp,
-  { productTileQ, productWorkgroup }: ProductKnobs,
-  map: string,
-): Fitted<StripKernel> {
+  task: StagedTask,
+  routes: readonly RoutedOp[],
+  { productTileQ: tileQ, productWorkgroup: workgroup }: ProductKnobs,
+): Fitted<ScalarStripKernel> {
+  const { pipeline, machine, skipDead } = task;
+  const op = graphOf(pipeline).product;
+  const map = routes.at(-1)?.from ?? "";
   const { mapWidth, product } = machine.staged;
-  const { workgroupBytes } = machine.limits;
-  const outputBlocks = Math.ceil(((productTileQ / 4) * valueBlocks(pipeline)) / productWorkgroup);
-  const words = productRegisters(outputBlocks);
-  const fault = registerFault(machine, { blocks: outputBlocks, words });
+  const outputBlocks = Math.ceil(((tileQ / 4) * valueBlocks(pipeline)) / workgroup);
+  const registers = productRegisters(outputBlocks);
+  const fault = registerFault(machine, { blocks: outputBlocks, words: registers });
   if (fault !== null) return doesNotFit(`the product ${fault}; a smaller value_dim would fit`);
-  const room = Math.min(product.epilogueWords, Math.floor(workgroupBytes / 4));
-  const output = planEpilogue(pipeline, productTileQ, productWorkgroup, room);
-  if (output === null) return doesNotFit(tooLongRow(pipeline, workgroupBytes, machine.terms.memory));
-  const { epilogue } = output;
-  const arenaWords = Math.max(output.words, product.masks ? productTileQ : 0);
-  const masks = product.masks ? ["integers", "bias"] : [];
-  return {
-    fits: true,
-    value: {
-      name: op.name,
-      program: { kind: "product", tileQ: productTileQ, outputBlocks, epilogue, skipDead, arenaWords },
-      workgroup: productWorkgroup,
+  const room = Math.min(product.epilogueWords, Math.floor(machine.limits.workgroupBytes / 4));
+  return whereFits(planEpilogue(task, tileQ, workgroup, room), ({ epilogue, words }) => {
+    const arenaWords = Math.max(words, product.masks ? tileQ : 0);
+    const masks = product.masks ? ["integers", "bias"] : [];
+    return {
+      ...ofOp(op),
+      program: { kind: "product", tileQ, outputBlocks, epilogue, skipDead, arenaWords },
+      workgroup,
       workgroupBytes: arenaWords * 4,
+      registers,
       read: [mapOperand(map, product.source, mapWidth), "v", "parameters", ...masks],
       written: ["o"],
-      source: op.source,
-      halo: NO_REACH,
-      grid: machine.mapGrid.rows(["ceilDiv", ["sub", rowEnd(NO_REACH), "row"], productTileQ], pipeline.heads),
-    },
-  };
+      grid: machine.mapGrid.rows(["ceilDiv", ["sub", rowEnd(op.halo), "row"], tileQ], pipeline.heads),
+    };
+  });
 }

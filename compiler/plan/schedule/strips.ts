@@ -1,5 +1,4 @@
 import type {
-  DispatchField,
   Expression,
   FusedProgram,
   KernelProgram,
@@ -7,45 +6,34 @@ import type {
   Plan,
   Reach,
   Step,
-  TensorProgram,
 } from "../../../runtime/contract/index.ts";
 import { EXPRESSIONS, visibilityOf } from "../../ir/index.ts";
-import { MOST_GRID } from "../batch-rounds.ts";
-import type { ScalarKernel } from "../kernel.ts";
+import type { Kernel } from "../define.ts";
+import { MOST_GRID } from "../limits.ts";
 import type { Grid } from "../machine.ts";
+import type { StripShape } from "../map-entries.ts";
 import type { PlanOptions } from "../options.ts";
-
-/** What a scalar kernel over maps does. */
-export type MapProgram = Exclude<KernelProgram, FusedProgram | TensorProgram>;
+import { type Launch, loop } from "./passes.ts";
 
 /** One kernel over the maps of a strip. */
-export interface StripKernel extends ScalarKernel<MapProgram> {
+export interface StripKernel<Program extends KernelProgram = Exclude<KernelProgram, FusedProgram>>
+  extends Kernel<Program> {
   /** Rows around the strip that later stages read of its result. */
   readonly halo: Reach;
   readonly grid: Grid;
 }
 
-/** How high strips may be. */
-export interface StripLimits {
-  /** Rows of a strip at most. */
-  readonly stripRows: number;
-  /** Bytes that the two maps of a strip may take together, unless the least strip needs more. */
-  readonly stripBytes: number;
-}
-
 /** What decides how rows are cut into strips. */
-export interface StripKnobs extends StripLimits {
+export interface StripKnobs extends StripShape {
   /** False for the unfused baseline only: computes entries that no row sees, over one strip of all rows. */
   readonly skipDead: boolean;
-  /** Bytes of an entry of a map. */
-  readonly entryBytes: number;
   /** The fewest rows that a strip gains, and what its rows are a multiple of. */
   readonly leastRows: number;
   readonly multiple: number;
 }
 
 /** The same strips, but as high and as large as options force them to be. */
-export function forcedStrips<Knobs extends StripKnobs>(knobs: Knobs, options: PlanOptions = {}): Knobs {
+export function forcedStrips(knobs: StripKnobs, options: PlanOptions = {}): StripKnobs {
   const { stripRows = knobs.stripRows, stripBytes = knobs.stripBytes } = options;
   return { ...knobs, stripRows, stripBytes, leastRows: options.stripRows ?? knobs.leastRows };
 }
@@ -53,23 +41,19 @@ export function forcedStrips<Knobs extends StripKnobs>(knobs: Knobs, options: Pl
 /** Columns to which the maps' rows are padded, so that every tile may write whole blocks. */
 const MAP_COLUMNS = 64;
 
-/** Rows that a kernel writes: the strip's and the halo that later stages read, as far as they exist. */
-export function rowBegin(halo: Reach): Expression {
+/** The first row that a kernel writes: the strip's or one of the halo that later stages read, as far as they exist. */
+function rowBegin(halo: Reach): Expression {
   return ["max", ["sub", 0, "R"], ["sub", "row", halo.past]];
 }
 
+/** The end of these rows. */
 export function rowEnd(halo: Reach): Expression {
   return ["min", "Lq", ["add", ["min", "Lq", ["add", "row", "strip"]], halo.future]];
 }
 
-function loop(
-  variable: string,
-  from: Expression,
-  to: Expression,
-  by: Expression,
-  body: readonly Step[],
-): Step {
-  return { kind: "loop", variable, from, to, by, body };
+/** How many these are. */
+export function rowsOf(halo: Reach): Expression {
+  return ["sub", rowEnd(halo), rowBegin(halo)];
 }
 
 /** Names a value that depends on the enclosing loops: a loop of one round. */
@@ -167,17 +151,15 @@ function keyRange(pipeline: Pipeline, reach: Reach, skipDead: boolean, body: rea
 
 /** Kernels whose columns end with their grid: they do not ask where the strip's keys end. */
 const ENDED_BY_GRID: ReadonlySet<KernelProgram["kind"]> = new Set(["scores", "mix", "product"]);
+/** Kernels that write rows of o: the call's own. */
+const PRODUCTS: ReadonlySet<KernelProgram["kind"]> = new Set(["product", "tensor_product"]);
 
-/** The launch fields of a dispatch over some of a strip's rows. */
-export function rowsLaunch(
-  kind: KernelProgram["kind"],
-  begin: Expression,
-  end: Expression,
-): Partial<Record<DispatchField, Expression>> {
+/** The launch fields of a dispatch over a strip. */
+export function stripLaunch({ program: { kind }, halo }: StripKernel): Launch {
   return {
     batch: "batch",
-    row_begin: begin,
-    row_end: end,
+    row_begin: PRODUCTS.has(kind) ? "row" : rowBegin(halo),
+    row_end: rowEnd(halo),
     strip_row: ["sub", "row", "halo_past"],
     key_begin: "key_begin",
     ...(ENDED_BY_GRID.has(kind) ? {} : { key_end: "key_end" }),

@@ -1,35 +1,39 @@
 import {
-  type Cost,
   convReach,
-  type Expression,
   hasMask,
   type Pipeline,
-  type Plan,
-  type Step,
   type TensorFoldProgram,
   type TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
-import type { CudaArchitecture } from "../architectures.ts";
-import { batchRounds } from "../batch-rounds.ts";
-import { doesNotFit, type Fitted } from "../fit.ts";
+import { type Candidate, type Choice, candidateOf, dropped } from "../candidate.ts";
+import { allFit, doesNotFit, type Fitted, fits, named } from "../fit.ts";
 import type { ConvOp } from "../graph.ts";
-
-import type { PlanRequest } from "../machine.ts";
-import { defineTensorPlan, type TensorChoice, tensorKernel } from "./define.ts";
-import { attentionParts, tileKernelName } from "./single-pass.ts";
-
+import type { Task } from "../machine.ts";
+import { predict } from "../predict.ts";
+import { passChoice, rowPass } from "../schedule/passes.ts";
+import { attentionParts, predictAttention } from "./attention.ts";
+import { tensorRowKernel } from "./kernel.ts";
 import { innerMargin, toeplitzGeometry } from "./support.ts";
-import { fitTile, paddedRow, type TileKnobs, type TileRequest } from "./tile.ts";
+import { fitTile, paddedRow } from "./tile.ts";
+import {
+  IN_REGISTERS,
+  IN_SHARED_MEMORY,
+  rowKnobNames,
+  type TileKnobs,
+  type TileRequest,
+  tileMenu,
+} from "./tile-request.ts";
+import { tensorRowWork } from "./work.ts";
 
 const FOLD_WARPS = 4;
 /** Keys that one block of the fold kernel convolves: sixteen a warp. */
-export const FOLD_TILE = FOLD_WARPS * 16;
+const FOLD_TILE = FOLD_WARPS * 16;
 /** Most rows of a kernel: the keys are held, read and multiplied once for each. */
 const MOST_FOLDED_ROWS = 4;
 
-/** What a tile kernel over folded keys computes, and one over those that cannot be folded; or why there are none. */
-export interface FoldedTiles {
-  readonly stage: ConvOp;
+/** What a tile kernel over folded keys computes, and one over those that cannot be folded. */
+interface FoldedTiles {
+  readonly conv: ConvOp;
   readonly inner: TileRequest;
   /** Null where all keys that a row sees can be folded. */
   readonly border: TileRequest | null;
@@ -40,9 +44,7 @@ export interface FoldedTiles {
  * wherever the taps of an entry are all visible. A causal mask hides some near the diagonal: there a second kernel
  * convolves the scores as `toeplitz` does.
  */
-export function foldedTiles(pipeline: Pipeline, tile: TileRequest): Fitted<FoldedTiles> {
-  const { conv } = tile;
-  if (conv === null) return doesNotFit("there is no convolution to fold into the keys");
+function foldedTiles(pipeline: Pipeline, tile: TileRequest, conv: ConvOp): Fitted<FoldedTiles> {
   const { stage } = conv;
   for (const kind of ["window", "documents", "bias"] as const)
     if (hasMask(pipeline, kind))
@@ -54,18 +56,14 @@ export function foldedTiles(pipeline: Pipeline, tile: TileRequest): Fitted<Folde
     return doesNotFit(
       `${stage.name} has ${stage.kernel.query} kernel rows, and each would multiply a copy of the keys: more than ${MOST_FOLDED_ROWS} never pay`,
     );
-  const reach = convReach(stage);
-  if (hasMask(pipeline, "lengths") && reach.future > 0)
+  if (hasMask(pipeline, "lengths") && convReach(stage).future > 0)
     return doesNotFit(`${stage.name} reads later rows, which lengths may hide`);
   const bordered = hasMask(pipeline, "causal") && innerMargin(stage) > 0;
-  return {
-    fits: true,
-    value: {
-      stage: conv,
-      inner: { ...tile, conv: null, folded: conv, keys: bordered ? "inner" : "all" },
-      border: bordered ? { ...tile, keys: "border" } : null,
-    },
-  };
+  return fits({
+    conv,
+    inner: { ...tile, conv: null, folded: conv, keys: bordered ? "inner" : "all" },
+    border: bordered ? { ...tile, keys: "border" } : null,
+  });
 }
 
 function foldProgram(pipeline: Pipeline, { stage, index }: ConvOp): TensorFoldProgram {
@@ -83,96 +81,49 @@ function foldProgram(pipeline: Pipeline, { stage, index }: ConvOp): TensorFoldPr
   };
 }
 
-export function foldedKnobNames(knobs: TileKnobs): Plan["knobs"] {
-  return {
-    lowering: "folded",
-    tile_q: 64 * knobs.rowBlocks,
-    tile_k: knobs.tileK,
-    queries: knobs.queriesInRegisters ? "registers" : "shared",
-  };
-}
-
 /** The kernel over the border's keys: the same rows a block, the rest as it fits. */
-function fitBorder(
-  pipeline: Pipeline,
-  architecture: CudaArchitecture,
-  border: TileRequest,
-  knobs: TileKnobs,
-): Fitted<TensorTileProgram> {
+function fitBorder(task: Task, border: TileRequest, knobs: TileKnobs): Fitted<TensorTileProgram> {
   const own = { ...knobs, queriesInRegisters: false };
-  const registers = fitTile(pipeline, architecture, border, { ...own, taps: "registers" });
-  return registers.fits ? registers : fitTile(pipeline, architecture, border, { ...own, taps: "shared" });
+  const registers = fitTile(task, border, { ...own, ...IN_REGISTERS });
+  return registers.fits ? registers : fitTile(task, border, { ...own, ...IN_SHARED_MEMORY });
 }
 
 /** Flash attention over convolved keys; near the diagonal over convolved scores, with one kernel to combine the two. */
-export function tensorFolded(
-  pipeline: Pipeline,
-  request: PlanRequest,
-  architecture: CudaArchitecture,
-  { stage, inner, border }: FoldedTiles,
-  knobs: TileKnobs,
-): Fitted<TensorChoice> {
-  const fittedInner = fitTile(pipeline, architecture, inner, knobs);
-  if (!fittedInner.fits) return fittedInner;
-  const fittedBorder = border === null ? null : fitBorder(pipeline, architecture, border, knobs);
-  if (fittedBorder !== null && !fittedBorder.fits)
-    return doesNotFit(`near the diagonal: ${fittedBorder.reason}`);
-  const fold = foldProgram(pipeline, stage);
-  if (fold.sharedBytes > architecture.sharedBytesPerBlock)
-    return doesNotFit(`convolving the keys needs ${fold.sharedBytes} bytes of shared memory`);
-  const rows = stage.stage.kernel.query;
-  const foldKernel = tensorKernel(
-    pipeline,
-    "fold",
-    fold,
-    { read: ["k", "parameters", "integers"], written: ["folded_keys"] },
-    stage.stage.source,
-  );
-  const foldStep = (batches: Expression): Step => ({
-    kind: "dispatch",
-    kernel: foldKernel.name,
-    grid: [["ceilDiv", "Lk", FOLD_TILE], pipeline.heads, batches],
-    launch: { batch: "batch" },
-    multiplyAdds: ["mul", "B", pipeline.heads, "Lk", rows * 32 * fold.sourceSteps, pipeline.headDim],
-  });
-  const tiles = [fittedInner.value, ...(fittedBorder === null ? [] : [fittedBorder.value])];
-  const kernels = [
-    { name: "fold", program: fold, maps: null },
-    ...tiles.map((program) => ({ name: tileKernelName(program), program, maps: null })),
-  ];
-  const plan = (cost: Cost): Plan => {
-    const { round, ...parts } = attentionParts(pipeline, tiles, request.options);
-    return defineTensorPlan(pipeline, request, architecture, {
+function fitFolded(task: Task, { conv, inner, border }: FoldedTiles, knobs: TileKnobs): Fitted<Choice> {
+  const { pipeline, machine } = task;
+  const tiles = allFit([
+    fitTile(task, inner, knobs),
+    ...(border === null ? [] : [named("near the diagonal", fitBorder(task, border, knobs))]),
+  ]);
+  if (!tiles.fits) return tiles;
+  const program = foldProgram(pipeline, conv);
+  if (program.sharedBytes > machine.limits.workgroupBytes)
+    return doesNotFit(`convolving the keys needs ${program.sharedBytes} bytes of shared memory`);
+  const kernel = { ...tensorRowKernel(pipeline, "fold", program, FOLD_TILE), source: conv.source };
+  const fold = predict(task, kernel, tensorRowWork(task, kernel));
+  const attention = predictAttention(task, tiles.value);
+  const copies = pipeline.heads * conv.stage.kernel.query;
+  const choice = passChoice(task, [fold, ...attention], () => {
+    const { workspace, passes, ...parts } = attentionParts(task, attention);
+    return {
       ...parts,
-      schedule: "single_pass",
-      knobs: foldedKnobNames(knobs),
       workspace: [
-        {
-          name: "folded_keys",
-          bytes: ["mul", 2, "B", pipeline.heads * rows, "Lk", pipeline.headDim],
-        },
-        ...parts.workspace,
+        { name: "folded_keys", bytes: ["mul", 2, "B", copies, "Lk", pipeline.headDim] },
+        ...workspace,
       ],
-      kernels: [foldKernel, ...parts.kernels],
-      steps: batchRounds((batches) => [foldStep(batches), ...round(batches)]),
-      cost,
-    });
-  };
-  return { fits: true, value: { kernels, plan } };
+      passes: [{ ...rowPass(fold, {}), rows: "Lk" }, ...passes],
+    };
+  });
+  return fits(choice);
 }
 
-/** What the planner may vary. */
-export function foldedMenu({ stage }: FoldedTiles): TileKnobs[] {
-  const single = stage.stage.kernel.query === 1;
-  return [1, 2].flatMap((rowBlocks) =>
-    [64, 32].flatMap((tileK) =>
-      (single ? [false, true] : [false]).map((queriesInRegisters) => ({
-        rowBlocks,
-        tileK,
-        queriesInRegisters,
-        taps: "registers" as const,
-        precision: "f16" as const,
-      })),
-    ),
+/** Candidates of scores whose convolution the keys hold; none where there is no convolution. */
+export function foldedCandidates(task: Task, tile: TileRequest): readonly Candidate[] {
+  if (tile.conv === null) return [];
+  const tiles = foldedTiles(task.pipeline, tile, tile.conv);
+  if (!tiles.fits) return [dropped("single_pass", { lowering: "folded" }, tiles.reason)];
+  const single = tile.conv.stage.kernel.query === 1;
+  return tileMenu(single ? [false, true] : [false], [IN_REGISTERS]).map((knobs) =>
+    candidateOf(task, "single_pass", rowKnobNames(knobs, "folded"), fitFolded(task, tiles.value, knobs)),
   );
 }

@@ -1,338 +1,163 @@
+import type { Expression, Finish, TensorStatisticsProgram } from "../../../runtime/contract/index.ts";
+import { affordable, type Candidate, type Choice, candidateOf, unexplored } from "../candidate.ts";
+import { allFit, doesNotFit, type Fitted, fits, named, whereFits } from "../fit.ts";
+import { type ConvOp, type DotOp, type Graph, graphOf } from "../graph.ts";
+import type { Grid, Task } from "../machine.ts";
+import { predict } from "../predict.ts";
+import { type RoutedOp, routeMaps, stagedChoice } from "../schedule/staged-plan.ts";
+import { forcedStrips, rowEnd, rowsOf, type StripKernel } from "../schedule/strips.ts";
+import { tensorKernel } from "./kernel.ts";
+import { fitMix, fitProduct } from "./map-kernels.ts";
+import { oneHeadConv, tileRows } from "./support.ts";
+import { fitTile } from "./tile.ts";
 import {
-  type Cost,
-  type Expression,
-  type Finish,
-  type Pipeline,
-  type Plan,
-  type Reach,
-  type Step,
-  type TensorProgram,
-  totalReach,
-} from "../../../runtime/contract/index.ts";
-import type { CudaArchitecture } from "../architectures.ts";
-import type { BoundResource } from "../bindings.ts";
-import { doesNotFit, type Fitted } from "../fit.ts";
-import {
-  type ConvOp,
-  type DotOp,
-  graphOf,
-  type LinearOp,
-  type NormalizeOp,
-  type ProductOp,
-} from "../graph.ts";
-import type { UnlaunchedKernel } from "../launch-fields.ts";
-import { statisticsBuffer } from "../layout.ts";
-import type { PlanRequest } from "../machine.ts";
-import {
-  forcedStrips,
-  rowBegin,
-  rowEnd,
-  rowsLaunch,
-  type StripKnobs,
-  stripDefinitions,
-  stripSteps,
-} from "../schedule/strips.ts";
-import { defineTensorPlan, resultMap, sourceMap, type TensorChoice, tensorKernel } from "./define.ts";
-import { fitMix, fitProduct, STATISTICS_WARPS } from "./map-kernels.ts";
-import { tileRows } from "./support.ts";
-import { fitTile, type TileKnobs, type TileRequest } from "./tile.ts";
-
-/** Knobs of the staged schedule on tensor cores. */
-export interface StagedTensorKnobs {
-  readonly tile: TileKnobs;
-  readonly productRowBlocks: number;
-}
+  IN_REGISTERS,
+  IN_SHARED_MEMORY,
+  type TileKnobs,
+  type TileRequest,
+  tileKnobNames,
+  tileMenu,
+} from "./tile-request.ts";
+import { type MapProgram, tensorMapWork } from "./work.ts";
 
 /** Keys of a map that one block of a tile kernel writes: longer chunks recompute less, shorter ones fill the device. */
 const CHUNK = 512;
-const STRIPS: StripKnobs = {
-  stripRows: 512,
-  // They stay in the second-level cache of data-centre devices.
-  stripBytes: 32 * 2 ** 20,
-  entryBytes: 2,
-  leastRows: 64,
-  multiple: 64,
-  skipDead: true,
-};
+/** These chunks: as far as a strip writes a map's columns, in whole steps of every kernel. */
+const KEYS_END: Expression = ["mul", 64, ["ceilDiv", "key_end", 64]];
+const KEY_CHUNKS: Expression = ["ceilDiv", ["sub", KEYS_END, "key_begin"], CHUNK];
+/** Strips of f16 maps, in whole tiles. */
+const STRIPS = { stripRows: 512, entryBytes: 2, leastRows: 64, multiple: 64, skipDead: true } as const;
 
-interface StagedKernelParts {
-  readonly kernel: UnlaunchedKernel;
-  readonly program: TensorProgram;
-  readonly grid: readonly [Expression, Expression, Expression];
-  readonly halo: Reach;
+const STATISTICS: TensorStatisticsProgram = { kind: "tensor_statistics", warps: 4 };
+
+/** Knobs of the staged schedule on tensor cores. */
+interface StagedTensorKnobs extends TileKnobs {
+  readonly productRowBlocks: number;
 }
 
-/** Strips of query rows, one kernel a stage, f16 maps in two buffers that take turns. */
-export function tensorStaged(
-  pipeline: Pipeline,
-  request: PlanRequest,
-  architecture: CudaArchitecture,
-  knobs: StagedTensorKnobs,
-): Fitted<TensorChoice> {
-  const kernels = stagedTensorKernels({ pipeline, architecture, knobs });
-  if (!kernels.fits) return kernels;
-  const strips = forcedStrips(STRIPS, request.options);
-  const work = kernels.value.map(({ kernel, program, halo }) => ({
-    name: kernel.name,
-    program,
-    maps: { strips, halo },
-  }));
-  return {
-    fits: true,
-    value: {
-      kernels: work,
-      plan: (cost) => stagedPlan(pipeline, request, architecture, { ...knobs, strips }, kernels.value, cost),
-    },
-  };
+/** What one kernel of a strip computes, whatever the knobs. */
+interface StagedOp extends RoutedOp {
+  /** The convolution that a tile kernel computes: of a map, or of the scores as they are made. */
+  readonly conv: ConvOp | null;
+  /** What the map that it reads holds: see `TensorTileProgram`. */
+  readonly source: "map" | "weights";
+  /** That of the entries it writes: what ends the scores hides what is masked. */
+  readonly mask: Finish["mask"];
 }
-
-function stagedPlan(
-  pipeline: Pipeline,
-  request: PlanRequest,
-  architecture: CudaArchitecture,
-  knobs: StagedTensorKnobs & { readonly strips: StripKnobs },
-  parts: readonly StagedKernelParts[],
-  cost: Cost,
-): Plan {
-  const reach = totalReach([...pipeline.scores, ...pipeline.weights]);
-  const weightHistory: Expression = "weight_history";
-  const { strips } = knobs;
-  // Statistics are kept where another kernel reads them.
-  const keeps = parts.some(({ kernel }) => kernel.name === "statistics");
-  const body: Step[] = parts.map(({ kernel, program, grid, halo }) => ({
-    kind: "dispatch",
-    kernel: kernel.name,
-    grid,
-    launch: {
-      ...rowsLaunch(program.kind, rowBegin(halo), rowEnd(halo)),
-      ...(keeps ? { statistics_history: weightHistory } : {}),
-    },
-    multiplyAdds: [
-      "mul",
-      "batches",
-      pipeline.heads,
-      "strip",
-      ["sub", "key_end", "key_begin"],
-      pipeline.headDim,
-    ],
-  }));
-  return defineTensorPlan(pipeline, request, architecture, {
-    schedule: "staged",
-    knobs: stagedTensorKnobNames(pipeline, knobs),
-    definitions: [
-      ...stripDefinitions(pipeline, strips, reach),
-      // Rows of history whose softmax the weights' convolutions read.
-      { name: weightHistory, value: ["min", "R", totalReach(pipeline.weights).past] },
-    ],
-    workspace: [
-      ...(["map_0", "map_1"] as const)
-        .slice(
-          0,
-          parts.some(({ kernel }) => kernel.bindings.some(({ resource }) => resource === "map_1")) ? 2 : 1,
-        )
-        .map((name) => ({
-          name,
-          bytes: ["mul", 2, "batch_step", pipeline.heads, "map_head_stride"] as const,
-        })),
-      ...(keeps ? [statisticsBuffer(pipeline, weightHistory)] : []),
-    ],
-    kernels: parts.map(({ kernel }) => kernel),
-    steps: stripSteps(pipeline, reach, true, body),
-    cost,
-  });
-}
-
-export function stagedTensorKnobNames(pipeline: Pipeline, knobs: StagedTensorKnobs): Plan["knobs"] {
-  const conv = [...pipeline.scores, ...pipeline.weights].some((stage) => stage.kind === "conv");
-  return {
-    lowering: conv ? "toeplitz" : "tensor",
-    tile_q: 64 * knobs.tile.rowBlocks,
-    tile_k: knobs.tile.tileK,
-    ...(conv ? { taps: knobs.tile.taps } : {}),
-    product_tile_q: 64 * knobs.productRowBlocks,
-  };
-}
-
-/** What the kernels of a strip are made for. */
-interface Context {
-  readonly pipeline: Pipeline;
-  readonly architecture: CudaArchitecture;
-  readonly knobs: StagedTensorKnobs;
-}
-
-type FittedKernel = Fitted<StagedKernelParts>;
 
 /**
  * The kernels of one strip, in order. The first convolution goes along with the scores that it reads; a mix that ends the scores
  * writes their softmax. Else the map holds final scores, and whoever reads it normalises them with the rows' statistics.
  */
-function stagedTensorKernels(context: Context): Fitted<readonly StagedKernelParts[]> {
-  const { dot, scores, normalize, weights, product } = graphOf(context.pipeline);
-  for (const op of [...scores, ...weights])
-    if (op.kind === "conv" && op.stage.across > 1)
-      return doesNotFit(`${op.stage.name} reads ${op.stage.across} heads, and a block holds one`);
+function stagedOps({ dot, scores, normalize, weights, product }: Graph): readonly StagedOp[] {
   const [first] = scores;
   const fused = first?.kind === "conv" ? first : null;
-  const rest = fused === null ? scores : scores.slice(1);
-  const last = rest.at(-1);
-  const normalized = last?.kind === "mix";
-  let made = 0;
-  const map = (): string => `map_${made % 2}`;
-  const kernels: FittedKernel[] = [dotKernel(context, dot, fused, rest.length === 0 ? "hide" : "zero")];
-  const add = (op: LinearOp, source: "map" | "weights"): void => {
-    const from = map();
-    made += 1;
-    kernels.push(linearKernel(context, op, { source, from, to: map(), last: op === last }));
-  };
-  for (const op of rest) add(op, "map");
-  if (!normalized) kernels.push(statisticsKernel(context, normalize, map()));
-  for (const [index, op] of weights.entries()) add(op, index === 0 && !normalized ? "weights" : "map");
-  kernels.push(productKernel(context, product, map(), weights.length === 0 && !normalized));
-  const parts: StagedKernelParts[] = [];
-  for (const kernel of kernels) {
-    if (!kernel.fits) return kernel;
-    parts.push(kernel.value);
-  }
-  return { fits: true, value: parts };
-}
-
-function rowsOf(halo: Reach): Expression {
-  return ["sub", rowEnd(halo), rowBegin(halo)];
-}
-
-/** A kernel whose tiles lie on a map. */
-function tileKernel(
-  { pipeline, architecture, knobs }: Context,
-  name: string,
-  halo: Reach,
-  request: Pick<TileRequest, "source" | "conv" | "before" | "finish">,
-  maps: { readonly read: readonly (string | BoundResource)[]; readonly written: string },
-): FittedKernel {
-  const whole: TileRequest = { ...request, sink: "map", folded: null, keys: "all", chunk: CHUNK };
-  const fitted = fitTile(pipeline, architecture, whole, {
-    ...knobs.tile,
-    queriesInRegisters: knobs.tile.queriesInRegisters && request.source === "dot",
+  const made = [dot, ...(fused === null ? scores : scores.slice(1))];
+  const last = made.at(-1);
+  const normalized = last?.kind === "mix" ? [] : [normalize];
+  const routes = routeMaps([...made, ...normalized, ...weights, product]);
+  return routes.map((route, index) => {
+    const { op } = route;
+    const own = op.kind === "conv" ? op : null;
+    return {
+      ...route,
+      conv: op === dot ? fused : own,
+      source: routes[index - 1]?.op === normalize ? "weights" : "map",
+      mask: op === last ? "hide" : "zero",
+    };
   });
-  if (!fitted.fits) return doesNotFit(`${name}: ${fitted.reason}`);
-  const program = fitted.value;
-  const bindings = {
-    read: [...maps.read, "parameters", "integers", "bias"],
-    written: [resultMap(maps.written)],
-  };
-  const source = request.conv === null ? pipeline.source : request.conv.source;
-  const keys: Expression = ["sub", mapEnd(), "key_begin"];
-  const tiles: Expression = ["ceilDiv", rowsOf(halo), tileRows(program)];
-  return {
-    fits: true,
-    value: {
-      kernel: tensorKernel(pipeline, name, program, bindings, source),
-      program,
-      halo,
-      grid: [["mul", tiles, ["ceilDiv", keys, CHUNK]], pipeline.heads, "batches"],
-    },
-  };
 }
 
-/** The scores, with the first convolution on top where it comes first. */
-function dotKernel(context: Context, dot: DotOp, conv: ConvOp | null, mask: Finish["mask"]): FittedKernel {
-  const name = conv === null ? dot.name : `scores_${conv.name.replace(/^scores_/, "")}`;
-  const request = {
-    source: "dot",
+/** Candidates of strips of query rows, one kernel an operation, with f16 maps of a strip in buffers that take turns. */
+export function stagedCandidates(task: Task): readonly Candidate[] {
+  const graph = graphOf(task.pipeline);
+  const convs = [...graph.scores, ...graph.weights].filter((op) => op.kind === "conv");
+  const convolved = convs.length > 0;
+  const menu = tileMenu([false], convolved ? [IN_REGISTERS, IN_SHARED_MEMORY] : [IN_REGISTERS]).flatMap(
+    (tile) => [1, 2].map((productRowBlocks) => ({ ...tile, productRowBlocks })),
+  );
+  const names = (knobs: StagedTensorKnobs): Candidate["knobs"] => ({
+    ...tileKnobNames(knobs, convolved ? "toeplitz" : "tensor"),
+    ...(convolved ? { taps: knobs.taps } : {}),
+    product_tile_q: 64 * knobs.productRowBlocks,
+  });
+  const { taken, left } = affordable(menu, graph.ops.length);
+  const heads = allFit(convs.map(oneHeadConv));
+  const ops = stagedOps(graph);
+  return [
+    ...taken.map((knobs) => {
+      const choice = heads.fits ? fitStaged(task, ops, knobs) : heads;
+      return candidateOf(task, "staged", names(knobs), choice);
+    }),
+    ...left.map((knobs) => unexplored("staged", names(knobs), graph.ops.length)),
+  ];
+}
+
+function fitStaged(task: Task, ops: readonly StagedOp[], knobs: StagedTensorKnobs): Fitted<Choice> {
+  const { stripBytes } = task.machine.staged;
+  const strips = forcedStrips({ ...STRIPS, stripBytes }, task.options);
+  return whereFits(allFit(ops.map((each) => fitKernel(task, each, knobs))), (kernels) => {
+    const predicted = kernels.map((kernel) => predict(task, kernel, tensorMapWork(task, kernel, strips)));
+    return stagedChoice(task, ops, strips, predicted);
+  });
+}
+
+/** The kernel of an operation, or the limit that it breaks. */
+function fitKernel(task: Task, each: StagedOp, knobs: StagedTensorKnobs): Fitted<StripKernel<MapProgram>> {
+  const { pipeline, machine } = task;
+  const { tiles, rows } = machine.mapGrid;
+  const { heads } = pipeline;
+  const { op, source, mask } = each;
+  const { halo, source: line } = each.conv ?? op;
+  const height = rowsOf(halo);
+  const kernel = (name: string, program: MapProgram, grid: Grid): StripKernel<MapProgram> => ({
+    ...tensorKernel(name, program, line, each),
+    halo,
+    grid,
+  });
+  switch (op.kind) {
+    case "dot":
+    case "conv": {
+      const name = tileName(each);
+      return whereFits(named(name, fitTile(task, mapTile(each, op), knobs)), (program) =>
+        kernel(name, program, tiles(["ceilDiv", height, tileRows(program)], KEY_CHUNKS, heads)),
+      );
+    }
+    case "mix": {
+      const finish = { pointwise: op.pointwise, mask };
+      const fitted = fitMix(pipeline, op, { source, finish, normalizes: mask === "hide" });
+      return whereFits(fitted, (program) => {
+        const blockRows = program.warps * program.rowsPerWarp;
+        return kernel(op.name, program, rows(["ceilDiv", height, blockRows], Math.ceil(heads / 16)));
+      });
+    }
+    case "normalize":
+      return fits(kernel("statistics", STATISTICS, rows(["ceilDiv", height, STATISTICS.warps], heads)));
+    case "product":
+      return whereFits(fitProduct(task, { source, rowBlocks: knobs.productRowBlocks }), (program) => {
+        const strip: Expression = ["sub", rowEnd(halo), "row"];
+        return kernel(op.name, program, rows(["ceilDiv", strip, tileRows(program)], heads));
+      });
+  }
+}
+
+/** Scores go by the name of the convolution, too, that goes along with them. */
+function tileName({ op, conv }: StagedOp): string {
+  return op.kind === "dot" && conv !== null ? `scores_${conv.name.replace(/^scores_/, "")}` : op.name;
+}
+
+/** What a tile kernel over maps, or of scores that go to one, has to do. */
+function mapTile({ conv, source, mask }: StagedOp, op: DotOp | ConvOp): TileRequest {
+  const dot = op.kind === "dot";
+  return {
+    source: dot ? "dot" : source,
+    sink: "map",
     conv,
-    before: { pointwise: conv === null ? [] : dot.pointwise, mask: "zero" },
-    finish: { pointwise: conv === null ? dot.pointwise : conv.pointwise, mask },
-  } as const;
-  const maps = { read: ["q", "q_history", "k"], written: "map_0" };
-  return tileKernel(context, name, (conv ?? dot).halo, request, maps);
-}
-
-/** A convolution or a mix of a map; `last` of the scores, or before others. */
-function linearKernel(
-  context: Context,
-  op: LinearOp,
-  {
-    source,
-    from,
-    to,
-    last,
-  }: {
-    readonly source: "map" | "weights";
-    readonly from: string;
-    readonly to: string;
-    readonly last: boolean;
-  },
-): FittedKernel {
-  const finish: Finish = { pointwise: op.pointwise, mask: last ? "hide" : "zero" };
-  const read = [sourceMap(from), ...(source === "weights" ? ["statistics"] : [])];
-  if (op.kind === "conv") {
-    const request = { source, conv: op, before: { pointwise: [], mask: "zero" }, finish } as const;
-    return tileKernel(context, op.name, op.halo, request, { read, written: to });
-  }
-  const { pipeline } = context;
-  const fitted = fitMix(pipeline, op, { source, finish, normalizes: last });
-  if (!fitted.fits) return fitted;
-  const { program, rowsPerBlock, headBlocks } = fitted.value;
-  const bindings = {
-    read: [...read, "parameters", "integers", "bias"],
-    written: [resultMap(to), ...(last ? ["lse"] : [])],
+    folded: null,
+    keys: "all",
+    // Scores are finished before the convolution that goes along with them.
+    before: { pointwise: dot && conv !== null ? op.pointwise : [], mask: "zero" },
+    finish: { pointwise: (conv ?? op).pointwise, mask },
+    chunk: CHUNK,
   };
-  return {
-    fits: true,
-    value: {
-      kernel: tensorKernel(pipeline, op.name, program, bindings, op.source),
-      program,
-      halo: op.halo,
-      grid: [["ceilDiv", rowsOf(op.halo), rowsPerBlock], headBlocks, "batches"],
-    },
-  };
-}
-
-function statisticsKernel({ pipeline }: Context, { halo }: NormalizeOp, map: string): FittedKernel {
-  const program: TensorProgram = { kind: "tensor_statistics", warps: STATISTICS_WARPS };
-  const bindings = {
-    read: [sourceMap(map), "parameters", "integers", "bias"],
-    written: ["statistics", "lse"],
-  };
-  return {
-    fits: true,
-    value: {
-      kernel: tensorKernel(pipeline, "statistics", program, bindings),
-      program,
-      halo,
-      grid: [["ceilDiv", rowsOf(halo), STATISTICS_WARPS], pipeline.heads, "batches"],
-    },
-  };
-}
-
-function productKernel(
-  { pipeline, architecture, knobs }: Context,
-  op: ProductOp,
-  map: string,
-  normalizes: boolean,
-): FittedKernel {
-  const product = fitProduct(pipeline, architecture, {
-    source: normalizes ? "weights" : "map",
-    rowBlocks: knobs.productRowBlocks,
-  });
-  if (!product.fits) return product;
-  const program = product.value;
-  const statistics = normalizes ? ["statistics"] : [];
-  const bindings = {
-    read: [sourceMap(map), "v", ...statistics, "parameters", "integers", "bias"],
-    written: ["o"],
-  };
-  return {
-    fits: true,
-    value: {
-      kernel: tensorKernel(pipeline, op.name, program, bindings, op.source),
-      program,
-      halo: op.halo,
-      grid: [["ceilDiv", ["sub", rowEnd(op.halo), "row"], tileRows(program)], pipeline.heads, "batches"],
-    },
-  };
-}
-
-/** The end of the map's columns that a strip writes: whole steps of every kernel. */
-function mapEnd(): Expression {
-  return ["mul", 64, ["ceilDiv", "key_end", 64]];
 }

@@ -5,8 +5,11 @@ import {
   type MapWrite,
   type Pipeline,
   type Reach,
+  type TensorTileProgram,
   totalReach,
 } from "../../../runtime/contract/index.ts";
+import { doesNotFit, type Fitted, fits } from "../fit.ts";
+import type { ConvOp, LinearOp } from "../graph.ts";
 
 /** Elements that `cp.async` copies at a time: rows and strides are multiples of it. */
 export const CHUNK_ELEMENTS = 8;
@@ -37,15 +40,17 @@ export function toeplitzIllegal(stage: ConvStage): string | null {
   return null;
 }
 
+/** The convolution that an operation is, of one head; or why blocks of one head cannot compute it. */
+export function oneHeadConv(op: LinearOp): Fitted<ConvOp> {
+  const { name } = op.stage;
+  if (op.kind === "mix") return doesNotFit(`${name} mixes heads, which blocks of one head cannot`);
+  if (op.stage.across === 1) return fits(op);
+  return doesNotFit(`${name} reads ${op.stage.across} heads, and a block holds one`);
+}
+
 /** Rows of a tile of a kernel whose warps compute blocks of sixteen. */
-export function tileRows({
-  warps,
-  rowBlocks,
-}: {
-  readonly warps: number;
-  readonly rowBlocks: number;
-}): number {
-  return warps * 16 * rowBlocks;
+export function tileRows(tile: Pick<TensorTileProgram, "warps" | "rowBlocks">): number {
+  return tile.warps * 16 * tile.rowBlocks;
 }
 
 /** Keys of a part that shares a tile's keys with another are counted in these. */

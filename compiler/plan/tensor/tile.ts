@@ -1,12 +1,9 @@
-import {
-  convReach,
-  type Pipeline,
-  type TensorTileProgram,
-  type ToeplitzConv,
-} from "../../../runtime/contract/index.ts";
-import type { CudaArchitecture } from "../architectures.ts";
-import { doesNotFit, type Fitted } from "../fit.ts";
-import { type ConvOp, NO_REACH } from "../graph.ts";
+import { convReach, type Pipeline, type TensorTileProgram } from "../../../runtime/contract/index.ts";
+import { type ResidentBlock, residentBlocks } from "../estimate.ts";
+import { doesNotFit, type Fitted, fits, memoryFault } from "../fit.ts";
+import { NO_REACH } from "../graph.ts";
+import type { Machine, Task } from "../machine.ts";
+import { WARP } from "../work.ts";
 import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
 import {
   INNER_STEP,
@@ -19,10 +16,7 @@ import {
 } from "./support.ts";
 import type { TileKnobs, TileRequest } from "./tile-request.ts";
 
-export type { TileKnobs, TileRequest } from "./tile-request.ts";
-
 const WARPS = 4;
-const THREADS = WARPS * 32;
 /** Bytes of a row of `elements` 16-bit elements in shared memory: an odd number of 16-byte units, so that ldmatrix meets no bank twice. */
 export function paddedRow(elements: number): number {
   return Math.ceil(elements / 16) * 32 + 16;
@@ -111,12 +105,8 @@ function convIllegal(request: TileRequest, tileK: number, geometry: ToeplitzGeom
 }
 
 /** One tile kernel with given knobs, or the limit that it breaks. */
-export function fitTile(
-  pipeline: Pipeline,
-  architecture: CudaArchitecture,
-  request: TileRequest,
-  knobs: TileKnobs,
-): Fitted<TensorTileProgram> {
+export function fitTile(task: Task, request: TileRequest, knobs: TileKnobs): Fitted<TensorTileProgram> {
+  const { pipeline, machine } = task;
   const { source, sink, conv, folded, keys, before, finish } = request;
   const { rowBlocks, tileK, queriesInRegisters, taps, precision } = knobs;
   const shape = tileShape(request);
@@ -133,14 +123,10 @@ export function fitTile(
     );
   const placed = placeTile(pipeline, request, knobs, shape);
   const { sharedBytes } = placed;
-  if (sharedBytes > architecture.sharedBytesPerBlock)
-    return doesNotFit(
-      `needs ${sharedBytes} bytes of shared memory, ${sharedBytes - architecture.sharedBytesPerBlock} more than a block has`,
-    );
-  const byShared = Math.floor(architecture.sharedBytesPerSm / (sharedBytes + 1024));
-  const byRegisters = Math.floor(architecture.registersPerSm / (Math.ceil(registers / 8) * 8 * THREADS));
+  const fault = memoryFault(machine, sharedBytes);
+  if (fault !== null) return doesNotFit(fault);
   const convolved = folded ?? conv;
-  const value: TensorTileProgram = {
+  return fits({
     kind: "tensor_tile",
     source,
     sink,
@@ -149,7 +135,16 @@ export function fitTile(
     tileK,
     columns,
     queriesInRegisters,
-    conv: conv === null || geometry === null ? null : toeplitzConv(conv, geometry, taps, precision),
+    conv:
+      conv === null || geometry === null
+        ? null
+        : {
+            stage: conv.index,
+            granulesLeft: geometry.granulesLeft,
+            granulesRight: geometry.granulesRight,
+            taps,
+            precision,
+          },
     folded: folded?.index ?? null,
     keys,
     inner: { margin: convolved === null ? 0 : innerMargin(convolved.stage), step: INNER_STEP },
@@ -159,42 +154,13 @@ export function fitTile(
     before,
     finish,
     map: sink === "map" ? { ...mapWrite(pipeline), chunk: request.chunk } : null,
-    blocksPerSm: Math.max(1, Math.min(2, byShared, byRegisters)),
+    blocksPerSm: blocksPerSm(machine, { threads: WARPS * WARP, sharedBytes, registers }),
     splits: sink === "attention",
     ...placed,
-  };
-  return { fits: true, value };
+  });
 }
 
-function toeplitzConv(
-  { index }: ConvOp,
-  { granulesLeft, granulesRight }: ToeplitzGeometry,
-  taps: TileKnobs["taps"],
-  precision: TileKnobs["precision"],
-): ToeplitzConv {
-  return { stage: index, granulesLeft, granulesRight, taps, precision };
-}
-
-/** What the planner may vary of a tile kernel. */
-export function tileMenu(request: TileRequest): TileKnobs[] {
-  const menu: TileKnobs[] = [];
-  for (const rowBlocks of [1, 2]) {
-    for (const tileK of [64, 32]) {
-      for (const queriesInRegisters of request.source === "dot" ? [false, true] : [false]) {
-        for (const taps of request.conv === null
-          ? (["registers"] as const)
-          : (["registers", "shared"] as const)) {
-          menu.push({ rowBlocks, tileK, queriesInRegisters, taps, precision: "f16" });
-          if (
-            request.source === "dot" &&
-            request.sink === "attention" &&
-            request.conv !== null &&
-            taps === "registers"
-          )
-            menu.push({ rowBlocks, tileK, queriesInRegisters, taps, precision: "exact" });
-        }
-      }
-    }
-  }
-  return menu;
+/** Blocks of a multiprocessor that a kernel is compiled for: what fits, but more than two hide no more. */
+export function blocksPerSm({ rates }: Machine, block: ResidentBlock): number {
+  return Math.min(2, residentBlocks(block, rates.residency));
 }

@@ -5,14 +5,15 @@ import type {
   TensorFoldProgram,
   TensorMixProgram,
   TensorProductProgram,
-  TensorProgram,
+  TensorStatisticsProgram,
   TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
 import { keyRanges } from "../../ir/index.ts";
-import { convAt } from "../lookup.ts";
-import { type MapEntries, mapEntries, type StripShape } from "../map-entries.ts";
+import type { Kernel } from "../define.ts";
+import { convAt } from "../graph.ts";
+import type { Task } from "../machine.ts";
+import { mapEntries, type StripShape } from "../map-entries.ts";
 import {
-  type BlockDemand,
   type KernelWork,
   MMA_MULTIPLY_ADDS,
   NO_COUNTS,
@@ -20,18 +21,14 @@ import {
   WARP,
   WAVEFRONT_BYTES,
   type WorkCounts,
+  workOf,
 } from "../work.ts";
 import { INNER_STEP, innerMargin, tileRows } from "./support.ts";
 
-/** A kernel on tensor cores; `maps`: one of the staged schedule. */
-export interface TensorKernel {
-  readonly name: string;
-  readonly program: TensorProgram;
-  readonly maps: { readonly strips: StripShape; readonly halo: Reach } | null;
+/** What a kernel does over a call, and in how many blocks. */
+interface CountedBlocks extends WorkCounts {
+  readonly blocks: number;
 }
-
-/** The programs whose work is counted: which blocks share keys, and so whether parts are combined, only a call can say. */
-type CountedProgram = Exclude<TensorProgram, { readonly kind: "tensor_combine" }>;
 
 /** Work of 16-byte fragment loads and of products, in the units in which they are counted here. */
 interface Fragments {
@@ -135,14 +132,8 @@ function walkedKeys(
   return keys === "inner" ? inner : seen - inner;
 }
 
-/** Counts of a kernel over the whole call, and its blocks. */
-interface Counted {
-  readonly counts: WorkCounts;
-  readonly blocks: number;
-}
-
 /** A tile kernel that keeps its results: each block walks the keys of its rows. */
-function walkedTiles(pipeline: Pipeline, shape: CallShape, program: TensorTileProgram): Counted {
+function walkedTiles(pipeline: Pipeline, shape: CallShape, program: TensorTileProgram): CountedBlocks {
   const heads = pipeline.heads * shape.B;
   const rows = tileRows(program);
   const tiles = Math.ceil(shape.Lq / rows);
@@ -153,14 +144,12 @@ function walkedTiles(pipeline: Pipeline, shape: CallShape, program: TensorTilePr
     steps += Math.ceil(walkedKeys(pipeline, shape, program, row, high - low) / program.tileK);
   }
   const counts = timesCounts(tileStep(pipeline, program), steps * heads);
-  // Results of a part of the keys are written in f32 and read again.
+  // Results of a part of the keys are written in f32 and read again: combining them counts to the kernels that leave them.
   const combined = program.keys === "all" ? 0 : tiles * rows * heads;
   return {
-    counts: {
-      ...counts,
-      instructions: counts.instructions + combined * COMBINE_INSTRUCTIONS,
-      cacheBytes: counts.cacheBytes + combined * pipeline.valueDim * 8,
-    },
+    ...counts,
+    instructions: counts.instructions + combined * COMBINE_INSTRUCTIONS,
+    cacheBytes: counts.cacheBytes + combined * pipeline.valueDim * 8,
     blocks: tiles * heads,
   };
 }
@@ -170,160 +159,126 @@ function trailingSteps({ conv, tileK }: TensorTileProgram): number {
   return conv !== null && conv.granulesRight > 0 ? 8 / tileK : 0;
 }
 
-function mapTiles(
-  pipeline: Pipeline,
-  shape: CallShape,
-  program: TensorTileProgram,
-  { live, chunk }: { readonly live: number; readonly chunk: number },
-): Counted {
-  const rows = tileRows(program);
-  const heads = pipeline.heads * shape.B;
-  const tiles = Math.ceil(shape.Lq / rows) * heads;
-  const steps = live / (rows * program.tileK) + tiles * trailingSteps(program);
-  return {
-    counts: timesCounts(tileStep(pipeline, program), steps),
-    blocks: Math.max(tiles, (steps * program.tileK) / chunk),
-  };
-}
-
-/** A head mix of `live` entries. */
-function mixWork(pipeline: Pipeline, shape: CallShape, program: TensorMixProgram, live: number): Counted {
-  const softmax = (program.normalizes ? 2 : 0) + (program.source === "weights" ? 1 : 0);
-  return {
-    counts: {
-      matrixMultiplyAdds: live * 16 * program.inputChunks,
-      f32MultiplyAdds: live * 2 * softmax,
-      specialFunctions: live * softmax,
-      instructions: (live * (3 + 4 * softmax)) / WARP,
-      sharedBytes: live * 8,
-      cacheBytes: live * 4,
-      mapBytes: live * 4,
-    },
-    blocks: (shape.Lq * shape.B * Math.ceil(pipeline.heads / 16)) / (program.warps * program.rowsPerWarp),
-  };
-}
-
-function foldWork(pipeline: Pipeline, shape: CallShape, program: TensorFoldProgram): Counted {
+function foldWork(pipeline: Pipeline, shape: CallShape, program: TensorFoldProgram): CountedBlocks {
   const rows = convAt(pipeline, program.stage).kernel.query;
   const elements = pipeline.heads * shape.B * shape.Lk * pipeline.headDim;
   // Sixteen keys by eight elements a product, twice: taps are pairs.
   const mma = (elements / 128) * rows * program.sourceSteps * 2;
   return {
-    counts: {
-      ...NO_COUNTS,
-      matrixMultiplyAdds: mma * MMA_MULTIPLY_ADDS,
-      instructions: mma * 2.5,
-      sharedBytes: mma * 2 * WAVEFRONT_BYTES,
-      cacheBytes: elements * 2 * (rows + 1),
-    },
+    ...NO_COUNTS,
+    matrixMultiplyAdds: mma * MMA_MULTIPLY_ADDS,
+    instructions: mma * 2.5,
+    sharedBytes: mma * 2 * WAVEFRONT_BYTES,
+    cacheBytes: elements * 2 * (rows + 1),
     blocks: (shape.Lk / (program.warps * 16)) * pipeline.heads * shape.B,
   };
 }
 
-/** Log-sum-exp of rows of a map. */
-function statisticsWork(pipeline: Pipeline, shape: CallShape, warps: number, live: number): Counted {
-  return {
-    counts: {
-      ...NO_COUNTS,
-      f32MultiplyAdds: live * 2,
-      specialFunctions: live,
-      instructions: (live * 4) / WARP,
-      cacheBytes: live * 2,
-      mapBytes: live * 2,
-    },
-    blocks: (shape.Lq * pipeline.heads * shape.B) / warps,
-  };
+/**
+ * The work of a kernel over the whole call that keeps no maps. Which blocks share keys, and so whether parts of all keys are
+ * combined, only a call can say.
+ */
+export function tensorRowWork(
+  { pipeline, shape }: Task,
+  kernel: Kernel<TensorTileProgram | TensorFoldProgram>,
+): KernelWork {
+  const { program } = kernel;
+  const counted =
+    program.kind === "tensor_fold"
+      ? foldWork(pipeline, shape, program)
+      : walkedTiles(pipeline, shape, program);
+  return tensorWork(kernel, counted, 1);
 }
 
-function productWork(
+/** What a tensor-core kernel over maps does. */
+export type MapProgram =
+  | TensorTileProgram
+  | TensorMixProgram
+  | TensorStatisticsProgram
+  | TensorProductProgram;
+
+/** Counts of a kernel over maps that computes `live` entries. */
+function countMap(
   pipeline: Pipeline,
-  shape: CallShape,
-  program: TensorProductProgram,
+  { B, Lq, Lk }: CallShape,
+  program: MapProgram,
   live: number,
-): Counted {
-  const { valueDim } = pipeline;
-  const weights = program.source === "weights" ? 1 : 0;
-  const rows = tileRows(program);
-  return {
-    counts: {
-      matrixMultiplyAdds: live * valueDim,
-      f32MultiplyAdds: 0,
-      specialFunctions: live * weights,
-      instructions: (live * (1 + 4 * weights)) / WARP + (live * valueDim * 1.4) / MMA_MULTIPLY_ADDS,
-      // A tile's weights and values are written once; every warp reads all the values.
-      sharedBytes: live * (4 + (10 * valueDim) / rows),
-      cacheBytes: live * 2,
-      mapBytes: live * 2,
-    },
-    blocks: (shape.Lq / rows) * pipeline.heads * shape.B,
-  };
+): CountedBlocks {
+  const { heads, valueDim } = pipeline;
+  switch (program.kind) {
+    case "tensor_tile": {
+      const rows = tileRows(program);
+      const tiles = Math.ceil(Lq / rows) * heads * B;
+      const steps = live / (rows * program.tileK) + tiles * trailingSteps(program);
+      const chunk = program.map?.chunk ?? Lk;
+      return {
+        ...timesCounts(tileStep(pipeline, program), steps),
+        blocks: Math.max(tiles, (steps * program.tileK) / chunk),
+      };
+    }
+    case "tensor_mix": {
+      const softmax = (program.normalizes ? 2 : 0) + (program.source === "weights" ? 1 : 0);
+      return {
+        matrixMultiplyAdds: live * 16 * program.inputChunks,
+        f32MultiplyAdds: live * 2 * softmax,
+        specialFunctions: live * softmax,
+        instructions: (live * (3 + 4 * softmax)) / WARP,
+        sharedBytes: live * 8,
+        cacheBytes: live * 4,
+        mapBytes: live * 4,
+        blocks: (Lq * B * Math.ceil(heads / 16)) / (program.warps * program.rowsPerWarp),
+      };
+    }
+    // Log-sum-exp of rows of a map.
+    case "tensor_statistics":
+      return {
+        ...NO_COUNTS,
+        f32MultiplyAdds: live * 2,
+        specialFunctions: live,
+        instructions: (live * 4) / WARP,
+        cacheBytes: live * 2,
+        mapBytes: live * 2,
+        blocks: (Lq * heads * B) / program.warps,
+      };
+    case "tensor_product": {
+      const weights = program.source === "weights" ? 1 : 0;
+      const rows = tileRows(program);
+      return {
+        ...NO_COUNTS,
+        matrixMultiplyAdds: live * valueDim,
+        specialFunctions: live * weights,
+        instructions: (live * (1 + 4 * weights)) / WARP + (live * valueDim * 1.4) / MMA_MULTIPLY_ADDS,
+        // A tile's weights and values are written once; every warp reads all the values.
+        sharedBytes: live * (4 + (10 * valueDim) / rows),
+        cacheBytes: live * 2,
+        mapBytes: live * 2,
+        blocks: (Lq / rows) * heads * B,
+      };
+    }
+  }
 }
 
 /** Tile of the kernels that have none of their own: how live entries are counted. */
 const MAP_TILE = { rows: 64, keys: 64 } as const;
 
-function countWork(
-  pipeline: Pipeline,
-  shape: CallShape,
-  program: CountedProgram,
-  entries: MapEntries | null,
-): Counted {
-  if (program.kind === "tensor_fold") return foldWork(pipeline, shape, program);
-  if (entries === null) {
-    if (program.kind === "tensor_tile") return walkedTiles(pipeline, shape, program);
-    throw new RangeError(`${program.kind} is a kernel over maps, and there are none`);
-  }
-  const { live } = entries;
-  switch (program.kind) {
-    case "tensor_tile":
-      return mapTiles(pipeline, shape, program, { live, chunk: program.map?.chunk ?? shape.Lk });
-    case "tensor_mix":
-      return mixWork(pipeline, shape, program, live);
-    case "tensor_statistics":
-      return statisticsWork(pipeline, shape, program.warps, live);
-    case "tensor_product":
-      return productWork(pipeline, shape, program, live);
-  }
+/** The work of a kernel over maps over the whole call. */
+export function tensorMapWork(
+  { pipeline, shape }: Task,
+  kernel: Kernel<MapProgram> & { readonly halo: Reach },
+  strips: StripShape,
+): KernelWork {
+  const { program } = kernel;
+  const tile = program.kind === "tensor_tile" ? { rows: tileRows(program), keys: program.tileK } : MAP_TILE;
+  const { live, launches } = mapEntries(pipeline, shape, strips, kernel.halo, tile);
+  return tensorWork(kernel, countMap(pipeline, shape, program, live), launches);
 }
 
-/** Registers of a thread: what launch bounds leave of them where there are any, and ptxas's figures. */
-function registersOf(program: CountedProgram): number {
-  switch (program.kind) {
-    case "tensor_tile":
-    case "tensor_product":
-      return 255;
-    case "tensor_mix":
-      return 64 + 16 * program.inputChunks;
-    case "tensor_fold":
-      return 96;
-    case "tensor_statistics":
-      return 32;
-  }
-}
-
-function blockDemand(program: CountedProgram): BlockDemand {
-  return {
-    threads: program.warps * WARP,
-    sharedBytes: "sharedBytes" in program ? program.sharedBytes : 0,
-    registers: registersOf(program),
-    criticalPath: 0,
-    copiesAhead: program.kind !== "tensor_statistics",
-  };
-}
-
-/** The work of kernels on tensor cores over the whole call. Combining parts counts to the kernels that leave them. */
-export function tensorWork(
-  pipeline: Pipeline,
-  shape: CallShape,
-  kernels: readonly TensorKernel[],
-): readonly KernelWork[] {
-  return kernels.flatMap(({ name, program, maps }): KernelWork[] => {
-    if (program.kind === "tensor_combine") return [];
-    const tile = program.kind === "tensor_tile" ? { rows: tileRows(program), keys: program.tileK } : MAP_TILE;
-    const entries = maps === null ? null : mapEntries(pipeline, shape, maps.strips, maps.halo, tile);
-    const { counts, blocks } = countWork(pipeline, shape, program, entries);
-    const launches = entries?.launches ?? 1;
-    const block = blockDemand(program);
-    return [{ kernel: name, ...counts, launches, blocks: Math.max(launches, blocks), barriers: 0, block }];
-  });
+function tensorWork(
+  kernel: Kernel<MapProgram | TensorFoldProgram>,
+  counted: CountedBlocks,
+  launches: number,
+): KernelWork {
+  const copiesAhead = kernel.program.kind !== "tensor_statistics";
+  const blocks = Math.max(launches, counted.blocks);
+  return workOf(kernel, counted, { blocks, launches, copiesAhead });
 }

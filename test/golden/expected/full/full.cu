@@ -2186,9 +2186,9 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
         {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream, launch, map_0,
         call.parameters, call.positions, map_1))
         return error;
-      if (const int error = queue(product::full_product,
-        {ceil_div(std::min<long long>(Lq, row + strip) - row, 64), 4, batches}, 128, 28672, stream, launch, map_1, v,
-        call.parameters, call.positions, o))
+      launch.row_begin = static_cast<int>(row);
+      if (const int error = queue(product::full_product, {ceil_div(launch.row_end - launch.row_begin, 64), 4, batches},
+        128, 28672, stream, launch, map_1, v, call.parameters, call.positions, o))
         return error;
     }
   }

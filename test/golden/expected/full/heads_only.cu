@@ -1593,8 +1593,9 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
         {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream, launch, map_1,
         call.parameters, call.positions, map_0))
         return error;
+      launch.row_begin = static_cast<int>(row);
       if (const int error = queue(product::heads_only_product,
-        {ceil_div(std::min<long long>(Lq, row + strip) - row, 64), 4, batches}, 128, 28672, stream, launch, map_0, v,
+        {ceil_div(launch.row_end - launch.row_begin, 64), 4, batches}, 128, 28672, stream, launch, map_0, v,
         call.parameters, call.positions, o))
         return error;
     }

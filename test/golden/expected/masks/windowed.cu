@@ -1444,7 +1444,7 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
       partial_sums))
       return error;
     if (const int error = queue(combine::windowed_combine,
-      {std::min<long long>(1, splits - 1) * ceil_div(Lq, 4), 8, std::min<long long>(65535, B - batch)}, 128, 0,
+      {ceil_div(Lq, 4) * std::min<long long>(1, splits - 1), 8, std::min<long long>(65535, B - batch)}, 128, 0,
       stream, launch, partial_values, partial_sums, call.parameters, o, lse))
       return error;
   }

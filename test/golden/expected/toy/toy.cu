@@ -793,9 +793,8 @@ int launch_all(const toy_call& call, unsigned char* workspace_at, cudaStream_t s
     Launch launch = common;
     launch.batch = static_cast<unsigned>(batch);
     launch.row_end = static_cast<int>(Lq);
-    if (const int error = queue(attention::toy_attention,
-      {ceil_div(launch.row_end - launch.row_begin, 4), 2, std::min<long long>(65535, B - batch)}, 128, 3536, stream,
-      launch, q, q_history, k, v, call.parameters, call.positions, o, lse))
+    if (const int error = queue(attention::toy_attention, {ceil_div(Lq, 4), 2, std::min<long long>(65535, B - batch)},
+      128, 3536, stream, launch, q, q_history, k, v, call.parameters, call.positions, o, lse))
       return error;
   }
   return 0;

@@ -107,14 +107,9 @@ export const artifact: Artifact = {
             {
               kind: "dispatch",
               kernel: "attention",
-              grid: [["ceilDiv", ["sub", "Lq", 0], 4], 2, ["min", 65535, ["sub", "B", "batch"]]],
+              grid: [["ceilDiv", "Lq", 4], 2, ["min", 65535, ["sub", "B", "batch"]]],
               launch: { batch: "batch", row_begin: 0, row_end: "Lq" },
-              multiplyAdds: [
-                "mul",
-                ["mul", 3717, "Lk"],
-                ["ceilDiv", ["sub", "Lq", 0], 4],
-                ["min", 65535, ["sub", "B", "batch"]],
-              ],
+              multiplyAdds: ["mul", ["mul", 3717, "Lk"], ["ceilDiv", "Lq", 4], ["min", 65535, ["sub", "B", "batch"]]],
             },
           ],
         },

@@ -110,11 +110,7 @@ export const artifact: Artifact = {
               "min",
               "B",
               65535,
-              [
-                "floorDiv",
-                536870912,
-                ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]]],
-              ],
+              ["floorDiv", 536870912, ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]]],
             ],
           ],
           body: [
@@ -122,7 +118,7 @@ export const artifact: Artifact = {
               kind: "loop",
               variable: "tile",
               from: 0,
-              to: ["ceilDiv", ["sub", "Lq", 0], 32],
+              to: ["ceilDiv", "Lq", 32],
               by: [
                 "max",
                 1,
@@ -148,7 +144,7 @@ export const artifact: Artifact = {
                             [
                               "floorDiv",
                               536870912,
-                              ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]]],
+                              ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
                             ],
                           ],
                         ],
@@ -189,11 +185,7 @@ export const artifact: Artifact = {
                                     [
                                       "floorDiv",
                                       536870912,
-                                      [
-                                        "max",
-                                        1,
-                                        ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]],
-                                      ],
+                                      ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
                                     ],
                                   ],
                                 ],
@@ -202,7 +194,7 @@ export const artifact: Artifact = {
                           ],
                         ],
                       ],
-                      ["sub", ["ceilDiv", ["sub", "Lq", 0], 32], "tile"],
+                      ["sub", ["ceilDiv", "Lq", 32], "tile"],
                     ],
                     2,
                     [
@@ -217,7 +209,7 @@ export const artifact: Artifact = {
                           [
                             "floorDiv",
                             536870912,
-                            ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]]],
+                            ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
                           ],
                         ],
                       ],
@@ -255,11 +247,7 @@ export const artifact: Artifact = {
                                     [
                                       "floorDiv",
                                       536870912,
-                                      [
-                                        "max",
-                                        1,
-                                        ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]],
-                                      ],
+                                      ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
                                     ],
                                   ],
                                 ],
@@ -268,7 +256,7 @@ export const artifact: Artifact = {
                           ],
                         ],
                       ],
-                      ["sub", ["ceilDiv", ["sub", "Lq", 0], 32], "tile"],
+                      ["sub", ["ceilDiv", "Lq", 32], "tile"],
                     ],
                     [
                       "min",
@@ -282,7 +270,7 @@ export const artifact: Artifact = {
                           [
                             "floorDiv",
                             536870912,
-                            ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", ["sub", "Lq", 0], 32]]],
+                            ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
                           ],
                         ],
                       ],

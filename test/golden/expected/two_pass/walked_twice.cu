@@ -1232,13 +1232,12 @@ int launch_all(const walked_twice_call& call, unsigned char* workspace_at, cudaS
     launch.row_end = static_cast<int>(Lq);
     launch.statistics_history = static_cast<int>(weight_history);
     if (const int error = queue(statistics::walked_twice_statistics,
-      {ceil_div(launch.row_end - launch.row_begin, 4), 1, std::min<long long>(65535, B - batch)}, 128, 3456, stream,
-      launch, q, q_history, k, call.parameters, call.positions, statistics, lse))
+      {ceil_div(Lq + weight_history, 4), 1, std::min<long long>(65535, B - batch)}, 128, 3456, stream, launch, q,
+      q_history, k, call.parameters, call.positions, statistics, lse))
       return error;
     launch.row_begin = 0;
-    if (const int error = queue(apply::walked_twice_apply,
-      {ceil_div(launch.row_end - launch.row_begin, 8), 1, std::min<long long>(65535, B - batch)}, 256, 5952, stream,
-      launch, q, q_history, k, v, call.parameters, call.positions, statistics, o))
+    if (const int error = queue(apply::walked_twice_apply, {ceil_div(Lq, 8), 1, std::min<long long>(65535, B - batch)},
+      256, 5952, stream, launch, q, q_history, k, v, call.parameters, call.positions, statistics, o))
       return error;
   }
   return 0;

@@ -1,4 +1,4 @@
-import { hasMask, type KernelProgram, type Pipeline } from "../../../runtime/contract/index.ts";
+import { hasMask, type Pipeline } from "../../../runtime/contract/index.ts";
 import { type ChainRole, chainStages } from "../chain.ts";
 
 /** Registers of addresses, positions and loop variables. */
@@ -28,20 +28,16 @@ export function fusedRegisters(pipeline: Pipeline, role: ChainRole, outputs: num
   return BASE + mask + 16 * outputs + Math.max(...phases);
 }
 
-/** Registers of a kernel of the staged schedule, about. */
-export function mapKernelRegisters(program: KernelProgram): number {
-  switch (program.kind) {
-    case "mix":
-      return BASE + 4 * program.outputs + 8;
-    case "product":
-      return productRegisters(program.outputBlocks);
-    case "normalize":
-      return 40;
-    default:
-      return 96;
-  }
+/** Registers of a kernel over maps that makes 4x4 blocks, and of the softmax of rows. */
+export const BLOCK_REGISTERS = 96;
+export const NORMALIZE_REGISTERS = 40;
+
+/** Of a mix of which an invocation accumulates so many heads. */
+export function mixRegisters(outputs: number): number {
+  return BASE + 4 * outputs + 8;
 }
 
+/** Of the product with V of which an invocation keeps so many 4x4 blocks of results. */
 export function productRegisters(outputs: number): number {
   return BASE + 16 * outputs + 48;
 }

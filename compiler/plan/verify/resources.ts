@@ -8,15 +8,34 @@ import {
   type Pipeline,
   type Plan,
   type Step,
+  type Target,
   TENSORS,
   tensorExists,
 } from "../../../runtime/contract/index.ts";
 import { type Demand, demandIn } from "./rules.ts";
 
-/** What kernels may read of a call; integers, too, where they are tensors of their own. */
+/** How plans of a target differ from another's. */
+interface TargetGrammar {
+  /** Whether integer inputs are tensors of their own; else they lie behind the parameters. */
+  readonly integers: boolean;
+  /** Whether all kernels of a plan share a launch block, of which dispatches need not fill all. */
+  readonly sharedLaunch: boolean;
+  /** The feature that plans with native f16 require. */
+  readonly nativeHalf: string | null;
+  /** Whether plans require a compute capability. */
+  readonly capability: boolean;
+}
+
+const GRAMMAR: Readonly<Record<Target, TargetGrammar>> = {
+  webgpu: { integers: false, sharedLaunch: false, nativeHalf: "shader-f16", capability: false },
+  cuda: { integers: true, sharedLaunch: true, nativeHalf: null, capability: true },
+};
+
+/** What kernels may read of a call. */
 function inputsOf({ target, pipeline }: Plan): ReadonlySet<string> {
+  const { integers } = GRAMMAR[target];
   const tensors = INPUT_TENSORS.filter(
-    (tensor) => tensorExists(pipeline, tensor) && (target !== "webgpu" || tensor.element !== "i32"),
+    (tensor) => tensorExists(pipeline, tensor) && (integers || tensor.element !== "i32"),
   );
   return new Set(["parameters", ...tensors.map(({ name }) => name)]);
 }
@@ -137,7 +156,7 @@ function verifyBlock(plan: Plan, { name, launch, bindings }: KernelPlan): void {
         demand("launch", held.includes(`${resource}_stride_${axis}`), () => `no strides of "${resource}"`);
 }
 
-/** Dispatches give what their kernel's block holds; CUDA's kernels share one block. */
+/** Dispatches give what their kernel's block holds. */
 function verifyDispatches(plan: Plan): void {
   const kernels = new Map(plan.kernels.map((kernel) => [kernel.name, kernel]));
   const dispatched = new Set<string>();
@@ -155,7 +174,7 @@ function verifyDispatches(plan: Plan): void {
         OF_DISPATCH.has(field) && held.includes(field),
         () => `its block has no field "${field}"`,
       );
-    if (plan.target === "cuda") continue;
+    if (GRAMMAR[plan.target].sharedLaunch) continue;
     for (const field of held)
       demand("launch", !OF_DISPATCH.has(field) || given.includes(field), () => `"${field}" is not given`);
   }
@@ -187,11 +206,12 @@ function verifyLimits(plan: Plan): void {
     );
   }
   const demand = demandIn(plan, null);
-  const native = target === "webgpu" && storage === "f16-native";
-  demand("limits", requires.features.includes("shader-f16") === native, () => `features for ${storage}`);
+  const { nativeHalf, capability } = GRAMMAR[target];
+  const features = nativeHalf !== null && storage === "f16-native" ? [nativeHalf] : [];
+  demand("limits", requires.features.join() === features.join(), () => `features for ${storage}`);
   demand(
     "limits",
-    (requires.computeCapability !== undefined) === (target === "cuda"),
+    (requires.computeCapability !== undefined) === capability,
     () => `compute capability ${requires.computeCapability}`,
   );
   demand(

@@ -1,0 +1,75 @@
+/* Scores of a strip of rows: q k, with K packed in panels. */
+#ifndef MTAC_SCORES_H
+#define MTAC_SCORES_H
+
+#include "attention.h"
+
+/* Floats of packed K: [batches, kv_heads, panels, head_dim, PANEL]. */
+INLINE size_t packed_floats(const struct attention *at, int batches, int keys) {
+  return (size_t)batches * at->kv_heads * round_up(keys, PANEL) * at->head_dim;
+}
+
+/* A square of floats, rows from `from` (of which `rows` exist), turned: columns to `to`, which are PANEL apart. */
+INLINE void transpose_square(const float *from, int64_t pitch, float *to) {
+  for (int d = 0; d < LANES; d++)
+    for (int j = 0; j < LANES; j++) to[d * PANEL + j] = from[j * pitch + d];
+}
+
+/* Packs one panel: keys [first, first + PANEL) of a head, a channel after the other; keys that are not there are 0. */
+static void pack_panel(const struct call *call, int batch, int kv_head, int first, float *panel) {
+  const struct attention *at = call->attention;
+  const int channels = at->head_dim;
+  float row[512 + LANES];
+  const int keys = least(PANEL, call->key_rows - first);
+  const int64_t from = row_of(&call->k, batch, kv_head, first);
+  int key = 0;
+  if (at->storage == STORAGE_F32)
+    for (; key + LANES <= keys; key += LANES) {
+      const float *rows = (const float *)call->k.data + from + key * call->k.row_stride;
+      int d = 0;
+      for (; d + LANES <= channels; d += LANES) transpose_square(rows + d, call->k.row_stride, panel + d * PANEL + key);
+      for (; d < channels; d++)
+        for (int j = 0; j < LANES; j++) panel[d * PANEL + key + j] = rows[j * call->k.row_stride + d];
+    }
+  for (; key < PANEL; key++) {
+    if (key < keys) read_stored(row, call->k.data, from + key * call->k.row_stride, channels, at->storage, 1);
+    else fill(row, 0, channels);
+    for (int d = 0; d < channels; d++) panel[d * PANEL + key] = row[d];
+  }
+}
+
+/* out[rows, PANEL] = q[rows, channels] panel[channels, PANEL], `count` rows at a time in registers. */
+INLINE void score_rows(
+    int count, const float *restrict q, const float *restrict panel, float *restrict out, int pitch, int channels, int ahead) {
+  vec sums[SCORE_ROWS][SCORE_VECTORS];
+  UNROLL for (int m = 0; m < count; m++)
+    UNROLL for (int n = 0; n < SCORE_VECTORS; n++) sums[m][n] = broadcast(0);
+  KEEP_LOOP for (int d = 0; d < channels; d++) {
+    const float *keys = panel + d * PANEL;
+    /* The next panel comes in while this one is used: a line of cache a step, each part of it once. */
+    if (ahead >= 0) PREFETCH(panel + channels * PANEL + ahead + d * 16);
+    vec k[SCORE_VECTORS];
+    UNROLL for (int n = 0; n < SCORE_VECTORS; n++) k[n] = load(keys + n * LANES);
+    UNROLL for (int m = 0; m < count; m++) {
+      const vec x = broadcast(q[m * channels + d]);
+      UNROLL for (int n = 0; n < SCORE_VECTORS; n++) sums[m][n] = multiply_add(x, k[n], sums[m][n]);
+    }
+  }
+  UNROLL for (int m = 0; m < count; m++)
+    UNROLL for (int n = 0; n < SCORE_VECTORS; n++) store(out + m * pitch + n * LANES, sums[m][n]);
+}
+
+/* One panel for all rows of a strip; `rows` is a multiple of ROWS. */
+NOINLINE void score_panel(
+    const float *restrict q, const float *restrict panel, float *restrict out, int pitch, int rows, int channels) {
+  int row = 0;
+  for (; row + SCORE_ROWS <= rows; row += SCORE_ROWS) {
+    const int ahead = row / SCORE_ROWS * channels * 16;
+    score_rows(
+        SCORE_ROWS, q + row * channels, panel, out + row * pitch, pitch, channels, ahead < channels * PANEL ? ahead : -1);
+  }
+  for (; row < rows; row += 4 < SCORE_ROWS ? 4 : SCORE_ROWS)
+    score_rows(4 < SCORE_ROWS ? 4 : SCORE_ROWS, q + row * channels, panel, out + row * pitch, pitch, channels, -1);
+}
+
+#endif

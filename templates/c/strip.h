@@ -1,0 +1,605 @@
+/*
+ * The attention of one group of heads over a contiguous range of rows, strip by strip, in memory that grows with the number of keys only.
+ *
+ * Within a strip the keys go by in blocks. A convolution needs neighbours: keys to the left, which its input keeps from block to block; keys to the
+ * right, for which it lags behind the newest; and rows before and after. What is ahead of a strip's own rows is computed early: a map whose
+ * convolutions still to come read `lead` rows ahead runs `lead` rows before the output. Rows behind stay in a ring from strip to strip.
+ */
+#ifndef MTAC_STRIP_H
+#define MTAC_STRIP_H
+
+#include "conv.h"
+#include "mix.h"
+#include "output.h"
+#include "scores.h"
+#include "softmax.h"
+
+/* Stages of one section, scores or weights, and the most that a spec has of both. */
+#define MOST_STAGES 64
+
+/* The input of a convolution. */
+struct level {
+  /* Rows before a strip's own that the input keeps. */
+  int halo;
+  /* Rows that the input's newest rows are ahead of the output of the attention. */
+  int lead;
+  /* Columns that the output lags behind the input; columns before a block that are kept; columns that are read after the last. */
+  int lag;
+  int carry;
+  int right;
+  /* [heads][halo + strip][pitch]; null for the one that reads the map of weights. */
+  float *block;
+  int pitch;
+  /* [heads][halo][ring_pitch]: the halo of all keys; column 0 is key 0. */
+  float *ring;
+  /* Within a strip: columns of the last block, and the first column whose output is missing. */
+  int last_columns;
+  int next;
+};
+
+/* What a thread works with. */
+struct worker {
+  const struct call *call;
+  const float *packed;
+  /* value_dim^2: the transposed weights of a gate by channels, whole vectors wide. */
+  const float *gate_weights;
+  int batch;
+  int head;
+  /* Of the range that the worker computes: rows before the first are warming up. */
+  int first_row;
+  int end_row;
+  /* Of the strip: its first row, its rows, keys [key_begin, key_end). */
+  int row;
+  int rows;
+  int key_begin;
+  int key_end;
+  /* Whether the strip's scores are done, and its weights on their way. */
+  int weighs;
+  /* Keys from here on are seen by none of the strip's own rows. */
+  int value_end;
+  /* What the rows from `row - history` on see. */
+  struct sight *sights;
+  int history;
+  struct level levels[2 * MOST_STAGES];
+  /* q of the strip: [heads][strip][head_dim], scaled. */
+  float *q;
+  /* The logits, then weights: [heads][halo + strip][map_pitch], key 0 at column `map_pad`. */
+  float *map;
+  int map_pitch;
+  int map_pad;
+  int map_halo;
+  int map_lead;
+  /* Blocks between stages: [heads][strip][block]. */
+  float *blocks[2];
+  /* Sums of the output: [heads][strip][width]. */
+  float *out;
+  int width;
+  /* V of a block where it is not stored as floats in whole vectors: [block][width]. */
+  float *values;
+  int values_head;
+  int values_from;
+  /* What a gate by channels adds up: [strip][width]. */
+  float *gates;
+  /* A convolution's input where rows of several documents meet: [halo + strip][scratch_pitch]. */
+  float *scratch;
+  int scratch_pitch;
+  /* K of one panel where it is not packed beforehand. */
+  float *panel;
+};
+
+INLINE int future_of(const struct stage *stage) {
+  return (stage->taps_query - 1 - stage->origin_query) * stage->dilation_query;
+}
+
+INLINE int halo_of(const struct stage *stage) { return (stage->taps_query - 1) * stage->dilation_query; }
+
+/* Rows that stages [from, to) read ahead, or ahead and back. */
+INLINE int future_rows(const struct stage *stages, int from, int to) {
+  int rows = 0;
+  for (int n = from; n < to; n++)
+    if (stages[n].kind == STAGE_CONV) rows += future_of(&stages[n]);
+  return rows;
+}
+
+INLINE int all_rows(const struct stage *stages, int to) {
+  int rows = 0;
+  for (int n = 0; n < to; n++)
+    if (stages[n].kind == STAGE_CONV) rows += halo_of(&stages[n]);
+  return rows;
+}
+
+/* Whether the first stage on the weights is a convolution, which reads the map itself. */
+INLINE int reads_map(const struct attention *at, const struct stage *stages, int stage) {
+  return stage == at->score_stages && at->weight_stages > 0 && stages[stage].kind == STAGE_CONV;
+}
+
+/* Takes `count` things of `size` bytes from the workspace, each vector-aligned; only counts where there is none. */
+INLINE void *take(unsigned char **workspace, size_t *used, size_t count, size_t size) {
+  void *taken = *workspace ? *workspace + *used : NULL;
+  *used += (count * size + 63) / 64 * 64;
+  return taken;
+}
+
+/* Lays out a worker's memory in the workspace and returns its bytes; `workspace` may be null, to count. */
+static size_t lay_out(struct worker *worker, const struct call *call, unsigned char *workspace) {
+  const struct attention *at = call->attention;
+  const struct stage *stages = call->stages;
+  const int stage_count = at->score_stages + at->weight_stages;
+  const size_t strip = (size_t)at->strip, group = (size_t)at->group;
+  const int keys = round_up(call->key_rows, PANEL);
+  size_t used = 0;
+  int scratch_pitch = 0, scratch_rows = 0;
+  worker->call = call;
+  worker->history = 0;
+  worker->map_halo = 0;
+  worker->map_pad = LANES;
+  int map_right = LANES;
+  worker->map_lead = future_rows(stages, at->score_stages, stage_count);
+  for (int n = 0; n < stage_count; n++) {
+    if (stages[n].kind != STAGE_CONV) continue;
+    struct level *level = &worker->levels[n];
+    const int left = stages[n].origin_key * stages[n].dilation_key;
+    level->right = round_up((stages[n].taps_key - 1 - stages[n].origin_key) * stages[n].dilation_key, LANES);
+    level->halo = halo_of(&stages[n]);
+    level->lead = future_rows(stages, n, stage_count);
+    level->block = level->ring = NULL;
+    level->carry = round_up(left, LANES);
+    if (reads_map(at, stages, n)) {
+      level->lag = 0;
+      worker->map_halo = level->halo;
+      worker->map_pad += level->carry;
+      map_right += level->right;
+    } else {
+      level->lag = level->right;
+      level->carry += level->lag;
+      /* One line of cache more: rows that are a power of two apart would all meet in the same few places of the cache. */
+      level->pitch = level->carry + at->block + level->right + 16;
+      level->block = take(&workspace, &used, group * (size_t)(level->halo + at->strip) * (size_t)level->pitch, 4);
+      level->ring = take(&workspace, &used, group * (size_t)level->halo * (size_t)keys, 4);
+    }
+    scratch_pitch = most(scratch_pitch, round_up(left, LANES) + at->block + level->right);
+    scratch_rows = most(scratch_rows, level->halo + at->strip);
+    worker->history = most(worker->history, level->halo);
+  }
+  worker->map_pitch = worker->map_pad + keys + map_right + 16;
+  worker->map = take(&workspace, &used, group * (size_t)(worker->map_halo + at->strip) * (size_t)worker->map_pitch, 4);
+  worker->sights = take(&workspace, &used, (size_t)(worker->history + at->strip + future_rows(stages, 0, stage_count)), sizeof(struct sight));
+  worker->q = take(&workspace, &used, group * strip * (size_t)at->head_dim, 4);
+  for (int n = 0; n < 2; n++)
+    worker->blocks[n] = stage_count == 0 ? NULL : take(&workspace, &used, group * strip * (size_t)at->block, 4);
+  worker->width = round_up(at->value_dim, LANES);
+  worker->out = take(&workspace, &used, group * strip * (size_t)worker->width, 4);
+  worker->values = take(&workspace, &used, (size_t)at->block * (size_t)worker->width, 4);
+  worker->gates = take(&workspace, &used, strip * (size_t)worker->width, 4);
+  worker->scratch_pitch = scratch_pitch;
+  worker->scratch = at->documents ? take(&workspace, &used, (size_t)scratch_rows * (size_t)scratch_pitch, 4) : NULL;
+  worker->panel = take(&workspace, &used, (size_t)at->head_dim * PANEL, 4);
+  return used;
+}
+
+/* What a strip's row sees, by its number in the call. */
+INLINE struct sight sight_in(const struct worker *worker, int row) {
+  return worker->sights[row - worker->row + worker->history];
+}
+
+/* Where the map holds a key of the strip's first row. */
+INLINE struct maps map_at(const struct worker *worker, int key) {
+  const int rows = worker->map_halo + worker->call->attention->strip;
+  return (struct maps){
+      worker->map + (int64_t)worker->map_halo * worker->map_pitch + worker->map_pad + key, (int64_t)rows * worker->map_pitch, worker->map_pitch};
+}
+
+/* Where a level's block holds the newest columns of the strip's first row. */
+INLINE struct maps level_at(const struct worker *worker, const struct level *level) {
+  const int rows = level->halo + worker->call->attention->strip;
+  return (struct maps){level->block + (int64_t)level->halo * level->pitch + level->carry, (int64_t)rows * level->pitch, level->pitch};
+}
+
+INLINE struct maps block_at(const struct worker *worker, int which) {
+  const struct attention *at = worker->call->attention;
+  return (struct maps){worker->blocks[which], (int64_t)at->strip * at->block, at->block};
+}
+
+INLINE void zero(float *to, size_t count) {
+  for (size_t n = 0; n < count; n++) to[n] = 0;
+}
+
+INLINE void copy(float *to, const float *from, int count) {
+  for (int n = 0; n < count; n += LANES) store(to + n, load(from + n));
+}
+
+/* Makes room for columns [from, to) in a convolution's input: the columns before them move to the left, rows of the halo come from the ring. */
+static void open_level(struct worker *worker, struct level *level, int from, int to) {
+  const struct attention *at = worker->call->attention;
+  const int rows = level->halo + worker->rows, keys = round_up(worker->call->key_rows, PANEL);
+  for (int head = 0; head < at->group; head++) {
+    float *block = level->block + (int64_t)head * (level->halo + at->strip) * level->pitch;
+    for (int row = 0; row < rows; row++, block += level->pitch) {
+      if (level->last_columns == 0) fill(block, 0, level->carry);
+      else copy(block, block + level->last_columns, level->carry);
+      if (row < level->halo) copy(block + level->carry, level->ring + ((int64_t)head * level->halo + row) * keys + from, to - from);
+    }
+  }
+  level->last_columns = to - from;
+}
+
+/* The newest columns are there: hides what is not seen, keeps the rows that the next strip needs. */
+static void close_level(struct worker *worker, struct level *level, int from, int to) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int columns = to - from, last = to >= worker->key_end, keys = round_up(call->key_rows, PANEL);
+  struct maps maps = level_at(worker, level);
+  for (int head = 0; head < at->group; head++, maps.at += maps.head_pitch) {
+    for (int row = 0; row < worker->rows; row++) {
+      const int number = worker->row + level->lead + row;
+      hide_row(call, sight_in(worker, number), worker->batch, worker->head + head, number, maps.at + row * maps.pitch, from, to, 0);
+    }
+    if (last)
+      for (int row = -level->halo; row < worker->rows; row++) fill(maps.at + row * maps.pitch + columns, 0, level->right);
+    for (int row = 0; row < level->halo; row++)
+      copy(level->ring + ((int64_t)head * level->halo + row) * keys + from, maps.at + (row + worker->rows - level->halo) * maps.pitch, columns);
+  }
+}
+
+/* Hides in place what the rows of a map do not see. */
+static void hide_maps(struct worker *worker, struct maps maps, int lead, int from, int to) {
+  for (int head = 0; head < worker->call->attention->group; head++)
+    for (int row = 0; row < worker->rows; row++) {
+      const int number = worker->row + lead + row;
+      float *at = maps.at + head * maps.head_pitch + (int64_t)row * maps.pitch;
+      hide_row(worker->call, sight_in(worker, number), worker->batch, worker->head + head, number, at, from, to, 0);
+    }
+}
+
+/* Rows [row, end) of the output have one document; the rows of the input that have another count as 0. */
+static void conv_document(
+    struct worker *worker, const struct stage *stage, const struct level *level, const float *weights, float bias, int adds, const float *in,
+    int in_pitch, float *out, int out_pitch, int columns, int row, int end) {
+  const int left = round_up(stage->origin_key * stage->dilation_key, LANES), pitch = worker->scratch_pitch;
+  const int output_row = worker->row + level->lead - future_of(stage);
+  const int document = sight_in(worker, output_row + row).document;
+  const int first = output_row - stage->origin_query * stage->dilation_query;
+  for (int n = row; n < end + level->halo; n++) {
+    float *to = worker->scratch + (int64_t)(n - row) * pitch;
+    if (sight_in(worker, first + n).document == document) copy(to, in + (int64_t)n * in_pitch - left, left + columns + level->right);
+    else fill(to, 0, left + columns + level->right);
+  }
+  conv_head(stage, weights, bias, adds, worker->scratch + left, pitch, out + (int64_t)row * out_pitch, out_pitch, end - row, columns);
+}
+
+/* Columns [from, from + columns) of a convolution's output. `in` is at the oldest row of the halo. */
+static void convolve(struct worker *worker, const struct stage *stage, const struct level *level, struct maps in, struct maps out, int columns) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int kernel = stage->taps_query * stage->taps_key;
+  const int output_row = worker->row + level->lead - future_of(stage);
+  for (int head = 0; head < at->group; head++) {
+    const int first = head / stage->heads * stage->heads;
+    const int which = stage->shared ? (worker->head + head) % stage->heads : worker->head + head;
+    const float bias = stage->bias_at < 0 ? 0 : call->parameters[stage->bias_at + which];
+    for (int c = 0; c < stage->heads; c++) {
+      const float *weights = call->parameters + stage->weight_at + ((int64_t)which * stage->heads + c) * kernel;
+      const float *from = in.at + (first + c) * in.head_pitch;
+      float *to = out.at + head * out.head_pitch;
+      if (!at->documents) {
+        conv_head(stage, weights, bias, c > 0, from, in.pitch, to, out.pitch, worker->rows, columns);
+        continue;
+      }
+      for (int row = 0, end; row < worker->rows; row = end) {
+        const int document = sight_in(worker, output_row + row).document;
+        for (end = row + 1; end < worker->rows && sight_in(worker, output_row + end).document == document; end++) {
+        }
+        conv_document(worker, stage, level, weights, bias, c > 0, from, in.pitch, to, out.pitch, columns, row, end);
+      }
+    }
+  }
+}
+
+static void add_output(struct worker *worker, struct maps weights, int from, int to);
+
+/* As add_values does, but each row meets the values of the keys that it sees and no other: 0 times NaN would be NaN. */
+static void add_faulty_values(
+    const struct worker *worker, int head, const float *weights, int weight_pitch, const float *values, int64_t pitch, float *out, int from,
+    int to, int first) {
+  const struct call *call = worker->call;
+  const int32_t *documents = call->attention->documents ? call->documents + (int64_t)worker->batch * call->key_rows : NULL;
+  for (int row = first; row < worker->rows; row++) {
+    const int number = worker->row + row;
+    const struct sight sight = sight_in(worker, number);
+    const float *bias = call->attention->bias && sight.begin < sight.end ? bias_row(call, worker->batch, worker->head + head, number) : NULL;
+    const float *w = weights + (int64_t)(row - first) * weight_pitch;
+    float *to_row = out + (int64_t)(row - first) * worker->width;
+    for (int key = most(from, sight.begin); key < least(to, sight.end); key++) {
+      if (documents && documents[key] != sight.document) continue;
+      if (bias && bias[key] == -__builtin_inff()) continue;
+      const float *v = values + (key - from) * pitch;
+      for (int c = 0; c < worker->width; c += LANES)
+        store(to_row + c, multiply_add(broadcast(w[key - from]), load(v + c), load(to_row + c)));
+    }
+  }
+}
+
+/* Where the input of stage `stage` goes: columns [from, to) of it. */
+static struct maps target_of(struct worker *worker, int stage, int from, int to) {
+  const struct attention *at = worker->call->attention;
+  if (stage == at->score_stages) return map_at(worker, from);
+  if (stage < at->score_stages + at->weight_stages && worker->call->stages[stage].kind == STAGE_CONV) {
+    open_level(worker, &worker->levels[stage], from, to);
+    return level_at(worker, &worker->levels[stage]);
+  }
+  return block_at(worker, stage & 1);
+}
+
+/* Takes columns [from, to) of a stage's input through it and what follows it in its section: `scores`, or `weights` and the product with V. */
+static void advance(struct worker *worker, int number, struct maps maps, int from, int to) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const struct stage *stage = &call->stages[number];
+  const int all = at->score_stages + at->weight_stages;
+  if (worker->weighs ? number == all : number == at->score_stages) {
+    if (worker->weighs) add_output(worker, maps, from, to);
+    return;
+  }
+  if (stage->kind == STAGE_CONV) {
+    struct level *level = &worker->levels[number];
+    const int whole = reads_map(at, call->stages, number);
+    if (!whole) close_level(worker, level, from, to);
+    int key = whole ? from : level->next;
+    const int last = whole || to >= worker->key_end ? to : to - level->lag;
+    maps.at -= (int64_t)level->halo * maps.pitch + from;
+    while (key < last) {
+      const int stop = least(key + at->block, last);
+      struct maps source = maps, target = target_of(worker, number + 1, key, stop);
+      source.at += key;
+      convolve(worker, stage, level, source, target, stop - key);
+      level->next = stop;
+      advance(worker, number + 1, target, key, stop);
+      key = stop;
+    }
+    return;
+  }
+  struct maps target = target_of(worker, number + 1, from, to);
+  if (stage->kind == STAGE_MIX) {
+    /* Where heads see different keys, a mix would meet what some of them do not see. The map of weights is clean. */
+    if (at->bias && !(worker->weighs && number == at->score_stages))
+      hide_maps(worker, maps, future_rows(call->stages, number, all), from, to);
+    for (int head = 0; head < at->group; head += stage->heads) {
+      struct maps in = maps, out = target;
+      in.at += head * in.head_pitch;
+      out.at += head * out.head_pitch;
+      const float *weights = call->parameters + stage->weight_at + (int64_t)(worker->head + head) * stage->heads;
+      mix_group(weights, stage->heads, in, out, worker->rows, to - from);
+    }
+  } else change_entries(stage, maps, target, at->group, worker->rows, to - from);
+  advance(worker, number + 1, target, from, to);
+}
+
+/* Scores of the strip's rows for keys [from, to), whole panels. */
+static void score_block(struct worker *worker, struct maps target, int from, int to) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int rows = round_up(worker->rows, ROWS), panels = (call->key_rows + PANEL - 1) / PANEL, sharing = at->heads / at->kv_heads;
+  const size_t panel_floats = (size_t)at->head_dim * PANEL;
+  for (int head = 0, end; head < at->group; head = end) {
+    const int kv_head = (worker->head + head) / sharing;
+    end = least(at->group, (kv_head + 1) * sharing - worker->head);
+    for (int key = from; key < to; key += PANEL) {
+      const float *panel = worker->panel;
+      if (worker->packed) panel = worker->packed + (((size_t)worker->batch * at->kv_heads + kv_head) * panels + key / PANEL) * panel_floats;
+      else pack_panel(call, worker->batch, kv_head, key, worker->panel);
+      for (int n = head; n < end; n++)
+        score_panel(
+            worker->q + (int64_t)n * at->strip * at->head_dim, panel, target.at + n * target.head_pitch + key - from, target.pitch, rows,
+            at->head_dim);
+    }
+  }
+}
+
+/* Whether `rows` rows of `channels` numbers are finite. */
+INLINE int all_finite(const float *values, int64_t pitch, int rows, int channels) {
+  vec fault = broadcast(0);
+  for (int row = 0; row < rows; row++)
+    for (int c = 0; c < channels; c += LANES) fault += load(values + row * pitch + c) - load(values + row * pitch + c);
+  return sum_of(fault) == 0;
+}
+
+/* o += A V for keys [from, to): `weights` are hidden where they should be, or else hidden here. */
+static void add_output(struct worker *worker, struct maps weights, int from, int to) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int first = most(0, worker->first_row - worker->row) / ROWS * ROWS, rows = round_up(worker->rows, ROWS) - first;
+  const int keys = least(to, worker->value_end) - from, sharing = at->heads / at->kv_heads;
+  if (at->weight_stages > 0) hide_maps(worker, weights, 0, from, to);
+  if (rows <= 0 || keys <= 0) return;
+  for (int head = 0; head < at->group; head++) {
+    const int kv_head = (worker->head + head) / sharing;
+    const int64_t start = row_of(&call->v, worker->batch, kv_head, from);
+    const float *values = worker->values;
+    int64_t pitch = worker->width;
+    if (at->storage == STORAGE_F32 && at->value_dim == worker->width) {
+      values = (const float *)call->v.data + start;
+      pitch = call->v.row_stride;
+    } else if (worker->values_head != kv_head || worker->values_from != from) {
+      for (int key = 0; key < keys; key++) {
+        float *row = worker->values + (int64_t)key * worker->width;
+        read_stored(row, call->v.data, start + key * call->v.row_stride, at->value_dim, at->storage, 1);
+        for (int c = at->value_dim; c < worker->width; c++) row[c] = 0;
+      }
+      worker->values_head = kv_head;
+      worker->values_from = from;
+    }
+    const float *w = weights.at + head * weights.head_pitch + (int64_t)first * weights.pitch;
+    float *out = worker->out + ((int64_t)head * at->strip + first) * worker->width;
+    if (all_finite(values, pitch, keys, worker->width)) add_values(w, weights.pitch, values, pitch, out, worker->width, rows, keys);
+    else add_faulty_values(worker, head, w, weights.pitch, values, pitch, out, from, from + keys, first);
+  }
+}
+
+/* What the rows of the strip, and those before and after that it needs, see. Returns 0 if nothing at all. */
+static int look(struct worker *worker) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int lead = future_rows(call->stages, 0, at->score_stages + at->weight_stages);
+  int begin = call->key_rows, end = 0;
+  worker->value_end = 0;
+  for (int row = -worker->history; row < worker->rows + lead; row++) {
+    const struct sight sight = sight_of(call, worker->batch, worker->row + row);
+    worker->sights[row + worker->history] = sight;
+    if (sight.begin >= sight.end) continue;
+    begin = least(begin, sight.begin);
+    end = most(end, sight.end);
+    if (row >= 0 && row < worker->rows) worker->value_end = most(worker->value_end, sight.end);
+  }
+  begin = begin / PANEL * PANEL;
+  /* Rows of the map keep what older strips left in columns that this one no longer has. */
+  if (end > 0)
+    for (int head = 0; head < at->group; head++)
+      for (int row = 0; row < at->strip; row++) {
+        struct maps map = map_at(worker, worker->key_begin);
+        if (worker->key_begin < begin) fill(map.at + head * map.head_pitch + (int64_t)row * map.pitch, 0, begin - worker->key_begin);
+      }
+  worker->key_begin = begin;
+  worker->key_end = round_up(end, PANEL);
+  return end > 0;
+}
+
+/* Forgets all rows before: at the start, and after rows that see nothing. */
+static void forget(struct worker *worker) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const size_t keys = (size_t)round_up(call->key_rows, PANEL);
+  for (int n = 0; n < at->score_stages + at->weight_stages; n++) {
+    const struct level *level = &worker->levels[n];
+    if (call->stages[n].kind != STAGE_CONV || level->ring == NULL) continue;
+    zero(level->ring, (size_t)at->group * (size_t)level->halo * keys);
+  }
+  zero(worker->map, (size_t)at->group * (size_t)(worker->map_halo + at->strip) * (size_t)worker->map_pitch);
+  worker->key_begin = 0;
+}
+
+/* q of the rows whose scores the strip computes: scaled, 0 for rows that are not there. */
+static void read_queries(struct worker *worker) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int lead = future_rows(call->stages, 0, at->score_stages + at->weight_stages), rows = round_up(worker->rows, ROWS);
+  for (int head = 0; head < at->group; head++)
+    for (int row = 0; row < rows; row++) {
+      float *to = worker->q + ((int64_t)head * at->strip + row) * at->head_dim;
+      const int number = worker->row + lead + row;
+      const struct tensor *from = number < 0 ? &call->q_history : &call->q;
+      if (row >= worker->rows || number < -call->history_rows || number >= call->query_rows) fill(to, 0, at->head_dim);
+      else {
+        const int64_t start = row_of(from, worker->batch, worker->head + head, number < 0 ? call->history_rows + number : number);
+        read_stored(to, from->data, start, at->head_dim, at->storage, at->scale);
+      }
+    }
+}
+
+/* Logits of the strip's rows become weights. */
+static void normalize_rows(struct worker *worker) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const struct maps map = map_at(worker, worker->key_begin);
+  for (int head = 0; head < at->group; head++)
+    for (int row = 0; row < worker->rows; row++) {
+      const int number = worker->row + worker->map_lead + row, which = worker->head + head;
+      float *weights = map.at + head * map.head_pitch + (int64_t)row * map.pitch;
+      const float lse =
+          normalize_row(call, sight_in(worker, number), worker->batch, which, number, weights, worker->key_begin, worker->key_end);
+      if (call->lse && at->normalizer == NORMALIZE_SOFTMAX && number >= worker->first_row && number < worker->end_row)
+        call->lse[((int64_t)worker->batch * at->heads + which) * call->query_rows + number] = lse;
+    }
+}
+
+/* The strip's rows of o: through the stages of the output, to memory. */
+static void write_output(struct worker *worker) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int channels = at->value_dim, width = worker->width, first = most(0, worker->first_row - worker->row);
+  for (int head = 0; head < at->group; head++) {
+    float *out = worker->out + (int64_t)head * at->strip * width;
+    for (int n = 0; n < at->output_stages; n++) {
+      const struct stage *stage = &call->stages[at->score_stages + at->weight_stages + n];
+      const float *weight = call->parameters + stage->weight_at, *bias = call->parameters + stage->bias_at;
+      if (stage->kind == STAGE_GATE && stage->variant) {
+        zero(worker->gates, (size_t)at->strip * (size_t)width);
+        add_values(out, width, worker->gate_weights, width, worker->gates, width, round_up(worker->rows, ROWS), channels);
+      }
+      for (int row = first; row < worker->rows; row++) {
+        float *o = out + row * width;
+        if (stage->kind == STAGE_NORM) normalize_output(stage, weight, stage->variant ? call->depth_scale : 1, o, channels, width);
+        else if (stage->variant) gate_channels(bias, worker->gates + row * width, o, channels, width);
+        else gate_row(weight, bias[0], o, channels, width);
+      }
+    }
+    for (int row = first; row < worker->rows; row++) {
+      float *o = out + row * width;
+      poison(o, channels, width);
+      write_stored((void *)call->o.data, row_of(&call->o, worker->batch, worker->head + head, worker->row + row), o, channels, at->storage);
+    }
+  }
+}
+
+/* The last rows of the map become the rows before the next strip's. */
+static void keep_map(struct worker *worker) {
+  const struct attention *at = worker->call->attention;
+  const int from = worker->key_begin - worker->map_pad, count = worker->map_pitch - 16 - worker->key_begin;
+  struct maps map = map_at(worker, from);
+  for (int head = 0; head < at->group; head++, map.at += map.head_pitch)
+    for (int row = -worker->map_halo; row < 0; row++) copy(map.at + row * map.pitch, map.at + (row + worker->rows) * map.pitch, count);
+}
+
+/* Rows [row, row + rows). */
+static void compute_strip(struct worker *worker) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  zero(worker->out, (size_t)at->group * (size_t)at->strip * (size_t)worker->width);
+  if (look(worker)) {
+    worker->values_head = -1;
+    for (int n = 0; n < at->score_stages + at->weight_stages; n++) {
+      worker->levels[n].last_columns = 0;
+      worker->levels[n].next = worker->key_begin;
+    }
+    read_queries(worker);
+    worker->weighs = 0;
+    for (int from = worker->key_begin; from < worker->key_end; from += at->block) {
+      const int to = least(from + at->block, worker->key_end);
+      struct maps target = target_of(worker, 0, from, to);
+      score_block(worker, target, from, to);
+      advance(worker, 0, target, from, to);
+    }
+    normalize_rows(worker);
+    worker->weighs = 1;
+    for (int from = worker->key_begin; from < worker->key_end; from += at->block)
+      advance(worker, at->score_stages, map_at(worker, from), from, least(from + at->block, worker->key_end));
+    keep_map(worker);
+  } else {
+    forget(worker);
+    for (int head = 0; head < at->group; head++)
+      for (int row = 0; row < worker->rows; row++) {
+        const int number = worker->row + worker->map_lead + row;
+        if (call->lse && at->normalizer == NORMALIZE_SOFTMAX && number >= worker->first_row && number < worker->end_row)
+          call->lse[((int64_t)worker->batch * at->heads + worker->head + head) * call->query_rows + number] = -__builtin_inff();
+      }
+  }
+  write_output(worker);
+}
+
+/* Rows [first, end) of one batch entry and group of heads. Enough rows before them are computed to know what the convolutions read. */
+static void compute_rows(struct worker *worker, int batch, int head, int first, int end) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int stages = at->score_stages + at->weight_stages;
+  const int warm = all_rows(call->stages, stages), lead = future_rows(call->stages, 0, stages);
+  worker->batch = batch;
+  worker->head = head;
+  worker->first_row = first;
+  worker->end_row = end;
+  forget(worker);
+  for (worker->row = most(first - warm, -call->history_rows - lead); worker->row < end; worker->row += worker->rows) {
+    worker->rows = least(at->strip, end - worker->row);
+    compute_strip(worker);
+  }
+}
+
+#endif

@@ -6,7 +6,7 @@ import type { StorageForm } from "./storage.ts";
 import type { TunedPlan } from "./tuned.ts";
 
 /** What kernels are written for. */
-export type Target = "webgpu" | "cuda";
+export type Target = "webgpu" | "cuda" | "cpu";
 
 /** The ways to order the work of an attention. */
 export const SCHEDULES = ["single_pass", "two_pass", "staged"] as const;

@@ -113,11 +113,11 @@ const NO_CONV: Pick<ConvStage, "kernel" | "origin" | "dilation" | "shared"> = {
 };
 
 /** Fields as the words that the library reads: 32 bits each. */
-export function wordsOf(fields: readonly Field[]): Int32Array<ArrayBuffer> {
+export function wordsOf(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(fields.length * 4));
   fields.forEach(([, value, type], index) => {
     if (type === "int") view.setInt32(index * 4, value, true);
     else view.setFloat32(index * 4, value, true);
   });
-  return new Int32Array(view.buffer);
+  return new Uint8Array(view.buffer);
 }

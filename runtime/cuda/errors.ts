@@ -187,6 +187,11 @@ export class CudaError extends MtacError {
   }
 }
 
+/** For `loadKoffi`. */
+export function noKoffi(message: string, cause: unknown): CudaError {
+  return new CudaError("MTA802", message, { cause });
+}
+
 /** An address as messages print it. */
 export function hex(address: bigint): string {
   return `0x${address.toString(16)}`;

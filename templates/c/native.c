@@ -5,20 +5,22 @@
 #define EXPORT __attribute__((visibility("default")))
 
 EXPORT int mtac_lanes(void);
-EXPORT double mtac_workspace_bytes(const int64_t *words, int parts);
-EXPORT void mtac_forward(const int64_t *words, void *workspace, int parts);
+EXPORT int mtac_workspace_bytes(const int64_t *words, int parts, int64_t *bytes);
+EXPORT int mtac_forward(const int64_t *words, uint64_t workspace, int parts);
 
 /* Floats of a vector. */
 int mtac_lanes(void) { return LANES; }
 
 /* Bytes of workspace, aligned to 64, that a call in so many parts needs. */
-double mtac_workspace_bytes(const int64_t *words, int parts) {
+int mtac_workspace_bytes(const int64_t *words, int parts, int64_t *bytes) {
   const struct call call = call_of(words);
-  return (double)workspace_bytes(&call, parts);
+  *bytes = (int64_t)workspace_bytes(&call, parts);
+  return 0;
 }
 
 /* Computes a call in `parts` parts, each on a thread of its own. */
-void mtac_forward(const int64_t *words, void *workspace, int parts) {
+int mtac_forward(const int64_t *words, uint64_t workspace, int parts) {
   const struct call call = call_of(words);
-  compute(&call, workspace, parts);
+  compute(&call, (unsigned char *)(uintptr_t)workspace, parts);
+  return 0;
 }

@@ -91,7 +91,7 @@ test("without koffi the emulator works, and the driver says what is missing", ()
     emulated: "emulated sm_80",
     refusal: {
       code: "MTA802",
-      message: "the package koffi, which calls NVIDIA's libraries, is not installed",
+      message: "the package koffi, which calls C libraries, is not installed",
       remedy: "npm install koffi@3, or use the target cuda-emulated",
     },
   });

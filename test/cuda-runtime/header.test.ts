@@ -12,7 +12,7 @@ import {
   JIT,
   STREAM_NON_BLOCKING,
 } from "../../runtime/cuda/driver/results.ts";
-import type { ForeignType } from "../../runtime/cuda/foreign.ts";
+import type { ForeignType } from "../../runtime/foreign/library.ts";
 import { temporaryFolder } from "./doubles.ts";
 
 /** The driver's stand-in is ours; the header is NVIDIA's. So numbers and signatures are checked against it, by a compiler. */

@@ -1,12 +1,12 @@
 import path from "node:path";
-import { CudaError } from "../errors.ts";
+import { CudaError, noKoffi } from "../errors.ts";
 import {
   type ForeignFunction,
   type ForeignLibrary,
   type ForeignType,
   loadKoffi,
   openLibrary,
-} from "../foreign.ts";
+} from "../../foreign/library.ts";
 import { type CompileRequest, type CudaCompiler, KERNELS_ONLY, shorten } from "./compiler.ts";
 
 const OPTIONS = ["--std=c++17", "--generate-line-info", KERNELS_ONLY] as const;
@@ -46,7 +46,7 @@ export async function findNvrtc(given?: string): Promise<CudaCompiler | null> {
   const asked = given ?? (environment === "" ? undefined : environment);
   let koffi: Awaited<ReturnType<typeof loadKoffi>>;
   try {
-    koffi = await loadKoffi();
+    koffi = await loadKoffi(noKoffi);
   } catch (error) {
     if (asked !== undefined) throw error;
     return null;

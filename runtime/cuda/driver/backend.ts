@@ -10,7 +10,7 @@ import type {
   CudaTimer,
 } from "../backend.ts";
 import { CudaError, type CudaErrorCode } from "../errors.ts";
-import type { ForeignValue } from "../foreign.ts";
+import type { ForeignValue } from "../../foreign/library.ts";
 import { DriverKernel, DriverModule, pause, turn } from "./handles.ts";
 import type { DriverFunction, DriverLibrary } from "./library.ts";
 import {

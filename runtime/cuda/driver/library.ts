@@ -1,4 +1,4 @@
-import { CudaError, type CudaErrorCode } from "../errors.ts";
+import { CudaError, type CudaErrorCode, noKoffi } from "../errors.ts";
 import {
   type ForeignFunction,
   type ForeignLibrary,
@@ -6,7 +6,7 @@ import {
   type ForeignValue,
   loadKoffi,
   openLibrary,
-} from "../foreign.ts";
+} from "../../foreign/library.ts";
 import { CU } from "./results.ts";
 
 /**
@@ -120,7 +120,7 @@ export class DriverLibrary {
 export async function openDriverLibrary(given?: string): Promise<DriverLibrary> {
   const { MTAC_LIBCUDA: environment } = process.env;
   const asked = given ?? (environment === "" ? undefined : environment);
-  const koffi = await loadKoffi();
+  const koffi = await loadKoffi(noKoffi);
   const names = process.platform === "win32" ? ["nvcuda.dll"] : ["libcuda.so.1", "libcuda.so"];
   const { library, reasons } = openLibrary(koffi, asked === undefined ? names : [asked]);
   if (library !== null) return new DriverLibrary(library);

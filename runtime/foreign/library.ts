@@ -1,5 +1,3 @@
-import { CudaError } from "./errors.ts";
-
 type Koffi = typeof import("koffi");
 
 /** Parameter types of the C functions that are called; every one of them returns an int. */
@@ -48,20 +46,17 @@ export class ForeignLibrary {
   }
 }
 
-/** @throws CudaError MTA802: koffi is not installed, or does not work on this platform. */
-export async function loadKoffi(): Promise<Koffi> {
+/** @param failure The caller's error: koffi is not installed, or does not work on this platform. */
+export async function loadKoffi(failure: (message: string, cause: unknown) => Error): Promise<Koffi> {
   try {
     return await import("koffi");
   } catch (cause) {
     const missing = cause instanceof Error && "code" in cause && cause.code === "ERR_MODULE_NOT_FOUND";
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CudaError(
-      "MTA802",
-      missing
-        ? "the package koffi, which calls NVIDIA's libraries, is not installed"
-        : `the package koffi cannot be loaded: ${reason}`,
-      { cause },
-    );
+    const message = missing
+      ? "the package koffi, which calls C libraries, is not installed"
+      : `the package koffi cannot be loaded: ${reason}`;
+    throw failure(message, cause);
   }
 }
 

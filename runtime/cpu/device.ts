@@ -1,0 +1,114 @@
+import { describeValue } from "../contract/arguments.ts";
+import { BufferPool } from "../contract/pool.ts";
+import { CpuError } from "./errors.ts";
+import type { CpuLibrary, CpuMemory } from "./library.ts";
+
+/** How a device of the processor is opened. */
+export interface CpuOptions {
+  /** Threads that calls use at most: as many as run at once, if not given. */
+  readonly threads?: number;
+}
+
+/**
+ * The processor as a device: the compiled attention (`CpuLibrary`), and the workspace of earlier calls, which later ones use again. Made by `openCpu`
+ * (Node) or `openWasm` (browsers).
+ */
+export class CpuDevice {
+  readonly library: CpuLibrary;
+  readonly pool: BufferPool<CpuMemory>;
+  /** Calls under way. */
+  readonly #calls = new Set<Promise<unknown>>();
+  #closed = false;
+
+  constructor(library: CpuLibrary) {
+    this.library = library;
+    this.pool = new BufferPool<CpuMemory>({
+      create: (size, _usage, label) => this.#allocate(size, label),
+      free: (memory) => library.free(memory),
+      largest: Number.MAX_SAFE_INTEGER,
+    });
+  }
+
+  /** For people, for example `C by gcc 12.2.0, 16 floats a vector, 2 threads`. */
+  get description(): string {
+    const { description, threads } = this.library;
+    return `${description}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  }
+
+  /** Memory for a tensor. @throws CpuError MTA877, MTA878 */
+  allocate(bytes: number, label: string): CpuMemory {
+    this.checkUsable();
+    return this.#allocate(bytes, label);
+  }
+
+  /** What goes with its device is gone already. */
+  free(memory: CpuMemory): void {
+    if (!this.#closed) this.library.free(memory);
+  }
+
+  /** Runs a call that borrows from the device; `close` waits for its end. */
+  async during<T>(call: () => Promise<T>): Promise<T> {
+    const running = call();
+    this.#calls.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#calls.delete(running);
+    }
+  }
+
+  /** @throws CpuError MTA877: the device was closed. */
+  checkUsable(): void {
+    if (this.#closed) throw new CpuError("MTA877", `the device (${this.library.description}) was closed`);
+  }
+
+  /** Waits for calls under way, ends the threads, frees all memory. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.allSettled(this.#calls);
+    this.pool.clear();
+    await this.library.close();
+  }
+
+  /** What idles in the pool is given up before memory is called exhausted. */
+  #allocate(bytes: number, label: string): CpuMemory {
+    try {
+      return this.library.allocate(bytes, label);
+    } catch (error) {
+      if (this.pool.idleBytes === 0) throw error;
+      this.pool.clear();
+      return this.library.allocate(bytes, label);
+    }
+  }
+}
+
+/** @throws CpuError MTA876: a number of threads that there cannot be. */
+export function checkThreads({ threads }: CpuOptions): number | null {
+  if (threads === undefined) return null;
+  if (Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS) return threads;
+  throw new CpuError(
+    "MTA876",
+    `threads is ${describeValue(threads)}: it must be a whole number from 1 to ${MOST_THREADS}`,
+  );
+}
+
+/** As `templates/c/threads.h` has it. */
+const MOST_THREADS = 256;
+
+/** @throws CpuError MTA877 (the device was closed), MTA890 (it is none). */
+export function checkCpuDevice(device: unknown): void {
+  if (!(device instanceof CpuDevice))
+    throw new CpuError("MTA890", `a CpuDevice is needed, not ${describeValue(device)}`);
+  device.checkUsable();
+}
+
+/** Device and library as one text: results that were measured on one are not used on another. */
+export function deviceIdentity({ library }: CpuDevice): string {
+  return [library.kind, library.description, `${library.threads} threads`].join("|");
+}
+
+/** Frees the workspace that earlier calls left on the device for later ones. */
+export function releaseWorkspace(device: CpuDevice): void {
+  device.pool.clear();
+}

@@ -1,0 +1,89 @@
+import { callValues } from "../contract/call.ts";
+import type { LaunchValues } from "../contract/launch.ts";
+import type { StridedName } from "../contract/resources.ts";
+import type { Backend, CallResult } from "../launcher/backend.ts";
+import { CallHoldings } from "../launcher/holdings.ts";
+import type { CpuDevice } from "./device.ts";
+import type { Cpu, CpuCall, CpuKernel } from "./target.ts";
+import { type CpuTensor, elementAddress } from "./tensors.ts";
+
+/** Words of a call: `templates/c/entry.h`. */
+const CALL_WORDS = 36;
+
+/** Tensors with strides, in the order of their words. */
+const STRIDED = ["q", "q_history", "k", "v", "bias", "o"] as const satisfies readonly StridedName[];
+
+/** One call: borrows its workspace, computes, gives everything back. */
+export async function runCall(
+  backend: Backend<CpuTensor, Cpu>,
+  device: CpuDevice,
+  call: CpuCall,
+): Promise<CallResult<CpuTensor, Cpu>> {
+  const holdings = new CallHoldings(backend, call);
+  const { library } = device;
+  try {
+    const { o, lse } = holdings;
+    const places = holdings.places(elementAddress, () => 0n);
+    places.set("parameters", BigInt(holdings.parameters.buffer.address));
+    const words = holdings.hold(CALL_WORDS * 8, "call");
+    const kernel = kernelOf(call);
+    const values = callValues(call.plan, call.size, call.inputs, o);
+    writeWords(library.bytesOf(words), call, kernel, places, values);
+    const parts = partsOf(call, library.threads);
+    const workspace = holdings.hold(library.workspaceBytes(words, parts), "workspace");
+    const footprint = holdings.footprint();
+    const began = performance.now();
+    await library.compute(words, workspace, parts);
+    const wallMs = performance.now() - began;
+    holdings.end(true);
+    return { o, lse, statistics: { ...footprint, wallMs, deviceMs: wallMs } };
+  } catch (error) {
+    holdings.end(false);
+    throw error;
+  }
+}
+
+function kernelOf(call: CpuCall): CpuKernel {
+  const [kernel] = call.kernels().values();
+  if (kernel === undefined) throw new RangeError(`${call.subject} has no kernel`);
+  return kernel;
+}
+
+/** The plan's number of threads, if it has one: never more than the device's. */
+function partsOf({ plan }: CpuCall, threads: number): number {
+  const { threads: wanted } = plan.knobs;
+  return typeof wanted === "number" ? Math.min(wanted, threads) : threads;
+}
+
+function writeWords(
+  bytes: Uint8Array<ArrayBufferLike>,
+  { size, plan }: CpuCall,
+  kernel: CpuKernel,
+  places: ReadonlyMap<string, bigint>,
+  values: LaunchValues,
+): void {
+  const words = new BigInt64Array(bytes.buffer, bytes.byteOffset, CALL_WORDS);
+  const floats = new Float32Array([values.depth_scale ?? 1]);
+  const bits = new Uint32Array(floats.buffer)[0] ?? 0;
+  const place = (name: string): bigint => places.get(name) ?? 0n;
+  const sizes = [size.B, size.Lq, size.Lk, size.R].map(BigInt);
+  const tensors = STRIDED.flatMap((name) => [
+    place(name),
+    BigInt(values[`${name}_stride_b`] ?? 0),
+    BigInt(values[`${name}_stride_h`] ?? 0),
+    BigInt(values[`${name}_stride_l`] ?? 0),
+  ]);
+  const lse = plan.pipeline.normalize === "softmax" ? place("lse") : 0n;
+  words.set([
+    BigInt(kernel.attention.address),
+    BigInt(kernel.stages.address),
+    place("parameters"),
+    ...sizes,
+    ...tensors,
+    place("documents"),
+    place("lengths"),
+    place("positions"),
+    lse,
+    BigInt(bits),
+  ]);
+}

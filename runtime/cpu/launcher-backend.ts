@@ -1,0 +1,151 @@
+import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
+import { bytesPerElement, type DeviceStorage, spanBytes } from "../contract/layout.ts";
+import type { Artifact } from "../contract/plan.ts";
+import type { Pooled } from "../contract/pool.ts";
+import type { TensorRules } from "../contract/tensor-faults.ts";
+import type { Backend, CallResult, Excess, FaultDetails, LauncherFault } from "../launcher/backend.ts";
+import { type CpuDevice, deviceIdentity } from "./device.ts";
+import { CpuError, type CpuErrorCode } from "./errors.ts";
+import { runCall } from "./execution.ts";
+import type { CpuMemory } from "./library.ts";
+import type { Cpu, CpuCall, CpuKernel } from "./target.ts";
+import {
+  allocate,
+  CPU_TENSORS,
+  type CpuTensor,
+  elementAddress,
+  type OwnedCpuTensor,
+  owned,
+} from "./tensors.ts";
+import { attentionFields, stageFields, wordsOf } from "./words.ts";
+
+const CODES = {
+  unfit: "MTA880",
+  plan: "MTA881",
+  // Calls prepare what they need: nothing else lacks a kernel.
+  unprepared: "MTA881",
+  storage: "MTA882",
+  strides: "MTA883",
+  // Kernels take every alignment.
+  alignment: "MTA883",
+  shape: "MTA887",
+  data: "MTA888",
+  grid: "MTA878",
+  memory: "MTA878",
+  values: "MTA889",
+  destroyed: "MTA877",
+} as const satisfies Record<LauncherFault, CpuErrorCode>;
+
+/** A CpuDevice as launchers need it. */
+export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
+  readonly target = "cpu";
+  readonly targetName = "the processor";
+  readonly tensors = CPU_TENSORS;
+  readonly #device: CpuDevice;
+
+  constructor(device: CpuDevice) {
+    this.#device = device;
+  }
+
+  get name(): string {
+    return this.#device.description;
+  }
+
+  get identity(): string {
+    return deviceIdentity(this.#device);
+  }
+
+  error(fault: LauncherFault, message: string, { kernel, ...remedy }: FaultDetails = {}): CpuError {
+    return new CpuError(CODES[fault], message, { ...remedy, source: kernel?.source ?? null });
+  }
+
+  checkUsable(): void {
+    this.#device.checkUsable();
+  }
+
+  /** The library computes every plan. */
+  shortfalls(): readonly string[] {
+    return [];
+  }
+
+  /** Memory says itself when it is used up. */
+  findExcess(_expanded: ExpandedPlan): Excess | null {
+    return null;
+  }
+
+  findOutputExcess(_bytes: number): string | null {
+    return null;
+  }
+
+  checkPlacement(name: string, tensor: CpuTensor, _rules: TensorRules): void {
+    const { memory, offset = 0, storage, shape, strides } = tensor;
+    const element = bytesPerElement(storage);
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset % element !== 0)
+      throw new CpuError(
+        "MTA884",
+        `the tensor ${name} starts ${offset} bytes into its memory: no multiple of ${element}`,
+      );
+    const end = offset + spanBytes(tensor);
+    if (end > memory.size)
+      throw new CpuError(
+        "MTA885",
+        `the tensor ${name} (${storage} [${shape.join(", ")}], strides [${strides.join(", ")}], offset ${offset}) reaches to byte ` +
+          `${end}, ${end - memory.size} past the end of its memory (${memory.size} bytes)`,
+      );
+  }
+
+  /** Rows are written while others are still read. */
+  checkApart({ tensors, outputs }: CpuCall): void {
+    for (const [output, written] of outputs)
+      for (const [name, tensor] of [...tensors, ...outputs]) {
+        if (name === output) continue;
+        const [a, b] = [elementAddress(written), elementAddress(tensor)];
+        if (a + BigInt(spanBytes(written)) > b && b + BigInt(spanBytes(tensor)) > a)
+          throw new CpuError("MTA886", `the output ${output} overlaps the tensor ${name} in memory`);
+      }
+  }
+
+  allocate(shape: readonly number[], storage: DeviceStorage, label: string): OwnedCpuTensor {
+    return allocate(this.#device, shape, storage, { label });
+  }
+
+  owned(tensor: CpuTensor): OwnedCpuTensor {
+    return owned(tensor);
+  }
+
+  write(words: Float32Array<ArrayBuffer>): CpuMemory {
+    return this.#copy(new Uint8Array(words.buffer), "parameters");
+  }
+
+  free(memory: CpuMemory): void {
+    this.#device.free(memory);
+  }
+
+  borrow(bytes: number, label: string): Pooled<CpuMemory> {
+    return this.#device.pool.acquire(bytes, 0, label);
+  }
+
+  giveBack(borrowed: Pooled<CpuMemory>): void {
+    this.#device.pool.release(borrowed);
+  }
+
+  async load({ kernel }: KernelVariant, { plans }: Artifact): Promise<CpuKernel> {
+    const plan = plans.find(({ kernels }) => kernels.includes(kernel));
+    if (plan === undefined) throw new RangeError(`no plan has the kernel ${kernel.name}`);
+    return {
+      attention: this.#copy(wordsOf(attentionFields(plan)), "attention"),
+      stages: this.#copy(wordsOf(stageFields(plan).flat()), "stages"),
+    };
+  }
+
+  async run(call: CpuCall): Promise<CallResult<CpuTensor, Cpu>> {
+    if (call.compile !== null) await call.compile();
+    return this.#device.during(() => runCall(this, this.#device, call));
+  }
+
+  #copy(from: Uint8Array<ArrayBuffer>, label: string): CpuMemory {
+    const memory = this.#device.allocate(Math.max(from.length, 1), label);
+    this.#device.library.bytesOf(memory).set(from);
+    return memory;
+  }
+}

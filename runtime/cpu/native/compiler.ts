@@ -1,0 +1,116 @@
+import { execFile } from "node:child_process";
+import { createHash, randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { cacheFolder } from "../../contract/cache-folder.ts";
+import { CpuError } from "../errors.ts";
+import { C_FOLDER } from "../files.ts";
+
+const run = promisify(execFile);
+
+/** The library's source: what is compiled is `native.c`, the other files are included. */
+const SOURCES = fileURLToPath(C_FOLDER);
+
+/**
+ * -march=native: for this processor, all its vectors. -ffp-contract=fast: a product and a sum are one rounded operation where the processor
+ * has it. -fno-math-errno: a square root is one instruction. Nothing that changes what NaN and infinities do.
+ */
+export const FLAGS = [
+  "-std=c11",
+  "-O3",
+  "-march=native",
+  "-ffp-contract=fast",
+  "-fno-math-errno",
+  "-fvisibility=hidden",
+  "-fPIC",
+  "-shared",
+  "-pthread",
+] as const;
+
+const TIMEOUT_MS = 300_000;
+
+/** A C compiler. */
+export interface CCompiler {
+  readonly program: string;
+  /** First line of `--version`. */
+  readonly version: string;
+}
+
+/** The compiler that CC names, else the first of cc, gcc and clang on the PATH that runs; null where there is none. */
+export async function findCompiler(): Promise<CCompiler | null> {
+  const { CC } = process.env;
+  const named = CC === undefined || CC === "" ? [] : [CC];
+  for (const program of [...named, "cc", "gcc", "clang"]) {
+    try {
+      const { stdout } = await run(program, ["--version"], { timeout: TIMEOUT_MS });
+      return { program, version: stdout.split("\n")[0]?.trim() ?? program };
+    } catch {
+      // Not here, or not a compiler.
+    }
+  }
+  return null;
+}
+
+/**
+ * The library for this processor: from the cache, or compiled into it. An entry's name says what it was made of, so that another source, compiler,
+ * processor or set of flags is another entry.
+ *
+ * @throws CpuError MTA872 (the cache's folder cannot be written), MTA873 (the compiler fails).
+ */
+export async function compileLibrary(compiler: CCompiler, folder = defaultFolder()): Promise<string> {
+  const target = path.join(
+    folder,
+    `${await keyOf(compiler)}.${process.platform === "darwin" ? "dylib" : "so"}`,
+  );
+  if (await exists(target)) return target;
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw unwritable(folder, cause);
+  }
+  // Compiled beside its place and renamed: processes that compile at once never load half a library.
+  const beside = `${target}.${randomUUID()}`;
+  try {
+    await run(compiler.program, [...FLAGS, path.join(SOURCES, "native.c"), "-o", beside, "-lm"], {
+      timeout: TIMEOUT_MS,
+    });
+    await rename(beside, target);
+    return target;
+  } catch (cause) {
+    await rm(beside, { force: true });
+    const said = cause instanceof Error && "stderr" in cause ? String(cause.stderr).trim() : String(cause);
+    if (/EACCES|ENOSPC|EROFS|cannot open output file|Permission denied|No space left/.test(said))
+      throw unwritable(folder, cause);
+    throw new CpuError("MTA873", `${compiler.program} does not compile mtac's C library:\n${said}`, {
+      cause,
+    });
+  }
+}
+
+function unwritable(folder: string, cause: unknown): CpuError {
+  return new CpuError("MTA872", `the folder ${folder} for compiled libraries cannot be written`, { cause });
+}
+
+function defaultFolder(): string {
+  return path.join(cacheFolder(), "cpu");
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+async function keyOf({ version }: CCompiler): Promise<string> {
+  const hash = createHash("sha256");
+  // What -march=native means: home directories go from machine to machine.
+  const processor = [os.arch(), os.platform(), os.cpus()[0]?.model ?? ""];
+  hash.update(JSON.stringify([version, FLAGS, processor]));
+  const names = (await readdir(SOURCES)).filter((name) => /\.[ch]$/.test(name)).sort();
+  for (const name of names) hash.update(`\n${name}\n`).update(await readFile(path.join(SOURCES, name)));
+  return hash.digest("hex").slice(0, 32);
+}

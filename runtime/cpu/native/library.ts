@@ -1,0 +1,85 @@
+import { availableParallelism } from "node:os";
+import { type ForeignFunction, type ForeignLibrary, loadKoffi, openLibrary } from "../../foreign/library.ts";
+import { CpuError } from "../errors.ts";
+import type { CpuLibrary, CpuMemory } from "../library.ts";
+import { compileLibrary, findCompiler } from "./compiler.ts";
+
+/** Of a line of cache, and of the widest vector. */
+const ALIGNMENT = 64;
+
+/**
+ * The C library, compiled for this processor or found in the cache.
+ *
+ * @param threads As many as the processor runs at once, if null.
+ * @throws CpuError MTA870 (no C compiler), MTA871 (no koffi), MTA872 (the cache cannot be written), MTA873 (the compiler fails), MTA874 (the
+ *   library cannot be loaded).
+ */
+export async function openNative(threads: number | null): Promise<CpuLibrary> {
+  const koffi = await loadKoffi((message, cause) => new CpuError("MTA871", message, { cause }));
+  const compiler = await findCompiler();
+  if (compiler === null)
+    throw new CpuError("MTA870", "there is no C compiler: neither $CC nor cc, gcc or clang runs");
+  const { library, reasons } = openLibrary(koffi, [await compileLibrary(compiler)]);
+  if (library === null)
+    throw new CpuError("MTA874", `the compiled library cannot be loaded: ${reasons.join()}`);
+  return new NativeLibrary(library, compiler.version, threads ?? availableParallelism());
+}
+
+class NativeLibrary implements CpuLibrary {
+  readonly kind = "native";
+  readonly description: string;
+  readonly lanes: number;
+  readonly threads: number;
+  readonly #library: ForeignLibrary;
+  readonly #size: ForeignFunction;
+  readonly #forward: ForeignFunction;
+  /** By address; what is in here is not collected. */
+  readonly #live = new Map<number | bigint, Uint8Array>();
+
+  constructor(library: ForeignLibrary, compiler: string, threads: number) {
+    this.#library = library;
+    this.lanes = library.bind("mtac_lanes", [])();
+    this.#size = library.bind("mtac_workspace_bytes", ["void *", "int", "void *"]);
+    this.#forward = library.bind("mtac_forward", ["void *", "uint64", "int"]);
+    this.threads = threads;
+    this.description = `C by ${compiler}, ${this.lanes} floats a vector`;
+  }
+
+  allocate(bytes: number, label: string): CpuMemory {
+    let buffer: Uint8Array;
+    try {
+      buffer = new Uint8Array(bytes + ALIGNMENT);
+    } catch (cause) {
+      throw new CpuError("MTA878", `there is no memory for ${label} (${bytes} bytes)`, { cause });
+    }
+    const start = this.#library.addressOf(buffer);
+    const skipped = Number(-start & BigInt(ALIGNMENT - 1));
+    const address = start + BigInt(skipped);
+    this.#live.set(address, buffer.subarray(skipped, skipped + bytes));
+    return { address, size: bytes };
+  }
+
+  free({ address }: CpuMemory): void {
+    this.#live.delete(address);
+  }
+
+  bytesOf({ address }: CpuMemory): Uint8Array {
+    const bytes = this.#live.get(address);
+    if (bytes === undefined) throw new RangeError(`there is no memory at ${address}`);
+    return bytes;
+  }
+
+  workspaceBytes(words: CpuMemory, parts: number): number {
+    const bytes = new BigInt64Array(1);
+    this.#size(this.bytesOf(words), parts, bytes);
+    return Number(bytes[0]);
+  }
+
+  async compute(words: CpuMemory, workspace: CpuMemory, parts: number): Promise<void> {
+    await this.#forward.later(this.bytesOf(words), BigInt(workspace.address), parts);
+  }
+
+  async close(): Promise<void> {
+    this.#live.clear();
+  }
+}

@@ -1,0 +1,126 @@
+import { checkLayout, checkTensorKind, hasLayout, type TensorKind } from "../contract/arguments.ts";
+import {
+  type DeviceStorage,
+  decodeElements,
+  encodeElements,
+  hostDataFault,
+  newLayout,
+  spanBytes,
+  type UploadSource,
+} from "../contract/layout.ts";
+import { OwnedLayout, type TensorOptions, type TypedTensor } from "../contract/typed-tensor.ts";
+import { type CpuDevice, checkCpuDevice } from "./device.ts";
+import { CpuError } from "./errors.ts";
+import type { CpuMemory } from "./library.ts";
+
+/** A tensor in memory that the library computes in. */
+export interface CpuTensor<
+  Storage extends DeviceStorage = DeviceStorage,
+  Shape extends readonly number[] = readonly number[],
+> extends TypedTensor<Storage, Shape> {
+  readonly memory: CpuMemory;
+  /** Bytes from its start to element 0: 0 if not given. */
+  readonly offset?: number;
+  readonly shape: readonly number[];
+  /** Elements between neighbours along each axis; the last one is 1. */
+  readonly strides: readonly number[];
+  /** f16 and bf16 take two bytes an element. */
+  readonly storage: DeviceStorage;
+}
+
+/** A tensor whose memory mtac allocated, and which is the caller's: `destroy()` it, or declare it with `using`. */
+export class OwnedCpuTensor<
+    Storage extends DeviceStorage = DeviceStorage,
+    Shape extends readonly number[] = readonly number[],
+  >
+  extends OwnedLayout<Storage, Shape>
+  implements CpuTensor<Storage, Shape>
+{
+  readonly memory: CpuMemory;
+  readonly #free: (memory: CpuMemory) => void;
+  #freed = false;
+
+  constructor(tensor: CpuTensor<Storage, Shape>, free: (memory: CpuMemory) => void) {
+    super(tensor);
+    this.memory = tensor.memory;
+    this.#free = free;
+  }
+
+  /** Frees the memory, once; the calls that use it must have ended. */
+  destroy(): void {
+    if (this.#freed) return;
+    this.#freed = true;
+    this.#free(this.memory);
+  }
+}
+
+/** The caller's own tensors get the methods, too, where they come back as results; their memory stays the caller's. */
+export function owned(tensor: CpuTensor): OwnedCpuTensor {
+  return tensor instanceof OwnedCpuTensor ? tensor : new OwnedCpuTensor(tensor, () => undefined);
+}
+
+export const CPU_TENSORS: TensorKind = {
+  name: "a tensor on the device",
+  remedy: "pass what upload(device, …) or allocate(device, …) of mtac/runtime/cpu gives",
+  accepts: (tensor) => hasLayout(tensor) && "memory" in tensor,
+};
+
+/** The address of element 0. */
+export function elementAddress({ memory, offset = 0 }: CpuTensor): bigint {
+  return BigInt(memory.address) + BigInt(offset);
+}
+
+/**
+ * Makes a tensor whose contents are zero; it is the caller's to destroy.
+ *
+ * @throws CpuError MTA877, MTA878, MTA890 (no device); MtacError MTA616 (shape or strides), MTA617 (storage).
+ */
+export function allocate<const Shape extends readonly number[], const Storage extends DeviceStorage>(
+  device: CpuDevice,
+  shape: Shape,
+  storage: Storage,
+  { strides, label = "tensor" }: TensorOptions = {},
+): OwnedCpuTensor<Storage, Shape> {
+  checkCpuDevice(device);
+  const layout = newLayout(shape, storage, strides);
+  const memory = device.allocate(Math.max(spanBytes(layout), 1), label);
+  device.library.bytesOf(memory).fill(0);
+  return new OwnedCpuTensor<Storage, Shape>({ memory, ...layout }, (own) => device.free(own));
+}
+
+/**
+ * Copies a host tensor to the library's memory, rounding to nearest even where the storage type is narrower.
+ *
+ * @param source `data` as Float32Array, Float64Array or Float16Array; as Int32Array for storage `i32`; as Uint16Array for the bits of
+ *   `f16` or `bf16` elements.
+ * @param strides Elements between neighbours along each axis of the result; gaps are zero.
+ * @throws CpuError MTA877, MTA878, MTA888 (data does not match its shape or storage), MTA890; MtacError MTA616, MTA617.
+ */
+export function upload<const Shape extends readonly number[], const Storage extends DeviceStorage>(
+  device: CpuDevice,
+  source: UploadSource<Shape>,
+  storage: Storage,
+  strides?: readonly number[],
+): OwnedCpuTensor<Storage, Shape> {
+  const fault = hostDataFault(source, storage, strides);
+  if (fault !== null) throw new CpuError("MTA888", fault);
+  const tensor = allocate(device, source.shape, storage, strides === undefined ? {} : { strides });
+  const bytes = new Uint8Array(encodeElements(tensor, source.data), 0, spanBytes(tensor));
+  device.library.bytesOf(tensor.memory).set(bytes);
+  return tensor;
+}
+
+/**
+ * Copies a tensor back, in row-major order of its shape, whatever its strides.
+ *
+ * @returns Float32Array, or Int32Array for storage `i32`.
+ * @throws CpuError MTA877, MTA890 (no device); MtacError MTA614 (no tensor), MTA616, MTA617.
+ */
+export async function download(device: CpuDevice, tensor: CpuTensor): Promise<Float32Array | Int32Array> {
+  checkCpuDevice(device);
+  checkTensorKind("tensor to download", tensor, CPU_TENSORS);
+  checkLayout(tensor.shape, tensor.storage, tensor.strides);
+  const { memory, offset = 0 } = tensor;
+  const copy = device.library.bytesOf(memory).slice(offset, offset + spanBytes(tensor));
+  return decodeElements(tensor, new Uint8Array(copy).buffer, 0);
+}

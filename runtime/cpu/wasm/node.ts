@@ -1,0 +1,45 @@
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
+import { Worker } from "node:worker_threads";
+import { C_FOLDER } from "../files.ts";
+import type { CpuLibrary } from "../library.ts";
+import { openWasm } from "./library.ts";
+import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "./team.ts";
+
+/** The WebAssembly library in Node. @throws CpuError MTA875 */
+export function openNodeWasm(threads: number | null): Promise<CpuLibrary> {
+  // Node 20 knows relaxed SIMD, but does not offer it by itself.
+  setFlagsFromString("--experimental-wasm-relaxed-simd");
+  return openWasm({
+    read: async (name) => new Uint8Array(await readFile(new URL(`${name}.wasm`, C_FOLDER))),
+    start: (start) => new NodeWorker(start),
+    threads: threads ?? availableParallelism(),
+  });
+}
+
+class NodeWorker implements CpuWorker {
+  readonly #worker = new Worker(WORKER_SOURCE, { eval: true });
+
+  constructor(start: WorkerStart) {
+    // A program whose work is done ends, whatever threads there are.
+    this.#worker.unref();
+    this.#worker.postMessage(start);
+  }
+
+  compute(message: PartMessage): Promise<void> {
+    this.#worker.ref();
+    return new Promise<void>((resolve, reject) => {
+      this.#worker.once("message", (fault: string | null) => {
+        this.#worker.unref();
+        if (fault === null) resolve();
+        else reject(new Error(fault));
+      });
+      this.#worker.postMessage(message);
+    });
+  }
+
+  end(): void {
+    void this.#worker.terminate();
+  }
+}

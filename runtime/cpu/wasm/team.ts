@@ -1,0 +1,52 @@
+/** A part of a call, for a worker. */
+export interface PartMessage {
+  readonly words: number;
+  readonly workspace: number;
+  readonly part: number;
+  readonly parts: number;
+  /** Index of the word in memory that counts the parts which are prepared. */
+  readonly counter: number;
+}
+
+/** A thread that computes parts of calls; Node's and the browsers' workers both are. */
+export interface CpuWorker {
+  compute(message: PartMessage): Promise<void>;
+  end(): void;
+}
+
+/** What a worker needs to begin: it has an instance of its own over the memory of all, with a stack of its own. */
+export interface WorkerStart {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly stackTop: number;
+}
+
+/**
+ * What a worker runs. It is text, not a module: so it starts from every bundle and in every page, without a file of its own. Workers of a call
+ * wait for each other where all have prepared their parts, which only threads of their own may do (`Atomics.wait`).
+ */
+export const WORKER_SOURCE = `
+const port = typeof require === "function" ? require("node:worker_threads").parentPort : self;
+let exports, memory;
+const receive = (message) => {
+  try {
+    if (message.module !== undefined) {
+      memory = message.memory;
+      exports = new WebAssembly.Instance(message.module, { env: { memory } }).exports;
+      exports.__stack_pointer.value = message.stackTop;
+      return;
+    }
+    const { words, workspace, part, parts, counter } = message;
+    exports.prepare(words, workspace, part, parts);
+    const counts = new Int32Array(memory.buffer);
+    if (Atomics.add(counts, counter, 1) === parts - 1) Atomics.notify(counts, counter);
+    else for (let seen; (seen = Atomics.load(counts, counter)) < parts; ) Atomics.wait(counts, counter, seen);
+    exports.compute(words, workspace, part, parts);
+    port.postMessage(null);
+  } catch (error) {
+    port.postMessage(String(error));
+  }
+};
+if (typeof require === "function") port.on("message", receive);
+else port.onmessage = ({ data }) => receive(data);
+`;

@@ -23,6 +23,7 @@ export const CPU_ERROR_KINDS = {
   MTA888: "input",
   MTA889: "input",
   MTA890: "usage",
+  MTA891: "device",
 } as const satisfies Record<string, ErrorKind>;
 
 /** A code of a `CpuError`. */

@@ -18,21 +18,32 @@ INLINE const struct stage *channel_gate(const struct call *call) {
   return NULL;
 }
 
-/* Floats that all parts share: packed K, then the transposed weights of a gate by channels. */
-INLINE size_t packed_bytes(const struct call *call) {
-  if (!packs(call)) return 0;
-  return (packed_floats(call->attention, call->batches, call->key_rows) * 4 + 63) / 64 * 64;
-}
+/* What all parts share: packed K; for each panel of V whether it is finite; the transposed weights of a gate by channels. */
+struct shared {
+  float *packed;
+  unsigned char *faulty;
+  float *gate_weights;
+};
 
-INLINE size_t gate_bytes(const struct call *call) {
+/* Lays it out in the workspace and returns its bytes; `workspace` may be null, to count. */
+static size_t share(const struct call *call, unsigned char *workspace, struct shared *shared) {
   const struct attention *at = call->attention;
-  return channel_gate(call) ? ((size_t)at->value_dim * (size_t)round_up(at->value_dim, LANES) * 4 + 63) / 64 * 64 : 0;
+  const size_t panels = (size_t)call->batches * at->kv_heads * ((call->key_rows + PANEL - 1) / PANEL);
+  size_t used = 0;
+  *shared = (struct shared){NULL, NULL, NULL};
+  if (packs(call)) {
+    shared->packed = take(&workspace, &used, panels * at->head_dim * PANEL, 4);
+    shared->faulty = take(&workspace, &used, panels, 1);
+  }
+  if (channel_gate(call)) shared->gate_weights = take(&workspace, &used, (size_t)at->value_dim * round_up(at->value_dim, LANES), 4);
+  return used;
 }
 
 /* Bytes of memory that a call in so many parts needs, aligned to 64. */
 static size_t workspace_bytes(const struct call *call, int parts) {
   struct worker worker;
-  return packed_bytes(call) + gate_bytes(call) + (size_t)parts * lay_out(&worker, call, NULL);
+  struct shared shared;
+  return share(call, NULL, &shared) + (size_t)parts * lay_out(&worker, call, NULL);
 }
 
 /* What a row costs, in keys. */
@@ -70,25 +81,38 @@ static struct place place_of(const struct call *call, int part, int parts) {
   return place.row < call->query_rows ? place : (struct place){place.item + 1, 0};
 }
 
-/* What has to be there before anything is computed: a share of K, packed. */
+/* Whether a panel of V is finite. */
+static int values_are_finite(const struct call *call, int batch, int kv_head, int first) {
+  const struct attention *at = call->attention;
+  const int width = round_up(at->value_dim, LANES), keys = least(PANEL, call->key_rows - first);
+  float row[512 + LANES];
+  for (int c = at->value_dim; c < width; c++) row[c] = 0;
+  for (int key = 0; key < keys; key++) {
+    read_stored(row, call->v.data, row_of(&call->v, batch, kv_head, first + key), at->value_dim, at->storage, 1);
+    if (!all_finite(row, 0, 1, width)) return 0;
+  }
+  return 1;
+}
+
+/* What has to be there before anything is computed: a share of the panels of K and V. */
 static void prepare_part(const struct call *call, unsigned char *workspace, int part, int parts) {
   const struct attention *at = call->attention;
-  if (packs(call)) {
+  struct shared shared;
+  share(call, workspace, &shared);
+  if (shared.packed) {
     const int panels = (call->key_rows + PANEL - 1) / PANEL;
     const int64_t all = (int64_t)call->batches * at->kv_heads * panels;
     for (int64_t n = all * part / parts; n < all * (part + 1) / parts; n++) {
-      const int head = (int)(n / panels);
-      pack_panel(
-          call, head / at->kv_heads, head % at->kv_heads, (int)(n % panels) * PANEL, (float *)workspace + n * at->head_dim * PANEL);
+      const int head = (int)(n / panels), batch = head / at->kv_heads, kv_head = head % at->kv_heads, first = (int)(n % panels) * PANEL;
+      pack_panel(call, batch, kv_head, first, shared.packed + n * at->head_dim * PANEL);
+      shared.faulty[n] = !values_are_finite(call, batch, kv_head, first);
     }
   }
-  const struct stage *gate = channel_gate(call);
-  if (gate && part == 0) {
+  if (shared.gate_weights && part == 0) {
     const int channels = at->value_dim, width = round_up(channels, LANES);
-    float *to = (float *)(workspace + packed_bytes(call));
-    const float *weights = call->parameters + gate->weight_at;
+    const float *weights = call->parameters + channel_gate(call)->weight_at;
     for (int d = 0; d < channels; d++)
-      for (int c = 0; c < width; c++) to[d * width + c] = c < channels ? weights[c * channels + d] : 0;
+      for (int c = 0; c < width; c++) shared.gate_weights[d * width + c] = c < channels ? weights[c * channels + d] : 0;
   }
 }
 
@@ -97,11 +121,13 @@ static void compute_part(const struct call *call, unsigned char *workspace, int 
   const struct attention *at = call->attention;
   const int groups = at->heads / at->group;
   struct worker worker;
+  struct shared shared;
   const size_t bytes = lay_out(&worker, call, NULL);
-  unsigned char *own = workspace + packed_bytes(call) + gate_bytes(call);
+  unsigned char *own = workspace + share(call, workspace, &shared);
   lay_out(&worker, call, own + (size_t)part * bytes);
-  worker.packed = packs(call) ? (const float *)workspace : NULL;
-  worker.gate_weights = (const float *)(workspace + packed_bytes(call));
+  worker.packed = shared.packed;
+  worker.faulty = shared.faulty;
+  worker.gate_weights = shared.gate_weights;
   const struct place from = place_of(call, part, parts), to = place_of(call, part + 1, parts);
   for (int item = from.item; item <= to.item && item < call->batches * groups; item++) {
     const int first = item == from.item ? from.row : 0, end = item == to.item ? to.row : call->query_rows;

@@ -9,10 +9,20 @@ INLINE size_t packed_floats(const struct attention *at, int batches, int keys) {
   return (size_t)batches * at->kv_heads * round_up(keys, PANEL) * at->head_dim;
 }
 
-/* A square of floats, rows from `from` (of which `rows` exist), turned: columns to `to`, which are PANEL apart. */
-INLINE void transpose_square(const float *from, int64_t pitch, float *to) {
-  for (int d = 0; d < LANES; d++)
-    for (int j = 0; j < LANES; j++) to[d * PANEL + j] = from[j * pitch + d];
+/* A square of LANES rows of `from`, turned: its columns become rows of `to`. Blocks off the diagonal change places, halving their size. */
+INLINE void transpose_square(const float *from, int64_t from_pitch, float *to, int64_t to_pitch) {
+  vec rows[LANES];
+  UNROLL for (int row = 0; row < LANES; row++) rows[row] = load(from + row * from_pitch);
+  UNROLL for (int size = LANES / 2; size > 0; size /= 2) {
+    const vec_i right = (lane_numbers() & size) != 0;
+    UNROLL for (int row = 0; row < LANES; row++) {
+      if (row & size) continue;
+      const vec above = rows[row], below = rows[row + size];
+      rows[row] = choose(right, rotate(below, LANES - size), above);
+      rows[row + size] = choose(right, below, rotate(above, size));
+    }
+  }
+  UNROLL for (int row = 0; row < LANES; row++) store(to + row * to_pitch, rows[row]);
 }
 
 /* Packs one panel: keys [first, first + PANEL) of a head, a channel after the other; keys that are not there are 0. */
@@ -27,7 +37,7 @@ static void pack_panel(const struct call *call, int batch, int kv_head, int firs
     for (; key + LANES <= keys; key += LANES) {
       const float *rows = (const float *)call->k.data + from + key * call->k.row_stride;
       int d = 0;
-      for (; d + LANES <= channels; d += LANES) transpose_square(rows + d, call->k.row_stride, panel + d * PANEL + key);
+      for (; d + LANES <= channels; d += LANES) transpose_square(rows + d, call->k.row_stride, panel + d * PANEL + key, PANEL);
       for (; d < channels; d++)
         for (int j = 0; j < LANES; j++) panel[d * PANEL + key + j] = rows[j * call->k.row_stride + d];
     }

@@ -7,27 +7,43 @@
 /* Stands for minus infinity: as it is finite, differences of logits are no NaN. */
 #define HIDDEN (-3e38f)
 
-/* The largest of `count` logits (whole vectors); NaN where one is not finite. */
+/* Vectors that a pass over a row takes at a time: their sums do not wait for each other. */
+enum { ROW_VECTORS = SCORE_VECTORS };
+
+/* The largest of `count` logits (whole panels); NaN where one is none, or infinite. */
 INLINE float largest_logit(const float *logits, int count) {
-  vec largest = broadcast(HIDDEN), fault = broadcast(0);
-  for (int n = 0; n < count; n += LANES) {
-    const vec x = load(logits + n);
-    largest = larger(x, largest);
-    /* 0 for a number, NaN for infinities and NaN. */
-    fault += x - x;
+  vec largest[ROW_VECTORS], fault[ROW_VECTORS];
+  UNROLL for (int n = 0; n < ROW_VECTORS; n++) {
+    largest[n] = broadcast(HIDDEN);
+    fault[n] = broadcast(0);
   }
-  return largest_of(largest) + sum_of(fault);
+  for (int at = 0; at < count; at += PANEL)
+    UNROLL for (int n = 0; n < ROW_VECTORS; n++) {
+      const vec x = load(logits + at + n * LANES);
+      largest[n] = larger(x, largest[n]);
+      /* 0 for a number, NaN for infinities and NaN. */
+      fault[n] += x - x;
+    }
+  UNROLL for (int n = 1; n < ROW_VECTORS; n++) {
+    largest[0] = larger(largest[n], largest[0]);
+    fault[0] += fault[n];
+  }
+  return largest_of(largest[0]) + sum_of(fault[0]);
 }
 
 /* In place: e^(x - largest), then divided by their sum. Returns log sum e^x. */
 INLINE float softmax(float *logits, int count, float largest) {
-  vec sums = broadcast(0);
-  for (int n = 0; n < count; n += LANES) {
-    const vec x = exponential(load(logits + n) - largest);
-    store(logits + n, x);
-    sums += x;
-  }
-  const float sum = sum_of(sums), factor = 1 / sum;
+  vec sums[ROW_VECTORS];
+  UNROLL for (int n = 0; n < ROW_VECTORS; n++) sums[n] = broadcast(0);
+  for (int at = 0; at < count; at += PANEL)
+    UNROLL for (int n = 0; n < ROW_VECTORS; n++) {
+      const vec x = exponential(load(logits + at + n * LANES) - largest);
+      store(logits + at + n * LANES, x);
+      sums[n] += x;
+    }
+  UNROLL for (int n = 1; n < ROW_VECTORS; n++) sums[0] += sums[n];
+  const float sum = sum_of(sums[0]);
+  const vec factor = broadcast(1 / sum);
   for (int n = 0; n < count; n += LANES) store(logits + n, load(logits + n) * factor);
   return largest + logarithm(sum);
 }
@@ -58,12 +74,12 @@ INLINE void sparsemax(float *logits, int count, float largest) {
 }
 
 /*
- * One row: logits of keys [from, to) (whole vectors) become weights, 0 where nothing is seen. A row with a logit that is not finite becomes NaN as
+ * One row: logits of keys [from, to) (whole panels) become weights, 0 where nothing is seen. A row with a logit that is not finite becomes NaN as
  * far as it sees. Returns the logarithm of the sum, minus infinity for a row that sees nothing.
  */
 static float normalize_row(
     const struct call *call, struct sight sight, int batch, int head, int row, float *weights, int from, int to) {
-  const int first = from + (sight.begin - from) / LANES * LANES, last = from + round_up(sight.end - from, LANES);
+  const int first = sight.begin / PANEL * PANEL, last = round_up(sight.end, PANEL);
   if (sight.begin >= sight.end) {
     fill(weights, 0, to - from);
     return -__builtin_inff();

@@ -41,6 +41,8 @@ struct level {
 struct worker {
   const struct call *call;
   const float *packed;
+  /* Which panels of V hold anything but finite numbers: [batches, kv_heads, panels], beside packed K. */
+  const unsigned char *faulty;
   /* value_dim^2: the transposed weights of a gate by channels, whole vectors wide. */
   const float *gate_weights;
   int batch;
@@ -395,12 +397,15 @@ static void score_block(struct worker *worker, struct maps target, int from, int
   }
 }
 
-/* Whether `rows` rows of `channels` numbers are finite. */
-INLINE int all_finite(const float *values, int64_t pitch, int rows, int channels) {
-  vec fault = broadcast(0);
-  for (int row = 0; row < rows; row++)
-    for (int c = 0; c < channels; c += LANES) fault += load(values + row * pitch + c) - load(values + row * pitch + c);
-  return sum_of(fault) == 0;
+/* Whether the values of keys [from, from + keys) are finite: known where K was packed, else seen here. */
+static int are_finite(const struct worker *worker, int kv_head, const float *values, int64_t pitch, int from, int keys) {
+  if (worker->packed == NULL) return all_finite(values, pitch, keys, worker->width);
+  const struct call *call = worker->call;
+  const int panels = (call->key_rows + PANEL - 1) / PANEL;
+  const unsigned char *faulty = worker->faulty + ((size_t)worker->batch * call->attention->kv_heads + kv_head) * panels;
+  int sum = 0;
+  for (int panel = from / PANEL; panel * PANEL < from + keys; panel++) sum |= faulty[panel];
+  return !sum;
 }
 
 /* o += A V for keys [from, to): `weights` are hidden where they should be, or else hidden here. */
@@ -430,7 +435,11 @@ static void add_output(struct worker *worker, struct maps weights, int from, int
     }
     const float *w = weights.at + head * weights.head_pitch + (int64_t)first * weights.pitch;
     float *out = worker->out + ((int64_t)head * at->strip + first) * worker->width;
-    if (all_finite(values, pitch, keys, worker->width)) add_values(w, weights.pitch, values, pitch, out, worker->width, rows, keys);
+    /* The next head's values, or the first one's of the next keys. */
+    const float *next = values;
+    if (values != worker->values) next += head + 1 < at->group ? ((head + 1) % sharing == 0 ? call->v.head_stride : 0) : 0;
+    if (are_finite(worker, kv_head, values, pitch, from, keys))
+      add_values(w, weights.pitch, values, pitch, out, worker->width, rows, keys, next);
     else add_faulty_values(worker, head, w, weights.pitch, values, pitch, out, from, from + keys, first);
   }
 }
@@ -523,7 +532,8 @@ static void write_output(struct worker *worker) {
       const float *weight = call->parameters + stage->weight_at, *bias = call->parameters + stage->bias_at;
       if (stage->kind == STAGE_GATE && stage->variant) {
         zero(worker->gates, (size_t)at->strip * (size_t)width);
-        add_values(out, width, worker->gate_weights, width, worker->gates, width, round_up(worker->rows, ROWS), channels);
+        add_values(
+            out, width, worker->gate_weights, width, worker->gates, width, round_up(worker->rows, ROWS), channels, worker->gate_weights);
       }
       for (int row = first; row < worker->rows; row++) {
         float *o = out + row * width;

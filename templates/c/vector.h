@@ -73,17 +73,38 @@ INLINE vec larger(vec a, vec b) {
 #endif
 }
 
-/* Lanes are added in their order, so that a sum is the same on every run. */
+/* Lane n of the result is lane n + `by` of x, counted around; `by` is a constant. */
+INLINE vec rotate(vec x, const int by) {
+#if LANES == 16
+  if (by == 8) return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+  if (by == 4) return __builtin_shufflevector(x, x, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3);
+  if (by == 2) return __builtin_shufflevector(x, x, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1);
+  if (by == 12) return __builtin_shufflevector(x, x, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
+  if (by == 14) return __builtin_shufflevector(x, x, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
+  if (by == 15) return __builtin_shufflevector(x, x, 15, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+  return __builtin_shufflevector(x, x, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0);
+#elif LANES == 8
+  if (by == 4) return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3);
+  if (by == 2) return __builtin_shufflevector(x, x, 2, 3, 4, 5, 6, 7, 0, 1);
+  if (by == 6) return __builtin_shufflevector(x, x, 6, 7, 0, 1, 2, 3, 4, 5);
+  if (by == 7) return __builtin_shufflevector(x, x, 7, 0, 1, 2, 3, 4, 5, 6);
+  return __builtin_shufflevector(x, x, 1, 2, 3, 4, 5, 6, 7, 0);
+#else
+  if (by == 2) return __builtin_shufflevector(x, x, 2, 3, 0, 1);
+  if (by == 3) return __builtin_shufflevector(x, x, 3, 0, 1, 2);
+  return __builtin_shufflevector(x, x, 1, 2, 3, 0);
+#endif
+}
+
+/* Halves are added to halves, always in the same order: a sum has the same bits on every run. */
 INLINE float sum_of(vec x) {
-  float sum = x[0];
-  UNROLL for (int lane = 1; lane < LANES; lane++) sum += x[lane];
-  return sum;
+  UNROLL for (int half = LANES / 2; half > 0; half /= 2) x += rotate(x, half);
+  return x[0];
 }
 
 INLINE float largest_of(vec x) {
-  float largest = x[0];
-  UNROLL for (int lane = 1; lane < LANES; lane++) largest = x[lane] > largest ? x[lane] : largest;
-  return largest;
+  UNROLL for (int half = LANES / 2; half > 0; half /= 2) x = larger(rotate(x, half), x);
+  return x[0];
 }
 
 /* 0, 1, 2 ... */

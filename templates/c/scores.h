@@ -9,19 +9,25 @@ INLINE size_t packed_floats(const struct attention *at, int batches, int keys) {
   return (size_t)batches * at->kv_heads * round_up(keys, PANEL) * at->head_dim;
 }
 
-/* A square of LANES rows of `from`, turned: its columns become rows of `to`. Blocks off the diagonal change places, halving their size. */
+/* In a square of rows cut into blocks of `size` by `size`, the two blocks off the diagonal of each four change places. */
+INLINE void exchange_blocks(vec *rows, const int size) {
+  const vec_i right = (lane_numbers() & size) != 0;
+  UNROLL for (int row = 0; row < LANES; row++) {
+    if (row & size) continue;
+    const vec above = rows[row], below = rows[row + size];
+    rows[row] = choose(right, rotate(below, LANES - size), above);
+    rows[row + size] = choose(right, below, rotate(above, size));
+  }
+}
+
+/* A square of LANES rows of `from`, turned: its columns become rows of `to`. */
 INLINE void transpose_square(const float *from, int64_t from_pitch, float *to, int64_t to_pitch) {
   vec rows[LANES];
   UNROLL for (int row = 0; row < LANES; row++) rows[row] = load(from + row * from_pitch);
-  UNROLL for (int size = LANES / 2; size > 0; size /= 2) {
-    const vec_i right = (lane_numbers() & size) != 0;
-    UNROLL for (int row = 0; row < LANES; row++) {
-      if (row & size) continue;
-      const vec above = rows[row], below = rows[row + size];
-      rows[row] = choose(right, rotate(below, LANES - size), above);
-      rows[row + size] = choose(right, below, rotate(above, size));
-    }
-  }
+  exchange_blocks(rows, LANES / 2);
+  exchange_blocks(rows, LANES / 4);
+  if (LANES >= 8) exchange_blocks(rows, LANES / 8);
+  if (LANES >= 16) exchange_blocks(rows, LANES / 16);
   UNROLL for (int row = 0; row < LANES; row++) store(to + row * to_pitch, rows[row]);
 }
 

@@ -98,12 +98,18 @@ INLINE vec rotate(vec x, const int by) {
 
 /* Halves are added to halves, always in the same order: a sum has the same bits on every run. */
 INLINE float sum_of(vec x) {
-  UNROLL for (int half = LANES / 2; half > 0; half /= 2) x += rotate(x, half);
+  x += rotate(x, LANES / 2);
+  x += rotate(x, LANES / 4);
+  if (LANES >= 8) x += rotate(x, LANES / 8);
+  if (LANES >= 16) x += rotate(x, LANES / 16);
   return x[0];
 }
 
 INLINE float largest_of(vec x) {
-  UNROLL for (int half = LANES / 2; half > 0; half /= 2) x = larger(rotate(x, half), x);
+  x = larger(rotate(x, LANES / 2), x);
+  x = larger(rotate(x, LANES / 4), x);
+  if (LANES >= 8) x = larger(rotate(x, LANES / 8), x);
+  if (LANES >= 16) x = larger(rotate(x, LANES / 16), x);
   return x[0];
 }
 

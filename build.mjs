@@ -27,7 +27,7 @@ const staging = join(root, `dist.${process.pid}`);
 const external = ["webgpu", "@sparticuz/chromium", "ts-morph", "koffi", "unplugin"];
 
 /** What runs in browsers: nothing that it loads may name a Node module. */
-const browserEntries = ["runtime/index", "runtime/hot", "compiler/browser"];
+const browserEntries = ["runtime/index", "runtime/hot", "runtime/wasm", "compiler/browser"];
 
 const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
 
@@ -77,6 +77,8 @@ const entryPoints = {
   "runtime/hot": "runtime/hot.ts",
   "runtime/node": "runtime/node.ts",
   "runtime/cuda": "runtime/cuda/index.ts",
+  "runtime/cpu": "runtime/cpu/index.ts",
+  "runtime/wasm": "runtime/wasm/index.ts",
   "runtime/reference": "runtime/reference/index.ts",
 };
 

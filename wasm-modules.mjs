@@ -39,7 +39,9 @@ const say = (/** @type {Uint8Array | null} */ bytes) => void (bytes && process.s
 let differing = 0;
 for (const [name, flags] of Object.entries(MODULES)) {
   const args = ["clang", ...FLAGS, ...flags, "wasm.c", "-o", "out.wasm"];
-  const made = Buffer.from((await runClang(args, sources, { stderr: say, fetchProgress: () => {} }))["out.wasm"]);
+  const made = Buffer.from(
+    (await runClang(args, sources, { stderr: say, fetchProgress: () => {} }))["out.wasm"],
+  );
   const file = new URL(`${name}.wasm`, FOLDER);
   if (!process.argv.includes("--check")) {
     writeFileSync(file, made);

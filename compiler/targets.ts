@@ -25,6 +25,8 @@ interface EmissionFacts {
   readonly nvcc: boolean;
   /** What Vite's server gives modules in place of the runtime that launchers import, for kernels that change; null where there is none. */
   readonly hotRuntime: string | null;
+  /** Whether its plans come in several schedules, of which `--schedule` names one. */
+  readonly schedules: boolean;
   /** Whether the pipeline as most code computes it can be planned, which benchmarks compare with. */
   readonly unfused: boolean;
 }
@@ -51,6 +53,7 @@ const FACTS = {
       artifacts: "artifacts",
       nvcc: false,
       hotRuntime: "mtac/runtime/hot",
+      schedules: true,
       unfused: true,
     },
   },
@@ -58,7 +61,27 @@ const FACTS = {
     aliases: [],
     gradients: false,
     device: { runs: "cuda", counts: false, architectures: true, candidates: 48, checkedKeys: 147 },
-    emission: { title: "CUDA", artifacts: "cuda", nvcc: true, hotRuntime: null, unfused: false },
+    emission: {
+      title: "CUDA",
+      artifacts: "cuda",
+      nvcc: true,
+      hotRuntime: null,
+      schedules: true,
+      unfused: false,
+    },
+  },
+  cpu: {
+    aliases: [],
+    gradients: false,
+    device: { runs: "cpu", counts: false, architectures: false, candidates: 15, checkedKeys: 147 },
+    emission: {
+      title: "the processor",
+      artifacts: "cpu",
+      nvcc: false,
+      hotRuntime: null,
+      schedules: false,
+      unfused: false,
+    },
   },
   "cuda-emulated": {
     aliases: [],

@@ -124,7 +124,10 @@ const ALLOWED = {
   "runtime/webgpu/": ["runtime/contract/", "runtime/launcher/"],
   "runtime/reference/": ["runtime/contract/"],
   "runtime/safetensors/": ["runtime/contract/"],
-  "runtime/cuda/": ["runtime/contract/", "runtime/emulator/", "runtime/launcher/"],
+  "runtime/cuda/": ["runtime/contract/", "runtime/emulator/", "runtime/foreign/", "runtime/launcher/"],
+  "runtime/cpu/": ["runtime/contract/", "runtime/foreign/", "runtime/launcher/"],
+  "runtime/wasm/": ["runtime/cpu/"],
+  "runtime/foreign/": [],
   "runtime/emulator/": ["runtime/contract/"],
   "runtime/contract/": [],
 };

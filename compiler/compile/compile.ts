@@ -11,6 +11,8 @@ export interface CompiledSpec extends NamedArtifacts {
   readonly artifacts: readonly Artifact[];
   /** CUDA: the same, ready for `createCudaLauncher`. */
   readonly cuda: readonly Artifact[];
+  /** The processor: the same, ready for `createCpuLauncher`. */
+  readonly cpu: readonly Artifact[];
   /** Launchers, kernels, headers and plans as text, by file name; all belong into one folder. */
   readonly files: Readonly<Record<string, string>>;
 }

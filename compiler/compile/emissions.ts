@@ -1,6 +1,6 @@
 import type { Artifact, Pipeline, Target } from "../../runtime/contract/index.ts";
 import { emitHostFiles } from "../emit/index.ts";
-import { CUDA_FLAVOUR, type LauncherFlavour, WEBGPU_FLAVOUR } from "../emit/launcher/flavour.ts";
+import { CPU_FLAVOUR, CUDA_FLAVOUR, type LauncherFlavour, WEBGPU_FLAVOUR } from "../emit/launcher/flavour.ts";
 import type { Provenance } from "../emit/launcher/index.ts";
 import { DEFAULT_ARCHITECTURES } from "../plan/index.ts";
 import type { NamedArtifacts } from "../targets.ts";
@@ -35,6 +35,7 @@ const EMISSIONS: Readonly<Record<Target, Emission>> = {
     files: ({ pipeline, planned }, provenance, architectures = DEFAULT_ARCHITECTURES) =>
       emitHostFiles(pipeline, planned, architectures, provenance),
   },
+  cpu: { flavour: CPU_FLAVOUR, files: () => ({}) },
 };
 
 export function emissionOf(target: Target): Emission {
@@ -43,5 +44,5 @@ export function emissionOf(target: Target): Emission {
 
 /** Artifacts by the names that `compile` gives them. */
 export function namedArtifacts(of: (target: Target) => readonly Artifact[]): NamedArtifacts {
-  return { artifacts: of("webgpu"), cuda: of("cuda") };
+  return { artifacts: of("webgpu"), cuda: of("cuda"), cpu: of("cpu") };
 }

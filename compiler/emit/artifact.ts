@@ -17,7 +17,7 @@ import {
   storedOn,
   type WantedDevices,
 } from "../plan/index.ts";
-import { DEFAULT_TARGET, EMITTED_TARGETS } from "../targets.ts";
+import { DEFAULT_TARGET, EMITTED_TARGETS, emissionFacts } from "../targets.ts";
 import { dialectOf } from "./dialect/index.ts";
 import { emitPlans } from "./kernels.ts";
 
@@ -48,7 +48,9 @@ export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}):
   const { target = DEFAULT_TARGET, shape = DEFAULT_SHAPE, schedule, ...devices } = options;
   // The form of the storage changes how kernels read, not which plan is best: machines that differ in it share the planner's work.
   const chosen = new Map<string, Plan>();
-  const choice = { shape, ...(schedule === undefined ? {} : { schedule }) };
+  // Where there is one schedule only, none can be asked for.
+  const choosy = schedule !== undefined && emissionFacts(target).schedules;
+  const choice = { shape, ...(choosy ? { schedule } : {}) };
   const plans = machinesOf(target)
     .wanted(devices)
     .map((machine) => {
@@ -110,7 +112,9 @@ function meaningOf({ target, storage, kernels, definitions }: Plan): string {
 /** Files of the second and later plans carry their number; so do entry points, where plans are linked together. */
 function nameVariant(plan: Plan, index: number): Plan {
   if (index === 0) return plan;
-  const { extension, sharing } = dialectOf(plan.target);
+  const dialect = dialectOf(plan.target);
+  if (dialect === null) return plan;
+  const { extension, sharing } = dialect;
   const number = index + 1;
   const kernels = plan.kernels.map((kernel) => ({
     ...kernel,

@@ -36,6 +36,7 @@ export function emitPlans(plans: readonly Plan[]): Emission {
 /** A plan's files, as templates yield them. */
 function rendered(plan: Plan): readonly (readonly [file: string, text: string])[] {
   const dialect = dialectOf(plan.target);
+  if (dialect === null) return [];
   const kernels = plan.kernels.map((kernel) => [kernel, kernelText(plan, kernel, dialect)] as const);
   const { sharing } = dialect;
   if (sharing === null) return kernels.map(([{ file }, text]) => [file, text]);
@@ -66,6 +67,8 @@ function kernelText(plan: Plan, kernel: KernelPlan, dialect: Dialect): string {
       return render(`${language}/kernels/normalize.hbs`, normalizeModel(plan, kernel, program, dialect));
     case "product":
       return render(`${language}/kernels/product.hbs`, productModel(plan, kernel, program, dialect));
+    case "library":
+      throw new RangeError(`"${kernel.name}" is a library's: nothing is written for it`);
     default:
       return tensorKernelText(plan, kernel, program);
   }

@@ -24,7 +24,7 @@ export function traceKernels({
   for (const { kernels, pipeline, target } of plans) {
     const { source } = pipeline;
     if (source === null) continue;
-    const shared = dialectOf(target).sharing !== null;
+    const shared = dialectOf(target)?.sharing !== null;
     for (const kernel of kernels) {
       const own = shared ? source.line : (kernel.source?.line ?? source.line);
       const stages = traces[kernel.file] ?? [];

@@ -1,9 +1,11 @@
+import { CPU_ERRORS } from "../../runtime/cpu/error-meanings.ts";
 import { EMULATOR_ERRORS } from "../../runtime/emulator/errors.ts";
 import { GPU_ERRORS } from "../../runtime/webgpu/error-meanings.ts";
 import { CATALOGUE } from "../language/diagnostics.ts";
 import { type GuideEntry, type GuideSection, withMeanings } from "./advice.ts";
 import { CALL_GUIDE } from "./call.ts";
 import { COMMAND_LINE_GUIDE } from "./command-line.ts";
+import { CPU_ADVICE } from "./cpu.ts";
 import { CUDA_GUIDE } from "./cuda.ts";
 import { EMULATOR_ADVICE } from "./emulator.ts";
 import { NAME_ADVICE } from "./names.ts";
@@ -27,6 +29,7 @@ export const ERROR_GUIDE: readonly GuideSection[] = [
   { title: "Files of tensors", entries: SAFETENSORS_GUIDE },
   { title: "WebGPU", entries: withMeanings(GPU_ADVICE, (code) => GPU_ERRORS[code]) },
   { title: "CUDA", entries: CUDA_GUIDE },
+  { title: "The processor", entries: withMeanings(CPU_ADVICE, (code) => CPU_ERRORS[code]) },
   { title: "Emulated CUDA", entries: withMeanings(EMULATOR_ADVICE, (code) => EMULATOR_ERRORS[code].meaning) },
   { title: "Tuning", entries: TUNING_GUIDE },
   { title: "Command line, files, bundlers", entries: COMMAND_LINE_GUIDE },

@@ -81,12 +81,12 @@ export function candidateOf(
   };
 }
 
-/** One way to lower a schedule's kernels. */
-interface Lowering {
+/** One way to lower a schedule. */
+interface Lowering<On extends Machine> {
   /** What changes its plans on a machine. */
-  readonly options: (machine: Machine) => readonly OptionName[];
-  readonly candidates: (task: Task) => readonly Candidate[];
+  readonly options: (machine: On) => readonly OptionName[];
+  readonly candidates: (task: Task<On>) => readonly Candidate[];
 }
 
 /** How one kind of units lowers each schedule. */
-export type Lowerings = Readonly<Record<Schedule, Lowering>>;
+export type Lowerings<On extends Machine> = Readonly<Record<Schedule, Lowering<On>>>;

@@ -1,4 +1,4 @@
-import type { Machine } from "./machine.ts";
+import type { GpuMachine } from "./machine.ts";
 
 /** Something that fits a device, or the limit that it breaks and by how much. */
 export type Fitted<T> = { readonly fits: true; readonly value: T } | Misfit;
@@ -37,7 +37,7 @@ export function allFit<T>(each: readonly Fitted<T>[]): Fitted<readonly T[]> {
 }
 
 /** What a workgroup lacks of its memory for so many bytes, as a reason; null where they fit. */
-export function memoryFault({ limits, terms }: Machine, bytes: number): string | null {
+export function memoryFault({ limits, terms }: GpuMachine, bytes: number): string | null {
   const lacking = bytes - limits.workgroupBytes;
   return lacking <= 0
     ? null
@@ -51,7 +51,7 @@ interface HeldRegisters {
 }
 
 /** What is too much for the registers of an invocation, as a reason goes on after the kernel's name; null where all fits. */
-export function registerFault({ registers, terms }: Machine, held: HeldRegisters): string | null {
+export function registerFault({ registers, terms }: GpuMachine, held: HeldRegisters): string | null {
   const { counts, most } = registers;
   if (held[counts] <= most) return null;
   const place = `in the registers of ${terms.invocation === "invocation" ? "an" : "a"} ${terms.invocation}`;

@@ -7,8 +7,9 @@ import {
 } from "../../runtime/contract/index.ts";
 import { type Candidate, dropped, type Lowerings } from "./candidate.ts";
 import { alignment } from "./layout.ts";
-import type { Machine, PlanRequest, Task } from "./machine.ts";
-import { checkOptions, ignoredOption } from "./options.ts";
+import { LIBRARY } from "./library.ts";
+import type { GpuMachine, Machine, PlanRequest, Task } from "./machine.ts";
+import { checkOptions, ignoredOption, type OptionName } from "./options.ts";
 import { floorOf } from "./predict.ts";
 import { checkRequest } from "./request.ts";
 import { fusedOptions, singlePassCandidates, twoPassCandidates } from "./schedule/fused.ts";
@@ -25,23 +26,50 @@ export {
 export type { Candidate } from "./candidate.ts";
 export { type Estimate, estimate } from "./estimate.ts";
 export * from "./limits.ts";
-export { cudaMachine, machinesOf, storedOn, webgpuMachine } from "./machine/index.ts";
-export type { Machine, PlanRequest, WantedDevices } from "./machine.ts";
+export { cpuMachine, cudaMachine, machinesOf, storedOn, webgpuMachine } from "./machine/index.ts";
+export type { GpuMachine, Machine, PlanRequest, WantedDevices } from "./machine.ts";
 export type { PlanOptions } from "./options.ts";
 export type { Resource } from "./rates.ts";
 export { PLAN_OPTIONS } from "./request.ts";
 export * from "./roofline/index.ts";
 export type { KernelWork } from "./work.ts";
 
-const SCALAR: Lowerings = {
+const SCALAR: Lowerings<GpuMachine> = {
   single_pass: { options: fusedOptions, candidates: singlePassCandidates },
   two_pass: { options: fusedOptions, candidates: twoPassCandidates },
   staged: { options: () => STAGED_OPTIONS, candidates: stagedCandidates },
 };
 
-/** The ways to lower schedules on a machine, in the order of equals. */
-function lowerings({ architecture }: Machine): readonly Lowerings[] {
-  return architecture === null ? [SCALAR] : [TENSOR, SCALAR];
+/** A way to lower a schedule for a task. */
+interface Lowered {
+  readonly options: readonly OptionName[];
+  candidates(): readonly Candidate[];
+}
+
+/** The ways to lower a schedule on the task's machine, in the order of equals. */
+function lowerings(task: Task, schedule: Schedule): readonly Lowered[] {
+  const { machine } = task;
+  switch (machine.kind) {
+    case "gpu":
+      return bound(
+        machine.architecture === null ? [SCALAR] : [TENSOR, SCALAR],
+        { ...task, machine },
+        schedule,
+      );
+    case "cpu":
+      return bound([LIBRARY], { ...task, machine }, schedule);
+  }
+}
+
+function bound<On extends Machine>(
+  all: readonly Lowerings<On>[],
+  task: Task<On>,
+  schedule: Schedule,
+): readonly Lowered[] {
+  return all.map(({ [schedule]: { options, candidates } }) => ({
+    options: options(task.machine),
+    candidates: () => candidates(task),
+  }));
 }
 
 /**
@@ -52,7 +80,7 @@ function lowerings({ architecture }: Machine): readonly Lowerings[] {
  */
 export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candidate[] {
   checkRequest(pipeline, request);
-  const { machine, options = {}, schedule } = request;
+  const { options = {}, schedule } = request;
   checkOptions(options);
   const task = taskOf(pipeline, request);
   const schedules = schedule === undefined ? SCHEDULES : [schedule];
@@ -61,14 +89,14 @@ export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candid
   const candidates = schedules.flatMap((each): readonly Candidate[] => {
     const illegal = scheduleIllegal(pipeline, each);
     if (illegal !== null) return [dropped(each, {}, illegal)];
-    return lowerings(machine).flatMap(({ [each]: lowering }) => {
-      const reason = ignoredOption(options, lowering.options(machine));
+    return lowerings(task, each).flatMap((lowering) => {
+      const reason = ignoredOption(options, lowering.options);
       if (reason !== null) {
         ignored = reason;
         return [dropped(each, {}, reason)];
       }
       used = true;
-      return lowering.candidates(task);
+      return lowering.candidates();
     });
   });
   if (!used && ignored !== null) throw new RangeError(ignored);
@@ -127,7 +155,10 @@ export function choosePlan(pipeline: Pipeline, request: PlanRequest): Plan {
  * memory and nothing skipped. For benchmarks: it is what every schedule must beat.
  */
 export function unfusedPlan(pipeline: Pipeline, request: PlanRequest): Plan {
-  const { plan, reason } = unfusedCandidate(taskOf(pipeline, request));
+  const { machine } = request;
+  if (machine.kind !== "gpu")
+    throw new MtacError("MTA405", "input", `nothing unfused is planned for ${machine.target}`);
+  const { plan, reason } = unfusedCandidate({ ...taskOf(pipeline, request), machine });
   if (plan === null) throw new MtacError("MTA405", "input", reason ?? "");
   return plan;
 }

@@ -122,11 +122,23 @@ export interface Terms {
   readonly owner: string;
 }
 
-/** What the planner knows of the machine that kernels are planned for, as data: `webgpuMachine` and `cudaMachine` make them. */
-export interface Machine {
+/** What the planner knows of every machine. */
+interface AnyMachine {
   readonly target: Target;
   /** What one kernel may use of it. */
   readonly limits: TargetLimits;
+  /** What times are predicted with. */
+  readonly rates: MachineRates;
+  readonly naming: KernelNaming;
+  /** The form in which it holds a pipeline's tensors, unless another one is wanted that it knows. */
+  storage(pipeline: Pipeline, wanted?: StorageForm): StorageForm;
+  /** What a plan with this storage asks of a device beside sizes. */
+  requires(storage: StorageForm): Pick<Requirements, "features" | "computeCapability">;
+}
+
+/** A machine that kernels are planned for, one stage or several each: `webgpuMachine` and `cudaMachine` make them. */
+export interface GpuMachine extends AnyMachine {
+  readonly kind: "gpu";
   /** The generation of NVIDIA devices that it is; null elsewhere. */
   readonly architecture: CudaArchitecture | null;
   /** What knobs of its scalar kernels begin with. */
@@ -137,16 +149,27 @@ export interface Machine {
   readonly fused: FusedMenu;
   readonly staged: StagedMenu;
   readonly dispatches: DispatchRule;
-  /** What times are predicted with, and what its scalar kernels execute. */
-  readonly rates: MachineRates;
+  /** What its scalar kernels execute. */
   readonly units: ScalarUnits;
   readonly mapGrid: MapGrid;
-  readonly naming: KernelNaming;
-  /** The form in which it holds a pipeline's tensors, unless another one is wanted that it knows. */
-  storage(pipeline: Pipeline, wanted?: StorageForm): StorageForm;
-  /** What a plan with this storage asks of a device beside sizes. */
-  requires(storage: StorageForm): Pick<Requirements, "features" | "computeCapability">;
 }
+
+/** A processor, for which a library computes every attention: only how the work is cut is planned. `cpuMachine` makes it. */
+export interface CpuMachine extends AnyMachine {
+  readonly kind: "cpu";
+  readonly architecture: null;
+  /** Floats of a vector. */
+  readonly lanes: number;
+  readonly threads: number;
+  /** Bytes of the cache that each thread has for itself: the map of a strip should lie in it. */
+  readonly cacheBytes: number;
+  /** Rows of a strip, and keys of a block, that are tried. */
+  readonly strips: readonly number[];
+  readonly blocks: readonly number[];
+}
+
+/** What the planner knows of the machine that an attention is planned for, as data. */
+export type Machine = GpuMachine | CpuMachine;
 
 /** The machines that a target's devices are: which of them is meant, where little is said. */
 export interface Machines {
@@ -186,10 +209,14 @@ export interface PlanRequest {
 }
 
 /** What everything that decides something of a plan is told: the pipeline, what is sought, and how a lowering loads rows. */
-export interface Task extends PlanRequest {
+export interface Task<On extends Machine = Machine> extends PlanRequest {
+  readonly machine: On;
   readonly pipeline: Pipeline;
   /** Elements that one load takes of a row. */
   readonly alignment: Plan["alignment"];
   /** The fewest multiply-adds that any plan can do at the request's shape. */
   readonly floor: number;
 }
+
+/** A task for lowerings into kernels. */
+export type GpuTask = Task<GpuMachine>;

@@ -124,3 +124,31 @@ export const WEBGPU_RATES: MachineRates = {
   lockstep: true,
   residency: null,
 };
+
+/**
+ * A core that starts two operations on vectors a cycle; measured kernels reach two thirds of that, exponentials take a dozen operations each. What
+ * a core loads from the cache behind its own: some ten bytes a cycle.
+ */
+export function cpuRates({
+  lanes,
+  threads,
+}: {
+  readonly lanes: number;
+  readonly threads: number;
+}): MachineRates {
+  return {
+    matrix: 0,
+    f32: (2 * lanes * 2) / 3,
+    specialFunctions: lanes / 8,
+    instructions: null,
+    sharedBytes: null,
+    cacheBandwidth: 10,
+    processors: threads,
+    launch: 50000,
+    unhidden: 1,
+    halfHiddenWarps: 0,
+    cyclesPerInstruction: 0,
+    lockstep: false,
+    residency: null,
+  };
+}

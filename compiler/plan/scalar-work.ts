@@ -4,6 +4,7 @@ import {
   type ChainStep,
   type FusedProgram,
   type KernelProgram,
+  type LibraryProgram,
   type Pipeline,
   type Reach,
   type TensorProgram,
@@ -13,14 +14,14 @@ import { regionAt } from "./chain.ts";
 import type { Kernel } from "./define.ts";
 import { convAt, mixAt } from "./graph.ts";
 import { ceilTo, valueBlocks } from "./layout.ts";
-import type { Task } from "./machine.ts";
+import type { GpuTask } from "./machine.ts";
 import { mapEntries, type StripShape } from "./map-entries.ts";
 import { rememberByPipeline } from "./remember.ts";
 import type { ScalarUnits, UnitWork } from "./scalar-units.ts";
 import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts, workOf } from "./work.ts";
 
 /** What a scalar kernel over maps does. */
-export type MapProgram = Exclude<KernelProgram, FusedProgram | TensorProgram>;
+export type MapProgram = Exclude<KernelProgram, FusedProgram | TensorProgram | LibraryProgram>;
 
 /** Units that a block does in a step along the keys; its busiest thread does `rounds` of them. */
 interface Share {
@@ -112,7 +113,7 @@ function fusedSteps(pipeline: Pipeline, program: FusedProgram, shape: CallShape)
 }
 
 /** The work of a fused kernel over the whole call. */
-export function fusedWork({ pipeline, machine, shape }: Task, kernel: Kernel<FusedProgram>): KernelWork {
+export function fusedWork({ pipeline, machine, shape }: GpuTask, kernel: Kernel<FusedProgram>): KernelWork {
   const { units } = machine;
   const { program, workgroup } = kernel;
   const { headBlock, tileQ, tileK, role } = program;
@@ -233,7 +234,7 @@ function placed(unit: UnitWork, { block }: ScalarUnits): UnitWork {
 
 /** The work of one kernel of the staged schedule over the whole call. */
 export function mapWork(
-  { pipeline, machine, shape }: Task,
+  { pipeline, machine, shape }: GpuTask,
   kernel: Kernel<MapProgram> & { readonly halo: Reach },
   strips: StripShape,
 ): KernelWork {

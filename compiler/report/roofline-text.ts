@@ -26,7 +26,8 @@ export function formatRooflines(report: RooflineReport, all: boolean, style: Sty
 
 function formatGpu(roofline: GpuRoofline, all: boolean, style: Style): string {
   const { title, target, limits, floor, rates } = roofline;
-  const { memory } = machinesOf(target).of(limits).terms;
+  const machine = machinesOf(target).of(limits);
+  const memory = machine.kind === "gpu" ? machine.terms.memory : "memory";
   const place = limits.architecture === undefined ? target : `${target}, ${limits.architecture.name}`;
   const legal = roofline.candidates.flatMap((each) => (each.reason === null ? [each] : []));
   const shown = all ? legal : legal.filter((each, rank) => rank < SHOWN || each.chosen);

@@ -9,6 +9,7 @@ const RUNTIMES = {
   reference: async () => (await import("./reference.ts")).reference,
   webgpu: async () => (await import("./webgpu.ts")).webgpu,
   cuda: async () => (await import("./cuda.ts")).cuda,
+  cpu: async () => (await import("./cpu.ts")).cpu,
   "cuda-emulated": async () => (await import("./cuda.ts")).cudaEmulated,
 } as const satisfies Record<TargetName, () => Promise<TargetExecutor>> &
   Record<MeteredTarget, () => Promise<TargetRuntime>>;

@@ -187,3 +187,25 @@ export function usesLayer(pipeline: Pipeline): boolean {
 export function hasMask(pipeline: Pipeline, kind: MaskTerm["kind"]): boolean {
   return pipeline.mask.some((term) => term.kind === kind);
 }
+
+/** The heads that have to be computed together: the fewest neighbours that no mix and no convolution leaves. */
+export function headsTogether(pipeline: Pipeline): number {
+  const joined = [...pipeline.scores, ...pipeline.weights].map(headsOf);
+  return joined.reduce((all, heads) => (all * heads) / gcd(all, heads), 1);
+}
+
+/** Heads of a group that a stage reads together: 1 where each is by itself. */
+export function headsOf(stage: ScoreStage | WeightStage | OutputStage): number {
+  switch (stage.kind) {
+    case "conv":
+      return stage.across;
+    case "mix":
+      return stage.group;
+    default:
+      return 1;
+  }
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}

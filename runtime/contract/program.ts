@@ -143,8 +143,17 @@ export interface ProductProgram {
   readonly arenaWords: number;
 }
 
+/** A whole attention, computed strip by strip by a library that takes what to compute as data (`templates/c`). */
+export interface LibraryProgram {
+  readonly kind: "library";
+  /** Rows of a strip, and keys of a block. */
+  readonly strip: number;
+  readonly block: number;
+}
+
 /** What a kernel does, as data. */
 export type KernelProgram =
+  | LibraryProgram
   | FusedProgram
   | ScoresProgram
   | ConvProgram

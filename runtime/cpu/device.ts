@@ -35,7 +35,7 @@ export class CpuDevice {
     return `${description}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
   }
 
-  /** Memory for a tensor. @throws CpuError MTA877, MTA878 */
+  /** Memory for a tensor. @throws CpuError MTA887, MTA888 */
   allocate(bytes: number, label: string): CpuMemory {
     this.checkUsable();
     return this.#allocate(bytes, label);
@@ -57,9 +57,9 @@ export class CpuDevice {
     }
   }
 
-  /** @throws CpuError MTA877: the device was closed. */
+  /** @throws CpuError MTA887: the device was closed. */
   checkUsable(): void {
-    if (this.#closed) throw new CpuError("MTA877", `the device (${this.library.description}) was closed`);
+    if (this.#closed) throw new CpuError("MTA887", `the device (${this.library.description}) was closed`);
   }
 
   /** Waits for calls under way, ends the threads, frees all memory. */
@@ -83,12 +83,12 @@ export class CpuDevice {
   }
 }
 
-/** @throws CpuError MTA876: a number of threads that there cannot be. */
+/** @throws CpuError MTA886: a number of threads that there cannot be. */
 export function checkThreads({ threads }: CpuOptions): number | null {
   if (threads === undefined) return null;
   if (Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS) return threads;
   throw new CpuError(
-    "MTA876",
+    "MTA886",
     `threads is ${describeValue(threads)}: it must be a whole number from 1 to ${MOST_THREADS}`,
   );
 }
@@ -96,10 +96,10 @@ export function checkThreads({ threads }: CpuOptions): number | null {
 /** As `templates/c/threads.h` has it. */
 const MOST_THREADS = 256;
 
-/** @throws CpuError MTA877 (the device was closed), MTA890 (it is none). */
+/** @throws CpuError MTA887 (the device was closed), MTA899 (it is none). */
 export function checkCpuDevice(device: unknown): void {
   if (!(device instanceof CpuDevice))
-    throw new CpuError("MTA890", `a CpuDevice is needed, not ${describeValue(device)}`);
+    throw new CpuError("MTA899", `a CpuDevice is needed, not ${describeValue(device)}`);
   device.checkUsable();
 }
 

@@ -20,20 +20,20 @@ import {
 import { attentionFields, stageFields, wordsOf } from "./words.ts";
 
 const CODES = {
-  unfit: "MTA880",
-  plan: "MTA881",
+  unfit: "MTA889",
+  plan: "MTA890",
   // Calls prepare what they need: nothing else lacks a kernel.
-  unprepared: "MTA881",
-  storage: "MTA882",
-  strides: "MTA883",
+  unprepared: "MTA890",
+  storage: "MTA891",
+  strides: "MTA892",
   // Kernels take every alignment.
-  alignment: "MTA883",
-  shape: "MTA887",
-  data: "MTA888",
-  grid: "MTA878",
-  memory: "MTA878",
-  values: "MTA889",
-  destroyed: "MTA877",
+  alignment: "MTA892",
+  shape: "MTA896",
+  data: "MTA897",
+  grid: "MTA888",
+  memory: "MTA888",
+  values: "MTA898",
+  destroyed: "MTA887",
 } as const satisfies Record<LauncherFault, CpuErrorCode>;
 
 /** A CpuDevice as launchers need it. */
@@ -82,13 +82,13 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
     const element = bytesPerElement(storage);
     if (!Number.isSafeInteger(offset) || offset < 0 || offset % element !== 0)
       throw new CpuError(
-        "MTA884",
+        "MTA893",
         `the tensor ${name} starts ${offset} bytes into its memory: no multiple of ${element}`,
       );
     const end = offset + spanBytes(tensor);
     if (end > memory.size)
       throw new CpuError(
-        "MTA885",
+        "MTA894",
         `the tensor ${name} (${storage} [${shape.join(", ")}], strides [${strides.join(", ")}], offset ${offset}) reaches to byte ` +
           `${end}, ${end - memory.size} past the end of its memory (${memory.size} bytes)`,
       );
@@ -101,7 +101,7 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
         if (name === output) continue;
         const [a, b] = [elementAddress(written), elementAddress(tensor)];
         if (a + BigInt(spanBytes(written)) > b && b + BigInt(spanBytes(tensor)) > a)
-          throw new CpuError("MTA886", `the output ${output} overlaps the tensor ${name} in memory`);
+          throw new CpuError("MTA895", `the output ${output} overlaps the tensor ${name} in memory`);
       }
   }
 

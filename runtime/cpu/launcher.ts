@@ -21,7 +21,7 @@ export interface CpuForwardResult extends CallResult<CpuTensor, Cpu> {}
  *
  * @param device From `openCpu` or `openWasm`.
  * @param parameters The attention's parameters, all of them.
- * @throws CpuError MTA877, MTA878, MTA880, MTA881, MTA889, MTA890; MtacError MTA611 … MTA613, MTA618.
+ * @throws CpuError MTA887, MTA888, MTA889, MTA890, MTA898, MTA899; MtacError MTA611 … MTA613, MTA618.
  */
 export async function createCpuLauncher(
   device: CpuDevice,

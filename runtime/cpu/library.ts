@@ -18,7 +18,7 @@ export interface CpuLibrary {
   readonly lanes: number;
   /** Threads that calls use at most. */
   readonly threads: number;
-  /** @throws CpuError MTA878: there is no memory left. */
+  /** @throws CpuError MTA888: there is no memory left. */
   allocate(bytes: number, label: string): CpuMemory;
   free(memory: CpuMemory): void;
   /** The bytes of a memory; not to be kept, as memory may move where it grows. */

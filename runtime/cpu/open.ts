@@ -13,7 +13,7 @@ export interface NodeCpuOptions extends CpuOptions {
 /**
  * Opens the processor as a device.
  *
- * @throws CpuError MTA870 … MTA874 (no native library, and none but it is wanted), MTA875 (no WebAssembly SIMD), MTA876 (threads).
+ * @throws CpuError MTA880 … MTA884 (no native library, and none but it is wanted), MTA885 (no WebAssembly SIMD), MTA886 (threads).
  */
 export async function openCpu(options: NodeCpuOptions = {}): Promise<CpuDevice> {
   const threads = checkThreads(options);

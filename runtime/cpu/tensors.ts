@@ -73,7 +73,7 @@ export function elementAddress({ memory, offset = 0 }: CpuTensor): bigint {
 /**
  * Makes a tensor whose contents are zero; it is the caller's to destroy.
  *
- * @throws CpuError MTA877, MTA878, MTA890 (no device); MtacError MTA616 (shape or strides), MTA617 (storage).
+ * @throws CpuError MTA887, MTA888, MTA899 (no device); MtacError MTA616 (shape or strides), MTA617 (storage).
  */
 export function allocate<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: CpuDevice,
@@ -94,7 +94,7 @@ export function allocate<const Shape extends readonly number[], const Storage ex
  * @param source `data` as Float32Array, Float64Array or Float16Array; as Int32Array for storage `i32`; as Uint16Array for the bits of
  *   `f16` or `bf16` elements.
  * @param strides Elements between neighbours along each axis of the result; gaps are zero.
- * @throws CpuError MTA877, MTA878, MTA888 (data does not match its shape or storage), MTA890; MtacError MTA616, MTA617.
+ * @throws CpuError MTA887, MTA888, MTA897 (data does not match its shape or storage), MTA899; MtacError MTA616, MTA617.
  */
 export function upload<const Shape extends readonly number[], const Storage extends DeviceStorage>(
   device: CpuDevice,
@@ -103,7 +103,7 @@ export function upload<const Shape extends readonly number[], const Storage exte
   strides?: readonly number[],
 ): OwnedCpuTensor<Storage, Shape> {
   const fault = hostDataFault(source, storage, strides);
-  if (fault !== null) throw new CpuError("MTA888", fault);
+  if (fault !== null) throw new CpuError("MTA897", fault);
   const tensor = allocate(device, source.shape, storage, strides === undefined ? {} : { strides });
   const bytes = new Uint8Array(encodeElements(tensor, source.data), 0, spanBytes(tensor));
   device.library.bytesOf(tensor.memory).set(bytes);
@@ -114,7 +114,7 @@ export function upload<const Shape extends readonly number[], const Storage exte
  * Copies a tensor back, in row-major order of its shape, whatever its strides.
  *
  * @returns Float32Array, or Int32Array for storage `i32`.
- * @throws CpuError MTA877, MTA890 (no device); MtacError MTA614 (no tensor), MTA616, MTA617.
+ * @throws CpuError MTA887, MTA899 (no device); MtacError MTA614 (no tensor), MTA616, MTA617.
  */
 export async function download(device: CpuDevice, tensor: CpuTensor): Promise<Float32Array | Int32Array> {
   checkCpuDevice(device);

@@ -1,6 +1,8 @@
 import {
   type ConvStage,
   hasMask,
+  headsOf,
+  headsTogether,
   type OutputStage,
   type Pipeline,
   type ScoreStage,
@@ -20,27 +22,6 @@ const STAGES = { conv: 0, mix: 1, softcap: 2, relu: 3, norm: 4, gate: 5 } as con
   Stage["kind"],
   number
 >;
-
-/** The heads that have to be computed together: the fewest neighbours that no mix and no convolution leaves. */
-export function headsTogether(pipeline: Pipeline): number {
-  const joined = [...pipeline.scores, ...pipeline.weights].map(headsOf);
-  return joined.reduce((all, heads) => (all * heads) / gcd(all, heads), 1);
-}
-
-function headsOf(stage: Stage): number {
-  switch (stage.kind) {
-    case "conv":
-      return stage.across;
-    case "mix":
-      return stage.group;
-    default:
-      return 1;
-  }
-}
-
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b);
-}
 
 /** `struct attention` of `templates/c/attention.h`, in the order of its fields. */
 export function attentionFields(plan: Pick<Plan, "pipeline" | "knobs">): readonly Field[] {

@@ -45,7 +45,7 @@ describe("the command itself", () => {
     [["bench", "x.mta", "--peers", "tensorflow"], "choose from `onnxruntime-web`"],
     [["bench", "x.mta", "--target", "cuda-emulated", "--peers", "all"], "MTA925"],
     [["bench", "x.mta", "--lengths", "128,0"], "expected a whole number, at least 1"],
-    [["bench", "x.mta", "--target", "reference"], "choose `webgpu`, `cuda`, `cuda-emulated`"],
+    [["bench", "x.mta", "--target", "reference"], "choose `webgpu`, `cuda`, `cpu`, `cuda-emulated`"],
     [["bench", "x.mta", "--arch", "sm_90"], "MTA916"],
     [["explain", "x.mta", "--length", "0"], "expected a whole number, at least 1"],
     [["run", "x.mta"], "required option '--inputs <file>'"],

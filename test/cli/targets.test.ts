@@ -12,8 +12,8 @@ const spec = write(folder, "small.mta", "attention small { heads 2 head_dim 4 }\
 const COMMANDS: readonly [command: string, targets: readonly string[]][] = [
   ["run", TARGETS],
   ["verify", TARGETS],
-  ["bench", ["webgpu", "cuda", "cuda-emulated"]],
-  ["tune", ["webgpu", "cuda", "cuda-emulated"]],
+  ["bench", ["webgpu", "cuda", "cpu", "cuda-emulated"]],
+  ["tune", ["webgpu", "cuda", "cpu", "cuda-emulated"]],
   ["compile", ["webgpu", "cuda"]],
   ["explain", ["webgpu", "cuda"]],
   ["types", ["webgpu", "cuda"]],

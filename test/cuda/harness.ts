@@ -3,7 +3,7 @@ import {
   type Candidate,
   cudaArchitecture,
   cudaMachine,
-  type Machine,
+  type GpuMachine,
   type PlanOptions,
   planCandidates,
 } from "../../compiler/plan/index.ts";
@@ -42,7 +42,7 @@ export async function findNvcc(): Promise<string | null> {
 }
 
 /** An architecture as the planner sees it. */
-export function machineFor(architecture: string): Machine {
+export function machineFor(architecture: string): GpuMachine {
   const known = cudaArchitecture(architecture);
   if (known === null) throw new RangeError(`no architecture ${architecture}`);
   return cudaMachine(known);

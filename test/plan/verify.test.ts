@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { resolve } from "../../compiler/ir/index.ts";
 import type { Attention } from "../../compiler/language/attention.ts";
-import { planCandidates, WEBGPU_DEFAULT_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
+import {
+  cpuMachine,
+  type Machine,
+  planCandidates,
+  WEBGPU_DEFAULT_LIMITS,
+  webgpuMachine,
+} from "../../compiler/plan/index.ts";
 import {
   PLAN_RULES,
   PlanFault,
@@ -30,13 +36,19 @@ const STAGED: Partial<Attention> = {
 };
 const TENSOR: Partial<Attention> = { headDim: 64, valueDim: 64, dtype: "f16", scores: [convStage()] };
 
+const MACHINES: Readonly<Record<Target, Machine>> = {
+  webgpu: webgpuMachine(WEBGPU_DEFAULT_LIMITS),
+  cuda: machineFor("sm_80"),
+  cpu: cpuMachine(),
+};
+
 function planOf(
   changes: Partial<Attention>,
   schedule: Schedule,
   target: Target = "webgpu",
   lowering?: string,
 ): Plan {
-  const machine = target === "webgpu" ? webgpuMachine(WEBGPU_DEFAULT_LIMITS) : machineFor("sm_80");
+  const machine = MACHINES[target];
   const shape = { B: 1, Lq: 512, Lk: 512, R: 0 };
   const found = planCandidates(resolve(attentionWith(changes), "a.mta"), {
     machine,
@@ -54,6 +66,7 @@ const two = planOf({ ...STAGED, output: [gateStage("channel")] }, "two_pass");
 const single = planOf({ scores: [convStage()], output: [normStage()] }, "single_pass");
 const tensor = planOf(TENSOR, "single_pass", "cuda", "toeplitz");
 const folded = planOf(TENSOR, "single_pass", "cuda", "folded");
+const library = planOf(STAGED, "staged", "cpu");
 
 type Path = readonly (string | number)[];
 
@@ -293,6 +306,11 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [tensor, program(tensor, "attention", "sharedBytes"), less(16)],
     [folded, program(folded, "fold", "sharedBytes"), less(16)],
     [folded, program(folded, "attention", "places", "q"), less(16)],
+  ],
+  strips: [
+    [library, program(library, "attention", "strip"), 6],
+    [library, program(library, "attention", "block"), 48],
+    [library, ["knobs", "strip"], 128],
   ],
   granules: [
     [tensor, program(tensor, "attention", "haloPast"), 9],

@@ -1,4 +1,5 @@
 import {
+  cpuMachine,
   cudaArchitecture,
   cudaMachine,
   type Machine,
@@ -13,6 +14,7 @@ if (architecture === null) throw new Error("the planner does not know sm_80");
 const MACHINES: Readonly<Record<Target, Machine>> = {
   webgpu: webgpuMachine(WEBGPU_COMMON_LIMITS),
   cuda: cudaMachine(architecture),
+  cpu: cpuMachine(),
 };
 
 /** The best plan of each schedule and lowering, for a usual device of a target. */

@@ -137,7 +137,7 @@ describe("a file of exported results", () => {
       { ...good, entries: [good.entries[0], { candidate, shape, median, unit }] },
     ],
     [
-      "entry 1: target is none of webgpu, cuda, cuda-emulated",
+      "entry 1: target is none of webgpu, cuda, cpu, cuda-emulated",
       entryWith({ key: { ...KEY, target: "metal" } }),
     ],
     [

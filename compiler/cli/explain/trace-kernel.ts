@@ -45,7 +45,10 @@ export function traceKernel(spec: string, place: string, output: Output): void {
 function traceOf(kernel: string): KernelTrace {
   const name = basename(kernel);
   const attention = /^\w+/.exec(name)?.[0] ?? "";
-  const target = EMITTED_TARGETS.find((each) => name.endsWith(`.${dialectOf(each).extension}`));
+  const target = EMITTED_TARGETS.find((each) => {
+    const dialect = dialectOf(each);
+    return dialect !== null && name.endsWith(`.${dialect.extension}`);
+  });
   const { suffix } = emissionOf(target ?? DEFAULT_TARGET).flavour;
   const plans = join(dirname(kernel), planFileName(attention, suffix));
   if (!existsSync(plans))

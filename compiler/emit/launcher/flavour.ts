@@ -78,3 +78,31 @@ export const CUDA_FLAVOUR: LauncherFlavour = {
   ownerDoc: "They stay on the device, and are the caller's to destroy.",
   prepareDoc: "Compiles what calls of this size need, and checks that they fit the device.",
 };
+
+export const CPU_FLAVOUR: LauncherFlavour = {
+  runtime: "mtac/runtime/cpu",
+  suffix: ".cpu",
+  types: [
+    "CpuDevice",
+    "CpuForwardResult",
+    // An attention called "cpu" exports a CpuLauncher.
+    "CpuLauncher as Launcher",
+    "CpuLauncherOptions",
+    "CpuOutputs",
+    "CpuTensor",
+    "OwnedCpuTensor",
+    "PrepareSize",
+    "Timing",
+  ],
+  device: "CpuDevice",
+  tensor: "CpuTensor",
+  ownedTensor: "OwnedCpuTensor",
+  outputs: "CpuOutputs",
+  result: "CpuForwardResult",
+  options: "CpuLauncherOptions",
+  createLauncher: "createCpuLauncher",
+  encodes: false,
+  deviceDoc: "From `openCpu`.",
+  ownerDoc: "They stay in the library's memory, and are the caller's to destroy.",
+  prepareDoc: "Checks that calls of this size fit.",
+};

@@ -8,20 +8,21 @@ import {
 import { integerBuffers } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
 import { cudaLimits, MOST_GRID } from "../limits.ts";
-import type { Machine, Machines } from "../machine.ts";
+import type { GpuMachine, Machine, Machines } from "../machine.ts";
 import { cudaRates } from "../rates.ts";
 import { checkArchitecture } from "../request.ts";
 import { CUDA_UNITS } from "../scalar-units.ts";
 
 /** A CUDA device of this architecture. @throws MtacError MTA933 for what is no architecture */
-export function cudaMachine(architecture: CudaArchitecture): Machine {
+export function cudaMachine(architecture: CudaArchitecture): GpuMachine {
   checkArchitecture(architecture);
   const requires = { features: [], computeCapability: architecture.computeCapability };
   const rates = cudaRates(architecture);
   return { ...CUDA, architecture, limits: cudaLimits(architecture), rates, requires: () => requires };
 }
 
-const CUDA: Omit<Machine, "limits" | "architecture" | "rates" | "requires"> = {
+const CUDA: Omit<GpuMachine, "limits" | "architecture" | "rates" | "requires"> = {
+  kind: "gpu",
   target: "cuda",
   lowering: { lowering: "direct" },
   terms: { invocation: "thread", workgroup: "block", memory: "shared memory", owner: "a block" },

@@ -1,12 +1,18 @@
 import type { Plan, StorageForm, Target } from "../../../runtime/contract/index.ts";
 import type { Machine, Machines } from "../machine.ts";
+import { CPU_MACHINES } from "./cpu.ts";
 import { CUDA_MACHINES } from "./cuda.ts";
 import { WEBGPU_MACHINES } from "./webgpu.ts";
 
+export { cpuMachine } from "./cpu.ts";
 export { cudaMachine } from "./cuda.ts";
 export { webgpuMachine } from "./webgpu.ts";
 
-const MACHINES: Readonly<Record<Target, Machines>> = { webgpu: WEBGPU_MACHINES, cuda: CUDA_MACHINES };
+const MACHINES: Readonly<Record<Target, Machines>> = {
+  webgpu: WEBGPU_MACHINES,
+  cuda: CUDA_MACHINES,
+  cpu: CPU_MACHINES,
+};
 
 /** What the devices of a target are to the planner. */
 export function machinesOf(target: Target): Machines {

@@ -1,6 +1,6 @@
 import { storageForm } from "../layout.ts";
 import { type TargetLimits, WEBGPU_COMMON_LIMITS, WEBGPU_VARIANTS } from "../limits.ts";
-import type { Machine, Machines } from "../machine.ts";
+import type { GpuMachine, Machine, Machines } from "../machine.ts";
 import { WEBGPU_RATES } from "../rates.ts";
 import { checkLimits } from "../request.ts";
 import { WEBGPU_UNITS } from "../scalar-units.ts";
@@ -14,12 +14,13 @@ const DISPATCH_MULTIPLY_ADDS = 2 ** 29;
 const NORMALIZE_WORKGROUP = 64;
 
 /** A device of WebGPU with these limits. @throws MtacError MTA933 for limits that are none */
-export function webgpuMachine(limits: TargetLimits): Machine {
+export function webgpuMachine(limits: TargetLimits): GpuMachine {
   checkLimits(limits);
   return { ...WEBGPU, limits, storage: (pipeline, wanted) => wanted ?? storageForm(pipeline, limits) };
 }
 
-const WEBGPU: Omit<Machine, "limits" | "storage"> = {
+const WEBGPU: Omit<GpuMachine, "limits" | "storage"> = {
+  kind: "gpu",
   target: "webgpu",
   architecture: null,
   lowering: {},

@@ -1,7 +1,7 @@
 import type { Epilogue } from "../../../runtime/contract/index.ts";
 import { doesNotFit, type Fitted, fits } from "../fit.ts";
 import { powerOfTwo, valueBlocks } from "../layout.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 
 /** Results are stored as they are. */
 export const DIRECT: Epilogue = {
@@ -22,7 +22,7 @@ interface PlacedEpilogue {
 
 /** Spreads norm, gate and store over a workgroup: `rows` rows of output, as many at a time as `words` of workgroup memory hold. */
 export function planEpilogue(
-  { pipeline, machine }: Task,
+  { pipeline, machine }: GpuTask,
   rows: number,
   workgroup: number,
   words: number,

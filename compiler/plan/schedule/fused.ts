@@ -4,7 +4,7 @@ import { type Candidate, candidateOf, dropped } from "../candidate.ts";
 import { buildChain, type Chain, type ChainRole, chainStages, fusedKernelName, headBlock } from "../chain.ts";
 import { doesNotFit, type Fitted, fits, memoryFault, registerFault, whereFits } from "../fit.ts";
 import { ceilTo, powerOfTwo, STATISTIC_WORDS, valueBlocks } from "../layout.ts";
-import type { Machine, Task, Tile } from "../machine.ts";
+import type { GpuMachine, GpuTask, Tile } from "../machine.ts";
 import type { OptionName } from "../options.ts";
 import { type Predicted, predict } from "../predict.ts";
 import { fusedWork } from "../scalar-work.ts";
@@ -13,7 +13,7 @@ import { type RowKernel, singlePass, twoPass } from "./passes.ts";
 import { fusedRegisters } from "./registers.ts";
 
 /** What changes the dispatches of fused plans: see `passSteps`. */
-export function fusedOptions({ dispatches }: Machine): readonly OptionName[] {
+export function fusedOptions({ dispatches }: GpuMachine): readonly OptionName[] {
   return dispatches.kind === "cut" ? ["dispatchBudget"] : [];
 }
 
@@ -42,7 +42,7 @@ interface Sharing {
 }
 
 /** Spreads a tile over a workgroup, or tells what there is too little of. */
-function share({ pipeline, machine }: Task, wanted: Wanted): Fitted<Sharing> {
+function share({ pipeline, machine }: GpuTask, wanted: Wanted): Fitted<Sharing> {
   const { role, heads } = wanted;
   const { tileQ, tileK, workgroup } = wanted.knobs;
   const { terms, limits, fused } = machine;
@@ -74,7 +74,7 @@ interface Arena {
 }
 
 /** Lays out what a fused kernel keeps beside its maps. */
-function layArena(task: Task, { knobs, role, heads, chain }: Wanted, rows: number): Fitted<Arena> {
+function layArena(task: GpuTask, { knobs, role, heads, chain }: Wanted, rows: number): Fitted<Arena> {
   const { pipeline, machine } = task;
   const { workgroup } = knobs;
   const { limits, fused, rows: layout } = machine;
@@ -108,7 +108,7 @@ interface FusedKernel extends RowKernel {
 }
 
 /** One fused kernel with the given knobs, or the limit that it breaks and by how much. */
-function fitFused(task: Task, wanted: Wanted): Fitted<Predicted<FusedKernel>> {
+function fitFused(task: GpuTask, wanted: Wanted): Fitted<Predicted<FusedKernel>> {
   const { pipeline } = task;
   const { role, heads, chain } = wanted;
   const { tileQ, tileK, workgroup } = wanted.knobs;
@@ -168,7 +168,7 @@ interface Tried {
 }
 
 /** The kernels of a role, over the whole menu. */
-function tryKernels(task: Task, role: ChainRole): readonly Tried[] {
+function tryKernels(task: GpuTask, role: ChainRole): readonly Tried[] {
   const { pipeline, machine } = task;
   const { tilesQ, tilesK, workgroups } = machine.fused;
   const heads = headBlock(chainStages(pipeline, role));
@@ -184,7 +184,7 @@ function tryKernels(task: Task, role: ChainRole): readonly Tried[] {
 }
 
 /** Candidates that walk each row's keys once. */
-export function singlePassCandidates(task: Task): readonly Candidate[] {
+export function singlePassCandidates(task: GpuTask): readonly Candidate[] {
   return tryKernels(task, "single_pass").map(({ knobs, fitted }) => {
     const choice = whereFits(fitted, (kernel) => singlePass(task, kernel));
     return candidateOf(task, "single_pass", knobNames(task, knobs), choice);
@@ -192,7 +192,7 @@ export function singlePassCandidates(task: Task): readonly Candidate[] {
 }
 
 /** Candidates that first compute the rows' statistics, then the weights and their product with v: of the best kernels for each. */
-export function twoPassCandidates(task: Task): readonly Candidate[] {
+export function twoPassCandidates(task: GpuTask): readonly Candidate[] {
   const first = tryKernels(task, "statistics");
   const second = tryKernels(task, "apply");
   const [statistics, applied] = [best(task, first), best(task, second)];
@@ -214,7 +214,7 @@ export function twoPassCandidates(task: Task): readonly Candidate[] {
 
 /** The cheapest of the kernels that fit, so many as the machine combines with others. */
 function best(
-  { machine }: Task,
+  { machine }: GpuTask,
   tried: readonly Tried[],
 ): readonly { readonly knobs: FusedKnobs; readonly kernel: Predicted<FusedKernel> }[] {
   return tried
@@ -224,7 +224,7 @@ function best(
 }
 
 /** The knobs as a spec's `tune` block names them. */
-function knobNames({ machine }: Task, { tileQ, tileK, workgroup }: FusedKnobs, of = ""): Plan["knobs"] {
+function knobNames({ machine }: GpuTask, { tileQ, tileK, workgroup }: FusedKnobs, of = ""): Plan["knobs"] {
   return {
     ...machine.lowering,
     [`${of}tile_q`]: tileQ,

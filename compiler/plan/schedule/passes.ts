@@ -4,7 +4,7 @@ import type { Kernel, PlanParts } from "../define.ts";
 import { graphOf } from "../graph.ts";
 import { STATISTIC_WORDS } from "../layout.ts";
 import { MOST_GRID } from "../limits.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 import type { Predicted } from "../predict.ts";
 import { multiplyAddsOf } from "../work.ts";
 
@@ -43,7 +43,7 @@ export interface PassParts extends Pick<PlanParts, "definitions" | "workspace"> 
 }
 
 /** Kernels that make a plan of passes, which is written when somebody asks for it. */
-export function passChoice(task: Task, kernels: readonly Predicted[], write: () => PassParts): Choice {
+export function passChoice(task: GpuTask, kernels: readonly Predicted[], write: () => PassParts): Choice {
   return {
     kernels,
     write() {
@@ -54,7 +54,7 @@ export function passChoice(task: Task, kernels: readonly Predicted[], write: () 
 }
 
 /** One kernel over the call's rows that does everything. */
-export function singlePass(task: Task, kernel: Predicted<RowKernel>): Choice {
+export function singlePass(task: GpuTask, kernel: Predicted<RowKernel>): Choice {
   return passChoice(task, [kernel], () => ({ definitions: [], workspace: [], passes: [rowPass(kernel)] }));
 }
 
@@ -71,7 +71,11 @@ export function keptStatistics(pipeline: Pipeline): Pick<PlanParts, "definitions
 }
 
 /** Statistics of all rows first, those of the history included; then the weights, and their product with v. */
-export function twoPass(task: Task, statistics: Predicted<RowKernel>, apply: Predicted<RowKernel>): Choice {
+export function twoPass(
+  task: GpuTask,
+  statistics: Predicted<RowKernel>,
+  apply: Predicted<RowKernel>,
+): Choice {
   const history = { statistics_history: WEIGHT_HISTORY };
   return passChoice(task, [statistics, apply], () => ({
     ...keptStatistics(task.pipeline),
@@ -97,7 +101,7 @@ export function loop(
 }
 
 /** Passes over all batch entries and row tiles, one after the other, in dispatches as the machine wants them. */
-function passSteps(task: Task, passes: readonly Pass[]): readonly Step[] {
+function passSteps(task: GpuTask, passes: readonly Pass[]): readonly Step[] {
   const { dispatches } = task.machine;
   if (dispatches.kind === "cut") {
     const budget = task.options?.dispatchBudget ?? dispatches.multiplyAdds;
@@ -115,13 +119,13 @@ function tilesOf({ kernel, rows, sharing }: Pass): Expression {
 }
 
 /** Work of one row tile of all heads: measured on the nominal shape, grown with Lk. */
-function tileWork({ kernel, multiplyAdds }: Pass, { shape }: Task): Expression {
+function tileWork({ kernel, multiplyAdds }: Pass, { shape }: GpuTask): Expression {
   const nominalTiles = Math.max(1, Math.ceil(shape.Lq / kernel.tileRows)) * shape.B;
   return ["mul", Math.max(1, Math.ceil((2 * multiplyAdds) / nominalTiles / Math.max(1, shape.Lk))), "Lk"];
 }
 
 /** Dispatches of batch entries and row tiles, so few that none does more multiply-adds than the budget at the request's shape. */
-function cutPass(task: Task, pass: Pass, budget: number): Step {
+function cutPass(task: GpuTask, pass: Pass, budget: number): Step {
   const tiles = tilesOf(pass);
   const perTile = tileWork(pass, task);
   const within = (work: Expression): Expression => ["floorDiv", budget, ["max", 1, work]];
@@ -138,7 +142,7 @@ function cutPass(task: Task, pass: Pass, budget: number): Step {
 }
 
 function passDispatch(
-  task: Task,
+  task: GpuTask,
   pass: Pass,
   part: { readonly first?: Expression; readonly count: Expression; readonly batches: Expression },
 ): Step {

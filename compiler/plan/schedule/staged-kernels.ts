@@ -3,7 +3,7 @@ import { mapOperand } from "../bindings.ts";
 import { doesNotFit, type Fitted, fits, registerFault, whereFits } from "../fit.ts";
 import { type ConvOp, type DotOp, graphOf, type MixOp, type NormalizeOp, type Op } from "../graph.ts";
 import { ceilTo, valueBlocks } from "../layout.ts";
-import type { Grid, Task, Tile } from "../machine.ts";
+import type { GpuTask, Grid, Tile } from "../machine.ts";
 import type { MapProgram } from "../scalar-work.ts";
 import { planEpilogue } from "./epilogue.ts";
 import { BLOCK_REGISTERS, mixRegisters, NORMALIZE_REGISTERS, productRegisters } from "./registers.ts";
@@ -14,7 +14,7 @@ import { rowEnd, rowsOf, type StripKernel } from "./strips.ts";
 export type ScalarStripKernel = StripKernel<MapProgram>;
 
 /** What all kernels of a staged plan are made for. */
-export interface StagedTask extends Task {
+export interface StagedTask extends GpuTask {
   /** False for the unfused baseline only: computes entries that no row sees. */
   readonly skipDead: boolean;
 }
@@ -51,7 +51,7 @@ export function mapKernels(
 }
 
 /** Tiles over the rows that a kernel writes, the strip's keys, and heads. */
-function tileGrid({ machine }: Task, { halo }: Op, { tileQ, tileK }: Tile, heads: number): Grid {
+function tileGrid({ machine }: GpuTask, { halo }: Op, { tileQ, tileK }: Tile, heads: number): Grid {
   const keys: Expression = ["sub", "key_end", "key_begin"];
   return machine.mapGrid.tiles(["ceilDiv", rowsOf(halo), tileQ], ["ceilDiv", keys, tileK], heads);
 }

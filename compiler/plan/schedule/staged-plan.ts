@@ -2,7 +2,7 @@ import type { Expression, Step } from "../../../runtime/contract/index.ts";
 import type { Choice } from "../candidate.ts";
 import type { PlanParts } from "../define.ts";
 import { graphOf, mapSlots, type Op } from "../graph.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 import type { Predicted } from "../predict.ts";
 import { multiplyAddsOf } from "../work.ts";
 import { keptStatistics, WEIGHT_HISTORY } from "./passes.ts";
@@ -30,7 +30,7 @@ export function routeMaps(ops: readonly Op[]): readonly RoutedOp[] {
 
 /** One kernel for each operation, over the strips of a call, which make a plan together. */
 export function stagedChoice(
-  task: Task,
+  task: GpuTask,
   routes: readonly RoutedOp[],
   strips: StripKnobs,
   kernels: readonly Predicted<StripKernel>[],
@@ -39,7 +39,7 @@ export function stagedChoice(
 }
 
 function stagedParts(
-  task: Task,
+  task: GpuTask,
   routes: readonly RoutedOp[],
   strips: StripKnobs,
   kernels: readonly Predicted<StripKernel>[],
@@ -71,7 +71,7 @@ function stagedParts(
 }
 
 /** Work of a dispatch over a strip: measured on the nominal shape, an entry. */
-function stripWork({ shape }: Task, { work }: Predicted): Expression {
+function stripWork({ shape }: GpuTask, { work }: Predicted): Expression {
   const entries = Math.max(1, shape.B * shape.Lq * shape.Lk);
   const perEntry = Math.max(1, Math.ceil((2 * multiplyAddsOf(work)) / entries));
   return ["mul", "batches", perEntry, ["sub", "key_end", "key_begin"], "strip"];

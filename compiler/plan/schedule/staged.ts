@@ -2,7 +2,7 @@ import type { Plan } from "../../../runtime/contract/index.ts";
 import { affordable, type Candidate, candidateOf, unexplored } from "../candidate.ts";
 import { whereFits } from "../fit.ts";
 import { graphOf } from "../graph.ts";
-import type { Task, Tile } from "../machine.ts";
+import type { GpuTask, Tile } from "../machine.ts";
 import type { OptionName } from "../options.ts";
 import { type Predicted, predict } from "../predict.ts";
 import { mapWork } from "../scalar-work.ts";
@@ -17,7 +17,7 @@ export const STAGED_OPTIONS: readonly OptionName[] = ["stripRows", "stripBytes"]
 const STRIPS = { entryBytes: 4, leastRows: 16, multiple: 4 } as const;
 
 /** Candidates of strips of query rows, one kernel an operation, with maps of a strip in buffers that take turns. */
-export function stagedCandidates(request: Task): readonly Candidate[] {
+export function stagedCandidates(request: GpuTask): readonly Candidate[] {
   const task = { ...request, skipDead: true };
   const { staged, lowering } = task.machine;
   const routes = routeMaps(graphOf(task.pipeline).ops);
@@ -59,7 +59,7 @@ export function stagedCandidates(request: Task): readonly Candidate[] {
  * The pipeline as most code computes it: the kernels of `staged` over one strip of all rows, with whole maps in memory and nothing
  * skipped.
  */
-export function unfusedCandidate(request: Task): Candidate {
+export function unfusedCandidate(request: GpuTask): Candidate {
   const task = { ...request, skipDead: false };
   const whole = Number.MAX_SAFE_INTEGER;
   const strips = { ...STRIPS, stripRows: whole, stripBytes: whole, skipDead: false };
@@ -73,7 +73,7 @@ export function unfusedCandidate(request: Task): Candidate {
 }
 
 function predictOver(
-  task: Task,
+  task: GpuTask,
   strips: StripKnobs,
   kernels: readonly ScalarStripKernel[],
 ): readonly Predicted<ScalarStripKernel>[] {
@@ -82,7 +82,7 @@ function predictOver(
 
 /** The knobs as a spec's `tune` block names them. */
 function knobNames(
-  { machine }: Task,
+  { machine }: GpuTask,
   { tileQ, tileK }: Tile,
   { productTileQ, productWorkgroup }: ProductKnobs,
   { stripRows }: StripKnobs,

@@ -1,5 +1,5 @@
 import type { Expression, TensorCombineProgram, TensorTileProgram } from "../../../runtime/contract/index.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 import { type Predicted, predict } from "../predict.ts";
 import { type PassParts, ROWS, type RowKernel, rowPass } from "../schedule/passes.ts";
 import { tensorRowKernel } from "./kernel.ts";
@@ -12,14 +12,14 @@ const SPLIT_KEYS = 256;
 const COMBINE: TensorCombineProgram = { kind: "tensor_combine", warps: 4 };
 
 /** A kernel over the call's rows that does what a tile's program says. */
-export function predictTile(task: Task, name: string, program: TensorTileProgram): Predicted<RowKernel> {
+export function predictTile(task: GpuTask, name: string, program: TensorTileProgram): Predicted<RowKernel> {
   const kernel = tensorRowKernel(task.pipeline, name, program, tileRows(program));
   return predict(task, kernel, tensorRowWork(task, kernel));
 }
 
 /** The same of kernels that each attend to a part of the keys: all of them, or the inner ones and the border's. */
 export function predictAttention(
-  task: Task,
+  task: GpuTask,
   programs: readonly TensorTileProgram[],
 ): readonly Predicted<RowKernel>[] {
   return programs.map((program) =>
@@ -32,7 +32,7 @@ export function predictAttention(
  * Where a single part is not shared between blocks, its kernel writes the results itself.
  */
 export function attentionParts(
-  { pipeline, options = {} }: Task,
+  { pipeline, options = {} }: GpuTask,
   parts: readonly Predicted<RowKernel>[],
 ): PassParts {
   const { heads, valueDim } = pipeline;

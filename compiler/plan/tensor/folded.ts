@@ -8,7 +8,7 @@ import {
 import { type Candidate, type Choice, candidateOf, dropped } from "../candidate.ts";
 import { allFit, doesNotFit, type Fitted, fits, named } from "../fit.ts";
 import type { ConvOp } from "../graph.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 import { predict } from "../predict.ts";
 import { passChoice, rowPass } from "../schedule/passes.ts";
 import { attentionParts, predictAttention } from "./attention.ts";
@@ -82,14 +82,14 @@ function foldProgram(pipeline: Pipeline, { stage, index }: ConvOp): TensorFoldPr
 }
 
 /** The kernel over the border's keys: the same rows a block, the rest as it fits. */
-function fitBorder(task: Task, border: TileRequest, knobs: TileKnobs): Fitted<TensorTileProgram> {
+function fitBorder(task: GpuTask, border: TileRequest, knobs: TileKnobs): Fitted<TensorTileProgram> {
   const own = { ...knobs, queriesInRegisters: false };
   const registers = fitTile(task, border, { ...own, ...IN_REGISTERS });
   return registers.fits ? registers : fitTile(task, border, { ...own, ...IN_SHARED_MEMORY });
 }
 
 /** Flash attention over convolved keys; near the diagonal over convolved scores, with one kernel to combine the two. */
-function fitFolded(task: Task, { conv, inner, border }: FoldedTiles, knobs: TileKnobs): Fitted<Choice> {
+function fitFolded(task: GpuTask, { conv, inner, border }: FoldedTiles, knobs: TileKnobs): Fitted<Choice> {
   const { pipeline, machine } = task;
   const tiles = allFit([
     fitTile(task, inner, knobs),
@@ -118,7 +118,7 @@ function fitFolded(task: Task, { conv, inner, border }: FoldedTiles, knobs: Tile
 }
 
 /** Candidates of scores whose convolution the keys hold; none where there is no convolution. */
-export function foldedCandidates(task: Task, tile: TileRequest): readonly Candidate[] {
+export function foldedCandidates(task: GpuTask, tile: TileRequest): readonly Candidate[] {
   if (tile.conv === null) return [];
   const tiles = foldedTiles(task.pipeline, tile, tile.conv);
   if (!tiles.fits) return [dropped("single_pass", { lowering: "folded" }, tiles.reason)];

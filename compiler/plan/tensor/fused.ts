@@ -1,7 +1,7 @@
 import { type Candidate, type Choice, candidateOf, dropped } from "../candidate.ts";
 import { doesNotFit, type Fitted, fits, named, whereFits } from "../fit.ts";
 import { graphOf } from "../graph.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 import { passChoice, twoPass } from "../schedule/passes.ts";
 import { attentionParts, predictAttention, predictTile } from "./attention.ts";
 import { foldedCandidates } from "./folded.ts";
@@ -19,7 +19,7 @@ import {
 } from "./tile-request.ts";
 
 /** What one tile kernel computes of the scores' section, up to the softmax and the product with v; or why it cannot. */
-function scoresTile({ pipeline }: Task): Fitted<TileRequest> {
+function scoresTile({ pipeline }: GpuTask): Fitted<TileRequest> {
   const { dot, scores } = graphOf(pipeline);
   const [first, second] = scores;
   const tile = { ...PLAIN_TILE, sink: "attention" } as const;
@@ -40,7 +40,7 @@ function knobNames(knobs: TileKnobs, { conv }: TileRequest): Candidate["knobs"] 
 }
 
 /** Flash attention, with the scores' convolution between product and softmax, or in the keys. */
-export function singlePassCandidates(task: Task): readonly Candidate[] {
+export function singlePassCandidates(task: GpuTask): readonly Candidate[] {
   const fitted = scoresTile(task);
   if (!fitted.fits) return [dropped("single_pass", { lowering: "tensor" }, fitted.reason)];
   const tile = fitted.value;
@@ -65,7 +65,7 @@ interface TwoTiles {
 }
 
 /** These, or why one tile of one head does not suffice. */
-function twoPassTiles({ pipeline }: Task): Fitted<TwoTiles> {
+function twoPassTiles({ pipeline }: GpuTask): Fitted<TwoTiles> {
   const { dot, scores, weights } = graphOf(pipeline);
   const [before] = scores;
   if (before !== undefined)
@@ -84,7 +84,7 @@ function twoPassTiles({ pipeline }: Task): Fitted<TwoTiles> {
 }
 
 /** Statistics of all rows first, then scores again: normalised, convolved, times values. */
-export function twoPassCandidates(task: Task): readonly Candidate[] {
+export function twoPassCandidates(task: GpuTask): readonly Candidate[] {
   const tiles = twoPassTiles(task);
   if (!tiles.fits) return [dropped("two_pass", { lowering: "tensor" }, tiles.reason)];
   return tileMenu([false, true], [IN_REGISTERS, IN_SHARED_MEMORY]).map((knobs) => {
@@ -93,7 +93,7 @@ export function twoPassCandidates(task: Task): readonly Candidate[] {
   });
 }
 
-function fitTwoPass(task: Task, { statistics, apply }: TwoTiles, knobs: TileKnobs): Fitted<Choice> {
+function fitTwoPass(task: GpuTask, { statistics, apply }: TwoTiles, knobs: TileKnobs): Fitted<Choice> {
   const first = named("pass 1", fitTile(task, statistics, { ...knobs, taps: "registers" }));
   if (!first.fits) return first;
   return whereFits(named("pass 2", fitTile(task, apply, knobs)), (second) =>

@@ -1,13 +1,13 @@
 import type { Schedule } from "../../../runtime/contract/index.ts";
 import { type Candidate, dropped, type Lowerings } from "../candidate.ts";
-import type { Task } from "../machine.ts";
+import type { GpuMachine, GpuTask } from "../machine.ts";
 import { STAGED_OPTIONS } from "../schedule/staged.ts";
 import { singlePassCandidates, twoPassCandidates } from "./fused.ts";
 import { CHUNKS } from "./kernel.ts";
 import { stagedCandidates } from "./staged.ts";
 import { tensorIllegal } from "./support.ts";
 
-type Candidates = (task: Task) => readonly Candidate[];
+type Candidates = (task: GpuTask) => readonly Candidate[];
 
 /** Candidates of one schedule whose products run on tensor cores. */
 function onTensorCores(schedule: Schedule, candidates: Candidates): Candidates {
@@ -19,7 +19,7 @@ function onTensorCores(schedule: Schedule, candidates: Candidates): Candidates {
 }
 
 /** The lowerings of the schedules to tensor cores. */
-export const TENSOR: Lowerings = {
+export const TENSOR: Lowerings<GpuMachine> = {
   single_pass: {
     options: () => ["splits"],
     candidates: onTensorCores("single_pass", singlePassCandidates),

@@ -1,7 +1,7 @@
 import type { Pipeline, TensorMixProgram, TensorProductProgram } from "../../../runtime/contract/index.ts";
 import { doesNotFit, type Fitted, fits, memoryFault } from "../fit.ts";
 import type { MixOp } from "../graph.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 import { WARP } from "../work.ts";
 import { gateRegisters } from "./registers.ts";
 import { mapWrite, tileRows } from "./support.ts";
@@ -61,7 +61,7 @@ const PRODUCT_REGISTERS = 60;
 
 /** The product of a map with v and the output's stages, or the limit that it breaks. */
 export function fitProduct(
-  { pipeline, machine }: Task,
+  { pipeline, machine }: GpuTask,
   { source, rowBlocks }: Pick<TensorProductProgram, "source" | "rowBlocks">,
 ): Fitted<TensorProductProgram> {
   const results = rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8;

@@ -2,7 +2,7 @@ import type { Expression, Finish, TensorStatisticsProgram } from "../../../runti
 import { affordable, type Candidate, type Choice, candidateOf, unexplored } from "../candidate.ts";
 import { allFit, doesNotFit, type Fitted, fits, named, whereFits } from "../fit.ts";
 import { type ConvOp, type DotOp, type Graph, graphOf } from "../graph.ts";
-import type { Grid, Task } from "../machine.ts";
+import type { GpuTask, Grid } from "../machine.ts";
 import { predict } from "../predict.ts";
 import { type RoutedOp, routeMaps, stagedChoice } from "../schedule/staged-plan.ts";
 import { forcedStrips, rowEnd, rowsOf, type StripKernel } from "../schedule/strips.ts";
@@ -69,7 +69,7 @@ function stagedOps({ dot, scores, normalize, weights, product }: Graph): readonl
 }
 
 /** Candidates of strips of query rows, one kernel an operation, with f16 maps of a strip in buffers that take turns. */
-export function stagedCandidates(task: Task): readonly Candidate[] {
+export function stagedCandidates(task: GpuTask): readonly Candidate[] {
   const graph = graphOf(task.pipeline);
   const convs = [...graph.scores, ...graph.weights].filter((op) => op.kind === "conv");
   const convolved = convs.length > 0;
@@ -93,7 +93,7 @@ export function stagedCandidates(task: Task): readonly Candidate[] {
   ];
 }
 
-function fitStaged(task: Task, ops: readonly StagedOp[], knobs: StagedTensorKnobs): Fitted<Choice> {
+function fitStaged(task: GpuTask, ops: readonly StagedOp[], knobs: StagedTensorKnobs): Fitted<Choice> {
   const { stripBytes } = task.machine.staged;
   const strips = forcedStrips({ ...STRIPS, stripBytes }, task.options);
   return whereFits(allFit(ops.map((each) => fitKernel(task, each, knobs))), (kernels) => {
@@ -103,7 +103,7 @@ function fitStaged(task: Task, ops: readonly StagedOp[], knobs: StagedTensorKnob
 }
 
 /** The kernel of an operation, or the limit that it breaks. */
-function fitKernel(task: Task, each: StagedOp, knobs: StagedTensorKnobs): Fitted<StripKernel<MapProgram>> {
+function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fitted<StripKernel<MapProgram>> {
   const { pipeline, machine } = task;
   const { tiles, rows } = machine.mapGrid;
   const { heads } = pipeline;

@@ -2,7 +2,7 @@ import { convReach, type Pipeline, type TensorTileProgram } from "../../../runti
 import { type ResidentBlock, residentBlocks } from "../estimate.ts";
 import { doesNotFit, type Fitted, fits, memoryFault } from "../fit.ts";
 import { NO_REACH } from "../graph.ts";
-import type { Machine, Task } from "../machine.ts";
+import type { GpuMachine, GpuTask } from "../machine.ts";
 import { WARP } from "../work.ts";
 import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
 import {
@@ -105,7 +105,7 @@ function convIllegal(request: TileRequest, tileK: number, geometry: ToeplitzGeom
 }
 
 /** One tile kernel with given knobs, or the limit that it breaks. */
-export function fitTile(task: Task, request: TileRequest, knobs: TileKnobs): Fitted<TensorTileProgram> {
+export function fitTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): Fitted<TensorTileProgram> {
   const { pipeline, machine } = task;
   const { source, sink, conv, folded, keys, before, finish } = request;
   const { rowBlocks, tileK, queriesInRegisters, taps, precision } = knobs;
@@ -161,6 +161,6 @@ export function fitTile(task: Task, request: TileRequest, knobs: TileKnobs): Fit
 }
 
 /** Blocks of a multiprocessor that a kernel is compiled for: what fits, but more than two hide no more. */
-export function blocksPerSm({ rates }: Machine, block: ResidentBlock): number {
+export function blocksPerSm({ rates }: GpuMachine, block: ResidentBlock): number {
   return Math.min(2, residentBlocks(block, rates.residency));
 }

@@ -11,7 +11,7 @@ import type {
 import { keyRanges } from "../../ir/index.ts";
 import type { Kernel } from "../define.ts";
 import { convAt } from "../graph.ts";
-import type { Task } from "../machine.ts";
+import type { GpuTask } from "../machine.ts";
 import { mapEntries, type StripShape } from "../map-entries.ts";
 import {
   type KernelWork,
@@ -179,7 +179,7 @@ function foldWork(pipeline: Pipeline, shape: CallShape, program: TensorFoldProgr
  * combined, only a call can say.
  */
 export function tensorRowWork(
-  { pipeline, shape }: Task,
+  { pipeline, shape }: GpuTask,
   kernel: Kernel<TensorTileProgram | TensorFoldProgram>,
 ): KernelWork {
   const { program } = kernel;
@@ -263,7 +263,7 @@ const MAP_TILE = { rows: 64, keys: 64 } as const;
 
 /** The work of a kernel over maps over the whole call. */
 export function tensorMapWork(
-  { pipeline, shape }: Task,
+  { pipeline, shape }: GpuTask,
   kernel: Kernel<MapProgram> & { readonly halo: Reach },
   strips: StripShape,
 ): KernelWork {

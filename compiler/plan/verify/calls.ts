@@ -53,6 +53,8 @@ function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
     // How many rows and heads a workgroup mixes, and how many keys it folds, stands in their templates.
     case "tensor_mix":
     case "tensor_fold":
+    // A library takes whole batch entries.
+    case "library":
     case undefined:
       return null;
   }

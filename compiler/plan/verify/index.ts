@@ -2,6 +2,7 @@ import type { CallSize } from "../../../runtime/contract/expand.ts";
 import type { KernelPlan, Plan } from "../../../runtime/contract/index.ts";
 import { verifyCall } from "./calls.ts";
 import { verifyFused } from "./fused.ts";
+import { verifyLibrary } from "./library.ts";
 import { verifyMapKernel } from "./maps.ts";
 import { verifyNames } from "./names.ts";
 import { verifyResources } from "./resources.ts";
@@ -25,6 +26,9 @@ function verifyKernel(plan: Plan, kernel: KernelPlan): void {
     case "normalize":
     case "product":
       verifyMapKernel(plan, kernel, program);
+      break;
+    case "library":
+      verifyLibrary(plan, kernel, program);
       break;
     default:
       verifyTensorKernel(plan, kernel, program);

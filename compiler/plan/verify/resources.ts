@@ -29,6 +29,7 @@ interface TargetGrammar {
 const GRAMMAR: Readonly<Record<Target, TargetGrammar>> = {
   webgpu: { integers: false, sharedLaunch: false, nativeHalf: "shader-f16", capability: false },
   cuda: { integers: true, sharedLaunch: true, nativeHalf: null, capability: true },
+  cpu: { integers: true, sharedLaunch: true, nativeHalf: null, capability: false },
 };
 
 /** What kernels may read of a call. */

@@ -37,6 +37,7 @@ export const PLAN_RULES = {
   workgroup: "a workgroup has invocations for its tile, its rows and its results",
   epilogue: "the output's stages have places in the arena for their rows and sums",
   places: "what a tensor-core kernel keeps in shared memory lies apart, inside it",
+  strips: "a library computes whole tiles of rows and whole panels of keys, as the knobs say",
   granules: "tensor-core tiles are whole fragments, and so are the rows and keys around them",
 } as const satisfies Readonly<Record<string, string>>;
 

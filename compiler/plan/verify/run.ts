@@ -6,6 +6,7 @@ import {
   type KernelPlan,
   type Plan,
   type Step,
+  type Target,
   type Variables,
 } from "../../../runtime/contract/index.ts";
 import { demandIn } from "./rules.ts";
@@ -27,7 +28,11 @@ export interface Ran {
 /** What the launch block and grids hold: 32 bits. */
 const MOST = 2 ** 31 - 1;
 /** The largest counts of workgroups along the axes of a grid. */
-const MOST_GRID = { webgpu: [65535, 65535, 65535], cuda: [MOST, 65535, 65535] } as const;
+const MOST_GRID = {
+  webgpu: [65535, 65535, 65535],
+  cuda: [MOST, 65535, 65535],
+  cpu: [MOST, MOST, MOST],
+} as const satisfies Record<Target, readonly number[]>;
 
 function variablesOf(plan: Plan, { B, Lq, Lk, R, positions }: CallSize): Variables {
   const variables: Record<string, number> = {

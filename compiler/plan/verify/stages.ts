@@ -59,8 +59,13 @@ export function linearIndexes(pipeline: Pipeline): StageIndex[] {
 }
 
 /** The stages that one kernel computes. */
-function computedBy(program: NonNullable<Plan["kernels"][number]["program"]>): StageIndex[] {
+function computedBy(
+  pipeline: Pipeline,
+  program: NonNullable<Plan["kernels"][number]["program"]>,
+): StageIndex[] {
   switch (program.kind) {
+    case "library":
+      return linearIndexes(pipeline);
     case "fused":
       return program.chain.flatMap((step) => (step.kind === "dot" ? [] : [step.stage]));
     case "conv":
@@ -87,7 +92,9 @@ function computedBy(program: NonNullable<Plan["kernels"][number]["program"]>): S
 export function verifyStages(plan: Plan): void {
   const key = ({ section, index }: StageIndex): string => `${section}[${index}]`;
   const computed = new Set(
-    plan.kernels.flatMap(({ program }) => (program === undefined ? [] : computedBy(program).map(key))),
+    plan.kernels.flatMap(({ program }) =>
+      program === undefined ? [] : computedBy(plan.pipeline, program).map(key),
+    ),
   );
   for (const index of linearIndexes(plan.pipeline))
     demandIn(plan, null)("stages", computed.has(key(index)), () => `no kernel computes ${key(index)}`);

@@ -58,7 +58,7 @@ export async function findCompiler(): Promise<CCompiler | null> {
  * The library for this processor: from the cache, or compiled into it. An entry's name says what it was made of, so that another source, compiler,
  * processor or set of flags is another entry.
  *
- * @throws CpuError MTA872 (the cache's folder cannot be written), MTA873 (the compiler fails).
+ * @throws CpuError MTA882 (the cache's folder cannot be written), MTA883 (the compiler fails).
  */
 export async function compileLibrary(compiler: CCompiler, folder = defaultFolder()): Promise<string> {
   const target = path.join(
@@ -84,14 +84,14 @@ export async function compileLibrary(compiler: CCompiler, folder = defaultFolder
     const said = cause instanceof Error && "stderr" in cause ? String(cause.stderr).trim() : String(cause);
     if (/EACCES|ENOSPC|EROFS|cannot open output file|Permission denied|No space left/.test(said))
       throw unwritable(folder, cause);
-    throw new CpuError("MTA873", `${compiler.program} does not compile mtac's C library:\n${said}`, {
+    throw new CpuError("MTA883", `${compiler.program} does not compile mtac's C library:\n${said}`, {
       cause,
     });
   }
 }
 
 function unwritable(folder: string, cause: unknown): CpuError {
-  return new CpuError("MTA872", `the folder ${folder} for compiled libraries cannot be written`, { cause });
+  return new CpuError("MTA882", `the folder ${folder} for compiled libraries cannot be written`, { cause });
 }
 
 function defaultFolder(): string {

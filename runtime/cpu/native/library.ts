@@ -11,17 +11,17 @@ const ALIGNMENT = 64;
  * The C library, compiled for this processor or found in the cache.
  *
  * @param threads As many as the processor runs at once, if null.
- * @throws CpuError MTA870 (no C compiler), MTA871 (no koffi), MTA872 (the cache cannot be written), MTA873 (the compiler fails), MTA874 (the
+ * @throws CpuError MTA880 (no C compiler), MTA881 (no koffi), MTA882 (the cache cannot be written), MTA883 (the compiler fails), MTA884 (the
  *   library cannot be loaded).
  */
 export async function openNative(threads: number | null): Promise<CpuLibrary> {
-  const koffi = await loadKoffi((message, cause) => new CpuError("MTA871", message, { cause }));
+  const koffi = await loadKoffi((message, cause) => new CpuError("MTA881", message, { cause }));
   const compiler = await findCompiler();
   if (compiler === null)
-    throw new CpuError("MTA870", "there is no C compiler: neither $CC nor cc, gcc or clang runs");
+    throw new CpuError("MTA880", "there is no C compiler: neither $CC nor cc, gcc or clang runs");
   const { library, reasons } = openLibrary(koffi, [await compileLibrary(compiler)]);
   if (library === null)
-    throw new CpuError("MTA874", `the compiled library cannot be loaded: ${reasons.join()}`);
+    throw new CpuError("MTA884", `the compiled library cannot be loaded: ${reasons.join()}`);
   return new NativeLibrary(library, compiler.version, threads ?? availableParallelism());
 }
 
@@ -50,7 +50,7 @@ class NativeLibrary implements CpuLibrary {
     try {
       buffer = new Uint8Array(bytes + ALIGNMENT);
     } catch (cause) {
-      throw new CpuError("MTA878", `there is no memory for ${label} (${bytes} bytes)`, { cause });
+      throw new CpuError("MTA888", `there is no memory for ${label} (${bytes} bytes)`, { cause });
     }
     const start = this.#library.addressOf(buffer);
     const skipped = Number(-start & BigInt(ALIGNMENT - 1));

@@ -19,7 +19,7 @@ export interface WasmOptions extends CpuOptions {
  * Opens the processor as a device in a page or worker. Threads need shared memory, which browsers give to cross-origin-isolated pages only
  * (`crossOriginIsolated`); elsewhere calls run on the thread that makes them.
  *
- * @throws CpuError MTA875 (no SIMD), MTA876 (threads), MTA891 (a module cannot be fetched).
+ * @throws CpuError MTA885 (no SIMD), MTA886 (threads), MTA884 (a module cannot be fetched).
  */
 export async function openWasm(options: WasmOptions = {}): Promise<CpuDevice> {
   const threads = checkThreads(options);
@@ -35,7 +35,11 @@ export async function openWasm(options: WasmOptions = {}): Promise<CpuDevice> {
 
 async function fetchModule(file: string | URL): Promise<Uint8Array<ArrayBuffer>> {
   const failed = (why: string, cause?: unknown): CpuError =>
-    new CpuError("MTA891", `the module ${file} cannot be fetched: ${why}`, cause === undefined ? {} : { cause });
+    new CpuError(
+      "MTA884",
+      `the module ${file} cannot be fetched: ${why}`,
+      cause === undefined ? {} : { cause },
+    );
   let response: Response;
   try {
     response = await fetch(file);

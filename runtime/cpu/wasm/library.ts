@@ -33,7 +33,7 @@ interface Exports {
 /**
  * The attention as WebAssembly: the fastest of the prebuilt modules that this engine takes.
  *
- * @throws CpuError MTA875 (no SIMD).
+ * @throws CpuError MTA885 (no SIMD).
  */
 export async function openWasm(host: WasmHost): Promise<CpuLibrary> {
   for (const name of MODULES) {
@@ -42,7 +42,7 @@ export async function openWasm(host: WasmHost): Promise<CpuLibrary> {
     const module = await WebAssembly.compile(bytes);
     return new WasmLibrary(name, module, host);
   }
-  throw new CpuError("MTA875", "this WebAssembly engine has no SIMD instructions");
+  throw new CpuError("MTA885", "this WebAssembly engine has no SIMD instructions");
 }
 
 class WasmLibrary implements CpuLibrary {
@@ -78,7 +78,7 @@ class WasmLibrary implements CpuLibrary {
     const address = this.#heap.take(bytes);
     if (address === null)
       throw new CpuError(
-        "MTA878",
+        "MTA888",
         `there is no memory for ${label} (${bytes} bytes): WebAssembly reaches 4 GiB`,
       );
     return { address, size: bytes };

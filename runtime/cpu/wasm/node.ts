@@ -7,7 +7,7 @@ import type { CpuLibrary } from "../library.ts";
 import { openWasm } from "./library.ts";
 import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "./team.ts";
 
-/** The WebAssembly library in Node. @throws CpuError MTA875 */
+/** The WebAssembly library in Node. @throws CpuError MTA885 */
 export function openNodeWasm(threads: number | null): Promise<CpuLibrary> {
   // Node 20 knows relaxed SIMD, but does not offer it by itself.
   setFlagsFromString("--experimental-wasm-relaxed-simd");

@@ -1,5 +1,4 @@
 import path from "node:path";
-import { CudaError, noKoffi } from "../errors.ts";
 import {
   type ForeignFunction,
   type ForeignLibrary,
@@ -7,6 +6,7 @@ import {
   loadKoffi,
   openLibrary,
 } from "../../foreign/library.ts";
+import { CudaError, noKoffi } from "../errors.ts";
 import { type CompileRequest, type CudaCompiler, KERNELS_ONLY, shorten } from "./compiler.ts";
 
 const OPTIONS = ["--std=c++17", "--generate-line-info", KERNELS_ONLY] as const;

@@ -1,4 +1,5 @@
 import { formatBytes } from "../../contract/messages.ts";
+import type { ForeignValue } from "../../foreign/library.ts";
 import type {
   CudaAllocation,
   CudaBackend,
@@ -10,7 +11,6 @@ import type {
   CudaTimer,
 } from "../backend.ts";
 import { CudaError, type CudaErrorCode } from "../errors.ts";
-import type { ForeignValue } from "../../foreign/library.ts";
 import { DriverKernel, DriverModule, pause, turn } from "./handles.ts";
 import type { DriverFunction, DriverLibrary } from "./library.ts";
 import {

@@ -1,4 +1,3 @@
-import { CudaError, type CudaErrorCode, noKoffi } from "../errors.ts";
 import {
   type ForeignFunction,
   type ForeignLibrary,
@@ -7,6 +6,7 @@ import {
   loadKoffi,
   openLibrary,
 } from "../../foreign/library.ts";
+import { CudaError, type CudaErrorCode, noKoffi } from "../errors.ts";
 import { CU } from "./results.ts";
 
 /**

@@ -19,9 +19,12 @@ export interface PlanParts {
   readonly openKernel: (target: Target, file: string) => void;
 }
 
+/** The targets whose kernels are shown. */
+type ShownTarget = Extract<Target, keyof CompileReply>;
+
 /** What the planner chose for each target, what it costs, and why the others were not taken. */
 export function createPlanView({ follow, openKernel }: PlanParts): View {
-  let target: Target = "webgpu";
+  let target: ShownTarget = "webgpu";
   let latest: CompileReply | null = null;
   const body = h("div", { class: "view-body" });
   const show = (): void => {

@@ -1,0 +1,123 @@
+import {
+  headsTogether,
+  type Pipeline,
+  type Schedule,
+  type Step,
+  totalReach,
+} from "../../runtime/contract/index.ts";
+import { keyRanges } from "../ir/index.ts";
+import { type Candidate, candidateOf, dropped, type Lowerings } from "./candidate.ts";
+import type { Kernel } from "./define.ts";
+import { ceilTo } from "./layout.ts";
+import type { CpuMachine, Task } from "./machine.ts";
+import { predict } from "./predict.ts";
+import { type KernelWork, NO_COUNTS, workOf } from "./work.ts";
+
+/**
+ * How the C library (`templates/c`) computes an attention: strips of rows, within which the keys go by in blocks. What the planner chooses is
+ * their sizes; everything else the library does by itself.
+ */
+export const LIBRARY: Lowerings<CpuMachine> = {
+  single_pass: { options: () => [], candidates: () => [elsewhere("single_pass")] },
+  two_pass: { options: () => [], candidates: () => [elsewhere("two_pass")] },
+  staged: { options: () => ["stripRows"], candidates: stripCandidates },
+};
+
+function elsewhere(schedule: Schedule): Candidate {
+  return dropped(
+    schedule,
+    {},
+    "the processor computes strips of rows whose weights stay in its cache: staged",
+  );
+}
+
+function stripCandidates(task: Task<CpuMachine>): readonly Candidate[] {
+  const { machine, options = {} } = task;
+  const { stripRows } = options;
+  const strips = stripRows === undefined ? machine.strips : [ceilTo(stripRows, ROWS)];
+  return strips.flatMap((strip) => machine.blocks.map((block) => stripCandidate(task, strip, block)));
+}
+
+/** Rows that the library computes at a time, at least. */
+const ROWS = 4;
+
+function stripCandidate(task: Task<CpuMachine>, strip: number, block: number): Candidate {
+  const { pipeline } = task;
+  const kernel: Kernel = {
+    name: "attention",
+    program: { kind: "library", strip, block },
+    source: pipeline.source,
+    workgroup: 1,
+    workgroupBytes: 0,
+    registers: 0,
+    read: ["q", "q_history", "k", "v", "bias", "parameters", "integers"],
+    written: ["o", ...(pipeline.normalize === "softmax" ? ["lse"] : [])],
+  };
+  const dispatch: Step = {
+    kind: "dispatch",
+    kernel: kernel.name,
+    grid: [1, 1, "B"],
+    launch: {},
+    multiplyAdds: ["mul", "B", "Lq", "Lk", multiplyAddsOfPair(pipeline)],
+  };
+  const predicted = predict(task, kernel, stripWork(task, kernel, strip, block));
+  return candidateOf(
+    task,
+    "staged",
+    { strip, block },
+    {
+      fits: true,
+      value: {
+        kernels: [predicted],
+        write: () => ({ definitions: [], workspace: [], kernels: [kernel], steps: [dispatch] }),
+      },
+    },
+  );
+}
+
+/** Multiply-adds that a visible pair of all heads takes. */
+function multiplyAddsOfPair({ heads, headDim, valueDim, scores, weights }: Pipeline): number {
+  const stages = [...scores, ...weights].map((stage) => {
+    if (stage.kind === "conv") return stage.across * stage.kernel.query * stage.kernel.key;
+    return stage.kind === "mix" ? stage.group : 1;
+  });
+  return heads * stages.reduce((sum, each) => sum + each, headDim + valueDim);
+}
+
+/** Entries of a map: rows and keys of all strips, whole vectors of keys, and the rows that each thread repeats. */
+function stripWork(task: Task<CpuMachine>, kernel: Kernel, strip: number, block: number): KernelWork {
+  const { pipeline, shape, machine } = task;
+  const { B, Lq, Lk, R } = shape;
+  const { heads, kvHeads, headDim, valueDim } = pipeline;
+  const reach = totalReach([...pipeline.scores, ...pipeline.weights]);
+  const around = reach.past + reach.future;
+  const range = keyRanges(pipeline, shape);
+  const panel = 2 * machine.lanes;
+  let pairs = 0;
+  let strips = 0;
+  for (let row = -Math.min(R, around); row < Lq; row += strip) {
+    const [low, high] = range(row - around, Math.min(row + strip, Lq) - 1 + reach.future);
+    const keys = ceilTo(high, panel) - Math.floor(low / panel) * panel;
+    pairs += keys * ceilTo(Math.min(strip, Lq - row), ROWS);
+    strips += keys;
+  }
+  pairs += ((machine.threads - 1) * around * Lk) / 2;
+  const group = headsTogether(pipeline);
+  // What each block moves before its sums begin, and what the kernels start anew for it.
+  const perBlock = 1 + (BLOCK_KEYS / block) * (pipeline.scores.length > 0 ? 1 : 0);
+  const map = group * (strip + reach.past) * Math.min(Lk, ceilTo(block + Lk, panel)) * 4;
+  const spilled = Math.max(0, map - machine.cacheBytes) / map;
+  const counts = {
+    ...NO_COUNTS,
+    f32MultiplyAdds: B * pairs * multiplyAddsOfPair(pipeline) * perBlock,
+    specialFunctions: B * heads * pairs,
+    // K and V once a strip, and what a map too large for the cache takes on its way to memory and back.
+    cacheBytes: B * 4 * (strips * kvHeads * (headDim + valueDim) + spilled * heads * pairs * MAP_PASSES),
+  };
+  return workOf(kernel, counts, { blocks: machine.threads, copiesAhead: true });
+}
+
+/** Keys whose work a block costs beside its own: halos that are moved, sums that are started. */
+const BLOCK_KEYS = 3;
+/** How often an entry of the map is written or read: scores, softmax twice, weights. */
+const MAP_PASSES = 6;

@@ -13,8 +13,9 @@ struct stage {
   /* Where weight and bias lie in the array of parameters; a bias at -1 is none. */
   int32_t weight_at;
   int32_t bias_at;
-  /* conv: Y[h, i, j] = bias[h] + sum over c, a, b of W[h, c, a, b] S[first + c, i + (a - origin_query) dilation_query, j + (b - origin_key)
-     dilation_key], where `first` is the first of the `heads` heads that h is read together with. */
+  /* conv: Y[h, i, j] = bias[h] + sum over c, a, b of W[h, c, a, b] S[first + c, i + (a - origin_query)
+     dilation_query, j + (b - origin_key) dilation_key], where `first` is the first of the `heads` heads that h is
+     read together with. */
   int32_t taps_query;
   int32_t taps_key;
   int32_t origin_query;
@@ -83,8 +84,8 @@ struct call {
 #define ROWS 4
 
 /*
- * How many rows (or heads) and vectors a kernel keeps in registers: as many accumulators as the processor has registers for, beside the operands.
- * 32 registers with AVX-512 and on ARM; 16 otherwise.
+ * How many rows (or heads) and vectors a kernel keeps in registers: as many accumulators as the processor has registers
+ * for, beside the operands. 32 registers with AVX-512 and on ARM; 16 otherwise.
  */
 #if LANES == 16
 enum { SCORE_ROWS = 8, SCORE_VECTORS = 2, MIX_HEADS = 8, MIX_VECTORS = 2, VALUE_VECTORS = 6 };

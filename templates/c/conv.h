@@ -1,10 +1,16 @@
-/* Convolutions over maps: row by row, a few output rows in registers, so that each vector that is loaded serves several taps. */
+/*
+ * Convolutions over maps: row by row, a few output rows in registers, so that each vector that is loaded serves several
+ * taps.
+ */
 #ifndef MTAC_CONV_H
 #define MTAC_CONV_H
 
 #include "attention.h"
 
-/* Taps along the queries that one pass takes; longer kernels take several passes, each adding to what the last one left. */
+/*
+ * Taps along the queries that one pass takes; longer kernels take several passes, each adding to what the last one
+ * left.
+ */
 #define CONV_TAPS 8
 
 /* A pass of a convolution over `rows` rows and `columns` columns (whole vectors). */
@@ -25,7 +31,10 @@ struct conv_pass {
   int adds;
 };
 
-/* `count` rows and one vector of columns. Row r of the input meets tap a of output row r - a: taps are unrolled, each sum is one register. */
+/*
+ * `count` rows and one vector of columns. Row r of the input meets tap a of output row r - a: taps are unrolled, each
+ * sum is one register.
+ */
 INLINE void conv_rows(const int taps, const int count, const struct conv_pass *pass, const float *in, float *out) {
   vec sums[CONV_ROWS];
   UNROLL for (int m = 0; m < count; m++)
@@ -48,7 +57,8 @@ INLINE void conv_map(const int taps, const struct conv_pass *pass) {
   int row = 0;
   for (; row + CONV_ROWS <= pass->rows; row += CONV_ROWS)
     for (int column = 0; column < pass->columns; column += LANES)
-      conv_rows(taps, CONV_ROWS, pass, pass->in + row * pass->in_pitch + column, pass->out + row * pass->out_pitch + column);
+      conv_rows(
+          taps, CONV_ROWS, pass, pass->in + row * pass->in_pitch + column, pass->out + row * pass->out_pitch + column);
   for (; row + ROWS <= pass->rows; row += ROWS)
     for (int column = 0; column < pass->columns; column += LANES)
       conv_rows(taps, ROWS, pass, pass->in + row * pass->in_pitch + column, pass->out + row * pass->out_pitch + column);
@@ -98,12 +108,12 @@ static void conv_taps(int taps, const struct conv_pass *pass) {
 }
 
 /*
- * Adds one input head's part to one output head. Rows that are `dilation_query` apart make a map of their own: a convolution without dilation.
- * Input row 0 lies origin_query * dilation_query rows before output row 0.
+ * Adds one input head's part to one output head. Rows that are `dilation_query` apart make a map of their own: a
+ * convolution without dilation. Input row 0 lies origin_query * dilation_query rows before output row 0.
  */
 static void conv_head(
-    const struct stage *stage, const float *weights, float bias, int adds, const float *in, int in_pitch, float *out, int out_pitch, int rows,
-    int columns) {
+    const struct stage *stage, const float *weights, float bias, int adds, const float *in, int in_pitch, float *out,
+    int out_pitch, int rows, int columns) {
   const int apart = stage->dilation_query;
   for (int first = 0; first < apart && first < rows; first++) {
     struct conv_pass pass = {

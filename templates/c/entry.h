@@ -12,8 +12,8 @@ INLINE struct tensor tensor_at(const int64_t *words) {
 }
 
 /*
- * Addresses of attention, stages, parameters; batches, rows, keys, rows of history; q, q_history, k, v, bias, o as four words each; addresses of
- * documents, lengths, positions, lse (0: not given); the bits of the depth scale.
+ * Addresses of attention, stages, parameters; batches, rows, keys, rows of history; q, q_history, k, v, bias, o as four
+ * words each; addresses of documents, lengths, positions, lse (0: not given); the bits of the depth scale.
  */
 static struct call call_of(const int64_t *words) {
   union {

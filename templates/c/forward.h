@@ -18,7 +18,10 @@ INLINE const struct stage *channel_gate(const struct call *call) {
   return NULL;
 }
 
-/* What all parts share: packed K; for each panel of V whether it is finite; the transposed weights of a gate by channels. */
+/*
+ * What all parts share: packed K; for each panel of V whether it is finite; the transposed weights of a gate by
+ * channels.
+ */
 struct shared {
   float *packed;
   unsigned char *faulty;
@@ -35,7 +38,8 @@ static size_t share(const struct call *call, unsigned char *workspace, struct sh
     shared->packed = take(&workspace, &used, panels * at->head_dim * PANEL, 4);
     shared->faulty = take(&workspace, &used, panels, 1);
   }
-  if (channel_gate(call)) shared->gate_weights = take(&workspace, &used, (size_t)at->value_dim * round_up(at->value_dim, LANES), 4);
+  if (channel_gate(call))
+    shared->gate_weights = take(&workspace, &used, (size_t)at->value_dim * round_up(at->value_dim, LANES), 4);
   return used;
 }
 
@@ -103,7 +107,8 @@ static void prepare_part(const struct call *call, unsigned char *workspace, int 
     const int panels = (call->key_rows + PANEL - 1) / PANEL;
     const int64_t all = (int64_t)call->batches * at->kv_heads * panels;
     for (int64_t n = all * part / parts; n < all * (part + 1) / parts; n++) {
-      const int head = (int)(n / panels), batch = head / at->kv_heads, kv_head = head % at->kv_heads, first = (int)(n % panels) * PANEL;
+      const int head = (int)(n / panels), batch = head / at->kv_heads, kv_head = head % at->kv_heads;
+      const int first = (int)(n % panels) * PANEL;
       pack_panel(call, batch, kv_head, first, shared.packed + n * at->head_dim * PANEL);
       shared.faulty[n] = !values_are_finite(call, batch, kv_head, first);
     }

@@ -13,8 +13,8 @@ struct maps {
 
 /* `outputs` heads and `vectors` vectors of columns: for each a sum over the group's heads. */
 INLINE void mix_tile(
-    const int outputs, const int vectors, const float *restrict weights, int group, const float *restrict in, int64_t in_head_pitch,
-    float *restrict out, int64_t out_head_pitch) {
+    const int outputs, const int vectors, const float *restrict weights, int group, const float *restrict in,
+    int64_t in_head_pitch, float *restrict out, int64_t out_head_pitch) {
   vec sums[MIX_HEADS][MIX_VECTORS];
   UNROLL for (int m = 0; m < outputs; m++)
     UNROLL for (int n = 0; n < vectors; n++) sums[m][n] = broadcast(0);
@@ -40,22 +40,24 @@ NOINLINE void mix_group(const float *weights, int group, struct maps in, struct 
       int head = 0;
       for (; head + MIX_HEADS <= group; head += MIX_HEADS)
         mix_tile(
-            MIX_HEADS, MIX_VECTORS, weights + head * group, group, from + column, in.head_pitch, to + head * out.head_pitch + column,
-            out.head_pitch);
+            MIX_HEADS, MIX_VECTORS, weights + head * group, group, from + column, in.head_pitch,
+            to + head * out.head_pitch + column, out.head_pitch);
       for (; head < group; head++)
         mix_tile(
-            1, MIX_VECTORS, weights + head * group, group, from + column, in.head_pitch, to + head * out.head_pitch + column,
-            out.head_pitch);
+            1, MIX_VECTORS, weights + head * group, group, from + column, in.head_pitch,
+            to + head * out.head_pitch + column, out.head_pitch);
     }
     for (; column < columns; column += LANES)
       for (int head = 0; head < group; head++)
         mix_tile(
-            1, 1, weights + head * group, group, from + column, in.head_pitch, to + head * out.head_pitch + column, out.head_pitch);
+            1, 1, weights + head * group, group, from + column, in.head_pitch, to + head * out.head_pitch + column,
+            out.head_pitch);
   }
 }
 
 /* softcap: x tanh(s / x). relu: the larger of s and 0. `out` may be `in`. */
-NOINLINE void change_entries(const struct stage *stage, struct maps in, struct maps out, int heads, int rows, int columns) {
+NOINLINE void change_entries(
+    const struct stage *stage, struct maps in, struct maps out, int heads, int rows, int columns) {
   for (int head = 0; head < heads; head++)
     for (int row = 0; row < rows; row++) {
       const float *from = in.at + head * in.head_pitch + (int64_t)row * in.pitch;

@@ -5,7 +5,8 @@
 #include "values.h"
 
 /* o / sqrt(mean of squares + eps) * weight. `channels` of `width` (whole vectors) exist; the others are 0. */
-INLINE void normalize_output(const struct stage *stage, const float *weight, float scale, float *o, int channels, int width) {
+INLINE void normalize_output(
+    const struct stage *stage, const float *weight, float scale, float *o, int channels, int width) {
   vec squares = broadcast(0);
   for (int c = 0; c < width; c += LANES) squares += load(o + c) * load(o + c);
   const float factor = scale / __builtin_sqrtf(sum_of(squares) / (float)channels + stage->value);

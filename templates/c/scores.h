@@ -9,7 +9,9 @@ INLINE size_t packed_floats(const struct attention *at, int batches, int keys) {
   return (size_t)batches * at->kv_heads * round_up(keys, PANEL) * at->head_dim;
 }
 
-/* In a square of rows cut into blocks of `size` by `size`, the two blocks off the diagonal of each four change places. */
+/*
+ * In a square of rows cut into blocks of `size` by `size`, the two blocks off the diagonal of each four change places.
+ */
 INLINE void exchange_blocks(vec *rows, const int size) {
   const vec_i right = (lane_numbers() & size) != 0;
   UNROLL for (int row = 0; row < LANES; row++) {
@@ -43,7 +45,8 @@ static void pack_panel(const struct call *call, int batch, int kv_head, int firs
     for (; key + LANES <= keys; key += LANES) {
       const float *rows = (const float *)call->k.data + from + key * call->k.row_stride;
       int d = 0;
-      for (; d + LANES <= channels; d += LANES) transpose_square(rows + d, call->k.row_stride, panel + d * PANEL + key, PANEL);
+      for (; d + LANES <= channels; d += LANES)
+        transpose_square(rows + d, call->k.row_stride, panel + d * PANEL + key, PANEL);
       for (; d < channels; d++)
         for (int j = 0; j < LANES; j++) panel[d * PANEL + key + j] = rows[j * call->k.row_stride + d];
     }
@@ -56,7 +59,8 @@ static void pack_panel(const struct call *call, int batch, int kv_head, int firs
 
 /* out[rows, PANEL] = q[rows, channels] panel[channels, PANEL], `count` rows at a time in registers. */
 INLINE void score_rows(
-    int count, const float *restrict q, const float *restrict panel, float *restrict out, int pitch, int channels, int ahead) {
+    int count, const float *restrict q, const float *restrict panel, float *restrict out, int pitch, int channels,
+    int ahead) {
   vec sums[SCORE_ROWS][SCORE_VECTORS];
   UNROLL for (int m = 0; m < count; m++)
     UNROLL for (int n = 0; n < SCORE_VECTORS; n++) sums[m][n] = broadcast(0);
@@ -82,7 +86,8 @@ NOINLINE void score_panel(
   for (; row + SCORE_ROWS <= rows; row += SCORE_ROWS) {
     const int ahead = row / SCORE_ROWS * channels * 16;
     score_rows(
-        SCORE_ROWS, q + row * channels, panel, out + row * pitch, pitch, channels, ahead < channels * PANEL ? ahead : -1);
+        SCORE_ROWS, q + row * channels, panel, out + row * pitch, pitch, channels,
+        ahead < channels * PANEL ? ahead : -1);
   }
   for (; row < rows; row += 4 < SCORE_ROWS ? 4 : SCORE_ROWS)
     score_rows(4 < SCORE_ROWS ? 4 : SCORE_ROWS, q + row * channels, panel, out + row * pitch, pitch, channels, -1);

@@ -49,7 +49,10 @@ INLINE const float *bias_row(const struct call *call, int batch, int head, int r
   return (const float *)call->bias.data + row_of(&call->bias, batch, head, call->history_rows + row);
 }
 
-/* What a mask with data says of the vector of keys from `key` on: all ones in lanes that it shows. At most `count` keys are read. */
+/*
+ * What a mask with data says of the vector of keys from `key` on: all ones in lanes that it shows. At most `count` keys
+ * are read.
+ */
 INLINE vec_i shown_lanes(const int32_t *documents, const float *bias, int document, int count) {
   vec_i shown = lane_numbers() < count;
   if (documents) {
@@ -70,7 +73,8 @@ INLINE vec_i shown_lanes(const int32_t *documents, const float *bias, int docume
 
 /* Puts `hidden` wherever a head's row does not see a key: `values` holds keys [from, to), whole vectors. */
 INLINE void hide_row(
-    const struct call *call, struct sight sight, int batch, int head, int row, float *values, int from, int to, float hidden) {
+    const struct call *call, struct sight sight, int batch, int head, int row, float *values, int from, int to,
+    float hidden) {
   const int begin = least(most(sight.begin, from), to), end = most(least(sight.end, to), begin);
   for (int key = from; key < begin; key++) values[key - from] = hidden;
   for (int key = end; key < to; key++) values[key - from] = hidden;

@@ -49,8 +49,9 @@ INLINE float softmax(float *logits, int count, float largest) {
 }
 
 /*
- * In place: the larger of x - threshold and 0, with the threshold at which these sum to 1 (Martins and Astudillo 2016). The sum falls with the
- * threshold, convex and linear by pieces: Newton's steps from largest - 1 reach it from below, after as many steps as pieces are met.
+ * In place: the larger of x - threshold and 0, with the threshold at which these sum to 1 (Martins and Astudillo 2016).
+ * The sum falls with the threshold, convex and linear by pieces: Newton's steps from largest - 1 reach it from below,
+ * after as many steps as pieces are met.
  */
 INLINE void sparsemax(float *logits, int count, float largest) {
   float threshold = -1, support = -1;
@@ -74,8 +75,9 @@ INLINE void sparsemax(float *logits, int count, float largest) {
 }
 
 /*
- * One row: logits of keys [from, to) (whole panels) become weights, 0 where nothing is seen. A row with a logit that is not finite becomes NaN as
- * far as it sees. Returns the logarithm of the sum, minus infinity for a row that sees nothing.
+ * One row: logits of keys [from, to) (whole panels) become weights, 0 where nothing is seen. A row with a logit that is
+ * not finite becomes NaN as far as it sees. Returns the logarithm of the sum, minus infinity for a row that sees
+ * nothing.
  */
 static float normalize_row(
     const struct call *call, struct sight sight, int batch, int head, int row, float *weights, int from, int to) {

@@ -20,7 +20,9 @@ INLINE int64_t row_of(const struct tensor *tensor, int batch, int head, int row)
 
 INLINE vec widen_bf16(vec_h bits) { return (vec)(__builtin_convertvector(bits, vec_u) << 16); }
 
-/* Exponent and fraction are moved into their places; a product with 2^112 mends the exponent, of subnormal numbers too. */
+/*
+ * Exponent and fraction are moved into their places; a product with 2^112 mends the exponent, of subnormal numbers too.
+ */
 INLINE vec widen_f16(vec_h half) {
   vec_u bits = __builtin_convertvector(half, vec_u);
   vec_u sign = (bits & 0x8000u) << 16;
@@ -39,8 +41,8 @@ INLINE vec_h narrow_bf16(vec x) {
 }
 
 /*
- * To the nearest half, ties to even. Finite numbers stay finite: those beyond 65504 become it. A number below 2^-14 is rounded by adding a half,
- * whose last bit is worth what a subnormal half's is.
+ * To the nearest half, ties to even. Finite numbers stay finite: those beyond 65504 become it. A number below 2^-14 is
+ * rounded by adding a half, whose last bit is worth what a subnormal half's is.
  */
 INLINE vec_h narrow_f16(vec x) {
   vec_u bits = (vec_u)x;
@@ -79,7 +81,10 @@ INLINE void store_narrow(void *data, int64_t at, vec x, enum storage storage) {
   }
 }
 
-/* `count` stored numbers as floats, times `factor`. A vector that the end cuts is gathered first: nothing beyond it is read. */
+/*
+ * `count` stored numbers as floats, times `factor`. A vector that the end cuts is gathered first: nothing beyond it is
+ * read.
+ */
 INLINE void read_stored(float *to, const void *data, int64_t at, int count, enum storage storage, float factor) {
   const int element = storage == STORAGE_F32 ? 4 : 2;
   int n = 0;

@@ -1,9 +1,11 @@
 /*
- * The attention of one group of heads over a contiguous range of rows, strip by strip, in memory that grows with the number of keys only.
+ * The attention of one group of heads over a contiguous range of rows, strip by strip, in memory that grows with the
+ * number of keys only.
  *
- * Within a strip the keys go by in blocks. A convolution needs neighbours: keys to the left, which its input keeps from block to block; keys to the
- * right, for which it lags behind the newest; and rows before and after. What is ahead of a strip's own rows is computed early: a map whose
- * convolutions still to come read `lead` rows ahead runs `lead` rows before the output. Rows behind stay in a ring from strip to strip.
+ * Within a strip the keys go by in blocks. A convolution needs neighbours: keys to the left, which its input keeps from
+ * block to block; keys to the right, for which it lags behind the newest; and rows before and after. What is ahead of a
+ * strip's own rows is computed early: a map whose convolutions still to come read `lead` rows ahead runs `lead` rows
+ * before the output. Rows behind stay in a ring from strip to strip.
  */
 #ifndef MTAC_STRIP_H
 #define MTAC_STRIP_H
@@ -23,7 +25,8 @@ struct level {
   int halo;
   /* Rows that the input's newest rows are ahead of the output of the attention. */
   int lead;
-  /* Columns that the output lags behind the input; columns before a block that are kept; columns that are read after the last. */
+  /* Columns that the output lags behind the input; columns before a block that are kept; columns that are read after
+     the last. */
   int lag;
   int carry;
   int right;
@@ -154,7 +157,8 @@ static size_t lay_out(struct worker *worker, const struct call *call, unsigned c
     } else {
       level->lag = level->right;
       level->carry += level->lag;
-      /* One line of cache more: rows that are a power of two apart would all meet in the same few places of the cache. */
+      /* One line of cache more: rows that are a power of two apart would all meet in the same few places of the
+         cache. */
       level->pitch = level->carry + at->block + level->right + 16;
       level->block = take(&workspace, &used, group * (size_t)(level->halo + at->strip) * (size_t)level->pitch, 4);
       level->ring = take(&workspace, &used, group * (size_t)level->halo * (size_t)keys, 4);
@@ -165,7 +169,9 @@ static size_t lay_out(struct worker *worker, const struct call *call, unsigned c
   }
   worker->map_pitch = worker->map_pad + keys + map_right + 16;
   worker->map = take(&workspace, &used, group * (size_t)(worker->map_halo + at->strip) * (size_t)worker->map_pitch, 4);
-  worker->sights = take(&workspace, &used, (size_t)(worker->history + at->strip + future_rows(stages, 0, stage_count)), sizeof(struct sight));
+  worker->sights = take(
+      &workspace, &used, (size_t)(worker->history + at->strip + future_rows(stages, 0, stage_count)),
+      sizeof(struct sight));
   worker->q = take(&workspace, &used, group * strip * (size_t)at->head_dim, 4);
   for (int n = 0; n < 2; n++)
     worker->blocks[n] = stage_count == 0 ? NULL : take(&workspace, &used, group * strip * (size_t)at->block, 4);
@@ -188,13 +194,15 @@ INLINE struct sight sight_in(const struct worker *worker, int row) {
 INLINE struct maps map_at(const struct worker *worker, int key) {
   const int rows = worker->map_halo + worker->call->attention->strip;
   return (struct maps){
-      worker->map + (int64_t)worker->map_halo * worker->map_pitch + worker->map_pad + key, (int64_t)rows * worker->map_pitch, worker->map_pitch};
+      worker->map + (int64_t)worker->map_halo * worker->map_pitch + worker->map_pad + key,
+      (int64_t)rows * worker->map_pitch, worker->map_pitch};
 }
 
 /* Where a level's block holds the newest columns of the strip's first row. */
 INLINE struct maps level_at(const struct worker *worker, const struct level *level) {
   const int rows = level->halo + worker->call->attention->strip;
-  return (struct maps){level->block + (int64_t)level->halo * level->pitch + level->carry, (int64_t)rows * level->pitch, level->pitch};
+  return (struct maps){
+      level->block + (int64_t)level->halo * level->pitch + level->carry, (int64_t)rows * level->pitch, level->pitch};
 }
 
 INLINE struct maps block_at(const struct worker *worker, int which) {
@@ -210,7 +218,10 @@ INLINE void copy(float *to, const float *from, int count) {
   for (int n = 0; n < count; n += LANES) store(to + n, load(from + n));
 }
 
-/* Makes room for columns [from, to) in a convolution's input: the columns before them move to the left, rows of the halo come from the ring. */
+/*
+ * Makes room for columns [from, to) in a convolution's input: the columns before them move to the left, rows of the
+ * halo come from the ring.
+ */
 static void open_level(struct worker *worker, struct level *level, int from, int to) {
   const struct attention *at = worker->call->attention;
   const int rows = level->halo + worker->rows, keys = round_up(worker->call->key_rows, PANEL);
@@ -219,7 +230,8 @@ static void open_level(struct worker *worker, struct level *level, int from, int
     for (int row = 0; row < rows; row++, block += level->pitch) {
       if (level->last_columns == 0) fill(block, 0, level->carry);
       else copy(block, block + level->last_columns, level->carry);
-      if (row < level->halo) copy(block + level->carry, level->ring + ((int64_t)head * level->halo + row) * keys + from, to - from);
+      if (row < level->halo)
+        copy(block + level->carry, level->ring + ((int64_t)head * level->halo + row) * keys + from, to - from);
     }
   }
   level->last_columns = to - from;
@@ -234,12 +246,17 @@ static void close_level(struct worker *worker, struct level *level, int from, in
   for (int head = 0; head < at->group; head++, maps.at += maps.head_pitch) {
     for (int row = 0; row < worker->rows; row++) {
       const int number = worker->row + level->lead + row;
-      hide_row(call, sight_in(worker, number), worker->batch, worker->head + head, number, maps.at + row * maps.pitch, from, to, 0);
+      hide_row(
+          call, sight_in(worker, number), worker->batch, worker->head + head, number, maps.at + row * maps.pitch, from,
+          to, 0);
     }
     if (last)
-      for (int row = -level->halo; row < worker->rows; row++) fill(maps.at + row * maps.pitch + columns, 0, level->right);
+      for (int row = -level->halo; row < worker->rows; row++)
+        fill(maps.at + row * maps.pitch + columns, 0, level->right);
     for (int row = 0; row < level->halo; row++)
-      copy(level->ring + ((int64_t)head * level->halo + row) * keys + from, maps.at + (row + worker->rows - level->halo) * maps.pitch, columns);
+      copy(
+          level->ring + ((int64_t)head * level->halo + row) * keys + from,
+          maps.at + (row + worker->rows - level->halo) * maps.pitch, columns);
   }
 }
 
@@ -255,22 +272,27 @@ static void hide_maps(struct worker *worker, struct maps maps, int lead, int fro
 
 /* Rows [row, end) of the output have one document; the rows of the input that have another count as 0. */
 static void conv_document(
-    struct worker *worker, const struct stage *stage, const struct level *level, const float *weights, float bias, int adds, const float *in,
-    int in_pitch, float *out, int out_pitch, int columns, int row, int end) {
+    struct worker *worker, const struct stage *stage, const struct level *level, const float *weights, float bias,
+    int adds, const float *in, int in_pitch, float *out, int out_pitch, int columns, int row, int end) {
   const int left = round_up(stage->origin_key * stage->dilation_key, LANES), pitch = worker->scratch_pitch;
   const int output_row = worker->row + level->lead - future_of(stage);
   const int document = sight_in(worker, output_row + row).document;
   const int first = output_row - stage->origin_query * stage->dilation_query;
   for (int n = row; n < end + level->halo; n++) {
     float *to = worker->scratch + (int64_t)(n - row) * pitch;
-    if (sight_in(worker, first + n).document == document) copy(to, in + (int64_t)n * in_pitch - left, left + columns + level->right);
+    if (sight_in(worker, first + n).document == document)
+      copy(to, in + (int64_t)n * in_pitch - left, left + columns + level->right);
     else fill(to, 0, left + columns + level->right);
   }
-  conv_head(stage, weights, bias, adds, worker->scratch + left, pitch, out + (int64_t)row * out_pitch, out_pitch, end - row, columns);
+  conv_head(
+      stage, weights, bias, adds, worker->scratch + left, pitch, out + (int64_t)row * out_pitch, out_pitch, end - row,
+      columns);
 }
 
 /* Columns [from, from + columns) of a convolution's output. `in` is at the oldest row of the halo. */
-static void convolve(struct worker *worker, const struct stage *stage, const struct level *level, struct maps in, struct maps out, int columns) {
+static void convolve(
+    struct worker *worker, const struct stage *stage, const struct level *level, struct maps in, struct maps out,
+    int columns) {
   const struct call *call = worker->call;
   const struct attention *at = call->attention;
   const int kernel = stage->taps_query * stage->taps_key;
@@ -301,14 +323,17 @@ static void add_output(struct worker *worker, struct maps weights, int from, int
 
 /* As add_values does, but each row meets the values of the keys that it sees and no other: 0 times NaN would be NaN. */
 static void add_faulty_values(
-    const struct worker *worker, int head, const float *weights, int weight_pitch, const float *values, int64_t pitch, float *out, int from,
-    int to, int first) {
+    const struct worker *worker, int head, const float *weights, int weight_pitch, const float *values, int64_t pitch,
+    float *out, int from, int to, int first) {
   const struct call *call = worker->call;
-  const int32_t *documents = call->attention->documents ? call->documents + (int64_t)worker->batch * call->key_rows : NULL;
+  const int32_t *documents = NULL;
+  if (call->attention->documents) documents = call->documents + (int64_t)worker->batch * call->key_rows;
   for (int row = first; row < worker->rows; row++) {
     const int number = worker->row + row;
     const struct sight sight = sight_in(worker, number);
-    const float *bias = call->attention->bias && sight.begin < sight.end ? bias_row(call, worker->batch, worker->head + head, number) : NULL;
+    const float *bias = call->attention->bias && sight.begin < sight.end
+        ? bias_row(call, worker->batch, worker->head + head, number)
+        : NULL;
     const float *w = weights + (int64_t)(row - first) * weight_pitch;
     float *to_row = out + (int64_t)(row - first) * worker->width;
     for (int key = most(from, sight.begin); key < least(to, sight.end); key++) {
@@ -332,7 +357,10 @@ static struct maps target_of(struct worker *worker, int stage, int from, int to)
   return block_at(worker, stage & 1);
 }
 
-/* Takes columns [from, to) of a stage's input through it and what follows it in its section: `scores`, or `weights` and the product with V. */
+/*
+ * Takes columns [from, to) of a stage's input through it and what follows it in its section: `scores`, or `weights` and
+ * the product with V.
+ */
 static void advance(struct worker *worker, int number, struct maps maps, int from, int to) {
   const struct call *call = worker->call;
   const struct attention *at = call->attention;
@@ -380,25 +408,29 @@ static void advance(struct worker *worker, int number, struct maps maps, int fro
 static void score_block(struct worker *worker, struct maps target, int from, int to) {
   const struct call *call = worker->call;
   const struct attention *at = call->attention;
-  const int rows = round_up(worker->rows, ROWS), panels = (call->key_rows + PANEL - 1) / PANEL, sharing = at->heads / at->kv_heads;
+  const int rows = round_up(worker->rows, ROWS), panels = (call->key_rows + PANEL - 1) / PANEL;
+  const int sharing = at->heads / at->kv_heads;
   const size_t panel_floats = (size_t)at->head_dim * PANEL;
   for (int head = 0, end; head < at->group; head = end) {
     const int kv_head = (worker->head + head) / sharing;
     end = least(at->group, (kv_head + 1) * sharing - worker->head);
     for (int key = from; key < to; key += PANEL) {
       const float *panel = worker->panel;
-      if (worker->packed) panel = worker->packed + (((size_t)worker->batch * at->kv_heads + kv_head) * panels + key / PANEL) * panel_floats;
+      if (worker->packed)
+        panel = worker->packed +
+            (((size_t)worker->batch * at->kv_heads + kv_head) * panels + key / PANEL) * panel_floats;
       else pack_panel(call, worker->batch, kv_head, key, worker->panel);
       for (int n = head; n < end; n++)
         score_panel(
-            worker->q + (int64_t)n * at->strip * at->head_dim, panel, target.at + n * target.head_pitch + key - from, target.pitch, rows,
-            at->head_dim);
+            worker->q + (int64_t)n * at->strip * at->head_dim, panel, target.at + n * target.head_pitch + key - from,
+            target.pitch, rows, at->head_dim);
     }
   }
 }
 
 /* Whether the values of keys [from, from + keys) are finite: known where K was packed, else seen here. */
-static int are_finite(const struct worker *worker, int kv_head, const float *values, int64_t pitch, int from, int keys) {
+static int are_finite(
+    const struct worker *worker, int kv_head, const float *values, int64_t pitch, int from, int keys) {
   if (worker->packed == NULL) return all_finite(values, pitch, keys, worker->width);
   const struct call *call = worker->call;
   const int panels = (call->key_rows + PANEL - 1) / PANEL;
@@ -437,7 +469,8 @@ static void add_output(struct worker *worker, struct maps weights, int from, int
     float *out = worker->out + ((int64_t)head * at->strip + first) * worker->width;
     /* The next head's values, or the first one's of the next keys. */
     const float *next = values;
-    if (values != worker->values) next += head + 1 < at->group ? ((head + 1) % sharing == 0 ? call->v.head_stride : 0) : 0;
+    if (values != worker->values)
+      next += head + 1 < at->group ? ((head + 1) % sharing == 0 ? call->v.head_stride : 0) : 0;
     if (are_finite(worker, kv_head, values, pitch, from, keys))
       add_values(w, weights.pitch, values, pitch, out, worker->width, rows, keys, next);
     else add_faulty_values(worker, head, w, weights.pitch, values, pitch, out, from, from + keys, first);
@@ -465,7 +498,8 @@ static int look(struct worker *worker) {
     for (int head = 0; head < at->group; head++)
       for (int row = 0; row < at->strip; row++) {
         struct maps map = map_at(worker, worker->key_begin);
-        if (worker->key_begin < begin) fill(map.at + head * map.head_pitch + (int64_t)row * map.pitch, 0, begin - worker->key_begin);
+        if (worker->key_begin < begin)
+          fill(map.at + head * map.head_pitch + (int64_t)row * map.pitch, 0, begin - worker->key_begin);
       }
   worker->key_begin = begin;
   worker->key_end = round_up(end, PANEL);
@@ -490,7 +524,8 @@ static void forget(struct worker *worker) {
 static void read_queries(struct worker *worker) {
   const struct call *call = worker->call;
   const struct attention *at = call->attention;
-  const int lead = future_rows(call->stages, 0, at->score_stages + at->weight_stages), rows = round_up(worker->rows, ROWS);
+  const int lead = future_rows(call->stages, 0, at->score_stages + at->weight_stages);
+  const int rows = round_up(worker->rows, ROWS);
   for (int head = 0; head < at->group; head++)
     for (int row = 0; row < rows; row++) {
       float *to = worker->q + ((int64_t)head * at->strip + row) * at->head_dim;
@@ -498,7 +533,8 @@ static void read_queries(struct worker *worker) {
       const struct tensor *from = number < 0 ? &call->q_history : &call->q;
       if (row >= worker->rows || number < -call->history_rows || number >= call->query_rows) fill(to, 0, at->head_dim);
       else {
-        const int64_t start = row_of(from, worker->batch, worker->head + head, number < 0 ? call->history_rows + number : number);
+        const int64_t start = row_of(
+            from, worker->batch, worker->head + head, number < 0 ? call->history_rows + number : number);
         read_stored(to, from->data, start, at->head_dim, at->storage, at->scale);
       }
     }
@@ -513,8 +549,8 @@ static void normalize_rows(struct worker *worker) {
     for (int row = 0; row < worker->rows; row++) {
       const int number = worker->row + worker->map_lead + row, which = worker->head + head;
       float *weights = map.at + head * map.head_pitch + (int64_t)row * map.pitch;
-      const float lse =
-          normalize_row(call, sight_in(worker, number), worker->batch, which, number, weights, worker->key_begin, worker->key_end);
+      const float lse = normalize_row(
+          call, sight_in(worker, number), worker->batch, which, number, weights, worker->key_begin, worker->key_end);
       if (call->lse && at->normalizer == NORMALIZE_SOFTMAX && number >= worker->first_row && number < worker->end_row)
         call->lse[((int64_t)worker->batch * at->heads + which) * call->query_rows + number] = lse;
     }
@@ -533,11 +569,13 @@ static void write_output(struct worker *worker) {
       if (stage->kind == STAGE_GATE && stage->variant) {
         zero(worker->gates, (size_t)at->strip * (size_t)width);
         add_values(
-            out, width, worker->gate_weights, width, worker->gates, width, round_up(worker->rows, ROWS), channels, worker->gate_weights);
+            out, width, worker->gate_weights, width, worker->gates, width, round_up(worker->rows, ROWS), channels,
+            worker->gate_weights);
       }
       for (int row = first; row < worker->rows; row++) {
         float *o = out + row * width;
-        if (stage->kind == STAGE_NORM) normalize_output(stage, weight, stage->variant ? call->depth_scale : 1, o, channels, width);
+        if (stage->kind == STAGE_NORM)
+          normalize_output(stage, weight, stage->variant ? call->depth_scale : 1, o, channels, width);
         else if (stage->variant) gate_channels(bias, worker->gates + row * width, o, channels, width);
         else gate_row(weight, bias[0], o, channels, width);
       }
@@ -545,7 +583,9 @@ static void write_output(struct worker *worker) {
     for (int row = first; row < worker->rows; row++) {
       float *o = out + row * width;
       poison(o, channels, width);
-      write_stored((void *)call->o.data, row_of(&call->o, worker->batch, worker->head + head, worker->row + row), o, channels, at->storage);
+      write_stored(
+          (void *)call->o.data, row_of(&call->o, worker->batch, worker->head + head, worker->row + row), o, channels,
+          at->storage);
     }
   }
 }
@@ -556,7 +596,8 @@ static void keep_map(struct worker *worker) {
   const int from = worker->key_begin - worker->map_pad, count = worker->map_pitch - 16 - worker->key_begin;
   struct maps map = map_at(worker, from);
   for (int head = 0; head < at->group; head++, map.at += map.head_pitch)
-    for (int row = -worker->map_halo; row < 0; row++) copy(map.at + row * map.pitch, map.at + (row + worker->rows) * map.pitch, count);
+    for (int row = -worker->map_halo; row < 0; row++)
+      copy(map.at + row * map.pitch, map.at + (row + worker->rows) * map.pitch, count);
 }
 
 /* Rows [row, row + rows). */
@@ -589,13 +630,17 @@ static void compute_strip(struct worker *worker) {
       for (int row = 0; row < worker->rows; row++) {
         const int number = worker->row + worker->map_lead + row;
         if (call->lse && at->normalizer == NORMALIZE_SOFTMAX && number >= worker->first_row && number < worker->end_row)
-          call->lse[((int64_t)worker->batch * at->heads + worker->head + head) * call->query_rows + number] = -__builtin_inff();
+          call->lse[((int64_t)worker->batch * at->heads + worker->head + head) * call->query_rows + number] =
+              -__builtin_inff();
       }
   }
   write_output(worker);
 }
 
-/* Rows [first, end) of one batch entry and group of heads. Enough rows before them are computed to know what the convolutions read. */
+/*
+ * Rows [first, end) of one batch entry and group of heads. Enough rows before them are computed to know what the
+ * convolutions read.
+ */
 static void compute_rows(struct worker *worker, int batch, int head, int first, int end) {
   const struct call *call = worker->call;
   const struct attention *at = call->attention;

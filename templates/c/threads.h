@@ -37,7 +37,9 @@ static void *work(void *argument) {
   return NULL;
 }
 
-/* Computes a call; bits do not depend on the number of parts. A part whose thread cannot be started is computed here. */
+/*
+ * Computes a call; bits do not depend on the number of parts. A part whose thread cannot be started is computed here.
+ */
 static void compute(const struct call *call, unsigned char *workspace, int parts) {
   struct team team = {.call = call, .workspace = workspace, .parts = parts, .missing = parts};
   if (parts == 1) {

@@ -6,8 +6,8 @@
 
 /* ROWS rows of o and `vectors` vectors of channels stay in registers while the keys go by. */
 INLINE void value_tile(
-    const int vectors, const float *restrict weights, int weight_pitch, const float *restrict values, int64_t value_pitch,
-    float *restrict out, int out_pitch, int keys, const float *next) {
+    const int vectors, const float *restrict weights, int weight_pitch, const float *restrict values,
+    int64_t value_pitch, float *restrict out, int out_pitch, int keys, const float *next) {
   vec sums[ROWS][VALUE_VECTORS];
   UNROLL for (int m = 0; m < ROWS; m++)
     UNROLL for (int n = 0; n < vectors; n++) sums[m][n] = load(out + m * out_pitch + n * LANES);
@@ -25,12 +25,12 @@ INLINE void value_tile(
 }
 
 /*
- * All channels (whole vectors) of `rows` rows, a multiple of ROWS. The values that are needed after these, at `next`, come in meanwhile: each tile of
- * rows fetches one line of cache (16 floats) of every key's.
+ * All channels (whole vectors) of `rows` rows, a multiple of ROWS. The values that are needed after these, at `next`,
+ * come in meanwhile: each tile of rows fetches one line of cache (16 floats) of every key's.
  */
 NOINLINE void add_values(
-    const float *weights, int weight_pitch, const float *values, int64_t value_pitch, float *out, int channels, int rows, int keys,
-    const float *next) {
+    const float *weights, int weight_pitch, const float *values, int64_t value_pitch, float *out, int channels,
+    int rows, int keys, const float *next) {
   for (int row = 0; row < rows; row += ROWS) {
     const float *w = weights + (int64_t)row * weight_pitch, *line = next + row / ROWS * 16 % channels;
     float *to = out + row * channels;

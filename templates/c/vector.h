@@ -121,8 +121,8 @@ INLINE vec_i lane_numbers(void) {
 }
 
 /*
- * e^x to 1 ulp, for x up to 88. Below -87 it gives e^-87, about 1e-38. Cephes' way: x = n log 2 + r with |r| at most half of log 2, a polynomial
- * for e^r, n into the exponent.
+ * e^x to 1 ulp, for x up to 88. Below -87 it gives e^-87, about 1e-38. Cephes' way: x = n log 2 + r with |r| at most
+ * half of log 2, a polynomial for e^r, n into the exponent.
  */
 INLINE vec exponential(vec x) {
   const float ROUNDER = 12582912.f; /* 1.5 * 2^23: adding it rounds to an integer, in the low bits */

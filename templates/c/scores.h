@@ -4,11 +4,6 @@
 
 #include "attention.h"
 
-/* Floats of packed K: [batches, kv_heads, panels, head_dim, PANEL]. */
-INLINE size_t packed_floats(const struct attention *at, int batches, int keys) {
-  return (size_t)batches * at->kv_heads * round_up(keys, PANEL) * at->head_dim;
-}
-
 /*
  * In a square of rows cut into blocks of `size` by `size`, the two blocks off the diagonal of each four change places.
  */

@@ -60,7 +60,7 @@ function stripCandidate(task: Task<CpuMachine>, strip: number, block: number): C
     launch: {},
     multiplyAdds: ["mul", "B", "Lq", "Lk", multiplyAddsOfPair(pipeline)],
   };
-  const predicted = predict(task, kernel, stripWork(task, kernel, strip, block));
+  const predicted = predict(task, kernel, stripWork(task, kernel, strip));
   return candidateOf(
     task,
     "staged",
@@ -85,7 +85,7 @@ function multiplyAddsOfPair({ heads, headDim, valueDim, scores, weights }: Pipel
 }
 
 /** Entries of a map: rows and keys of all strips, whole vectors of keys, and the rows that each thread repeats. */
-function stripWork(task: Task<CpuMachine>, kernel: Kernel, strip: number, block: number): KernelWork {
+function stripWork(task: Task<CpuMachine>, kernel: Kernel, strip: number): KernelWork {
   const { pipeline, shape, machine } = task;
   const { B, Lq, Lk, R } = shape;
   const { heads, kvHeads, headDim, valueDim } = pipeline;
@@ -95,29 +95,33 @@ function stripWork(task: Task<CpuMachine>, kernel: Kernel, strip: number, block:
   const panel = 2 * machine.lanes;
   let pairs = 0;
   let strips = 0;
-  for (let row = -Math.min(R, around); row < Lq; row += strip) {
+  const first = -Math.min(R, around);
+  // Of very many strips, one in so many stands for its neighbours.
+  const step = Math.ceil((Lq - first) / strip / MOST_STRIPS);
+  for (let row = first; row < Lq; row += strip * step) {
     const [low, high] = range(row - around, Math.min(row + strip, Lq) - 1 + reach.future);
     const keys = ceilTo(high, panel) - Math.floor(low / panel) * panel;
-    pairs += keys * ceilTo(Math.min(strip, Lq - row), ROWS);
-    strips += keys;
+    pairs += step * keys * ceilTo(Math.min(strip, Lq - row), ROWS);
+    strips += step * keys;
   }
   pairs += ((machine.threads - 1) * around * Lk) / 2;
   const group = headsTogether(pipeline);
-  // What each block moves before its sums begin, and what the kernels start anew for it.
-  const perBlock = 1 + (BLOCK_KEYS / block) * (pipeline.scores.length > 0 ? 1 : 0);
-  const map = group * (strip + reach.past) * Math.min(Lk, ceilTo(block + Lk, panel)) * 4;
-  const spilled = Math.max(0, map - machine.cacheBytes) / map;
+  const map = group * (strip + reach.past) * ceilTo(Lk, panel) * 4;
+  const doublings = Math.max(0, Math.log2(map / machine.cacheBytes));
   const counts = {
     ...NO_COUNTS,
-    f32MultiplyAdds: B * pairs * multiplyAddsOfPair(pipeline) * perBlock,
+    f32MultiplyAdds: B * pairs * multiplyAddsOfPair(pipeline),
     specialFunctions: B * heads * pairs,
     // K and V once a strip, and what a map too large for the cache takes on its way to memory and back.
-    cacheBytes: B * 4 * (strips * kvHeads * (headDim + valueDim) + spilled * heads * pairs * MAP_PASSES),
+    cacheBytes: B * 4 * (strips * kvHeads * (headDim + valueDim) + doublings * heads * pairs * MAP_PASSES),
   };
   return workOf(kernel, counts, { blocks: machine.threads, copiesAhead: true });
 }
 
-/** Keys whose work a block costs beside its own: halos that are moved, sums that are started. */
-const BLOCK_KEYS = 3;
-/** How often an entry of the map is written or read: scores, softmax twice, weights. */
-const MAP_PASSES = 6;
+/** Strips that are looked at, so that planning ends in time. */
+const MOST_STRIPS = 4096;
+/**
+ * How often an entry goes to the next cache and comes back, for each time that the map is twice too large for the thread's own: fitted to measured
+ * times.
+ */
+const MAP_PASSES = 4;

@@ -43,7 +43,7 @@ export const artifact: Artifact = {
       target: "cpu",
       schedule: "staged",
       storage: "f32",
-      knobs: { strip: 64, block: 256 },
+      knobs: { strip: 64, block: 64 },
       requires: { workgroupBytes: 0, invocations: 1, storageBuffers: 8, features: [] },
       parameters: [{ name: "scores.conv.weight", offset: 0, length: 36 }],
       parameterWords: 36,
@@ -103,13 +103,7 @@ export const artifact: Artifact = {
         },
       ],
       nominal: { B: 1, Lq: 1024, Lk: 1024, R: 0 },
-      cost: {
-        multiplyAdds: 309695624,
-        floorMultiplyAdds: 287590400,
-        bytes: 17825792,
-        barriers: 0,
-        time: 8033431.9875,
-      },
+      cost: { multiplyAdds: 306108416, floorMultiplyAdds: 287590400, bytes: 17825792, barriers: 0, time: 7949356.8 },
     },
   ],
   sources: {

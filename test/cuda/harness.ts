@@ -21,13 +21,12 @@ import {
   type CudaStatistics,
   type CudaTensor,
   createCudaLauncher,
-  type DeviceStorage,
   download,
   type EmulatedCudaOptions,
   emulatedCompiler,
   openEmulatedCuda,
 } from "../../runtime/cuda/index.ts";
-import { drawPlacement, encodePlaced, type Placement, POISON, placedOffsets } from "../support/placing.ts";
+import { type PlacedResult, runPlaced, type TestMemory } from "../support/placed-call.ts";
 import type { Random } from "../support/random.ts";
 
 /** nvcc as its own banner, or null with a warning that nobody overlooks. */
@@ -74,11 +73,7 @@ export function planOf({ plan, knobs }: Candidate): Plan {
   return plan;
 }
 
-export interface CudaResult {
-  readonly o: Float32Array;
-  readonly lse: Float32Array | null;
-  readonly statistics: CudaStatistics;
-}
+export type CudaResult = PlacedResult<CudaStatistics>;
 
 /** Emulated devices, one for each set of options. */
 const devices = new Map<string, Promise<CudaDevice>>();
@@ -90,8 +85,21 @@ export function emulatedDevice(options: EmulatedCudaOptions = {}): Promise<CudaD
   return device;
 }
 
-function floats(data: Int32Array | Float32Array): Float32Array {
-  return data instanceof Float32Array ? data : Float32Array.from(data);
+/** A device's allocations, for tests. */
+function cudaMemory(device: CudaDevice): TestMemory<CudaTensor> {
+  return {
+    place: (bytes, layout) => {
+      const { address } = device.allocate(bytes.byteLength, "test tensor");
+      device.backend.write(address, new Uint8Array(bytes));
+      return { address, ...layout };
+    },
+    bytes: async ({ address }) => {
+      const { bytes: size } = device.backend.locate(address) ?? { bytes: 0 };
+      return (await device.backend.read(address, size)).slice().buffer;
+    },
+    download: (tensor) => download(device, tensor),
+    free: ({ address }) => device.freeIfOpen(address),
+  };
 }
 
 /**
@@ -112,69 +120,9 @@ export async function runCudaPlan(
     [...parameters].map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data) }]),
   );
   const launcher = await createCudaLauncher(device, artifact, values);
-  const addresses: bigint[] = [];
-  const put = (tensor: Float64Tensor, storage: DeviceStorage, alignment: number | null): CudaTensor => {
-    const place = drawPlacement(tensor.shape, alignment ?? 1, alignment === null ? null : scatter);
-    return placed(device, tensor, storage, place, addresses);
-  };
-  const { storage, heads, valueDim } = pipeline;
-  const { q, k, v, qHistory, documents, lengths, positions, bias, layer } = inputs;
-  const [B = 0, , Lq = 0] = q.shape;
-  const onDevice: AttentionInputs<CudaTensor> = {
-    q: put(q, storage, plan.alignment.q),
-    k: put(k, storage, plan.alignment.k),
-    v: put(v, storage, plan.alignment.v),
-    ...(qHistory === undefined ? {} : { qHistory: put(qHistory, storage, plan.alignment.q) }),
-    ...(documents === undefined ? {} : { documents: put(documents, "i32", null) }),
-    ...(lengths === undefined ? {} : { lengths: put(lengths, "i32", null) }),
-    ...(positions === undefined ? {} : { positions: put(positions, "i32", null) }),
-    ...(bias === undefined ? {} : { bias: put(bias, "f32", 1) }),
-    ...(layer === undefined ? {} : { layer }),
-  };
-  // Outputs full of NaN: an element that a kernel leaves out shows.
-  const nothing = (shape: readonly number[]): Float64Tensor => ({
-    shape,
-    data: new Float64Array(shape.reduce((product, size) => product * size, 1)).fill(Number.NaN),
-  });
-  const place = drawPlacement([B, heads, Lq, valueDim], plan.alignment.o, scatter);
-  const outputs = {
-    o: placed(device, nothing([B, heads, Lq, valueDim]), storage, place, addresses),
-    lse: put(nothing([B, heads, Lq]), "f32", null),
-  };
   try {
-    const { lse, statistics } = await launcher.forward(onDevice, outputs);
-    const o = floats(await download(device, outputs.o));
-    if (scatter !== null) await checkSurroundings(device, outputs.o, place);
-    return { o, lse: lse === null ? null : floats(await download(device, lse)), statistics };
+    return await runPlaced(cudaMemory(device), plan, inputs, scatter, (...call) => launcher.forward(...call));
   } finally {
-    for (const address of addresses) device.freeIfOpen(address);
     launcher.destroy();
   }
-}
-
-function placed(
-  device: CudaDevice,
-  tensor: Float64Tensor,
-  storage: DeviceStorage,
-  place: Placement,
-  addresses: bigint[],
-): CudaTensor {
-  const bytes = new Uint8Array(encodePlaced(tensor, storage, place));
-  const { address } = device.allocate(bytes.length, "test tensor");
-  device.backend.write(address, bytes);
-  addresses.push(address);
-  return { address, offset: place.before, shape: tensor.shape, strides: place.strides, storage };
-}
-
-/** @throws Error when anything beside the tensor's elements is no longer poison. */
-async function checkSurroundings(device: CudaDevice, tensor: CudaTensor, place: Placement): Promise<void> {
-  const { bytes: size } = device.backend.locate(tensor.address) ?? { bytes: 0 };
-  const { buffer } = await device.backend.read(tensor.address, size);
-  const words = tensor.storage === "f32" ? new Uint32Array(buffer) : new Uint16Array(buffer);
-  const first = place.before / words.BYTES_PER_ELEMENT;
-  const own = new Set(placedOffsets(tensor.shape, place.strides).map((offset) => first + offset));
-  const poison = tensor.storage === "f32" ? POISON : POISON & 0xffff;
-  const clobbered = [...words.entries()].filter(([index, word]) => word !== poison && !own.has(index)).length;
-  if (clobbered > 0)
-    throw new Error(`${clobbered} elements beside o were written, strides [${place.strides}]`);
 }

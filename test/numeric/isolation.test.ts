@@ -10,18 +10,10 @@ import {
 import { download } from "../../runtime/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
-import {
-  bestPlan,
-  bufferWords,
-  launcherOf,
-  legalSchedules,
-  limitsOf,
-  placeInputs,
-  poisonedOutputs,
-  runPlan,
-} from "../support/gpu.ts";
+import { bestPlan, gpuMemory, launcherOf, legalSchedules, limitsOf, runPlan } from "../support/gpu.ts";
 import { openTestDevice } from "../support/node-device.ts";
 import { pipelineOf } from "../support/pipelines.ts";
+import { placeInputs, poisonedOutputs } from "../support/placed-call.ts";
 import { clobbered } from "../support/placing.ts";
 import { Random } from "../support/random.ts";
 import { disagreement } from "../support/trial.ts";
@@ -74,10 +66,11 @@ function plansOf(pipeline: Pipeline, shape: CallShape, dispatchBudget?: number):
 }
 
 test("a write beside an output is seen", async () => {
-  const outputs = poisonedOutputs(device, pipelineWith(MIXED), SHAPE, 4, new Random(3));
-  const words = await bufferWords(device, outputs.o);
-  expect(clobbered(words, outputs.o)).toBe(0);
-  expect(clobbered(words.fill(0), outputs.o)).toBeGreaterThan(0);
+  const memory = gpuMemory(device);
+  const outputs = poisonedOutputs(memory, pipelineWith(MIXED), SHAPE, 4, new Random(3));
+  const bytes = await memory.bytes(outputs.o);
+  expect(clobbered(bytes, outputs.o)).toBe(0);
+  expect(clobbered(new ArrayBuffer(bytes.byteLength), outputs.o)).toBeGreaterThan(0);
 });
 
 test("the cases cover all schedules", () => {
@@ -285,23 +278,24 @@ test.each([
       const parameters = drawParameters(pipeline, 41);
       const inputs = drawInputs(pipeline, SHAPE, false, 42);
       const expected = referenceForward(pipeline, parameters, inputs);
+      const memory = gpuMemory(device);
       for (const plan of plansOf(pipeline, SHAPE, 1 << 12)) {
         const launcher = await launcherOf(device, plan, parameters);
-        const call = placeInputs(device, plan, inputs);
+        const call = placeInputs(memory, plan, inputs);
         let first: unknown = null;
         for (let run = 0; run < 6; run += 1) {
           const scatter = layout === "scattered" ? new Random(valueDim) : null;
-          const outputs = poisonedOutputs(device, pipeline, SHAPE, plan.alignment.o, scatter);
+          const outputs = poisonedOutputs(memory, pipeline, SHAPE, plan.alignment.o, scatter);
           const { lse } = await launcher.forward(call.inputs, outputs);
           const o = Float32Array.from(await download(device, outputs.o));
-          const words = await bufferWords(device, outputs.o);
+          const words = await memory.bytes(outputs.o);
           const result = { o, lse: lse === null ? null : Float32Array.from(await download(device, lse)) };
           expect(disagreement(pipeline, result, expected), plan.schedule).toBeNull();
           first ??= words;
           expect(words, plan.schedule).toEqual(first);
           if (layout === "scattered") expect(clobbered(words, outputs.o), plan.schedule).toBe(0);
-          outputs.o.buffer.destroy();
-          outputs.lse.buffer.destroy();
+          memory.free(outputs.o);
+          memory.free(outputs.lse);
         }
         call.destroy();
         launcher.destroy();

@@ -18,16 +18,15 @@ import {
   type StorageType,
 } from "../../runtime/contract/index.ts";
 import {
-  type AttentionOutputs,
   type CallStatistics,
   createLauncher,
-  type DeviceStorage,
   type DeviceTensor,
   download,
   type Launcher,
   type LauncherOptions,
 } from "../../runtime/index.ts";
-import { clobbered, drawPlacement, placeTensor } from "./placing.ts";
+import { BUFFER_USAGE } from "../../runtime/webgpu/constants.ts";
+import { type PlacedResult, runPlaced, type TestMemory } from "./placed-call.ts";
 import type { Random } from "./random.ts";
 
 /** Relative errors that `semantics.md` allows the forward pass, by storage type. */
@@ -43,19 +42,11 @@ export function limitsOf(device: GPUDevice): TargetLimits {
   };
 }
 
-export interface GpuResult {
-  readonly o: Float32Array;
-  readonly lse: Float32Array | null;
-  readonly statistics: CallStatistics;
-}
+export type GpuResult = PlacedResult<CallStatistics>;
 
 export interface RunOptions extends LauncherOptions {
   /** Where given: tensors lie at random strides, in random order of axes, with NaN in all gaps. */
   readonly scatter?: Random;
-}
-
-function floats(data: Int32Array | Float32Array): Float32Array {
-  return data instanceof Float32Array ? data : Float32Array.from(data);
 }
 
 /** A launcher of one plan, parameters rounded to f32. */
@@ -75,78 +66,25 @@ export function launcherOf(
   return createLauncher(device, artifact, values, options);
 }
 
-/** A call's tensors on a device, and how to free them. */
-export interface PlacedCall {
-  readonly inputs: AttentionInputs<DeviceTensor>;
-  readonly tensors: readonly DeviceTensor[];
-  destroy(): void;
-}
-
-export function placeInputs(
-  device: GPUDevice,
-  plan: Plan,
-  inputs: AttentionInputs<Float64Tensor>,
-  scatter: Random | null = null,
-): PlacedCall {
-  const tensors: DeviceTensor[] = [];
-  const put = (tensor: Float64Tensor, storage: DeviceStorage, alignment: number | null): DeviceTensor => {
-    const place = drawPlacement(tensor.shape, alignment ?? 1, alignment === null ? null : scatter);
-    const placed = placeTensor(device, tensor, storage, place);
-    tensors.push(placed);
-    return placed;
-  };
-  const { storage } = plan.pipeline;
-  const { q: forQ, k: forK, v: forV } = plan.alignment;
-  const { q, k, v, qHistory, documents, lengths, positions, bias, layer } = inputs;
-  const placed: AttentionInputs<DeviceTensor> = {
-    q: put(q, storage, forQ),
-    k: put(k, storage, forK),
-    v: put(v, storage, forV),
-    ...(qHistory === undefined ? {} : { qHistory: put(qHistory, storage, forQ) }),
-    ...(documents === undefined ? {} : { documents: put(documents, "i32", null) }),
-    ...(lengths === undefined ? {} : { lengths: put(lengths, "i32", null) }),
-    ...(positions === undefined ? {} : { positions: put(positions, "i32", null) }),
-    ...(bias === undefined ? {} : { bias: put(bias, "f32", 1) }),
-    ...(layer === undefined ? {} : { layer }),
-  };
+/** Buffers of a device, for tests. */
+export function gpuMemory(device: GPUDevice): TestMemory<DeviceTensor> {
   return {
-    inputs: placed,
-    tensors,
-    destroy: () => {
-      for (const { buffer } of tensors) buffer.destroy();
+    place: (bytes, layout) => {
+      const buffer = device.createBuffer({
+        size: bytes.byteLength,
+        usage: BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST,
+      });
+      device.queue.writeBuffer(buffer, 0, bytes);
+      return { buffer, ...layout };
     },
+    bytes: async ({ buffer }) => {
+      const shape = [buffer.size / 4];
+      const words = await download(device, { buffer, offset: 0, shape, strides: [1], storage: "i32" });
+      return new Uint8Array(words.buffer).slice().buffer;
+    },
+    download: (tensor) => download(device, tensor),
+    free: ({ buffer }) => buffer.destroy(),
   };
-}
-
-/** Outputs full of NaN: an element that a kernel leaves out shows, and so does one that it writes beside them. */
-export function poisonedOutputs(
-  device: GPUDevice,
-  pipeline: Pipeline,
-  { B, Lq }: Pick<CallShape, "B" | "Lq">,
-  alignment: number,
-  scatter: Random | null = null,
-): Required<AttentionOutputs> {
-  const poisoned = (
-    shape: readonly number[],
-    storage: DeviceStorage,
-    random: Random | null,
-  ): DeviceTensor => {
-    const length = shape.reduce((product, size) => product * size, 1);
-    const tensor = { shape, data: new Float64Array(length).fill(Number.NaN) };
-    return placeTensor(device, tensor, storage, drawPlacement(shape, alignment, random));
-  };
-  const { heads, valueDim, storage } = pipeline;
-  return {
-    o: poisoned([B, heads, Lq, valueDim], storage, scatter),
-    lse: poisoned([B, heads, Lq], "f32", null),
-  };
-}
-
-/** The raw words of a tensor's whole buffer. */
-export async function bufferWords(device: GPUDevice, { buffer }: DeviceTensor): Promise<Int32Array> {
-  const length = buffer.size / 4;
-  const words = await download(device, { buffer, offset: 0, shape: [length], strides: [1], storage: "i32" });
-  return words instanceof Int32Array ? words : new Int32Array(words.buffer);
 }
 
 /**
@@ -162,24 +100,10 @@ export async function runPlan(
   options: RunOptions = {},
 ): Promise<GpuResult> {
   const { scatter = null, ...launcherOptions } = options;
-  const { pipeline } = plan;
   const launcher = await launcherOf(device, plan, parameters, launcherOptions);
-  const call = placeInputs(device, plan, inputs, scatter);
-  const [B = 0, , Lq = 0] = inputs.q.shape;
-  const outputs = poisonedOutputs(device, pipeline, { B, Lq }, plan.alignment.o, scatter);
   try {
-    const { lse, statistics } = await launcher.forward(call.inputs, outputs);
-    const o = floats(await download(device, outputs.o));
-    if (scatter !== null) {
-      const beside = clobbered(await bufferWords(device, outputs.o), outputs.o);
-      if (beside > 0)
-        throw new Error(`${beside} elements beside o were written, strides [${outputs.o.strides}]`);
-    }
-    return { o, lse: lse === null ? null : floats(await download(device, lse)), statistics };
+    return await runPlaced(gpuMemory(device), plan, inputs, scatter, (...call) => launcher.forward(...call));
   } finally {
-    call.destroy();
-    outputs.o.buffer.destroy();
-    outputs.lse.buffer.destroy();
     launcher.destroy();
   }
 }

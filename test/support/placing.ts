@@ -4,13 +4,12 @@ import {
   contiguousStrides,
   type DeviceStorage,
   elementSpan,
+  type Layout,
 } from "../../runtime/contract/layout.ts";
-import { BUFFER_USAGE } from "../../runtime/webgpu/constants.ts";
-import type { DeviceTensor } from "../../runtime/webgpu/tensors.ts";
 import type { Random } from "./random.ts";
 
 /** A NaN as f32, as a pair of f16 and as a pair of bf16: whoever reads it by mistake has NaN in the result. */
-export const POISON = 0x7fc07fc0;
+const POISON = 0x7fc07fc0;
 
 /** Where a tensor lies in its buffer, in elements from element 0; `before` and `after` surround it. */
 export interface Placement {
@@ -25,7 +24,7 @@ export interface Placement {
  * Random strides whose elements do not overlap: the outer axes nest in any order ([B, L, H, D] is one), rows and axes
  * have spare capacity behind them. Multiples of `alignment`; the last axis is contiguous.
  */
-export function drawStrides(shape: readonly number[], alignment: number, random: Random): number[] {
+function drawStrides(shape: readonly number[], alignment: number, random: Random): number[] {
   const strides = new Array<number>(shape.length).fill(1);
   const axes = shape.slice(0, -1).map((_, axis) => axis);
   let extent = shape.at(-1) ?? 1;
@@ -61,7 +60,7 @@ export function encodePlaced(tensor: Float64Tensor, storage: DeviceStorage, plac
 }
 
 /** Offsets of a tensor's elements from element 0, in row-major order of its shape. */
-export function placedOffsets(shape: readonly number[], strides: readonly number[]): number[] {
+function placedOffsets(shape: readonly number[], strides: readonly number[]): number[] {
   let offsets = [0];
   for (const [axis, size] of shape.entries()) {
     const stride = strides[axis] ?? 0;
@@ -70,22 +69,6 @@ export function placedOffsets(shape: readonly number[], strides: readonly number
     );
   }
   return offsets;
-}
-
-/** A tensor on the device with poison in every gap, before it and behind it. */
-export function placeTensor(
-  device: GPUDevice,
-  tensor: Float64Tensor,
-  storage: DeviceStorage,
-  place: Placement,
-): DeviceTensor {
-  const bytes = encodePlaced(tensor, storage, place);
-  const buffer = device.createBuffer({
-    size: bytes.byteLength,
-    usage: BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST,
-  });
-  device.queue.writeBuffer(buffer, 0, bytes);
-  return { buffer, offset: place.before, shape: tensor.shape, strides: place.strides, storage };
 }
 
 /** A random placement, or the contiguous one. Integer inputs and lse must be contiguous. */
@@ -98,22 +81,16 @@ export function drawPlacement(shape: readonly number[], alignment: number, rando
   };
 }
 
-/** The whole buffer of a placed tensor, read as raw 16- or 32-bit patterns. */
-export function patternsOf(words: Int32Array, storage: DeviceStorage): Uint16Array | Uint32Array {
-  return storage === "f32" || storage === "i32"
-    ? new Uint32Array(words.buffer, words.byteOffset, words.length)
-    : new Uint16Array(words.buffer, words.byteOffset, words.length * 2);
-}
-
 /**
  * How many bit patterns outside a tensor's elements are no longer poison: what a kernel must never write.
  *
- * @param words The tensor's whole buffer.
+ * @param memory The tensor's whole memory.
  */
-export function clobbered(words: Int32Array, tensor: DeviceTensor): number {
-  const patterns = patternsOf(words, tensor.storage);
-  const first = tensor.offset / patterns.BYTES_PER_ELEMENT;
-  const own = new Set(placedOffsets(tensor.shape, tensor.strides).map((offset) => first + offset));
+export function clobbered(memory: ArrayBuffer, tensor: Layout & { readonly offset?: number }): number {
+  const { shape, strides, storage, offset = 0 } = tensor;
+  const patterns = bytesPerElement(storage) === 4 ? new Uint32Array(memory) : new Uint16Array(memory);
+  const first = offset / patterns.BYTES_PER_ELEMENT;
+  const own = new Set(placedOffsets(shape, strides).map((each) => first + each));
   const poison = patterns.BYTES_PER_ELEMENT === 4 ? POISON : POISON & 0xffff;
   let count = 0;
   for (const [index, value] of patterns.entries()) if (value !== poison && !own.has(index)) count += 1;

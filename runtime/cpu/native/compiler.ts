@@ -14,14 +14,16 @@ const run = promisify(execFile);
 /** The library's source: what is compiled is `native.c`, the other files are included. */
 const SOURCES = fileURLToPath(C_FOLDER);
 
+/** For this processor, all its vectors. */
+const THIS_PROCESSOR = ["-march=native"] as const;
+
 /**
- * -march=native: for this processor, all its vectors. -ffp-contract=fast: a product and a sum are one rounded operation where the processor
- * has it. -fno-math-errno: a square root is one instruction. Nothing that changes what NaN and infinities do.
+ * -ffp-contract=fast: a product and a sum are one rounded operation where the processor has it. -fno-math-errno: a square root is one
+ * instruction. Nothing that changes what NaN and infinities do.
  */
-export const FLAGS = [
+const FLAGS = [
   "-std=c11",
   "-O3",
-  "-march=native",
   "-ffp-contract=fast",
   "-fno-math-errno",
   "-fvisibility=hidden",
@@ -37,6 +39,14 @@ export interface CCompiler {
   readonly program: string;
   /** First line of `--version`. */
   readonly version: string;
+}
+
+/** What is compiled for, and where to. */
+export interface CompileOptions {
+  /** Flags that say what the processor has, in place of -march=native: the tests compile for narrower vectors than this machine's. */
+  readonly processor?: readonly string[];
+  /** Where compiled libraries are kept: in the user's cache, if not given. */
+  readonly folder?: string;
 }
 
 /** The compiler that CC names, else the first of cc, gcc and clang on the PATH that runs; null where there is none. */
@@ -60,10 +70,12 @@ export async function findCompiler(): Promise<CCompiler | null> {
  *
  * @throws CpuError MTA882 (the cache's folder cannot be written), MTA883 (the compiler fails).
  */
-export async function compileLibrary(compiler: CCompiler, folder = defaultFolder()): Promise<string> {
+export async function compileLibrary(compiler: CCompiler, options: CompileOptions = {}): Promise<string> {
+  const { processor = THIS_PROCESSOR, folder = path.join(cacheFolder(), "cpu") } = options;
+  const flags = [...FLAGS, ...processor];
   const target = path.join(
     folder,
-    `${await keyOf(compiler)}.${process.platform === "darwin" ? "dylib" : "so"}`,
+    `${await keyOf(compiler, flags)}.${process.platform === "darwin" ? "dylib" : "so"}`,
   );
   if (await exists(target)) return target;
   try {
@@ -74,7 +86,7 @@ export async function compileLibrary(compiler: CCompiler, folder = defaultFolder
   // Compiled beside its place and renamed: processes that compile at once never load half a library.
   const beside = `${target}.${randomUUID()}`;
   try {
-    await run(compiler.program, [...FLAGS, path.join(SOURCES, "native.c"), "-o", beside, "-lm"], {
+    await run(compiler.program, [...flags, path.join(SOURCES, "native.c"), "-o", beside, "-lm"], {
       timeout: TIMEOUT_MS,
     });
     await rename(beside, target);
@@ -94,10 +106,6 @@ function unwritable(folder: string, cause: unknown): CpuError {
   return new CpuError("MTA882", `the folder ${folder} for compiled libraries cannot be written`, { cause });
 }
 
-function defaultFolder(): string {
-  return path.join(cacheFolder(), "cpu");
-}
-
 async function exists(file: string): Promise<boolean> {
   return stat(file).then(
     (found) => found.isFile(),
@@ -105,11 +113,11 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-async function keyOf({ version }: CCompiler): Promise<string> {
+async function keyOf({ version }: CCompiler, flags: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
   // What -march=native means: home directories go from machine to machine.
   const processor = [os.arch(), os.platform(), os.cpus()[0]?.model ?? ""];
-  hash.update(JSON.stringify([version, FLAGS, processor]));
+  hash.update(JSON.stringify([version, flags, processor]));
   const names = (await readdir(SOURCES)).filter((name) => /\.[ch]$/.test(name)).sort();
   for (const name of names) hash.update(`\n${name}\n`).update(await readFile(path.join(SOURCES, name)));
   return hash.digest("hex").slice(0, 32);

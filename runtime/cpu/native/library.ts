@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { type ForeignFunction, type ForeignLibrary, loadKoffi, openLibrary } from "../../foreign/library.ts";
 import { CpuError } from "../errors.ts";
 import type { CpuLibrary, CpuMemory } from "../library.ts";
-import { compileLibrary, findCompiler } from "./compiler.ts";
+import { type CompileOptions, compileLibrary, findCompiler } from "./compiler.ts";
 
 /** Of a line of cache, and of the widest vector. */
 const ALIGNMENT = 64;
@@ -11,15 +11,16 @@ const ALIGNMENT = 64;
  * The C library, compiled for this processor or found in the cache.
  *
  * @param threads As many as the processor runs at once, if null.
+ * @param options What is compiled for: this processor, if not given.
  * @throws CpuError MTA880 (no C compiler), MTA881 (no koffi), MTA882 (the cache cannot be written), MTA883 (the compiler fails), MTA884 (the
  *   library cannot be loaded).
  */
-export async function openNative(threads: number | null): Promise<CpuLibrary> {
+export async function openNative(threads: number | null, options: CompileOptions = {}): Promise<CpuLibrary> {
   const koffi = await loadKoffi((message, cause) => new CpuError("MTA881", message, { cause }));
   const compiler = await findCompiler();
   if (compiler === null)
     throw new CpuError("MTA880", "there is no C compiler: neither $CC nor cc, gcc or clang runs");
-  const { library, reasons } = openLibrary(koffi, [await compileLibrary(compiler)]);
+  const { library, reasons } = openLibrary(koffi, [await compileLibrary(compiler, options)]);
   if (library === null)
     throw new CpuError("MTA884", `the compiled library cannot be loaded: ${reasons.join()}`);
   return new NativeLibrary(library, compiler.version, threads ?? availableParallelism());

@@ -10,6 +10,8 @@ export interface WasmHost {
   /** Starts a thread; null where there are none. */
   readonly start: ((start: WorkerStart) => CpuWorker) | null;
   readonly threads: number;
+  /** Modules to choose from, the best first: all, if not given. */
+  readonly modules?: readonly ModuleName[];
 }
 
 /** The prebuilt modules, the faster first: relaxed SIMD multiplies and adds in one instruction. */
@@ -36,7 +38,7 @@ interface Exports {
  * @throws CpuError MTA885 (no SIMD).
  */
 export async function openWasm(host: WasmHost): Promise<CpuLibrary> {
-  for (const name of MODULES) {
+  for (const name of host.modules ?? MODULES) {
     const bytes = await host.read(name);
     if (!WebAssembly.validate(bytes)) continue;
     const module = await WebAssembly.compile(bytes);

@@ -4,17 +4,23 @@ import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import { C_FOLDER } from "../files.ts";
 import type { CpuLibrary } from "../library.ts";
-import { openWasm } from "./library.ts";
+import { type ModuleName, openWasm } from "./library.ts";
 import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "./team.ts";
 
-/** The WebAssembly library in Node. @throws CpuError MTA885 */
-export function openNodeWasm(threads: number | null): Promise<CpuLibrary> {
+/**
+ * The WebAssembly library in Node.
+ *
+ * @param modules The only ones that are taken, if given: the tests run each.
+ * @throws CpuError MTA885
+ */
+export function openNodeWasm(threads: number | null, modules?: readonly ModuleName[]): Promise<CpuLibrary> {
   // Node 20 knows relaxed SIMD, but does not offer it by itself.
   setFlagsFromString("--experimental-wasm-relaxed-simd");
   return openWasm({
     read: async (name) => new Uint8Array(await readFile(new URL(`${name}.wasm`, C_FOLDER))),
     start: (start) => new NodeWorker(start),
     threads: threads ?? availableParallelism(),
+    ...(modules === undefined ? {} : { modules }),
   });
 }
 

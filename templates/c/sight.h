@@ -17,7 +17,7 @@ INLINE int first_position(const struct call *call, int batch) {
   return call->positions ? call->positions[batch] : call->key_rows - call->query_rows;
 }
 
-INLINE int document_at(const struct call *call, int batch, int position) {
+INLINE int document_at(const struct call *call, int batch, int64_t position) {
   if (position < 0 || position >= call->key_rows) return -1;
   return most(call->documents[(int64_t)batch * call->key_rows + position], -1);
 }
@@ -27,11 +27,13 @@ INLINE struct sight sight_of(const struct call *call, int batch, int row) {
   struct sight nothing = {0, 0, -1};
   if (row < -call->history_rows || row >= call->query_rows) return nothing;
   struct sight sight = {0, call->key_rows, -1};
-  const int position = first_position(call, batch) + row;
-  if (at->causal) sight.end = least(sight.end, position + 1);
+  /* Positions may lie far beyond the keys, up to the end of 32 bits. */
+  const int64_t position = (int64_t)first_position(call, batch) + row;
+  if (at->causal && position + 1 < sight.end) sight.end = (int)(position + 1);
   if (at->window) {
-    sight.begin = most(0, position - at->window + 1);
-    sight.end = (int)(position + (int64_t)at->window < sight.end ? position + at->window : sight.end);
+    const int64_t begin = position - at->window + 1, end = position + at->window;
+    if (begin > 0) sight.begin = (int)(begin < call->key_rows ? begin : call->key_rows);
+    if (end < sight.end) sight.end = (int)end;
   }
   if (at->lengths) {
     if (position >= call->lengths[batch]) return nothing;

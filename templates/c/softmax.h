@@ -4,8 +4,9 @@
 
 #include "sight.h"
 
-/* Stands for minus infinity: as it is finite, differences of logits are no NaN. */
-#define HIDDEN (-3e38f)
+/* Stands for minus infinity: as it is finite, differences of logits are no NaN. Those that are seen stay above it. */
+#define HIDDEN (-0x1.fffffep127f)
+#define LOWEST (-0x1.fffffcp127f)
 
 /* Vectors that a pass over a row takes at a time: their sums do not wait for each other. */
 enum { ROW_VECTORS = SCORE_VECTORS };
@@ -89,7 +90,11 @@ static float normalize_row(
   float *seen = weights + first - from;
   if (call->attention->bias) {
     const float *bias = bias_row(call, batch, head, row);
-    for (int key = sight.begin; key < sight.end; key++) weights[key - from] += bias[key];
+    for (int key = sight.begin; key < sight.end; key++) {
+      const float score = weights[key - from], logit = score + bias[key];
+      /* A bias may be as low as numbers go, and hides nothing; what was infinite before it stays so. */
+      weights[key - from] = logit < LOWEST && score >= HIDDEN ? LOWEST : logit;
+    }
   }
   hide_row(call, sight, batch, head, row, seen, first, last, HIDDEN);
   const float largest = largest_logit(seen, last - first);

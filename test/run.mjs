@@ -56,6 +56,7 @@ const parts = {
   unit: vitest("unit"),
   golden: vitest("golden"),
   numeric: vitest("numeric"),
+  cpu: vitest("cpu"),
   package: vitest("package"),
   docs: vitest("docs"),
   cuda: vitest("cuda"),

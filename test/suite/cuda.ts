@@ -1,5 +1,5 @@
 import type { PlanOptions } from "../../compiler/plan/index.ts";
-import type { Schedule } from "../../runtime/contract/index.ts";
+import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
 import { directCandidates, emulatedDevice, findNvcc, planOf, runCudaPlan } from "../cuda/harness.ts";
 import { outsideTolerance, tensorPlans } from "../cuda/tensor-cases.ts";
 import type { Random } from "../support/random.ts";
@@ -42,6 +42,7 @@ function emulated(
 ): SuiteDevice {
   return {
     ...parts,
+    schedules: SCHEDULES,
     drawPlanner: () => parts.planner,
     run: async (plan, parameters, inputs, scatter, order) => {
       const device = await emulatedDevice({ warpOrder: WARP_ORDERS[order % 3] ?? "forward" });

@@ -12,7 +12,7 @@ async function checkKnown(device: SuiteDevice, target: SuiteTarget, known: Known
   const { pipeline, shape, parameters, expected } = known;
   const inputs = pipeline.storage === "f32" ? known.inputs : roundInputs(known.inputs, pipeline.storage);
   let plans = 0;
-  for (const schedule of legalSchedules(pipeline)) {
+  for (const schedule of legalSchedules(pipeline, device)) {
     const found = device.planner.plans(pipeline, shape, schedule);
     if ("reason" in found) {
       if (target.runsAll) throw new Error(`${schedule}: ${found.reason}`);

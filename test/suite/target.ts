@@ -33,6 +33,8 @@ export interface Planner {
 
 /** A device that the suites' plans run on. */
 export interface SuiteDevice {
+  /** Those that its plans have. */
+  readonly schedules: readonly Schedule[];
   readonly planner: Planner;
   /** For what `planner` has no plans of: null where that is all there is. */
   readonly fallback: Planner | null;
@@ -65,7 +67,7 @@ export interface SuiteDevice {
 export interface SuiteTarget {
   readonly name: string;
   /** The vitest project whose needs are the target's. */
-  readonly project: "numeric" | "cuda";
+  readonly project: "numeric" | "cuda" | "cpu";
   /** Whether it can run here; says loudly what is missing. */
   available(): Promise<boolean>;
   open(): Promise<SuiteDevice>;

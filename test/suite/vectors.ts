@@ -41,7 +41,7 @@ async function checkSchedules(
 ): Promise<string[]> {
   const factor = LARGE_LOGITS.test(name) ? 10 : 1;
   const unfit: string[] = [];
-  for (const schedule of legalSchedules(pipeline)) {
+  for (const schedule of legalSchedules(pipeline, device)) {
     const shape = callShapeOf(inputs);
     let found = device.planner.plans(pipeline, shape, schedule);
     if ("reason" in found && device.fallback !== null)

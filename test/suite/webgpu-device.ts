@@ -1,4 +1,5 @@
 import { WEBGPU_DEFAULT_LIMITS } from "../../compiler/plan/index.ts";
+import { SCHEDULES } from "../../runtime/contract/index.ts";
 import { fittingPlans, limitsOf, runPlan } from "../support/gpu.ts";
 import { disagreement } from "../support/trial.ts";
 import type { Planner, SuiteDevice } from "./target.ts";
@@ -11,6 +12,7 @@ export function webgpuSuiteDevice(device: GPUDevice): SuiteDevice {
     plans: (pipeline, shape, schedule, options) => fittingPlans(pipeline, limits, shape, schedule, options),
   });
   return {
+    schedules: SCHEDULES,
     planner: within(own),
     fallback: null,
     drawPlanner: (random) =>

@@ -108,9 +108,12 @@ export async function runPlan(
   }
 }
 
-/** The schedules that can compute a pipeline on some device, whatever its size. */
-export function legalSchedules(pipeline: Pipeline): Schedule[] {
-  return SCHEDULES.filter((schedule) => scheduleIllegal(pipeline, schedule) === null);
+/** The schedules that can compute a pipeline, whatever its size: on some device, or on one that has only some. */
+export function legalSchedules(
+  pipeline: Pipeline,
+  { schedules }: { readonly schedules: readonly Schedule[] } = { schedules: SCHEDULES },
+): Schedule[] {
+  return schedules.filter((schedule) => scheduleIllegal(pipeline, schedule) === null);
 }
 
 /** The candidates of a schedule that fit, the cheapest first; a plan is written when it is asked for. */

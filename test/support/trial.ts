@@ -50,7 +50,7 @@ export function trialsOf(drawn: RandomCase, device: SuiteDevice, options: TrialO
       order: random.integer(0, 5),
     });
   };
-  for (const schedule of legalSchedules(drawn.pipeline)) {
+  for (const schedule of legalSchedules(drawn.pipeline, device)) {
     const fitting = planner.plans(drawn.pipeline, drawn.shape, schedule);
     if ("reason" in fitting) {
       unfit.push({ schedule, reason: `${planner.name}: ${fitting.reason}` });

@@ -1,0 +1,4 @@
+import { describeProperties } from "../suite/properties.ts";
+import { targetsOf } from "../suite/table.ts";
+
+describeProperties(await targetsOf("cpu"));

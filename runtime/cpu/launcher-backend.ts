@@ -10,7 +10,7 @@ import { runCall } from "./execution.ts";
 import type { CpuMemory } from "./library.ts";
 import type { Cpu, CpuCall, CpuKernel } from "./target.ts";
 import {
-  allocate,
+  allocateUninitialised,
   CPU_TENSORS,
   type CpuTensor,
   elementAddress,
@@ -106,7 +106,7 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
   }
 
   allocate(shape: readonly number[], storage: DeviceStorage, label: string): OwnedCpuTensor {
-    return allocate(this.#device, shape, storage, { label });
+    return allocateUninitialised(this.#device, shape, storage, { label });
   }
 
   owned(tensor: CpuTensor): OwnedCpuTensor {

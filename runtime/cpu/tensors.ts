@@ -79,12 +79,26 @@ export function allocate<const Shape extends readonly number[], const Storage ex
   device: CpuDevice,
   shape: Shape,
   storage: Storage,
+  options: TensorOptions = {},
+): OwnedCpuTensor<Storage, Shape> {
+  const tensor = allocateUninitialised(device, shape, storage, options);
+  device.library.bytesOf(tensor.memory).fill(0);
+  return tensor;
+}
+
+/** A tensor whose contents are whatever was there before: for results, which the library writes in full. */
+export function allocateUninitialised<
+  const Shape extends readonly number[],
+  const Storage extends DeviceStorage,
+>(
+  device: CpuDevice,
+  shape: Shape,
+  storage: Storage,
   { strides, label = "tensor" }: TensorOptions = {},
 ): OwnedCpuTensor<Storage, Shape> {
   checkCpuDevice(device);
   const layout = newLayout(shape, storage, strides);
   const memory = device.allocate(Math.max(spanBytes(layout), 1), label);
-  device.library.bytesOf(memory).fill(0);
   return new OwnedCpuTensor<Storage, Shape>({ memory, ...layout }, (own) => device.free(own));
 }
 
@@ -104,7 +118,8 @@ export function upload<const Shape extends readonly number[], const Storage exte
 ): OwnedCpuTensor<Storage, Shape> {
   const fault = hostDataFault(source, storage, strides);
   if (fault !== null) throw new CpuError("MTA897", fault);
-  const tensor = allocate(device, source.shape, storage, strides === undefined ? {} : { strides });
+  const options = strides === undefined ? {} : { strides };
+  const tensor = allocateUninitialised(device, source.shape, storage, options);
   const bytes = new Uint8Array(encodeElements(tensor, source.data), 0, spanBytes(tensor));
   device.library.bytesOf(tensor.memory).set(bytes);
   return tensor;

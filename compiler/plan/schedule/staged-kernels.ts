@@ -1,6 +1,6 @@
 import { convReach, type Expression, type Finish, hasMask } from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
-import { doesNotFit, type Fitted, fits, registerFault, whereFits } from "../fit.ts";
+import { doesNotFit, type Fitted, registerFault, whereFits } from "../fit.ts";
 import { type ConvOp, type DotOp, graphOf, type MixOp, type NormalizeOp, type Op } from "../graph.ts";
 import { ceilTo, valueBlocks } from "../layout.ts";
 import type { GpuTask, Grid, Tile } from "../machine.ts";

@@ -1,6 +1,6 @@
 import type { Expression, Finish, TensorStatisticsProgram } from "../../../runtime/contract/index.ts";
 import { affordable, type Candidate, type Choice, candidateOf, unexplored } from "../candidate.ts";
-import { allFit, doesNotFit, type Fitted, fits, named, whereFits } from "../fit.ts";
+import { allFit, type Fitted, fits, named, whereFits } from "../fit.ts";
 import { type ConvOp, type DotOp, type Graph, graphOf } from "../graph.ts";
 import type { GpuTask, Grid } from "../machine.ts";
 import { predict } from "../predict.ts";

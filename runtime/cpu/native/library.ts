@@ -49,7 +49,8 @@ class NativeLibrary implements CpuLibrary {
   allocate(bytes: number, label: string): CpuMemory {
     let buffer: Uint8Array;
     try {
-      buffer = new Uint8Array(bytes + ALIGNMENT);
+      // Not a new array, which would be filled with zeros.
+      buffer = Buffer.allocUnsafeSlow(bytes + ALIGNMENT);
     } catch (cause) {
       throw new CpuError("MTA888", `there is no memory for ${label} (${bytes} bytes)`, { cause });
     }

@@ -20,6 +20,7 @@ export * from "./language/index.ts";
 export {
   type Candidate,
   choosePlan,
+  cpuMachine,
   cudaArchitecture,
   cudaMachine,
   DEFAULT_SHAPE,

@@ -33,7 +33,9 @@ const STORAGE_FORMS: Readonly<Record<StorageForm, true>> = {
 
 const REQUEST: Checks<keyof PlanRequest> = {
   machine: (value) =>
-    isRecord(value) && isRecord(value["limits"]) ? null : "what `webgpuMachine` or `cudaMachine` gives",
+    isRecord(value) && isRecord(value["limits"])
+      ? null
+      : "what `webgpuMachine`, `cudaMachine` or `cpuMachine` gives",
   shape,
   schedule,
   storage: (value) =>

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { builtinModules, createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, transform } from "esbuild";
 import { forBrowsers } from "./browser-modules.mjs";
 
@@ -173,6 +173,13 @@ function writeDeclarationsForDom() {
   }
 }
 
+/** The C library goes into the cache, where there is a compiler: the first program that computes with it starts at once. */
+async function compileForThisProcessor() {
+  const { openCpu } = await import(pathToFileURL(join(output, "runtime/cpu.js")).href);
+  const device = await openCpu();
+  await device.close();
+}
+
 async function buildPackage() {
   try {
     const metafile = await bundle();
@@ -186,6 +193,7 @@ async function buildPackage() {
     // A build that fails leaves the previous one as it was.
     rmSync(output, { recursive: true, force: true });
     renameSync(staging, output);
+    await compileForThisProcessor();
   } finally {
     rmSync(staging, { recursive: true, force: true });
   }

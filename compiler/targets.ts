@@ -73,7 +73,7 @@ const FACTS = {
   cpu: {
     aliases: [],
     gradients: false,
-    device: { runs: "cpu", counts: false, architectures: false, candidates: 15, checkedKeys: 147 },
+    device: { runs: "cpu", counts: false, architectures: false, candidates: 40, checkedKeys: 147 },
     emission: {
       title: "the processor",
       artifacts: "cpu",
@@ -103,8 +103,13 @@ export type NamedArtifacts = {
   readonly [T in Target as Facts[T]["emission"]["artifacts"]]: readonly Artifact[];
 };
 
-/** What kernels are written for, and what computes, where nobody says. */
+/** What kernels are written for where nobody says. */
 export const DEFAULT_TARGET = "webgpu" satisfies Target;
+/** What computes where nobody says (`targets/index.ts` looks which): the GPU, where there is a real one, else the processor. */
+export const COMPUTING_TARGETS = { gpu: "webgpu", other: "cpu" } as const satisfies Record<
+  string,
+  MeteredTarget
+>;
 /** What results of all other targets are compared with. */
 export const REFERENCE = "reference" satisfies TargetName;
 

@@ -6,4 +6,4 @@
  */
 export { cacheFolder } from "./contract/cache-folder.ts";
 export { dawnWait } from "./webgpu/dawn-wait.ts";
-export { type NodeGpu, type NodeGpuOptions, openNodeGpu } from "./webgpu/node-gpu.ts";
+export { hasNodeGpu, type NodeGpu, type NodeGpuOptions, openNodeGpu } from "./webgpu/node-gpu.ts";

@@ -1,5 +1,11 @@
 import { SCHEDULES } from "../../runtime/contract/plan.ts";
-import { hasArchitectures, hasGradients, type TargetName, wantedTarget } from "../targets.ts";
+import {
+  COMPUTING_TARGETS,
+  hasArchitectures,
+  hasGradients,
+  type TargetName,
+  wantedTarget,
+} from "../targets.ts";
 import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownArchitecture } from "./errors.ts";
 import { type Flag, given, oneOf, splitList, text, unless, value, wholeNumber, withDefault } from "./flag.ts";
 
@@ -42,6 +48,12 @@ export const STORE = text("<file>", "the tuning store (default: mtac/tuning.json
 /** One target by its name or an alias; help and errors list the names. */
 export function target<T extends TargetName>(targets: readonly T[], description: string): Flag<T, false> {
   return { ...value("<target>", description, (word) => wantedTarget(word, targets)), choices: targets };
+}
+
+/** The same for commands that compute: without it, `computingTarget` of `targets/index.ts` says on what. */
+export function device<T extends TargetName>(targets: readonly T[], description: string): Flag<T, false> {
+  const { gpu, other } = COMPUTING_TARGETS;
+  return target(targets, `${description} (default: ${gpu} where there is a GPU, else ${other})`);
 }
 
 /** `--target a,b` and repeated `--target`s. */

@@ -1,7 +1,7 @@
 import { MtacError } from "../../runtime/contract/index.ts";
 import type { Meter } from "../execution/meter.ts";
 import type { RunRequest, RunResult } from "../execution/request.ts";
-import type { MeteredTarget, TargetName } from "../targets.ts";
+import { COMPUTING_TARGETS, type MeteredTarget, type TargetName } from "../targets.ts";
 import type { ListedDevice, TargetExecutor, TargetRuntime } from "./runtime.ts";
 
 /** What computes on each target; its code is loaded when it is asked for. */
@@ -13,6 +13,12 @@ const RUNTIMES = {
   "cuda-emulated": async () => (await import("./cuda.ts")).cudaEmulated,
 } as const satisfies Record<TargetName, () => Promise<TargetExecutor>> &
   Record<MeteredTarget, () => Promise<TargetRuntime>>;
+
+/** What computes where nobody says. */
+export async function computingTarget(): Promise<MeteredTarget> {
+  const { hasNodeGpu } = await import("../../runtime/node.ts");
+  return (await hasNodeGpu()) ? COMPUTING_TARGETS.gpu : COMPUTING_TARGETS.other;
+}
 
 /** Computes an attention on a target. @throws the target's errors */
 export async function execute(request: RunRequest): Promise<RunResult> {

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from "node:fs";
 import os from "node:os";
 import { describeAdapter } from "./adapter-name.ts";
 import { dawnWait } from "./dawn-wait.ts";
@@ -8,7 +9,7 @@ import { unpackSwiftShader } from "./swiftshader.ts";
 
 /** Which adapter `openNodeGpu` opens. */
 export interface NodeGpuOptions {
-  /** When to use SwiftShader, the software adapter: only without a real one (`auto`), `always`, or `never`. */
+  /** When to use SwiftShader, the software adapter: only without a real one (`auto`), `always`, or `never`, which takes no other software either. */
   readonly fallback?: "auto" | "always" | "never";
   /** Further options for Dawn, for example `enable-dawn-features=dump_shaders`. */
   readonly toggles?: readonly string[];
@@ -44,17 +45,15 @@ export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu
   const { fallback = "auto", toggles = [], zeroWorkgroupMemory = false } = options;
   // Asked in any case: once the fallback's loader is in the process there is no telling any more.
   const promising = mayHaveAdapter();
+  if (fallback === "never" && !(promising && mayHaveGpu())) throw noAdapter();
   const dawn = await loadDawn(fallback !== "never");
   if (fallback === "never" || (fallback === "auto" && promising)) {
     const gpu = dawn.create([...toggles]);
     const adapter = await dawnWait(gpu.requestAdapter({ powerPreference: "high-performance" }));
-    if (adapter !== null) return opened(gpu, adapter);
+    if (adapter !== null && (fallback !== "never" || !adapter.info.isFallbackAdapter))
+      return opened(gpu, adapter);
+    if (fallback === "never") throw noAdapter();
     foundNone = true;
-  }
-  if (fallback === "never") {
-    throw new GpuError("MTA701", "there is no WebGPU adapter on this machine", {
-      remedy: "install a GPU driver with Vulkan, or allow the software fallback",
-    });
   }
   const { loader, manifest } = unpackSwiftShader();
   preload(loader);
@@ -103,6 +102,40 @@ function fallbackToggles(toggles: readonly string[], zeroWorkgroupMemory: boolea
     .map((toggle) => toggle.slice(prefix.length));
   const others = toggles.filter((toggle) => !toggle.startsWith(prefix));
   return [...others, `${prefix}${["disable_workgroup_init", ...features].join(",")}`];
+}
+
+/**
+ * Whether this machine has a GPU that WebGPU can use. Where nothing hints at one, Dawn is not even loaded: it takes a while, and
+ * prints what its loaders think of the machine.
+ */
+export async function hasNodeGpu(): Promise<boolean> {
+  try {
+    await openNodeGpu({ fallback: "never" });
+    return true;
+  } catch (error) {
+    if (error instanceof GpuError) return false;
+    throw error;
+  }
+}
+
+function noAdapter(): GpuError {
+  return new GpuError("MTA701", "there is no WebGPU adapter on this machine", {
+    remedy: "install a GPU driver with Vulkan, or allow the software fallback",
+  });
+}
+
+/** What drivers of GPUs make under Linux: NVIDIA's, Windows' for its Linux, Qualcomm's, ARM's. All others have a place in /dev/dri. */
+const GPU_FILES = ["/dev/nvidiactl", "/dev/dxg", "/dev/kgsl-3d0", "/dev/mali0"];
+
+/** On Linux a Vulkan loader finds drivers that compute in software, too, and prints what they lack: first, whether there is any hardware. */
+function mayHaveGpu(): boolean {
+  if (process.platform !== "linux" || GPU_FILES.some((file) => existsSync(file))) return true;
+  try {
+    // A card without a render node shows pictures only.
+    return readdirSync("/dev/dri").some((name) => name.startsWith("renderD"));
+  } catch {
+    return false;
+  }
 }
 
 /**

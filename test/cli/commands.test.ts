@@ -302,7 +302,15 @@ export default attention("wrong", { heads: 3, headDim: 9999 });
 });
 
 test("verify on WebGPU prints each tensor's error with its bound", () => {
-  const { code, stdout } = mtac(["verify", "examples/mta_toy.mta", "--length", "20", "--json"]);
+  const { code, stdout } = mtac([
+    "verify",
+    "examples/mta_toy.mta",
+    "--target",
+    "webgpu",
+    "--length",
+    "20",
+    "--json",
+  ]);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
     target: "webgpu",

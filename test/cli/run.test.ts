@@ -307,7 +307,16 @@ describe("mtac run refuses, each with its own message", () => {
 });
 
 test("a spec that no schedule fits on this device says which limit, and by how much", () => {
-  const args = ["verify", "examples/mta_830m.mta", "--length", "4", "--schedule", "two_pass"];
+  const args = [
+    "verify",
+    "examples/mta_830m.mta",
+    "--target",
+    "webgpu",
+    "--length",
+    "4",
+    "--schedule",
+    "two_pass",
+  ];
   const { code, stderr } = mtac(args);
   expect(stderr).toMatch(
     /MTA4\d\d: no schedule can compute "mta_830m".* two_pass: .*(more than the device has|at most \d+)/,

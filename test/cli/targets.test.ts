@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { pluginSettings } from "../../compiler/plugin/options.ts";
 import { TARGETS } from "../../compiler/targets.ts";
+import { hasNodeGpu } from "../../runtime/node.ts";
 import { mtac, temporaryFolder, write } from "./harness.ts";
 
 const folder = temporaryFolder();
@@ -33,9 +34,19 @@ describe.each(COMMANDS)("mtac %s", (command, targets) => {
   });
 });
 
-test.each(["run", "verify", "bench", "tune"])("mtac %s takes webgpu unless it is told another", (command) => {
-  const help = mtac([command, "--help"]).stdout.replace(/\s+/g, " ");
-  expect(help).toMatch(/--target <target> [^-]*\(choices: [^)]*default: "webgpu"\)/);
+test.each(["run", "verify", "bench", "tune"])(
+  "mtac %s computes on the GPU, where there is one, unless it is told another",
+  (command) => {
+    const help = mtac([command, "--help"]).stdout.replace(/\s+/g, " ");
+    expect(help).toMatch(/--target <target> [^-]*\(default: webgpu where there is a GPU, else cpu\)/);
+  },
+);
+
+test("verify says nothing but what it found, and takes the GPU only where there is one", async () => {
+  const { code, stdout, stderr } = mtac(["verify", spec, "--length", "8", "--json"]);
+  expect(JSON.parse(stdout)).toMatchObject({ target: (await hasNodeGpu()) ? "webgpu" : "cpu" });
+  expect(stderr).toMatch(/^small on (webgpu|cpu)\n/);
+  expect(code).toBe(0);
 });
 
 test.each(["run", "verify", "bench", "tune"])(

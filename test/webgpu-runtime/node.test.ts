@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-import { openNodeGpu } from "../../runtime/node.ts";
+import { hasNodeGpu, openNodeGpu } from "../../runtime/node.ts";
 import { unpackSwiftShader } from "../../runtime/webgpu/swiftshader.ts";
 import { withoutDriverNoise } from "../support/driver-noise.ts";
 
@@ -49,6 +49,12 @@ it("keeps global scope and environment as they were", async () => {
   expect(description).toMatch(/SwiftShader/i);
   expect(process.env).toEqual(before);
   expect("GPUBufferUsage" in globalThis).toBe(false);
+});
+
+it("takes no software for a GPU", async () => {
+  const found = await openNodeGpu({ fallback: "never" }).catch((error: unknown) => error);
+  if (await hasNodeGpu()) expect(found).toMatchObject({ isFallback: false });
+  else expect(found).toMatchObject({ code: expect.stringMatching(/^MTA70[12]$/) });
 });
 
 it("unpacks SwiftShader once, whole, and again when it is gone", () => {

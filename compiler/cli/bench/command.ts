@@ -1,4 +1,4 @@
-import { DEFAULT_TARGET, METERED_TARGETS } from "../../targets.ts";
+import { METERED_TARGETS } from "../../targets.ts";
 import { command } from "../command.ts";
 import { type FlagsOf, numberList, splitList, text, value, wholeNumber, withDefault } from "../flag.ts";
 import * as shared from "../flags.ts";
@@ -10,7 +10,7 @@ export const BENCH = command({
     "Time the best plan of each schedule and the tuned plan against the unfused baseline and other implementations over lengths, in turns, each checked against the float64 reference first.",
   arguments: [["<spec>", "spec file (.mta or .ts)"]],
   flags: {
-    target: withDefault(shared.target(METERED_TARGETS, "what to time"), DEFAULT_TARGET),
+    target: shared.device(METERED_TARGETS, "what to time"),
     arch: shared.DEVICE_ARCHITECTURE,
     name: shared.NAME,
     layer: shared.LAYER,

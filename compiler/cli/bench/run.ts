@@ -7,7 +7,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { readUtf8 } from "../../files/text.ts";
 import { resolve } from "../../ir/index.ts";
 import { plural } from "../../report/units.ts";
-import { openMeter } from "../../targets/index.ts";
+import { computingTarget, openMeter } from "../../targets/index.ts";
 import { deviceFacts, type MeteredTarget } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
@@ -25,9 +25,9 @@ const DEFAULT_LENGTHS = [128, 256, 512] as const;
 
 /** `mtac bench SPEC`: times plans and peers, and writes what was found. */
 export async function run(file: string, flags: BenchFlags): Promise<void> {
-  const { target } = flags;
+  const target = flags.target ?? (await computingTarget());
   const output = openOutput(flags);
-  checkArchitecture(flags);
+  checkArchitecture({ ...flags, target });
   const peers = peersOf(flags.peers, target);
   refuseOverlap(
     [

@@ -1,6 +1,6 @@
-import { DEFAULT_TARGET, TARGETS } from "../../targets.ts";
+import { TARGETS } from "../../targets.ts";
 import { command } from "../command.ts";
-import { type FlagsOf, given, required, text, withDefault } from "../flag.ts";
+import { type FlagsOf, given, required, text } from "../flag.ts";
 import * as shared from "../flags.ts";
 
 export const RUN = command({
@@ -10,7 +10,7 @@ export const RUN = command({
     "Compute an attention. Inputs (q, k, v, the masks' tensors, the parameters) come from a safetensors file; o and lse go to another.",
   arguments: [["<spec>", "spec file (.mta or .ts)"]],
   flags: {
-    target: withDefault(shared.target(TARGETS, "what to compute on"), DEFAULT_TARGET),
+    target: shared.device(TARGETS, "what to compute on"),
     inputs: required(text("<file>", "safetensors file to read")),
     output: required(text("<file>", "safetensors file to write")),
     weights: text(

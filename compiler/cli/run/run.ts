@@ -6,7 +6,7 @@ import { checkWritable } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../report/units.ts";
-import { execute } from "../../targets/index.ts";
+import { computingTarget, execute } from "../../targets/index.ts";
 import { hasDevice, type TargetName } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
@@ -24,8 +24,8 @@ import type { RunFlags } from "./command.ts";
 export async function run(file: string, flags: RunFlags): Promise<void> {
   const output = openOutput(flags);
   const grad = flags.grad === true;
-  const { target } = flags;
-  checkRunFlags(flags);
+  const target = flags.target ?? (await computingTarget());
+  checkRunFlags({ ...flags, target });
   refuseOverlap(
     [{ name: "`--output`", path: flags.output }],
     [

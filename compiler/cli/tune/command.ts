@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from "commander";
-import { DEFAULT_TARGET, METERED_TARGETS } from "../../targets.ts";
+import { METERED_TARGETS } from "../../targets.ts";
 import type { KnobSweep, Shard } from "../../tune/candidates.ts";
 import { command } from "../command.ts";
-import { type FlagsOf, given, numberList, required, text, value, wholeNumber, withDefault } from "../flag.ts";
+import { type FlagsOf, given, numberList, required, text, value, wholeNumber } from "../flag.ts";
 import * as shared from "../flags.ts";
 
 /** `mtac tune SPEC`, and what is done with the results that it stores. */
@@ -13,7 +13,7 @@ export const TUNE = command({
     "Measure the plans that could win on a device, each checked against the reference first, and store what was found: `compile` and `run` use it. A sweep that is interrupted goes on where it was when it is started again.",
   arguments: [["[spec]", "spec file (.mta or .ts)"]],
   flags: {
-    target: withDefault(shared.target(METERED_TARGETS, "what to measure on"), DEFAULT_TARGET),
+    target: shared.device(METERED_TARGETS, "what to measure on"),
     arch: shared.DEVICE_ARCHITECTURE,
     name: shared.NAME,
     layer: shared.LAYER,
@@ -23,7 +23,7 @@ export const TUNE = command({
     schedule: shared.SCHEDULE,
     candidates: value(
       "<n>",
-      "measure at most so many, the most promising (default: 20; cuda 48; emulated 12)",
+      "measure at most so many, the most promising (default: webgpu 20; cuda 48; cpu 40; emulated 12)",
       wholeNumber(1),
     ),
     /** Milliseconds. */

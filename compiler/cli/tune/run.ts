@@ -3,7 +3,7 @@ import type { Meter } from "../../execution/meter.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatCount, formatMilliseconds, formatRatio, plural } from "../../report/units.ts";
-import { openMeter } from "../../targets/index.ts";
+import { computingTarget, openMeter } from "../../targets/index.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, type ProgressLine, type ProgressState, progressLine } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
@@ -29,9 +29,9 @@ import { noteIgnored } from "./selection.ts";
 export async function run(file: string | undefined, flags: TuneFlags): Promise<void> {
   // A word that is none of the subcommands is no spec either: specs end in .mta or .ts.
   if (file === undefined || !/\.(mta|[cm]?ts)$/.test(file)) throw notTunable(file ?? "");
-  const { target } = flags;
+  const target = flags.target ?? (await computingTarget());
   const output = openOutput(flags);
-  checkArchitecture(flags);
+  checkArchitecture({ ...flags, target });
   const store = openStore(flags.store);
   refuseOverlap([{ name: "`--store`", path: store.file }], [{ name: "the spec", path: file }]);
   store.check();

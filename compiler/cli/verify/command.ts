@@ -1,4 +1,4 @@
-import { DEFAULT_TARGET, TARGETS } from "../../targets.ts";
+import { TARGETS } from "../../targets.ts";
 import { command } from "../command.ts";
 import { type FlagsOf, given, withDefault } from "../flag.ts";
 import * as shared from "../flags.ts";
@@ -10,7 +10,7 @@ export const VERIFY = command({
     "Compute an attention over random inputs and parameters on a target and on the float64 reference, and compare.",
   arguments: [["<spec>", "spec file (.mta or .ts)"]],
   flags: {
-    target: withDefault(shared.target(TARGETS, "what to compute on"), DEFAULT_TARGET),
+    target: shared.device(TARGETS, "what to compute on"),
     name: shared.NAME,
     layer: shared.LAYER,
     batch: shared.BATCH,

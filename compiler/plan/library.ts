@@ -11,6 +11,7 @@ import type { Kernel } from "./define.ts";
 import { ceilTo } from "./layout.ts";
 import type { CpuMachine, Task } from "./machine.ts";
 import { predict } from "./predict.ts";
+import { cpuRates } from "./rates.ts";
 import { type KernelWork, NO_COUNTS, workOf } from "./work.ts";
 
 /**
@@ -35,14 +36,40 @@ function stripCandidates(task: Task<CpuMachine>): readonly Candidate[] {
   const { machine, options = {} } = task;
   const { stripRows } = options;
   const strips = stripRows === undefined ? machine.strips : [ceilTo(stripRows, ROWS)];
-  return strips.flatMap((strip) => machine.blocks.map((block) => stripCandidate(task, strip, block)));
+  const menu = strips.flatMap((strip) => machine.blocks.map((block) => ({ strip, block })));
+  return threadChoices(machine.threads).flatMap((threads) =>
+    menu.map((sizes) => stripCandidate(withThreads(task, threads), { ...sizes, threads })),
+  );
+}
+
+/** Sizes of strips and blocks, and how many threads a call may use: as many as the device has, or so many. */
+interface Sizes {
+  readonly strip: number;
+  readonly block: number;
+  readonly threads: typeof ALL_THREADS | number;
+}
+
+const ALL_THREADS = "all";
+
+/** All first: a plan that was made for one processor computes on others. Then powers of two: for calls so short that threads cost more than they save. */
+function threadChoices(threads: number): readonly Sizes["threads"][] {
+  const fewer: number[] = [];
+  for (let count = 1; count < threads; count *= 2) fewer.unshift(count);
+  return [ALL_THREADS, ...fewer];
+}
+
+function withThreads(task: Task<CpuMachine>, threads: Sizes["threads"]): Task<CpuMachine> {
+  if (threads === ALL_THREADS) return task;
+  const { machine } = task;
+  return { ...task, machine: { ...machine, threads, rates: cpuRates({ lanes: machine.lanes, threads }) } };
 }
 
 /** Rows that the library computes at a time, at least. */
 const ROWS = 4;
 
-function stripCandidate(task: Task<CpuMachine>, strip: number, block: number): Candidate {
+function stripCandidate(task: Task<CpuMachine>, sizes: Sizes): Candidate {
   const { pipeline } = task;
+  const { strip, block } = sizes;
   const kernel: Kernel = {
     name: "attention",
     program: { kind: "library", strip, block },
@@ -64,7 +91,7 @@ function stripCandidate(task: Task<CpuMachine>, strip: number, block: number): C
   return candidateOf(
     task,
     "staged",
-    { strip, block },
+    { ...sizes },
     {
       fits: true,
       value: {

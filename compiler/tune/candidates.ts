@@ -75,11 +75,36 @@ export function checkSweeps(
   for (const sweep of sweeps) checkSweep(sweep, all);
 }
 
-function checkSweep({ knob, values }: KnobSweep, candidates: readonly Candidate[]): void {
+/**
+ * Sweeps without those whose knob none of a target's machines has, and another target's has: a spec says for each target what to sweep
+ * there.
+ *
+ * @param requests One for each kind of device of the target, and of all other targets.
+ */
+export function sweepsFor(
+  pipeline: Pipeline,
+  sweeps: readonly KnobSweep[],
+  requests: Record<"own" | "others", readonly PlanRequest[]>,
+): readonly KnobSweep[] {
+  if (sweeps.length === 0) return sweeps;
+  const knownTo = (some: readonly PlanRequest[]) =>
+    valuesOfKnobs(some.flatMap((request) => planCandidates(pipeline, request)));
+  const own = knownTo(requests.own);
+  if (sweeps.every(({ knob }) => own.has(knob))) return sweeps;
+  const others = knownTo(requests.others);
+  return sweeps.filter(({ knob }) => own.has(knob) || !others.has(knob));
+}
+
+function valuesOfKnobs(candidates: readonly Candidate[]): ReadonlyMap<string, ReadonlySet<number | string>> {
   const known = new Map<string, Set<number | string>>();
   for (const candidate of candidates)
     for (const [name, value] of Object.entries(knobsOf(candidate)))
       known.set(name, (known.get(name) ?? new Set()).add(value));
+  return known;
+}
+
+function checkSweep({ knob, values }: KnobSweep, candidates: readonly Candidate[]): void {
+  const known = valuesOfKnobs(candidates);
   const possible = known.get(knob);
   const names = [...known.keys()].sort();
   if (possible === undefined) throw unknownKnob(knob, names, suggest(knob, names));

@@ -133,7 +133,9 @@ const PROVENANCE: ReadonlySet<string> = new Set([
  * @throws RangeError when the text of a kernel is missing.
  */
 export function sourceHash(plan: Plan, sources: Readonly<Record<string, string>>): string {
-  const files = [...new Set(plan.kernels.map(({ file }) => file))];
+  // A library's text is mtac's own, whose version every key has.
+  const written = plan.kernels.filter(({ program }) => program.kind !== "library");
+  const files = [...new Set(written.map(({ file }) => file))];
   const texts = files.map((file) => {
     const text = sources[file];
     if (text === undefined) throw new RangeError(`the text of ${file} is missing`);

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
-import type { CallShape, Pipeline, Schedule } from "../../runtime/contract/index.ts";
+import type { CallShape, Pipeline, Schedule, Target } from "../../runtime/contract/index.ts";
 import type { Meter } from "../execution/meter.ts";
 import type { CheckedSpec } from "../language/attention.ts";
 import { packageVersion } from "../package.ts";
-import { machinesOf } from "../plan/index.ts";
-import { deviceFacts, type MeteredTarget } from "../targets.ts";
-import { checkSweeps, type KnobSweep, type Shard, tuneCandidates } from "./candidates.ts";
+import { machinesOf, type PlanRequest } from "../plan/index.ts";
+import { deviceFacts, EMITTED_TARGETS, type MeteredTarget } from "../targets.ts";
+import { checkSweeps, type KnobSweep, type Shard, sweepsFor, tuneCandidates } from "./candidates.ts";
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "./record.ts";
 import type { StoreContents, TuningStore } from "./store.ts";
 import { runSweep, type SweepProgress, type SweepResult } from "./sweep.ts";
@@ -85,9 +85,8 @@ export function refuseUnknownSweeps(
 ): void {
   const [shape] = shapesToTune(spec, pipeline, wishes);
   if (shape === undefined) return;
-  const machines = machinesOf(deviceFacts(target).runs).all();
-  const requests = machines.map((machine) => ({ machine, shape }));
-  checkSweeps(pipeline, requests, { schedule: wishes.schedule, sweeps: sweepsOf(spec, pipeline, wishes) });
+  const sweeps = sweepsOf(spec, pipeline, { target, shape }, wishes);
+  checkSweeps(pipeline, requestsOn(deviceFacts(target).runs, shape), { schedule: wishes.schedule, sweeps });
 }
 
 /** Measures the plans that could win, shape by shape, and stores what it finds; ends early when `signal` says so. */
@@ -148,15 +147,32 @@ function candidatesFor(
 ): ReturnType<typeof tuneCandidates> {
   const choice = {
     schedule: wishes.schedule,
-    sweeps: sweepsOf(spec, pipeline, wishes),
+    sweeps: sweepsOf(spec, pipeline, { target: meter.target, shape }, wishes),
     most: wishes.candidates ?? deviceFacts(meter.target).candidates,
     shard: wishes.shard,
   };
   return tuneCandidates(pipeline, { machine: meter.machine, shape }, choice);
 }
 
-function sweepsOf(spec: CheckedSpec, pipeline: Pipeline, wishes: TuneWishes): readonly KnobSweep[] {
-  return wishes.sweep ?? tuneOf(spec, pipeline)?.sweeps ?? [];
+/** What the flags say, else those of the spec's sweeps that are for the target. */
+function sweepsOf(
+  spec: CheckedSpec,
+  pipeline: Pipeline,
+  { target, shape }: { readonly target: MeteredTarget; readonly shape: CallShape },
+  wishes: TuneWishes,
+): readonly KnobSweep[] {
+  if (wishes.sweep !== undefined) return wishes.sweep;
+  const { runs } = deviceFacts(target);
+  return sweepsFor(pipeline, tuneOf(spec, pipeline)?.sweeps ?? [], {
+    own: requestsOn(runs, shape),
+    others: EMITTED_TARGETS.filter((each) => each !== runs).flatMap((each) => requestsOn(each, shape)),
+  });
+}
+
+function requestsOn(target: Target, shape: CallShape): readonly PlanRequest[] {
+  return machinesOf(target)
+    .all()
+    .map((machine) => ({ machine, shape }));
 }
 
 function tuneOf(spec: CheckedSpec, { name }: Pipeline): CheckedSpec["tunes"][number] | undefined {

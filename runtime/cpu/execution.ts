@@ -49,7 +49,7 @@ function kernelOf(call: CpuCall): CpuKernel {
   return kernel;
 }
 
-/** The plan's number of threads, if it has one: never more than the device's. */
+/** The plan's number of threads, where it is not all: never more than the device's. */
 function partsOf({ plan }: CpuCall, threads: number): number {
   const { threads: wanted } = plan.knobs;
   return typeof wanted === "number" ? Math.min(wanted, threads) : threads;

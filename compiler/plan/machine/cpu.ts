@@ -48,7 +48,8 @@ const CPU: Omit<CpuMachine, "rates" | keyof Processor> = {
 export const CPU_MACHINES: Machines = {
   of: () => cpuMachine(),
   wanted: () => [cpuMachine()],
-  all: () => [cpuMachine()],
+  // As many threads as the library knows: whatever a device can be told, one of these can.
+  all: () => [cpuMachine({ ...TYPICAL, threads: 256 })],
   typical: () => cpuMachine(),
   behind: () => [cpuMachine()],
 };

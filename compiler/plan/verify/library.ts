@@ -11,4 +11,10 @@ export function verifyLibrary(plan: Plan, { name }: KernelPlan, { strip, block }
     plan.knobs["strip"] === strip && plan.knobs["block"] === block,
     () => `${strip} rows and ${block} keys where the knobs are ${JSON.stringify(plan.knobs)}`,
   );
+  const { threads } = plan.knobs;
+  demand(
+    "strips",
+    threads === "all" || (typeof threads === "number" && Number.isInteger(threads) && threads > 0),
+    () => `${threads} threads`,
+  );
 }

@@ -43,7 +43,7 @@ export const artifact: Artifact = {
       target: "cpu",
       schedule: "staged",
       storage: "f32",
-      knobs: { strip: 64, block: 64 },
+      knobs: { strip: 64, block: 64, threads: "all" },
       requires: { workgroupBytes: 0, invocations: 1, storageBuffers: 8, features: [] },
       parameters: [{ name: "scores.conv.weight", offset: 0, length: 36 }],
       parameterWords: 36,

@@ -134,7 +134,7 @@ const PROVENANCE: ReadonlySet<string> = new Set([
  */
 export function sourceHash(plan: Plan, sources: Readonly<Record<string, string>>): string {
   // A library's text is mtac's own, whose version every key has.
-  const written = plan.kernels.filter(({ program }) => program.kind !== "library");
+  const written = plan.kernels.filter(({ program }) => program?.kind !== "library");
   const files = [...new Set(written.map(({ file }) => file))];
   const texts = files.map((file) => {
     const text = sources[file];

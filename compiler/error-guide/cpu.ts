@@ -26,9 +26,9 @@ export const CPU_ADVICE: Readonly<Record<CpuErrorCode, Advice>> = {
   },
   MTA884: {
     cause:
-      "The library was compiled and cannot be loaded (its folder is mounted without the right to execute, or holds another system's file); in a page, a module's file is not served, or a content security policy forbids to fetch it.",
+      "The library was compiled and cannot be loaded (its folder is mounted without the right to execute, or holds another system's file); in a page, a module's file is not served, or a Content-Security-Policy forbids to fetch or to compile it.",
     remedy:
-      "Point XDG_CACHE_HOME to another folder, or delete the one that the message names; in a page, serve `templates/c/*.wasm` of the package, and pass their addresses as `modules`.",
+      "Point XDG_CACHE_HOME to another folder, or delete the one that the message names; in a page, serve `templates/c/*.wasm` of the package, and pass their addresses as `modules`; a policy needs `script-src 'wasm-unsafe-eval'`.",
   },
   MTA885: {
     cause: "The modules need WebAssembly's 128-bit SIMD, which all browsers have since 2023.",

@@ -13,7 +13,7 @@ import {
   download,
 } from "../../runtime/cpu/index.ts";
 import { openNative } from "../../runtime/cpu/native/library.ts";
-import type { ModuleName } from "../../runtime/cpu/wasm/library.ts";
+import type { ModuleName } from "../../runtime/cpu/wasm/module.ts";
 import { openNodeWasm } from "../../runtime/cpu/wasm/node.ts";
 import { type PlacedResult, runPlaced, type TestMemory } from "../support/placed-call.ts";
 import type { Random } from "../support/random.ts";

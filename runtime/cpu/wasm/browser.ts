@@ -1,6 +1,7 @@
 import { CpuDevice, type CpuOptions, checkThreads } from "../device.ts";
 import { CpuError } from "../errors.ts";
-import { type ModuleName, openWasm as openLibrary } from "./library.ts";
+import { openWasm as openLibrary } from "./library.ts";
+import type { ModuleName } from "./module.ts";
 import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "./team.ts";
 
 /** Literal, each by itself: so bundlers see which files there are. */
@@ -16,62 +17,78 @@ export interface WasmOptions extends CpuOptions {
 }
 
 /**
- * Opens the processor as a device in a page or worker. Threads need shared memory, which browsers give to cross-origin-isolated pages only
- * (`crossOriginIsolated`); elsewhere calls run on the thread that makes them.
+ * Opens the processor as a device in a page or worker. Threads need cross-origin-isolated pages (`crossOriginIsolated`) that may start
+ * workers from blobs (a Content-Security-Policy, if there is one, with `worker-src blob:`); elsewhere calls run on the thread that makes them.
  *
- * @throws CpuError MTA885 (no SIMD), MTA886 (threads), MTA884 (a module cannot be fetched).
+ * @throws CpuError MTA885 (no WebAssembly, no SIMD), MTA886 (threads), MTA884 (a module cannot be fetched or compiled).
  */
 export async function openWasm(options: WasmOptions = {}): Promise<CpuDevice> {
   const threads = checkThreads(options);
   const { modules = FILES } = options;
-  const isolated = globalThis.crossOriginIsolated === true && typeof Worker === "function";
+  // Typed as always there: Node 20 has no navigator.
+  const { crossOriginIsolated, navigator }: { crossOriginIsolated?: boolean; navigator?: Navigator } =
+    globalThis;
+  const isolated = crossOriginIsolated === true && typeof Worker === "function";
   const library = await openLibrary({
     read: (name) => fetchModule(modules[name]),
     start: isolated ? (start) => new PageWorker(start) : null,
-    threads: threads ?? navigator.hardwareConcurrency,
+    threads: threads ?? navigator?.hardwareConcurrency ?? 1,
   });
   return new CpuDevice(library);
 }
 
 async function fetchModule(file: string | URL): Promise<Uint8Array<ArrayBuffer>> {
-  const failed = (why: string, cause?: unknown): CpuError =>
-    new CpuError(
-      "MTA884",
-      `the module ${file} cannot be fetched: ${why}`,
-      cause === undefined ? {} : { cause },
-    );
-  let response: Response;
+  let reason: string;
+  let cause: unknown;
   try {
-    response = await fetch(file);
-  } catch (cause) {
-    throw failed(cause instanceof Error ? cause.message : String(cause), cause);
+    const response = await fetch(file);
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    reason = `${response.status} ${response.statusText}`.trim();
+  } catch (error) {
+    reason = error instanceof Error ? error.message : String(error);
+    cause = error;
   }
-  if (!response.ok) throw failed(`${response.status} ${response.statusText}`);
-  return new Uint8Array(await response.arrayBuffer());
+  throw new CpuError("MTA884", `the module ${file} cannot be fetched: ${reason}`, {
+    cause,
+    remedy: String(file).startsWith("file:")
+      ? "in Node, open the processor with openCpu of mtac/runtime/cpu"
+      : "serve the package's templates/c/relaxed.wasm and plain.wasm, and say where with openWasm({ modules })",
+  });
 }
 
 class PageWorker implements CpuWorker {
+  readonly ready: Promise<void>;
   readonly #worker: Worker;
 
+  /** @throws where the page may start no such worker; some browsers tell it later, through `ready`. */
   constructor(start: WorkerStart) {
     const source = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
-    this.#worker = new Worker(source);
-    URL.revokeObjectURL(source);
-    this.#worker.postMessage(start);
+    try {
+      this.#worker = new Worker(source);
+    } catch (error) {
+      URL.revokeObjectURL(source);
+      throw error;
+    }
+    // Not before it has started: not all browsers have fetched the source when the constructor is done.
+    this.ready = this.#ask(start).finally(() => URL.revokeObjectURL(source));
   }
 
   compute(message: PartMessage): Promise<void> {
+    return this.#ask(message);
+  }
+
+  end(): void {
+    this.#worker.terminate();
+  }
+
+  #ask(message: WorkerStart | PartMessage): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#worker.onmessage = ({ data }: MessageEvent<string | null>) => {
         if (data === null) resolve();
         else reject(new Error(data));
       };
-      this.#worker.onerror = ({ message: fault }) => reject(new Error(fault));
+      this.#worker.onerror = (event) => reject(new Error(event.message || "the worker cannot be started"));
       this.#worker.postMessage(message);
     });
-  }
-
-  end(): void {
-    this.#worker.terminate();
   }
 }

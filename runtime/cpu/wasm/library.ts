@@ -1,26 +1,21 @@
 import { CpuError } from "../errors.ts";
 import type { CpuLibrary, CpuMemory } from "../library.ts";
 import { Heap } from "./heap.ts";
-import type { CpuWorker, WorkerStart } from "./team.ts";
+import { chooseModule, compileModule, type ModuleName, newMemory } from "./module.ts";
+import { type CpuWorker, Team, type WorkerStart } from "./team.ts";
 
 /** What the host of a module gives: Node and browsers differ in both. */
 export interface WasmHost {
   /** The bytes of a prebuilt module. */
   read(name: ModuleName): Promise<Uint8Array<ArrayBuffer>>;
-  /** Starts a thread; null where there are none. */
+  /** Starts a thread, which may fail; null where there are none. */
   readonly start: ((start: WorkerStart) => CpuWorker) | null;
   readonly threads: number;
   /** Modules to choose from, the best first: all, if not given. */
   readonly modules?: readonly ModuleName[];
 }
 
-/** The prebuilt modules, the faster first: relaxed SIMD multiplies and adds in one instruction. */
-const MODULES = ["relaxed", "plain"] as const;
-export type ModuleName = (typeof MODULES)[number];
-
 const PAGE = 2 ** 16;
-/** What 32-bit addresses reach. */
-const MOST_PAGES = 2 ** 16;
 /** Of each worker; the module's own is as large. */
 const STACK_BYTES = 2 ** 16;
 
@@ -33,47 +28,66 @@ interface Exports {
 }
 
 /**
- * The attention as WebAssembly: the fastest of the prebuilt modules that this engine takes.
+ * The attention as WebAssembly: the fastest of the prebuilt modules that this engine takes. Where a thread cannot be started, calls
+ * run on the one that makes them.
  *
- * @throws CpuError MTA885 (no SIMD).
+ * @throws CpuError MTA885 (no WebAssembly, no SIMD), MTA884 (a module cannot be loaded).
  */
 export async function openWasm(host: WasmHost): Promise<CpuLibrary> {
-  for (const name of host.modules ?? MODULES) {
-    const bytes = await host.read(name);
-    if (!WebAssembly.validate(bytes)) continue;
-    const module = await WebAssembly.compile(bytes);
-    return new WasmLibrary(name, module, host);
-  }
-  throw new CpuError("MTA885", "this WebAssembly engine has no SIMD instructions");
+  const name = chooseModule(host.modules);
+  const memory = newMemory();
+  const module = await compileModule(name, await host.read(name), memory);
+  const library = new WasmLibrary(name, module, memory, host);
+  await library.tryThreads();
+  return library;
 }
 
 class WasmLibrary implements CpuLibrary {
   readonly kind = "wasm";
   readonly description: string;
   readonly lanes = 4;
-  readonly threads: number;
-  readonly #module: WebAssembly.Module;
+  readonly #threads: number;
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;
   readonly #heap: Heap;
-  readonly #host: WasmHost;
-  readonly #workers: CpuWorker[] = [];
+  readonly #team: Team | null;
   /** Where the parts of a call are counted that are prepared. */
   readonly #counter: CpuMemory;
   /** The call before: workers take one at a time. */
   #last: Promise<void> = Promise.resolve();
 
-  constructor(name: ModuleName, module: WebAssembly.Module, host: WasmHost) {
-    this.#module = module;
-    this.#host = host;
-    this.threads = host.start === null ? 1 : host.threads;
+  constructor(
+    name: ModuleName,
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+    { start, threads }: WasmHost,
+  ) {
+    this.#threads = threads;
+    this.#memory = memory;
     this.description = `WebAssembly with ${name === "relaxed" ? "relaxed " : ""}SIMD, 4 floats a vector`;
-    this.#memory = new WebAssembly.Memory({ initial: 4, maximum: MOST_PAGES, shared: true });
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.#memory } });
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
     if (!isLibrary(exports)) throw new RangeError(`the module ${name} is not mtac's`);
     this.#exports = exports;
     this.#heap = new Heap(Number(exports.__heap_base.value), (end) => this.#grow(end));
     this.#counter = this.allocate(4, "counter");
+    // Threads need memory that they share.
+    this.#team =
+      start === null || threads === 1 || memory.buffer instanceof ArrayBuffer
+        ? null
+        : new Team(() => {
+            const stack = this.allocate(STACK_BYTES, "a thread's stack");
+            return start({ module, memory, stackTop: Number(stack.address) + STACK_BYTES });
+          });
+  }
+
+  /** One where there are no others, or none can be started. */
+  get threads(): number {
+    return this.#team?.works === true ? this.#threads : 1;
+  }
+
+  /** Starts the first thread, so that `threads` is right before the first call. */
+  async tryThreads(): Promise<void> {
+    await this.#team?.gather(1);
   }
 
   allocate(bytes: number, label: string): CpuMemory {
@@ -108,26 +122,21 @@ class WasmLibrary implements CpuLibrary {
 
   async close(): Promise<void> {
     await this.#last;
-    for (const worker of this.#workers.splice(0)) worker.end();
+    this.#team?.end();
   }
 
   async #compute(words: number, workspace: number, parts: number): Promise<void> {
-    const { start } = this.#host;
-    if (parts === 1 || start === null) {
+    const workers = parts === 1 ? null : ((await this.#team?.gather(parts)) ?? null);
+    if (workers === null) {
       for (let part = 0; part < parts; part++) this.#exports.prepare(words, workspace, part, parts);
       for (let part = 0; part < parts; part++) this.#exports.compute(words, workspace, part, parts);
       return;
     }
-    while (this.#workers.length < parts) {
-      const stack = this.allocate(STACK_BYTES, "a thread's stack");
-      this.#workers.push(
-        start({ module: this.#module, memory: this.#memory, stackTop: Number(stack.address) + STACK_BYTES }),
-      );
-    }
     const counter = Number(this.#counter.address) / 4;
     Atomics.store(new Int32Array(this.#memory.buffer), counter, 0);
-    const team = this.#workers.slice(0, parts);
-    await Promise.all(team.map((worker, part) => worker.compute({ words, workspace, part, parts, counter })));
+    await Promise.all(
+      workers.map((worker, part) => worker.compute({ words, workspace, part, parts, counter })),
+    );
   }
 
   #grow(end: number): boolean {

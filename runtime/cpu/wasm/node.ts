@@ -4,7 +4,8 @@ import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import { C_FOLDER } from "../files.ts";
 import type { CpuLibrary } from "../library.ts";
-import { type ModuleName, openWasm } from "./library.ts";
+import { openWasm } from "./library.ts";
+import type { ModuleName } from "./module.ts";
 import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "./team.ts";
 
 /**
@@ -25,27 +26,35 @@ export function openNodeWasm(threads: number | null, modules?: readonly ModuleNa
 }
 
 class NodeWorker implements CpuWorker {
+  readonly ready: Promise<void>;
   readonly #worker = new Worker(WORKER_SOURCE, { eval: true });
 
   constructor(start: WorkerStart) {
-    // A program whose work is done ends, whatever threads there are.
-    this.#worker.unref();
-    this.#worker.postMessage(start);
+    this.ready = this.#ask(start);
   }
 
   compute(message: PartMessage): Promise<void> {
-    this.#worker.ref();
-    return new Promise<void>((resolve, reject) => {
-      this.#worker.once("message", (fault: string | null) => {
-        this.#worker.unref();
-        if (fault === null) resolve();
-        else reject(new Error(fault));
-      });
-      this.#worker.postMessage(message);
-    });
+    return this.#ask(message);
   }
 
   end(): void {
     void this.#worker.terminate();
+  }
+
+  /** A program whose work is done ends, whatever threads there are: they count only while they have something to do. */
+  async #ask(message: WorkerStart | PartMessage): Promise<void> {
+    this.#worker.ref();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#worker.once("message", (fault: string | null) =>
+          fault === null ? resolve() : reject(new Error(fault)),
+        );
+        this.#worker.once("error", reject);
+        this.#worker.postMessage(message);
+      });
+    } finally {
+      this.#worker.removeAllListeners("message").removeAllListeners("error");
+      this.#worker.unref();
+    }
   }
 }

@@ -10,6 +10,8 @@ export interface PartMessage {
 
 /** A thread that computes parts of calls; Node's and the browsers' workers both are. */
 export interface CpuWorker {
+  /** Rejects where the thread cannot be started. */
+  readonly ready: Promise<void>;
   compute(message: PartMessage): Promise<void>;
   end(): void;
 }
@@ -19,6 +21,41 @@ export interface WorkerStart {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly stackTop: number;
+}
+
+/** The threads of a library, started as calls need them, and kept. */
+export class Team {
+  readonly #start: () => CpuWorker;
+  readonly #workers: CpuWorker[] = [];
+  #works = true;
+
+  constructor(start: () => CpuWorker) {
+    this.#start = start;
+  }
+
+  /** False from the moment on that a thread could not be started: that is not tried again. */
+  get works(): boolean {
+    return this.#works;
+  }
+
+  /** So many threads; null where they cannot be started (a Content-Security-Policy without `worker-src blob:`). */
+  async gather(count: number): Promise<readonly CpuWorker[] | null> {
+    if (!this.#works) return null;
+    const known = this.#workers.length;
+    try {
+      while (this.#workers.length < count) this.#workers.push(this.#start());
+      await Promise.all(this.#workers.slice(known).map(({ ready }) => ready));
+      return this.#workers.slice(0, count);
+    } catch {
+      this.#works = false;
+      this.end();
+      return null;
+    }
+  }
+
+  end(): void {
+    for (const worker of this.#workers.splice(0)) worker.end();
+  }
 }
 
 /**
@@ -34,7 +71,7 @@ const receive = (message) => {
       memory = message.memory;
       exports = new WebAssembly.Instance(message.module, { env: { memory } }).exports;
       exports.__stack_pointer.value = message.stackTop;
-      return;
+      return port.postMessage(null);
     }
     const { words, workspace, part, parts, counter } = message;
     exports.prepare(words, workspace, part, parts);

@@ -1,10 +1,13 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Artifact, Pipeline } from "../../runtime/contract/index.ts";
-import { createLauncher, publish, type SpecVersion } from "../../runtime/hot.ts";
+import type { SpecVersion as AnySpecVersion } from "../../runtime/hot/specs.ts";
+import { createLauncher, publish } from "../../runtime/hot.ts";
 import { download } from "../../runtime/index.ts";
 import { Launcher } from "../../runtime/webgpu/launcher.ts";
 import { openDevice, scaled, tinyInputs, WEIGHT } from "./device-fixture.ts";
 import { ramp, scaleArtifact, tinyPipeline, workspaceArtifact } from "./tiny-plans.ts";
+
+type SpecVersion = AnySpecVersion<Artifact>;
 
 let device: GPUDevice;
 beforeAll(async () => {

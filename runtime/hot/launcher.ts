@@ -1,32 +1,46 @@
-import type { PrepareSize } from "./contract/call.ts";
-import type { ParameterValues } from "./contract/parameters.ts";
-import type { Pipeline } from "./contract/pipeline.ts";
-import type { Artifact } from "./contract/plan.ts";
-import type { AttentionInputs } from "./contract/tensor.ts";
-import { shapeOfInputs } from "./launcher/plan-choice.ts";
-import type { AttentionOutputs, ForwardResult, Launcher } from "./webgpu/launcher.ts";
-import type { DeviceTensor } from "./webgpu/tensors.ts";
+import type { PrepareSize } from "../contract/call.ts";
+import type { Layout } from "../contract/layout.ts";
+import type { ParameterValues } from "../contract/parameters.ts";
+import type { Pipeline } from "../contract/pipeline.ts";
+import type { AttentionInputs, HostTensor } from "../contract/tensor.ts";
+import type { CallOutputs } from "../launcher/backend.ts";
+import { shapeOfInputs } from "../launcher/plan-choice.ts";
 
 /** A growing cache has a new size in every call; few of them differ in the kernels that they need. */
 const MAX_SIZES = 32;
 
 interface Kernels {
-  readonly artifact: Artifact;
+  readonly artifact: { readonly name: string };
   readonly pipeline: Pipeline;
 }
 
+type Inputs = AttentionInputs<Layout>;
+type Outputs = CallOutputs<Layout>;
+
+/** What launchers of all runtimes have in common. */
+export interface SwappableLauncher {
+  readonly parameters: ReadonlyMap<string, HostTensor>;
+  forward(inputs: Inputs, outputs?: Outputs): Promise<unknown>;
+  /** Where calls can be recorded. */
+  encode?(encoder: GPUCommandEncoder, inputs: Inputs, outputs?: Outputs): unknown;
+  time(inputs: Inputs, options?: { readonly repeats?: number }): Promise<unknown>;
+  prepare(size: PrepareSize): Promise<void>;
+  setParameters(values: ParameterValues): void;
+  destroy(): void;
+}
+
 /** What a launcher that can take new kernels needs of those that make it. */
-export interface HotLauncherMaker {
-  create(kernels: Kernels, parameters: ParameterValues): Promise<Launcher>;
+export interface HotLauncherMaker<Device, Known extends Kernels, Launcher> {
+  create(kernels: Known, parameters: ParameterValues): Promise<Launcher>;
   carryOver(given: ParameterValues, pipeline: Pipeline): ParameterValues;
-  rebuild(device: GPUDevice, parameters: ParameterValues): Promise<Launcher>;
+  rebuild(device: Device, parameters: ParameterValues): Promise<Launcher>;
 }
 
 /** A launcher whose kernels can be replaced while it is in use. */
-export class HotLauncher {
+export class HotLauncher<Device, Known extends Kernels, Launcher extends SwappableLauncher> {
   /** What users hold: always the same object, whichever kernels are behind it. */
   readonly launcher: Launcher;
-  readonly #maker: HotLauncherMaker;
+  readonly #maker: HotLauncherMaker<Device, Known, Launcher>;
   /** Sizes that calls have had or were prepared for: new kernels are prepared for them, too, as `encode` expects. */
   readonly #sizes = new Map<string, PrepareSize>();
   readonly #calls = new Map<Launcher, number>();
@@ -34,7 +48,7 @@ export class HotLauncher {
   #swaps = 0;
   #destroyed = false;
 
-  constructor(first: Launcher, maker: HotLauncherMaker) {
+  constructor(first: Launcher, maker: HotLauncherMaker<Device, Known, Launcher>) {
     this.#current = first;
     this.#maker = maker;
     this.launcher = this.#standIn(first);
@@ -48,7 +62,7 @@ export class HotLauncher {
    * Compiles new kernels, then calls use them. Calls that have begun end on the old ones, which go after the last of them. Where
    * the device refuses the new ones, the old ones stay, and the console says why.
    */
-  async swap(kernels: Kernels): Promise<void> {
+  async swap(kernels: Known): Promise<void> {
     const turn = ++this.#swaps;
     let next: Launcher | null = null;
     try {
@@ -86,37 +100,30 @@ export class HotLauncher {
   /** Gives on whatever is asked of it to the launcher of the day. */
   #standIn(first: Launcher): Launcher {
     const own = {
-      forward: <Result extends ForwardResult>(
-        inputs: AttentionInputs<DeviceTensor>,
-        outputs?: AttentionOutputs,
-      ) =>
+      forward: (inputs: Inputs, outputs?: Outputs) =>
         this.#call(
-          (current) => current.forward<Result>(inputs, outputs),
+          (current) => current.forward(inputs, outputs),
           () => sizeOf(inputs),
         ),
-      time: (inputs, options) =>
+      time: (inputs: Inputs, options?: { readonly repeats?: number }) =>
         this.#call(
           (current) => current.time(inputs, options),
           () => sizeOf(inputs),
         ),
-      prepare: (size) =>
+      prepare: (size: PrepareSize) =>
         this.#call(
           (current) => current.prepare(size),
           () => size,
         ),
-      encode: <Result extends ForwardResult>(
-        encoder: GPUCommandEncoder,
-        inputs: AttentionInputs<DeviceTensor>,
-        outputs?: AttentionOutputs,
-      ) => {
-        const encoded = this.#current.encode<Result>(encoder, inputs, outputs);
+      encode: (encoder: GPUCommandEncoder, inputs: Inputs, outputs?: Outputs) => {
+        const encoded = this.#current.encode?.(encoder, inputs, outputs);
         // Not before: new kernels need not suit a size that the old ones refused.
         this.#remember(sizeOf(inputs));
         return encoded;
       },
-      rebuild: (device) => this.#maker.rebuild(device, this.#current.parameters),
+      rebuild: (device: Device) => this.#maker.rebuild(device, this.#current.parameters),
       destroy: () => this.#destroy(),
-    } satisfies Partial<Launcher>;
+    };
     return new Proxy(first, {
       get: (_first, key) => {
         if (Object.hasOwn(own, key)) return Reflect.get(own, key);
@@ -157,6 +164,6 @@ export class HotLauncher {
   }
 }
 
-function sizeOf(inputs: AttentionInputs<DeviceTensor>): PrepareSize {
+function sizeOf(inputs: Inputs): PrepareSize {
   return { ...shapeOfInputs(inputs), positions: inputs.positions !== undefined };
 }

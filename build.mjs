@@ -27,7 +27,15 @@ const staging = join(root, `dist.${process.pid}`);
 const external = ["webgpu", "@sparticuz/chromium", "ts-morph", "koffi", "unplugin"];
 
 /** What runs in browsers: nothing that it loads may name a Node module. */
-const browserEntries = ["runtime/index", "runtime/hot", "runtime/wasm", "compiler/browser"];
+const browserEntries = [
+  "runtime/index",
+  "runtime/wasm",
+  "runtime/auto",
+  "runtime/hot",
+  "hot/wasm",
+  "hot/auto",
+  "compiler/browser",
+];
 
 const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
 
@@ -74,7 +82,11 @@ const entryPoints = {
   "compiler/browser": "compiler/browser.ts",
   ...Object.fromEntries(pluginHosts.map((host) => [`plugin/${host}`, `compiler/plugin/${host}.ts`])),
   "runtime/index": "runtime/index.ts",
+  "runtime/auto": "runtime/auto/index.ts",
   "runtime/hot": "runtime/hot.ts",
+  // As deep as all others.
+  "hot/wasm": "runtime/hot/wasm.ts",
+  "hot/auto": "runtime/hot/auto.ts",
   "runtime/node": "runtime/node.ts",
   "runtime/cuda": "runtime/cuda/index.ts",
   "runtime/cpu": "runtime/cpu/index.ts",
@@ -164,7 +176,7 @@ function emitDeclarations() {
  * versions declarations that do not refer to the latter.
  */
 function writeDeclarationsForDom() {
-  for (const name of ["index", "node"]) {
+  for (const name of ["index", "node", "auto/index"]) {
     const text = readFileSync(join(staging, `types/runtime/${name}.d.ts`), "utf8");
     const lines = text.split("\n").filter((line) => !line.startsWith('/// <reference types="@webgpu/types"'));
     if (lines.length === text.split("\n").length)

@@ -23,8 +23,6 @@ interface EmissionFacts {
   readonly artifacts: string;
   /** Whether nvcc compiles its kernels, for `--images` and `--ptxas`. */
   readonly nvcc: boolean;
-  /** What Vite's server gives modules in place of the runtime that launchers import, for kernels that change; null where there is none. */
-  readonly hotRuntime: string | null;
   /** Whether its plans come in several schedules, of which `--schedule` names one. */
   readonly schedules: boolean;
   /** Whether the pipeline as most code computes it can be planned, which benchmarks compare with. */
@@ -52,7 +50,6 @@ const FACTS = {
       title: "WebGPU",
       artifacts: "artifacts",
       nvcc: false,
-      hotRuntime: "mtac/runtime/hot",
       schedules: true,
       unfused: true,
     },
@@ -65,7 +62,6 @@ const FACTS = {
       title: "CUDA",
       artifacts: "cuda",
       nvcc: true,
-      hotRuntime: null,
       schedules: true,
       unfused: false,
     },
@@ -78,7 +74,6 @@ const FACTS = {
       title: "the processor",
       artifacts: "cpu",
       nvcc: false,
-      hotRuntime: null,
       schedules: false,
       unfused: false,
     },
@@ -170,7 +165,11 @@ export function quoted(names: readonly string[]): string {
 export function wantedTarget<T extends TargetName>(word: string, known: readonly T[]): T {
   const named = targetNamed(word, known);
   if (named !== null) return named;
-  throw new MtacError("MTA903", "usage", `there is no target \`${word}\``, {
+  throw noTarget(word, known);
+}
+
+function noTarget(word: string, known: readonly string[]): MtacError {
+  return new MtacError("MTA903", "usage", `there is no target \`${word}\``, {
     remedy: `choose ${quoted(known)}`,
   });
 }
@@ -179,4 +178,47 @@ export function wantedTarget<T extends TargetName>(word: string, known: readonly
 export function emittedTargets(words: readonly string[] = EMITTED_TARGETS): readonly Target[] {
   const wanted = words.map((word) => wantedTarget(word, EMITTED_TARGETS));
   return EMITTED_TARGETS.filter((target) => wanted.includes(target));
+}
+
+/** What the module of an imported spec is made for, as far as it is known without the code that prints it (`compile/modules.ts`). */
+interface ModuleFacts {
+  /** Whose kernels it has; where there are several, the page chooses. */
+  readonly holds: readonly [Target, ...Target[]];
+  /** What Vite's server gives modules in place of the runtime that launchers import, for kernels that change; null where there is none. */
+  readonly hotRuntime: string | null;
+}
+
+const MODULES = {
+  webgpu: { holds: ["webgpu"], hotRuntime: "mtac/runtime/hot" },
+  cuda: { holds: ["cuda"], hotRuntime: null },
+  cpu: { holds: ["cpu"], hotRuntime: null },
+  wasm: { holds: ["cpu"], hotRuntime: "mtac/runtime/hot/wasm" },
+  auto: { holds: ["webgpu", "cpu"], hotRuntime: "mtac/runtime/hot/auto" },
+} as const satisfies Readonly<Record<string, ModuleFacts>> & Readonly<Record<Target, ModuleFacts>>;
+
+/** What modules of imported specs are made for: a target; the processor in pages; or whatever a page has. */
+export type ModuleTarget = keyof typeof MODULES;
+/** The same, by one of its names. */
+export type ModuleTargetName = ModuleTarget | EmittedTargetName;
+
+export const MODULE_TARGETS: readonly ModuleTarget[] = Object.keys(MODULES).filter(isModuleTarget);
+
+function isModuleTarget(name: string): name is ModuleTarget {
+  return Object.hasOwn(MODULES, name);
+}
+
+export function moduleFacts(target: ModuleTarget): ModuleFacts {
+  return MODULES[target];
+}
+
+/** What a word names of all that modules are made for; null if it names none of it. */
+export function moduleTargetNamed(word: string): ModuleTarget | null {
+  return isModuleTarget(word) ? word : targetNamed(word, EMITTED_TARGETS);
+}
+
+/** @throws MtacError MTA903 */
+export function wantedModuleTarget(word: string): ModuleTarget {
+  const named = moduleTargetNamed(word);
+  if (named !== null) return named;
+  throw noTarget(word, MODULE_TARGETS);
 }

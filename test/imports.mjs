@@ -127,6 +127,8 @@ const ALLOWED = {
   "runtime/cuda/": ["runtime/contract/", "runtime/emulator/", "runtime/foreign/", "runtime/launcher/"],
   "runtime/cpu/": ["runtime/contract/", "runtime/foreign/", "runtime/launcher/"],
   "runtime/wasm/": ["runtime/cpu/"],
+  // Pages that choose when they run.
+  "runtime/auto/": ["runtime/contract/", "runtime/cpu/", "runtime/launcher/", "runtime/webgpu/"],
   "runtime/foreign/": [],
   "runtime/emulator/": ["runtime/contract/"],
   "runtime/contract/": [],

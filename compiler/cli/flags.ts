@@ -3,7 +3,10 @@ import {
   COMPUTING_TARGETS,
   hasArchitectures,
   hasGradients,
+  MODULE_TARGETS,
+  type ModuleTarget,
   type TargetName,
+  wantedModuleTarget,
   wantedTarget,
 } from "../targets.ts";
 import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownArchitecture } from "./errors.ts";
@@ -54,6 +57,11 @@ export function target<T extends TargetName>(targets: readonly T[], description:
 export function device<T extends TargetName>(targets: readonly T[], description: string): Flag<T, false> {
   const { gpu, other } = COMPUTING_TARGETS;
   return target(targets, `${description} (default: ${gpu} where there is a GPU, else ${other})`);
+}
+
+/** What modules of imported specs are made for. */
+export function moduleTarget(description: string): Flag<ModuleTarget, false> {
+  return { ...value("<target>", description, wantedModuleTarget), choices: MODULE_TARGETS };
 }
 
 /** `--target a,b` and repeated `--target`s. */

@@ -3,8 +3,8 @@ import { emitDeclarations } from "../emit/launcher/index.ts";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
-import { DEFAULT_TARGET, EMITTED_TARGETS, type EmittedTargetName, wantedTarget } from "../targets.ts";
-import { emissionOf } from "./emissions.ts";
+import { DEFAULT_TARGET, type ModuleTargetName, wantedModuleTarget } from "../targets.ts";
+import { moduleFlavour } from "./modules.ts";
 
 /**
  * The types of `import … from "./spec.mta"`, as a `.d.ts`: all attentions and stacks of a spec in one module. Plans nothing, so it
@@ -12,7 +12,7 @@ import { emissionOf } from "./emissions.ts";
  *
  * @param target Whose launchers the module holds.
  */
-export function declareChecked(spec: CheckedSpec, target: EmittedTargetName = DEFAULT_TARGET): string {
+export function declareChecked(spec: CheckedSpec, target: ModuleTargetName = DEFAULT_TARGET): string {
   // Without folders: what is emitted must not depend on where it was made.
   const file = basename(spec.file);
   const pipelines = new Map(
@@ -26,6 +26,6 @@ export function declareChecked(spec: CheckedSpec, target: EmittedTargetName = DE
     [...pipelines.values()],
     stacks,
     { version: packageVersion(), spec: file },
-    emissionOf(wantedTarget(target, EMITTED_TARGETS)).flavour,
+    moduleFlavour(wantedModuleTarget(target)),
   );
 }

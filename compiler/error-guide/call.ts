@@ -96,4 +96,10 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
       "A launcher made of an artifact takes a Map from names to { shape, data } with floats, not their bits; `initParameters` takes a pipeline.",
     remedy: "Pass `new Map(Object.entries(parameters))`, or use the emitted launcher, which takes an object.",
   },
+  MTA619: {
+    meaning: "a device of `openDevice` is needed, and something else was given",
+    cause:
+      "The device is a promise, or a GPUDevice or CpuDevice: `mtac/runtime/auto` has devices of its own.",
+    remedy: "Pass what `openDevice()` of `mtac/runtime/auto` gives, awaited.",
+  },
 };

@@ -1,11 +1,11 @@
-import type { Target } from "../../runtime/contract/index.ts";
-import { withLaunchers } from "../compile/compile.ts";
+import type { Artifact } from "../../runtime/contract/index.ts";
 import { declareChecked } from "../compile/declare.ts";
 import { emissionOf } from "../compile/emissions.ts";
 import { type CompileOptions, compileKernels } from "../compile/kernels.ts";
+import { launcherModules, moduleFlavour } from "../compile/modules.ts";
 import { digestOf } from "../files/text.ts";
 import type { CheckedSpec } from "../language/index.ts";
-import { emissionFacts } from "../targets.ts";
+import { type ModuleTarget, moduleFacts } from "../targets.ts";
 import { partSpecifier } from "./module-id.ts";
 import { kernelsSourceMap } from "./source-map.ts";
 import type { BuildFlavour, SpecBuild, SpecContents, SpecModule } from "./spec-modules.ts";
@@ -17,7 +17,7 @@ interface Emission {
   readonly name: string;
   /** The spec's text, for source maps. */
   readonly text: string;
-  readonly target: Target;
+  readonly target: ModuleTarget;
   readonly flavour: BuildFlavour;
 }
 
@@ -26,11 +26,17 @@ export function emitSpec(
   { spec, name, text, target, flavour }: Emission,
   options: Pick<CompileOptions, "shape" | "schedule" | "tuned">,
 ): SpecBuild {
-  const { suffix, runtime } = emissionOf(target).flavour;
-  const { hotRuntime } = emissionFacts(target);
-  const { files, emitted } = withLaunchers(compileKernels(spec, { ...options, targets: [target] }));
-  const artifacts = new Map(
-    emitted.get(target)?.map(({ artifact }) => [artifact.name + suffix, artifact] as const),
+  const { suffix, runtime } = moduleFlavour(target);
+  const { holds, hotRuntime } = moduleFacts(target);
+  const compiled = compileKernels(spec, { ...options, targets: holds });
+  const files = launcherModules(compiled, target, digestOf);
+  const artifacts = new Map<string, Artifact>(
+    holds.flatMap((held) => {
+      const { flavour: own } = emissionOf(held);
+      return (compiled.emitted.get(held) ?? []).map(
+        ({ artifact }) => [`${artifact.name}${own.suffix}.kernels`, artifact] as const,
+      );
+    }),
   );
   const rename = (specifier: string): string => {
     const part = /^\.\/(.+)\.js$/.exec(specifier)?.[1];
@@ -42,11 +48,8 @@ export function emitSpec(
     const part = /^(.+)\.ts$/.exec(file)?.[1];
     if (part === undefined) continue;
     const code = transpile(source, rename);
-    const artifact = artifacts.get(part.replace(/\.kernels$/, ""));
-    const map =
-      part.endsWith(".kernels") && artifact !== undefined
-        ? kernelsSourceMap(code, artifact, { name, text })
-        : null;
+    const artifact = artifacts.get(part);
+    const map = artifact === undefined ? null : kernelsSourceMap(code, artifact, { name, text });
     modules[part] = { code, map };
   }
   const contents: SpecContents = {

@@ -24,8 +24,9 @@ export function facadeModule(contents: SpecContents): string {
  * else the page may have read of an older version changes with it, since exports are live.
  *
  * @param key Tells this spec from others that the page imports.
+ * @param runtime What launchers import.
  */
-export function hotFacadeModule(contents: SpecContents, key: string): string {
+export function hotFacadeModule(contents: SpecContents, key: string, runtime: string): string {
   const exports = specExports(contents);
   const parts = [...new Set(exports.map(({ part }) => part))];
   const variable = (part: string): string => `$${parts.indexOf(part)}`;
@@ -34,7 +35,7 @@ export function hotFacadeModule(contents: SpecContents, key: string): string {
   const declared = exports.map(({ part, local, exported }) => `${exported} = ${variable(part)}.${local}`);
   const values = exports.map(({ part, local, exported }) => `${exported}: ${variable(part)}.${local}`);
   const kernels = contents.attentions.map((name) => variable(`${name}${contents.suffix}.kernels`));
-  return `import { publish } from "mtac/runtime/hot";
+  return `import { publish } from ${JSON.stringify(runtime)};
 ${parts.map((part) => `import * as ${variable(part)} from ${specifierOf(contents, part)};\n`).join("")}
 ${declared.length === 0 ? "" : `export let ${declared.join(", ")};\n`}
 const fits = publish(${JSON.stringify(key)}, {

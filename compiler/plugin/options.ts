@@ -1,7 +1,23 @@
-import type { Schedule, Target } from "../../runtime/contract/index.ts";
-import { declarations, emittedTarget, type MtacConfig } from "../config/index.ts";
-import { type Checks, optionFault, schedule, text, truth, wholeNumber } from "../options.ts";
-import { DEFAULT_TARGET, EMITTED_TARGETS, type EmittedTargetName, wantedTarget } from "../targets.ts";
+import type { Schedule } from "../../runtime/contract/index.ts";
+import { declarations, type MtacConfig } from "../config/index.ts";
+import {
+  type Check,
+  type Checks,
+  listed,
+  optionFault,
+  schedule,
+  text,
+  truth,
+  wholeNumber,
+} from "../options.ts";
+import {
+  DEFAULT_TARGET,
+  MODULE_TARGETS,
+  type ModuleTarget,
+  type ModuleTargetName,
+  moduleTargetNamed,
+  wantedModuleTarget,
+} from "../targets.ts";
 import { badOption } from "./errors.ts";
 
 /** How the `.d.ts` beside a spec is called; see `declarationsFile`. */
@@ -28,8 +44,11 @@ export interface PluginOptions {
    * is on, with NodeNext too.
    */
   readonly types?: boolean | "arbitrary-extensions";
-  /** `"webgpu"` (the default; also by the name `"wgsl"`), or `"cuda"` for programs that Node runs. */
-  readonly target?: EmittedTargetName;
+  /**
+   * `"webgpu"` (the default; also by the name `"wgsl"`), `"wasm"` for the processor in pages, `"auto"` for pages that take WebGPU where it is, else
+   * the processor; `"cpu"` or `"cuda"` for programs that Node runs.
+   */
+  readonly target?: ModuleTargetName;
   /** False: compile anew in each process instead of keeping what was compiled in the cache folder. */
   readonly cache?: boolean;
 }
@@ -43,9 +62,13 @@ export interface PluginSettings {
   readonly store: string | null;
   /** null: write none. */
   readonly types: DeclarationsForm | null;
-  readonly target: Target;
+  readonly target: ModuleTarget;
   readonly cache: boolean;
 }
+
+/** What modules can be made for, by one of its names. */
+const moduleTarget: Check = (value) =>
+  typeof value === "string" && moduleTargetNamed(value) !== null ? null : `one of ${listed(MODULE_TARGETS)}`;
 
 const CHECKS: Checks<keyof PluginOptions> = {
   length: wholeNumber,
@@ -54,7 +77,7 @@ const CHECKS: Checks<keyof PluginOptions> = {
   tuning: text,
   store: text,
   types: declarations,
-  target: emittedTarget,
+  target: moduleTarget,
   cache: truth,
 };
 
@@ -70,7 +93,7 @@ export function pluginSettings(options: PluginOptions): PluginSettings {
     tuning: options.tuning ?? null,
     store: options.store ?? null,
     types: types === true ? "bundler" : types === false ? null : types,
-    target: wantedTarget(target, EMITTED_TARGETS),
+    target: wantedModuleTarget(target),
     cache: options.cache ?? true,
   };
 }

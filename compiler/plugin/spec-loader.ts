@@ -3,6 +3,7 @@ import { basename, dirname } from "node:path";
 import { findConfig, loadConfig } from "../config/load.ts";
 import { unreadableFile } from "../files/errors.ts";
 import { decodeUtf8 } from "../files/text.ts";
+import { moduleFacts } from "../targets.ts";
 import { type BuiltSpec, buildSpec } from "./build-spec.ts";
 import { buildCacheFolder, ModuleCache } from "./cache.ts";
 import { declarationsFile, writeDeclarations } from "./declarations-file.ts";
@@ -99,10 +100,11 @@ export class SpecLoader {
   moduleOf({ build, file }: LoadedSpec, { part }: SpecModuleId): SpecModule {
     if (part === null) {
       this.#served.set(file, exportedNames(build.contents));
+      const { hotRuntime } = moduleFacts(this.settings.target);
       const code =
-        this.hotKey === null
+        this.hotKey === null || hotRuntime === null
           ? facadeModule(build.contents)
-          : hotFacadeModule(build.contents, this.hotKey(file));
+          : hotFacadeModule(build.contents, this.hotKey(file), hotRuntime);
       return { code, map: null };
     }
     const module = Object.hasOwn(build.modules, part) ? build.modules[part] : undefined;

@@ -18,23 +18,33 @@ export function transpile(text: string, rename: (specifier: string) => string): 
   return outputText;
 }
 
+/** Of declarations and of `import("…")`. */
 function renameImports(
   rename: (specifier: string) => string,
 ): typescript.TransformerFactory<typescript.SourceFile> {
-  return ({ factory }) =>
-    (file) =>
-      factory.updateSourceFile(
-        file,
-        file.statements.map((statement) =>
-          ts.isImportDeclaration(statement) && ts.isStringLiteral(statement.moduleSpecifier)
-            ? factory.updateImportDeclaration(
-                statement,
-                statement.modifiers,
-                statement.importClause,
-                factory.createStringLiteral(rename(statement.moduleSpecifier.text)),
-                statement.attributes,
-              )
-            : statement,
-        ),
-      );
+  return (context) => {
+    const { factory } = context;
+    const visit = (node: typescript.Node): typescript.Node => {
+      if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier))
+        return factory.updateImportDeclaration(
+          node,
+          node.modifiers,
+          node.importClause,
+          factory.createStringLiteral(rename(node.moduleSpecifier.text)),
+          node.attributes,
+        );
+      const [named] = ts.isCallExpression(node) ? node.arguments : [];
+      if (
+        ts.isCallExpression(node) &&
+        node.expression.kind === ts.SyntaxKind.ImportKeyword &&
+        named !== undefined &&
+        ts.isStringLiteral(named)
+      )
+        return factory.updateCallExpression(node, node.expression, undefined, [
+          factory.createStringLiteral(rename(named.text)),
+        ]);
+      return ts.visitEachChild(node, visit, context);
+    };
+    return (file) => ts.visitEachChild(file, visit, context);
+  };
 }

@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { DevEnvironment, EnvironmentModuleNode, Plugin } from "vite";
-import { emissionFacts } from "../targets.ts";
+import { moduleFacts } from "../targets.ts";
 import { failureMessage, type HostMessage } from "./host-message.ts";
 import { parseId, realId, servedId } from "./module-id.ts";
 import { resolveForServer, resolveSpec } from "./resolve-spec.ts";
@@ -14,7 +14,7 @@ export function viteHooks(specs: SpecLoader): Pick<Plugin, "configResolved" | "h
     resolveId: { order: "pre", handler: (source, importer) => resolveId(source, importer) },
     configResolved({ command, root, server }) {
       if (command === "serve") resolveId = resolveForServer;
-      const { hotRuntime } = emissionFacts(specs.settings.target);
+      const { hotRuntime } = moduleFacts(specs.settings.target);
       const hot = command === "serve" && server.hmr !== false && hotRuntime !== null;
       specs.hotKey = hot ? (file) => path.relative(root, file).replaceAll("\\", "/") : null;
     },

@@ -17,11 +17,14 @@ export type { PluginOptions } from "./options.ts";
 export default function mtac(options?: PluginOptions): Plugin {
   return {
     ...plugin.vite(options),
-    config: () => ({
+    config: ({ worker }) => ({
       // Specs' modules name the runtime, which Vite would not find by looking at the sources: it would bundle it late, and reload.
       optimizeDeps: { exclude: ["mtac"] },
-      // Vite builds workers with plugins of their own.
-      worker: { plugins: () => [plugin.vite(options)] },
+      // Vite builds workers with plugins of their own, and in one piece, unless it is told that they load some of it later.
+      worker: {
+        format: worker?.format ?? (options?.target === "auto" ? "es" : "iife"),
+        plugins: () => [plugin.vite(options)],
+      },
     }),
   };
 }

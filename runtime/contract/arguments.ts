@@ -9,6 +9,7 @@ export const ARGUMENT_ERRORS = {
   MTA616: { kind: "input", meaning: "a shape or its strides are no list of whole numbers" },
   MTA617: { kind: "input", meaning: "there is no such storage type" },
   MTA618: { kind: "input", meaning: "parameters are no Map of values, or a pipeline is none" },
+  MTA619: { kind: "usage", meaning: "a device of `openDevice` is needed, and something else was given" },
 } as const;
 
 /** What targets call their tensors, and how they tell them from other things. */

@@ -118,7 +118,7 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
 };
 
 /** Runs webpack; gives its warnings. */
-function runWebpack(configuration: Configuration): Promise<readonly string[]> {
+export function runWebpack(configuration: Configuration): Promise<readonly string[]> {
   return new Promise((resolve, reject) => {
     webpack(configuration, (error, stats) => {
       const { errors = [], warnings = [] } =

@@ -63,7 +63,9 @@ describe("the module of a spec", () => {
     expect(codeOf(cold, "mta_830m")).toContain('from "mtac/runtime";');
     expect(codeOf(hot, "mta_830m")).toContain('from "mtac/runtime/hot";');
     expect(facadeModule(cold.contents)).not.toContain("hot");
-    expect(hotFacadeModule(hot.contents, "src/spec.mta")).toContain("import.meta.hot.accept()");
+    expect(hotFacadeModule(hot.contents, "src/spec.mta", "mtac/runtime/hot")).toContain(
+      "import.meta.hot.accept()",
+    );
   });
 
   test("tells stacks apart by the kernels of their layers", async () => {
@@ -81,6 +83,49 @@ describe("the module of a spec", () => {
     expect(codeOf(built, "mta_830m.cuda")).toContain('from "mtac/runtime/cuda";');
     expect(facadeModule(built.contents)).toContain('from "./spec.mta?mtac=mta_830m.cuda.kernels"');
     expect(built.declarations).toContain('from "mtac/runtime/cuda"');
+  });
+
+  test("computes on the processor in pages where that is asked for", async () => {
+    const { build: built } = await build(ONE, { target: "wasm" });
+    expect(Object.keys(built.modules).sort()).toEqual(["mta_830m.cpu", "mta_830m.cpu.kernels"]);
+    expect(codeOf(built, "mta_830m.cpu")).toContain('from "mtac/runtime/wasm";');
+    expect(built.declarations).toContain('from "mtac/runtime/wasm"');
+    const { build: hot } = await build(ONE, { target: "wasm" }, "/folder/spec.mta", true);
+    expect(codeOf(hot, "mta_830m.cpu")).toContain('from "mtac/runtime/hot/wasm";');
+  });
+
+  test("lets a page choose, which loads the kernels of its choice only", async () => {
+    const { build: built } = await build(FIXTURE, { target: "auto" });
+    expect(Object.keys(built.modules).sort()).toEqual([
+      "pair.auto",
+      "unused.auto",
+      "unused.auto.kernels",
+      "unused.cpu.kernels",
+      "unused.kernels",
+      "used.auto",
+      "used.auto.kernels",
+      "used.cpu.kernels",
+      "used.kernels",
+    ]);
+    expect(codeOf(built, "used.auto")).toContain('from "mtac/runtime/auto";');
+    const choice = codeOf(built, "used.auto.kernels");
+    expect(choice).toContain('webgpu: () => import("./spec.mta?mtac=used.kernels")');
+    expect(choice).toContain('wasm: () => import("./spec.mta?mtac=used.cpu.kernels")');
+    expect(choice).not.toMatch(/^import /m);
+    expect(built.modules["used.kernels"]?.map).not.toBeNull();
+    expect(built.declarations).toContain('from "mtac/runtime/auto"');
+    expect(built.declarations).not.toContain("encode(");
+    const facade = hotFacadeModule(built.contents, "src/spec.mta", "mtac/runtime/hot/auto");
+    expect(facade).toContain('import { publish } from "mtac/runtime/hot/auto";');
+    expect(facade).toContain('from "./spec.mta?mtac=used.auto.kernels"');
+  });
+
+  test("tells a page's choices apart by their kernels, as hot reload must", async () => {
+    const digestOf = async (text: string) =>
+      /digest: "(\w+)"/.exec(codeOf((await build(text, { target: "auto" })).build, "a.auto.kernels"))?.[1];
+    const spec = (mask: string): string => `attention a { heads 2 head_dim 8 mask ${mask} }`;
+    expect(await digestOf(spec("causal"))).toBe(await digestOf(spec("causal")));
+    expect(await digestOf(spec("causal"))).not.toBe(await digestOf(spec("none")));
   });
 
   test("is the same wherever the spec lies, and follows its options", async () => {
@@ -127,6 +172,18 @@ describe("source maps", () => {
 });
 
 describe("options", () => {
+  test("a target is named by each of its names", () => {
+    const targets = ["webgpu", "wgsl", "cuda", "cpu", "wasm", "auto"] as const;
+    expect(targets.map((target) => pluginSettings({ target }).target)).toEqual([
+      "webgpu",
+      "webgpu",
+      "cuda",
+      "cpu",
+      "wasm",
+      "auto",
+    ]);
+  });
+
   test.each([
     [{ lenght: 5 }, "there is no option `lenght`"],
     [{ length: 0 }, "`length` is 0"],
@@ -135,6 +192,7 @@ describe("options", () => {
     [{ types: null }, "`types` is null"],
     [null, "options are null"],
     [{ target: "metal" }, '`target` is "metal"'],
+    [{ target: "reference" }, '`target` is "reference"'],
   ])("%j is refused", (options, message) => {
     const refused: PluginOptions = JSON.parse(JSON.stringify(options));
     expect(() => pluginSettings(refused)).toThrow(message);

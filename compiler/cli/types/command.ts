@@ -1,4 +1,4 @@
-import { DEFAULT_TARGET, EMITTED_TARGETS } from "../../targets.ts";
+import { DEFAULT_TARGET } from "../../targets.ts";
 import { command } from "../command.ts";
 import { type FlagsOf, given, withDefault } from "../flag.ts";
 import * as shared from "../flags.ts";
@@ -14,7 +14,7 @@ export const TYPES = command({
     arbitraryExtensions: given(
       "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts (default where mtac.config.ts says so)",
     ),
-    target: withDefault(shared.target(EMITTED_TARGETS, "whose launchers the build makes"), DEFAULT_TARGET),
+    target: withDefault(shared.moduleTarget("whose launchers the build makes"), DEFAULT_TARGET),
     json: shared.JSON_OBJECT,
   },
 });

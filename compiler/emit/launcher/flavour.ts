@@ -1,4 +1,4 @@
-/** What differs between the launchers for WebGPU and for CUDA devices: names of the runtime, and what a call can do. */
+/** What differs between launchers of different runtimes: names, and what a call can do. */
 export interface LauncherFlavour {
   /** What the modules import, and all that they import. */
   readonly runtime: string;
@@ -106,3 +106,42 @@ export const CPU_FLAVOUR: LauncherFlavour = {
   ownerDoc: "They stay in the library's memory, and are the caller's to destroy.",
   prepareDoc: "Checks that calls of this size fit.",
 };
+
+/** The same in pages. */
+export const WASM_FLAVOUR: LauncherFlavour = {
+  ...CPU_FLAVOUR,
+  runtime: "mtac/runtime/wasm",
+  deviceDoc: "From `openWasm`.",
+};
+
+/** Whatever a page has: `CHOICES` names what it chooses from. */
+export const AUTO_FLAVOUR: LauncherFlavour = {
+  runtime: "mtac/runtime/auto",
+  suffix: ".auto",
+  types: [
+    "AutoDevice",
+    "AutoForwardResult",
+    // An attention called "auto" exports an AutoLauncher.
+    "AutoLauncher as Launcher",
+    "AutoLauncherOptions",
+    "AutoOutputs",
+    "AutoTensor",
+    "OwnedAutoTensor",
+    "PrepareSize",
+    "Timing",
+  ],
+  device: "AutoDevice",
+  tensor: "AutoTensor",
+  ownedTensor: "OwnedAutoTensor",
+  outputs: "AutoOutputs",
+  result: "AutoForwardResult",
+  options: "AutoLauncherOptions",
+  createLauncher: "createAutoLauncher",
+  encodes: false,
+  deviceDoc: "From `openDevice`.",
+  ownerDoc: "They stay on the device, and are the caller's to destroy.",
+  prepareDoc: "Compiles what calls of this size need, and checks that they fit the device.",
+};
+
+/** What `AutoArtifact` calls the kernels that a page chooses from. */
+export const CHOICES = { webgpu: WEBGPU_FLAVOUR, wasm: WASM_FLAVOUR } as const;

@@ -1,7 +1,7 @@
 import type { Artifact, Pipeline } from "../../../runtime/contract/index.ts";
 import { specPlace } from "../provenance.ts";
-import { type LauncherFlavour, WEBGPU_FLAVOUR } from "./flavour.ts";
-import { printKernelsModule } from "./kernels-module.ts";
+import { AUTO_FLAVOUR, CHOICES, type LauncherFlavour, WEBGPU_FLAVOUR } from "./flavour.ts";
+import { printChoiceModule, printKernelsModule } from "./kernels-module.ts";
 import { fitLines } from "./line-width.ts";
 import { attentionModel, type EmittedStack, stackModel } from "./models.ts";
 import { emittedNames } from "./names.ts";
@@ -34,15 +34,68 @@ export function emitAttentionFiles(
   provenance: Provenance,
   flavour: LauncherFlavour = WEBGPU_FLAVOUR,
 ): Readonly<Record<string, string>> {
-  const { name } = pipeline;
-  const file = name + flavour.suffix;
-  const header = printHeader(`attention ${name}`, provenance, pipeline.source?.line);
+  const header = attentionHeader(pipeline, provenance);
   return {
-    [`${file}.ts`]: fitLines(
-      render("launcher/attention.hbs", { header, ...attentionModel(pipeline, flavour, false) }),
-    ),
-    [`${file}.kernels.ts`]: printKernelsModule(header, pipeline, artifact, flavour),
+    ...launcherFile(pipeline, header, flavour),
+    [`${pipeline.name}${flavour.suffix}.kernels.ts`]: printKernelsModule(header, pipeline, artifact, flavour),
   };
+}
+
+/** An attention for pages that choose what computes, with the artifact for each choice. */
+export interface EmittedChoice {
+  readonly pipeline: Pipeline;
+  readonly artifacts: Readonly<Record<keyof typeof CHOICES, Artifact>>;
+}
+
+/**
+ * The modules of one attention that chooses when it runs, by file name: its launcher, what it chooses from, the kernels of each choice.
+ *
+ * @param digestOf A short name for a text.
+ */
+export function emitChoiceFiles(
+  { pipeline, artifacts }: EmittedChoice,
+  provenance: Provenance,
+  digestOf: (text: string) => string,
+): Readonly<Record<string, string>> {
+  const header = attentionHeader(pipeline, provenance);
+  const kernels = {
+    [`${pipeline.name}${CHOICES.webgpu.suffix}.kernels.ts`]: printKernelsModule(
+      header,
+      pipeline,
+      artifacts.webgpu,
+      CHOICES.webgpu,
+    ),
+    [`${pipeline.name}${CHOICES.wasm.suffix}.kernels.ts`]: printKernelsModule(
+      header,
+      pipeline,
+      artifacts.wasm,
+      CHOICES.wasm,
+    ),
+  };
+  const digest = digestOf(Object.values(kernels).join());
+  return {
+    ...launcherFile(pipeline, header, AUTO_FLAVOUR),
+    [`${pipeline.name}${AUTO_FLAVOUR.suffix}.kernels.ts`]: printChoiceModule(
+      header,
+      pipeline,
+      digest,
+      AUTO_FLAVOUR,
+    ),
+    ...kernels,
+  };
+}
+
+function attentionHeader({ name, source }: Pipeline, provenance: Provenance): string {
+  return printHeader(`attention ${name}`, provenance, source?.line);
+}
+
+function launcherFile(
+  pipeline: Pipeline,
+  header: string,
+  flavour: LauncherFlavour,
+): Readonly<Record<string, string>> {
+  const model = { header, ...attentionModel(pipeline, flavour, false) };
+  return { [`${pipeline.name}${flavour.suffix}.ts`]: fitLines(render("launcher/attention.hbs", model)) };
 }
 
 /** The file of one stack, by name. The modules of its layers' attentions belong beside it. */

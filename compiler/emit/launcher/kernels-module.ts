@@ -1,5 +1,5 @@
 import type { Artifact, KernelImage, Pipeline, Plan, TunedPlan } from "../../../runtime/contract/index.ts";
-import type { LauncherFlavour } from "./flavour.ts";
+import { CHOICES, type LauncherFlavour } from "./flavour.ts";
 import { printLiteral, printTemplate } from "./literal.ts";
 
 /** The module that holds an attention's plans and its kernels' text, so that the launcher loads no files. */
@@ -28,6 +28,32 @@ ${plans}  ],
   sources: {
 ${sources}  },
 ${printTuned(artifact.tuned ?? [])}${printImages(artifact.images ?? [])}};
+`;
+}
+
+/** The module of an attention whose kernels are loaded when it is known which ones: it says where they are. */
+export function printChoiceModule(
+  header: string,
+  pipeline: Pipeline,
+  digest: string,
+  { runtime }: LauncherFlavour,
+): string {
+  const { name } = pipeline;
+  const loaders = Object.entries(CHOICES).map(
+    ([key, { suffix }]) => `  ${key}: () => import("./${name}${suffix}.kernels.js"),\n`,
+  );
+  return `${header}
+
+import type { AutoArtifact, Pipeline } from "${runtime}";
+
+/** What the kernels compute, every default of the spec filled in. */
+export const pipeline: Pipeline = ${printLiteral(pipeline)};
+
+/** Kernels, of which a page loads those that it can run. */
+export const artifact: AutoArtifact = {
+  name: ${JSON.stringify(name)},
+  digest: ${JSON.stringify(digest)},
+${loaders.join("")}};
 `;
 }
 

@@ -1,0 +1,110 @@
+import type { PrepareSize, Timing } from "../contract/call.ts";
+import type { ParameterValues } from "../contract/parameters.ts";
+import type { Artifact, Plan } from "../contract/plan.ts";
+import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
+import { type AutoDevice, checkAutoDevice } from "./device.ts";
+import type {
+  AutoArtifact,
+  AutoForwardResult,
+  AutoLauncherOptions,
+  AutoOutputs,
+  AutoTensor,
+  RuntimeLauncher,
+} from "./types.ts";
+
+/**
+ * Loads the kernels that the device needs, and makes a launcher of its own runtime for them.
+ *
+ * @param device From `openDevice`.
+ * @param parameters The attention's parameters, all of them.
+ * @throws MtacError MTA611 … MTA613, MTA618, MTA619; else as `createLauncher` or `createCpuLauncher`.
+ */
+export async function createAutoLauncher(
+  device: AutoDevice,
+  artifact: AutoArtifact,
+  parameters: ParameterValues,
+  options: AutoLauncherOptions = {},
+): Promise<AutoLauncher> {
+  checkAutoDevice(device);
+  const { artifact: kernels } = await artifact[device.kind]();
+  const own = await device.runtime.launch(kernels, parameters, options);
+  return new AutoLauncher(device, own, (on) => createAutoLauncher(on, artifact, own.parameters, options));
+}
+
+/** Executes one attention on whatever device there is. Made by `createAutoLauncher`. */
+export class AutoLauncher {
+  readonly device: AutoDevice;
+  readonly #own: RuntimeLauncher;
+  readonly #rebuild: (device: AutoDevice) => Promise<AutoLauncher>;
+
+  constructor(
+    device: AutoDevice,
+    own: RuntimeLauncher,
+    rebuild: (device: AutoDevice) => Promise<AutoLauncher>,
+  ) {
+    this.device = device;
+    this.#own = own;
+    this.#rebuild = rebuild;
+  }
+
+  /** The kernels that were loaded. */
+  get artifact(): Artifact {
+    return this.#own.artifact;
+  }
+
+  /** The planner's choice for this device; see `planFor`. */
+  get plan(): Plan {
+    return this.#own.plan;
+  }
+
+  /** Host copies of the parameters. */
+  get parameters(): ReadonlyMap<string, HostTensor> {
+    return this.#own.parameters;
+  }
+
+  /** The plan that calls of a shape take. */
+  planFor(shape: CallShape): Plan {
+    return this.#own.planFor(shape);
+  }
+
+  /**
+   * Computes the attention and waits for it.
+   *
+   * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
+   * @param outputs Where to write the results; allocated if not given.
+   * @typeParam Result What the launcher of a spec knows of the results beforehand.
+   * @throws As `forward` of the device's own runtime.
+   */
+  forward<Result extends AutoForwardResult = AutoForwardResult>(
+    inputs: AttentionInputs<AutoTensor>,
+    outputs?: AutoOutputs,
+  ): Promise<Result>;
+  forward(inputs: AttentionInputs<AutoTensor>, outputs?: AutoOutputs): Promise<AutoForwardResult> {
+    return this.#own.forward(inputs, outputs);
+  }
+
+  /** Runs the same call again and again, after one run that is not counted. @throws As `forward`. */
+  time(inputs: AttentionInputs<AutoTensor>, options: { readonly repeats?: number } = {}): Promise<Timing> {
+    return this.#own.time(inputs, options);
+  }
+
+  /** Compiles what calls of this size need and checks that they fit the device. */
+  prepare(size: PrepareSize): Promise<void> {
+    return this.#own.prepare(size);
+  }
+
+  /** Replaces some or all parameters; calls already started keep the old ones. @throws MtacError MTA612, MTA613, MTA618 */
+  setParameters(parameters: ParameterValues): void {
+    this.#own.setParameters(parameters);
+  }
+
+  /** A launcher with the same kernels, parameters and options on another device, of this kind or the other. @throws As `createAutoLauncher`. */
+  rebuild(device: AutoDevice): Promise<AutoLauncher> {
+    return this.#rebuild(device);
+  }
+
+  /** Frees the parameters; the device and tensors stay. */
+  destroy(): void {
+    this.#own.destroy();
+  }
+}

@@ -20,6 +20,7 @@ export interface CpuLibrary {
   readonly threads: number;
   /** @throws CpuError MTA888: there is no memory left. */
   allocate(bytes: number, label: string): CpuMemory;
+  /** Gives back what `allocate` gave, once. */
   free(memory: CpuMemory): void;
   /** The bytes of a memory; not to be kept, as memory may move where it grows. */
   bytesOf(memory: CpuMemory): Uint8Array<ArrayBufferLike>;

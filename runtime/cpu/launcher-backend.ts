@@ -1,5 +1,6 @@
 import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import { bytesPerElement, type DeviceStorage, spanBytes } from "../contract/layout.ts";
+import { attentionFields, stageFields, wordsOf } from "../contract/library-words.ts";
 import type { Artifact } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
@@ -17,7 +18,6 @@ import {
   type OwnedCpuTensor,
   owned,
 } from "./tensors.ts";
-import { attentionFields, stageFields, wordsOf } from "./words.ts";
 
 const CODES = {
   unfit: "MTA889",

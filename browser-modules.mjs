@@ -11,8 +11,13 @@ const templates = join(root, "templates");
 
 /** @type {import("./browser-modules.d.mts").browserModules} */
 export const browserModules = [
-  libraryModule("compiler/emit/template-library.ts", ["wgsl", "cuda"]),
+  libraryModule("compiler/emit/template-library.ts", ["wgsl", "cuda", "capi"]),
   libraryModule("compiler/emit/launcher/template-library.ts", ["launcher"]),
+  {
+    file: join(root, "compiler/emit/c/library-source.ts"),
+    text: librarySources,
+    reads: () => sourceNames().map((name) => join(templates, "c", name)),
+  },
   { file: join(root, "compiler/package-version.ts"), text: packageVersion, reads: () => [] },
 ];
 
@@ -52,6 +57,20 @@ export function openTemplates(language) {
 `;
 }
 
+/** The headers of the C library. */
+function sourceNames() {
+  return readdirSync(join(templates, "c"))
+    .filter((name) => name.endsWith(".h"))
+    .sort();
+}
+
+async function librarySources() {
+  const texts = sourceNames().map((name) => [name, readFileSync(join(templates, "c", name), "utf8")]);
+  return `const texts = ${JSON.stringify(Object.fromEntries(texts))};
+export function librarySource(name) { return texts[name]; }
+`;
+}
+
 async function templateOptions() {
   const source = readFileSync(join(root, "compiler/emit/template-options.ts"), "utf8");
   const { code } = await transform(source, { loader: "ts", format: "esm" });
@@ -84,15 +103,18 @@ function templateNames(folders) {
 export const forBrowsers = {
   name: "browser-modules",
   setup(context) {
-    context.onLoad({ filter: /[\\/](template-library|package-version)\.ts$/ }, async ({ path }) => {
-      const module = browserModules.find(({ file }) => file === path);
-      if (module === undefined) return undefined;
-      return {
-        contents: await module.text(),
-        loader: "js",
-        watchFiles: module.reads(),
-        resolveDir: dirname(path),
-      };
-    });
+    context.onLoad(
+      { filter: /[\\/](template-library|library-source|package-version)\.ts$/ },
+      async ({ path }) => {
+        const module = browserModules.find(({ file }) => file === path);
+        if (module === undefined) return undefined;
+        return {
+          contents: await module.text(),
+          loader: "js",
+          watchFiles: module.reads(),
+          resolveDir: dirname(path),
+        };
+      },
+    );
   },
 };

@@ -1,5 +1,5 @@
 import type { Artifact, Pipeline, Target } from "../../runtime/contract/index.ts";
-import { emitHostFiles } from "../emit/index.ts";
+import { emitCFiles, emitHostFiles } from "../emit/index.ts";
 import { CPU_FLAVOUR, CUDA_FLAVOUR, type LauncherFlavour, WEBGPU_FLAVOUR } from "../emit/launcher/flavour.ts";
 import type { Provenance } from "../emit/launcher/index.ts";
 import { DEFAULT_ARCHITECTURES } from "../plan/index.ts";
@@ -12,6 +12,8 @@ export interface Emitted {
   readonly planned: Artifact;
   /** What launchers take: with plans that were measured, too. */
   readonly artifact: Artifact;
+  /** Everything that is written of the attention. */
+  readonly targets: readonly Target[];
 }
 
 /** What is written for a target. */
@@ -35,7 +37,17 @@ const EMISSIONS: Readonly<Record<Target, Emission>> = {
     files: ({ pipeline, planned }, provenance, architectures = DEFAULT_ARCHITECTURES) =>
       emitHostFiles(pipeline, planned, architectures, provenance),
   },
-  cpu: { flavour: CPU_FLAVOUR, files: () => ({}) },
+  cpu: {
+    flavour: CPU_FLAVOUR,
+    // Beside CUDA's the files, and the functions in them, are called otherwise: one program may use both.
+    files: ({ pipeline, planned, targets }, provenance) =>
+      emitCFiles(
+        pipeline,
+        planned,
+        targets.includes("cuda") ? `${pipeline.name}_cpu` : pipeline.name,
+        provenance,
+      ),
+  },
 };
 
 export function emissionOf(target: Target): Emission {

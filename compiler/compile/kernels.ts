@@ -80,7 +80,8 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
   );
   const files: Record<string, string> = {};
   const emitted = new Map<Target, readonly EmittedAttention[]>();
-  for (const target of emittedTargets(targets)) {
+  const wanted = emittedTargets(targets);
+  for (const target of wanted) {
     const { flavour, files: filesOf } = emissionOf(target);
     const attentions = pipelines.map((pipeline) => {
       const own = emitArtifact(pipeline, { ...planned, target });
@@ -88,7 +89,7 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
       const artifact = withImages(shippable(addTunedPlans(own, won)), images);
       Object.assign(
         files,
-        filesOf({ pipeline, planned: own, artifact }, provenance, options.architectures),
+        filesOf({ pipeline, planned: own, artifact, targets: wanted }, provenance, options.architectures),
         planFile(artifact, flavour.suffix),
       );
       return { pipeline, artifact };

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import Handlebars from "handlebars";
+import { templateFolder } from "./template-folder.ts";
 import { TEMPLATE_OPTIONS } from "./template-options.ts";
 import { TEMPLATE_HELPERS } from "./text/marks.ts";
 
@@ -19,23 +19,6 @@ export type Template = (model: object) => string;
 export interface TemplateLibrary {
   /** @param file Path inside the language's folder: `fused.wgsl.hbs`. */
   template(file: string): Template;
-}
-
-/** The `templates` folder of the package: beside `compiler` in the sources, above `dist` in the built package. */
-function templateFolder(language: string): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    const candidate = join(folder, "templates", language);
-    try {
-      readdirSync(candidate);
-      return candidate;
-    } catch {
-      const parent = dirname(folder);
-      if (parent === folder)
-        throw new Error(`mtac is not installed whole: its folder templates/${language} is missing`);
-      folder = parent;
-    }
-  }
 }
 
 /** Reads a language's partials; each template is read when it is first asked for. */

@@ -1,4 +1,6 @@
-import type { headerModel, hostModel } from "./cuda/host/model.ts";
+import type { launchModel } from "./c/model.ts";
+import type { headerModel } from "./capi/header.ts";
+import type { hostModel } from "./cuda/host/model.ts";
 import type {
   tensorCombineModel,
   tensorFoldModel,
@@ -51,11 +53,13 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   "cuda/tensor/combine.cu.hbs": ReturnType<typeof tensorCombineModel>;
   "cuda/tensor/statistics.cu.hbs": ReturnType<typeof tensorStatisticsModel>;
   "cuda/tensor/product.cu.hbs": ReturnType<typeof tensorProductModel>;
-  "cuda/host.cu.hbs": ReturnType<typeof hostModel>;
-  "cuda/header.h.hbs": ReturnType<typeof headerModel> & { readonly header: readonly string[] };
-  "cuda/library.cmake.hbs": {
+  "capi/launch.cu.hbs": ReturnType<typeof hostModel>;
+  "capi/launch.c.hbs": ReturnType<typeof launchModel>;
+  "capi/header.h.hbs": ReturnType<typeof headerModel> & { readonly header: readonly string[] };
+  "capi/library.cmake.hbs": {
     readonly header: readonly string[];
     readonly name: string;
+    readonly cuda: boolean;
     readonly files: readonly string[];
     readonly architectures: string;
   };

@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if !defined(__GNUC__) || (!defined(__clang__) && __GNUC__ < 12)
+#error "this needs GCC 12 or newer, or Clang: for vectors of floats"
+#endif
+
 /* Floats of one vector: what a register of the processor holds, unless the compiler is told otherwise. */
 #ifndef LANES
 #if defined(__AVX512F__)

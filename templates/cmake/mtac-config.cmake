@@ -31,7 +31,7 @@ enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 
 # `_mtac_compiled_for`, which the CMake files that `mtac compile` writes have a copy of.
-include("${mtac_ROOT_DIRECTORY}/templates/cuda/partials/cmake-architectures.hbs")
+include("${mtac_ROOT_DIRECTORY}/templates/capi/partials/cmake-architectures.hbs")
 
 # Gives the command line that runs mtac, or stops.
 function(_mtac_command result)

@@ -2,6 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile/compile.ts";
+import { amalgamate } from "../../compiler/emit/c/amalgamate.ts";
+import { librarySource } from "../../compiler/emit/c/library-source.ts";
 import { analyse, renderDiagnostics } from "../../compiler/language/index.ts";
 import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
 
@@ -12,6 +14,10 @@ const SPECS = fileURLToPath(new URL("./specs/", import.meta.url));
 const EXPECTED = fileURLToPath(new URL("./expected/", import.meta.url));
 
 const specs = readdirSync(SPECS).filter((name) => name.endsWith(".mta"));
+
+/** What C sources repeat of `templates/c`, and what stands for it here. */
+const library = amalgamate("threads.h", librarySource);
+const LIBRARY = "/* ... the library: templates/c ... */\n";
 
 /** A spec's first comment may name the schedule to hold: `// Schedule: two_pass.` */
 function scheduleOf(source: string): Schedule | undefined {
@@ -38,7 +44,9 @@ describe.each(specs)("%s", (name) => {
   const emitted = compileChecked(spec, options).files;
   // The kernels' module repeats plans and kernels: one of them is enough to review.
   const files = Object.fromEntries(
-    Object.entries(emitted).filter(([file]) => name === "toy.mta" || !file.endsWith(".kernels.ts")),
+    Object.entries(emitted)
+      .filter(([file]) => name === "toy.mta" || !file.endsWith(".kernels.ts"))
+      .map(([file, text]) => [file, text.replace(library.text, LIBRARY)]),
   );
   const folder = `${EXPECTED}${name.replace(/\.mta$/, "")}/`;
 

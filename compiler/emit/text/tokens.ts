@@ -1,6 +1,6 @@
-/** A comment to the line's end, a string, a name, a number, an operator of two characters that is never parted, one character. */
+/** A comment to the line's end or to its own, a string, a name, a number, an operator of two characters that is never parted, one character. */
 const TOKEN =
-  /\/\/.*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_]\w*|\.?\d[\w.]*|::|->|\+\+|--|<<|>>|&&|\|\||[-+*/%&|^<>=!]=|\S/g;
+  /\/\/.*|\/\*.*?\*\/|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_]\w*|\.?\d[\w.]*|::|->|\+\+|--|<<|>>|&&|\|\||[-+*/%&|^<>=!]=|\S/g;
 
 /** The tokens of a line of WGSL, CUDA or C; comments are one token each. */
 export function tokensOf(line: string): readonly string[] {
@@ -13,7 +13,7 @@ export function placedTokens(line: string): readonly { readonly text: string; re
 }
 
 export function isComment(token: string): boolean {
-  return token.startsWith("//");
+  return token.startsWith("//") || token.startsWith("/*");
 }
 
 export function isName(token: string): boolean {

@@ -1,14 +1,10 @@
 import type { Artifact, Pipeline } from "../../../../runtime/contract/index.ts";
-import { specPlace } from "../../provenance.ts";
+import { cudaApi } from "../../capi/api.ts";
+import { headerModel } from "../../capi/header.ts";
+import { fileHead, type HostProvenance } from "../../capi/provenance.ts";
 import { render } from "../../templates.ts";
 import { layOutText } from "../../text/index.ts";
-import { headerModel, hostModel } from "./model.ts";
-
-/** Where the spec is, and what compiled it. */
-export interface HostProvenance {
-  readonly version: string;
-  readonly spec: string;
-}
+import { hostModel } from "./model.ts";
 
 /**
  * The files with which C and C++ programs use an attention, by name: kernels with the functions that launch them, a header, a
@@ -23,25 +19,22 @@ export function emitHostFiles(
   provenance: HostProvenance,
 ): Readonly<Record<string, string>> {
   const { name } = pipeline;
-  const place = specPlace(provenance.spec, pipeline.source?.line);
-  const header = [
-    `attention ${name}, from ${place}.`,
-    `Made by mtac ${provenance.version}: change the spec and compile it again, not this file.`,
-  ];
+  const header = fileHead(pipeline, provenance);
   const sources = artifact.plans.map((plan, index) => {
     const file = plan.kernels[0]?.file ?? "";
     const kernels = artifact.sources[file] ?? "";
     return [
       file,
-      `${kernels}\n${layOutText(render("cuda/host.cu.hbs", hostModel(pipeline, artifact, plan, index === 0)))}`,
+      `${kernels}\n${layOutText(render("capi/launch.cu.hbs", hostModel(pipeline, artifact, plan, index === 0)))}`,
     ] as const;
   });
   return {
     ...Object.fromEntries(sources),
-    [`${name}.h`]: render("cuda/header.h.hbs", { header, ...headerModel(pipeline, artifact) }),
-    [`${name}.cmake`]: render("cuda/library.cmake.hbs", {
+    [`${name}.h`]: render("capi/header.h.hbs", { header, ...headerModel(pipeline, artifact, cudaApi(name)) }),
+    [`${name}.cmake`]: render("capi/library.cmake.hbs", {
       header,
       name,
+      cuda: true,
       files: sources.map(([file]) => file),
       architectures: architectures.map((each) => each.replace("sm_", "")).join(";"),
     }),

@@ -1,86 +1,18 @@
 import {
   type Artifact,
-  type AxisName,
-  elementCount,
   findTensor,
-  hasMask,
   type KernelPlan,
   type Pipeline,
   type Plan,
-  STRIDED_TENSORS,
   TENSORS,
   type TensorResource,
-  usesLayer,
 } from "../../../../runtime/contract/index.ts";
+import { cudaApi } from "../../capi/api.ts";
+import { callModel } from "../../capi/header.ts";
 import { cudaNamespace, elementType } from "../../dialect/cuda.ts";
 import { HOST_EXPRESSIONS, printExpression } from "../../dialect/expression.ts";
 import { operandOf } from "../../model/source.ts";
-import { errorModel } from "./errors.ts";
 import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
-
-/** Fields of a call that count along an axis, and macros of the header for the others. */
-const SIZES: Readonly<Partial<Record<AxisName, string>>> = {
-  Lq: "call.query_rows",
-  Lk: "call.key_rows",
-  R: "call.history_rows",
-  H: "HEADS",
-  Hkv: "KV_HEADS",
-  D: "HEAD_DIM",
-  Dv: "VALUE_DIM",
-};
-
-const ELEMENTS = { f32: "f32", f16: "f16 (__half)", bf16: "bf16 (__nv_bfloat16)" } as const;
-
-/** What the header and the functions behind it both name. */
-function sharedModel(pipeline: Pipeline) {
-  return {
-    name: pipeline.name,
-    upper: pipeline.name.toUpperCase(),
-    softmax: pipeline.normalize === "softmax",
-    masked: pipeline.mask.length > 0,
-    documents: hasMask(pipeline, "documents"),
-    lengths: hasMask(pipeline, "lengths"),
-    bias: hasMask(pipeline, "bias"),
-    depthScale: usesLayer(pipeline),
-  };
-}
-
-export function headerModel(pipeline: Pipeline, artifact: Artifact) {
-  const { heads, kvHeads, headDim, valueDim, storage } = pipeline;
-  const [plan] = artifact.plans;
-  const shapes = new Map(pipeline.parameters.map(({ name, shape }) => [name, shape]));
-  return {
-    ...sharedModel(pipeline),
-    ...errorModel(pipeline, alignmentOf(artifact)),
-    sizes: [
-      { name: "HEADS", value: heads },
-      { name: "KV_HEADS", value: kvHeads },
-      { name: "HEAD_DIM", value: headDim },
-      { name: "VALUE_DIM", value: valueDim },
-    ],
-    heads,
-    kvHeads,
-    headDim,
-    valueDim,
-    type: storage === "f32" ? "float" : "void",
-    element: ELEMENTS[storage],
-    alignment: alignmentOf(artifact),
-    parameterCount: pipeline.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    parameters: (plan?.parameters ?? []).map(({ name, offset }) => ({
-      name,
-      offset,
-      constant: name.replaceAll(".", "_").toUpperCase(),
-      shape: (shapes.get(name) ?? []).join(", "),
-    })),
-  };
-}
-
-/** The alignment that suits every plan. */
-function alignmentOf({ plans }: Artifact): Plan["alignment"] {
-  const most = (tensor: "q" | "k" | "v" | "o"): number =>
-    Math.max(...plans.map(({ alignment }) => alignment[tensor]));
-  return { q: most("q"), k: most("k"), v: most("v"), o: most("o") };
-}
 
 export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: boolean) {
   const { storage, normalize } = pipeline;
@@ -98,13 +30,12 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
   };
   const text = JSON.stringify(statements);
   return {
-    ...sharedModel(pipeline),
+    ...callModel(pipeline, artifact, cudaApi(pipeline.name)),
     ...statements,
     usesFloorDiv: text.includes("floor_div("),
     usesCeilDiv: text.includes("ceil_div("),
     namespace: cudaNamespace(plan),
     hasWorkspace: softmax || plan.workspace.length > 0,
-    strided: STRIDED_TENSORS.filter((name) => name !== "bias").map(stridedModel),
     sharedKernels: plan.kernels
       .filter(({ workgroupBytes }) => workgroupBytes > PLAIN_SHARED_BYTES)
       .map((kernel) => ({ kernel: `${kernel.name}::${kernel.entryPoint}`, bytes: kernel.workgroupBytes })),
@@ -117,21 +48,12 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
       capability: each.requires.computeCapability ?? 0,
       sharedBytes: each.requires.workgroupBytes,
     })),
-    ...errorModel(pipeline, alignmentOf(artifact)),
     elementBytes: storage === "f32" ? 4 : 2,
-    largestDim: Math.max(pipeline.headDim, pipeline.valueDim),
   };
 }
 
 /** Dynamic shared memory that a kernel gets without asking. */
 const PLAIN_SHARED_BYTES = 48 * 1024;
-
-/** A tensor whose strides the launch block holds: what a contiguous one has. */
-function stridedModel(name: string) {
-  const sizes = (findTensor(name)?.axes ?? []).map((axis) => SIZES[axis] ?? "");
-  const [, heads = "", rows = "", size = ""] = sizes;
-  return { name, heads, rows, size };
-}
 
 /** Tensors of the storage type, and what lies in the workspace. */
 function pointers(plan: Plan): string[] {

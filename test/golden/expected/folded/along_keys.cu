@@ -1740,9 +1740,10 @@ int check(const along_keys_call* call) {
   if (call->key_rows < 1) return ALONG_KEYS_ERROR_SIZE - 300;
   if (call->query_rows < 1 || call->query_rows > call->key_rows) return ALONG_KEYS_ERROR_SIZE - 200;
   if (call->history_rows < 0) return ALONG_KEYS_ERROR_SIZE - 400;
-  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows))
+  if (call->positions == nullptr && call->history_rows > 0 && call->history_rows > call->key_rows - call->query_rows)
     return ALONG_KEYS_ERROR_SIZE - 400;
-  const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
+  long long rows = call->query_rows > call->key_rows ? call->query_rows : call->key_rows;
+  if (call->history_rows > rows) rows = call->history_rows;
   if (rows * call->batches * ALONG_KEYS_HEADS > INT_MAX) return ALONG_KEYS_ERROR_TOO_LARGE;
   // Offsets of rows within contiguous tensors are 32-bit strides.
   if (rows * ALONG_KEYS_HEADS * 64 > UINT_MAX) return ALONG_KEYS_ERROR_TOO_LARGE;

@@ -2213,9 +2213,10 @@ int check(const full_call* call) {
   if (call->key_rows < 1) return FULL_ERROR_SIZE - 300;
   if (call->query_rows < 1 || call->query_rows > call->key_rows) return FULL_ERROR_SIZE - 200;
   if (call->history_rows < 0) return FULL_ERROR_SIZE - 400;
-  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows))
+  if (call->positions == nullptr && call->history_rows > 0 && call->history_rows > call->key_rows - call->query_rows)
     return FULL_ERROR_SIZE - 400;
-  const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
+  long long rows = call->query_rows > call->key_rows ? call->query_rows : call->key_rows;
+  if (call->history_rows > rows) rows = call->history_rows;
   if (rows * call->batches * FULL_HEADS > INT_MAX) return FULL_ERROR_TOO_LARGE;
   // Offsets of rows within contiguous tensors are 32-bit strides.
   if (rows * FULL_HEADS * 32 > UINT_MAX) return FULL_ERROR_TOO_LARGE;

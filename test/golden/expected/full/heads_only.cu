@@ -1621,9 +1621,10 @@ int check(const heads_only_call* call) {
   if (call->key_rows < 1) return HEADS_ONLY_ERROR_SIZE - 300;
   if (call->query_rows < 1 || call->query_rows > call->key_rows) return HEADS_ONLY_ERROR_SIZE - 200;
   if (call->history_rows < 0) return HEADS_ONLY_ERROR_SIZE - 400;
-  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows))
+  if (call->positions == nullptr && call->history_rows > 0 && call->history_rows > call->key_rows - call->query_rows)
     return HEADS_ONLY_ERROR_SIZE - 400;
-  const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
+  long long rows = call->query_rows > call->key_rows ? call->query_rows : call->key_rows;
+  if (call->history_rows > rows) rows = call->history_rows;
   if (rows * call->batches * HEADS_ONLY_HEADS > INT_MAX) return HEADS_ONLY_ERROR_TOO_LARGE;
   // Offsets of rows within contiguous tensors are 32-bit strides.
   if (rows * HEADS_ONLY_HEADS * 32 > UINT_MAX) return HEADS_ONLY_ERROR_TOO_LARGE;

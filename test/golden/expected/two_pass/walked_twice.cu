@@ -1261,9 +1261,10 @@ int check(const walked_twice_call* call) {
   if (call->key_rows < 1) return WALKED_TWICE_ERROR_SIZE - 300;
   if (call->query_rows < 1 || call->query_rows > call->key_rows) return WALKED_TWICE_ERROR_SIZE - 200;
   if (call->history_rows < 0) return WALKED_TWICE_ERROR_SIZE - 400;
-  if (call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows))
+  if (call->positions == nullptr && call->history_rows > 0 && call->history_rows > call->key_rows - call->query_rows)
     return WALKED_TWICE_ERROR_SIZE - 400;
-  const long long rows = std::max<long long>({call->query_rows, call->key_rows, call->history_rows});
+  long long rows = call->query_rows > call->key_rows ? call->query_rows : call->key_rows;
+  if (call->history_rows > rows) rows = call->history_rows;
   if (rows * call->batches * WALKED_TWICE_HEADS > INT_MAX) return WALKED_TWICE_ERROR_TOO_LARGE;
   // Offsets of rows within contiguous tensors are 32-bit strides.
   if (rows * WALKED_TWICE_HEADS * 16 > UINT_MAX) return WALKED_TWICE_ERROR_TOO_LARGE;

@@ -4,7 +4,8 @@ import {
   TENSORS,
   tensorExists,
   usesLayer,
-} from "../../../../runtime/contract/index.ts";
+} from "../../../runtime/contract/index.ts";
+import type { Api } from "./api.ts";
 
 /**
  * The kinds of codes that `<name>_launch` returns for a call that it refuses; their names are macros of the header. Where a field is
@@ -37,6 +38,7 @@ const FIELDS = [
   "bias",
   "layer",
   "workspace",
+  "threads",
 ] as const;
 type Field = (typeof FIELDS)[number];
 
@@ -44,22 +46,25 @@ function isField(name: string): name is Field {
   return FIELDS.some((field) => field === name);
 }
 
+/** `MOST_THREADS` of `templates/c/threads.h`. */
+export const MOST_THREADS = 256;
+
 /** One check of a call. */
 interface Check {
   readonly kind: Kind;
   readonly field: Field;
-  /** A C++ expression that holds for a call that is refused. */
+  /** An expression, in C or C++, that holds for a call that is refused. */
   readonly condition: string;
   /** What the caller reads. */
   readonly text: string;
 }
 
 /** What the header and the sources say of errors: kinds, fields, the checks of a call, the text of every code. */
-export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]) {
-  const upper = pipeline.name.toUpperCase();
-  const sizes = sizeChecks(pipeline);
-  const pointers = pointerChecks(pipeline);
-  const aligned = alignmentChecks(pipeline, alignment);
+export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"], api: Api) {
+  const upper = api.name.toUpperCase();
+  const sizes = [...sizeChecks(pipeline, api), ...threadChecks(api)];
+  const pointers = pointerChecks(pipeline, api);
+  const aligned = alignmentChecks(pipeline, alignment, api);
   const model = ({ kind, field, condition, text }: Check) => {
     const code = `${upper}_ERROR_${kind} - ${100 * (FIELDS.indexOf(field) + 1)}`;
     return { code, check: `if (${condition}) return ${code};`, text: `${field} ${text}` };
@@ -68,16 +73,20 @@ export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"]) {
   const unique = new Map([...sizes, ...pointers, ...aligned].map((each) => [each.kind + each.field, each]));
   const workspace = checksOf("ALIGNMENT")(
     "workspace",
-    "reinterpret_cast<uintptr_t>(workspace) % 256 != 0",
+    `${api.address("workspace")} % 256 != 0`,
     "is not aligned to 256 bytes",
   );
   return {
-    kinds: Object.entries(KINDS).map(([name, value]) => ({ name, value })),
-    fields: FIELDS.map((name, index) => `${index + 1} ${name}`),
+    kinds: Object.entries(KINDS)
+      .filter(([name]) => api.cuda || name !== "DEVICE")
+      .map(([name, value]) => ({ name, value })),
+    fields: FIELDS.map((name, index) => `${index + 1} ${name}`).filter(
+      (_, index) => !api.cuda || FIELDS[index] !== "threads",
+    ),
     sizeChecks: sizes.map(model),
     pointerChecks: [...pointers, ...aligned].map(model),
     workspaceCheck: model(workspace),
-    fieldErrors: [...unique.values(), workspace].map(model),
+    fieldErrors: [...unique.values(), ...(api.cuda ? [workspace] : [])].map(model),
   };
 }
 
@@ -86,7 +95,7 @@ function checksOf(kind: Kind) {
   return (field: Field, condition: string, text: string): Check => ({ kind, field, condition, text });
 }
 
-function sizeChecks(pipeline: Pipeline): readonly Check[] {
+function sizeChecks(pipeline: Pipeline, api: Api): readonly Check[] {
   const size = checksOf("SIZE");
   const least = (field: Field): Check => size(field, `call->${field} < 1`, "must be at least 1");
   const rows =
@@ -99,7 +108,7 @@ function sizeChecks(pipeline: Pipeline): readonly Check[] {
         );
   const history = [
     "call->history_rows < 0",
-    "call->positions == nullptr && call->history_rows > std::max(0, call->key_rows - call->query_rows)",
+    `call->positions == ${api.nothing} && call->history_rows > 0 && call->history_rows > call->key_rows - call->query_rows`,
   ].map((condition) =>
     size(
       "history_rows",
@@ -111,31 +120,47 @@ function sizeChecks(pipeline: Pipeline): readonly Check[] {
   return [least("batches"), least("key_rows"), rows, ...history, ...layer];
 }
 
-function pointerChecks(pipeline: Pipeline): readonly Check[] {
+function threadChecks({ cuda }: Api): readonly Check[] {
+  if (cuda) return [];
+  return [
+    checksOf("SIZE")(
+      "threads",
+      `threads < 1 || threads > ${MOST_THREADS}`,
+      `must be at least 1 and at most ${MOST_THREADS}`,
+    ),
+  ];
+}
+
+function pointerChecks(pipeline: Pipeline, { nothing }: Api): readonly Check[] {
   const pointer = checksOf("NULL_POINTER");
   const tensors = TENSORS.filter((tensor) => !tensor.optional && tensorExists(pipeline, tensor));
   const parameters = pipeline.parameters.length > 0 ? ["parameters"] : [];
   const names: readonly string[] = [...tensors.map(({ name }) => name), ...parameters];
   return [
-    ...names.filter(isField).map((field) => pointer(field, `call->${field} == nullptr`, "is a null pointer")),
+    ...names
+      .filter(isField)
+      .map((field) => pointer(field, `call->${field} == ${nothing}`, "is a null pointer")),
     pointer(
       "q_history",
-      "call->history_rows > 0 && call->q_history == nullptr",
+      `call->history_rows > 0 && call->q_history == ${nothing}`,
       "is a null pointer, and history_rows is not 0",
     ),
   ];
 }
 
-function alignmentChecks(pipeline: Pipeline, alignment: Plan["alignment"]): readonly Check[] {
+function alignmentChecks(pipeline: Pipeline, alignment: Plan["alignment"], api: Api): readonly Check[] {
   const aligned = checksOf("ALIGNMENT");
   const bytes = pipeline.storage === "f32" ? 4 : 2;
   const tensors = TENSORS.flatMap((tensor) => (tensor.element === "storage" ? [tensor.name] : []));
   return tensors.map((field) => {
-    const elements = alignment[field === "q_history" ? "q" : field];
+    const elements = api.cuda ? alignment[field === "q_history" ? "q" : field] : 1;
     const text =
       elements === 1
         ? `is not aligned to ${bytes} bytes`
         : `is not aligned to ${elements * bytes} bytes, or one of its strides is no multiple of ${elements} elements`;
-    return aligned(field, `!aligned(call->${field}, call->${field}_strides, ${elements})`, text);
+    const condition = api.cuda
+      ? `!aligned(call->${field}, call->${field}_strides, ${elements})`
+      : `${api.address(`call->${field}`)} % ${bytes} != 0`;
+    return aligned(field, condition, text);
   });
 }

@@ -1,0 +1,31 @@
+# attention constructor, from masks.mta:14.
+# Made by mtac 0.1.0: change the spec and compile it again, not this file.
+#
+# Adds the static library mtac_constructor_cpu:
+#
+#   include(path/to/constructor_cpu.cmake)
+#   target_link_libraries(my_program PRIVATE mtac_constructor_cpu)
+#
+# CMAKE_C_FLAGS says which processor to compile for: -march=native for this one, -march=x86-64-v3 for those of the last
+# ten years. Without it, compilers take the oldest, whose vectors are short. Needs GCC 12 or newer, or Clang.
+
+# Parts of a project may each include this file.
+if(TARGET mtac_constructor_cpu)
+  get_target_property(_mtac_folder mtac_constructor_cpu INTERFACE_INCLUDE_DIRECTORIES)
+  if("${_mtac_folder}" STREQUAL "${CMAKE_CURRENT_LIST_DIR}")
+    return()
+  endif()
+endif()
+
+enable_language(C)
+find_package(Threads REQUIRED)
+
+add_library(mtac_constructor_cpu STATIC
+  "${CMAKE_CURRENT_LIST_DIR}/constructor_cpu.c"
+)
+target_include_directories(mtac_constructor_cpu PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
+target_link_libraries(mtac_constructor_cpu PUBLIC Threads::Threads m)
+target_compile_features(mtac_constructor_cpu PRIVATE c_std_11)
+# Unoptimized, it is a hundred times slower: whatever the build is for.
+target_compile_options(mtac_constructor_cpu PRIVATE -O3 -ffp-contract=fast -fno-math-errno)
+set_target_properties(mtac_constructor_cpu PROPERTIES POSITION_INDEPENDENT_CODE ON)

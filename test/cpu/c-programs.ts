@@ -1,0 +1,199 @@
+import { execFile, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { compileChecked } from "../../compiler/compile/compile.ts";
+import { analyse } from "../../compiler/language/index.ts";
+import {
+  type AttentionInputs,
+  type Float64Tensor,
+  hasMask,
+  type Pipeline,
+  pack,
+  type StorageType,
+  unpack,
+  usesLayer,
+} from "../../runtime/contract/index.ts";
+import { callShapeOf } from "../support/rounded.ts";
+
+export const run = promisify(execFile);
+
+/** A C and a C++ compiler of one make. */
+export interface Compilers {
+  readonly c: string;
+  readonly cpp: string;
+}
+
+/** What the emitted sources must pass: no compiler has anything to say about them. */
+export const STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"] as const;
+
+/** The compilers that there are; says loudly which are missing. */
+export function findCompilers(): readonly Compilers[] {
+  const makes: readonly Compilers[] = [
+    { c: "gcc", cpp: "g++" },
+    { c: "clang", cpp: "clang++" },
+  ];
+  return makes.filter((make) => {
+    const missing = Object.values(make).find((name) => spawnSync(name, ["--version"]).status !== 0);
+    if (missing !== undefined)
+      console.warn(
+        `\n*** NO EMITTED C IS COMPILED BY ${make.c} IN THESE TESTS: there is no ${missing} ***\n`,
+      );
+    return missing === undefined;
+  });
+}
+
+/** A folder that `use` may fill; removed afterwards. */
+export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "mtac-test-c-"));
+  try {
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Writes what `mtac compile --target cpu --no-launcher` writes of a spec. */
+export function writeEmitted(folder: string, source: string): void {
+  const { spec } = analyse(source, "spec.mta");
+  if (spec === null) throw new Error("the spec is wrong");
+  const { files } = compileChecked(spec, { targets: ["cpu"] });
+  for (const [name, text] of Object.entries(files))
+    if (!name.endsWith(".ts")) writeFileSync(path.join(folder, name), text);
+}
+
+/** Results of an attention, as an emitted library gives them. */
+export interface Computed {
+  readonly o: Float64Tensor;
+  readonly lse: Float64Tensor | null;
+  /** Their bytes. */
+  readonly bytes: Buffer;
+}
+
+/** Computes a call by the program in a folder. */
+export async function compute(
+  folder: string,
+  pipeline: Pipeline,
+  inputs: AttentionInputs<Float64Tensor>,
+  parameters: ReadonlyMap<string, Float64Tensor>,
+  threads: number,
+): Promise<Computed> {
+  const { B, Lq, Lk, R } = callShapeOf(inputs);
+  const write = (name: string, data: Uint8Array): void => writeFileSync(path.join(folder, name), data);
+  const { storage, heads, valueDim } = pipeline;
+  const tensors = { q: inputs.q, k: inputs.k, v: inputs.v, q_history: inputs.qHistory };
+  for (const [name, tensor] of Object.entries(tensors))
+    if (tensor !== undefined) write(`${name}.bin`, stored(storage, tensor));
+  const { documents, lengths, positions, bias } = inputs;
+  for (const [name, tensor] of Object.entries({ documents, lengths, positions }))
+    if (tensor !== undefined) write(`${name}.bin`, new Uint8Array(Int32Array.from(tensor.data).buffer));
+  if (bias !== undefined) write("bias.bin", stored("f32", bias));
+  const all = pipeline.parameters.flatMap(({ name }) => [...(parameters.get(name)?.data ?? [])]);
+  write("parameters.bin", stored("f32", { shape: [all.length], data: Float64Array.from(all) }));
+  const [biasBatches = 0, biasHeads = 0, biasRows = 0, biasKeys = 0] = bias?.shape ?? [];
+  const biasStrides = [
+    biasBatches === 1 ? 0 : biasHeads * biasRows * biasKeys,
+    biasHeads === 1 ? 0 : biasRows * biasKeys,
+    biasKeys,
+  ];
+  const sizes = [threads, B, Lq, Lk, R, inputs.layer ?? 0, ...biasStrides];
+  await run(path.join(folder, "program"), sizes.map(String), { cwd: folder });
+  const shape = [B, heads, Lq, valueDim];
+  const o = readFileSync(path.join(folder, "o.bin"));
+  const has = existsSync(path.join(folder, "lse.bin"));
+  const lse = has ? readFileSync(path.join(folder, "lse.bin")) : Buffer.alloc(0);
+  return {
+    o: { shape, data: loaded(storage, o) },
+    lse: has ? { shape: [B, heads, Lq], data: loaded("f32", lse) } : null,
+    bytes: Buffer.concat([o, lse]),
+  };
+}
+
+function stored(storage: StorageType, { data }: Float64Tensor): Uint8Array {
+  return new Uint8Array((storage === "f32" ? Float32Array.from(data) : pack(storage, data)).buffer);
+}
+
+function loaded(storage: StorageType, bytes: Buffer): Float64Array {
+  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+  return Float64Array.from(
+    storage === "f32" ? new Float32Array(buffer) : unpack(storage, new Uint16Array(buffer)),
+  );
+}
+
+/** A program, both C and C++, that computes a call of an attention from files. */
+export function programOf(pipeline: Pipeline): string {
+  const { name, storage, normalize } = pipeline;
+  const upper = name.toUpperCase();
+  const element = storage === "f32" ? "float" : "void";
+  const optional = (there: boolean, lines: string): string => (there ? lines : "");
+  return `
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "${name}.h"
+
+/* Null where there is no such file. */
+static void *read_file(const char *file) {
+  FILE *from = fopen(file, "rb");
+  if (from == NULL) return NULL;
+  fseek(from, 0, SEEK_END);
+  size_t size = (size_t)ftell(from);
+  rewind(from);
+  char *bytes = (char *)malloc(size + 1);
+  if (bytes != NULL && fread(bytes, 1, size, from) != size) exit(2);
+  fclose(from);
+  return bytes;
+}
+
+static void write_file(const char *file, const void *bytes, size_t size) {
+  FILE *to = fopen(file, "wb");
+  if (to == NULL || fwrite(bytes, 1, size, to) != size) exit(2);
+  fclose(to);
+}
+
+int main(int count, char **arguments) {
+  if (count != 10) return 2;
+  const int threads = atoi(arguments[1]);
+  ${name}_call call;
+  memset(&call, 0, sizeof call);
+  call.batches = atoi(arguments[2]);
+  call.query_rows = atoi(arguments[3]);
+  call.key_rows = atoi(arguments[4]);
+  call.history_rows = atoi(arguments[5]);
+  call.q = (const ${element} *)read_file("q.bin");
+  call.q_history = (const ${element} *)read_file("q_history.bin");
+  call.k = (const ${element} *)read_file("k.bin");
+  call.v = (const ${element} *)read_file("v.bin");
+  call.positions = (const int *)read_file("positions.bin");
+${optional(hasMask(pipeline, "documents"), '  call.documents = (const int *)read_file("documents.bin");')}
+${optional(hasMask(pipeline, "lengths"), '  call.lengths = (const int *)read_file("lengths.bin");')}
+${optional(pipeline.parameters.length > 0, '  call.parameters = (const float *)read_file("parameters.bin");')}
+${optional(usesLayer(pipeline), "  call.layer = atoi(arguments[6]);")}
+${optional(
+  hasMask(pipeline, "bias"),
+  `  call.bias = (const float *)read_file("bias.bin");
+  call.bias_strides.batch = (unsigned)atoi(arguments[7]);
+  call.bias_strides.head = (unsigned)atoi(arguments[8]);
+  call.bias_strides.row = (unsigned)atoi(arguments[9]);`,
+)}
+  const size_t rows = (size_t)call.batches * ${upper}_HEADS * (size_t)call.query_rows;
+  const size_t o_bytes = rows * ${upper}_VALUE_DIM * ${storage === "f32" ? 4 : 2};
+  call.o = (${element} *)malloc(o_bytes);
+${optional(normalize === "softmax", "  call.lse = (float *)malloc(rows * 4);")}
+  const size_t bytes = ${name}_workspace_bytes(&call, threads);
+  /* No better aligned than it has to be, and no byte longer; what is in it does not matter. */
+  unsigned char *memory = (unsigned char *)malloc(bytes + 1);
+  if (memory == NULL) return 2;
+  memset(memory, 255, bytes + 1);
+  const int error = ${name}_launch(&call, memory + 1, bytes, threads);
+  if (error != 0) {
+    printf("%s\\n", ${name}_error_string(error));
+    return 1;
+  }
+  write_file("o.bin", call.o, o_bytes);
+${optional(normalize === "softmax", '  write_file("lse.bin", call.lse, rows * 4);')}
+  return 0;
+}
+`;
+}

@@ -1,131 +1,38 @@
 // The Vite example as a user has it: type-checked, built and served with the built package, its numbers compared with the float64
 // reference computed here; then on Vite's development server, where specs change while the page is open. Prints a line for each
 // check and ends with "N passed, N failed".
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { createServer, preview, type ViteDevServer } from "vite";
 import { openChromium } from "../../compiler/bench/peers/chromium.ts";
-import { randomTensor } from "../../examples/vite/src/inputs.ts";
 import type { HostTensor, Pipeline } from "../../runtime/contract/index.ts";
 import { initParameters, randomParameters } from "../../runtime/contract/init.ts";
-import { referenceForward } from "../../runtime/reference/index.ts";
-import { pipelineOf } from "../support/pipelines.ts";
 import { attempt, messageOf, report, summarise, withScratch } from "./checks.ts";
+import { checkDevices } from "./devices.ts";
+import {
+  agrees,
+  compare,
+  complaintsOf,
+  EXAMPLE,
+  exampleValues,
+  expectedValues,
+  install,
+  node,
+  ROOT,
+  reportConsole,
+  shown,
+  WAIT_MS,
+} from "./example.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const EXAMPLE = join(ROOT, "examples/vite");
 const require = createRequire(import.meta.url);
-
-/** Rows and keys of the page's call, as the example has it. */
-const LENGTH = 48;
-/** Of six printed decimals, the last one may differ. */
-const PRINTED = 2e-6;
-const WAIT_MS = 40_000;
 
 /** The page tells a reload by it. */
 const MARKER = "mtacMarker";
 
-/** A copy of the example with the built package and the tools that it needs. */
-function install(scratch: string): string {
-  const folder = join(scratch, "example");
-  cpSync(EXAMPLE, folder, { recursive: true, filter: (path) => !/node_modules|dist|\.d\.ts$/.test(path) });
-  const modules = join(folder, "node_modules");
-  mkdirSync(join(modules, "mtac"), { recursive: true });
-  for (const each of ["dist", "templates", "package.json"])
-    cpSync(join(ROOT, each), join(modules, "mtac", each), { recursive: true });
-  for (const name of ["vite", "typescript", "unplugin", "ts-morph", "@webgpu/types"]) {
-    mkdirSync(dirname(join(modules, name)), { recursive: true });
-    symlinkSync(join(ROOT, "node_modules", name), join(modules, name), "dir");
-  }
-  return folder;
-}
-
-function node(folder: string, ...words: readonly string[]): void {
-  const { status, stdout, stderr } = spawnSync(process.execPath, words, { cwd: folder, encoding: "utf8" });
-  if (status !== 0) throw new Error(`${words.join(" ")}: ${stdout}${stderr}`);
-}
-
-/** What the page shows, by term. */
-type Shown = Readonly<Partial<Record<string, string>>>;
-
-async function shown(
-  page: Page,
-  fits: (rows: Shown) => boolean = (rows) => "last row" in rows,
-): Promise<Shown> {
-  const deadline = performance.now() + WAIT_MS;
-  for (;;) {
-    const rows: Shown = await page.evaluate(() => {
-      const terms = Array.from(document.querySelectorAll("dt"));
-      return Object.fromEntries(
-        terms.map((term) => [term.textContent, term.nextElementSibling?.textContent ?? ""]),
-      );
-    });
-    if (fits(rows)) return rows;
-    if (performance.now() > deadline) throw new Error(`the page shows ${JSON.stringify(rows)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** The values that the page should show for a spec. */
-function expectedValues(
-  spec: string,
-  parameters: (pipeline: Pipeline) => ReadonlyMap<string, HostTensor>,
-): string {
-  const pipeline = pipelineOf(spec, "mta_toy");
-  const { heads, kvHeads, headDim, valueDim } = pipeline;
-  const inputs = {
-    q: randomTensor(1, [1, heads, LENGTH, headDim]),
-    k: randomTensor(2, [1, kvHeads, LENGTH, headDim]),
-    v: randomTensor(3, [1, kvHeads, LENGTH, valueDim]),
-  };
-  const values = new Map(
-    [...parameters(pipeline)].map(([name, { shape, data }]) => [
-      name,
-      { shape, data: Float64Array.from(data) },
-    ]),
-  );
-  const { o } = referenceForward(pipeline, values, inputs);
-  const last = (LENGTH - 1) * valueDim;
-  return [...o.data.subarray(last, last + 4)].map((value) => value.toFixed(6)).join("  ");
-}
-
-function agrees(got: string | undefined, wanted: string): boolean {
-  const numbers = (text: string): readonly number[] => text.split(/\s+/).map(Number);
-  if (got === undefined) return false;
-  const expected = numbers(wanted);
-  const actual = numbers(got);
-  return (
-    actual.length === expected.length &&
-    expected.every((value, index) => Math.abs(value - (actual[index] ?? Number.NaN)) <= PRINTED)
-  );
-}
-
-function compare(what: string, rows: Shown, wanted: string): void {
-  const { error = "" } = rows;
-  const passed = agrees(rows["last row"], wanted) && error.includes("passed");
-  report(what, passed ? null : `it shows ${JSON.stringify(rows)}, not ${wanted}`, error);
-}
-
-/** What a page complains of, from now on. */
-function complaintsOf(page: Page): string[] {
-  const complaints: string[] = [];
-  page.on("pageerror", ({ message }) => complaints.push(message));
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
-  });
-  return complaints;
-}
-
-function reportConsole(what: string, complaints: readonly string[]): void {
-  report(what, complaints.length === 0 ? null : complaints.join("\n"), "no error, no warning");
-}
-
 async function checkBuild(browser: Browser, folder: string): Promise<void> {
-  node(folder, "node_modules/mtac/dist/cli/main.js", "types", "src/spec.mta");
+  node(folder, "node_modules/mtac/dist/cli/main.js", "types", "src/spec.mta", "--target", "auto");
   node(folder, require.resolve("typescript/lib/tsc.js"), "-p", ".");
   report("the example type-checks", null);
   node(folder, "node_modules/vite/bin/vite.js", "build", "--logLevel", "warn");
@@ -137,19 +44,18 @@ async function checkBuild(browser: Browser, folder: string): Promise<void> {
   try {
     const page = await browser.newPage();
     const complaints = complaintsOf(page);
-    await page.goto(server.resolvedUrls?.local[0] ?? "");
-    const rows = await shown(page);
-    const spec = readFileSync(join(EXAMPLE, "src/spec.mta"), "utf8");
-    compare(
-      "built and served: as the reference",
-      rows,
-      expectedValues(spec, (each) => randomParameters(each, 1)),
-    );
+    await page.goto(addressOf(server, "webgpu"));
+    compare("built and served: as the reference", await shown(page), exampleValues());
     reportConsole("built and served: console", complaints);
     await page.close();
   } finally {
     await server.close();
   }
+}
+
+/** SwiftShader's page asks for its GPU: a software one is not taken otherwise. */
+function addressOf({ resolvedUrls }: Pick<ViteDevServer, "resolvedUrls">, device: string): string {
+  return `${resolvedUrls?.local[0] ?? ""}?device=${device}`;
 }
 
 /** Changes the spec's file as an editor does. */
@@ -183,6 +89,28 @@ async function reloads(page: Page, change: () => void): Promise<void> {
   change();
   // While it loads there is nobody to ask.
   await waitFor("a reload", async () => !(await isMarked(page).catch(() => true)));
+}
+
+/** The same launchers on the processor. */
+async function checkProcessorSwap(page: Page, folder: string): Promise<void> {
+  const original = readFileSync(join(EXAMPLE, "src/spec.mta"), "utf8");
+  const windowed = original.replace("causal", "causal window 8");
+  const drawn = (pipeline: Pipeline): ReadonlyMap<string, HostTensor> => randomParameters(pipeline, 1);
+  compare("dev server, on the processor: as the reference", await shown(page), exampleValues());
+  await mark(page);
+  edit(folder, windowed);
+  const wanted = expectedValues(windowed, drawn);
+  compare(
+    "new mask, on the processor",
+    await shown(page, (each) => agrees(each["last row"], wanted)),
+    wanted,
+  );
+  report(
+    "new mask, on the processor, without a reload",
+    (await isMarked(page)) ? null : "it was loaded again",
+  );
+  edit(folder, original);
+  await shown(page, (each) => agrees(each["last row"], exampleValues()));
 }
 
 async function checkSwaps(page: Page, folder: string): Promise<void> {
@@ -284,7 +212,9 @@ async function checkDevelopment(browser: Browser, folder: string): Promise<void>
     await server.listen();
     const page = await browser.newPage();
     const complaints = complaintsOf(page);
-    await page.goto(server.resolvedUrls?.local[0] ?? "");
+    await page.goto(addressOf(server, "wasm"));
+    await attempt("swap on the processor", () => checkProcessorSwap(page, folder));
+    await page.goto(addressOf(server, "webgpu"));
     await checkSwaps(page, folder);
     await attempt("worker", () => checkWorker(page, folder, server.resolvedUrls?.local[0] ?? ""));
     // The one of the attention that was renamed.
@@ -307,6 +237,7 @@ export async function checkVite(): Promise<boolean> {
       browser = await openChromium({ resolveFrom: ROOT, scratch, gpu: "swiftshader" });
       const opened = browser;
       await attempt("build", () => checkBuild(opened, folder));
+      await attempt("devices", () => checkDevices(opened, folder, scratch));
       await attempt("dev server", () => checkDevelopment(opened, folder));
     } catch (error) {
       report("the browser", messageOf(error));

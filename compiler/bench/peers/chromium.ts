@@ -6,11 +6,9 @@ import type { Browser, BrowserType } from "playwright-core";
 import { findPackage } from "./packages.ts";
 import { messageOf, unavailable } from "./peer.ts";
 
-/** WebGPU wherever there is an adapter, and nothing that reaches for the network. */
+/** Nothing that reaches for the network. */
 const COMMON_FLAGS = [
   "--no-sandbox",
-  "--enable-unsafe-webgpu",
-  "--enable-features=Vulkan",
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
@@ -18,13 +16,17 @@ const COMMON_FLAGS = [
   "--no-first-run",
 ];
 
-/** Which device WebGPU is to use: the machine's GPU, or SwiftShader, the software adapter. */
-export type BrowserGpu = "real" | "swiftshader";
+/** Which device WebGPU is to use: the machine's GPU, or SwiftShader, the software adapter; `none` turns WebGPU off. */
+export type BrowserGpu = "real" | "swiftshader" | "none";
+
+/** WebGPU wherever there is an adapter. */
+const WEBGPU_FLAGS = ["--enable-unsafe-webgpu", "--enable-features=Vulkan"];
 
 const GPU_FLAGS: Readonly<Record<BrowserGpu, readonly string[]>> = {
   // Headless browsers avoid GPUs unless they are told not to.
-  real: ["--ignore-gpu-blocklist", "--enable-gpu"],
-  swiftshader: ["--use-vulkan=swiftshader", "--use-webgpu-adapter=swiftshader"],
+  real: [...WEBGPU_FLAGS, "--ignore-gpu-blocklist", "--enable-gpu"],
+  swiftshader: [...WEBGPU_FLAGS, "--use-vulkan=swiftshader", "--use-webgpu-adapter=swiftshader"],
+  none: ["--disable-blink-features=WebGPU"],
 };
 
 /** The one from npm is pinned; those of the system bring libraries along which the first may find missing. */

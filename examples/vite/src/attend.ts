@@ -1,5 +1,5 @@
 import { referenceForward } from "mtac/reference";
-import { download, randomParameters, upload } from "mtac/runtime";
+import { type AutoDevice, download, randomParameters, upload } from "mtac/runtime/auto";
 import { randomTensor } from "./inputs.ts";
 import { createMtaToy, initMtaToyParameters, type MtaToyLauncher, mtaToyPipeline } from "./spec.mta";
 
@@ -16,7 +16,7 @@ export interface Outcome {
 }
 
 /** A launcher with parameters as trained ones could be: a new convolution is the identity, which would show little. */
-export function makeLauncher(device: GPUDevice): Promise<MtaToyLauncher> {
+export function makeLauncher(device: AutoDevice): Promise<MtaToyLauncher> {
   const drawn = randomParameters(mtaToyPipeline, 1);
   const parameters = initMtaToyParameters(1);
   for (const [name, { data }] of Object.entries(parameters)) data.set(drawn.get(name)?.data ?? []);
@@ -24,7 +24,7 @@ export function makeLauncher(device: GPUDevice): Promise<MtaToyLauncher> {
 }
 
 /** Runs the attention, and the float64 reference on the same numbers. */
-export async function attend(device: GPUDevice, attention: MtaToyLauncher): Promise<Outcome> {
+export async function attend(device: AutoDevice, attention: MtaToyLauncher): Promise<Outcome> {
   const { heads, kvHeads, headDim, valueDim, storage } = mtaToyPipeline;
   const host = {
     q: randomTensor(1, [1, heads, LENGTH, headDim]),
@@ -40,7 +40,7 @@ export async function attend(device: GPUDevice, attention: MtaToyLauncher): Prom
   await attention.forward(inputs);
   const { o, lse, statistics } = await attention.forward(inputs);
   const actual = await download(device, o);
-  for (const tensor of [...Object.values(inputs), o, lse]) tensor?.buffer.destroy();
+  for (const tensor of [...Object.values(inputs), o, lse]) tensor?.destroy();
 
   const parameters = new Map(
     [...attention.launcher.parameters].map(([name, { shape, data }]) => [

@@ -1,4 +1,4 @@
-import { openBrowserGpu } from "mtac/runtime";
+import { type AutoOptions, openDevice } from "mtac/runtime/auto";
 import { attend, LENGTH, makeLauncher } from "./attend.ts";
 
 /** What f32 arithmetic may differ by. */
@@ -18,14 +18,21 @@ function show(rows: Readonly<Record<string, string>>): void {
   );
 }
 
+/** `?device=webgpu` and `?device=wasm` ask for one; else the page takes the GPU if there is one. */
+function wanted(): AutoOptions {
+  const kind = new URLSearchParams(location.search).get("device");
+  return kind === "webgpu" || kind === "wasm" ? { kind } : {};
+}
+
 async function start(): Promise<void> {
-  const { device, description } = await openBrowserGpu();
+  const device = await openDevice(wanted());
   const attention = await makeLauncher(device);
   const run = async (): Promise<void> => {
     try {
       const { values, error, schedule, milliseconds } = await attend(device, attention);
       show({
-        device: description,
+        device: `${device.kind}: ${device.description}`,
+        ...(device.reason === null ? {} : { "not WebGPU": device.reason }),
         kernels: schedule,
         time: `${milliseconds.toFixed(1)} ms for ${LENGTH} rows and keys`,
         error: `${error.toExponential(1)}, ${error < TOLERANCE ? "passed" : "FAILED"} (at most ${TOLERANCE})`,

@@ -7,14 +7,14 @@ import type { Planner, SuiteDevice, SuiteTarget } from "./target.ts";
 /** Numbers of threads that take turns. */
 const THREADS = [2, 1, 3, 7] as const;
 
-/** The library's plans: every strip with every block. */
+/** The library's plans: every strip with every block. Of threads `run` takes its own. */
 export function cpuPlanner(device: CpuDevice): Planner {
   const machine = cpuMachine(device.library);
   return {
     name: device.description,
     plans: (pipeline, shape, schedule, options = {}) => {
       const fitting = planCandidates(pipeline, { machine, shape, schedule, options }).filter(
-        ({ reason }) => reason === null,
+        ({ reason, knobs }) => reason === null && knobs["threads"] === "all",
       );
       if (fitting.length === 0) return { reason: "no plan fits" };
       return {

@@ -9,6 +9,8 @@ interface DeviceFacts {
   readonly counts: boolean;
   /** Whether kernels are made for one of several architectures, of which `--arch` names one. */
   readonly architectures: boolean;
+  /** Whether a call is kernels that are dispatched to a device, or what a library computes in one go. */
+  readonly dispatches: boolean;
   /** Candidates of a sweep: as many as a device that is timed takes in a minute or so; counted ones are slow. */
   readonly candidates: number;
   /** Keys of the small call that checks a candidate's results: more than one tile of any plan, and no multiple of one. */
@@ -45,7 +47,14 @@ const FACTS = {
   webgpu: {
     aliases: ["wgsl"],
     gradients: false,
-    device: { runs: "webgpu", counts: false, architectures: false, candidates: 20, checkedKeys: 77 },
+    device: {
+      runs: "webgpu",
+      counts: false,
+      architectures: false,
+      dispatches: true,
+      candidates: 20,
+      checkedKeys: 77,
+    },
     emission: {
       title: "WebGPU",
       artifacts: "artifacts",
@@ -57,7 +66,14 @@ const FACTS = {
   cuda: {
     aliases: [],
     gradients: false,
-    device: { runs: "cuda", counts: false, architectures: true, candidates: 48, checkedKeys: 147 },
+    device: {
+      runs: "cuda",
+      counts: false,
+      architectures: true,
+      dispatches: true,
+      candidates: 48,
+      checkedKeys: 147,
+    },
     emission: {
       title: "CUDA",
       artifacts: "cuda",
@@ -69,7 +85,14 @@ const FACTS = {
   cpu: {
     aliases: [],
     gradients: false,
-    device: { runs: "cpu", counts: false, architectures: false, candidates: 40, checkedKeys: 147 },
+    device: {
+      runs: "cpu",
+      counts: false,
+      architectures: false,
+      dispatches: false,
+      candidates: 40,
+      checkedKeys: 147,
+    },
     emission: {
       title: "the processor",
       artifacts: "cpu",
@@ -81,7 +104,14 @@ const FACTS = {
   "cuda-emulated": {
     aliases: [],
     gradients: false,
-    device: { runs: "cuda", counts: true, architectures: true, candidates: 12, checkedKeys: 147 },
+    device: {
+      runs: "cuda",
+      counts: true,
+      architectures: true,
+      dispatches: true,
+      candidates: 12,
+      checkedKeys: 147,
+    },
     emission: null,
   },
 } as const satisfies Readonly<Record<string, TargetFacts>> &

@@ -25,6 +25,7 @@ export {
 } from "./architectures.ts";
 export type { Candidate } from "./candidate.ts";
 export { type Estimate, estimate } from "./estimate.ts";
+export { libraryWorkspace } from "./library-workspace.ts";
 export * from "./limits.ts";
 export { cpuMachine, cudaMachine, machinesOf, storedOn, webgpuMachine } from "./machine/index.ts";
 export type { GpuMachine, Machine, PlanRequest, WantedDevices } from "./machine.ts";

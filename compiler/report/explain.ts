@@ -2,7 +2,14 @@ import { expandPlan } from "../../runtime/contract/expand.ts";
 import type { CallShape, Cost, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
 import { compulsoryBytes, forwardOperations, visiblePairs } from "../ir/index.ts";
 import type { Stack } from "../language/index.ts";
-import { type Estimate, machinesOf, planCandidates, type TargetLimits } from "../plan/index.ts";
+import {
+  type Estimate,
+  libraryWorkspace,
+  type Machine,
+  machinesOf,
+  planCandidates,
+  type TargetLimits,
+} from "../plan/index.ts";
 
 /** The layers of a stack that use an attention. */
 export interface LayerUse {
@@ -69,7 +76,11 @@ export interface Explanation extends AttentionFacts {
   readonly limits: TargetLimits;
   readonly candidates: readonly ExplainedCandidate[];
   readonly plan: Plan | null;
+  /** The processor that is planned for; only where it computes. */
+  readonly processor?: { readonly lanes: number; readonly threads: number };
   readonly workspaceBytes: number | null;
+  /** The same for twice as many keys; only on the processor. */
+  readonly doubledWorkspaceBytes?: number;
   readonly dispatches: number | null;
 }
 
@@ -84,8 +95,9 @@ export interface ExplainRequest {
 /** What the planner sees and decides for an attention on a target; `plan` is null, and each candidate says why, where none fits. */
 export function explain(facts: AttentionFacts, { target, limits, schedule }: ExplainRequest): Explanation {
   const { pipeline, shape } = facts;
+  const machine = machinesOf(target).of(limits);
   const candidates = planCandidates(pipeline, {
-    machine: machinesOf(target).of(limits),
+    machine,
     shape,
     ...(schedule === undefined ? {} : { schedule }),
   });
@@ -106,6 +118,23 @@ export function explain(facts: AttentionFacts, { target, limits, schedule }: Exp
     plan,
     workspaceBytes: measured?.workspaceBytes ?? null,
     dispatches: measured?.dispatches ?? null,
+    ...(machine.kind === "cpu" ? processorFacts(machine, plan, shape) : {}),
+  };
+}
+
+/** What the library needs: no buffers of a plan, but memory that it lays out itself. */
+function processorFacts(
+  { lanes, threads }: Extract<Machine, { kind: "cpu" }>,
+  plan: Plan | null,
+  shape: CallShape,
+): Partial<Explanation> {
+  const processor = { lanes, threads };
+  if (plan === null) return { processor };
+  const doubled = { ...shape, Lk: 2 * shape.Lk };
+  return {
+    processor,
+    workspaceBytes: libraryWorkspace(plan, shape, processor),
+    doubledWorkspaceBytes: libraryWorkspace(plan, doubled, processor),
   };
 }
 

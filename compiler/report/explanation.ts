@@ -1,5 +1,5 @@
-import type { Plan, Target } from "../../runtime/contract/index.ts";
-import type { Estimate, TargetLimits } from "../plan/index.ts";
+import type { Plan } from "../../runtime/contract/index.ts";
+import type { Estimate } from "../plan/index.ts";
 import { type Alignment, type Style, table, wrap } from "../terminal/style.ts";
 import { describeSizes, formatKnobs, formatLayers } from "./describe.ts";
 import { type AttentionFacts, bestOfEach, type Explanation, groupReasons, sameKnobs } from "./explain.ts";
@@ -55,8 +55,9 @@ export function formatShare(share: number): string {
   return `${Number((100 * share).toPrecision(3))} %`;
 }
 
-function formatCandidates({ candidates, target, limits, plan }: Explanation, style: Style): string {
-  const title = `${style.bold("Candidates")} ${style.dim(describeLimits(target, limits))}`;
+function formatCandidates(explanation: Explanation, style: Style): string {
+  const { candidates, plan } = explanation;
+  const title = `${style.bold("Candidates")} ${style.dim(describeMachine(explanation))}`;
   const legal = candidates.filter((candidate) => candidate.reason === null);
   const cheapest = legal[0]?.cost?.time;
   const shownLegal = bestOfEach(legal);
@@ -98,7 +99,10 @@ function formatCandidates({ candidates, target, limits, plan }: Explanation, sty
   return lines.join("\n");
 }
 
-function describeLimits(target: Target, { workgroupBytes, features, architecture }: TargetLimits): string {
+function describeMachine({ target, limits, processor }: Explanation): string {
+  const { workgroupBytes, features, architecture } = limits;
+  if (processor !== undefined)
+    return `for ${target} with ${processor.lanes} floats a vector and ${plural(processor.threads, "thread")}`;
   if (architecture !== undefined)
     return `for ${target} on ${architecture.name}, ${formatBytes(workgroupBytes)} of shared memory a block`;
   const list = features.length === 0 ? "" : `, ${features.join(", ")}`;
@@ -111,7 +115,14 @@ function estimateCells(estimate: Estimate | undefined): readonly string[] {
 }
 
 function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {
-  const { workspaceBytes, dispatches } = explanation;
+  const { workspaceBytes, dispatches, processor } = explanation;
+  const head = `${style.bold("Plan")} ${plan.schedule}, ${plan.storage} storage`;
+  if (processor !== undefined)
+    return [
+      head,
+      wrap(`  ${style.dim(formatKnobs(plan.knobs))}`, "  "),
+      ...formatLibraryCall(plan, explanation),
+    ].join("\n");
   const kernels = plan.kernels.map((kernel) => [
     style.cyan(kernel.name),
     String(kernel.workgroupSize),
@@ -121,7 +132,7 @@ function formatPlan(plan: Plan, explanation: Explanation, style: Style): string 
       .join(" "),
   ]);
   const lines = [
-    `${style.bold("Plan")} ${plan.schedule}, ${plan.storage} storage`,
+    head,
     wrap(`  ${style.dim(formatKnobs(plan.knobs))}`, "  "),
     table(
       [["kernel", "workgroup", "workgroup memory", "bindings (* written)"].map(style.dim), ...kernels],
@@ -134,4 +145,26 @@ function formatPlan(plan: Plan, explanation: Explanation, style: Style): string 
       `  workspace ${formatBytes(workspaceBytes)} in ${plural(plan.workspace.length, "buffer")}, ${plural(dispatches, "dispatch").replace(/hs$/, "hes")}`,
     );
   return lines.join("\n");
+}
+
+/** What the C library does with a plan: there are no kernels to list. */
+function formatLibraryCall(
+  { knobs }: Plan,
+  { shape, workspaceBytes, doubledWorkspaceBytes, processor }: Explanation,
+): readonly string[] {
+  const lines = [
+    wrap(
+      `  The C library computes strips of ${knobs["strip"]} rows, within which keys go by in blocks of ${knobs["block"]}. Threads share the rows.`,
+      "  ",
+    ),
+  ];
+  if (workspaceBytes === null || doubledWorkspaceBytes === undefined || processor === undefined) return lines;
+  const growth = `it grows with the keys alone: ${formatBytes(doubledWorkspaceBytes)} for ${2 * shape.Lk}`;
+  return [
+    ...lines,
+    wrap(
+      `  workspace ${formatBytes(workspaceBytes)} with ${plural(processor.threads, "thread")}; ${growth}`,
+      "  ",
+    ),
+  ];
 }

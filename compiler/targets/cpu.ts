@@ -1,5 +1,6 @@
 import {
   allocate,
+  CpuError,
   type CpuTensor,
   createCpuLauncher,
   deviceIdentity,
@@ -10,21 +11,44 @@ import {
 import type { Cpu } from "../../runtime/cpu/target.ts";
 import type { TargetDevice } from "../execution/device.ts";
 import { cpuMachine } from "../plan/index.ts";
-import { runtimeOf, type TargetRuntime } from "./runtime.ts";
+import { type ListedDevice, runtimeOf, type TargetRuntime } from "./runtime.ts";
 
 /** The processor: machine code where there is a C compiler, else WebAssembly. */
-export const cpu: TargetRuntime = runtimeOf(open, async () => {
-  const device = await openCpu();
+export const cpu: TargetRuntime = runtimeOf(open, devices);
+
+/** Machine code; or why there is none, and WebAssembly. */
+async function devices(): Promise<readonly (ListedDevice | CpuError)[]> {
+  const native = await listed("native").catch(refusal);
+  return native instanceof CpuError ? [native, await listed("wasm").catch(refusal)] : [native];
+}
+
+const LIBRARIES = {
+  native: "the C library, compiled for this processor",
+  wasm: "the C library as WebAssembly",
+} as const;
+
+/** @throws CpuError MTA880 … MTA885 */
+async function listed(library: keyof typeof LIBRARIES): Promise<ListedDevice> {
+  const device = await openCpu({ library });
   const { kind, lanes, threads } = device.library;
-  const listed = {
+  await device.close();
+  return {
     device: device.description,
     software: false,
     limits: { lanes, threads },
     features: [kind],
+    words: {
+      vectors: `${lanes * 32} bits: ${lanes} floats`,
+      threads: String(threads),
+      library: LIBRARIES[kind],
+    },
   };
-  await device.close();
-  return [listed];
-});
+}
+
+function refusal(error: unknown): CpuError {
+  if (error instanceof CpuError) return error;
+  throw error;
+}
 
 /** @throws CpuError MTA885 */
 async function open(): Promise<TargetDevice<CpuTensor, Cpu>> {

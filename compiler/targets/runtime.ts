@@ -13,6 +13,8 @@ export interface ListedDevice {
   readonly software: boolean;
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];
+  /** What people are shown in place of limits and features, where their names would say little. */
+  readonly words?: Readonly<Record<string, string>>;
 }
 
 /** How attentions are computed on a target. */

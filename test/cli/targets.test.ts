@@ -89,3 +89,43 @@ test("help says which options are required", () => {
   expect(help).toMatch(/--inputs <file> .*\(required\)/);
   expect(help).toMatch(/--output <file> .*\(required\)/);
 });
+
+describe("the processor", () => {
+  test("is listed in words of its own, and as numbers for programs", () => {
+    const { stdout } = mtac(["devices"]);
+    expect(stdout).toMatch(
+      /\ncpu {2}.*threads?\n {2}vectors +\d+ bits: \d+ floats\n {2}threads +\d+\n {2}library/,
+    );
+    const listed: readonly { readonly target: string }[] = JSON.parse(mtac(["devices", "--json"]).stdout);
+    const cpus = listed.filter((each) => each.target === "cpu" && !("error" in each));
+    expect(cpus).toEqual([
+      {
+        target: "cpu",
+        device: expect.any(String),
+        software: false,
+        limits: { lanes: expect.any(Number), threads: expect.any(Number) },
+        features: [expect.stringMatching(/^(native|wasm)$/)],
+      },
+    ]);
+  });
+
+  test("is explained without workgroups and dispatches, with memory that grows with the keys", () => {
+    const args = ["explain", "examples/mta_830m.mta", "--name", "mta_830m", "--target", "cpu"];
+    const { stdout } = mtac([...args, "--length", "512"]);
+    expect(stdout).not.toMatch(/workgroup|TiB|dispatch/);
+    expect(stdout.replace(/\s+/g, " ")).toMatch(
+      /for cpu with \d+ floats a vector and \d+ threads .* workspace [\d.]+ MiB with \d+ threads; it grows with the keys alone: [\d.]+ MiB for 1024/,
+    );
+    const workspaceAt = (length: number): number => {
+      const { attentions } = JSON.parse(mtac([...args, "--length", `${length}`, "--json"]).stdout);
+      return attentions[0].workspaceBytes;
+    };
+    expect(workspaceAt(4096) / workspaceAt(1024)).toBeLessThan(4.1);
+  });
+
+  test("computes without a word of devices", () => {
+    const { code, stdout } = mtac(["verify", spec, "--target", "cpu", "--length", "8"]);
+    expect(code).toBe(0);
+    expect(stdout).not.toMatch(/on the device|dispatch/);
+  });
+});

@@ -17,7 +17,13 @@ export async function run(flags: DevicesFlags): Promise<void> {
   for (const target of TARGETS)
     for (const device of await listDevices(target))
       listings.push({ target, ...("code" in device ? { error: errorObject(device) } : device) });
-  output.result(listings);
+  output.result(
+    listings.map((listing) => {
+      if ("error" in listing) return listing;
+      const { words: _words, ...facts } = listing;
+      return facts;
+    }),
+  );
   for (const listing of listings) output.text(formatDevice(listing, output));
 }
 
@@ -28,12 +34,19 @@ function formatDevice(listing: Listing, { style }: Output): string {
     const fix = remedy === null ? "" : `\n  fix: ${remedy}`;
     return `${style.bold(target)}  ${style.dim(`not available: ${message}${fix}`)}`;
   }
-  const { device, software, limits, features } = listing;
+  const { device, software } = listing;
   const kind = software && hasDevice(target) ? style.dim(" (software, for tests)") : "";
-  const rows = Object.entries(limits).map(([name, value]) => [
+  const rows = Object.entries(listing.words ?? wordsOf(listing)).map(([name, text]) => [
     style.dim(name),
+    text,
+  ]);
+  return `${style.bold(target)}  ${device}${kind}\n${table(rows, [], "  ")}`;
+}
+
+function wordsOf({ limits, features }: ListedDevice): Readonly<Record<string, string>> {
+  const words = Object.entries(limits).map(([name, value]): [string, string] => [
+    name,
     /Size$|Bytes/.test(name) ? formatBytes(value) : String(value),
   ]);
-  if (features.length > 0) rows.push([style.dim("features"), features.join(", ")]);
-  return `${style.bold(target)}  ${device}${kind}\n${table(rows, [], "  ")}`;
+  return { ...Object.fromEntries(words), ...(features.length > 0 ? { features: features.join(", ") } : {}) };
 }

@@ -7,7 +7,7 @@ import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import { formatBytes, formatCount, formatMilliseconds, plural } from "../../report/units.ts";
 import { computingTarget, execute } from "../../targets/index.ts";
-import { hasDevice, type TargetName } from "../../targets.ts";
+import { deviceFacts, hasDevice, type TargetName } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { withProgress } from "../../terminal/progress.ts";
 import { inLine, table } from "../../terminal/style.ts";
@@ -88,11 +88,14 @@ export function formatReport(name: string, report: RunReport, { style }: Output)
   const { device, schedule, choice, kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } =
     report;
   const rows = [["device", device]];
+  const apart = hasDevice(report.target) && deviceFacts(report.target).dispatches;
   if (schedule !== null) {
     const who = choice === "tuned" ? "tuned for this device" : "the planner's choice";
-    rows.push(["schedule", `${schedule}, ${plural(kernels, "dispatch").replace(/hs$/, "hes")}, ${who}`]);
+    const dispatches = apart ? `${plural(kernels, "dispatch").replace(/hs$/, "hes")}, ` : "";
+    rows.push(["schedule", `${schedule}, ${dispatches}${who}`]);
   }
-  const onDevice = deviceMs === null ? "" : style.dim(` (${formatMilliseconds(deviceMs)} on the device)`);
+  const onDevice =
+    deviceMs === null || !apart ? "" : style.dim(` (${formatMilliseconds(deviceMs)} on the device)`);
   rows.push(["time", `${formatMilliseconds(wallMs)}${onDevice}`]);
   if (peakBytes !== null && workspaceBytes !== null)
     rows.push([

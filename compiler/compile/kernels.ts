@@ -87,17 +87,29 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
       const own = emitArtifact(pipeline, { ...planned, target });
       const won = tuned?.get(pipeline.name)?.filter(({ plan }) => plan.target === target) ?? [];
       const artifact = withImages(shippable(addTunedPlans(own, won)), images);
-      Object.assign(
-        files,
-        filesOf({ pipeline, planned: own, artifact, targets: wanted }, provenance, options.architectures),
-        planFile(artifact, flavour.suffix),
+      const made = filesOf(
+        { pipeline, planned: own, artifact, targets: wanted },
+        provenance,
+        options.architectures,
       );
+      refuseTwice(Object.keys(made), files);
+      Object.assign(files, made, planFile(artifact, flavour.suffix));
       return { pipeline, artifact };
     });
     emitted.set(target, attentions);
   }
   const artifacts = namedArtifacts((target) => emitted.get(target)?.map(({ artifact }) => artifact) ?? []);
   return { artifacts, pipelines, emitted, stacks, files, provenance };
+}
+
+/** `a_cpu` may be an attention, and what an attention `a` is called on the processor. @throws MtacError MTA933 */
+function refuseTwice(names: readonly string[], files: Readonly<Record<string, string>>): void {
+  const twice = names.find((name) => Object.hasOwn(files, name));
+  if (twice !== undefined)
+    throw wrongOption(
+      `two attentions have a file ${twice}`,
+      "rename one of them, or compile for one target at a time",
+    );
 }
 
 /** An artifact with what its sources were compiled to, where they were. */

@@ -1,6 +1,8 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { compileChecked } from "../../compiler/compile/compile.ts";
+import { analyse } from "../../compiler/language/index.ts";
 import { findCompilers, run, STRICT, withFolder, writeEmitted } from "./c-programs.ts";
 
 const compilers = findCompilers();
@@ -134,6 +136,21 @@ int main(void) {
   return failures;
 }
 `;
+
+test("beside CUDA's the files have other names; two attentions never share one", () => {
+  const filesOf = (source: string): string[] => {
+    const { spec } = analyse(source, "spec.mta");
+    if (spec === null) throw new Error("the spec is wrong");
+    return Object.keys(compileChecked(spec, { targets: ["cuda", "cpu"] }).files);
+  };
+  const bare = "{ heads 1 head_dim 8 dtype f32 mask none }";
+  expect(filesOf(`attention a ${bare}`)).toEqual(
+    expect.arrayContaining(["a.h", "a.cu", "a_cpu.h", "a_cpu.c"]),
+  );
+  expect(() => filesOf(`attention a ${bare}\nattention a_cpu ${bare}`)).toThrow(
+    "two attentions have a file a_cpu.h",
+  );
+});
 
 describe.each(compilers)("the C API of an attention on the processor, by $c and $cpp", ({ c, cpp }) => {
   test("is C and C++, and checks its calls", async () => {

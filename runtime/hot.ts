@@ -14,4 +14,5 @@ const hot = new HotSpecs(create);
 
 /** Called by the module of a spec whenever it is loaded; see `HotSpecs.publish`. */
 export const publish: typeof hot.publish = (key, version) => hot.publish(key, version);
+/** As `createLauncher` of `mtac/runtime`, with the newest kernels of the artifact's spec, and with newer ones when they come. */
 export const createLauncher: typeof hot.create = hot.create;

@@ -21,6 +21,7 @@ export interface OwnedAutoTensor<
   Storage extends DeviceStorage = DeviceStorage,
   Shape extends readonly number[] = readonly number[],
 > extends AutoTensor<Storage, Shape> {
+  /** Frees the memory; the calls that use it must have ended. */
   destroy(): void;
   /** As `destroy`. */
   [Symbol.dispose](): void;
@@ -49,10 +50,13 @@ export interface AutoArtifact {
   readonly name: string;
   /** Tells the kernels from others of the same name. */
   readonly digest: string;
+  /** Loads WGSL, and plans for GPUs. */
   webgpu(): Promise<LoadedKernels>;
+  /** Loads plans for the processor. */
   wasm(): Promise<LoadedKernels>;
 }
 
+/** The module of an attention's kernels for one kind of device. */
 export interface LoadedKernels {
   readonly artifact: Artifact;
 }

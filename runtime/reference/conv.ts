@@ -1,113 +1,139 @@
 import type { ConvStage } from "../contract/index.ts";
-import { accumulate, addScaled, dot } from "./vector.ts";
-import { hideInvisible, mapSize, type Sight, sightEntry } from "./visibility.ts";
+import { accumulate, addDots, addProduct, type Matrix, matrixAt } from "./vector.ts";
+import { hideInvisible, type Sight, sightEntry } from "./visibility.ts";
 
-/** A tap's run along the keys: target[n] takes weight times source[n] for n < length, indices into maps. */
-type Visit = (weight: number, target: number, source: number, length: number) => void;
+/** What a convolution reads of its stage; that of an adjoint differs in the origin. */
+type Taps = Pick<ConvStage, "kernel" | "origin" | "dilation" | "across" | "shared">;
 
 /** Kernel of head h in the weights and biases: `shared` serves all groups with the kernels of one. */
-function kernelOf(stage: ConvStage, head: number): number {
-  return stage.shared ? head % stage.across : head;
+function kernelOf({ shared, across }: Taps, head: number): number {
+  return shared ? head % across : head;
 }
 
 /**
- * Σ_c Σ_a Σ_b of `semantics.md`, step 2, as runs along the keys. Taps outside the map count as 0, and so do taps in
- * another document: where the rows share theirs, a visible source key and a visible target key do as well, so that
- * comparing the rows is enough.
+ * Y[h,i,j] = bias[h] + Σ W[h,c,a,b] · S[g(h)+c, i+(a−a0)·dq, j+(b−b0)·dk] (paper section 3.1), 0 where not visible. Maps
+ * [H, R + Lq, Lk], the target overwritten; weight [H or across, across, CQ, CK]; bias [H or across].
  */
-function forEachRun(stage: ConvStage, sight: Sight, visit: Visit): void {
-  const { kernel, origin, dilation, across } = stage;
-  const { heads, rows, rowDocuments } = sight;
-  for (let head = 0; head < heads; head += 1) {
-    const firstHead = across * Math.floor(head / across);
-    for (let row = 0; row < rows; row += 1) {
-      for (let a = 0; a < kernel.query; a += 1) {
-        const sourceRow = row + (a - origin.query) * dilation.query;
-        if (sourceRow < 0 || sourceRow >= rows) continue;
-        if (rowDocuments !== null && rowDocuments[row] !== rowDocuments[sourceRow]) continue;
-        for (let c = 0; c < across; c += 1) {
-          const weights = ((kernelOf(stage, head) * across + c) * kernel.query + a) * kernel.key;
-          rowRuns(stage, sight, { head, row }, { head: firstHead + c, row: sourceRow }, weights, visit);
-        }
+export function conv(
+  taps: Taps,
+  weight: Float64Array,
+  bias: Float64Array | null,
+  source: Float64Array,
+  target: Float64Array,
+  sight: Sight,
+): void {
+  forEachRow(taps, source, sight, (row) => {
+    target.fill(bias?.[kernelOf(taps, row.head)] ?? 0, row.start + row.begin, row.start + row.end);
+    const into = matrixAt(target, row.start + row.begin, 0);
+    forEachTapRow(taps, row, sight, (tap, source) => {
+      const factors = matrixAt(weight, tap, 0);
+      addProduct(into, { factors, source, count: taps.kernel.key }, 1, row.end - row.begin);
+    });
+    hideInvisible(target, sight, row.head, row.row, row.begin, row.end);
+  });
+}
+
+/** Adjoint of `conv`: overwrites dSource, and adds to the gradients of weight and bias. */
+export function convAdjoint(
+  taps: Taps,
+  weight: Float64Array,
+  source: Float64Array,
+  dTarget: Float64Array,
+  dSource: Float64Array,
+  sight: Sight,
+  dWeight: Float64Array,
+  dBias: Float64Array | null,
+): void {
+  const { kernel, origin } = taps;
+  const mirrored = { query: kernel.query - 1 - origin.query, key: kernel.key - 1 - origin.key };
+  conv({ ...taps, origin: mirrored }, mirroredWeight(taps, weight), null, dTarget, dSource, sight);
+  forEachRow(taps, source, sight, (row) => {
+    forEachTapRow(taps, row, sight, (tap, sources) => {
+      addDots(dWeight, tap, dTarget, row.start + row.begin, sources, kernel.key, row.end - row.begin);
+    });
+  });
+  if (dBias === null) return;
+  const entries = sight.rows * sight.keys;
+  for (let head = 0; head < sight.heads; head += 1) {
+    let sum = 0;
+    for (let n = head * entries; n < (head + 1) * entries; n += 1) sum += dTarget[n] ?? 0;
+    accumulate(dBias, kernelOf(taps, head), sum);
+  }
+}
+
+/** The weight of the adjoint: W[c, h, CQ − 1 − a, CK − 1 − b], with h and c counted within their group. */
+function mirroredWeight({ kernel, across }: Taps, weight: Float64Array): Float64Array {
+  const size = kernel.query * kernel.key;
+  return weight.map((_, at) => {
+    const tap = at % size;
+    const c = Math.floor(at / size) % across;
+    const head = Math.floor(at / (size * across));
+    const firstHead = head - (head % across);
+    return weight[((firstHead + c) * across + (head - firstHead)) * size + (size - 1 - tap)] ?? 0;
+  });
+}
+
+/** A target row with all that it may take from. */
+interface TargetRow {
+  readonly head: number;
+  readonly row: number;
+  /** Where it starts in a map; what it sees lies from begin to end. */
+  readonly start: number;
+  readonly begin: number;
+  readonly end: number;
+  /** The maps of its group's heads, in rows with zeros left and right as far as taps reach: "taps outside the map count as 0". */
+  readonly bordered: Float64Array;
+}
+
+/** Entries of a row with its borders. */
+function widthOf({ kernel, dilation }: Taps, { keys }: Sight): number {
+  return keys + (kernel.key - 1) * dilation.key;
+}
+
+/** Calls back for each row that sees something. */
+function forEachRow(taps: Taps, source: Float64Array, sight: Sight, visit: (row: TargetRow) => void): void {
+  const { origin, dilation, across } = taps;
+  const { heads, rows, keys } = sight;
+  const width = widthOf(taps, sight);
+  const bordered = new Float64Array(across * rows * width);
+  for (let firstHead = 0; firstHead < heads; firstHead += across) {
+    for (let n = 0; n < across * rows; n += 1) {
+      const start = (firstHead * rows + n) * keys;
+      bordered.set(source.subarray(start, start + keys), n * width + origin.key * dilation.key);
+    }
+    for (let head = firstHead; head < firstHead + across; head += 1) {
+      for (let row = 0; row < rows; row += 1) {
+        const at = sightEntry(sight, head, row);
+        const begin = sight.begin[at] ?? 0;
+        const end = sight.end[at] ?? 0;
+        if (begin < end) visit({ head, row, start: (head * rows + row) * keys, begin, end, bordered });
       }
     }
   }
 }
 
-interface MapRow {
-  readonly head: number;
-  readonly row: number;
-}
-
-/** The taps b between one target row and one source row, cut to the keys that each of them sees. */
-function rowRuns(
-  stage: ConvStage,
-  sight: Sight,
-  target: MapRow,
-  source: MapRow,
-  weights: number,
-  visit: Visit,
-): void {
-  const { kernel, origin, dilation } = stage;
-  const { rows, keys } = sight;
-  const targetSight = sightEntry(sight, target.head, target.row);
-  const sourceSight = sightEntry(sight, source.head, source.row);
-  const targetStart = (target.head * rows + target.row) * keys;
-  const sourceStart = (source.head * rows + source.row) * keys;
-  for (let b = 0; b < kernel.key; b += 1) {
-    const shift = (b - origin.key) * dilation.key;
-    const begin = Math.max(sight.begin[targetSight] ?? 0, (sight.begin[sourceSight] ?? 0) - shift);
-    const end = Math.min(sight.end[targetSight] ?? 0, (sight.end[sourceSight] ?? 0) - shift);
-    if (begin < end) visit(weights + b, targetStart + begin, sourceStart + begin + shift, end - begin);
-  }
-}
-
 /**
- * Y[h,i,j] = bias[h] + Σ W[h,c,a,b] · S[g(h)+c, i+(a−a0)·dq, j+(b−b0)·dk] (paper section 3.1), then 0 where not visible.
- * Maps [H, R + Lq, Lk]; weight [H or across, across, CQ, CK]; bias [H or across].
+ * Calls back for each source row that the kernel of a target row meets: entry begin + n of the target takes W[tap + b] times
+ * entry n of row b of the sources, for b < CK. Taps in another document count as 0: where the rows share theirs, a visible
+ * source key and a visible target key do as well, so that comparing the rows is enough.
  */
-export function conv(
-  stage: ConvStage,
-  weight: Float64Array,
-  bias: Float64Array | null,
-  source: Float64Array,
+function forEachTapRow(
+  taps: Taps,
+  { head, row, begin, bordered }: TargetRow,
   sight: Sight,
-): Float64Array {
-  const target = new Float64Array(mapSize(sight));
-  if (bias !== null) {
-    const entries = sight.rows * sight.keys;
-    for (let head = 0; head < sight.heads; head += 1) {
-      target.fill(bias[kernelOf(stage, head)] ?? 0, head * entries, (head + 1) * entries);
+  visit: (tap: number, sources: Matrix) => void,
+): void {
+  const { kernel, origin, dilation, across } = taps;
+  const { rows, rowDocuments } = sight;
+  const width = widthOf(taps, sight);
+  for (let c = 0; c < across; c += 1) {
+    for (let a = 0; a < kernel.query; a += 1) {
+      const sourceRow = row + (a - origin.query) * dilation.query;
+      if (sourceRow < 0 || sourceRow >= rows) continue;
+      if (rowDocuments !== null && rowDocuments[row] !== rowDocuments[sourceRow]) continue;
+      const tap = ((kernelOf(taps, head) * across + c) * kernel.query + a) * kernel.key;
+      const start = (c * rows + sourceRow) * width + begin;
+      visit(tap, matrixAt(bordered, start, dilation.key));
     }
   }
-  forEachRun(stage, sight, (tap, targetAt, sourceAt, length) => {
-    addScaled(target, targetAt, source, sourceAt, length, weight[tap] ?? 0);
-  });
-  return hideInvisible(target, sight);
-}
-
-/** Adjoint of `conv`: gives dS, and adds to the gradients of weight and bias. */
-export function convAdjoint(
-  stage: ConvStage,
-  weight: Float64Array,
-  source: Float64Array,
-  dTarget: Float64Array,
-  sight: Sight,
-  dWeight: Float64Array,
-  dBias: Float64Array | null,
-): Float64Array {
-  const dSource = new Float64Array(mapSize(sight));
-  forEachRun(stage, sight, (tap, targetAt, sourceAt, length) => {
-    addScaled(dSource, sourceAt, dTarget, targetAt, length, weight[tap] ?? 0);
-    accumulate(dWeight, tap, dot(dTarget, targetAt, source, sourceAt, length));
-  });
-  if (dBias !== null) {
-    const entries = sight.rows * sight.keys;
-    for (let head = 0; head < sight.heads; head += 1) {
-      let sum = 0;
-      for (let n = head * entries; n < (head + 1) * entries; n += 1) sum += dTarget[n] ?? 0;
-      accumulate(dBias, kernelOf(stage, head), sum);
-    }
-  }
-  return hideInvisible(dSource, sight);
 }

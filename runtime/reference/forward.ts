@@ -3,7 +3,8 @@ import { type Entry, entryOf, prepareCall } from "./call.ts";
 import { normalise } from "./normalise.ts";
 import { scoresOf, weightedValues } from "./product.ts";
 import { applyMapStage, applyOutputStage } from "./stages.ts";
-import type { Sight } from "./visibility.ts";
+import { allFinite } from "./vector.ts";
+import { mapSize, type Sight } from "./visibility.ts";
 
 /**
  * Sees each map [H, R + Lq, Lk] of a batch entry right after it is made: `scores`, each stage by its name (`scores.conv`,
@@ -83,6 +84,30 @@ export function storeRows(tape: Tape, result: ReferenceResult): void {
   }
 }
 
+/**
+ * Makes the maps [H, R + Lq, Lk] of one batch entry, each from the last. Two that nobody keeps take turns: what is not
+ * visible stays 0 in both.
+ */
+export class Maps {
+  readonly #size: number;
+  readonly #keep: boolean;
+  #spare: Float64Array | null = null;
+  #last: Float64Array | null = null;
+
+  constructor(size: number, keep: boolean) {
+    this.#size = size;
+    this.#keep = keep;
+  }
+
+  next(write: (target: Float64Array) => void): Float64Array {
+    const target = this.#spare ?? new Float64Array(this.#size);
+    write(target);
+    this.#spare = this.#keep ? null : this.#last;
+    this.#last = target;
+    return target;
+  }
+}
+
 /** Steps 1 to 6 for one batch entry. Without `keep` no stage's input outlives it, and the lists stay empty. */
 export function runEntry(entry: Entry, options: ReferenceOptions & { readonly keep: boolean }): Tape {
   const { call, sight, batch } = entry;
@@ -92,23 +117,28 @@ export function runEntry(entry: Entry, options: ReferenceOptions & { readonly ke
     options.trace?.(name, batch, { shape, data }, sight);
     return data;
   };
-  const mapShape = [heads, R + Lq, Lk];
+  const maps = new Maps(mapSize(sight), options.keep || options.trace !== undefined);
+  const seeMap = (name: string, write: (target: Float64Array) => void): Float64Array =>
+    see(name, maps.next(write), [heads, R + Lq, Lk]);
   const outputShape = [heads, Lq, valueDim];
   const scores: Float64Array[] = [];
   const weights: Float64Array[] = [];
   const output: Float64Array[] = [];
 
-  let map = see("scores", scoresOf(entry), mapShape);
+  let map = seeMap("scores", (target) => scoresOf(entry, target));
   for (const stage of pipeline.scores) {
-    if (options.keep) scores.push(map);
-    map = see(stage.name, applyMapStage(call, stage, map, sight), mapShape);
+    const source = map;
+    if (options.keep) scores.push(source);
+    map = seeMap(stage.name, (target) => applyMapStage(call, stage, source, target, sight));
   }
   const lse = new Float64Array(heads * (R + Lq));
-  const normalised = see(pipeline.normalize, normalise(entry, map, lse), mapShape);
+  const logits = map;
+  const normalised = seeMap(pipeline.normalize, (target) => normalise(entry, logits, target, lse));
   map = normalised;
   for (const stage of pipeline.weights) {
-    if (options.keep) weights.push(map);
-    map = see(stage.name, applyMapStage(call, stage, map, sight), mapShape);
+    const source = map;
+    if (options.keep) weights.push(source);
+    map = seeMap(stage.name, (target) => applyMapStage(call, stage, source, target, sight));
   }
   let o = see("product", weightedValues(entry, map), outputShape);
   for (const stage of pipeline.output) {
@@ -122,8 +152,7 @@ export function runEntry(entry: Entry, options: ReferenceOptions & { readonly ke
 function poisoned(o: Float64Array, width: number): Float64Array {
   const result = o.slice();
   for (let start = 0; start < o.length; start += width) {
-    const row = result.subarray(start, start + width);
-    if (!row.every(Number.isFinite)) row.fill(Number.NaN);
+    if (!allFinite(result, start, width)) result.fill(Number.NaN, start, start + width);
   }
   return result;
 }

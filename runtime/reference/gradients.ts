@@ -3,6 +3,7 @@ import { INPUT_CODES, MtacError } from "../contract/index.ts";
 import { type Call, entryOf, prepareCall } from "./call.ts";
 import {
   emptyResult,
+  Maps,
   type ReferenceOptions,
   type ReferenceResult,
   runEntry,
@@ -13,6 +14,7 @@ import {
 import { normaliseAdjoint } from "./normalise.ts";
 import { scoresAdjoint, weightedValuesAdjoint } from "./product.ts";
 import { mapStageAdjoint, outputStageAdjoint, type ParameterGradients } from "./stages.ts";
+import { mapSize } from "./visibility.ts";
 
 /** The forward results, and the gradients of Σ o·dO. */
 export interface ReferenceGradients extends ReferenceResult {
@@ -93,13 +95,17 @@ function entryGradients(
   for (const [stage, input] of backwards(pipeline.output, tape.output)) {
     dOut = outputStageAdjoint(call, stage, input, dOut, sums.parameters);
   }
-  let dMap = weightedValuesAdjoint(entry, tape.final, dOut, sums.dV);
+  const maps = new Maps(mapSize(sight), false);
+  let dMap = maps.next((into) => weightedValuesAdjoint(entry, tape.final, dOut, into, sums.dV));
   for (const [stage, input] of backwards(pipeline.weights, tape.weights)) {
-    dMap = mapStageAdjoint(call, stage, input, dMap, sight, sums.parameters);
+    const dTarget = dMap;
+    dMap = maps.next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
   }
-  dMap = normaliseAdjoint(entry, tape.normalised, dMap);
+  const dWeights = dMap;
+  dMap = maps.next((into) => normaliseAdjoint(entry, tape.normalised, dWeights, into));
   for (const [stage, input] of backwards(pipeline.scores, tape.scores)) {
-    dMap = mapStageAdjoint(call, stage, input, dMap, sight, sums.parameters);
+    const dTarget = dMap;
+    dMap = maps.next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
   }
   const dQ = new Float64Array(entry.q.length);
   scoresAdjoint(entry, dMap, dQ, sums.dK);

@@ -1,42 +1,50 @@
 import type { Pipeline } from "../contract/index.ts";
 import type { Entry } from "./call.ts";
-import { dot } from "./vector.ts";
-import { mapSize, sightEntry } from "./visibility.ts";
+import { accumulate, allFinite, dot } from "./vector.ts";
+import { hideInvisible, sightEntry } from "./visibility.ts";
 
 /**
- * A = softmax or sparsemax of Z = S + bias over the visible keys of each row (step 3); 0 for a row that sees none.
- * Writes lse [H, R + Lq], history rows included. A row with a logit that is not finite becomes NaN as a whole.
+ * A = softmax or sparsemax of Z = S + bias over the visible keys of each row (step 3), into a target that is 0 wherever it
+ * is not visible; 0 for a row that sees none. Writes lse [H, R + Lq], history rows included. A row with a logit that is
+ * not finite becomes NaN as a whole.
  */
-export function normalise(entry: Entry, scores: Float64Array, lse: Float64Array): Float64Array {
+export function normalise(entry: Entry, scores: Float64Array, target: Float64Array, lse: Float64Array): void {
   const { sight, bias } = entry;
-  const { heads, rows, keys } = sight;
-  const weights = new Float64Array(mapSize(sight));
+  const { heads, rows, keys, runs, firstRun } = sight;
   const logits = new Float64Array(keys);
-  const visible = new Int32Array(keys);
   for (let head = 0; head < heads; head += 1) {
     for (let row = 0; row < rows; row += 1) {
       const start = (head * rows + row) * keys;
       const biasStart = bias === null ? 0 : bias.start + head * bias.headStride + row * keys;
       const at = sightEntry(sight, head, row);
+      const first = firstRun[at] ?? 0;
+      const last = firstRun[at + 1] ?? 0;
       let count = 0;
-      for (let key = sight.begin[at] ?? 0; key < (sight.end[at] ?? 0); key += 1) {
-        if (sight.bits[at * keys + key] === 0) continue;
-        logits[count] = (scores[start + key] ?? 0) + (bias?.data[biasStart + key] ?? 0);
-        visible[count] = key;
-        count += 1;
+      for (let run = first; run < last; run += 1) {
+        const end = runs[2 * run + 1] ?? 0;
+        for (let key = runs[2 * run] ?? 0; key < end; key += 1) {
+          logits[count] = scores[start + key] ?? 0;
+          if (bias !== null) accumulate(logits, count, bias.data[biasStart + key] ?? 0);
+          count += 1;
+        }
       }
-      const values = logits.subarray(0, count);
-      lse[head * rows + row] = normaliseRow(entry.call.pipeline.normalize, values);
-      for (let n = 0; n < count; n += 1) weights[start + (visible[n] ?? 0)] = values[n] ?? 0;
+      lse[head * rows + row] = normaliseRow(entry.call.pipeline.normalize, logits.subarray(0, count));
+      count = 0;
+      for (let run = first; run < last; run += 1) {
+        const end = runs[2 * run + 1] ?? 0;
+        for (let key = runs[2 * run] ?? 0; key < end; key += 1) {
+          target[start + key] = logits[count] ?? 0;
+          count += 1;
+        }
+      }
     }
   }
-  return weights;
 }
 
 /** Turns the visible logits of a row into weights, in place; returns log Σ exp. */
 function normaliseRow(kind: Pipeline["normalize"], logits: Float64Array): number {
   if (logits.length === 0) return Number.NEGATIVE_INFINITY;
-  if (!logits.every(Number.isFinite)) {
+  if (!allFinite(logits, 0, logits.length)) {
     logits.fill(Number.NaN);
     return Number.NaN;
   }
@@ -49,7 +57,9 @@ function normaliseRow(kind: Pipeline["normalize"], logits: Float64Array): number
 }
 
 function maximum(values: Float64Array): number {
-  return values.reduce((largest, value) => Math.max(largest, value), Number.NEGATIVE_INFINITY);
+  let largest = Number.NEGATIVE_INFINITY;
+  for (let n = 0; n < values.length; n += 1) largest = Math.max(largest, values[n] ?? 0);
+  return largest;
 }
 
 function softmax(logits: Float64Array): number {
@@ -82,26 +92,38 @@ function sparsemax(logits: Float64Array): number {
 }
 
 /**
- * Adjoint of `normalise`: dS (and dZ, which is the same) from dA. Softmax: A · (dA − Σ A·dA). Sparsemax: dA less its
- * mean over the support p > 0, on the support.
+ * Adjoint of `normalise`: dS (and dZ, which is the same) from dA, into a target that is 0 wherever it is not visible.
+ * Softmax: A · (dA − Σ A·dA). Sparsemax: dA less its mean over the support p > 0, on the support.
  */
-export function normaliseAdjoint(entry: Entry, weights: Float64Array, dWeights: Float64Array): Float64Array {
-  const { heads, rows, keys } = entry.sight;
-  const dScores = new Float64Array(weights.length);
-  for (let start = 0; start < heads * rows * keys; start += keys) {
-    const row = weights.subarray(start, start + keys);
-    const dRow = dWeights.subarray(start, start + keys);
-    const into = dScores.subarray(start, start + keys);
-    switch (entry.call.pipeline.normalize) {
-      case "softmax":
-        softmaxAdjoint(row, dRow, into);
-        break;
-      case "sparsemax":
-        sparsemaxAdjoint(row, dRow, into);
-        break;
+export function normaliseAdjoint(
+  entry: Entry,
+  weights: Float64Array,
+  dWeights: Float64Array,
+  dScores: Float64Array,
+): void {
+  const { sight } = entry;
+  const { heads, rows, keys } = sight;
+  for (let head = 0; head < heads; head += 1) {
+    for (let row = 0; row < rows; row += 1) {
+      const start = (head * rows + row) * keys;
+      const at = sightEntry(sight, head, row);
+      const begin = sight.begin[at] ?? 0;
+      const end = sight.end[at] ?? 0;
+      if (begin >= end) continue;
+      const visible = weights.subarray(start + begin, start + end);
+      const dVisible = dWeights.subarray(start + begin, start + end);
+      const into = dScores.subarray(start + begin, start + end);
+      switch (entry.call.pipeline.normalize) {
+        case "softmax":
+          softmaxAdjoint(visible, dVisible, into);
+          break;
+        case "sparsemax":
+          sparsemaxAdjoint(visible, dVisible, into);
+          break;
+      }
+      hideInvisible(dScores, sight, head, row, begin, end);
     }
   }
-  return dScores;
 }
 
 function softmaxAdjoint(row: Float64Array, dRow: Float64Array, into: Float64Array): void {
@@ -119,6 +141,6 @@ function sparsemaxAdjoint(row: Float64Array, dRow: Float64Array, into: Float64Ar
     support += 1;
   }
   for (let key = 0; key < row.length; key += 1) {
-    if (row[key] !== 0) into[key] = (dRow[key] ?? 0) - sum / support;
+    into[key] = row[key] === 0 ? 0 : (dRow[key] ?? 0) - sum / support;
   }
 }

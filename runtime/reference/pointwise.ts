@@ -20,11 +20,11 @@ const FUNCTIONS: Readonly<Record<Pointwise["kind"], EntryFunction>> = {
   },
 };
 
-/** A pointwise stage on a map. */
-export function pointwise(stage: PointwiseStage, source: Float64Array): Float64Array {
+/** A pointwise stage on a map, into a target of the same size. */
+export function pointwise(stage: PointwiseStage, source: Float64Array, target: Float64Array): void {
   const { value } = FUNCTIONS[stage.kind];
   const operand = operandOf(stage);
-  return source.map((entry) => value(entry, operand));
+  for (let n = 0; n < source.length; n += 1) target[n] = value(source[n] ?? 0, operand);
 }
 
 /** Adjoint of `pointwise`: the slope times dY. */
@@ -32,10 +32,13 @@ export function pointwiseAdjoint(
   stage: PointwiseStage,
   source: Float64Array,
   dTarget: Float64Array,
-): Float64Array {
+  dSource: Float64Array,
+): void {
   const { slope } = FUNCTIONS[stage.kind];
   const operand = operandOf(stage);
-  return dTarget.map((gradient, index) => gradient * slope(source[index] ?? 0, operand));
+  for (let n = 0; n < source.length; n += 1) {
+    dSource[n] = (dTarget[n] ?? 0) * slope(source[n] ?? 0, operand);
+  }
 }
 
 function operandOf(stage: PointwiseStage): number {

@@ -13,22 +13,26 @@ function gradientOf(gradients: ParameterGradients, name: string): Float64Array {
   return gradients.get(name) ?? new Float64Array();
 }
 
-/** One stage of `scores` or `weights`, on maps [H, R + Lq, Lk]. */
+/** One stage of `scores` or `weights`, from a map [H, R + Lq, Lk] to another, which is 0 wherever it is not visible. */
 export function applyMapStage(
   call: Call,
   stage: ScoreStage | WeightStage,
   source: Float64Array,
+  target: Float64Array,
   sight: Sight,
-): Float64Array {
+): void {
   switch (stage.kind) {
     case "conv": {
       const bias = stage.bias === null ? null : parameterData(call, stage.bias);
-      return conv(stage, parameterData(call, stage.weight), bias, source, sight);
+      conv(stage, parameterData(call, stage.weight), bias, source, target, sight);
+      break;
     }
     case "mix":
-      return mix(stage, parameterData(call, stage.weight), source, sight);
+      mix(stage, parameterData(call, stage.weight), source, target, sight);
+      break;
     default:
-      return pointwise(stage, source);
+      pointwise(stage, source, target);
+      break;
   }
 }
 
@@ -37,21 +41,27 @@ export function mapStageAdjoint(
   stage: ScoreStage | WeightStage,
   source: Float64Array,
   dTarget: Float64Array,
+  dSource: Float64Array,
   sight: Sight,
   gradients: ParameterGradients,
-): Float64Array {
+): void {
   switch (stage.kind) {
     case "conv": {
       const weight = parameterData(call, stage.weight);
       const dBias = stage.bias === null ? null : gradientOf(gradients, stage.bias);
-      return convAdjoint(stage, weight, source, dTarget, sight, gradientOf(gradients, stage.weight), dBias);
+      const dWeight = gradientOf(gradients, stage.weight);
+      convAdjoint(stage, weight, source, dTarget, dSource, sight, dWeight, dBias);
+      break;
     }
     case "mix": {
       const weight = parameterData(call, stage.weight);
-      return mixAdjoint(stage, weight, source, dTarget, sight, gradientOf(gradients, stage.weight));
+      const dWeight = gradientOf(gradients, stage.weight);
+      mixAdjoint(stage, weight, source, dTarget, dSource, sight, dWeight);
+      break;
     }
     default:
-      return pointwiseAdjoint(stage, source, dTarget);
+      pointwiseAdjoint(stage, source, dTarget, dSource);
+      break;
   }
 }
 

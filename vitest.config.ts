@@ -5,6 +5,7 @@ const numeric = ["test/numeric/**/*.test.ts", "test/vectors/**/*.test.ts", "test
 const packed = "test/package/**/*.test.ts";
 const cuda = ["test/cuda/**/*.test.ts", "test/cuda-runtime/**/*.test.ts", "test/toolchain/**/*.test.ts"];
 const cpu = "test/cpu/**/*.test.ts";
+const sanitize = "test/sanitize/**/*.test.ts";
 const peers = "test/bench-peers/**/*.test.ts";
 const docs = "test/docs/**/*.test.ts";
 const everything = "test/**/*.test.ts";
@@ -25,7 +26,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: [everything],
-          exclude: [golden, packed, peers, docs, cpu, ...cuda, ...numeric],
+          exclude: [golden, packed, peers, docs, cpu, sanitize, ...cuda, ...numeric],
           testTimeout: 60_000,
         },
       },
@@ -36,6 +37,11 @@ export default defineConfig({
       },
       // Compiles the C library where there is a compiler, and takes the prebuilt modules everywhere.
       { extends: true, test: { name: "cpu", include: [cpu], testTimeout: 120_000, hookTimeout: 120_000 } },
+      // Needs a C compiler with sanitizers; minutes, as each call is a process.
+      {
+        extends: true,
+        test: { name: "sanitize", include: [sanitize], testTimeout: 300_000, hookTimeout: 120_000 },
+      },
       // Needs nvcc and a C compiler: kernels on the emulated device, the runtime on stand-ins for NVIDIA's libraries.
       { extends: true, test: { name: "cuda", include: cuda, testTimeout: 300_000, hookTimeout: 120_000 } },
       // Needs other implementations of attention, none of which mtac depends on: see .ci/run.

@@ -59,11 +59,13 @@ const parts = {
   cpu: vitest("cpu"),
   package: vitest("package"),
   docs: vitest("docs"),
+  sanitize: vitest("sanitize"),
   cuda: vitest("cuda"),
   peers: vitest("peers"),
 };
 /** What does not run unless it is named, and what it needs. */
 const onRequest = new Map([
+  ["sanitize", "a C compiler with sanitizers"],
   ["cuda", "nvcc and a C compiler"],
   ["peers", "onnxruntime-node, onnxruntime-web and a Python with PyTorch"],
 ]);

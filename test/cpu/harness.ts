@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { emitKernels } from "../../compiler/emit/index.ts";
 import { hostParameters } from "../../compiler/execution/call-tensors.ts";
 import type { AttentionInputs, Float64Tensor, Plan } from "../../runtime/contract/index.ts";
+import { contiguousStrides, spanBytes } from "../../runtime/contract/layout.ts";
 import { CpuDevice } from "../../runtime/cpu/device.ts";
 import {
   type CallStatistics,
@@ -75,8 +76,11 @@ export async function presentCpus(): Promise<readonly CpuLibraryName[]> {
 export function cpuMemory(device: CpuDevice): TestMemory<CpuTensor> {
   return {
     place: (bytes, layout) => {
-      const memory = device.allocate(bytes.byteLength, "test tensor");
-      device.library.bytesOf(memory).set(new Uint8Array(bytes));
+      // A contiguous tensor has exactly its own bytes, so that a sanitizer sees who reads behind it.
+      const exact = `${layout.strides}` === `${contiguousStrides(layout.shape)}` && layout.offset === 0;
+      const own = exact ? bytes.slice(0, spanBytes(layout)) : bytes;
+      const memory = device.allocate(own.byteLength, "test tensor");
+      device.library.bytesOf(memory).set(new Uint8Array(own));
       return { memory, ...layout };
     },
     bytes: async ({ memory }) => new Uint8Array(device.library.bytesOf(memory)).buffer,

@@ -29,8 +29,7 @@ export function cpuPlanner(device: CpuDevice): Planner {
   };
 }
 
-async function open(library: CpuLibraryName): Promise<SuiteDevice> {
-  const device = await openTestCpu(library);
+function suiteDevice(device: CpuDevice): SuiteDevice {
   const planner = cpuPlanner(device);
   return {
     schedules: ["staged"],
@@ -45,12 +44,14 @@ async function open(library: CpuLibraryName): Promise<SuiteDevice> {
   };
 }
 
-function cpuSuite(library: CpuLibraryName, name: string): SuiteTarget {
+/** A suite of the C library, wherever it runs. */
+export function cpuSuite(
+  name: string,
+  open: () => Promise<CpuDevice>,
+): Omit<SuiteTarget, "project" | "available"> {
   return {
     name,
-    project: "cpu",
-    available: async () => (await missingCpu(library)) === null,
-    open: () => open(library),
+    open: async () => suiteDevice(await open()),
     exact: ["f32"],
     rounded: ["f16", "bf16"],
     roundsAll: true,
@@ -68,10 +69,18 @@ function cpuSuite(library: CpuLibraryName, name: string): SuiteTarget {
   };
 }
 
+function librarySuite(library: CpuLibraryName, name: string): SuiteTarget {
+  return {
+    ...cpuSuite(name, () => openTestCpu(library)),
+    project: "cpu",
+    available: async () => (await missingCpu(library)) === null,
+  };
+}
+
 export const CPU_SUITES: readonly SuiteTarget[] = [
-  cpuSuite("native", "C, this machine's vectors"),
-  cpuSuite("native8", "C, vectors of 8 floats"),
-  cpuSuite("native4", "C, vectors of 4 floats"),
-  cpuSuite("plain", "WebAssembly"),
-  cpuSuite("relaxed", "WebAssembly, relaxed"),
+  librarySuite("native", "C, this machine's vectors"),
+  librarySuite("native8", "C, vectors of 8 floats"),
+  librarySuite("native4", "C, vectors of 4 floats"),
+  librarySuite("plain", "WebAssembly"),
+  librarySuite("relaxed", "WebAssembly, relaxed"),
 ];

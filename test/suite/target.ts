@@ -67,7 +67,7 @@ export interface SuiteDevice {
 export interface SuiteTarget {
   readonly name: string;
   /** The vitest project whose needs are the target's. */
-  readonly project: "numeric" | "cuda" | "cpu";
+  readonly project: "numeric" | "cuda" | "cpu" | "sanitize";
   /** Whether it can run here; says loudly what is missing. */
   available(): Promise<boolean>;
   open(): Promise<SuiteDevice>;

@@ -36,8 +36,9 @@ export const CPU_ADVICE: Readonly<Record<CpuErrorCode, Advice>> = {
   },
   MTA886: { cause: "Threads are counted from 1, to 256 at most.", remedy: "Leave `threads` out to use all." },
   MTA887: {
-    cause: "A device was used after `close()`, or a launcher after `destroy()`.",
-    remedy: "Open the device again, and call `launcher.rebuild(device)`.",
+    cause:
+      "A device was used after `close()`, a launcher or a tensor after `destroy()`, or a tensor on a device that it was not uploaded to.",
+    remedy: "Open the device again, and call `launcher.rebuild(device)`; upload tensors again.",
   },
   MTA888: {
     cause:
@@ -46,12 +47,12 @@ export const CPU_ADVICE: Readonly<Record<CpuErrorCode, Advice>> = {
       "Destroy tensors, call `releaseWorkspace(device)`, split the batch, or use fewer threads: each has a workspace.",
   },
   MTA889: {
-    cause: "The artifact has plans for other targets, or of another version of mtac.",
+    cause: "The plan is for another target, or of another version of mtac.",
     remedy: "Compile the spec with `--target cpu`.",
   },
   MTA890: {
     cause:
-      "A schedule or plan was asked for that the artifact was not compiled with, or something else was given as artifact.",
+      "A schedule or plan was asked for that the artifact was not compiled with, it has plans for other targets only, or something else was given as artifact.",
     remedy: "Compile the spec again.",
   },
   MTA891: {

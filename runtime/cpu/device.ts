@@ -16,6 +16,8 @@ export interface CpuOptions {
 export class CpuDevice {
   readonly library: CpuLibrary;
   readonly pool: BufferPool<CpuMemory>;
+  /** What tensors lie in. */
+  readonly #live = new WeakSet<CpuMemory>();
   /** Calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
   #closed = false;
@@ -38,12 +40,20 @@ export class CpuDevice {
   /** Memory for a tensor. @throws CpuError MTA887, MTA888 */
   allocate(bytes: number, label: string): CpuMemory {
     this.checkUsable();
-    return this.#allocate(bytes, label);
+    const memory = this.#allocate(bytes, label);
+    this.#live.add(memory);
+    return memory;
   }
 
   /** What goes with its device is gone already. */
   free(memory: CpuMemory): void {
+    this.#live.delete(memory);
     if (!this.#closed) this.library.free(memory);
+  }
+
+  /** Whether a memory was allocated here, and not freed since. */
+  holds(memory: CpuMemory): boolean {
+    return this.#live.has(memory);
   }
 
   /** Runs a call that borrows from the device; `close` waits for its end. */
@@ -59,7 +69,10 @@ export class CpuDevice {
 
   /** @throws CpuError MTA887: the device was closed. */
   checkUsable(): void {
-    if (this.#closed) throw new CpuError("MTA887", `the device (${this.library.description}) was closed`);
+    if (this.#closed)
+      throw new CpuError("MTA887", `the device (${this.library.description}) was closed`, {
+        remedy: "open it again, and call launcher.rebuild(device)",
+      });
   }
 
   /** Waits for calls under way, ends the threads, frees all memory. */
@@ -90,6 +103,7 @@ export function checkThreads({ threads }: CpuOptions): number | null {
   throw new CpuError(
     "MTA886",
     `threads is ${describeValue(threads)}: it must be a whole number from 1 to ${MOST_THREADS}`,
+    { remedy: "leave `threads` out to use all" },
   );
 }
 
@@ -99,7 +113,9 @@ const MOST_THREADS = 256;
 /** @throws CpuError MTA887 (the device was closed), MTA899 (it is none). */
 export function checkCpuDevice(device: unknown): void {
   if (!(device instanceof CpuDevice))
-    throw new CpuError("MTA899", `a CpuDevice is needed, not ${describeValue(device)}`);
+    throw new CpuError("MTA899", `a CpuDevice is needed, not ${describeValue(device)}`, {
+      remedy: "pass what openCpu() or openWasm() gives, awaited",
+    });
   device.checkUsable();
 }
 

@@ -9,7 +9,7 @@ export const CPU_ERRORS: Readonly<Record<CpuErrorCode, string>> = {
   MTA884: "the compiled library, or a module, cannot be loaded",
   MTA885: "WebAssembly has no SIMD here",
   MTA886: "there is no such number of threads",
-  MTA887: "the device was closed, or the launcher destroyed",
+  MTA887: "the device was closed, or the launcher or a tensor destroyed",
   MTA888: "the memory is used up",
   MTA889: "no plan of the artifact fits the processor",
   MTA890: "the artifact has no such plan, or is none",

@@ -49,3 +49,11 @@ export class CpuError extends MtacError {
     this.source = details.source ?? null;
   }
 }
+
+/** @param what That there is no memory for. */
+export function noMemory(what: string, cause?: unknown): CpuError {
+  return new CpuError("MTA888", `there is no memory for ${what}`, {
+    remedy: "destroy tensors, call releaseWorkspace(device), split the batch, or use fewer threads",
+    cause,
+  });
+}

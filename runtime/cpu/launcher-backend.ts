@@ -1,5 +1,5 @@
 import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
-import { bytesPerElement, type DeviceStorage, spanBytes } from "../contract/layout.ts";
+import { type DeviceStorage, spanBytes } from "../contract/layout.ts";
 import { attentionFields, stageFields, wordsOf } from "../contract/library-words.ts";
 import type { Artifact } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
@@ -14,6 +14,7 @@ import {
   allocateUninitialised,
   CPU_TENSORS,
   type CpuTensor,
+  checkPlace,
   elementAddress,
   type OwnedCpuTensor,
   owned,
@@ -36,10 +37,16 @@ const CODES = {
   destroyed: "MTA887",
 } as const satisfies Record<LauncherFault, CpuErrorCode>;
 
+/** What to do, unless the error itself knows better. */
+const REMEDIES: Partial<Record<LauncherFault, string>> = {
+  unfit: "compile the spec with --target cpu",
+  destroyed: "make a new one with createCpuLauncher()",
+};
+
 /** A CpuDevice as launchers need it. */
 export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
   readonly target = "cpu";
-  readonly targetName = "the processor";
+  readonly targetName = "CPU";
   readonly tensors = CPU_TENSORS;
   readonly #device: CpuDevice;
 
@@ -55,8 +62,12 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
     return deviceIdentity(this.#device);
   }
 
-  error(fault: LauncherFault, message: string, { kernel, ...remedy }: FaultDetails = {}): CpuError {
-    return new CpuError(CODES[fault], message, { ...remedy, source: kernel?.source ?? null });
+  error(fault: LauncherFault, message: string, { kernel, remedy }: FaultDetails = {}): CpuError {
+    const what = remedy ?? REMEDIES[fault];
+    return new CpuError(CODES[fault], message, {
+      ...(what === undefined ? {} : { remedy: what }),
+      source: kernel?.source ?? null,
+    });
   }
 
   checkUsable(): void {
@@ -78,20 +89,7 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
   }
 
   checkPlacement(name: string, tensor: CpuTensor, _rules: TensorRules): void {
-    const { memory, offset = 0, storage, shape, strides } = tensor;
-    const element = bytesPerElement(storage);
-    if (!Number.isSafeInteger(offset) || offset < 0 || offset % element !== 0)
-      throw new CpuError(
-        "MTA893",
-        `the tensor ${name} starts ${offset} bytes into its memory: no multiple of ${element}`,
-      );
-    const end = offset + spanBytes(tensor);
-    if (end > memory.size)
-      throw new CpuError(
-        "MTA894",
-        `the tensor ${name} (${storage} [${shape.join(", ")}], strides [${strides.join(", ")}], offset ${offset}) reaches to byte ` +
-          `${end}, ${end - memory.size} past the end of its memory (${memory.size} bytes)`,
-      );
+    checkPlace(this.#device, name, tensor);
   }
 
   /** Rows are written while others are still read. */
@@ -101,7 +99,9 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
         if (name === output) continue;
         const [a, b] = [elementAddress(written), elementAddress(tensor)];
         if (a + BigInt(spanBytes(written)) > b && b + BigInt(spanBytes(tensor)) > a)
-          throw new CpuError("MTA895", `the output ${output} overlaps the tensor ${name} in memory`);
+          throw new CpuError("MTA895", `the output ${output} overlaps the tensor ${name} in memory`, {
+            remedy: `give ${output} memory of its own`,
+          });
       }
   }
 

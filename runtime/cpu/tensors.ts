@@ -1,5 +1,6 @@
 import { checkLayout, checkTensorKind, hasLayout, type TensorKind } from "../contract/arguments.ts";
 import {
+  bytesPerElement,
   type DeviceStorage,
   decodeElements,
   encodeElements,
@@ -62,8 +63,41 @@ export function owned(tensor: CpuTensor): OwnedCpuTensor {
 export const CPU_TENSORS: TensorKind = {
   name: "a tensor on the device",
   remedy: "pass what upload(device, …) or allocate(device, …) of mtac/runtime/cpu gives",
-  accepts: (tensor) => hasLayout(tensor) && "memory" in tensor,
+  accepts: (tensor) => hasLayout(tensor) && "memory" in tensor && isMemory(tensor.memory),
 };
+
+function isMemory(memory: unknown): boolean {
+  return typeof memory === "object" && memory !== null && "address" in memory && "size" in memory;
+}
+
+/**
+ * @throws CpuError MTA887: the tensor's memory is not the device's, or not any more; MTA893, MTA894: the tensor does not lie within it, at a
+ *   multiple of its elements.
+ */
+export function checkPlace(device: CpuDevice, name: string, tensor: CpuTensor): void {
+  const { memory, offset = 0, storage, shape, strides } = tensor;
+  if (!device.holds(memory))
+    throw new CpuError("MTA887", `the memory of the tensor ${name} was freed, or is another device's`, {
+      remedy: "keep it until the call has ended, or upload it again, to this device",
+    });
+  const element = bytesPerElement(storage);
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset % element !== 0)
+    throw new CpuError(
+      "MTA893",
+      `the tensor ${name} starts ${offset} bytes into its memory: no multiple of ${element}`,
+      { remedy: CHECK_LAYOUT },
+    );
+  const end = offset + spanBytes(tensor);
+  if (end > memory.size)
+    throw new CpuError(
+      "MTA894",
+      `the tensor ${name} (${storage} [${shape.join(", ")}], strides [${strides.join(", ")}], offset ${offset}) reaches to byte ` +
+        `${end}, ${end - memory.size} past the end of its memory (${memory.size} bytes)`,
+      { remedy: CHECK_LAYOUT },
+    );
+}
+
+const CHECK_LAYOUT = "check shape, strides and offset; what upload and allocate give is right";
 
 /** The address of element 0. */
 export function elementAddress({ memory, offset = 0 }: CpuTensor): bigint {
@@ -117,7 +151,10 @@ export function upload<const Shape extends readonly number[], const Storage exte
   strides?: readonly number[],
 ): OwnedCpuTensor<Storage, Shape> {
   const fault = hostDataFault(source, storage, strides);
-  if (fault !== null) throw new CpuError("MTA897", fault);
+  if (fault !== null)
+    throw new CpuError("MTA897", fault, {
+      remedy: "give one value for each element: an Int32Array for i32, floats for other types",
+    });
   const options = strides === undefined ? {} : { strides };
   const tensor = allocateUninitialised(device, source.shape, storage, options);
   const bytes = new Uint8Array(encodeElements(tensor, source.data), 0, spanBytes(tensor));
@@ -129,12 +166,13 @@ export function upload<const Shape extends readonly number[], const Storage exte
  * Copies a tensor back, in row-major order of its shape, whatever its strides.
  *
  * @returns Float32Array, or Int32Array for storage `i32`.
- * @throws CpuError MTA887, MTA899 (no device); MtacError MTA614 (no tensor), MTA616, MTA617.
+ * @throws CpuError MTA887 (its memory was freed, too), MTA893, MTA894 (not within its memory), MTA899 (no device); MtacError MTA614 (no tensor), MTA616, MTA617.
  */
 export async function download(device: CpuDevice, tensor: CpuTensor): Promise<Float32Array | Int32Array> {
   checkCpuDevice(device);
   checkTensorKind("tensor to download", tensor, CPU_TENSORS);
   checkLayout(tensor.shape, tensor.storage, tensor.strides);
+  checkPlace(device, "to download", tensor);
   const { memory, offset = 0 } = tensor;
   const copy = device.library.bytesOf(memory).slice(offset, offset + spanBytes(tensor));
   return decodeElements(tensor, new Uint8Array(copy).buffer, 0);

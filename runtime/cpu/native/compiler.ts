@@ -98,12 +98,16 @@ export async function compileLibrary(compiler: CCompiler, options: CompileOption
       throw unwritable(folder, cause);
     throw new CpuError("MTA883", `${compiler.program} does not compile mtac's C library:\n${said}`, {
       cause,
+      remedy: "set CC to GCC (12 or newer) or Clang (14 or newer)",
     });
   }
 }
 
 function unwritable(folder: string, cause: unknown): CpuError {
-  return new CpuError("MTA882", `the folder ${folder} for compiled libraries cannot be written`, { cause });
+  return new CpuError("MTA882", `the folder ${folder} for compiled libraries cannot be written`, {
+    cause,
+    remedy: "set XDG_CACHE_HOME to a writable folder",
+  });
 }
 
 async function exists(file: string): Promise<boolean> {

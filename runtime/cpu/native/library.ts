@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { type ForeignFunction, type ForeignLibrary, loadKoffi, openLibrary } from "../../foreign/library.ts";
-import { CpuError } from "../errors.ts";
+import { CpuError, noMemory } from "../errors.ts";
 import type { CpuLibrary, CpuMemory } from "../library.ts";
 import { type CompileOptions, compileLibrary, findCompiler } from "./compiler.ts";
 
@@ -16,13 +16,23 @@ const ALIGNMENT = 64;
  *   library cannot be loaded).
  */
 export async function openNative(threads: number | null, options: CompileOptions = {}): Promise<CpuLibrary> {
-  const koffi = await loadKoffi((message, cause) => new CpuError("MTA881", message, { cause }));
+  const koffi = await loadKoffi(
+    (message, cause) =>
+      new CpuError("MTA881", message, {
+        cause,
+        remedy: "run npm install koffi@3, or leave out `library`: WebAssembly is taken then",
+      }),
+  );
   const compiler = await findCompiler();
   if (compiler === null)
-    throw new CpuError("MTA880", "there is no C compiler: neither $CC nor cc, gcc or clang runs");
+    throw new CpuError("MTA880", "there is no C compiler: neither $CC nor cc, gcc or clang runs", {
+      remedy: "install gcc or clang, or leave out `library`: WebAssembly is taken then",
+    });
   const { library, reasons } = openLibrary(koffi, [await compileLibrary(compiler, options)]);
   if (library === null)
-    throw new CpuError("MTA884", `the compiled library cannot be loaded: ${reasons.join()}`);
+    throw new CpuError("MTA884", `the compiled library cannot be loaded: ${reasons.join()}`, {
+      remedy: "delete that file, or point XDG_CACHE_HOME to another folder",
+    });
   return new NativeLibrary(library, compiler.version, threads ?? availableParallelism());
 }
 
@@ -52,7 +62,7 @@ class NativeLibrary implements CpuLibrary {
       // Not a new array, which would be filled with zeros.
       buffer = Buffer.allocUnsafeSlow(bytes + ALIGNMENT);
     } catch (cause) {
-      throw new CpuError("MTA888", `there is no memory for ${label} (${bytes} bytes)`, { cause });
+      throw noMemory(`${label} (${bytes} bytes)`, cause);
     }
     const start = this.#library.addressOf(buffer);
     const skipped = Number(-start & BigInt(ALIGNMENT - 1));

@@ -1,4 +1,4 @@
-import { CpuError } from "../errors.ts";
+import { CpuError, noMemory } from "../errors.ts";
 import type { CpuLibrary, CpuMemory } from "../library.ts";
 import { Heap } from "./heap.ts";
 import { chooseModule, compileModule, type ModuleName, newMemory } from "./module.ts";
@@ -92,11 +92,7 @@ class WasmLibrary implements CpuLibrary {
 
   allocate(bytes: number, label: string): CpuMemory {
     const address = this.#heap.take(bytes);
-    if (address === null)
-      throw new CpuError(
-        "MTA888",
-        `there is no memory for ${label} (${bytes} bytes): WebAssembly reaches 4 GiB`,
-      );
+    if (address === null) throw noMemory(`${label} (${bytes} bytes): WebAssembly reaches 4 GiB`);
     return { address, size: bytes };
   }
 

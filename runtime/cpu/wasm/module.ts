@@ -1,4 +1,4 @@
-import { CpuError } from "../errors.ts";
+import { CpuError, noMemory } from "../errors.ts";
 
 /** The prebuilt modules, the faster first: relaxed SIMD multiplies and adds in one instruction. */
 const MODULES = ["relaxed", "plain"] as const;
@@ -28,10 +28,12 @@ const UNSHARED = 0x01;
 
 /** The first of some modules, the best first, that this engine takes. @throws CpuError MTA885 */
 export function chooseModule(names: readonly ModuleName[] = MODULES): ModuleName {
-  if (typeof WebAssembly !== "object") throw new CpuError("MTA885", "there is no WebAssembly here");
+  const remedy = "update the engine, or use another target";
+  if (typeof WebAssembly !== "object")
+    throw new CpuError("MTA885", "there is no WebAssembly here", { remedy });
   const fit = names.find((name) => WebAssembly.validate(Uint8Array.from([...HEAD, ...PROBES[name]])));
   if (fit !== undefined) return fit;
-  throw new CpuError("MTA885", "this WebAssembly engine has no SIMD instructions");
+  throw new CpuError("MTA885", "this WebAssembly engine has no SIMD instructions", { remedy });
 }
 
 /** Shared memory, which pages get also where they are not isolated; memory of one thread where an engine refuses that. */
@@ -43,7 +45,7 @@ export function newMemory(): WebAssembly.Memory {
       } catch {
         // The next one is less to ask for.
       }
-  throw new CpuError("MTA888", "this WebAssembly engine gives no memory");
+  throw noMemory("a WebAssembly module");
 }
 
 /**
@@ -62,9 +64,9 @@ export async function compileModule(
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CpuError("MTA884", `the module ${name}.wasm cannot be compiled: ${reason}`, {
       cause,
-      ...(/security|policy|CSP/i.test(reason)
-        ? { remedy: "the page's Content-Security-Policy needs `script-src 'wasm-unsafe-eval'`" }
-        : {}),
+      remedy: /security|policy|CSP/i.test(reason)
+        ? "the page's Content-Security-Policy needs `script-src 'wasm-unsafe-eval'`"
+        : "install mtac again, or serve its own files",
     });
   }
 }

@@ -62,7 +62,7 @@ export function owned(tensor: CpuTensor): OwnedCpuTensor {
 
 export const CPU_TENSORS: TensorKind = {
   name: "a tensor on the device",
-  remedy: "pass what upload(device, …) or allocate(device, …) of mtac/runtime/cpu gives",
+  remedy: "pass what upload(device, …) or allocate(device, …) of the same runtime gives",
   accepts: (tensor) => hasLayout(tensor) && "memory" in tensor && isMemory(tensor.memory),
 };
 

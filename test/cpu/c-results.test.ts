@@ -82,6 +82,11 @@ const SPECS = {
     weights { conv 2x3 across 2 } output { gate scalar } }`,
 };
 
+// Where there is no compiler, something must be left to run.
+test("programs are made by gcc, clang, or neither", () => {
+  expect(compilers.length).toBeLessThanOrEqual(2);
+});
+
 describe.each(compilers)("a program of $c and $cpp agrees with the reference", (make) => {
   // Half of the cases each.
   const turn = make.c === "gcc" ? 0 : 1;

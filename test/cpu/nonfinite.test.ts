@@ -61,6 +61,21 @@ function kindsOf({ valueDim }: Pipeline, o: ArrayLike<number>): readonly ("finit
   });
 }
 
+/** What the reference makes of spoilt inputs: the same for every library. */
+const references = new Map<string, ReturnType<typeof kindsOf>>();
+
+function referenceKinds(
+  key: string,
+  pipeline: Pipeline,
+  parameters: ReadonlyMap<string, Float64Tensor>,
+  inputs: AttentionInputs<Float64Tensor>,
+): ReturnType<typeof kindsOf> {
+  const known =
+    references.get(key) ?? kindsOf(pipeline, referenceForward(pipeline, parameters, inputs).o.data);
+  references.set(key, known);
+  return known;
+}
+
 describe.each(LIBRARIES)("%s", async (library) => {
   const device = await openTestCpu(library);
   const planner = cpuPlanner(device);
@@ -85,7 +100,12 @@ describe.each(LIBRARIES)("%s", async (library) => {
       for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
         const row = tensor === "q" ? 4 : 100;
         const spoilt = spoil(inputs, tensor, row, value);
-        const expected = kindsOf(pipeline, referenceForward(pipeline, parameters, spoilt).o.data);
+        const expected = referenceKinds(
+          `${name} ${tensor} ${value} ${shape.Lq}`,
+          pipeline,
+          parameters,
+          spoilt,
+        );
         const { o } = await runCpuPlan(device, plan, parameters, spoilt);
         const wrong: string[] = [];
         for (const [index, kind] of kindsOf(pipeline, o).entries()) {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { CallShape, Plan } from "../../runtime/contract/index.ts";
 import { cpuPlanner } from "../suite/cpu.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
@@ -25,7 +25,9 @@ const SHAPES: Readonly<Record<string, CallShape>> = {
 
 const LIBRARIES = await presentCpus();
 
-describe.each(LIBRARIES)("%s", (library) => {
+describe.each(LIBRARIES)("%s", async (library) => {
+  const device = await openTestCpu(library);
+  afterAll(() => device.close());
   const cases = Object.keys(SPECS).flatMap((spec) =>
     Object.keys(SHAPES).map((shape) => [spec, shape] as const),
   );
@@ -34,20 +36,18 @@ describe.each(LIBRARIES)("%s", (library) => {
     const shape = SHAPES[of] ?? { B: 1, Lq: 1, Lk: 1, R: 0 };
     const parameters = drawParameters(pipeline, 7);
     const inputs = drawInputs(pipeline, shape, false, 8);
-    const device = await openTestCpu(library);
-    try {
-      const found = cpuPlanner(device).plans(pipeline, shape, "staged", { stripRows: 8 });
-      if ("reason" in found) throw new Error(found.reason);
-      const bits = async (plan: Plan): Promise<readonly Uint32Array[]> => {
-        const { o, lse } = await runCpuPlan(device, plan, parameters, inputs);
-        return [o, lse ?? new Float32Array()].map(({ buffer }) => new Uint32Array(buffer.slice(0)));
-      };
-      const first = await bits(withThreads(found.plan(0), 1));
-      for (let run = 0; run < 3; run += 1)
-        for (const threads of [7, 2, 3, 1])
-          expect(await bits(withThreads(found.plan(0), threads)), `${threads} threads`).toEqual(first);
-    } finally {
-      await device.close();
-    }
+    const found = cpuPlanner(device).plans(pipeline, shape, "staged", { stripRows: 8 });
+    if ("reason" in found) throw new Error(found.reason);
+    const bits = async (plan: Plan): Promise<readonly Buffer[]> => {
+      const { o, lse } = await runCpuPlan(device, plan, parameters, inputs);
+      return [o, lse ?? new Float32Array()].map((each) => Buffer.from(each.buffer));
+    };
+    const first = await bits(withThreads(found.plan(0), 1));
+    for (let run = 0; run < 3; run += 1)
+      for (const threads of [7, 2, 3, 1]) {
+        const again = await bits(withThreads(found.plan(0), threads));
+        const same = again.every((bytes, index) => bytes.equals(first[index] ?? Buffer.alloc(0)));
+        expect(same, `${threads} threads, run ${run}`).toBe(true);
+      }
   });
 });

@@ -1,6 +1,7 @@
 import { createUnplugin, type UnpluginContextMeta, type UnpluginOptions } from "unplugin";
 import { MtacError } from "../../runtime/contract/index.ts";
 import { diagnosticMessage, failureMessage, type HostMessage } from "./host-message.ts";
+import { emitNamedFiles, loadNamedFiles } from "./module-files.ts";
 import { parseId, realId, SPEC_ID } from "./module-id.ts";
 import type { PluginOptions } from "./options.ts";
 import { escapeForWebpack, resolveForBun, resolveForEsbuild, resolveSpec } from "./resolve-spec.ts";
@@ -35,9 +36,15 @@ export function mtacPlugin(
     },
     ...(meta.framework === "bun" ? { resolveId: resolveForBun } : {}),
     vite: viteHooks(specs),
-    rollup: { resolveId: resolveSpec },
-    rolldown: { resolveId: resolveSpec },
-    esbuild: { onLoadFilter: /\.mta$/, setup: resolveForEsbuild },
+    rollup: { resolveId: resolveSpec, transform: emitNamedFiles },
+    rolldown: { resolveId: resolveSpec, transform: emitNamedFiles },
+    esbuild: {
+      onLoadFilter: /\.mta$/,
+      setup(build) {
+        resolveForEsbuild(build);
+        loadNamedFiles(build);
+      },
+    },
     webpack: (compiler) => {
       compiler.hooks.normalModuleFactory.tap("mtac", ({ hooks }) => {
         hooks.beforeResolve.tap("mtac", (module) => {

@@ -37,7 +37,7 @@ export function project(): string {
 }
 
 /** Rolldown warns of plugins that take long, which all do on a busy machine. */
-const NO_TIMINGS = { bundlerTimings: false };
+export const NO_TIMINGS = { bundlerTimings: false };
 
 /** Every bundler, minified, with source maps. */
 export const BUNDLERS: Readonly<Record<string, Bundler>> = {
@@ -132,9 +132,12 @@ export function runWebpack(configuration: Configuration): Promise<readonly strin
 }
 
 /** Rollup itself knows nothing of packages. */
-const RUNTIME = {
+export const RUNTIME = {
   name: "runtime",
-  resolveId: (source: string) => (source === "mtac/runtime" ? join(ROOT, "dist/runtime/index.js") : null),
+  resolveId: (source: string) => {
+    const [, name] = /^mtac\/runtime(?:\/(\w+))?$/.exec(source) ?? [];
+    return source.startsWith("mtac/runtime") ? join(ROOT, `dist/runtime/${name ?? "index"}.js`) : null;
+  },
 };
 
 /** As much of an output as all of Rollup's kin have. */

@@ -4,10 +4,10 @@ import { openWasm as openLibrary } from "./library.ts";
 import type { ModuleName } from "./module.ts";
 import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "./team.ts";
 
-/** Literal, each by itself: so bundlers see which files there are. */
-const FILES: Readonly<Record<ModuleName, URL>> = {
-  relaxed: new URL("../../templates/c/relaxed.wasm", import.meta.url),
-  plain: new URL("../../templates/c/plain.wasm", import.meta.url),
+/** Literal, each by itself: so bundlers see which files there are. Not before they are needed: scripts that are no modules have no address. */
+const FILES: Readonly<Record<ModuleName, () => URL>> = {
+  relaxed: () => new URL("../../templates/c/relaxed.wasm", import.meta.url),
+  plain: () => new URL("../../templates/c/plain.wasm", import.meta.url),
 };
 
 /** Where the modules come from, in pages that serve them themselves. */
@@ -24,23 +24,25 @@ export interface WasmOptions extends CpuOptions {
  */
 export async function openWasm(options: WasmOptions = {}): Promise<CpuDevice> {
   const threads = checkThreads(options);
-  const { modules = FILES } = options;
+  const { modules } = options;
   // Typed as always there: Node 20 has no navigator.
   const { crossOriginIsolated, navigator }: { crossOriginIsolated?: boolean; navigator?: Navigator } =
     globalThis;
   const isolated = crossOriginIsolated === true && typeof Worker === "function";
   const library = await openLibrary({
-    read: (name) => fetchModule(modules[name]),
+    read: (name) => fetchModule(`${name}.wasm`, () => modules?.[name] ?? FILES[name]()),
     start: isolated ? (start) => new PageWorker(start) : null,
     threads: threads ?? navigator?.hardwareConcurrency ?? 1,
   });
   return new CpuDevice(library);
 }
 
-async function fetchModule(file: string | URL): Promise<Uint8Array<ArrayBuffer>> {
+async function fetchModule(name: string, locate: () => string | URL): Promise<Uint8Array<ArrayBuffer>> {
+  let file: string | URL = name;
   let reason: string;
   let cause: unknown;
   try {
+    file = locate();
     const response = await fetch(file);
     if (response.ok) return new Uint8Array(await response.arrayBuffer());
     reason = `${response.status} ${response.statusText}`.trim();

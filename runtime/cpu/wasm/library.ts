@@ -1,4 +1,4 @@
-import { CpuError, noMemory } from "../errors.ts";
+import { noMemory } from "../errors.ts";
 import type { CpuLibrary, CpuMemory } from "../library.ts";
 import { Heap } from "./heap.ts";
 import { chooseModule, compileModule, type ModuleName, newMemory } from "./module.ts";

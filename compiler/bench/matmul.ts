@@ -36,7 +36,7 @@ export async function findProduct(
   signal: AbortSignal,
 ): Promise<ProductChoice | { readonly reason: string }> {
   const device = meter.gpu;
-  if (device === null) return { reason: "mtac has no matrix product on CUDA yet" };
+  if (device === null) return { reason: "mtac has a plain matrix product on WebGPU only" };
   let kernels: readonly ProductKernel[] = [];
   for (const kernel of PRODUCT_KERNELS) if (await isRight(device, kernel)) kernels = [...kernels, kernel];
   let best: Timed | null = null;

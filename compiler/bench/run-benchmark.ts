@@ -29,6 +29,8 @@ export interface BenchRequest {
   readonly rounds: number;
   readonly seed: number;
   readonly peers: readonly PeerName[];
+  /** Threads of peers on the processor: as many as mtac's own calls use. */
+  readonly threads?: number | undefined;
   /** The folder from which peers' packages are looked up. */
   readonly resolveFrom: string;
   /** The plan that won on the meter's device near a shape. */
@@ -197,10 +199,13 @@ async function availablePeers(
   shape: CallShape,
   call: AttentionCall,
 ): Promise<readonly Peer[]> {
-  const { pipeline, peers, resolveFrom, layer } = request;
+  const { pipeline, peers, resolveFrom, layer, meter, threads } = request;
   if (peers.length === 0) return [];
+  // Beside the processor's own target, all compute on the processor, with as many threads.
+  const processor =
+    meter.target === "cpu" ? { processor: { threads: threads ?? availableParallelism() } } : {};
   const results = await (request.openPeers ?? openPeers)(
-    { pipeline, shape, ...call, resolveFrom, ...(layer === undefined ? {} : { layer }) },
+    { pipeline, shape, ...call, resolveFrom, ...processor, ...(layer === undefined ? {} : { layer }) },
     peers,
   );
   return results.flatMap((result) => {

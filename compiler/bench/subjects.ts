@@ -56,6 +56,8 @@ export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequ
   for (const each of schedule === undefined ? SCHEDULES : [schedule]) {
     const [best] = planCandidates(pipeline, { ...planned, schedule: each });
     if (best === undefined || best.plan === null) {
+      // Where there is one schedule only, nobody misses the others.
+      if (schedule === undefined && !emissionFacts(meter.machine.target).schedules) continue;
       const reason = scheduleIllegal(pipeline, each) ?? best?.reason ?? "the planner lists no plan of it";
       notes.push(`${each} is left out: ${reason}`);
       continue;

@@ -49,6 +49,8 @@ export interface OpenOptions {
   readonly purpose: "run" | "meter";
   /** CUDA: what kernels are planned and compiled for; the device's own, or sm_80 where it is emulated. */
   readonly architecture: string | undefined;
+  /** The processor: threads that calls use; as many as run at once, if undefined. */
+  readonly threads?: number | undefined;
 }
 
 /** What a call gave, on the host. */

@@ -9,7 +9,7 @@ import {
   upload,
 } from "../../runtime/cpu/index.ts";
 import type { Cpu } from "../../runtime/cpu/target.ts";
-import type { TargetDevice } from "../execution/device.ts";
+import type { OpenOptions, TargetDevice } from "../execution/device.ts";
 import { cpuMachine } from "../plan/index.ts";
 import { type ListedDevice, runtimeOf, type TargetRuntime } from "./runtime.ts";
 
@@ -50,9 +50,9 @@ function refusal(error: unknown): CpuError {
   throw error;
 }
 
-/** @throws CpuError MTA885 */
-async function open(): Promise<TargetDevice<CpuTensor, Cpu>> {
-  const device = await openCpu();
+/** @throws CpuError MTA885, MTA886 */
+async function open({ threads }: OpenOptions): Promise<TargetDevice<CpuTensor, Cpu>> {
+  const device = await openCpu(threads === undefined ? {} : { threads });
   return {
     target: "cpu",
     description: device.description,

@@ -2,7 +2,7 @@ import { MtacError } from "../../runtime/contract/index.ts";
 import type { Meter } from "../execution/meter.ts";
 import type { RunRequest, RunResult } from "../execution/request.ts";
 import { COMPUTING_TARGETS, type MeteredTarget, type TargetName } from "../targets.ts";
-import type { ListedDevice, TargetExecutor, TargetRuntime } from "./runtime.ts";
+import type { ListedDevice, MeterOptions, TargetExecutor, TargetRuntime } from "./runtime.ts";
 
 /** What computes on each target; its code is loaded when it is asked for. */
 const RUNTIMES = {
@@ -36,6 +36,6 @@ export async function listDevices(target: TargetName): Promise<readonly (ListedD
 }
 
 /** A target's device, ready to time plans. @throws the target's errors */
-export async function openMeter(target: MeteredTarget, architecture?: string): Promise<Meter> {
-  return (await RUNTIMES[target]()).openMeter(architecture);
+export async function openMeter(target: MeteredTarget, options: MeterOptions = {}): Promise<Meter> {
+  return (await RUNTIMES[target]()).openMeter(options);
 }

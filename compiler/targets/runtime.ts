@@ -25,10 +25,13 @@ export interface TargetExecutor {
   devices(): Promise<readonly (ListedDevice | MtacError)[]>;
 }
 
+/** What a device is opened with, to time plans on it. */
+export type MeterOptions = Partial<Pick<OpenOptions, "architecture" | "threads">>;
+
 /** How a target whose kernels are compiled runs and times them. */
 export interface TargetRuntime extends TargetExecutor {
   /** The target's device, ready to time plans. @throws the target's errors */
-  openMeter(architecture?: string): Promise<Meter>;
+  openMeter(options?: MeterOptions): Promise<Meter>;
 }
 
 /** The runtime of a target by its devices. */
@@ -47,8 +50,9 @@ export function runtimeOf<Tensor extends Layout, Types extends BackendTypes<Tens
         await device.close();
       }
     },
-    async openMeter(architecture) {
-      const openOne = (): Promise<TargetDevice<Tensor, Types>> => open({ purpose: "meter", architecture });
+    async openMeter({ architecture, threads } = {}) {
+      const openOne = (): Promise<TargetDevice<Tensor, Types>> =>
+        open({ purpose: "meter", architecture, threads });
       return new DeviceMeter(await openOne(), openOne);
     },
   };

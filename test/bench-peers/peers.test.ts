@@ -81,6 +81,26 @@ describe.each(OPENERS)("$name", ({ name, open, onnx }) => {
   });
 });
 
+test("all compute on the processor, in as many threads as they are told", async () => {
+  const [first] = CASES;
+  if (first === undefined) throw new Error("there are no cases");
+  const request = { ...requestOf(first), processor: { threads: 1 } };
+  const peers = (await openPeers(request, PEER_NAMES)).map(available);
+  try {
+    for (const peer of peers) {
+      expect(peer.device).toMatch(/^CPU.*, 1 thread, computes in float32$/);
+      expect(relativeError(await peer.run(), first.expected)).toBeLessThanOrEqual(first.bound);
+    }
+    expect(peers.map(({ device }) => /WebAssembly|BLAS \w+/.exec(device)?.[0])).toEqual([
+      "WebAssembly",
+      undefined,
+      expect.stringMatching(/^BLAS/),
+    ]);
+  } finally {
+    for (const peer of peers) await peer.close();
+  }
+});
+
 test("all peers side by side", async () => {
   const each = CASES.find(({ name }) => name === "mta_toy");
   if (each === undefined) throw new Error("there is no case mta_toy");

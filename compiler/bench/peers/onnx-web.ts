@@ -6,6 +6,7 @@ import { type OnnxAttention, onnxAttention } from "../onnx/attention.ts";
 import { type Answer, answerOf, millisecondsIn, textIn, valuesIn, within } from "./answers.ts";
 import { outputShapeOf, preparePeerCall } from "./call.ts";
 import { type BrowserGpu, openChromium } from "./chromium.ts";
+import { openOnnxProcess } from "./onnx-node.ts";
 import { findPackage } from "./packages.ts";
 import { filesIn, type PageServer, servePage } from "./page-server.ts";
 import {
@@ -27,9 +28,13 @@ const INSTALL = "npm install --ignore-scripts onnxruntime-web@1.30 playwright-co
 /** Whether browsers of this process have looked for a GPU in vain: no need to start one more for that. */
 let foundNoGpu = false;
 
-/** The attention as an ONNX graph on onnxruntime-web's WebGPU provider, in headless Chromium, in f32. */
+/**
+ * The attention as an ONNX graph on onnxruntime-web's WebGPU provider, in headless Chromium, in f32; where all compute on the
+ * processor, on its WebAssembly, in a process of Node.
+ */
 export function openOnnxWeb(request: PeerRequest): Promise<PeerResult> {
-  return asResult(NAME, () => open(request));
+  if (request.processor === undefined) return asResult(NAME, () => open(request));
+  return asResult(NAME, () => openOnnxProcess(request, { name: NAME, install: INSTALL, provider: "wasm" }));
 }
 
 async function open(request: PeerRequest): Promise<Peer> {

@@ -48,6 +48,8 @@ export interface PeerRequest {
   readonly layer?: number;
   /** The folder from which packages are looked up, as a module in it would: the user's project. */
   readonly resolveFrom: string;
+  /** All compute on the processor, in so many threads; if not given, a peer computes where it is at its best. */
+  readonly processor?: { readonly threads: number };
   /** The Python to ask for PyTorch; else `MTAC_PYTHON`, else `python3`. */
   readonly python?: string;
   /** How long a peer may take to open, for one run, and for each one it times. Ten minutes, if not given. */

@@ -30,7 +30,8 @@ async function open(request: PeerRequest): Promise<Peer> {
     patienceMs: patienceOf(request),
     async stage(scratch) {
       const tensors = await stageTensors(tensorsOf(call, request), scratch);
-      return { pipeline, call: { Lq, Lk, R, depthFactor }, tensors };
+      const threads = request.processor?.threads ?? null;
+      return { pipeline, call: { Lq, Lk, R, depthFactor }, threads, tensors };
     },
   });
 }

@@ -19,6 +19,11 @@ export const BENCH = command({
     schedule: shared.SCHEDULE,
     rounds: withDefault(value("<n>", "timed runs of each, in turns", wholeNumber(1)), 5),
     seed: shared.SEED,
+    threads: value(
+      "<n>",
+      "threads of all that computes on the processor (default: as many as run at once)",
+      wholeNumber(1),
+    ),
     peers: value(
       "<list>",
       "of onnxruntime-web, onnxruntime-node, pytorch; all or none (default: all; cuda-emulated: none)",

@@ -47,10 +47,12 @@ export async function run(file: string, flags: BenchFlags): Promise<void> {
   const tuned = tunedLookup(pipeline, flags, output.notice);
   const lengths = [...new Set(flags.lengths ?? DEFAULT_LENGTHS)].sort((a, b) => a - b);
   const interruption = interruptible();
-  const meter = await openMeter(target, flags.arch).catch((error: unknown) => {
-    interruption.end();
-    throw error;
-  });
+  const meter = await openMeter(target, { architecture: flags.arch, threads: flags.threads }).catch(
+    (error: unknown) => {
+      interruption.end();
+      throw error;
+    },
+  );
   const line = progressLine(process.stderr, output.noteStyle);
   try {
     const title = output.noteStyle.bold(pipeline.name);
@@ -67,6 +69,7 @@ export async function run(file: string, flags: BenchFlags): Promise<void> {
       rounds: flags.rounds,
       seed: flags.seed,
       peers,
+      threads: flags.threads,
       resolveFrom: process.cwd(),
       tuned: (shape) => tuned?.(meter, shape) ?? null,
       signal: interruption.signal,

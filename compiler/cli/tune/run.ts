@@ -42,7 +42,7 @@ export async function run(file: string | undefined, flags: TuneFlags): Promise<v
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   process.once("SIGINT", interrupt);
-  const meter = await openMeter(target, flags.arch);
+  const meter = await openMeter(target, { architecture: flags.arch });
   const line = progressLine(process.stderr, output.noteStyle);
   try {
     output.note(

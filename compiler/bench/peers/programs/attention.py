@@ -1,7 +1,7 @@
 """Multi-token attention in plain PyTorch: one operator after the other, whole maps in memory, as models are first written.
 
 `mtac bench` starts it and talks to it in lines of JSON, one answer for each request:
-  {"command": "open", "pipeline": …, "call": …, "tensors": [{"name", "type", "dims", "file"}]}  →  {"version", "device"}
+  {"command": "open", "pipeline": …, "call": …, "threads": …, "tensors": [{"name", "type", "dims", "file"}]}  →  {"version", "device"}
   {"command": "run", "file": …}    writes o, float32 [B, H, Lq, Dv], into the file              →  {}
   {"command": "time", "count": …}  after one run that is not counted                            →  {"milliseconds": […]}
 A request that fails is answered with {"error": …}. The end of the input ends the process.
@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import platform
+import re
 import sys
 import time
 
@@ -58,10 +59,12 @@ POINTWISE = {
 class Attention:
     """One call: its inputs on the device, and what a model would compute once for many calls (masks)."""
 
-    def __init__(self, pipeline, call, tensors):
+    def __init__(self, pipeline, call, threads, tensors):
         self.pipeline = pipeline
         self.call = call
-        self.device, self.dtype = choose_device(pipeline["storage"])
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.device, self.dtype = choose_device(pipeline["storage"], threads is not None)
         on_device = {name: tensor.to(self.device) for name, tensor in tensors.items()}
         self.parameters = {p["name"]: on_device[p["name"]].to(self.dtype) for p in pipeline["parameters"]}
         self.q, self.k, self.v = (on_device[name].to(self.dtype) for name in ("q", "k", "v"))
@@ -229,9 +232,9 @@ def sparsemax(scores):
     return (scores - threshold).clamp(min=0)
 
 
-def choose_device(storage):
+def choose_device(storage, on_processor):
     """A GPU computes in the storage type, as models do; a processor in float32."""
-    if not torch.cuda.is_available():
+    if on_processor or not torch.cuda.is_available():
         return "cpu", torch.float32
     # float32 means float32: no rounding to 10 bits in matrix products and convolutions.
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -239,12 +242,18 @@ def choose_device(storage):
     return "cuda", STORAGE[storage]
 
 
+def blas():
+    """Which library computes products: builds that have none of the fast ones are a hundred times slower."""
+    found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    return found.group(1) if found else "unknown"
+
+
 def describe(attention):
     if attention.device == "cuda":
         where = torch.cuda.get_device_name()
     else:
         threads = torch.get_num_threads()
-        where = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+        where = f"CPU, BLAS {blas()}, {threads} thread{'' if threads == 1 else 's'}"
     return f"{where}, computes in {str(attention.dtype).removeprefix('torch.')}"
 
 
@@ -256,7 +265,7 @@ class Session:
         command = request["command"]
         if command == "open":
             tensors = {tensor["name"]: load(tensor) for tensor in request["tensors"]}
-            self.attention = Attention(request["pipeline"], request["call"], tensors)
+            self.attention = Attention(request["pipeline"], request["call"], request["threads"], tensors)
             return {"version": torch.__version__, "device": describe(self.attention)}
         if command == "run":
             store(self.attention.forward(), request["file"])

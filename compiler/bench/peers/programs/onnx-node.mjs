@@ -1,6 +1,6 @@
-// An ONNX model in onnxruntime-node, in a process of its own: its threads, its memory and its crashes stay out of the benchmark.
+// An ONNX model in onnxruntime-node, or in onnxruntime-web's WebAssembly, in a process of its own: its threads, its memory and its crashes stay out of the benchmark.
 // `mtac bench` starts it and talks to it in lines of JSON, one answer for each request:
-//   {"command": "open", "package": …, "model": …, "tensors": [{"name", "type", "dims", "file"}]}  →  {"version", "device"}
+//   {"command": "open", "package": …, "model": …, "provider", "threads", "tensors": [{"name", "type", "dims", "file"}]}  →  {"version", "device"}
 //   {"command": "run", "file": …}    writes the output, float32, into the file                    →  {}
 //   {"command": "time", "count": …}  after one run that is not counted                            →  {"milliseconds": […]}
 // A request that fails is answered with {"error": …}. The end of the input ends the process.
@@ -27,12 +27,23 @@ async function once() {
 }
 
 const commands = {
-  async open({ package: path, model, tensors }) {
+  async open({ package: path, model, provider, threads, tensors }) {
     const ort = createRequire(import.meta.url)(path);
-    session = await ort.InferenceSession.create(model, { executionProviders: ["cpu"] });
+    const options = { executionProviders: [provider] };
+    if (threads !== null) {
+      options.intraOpNumThreads = threads;
+      if (provider === "wasm") ort.env.wasm.numThreads = threads;
+    }
+    session = await ort.InferenceSession.create(model, options);
     feeds = Object.fromEntries(tensors.map((tensor) => load(ort, tensor)));
     const [{ model: processor = "processor" } = {}] = cpus();
-    return { version: ort.env.versions.node, device: `CPU (${processor.trim()}), computes in float32` };
+    const how = [
+      `CPU (${processor.trim()})`,
+      ...(provider === "wasm" ? ["WebAssembly"] : []),
+      ...(threads === null ? [] : [`${threads} ${threads === 1 ? "thread" : "threads"}`]),
+    ];
+    const { node, web, common } = ort.env.versions;
+    return { version: node ?? web ?? common, device: `${how.join(", ")}, computes in float32` };
   },
 
   async run({ file }) {

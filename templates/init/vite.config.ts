@@ -1,4 +1,5 @@
 import mtac from "mtac/vite";
 import { defineConfig } from "vite";
 
-export default defineConfig({ plugins: [mtac()] });
+// "auto": a page computes on its GPU, and where it has none on the processor, as WebAssembly.
+export default defineConfig({ plugins: [mtac({ target: "auto" })] });

@@ -1,5 +1,5 @@
 import { referenceForward } from "mtac/reference";
-import { download, randomParameters, upload } from "mtac/runtime";
+import { type AutoDevice, download, randomParameters, upload } from "mtac/runtime/auto";
 import { createSearch, initSearchParameters, searchPipeline } from "./attention.mta";
 
 export interface Comparison {
@@ -14,7 +14,7 @@ export interface Comparison {
 const TOLERANCES = { f32: 5e-6, f16: 2e-3, bf16: 1e-2 };
 
 /** Runs the attention on random inputs of `length` rows and keys, and compares it with the float64 reference. */
-export async function compareWithReference(device: GPUDevice, length: number): Promise<Comparison> {
+export async function compareWithReference(device: AutoDevice, length: number): Promise<Comparison> {
   const { heads, kvHeads, headDim, valueDim, storage } = searchPipeline;
   // New convolutions are the identity; these are as trained ones could be.
   const drawn = randomParameters(searchPipeline, 1);
@@ -39,7 +39,7 @@ export async function compareWithReference(device: GPUDevice, length: number): P
     k: upload(device, host.k, storage),
     v: upload(device, host.v, storage),
   };
-  await launcher.forward(inputs); // The first call also compiles the kernels.
+  await launcher.forward(inputs); // The first call also prepares what it needs.
   const { o, statistics } = await launcher.forward(inputs);
   const actual = await download(device, o);
   launcher.destroy();

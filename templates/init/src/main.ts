@@ -1,4 +1,4 @@
-import { openBrowserGpu } from "mtac/runtime";
+import { openDevice } from "mtac/runtime/auto";
 import { compareWithReference } from "./compare.ts";
 
 const results = document.querySelector("#results");
@@ -16,21 +16,21 @@ function show(rows: Readonly<Record<string, string>>): void {
 }
 
 async function run(): Promise<void> {
-  const { device, description } = await openBrowserGpu();
+  const device = await openDevice();
   try {
     const { error, tolerance, milliseconds, schedule } = await compareWithReference(device, 128);
     show({
-      device: description,
+      device: device.reason === null ? device.description : `${device.description} (${device.reason})`,
       schedule,
       time: `${milliseconds.toFixed(1)} ms for 128 rows`,
       error: `${error.toExponential(1)} of at most ${tolerance}, relative to float64`,
     });
   } finally {
-    device.destroy();
+    await device.close();
   }
 }
 
-/** Says what went wrong in the page: a browser without WebGPU, a kernel that does not compile. */
+/** Says what went wrong in the page: a kernel that does not compile, for example. */
 function runAndShow(): Promise<void> {
   return run().catch((error: unknown) => {
     show({ failed: error instanceof Error ? error.message : String(error) });

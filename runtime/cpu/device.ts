@@ -18,6 +18,7 @@ export class CpuDevice {
   readonly pool: BufferPool<CpuMemory>;
   /** What tensors lie in. */
   readonly #live = new WeakSet<CpuMemory>();
+  readonly #constants = new Map<string, CpuMemory>();
   /** Calls under way. */
   readonly #calls = new Set<Promise<unknown>>();
   #closed = false;
@@ -42,6 +43,17 @@ export class CpuDevice {
     this.checkUsable();
     const memory = this.#allocate(bytes, label);
     this.#live.add(memory);
+    return memory;
+  }
+
+  /** Memory that holds these bytes: the same one for all who ask for the same, as long as the device is open. For few bytes. */
+  constant(bytes: Uint8Array<ArrayBuffer>, label: string): CpuMemory {
+    const key = `${label} ${bytes.join()}`;
+    const known = this.#constants.get(key);
+    if (known !== undefined) return known;
+    const memory = this.allocate(Math.max(bytes.length, 1), label);
+    this.library.bytesOf(memory).set(bytes);
+    this.#constants.set(key, memory);
     return memory;
   }
 

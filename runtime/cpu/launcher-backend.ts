@@ -131,10 +131,13 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
 
   async load({ kernel }: KernelVariant, { plans }: Artifact): Promise<CpuKernel> {
     const plan = plans.find(({ kernels }) => kernels.includes(kernel));
-    if (plan === undefined) throw new RangeError(`no plan has the kernel ${kernel.name}`);
+    if (plan === undefined)
+      throw new CpuError("MTA890", "the plan is none of the artifact's", {
+        remedy: "pass one of `artifact.plans`, or its index",
+      });
     return {
-      attention: this.#copy(wordsOf(attentionFields(plan)), "attention"),
-      stages: this.#copy(wordsOf(stageFields(plan).flat()), "stages"),
+      attention: this.#device.constant(wordsOf(attentionFields(plan)), "attention"),
+      stages: this.#device.constant(wordsOf(stageFields(plan).flat()), "stages"),
     };
   }
 

@@ -127,8 +127,38 @@ describe("tensors that do not fit their roles", () => {
     const [plan] = scaleArtifact().plans;
     if (plan === undefined) throw new Error("no plan");
     await refused(createCpuLauncher(device, tinyArtifact(), TINY_WEIGHT, { plan }), "MTA889");
+    const [other] = tinyArtifact().plans;
+    if (other === undefined) throw new Error("no plan");
+    await refused(createCpuLauncher(device, tinyArtifact(), TINY_WEIGHT, { plan: other }), "MTA890");
     await refused(createCpuLauncher(device, tinyArtifact(), TINY_WEIGHT, { plan: 7 }), "MTA890");
   });
+});
+
+test("launchers leave no memory behind", async () => {
+  const own = await openCpu({ library: "wasm", threads: 1 });
+  const { q, k, v } = tinyInputs(own, SIZE);
+  const held = new Set<unknown>();
+  const { allocate: take, free: give } = own.library;
+  own.library.allocate = (...asked) => {
+    const memory = take.apply(own.library, asked);
+    held.add(memory);
+    return memory;
+  };
+  own.library.free = (memory) => {
+    held.delete(memory);
+    give.call(own.library, memory);
+  };
+  const run = async (): Promise<number> => {
+    const made = await createCpuLauncher(own, tinyArtifact(), TINY_WEIGHT);
+    const { o, lse } = await made.forward({ q, k, v });
+    o.destroy();
+    lse?.destroy();
+    made.destroy();
+    return held.size;
+  };
+  const once = await run();
+  expect(await run()).toBe(once);
+  await own.close();
 });
 
 describe("what is used after its end", () => {

@@ -54,6 +54,7 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   "cuda/tensor/statistics.cu.hbs": ReturnType<typeof tensorStatisticsModel>;
   "cuda/tensor/product.cu.hbs": ReturnType<typeof tensorProductModel>;
   "capi/launch.cu.hbs": ReturnType<typeof hostModel>;
+  "capi/conv-taps.h.hbs": { readonly taps: readonly number[] };
   "capi/launch.c.hbs": ReturnType<typeof launchModel>;
   "capi/header.h.hbs": ReturnType<typeof headerModel> & { readonly header: readonly string[] };
   "capi/library.cmake.hbs": {

@@ -2,6 +2,7 @@
 #ifndef MTAC_ATTENTION_H
 #define MTAC_ATTENTION_H
 
+#include "parts.h"
 #include "storage.h"
 
 enum stage_kind { STAGE_CONV = 0, STAGE_MIX = 1, STAGE_SOFTCAP = 2, STAGE_RELU = 3, STAGE_NORM = 4, STAGE_GATE = 5 };
@@ -78,6 +79,13 @@ struct call {
   const int32_t *positions;
   float *lse;
   float depth_scale;
+};
+
+/* Maps of several heads: where row 0 and the first column lie, floats between two heads and between two rows. */
+struct maps {
+  float *at;
+  int64_t head_pitch;
+  int pitch;
 };
 
 /* Rows that the kernels compute at a time, at least. */

@@ -4,13 +4,7 @@
 
 #include "attention.h"
 
-/* Maps of several heads: where row 0 and the first column lie, floats between two heads and between two rows. */
-struct maps {
-  float *at;
-  int64_t head_pitch;
-  int pitch;
-};
-
+#if WITH_MIX
 /* `outputs` heads and `vectors` vectors of columns: for each a sum over the group's heads. */
 INLINE void mix_tile(
     const int outputs, const int vectors, const float *restrict weights, int group, const float *restrict in,
@@ -54,7 +48,9 @@ NOINLINE void mix_group(const float *weights, int group, struct maps in, struct 
             out.head_pitch);
   }
 }
+#endif
 
+#if WITH_CHANGES
 /* softcap: x tanh(s / x). relu: the larger of s and 0. `out` may be `in`. */
 NOINLINE void change_entries(
     const struct stage *stage, struct maps in, struct maps out, int heads, int rows, int columns) {
@@ -69,5 +65,6 @@ NOINLINE void change_entries(
       }
     }
 }
+#endif
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "values.h"
 
+#if WITH_OUTPUT
 /* o / sqrt(mean of squares + eps) * weight. `channels` of `width` (whole vectors) exist; the others are 0. */
 INLINE void normalize_output(
     const struct stage *stage, const float *weight, float scale, float *o, int channels, int width) {
@@ -32,6 +33,7 @@ INLINE void gate_channels(const float *bias, const float *sums, float *o, int ch
     store(o + c, load(o + c) * sigmoid(load(sums + c) + added));
   }
 }
+#endif
 
 /* Rows that a NaN or an infinity has reached are NaN as a whole, so that none looks half right. */
 INLINE void poison(float *o, int channels, int width) {

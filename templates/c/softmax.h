@@ -32,6 +32,7 @@ INLINE float largest_logit(const float *logits, int count) {
   return largest_of(largest[0]) + sum_of(fault[0]);
 }
 
+#if WITH_SOFTMAX
 /* In place: e^(x - largest), then divided by their sum. Returns log sum e^x. */
 INLINE float softmax(float *logits, int count, float largest) {
   vec sums[ROW_VECTORS];
@@ -48,7 +49,9 @@ INLINE float softmax(float *logits, int count, float largest) {
   for (int n = 0; n < count; n += LANES) store(logits + n, load(logits + n) * factor);
   return largest + logarithm(sum);
 }
+#endif
 
+#if WITH_SPARSEMAX
 /*
  * In place: the larger of x - threshold and 0, with the threshold at which these sum to 1 (Martins and Astudillo 2016).
  * The sum falls with the threshold, convex and linear by pieces: Newton's steps from largest - 1 reach it from below,
@@ -74,6 +77,7 @@ INLINE void sparsemax(float *logits, int count, float largest) {
     store(logits + n, larger(x, broadcast(0)));
   }
 }
+#endif
 
 /*
  * One row: logits of keys [from, to) (whole panels) become weights, 0 where nothing is seen. A row with a logit that is
@@ -106,11 +110,14 @@ static float normalize_row(
   if (largest != largest) {
     fill(seen, largest, last - first);
     sum = largest;
-  } else if (call->attention->normalizer == NORMALIZE_SOFTMAX) {
-    sum = softmax(seen, last - first, largest);
   } else {
-    sparsemax(seen, last - first, largest);
     sum = 0;
+#if WITH_SOFTMAX
+    if (call->attention->normalizer == NORMALIZE_SOFTMAX) sum = softmax(seen, last - first, largest);
+#endif
+#if WITH_SPARSEMAX
+    if (call->attention->normalizer == NORMALIZE_SPARSEMAX) sparsemax(seen, last - first, largest);
+#endif
   }
   hide_row(call, sight, batch, head, row, weights, from, to, 0);
   return sum;

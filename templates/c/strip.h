@@ -10,7 +10,11 @@
 #ifndef MTAC_STRIP_H
 #define MTAC_STRIP_H
 
+#include "parts.h"
+
+#if WITH_CONV
 #include "conv.h"
+#endif
 #include "mix.h"
 #include "output.h"
 #include "scores.h"
@@ -204,13 +208,6 @@ INLINE struct maps map_at(const struct worker *worker, int key) {
       (int64_t)rows * worker->map_pitch, worker->map_pitch};
 }
 
-/* Where a level's block holds the newest columns of the strip's first row. */
-INLINE struct maps level_at(const struct worker *worker, const struct level *level) {
-  const int rows = level->halo + worker->call->attention->strip;
-  return (struct maps){
-      level->block + (int64_t)level->halo * level->pitch + level->carry, (int64_t)rows * level->pitch, level->pitch};
-}
-
 INLINE struct maps block_at(const struct worker *worker, int which) {
   const struct attention *at = worker->call->attention;
   return (struct maps){worker->blocks[which], (int64_t)at->strip * at->block, at->block};
@@ -222,6 +219,24 @@ INLINE void zero(float *to, size_t count) {
 
 INLINE void copy(float *to, const float *from, int count) {
   for (int n = 0; n < count; n += LANES) store(to + n, load(from + n));
+}
+
+/* Hides in place what the rows of a map do not see. */
+static void hide_maps(struct worker *worker, struct maps maps, int lead, int from, int to) {
+  for (int head = 0; head < worker->call->attention->group; head++)
+    for (int row = 0; row < worker->rows; row++) {
+      const int number = worker->row + lead + row;
+      float *at = maps.at + head * maps.head_pitch + (int64_t)row * maps.pitch;
+      hide_row(worker->call, sight_in(worker, number), worker->batch, worker->head + head, number, at, from, to, 0);
+    }
+}
+
+#if WITH_CONV
+/* Where a level's block holds the newest columns of the strip's first row. */
+INLINE struct maps level_at(const struct worker *worker, const struct level *level) {
+  const int rows = level->halo + worker->call->attention->strip;
+  return (struct maps){
+      level->block + (int64_t)level->halo * level->pitch + level->carry, (int64_t)rows * level->pitch, level->pitch};
 }
 
 /*
@@ -266,16 +281,7 @@ static void close_level(struct worker *worker, struct level *level, int from, in
   }
 }
 
-/* Hides in place what the rows of a map do not see. */
-static void hide_maps(struct worker *worker, struct maps maps, int lead, int from, int to) {
-  for (int head = 0; head < worker->call->attention->group; head++)
-    for (int row = 0; row < worker->rows; row++) {
-      const int number = worker->row + lead + row;
-      float *at = maps.at + head * maps.head_pitch + (int64_t)row * maps.pitch;
-      hide_row(worker->call, sight_in(worker, number), worker->batch, worker->head + head, number, at, from, to, 0);
-    }
-}
-
+#if WITH_CONV_DOCUMENTS
 /* Rows [row, end) of the output have one document; the rows of the input that have another count as 0. */
 static void conv_document(
     struct worker *worker, const struct stage *stage, const struct level *level, const float *weights, float bias,
@@ -294,15 +300,14 @@ static void conv_document(
       stage, weights, bias, adds, worker->scratch + left, pitch, out + (int64_t)row * out_pitch, out_pitch, end - row,
       columns);
 }
+#endif
 
 /* Columns [from, from + columns) of a convolution's output. `in` is at the oldest row of the halo. */
 static void convolve(
-    struct worker *worker, const struct stage *stage, const struct level *level, struct maps in, struct maps out,
-    int columns) {
+    struct worker *worker, const struct stage *stage, struct maps in, struct maps out, int columns) {
   const struct call *call = worker->call;
   const struct attention *at = call->attention;
   const int kernel = stage->taps_query * stage->taps_key;
-  const int output_row = worker->row + level->lead - future_of(stage);
   for (int head = 0; head < at->group; head++) {
     const int first = head / stage->heads * stage->heads;
     const int which = stage->shared ? (worker->head + head) % stage->heads : worker->head + head;
@@ -311,19 +316,24 @@ static void convolve(
       const float *weights = call->parameters + stage->weight_at + ((int64_t)which * stage->heads + c) * kernel;
       const float *from = in.at + (first + c) * in.head_pitch;
       float *to = out.at + head * out.head_pitch;
-      if (!at->documents) {
-        conv_head(stage, weights, bias, c > 0, from, in.pitch, to, out.pitch, worker->rows, columns);
+#if WITH_CONV_DOCUMENTS
+      if (at->documents) {
+        const struct level *level = &worker->levels[stage - call->stages];
+        const int output_row = worker->row + level->lead - future_of(stage);
+        for (int row = 0, end; row < worker->rows; row = end) {
+          const int document = sight_in(worker, output_row + row).document;
+          for (end = row + 1; end < worker->rows && sight_in(worker, output_row + end).document == document; end++) {
+          }
+          conv_document(worker, stage, level, weights, bias, c > 0, from, in.pitch, to, out.pitch, columns, row, end);
+        }
         continue;
       }
-      for (int row = 0, end; row < worker->rows; row = end) {
-        const int document = sight_in(worker, output_row + row).document;
-        for (end = row + 1; end < worker->rows && sight_in(worker, output_row + end).document == document; end++) {
-        }
-        conv_document(worker, stage, level, weights, bias, c > 0, from, in.pitch, to, out.pitch, columns, row, end);
-      }
+#endif
+      conv_head(stage, weights, bias, c > 0, from, in.pitch, to, out.pitch, worker->rows, columns);
     }
   }
 }
+#endif
 
 static void add_output(struct worker *worker, struct maps weights, int from, int to);
 
@@ -356,10 +366,14 @@ static void add_faulty_values(
 static struct maps target_of(struct worker *worker, int stage, int from, int to) {
   const struct attention *at = worker->call->attention;
   if (stage == at->score_stages) return map_at(worker, from);
+  /* Only the input of a convolution has to know where the block ends. */
+  (void)to;
+#if WITH_CONV
   if (stage < at->score_stages + at->weight_stages && worker->call->stages[stage].kind == STAGE_CONV) {
     open_level(worker, &worker->levels[stage], from, to);
     return level_at(worker, &worker->levels[stage]);
   }
+#endif
   return block_at(worker, stage & 1);
 }
 
@@ -368,14 +382,16 @@ static struct maps target_of(struct worker *worker, int stage, int from, int to)
  * the product with V.
  */
 static void advance(struct worker *worker, int number, struct maps maps, int from, int to) {
-  const struct call *call = worker->call;
-  const struct attention *at = call->attention;
-  const struct stage *stage = &call->stages[number];
+  const struct attention *at = worker->call->attention;
   const int all = at->score_stages + at->weight_stages;
   if (worker->weighs ? number == all : number == at->score_stages) {
     if (worker->weighs) add_output(worker, maps, from, to);
     return;
   }
+#if WITH_STAGES
+  const struct call *call = worker->call;
+  const struct stage *stage = &call->stages[number];
+#if WITH_CONV
   if (stage->kind == STAGE_CONV) {
     struct level *level = &worker->levels[number];
     const int whole = reads_map(at, call->stages, number);
@@ -387,14 +403,16 @@ static void advance(struct worker *worker, int number, struct maps maps, int fro
       const int stop = least(key + at->block, last);
       struct maps source = maps, target = target_of(worker, number + 1, key, stop);
       source.at += key;
-      convolve(worker, stage, level, source, target, stop - key);
+      convolve(worker, stage, source, target, stop - key);
       level->next = stop;
       advance(worker, number + 1, target, key, stop);
       key = stop;
     }
     return;
   }
+#endif
   struct maps target = target_of(worker, number + 1, from, to);
+#if WITH_MIX
   if (stage->kind == STAGE_MIX) {
     /* Where heads see different keys, a mix would meet what some of them do not see. The map of weights is clean. */
     if (at->bias && !(worker->weighs && number == at->score_stages))
@@ -406,8 +424,13 @@ static void advance(struct worker *worker, int number, struct maps maps, int fro
       const float *weights = call->parameters + stage->weight_at + (int64_t)(worker->head + head) * stage->heads;
       mix_group(weights, stage->heads, in, out, worker->rows, to - from);
     }
-  } else change_entries(stage, maps, target, at->group, worker->rows, to - from);
+  }
+#endif
+#if WITH_CHANGES
+  if (stage->kind != STAGE_MIX) change_entries(stage, maps, target, at->group, worker->rows, to - from);
+#endif
   advance(worker, number + 1, target, from, to);
+#endif
 }
 
 /* Scores of the strip's rows for keys [from, to), whole panels. */
@@ -562,6 +585,32 @@ static void normalize_rows(struct worker *worker) {
     }
 }
 
+#if WITH_OUTPUT
+/* A head's rows of o, from the strip's row `first` on, through the stages of the output. */
+static void change_output(struct worker *worker, float *out, int first) {
+  const struct call *call = worker->call;
+  const struct attention *at = call->attention;
+  const int channels = at->value_dim, width = worker->width;
+  for (int n = 0; n < at->output_stages; n++) {
+    const struct stage *stage = &call->stages[at->score_stages + at->weight_stages + n];
+    const float *weight = call->parameters + stage->weight_at, *bias = call->parameters + stage->bias_at;
+    if (stage->kind == STAGE_GATE && stage->variant) {
+      zero(worker->gates, (size_t)at->strip * (size_t)width);
+      add_values(
+          out, width, worker->gate_weights, width, worker->gates, width, round_up(worker->rows, ROWS), channels,
+          worker->gate_weights);
+    }
+    for (int row = first; row < worker->rows; row++) {
+      float *o = out + row * width;
+      if (stage->kind == STAGE_NORM)
+        normalize_output(stage, weight, stage->variant ? call->depth_scale : 1, o, channels, width);
+      else if (stage->variant) gate_channels(bias, worker->gates + row * width, o, channels, width);
+      else gate_row(weight, bias[0], o, channels, width);
+    }
+  }
+}
+#endif
+
 /* The strip's rows of o: through the stages of the output, to memory. */
 static void write_output(struct worker *worker) {
   const struct call *call = worker->call;
@@ -569,23 +618,9 @@ static void write_output(struct worker *worker) {
   const int channels = at->value_dim, width = worker->width, first = most(0, worker->first_row - worker->row);
   for (int head = 0; head < at->group; head++) {
     float *out = worker->out + (int64_t)head * at->strip * width;
-    for (int n = 0; n < at->output_stages; n++) {
-      const struct stage *stage = &call->stages[at->score_stages + at->weight_stages + n];
-      const float *weight = call->parameters + stage->weight_at, *bias = call->parameters + stage->bias_at;
-      if (stage->kind == STAGE_GATE && stage->variant) {
-        zero(worker->gates, (size_t)at->strip * (size_t)width);
-        add_values(
-            out, width, worker->gate_weights, width, worker->gates, width, round_up(worker->rows, ROWS), channels,
-            worker->gate_weights);
-      }
-      for (int row = first; row < worker->rows; row++) {
-        float *o = out + row * width;
-        if (stage->kind == STAGE_NORM)
-          normalize_output(stage, weight, stage->variant ? call->depth_scale : 1, o, channels, width);
-        else if (stage->variant) gate_channels(bias, worker->gates + row * width, o, channels, width);
-        else gate_row(weight, bias[0], o, channels, width);
-      }
-    }
+#if WITH_OUTPUT
+    change_output(worker, out, first);
+#endif
     for (int row = first; row < worker->rows; row++) {
       float *o = out + row * width;
       poison(o, channels, width);

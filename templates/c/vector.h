@@ -30,7 +30,7 @@ typedef float vec_at __attribute__((vector_size(LANES * 4), aligned(4), may_alia
 typedef int32_t vec_i_at __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef uint16_t vec_h_at __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE static inline __attribute__((always_inline, unused))
 #define NOINLINE static __attribute__((noinline))
 
 /* Loops over registers are unrolled whole; loops over memory are not: their bodies already fill the registers. */

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile/compile.ts";
-import { amalgamate } from "../../compiler/emit/c/amalgamate.ts";
-import { librarySource } from "../../compiler/emit/c/library-source.ts";
+import { libraryFor } from "../../compiler/emit/c/library.ts";
+import { resolve } from "../../compiler/ir/index.ts";
 import { analyse, renderDiagnostics } from "../../compiler/language/index.ts";
 import { SCHEDULES, type Schedule } from "../../runtime/contract/index.ts";
 
@@ -15,8 +15,7 @@ const EXPECTED = fileURLToPath(new URL("./expected/", import.meta.url));
 
 const specs = readdirSync(SPECS).filter((name) => name.endsWith(".mta"));
 
-/** What C sources repeat of `templates/c`, and what stands for it here. */
-const library = amalgamate("threads.h", librarySource);
+/** What stands here for what C sources repeat of `templates/c`. */
 const LIBRARY = "/* ... the library: templates/c ... */\n";
 
 /** A spec's first comment may name the schedule to hold: `// Schedule: two_pass.` */
@@ -42,11 +41,15 @@ describe.each(specs)("%s", (name) => {
     ...(length === undefined ? {} : { shape: { B: 1, Lq: length, Lk: length, R: 0 } }),
   };
   const emitted = compileChecked(spec, options).files;
+  const libraries = spec.attentions.map((attention) => libraryFor(resolve(attention, name)).text);
   // The kernels' module repeats plans and kernels: one of them is enough to review.
   const files = Object.fromEntries(
     Object.entries(emitted)
       .filter(([file]) => name === "toy.mta" || !file.endsWith(".kernels.ts"))
-      .map(([file, text]) => [file, text.replace(library.text, LIBRARY)]),
+      .map(([file, text]) => [
+        file,
+        libraries.reduce((rest, each) => rest.replace(each, () => LIBRARY), text),
+      ]),
   );
   const folder = `${EXPECTED}${name.replace(/\.mta$/, "")}/`;
 

@@ -5,8 +5,7 @@ import { fileHead, type HostProvenance } from "../capi/provenance.ts";
 import { specPlace } from "../provenance.ts";
 import { render } from "../templates.ts";
 import { layOutText } from "../text/index.ts";
-import { type Amalgamation, amalgamate } from "./amalgamate.ts";
-import { librarySource } from "./library-source.ts";
+import { libraryFor } from "./library.ts";
 import { launchModel } from "./model.ts";
 
 /**
@@ -26,7 +25,7 @@ export function emitCFiles(
   const api = cpuApi(name);
   const header = fileHead(pipeline, provenance);
   const place = specPlace(provenance.spec, pipeline.source?.line);
-  const { system, text } = library();
+  const { system, text } = libraryFor(pipeline);
   const model = launchModel(pipeline, artifact, plan, api, place);
   const includes = [...system, "limits.h", ...(model.depthScale ? ["math.h"] : [])].sort();
   const source = [
@@ -49,12 +48,4 @@ export function emitCFiles(
       architectures: "",
     }),
   };
-}
-
-let read: Amalgamation | undefined;
-
-/** The whole library, read once. */
-function library(): Amalgamation {
-  read ??= amalgamate("threads.h", librarySource);
-  return read;
 }

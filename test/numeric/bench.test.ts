@@ -67,7 +67,7 @@ test("`mtac bench` times every schedule on SwiftShader, and writes JSON, CSV, HT
 test("where a file cannot be written, nothing is timed", () => {
   const spec = write(folder, "other.mta", SPEC);
   const html = join(folder, "missing", "toy.html");
-  const { code, stderr } = mtac(["bench", spec, "--peers", "none", "--html", html]);
+  const { code, stderr } = mtac(["bench", spec, "--target", "webgpu", "--peers", "none", "--html", html]);
   expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("MTA906") });
   expect(existsSync(html)).toBe(false);
 });

@@ -19,6 +19,7 @@ writeFileSync(
 tune tuned { lengths 24, 60 }
 `,
 );
+const WEBGPU = ["--target", "webgpu"];
 const CLI = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,7 +27,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 describe("mtac tune", () => {
   const store = path.join(folder, "store.jsonl");
   const tune = (...flags: string[]) =>
-    mtac(["tune", spec, "--store", store, "--candidates", "6", "--json", ...flags]);
+    mtac(["tune", spec, ...WEBGPU, "--store", store, "--candidates", "6", "--json", ...flags]);
 
   test("measures the lengths of the tune block and stores winners", () => {
     const { code, stdout } = tune();
@@ -50,7 +51,9 @@ describe("mtac tune", () => {
 
   test("verify takes the winner, computes the same, and says so; --no-tuned does not", () => {
     const verify = (...flags: string[]) =>
-      JSON.parse(mtac(["verify", spec, "--length", "50", "--store", store, "--json", ...flags]).stdout);
+      JSON.parse(
+        mtac(["verify", spec, ...WEBGPU, "--length", "50", "--store", store, "--json", ...flags]).stdout,
+      );
     expect(verify()).toMatchObject({ choice: "tuned", errors: [{ ok: true }, { ok: true }] });
     expect(verify("--no-tuned").choice).toBe("planner");
     expect(verify("--schedule", "staged").choice).toBe("planner");
@@ -94,7 +97,19 @@ describe("mtac tune", () => {
   test("shards measure different candidates, and merge", () => {
     const parts = ["1/2", "2/2"].map((shard, index) => {
       const part = path.join(folder, `part${index}.jsonl`);
-      mtac(["tune", spec, "--store", part, "--candidates", "6", "--lengths", "24", "--shard", shard]);
+      mtac([
+        "tune",
+        spec,
+        ...WEBGPU,
+        "--store",
+        part,
+        "--candidates",
+        "6",
+        "--lengths",
+        "24",
+        "--shard",
+        shard,
+      ]);
       return part;
     });
     const sources = parts.map(
@@ -115,10 +130,27 @@ describe("mtac tune", () => {
   });
 });
 
+test("what was measured on the processor is what launchers on it take", () => {
+  const store = path.join(folder, "processor.jsonl");
+  const cpu = ["--target", "cpu", "--store", store];
+  const { code, stdout } = mtac(["tune", spec, ...cpu, "--sweep", "threads=1", "--json"]);
+  expect(code).toBe(0);
+  const { shapes } = JSON.parse(stdout);
+  expect(shapes).toHaveLength(2);
+  for (const { winner } of shapes) expect(winner.candidate.knobs).toMatchObject({ threads: 1 });
+  const verified = JSON.parse(mtac(["verify", spec, ...cpu, "--length", "50", "--json"]).stdout);
+  expect(verified).toMatchObject({ choice: "tuned", errors: [{ ok: true }, { ok: true }] });
+  const out = path.join(folder, "processor");
+  expect(mtac(["compile", spec, ...cpu, "--out", out]).code).toBe(0);
+  const { plans, tuned } = JSON.parse(readFileSync(path.join(out, "tuned.cpu.plan.json"), "utf8"));
+  expect(tuned).toHaveLength(2);
+  for (const { plan } of tuned) expect(plans[plan].knobs).toMatchObject({ threads: 1 });
+});
+
 function startTuner(store: string, length: number): ChildProcess {
   return spawn(
     process.execPath,
-    [CLI, "tune", spec, "--store", store, "--candidates", "12", "--lengths", String(length)],
+    [CLI, "tune", spec, ...WEBGPU, "--store", store, "--candidates", "12", "--lengths", String(length)],
     { stdio: "ignore" },
   );
 }
@@ -174,7 +206,7 @@ describe("tuners that are killed", () => {
       expect(winner).not.toBeNull();
     }
     const { errors, choice } = JSON.parse(
-      mtac(["verify", spec, "--length", "47", "--store", store, "--json"]).stdout,
+      mtac(["verify", spec, ...WEBGPU, "--length", "47", "--store", store, "--json"]).stdout,
     );
     expect(choice).toBe("tuned");
     expect(errors.every(({ ok }: { ok: boolean }) => ok)).toBe(true);

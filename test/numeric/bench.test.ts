@@ -30,7 +30,19 @@ test("`mtac bench` times every schedule on SwiftShader, and writes JSON, CSV, HT
   const files = ["toy.csv", "toy.html", "toy.svg"].map((name) => join(folder, name));
   const [csv = "", html = "", svg = ""] = files;
   const { code, stdout, stderr } = mtac([
-    ...["bench", spec, "--lengths", "64,32,64", "--rounds", "2", "--peers", "none", "--json"],
+    ...[
+      "bench",
+      spec,
+      "--target",
+      "webgpu",
+      "--lengths",
+      "64,32,64",
+      "--rounds",
+      "2",
+      "--peers",
+      "none",
+      "--json",
+    ],
     ...["--csv", csv, "--html", html, "--plot", svg, "--store", join(folder, "none.jsonl")],
   ]);
   expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(`wrote ${html}`) });

@@ -55,10 +55,11 @@ INLINE float softmax(float *logits, int count, float largest) {
 /*
  * In place: the larger of x - threshold and 0, with the threshold at which these sum to 1 (Martins and Astudillo 2016).
  * The sum falls with the threshold, convex and linear by pieces: Newton's steps from largest - 1 reach it from below,
- * after as many steps as pieces are met.
+ * after as many steps as pieces are met. Where a logit lies at the threshold, rounding may take a step back: it is the
+ * last one, or the steps would go to and fro for ever.
  */
 INLINE void sparsemax(float *logits, int count, float largest) {
-  float threshold = -1, support = -1;
+  float threshold = -1, support = __builtin_inff();
   for (;;) {
     vec sums = broadcast(0), ones = broadcast(0);
     for (int n = 0; n < count; n += LANES) {
@@ -69,7 +70,7 @@ INLINE void sparsemax(float *logits, int count, float largest) {
     }
     const float counted = sum_of(ones);
     threshold = (sum_of(sums) - 1) / counted;
-    if (counted == support) break;
+    if (counted >= support) break;
     support = counted;
   }
   for (int n = 0; n < count; n += LANES) {

@@ -85,7 +85,7 @@ struct call {
 struct maps {
   float *at;
   int64_t head_pitch;
-  int pitch;
+  ptrdiff_t pitch;
 };
 
 /* Rows that the kernels compute at a time, at least. */

@@ -9,16 +9,16 @@
  * convolution without dilation. Input row 0 lies origin_query * dilation_query rows before output row 0.
  */
 static void conv_head(
-    const struct stage *stage, const float *weights, float bias, int adds, const float *in, int in_pitch, float *out,
-    int out_pitch, int rows, int columns) {
+    const struct stage *stage, const float *weights, float bias, int adds, const float *in, ptrdiff_t in_pitch,
+    float *out, ptrdiff_t out_pitch, int rows, int columns) {
   const int apart = stage->dilation_query;
   for (int first = 0; first < apart && first < rows; first++) {
     struct conv_pass pass = {
-        .in_pitch = (int64_t)in_pitch * apart,
+        .in_pitch = in_pitch * apart,
         .step = stage->dilation_key,
         .taps_key = stage->taps_key,
         .out = out + first * out_pitch,
-        .out_pitch = (int64_t)out_pitch * apart,
+        .out_pitch = out_pitch * apart,
         .rows = (rows - first + apart - 1) / apart,
         .columns = columns,
         .bias = bias,

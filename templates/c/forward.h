@@ -29,25 +29,29 @@ struct shared {
 };
 
 /* Lays it out in the workspace and returns its bytes; `workspace` may be null, to count. */
-static size_t share(const struct call *call, unsigned char *workspace, struct shared *shared) {
+static uint64_t share(const struct call *call, unsigned char *workspace, struct shared *shared) {
   const struct attention *at = call->attention;
-  const size_t panels = (size_t)call->batches * at->kv_heads * ((call->key_rows + PANEL - 1) / PANEL);
-  size_t used = 0;
+  const uint64_t panels = (uint64_t)call->batches * at->kv_heads * ((call->key_rows + PANEL - 1) / PANEL);
+  uint64_t used = 0;
   *shared = (struct shared){NULL, NULL, NULL};
   if (packs(call)) {
     shared->packed = take(&workspace, &used, panels * at->head_dim * PANEL, 4);
     shared->faulty = take(&workspace, &used, panels, 1);
   }
   if (channel_gate(call))
-    shared->gate_weights = take(&workspace, &used, (size_t)at->value_dim * round_up(at->value_dim, LANES), 4);
+    shared->gate_weights = take(&workspace, &used, (uint64_t)at->value_dim * round_up(at->value_dim, LANES), 4);
   return used;
 }
 
-/* Bytes of memory that a call in so many parts needs, aligned to 64. */
-static size_t workspace_bytes(const struct call *call, int parts) {
+/* Columns of a map are counted in 32 bits: what lies around its keys has to fit, too. */
+enum { MOST_KEYS = INT32_MAX - (1 << 25) };
+
+/* Bytes of memory that a call in so many parts needs, aligned to 64; more than there can be for too many keys. */
+static uint64_t workspace_bytes(const struct call *call, int parts) {
   struct worker worker;
   struct shared shared;
-  return share(call, NULL, &shared) + (size_t)parts * lay_out(&worker, call, NULL);
+  if (call->key_rows > MOST_KEYS) return INT64_MAX;
+  return share(call, NULL, &shared) + (uint64_t)parts * lay_out(&worker, call, NULL);
 }
 
 /* What a row costs, in keys. */
@@ -66,19 +70,19 @@ INLINE int64_t work_of(const struct call *call, int row) {
 
 /* A place in the sequence of all rows of all groups of heads of all batch entries. */
 struct place {
-  int item;
+  int64_t item;
   int row;
 };
 
 /* Where part `part` of `parts` begins: parts cost about the same, and none of them begins inside of a tile of rows. */
 static struct place place_of(const struct call *call, int part, int parts) {
   const struct attention *at = call->attention;
-  const int items = call->batches * (at->heads / at->group);
+  const int64_t items = (int64_t)call->batches * (at->heads / at->group);
   if (part >= parts) return (struct place){items, 0};
   int64_t each = 0, before = 0;
   for (int row = 0; row < call->query_rows; row++) each += work_of(call, row);
-  const int64_t wanted = (int64_t)((double)each * items * part / parts);
-  struct place place = {(int)(wanted / each), 0};
+  const int64_t wanted = (int64_t)((double)each * (double)items * part / parts);
+  struct place place = {wanted / each, 0};
   const int64_t rest = wanted - place.item * each;
   for (; place.row < call->query_rows && before < rest; place.row++) before += work_of(call, place.row);
   place.row = (place.row + 2 * ROWS) / (4 * ROWS) * (4 * ROWS);
@@ -107,7 +111,8 @@ static void prepare_part(const struct call *call, unsigned char *workspace, int 
     const int panels = (call->key_rows + PANEL - 1) / PANEL;
     const int64_t all = (int64_t)call->batches * at->kv_heads * panels;
     for (int64_t n = all * part / parts; n < all * (part + 1) / parts; n++) {
-      const int head = (int)(n / panels), batch = head / at->kv_heads, kv_head = head % at->kv_heads;
+      const int64_t head = n / panels;
+      const int batch = (int)(head / at->kv_heads), kv_head = (int)(head % at->kv_heads);
       const int first = (int)(n % panels) * PANEL;
       pack_panel(call, batch, kv_head, first, shared.packed + n * at->head_dim * PANEL);
       shared.faulty[n] = !values_are_finite(call, batch, kv_head, first);
@@ -127,16 +132,16 @@ static void compute_part(const struct call *call, unsigned char *workspace, int 
   const int groups = at->heads / at->group;
   struct worker worker;
   struct shared shared;
-  const size_t bytes = lay_out(&worker, call, NULL);
-  unsigned char *own = workspace + share(call, workspace, &shared);
-  lay_out(&worker, call, own + (size_t)part * bytes);
+  const uint64_t bytes = lay_out(&worker, call, NULL);
+  unsigned char *own = workspace + (size_t)share(call, workspace, &shared);
+  lay_out(&worker, call, own + (size_t)(part * bytes));
   worker.packed = shared.packed;
   worker.faulty = shared.faulty;
   worker.gate_weights = shared.gate_weights;
   const struct place from = place_of(call, part, parts), to = place_of(call, part + 1, parts);
-  for (int item = from.item; item <= to.item && item < call->batches * groups; item++) {
+  for (int64_t item = from.item; item <= to.item && item < (int64_t)call->batches * groups; item++) {
     const int first = item == from.item ? from.row : 0, end = item == to.item ? to.row : call->query_rows;
-    if (first < end) compute_rows(&worker, item / groups, item % groups * at->group, first, end);
+    if (first < end) compute_rows(&worker, (int)(item / groups), (int)(item % groups) * at->group, first, end);
   }
 }
 

@@ -54,7 +54,7 @@ static void pack_panel(const struct call *call, int batch, int kv_head, int firs
 
 /* out[rows, PANEL] = q[rows, channels] panel[channels, PANEL], `count` rows at a time in registers. */
 INLINE void score_rows(
-    int count, const float *restrict q, const float *restrict panel, float *restrict out, int pitch, int channels,
+    int count, const float *restrict q, const float *restrict panel, float *restrict out, ptrdiff_t pitch, int channels,
     int ahead) {
   vec sums[SCORE_ROWS][SCORE_VECTORS];
   UNROLL for (int m = 0; m < count; m++)
@@ -76,7 +76,8 @@ INLINE void score_rows(
 
 /* One panel for all rows of a strip; `rows` is a multiple of ROWS. */
 NOINLINE void score_panel(
-    const float *restrict q, const float *restrict panel, float *restrict out, int pitch, int rows, int channels) {
+    const float *restrict q, const float *restrict panel, float *restrict out, ptrdiff_t pitch, int rows,
+    int channels) {
   int row = 0;
   for (; row + SCORE_ROWS <= rows; row += SCORE_ROWS) {
     const int ahead = row / SCORE_ROWS * channels * 16;

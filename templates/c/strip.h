@@ -127,22 +127,25 @@ INLINE int reads_map(const struct attention *at, const struct stage *stages, int
 #define SET_APART(workspace, used) ((void)0)
 #endif
 
-/* Takes `count` things of `size` bytes from the workspace, each vector-aligned; only counts where there is none. */
-INLINE void *take(unsigned char **workspace, size_t *used, size_t count, size_t size) {
-  void *taken = *workspace ? *workspace + *used : NULL;
+/*
+ * Takes `count` things of `size` bytes from the workspace, each vector-aligned; only counts where there is none. Counts
+ * have 64 bits where addresses have 32, too: what is too much must be seen to be so.
+ */
+INLINE void *take(unsigned char **workspace, uint64_t *used, uint64_t count, size_t size) {
+  void *taken = *workspace ? *workspace + (size_t)*used : NULL;
   *used += (count * size + 63) / 64 * 64;
   SET_APART(*workspace, *used);
   return taken;
 }
 
 /* Lays out a worker's memory in the workspace and returns its bytes; `workspace` may be null, to count. */
-static size_t lay_out(struct worker *worker, const struct call *call, unsigned char *workspace) {
+static uint64_t lay_out(struct worker *worker, const struct call *call, unsigned char *workspace) {
   const struct attention *at = call->attention;
   const struct stage *stages = call->stages;
   const int stage_count = at->score_stages + at->weight_stages;
-  const size_t strip = (size_t)at->strip, group = (size_t)at->group;
+  const uint64_t strip = (uint64_t)at->strip, group = (uint64_t)at->group;
   const int keys = round_up(call->key_rows, PANEL);
-  size_t used = 0;
+  uint64_t used = 0;
   int scratch_pitch = 0, scratch_rows = 0;
   worker->call = call;
   worker->history = 0;
@@ -170,28 +173,29 @@ static size_t lay_out(struct worker *worker, const struct call *call, unsigned c
       /* One line of cache more: rows that are a power of two apart would all meet in the same few places of the
          cache. */
       level->pitch = level->carry + at->block + level->right + 16;
-      level->block = take(&workspace, &used, group * (size_t)(level->halo + at->strip) * (size_t)level->pitch, 4);
-      level->ring = take(&workspace, &used, group * (size_t)level->halo * (size_t)keys, 4);
+      level->block = take(&workspace, &used, group * (uint64_t)(level->halo + at->strip) * (uint64_t)level->pitch, 4);
+      level->ring = take(&workspace, &used, group * (uint64_t)level->halo * (uint64_t)keys, 4);
     }
     scratch_pitch = most(scratch_pitch, round_up(left, LANES) + at->block + level->right);
     scratch_rows = most(scratch_rows, level->halo + at->strip);
     worker->history = most(worker->history, level->halo);
   }
   worker->map_pitch = worker->map_pad + keys + map_right + 16;
-  worker->map = take(&workspace, &used, group * (size_t)(worker->map_halo + at->strip) * (size_t)worker->map_pitch, 4);
+  worker->map =
+      take(&workspace, &used, group * (uint64_t)(worker->map_halo + at->strip) * (uint64_t)worker->map_pitch, 4);
   worker->sights = take(
-      &workspace, &used, (size_t)(worker->history + at->strip + future_rows(stages, 0, stage_count)),
+      &workspace, &used, (uint64_t)(worker->history + at->strip + future_rows(stages, 0, stage_count)),
       sizeof(struct sight));
-  worker->q = take(&workspace, &used, group * strip * (size_t)at->head_dim, 4);
+  worker->q = take(&workspace, &used, group * strip * (uint64_t)at->head_dim, 4);
   for (int n = 0; n < 2; n++)
-    worker->blocks[n] = stage_count == 0 ? NULL : take(&workspace, &used, group * strip * (size_t)at->block, 4);
+    worker->blocks[n] = stage_count == 0 ? NULL : take(&workspace, &used, group * strip * (uint64_t)at->block, 4);
   worker->width = round_up(at->value_dim, LANES);
-  worker->out = take(&workspace, &used, group * strip * (size_t)worker->width, 4);
-  worker->values = take(&workspace, &used, (size_t)at->block * (size_t)worker->width, 4);
-  worker->gates = take(&workspace, &used, strip * (size_t)worker->width, 4);
+  worker->out = take(&workspace, &used, group * strip * (uint64_t)worker->width, 4);
+  worker->values = take(&workspace, &used, (uint64_t)at->block * (uint64_t)worker->width, 4);
+  worker->gates = take(&workspace, &used, strip * (uint64_t)worker->width, 4);
   worker->scratch_pitch = scratch_pitch;
-  worker->scratch = at->documents ? take(&workspace, &used, (size_t)scratch_rows * (size_t)scratch_pitch, 4) : NULL;
-  worker->panel = take(&workspace, &used, (size_t)at->head_dim * PANEL, 4);
+  worker->scratch = at->documents ? take(&workspace, &used, (uint64_t)scratch_rows * (uint64_t)scratch_pitch, 4) : NULL;
+  worker->panel = take(&workspace, &used, (uint64_t)at->head_dim * PANEL, 4);
   return used;
 }
 
@@ -285,7 +289,7 @@ static void close_level(struct worker *worker, struct level *level, int from, in
 /* Rows [row, end) of the output have one document; the rows of the input that have another count as 0. */
 static void conv_document(
     struct worker *worker, const struct stage *stage, const struct level *level, const float *weights, float bias,
-    int adds, const float *in, int in_pitch, float *out, int out_pitch, int columns, int row, int end) {
+    int adds, const float *in, ptrdiff_t in_pitch, float *out, ptrdiff_t out_pitch, int columns, int row, int end) {
   const int left = round_up(stage->origin_key * stage->dilation_key, LANES), pitch = worker->scratch_pitch;
   const int output_row = worker->row + level->lead - future_of(stage);
   const int document = sight_in(worker, output_row + row).document;
@@ -339,8 +343,8 @@ static void add_output(struct worker *worker, struct maps weights, int from, int
 
 /* As add_values does, but each row meets the values of the keys that it sees and no other: 0 times NaN would be NaN. */
 static void add_faulty_values(
-    const struct worker *worker, int head, const float *weights, int weight_pitch, const float *values, int64_t pitch,
-    float *out, int from, int to, int first) {
+    const struct worker *worker, int head, const float *weights, ptrdiff_t weight_pitch, const float *values,
+    int64_t pitch, float *out, int from, int to, int first) {
   const struct call *call = worker->call;
   const int32_t *documents = NULL;
   if (call->attention->documents) documents = call->documents + (int64_t)worker->batch * call->key_rows;
@@ -634,7 +638,8 @@ static void write_output(struct worker *worker) {
 /* The last rows of the map become the rows before the next strip's. */
 static void keep_map(struct worker *worker) {
   const struct attention *at = worker->call->attention;
-  const int from = worker->key_begin - worker->map_pad, count = worker->map_pitch - 16 - worker->key_begin;
+  /* Behind the strip's keys there is nothing yet. */
+  const int from = worker->key_begin - worker->map_pad, count = worker->key_end - from;
   struct maps map = map_at(worker, from);
   for (int head = 0; head < at->group; head++, map.at += map.head_pitch)
     for (int row = -worker->map_halo; row < 0; row++)

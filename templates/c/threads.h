@@ -51,9 +51,10 @@ static void compute(const struct call *call, unsigned char *workspace, int parts
   pthread_cond_init(&team.prepared, NULL);
   struct member members[MOST_THREADS];
   pthread_t threads[MOST_THREADS];
+  const int most_threads = least(parts, MOST_THREADS);
   int started = 1;
-  for (int part = 0; part < parts; part++) members[part] = (struct member){&team, part};
-  while (started < parts && pthread_create(&threads[started], NULL, work, &members[started]) == 0) started++;
+  for (int part = 0; part < most_threads; part++) members[part] = (struct member){&team, part};
+  while (started < most_threads && pthread_create(&threads[started], NULL, work, &members[started]) == 0) started++;
   /* Those that have no thread wait for nobody: they are prepared first, and computed last. */
   for (int part = started; part < parts; part++) prepare_part(call, workspace, part, parts);
   pthread_mutex_lock(&team.mutex);

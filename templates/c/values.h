@@ -6,7 +6,7 @@
 
 /* ROWS rows of o and `vectors` vectors of channels stay in registers while the keys go by. */
 INLINE void value_tile(
-    const int vectors, const float *restrict weights, int weight_pitch, const float *restrict values,
+    const int vectors, const float *restrict weights, ptrdiff_t weight_pitch, const float *restrict values,
     int64_t value_pitch, float *restrict out, int out_pitch, int keys, const float *next) {
   vec sums[ROWS][VALUE_VECTORS];
   UNROLL for (int m = 0; m < ROWS; m++)
@@ -29,7 +29,7 @@ INLINE void value_tile(
  * come in meanwhile: each tile of rows fetches one line of cache (16 floats) of every key's.
  */
 NOINLINE void add_values(
-    const float *weights, int weight_pitch, const float *values, int64_t value_pitch, float *out, int channels,
+    const float *weights, ptrdiff_t weight_pitch, const float *values, int64_t value_pitch, float *out, int channels,
     int rows, int keys, const float *next) {
   for (int row = 0; row < rows; row += ROWS) {
     const float *w = weights + (int64_t)row * weight_pitch, *line = next + row / ROWS * 16 % channels;

@@ -142,8 +142,10 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
   }
 
   async run(call: CpuCall): Promise<CallResult<CpuTensor, Cpu>> {
-    if (call.compile !== null) await call.compile();
-    return this.#device.during(() => runCall(this, this.#device, call));
+    return this.#device.during(async () => {
+      if (call.compile !== null) await call.compile();
+      return runCall(this, this.#device, call);
+    });
   }
 
   #copy(from: Uint8Array<ArrayBuffer>, label: string): CpuMemory {

@@ -2,6 +2,7 @@ import {
   type CallShape,
   type ConvStage,
   headsTogether,
+  libraryParts,
   type Pipeline,
   type Plan,
 } from "../../runtime/contract/index.ts";
@@ -20,7 +21,7 @@ export function libraryWorkspace(
   { lanes, threads }: Vectors & Pick<CpuMachine, "threads">,
 ): number {
   const sizes = { strip: Number(knobs["strip"]), block: Number(knobs["block"]) };
-  const parts = typeof knobs["threads"] === "number" ? Math.min(knobs["threads"], threads) : threads;
+  const parts = libraryParts({ pipeline, knobs }, shape, threads);
   return sharedBytes(pipeline, shape, lanes) + parts * threadBytes(pipeline, sizes, shape.Lk, lanes);
 }
 

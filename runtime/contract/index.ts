@@ -4,6 +4,7 @@ export * from "./finish.ts";
 export * from "./inputs.ts";
 export * from "./launch.ts";
 export * from "./layout.ts";
+export * from "./library-parts.ts";
 export * from "./names.ts";
 export * from "./pipeline.ts";
 export * from "./plan.ts";

@@ -1,4 +1,5 @@
 import { describeValue } from "../contract/arguments.ts";
+import { MOST_THREADS } from "../contract/library-parts.ts";
 import { BufferPool } from "../contract/pool.ts";
 import { CpuError } from "./errors.ts";
 import type { CpuLibrary, CpuMemory } from "./library.ts";
@@ -118,9 +119,6 @@ export function checkThreads({ threads }: CpuOptions): number | null {
     { remedy: "leave `threads` out to use all" },
   );
 }
-
-/** As `templates/c/threads.h` has it. */
-const MOST_THREADS = 256;
 
 /** @throws CpuError MTA887 (the device was closed), MTA899 (it is none). */
 export function checkCpuDevice(device: unknown): void {

@@ -1,5 +1,6 @@
 import { callValues } from "../contract/call.ts";
 import type { LaunchValues } from "../contract/launch.ts";
+import { libraryParts } from "../contract/library-parts.ts";
 import type { StridedName } from "../contract/resources.ts";
 import type { Backend, CallResult } from "../launcher/backend.ts";
 import { CallHoldings } from "../launcher/holdings.ts";
@@ -29,7 +30,7 @@ export async function runCall(
     const kernel = kernelOf(call);
     const values = callValues(call.plan, call.size, call.inputs, o);
     writeWords(library.bytesOf(words), call, kernel, places, values);
-    const parts = partsOf(call, library.threads);
+    const parts = libraryParts(call.plan, call.size, library.threads);
     const workspace = holdings.hold(library.workspaceBytes(words, parts), "workspace");
     const footprint = holdings.footprint();
     const began = performance.now();
@@ -47,12 +48,6 @@ function kernelOf(call: CpuCall): CpuKernel {
   const [kernel] = call.kernels().values();
   if (kernel === undefined) throw new RangeError(`${call.subject} has no kernel`);
   return kernel;
-}
-
-/** The plan's number of threads, where it is not all: never more than the device's. */
-function partsOf({ plan }: CpuCall, threads: number): number {
-  const { threads: wanted } = plan.knobs;
-  return typeof wanted === "number" ? Math.min(wanted, threads) : threads;
 }
 
 function writeWords(

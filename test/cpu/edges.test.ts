@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import type {
   AttentionInputs,
   CallShape,
@@ -8,8 +8,10 @@ import type {
 } from "../../runtime/contract/index.ts";
 import { roundTo } from "../../runtime/contract/index.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
+import { CpuError } from "../../runtime/cpu/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { cpuPlanner } from "../suite/cpu.ts";
+import { drawInputs, drawParameters } from "../support/draw.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { Random } from "../support/random.ts";
 import { disagreement } from "../support/trial.ts";
@@ -43,6 +45,13 @@ function logitsAtThreshold(random: Random, count: number): readonly number[] {
   return logits;
 }
 
+/** As many stages as a section may have, the stack of a thread of WebAssembly being small; convolutions that read ahead, one after the other. */
+const LONGEST = [
+  "attention a { heads 2 head_dim 4 mask none",
+  `scores { ${"conv 3x3 pad_query both mix 2 softcap 9 conv 1x3 ".repeat(16)} }`,
+  `weights { ${"conv 3x1 pad_query both mix 2 conv 1x3 dilation 1x40 mix 2 ".repeat(16)} } }`,
+].join(" ");
+
 describe.each(await presentCpus())("%s", async (library) => {
   const device = await openTestCpu(library);
   afterAll(() => device.close());
@@ -61,5 +70,57 @@ describe.each(await presentCpus())("%s", async (library) => {
     const plan = withThreads(planOf(device, pipeline, { B, Lq: L, Lk: L, R: 0 }, 32), 2);
     const result = await runCpuPlan(device, plan, new Map(), inputs);
     expect(disagreement(pipeline, result, referenceForward(pipeline, new Map(), inputs))).toBe(null);
+  });
+
+  test("64 stages a section", async () => {
+    const pipeline = pipelineOf(LONGEST, "a");
+    const shape = { B: 1, Lq: 21, Lk: 40, R: 0 };
+    const parameters = drawParameters(pipeline, 1);
+    const inputs = drawInputs(pipeline, shape, false, 1);
+    const plan = withThreads(planOf(device, pipeline, shape, 8), 2);
+    const result = await runCpuPlan(device, plan, parameters, inputs);
+    expect(disagreement(pipeline, result, referenceForward(pipeline, parameters, inputs))).toBe(null);
+  });
+
+  test("threads that would have no rows have no memory", async () => {
+    const pipeline = pipelineOf("attention a { heads 4 head_dim 4 mask causal weights { mix 4 } }", "a");
+    const shape = { B: 1, Lq: 1, Lk: 300, R: 0 };
+    const inputs = drawInputs(pipeline, shape, false, 1);
+    const parameters = drawParameters(pipeline, 1);
+    const plan = planOf(device, pipeline, shape, 4);
+    const [one, all] = [
+      await runCpuPlan(device, withThreads(plan, 1), parameters, inputs),
+      await runCpuPlan(device, withThreads(plan, 7), parameters, inputs),
+    ];
+    expect(all.statistics.workspaceBytes).toBe(one.statistics.workspaceBytes);
+  });
+
+  test("what is too much for 32 bits is an error, not a smaller workspace", async () => {
+    // A map of 64 heads, 63 * 64 rows before a strip and 4200 keys; its inputs are small.
+    const pipeline = pipelineOf(
+      "attention a { heads 64 kv_heads 1 head_dim 1 mask causal weights { conv 64x1 dilation 64x1 mix 64 } }",
+      "a",
+    );
+    const shape = { B: 1, Lq: 1, Lk: 4200, R: 0 };
+    const computed = vi
+      .spyOn(device.library, "compute")
+      .mockRejectedValue(new CpuError("MTA888", "computed"));
+    const asked = vi.spyOn(device.library, "workspaceBytes");
+    try {
+      const plan = planOf(device, pipeline, shape, 4);
+      const run = runCpuPlan(
+        device,
+        plan,
+        drawParameters(pipeline, 1),
+        drawInputs(pipeline, shape, false, 1),
+      );
+      await expect(run).rejects.toMatchObject({ code: "MTA888" });
+      expect(asked.mock.results[0]?.value).toBeGreaterThan(2 ** 32);
+      // Machines may have so much memory; WebAssembly has not.
+      if (device.library.kind === "wasm") expect(computed).not.toHaveBeenCalled();
+    } finally {
+      computed.mockRestore();
+      asked.mockRestore();
+    }
   });
 });

@@ -13,7 +13,7 @@ type Vectors = Pick<CpuMachine, "lanes">;
 
 /**
  * Bytes of memory that the C library needs for a call beside its tensors, in so many parts, each on a thread: as `share` (`templates/c/forward.h`) and
- * `lay_out` (`templates/c/strip.h`) take them. They grow with the keys, never with their square.
+ * `lay_out` (`templates/c/worker.h`) take them. They grow with the keys, never with their square.
  */
 export function libraryWorkspace(
   { pipeline, knobs }: Pick<Plan, "pipeline" | "knobs">,

@@ -130,9 +130,11 @@ class WasmLibrary implements CpuLibrary {
     }
     const counter = Number(this.#counter.address) / 4;
     Atomics.store(new Int32Array(this.#memory.buffer), counter, 0);
-    await Promise.all(
+    // All have to end, whatever becomes of one: what they write to is given back then.
+    const ended = await Promise.allSettled(
       workers.map((worker, part) => worker.compute({ words, workspace, part, parts, counter })),
     );
+    for (const each of ended) if (each.status === "rejected") throw each.reason;
   }
 
   #grow(end: number): boolean {

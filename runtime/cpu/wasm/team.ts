@@ -74,10 +74,16 @@ const receive = (message) => {
       return port.postMessage(null);
     }
     const { words, workspace, part, parts, counter } = message;
-    exports.prepare(words, workspace, part, parts);
     const counts = new Int32Array(memory.buffer);
-    if (Atomics.add(counts, counter, 1) === parts - 1) Atomics.notify(counts, counter);
-    else for (let seen; (seen = Atomics.load(counts, counter)) < parts; ) Atomics.wait(counts, counter, seen);
+    let prepared;
+    try {
+      exports.prepare(words, workspace, part, parts);
+    } finally {
+      // Counted even where it fails: the others would wait for ever.
+      prepared = Atomics.add(counts, counter, 1) + 1;
+      if (prepared === parts) Atomics.notify(counts, counter);
+    }
+    if (prepared < parts) for (let seen; (seen = Atomics.load(counts, counter)) < parts; ) Atomics.wait(counts, counter, seen);
     exports.compute(words, workspace, part, parts);
     port.postMessage(null);
   } catch (error) {

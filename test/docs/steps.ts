@@ -1,5 +1,5 @@
-import { copyFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { analyse } from "../../compiler/language/index.ts";
 import { type Block, place } from "./blocks.ts";
 import { hasTool, type PageFolder } from "./folder.ts";
@@ -68,14 +68,21 @@ async function writeFile(
   }
 }
 
-/** A page may show a file twice: its earlier form is type-checked, too. */
+/** A page may show a file twice: its earlier form is type-checked, too, with the types of specs as they are now. */
 function keepEarlier(folder: PageFolder, file: string, record: PageRecord): void {
   const path = join(folder.path, file);
   const index = record.typescript.findIndex((each) => each.path === path);
   const earlier = record.typescript[index];
   if (earlier === undefined) return;
-  const kept = path.replace(/(\.[cm]?tsx?)$/, `.line-${earlier.block.line}$1`);
-  copyFileSync(path, kept);
+  const mark = `.line-${earlier.block.line}`;
+  const kept = path.replace(/(\.[cm]?tsx?)$/, `${mark}$1`);
+  const text = readFileSync(path, "utf8").replace(/"(\.\/\w+)\.mta"/g, (whole, spec: string) => {
+    const types = join(dirname(path), `${spec}.mta.d.ts`);
+    if (!existsSync(types)) return whole;
+    copyFileSync(types, join(dirname(path), `${spec}${mark}.mta.d.ts`));
+    return `"${spec}${mark}.mta"`;
+  });
+  writeFileSync(kept, text);
   record.typescript[index] = { ...earlier, path: kept };
 }
 

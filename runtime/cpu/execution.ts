@@ -14,6 +14,9 @@ const CALL_WORDS = 36;
 /** Tensors with strides, in the order of their words. */
 const STRIDED = ["q", "q_history", "k", "v", "bias", "o"] as const satisfies readonly StridedName[];
 
+/** Multiply-adds of a call that takes a millisecond or two: handing it to another thread would take a third of that. */
+const BRIEF = 2 ** 27;
+
 /** One call: borrows its workspace, computes, gives everything back. */
 export async function runCall(
   backend: Backend<CpuTensor, Cpu>,
@@ -34,7 +37,7 @@ export async function runCall(
     const workspace = holdings.hold(library.workspaceBytes(words, parts), "workspace");
     const footprint = holdings.footprint();
     const began = performance.now();
-    await library.compute(words, workspace, parts);
+    await library.compute(words, workspace, parts, multiplyAddsOf(call) <= BRIEF);
     const wallMs = performance.now() - began;
     holdings.end(true);
     return { o, lse, statistics: { ...footprint, wallMs, deviceMs: wallMs } };
@@ -42,6 +45,10 @@ export async function runCall(
     holdings.end(false);
     throw error;
   }
+}
+
+function multiplyAddsOf({ expanded }: CpuCall): number {
+  return expanded.dispatches.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);
 }
 
 function kernelOf(call: CpuCall): CpuKernel {

@@ -26,8 +26,12 @@ export interface CpuLibrary {
   bytesOf(memory: CpuMemory): Uint8Array<ArrayBufferLike>;
   /** Bytes of workspace that a call needs in so many parts. */
   workspaceBytes(words: CpuMemory, parts: number): number;
-  /** Computes a call, each part on a thread of its own. */
-  compute(words: CpuMemory, workspace: CpuMemory, parts: number): Promise<void>;
+  /**
+   * Computes a call, each part on a thread of its own.
+   *
+   * @param brief Whether it ends so soon that the caller's thread had better wait than hand it over.
+   */
+  compute(words: CpuMemory, workspace: CpuMemory, parts: number, brief: boolean): Promise<void>;
   /** Ends the threads; the library is not used any more. */
   close(): Promise<void>;
 }

@@ -87,8 +87,9 @@ class NativeLibrary implements CpuLibrary {
     return Number(bytes[0]);
   }
 
-  async compute(words: CpuMemory, workspace: CpuMemory, parts: number): Promise<void> {
-    await this.#forward.later(this.bytesOf(words), BigInt(workspace.address), parts);
+  async compute(words: CpuMemory, workspace: CpuMemory, parts: number, brief: boolean): Promise<void> {
+    const forward = brief ? this.#forward : this.#forward.later;
+    await forward(this.bytesOf(words), BigInt(workspace.address), parts);
   }
 
   async close(): Promise<void> {

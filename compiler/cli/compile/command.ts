@@ -7,7 +7,7 @@ export const COMPILE = command({
   name: "compile",
   summary: "write kernels, launchers and plans",
   description:
-    "Write the attentions and stacks of a spec: WGSL and CUDA kernels with typed launchers, a C header for CUDA, their plans.",
+    "Write the attentions and stacks of a spec: WGSL, CUDA and C kernels with typed launchers, C headers, their plans.",
   arguments: [["[spec]", "spec file (.mta or .ts); default: those of mtac.config.ts"]],
   flags: {
     name: shared.NAME_OF_ALL,

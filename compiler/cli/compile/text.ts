@@ -20,7 +20,7 @@ export function formatCompiled(
       tuned === true ? `${schedule}, tuned` : schedule,
       storage,
       requires.computeCapability === undefined ? "" : `sm_${requires.computeCapability}`,
-      formatBytes(requires.workgroupBytes),
+      requires.workgroupBytes === 0 ? "" : formatBytes(requires.workgroupBytes),
       style.dim(kernels.map((kernel) => kernel.name).join(" → ")),
     ]),
   );

@@ -128,7 +128,13 @@ const ALLOWED = {
   "runtime/cpu/": ["runtime/contract/", "runtime/foreign/", "runtime/launcher/"],
   "runtime/wasm/": ["runtime/cpu/"],
   // Pages that choose when they run.
-  "runtime/auto/": ["runtime/contract/", "runtime/cpu/", "runtime/launcher/", "runtime/webgpu/"],
+  "runtime/auto/": [
+    "runtime/contract/",
+    "runtime/cpu/",
+    "runtime/launcher/",
+    "runtime/wasm/",
+    "runtime/webgpu/",
+  ],
   "runtime/foreign/": [],
   "runtime/emulator/": ["runtime/contract/"],
   "runtime/contract/": [],

@@ -1,5 +1,6 @@
 import type {
   Artifact,
+  AttentionInputs,
   DeviceStorage,
   Float64Tensor,
   HostTensor,
@@ -14,15 +15,32 @@ import type { MeteredTarget } from "../targets.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import type { AttentionCall } from "./request.ts";
 
+/** A device as one call needs it, whichever runtime it is of. */
+export interface ForwardDevice<Tensor extends Layout, Statistics> {
+  launch(
+    artifact: Artifact,
+    parameters: ReadonlyMap<string, HostTensor>,
+  ): Promise<ForwardLauncher<Tensor, Statistics>>;
+  upload(tensor: HostTensor, storage: DeviceStorage): Tensor;
+  download(tensor: Tensor): Promise<Float32Array | Int32Array>;
+}
+
+interface ForwardLauncher<Tensor extends Layout, Statistics> {
+  forward(
+    inputs: AttentionInputs<Tensor>,
+  ): Promise<{ readonly o: Tensor; readonly lse: Tensor | null; readonly statistics: Statistics }>;
+  destroy(): void;
+}
+
 /** A device as calls need it: launchers on it, and tensors. */
-export interface CallDevice<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
+export interface CallDevice<Tensor extends Layout, Types extends BackendTypes<Tensor>>
+  extends ForwardDevice<Tensor, Types["statistics"]> {
   launch(
     artifact: Artifact,
     parameters: ReadonlyMap<string, HostTensor>,
   ): Promise<AttentionLauncher<Tensor, Types>>;
   allocate(shape: readonly number[], storage: DeviceStorage, label: string): Types["owned"];
   upload(tensor: HostTensor, storage: DeviceStorage): Types["owned"];
-  download(tensor: Tensor): Promise<Float32Array | Int32Array>;
 }
 
 /** A target's device, open: all that executions and meters need of it. */
@@ -72,11 +90,11 @@ export interface ForwardRequest {
  * Computes a call on a device and brings the results back.
  * @throws the target's errors, and MtacError MTA601 … MTA613 when inputs or parameters do not fit
  */
-export async function forwardOn<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
-  device: CallDevice<Tensor, Types>,
+export async function forwardOn<Tensor extends Layout, Statistics>(
+  device: ForwardDevice<Tensor, Statistics>,
   artifact: Artifact,
   { pipeline, call, compiled }: ForwardRequest,
-): Promise<ForwardOutcome<Types["statistics"]>> {
+): Promise<ForwardOutcome<Statistics>> {
   const launcher = await device.launch(artifact, hostParameters(call.parameters));
   compiled?.();
   const { o, lse, statistics } = await launcher.forward(
@@ -88,8 +106,8 @@ export async function forwardOn<Tensor extends Layout, Types extends BackendType
 }
 
 /** Brings a call's results to the host, by their names. */
-export async function readResults<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
-  device: Pick<CallDevice<Tensor, Types>, "download">,
+export async function readResults<Tensor extends Layout>(
+  device: Pick<ForwardDevice<Tensor, unknown>, "download">,
   { o, lse }: { readonly o: Tensor; readonly lse?: Tensor },
 ): Promise<ReadonlyMap<string, Float64Tensor>> {
   const read = async (tensor: Tensor): Promise<Float64Tensor> => ({

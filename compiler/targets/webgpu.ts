@@ -8,7 +8,8 @@ import {
 import { openNodeGpu } from "../../runtime/node.ts";
 import type { WebGpu } from "../../runtime/webgpu/target.ts";
 import type { OpenOptions, TargetDevice } from "../execution/device.ts";
-import { callDevice, limitsOf } from "../execution/webgpu-device.ts";
+import { callDevice } from "../execution/webgpu-device.ts";
+import { limitsOf } from "../execution/webgpu-limits.ts";
 import { webgpuMachine } from "../plan/index.ts";
 import { type ListedDevice, runtimeOf, type TargetRuntime } from "./runtime.ts";
 

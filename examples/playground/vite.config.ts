@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
-import { contentSecurityPolicy } from "./plugins/policy.ts";
+import { contentSecurityPolicy, ISOLATION } from "./plugins/policy.ts";
 import { precompiledTemplates } from "./plugins/templates.ts";
 
 const root = fileURLToPath(new URL("./", import.meta.url));
@@ -21,6 +21,6 @@ export default defineConfig({
   define: { MTAC_VERSION: JSON.stringify(packageVersion()) },
   plugins: [precompiledTemplates(), contentSecurityPolicy()],
   worker: { format: "es", plugins: () => [precompiledTemplates()] },
-  server: { fs: { allow: [repository] } },
+  server: { fs: { allow: [repository] }, headers: ISOLATION },
   build: { target: "es2023", outDir: "dist", emptyOutDir: true, modulePreload: { polyfill: false } },
 });

@@ -1,6 +1,7 @@
 import { describeValue } from "../contract/arguments.ts";
 import { MtacError } from "../contract/errors.ts";
-import type { WasmOptions } from "../cpu/wasm/browser.ts";
+import type { CpuDevice } from "../cpu/device.ts";
+import type { WasmOptions } from "../wasm/open.ts";
 import type { BrowserGpuOptions } from "../webgpu/browser-gpu.ts";
 import type { AutoKind, Runtime } from "./types.ts";
 
@@ -34,6 +35,11 @@ export class AutoDevice {
   /** The GPU, for what else a page does with it (`device.gpu.lost`, for example); null where the processor computes. */
   get gpu(): GPUDevice | null {
     return this.runtime.gpu;
+  }
+
+  /** The processor, whose library says how wide its vectors and how many its threads are; null where a GPU computes. */
+  get cpu(): CpuDevice | null {
+    return this.runtime.cpu;
   }
 
   /** Ends the device, and all that is on it. */

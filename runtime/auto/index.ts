@@ -16,7 +16,7 @@ export type { Artifact, Plan } from "../contract/plan.ts";
 export type { StorageType } from "../contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 export type { TensorOptions } from "../contract/typed-tensor.ts";
-export type { WasmOptions } from "../cpu/wasm/browser.ts";
+export type { WasmOptions } from "../wasm/open.ts";
 export type { BrowserGpuOptions } from "../webgpu/browser-gpu.ts";
 export { AutoDevice, type AutoOptions, openDevice } from "./device.ts";
 export { AutoLauncher, createAutoLauncher } from "./launcher.ts";

@@ -4,6 +4,7 @@ import type { ParameterValues } from "../contract/parameters.ts";
 import type { Artifact, Plan } from "../contract/plan.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import type { TensorOptions, TypedTensor } from "../contract/typed-tensor.ts";
+import type { CpuDevice } from "../cpu/device.ts";
 import type { CallOutputs } from "../launcher/backend.ts";
 
 /** What an `AutoDevice` computes with. */
@@ -80,6 +81,8 @@ export interface Runtime {
   readonly description: string;
   /** Null where it computes on the processor. */
   readonly gpu: GPUDevice | null;
+  /** Null where it computes on a GPU. */
+  readonly cpu: CpuDevice | null;
   launch(
     artifact: Artifact,
     parameters: ParameterValues,

@@ -1,7 +1,7 @@
 import { releaseWorkspace } from "../cpu/device.ts";
 import { createCpuLauncher } from "../cpu/launcher.ts";
 import { allocate, type CpuTensor, download, upload } from "../cpu/tensors.ts";
-import { openWasm, type WasmOptions } from "../cpu/wasm/browser.ts";
+import { openWasm, type WasmOptions } from "../wasm/open.ts";
 import type { Runtime } from "./types.ts";
 
 /** The processor. @throws CpuError as `openWasm`. */
@@ -11,6 +11,7 @@ export async function openRuntime(options: WasmOptions | undefined): Promise<Run
     kind: "wasm",
     description: device.description,
     gpu: null,
+    cpu: device,
     launch: (artifact, parameters, how) => createCpuLauncher(device, artifact, parameters, how),
     allocate: (shape, storage, how) => allocate(device, shape, storage, how),
     upload: (source, storage, strides) => upload(device, source, storage, strides),

@@ -11,6 +11,7 @@ export async function openRuntime(options: BrowserGpuOptions | undefined): Promi
     kind: "webgpu",
     description,
     gpu: device,
+    cpu: null,
     launch: (artifact, parameters, how) => createLauncher(device, artifact, parameters, how),
     allocate: (shape, storage, how) => allocate(device, shape, storage, how),
     upload: (source, storage, strides) => upload(device, source, storage, strides),

@@ -5,4 +5,4 @@
  * @packageDocumentation
  */
 export * from "../cpu/api.ts";
-export { openWasm, type WasmOptions } from "../cpu/wasm/browser.ts";
+export { openWasm, type WasmOptions } from "./open.ts";

@@ -24,16 +24,24 @@ export const SMALL = `attention small {
 }
 `;
 
+/** What a browser may lack, and the script that takes it from a worker. */
+const HIDE = {
+  WebGPU: `Object.defineProperty(navigator, "gpu", { value: undefined });`,
+  WebAssembly: "globalThis.WebAssembly = undefined;",
+};
+
 export interface PageOptions extends BrowserContextOptions {
-  /** As in a browser without WebGPU. */
-  readonly withoutGpu?: boolean;
+  /** As in a browser that has none of these. */
+  readonly without?: readonly (keyof typeof HIDE)[];
+  /** Told of each address that the page asks for. */
+  readonly onRequest?: (url: string) => void;
 }
 
 /** Opens the playground in a context of its own; what the page complains of is kept. */
 export async function openPage(
   { browser, url, complaints }: Site,
   fragment = "",
-  { withoutGpu = false, ...options }: PageOptions = {},
+  { without = [], onRequest, ...options }: PageOptions = {},
 ): Promise<Page> {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
@@ -50,19 +58,20 @@ export async function openPage(
     void dialog.dismiss();
   });
   page.on("request", (request) => {
-    if (!request.url().startsWith(url)) complaints.push(`a request: ${request.url()}`);
+    onRequest?.(request.url());
+    if (!request.url().startsWith(url) && !request.url().startsWith("blob:"))
+      complaints.push(`a request: ${request.url()}`);
   });
-  if (withoutGpu) await hideGpu(page);
+  if (without.length > 0) await hide(page, without.map((name) => HIDE[name]).join("\n"));
   await page.goto(`${url}${fragment === "" ? "" : `#${fragment}`}`);
   return page;
 }
 
-/** Takes WebGPU from the worker that would use it: scripts that a page is given do not reach its workers. */
-async function hideGpu(page: Page): Promise<void> {
+/** Runs a script in the worker that computes, before its own: scripts that a page is given do not reach its workers. */
+async function hide(page: Page, script: string): Promise<void> {
   await page.route("**/numeric.worker-*.js", async (route) => {
     const response = await route.fetch();
-    const hidden = `Object.defineProperty(navigator, "gpu", { value: undefined });\n`;
-    await route.fulfill({ response, body: hidden + (await response.text()) });
+    await route.fulfill({ response, body: `${script}\n${await response.text()}` });
   });
 }
 

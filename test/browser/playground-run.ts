@@ -1,4 +1,4 @@
-// The playground's checks of what it computes: runs against the reference, attention maps, no GPU.
+// The playground's checks of what it computes: runs against the reference, attention maps.
 import type { Page } from "playwright-core";
 import { randomCall } from "../../compiler/execution/random-call.ts";
 import { colourOf, rangeOf } from "../../examples/playground/src/maps/colour.ts";
@@ -7,7 +7,7 @@ import type { Pipeline } from "../../runtime/contract/index.ts";
 import { isVisible, referenceForward } from "../../runtime/reference/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { attempt, report } from "./checks.ts";
-import { compiled, difference, openSpec, type Site, SMALL, showTab, write } from "./playground-page.ts";
+import { difference, openSpec, type Site, SMALL, write } from "./playground-page.ts";
 
 /** The longest that the page may be deaf while a worker computes: two cores carry browser, SwiftShader and reference here. */
 const MOST_GAP_MS = 400;
@@ -17,16 +17,15 @@ export async function checkComputing(site: Site): Promise<void> {
   await attempt("cancel", () => checkCancel(site));
   await attempt("an empty editor", () => checkEmpty(site));
   await attempt("maps", () => checkMaps(site));
-  await attempt("without WebGPU", () => checkWithoutGpu(site));
 }
 
 async function checkRun(site: Site): Promise<void> {
   const page = await openSpec(site, {
     spec: SMALL,
     tab: "run",
-    run: { ...DEFAULTS.run, batch: 2, rows: 96, keys: 96 },
+    run: { ...DEFAULTS.run, device: "webgpu", batch: 2, rows: 96, keys: 96 },
   });
-  await page.waitForSelector(".gpu-found");
+  await page.waitForSelector(".device-found");
   await page.evaluate(watchGaps);
   await page.keyboard.press("Control+Enter");
   await page.waitForSelector(".verdict", { timeout: 50_000 });
@@ -67,7 +66,7 @@ declare global {
   var gaps: { gap: number; ticks: number };
 }
 
-async function readErrors(page: Page): Promise<{ tensor: string; error: number }[]> {
+export async function readErrors(page: Page): Promise<{ tensor: string; error: number }[]> {
   return page.evaluate(() =>
     Array.from(document.querySelectorAll("[data-error]")).map((cell) => ({
       tensor: cell.closest("tr")?.querySelector("code")?.textContent ?? "",
@@ -77,9 +76,9 @@ async function readErrors(page: Page): Promise<{ tensor: string; error: number }
 }
 
 async function checkCancel(site: Site): Promise<void> {
-  const run = { ...DEFAULTS.run, rows: 1024, keys: 1024 };
+  const run = { ...DEFAULTS.run, device: "webgpu", rows: 1024, keys: 1024 } as const;
   const page = await openSpec(site, { spec: SMALL.replace("heads     2", "heads     16"), tab: "run", run });
-  await page.waitForSelector(".gpu-found");
+  await page.waitForSelector(".device-found");
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await page.getByRole("button", { name: "Cancel" }).click();
   await page.getByText("Cancelled.").waitFor({ timeout: 3000 });
@@ -215,30 +214,4 @@ async function checkReadout(
   await page.keyboard.press("Shift+ArrowRight");
   const masked = await page.locator(".map-value").nth(1).innerText();
   report("a masked entry says so", masked === "masked" ? null : masked);
-}
-
-async function checkWithoutGpu(site: Site): Promise<void> {
-  const page = await openSpec(
-    site,
-    { spec: SMALL, tab: "run", run: { ...DEFAULTS.run, rows: 24, keys: 24 } },
-    { withoutGpu: true },
-  );
-  const said = await page.locator(".panel[data-panel=run] .notice").innerText();
-  report(
-    "without WebGPU the page says so",
-    said.includes("No WebGPU here") ? null : said,
-    said.split("\n")[0],
-  );
-  await compiled(page);
-  await showTab(page, "wgsl");
-  const text = await page.locator(".panel[data-panel=wgsl] .cm-content").innerText();
-  report("without WebGPU it compiles", text.includes("small") ? null : text.slice(0, 80));
-  await showTab(page, "run");
-  await page.getByRole("button", { name: "Compute the reference" }).click();
-  await page.getByText("nothing ran on a GPU").waitFor();
-  report("without WebGPU the reference works", null);
-  await showTab(page, "maps");
-  await page.waitForSelector(".map-canvas");
-  report("without WebGPU the maps work", null);
-  await page.context().close();
 }

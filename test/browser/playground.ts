@@ -7,10 +7,12 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { openChromium } from "../../compiler/bench/peers/chromium.ts";
 import { formatBytes } from "../../compiler/report/units.ts";
+import { ISOLATION } from "../../examples/playground/plugins/policy.ts";
 import { buildPlayground } from "../../examples/playground/scripts/build.ts";
 import { serveFolder } from "../../examples/playground/scripts/static-server.ts";
 import { messageOf, report, summarise, withScratch } from "./checks.ts";
 import { checkCompiling } from "./playground-compile.ts";
+import { checkDevices } from "./playground-devices.ts";
 import { checkComputing } from "./playground-run.ts";
 import { checkSharing, checkUse } from "./playground-safety.ts";
 
@@ -44,7 +46,7 @@ function checkSizes(folder: string): void {
   const sizes = files.map((file) => ({ file, bytes: gzipSync(readFileSync(join(folder, file))).byteLength }));
   const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
   const page = sizes
-    .filter(({ file }) => !file.includes("worker"))
+    .filter(({ file }) => /^(?!assets)|index-/.test(file))
     .reduce((sum, { bytes }) => sum + bytes, 0);
   const said = `page ${formatBytes(page)}, with workers ${formatBytes(total)}, gzipped`;
   report("the page's size", page <= MOST_PAGE_BYTES && total <= MOST_BYTES ? null : said, said);
@@ -52,6 +54,7 @@ function checkSizes(folder: string): void {
 
 async function checkInBrowser(scratch: string, folder: string): Promise<void> {
   const server = await serveFolder(folder);
+  const isolated = await serveFolder(folder, "/isolated/", ISOLATION);
   const browser = await openChromium({ resolveFrom: ROOT, scratch, gpu: "swiftshader" });
   const impatience = setTimeout(() => void browser.close({ reason: "it took too long" }), PATIENCE_MS);
   try {
@@ -59,6 +62,7 @@ async function checkInBrowser(scratch: string, folder: string): Promise<void> {
     console.log(`Chromium ${browser.version()}`);
     await checkCompiling(site);
     await checkComputing(site);
+    await checkDevices(site, { ...site, url: isolated.url });
     await checkSharing(site);
     await checkUse(site);
     const { complaints } = site;
@@ -70,5 +74,6 @@ async function checkInBrowser(scratch: string, folder: string): Promise<void> {
     clearTimeout(impatience);
     await browser.close();
     server.close();
+    isolated.close();
   }
 }

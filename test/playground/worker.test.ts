@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { WEBGPU_COMMON_LIMITS } from "../../compiler/plan/index.ts";
 import { DEFAULTS } from "../../examples/playground/src/state/settings.ts";
 import { estimateReference } from "../../examples/playground/src/view/run-estimate.ts";
-import { compileAttention } from "../../examples/playground/src/worker/compile.ts";
+import { compileAttention, emitForDevice } from "../../examples/playground/src/worker/compile.ts";
 import {
   analyseSpec,
   completeSpec,
@@ -47,6 +48,19 @@ test("what one target cannot do leaves the others their answer", () => {
 test("a spec with errors, and an attention that is not there, are refused", () => {
   expect(() => compileAttention({ ...request, text: "attention" }, "1")).toThrow(CallError);
   expect(() => compileAttention({ ...request, attention: "<img>" }, "1")).toThrow(CallError);
+});
+
+test("an artifact for the page's device: a plan for that GPU, or for that processor, which knows no schedules", () => {
+  const pipeline = pipelineOf(SPEC, "a", "spec.mta");
+  const asked = { pipeline, shape: { B: 1, Lq: 64, Lk: 64, R: 0 }, schedule: "two_pass" } as const;
+  const limits = WEBGPU_COMMON_LIMITS;
+  const gpu = emitForDevice({ ...asked, device: { kind: "webgpu", name: "a GPU", limits } });
+  expect(gpu.plans).toMatchObject([{ target: "webgpu", schedule: "two_pass" }]);
+  expect(Object.keys(gpu.sources).length).toBeGreaterThan(0);
+  const processor = { lanes: 4, threads: 2 };
+  const cpu = emitForDevice({ ...asked, device: { kind: "wasm", name: "", reason: null, processor } });
+  expect(cpu.plans).toMatchObject([{ target: "cpu", schedule: "staged" }]);
+  expect(cpu.sources).toEqual({});
 });
 
 test("completions are in the editor's notation", () => {

@@ -7,6 +7,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".js": "text/javascript; charset=utf-8",
   ".css": "text/css; charset=utf-8",
   ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
 };
 
 export interface StaticServer {
@@ -18,15 +19,23 @@ export interface StaticServer {
 /**
  * Serves a folder's files on this machine, like a plain server of static files.
  * @param at Where on the server they lie; it begins and ends with a slash.
+ * @param headers What every answer has beside its type.
  */
-export function serveFolder(folder: string, at = "/playground/"): Promise<StaticServer> {
+export function serveFolder(
+  folder: string,
+  at = "/playground/",
+  headers: Readonly<Record<string, string>> = {},
+): Promise<StaticServer> {
   const server = createServer(({ url = "" }, response) => {
     const path = url.startsWith(at) ? /^([\w./-]*)(?:\?.*)?$/.exec(url.slice(at.length))?.[1] : undefined;
     const file = path?.replace(/(^|\/)$/, "$1index.html");
     try {
       if (file === undefined || normalize(file).startsWith("..")) throw new Error("outside the folder");
       const content = readFileSync(join(folder, file));
-      response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+      response.writeHead(200, {
+        ...headers,
+        "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+      });
       response.end(content);
     } catch {
       response.writeHead(404, { "content-type": "text/plain" });

@@ -9,6 +9,8 @@ import { encodeSettings, LinkError } from "./state/share.ts";
 import { createAppearanceButton } from "./view/appearance.ts";
 import { createHelp } from "./view/help.ts";
 import { createProblems, type Problems } from "./view/problems.ts";
+import type { DeviceReply } from "./worker/protocol.ts";
+import type { Problem } from "./worker/rpc.ts";
 
 /** A pause in changes after which the address carries them. */
 const ADDRESS_MS = 400;
@@ -26,7 +28,7 @@ export class App {
   readonly #help = createHelp();
   readonly #toast = h("div", { class: "toast", role: "status" });
   readonly #state = h("span", { class: "compile-state", role: "status" });
-  readonly #gpu = h("span", { class: "gpu-chip" }, "GPU …");
+  readonly #device = h("span", { class: "device-chip" }, "Device …");
   #address: ReturnType<typeof setTimeout> | undefined;
   #toastEnds: ReturnType<typeof setTimeout> | undefined;
 
@@ -54,13 +56,13 @@ export class App {
       hover: (text, offset) => language.call("hover", { text, offset }),
       changed: (spec) => this.#session.change({ spec }),
     });
-    this.#results = new Results(this.#session, follow, (device) => this.#showGpu("limits" in device));
+    this.#results = new Results(this.#session, follow, (device) => this.#showDevice(device));
     this.element = h("div", { class: "app" }, this.#header(), this.#workbench(), this.#help, this.#toast);
     document.addEventListener("keydown", (event) => this.#key(event));
     if (trouble !== null) this.#say(trouble);
   }
 
-  /** Starts the compiler and looks for a GPU. */
+  /** Starts the compiler and looks for a device. */
   start(): void {
     this.#session.refresh();
     this.#results.probe();
@@ -98,7 +100,7 @@ export class App {
         h("span", { class: "brand-sub" }, "playground"),
       ),
       h("span", { class: "spacer" }),
-      this.#gpu,
+      this.#device,
       examples,
       button(
         { class: "quiet", title: "Format the spec (Shift+Alt+F)" },
@@ -173,9 +175,11 @@ export class App {
     }
   }
 
-  #showGpu(found: boolean): void {
+  #showDevice(device: DeviceReply | Problem): void {
+    const found = "kind" in device;
     const dot = h("span", { class: `dot ${found ? "dot-fine" : "dot-warning"}`, "aria-hidden": "true" });
-    fill(this.#gpu, dot, found ? "WebGPU" : "No WebGPU");
+    const name = found && device.kind === "webgpu" ? "WebGPU" : "WebAssembly";
+    fill(this.#device, dot, found ? name : "No device");
   }
 
   #changed(): void {

@@ -36,7 +36,7 @@ export class Results {
   readonly #waiting = h("div", { class: "waiting", role: "status" }, "Compiling…");
   readonly #body: HTMLElement;
 
-  /** @param foundDevice told what GPU there is, or why none */
+  /** @param foundDevice told what the page computes with, or why with nothing */
   constructor(session: Session, follow: Follow, foundDevice: (device: DeviceReply | Problem) => void) {
     this.#session = session;
     const wgsl = createCodeTab({ label: "WGSL", follow, groupsOf: wgslGroups });
@@ -128,7 +128,7 @@ export class Results {
     void this.#run.run();
   }
 
-  /** Looks for a GPU. */
+  /** Looks for what the page can compute with. */
   probe(): void {
     void this.#run.probe();
   }

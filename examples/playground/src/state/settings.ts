@@ -3,7 +3,15 @@ import { SCHEDULES, type Schedule } from "../../../../runtime/contract/index.ts"
 export const TABS = ["pipeline", "plan", "wgsl", "cuda", "run", "maps"] as const;
 export type TabName = (typeof TABS)[number];
 
+/** What a run computes on: the GPU where the page has one, else the processor; or one of them. */
+export const DEVICE_CHOICES = ["auto", "webgpu", "wasm"] as const;
+export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
+
+/** What people call devices. */
+export const DEVICE_NAMES = { webgpu: "the GPU", wasm: "the processor" } as const;
+
 export interface RunSettings {
+  readonly device: DeviceChoice;
   readonly batch: number;
   readonly rows: number;
   readonly keys: number;
@@ -43,7 +51,7 @@ export const DEFAULTS: Omit<Settings, "spec"> = {
   architecture: "sm_80",
   schedule: null,
   tab: "pipeline",
-  run: { batch: 1, rows: 128, keys: 128, seed: 1, layer: 0 },
+  run: { device: "auto", batch: 1, rows: 128, keys: 128, seed: 1, layer: 0 },
   maps: { length: 48, seed: 1, parameters: "random", batch: 0, head: 0 },
 };
 
@@ -84,6 +92,7 @@ export function readSettings(value: unknown): Settings | null {
     schedule: SCHEDULES.find((each) => each === given["schedule"]) ?? null,
     tab: TABS.find((each) => each === given["tab"]) ?? DEFAULTS.tab,
     run: {
+      device: DEVICE_CHOICES.find((each) => each === run["device"]) ?? DEFAULTS.run.device,
       batch: within(run["batch"], RANGES.batch, DEFAULTS.run.batch),
       rows: within(run["rows"], RANGES.rows, DEFAULTS.run.rows),
       keys: within(run["keys"], RANGES.keys, DEFAULTS.run.keys),

@@ -1,7 +1,7 @@
 import { button, h } from "../dom.ts";
 
 const SHORTCUTS: readonly (readonly [keys: string, what: string])[] = [
-  ["Ctrl+Enter", "run the spec on the GPU"],
+  ["Ctrl+Enter", "run the spec"],
   ["Shift+Alt+F", "format the spec"],
   ["Ctrl+Space", "what may stand here"],
   ["F8", "the next problem"],

@@ -1,5 +1,5 @@
-import { field, h } from "../dom.ts";
-import { RANGES, type RunSettings, within } from "../state/settings.ts";
+import { field, h, select } from "../dom.ts";
+import { DEVICE_CHOICES, type DeviceChoice, RANGES, type RunSettings, within } from "../state/settings.ts";
 
 export interface RunForm {
   readonly element: HTMLElement;
@@ -12,26 +12,39 @@ interface RunFormParts {
   readonly change: (settings: RunSettings) => void;
 }
 
+/** What the device's list says of each choice. */
+const CHOICES: Readonly<Record<DeviceChoice, string>> = {
+  auto: "GPU, else processor",
+  webgpu: "GPU (WebGPU)",
+  wasm: "processor (WebAssembly)",
+};
+
 const FIELDS = [
   ["batch", "Batch"],
   ["rows", "Query rows"],
   ["keys", "Keys"],
   ["seed", "Seed"],
   ["layer", "Layer"],
-] as const satisfies readonly (readonly [keyof RunSettings, string])[];
+] as const satisfies readonly (readonly [Exclude<keyof RunSettings, "device">, string])[];
 
-/** Shape, seed and layer of a run. */
+/** Device, shape, seed and layer of a run. */
 export function createRunForm({ settings, change }: RunFormParts): RunForm {
   const inputs = FIELDS.map(([name, label]) => {
     const input = numberInput(RANGES[name], (value) => change({ ...settings(), [name]: value }));
     return { name, input, element: field(label, input) };
   });
+  const options = DEVICE_CHOICES.map((value) => ({ value, label: CHOICES[value] }));
+  const device = select({}, options, (value) => {
+    const chosen = DEVICE_CHOICES.find((each) => each === value);
+    if (chosen !== undefined) change({ ...settings(), device: chosen });
+  });
   const refresh = (): void => {
+    device.value = settings().device;
     for (const { name, input } of inputs) input.value = String(settings()[name]);
   };
   refresh();
   return {
-    element: h("div", { class: "fields" }, ...inputs.map(({ element }) => element)),
+    element: h("div", { class: "fields" }, field("Device", device), ...inputs.map(({ element }) => element)),
     refresh,
     showLayer: (shown) => {
       for (const { name, element } of inputs) if (name === "layer") element.hidden = !shown;

@@ -1,6 +1,7 @@
 import type { TensorError } from "../../../../compiler/execution/comparison.ts";
 import { formatBytes, formatError, formatMilliseconds, plural } from "../../../../compiler/report/units.ts";
 import { h, icon } from "../dom.ts";
+import { DEVICE_NAMES } from "../state/settings.ts";
 import type { RunReply } from "../worker/protocol.ts";
 import { section, table, tile } from "./parts.ts";
 
@@ -12,16 +13,16 @@ export function describeRun({ device, referenceMs }: RunReply): readonly HTMLEle
       section(
         "Result",
         null,
-        h("p", {}, "The float64 reference is computed; nothing ran on a GPU."),
+        h("p", {}, "The float64 reference is computed; nothing else could compute."),
         h("div", { class: "tiles" }, reference),
       ),
     ];
-  const { statistics, errors, compileMs, name } = device;
+  const { kind, statistics, errors, compileMs, name } = device;
   const fine = errors.every(({ ok }) => ok);
   const kernelTime = statistics.deviceMs;
   return [
     section(
-      "Result",
+      `Result of ${DEVICE_NAMES[kind]}`,
       name,
       h(
         "p",
@@ -41,7 +42,9 @@ export function describeRun({ device, referenceMs }: RunReply): readonly HTMLEle
             : `of ${formatMilliseconds(statistics.wallMs)} in all`,
         ),
         tile("schedule", statistics.schedule, plural(statistics.kernels, "dispatch").replace(/hs$/, "hes")),
-        tile("pipelines", formatMilliseconds(compileMs), "made by the browser, once"),
+        kind === "webgpu"
+          ? tile("pipelines", formatMilliseconds(compileMs), "made by the browser, once")
+          : null,
         reference,
         tile(
           "peak memory",

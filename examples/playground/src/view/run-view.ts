@@ -27,28 +27,28 @@ export interface RunParts {
   readonly numeric: WorkerClient<NumericMethods>;
   readonly settings: () => RunSettings;
   readonly change: (settings: RunSettings) => void;
-  /** Told what GPU there is, or why none. */
+  /** Told what the page computes with, or why with nothing. */
   readonly foundDevice: (device: DeviceReply | Problem) => void;
 }
 
-type Gpu =
+type Found =
   | { readonly kind: "unknown" }
   | { readonly kind: "found"; readonly device: DeviceReply }
   | { readonly kind: "none"; readonly problem: Problem };
 
-/** Random inputs on the visitor's GPU against the float64 reference. */
+/** Random inputs on the visitor's GPU, or processor, against the float64 reference. */
 export class RunView {
   readonly element: HTMLElement;
   readonly #parts: RunParts;
   readonly #start = button({ class: "primary", "aria-keyshortcuts": "Control+Enter" }, () => void this.run());
   readonly #cancel = button({ class: "quiet" }, () => this.#stop(), icon("stop"), "Cancel");
   readonly #status = h("div", { class: "run-status", role: "status" });
-  readonly #gpuPlace = h("div");
+  readonly #devicePlace = h("div");
   readonly #warning = h("div");
   readonly #outcome = h("div", { class: "run-outcome" });
   readonly #form;
   #subject: Subject | null = null;
-  #gpu: Gpu = { kind: "unknown" };
+  #found: Found = { kind: "unknown" };
   #state: "idle" | "running" | "cancelled" = "idle";
 
   constructor(parts: RunParts) {
@@ -56,8 +56,10 @@ export class RunView {
     this.#form = createRunForm({
       settings: parts.settings,
       change: (settings) => {
+        const { device } = parts.settings();
         parts.change(settings);
         this.#update();
+        if (settings.device !== device) void this.probe();
       },
     });
     this.element = h(
@@ -66,7 +68,7 @@ export class RunView {
       section(
         "Run",
         "random inputs and parameters, compared with the float64 reference",
-        this.#gpuPlace,
+        this.#devicePlace,
         this.#form.element,
         this.#warning,
         h("div", { class: "run-buttons" }, this.#start, this.#cancel, this.#status),
@@ -88,17 +90,17 @@ export class RunView {
     this.#update();
   }
 
-  /** Looks for a GPU. */
+  /** Looks for what the page can compute with. */
   async probe(): Promise<void> {
-    const { numeric, foundDevice } = this.#parts;
+    const { numeric, foundDevice, settings } = this.#parts;
     try {
-      const device = await numeric.call("open", null);
-      this.#gpu = { kind: "found", device };
+      const device = await numeric.call("open", settings().device);
+      this.#found = { kind: "found", device };
       foundDevice(device);
     } catch (error) {
       if (error instanceof CancelledError) return;
-      this.#gpu = { kind: "none", problem: problemOf(error) };
-      foundDevice(this.#gpu.problem);
+      this.#found = { kind: "none", problem: problemOf(error) };
+      foundDevice(this.#found.problem);
     }
     this.#update();
   }
@@ -129,20 +131,20 @@ export class RunView {
 
   async #compute({ pipeline, needsLayer, schedule }: Subject): Promise<RunReply> {
     const { numeric, compiler } = this.#parts;
-    const { batch, rows, keys, seed, layer } = this.#parts.settings();
+    const { device: choice, batch, rows, keys, seed, layer } = this.#parts.settings();
     const shape = { B: batch, Lq: rows, Lk: keys, R: 0 };
     // A worker that was stopped has lost its device; the next one may find another.
     await this.probe();
     this.#checkWanted();
-    const gpu = this.#gpu;
+    const found = this.#found;
     const artifact =
-      gpu.kind === "found"
-        ? await compiler.call("emit", { pipeline, shape, schedule, limits: gpu.device.limits })
+      found.kind === "found"
+        ? await compiler.call("emit", { pipeline, shape, schedule, device: found.device })
         : null;
     this.#checkWanted();
     return numeric.call(
       "run",
-      { pipeline, shape, seed, layer: needsLayer ? layer : null, artifact },
+      { pipeline, shape, seed, layer: needsLayer ? layer : null, device: choice, artifact },
       (progress) => this.#progress(progress),
     );
   }
@@ -163,12 +165,12 @@ export class RunView {
     this.#form.showLayer(subject?.needsLayer ?? false);
     const estimate = subject === null ? null : estimateReference(subject.pipeline, this.#parts.settings());
     this.#start.disabled = running || subject === null || estimate?.verdict === "too much";
-    fill(this.#start, icon("run"), this.#gpu.kind === "none" ? "Compute the reference" : "Run");
+    fill(this.#start, icon("run"), this.#found.kind === "none" ? "Compute the reference" : "Run");
     this.#cancel.hidden = !running;
     const message = estimate?.message ?? null;
     const kind = estimate?.verdict === "too much" ? "error" : "info";
     fill(this.#warning, message === null ? null : notice(kind, { code: null, message, remedy: null }));
-    fill(this.#gpuPlace, describeGpu(this.#gpu));
+    fill(this.#devicePlace, describeDevice(this.#found));
   }
 
   #progress({ phase, share }: RunProgress): void {
@@ -178,27 +180,30 @@ export class RunView {
   }
 }
 
-function describeGpu(gpu: Gpu): HTMLElement {
-  switch (gpu.kind) {
+function describeDevice(found: Found): HTMLElement {
+  switch (found.kind) {
     case "unknown":
       return h("p", { class: "muted" }, "Looking for a GPU…");
     case "found":
       return h(
         "p",
-        { class: "gpu-found" },
+        { class: "device-found", "data-device": found.device.kind },
         h("span", { class: "dot dot-fine", "aria-hidden": "true" }),
-        gpu.device.name,
-        h(
-          "span",
-          { class: "muted" },
-          ` ${formatBytes(gpu.device.limits.workgroupBytes)} of workgroup memory${gpu.device.limits.features.includes("shader-f16") ? ", shader-f16" : ""}`,
-        ),
+        found.device.name,
+        h("span", { class: "muted" }, ` ${remarkOn(found.device)}`),
       );
     case "none":
       return notice("info", {
         code: null,
-        message: `No WebGPU here: ${gpu.problem.message}. The spec still compiles, and the reference and the maps work without a GPU.`,
-        remedy: gpu.problem.remedy,
+        message: `Nothing to run on here: ${found.problem.message}. The spec still compiles, and the reference and the maps work all the same.`,
+        remedy: found.problem.remedy,
       });
   }
+}
+
+function remarkOn(device: DeviceReply): string {
+  if (device.kind === "wasm")
+    return device.reason === null ? "" : `The processor computes: ${device.reason}.`;
+  const { workgroupBytes, features } = device.limits;
+  return `${formatBytes(workgroupBytes)} of workgroup memory${features.includes("shader-f16") ? ", shader-f16" : ""}`;
 }

@@ -1,7 +1,14 @@
-import { emitArtifact, emitHostFiles } from "../../../../compiler/emit/index.ts";
+import { emitArtifact, emitHostFiles, emitKernels } from "../../../../compiler/emit/index.ts";
 import { resolve } from "../../../../compiler/ir/index.ts";
 import { analyse } from "../../../../compiler/language/index.ts";
-import { cudaArchitecture, cudaLimits, WEBGPU_COMMON_LIMITS } from "../../../../compiler/plan/index.ts";
+import {
+  choosePlan,
+  cpuMachine,
+  cudaArchitecture,
+  cudaLimits,
+  WEBGPU_COMMON_LIMITS,
+  webgpuMachine,
+} from "../../../../compiler/plan/index.ts";
 import { attentionFacts, explain } from "../../../../compiler/report/explain.ts";
 import type { Artifact } from "../../../../runtime/contract/index.ts";
 import {
@@ -46,13 +53,17 @@ export function compileAttention(request: CompileRequest, version: string): Comp
   };
 }
 
-/** An artifact with one plan, made for one device's limits. */
-export function emitForDevice({ pipeline, limits, shape, schedule }: EmitRequest): Artifact {
-  return emitArtifact(pipeline, {
-    shape,
-    variants: [limits],
-    ...(schedule === null ? {} : { schedule }),
-  });
+/** An artifact with one plan, made for one device. Schedules are GPUs': the processor has one. */
+export function emitForDevice({ pipeline, device, shape, schedule }: EmitRequest): Artifact {
+  const plan =
+    device.kind === "wasm"
+      ? choosePlan(pipeline, { machine: cpuMachine(device.processor), shape })
+      : choosePlan(pipeline, {
+          machine: webgpuMachine(device.limits),
+          shape,
+          ...(schedule === null ? {} : { schedule }),
+        });
+  return { name: pipeline.name, plans: [plan], sources: emitKernels(plan) };
 }
 
 function attempt<T>(work: () => T): Attempt<T> {

@@ -1,10 +1,10 @@
-import { openDevice, runAttention } from "./gpu.ts";
+import { openDevice, runAttention } from "./device.ts";
 import { mapsOf } from "./maps.ts";
 import type { NumericMethods } from "./protocol.ts";
 import { serve } from "./rpc.ts";
 
 serve<NumericMethods>({
-  open: () => openDevice(),
+  open: (choice) => openDevice(choice),
   run: (request, progress) => runAttention(request, progress),
   maps: (request) => mapsOf(request),
 });

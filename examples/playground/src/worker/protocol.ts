@@ -2,8 +2,9 @@ import type { TensorError } from "../../../../compiler/execution/comparison.ts";
 import type { Diagnostic } from "../../../../compiler/language/index.ts";
 import type { TargetLimits } from "../../../../compiler/plan/index.ts";
 import type { Explanation } from "../../../../compiler/report/explain.ts";
+import type { AutoKind, CallStatistics } from "../../../../runtime/auto/index.ts";
 import type { Artifact, CallShape, Pipeline, Plan, Schedule } from "../../../../runtime/contract/index.ts";
-import type { CallStatistics } from "../../../../runtime/index.ts";
+import type { DeviceChoice } from "../state/settings.ts";
 import type { Problem } from "./rpc.ts";
 
 /** What the page and its workers say to each other: plain data. */
@@ -79,7 +80,7 @@ export interface CompileReply {
 
 export interface EmitRequest {
   readonly pipeline: Pipeline;
-  readonly limits: TargetLimits;
+  readonly device: DeviceReply;
   readonly shape: CallShape;
   readonly schedule: Schedule | null;
 }
@@ -101,16 +102,25 @@ export interface CompilerMethods {
   readonly emit: { readonly params: EmitRequest; readonly result: Artifact };
 }
 
-export interface DeviceReply {
-  /** Vendor, architecture and the like, as far as the browser tells. */
-  readonly name: string;
-  readonly limits: TargetLimits;
-  readonly timestamps: boolean;
-}
+/** What the page computes with. */
+export type DeviceReply =
+  | {
+      readonly kind: "webgpu";
+      /** Vendor, architecture and the like, as far as the browser tells. */
+      readonly name: string;
+      readonly limits: TargetLimits;
+    }
+  | {
+      readonly kind: "wasm";
+      readonly name: string;
+      /** Why it is no GPU; null where the processor was asked for. */
+      readonly reason: string | null;
+      readonly processor: { readonly lanes: number; readonly threads: number };
+    };
 
 /** How far a run is. */
 export interface RunProgress {
-  readonly phase: "compiling kernels" | "running on the GPU" | "computing the reference";
+  readonly phase: "compiling kernels" | `running on ${string}` | "computing the reference";
   /** 0 to 1 where it is known. */
   readonly share: number | null;
 }
@@ -120,16 +130,18 @@ export interface RunRequest {
   readonly shape: CallShape;
   readonly seed: number;
   readonly layer: number | null;
-  /** What to run; null computes the reference alone. */
+  readonly device: DeviceChoice;
+  /** What to run on it; null computes the reference alone. */
   readonly artifact: Artifact | null;
 }
 
 export interface RunReply {
-  /** Null where nothing ran on a GPU. */
+  /** Null where the reference alone was computed. */
   readonly device: {
+    readonly kind: AutoKind;
     readonly name: string;
     readonly statistics: CallStatistics;
-    /** Time to make the kernels' pipelines. */
+    /** Time to make the kernels' pipelines, or to load the library. */
     readonly compileMs: number;
     readonly errors: readonly TensorError[];
   } | null;
@@ -162,8 +174,8 @@ export interface MapsReply {
 }
 
 export interface NumericMethods {
-  /** Opens the visitor's GPU. */
-  readonly open: { readonly params: null; readonly result: DeviceReply };
+  /** Opens what the page computes with. */
+  readonly open: { readonly params: DeviceChoice; readonly result: DeviceReply };
   readonly run: { readonly params: RunRequest; readonly result: RunReply; readonly progress: RunProgress };
   readonly maps: { readonly params: MapsRequest; readonly result: MapsReply };
 }

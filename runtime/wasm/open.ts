@@ -1,8 +1,8 @@
-import { CpuDevice, type CpuOptions, checkThreads } from "../device.ts";
-import { CpuError } from "../errors.ts";
-import { openWasm as openLibrary } from "./library.ts";
-import type { ModuleName } from "./module.ts";
-import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "./team.ts";
+import { CpuDevice, type CpuOptions, checkThreads } from "../cpu/device.ts";
+import { CpuError } from "../cpu/errors.ts";
+import { openWasm as openLibrary } from "../cpu/wasm/library.ts";
+import type { ModuleName } from "../cpu/wasm/module.ts";
+import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "../cpu/wasm/team.ts";
 
 /** Literal, each by itself: so bundlers see which files there are. Not before they are needed: scripts that are no modules have no address. */
 const FILES: Readonly<Record<ModuleName, () => URL>> = {

@@ -93,6 +93,9 @@ static struct place place_of(const struct call *call, int part, int parts) {
 static int values_are_finite(const struct call *call, int batch, int kv_head, int first) {
   const struct attention *at = call->attention;
   const int width = round_up(at->value_dim, LANES), keys = least(PANEL, call->key_rows - first);
+  if (at->storage == STORAGE_F32 && width == at->value_dim)
+    return all_finite(
+        (const float *)call->v.data + row_of(&call->v, batch, kv_head, first), call->v.row_stride, keys, width);
   float row[512 + LANES];
   for (int c = at->value_dim; c < width; c++) row[c] = 0;
   for (int key = 0; key < keys; key++) {

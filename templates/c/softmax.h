@@ -33,8 +33,8 @@ INLINE float largest_logit(const float *logits, int count) {
 }
 
 #if WITH_SOFTMAX
-/* In place: e^(x - largest), then divided by their sum. Returns log sum e^x. */
-INLINE float softmax(float *logits, int count, float largest) {
+/* In place: e^(x - largest). Returns their sum. */
+INLINE float exponentials(float *logits, int count, float largest) {
   vec sums[ROW_VECTORS];
   UNROLL for (int n = 0; n < ROW_VECTORS; n++) sums[n] = broadcast(0);
   for (int at = 0; at < count; at += PANEL)
@@ -44,10 +44,7 @@ INLINE float softmax(float *logits, int count, float largest) {
       sums[n] += x;
     }
   UNROLL for (int n = 1; n < ROW_VECTORS; n++) sums[0] += sums[n];
-  const float sum = sum_of(sums[0]);
-  const vec factor = broadcast(1 / sum);
-  for (int n = 0; n < count; n += LANES) store(logits + n, load(logits + n) * factor);
-  return largest + logarithm(sum);
+  return sum_of(sums[0]);
 }
 #endif
 
@@ -80,48 +77,77 @@ INLINE void sparsemax(float *logits, int count, float largest) {
 }
 #endif
 
+/* Logits of the keys of whole panels that a row sees; null if it sees nothing. */
+INLINE float *seen_logits(struct sight sight, float *row, int from, int *count) {
+  const int first = sight.begin / PANEL * PANEL;
+  *count = round_up(sight.end, PANEL) - first;
+  return sight.begin < sight.end ? row + first - from : NULL;
+}
+
 /*
- * One row: logits of keys [from, to) (whole panels) become weights, 0 where nothing is seen. A row with a logit that is
- * not finite becomes NaN as far as it sees. Returns the logarithm of the sum, minus infinity for a row that sees
- * nothing.
+ * Adds the bias, and hides what the row does not see. `row` begins with key `from`. Returns the largest logit: NaN where
+ * one is not finite, HIDDEN where nothing is seen.
  */
-static float normalize_row(
-    const struct call *call, struct sight sight, int batch, int head, int row, float *weights, int from, int to) {
-  const int first = sight.begin / PANEL * PANEL, last = round_up(sight.end, PANEL);
-  if (sight.begin >= sight.end) {
-    fill(weights, 0, to - from);
-    return -__builtin_inff();
-  }
-  float *seen = weights + first - from;
+static float find_largest(
+    const struct call *call, struct sight sight, int batch, int head, int number, float *row, int from) {
+  int count;
+  float *seen = seen_logits(sight, row, from, &count);
+  if (!seen) return HIDDEN;
   if (call->attention->bias) {
-    const float *bias = bias_row(call, batch, head, row);
+    const float *bias = bias_row(call, batch, head, number);
     for (int key = sight.begin; key < sight.end; key++) {
-      const float score = weights[key - from], logit = score + bias[key];
+      const float score = row[key - from], logit = score + bias[key];
       /* A bias may be as low as numbers go, and hides nothing; what was infinite before it stays so. */
-      weights[key - from] = logit < LOWEST && score >= HIDDEN ? LOWEST : logit;
+      row[key - from] = logit < LOWEST && score >= HIDDEN ? LOWEST : logit;
     }
   }
-  hide_row(call, sight, batch, head, row, seen, first, last, HIDDEN);
-  const float largest = largest_logit(seen, last - first);
-  float sum;
-  if (largest == HIDDEN) {
-    fill(weights, 0, to - from);
-    return -__builtin_inff();
-  }
-  if (largest != largest) {
-    fill(seen, largest, last - first);
-    sum = largest;
-  } else {
-    sum = 0;
+  const int first = sight.begin / PANEL * PANEL;
+  hide_row(call, sight, batch, head, number, seen, first, first + count, HIDDEN);
+  return largest_logit(seen, count);
+}
+
+/*
+ * Logits to weights, but for a factor that is still to come. Returns their sum: 1 where they are whole, NaN where a
+ * logit is not finite, 0 where nothing is seen.
+ */
+INLINE float weigh(const struct attention *at, struct sight sight, float *row, int from, float largest) {
+  int count;
+  float *seen = seen_logits(sight, row, from, &count);
+  if (!seen || largest == HIDDEN) return 0;
+  if (largest != largest) return largest;
+  float sum = 1;
 #if WITH_SOFTMAX
-    if (call->attention->normalizer == NORMALIZE_SOFTMAX) sum = softmax(seen, last - first, largest);
+  if (at->normalizer == NORMALIZE_SOFTMAX) sum = exponentials(seen, count, largest);
 #endif
 #if WITH_SPARSEMAX
-    if (call->attention->normalizer == NORMALIZE_SPARSEMAX) sparsemax(seen, last - first, largest);
+  if (at->normalizer == NORMALIZE_SPARSEMAX) sparsemax(seen, count, largest);
 #endif
-  }
-  hide_row(call, sight, batch, head, row, weights, from, to, 0);
+  (void)at;
   return sum;
+}
+
+/* Divides by the sum; a row with a logit that is not finite becomes NaN as far as it sees, one that sees nothing 0. */
+static void divide(
+    const struct call *call, struct sight sight, int batch, int head, int number, float *row, int from, int to,
+    float sum) {
+  int count;
+  float *seen = seen_logits(sight, row, from, &count);
+  if (sum == 0 || !seen) {
+    fill(row, 0, to - from);
+    return;
+  }
+  if (sum != sum) fill(seen, sum, count);
+  hide_row(call, sight, batch, head, number, row, from, to, 0);
+  if (sum == sum && call->attention->normalizer == NORMALIZE_SOFTMAX) {
+    const vec factor = broadcast(1 / sum);
+    for (int n = 0; n < count; n += LANES) store(seen + n, load(seen + n) * factor);
+  }
+}
+
+/* log of the sum of e^logit: minus infinity where the sum is 0. */
+INLINE void log_sums(const float *largest, const float *sums, float *lse) {
+  const vec sum = load(sums);
+  store(lse, choose(sum == 0.f, broadcast(-__builtin_inff()), load(largest) + logarithm(sum)));
 }
 
 #endif

@@ -246,20 +246,39 @@ static void read_queries(struct worker *worker) {
     }
 }
 
-/* Logits of the strip's rows become weights. */
-static void normalize_rows(struct worker *worker) {
+/* Rows that are normalised together: each step of one overlaps with the same step of the next. */
+enum { NORMALIZED_ROWS = LANES < 8 ? LANES : 8 };
+
+/* Logits of the strip's rows [first, end) of a head become weights; at most NORMALIZED_ROWS. */
+static void normalize_head_rows(struct worker *worker, int head, int first, int end) {
   const struct call *call = worker->call;
   const struct attention *at = call->attention;
   const struct maps map = map_at(worker, worker->key_begin);
-  for (int head = 0; head < at->group; head++)
-    for (int row = 0; row < worker->rows; row++) {
-      const int number = worker->row + worker->map_lead + row, which = worker->head + head;
-      float *weights = map.at + head * map.head_pitch + (int64_t)row * map.pitch;
-      const float lse = normalize_row(
-          call, sight_in(worker, number), worker->batch, which, number, weights, worker->key_begin, worker->key_end);
-      if (call->lse && at->normalizer == NORMALIZE_SOFTMAX && number >= worker->first_row && number < worker->end_row)
-        call->lse[((int64_t)worker->batch * at->heads + which) * call->query_rows + number] = lse;
-    }
+  const int from = worker->key_begin, to = worker->key_end, which = worker->head + head;
+  const int number = worker->row + worker->map_lead;
+  float *rows = map.at + head * map.head_pitch;
+  float largest[LANES] = {0}, sums[LANES] = {0}, lse[LANES];
+  for (int row = first; row < end; row++)
+    largest[row - first] = find_largest(
+        call, sight_in(worker, number + row), worker->batch, which, number + row, rows + row * map.pitch, from);
+  for (int row = first; row < end; row++)
+    sums[row - first] = weigh(at, sight_in(worker, number + row), rows + row * map.pitch, from, largest[row - first]);
+  for (int row = first; row < end; row++)
+    divide(
+        call, sight_in(worker, number + row), worker->batch, which, number + row, rows + row * map.pitch, from, to,
+        sums[row - first]);
+  if (call->lse == NULL || at->normalizer != NORMALIZE_SOFTMAX) return;
+  log_sums(largest, sums, lse);
+  float *to_lse = call->lse + ((int64_t)worker->batch * at->heads + which) * call->query_rows;
+  for (int row = first; row < end; row++)
+    if (number + row >= worker->first_row && number + row < worker->end_row) to_lse[number + row] = lse[row - first];
+}
+
+/* Logits of the strip's rows become weights. */
+static void normalize_rows(struct worker *worker) {
+  for (int head = 0; head < worker->call->attention->group; head++)
+    for (int row = 0; row < worker->rows; row += NORMALIZED_ROWS)
+      normalize_head_rows(worker, head, row, least(worker->rows, row + NORMALIZED_ROWS));
 }
 
 #if WITH_OUTPUT

@@ -1,14 +1,18 @@
-# mtac_add_kernels: the CUDA kernels of an mtac spec as sources of a target.
+# mtac_add_kernels: the CUDA kernels of an mtac spec, or its C for the processor, as sources of a target.
 #
 #   find_package(mtac REQUIRED PATHS "${CMAKE_CURRENT_SOURCE_DIR}/node_modules/mtac/templates/cmake" NO_DEFAULT_PATH)
 #   mtac_add_kernels(my_program spec.mta)
+#
+# What is written for, components of the package say: `COMPONENTS cpu` needs a C compiler (GCC 12 or newer, or Clang) and no CUDA, `cuda`, which is
+# taken where none is named, the CUDA toolkit; `COMPONENTS cpu cuda` has both.
 #
 # Kernels, with the functions that launch them, are compiled into the target, which may be a program, a library, or a name that is not
 # taken yet: it then becomes a static library. `#include "<attention>.h"` works in the target and in what links to it.
 #
 #   mtac_add_kernels(<target> <spec.mta>
+#     [TARGET <component>]           cuda, if not given, or cpu
 #     [NAMES <attention>...]         attentions to compile; all of the spec's if not given
-#     [ARCHITECTURES <arch>...]      what to plan for, as in CMAKE_CUDA_ARCHITECTURES, whose concrete entries are the default; 80 where
+#     [ARCHITECTURES <arch>...]      CUDA: what to plan for, as in CMAKE_CUDA_ARCHITECTURES, whose concrete entries are the default; 80 where
 #                                    the project sets none
 #     [LENGTH <keys>]                the length to plan for; kernels run at every length
 #     [SCHEDULE <schedule>]          single_pass, two_pass or staged, where the planner must not choose
@@ -16,22 +20,44 @@
 #
 # Attentions of one target need names of their own: their headers and functions are called after them.
 #
+# C is optimized whatever the build is for. CMAKE_C_FLAGS says for which processor: -march=native, -march=x86-64-v3.
+#
 # The spec is compiled when CMake configures, and the build configures again whenever it, mtac.config.js, tuning results or mtac change. Needs Node
-# 20.19 or newer and the CUDA toolkit; MTAC_EXECUTABLE, where it is set, is the command to run instead of this package's own.
+# 20.19 or newer; MTAC_EXECUTABLE, where it is set, is the command to run instead of this package's own.
 
 get_filename_component(_mtac_root "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
 set(mtac_ROOT_DIRECTORY "${_mtac_root}" CACHE INTERNAL "The mtac package")
 unset(_mtac_root)
 
-# Here, since a language cannot be enabled within a function. Enabling it would set a default of CMake's own.
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 80)
+set(_mtac_components ${mtac_FIND_COMPONENTS})
+if(NOT _mtac_components)
+  set(_mtac_components cuda)
 endif()
-enable_language(CUDA)
-find_package(CUDAToolkit REQUIRED)
+foreach(_mtac_each IN LISTS _mtac_components)
+  # Here, since a language cannot be enabled within a function.
+  if(_mtac_each STREQUAL "cuda")
+    # Enabling it would set a default of CMake's own.
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80)
+    endif()
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+  elseif(_mtac_each STREQUAL "cpu")
+    enable_language(C)
+    find_package(Threads REQUIRED)
+  else()
+    set(mtac_FOUND FALSE)
+    set(mtac_NOT_FOUND_MESSAGE "mtac has no component ${_mtac_each}: write cuda or cpu.")
+    return()
+  endif()
+  set_property(GLOBAL APPEND PROPERTY _mtac_components "${_mtac_each}")
+endforeach()
+unset(_mtac_each)
+unset(_mtac_components)
 
-# `_mtac_compiled_for`, which the CMake files that `mtac compile` writes have a copy of.
+# `_mtac_compiled_for` and `_mtac_add_c`, which the CMake files that `mtac compile` writes have copies of.
 include("${mtac_ROOT_DIRECTORY}/templates/capi/partials/cmake-architectures.hbs")
+include("${mtac_ROOT_DIRECTORY}/templates/capi/partials/cmake-processor.hbs")
 
 # Gives the command line that runs mtac, or stops.
 function(_mtac_command result)
@@ -71,8 +97,31 @@ function(_mtac_claim target spec attention)
   set_property(GLOBAL PROPERTY "_mtac_${target}_${attention}" "${spec}")
 endfunction()
 
+# What CUDA's kernels are planned for (as options of mtac) and compiled for (as CMake names them).
+function(_mtac_cuda_options target arch_result options_result)
+  set(asked "${ARGN}")
+  set(named "${asked}")
+  if(NOT asked AND TARGET "${target}")
+    get_target_property(asked "${target}" CUDA_ARCHITECTURES)
+  endif()
+  if(NOT asked)
+    set(asked "${CMAKE_CUDA_ARCHITECTURES}")
+  endif()
+  _mtac_compiled_for(architectures "${asked}" 80)
+  _mtac_architectures(planned ${architectures})
+  if(NOT planned)
+    if(named)
+      message(FATAL_ERROR "mtac_add_kernels(${target}): write ARCHITECTURES as 80, 90a or the like, not ${named}.")
+    endif()
+    set(planned sm_80)
+  endif()
+  string(REPLACE ";" "," planned "${planned}")
+  set(${arch_result} "${architectures}" PARENT_SCOPE)
+  set(${options_result} --no-ptxas --arch "${planned}" PARENT_SCOPE)
+endfunction()
+
 function(mtac_add_kernels target spec)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "LENGTH;SCHEDULE;OUTPUT_DIRECTORY" "NAMES;ARCHITECTURES")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "TARGET;LENGTH;SCHEDULE;OUTPUT_DIRECTORY" "NAMES;ARCHITECTURES")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "mtac_add_kernels(${target} ${spec}): what is ${arg_UNPARSED_ARGUMENTS}? One call takes one spec.")
   endif()
@@ -91,23 +140,26 @@ function(mtac_add_kernels target spec)
     get_filename_component(folder "${arg_OUTPUT_DIRECTORY}" ABSOLUTE BASE_DIR "${CMAKE_CURRENT_BINARY_DIR}")
   endif()
 
-  set(asked "${arg_ARCHITECTURES}")
-  if(NOT asked AND TARGET "${target}")
-    get_target_property(asked "${target}" CUDA_ARCHITECTURES)
+  if(NOT arg_TARGET)
+    set(arg_TARGET cuda)
   endif()
-  if(NOT asked)
-    set(asked "${CMAKE_CUDA_ARCHITECTURES}")
+  get_property(components GLOBAL PROPERTY _mtac_components)
+  if(NOT arg_TARGET IN_LIST components)
+    message(FATAL_ERROR "mtac_add_kernels(${target}): this project found mtac for ${components} only. Write TARGET ${components}, or find_package(mtac COMPONENTS ${arg_TARGET}).")
   endif()
-  _mtac_compiled_for(architectures "${asked}" 80)
-  _mtac_architectures(planned ${architectures})
-  if(NOT planned)
+  set(options --target "${arg_TARGET}" --no-launcher --json --out "${folder}")
+  if(arg_TARGET STREQUAL "cuda")
+    set(extension cu)
+    set(language CUDA)
+    _mtac_cuda_options("${target}" architectures own_options ${arg_ARCHITECTURES})
+    list(APPEND options ${own_options})
+  else()
+    set(extension c)
+    set(language C)
     if(arg_ARCHITECTURES)
-      message(FATAL_ERROR "mtac_add_kernels(${target}): write ARCHITECTURES as 80, 90a or the like, not ${arg_ARCHITECTURES}.")
+      message(FATAL_ERROR "mtac_add_kernels(${target}): ARCHITECTURES are CUDA's; write -march into CMAKE_C_FLAGS.")
     endif()
-    set(planned sm_80)
   endif()
-  string(REPLACE ";" "," planned "${planned}")
-  set(options --target cuda --no-launcher --no-ptxas --json --out "${folder}" --arch "${planned}")
   if(arg_LENGTH)
     list(APPEND options --length "${arg_LENGTH}")
   endif()
@@ -149,10 +201,10 @@ function(mtac_add_kernels target spec)
     math(EXPR last "${count} - 1")
     foreach(index RANGE ${last})
       string(JSON file GET "${report}" files ${index})
-      if(file MATCHES "\\.cu$")
+      if(file MATCHES "\\.${extension}$")
         list(APPEND sources "${folder}/${file}")
       elseif(file MATCHES "^(.+)\\.h$")
-        _mtac_claim("${target}" "${spec}" "${CMAKE_MATCH_1}")
+        _mtac_claim("${target}" "${spec} (${arg_TARGET})" "${CMAKE_MATCH_1}")
       endif()
     endforeach()
   endforeach()
@@ -160,11 +212,15 @@ function(mtac_add_kernels target spec)
 
   if(NOT TARGET "${target}")
     add_library("${target}" STATIC)
-    set_target_properties("${target}" PROPERTIES LINKER_LANGUAGE CUDA POSITION_INDEPENDENT_CODE ON)
+    set_target_properties("${target}" PROPERTIES LINKER_LANGUAGE "${language}" POSITION_INDEPENDENT_CODE ON)
   endif()
-  target_sources("${target}" PRIVATE ${sources})
   # Headers of generated kernels are the target's interface where others can link to it.
   target_include_directories("${target}" PUBLIC "${folder}")
+  if(arg_TARGET STREQUAL "cpu")
+    _mtac_add_c("${target}" ${sources})
+    return()
+  endif()
+  target_sources("${target}" PRIVATE ${sources})
   target_link_libraries("${target}" PUBLIC CUDA::cudart)
   target_compile_features("${target}" PRIVATE cuda_std_17)
   if(architectures)

@@ -1,54 +1,19 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test, vi } from "vitest";
+import { configure, findMtac, hasCmake, PACKAGE, SPEC } from "../support/cmake.ts";
 import { findNvcc } from "./harness.ts";
 import { withFolder } from "./nvcc.ts";
 
-// `mtac_add_kernels` with this checkout as the package: what its CMake file runs is dist/cli/main.js.
+// `mtac_add_kernels` and the emitted fragment for CUDA; `test/cpu/c-cmake.test.ts` has those for the processor.
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const nvcc = await findNvcc();
-const cmake = spawnSync("cmake", ["--version"]).status === 0;
 
-const SPEC = `attention first { heads 2 head_dim 32 dtype f16 mask causal scores { conv 3x5 } }
-attention second { heads 2 head_dim 16 mask causal }
-`;
+/** A project without CUDA of its own. */
+const HEAD = `project(user LANGUAGES C CXX)\n${findMtac()}`;
 
-interface Configured {
-  readonly status: number | null;
-  readonly output: string;
-}
-
-/** What stands before the project's own lines. */
-const FIND_MTAC = `find_package(mtac REQUIRED PATHS "${path.join(ROOT, "templates/cmake")}" NO_DEFAULT_PATH)`;
-
-/** Writes a project whose list file ends with `lines`, and configures it in the folder `build`. */
-function configure(
-  folder: string,
-  lines: string,
-  options: readonly string[] = [],
-  head = `project(user LANGUAGES C CXX)\n${FIND_MTAC}`,
-): Configured {
-  writeFileSync(path.join(folder, "specs.mta"), SPEC);
-  writeFileSync(path.join(folder, "copy.mta"), SPEC);
-  writeFileSync(path.join(folder, "broken.mta"), "attention broken { heads 0 }\n");
-  writeFileSync(
-    path.join(folder, "CMakeLists.txt"),
-    `cmake_minimum_required(VERSION 3.24)
-${head}
-${lines}
-`,
-  );
-  const { status, stdout, stderr } = spawnSync("cmake", ["-B", "build", ...options], {
-    cwd: folder,
-    encoding: "utf8",
-  });
-  return { status, output: stdout + stderr };
-}
-
-describe.skipIf(nvcc === null || !cmake)("mtac_add_kernels", () => {
+describe.skipIf(nvcc === null || !hasCmake)("mtac_add_kernels", () => {
   test("makes a library of chosen attentions, for chosen architectures, that programs link to", async () => {
     await withFolder(async (folder) => {
       writeFileSync(
@@ -57,6 +22,7 @@ describe.skipIf(nvcc === null || !cmake)("mtac_add_kernels", () => {
       );
       const { status, output } = configure(
         folder,
+        HEAD,
         `mtac_add_kernels(kernels specs.mta NAMES first second ARCHITECTURES 80 90a LENGTH 256)
 add_executable(program main.c)
 target_link_libraries(program PRIVATE kernels)`,
@@ -78,7 +44,7 @@ target_link_libraries(program PRIVATE kernels)`,
       const lines = "mtac_add_kernels(kernels specs.mta NAMES second OUTPUT_DIRECTORY ../made)";
       const config = path.join(folder, "mtac.config.mjs");
       writeFileSync(config, 'export default { schedule: "single_pass" };\n');
-      const { status, output } = configure(folder, lines, ["-DCMAKE_CUDA_ARCHITECTURES=86-real"]);
+      const { status, output } = configure(folder, HEAD, lines, ["-DCMAKE_CUDA_ARCHITECTURES=86-real"]);
       expect(status, output).toBe(0);
       const header = (): string => readFileSync(path.join(folder, "made/second.h"), "utf8");
       expect(readFileSync(path.join(folder, "made/second.cmake"), "utf8")).toContain('"86"');
@@ -107,7 +73,12 @@ target_link_libraries(program PRIVATE kernels)`,
     [
       "two specs with one attention's name",
       "mtac_add_kernels(kernels specs.mta)\nmtac_add_kernels(kernels copy.mta)",
-      /specs\.mta and\s+\S*copy\.mta both have an\s+attention first/,
+      /specs\.mta\s+\(cuda\)\s+and\s+\S*copy\.mta\s+\(cuda\)\s+both\s+have\s+an\s+attention first/,
+    ],
+    [
+      "a target that the project did not ask for",
+      "mtac_add_kernels(kernels specs.mta TARGET cpu)",
+      /found mtac for cuda\s+only[\s\S]*COMPONENTS\s+cpu/,
     ],
     [
       "an architecture too old",
@@ -116,7 +87,7 @@ target_link_libraries(program PRIVATE kernels)`,
     ],
   ])("stops at %s", async (_what, line, message) => {
     await withFolder(async (folder) => {
-      const { status, output } = configure(folder, line);
+      const { status, output } = configure(folder, HEAD, line);
       expect(status).not.toBe(0);
       expect(output).toMatch(message);
     });
@@ -126,7 +97,11 @@ target_link_libraries(program PRIVATE kernels)`,
     await withFolder(async (folder) => {
       const name = "a;b 'c' \"d\" #e (f).mta";
       writeFileSync(path.join(folder, name), SPEC);
-      const { status, output } = configure(folder, `mtac_add_kernels(kernels [==[${name}]==] NAMES second)`);
+      const { status, output } = configure(
+        folder,
+        HEAD,
+        `mtac_add_kernels(kernels [==[${name}]==] NAMES second)`,
+      );
       expect(status, output).toBe(0);
       expect(output).not.toContain("Warning");
       // The build configures again when it changes.
@@ -139,13 +114,13 @@ target_link_libraries(program PRIVATE kernels)`,
 });
 
 /** `project(… LANGUAGES CXX CUDA)`, as most projects have it, lets CMake pick an architecture: 75, 52 with older toolkits. */
-describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", () => {
+describe.skipIf(nvcc === null || !hasCmake)("a project that enables CUDA itself", () => {
   const LANGUAGES = "project(user LANGUAGES C CXX CUDA)";
   /** The two ways to kernels: the package, and the fragment that `mtac compile` writes. */
   const ways = [
     [
       "mtac_add_kernels",
-      `${LANGUAGES}\n${FIND_MTAC}`,
+      `${LANGUAGES}\n${findMtac()}`,
       "mtac_add_kernels(kernels specs.mta NAMES second)",
       "kernels",
     ],
@@ -157,7 +132,7 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
     const options = ["--target", "cuda", "--no-launcher", "--no-ptxas", "--name", "second", "--out", "made"];
     execFileSync(
       process.execPath,
-      [path.join(ROOT, "dist/cli/main.js"), "compile", "specs.mta", ...options],
+      [path.join(PACKAGE, "dist/cli/main.js"), "compile", "specs.mta", ...options],
       {
         cwd: folder,
         stdio: "pipe",
@@ -172,7 +147,7 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
         readFileSync(path.join(folder, `build/CMakeFiles/${target}.dir/flags.make`), "utf8");
       // The second time, what CMake picked the first time lies in its cache.
       for (const _time of [1, 2]) {
-        const { status, output } = configure(folder, lines, [], head);
+        const { status, output } = configure(folder, head, lines);
         expect(status, output).toBe(0);
         expect(flags()).toMatch(/sm_80/);
         expect(flags()).not.toMatch(/sm_(?!80)/);
@@ -184,7 +159,7 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
     await withFolder(async (folder) => {
       compileFragment(folder);
       const own = `set(CMAKE_CUDA_ARCHITECTURES 86 90a)\n${head}`;
-      const { status, output } = configure(folder, lines, [], own);
+      const { status, output } = configure(folder, own, lines);
       expect(status, output).toBe(0);
       const flags = readFileSync(path.join(folder, `build/CMakeFiles/${target}.dir/flags.make`), "utf8");
       expect(flags).toContain("sm_86");
@@ -198,7 +173,7 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
       // Later runs of CMake, those that builds start among them, need not have the variable.
       for (const asked of ["86;90", ""]) {
         vi.stubEnv("CUDAARCHS", asked);
-        const { status, output } = configure(folder, lines, [], head);
+        const { status, output } = configure(folder, head, lines);
         vi.unstubAllEnvs();
         expect(status, output).toBe(0);
         const flags = readFileSync(path.join(folder, `build/CMakeFiles/${target}.dir/flags.make`), "utf8");
@@ -217,7 +192,7 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
   )("is told where %s asks for one too old: %#", async (_how, head, lines, options) => {
     await withFolder(async (folder) => {
       compileFragment(folder);
-      const { status, output } = configure(folder, lines, options, head);
+      const { status, output } = configure(folder, head, lines, options);
       expect(status).not.toBe(0);
       expect(output).toMatch(/need\s+sm_80\s+or\s+newer[\s\S]*set\(CMAKE_CUDA_ARCHITECTURES\s+80\)/);
     });
@@ -229,15 +204,10 @@ describe.skipIf(nvcc === null || !cmake)("a project that enables CUDA itself", (
       const twice =
         // biome-ignore lint/suspicious/noTemplateCurlyInString: it is CMake's.
         "include(made/second.cmake)\ninclude(${CMAKE_CURRENT_SOURCE_DIR}/made/../made/second.cmake)";
-      const { status, output } = configure(folder, twice, [], LANGUAGES);
+      const { status, output } = configure(folder, LANGUAGES, twice);
       expect(status, output).toBe(0);
       cpSync(path.join(folder, "made"), path.join(folder, "other"), { recursive: true });
-      const other = configure(
-        folder,
-        "include(made/second.cmake)\ninclude(other/second.cmake)",
-        [],
-        LANGUAGES,
-      );
+      const other = configure(folder, LANGUAGES, "include(made/second.cmake)\ninclude(other/second.cmake)");
       expect(other.status).not.toBe(0);
       expect(other.output).toContain("already exists");
     });

@@ -20,12 +20,18 @@ endif()
 enable_language(C)
 find_package(Threads REQUIRED)
 
-add_library(mtac_toy_cpu STATIC
-  "${CMAKE_CURRENT_LIST_DIR}/toy_cpu.c"
-)
+# Adds C sources of mtac's to a target. They are optimized whatever the build is for: else they are a hundred times
+# slower.
+function(_mtac_add_c target)
+  target_sources("${target}" PRIVATE ${ARGN})
+  set_source_files_properties(${ARGN} TARGET_DIRECTORY "${target}" PROPERTIES
+    COMPILE_OPTIONS "-O3;-ffp-contract=fast;-fno-math-errno"
+  )
+  target_compile_features("${target}" PRIVATE c_std_11)
+  target_link_libraries("${target}" PUBLIC Threads::Threads m)
+endfunction()
+
+add_library(mtac_toy_cpu STATIC)
+_mtac_add_c(mtac_toy_cpu "${CMAKE_CURRENT_LIST_DIR}/toy_cpu.c")
 target_include_directories(mtac_toy_cpu PUBLIC "${CMAKE_CURRENT_LIST_DIR}")
-target_link_libraries(mtac_toy_cpu PUBLIC Threads::Threads m)
-target_compile_features(mtac_toy_cpu PRIVATE c_std_11)
-# Unoptimized, it is a hundred times slower: whatever the build is for.
-target_compile_options(mtac_toy_cpu PRIVATE -O3 -ffp-contract=fast -fno-math-errno)
 set_target_properties(mtac_toy_cpu PROPERTIES POSITION_INDEPENDENT_CODE ON)

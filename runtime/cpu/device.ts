@@ -16,6 +16,8 @@ export interface CpuOptions {
  */
 export class CpuDevice {
   readonly library: CpuLibrary;
+  /** The processor's model; empty where nobody says, as in pages. */
+  readonly processor: string;
   readonly pool: BufferPool<CpuMemory>;
   /** What tensors lie in. */
   readonly #live = new WeakSet<CpuMemory>();
@@ -24,8 +26,9 @@ export class CpuDevice {
   readonly #calls = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(library: CpuLibrary) {
+  constructor(library: CpuLibrary, processor = "") {
     this.library = library;
+    this.processor = processor;
     this.pool = new BufferPool<CpuMemory>({
       create: (size, _usage, label) => this.#allocate(size, label),
       free: (memory) => library.free(memory),
@@ -129,9 +132,13 @@ export function checkCpuDevice(device: unknown): void {
   device.checkUsable();
 }
 
-/** Device and library as one text: results that were measured on one are not used on another. */
-export function deviceIdentity({ library }: CpuDevice): string {
-  return [library.kind, library.description, `${library.threads} threads`].join("|");
+/**
+ * Processor and library as one text: results that were measured on one are not used on another. Pages do not know the model, and take results of all
+ * that agree in the rest.
+ */
+export function deviceIdentity({ library, processor }: CpuDevice): string {
+  const { kind, description, lanes, threads } = library;
+  return [kind, description, processor, `${lanes} lanes`, `${threads} threads`].join("|");
 }
 
 /** Frees the workspace that earlier calls left on the device for later ones. */

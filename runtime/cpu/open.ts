@@ -2,6 +2,7 @@ import { CpuDevice, type CpuOptions, checkThreads } from "./device.ts";
 import { CpuError } from "./errors.ts";
 import type { CpuLibrary } from "./library.ts";
 import { openNative } from "./native/library.ts";
+import { processorModel } from "./processor.ts";
 import { openNodeWasm } from "./wasm/node.ts";
 
 /** How the processor is opened in Node. */
@@ -18,11 +19,11 @@ export interface NodeCpuOptions extends CpuOptions {
 export async function openCpu(options: NodeCpuOptions = {}): Promise<CpuDevice> {
   const threads = checkThreads(options);
   const { library = "auto" } = options;
-  if (library === "wasm") return new CpuDevice(await openNodeWasm(threads));
+  if (library === "wasm") return new CpuDevice(await openNodeWasm(threads), processorModel());
   try {
-    return new CpuDevice(await openNative(threads));
+    return new CpuDevice(await openNative(threads), processorModel());
   } catch (error) {
     if (library === "native" || !(error instanceof CpuError)) throw error;
-    return new CpuDevice(await openNodeWasm(threads));
+    return new CpuDevice(await openNodeWasm(threads), processorModel());
   }
 }

@@ -51,5 +51,8 @@ export const CPU_MACHINES: Machines = {
   // As many threads as the library knows: whatever a device can be told, one of these can.
   all: () => [cpuMachine({ ...TYPICAL, threads: 256 })],
   typical: () => cpuMachine(),
-  behind: () => [cpuMachine()],
+  behind: (identity) => {
+    const [, lanes, threads] = /\|(\d+) lanes\|(\d+) threads$/.exec(identity) ?? [];
+    return lanes === undefined ? [] : [cpuMachine({ lanes: Number(lanes), threads: Number(threads) })];
+  },
 };

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { cacheFolder } from "../../contract/cache-folder.ts";
 import { CpuError } from "../errors.ts";
 import { C_FOLDER } from "../files.ts";
+import { processorModel } from "../processor.ts";
 
 const run = promisify(execFile);
 
@@ -120,7 +121,7 @@ async function exists(file: string): Promise<boolean> {
 async function keyOf({ version }: CCompiler, flags: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
   // What -march=native means: home directories go from machine to machine.
-  const processor = [os.arch(), os.platform(), os.cpus()[0]?.model ?? ""];
+  const processor = [os.arch(), os.platform(), processorModel()];
   hash.update(JSON.stringify([version, flags, processor]));
   const names = (await readdir(SOURCES)).filter((name) => /\.[ch]$/.test(name)).sort();
   for (const name of names) hash.update(`\n${name}\n`).update(await readFile(path.join(SOURCES, name)));

@@ -74,18 +74,26 @@ struct place {
   int row;
 };
 
-/* Where part `part` of `parts` begins: parts cost about the same, and none of them begins inside of a tile of rows. */
+/*
+ * Where part `part` of `parts` begins: parts cost about the same, and none of them begins inside of a tile of rows. All
+ * parts but the first repeat the rows before their own that convolutions read: the first has that much more to do.
+ */
 static struct place place_of(const struct call *call, int part, int parts) {
   const struct attention *at = call->attention;
   const int64_t items = (int64_t)call->batches * (at->heads / at->group);
   if (part >= parts) return (struct place){items, 0};
   int64_t each = 0, before = 0;
   for (int row = 0; row < call->query_rows; row++) each += work_of(call, row);
-  const int64_t wanted = (int64_t)((double)each * (double)items * part / parts);
+  /* A repeated row costs less than others: no product with V. Where items share out evenly, parts begin with items. */
+  const int repeated = items % parts == 0 ? 0 : all_rows(call->stages, at->score_stages + at->weight_stages);
+  const double all = (double)each * (double)items;
+  double again = part == 0 ? 0 : (double)repeated * (double)work_of(call, call->query_rows / 2);
+  if (again > all / parts) again = all / parts;
+  const int64_t wanted = (int64_t)((all * part + again * (parts - part)) / parts);
   struct place place = {wanted / each, 0};
   const int64_t rest = wanted - place.item * each;
   for (; place.row < call->query_rows && before < rest; place.row++) before += work_of(call, place.row);
-  place.row = (place.row + 2 * ROWS) / (4 * ROWS) * (4 * ROWS);
+  place.row = (place.row + ROWS / 2) / ROWS * ROWS;
   return place.row < call->query_rows ? place : (struct place){place.item + 1, 0};
 }
 

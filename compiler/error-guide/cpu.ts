@@ -47,7 +47,8 @@ export const CPU_ADVICE: Readonly<Record<CpuErrorCode, Advice>> = {
       "Destroy tensors, call `releaseWorkspace(device)`, split the batch, or use fewer threads: each has a workspace.",
   },
   MTA889: {
-    cause: "The plan is for another target, or of another version of mtac.",
+    cause:
+      "The plan is for another target, of another version of mtac, or was edited: its strip, block or threads are none that the library can take.",
     remedy: "Compile the spec with `--target cpu`.",
   },
   MTA890: {

@@ -1,7 +1,8 @@
 import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import { type DeviceStorage, spanBytes } from "../contract/layout.ts";
+import { libraryFaults } from "../contract/library-parts.ts";
 import { attentionFields, stageFields, wordsOf } from "../contract/library-words.ts";
-import type { Artifact } from "../contract/plan.ts";
+import type { Artifact, Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 import type { Backend, CallResult, Excess, FaultDetails, LauncherFault } from "../launcher/backend.ts";
@@ -74,9 +75,9 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
     this.#device.checkUsable();
   }
 
-  /** The library computes every plan. */
-  shortfalls(): readonly string[] {
-    return [];
+  /** The library computes every plan whose knobs it can take. */
+  shortfalls(plan: Plan): readonly string[] {
+    return libraryFaults(plan);
   }
 
   /** Memory says itself when it is used up. */

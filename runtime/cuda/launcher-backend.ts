@@ -1,7 +1,7 @@
 import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import { bytesPerElement, type DeviceStorage, spanBytes } from "../contract/layout.ts";
 import { formatBytes, place } from "../contract/messages.ts";
-import type { Artifact, Requirements } from "../contract/plan.ts";
+import type { Artifact, Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 import type {
@@ -82,7 +82,8 @@ export class CudaLauncherBackend implements Backend<CudaTensor, Cuda> {
     this.#device.checkUsable();
   }
 
-  shortfalls({ workgroupBytes, invocations, computeCapability = 0 }: Requirements): readonly string[] {
+  shortfalls({ requires }: Plan): readonly string[] {
+    const { workgroupBytes, invocations, computeCapability = 0 } = requires;
     const { computeCapability: own, sharedBytesPerBlock, threadsPerBlock } = this.#device.properties;
     const lacks = shortfalls([
       [

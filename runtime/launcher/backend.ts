@@ -4,7 +4,7 @@ import type { MtacError } from "../contract/errors.ts";
 import type { CallSize, ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import type { DeviceStorage, Layout } from "../contract/layout.ts";
 import type { ParameterStore } from "../contract/parameters.ts";
-import type { Artifact, KernelPlan, Plan, Requirements, Target } from "../contract/plan.ts";
+import type { Artifact, KernelPlan, Plan, Target } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
@@ -123,8 +123,8 @@ export interface Capabilities extends Faults {
   readonly targetName: string;
   /** What messages call the device. */
   readonly name: string;
-  /** What the device lacks for a plan, as phrases with the size of each gap. */
-  shortfalls(requires: Requirements): readonly string[];
+  /** Why the device cannot run a plan of its target, as phrases with the size of each gap. */
+  shortfalls(plan: Plan): readonly string[];
 }
 
 /** What a device offers to calls. */

@@ -71,12 +71,13 @@ export function choosePlan(backend: Capabilities, artifact: Artifact, choice: Pl
 }
 
 /** Why the device cannot run a plan, as phrases; none where it can. */
-export function whatLacks(backend: Capabilities, { format, target, requires }: Plan): readonly string[] {
+export function whatLacks(backend: Capabilities, plan: Plan): readonly string[] {
+  const { format, target } = plan;
   if (format !== PLAN_FORMAT)
     return [
       `it is of format ${String(format)}, and this version of mtac reads ${PLAN_FORMAT}: compile the spec again`,
     ];
-  return target === backend.target ? backend.shortfalls(requires) : [`it is a plan for ${target}`];
+  return target === backend.target ? backend.shortfalls(plan) : [`it is a plan for ${target}`];
 }
 
 /** The plans of an artifact that come into question, the most preferred first. */

@@ -1,7 +1,7 @@
 import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import type { DeviceStorage } from "../contract/layout.ts";
 import { formatBytes, place } from "../contract/messages.ts";
-import type { Artifact, Requirements } from "../contract/plan.ts";
+import type { Artifact, Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 import type { CallResult, Excess, FaultDetails, LauncherFault, RunOptions } from "../launcher/backend.ts";
@@ -76,7 +76,8 @@ export class WebGpuBackend implements GpuBackend {
     checkDevice(this.device);
   }
 
-  shortfalls({ workgroupBytes, invocations, storageBuffers, features }: Requirements): readonly string[] {
+  shortfalls({ requires }: Plan): readonly string[] {
+    const { workgroupBytes, invocations, storageBuffers, features } = requires;
     const { limits } = this.device;
     const need = (
       needed: number,

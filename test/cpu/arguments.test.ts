@@ -4,8 +4,10 @@ import {
   allocate,
   type CpuTensor,
   createCpuLauncher,
+  deviceIdentity,
   download,
   openCpu,
+  type Plan,
   upload,
 } from "../../runtime/cpu/index.ts";
 import {
@@ -120,6 +122,34 @@ describe("tensors that do not fit their roles", () => {
   test("a parameter with too few values", async () => {
     const values = new Map([["output.norm.weight", Float32Array.of(1, 2, 3)]]);
     await expect(createCpuLauncher(device, tinyArtifact(), values)).rejects.toMatchObject({ code: "MTA898" });
+  });
+
+  test.each([
+    ["strip", 0, /strip is 0: it must be a multiple of 4/],
+    ["strip", 6, /strip is 6/],
+    ["strip", "wide", /strip is wide/],
+    ["strip", undefined, /strip is undefined/],
+    ["block", -32, /block is -32: it must be a multiple of 32/],
+    ["block", 48.5, /block is 48.5/],
+    ["block", 2 ** 31, /block is 2147483648/],
+    ["threads", 0, /threads are 0: they must be a whole number from 1, or "all"/],
+    ["threads", 1.5, /threads are 1.5/],
+    ["threads", "some", /threads are some/],
+  ])("a plan that was edited: %s %s", async (knob, value, message) => {
+    const artifact = tinyArtifact();
+    // As it comes from a file.
+    const plans: Plan[] = JSON.parse(JSON.stringify(artifact.plans));
+    const edited = plans.map((plan) => ({ ...plan, knobs: { ...plan.knobs, [knob]: value } }));
+    await expect(
+      createCpuLauncher(device, JSON.parse(JSON.stringify({ ...artifact, plans: edited })), TINY_WEIGHT),
+    ).rejects.toMatchObject({ code: "MTA889", message: expect.stringMatching(message) });
+    // One that won is passed over.
+    const winners = edited.map((plan) => ({ ...plan, tuned: true }));
+    const bucket = { B: 1, Lq: 4, Lk: 4, R: 0 };
+    const tuned = [{ device: deviceIdentity(device), bucket, plan: plans.length }];
+    const both = JSON.parse(JSON.stringify({ ...artifact, plans: [...plans, ...winners], tuned }));
+    const chosen = await createCpuLauncher(device, both, TINY_WEIGHT);
+    expect(chosen.planFor(bucket).knobs).toEqual(plans[0]?.knobs);
   });
 
   test("plans for another target, and plans that there are not", async () => {

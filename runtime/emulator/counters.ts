@@ -20,6 +20,8 @@ export interface Counters {
   /** Distinct 32-byte sectors of each warp's access; no cache is modelled. */
   readonly globalSectorsRead: number;
   readonly globalSectorsWritten: number;
+  /** Bytes that lanes store or change: fewer than 32 for each sector written where sectors are written in part. */
+  readonly globalBytesWritten: number;
   /** Warps' arrivals at bar and barrier. */
   readonly barriers: number;
 }
@@ -49,6 +51,7 @@ export function addCounters(list: readonly Counters[]): Counters {
     ldmatrixConflicts: sum((counters) => counters.ldmatrixConflicts),
     globalSectorsRead: sum((counters) => counters.globalSectorsRead),
     globalSectorsWritten: sum((counters) => counters.globalSectorsWritten),
+    globalBytesWritten: sum((counters) => counters.globalBytesWritten),
     barriers: sum((counters) => counters.barriers),
   };
 }

@@ -1,46 +1,69 @@
-/** What `npm run counts` counts: the paper's stages one by one and together, f16, causal. */
+/** What `npm run counts` counts: the paper's stages one by one and together, f16, causal, and within a window. */
 export interface CountedSpec {
   readonly name: string;
   readonly text: string;
   readonly headDim: number;
-  /** Most estimated cycles per visible score, or null where none is set. */
+  /** Most estimated cycles per visible score at any counted length, or null where none is set. */
   readonly bound: number | null;
+  /** Most bytes of global memory per visible score, whole sectors, or null. */
+  readonly trafficBound: number | null;
 }
 
-/** Bounds of plain attention per visible score, by head size. */
-const PLAIN: Readonly<Record<number, number>> = { 64: 0.15, 96: 0.22, 128: 0.29 };
-/** Bounds of the convolution before the softmax, as multiples of those. */
-const PRE: Readonly<Record<number, number>> = { 64: 2.4, 96: 2, 128: 1.8 };
-/** And of the whole pipeline at head size 96. */
-const FULL = 4;
+/** Bounds by head size 64, 96 and 128. */
+type Bounds = readonly [number, number, number];
+const HEAD_SIZES = [64, 96, 128];
 
-function spec(heads: number, headDim: number, sections: string): string {
-  return `attention counted {\n  heads ${heads}\n  head_dim ${headDim}\n  mask causal\n  dtype f16\n  ${sections}\n}\n`;
-}
+const FULL_830M = "scores { conv 6x11  mix 16 }\n  weights { conv 6x11  mix 16 }\n  output { norm  gate }";
+
+/** Name, heads, sections, bounds of cycles, and what differs from a causal mask. */
+const COUNTED: readonly {
+  readonly name: string;
+  readonly heads: number;
+  readonly sections: string;
+  readonly bounds: Bounds | null;
+  readonly trafficBound?: number;
+  readonly mask?: string;
+}[] = [
+  { name: "plain", heads: 2, sections: "", bounds: [0.145, 0.207, 0.265] },
+  { name: "pre 6x11", heads: 2, sections: "scores { conv 6x11 }", bounds: [0.304, 0.374, 0.445] },
+  { name: "pre 1x11", heads: 2, sections: "scores { conv 1x11 }", bounds: null },
+  { name: "pre 1x11 left", heads: 2, sections: "scores { conv 1x11 pad_key left }", bounds: null },
+  { name: "post 6x11", heads: 2, sections: "weights { conv 6x11 }", bounds: [0.39, 0.49, 0.66] },
+  {
+    name: "pre and post",
+    heads: 2,
+    sections: "scores { conv 6x11 }\n  weights { conv 6x11 }",
+    bounds: [0.7, 0.76, 0.82],
+  },
+  {
+    name: "mix 16",
+    heads: 16,
+    sections: "scores { mix 16 }\n  weights { mix 16 }",
+    bounds: [0.31, 0.36, 0.42],
+  },
+  {
+    name: "full 830M",
+    heads: 16,
+    sections: FULL_830M,
+    bounds: [0.56, 0.62, 0.68],
+    trafficBound: 28,
+  },
+  {
+    name: "pre 6x11, window",
+    heads: 2,
+    sections: "scores { conv 6x11 }",
+    bounds: null,
+    mask: "causal window 256",
+  },
+  { name: "full 830M, window", heads: 16, sections: FULL_830M, bounds: null, mask: "causal window 256" },
+];
 
 export function countedSpecs(headDim: number): CountedSpec[] {
-  const plain = PLAIN[headDim] ?? null;
-  const pre = plain === null ? null : plain * (PRE[headDim] ?? Number.POSITIVE_INFINITY);
-  const full = plain !== null && headDim === 96 ? plain * FULL : null;
-  const one = (name: string, heads: number, sections: string, bound: number | null): CountedSpec => ({
+  return COUNTED.map(({ name, heads, sections, bounds, trafficBound = null, mask = "causal" }) => ({
     name,
-    text: spec(heads, headDim, sections),
+    text: `attention counted {\n  heads ${heads}\n  head_dim ${headDim}\n  mask ${mask}\n  dtype f16\n  ${sections}\n}\n`,
     headDim,
-    bound,
-  });
-  return [
-    one("plain", 2, "", plain),
-    one("pre 6x11", 2, "scores { conv 6x11 }", pre),
-    one("pre 1x11", 2, "scores { conv 1x11 }", null),
-    one("pre 1x11 left", 2, "scores { conv 1x11 pad_key left }", null),
-    one("post 6x11", 2, "weights { conv 6x11 }", null),
-    one("pre and post", 2, "scores { conv 6x11 }\n  weights { conv 6x11 }", null),
-    one("mix 16", 16, "scores { mix 16 }\n  weights { mix 16 }", null),
-    one(
-      "full 830M",
-      16,
-      "scores { conv 6x11  mix 16 }\n  weights { conv 6x11  mix 16 }\n  output { norm  gate }",
-      full,
-    ),
-  ];
+    bound: bounds?.[HEAD_SIZES.indexOf(headDim)] ?? null,
+    trafficBound,
+  }));
 }

@@ -62,7 +62,8 @@ describe("global memory", () => {
     [16, 16, 16],
   ];
   it.each(table)("stride %i, %i bytes: %i sectors", (stride, width, sectors) => {
-    expect(stores("global", stride, width).globalSectorsWritten).toBe(sectors);
+    const counters = stores("global", stride, width);
+    expect([counters.globalSectorsWritten, counters.globalBytesWritten]).toEqual([sectors, 32 * width]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { LOCAL_WINDOW, SHARED_WINDOW } from "../translate/emit-move.ts";
-import { leastWavefronts, OFFSETS, sectors, wavefronts } from "./banks.ts";
+import { countGlobalWrite, leastWavefronts, OFFSETS, sectors, wavefronts } from "./banks.ts";
 import { checkGlobalRead, checkGlobalWrite, synchroniseBlocks } from "./block-order.ts";
 import { fault, hex } from "./fault.ts";
 import { BASE, type Block } from "./global-memory.ts";
@@ -264,7 +264,7 @@ function storeWindow(warp: Warp, mask: number, access: Access, window: number): 
   if (inShared) {
     countShared(warp, mask, total);
     cta.shared.beginStore();
-  } else cta.tally.globalSectorsWritten += sectors(mask);
+  } else countGlobalWrite(cta.tally, mask, total);
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;
     const offset = OFFSETS[lane] as number;

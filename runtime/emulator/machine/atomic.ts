@@ -12,7 +12,7 @@ import {
   windowOf,
   wrongSpace,
 } from "./access.ts";
-import { OFFSETS, sectors } from "./banks.ts";
+import { countGlobalWrite, OFFSETS, sectors } from "./banks.ts";
 import { checkAtomicSource, synchroniseBlocks } from "./block-order.ts";
 import { fault } from "./fault.ts";
 import type { Warp } from "./warp.ts";
@@ -133,9 +133,8 @@ function updateGlobal(warp: Warp, mask: number, operation: Atomic, window: numbe
   const { tally, checks } = warp.cta;
   const { total, id } = operation.access;
   const block = locate(warp, mask, window, total, id);
-  const touched = sectors(mask);
-  tally.globalSectorsRead += touched;
-  tally.globalSectorsWritten += touched;
+  tally.globalSectorsRead += sectors(mask);
+  countGlobalWrite(tally, mask, total);
   if (block.constant) throw fault("MTA852", warp, id, -1, `"${block.label}" is constant and is written,`);
   for (let lane = 0; lane < 32; lane++) {
     if (((mask >>> lane) & 1) === 0) continue;

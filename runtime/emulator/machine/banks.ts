@@ -1,3 +1,5 @@
+import type { Tally } from "./tally.ts";
+
 /** Byte offsets of the lanes' accesses: filled by the memory instructions, read here. */
 export const OFFSETS = new Int32Array(32);
 
@@ -62,4 +64,10 @@ export function sectors(mask: number): number {
     if (index === count) seen[count++] = sector;
   }
   return count;
+}
+
+/** Counts a warp's global store of `bytes` a lane. */
+export function countGlobalWrite(tally: Tally, mask: number, bytes: number): void {
+  tally.globalSectorsWritten += sectors(mask);
+  for (let rest = mask; rest !== 0; rest &= rest - 1) tally.globalBytesWritten += bytes;
 }

@@ -345,6 +345,7 @@ export class Run {
       ldmatrixConflicts: tally.ldmatrixConflicts,
       globalSectorsRead: tally.globalSectorsRead,
       globalSectorsWritten: tally.globalSectorsWritten,
+      globalBytesWritten: tally.globalBytesWritten,
       barriers: this.arrivals,
     };
   }

@@ -5,6 +5,7 @@ export class Tally {
   ldmatrixConflicts = 0;
   globalSectorsRead = 0;
   globalSectorsWritten = 0;
+  globalBytesWritten = 0;
   /** Lanes of guarded f32 arithmetic and guarded special functions. */
   guardedFma = 0;
   guardedSpecial = 0;

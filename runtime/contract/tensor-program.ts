@@ -17,13 +17,12 @@ export interface ToeplitzConv {
   readonly precision: "f16" | "exact";
 }
 
-/** What a kernel writes of a strip's map. */
-export interface MapWrite {
-  /** Elements to which its rows are padded. */
-  readonly alignment: number;
-  /** Rows, and keys, by which tiles of later stages reach beyond one: nothing there may be left as it was. */
-  readonly readAhead: number;
-}
+/**
+ * What a strip's map holds. `map`: entries, as the next stage wants them. `scores`: final scores. `exponentials`: 2 to the power of final
+ * scores beside about the highest of their row. Who reads the last two divides by what the row's softmax has left in `statistics`. A map is
+ * defined where a row sees some key of a unit of eight, and nowhere else.
+ */
+export type MapSource = "map" | "scores" | "exponentials";
 
 /**
  * Which of the keys that a tile's rows see a kernel walks. `inner`: those around which all rows of the tile see all keys that
@@ -32,13 +31,12 @@ export interface MapWrite {
 export type TileKeys = "all" | "inner" | "border";
 
 /**
- * A tile of scores, made or loaded, convolved, finished and handed on. `dot`: q · k. `map`: a strip's map, as it is;
- * `weights`: a map of final scores, normalised while it is loaded. `attention`: online softmax, times v. `product`: scores are
- * normalised with known statistics, convolved and multiplied with v.
+ * A tile of scores, made or loaded, convolved, finished and handed on. `dot`: q · k; else a strip's map. `attention`: online softmax,
+ * times v. `product`: scores are normalised with known statistics, convolved and multiplied with v.
  */
 export interface TensorTileProgram {
   readonly kind: "tensor_tile";
-  readonly source: "dot" | "map" | "weights";
+  readonly source: "dot" | MapSource;
   readonly sink: "attention" | "statistics" | "product" | "map";
   /** Blocks of sixteen rows that a warp computes. */
   readonly rowBlocks: number;
@@ -62,7 +60,11 @@ export interface TensorTileProgram {
   readonly before: Finish;
   readonly finish: Finish;
   /** `map`: what is written, and the keys that one block writes. */
-  readonly map: (MapWrite & { readonly chunk: number }) | null;
+  readonly map: {
+    /** Elements to which its rows are padded. */
+    readonly alignment: number;
+    readonly chunk: number;
+  } | null;
   readonly blocksPerSm: number;
   /** `attention`: blocks may share a tile's keys where there are few rows; `TensorCombineProgram` puts their results together. */
   readonly splits: boolean;
@@ -94,40 +96,39 @@ export interface TensorFoldProgram {
 export interface TensorMixProgram {
   readonly kind: "tensor_mix";
   readonly stage: StageIndex;
-  /** `weights`: the source holds final scores, normalised while they are loaded. */
-  readonly source: "map" | "weights";
+  readonly source: MapSource;
   readonly finish: Finish;
-  /** Whether the mixed scores are the final ones: the kernel then writes their softmax, and the rows' log-sum-exp. */
-  readonly normalizes: boolean;
+  /**
+   * Where the mixed scores are the final ones, the kernel writes exponentials, and what the rows' softmax keeps. `sum`: products begin with
+   * what exponents are relative to, and the mix takes their base in; `after`: scores are needed as they are.
+   */
+  readonly softmax: "sum" | "after" | null;
   readonly warps: number;
   readonly rowsPerWarp: number;
-  /** Keys of a step. */
-  readonly step: number;
   /** Blocks of sixteen input heads that sixteen output heads read. */
   readonly inputChunks: number;
-  readonly map: MapWrite;
-  readonly sharedBytes: number;
-  /** Bytes of a head's keys of a step in shared memory. */
-  readonly rowBytes: number;
+  readonly blocksPerSm: number;
 }
 
 /** Log-sum-exp of the rows of a map of final scores. */
 export interface TensorStatisticsProgram {
   readonly kind: "tensor_statistics";
   readonly warps: number;
+  /** Lanes of a warp that share a row. */
+  readonly lanes: number;
 }
 
 /** o = A · v with the output stages, A from a map. */
 export interface TensorProductProgram {
   readonly kind: "tensor_product";
-  readonly source: "map" | "weights";
+  readonly source: MapSource;
   readonly rowBlocks: number;
   readonly warps: number;
   readonly tileK: number;
   readonly blocksPerSm: number;
   readonly sharedBytes: number;
-  /** Bytes of a row in shared memory. */
-  readonly rowBytes: { readonly weights: number; readonly values: number };
+  /** Bytes of a row of values in shared memory. */
+  readonly rowBytes: number;
 }
 
 /** Combines the partial results of rows whose keys several blocks have shared, with the output stages; one row a warp. */

@@ -25,12 +25,17 @@ export interface Route {
   readonly to: string;
 }
 
+/** Whether weights come of what its map holds only with the rows' statistics. */
+function readsStatistics(program: TensorProgram): boolean {
+  return "source" in program && (program.source === "scores" || program.source === "exponentials");
+}
+
 /** What a program reads and writes. */
 function resourcesOf(program: TensorProgram, { from, to }: Route): KernelResources {
   const call = ["parameters", "integers", "bias"];
   const map = mapOperand(from, "source", 1, "f16");
   const result = mapOperand(to, "result", 1, "f16");
-  const statistics = "source" in program && program.source === "weights" ? ["statistics"] : [];
+  const statistics = readsStatistics(program) ? ["statistics"] : [];
   switch (program.kind) {
     case "tensor_fold":
       return { read: ["k", "parameters", "integers"], written: ["folded_keys"] };
@@ -41,7 +46,7 @@ function resourcesOf(program: TensorProgram, { from, to }: Route): KernelResourc
     case "tensor_mix":
       return {
         read: [map, ...statistics, ...call],
-        written: [result, ...(program.normalizes ? ["lse"] : [])],
+        written: [result, ...(program.softmax === null ? [] : ["statistics", "lse"])],
       };
     case "tensor_product":
       return { read: [map, "v", ...statistics, ...call], written: [OUTPUT] };
@@ -70,7 +75,7 @@ function registersOf(program: TensorProgram): number {
     case "tensor_product":
       return 255;
     case "tensor_mix":
-      return 64 + 16 * program.inputChunks;
+      return Math.floor(512 / program.blocksPerSm);
     case "tensor_fold":
       return 96;
     case "tensor_statistics":

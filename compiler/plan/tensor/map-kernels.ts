@@ -1,19 +1,24 @@
-import type { Pipeline, TensorMixProgram, TensorProductProgram } from "../../../runtime/contract/index.ts";
+import {
+  type Finish,
+  hasMask,
+  type MixStage,
+  type Pipeline,
+  type TensorMixProgram,
+  type TensorProductProgram,
+} from "../../../runtime/contract/index.ts";
 import { doesNotFit, type Fitted, fits, memoryFault } from "../fit.ts";
 import type { MixOp } from "../graph.ts";
 import type { GpuTask } from "../machine.ts";
 import { WARP } from "../work.ts";
 import { gateRegisters } from "./registers.ts";
-import { mapWrite, tileRows } from "./support.ts";
 import { blocksPerSm, paddedRow } from "./tile.ts";
 
-/** Keys of a step of the mix kernel, and bytes of a head's keys in shared memory. */
-const MIX_STEP = 64;
-const MIX_ROW_BYTES = MIX_STEP * 2 + 16;
 /** Rows that one warp mixes, one after the other. */
-const MIX_ROWS_PER_WARP = 2;
+const MIX_ROWS_PER_WARP = 4;
 const MIX_WARPS = 4;
-/** Most blocks of sixteen input heads: four registers each, and shared memory. */
+/** Blocks of a multiprocessor that it is compiled for: 128 registers a thread suffice a tame one, at ease. */
+const MIX_BLOCKS = { tame: 4, other: 2 } as const;
+/** Most blocks of sixteen input heads: eight registers each, and four for what their rows keep. */
 const MOST_INPUT_CHUNKS = 8;
 
 /** Blocks of sixteen input heads that sixteen output heads read: whole groups around them. */
@@ -27,11 +32,23 @@ function inputChunks(heads: number, group: number): number {
   return most;
 }
 
+/** Whether a mix holds little more than its fragments: whole blocks of heads of one group each, nothing to test, nothing that follows. */
+function isTame(pipeline: Pipeline, { group }: MixStage, { pointwise }: Finish): boolean {
+  const tested = hasMask(pipeline, "bias") || hasMask(pipeline, "documents");
+  return group === 16 && pipeline.heads % 16 === 0 && !tested && pointwise.length === 0;
+}
+
+/** How a mix that ends the scores comes to exponentials. A bias or a stage after the mix takes scores as they are. */
+function mixSoftmax(pipeline: Pipeline, { pointwise, mask }: Finish): TensorMixProgram["softmax"] {
+  if (mask !== "hide") return null;
+  return pointwise.length === 0 && !hasMask(pipeline, "bias") ? "sum" : "after";
+}
+
 /** The mix of a map's heads, or why it cannot be. */
 export function fitMix(
   pipeline: Pipeline,
   { stage, index }: MixOp,
-  options: Pick<TensorMixProgram, "source" | "finish" | "normalizes">,
+  { source, finish }: Pick<TensorMixProgram, "source" | "finish">,
 ): Fitted<TensorMixProgram> {
   const chunks = inputChunks(pipeline.heads, stage.group);
   if (chunks > MOST_INPUT_CHUNKS)
@@ -41,23 +58,22 @@ export function fitMix(
   return fits({
     kind: "tensor_mix",
     stage: index,
-    source: options.source,
-    finish: options.finish,
-    normalizes: options.normalizes,
+    source,
+    finish,
+    softmax: mixSoftmax(pipeline, finish),
     warps: MIX_WARPS,
     rowsPerWarp: MIX_ROWS_PER_WARP,
-    step: MIX_STEP,
     inputChunks: chunks,
-    map: mapWrite(pipeline),
-    sharedBytes: MIX_WARPS * 2 * chunks * 16 * MIX_ROW_BYTES,
-    rowBytes: MIX_ROW_BYTES,
+    blocksPerSm: isTame(pipeline, stage, finish) ? MIX_BLOCKS.tame : MIX_BLOCKS.other,
   });
 }
 
 const PRODUCT_WARPS = 4;
 const PRODUCT_TILE_K = 64;
 /** Registers beside the results. */
-const PRODUCT_REGISTERS = 60;
+const PRODUCT_REGISTERS = 70;
+/** And a block of sixteen rows: weights of a step, where the rows lie. */
+const PRODUCT_ROW_REGISTERS = 20;
 
 /** The product of a map with v and the output's stages, or the limit that it breaks. */
 export function fitProduct(
@@ -65,11 +81,11 @@ export function fitProduct(
   { source, rowBlocks }: Pick<TensorProductProgram, "source" | "rowBlocks">,
 ): Fitted<TensorProductProgram> {
   const results = rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8;
-  const registers = results + Math.max(PRODUCT_REGISTERS + rowBlocks * 6, gateRegisters(pipeline));
+  const registers =
+    results + Math.max(PRODUCT_REGISTERS + rowBlocks * PRODUCT_ROW_REGISTERS, gateRegisters(pipeline));
   if (registers > 250) return doesNotFit(`product: needs about ${registers} registers a thread, of 255`);
-  const rowBytes = { weights: paddedRow(PRODUCT_TILE_K), values: paddedRow(pipeline.valueDim) };
-  const tileQ = tileRows({ warps: PRODUCT_WARPS, rowBlocks });
-  const sharedBytes = 2 * (tileQ * rowBytes.weights + PRODUCT_TILE_K * rowBytes.values);
+  const rowBytes = paddedRow(pipeline.valueDim);
+  const sharedBytes = 2 * PRODUCT_TILE_K * rowBytes;
   const fault = memoryFault(machine, sharedBytes);
   if (fault !== null) return doesNotFit(`product: ${fault}`);
   return fits({

@@ -26,7 +26,8 @@ const WIDE_COLUMNS_REGISTERS = 48;
 const SOURCE_REGISTERS: Readonly<Record<TensorTileProgram["source"], number>> = {
   dot: 0,
   map: 20,
-  weights: 62,
+  scores: 62,
+  exponentials: 40,
 };
 /**
  * Before the product with v, f32 weights are packed into f16 pairs. From 64 keys and two blocks of rows on (128 a thread) ptxas keeps

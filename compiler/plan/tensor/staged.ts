@@ -1,11 +1,17 @@
-import type { Expression, Finish, TensorStatisticsProgram } from "../../../runtime/contract/index.ts";
+import type {
+  Expression,
+  Finish,
+  MapSource,
+  TensorStatisticsProgram,
+} from "../../../runtime/contract/index.ts";
 import { affordable, type Candidate, type Choice, candidateOf, unexplored } from "../candidate.ts";
 import { allFit, type Fitted, fits, named, whereFits } from "../fit.ts";
-import { type ConvOp, type DotOp, type Graph, graphOf } from "../graph.ts";
+import { type ConvOp, type DotOp, type Graph, graphOf, type Op } from "../graph.ts";
 import type { GpuTask, Grid } from "../machine.ts";
 import { predict } from "../predict.ts";
 import { type RoutedOp, routeMaps, stagedChoice } from "../schedule/staged-plan.ts";
 import { forcedStrips, rowEnd, rowsOf, type StripKernel } from "../schedule/strips.ts";
+import { WARP } from "../work.ts";
 import { tensorKernel } from "./kernel.ts";
 import { fitMix, fitProduct } from "./map-kernels.ts";
 import { oneHeadConv, tileRows } from "./support.ts";
@@ -28,7 +34,9 @@ const KEY_CHUNKS: Expression = ["ceilDiv", ["sub", KEYS_END, "key_begin"], CHUNK
 /** Strips of f16 maps, in whole tiles. */
 const STRIPS = { stripRows: 512, entryBytes: 2, leastRows: 64, multiple: 64, skipDead: true } as const;
 
-const STATISTICS: TensorStatisticsProgram = { kind: "tensor_statistics", warps: 4 };
+const STATISTICS: TensorStatisticsProgram = { kind: "tensor_statistics", warps: 4, lanes: 8 };
+/** Rows that a block of that kernel takes. */
+const STATISTICS_ROWS = STATISTICS.warps * (WARP / STATISTICS.lanes);
 
 /** Knobs of the staged schedule on tensor cores. */
 interface StagedTensorKnobs extends TileKnobs {
@@ -39,22 +47,27 @@ interface StagedTensorKnobs extends TileKnobs {
 interface StagedOp extends RoutedOp {
   /** The convolution that a tile kernel computes: of a map, or of the scores as they are made. */
   readonly conv: ConvOp | null;
-  /** What the map that it reads holds: see `TensorTileProgram`. */
-  readonly source: "map" | "weights";
+  /** What the map that it reads holds. */
+  readonly source: MapSource;
   /** That of the entries it writes: what ends the scores hides what is masked. */
   readonly mask: Finish["mask"];
 }
 
 /**
  * The kernels of one strip, in order. The first convolution goes along with the scores that it reads; a mix that ends the scores
- * writes their softmax. Else the map holds final scores, and whoever reads it normalises them with the rows' statistics.
+ * writes exponentials. Else the map holds final scores, and a kernel finds out their rows' statistics.
  */
 function stagedOps({ dot, scores, normalize, weights, product }: Graph): readonly StagedOp[] {
   const [first] = scores;
   const fused = first?.kind === "conv" ? first : null;
   const made = [dot, ...(fused === null ? scores : scores.slice(1))];
   const last = made.at(-1);
-  const normalized = last?.kind === "mix" ? [] : [normalize];
+  const exponentials = last?.kind === "mix";
+  const normalized = exponentials ? [] : [normalize];
+  const sourceAfter = (before: Op | undefined): MapSource => {
+    if (before === normalize) return "scores";
+    return exponentials && before === last ? "exponentials" : "map";
+  };
   const routes = routeMaps([...made, ...normalized, ...weights, product]);
   return routes.map((route, index) => {
     const { op } = route;
@@ -62,7 +75,7 @@ function stagedOps({ dot, scores, normalize, weights, product }: Graph): readonl
     return {
       ...route,
       conv: op === dot ? fused : own,
-      source: routes[index - 1]?.op === normalize ? "weights" : "map",
+      source: sourceAfter(routes[index - 1]?.op),
       mask: op === last ? "hide" : "zero",
     };
   });
@@ -125,14 +138,14 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
     }
     case "mix": {
       const finish = { pointwise: op.pointwise, mask };
-      const fitted = fitMix(pipeline, op, { source, finish, normalizes: mask === "hide" });
+      const fitted = fitMix(pipeline, op, { source, finish });
       return whereFits(fitted, (program) => {
         const blockRows = program.warps * program.rowsPerWarp;
         return kernel(op.name, program, rows(["ceilDiv", height, blockRows], Math.ceil(heads / 16)));
       });
     }
     case "normalize":
-      return fits(kernel("statistics", STATISTICS, rows(["ceilDiv", height, STATISTICS.warps], heads)));
+      return fits(kernel("statistics", STATISTICS, rows(["ceilDiv", height, STATISTICS_ROWS], heads)));
     case "product":
       return whereFits(fitProduct(task, { source, rowBlocks: knobs.productRowBlocks }), (program) => {
         const strip: Expression = ["sub", rowEnd(halo), "row"];

@@ -2,11 +2,9 @@ import {
   type ConvStage,
   convReach,
   hasMask,
-  type MapWrite,
   type Pipeline,
   type Reach,
   type TensorTileProgram,
-  totalReach,
 } from "../../../runtime/contract/index.ts";
 import { doesNotFit, type Fitted, fits } from "../fit.ts";
 import type { ConvOp, LinearOp } from "../graph.ts";
@@ -92,13 +90,4 @@ export function sourcesEndWithKeys(pipeline: Pipeline, reach: Reach): boolean {
 }
 
 /** Elements to which rows of a map are padded. */
-const MAP_ALIGNMENT = 64;
-
-/** What kernels write of a strip's map: later stages' tiles reach one tile and their convolutions beyond a row. */
-export function mapWrite(pipeline: Pipeline): MapWrite {
-  const { past, future, left, right } = totalReach([...pipeline.scores, ...pipeline.weights]);
-  return {
-    alignment: MAP_ALIGNMENT,
-    readAhead: 128 + Math.ceil(Math.max(past, future, left, right) / 8) * 8,
-  };
-}
+export const MAP_ALIGNMENT = 64;

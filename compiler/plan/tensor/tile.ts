@@ -8,7 +8,7 @@ import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
 import {
   INNER_STEP,
   innerMargin,
-  mapWrite,
+  MAP_ALIGNMENT,
   sourcesEndWithKeys,
   type ToeplitzGeometry,
   toeplitzGeometry,
@@ -153,7 +153,7 @@ export function fitTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): 
     haloFuture,
     before,
     finish,
-    map: sink === "map" ? { ...mapWrite(pipeline), chunk: request.chunk } : null,
+    map: sink === "map" ? { alignment: MAP_ALIGNMENT, chunk: request.chunk } : null,
     blocksPerSm: blocksPerSm(machine, { threads: WARPS * WARP, sharedBytes, registers }),
     splits: sink === "attention",
     ...placed,

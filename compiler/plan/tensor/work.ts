@@ -100,7 +100,7 @@ function tileStep(pipeline: Pipeline, program: TensorTileProgram): WorkCounts {
   const entries = tileRows(program) * tileK;
   const { mma, wavefronts } = tileFragments(pipeline, program);
   const softmax = sink === "map" ? 0 : 1;
-  const weights = source === "weights" ? 1 : 0;
+  const weights = source === "scores" ? 1 : 0;
   const perEntry = softmax * 3.5 + (conv === null ? 0.5 : 1.5) + weights * 3.5;
   const copied =
     source === "dot" ? 2 * tileK * (pipeline.headDim * copiesOf(pipeline, program) + pipeline.valueDim) : 0;
@@ -217,14 +217,17 @@ function countMap(
       };
     }
     case "tensor_mix": {
-      const softmax = (program.normalizes ? 2 : 0) + (program.source === "weights" ? 1 : 0);
+      const exponentials = (program.softmax === null ? 0 : 1) + (program.source === "scores" ? 1 : 0);
+      // The maximum is found first.
+      const passes = program.softmax === null ? 1 : 2;
       return {
-        matrixMultiplyAdds: live * 16 * program.inputChunks,
-        f32MultiplyAdds: live * 2 * softmax,
-        specialFunctions: live * softmax,
-        instructions: (live * (3 + 4 * softmax)) / WARP,
-        sharedBytes: live * 8,
-        cacheBytes: live * 4,
+        // Products are exact: two for each.
+        matrixMultiplyAdds: live * 32 * program.inputChunks * passes,
+        f32MultiplyAdds: live * exponentials,
+        specialFunctions: live * exponentials,
+        instructions: (live * (2.2 * passes * program.inputChunks + 1.2 * exponentials)) / WARP,
+        sharedBytes: 0,
+        cacheBytes: live * 2 * (passes * program.inputChunks + 1),
         mapBytes: live * 4,
         blocks: (Lq * B * Math.ceil(heads / 16)) / (program.warps * program.rowsPerWarp),
       };
@@ -235,13 +238,13 @@ function countMap(
         ...NO_COUNTS,
         f32MultiplyAdds: live * 2,
         specialFunctions: live,
-        instructions: (live * 4) / WARP,
+        instructions: (live * 7) / WARP,
         cacheBytes: live * 2,
         mapBytes: live * 2,
-        blocks: (Lq * heads * B) / program.warps,
+        blocks: (Lq * heads * B * program.lanes) / (program.warps * WARP),
       };
     case "tensor_product": {
-      const weights = program.source === "weights" ? 1 : 0;
+      const weights = program.source === "scores" ? 1 : 0;
       const rows = tileRows(program);
       return {
         ...NO_COUNTS,

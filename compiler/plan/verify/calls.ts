@@ -46,6 +46,7 @@ function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
       return { rows, keys: ALL_KEYS, heads: heads * shares };
     }
     case "tensor_statistics":
+      return { rows: program.warps * (32 / program.lanes), keys: ALL_KEYS, heads };
     case "tensor_combine":
       return { rows: program.warps, keys: ALL_KEYS, heads };
     case "tensor_product":

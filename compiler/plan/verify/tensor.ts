@@ -133,13 +133,13 @@ function checkFold(plan: Plan, program: TensorFoldProgram, demand: Demand): void
 }
 
 function checkProduct(plan: Plan, program: TensorProductProgram, demand: Demand): void {
-  const { warps, rowBlocks, tileK, sharedBytes } = program;
+  const { rowBlocks, tileK, sharedBytes } = program;
   demand(
     "granules",
-    rowBlocks >= 1 && tileK % 16 === 0 && tileK > 0,
+    rowBlocks >= 1 && tileK % 32 === 0 && tileK > 0,
     () => `${rowBlocks} blocks by ${tileK} keys`,
   );
-  const bytes = 2 * (warps * 16 * rowBlocks * rowBytes(tileK) + tileK * rowBytes(plan.pipeline.valueDim));
+  const bytes = 2 * tileK * rowBytes(plan.pipeline.valueDim);
   demand("places", bytes <= sharedBytes, () => `${bytes} bytes of tiles in ${sharedBytes}`);
 }
 
@@ -164,6 +164,8 @@ export function verifyTensorKernel(plan: Plan, kernel: KernelPlan, program: Tens
       checkProduct(plan, program, demand);
       break;
     case "tensor_statistics":
+      demand("granules", 32 % program.lanes === 0, () => `${program.lanes} lanes a row`);
+      break;
     case "tensor_combine":
       break;
   }

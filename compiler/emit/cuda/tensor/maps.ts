@@ -17,6 +17,7 @@ import {
   packOf,
   pointwiseModels,
   ROW_COMMENT,
+  sourceModel,
   tensorModel,
   threadConstants,
   weightConstant,
@@ -25,46 +26,49 @@ import {
 /** The model of `templates/cuda/tensor/mix.cu.hbs`. */
 export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMixProgram) {
   const stage = linearStage(plan.pipeline, program.stage, "mix");
-  const { normalizes, map } = program;
+  const normalizes = program.softmax !== null;
   const constants = threadConstants(program);
   constants.int("ROWS_PER_WARP", program.rowsPerWarp);
   constants.int("GROUP", stage.group, "Heads that are mixed together.");
   constants.int("INPUT_CHUNKS", program.inputChunks, "Blocks of sixteen heads that sixteen results read.");
   constants.bool("ALL_HEADS", plan.pipeline.heads % 16 === 0, "Whether blocks of sixteen heads are whole.");
-  constants.int("STEP", program.step, "Keys of a step.");
-  constants.int("ROW_BYTES", program.rowBytes, ROW_COMMENT);
-  constants.int("BUFFER_BYTES", "INPUT_CHUNKS * 16 * ROW_BYTES");
-  constants.int("MAP_ALIGNMENT", map.alignment, "Keys to which the maps' rows are padded.");
-  constants.int("READ_AHEAD", map.readAhead, "Rows by which tiles of later stages reach beyond one.");
   weightConstant(plan, constants, stage);
   const base = tensorModel(plan, kernel, {
     purpose: [
       `${describe(stage)}, on tensor cores${normalizes ? ", and the softmax of every row" : ""}.`,
-      "A warp takes one row: sixteen heads by all its keys.",
+      "A warp takes one row after the other: sixteen heads by all its keys.",
     ],
     constants,
-    // Left alone, ptxas may prefer spills to registers.
-    blocksPerSm: 2,
+    blocksPerSm: program.blocksPerSm,
   });
+  const pack = packOf(plan, program.stage, normalizes);
   return {
     ...base,
-    fromWeights: program.source === "weights",
+    ...sourceModel(program.source),
     statistics: normalizes,
+    folded: program.softmax === "sum",
+    // Exponentials are powers of 2.
+    factor: program.softmax === "sum" ? "LOG2_E" : "1.0f",
+    // The sum of packed weights: products with ones.
+    mma: pack.replace("pack", "mma"),
+    ones: pack === "pack_bf16" ? "0x3f803f80u" : "0x3c003c00u",
     pointwise: pointwiseModels(program.finish.pointwise),
     hidden: normalizes ? "-INFINITE, LARGEST" : "0.0f, 0.0f",
-    pack: packOf(plan, program.stage, normalizes),
+    pack,
     severalGroups: stage.group % 16 !== 0,
   };
 }
 
 /** The model of `templates/cuda/tensor/statistics.cu.hbs`. */
 export function tensorStatisticsModel(plan: Plan, kernel: KernelPlan, program: TensorStatisticsProgram) {
+  const constants = threadConstants(program);
+  constants.int("LANES", program.lanes, "Lanes of a warp that share a row.");
   return tensorModel(plan, kernel, {
     purpose: [
       "What the softmax of each row of a map of final scores keeps, and its log-sum-exp.",
-      "A warp takes one row of one head.",
+      "A warp takes neighbouring rows of one head.",
     ],
-    constants: threadConstants(program),
+    constants,
     blocksPerSm: null,
   });
 }
@@ -76,13 +80,8 @@ export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: Tens
   constants.int("TILE_Q", program.warps * 16 * program.rowBlocks, "Rows of a block.");
   constants.int("TILE_K", program.tileK, "Keys of a step.");
   constants.int("VALUE_GRANULES", granules(plan.pipeline.valueDim), "Blocks of eight values.");
-  constants.int("A_ROW_BYTES", program.rowBytes.weights, ROW_COMMENT);
-  constants.int("V_ROW_BYTES", program.rowBytes.values);
-  constants.int(
-    "STAGE_BYTES",
-    "TILE_Q * A_ROW_BYTES + TILE_K * V_ROW_BYTES",
-    "A tile of weights, then one of values.",
-  );
+  constants.int("V_ROW_BYTES", program.rowBytes, ROW_COMMENT);
+  constants.int("STAGE_BYTES", "TILE_K * V_ROW_BYTES");
   outputConstants(plan, constants);
   return {
     ...tensorModel(plan, kernel, {
@@ -90,7 +89,10 @@ export function tensorProductModel(plan: Plan, kernel: KernelPlan, program: Tens
       constants,
       blocksPerSm: program.blocksPerSm,
     }),
-    fromWeights: program.source === "weights",
+    ...sourceModel(program.source),
+    divides: program.source === "exponentials",
+    // Units of a row that nobody has written have no weight.
+    nothing: program.source === "scores" ? "0xfc00fc00u" : "0u",
     output: outputStages(plan),
   };
 }

@@ -1,6 +1,7 @@
 import type {
   ConvStage,
   KernelPlan,
+  MapSource,
   Plan,
   Pointwise,
   StageIndex,
@@ -71,6 +72,16 @@ export function weightConstant(
   stage: { readonly weight: string },
 ): void {
   constants.int("WEIGHT_AT", parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
+}
+
+/** How a kernel comes to weights that the map it reads does not hold as they are: with the statistics of their rows. */
+export function sourceModel(source: MapSource) {
+  const fromScores = source === "scores";
+  return {
+    fromWeights: source !== "map",
+    fromScores,
+    weightsOf: fromScores ? "weights_of_128" : "quotients_of_128",
+  };
 }
 
 /** A convolution's kernel along the keys. */

@@ -17,6 +17,7 @@ import {
   packOf,
   pointwiseModels,
   ROW_COMMENT,
+  sourceModel,
   tensorModel,
   threadConstants,
   weightConstant,
@@ -81,7 +82,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     attention,
     applies,
     toMap,
-    fromWeights: program.source === "weights",
+    ...sourceModel(program.source === "dot" ? "map" : program.source),
     statistics: program.sink === "statistics",
     softmax: program.sink === "attention" || program.sink === "statistics",
     split: program.splits,
@@ -100,9 +101,6 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     pointwiseBefore: pointwiseModels(program.before.pointwise),
     pointwiseAfter,
     finalMap: toMap && final,
-    // What the map holds where nothing is seen: entries, and pairs of f16.
-    cleared: final ? "-INFINITE" : "0.0f",
-    clear: final ? "0xfc00fc00u" : "0u",
     finishes: pointwiseAfter.length > 0 || biased !== null || (toMap && final),
     biasAt: biased === null ? null : ofHead("BIAS_AT", biased),
     // What hidden scores become, and the largest size of others with their bias: 0 where it is not added.
@@ -144,7 +142,8 @@ function purposeOf({ program, conv, folded }: Tile): string[] {
   const from = {
     dot: "Queries times keys on tensor cores",
     map: "A map of the strip",
-    weights: "The softmax's weights, from the map of final scores",
+    scores: "The softmax's weights, from the map of final scores",
+    exponentials: "The softmax's weights, from the map of exponentials",
   }[program.source];
   const to = {
     attention: "online softmax, times values",
@@ -255,5 +254,4 @@ function convConstants({ plan, program }: Tile, constants: ConstantTable, stage:
 function mapConstants(constants: ConstantTable, map: NonNullable<TensorTileProgram["map"]>): void {
   constants.int("CHUNK", map.chunk, "Keys of the map that a block writes.");
   constants.int("MAP_ALIGNMENT", map.alignment, "Keys to which the map's rows are padded.");
-  constants.int("READ_AHEAD", map.readAhead, "Rows by which tiles of later stages reach beyond one.");
 }

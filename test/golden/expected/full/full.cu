@@ -41,6 +41,7 @@ struct Launch {
   int key_end;
   unsigned map_row_stride;
   unsigned map_head_stride;
+  int statistics_history;
 };
 
 constexpr int HEADS = 4;
@@ -139,6 +140,17 @@ __device__ __forceinline__ size_t row_at(const Batch& batch, unsigned head, int 
   return size_t(batch.index * HEADS + head) * batch.launch.query_rows + row;
 }
 
+__device__ __forceinline__ size_t statistic_at(const Batch& batch, unsigned head, int row) {
+  const int history = batch.launch.statistics_history;
+  return size_t(batch.index * HEADS + head) * (history + batch.launch.query_rows) + history + row;
+}
+
+/// A row's statistics; those of a row that does not exist make all weights 0.
+__device__ __forceinline__ float2 row_statistic(const Batch& batch, const float2* statistics, unsigned head, int row,
+    bool exists) {
+  return exists ? statistics[statistic_at(batch, head, row)] : make_float2(0.0f, 0.0f);
+}
+
 /// Two f32 as f16, `low` in the low half.
 __device__ __forceinline__ unsigned pack_f16(float low, float high) {
   unsigned pair;
@@ -227,14 +239,19 @@ __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) 
     : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
-/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16"); d = a b where it
-/// is the first product of a sum.
-__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
+/// d = a b + c on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+    const float (&c)[4]) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(first ? 0.0f : d[0]),
-    "f"(first ? 0.0f : d[1]), "f"(first ? 0.0f : d[2]), "f"(first ? 0.0f : d[3]));
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+}
+
+/// d += a b; d = a b where it is the first product of a sum.
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
+  const float c[4] = {first ? 0.0f : d[0], first ? 0.0f : d[1], first ? 0.0f : d[2], first ? 0.0f : d[3]};
+  mma_f16(d, a, b0, b1, c);
 }
 
 /// d += a b on 16x8 by 8x8 tiles.
@@ -243,6 +260,31 @@ __device__ __forceinline__ void mma_f16_k8(float (&d)[4], unsigned a0, unsigned 
     "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
     : "r"(a0), "r"(a1), "r"(b), "f"(d[0]), "f"(d[1]), "f"(d[2]), "f"(d[3]));
+}
+
+/// KEYS neighbouring keys of a row of a map from global memory, and to it.
+template <int KEYS>
+__device__ __forceinline__ void load_keys(unsigned (&keys)[KEYS / 2], size_t from) {
+  if constexpr (KEYS == 8) {
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+      : "=r"(keys[0]), "=r"(keys[1]), "=r"(keys[2]), "=r"(keys[3]) : "l"(from) : "memory");
+  } else if constexpr (KEYS == 4) {
+    asm volatile("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(keys[0]), "=r"(keys[1]) : "l"(from) : "memory");
+  } else {
+    asm volatile("ld.global.u32 %0, [%1];" : "=r"(keys[0]) : "l"(from) : "memory");
+  }
+}
+
+template <int KEYS, int OFFSET>
+__device__ __forceinline__ void store_keys(size_t to, const unsigned (&keys)[KEYS / 2]) {
+  if constexpr (KEYS == 8) {
+    asm volatile("st.global.v4.u32 [%4 + %5], {%0, %1, %2, %3};"
+      ::"r"(keys[0]), "r"(keys[1]), "r"(keys[2]), "r"(keys[3]), "l"(to), "n"(OFFSET) : "memory");
+  } else if constexpr (KEYS == 4) {
+    asm volatile("st.global.v2.u32 [%2 + %3], {%0, %1};" ::"r"(keys[0]), "r"(keys[1]), "l"(to), "n"(OFFSET) : "memory");
+  } else {
+    asm volatile("st.global.u32 [%1 + %2], %0;" ::"r"(keys[0]), "l"(to), "n"(OFFSET) : "memory");
+  }
 }
 
 /// Copies 16 bytes to shared memory in the background, or writes zeros there.
@@ -336,42 +378,10 @@ __device__ __forceinline__ float reference_of(float highest) {
   return highest == HIDDEN ? 0.0f : highest;
 }
 
-/// 2^((score - highest) * exponent): a score's weight beside the highest of its row.
-__device__ __forceinline__ float relative_weight(float score, float highest, float exponent) {
-  return exp2_approx(fmaf(score, exponent, -__fmul_rn(highest, exponent)));
-}
-
-/// The factor for weights beside another maximum, rounded as it was for them.
-__device__ __forceinline__ float rescaling(float old, float highest, float exponent) {
-  return exp2_approx(__fmul_rn(old, exponent) - __fmul_rn(highest, exponent));
-}
-
 /// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
 __device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
   if (sum == 0.0f) return -INFINITE;
   return (highest * exponent + log2f(sum)) * LN_2;
-}
-
-/// Takes scores into the maximum `m` and the sum `l` of the weights beside it (online softmax, Milakov and Gimelshein
-/// 2018).
-template <int COUNT>
-__device__ __forceinline__ void take_in(const float (&scores)[COUNT], float exponent, float& m, float& l) {
-  float highest = m;
-#pragma unroll
-  for (int i = 0; i < COUNT; i++) highest = fmaxf(highest, scores[i]);
-  const float reference = reference_of(highest);
-  l *= rescaling(m, reference, exponent);
-  m = highest;
-#pragma unroll
-  for (int i = 0; i < COUNT; i++) l += relative_weight(scores[i], reference, exponent);
-}
-
-/// Puts together what LANES neighbouring lanes took in of a row; `m` is what the sum's weights are relative to.
-template <int LANES>
-__device__ __forceinline__ void join_lanes(float exponent, float& m, float& l) {
-  const float reference = reference_of(lanes_max<LANES>(m));
-  l = lanes_sum<LANES>(l * rescaling(m, reference, exponent));
-  m = reference;
 }
 
 /// What a row's softmax leaves for later kernels: the maximum, and the sum's reciprocal. Not one log-sum-exp: where the
@@ -380,9 +390,20 @@ __device__ __forceinline__ float2 statistic_of(float highest, float sum) {
   return make_float2(highest, sum == 0.0f ? 0.0f : 1.0f / sum);
 }
 
-/// A score's weight in the softmax of its row.
-__device__ __forceinline__ float weight_of(float score, float exponent, float2 statistic) {
-  return relative_weight(score, statistic.x, exponent) * statistic.y;
+/// A pair of exponentials divided by their row's sum.
+__device__ __forceinline__ unsigned quotients_of(unsigned pair, float2 statistic) {
+  return pack_f16(low_f16(pair) * statistic.y, high_f16(pair) * statistic.y);
+}
+
+__device__ __forceinline__ uint4 quotients_of_128(const uint4& eight, float2 statistic) {
+  return make_uint4(
+    quotients_of(eight.x, statistic), quotients_of(eight.y, statistic), quotients_of(eight.z, statistic),
+    quotients_of(eight.w, statistic));
+}
+
+/// The same key, the first or the second of two, of two heads.
+__device__ __forceinline__ unsigned pair_heads(unsigned first, unsigned second, int which) {
+  return __byte_perm(first, second, which == 0 ? 0x5410u : 0x7632u);
 }
 
 /// The keys that a row sees at most: the first one, and how many.
@@ -390,6 +411,13 @@ __device__ __forceinline__ int2 row_keys(const Batch& batch, int row) {
   const int2 range = key_range(batch, row);
   const bool exists = row >= -batch.launch.history_rows && row < batch.launch.query_rows;
   return make_int2(range.x, exists ? range.y - range.x : 0);
+}
+
+/// Whether a row sees any of the keys [key, key + count) at most. Units of which it sees none are written by nobody in
+/// a map.
+__device__ __forceinline__ bool holds_seen(const Batch& batch, int row, int key, int count) {
+  const int2 range = key_range(batch, row);
+  return key + count > range.x && key < range.y;
 }
 
 /// Hides a score where its row, which sees `keys` at most, does not see its key. In place: the value of a choice would
@@ -464,8 +492,6 @@ constexpr int WEIGHT_AT = 0;
 constexpr int CHUNK = 512;
 /// Keys to which the map's rows are padded.
 constexpr int MAP_ALIGNMENT = 64;
-/// Rows by which tiles of later stages reach beyond one.
-constexpr int READ_AHEAD = 144;
 
 /// Calls `apply` with the place and the number of each row that a lane has entries of.
 template <typename Apply>
@@ -597,20 +623,32 @@ __device__ __forceinline__ void store_scores(unsigned char* own, const float (&s
   }
 }
 
+/// Rows lie in their order.
+__device__ __forceinline__ constexpr int place_of(int row) {
+  return row;
+}
+
+__device__ __forceinline__ constexpr int key_at(int place) {
+  return place;
+}
+
 /// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
-  // threads.
-  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
-    constexpr int HOP = THREADS / CHUNKS;
-    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
-    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+  // Most tiles lie inside the tensor: no tests. Eight lanes write at a time, four units of two rows four places apart:
+  // no two of them meet in a bank.
+  if (SIZE % 32 == 0 && ROWS % (THREADS / 4) == 0 && first >= 0 && first + ROWS <= rows) {
+    const int place = thread / 32 * 8 + thread / 8 % 4 + (thread / 4 & 1) * 4;
+    const Element* unit = from + size_t(first + key_at(place)) * stride + thread % 4 * 8;
+    to += place * ROW_BYTES + thread % 4 * 16;
 #pragma unroll
-    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    for (int i = 0; i < ROWS / (THREADS / 4); i++, unit += THREADS / 4 * stride) {
+#pragma unroll
+      for (int c = 0; c < CHUNKS / 4; c++) cp_async(to + i * (THREADS / 4) * ROW_BYTES + c * 64, unit + c * 32, true);
+    }
     return;
   }
 #pragma unroll
@@ -621,7 +659,7 @@ __device__ __forceinline__ void load_rows(
     const int row = first + r;
     const bool exists = unsigned(row) < unsigned(rows) && c * 8 < SIZE;
     if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
-      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+      cp_async(to + place_of(r) * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
     }
   }
 }
@@ -749,28 +787,6 @@ __device__ __forceinline__ void store_map(
   });
 }
 
-/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the
-/// chunk outside [keys_begin, keys_end).
-__device__ __forceinline__ void clear_map(
-    unsigned short* map, const Batch& batch, unsigned head, int tile_row, int2 chunk,
-    int keys_begin, int keys_end, int thread) {
-  const int2 read = key_range(batch, tile_row + TILE_Q + READ_AHEAD);
-  const int begin = max(chunk.x, (read.x - READ_AHEAD) / 8 * 8);
-  const int end = min(chunk.y, (read.y + READ_AHEAD + 7) / 8 * 8);
-  // Two entries that nothing is seen of.
-  const unsigned pair = 0u;
-  const bool none = keys_begin >= keys_end;
-  const int columns = none ? end - begin : max(0, keys_begin - begin) + max(0, end - keys_end);
-  for (int r = thread / 8; r < TILE_Q && tile_row + r < batch.launch.row_end; r += THREADS / 8) {
-    unsigned short* const line = map_row(map, batch.launch, head, tile_row + r);
-    for (int c = thread % 8 * 8; c < columns; c += 64) {
-      int key = begin + c;
-      if (!none && key >= keys_begin) key += keys_end - max(keys_begin, begin);
-      store(line + key, make_uint4(pair, pair, pair, pair));
-    }
-  }
-}
-
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     const Launch launch,
     const Element* __restrict__ q,
@@ -799,7 +815,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
   const int source_end = min(keys_end + REACH_RIGHT, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
-  clear_map(result, batch, head, tile_row, chunk, keys_begin, steps == 0 ? keys_begin : keys_end, lane.thread);
   if (steps == 0) return;
 
   load_queries(shared, batch, q, q_history, head, tile_row, lane.thread);
@@ -858,12 +873,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     cp_async_commit();
     // Keys of this step's results.
     const int key = step_key - LAG;
-    if (key >= own_range.y) {
-      // The warp's rows see nothing from here on.
-      fill(y, 0.0f);
-      store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
-      continue;
-    }
+    // The warp's rows see nothing from here on.
+    if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
@@ -887,33 +898,24 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
 namespace scores_mix {
 
 // scores.mix (line 9), mix 4, on tensor cores, and the softmax of every row.
-// A warp takes one row: sixteen heads by all its keys.
+// A warp takes one row after the other: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
-constexpr int ROWS_PER_WARP = 2;
+constexpr int ROWS_PER_WARP = 4;
 /// Heads that are mixed together.
 constexpr int GROUP = 4;
 /// Blocks of sixteen heads that sixteen results read.
 constexpr int INPUT_CHUNKS = 1;
 /// Whether blocks of sixteen heads are whole.
 constexpr bool ALL_HEADS = false;
-/// Keys of a step.
-constexpr int STEP = 64;
-/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
-constexpr int ROW_BYTES = 144;
-constexpr int BUFFER_BYTES = INPUT_CHUNKS * 16 * ROW_BYTES;
-/// Keys to which the maps' rows are padded.
-constexpr int MAP_ALIGNMENT = 64;
-/// Rows by which tiles of later stages reach beyond one.
-constexpr int READ_AHEAD = 144;
 /// scores.mix.weight in parameters.
 constexpr int WEIGHT_AT = 264;
 
 /// Entry [output, input] of the mix as one matrix over all heads: 0 between heads of different groups.
-__device__ __forceinline__ float mix_weight(const float* parameters, int output, int input) {
+__device__ __forceinline__ float mix_weight(const float* parameters, int output, int input, float factor) {
   if (output >= HEADS || input >= HEADS || output / GROUP != input / GROUP) return 0.0f;
-  return parameters[WEIGHT_AT + output * GROUP + input % GROUP];
+  return parameters[WEIGHT_AT + output * GROUP + input % GROUP] * factor;
 }
 
 /// Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
@@ -923,34 +925,113 @@ struct Mix {
   unsigned rest[INPUT_CHUNKS][4];
 };
 
+/// A lane's input heads in a fragment of sixteen: the h-th of four.
+__device__ __forceinline__ int input_of(int h, const Lane& lane) {
+  return 2 * lane.quad + h % 2 + h / 2 * 8;
+}
+
+/// The mix, its columns times factors of the lane's input heads.
 __device__ __forceinline__ void load_mix(
-    const float* parameters, int first_output, int first_input, const Lane& lane, Mix& mix) {
+    const float* parameters, int first_output, int first_input, const float (&factors)[INPUT_CHUNKS][4],
+    const Lane& lane, Mix& mix) {
 #pragma unroll
   for (int c = 0; c < INPUT_CHUNKS; c++) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const int output = first_output + lane.group + 8 * (i & 1);
-      const int input = first_input + 16 * c + 2 * lane.quad + 8 * (i >> 1);
-      const float first = mix_weight(parameters, output, input);
-      const float second = mix_weight(parameters, output, input + 1);
+      const int h = i & 2;
+      const int input = first_input + 16 * c + input_of(h, lane);
+      const float first = mix_weight(parameters, output, input, factors[c][h]);
+      const float second = mix_weight(parameters, output, input + 1, factors[c][h + 1]);
       mix.rounded[c][i] = pack_f16(first, second);
       mix.rest[c][i] = rest_f16(mix.rounded[c][i], first, second);
     }
   }
 }
 
-/// The mix of one step: sixteen output heads by its keys.
-__device__ __forceinline__ void mix_heads(float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments) {
+/// Where a lane reads and writes a row of the maps: bytes of key 0 in its first input head and its first output head,
+/// and from one head to the next.
+struct Lines {
+  size_t input;
+  size_t output;
+  size_t next_head;
+};
+
+/// A piece of a row: a lane reads SIZE neighbouring keys of each of its input heads, which are columns of as many
+/// products, and gets SIZE neighbouring keys of an output head, twice: no fragment passes through shared memory. All
+/// lanes together take 8 * SIZE keys.
+template <int SIZE, bool WHOLE>
+struct Piece {
+  static constexpr int KEYS = 8 * SIZE;
+  /// The first key, and the end of those that the row sees: before it where WHOLE.
+  int key;
+  int end;
+
+  /// The first key that a lane reads. They are dealt so that the four lanes of a result write neighbouring units.
+  __device__ __forceinline__ int read_by(const Lane& lane) const {
+    return key + SIZE * (lane.group / 2 + 4 * (lane.group & 1));
+  }
+
+  /// The first key of a lane's results, once and again.
+  __device__ __forceinline__ int made_by(const Lane& lane, int c) const {
+    return key + SIZE * (lane.quad + 4 * c);
+  }
+};
+
+/// Calls `apply` with pieces of a row, which together are all units of eight keys of which the row sees any.
+template <typename Apply>
+__device__ __forceinline__ void each_piece(int2 range, const Apply& apply) {
+  int key = range.x / 8 * 8;
+#pragma unroll 1
+  for (; key + 64 <= range.y; key += 64) apply(Piece<8, true>{key, range.y});
+  if (range.y - key > 48) {
+    apply(Piece<8, false>{key, range.y});
+    return;
+  }
+  if (range.y - key > 16) {
+    apply(Piece<4, false>{key, range.y});
+    key += 32;
+  }
+  if (range.y - key > 0) apply(Piece<2, false>{key, range.y});
+}
+
+/// A lane's keys of sixteen input heads.
+template <int SIZE, bool WHOLE>
+__device__ __forceinline__ void load_heads(
+    unsigned (&keys)[4][SIZE / 2], Piece<SIZE, WHOLE> piece, const Lines& lines, int first_input, int c,
+    const Lane& lane) {
+  const size_t first = lines.input + 2 * static_cast<long long>(piece.read_by(lane)) + 16 * c * lines.next_head;
 #pragma unroll
-  for (int n = 0; n < STEP / 8; n += 2) {
+  for (int h = 0; h < 4; h++) {
+    const size_t from = first + (h % 2 + h / 2 * 8) * lines.next_head;
+    if (WHOLE && ALL_HEADS) {
+      load_keys<SIZE>(keys[h], from);
+    } else {
+      const bool exists = piece.read_by(lane) < piece.end
+        && (ALL_HEADS || first_input + 16 * c + input_of(h, lane) < HEADS);
 #pragma unroll
-    for (int c = 0; c < INPUT_CHUNKS; c++) {
-      unsigned b[4];
-      ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 16);
-      mma_f16(y[n], mix.rest[c], b[0], b[1], c == 0);
-      mma_f16(y[n + 1], mix.rest[c], b[2], b[3], c == 0);
-      mma_f16(y[n], mix.rounded[c], b[0], b[1], false);
-      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3], false);
+      for (int i = 0; i < SIZE / 2; i++) keys[h][i] = 0u;
+      if (exists) load_keys<SIZE>(keys[h], from);
+    }
+  }
+}
+
+/// y = the mix of a piece, and `added` to it.
+template <int SIZE, bool WHOLE>
+__device__ __forceinline__ void mix_heads(
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    int first_input, const Lane& lane) {
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+    unsigned keys[4][SIZE / 2];
+    load_heads(keys, piece, lines, first_input, c, lane);
+#pragma unroll
+    for (int j = 0; j < SIZE; j++) {
+      const unsigned low = pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2);
+      const unsigned high = pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2);
+      if (c == 0) mma_f16(y[j], mix.rest[c], low, high, added);
+      else mma_f16(y[j], mix.rest[c], low, high, false);
+      mma_f16(y[j], mix.rounded[c], low, high, false);
     }
   }
 }
@@ -960,30 +1041,61 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
   return (input / GROUP == chosen ? pair & 0xffffu : 0u) | ((input + 1) / GROUP == chosen ? pair & 0xffff0000u : 0u);
 }
 
-/// The mix of one step, group by group: slow, for inputs that are not finite.
+/// The same, group by group: slow, for inputs that are not finite.
+template <int SIZE, bool WHOLE>
 __device__ __forceinline__ void mix_apart(
-    float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments, int first_output, int first_input, const Lane& lane) {
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    int first_output, int first_input, const Lane& lane) {
 #pragma unroll 1
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
+    float z[SIZE][4];
 #pragma unroll
-    for (int n = 0; n < STEP / 8; n++) {
-      float z[4];
+    for (int c = 0; c < INPUT_CHUNKS; c++) {
+      unsigned keys[4][SIZE / 2];
+      load_heads(keys, piece, lines, first_input, c, lane);
+      const int input = first_input + 16 * c + 2 * lane.quad;
 #pragma unroll
-      for (int c = 0; c < INPUT_CHUNKS; c++) {
-        unsigned b[4];
-        ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n / 2 * 32);
-        const int input = first_input + 16 * c + 2 * lane.quad;
-        const unsigned low = only_group(b[n % 2 * 2], input, chosen);
-        const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
-        mma_f16(z, mix.rest[c], low, high, c == 0);
-        mma_f16(z, mix.rounded[c], low, high, false);
-      }
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        if ((first_output + lane.group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
+      for (int j = 0; j < SIZE; j++) {
+        const unsigned low = only_group(pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2), input, chosen);
+        const unsigned high = only_group(pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2), input + 8, chosen);
+        if (c == 0) mma_f16(z[j], mix.rest[c], low, high, added);
+        else mma_f16(z[j], mix.rest[c], low, high, false);
+        mma_f16(z[j], mix.rounded[c], low, high, false);
       }
     }
+    each_entry<SIZE>(y, [&](float& entry, int j, int i) {
+      if ((first_output + lane.group + 8 * (i / 2)) / GROUP == chosen) entry = z[j][i];
+    });
   }
+}
+
+/// Packs a lane's results of an output head, of a piece's first half and of its second.
+template <int SIZE>
+__device__ __forceinline__ void pack_head(const float (&y)[SIZE][4], int h, unsigned (&packed)[2][SIZE / 2]) {
+#pragma unroll
+  for (int c = 0; c < 2; c++) {
+#pragma unroll
+    for (int t = 0; t < SIZE / 2; t++) packed[c][t] = pack_f16(y[2 * t][2 * h + c], y[2 * t + 1][2 * h + c]);
+  }
+}
+
+/// l += the sums of packed weights: products with ones, on tensor cores.
+template <int SIZE>
+__device__ __forceinline__ void add_sums(float (&l)[4], const unsigned (&packed)[2][2][SIZE / 2]) {
+#pragma unroll
+  for (int t = 0; t < SIZE / 2; t++) {
+    const unsigned weights[4] = {packed[0][0][t], packed[1][0][t], packed[0][1][t], packed[1][1][t]};
+    mma_f16(l, weights, 0x3c003c00u, 0x3c003c00u, false);
+  }
+}
+
+/// Writes a lane's results of a piece to an output head: whole units of eight keys of which the row sees any.
+template <int SIZE, bool WHOLE>
+__device__ __forceinline__ void store_head(const unsigned (&packed)[2][SIZE / 2], Piece<SIZE, WHOLE> piece, size_t line,
+    const Lane& lane) {
+  const size_t to = line + 2 * static_cast<long long>(piece.made_by(lane, 0));
+  if (WHOLE || piece.made_by(lane, 0) / 8 * 8 < piece.end) store_keys<SIZE, 0>(to, packed[0]);
+  if (WHOLE || piece.made_by(lane, 1) / 8 * 8 < piece.end) store_keys<SIZE, 8 * SIZE>(to, packed[1]);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
@@ -992,136 +1104,76 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     unsigned short* __restrict__ result,
+    float2* __restrict__ statistics,
     float* __restrict__ lse
 ) {
-  extern __shared__ __align__(128) unsigned char shared_memory[];
   const Lane lane = own_lane();
-  // Each warp has rows and shared memory of its own: no barriers.
-  unsigned char* const buffers = shared_memory + lane.warp * 2 * BUFFER_BYTES;
-
   const Batch batch = open_batch(launch, positions);
   const int first_output = blockIdx.y * 16;
   // Whole groups, from the one that the first output head belongs to.
   const int first_input = first_output / GROUP * GROUP;
-  const int keys_begin = launch.key_begin / 8 * 8;
-  const int keys_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
   Mix mix;
-  load_mix(parameters, first_output, first_input, lane, mix);
-  // A lane copies one 16-byte unit (eight keys) of every fourth head.
-  const int unit_head = lane.index / 8;
-  const int unit_key = lane.index % 8 * 8;
-  const unsigned unit_at = unit_head * ROW_BYTES + unit_key * 2;
-  const size_t four_heads = 4 * size_t(launch.map_head_stride);
-  const unsigned fragments_at =
-    ((lane.index & 7) + (lane.index >> 3 & 1) * 8) * ROW_BYTES + (lane.index >> 4) * 16;
+  float factors[INPUT_CHUNKS][4];
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) factors[c][0] = factors[c][1] = factors[c][2] = factors[c][3] = LOG2_E;
+  load_mix(parameters, first_output, first_input, factors, lane, mix);
 
   for (int i = 0; i < ROWS_PER_WARP; i++) {
     const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + lane.warp;
     if (row >= launch.row_end) break;
     const int2 range = key_range(batch, row);
-    // Steps that the row sees some key of; the rest of its map is cleared.
-    const int begin = max(keys_begin, range.x / STEP * STEP);
-    const int end = min(keys_end, (range.y + 7) / 8 * 8);
-    const int steps = range.y > range.x ? max(0, end - begin + STEP - 1) / STEP : 0;
-    const int2 read = key_range(batch, row + READ_AHEAD);
-    const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
-    const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
-    const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
-    unsigned short* const own_result = map_row(result, launch, first_output + unit_head, row) + unit_key;
-    // The weights of hidden keys are 0.
-    const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-      if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
-      unsigned short* const line = own_result + c * four_heads;
-      for (int key = cleared_from; key < clear_end; key += STEP) store(line + key, nothing);
-      if (steps == 0) continue;
-      for (int key = clear_begin; key < begin; key += STEP) store(line + key, nothing);
-    }
-    const unsigned short* const own_source = map_row(source, launch, first_input + unit_head, row) + unit_key;
-    const auto load = [&](int step) {
-      const int key = begin + step * STEP;
-      const unsigned to = shared_address(buffers + (step & 1) * BUFFER_BYTES + unit_at);
-#pragma unroll
-      for (int c = 0; c < INPUT_CHUNKS * 4; c++) {
-        const bool exists = (ALL_HEADS || first_input + c * 4 + unit_head < HEADS) && key + unit_key < end;
-        cp_async(to + c * 4 * ROW_BYTES, exists ? own_source + c * four_heads + key : source, exists);
-      }
-      cp_async_commit();
-    };
-    // Mixed scores of a step, finished, for the lane's two output heads.
-    const auto mixed = [&](int step, float (&y)[STEP / 8][4]) {
-      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
-      const int step_key = begin + step * STEP;
-      if (step + 1 < steps) {
-        load(step + 1);
-        cp_async_wait<1>();
-      } else {
-        cp_async_wait<0>();
-      }
-      __syncwarp();
-      const unsigned fragments = shared_address(buffer) + fragments_at;
-      mix_heads(y, mix, fragments);
+    const Lines lines = {
+      __cvta_generic_to_global(map_row(source, launch, first_input + 2 * lane.quad, row)),
+      __cvta_generic_to_global(map_row(result, launch, first_output + lane.group, row)),
+      2 * size_t(launch.map_head_stride)};
+    // Mixed scores of a piece, finished, for the lane's two output heads.
+    const auto mixed = [&](auto piece, auto& y, const float (&added)[4]) {
+      mix_heads(y, piece, mix, added, lines, first_input, lane);
       // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
       float finite = 0.0f;
-      each_entry<STEP / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
-      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
-      if (interior(batch, row, 1, step_key, STEP)) return;
+      each_entry<piece.KEYS / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
+      if (__any_sync(~0u, finite != 0.0f)) {
+        mix_apart(y, piece, mix, added, lines, first_output, first_input, lane);
+      }
+      if (piece.key >= range.x && piece.key + piece.KEYS <= range.y) return;
       const int2 keys = make_int2(range.x, range.y - range.x);
-      each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
-        const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
+      each_entry<piece.KEYS / 8>(y, [&](float& entry, int j, int i) {
+        const int key = piece.made_by(lane, i % 2) + j;
         show(entry, keys, key, -INFINITE);
       });
     };
-    // First the maximum and the sum of the row: of the keys that the lane sees, in two output heads.
+    const float nothing[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    // First the maximum of the row in two output heads.
     float m[2] = {HIDDEN, HIDDEN};
-    float l[2] = {0.0f, 0.0f};
-    if (steps > 0) load(0);
-    for (int step = 0; step < steps; step++) {
-      float y[STEP / 8][4];
-      mixed(step, y);
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        float scores[STEP / 4];
-        read_row(y, h, scores);
-        take_in(scores, LOG2_E, m[h], l[h]);
+    each_piece(range, [&](auto piece) {
+      float y[piece.KEYS / 8][4];
+      mixed(piece, y, nothing);
+      each_entry<piece.KEYS / 8>(y, [&](float entry, int, int i) { m[i / 2] = fmaxf(m[i / 2], entry); });
+    });
+    const float reference[2] = {reference_of(lanes_max<4>(m[0])), reference_of(lanes_max<4>(m[1]))};
+    // Then the scores again, as weights beside it, and their sum: whoever reads them divides.
+    float l[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    const float added[4] = {-reference[0], -reference[0], -reference[1], -reference[1]};
+    each_piece(range, [&](auto piece) {
+      float y[piece.KEYS / 8][4];
+      mixed(piece, y, added);
+      each_entry<piece.KEYS / 8>(y, [&](float& entry, int, int) { entry = exp2_approx(entry); });
+      unsigned packed[2][2][piece.KEYS / 16];
+      pack_head(y, 0, packed[0]);
+      pack_head(y, 1, packed[1]);
+      add_sums<piece.KEYS / 8>(l, packed);
+      if (ALL_HEADS || first_output + lane.group < HEADS) store_head(packed[0], piece, lines.output, lane);
+      if (ALL_HEADS || first_output + lane.group + 8 < HEADS) {
+        store_head(packed[1], piece, lines.output + 8 * lines.next_head, lane);
       }
-      // The buffer is free for the step after the next.
-      __syncwarp();
-    }
-    float2 normalizer[2];
+    });
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-      join_lanes<4>(LOG2_E, m[h], l[h]);
-      normalizer[h] = statistic_of(m[h], l[h]);
       const int head = first_output + lane.group + 8 * h;
-      if (lane.quad == 0 && head < HEADS && row >= 0) {
-        lse[row_at(batch, head, row)] = log_sum_exp(m[h], LOG2_E, l[h]);
-      }
-    }
-    // Then the scores again, as weights: rounding them is harmless, rounding scores is not.
-    if (steps > 0) load(0);
-    for (int step = 0; step < steps; step++) {
-      float y[STEP / 8][4];
-      mixed(step, y);
-      each_entry<STEP / 8>(y, [&](float& entry, int, int j) { entry = weight_of(entry, LOG2_E, normalizer[j / 2]); });
-      // Through the buffer, so that a lane writes 16 neighbouring bytes.
-      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
-      unsigned char* const own = buffer + lane.group * ROW_BYTES + lane.quad * 4;
-      __syncwarp();
-#pragma unroll
-      for (int n = 0; n < STEP / 8; n++) {
-        store(own + 16 * n, pack_f16(y[n][0], y[n][1]));
-        store(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
-      }
-      __syncwarp();
-#pragma unroll
-      for (int c = 0; c < 4; c++) {
-        if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
-        store(own_result + c * four_heads + begin + step * STEP, load_as<uint4>(buffer + unit_at + c * 4 * ROW_BYTES));
-      }
-      // The buffer is free for the step after the next.
-      __syncwarp();
+      if (lane.quad != 0 || (!ALL_HEADS && head >= HEADS)) continue;
+      const float total = l[2 * h];
+      statistics[statistic_at(batch, head, row)] = statistic_of(reference[h], total);
+      if (row >= 0) lse[row_at(batch, head, row)] = log_sum_exp(reference[h], 1.0f, total);
     }
   }
 }
@@ -1130,7 +1182,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
 
 namespace weights_conv {
 
-// A map of the strip, then
+// The softmax's weights, from the map of exponentials, then
 // weights.conv (line 10), conv 6x11, as products with banded Toeplitz matrices,
 // to the strip's other map.
 
@@ -1183,8 +1235,6 @@ constexpr int WEIGHT_AT = 280;
 constexpr int CHUNK = 512;
 /// Keys to which the map's rows are padded.
 constexpr int MAP_ALIGNMENT = 64;
-/// Rows by which tiles of later stages reach beyond one.
-constexpr int READ_AHEAD = 144;
 
 /// Calls `apply` with the place and the number of each row that a lane has entries of.
 template <typename Apply>
@@ -1295,6 +1345,7 @@ struct MapTile {
   static constexpr int STEP = THREADS / (TILE_K / 8);
   static constexpr int COUNT = (ROWS + STEP - 1) / STEP;
   const unsigned short* from;
+  int first;
   int row;
   int key;
   /// Which of the rows exist.
@@ -1306,6 +1357,7 @@ template <int ROWS>
 __device__ __forceinline__ MapTile<ROWS> open_map_tile(
     const unsigned short* map, const Launch& launch, unsigned head, int first, int begin, int end, int thread) {
   MapTile<ROWS> tile;
+  tile.first = first;
   tile.row = thread / (TILE_K / 8);
   tile.key = thread % (TILE_K / 8) * 8;
   tile.from = map_row(map, launch, head, first + tile.row) + tile.key;
@@ -1318,18 +1370,38 @@ __device__ __forceinline__ MapTile<ROWS> open_map_tile(
   return tile;
 }
 
-/// Copies the tile's keys from `key` on to rows of ROW_BYTES; keys from `end` on are 0.
+/// Whether the thread's unit of its i-th row, in the tile from `key` on, was written.
+template <int ROWS>
+__device__ __forceinline__ bool unit_exists(const MapTile<ROWS>& tile, const Batch& batch, int i, int key) {
+  return (tile.rows & 1u << i) != 0u && holds_seen(batch, tile.first + tile.row + i * tile.STEP, key + tile.key, 8);
+}
+
+/// What the softmax of a tile's rows keeps.
+template <int ROWS>
+__device__ __forceinline__ void read_statistics(
+    const MapTile<ROWS>& tile, int first, const Batch& batch, const float2* statistics,
+    unsigned head, float2 (&kept)[MapTile<ROWS>::COUNT]) {
+#pragma unroll
+  for (int i = 0; i < tile.COUNT; i++) {
+    const int row = first + tile.row + i * tile.STEP;
+    kept[i] = row_statistic(batch, statistics, head, row, tile.rows & 1u << i);
+  }
+}
+
+/// The same as `load_map_tile` for a map of exponentials: their weights in the softmax.
 template <int ROWS, int ROW_BYTES>
-__device__ __forceinline__ void load_map_tile(
-    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin,
-    int end) {
-  const unsigned rows = key + tile.key >= begin && key + tile.key < end ? tile.rows : 0u;
+__device__ __forceinline__ void load_map_weights(
+    const MapTile<ROWS>& tile, unsigned char* to, const float2 (&kept)[MapTile<ROWS>::COUNT], const Batch& batch,
+    int key) {
 #pragma unroll
   for (int i = 0; i < tile.COUNT; i++) {
     if (ROWS % tile.STEP != 0 && tile.row + i * tile.STEP >= ROWS) continue;
-    const bool exists = rows & 1u << i;
-    const unsigned short* const from = tile.from + size_t(i * tile.STEP) * launch.map_row_stride + key;
-    cp_async(to + (tile.row + i * tile.STEP) * ROW_BYTES + tile.key * 2, exists ? from : map, exists);
+    uint4 eight = make_uint4(0u, 0u, 0u, 0u);
+    if (unit_exists(tile, batch, i, key)) {
+      const unsigned short* const from = tile.from + size_t(i * tile.STEP) * batch.launch.map_row_stride + key;
+      eight = quotients_of_128(load_as<uint4>(from), kept[i]);
+    }
+    store(to + (tile.row + i * tile.STEP) * ROW_BYTES + tile.key * 2, eight);
   }
 }
 
@@ -1364,31 +1436,10 @@ __device__ __forceinline__ void store_map(
   });
 }
 
-/// Clears what later stages read around the keys that the tile's rows see, as far as their tiles reach: keys of the
-/// chunk outside [keys_begin, keys_end).
-__device__ __forceinline__ void clear_map(
-    unsigned short* map, const Batch& batch, unsigned head, int tile_row, int2 chunk,
-    int keys_begin, int keys_end, int thread) {
-  const int2 read = key_range(batch, tile_row + TILE_Q + READ_AHEAD);
-  const int begin = max(chunk.x, (read.x - READ_AHEAD) / 8 * 8);
-  const int end = min(chunk.y, (read.y + READ_AHEAD + 7) / 8 * 8);
-  // Two entries that nothing is seen of.
-  const unsigned pair = 0u;
-  const bool none = keys_begin >= keys_end;
-  const int columns = none ? end - begin : max(0, keys_begin - begin) + max(0, end - keys_end);
-  for (int r = thread / 8; r < TILE_Q && tile_row + r < batch.launch.row_end; r += THREADS / 8) {
-    unsigned short* const line = map_row(map, batch.launch, head, tile_row + r);
-    for (int c = thread % 8 * 8; c < columns; c += 64) {
-      int key = begin + c;
-      if (!none && key >= keys_begin) key += keys_end - max(keys_begin, begin);
-      store(line + key, make_uint4(pair, pair, pair, pair));
-    }
-  }
-}
-
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     const Launch launch,
     const unsigned short* __restrict__ source,
+    const float2* __restrict__ statistics,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     unsigned short* __restrict__ result
@@ -1412,7 +1463,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
   const int source_end = min(keys_end + REACH_RIGHT, range.y);
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
-  clear_map(result, batch, head, tile_row, chunk, keys_begin, steps == 0 ? keys_begin : keys_end, lane.thread);
   if (steps == 0) return;
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   Taps taps;
@@ -1421,6 +1471,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   const MapTile<S_ROWS> map_tile = open_map_tile<S_ROWS>(
     source, launch, head, tile_row - HALO_PAST, max(-launch.history_rows, launch.row_begin - REACH_PAST),
     min(launch.query_rows, launch.row_end + REACH_FUTURE), lane.thread);
+  float2 map_statistics[MapTile<S_ROWS>::COUNT];
+  read_statistics(map_tile, tile_row - HALO_PAST, batch, statistics, head, map_statistics);
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
@@ -1437,19 +1489,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     const int step_key = source_begin + step * TILE_K;
     cp_async_wait<0>();
     __syncthreads();
-    load_map_tile<S_ROWS, S_ROW_BYTES>(
-      map_tile, shared + S_AT, source, launch, step_key, launch.key_begin, launch.key_end);
-    cp_async_commit();
-    cp_async_wait<0>();
+    load_map_weights<S_ROWS, S_ROW_BYTES>(map_tile, shared_memory + S_AT, map_statistics, batch, step_key);
     __syncthreads();
     // Keys of this step's results.
     const int key = step_key - LAG;
-    if (key >= own_range.y) {
-      // The warp's rows see nothing from here on.
-      fill(y, 0.0f);
-      store_map<GRANULES>(y, own_result, launch, own_row, key, keys_begin, keys_end, lane);
-      continue;
-    }
+    // The warp's rows see nothing from here on.
+    if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
@@ -1473,33 +1518,24 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
 namespace weights_mix {
 
 // weights.mix (line 10), mix 4, on tensor cores.
-// A warp takes one row: sixteen heads by all its keys.
+// A warp takes one row after the other: sixteen heads by all its keys.
 
 constexpr int WARPS = 4;
 constexpr int THREADS = 128;
-constexpr int ROWS_PER_WARP = 2;
+constexpr int ROWS_PER_WARP = 4;
 /// Heads that are mixed together.
 constexpr int GROUP = 4;
 /// Blocks of sixteen heads that sixteen results read.
 constexpr int INPUT_CHUNKS = 1;
 /// Whether blocks of sixteen heads are whole.
 constexpr bool ALL_HEADS = false;
-/// Keys of a step.
-constexpr int STEP = 64;
-/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
-constexpr int ROW_BYTES = 144;
-constexpr int BUFFER_BYTES = INPUT_CHUNKS * 16 * ROW_BYTES;
-/// Keys to which the maps' rows are padded.
-constexpr int MAP_ALIGNMENT = 64;
-/// Rows by which tiles of later stages reach beyond one.
-constexpr int READ_AHEAD = 144;
 /// weights.mix.weight in parameters.
 constexpr int WEIGHT_AT = 544;
 
 /// Entry [output, input] of the mix as one matrix over all heads: 0 between heads of different groups.
-__device__ __forceinline__ float mix_weight(const float* parameters, int output, int input) {
+__device__ __forceinline__ float mix_weight(const float* parameters, int output, int input, float factor) {
   if (output >= HEADS || input >= HEADS || output / GROUP != input / GROUP) return 0.0f;
-  return parameters[WEIGHT_AT + output * GROUP + input % GROUP];
+  return parameters[WEIGHT_AT + output * GROUP + input % GROUP] * factor;
 }
 
 /// Fragments of the mix: rows are output heads, columns input heads. What rounding to f16 leaves over is a second
@@ -1509,34 +1545,113 @@ struct Mix {
   unsigned rest[INPUT_CHUNKS][4];
 };
 
+/// A lane's input heads in a fragment of sixteen: the h-th of four.
+__device__ __forceinline__ int input_of(int h, const Lane& lane) {
+  return 2 * lane.quad + h % 2 + h / 2 * 8;
+}
+
+/// The mix, its columns times factors of the lane's input heads.
 __device__ __forceinline__ void load_mix(
-    const float* parameters, int first_output, int first_input, const Lane& lane, Mix& mix) {
+    const float* parameters, int first_output, int first_input, const float (&factors)[INPUT_CHUNKS][4],
+    const Lane& lane, Mix& mix) {
 #pragma unroll
   for (int c = 0; c < INPUT_CHUNKS; c++) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const int output = first_output + lane.group + 8 * (i & 1);
-      const int input = first_input + 16 * c + 2 * lane.quad + 8 * (i >> 1);
-      const float first = mix_weight(parameters, output, input);
-      const float second = mix_weight(parameters, output, input + 1);
+      const int h = i & 2;
+      const int input = first_input + 16 * c + input_of(h, lane);
+      const float first = mix_weight(parameters, output, input, factors[c][h]);
+      const float second = mix_weight(parameters, output, input + 1, factors[c][h + 1]);
       mix.rounded[c][i] = pack_f16(first, second);
       mix.rest[c][i] = rest_f16(mix.rounded[c][i], first, second);
     }
   }
 }
 
-/// The mix of one step: sixteen output heads by its keys.
-__device__ __forceinline__ void mix_heads(float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments) {
+/// Where a lane reads and writes a row of the maps: bytes of key 0 in its first input head and its first output head,
+/// and from one head to the next.
+struct Lines {
+  size_t input;
+  size_t output;
+  size_t next_head;
+};
+
+/// A piece of a row: a lane reads SIZE neighbouring keys of each of its input heads, which are columns of as many
+/// products, and gets SIZE neighbouring keys of an output head, twice: no fragment passes through shared memory. All
+/// lanes together take 8 * SIZE keys.
+template <int SIZE, bool WHOLE>
+struct Piece {
+  static constexpr int KEYS = 8 * SIZE;
+  /// The first key, and the end of those that the row sees: before it where WHOLE.
+  int key;
+  int end;
+
+  /// The first key that a lane reads. They are dealt so that the four lanes of a result write neighbouring units.
+  __device__ __forceinline__ int read_by(const Lane& lane) const {
+    return key + SIZE * (lane.group / 2 + 4 * (lane.group & 1));
+  }
+
+  /// The first key of a lane's results, once and again.
+  __device__ __forceinline__ int made_by(const Lane& lane, int c) const {
+    return key + SIZE * (lane.quad + 4 * c);
+  }
+};
+
+/// Calls `apply` with pieces of a row, which together are all units of eight keys of which the row sees any.
+template <typename Apply>
+__device__ __forceinline__ void each_piece(int2 range, const Apply& apply) {
+  int key = range.x / 8 * 8;
+#pragma unroll 1
+  for (; key + 64 <= range.y; key += 64) apply(Piece<8, true>{key, range.y});
+  if (range.y - key > 48) {
+    apply(Piece<8, false>{key, range.y});
+    return;
+  }
+  if (range.y - key > 16) {
+    apply(Piece<4, false>{key, range.y});
+    key += 32;
+  }
+  if (range.y - key > 0) apply(Piece<2, false>{key, range.y});
+}
+
+/// A lane's keys of sixteen input heads.
+template <int SIZE, bool WHOLE>
+__device__ __forceinline__ void load_heads(
+    unsigned (&keys)[4][SIZE / 2], Piece<SIZE, WHOLE> piece, const Lines& lines, int first_input, int c,
+    const Lane& lane) {
+  const size_t first = lines.input + 2 * static_cast<long long>(piece.read_by(lane)) + 16 * c * lines.next_head;
 #pragma unroll
-  for (int n = 0; n < STEP / 8; n += 2) {
+  for (int h = 0; h < 4; h++) {
+    const size_t from = first + (h % 2 + h / 2 * 8) * lines.next_head;
+    if (WHOLE && ALL_HEADS) {
+      load_keys<SIZE>(keys[h], from);
+    } else {
+      const bool exists = piece.read_by(lane) < piece.end
+        && (ALL_HEADS || first_input + 16 * c + input_of(h, lane) < HEADS);
 #pragma unroll
-    for (int c = 0; c < INPUT_CHUNKS; c++) {
-      unsigned b[4];
-      ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n * 16);
-      mma_f16(y[n], mix.rest[c], b[0], b[1], c == 0);
-      mma_f16(y[n + 1], mix.rest[c], b[2], b[3], c == 0);
-      mma_f16(y[n], mix.rounded[c], b[0], b[1], false);
-      mma_f16(y[n + 1], mix.rounded[c], b[2], b[3], false);
+      for (int i = 0; i < SIZE / 2; i++) keys[h][i] = 0u;
+      if (exists) load_keys<SIZE>(keys[h], from);
+    }
+  }
+}
+
+/// y = the mix of a piece, and `added` to it.
+template <int SIZE, bool WHOLE>
+__device__ __forceinline__ void mix_heads(
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    int first_input, const Lane& lane) {
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+    unsigned keys[4][SIZE / 2];
+    load_heads(keys, piece, lines, first_input, c, lane);
+#pragma unroll
+    for (int j = 0; j < SIZE; j++) {
+      const unsigned low = pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2);
+      const unsigned high = pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2);
+      if (c == 0) mma_f16(y[j], mix.rest[c], low, high, added);
+      else mma_f16(y[j], mix.rest[c], low, high, false);
+      mma_f16(y[j], mix.rounded[c], low, high, false);
     }
   }
 }
@@ -1546,30 +1661,51 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
   return (input / GROUP == chosen ? pair & 0xffffu : 0u) | ((input + 1) / GROUP == chosen ? pair & 0xffff0000u : 0u);
 }
 
-/// The mix of one step, group by group: slow, for inputs that are not finite.
+/// The same, group by group: slow, for inputs that are not finite.
+template <int SIZE, bool WHOLE>
 __device__ __forceinline__ void mix_apart(
-    float (&y)[STEP / 8][4], const Mix& mix, unsigned fragments, int first_output, int first_input, const Lane& lane) {
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    int first_output, int first_input, const Lane& lane) {
 #pragma unroll 1
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
+    float z[SIZE][4];
 #pragma unroll
-    for (int n = 0; n < STEP / 8; n++) {
-      float z[4];
+    for (int c = 0; c < INPUT_CHUNKS; c++) {
+      unsigned keys[4][SIZE / 2];
+      load_heads(keys, piece, lines, first_input, c, lane);
+      const int input = first_input + 16 * c + 2 * lane.quad;
 #pragma unroll
-      for (int c = 0; c < INPUT_CHUNKS; c++) {
-        unsigned b[4];
-        ldmatrix_x4_trans(b, fragments + c * 16 * ROW_BYTES + n / 2 * 32);
-        const int input = first_input + 16 * c + 2 * lane.quad;
-        const unsigned low = only_group(b[n % 2 * 2], input, chosen);
-        const unsigned high = only_group(b[n % 2 * 2 + 1], input + 8, chosen);
-        mma_f16(z, mix.rest[c], low, high, c == 0);
-        mma_f16(z, mix.rounded[c], low, high, false);
-      }
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        if ((first_output + lane.group + 8 * (i / 2)) / GROUP == chosen) y[n][i] = z[i];
+      for (int j = 0; j < SIZE; j++) {
+        const unsigned low = only_group(pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2), input, chosen);
+        const unsigned high = only_group(pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2), input + 8, chosen);
+        if (c == 0) mma_f16(z[j], mix.rest[c], low, high, added);
+        else mma_f16(z[j], mix.rest[c], low, high, false);
+        mma_f16(z[j], mix.rounded[c], low, high, false);
       }
     }
+    each_entry<SIZE>(y, [&](float& entry, int j, int i) {
+      if ((first_output + lane.group + 8 * (i / 2)) / GROUP == chosen) entry = z[j][i];
+    });
   }
+}
+
+/// Packs a lane's results of an output head, of a piece's first half and of its second.
+template <int SIZE>
+__device__ __forceinline__ void pack_head(const float (&y)[SIZE][4], int h, unsigned (&packed)[2][SIZE / 2]) {
+#pragma unroll
+  for (int c = 0; c < 2; c++) {
+#pragma unroll
+    for (int t = 0; t < SIZE / 2; t++) packed[c][t] = pack_f16(y[2 * t][2 * h + c], y[2 * t + 1][2 * h + c]);
+  }
+}
+
+/// Writes a lane's results of a piece to an output head: whole units of eight keys of which the row sees any.
+template <int SIZE, bool WHOLE>
+__device__ __forceinline__ void store_head(const unsigned (&packed)[2][SIZE / 2], Piece<SIZE, WHOLE> piece, size_t line,
+    const Lane& lane) {
+  const size_t to = line + 2 * static_cast<long long>(piece.made_by(lane, 0));
+  if (WHOLE || piece.made_by(lane, 0) / 8 * 8 < piece.end) store_keys<SIZE, 0>(to, packed[0]);
+  if (WHOLE || piece.made_by(lane, 1) / 8 * 8 < piece.end) store_keys<SIZE, 8 * SIZE>(to, packed[1]);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
@@ -1579,107 +1715,53 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
     const int* __restrict__ positions,
     unsigned short* __restrict__ result
 ) {
-  extern __shared__ __align__(128) unsigned char shared_memory[];
   const Lane lane = own_lane();
-  // Each warp has rows and shared memory of its own: no barriers.
-  unsigned char* const buffers = shared_memory + lane.warp * 2 * BUFFER_BYTES;
-
   const Batch batch = open_batch(launch, positions);
   const int first_output = blockIdx.y * 16;
   // Whole groups, from the one that the first output head belongs to.
   const int first_input = first_output / GROUP * GROUP;
-  const int keys_begin = launch.key_begin / 8 * 8;
-  const int keys_end = (launch.key_end + MAP_ALIGNMENT - 1) / MAP_ALIGNMENT * MAP_ALIGNMENT;
   Mix mix;
-  load_mix(parameters, first_output, first_input, lane, mix);
-  // A lane copies one 16-byte unit (eight keys) of every fourth head.
-  const int unit_head = lane.index / 8;
-  const int unit_key = lane.index % 8 * 8;
-  const unsigned unit_at = unit_head * ROW_BYTES + unit_key * 2;
-  const size_t four_heads = 4 * size_t(launch.map_head_stride);
-  const unsigned fragments_at =
-    ((lane.index & 7) + (lane.index >> 3 & 1) * 8) * ROW_BYTES + (lane.index >> 4) * 16;
+  float factors[INPUT_CHUNKS][4];
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) factors[c][0] = factors[c][1] = factors[c][2] = factors[c][3] = 1.0f;
+  load_mix(parameters, first_output, first_input, factors, lane, mix);
 
   for (int i = 0; i < ROWS_PER_WARP; i++) {
     const int row = launch.row_begin + (int(blockIdx.x) * ROWS_PER_WARP + i) * WARPS + lane.warp;
     if (row >= launch.row_end) break;
     const int2 range = key_range(batch, row);
-    // Steps that the row sees some key of; the rest of its map is cleared.
-    const int begin = max(keys_begin, range.x / STEP * STEP);
-    const int end = min(keys_end, (range.y + 7) / 8 * 8);
-    const int steps = range.y > range.x ? max(0, end - begin + STEP - 1) / STEP : 0;
-    const int2 read = key_range(batch, row + READ_AHEAD);
-    const int clear_begin = max(keys_begin, (read.x - READ_AHEAD) / STEP * STEP);
-    const int clear_end = min(keys_end, (read.y + READ_AHEAD + STEP - 1) / STEP * STEP);
-    const int cleared_from = steps > 0 ? begin + steps * STEP : clear_begin;
-    unsigned short* const own_result = map_row(result, launch, first_output + unit_head, row) + unit_key;
-    // The weights of hidden keys are 0.
-    const uint4 nothing = make_uint4(0u, 0u, 0u, 0u);
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-      if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
-      unsigned short* const line = own_result + c * four_heads;
-      for (int key = cleared_from; key < clear_end; key += STEP) store(line + key, nothing);
-      if (steps == 0) continue;
-      for (int key = clear_begin; key < begin; key += STEP) store(line + key, nothing);
-    }
-    const unsigned short* const own_source = map_row(source, launch, first_input + unit_head, row) + unit_key;
-    const auto load = [&](int step) {
-      const int key = begin + step * STEP;
-      const unsigned to = shared_address(buffers + (step & 1) * BUFFER_BYTES + unit_at);
-#pragma unroll
-      for (int c = 0; c < INPUT_CHUNKS * 4; c++) {
-        const bool exists = (ALL_HEADS || first_input + c * 4 + unit_head < HEADS) && key + unit_key < end;
-        cp_async(to + c * 4 * ROW_BYTES, exists ? own_source + c * four_heads + key : source, exists);
-      }
-      cp_async_commit();
-    };
-    // Mixed scores of a step, finished, for the lane's two output heads.
-    const auto mixed = [&](int step, float (&y)[STEP / 8][4]) {
-      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
-      const int step_key = begin + step * STEP;
-      if (step + 1 < steps) {
-        load(step + 1);
-        cp_async_wait<1>();
-      } else {
-        cp_async_wait<0>();
-      }
-      __syncwarp();
-      const unsigned fragments = shared_address(buffer) + fragments_at;
-      mix_heads(y, mix, fragments);
+    const Lines lines = {
+      __cvta_generic_to_global(map_row(source, launch, first_input + 2 * lane.quad, row)),
+      __cvta_generic_to_global(map_row(result, launch, first_output + lane.group, row)),
+      2 * size_t(launch.map_head_stride)};
+    // Mixed scores of a piece, finished, for the lane's two output heads.
+    const auto mixed = [&](auto piece, auto& y, const float (&added)[4]) {
+      mix_heads(y, piece, mix, added, lines, first_input, lane);
       // 0 times NaN is NaN: what is not finite must not reach other groups of heads through the zeros between them.
       float finite = 0.0f;
-      each_entry<STEP / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
-      if (__any_sync(~0u, finite != 0.0f)) mix_apart(y, mix, fragments, first_output, first_input, lane);
-      if (interior(batch, row, 1, step_key, STEP)) return;
+      each_entry<piece.KEYS / 8>(y, [&](float entry, int, int) { finite = fmaf(entry, 0.0f, finite); });
+      if (__any_sync(~0u, finite != 0.0f)) {
+        mix_apart(y, piece, mix, added, lines, first_output, first_input, lane);
+      }
+      if (piece.key >= range.x && piece.key + piece.KEYS <= range.y) return;
       const int2 keys = make_int2(range.x, range.y - range.x);
-      each_entry<STEP / 8>(y, [&](float& entry, int n, int j) {
-        const int key = step_key + 8 * n + 2 * lane.quad + j % 2;
+      each_entry<piece.KEYS / 8>(y, [&](float& entry, int j, int i) {
+        const int key = piece.made_by(lane, i % 2) + j;
         show(entry, keys, key, 0.0f);
       });
     };
-    if (steps > 0) load(0);
-    for (int step = 0; step < steps; step++) {
-      float y[STEP / 8][4];
-      mixed(step, y);
-      // Through the buffer, so that a lane writes 16 neighbouring bytes.
-      unsigned char* const buffer = buffers + (step & 1) * BUFFER_BYTES;
-      unsigned char* const own = buffer + lane.group * ROW_BYTES + lane.quad * 4;
-      __syncwarp();
-#pragma unroll
-      for (int n = 0; n < STEP / 8; n++) {
-        store(own + 16 * n, pack_f16(y[n][0], y[n][1]));
-        store(own + 8 * ROW_BYTES + 16 * n, pack_f16(y[n][2], y[n][3]));
+    const float nothing[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    each_piece(range, [&](auto piece) {
+      float y[piece.KEYS / 8][4];
+      mixed(piece, y, nothing);
+      unsigned packed[2][2][piece.KEYS / 16];
+      pack_head(y, 0, packed[0]);
+      pack_head(y, 1, packed[1]);
+      if (ALL_HEADS || first_output + lane.group < HEADS) store_head(packed[0], piece, lines.output, lane);
+      if (ALL_HEADS || first_output + lane.group + 8 < HEADS) {
+        store_head(packed[1], piece, lines.output + 8 * lines.next_head, lane);
       }
-      __syncwarp();
-#pragma unroll
-      for (int c = 0; c < 4; c++) {
-        if (!ALL_HEADS && first_output + c * 4 + unit_head >= HEADS) continue;
-        store(own_result + c * four_heads + begin + step * STEP, load_as<uint4>(buffer + unit_at + c * 4 * ROW_BYTES));
-      }
-      // The buffer is free for the step after the next.
-      __syncwarp();
-    }
+    });
   }
 }
 
@@ -1699,10 +1781,8 @@ constexpr int TILE_K = 64;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 4;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
-constexpr int A_ROW_BYTES = 144;
 constexpr int V_ROW_BYTES = 80;
-/// A tile of weights, then one of values.
-constexpr int STAGE_BYTES = TILE_Q * A_ROW_BYTES + TILE_K * V_ROW_BYTES;
+constexpr int STAGE_BYTES = TILE_K * V_ROW_BYTES;
 /// output.norm.weight in parameters.
 constexpr int OUTPUT_NORM_WEIGHT_AT = 560;
 /// output.gate.weight in parameters.
@@ -1719,20 +1799,33 @@ __device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Ap
   }
 }
 
+/// Where the values of a key lie: each lane of a fragment reads eight neighbouring keys of 32, which are columns 2 *
+/// quad, 2 * quad + 1 and those 8 to the right in two products.
+__device__ __forceinline__ constexpr int place_of(int key) {
+  return (key & ~31) | (key >> 2 & 1) << 4 | (key >> 1 & 1) << 3 | (key >> 3 & 3) << 1 | (key & 1);
+}
+
+__device__ __forceinline__ constexpr int key_at(int place) {
+  return (place & ~31) | (place >> 1 & 3) << 3 | (place >> 4 & 1) << 2 | (place >> 3 & 1) << 1 | (place & 1);
+}
+
 /// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
-  // threads.
-  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
-    constexpr int HOP = THREADS / CHUNKS;
-    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
-    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+  // Most tiles lie inside the tensor: no tests. Eight lanes write at a time, four units of two rows four places apart:
+  // no two of them meet in a bank.
+  if (SIZE % 32 == 0 && ROWS % (THREADS / 4) == 0 && first >= 0 && first + ROWS <= rows) {
+    const int place = thread / 32 * 8 + thread / 8 % 4 + (thread / 4 & 1) * 4;
+    const Element* unit = from + size_t(first + key_at(place)) * stride + thread % 4 * 8;
+    to += place * ROW_BYTES + thread % 4 * 16;
 #pragma unroll
-    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    for (int i = 0; i < ROWS / (THREADS / 4); i++, unit += THREADS / 4 * stride) {
+#pragma unroll
+      for (int c = 0; c < CHUNKS / 4; c++) cp_async(to + i * (THREADS / 4) * ROW_BYTES + c * 64, unit + c * 32, true);
+    }
     return;
   }
 #pragma unroll
@@ -1743,52 +1836,8 @@ __device__ __forceinline__ void load_rows(
     const int row = first + r;
     const bool exists = unsigned(row) < unsigned(rows) && c * 8 < SIZE;
     if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
-      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+      cp_async(to + place_of(r) * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
     }
-  }
-}
-
-/// A thread's part of ROWS rows of a head's map, TILE_K keys at a time: one unit of eight keys of every STEP-th row.
-template <int ROWS>
-struct MapTile {
-  static constexpr int STEP = THREADS / (TILE_K / 8);
-  static constexpr int COUNT = (ROWS + STEP - 1) / STEP;
-  const unsigned short* from;
-  int row;
-  int key;
-  /// Which of the rows exist.
-  unsigned rows;
-};
-
-/// Of the rows from `first` on those from `begin` to `end` exist.
-template <int ROWS>
-__device__ __forceinline__ MapTile<ROWS> open_map_tile(
-    const unsigned short* map, const Launch& launch, unsigned head, int first, int begin, int end, int thread) {
-  MapTile<ROWS> tile;
-  tile.row = thread / (TILE_K / 8);
-  tile.key = thread % (TILE_K / 8) * 8;
-  tile.from = map_row(map, launch, head, first + tile.row) + tile.key;
-  tile.rows = 0u;
-#pragma unroll
-  for (int i = 0; i < tile.COUNT; i++) {
-    const int row = first + tile.row + i * tile.STEP;
-    if (row >= begin && row < end) tile.rows |= 1u << i;
-  }
-  return tile;
-}
-
-/// Copies the tile's keys from `key` on to rows of ROW_BYTES; keys from `end` on are 0.
-template <int ROWS, int ROW_BYTES>
-__device__ __forceinline__ void load_map_tile(
-    const MapTile<ROWS>& tile, unsigned to, const unsigned short* map, const Launch& launch, int key, int begin,
-    int end) {
-  const unsigned rows = key + tile.key >= begin && key + tile.key < end ? tile.rows : 0u;
-#pragma unroll
-  for (int i = 0; i < tile.COUNT; i++) {
-    if (ROWS % tile.STEP != 0 && tile.row + i * tile.STEP >= ROWS) continue;
-    const bool exists = rows & 1u << i;
-    const unsigned short* const from = tile.from + size_t(i * tile.STEP) * launch.map_row_stride + key;
-    cp_async(to + (tile.row + i * tile.STEP) * ROW_BYTES + tile.key * 2, exists ? from : map, exists);
   }
 }
 
@@ -1835,7 +1884,7 @@ __device__ __forceinline__ void isolate_values(
       if (!visible(batch, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
-        const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned pair = load_as<unsigned>(tile + place_of(i) * V_ROW_BYTES + n * 16 + lane.quad * 4);
         const unsigned bad = carry_exponents(pair);
         if (bad & 0x8000u) o[x][n][2 * h] += low_f16(pair);
         if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_f16(pair);
@@ -1944,29 +1993,47 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
   const int steps = max(0, keys_end - keys_begin + TILE_K - 1) / TILE_K;
   const Element* const values = values_of(batch, v, head);
 
-  const MapTile<TILE_Q> map_tile =
-    open_map_tile<TILE_Q>(source, launch, head, tile_row, tile_row, launch.row_end, lane.thread);
-  const auto load = [&](int step) {
-    const int step_key = keys_begin + step * TILE_K;
-    const unsigned to = shared + (step & 1) * STAGE_BYTES;
-    load_map_tile<TILE_Q, A_ROW_BYTES>(map_tile, to, source, launch, step_key, keys_begin, keys_end);
+  const auto load_values = [&](int step) {
     load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
-      to + TILE_Q * A_ROW_BYTES, values, launch.v_stride_l, step_key, keys_end, lane.thread);
+      shared + (step & 1) * STAGE_BYTES, values, launch.v_stride_l, keys_begin + step * TILE_K, keys_end, lane.thread);
     cp_async_commit();
   };
-  if (steps > 0) load(0);
+  // A lane reads eight neighbouring keys of its rows from the map, in every 32: quarters of two fragments.
+  size_t lines[ROW_BLOCKS][2];
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    lines[x][h] = __cvta_generic_to_global(map_row(source, launch, head, row) + keys_begin + 8 * lane.quad);
+  });
+  unsigned weights[TILE_K / 32][ROW_BLOCKS][2][4];
+  const auto load_weights = [&](int step, int part) {
+    const int step_key = keys_begin + step * TILE_K;
+    const int key = step_key + 32 * part + 8 * lane.quad;
+    const bool whole =
+      own_row + 16 * ROW_BLOCKS <= launch.row_end && interior(batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
+    each_row(own_row, lane, [&](int x, int h, int row) {
+      unsigned (&eight)[4] = weights[part][x][h];
+      const size_t from = lines[x][h] + 2 * (step * TILE_K + 32 * part);
+      if (whole) {
+        load_keys<8>(eight, from);
+      } else {
+        eight[0] = eight[1] = eight[2] = eight[3] = 0u;
+        if (row < launch.row_end && holds_seen(batch, row, key, 8)) load_keys<8>(eight, from);
+      }
+    });
+  };
+  if (steps > 0) {
+    load_values(0);
+#pragma unroll
+    for (int part = 0; part < TILE_K / 32; part++) load_weights(0, part);
+  }
 
   float o[ROW_BLOCKS][VALUE_GRANULES][4];
   fill(o, 0.0f);
-  const unsigned weight_fragments =
-    shared + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * A_ROW_BYTES + (lane.index >> 4) * 16;
-  const unsigned value_fragments =
-    shared + TILE_Q * A_ROW_BYTES + (lane.index & 15) * V_ROW_BYTES + (lane.index >> 4) * 16;
+  const unsigned value_fragments = shared + (lane.index & 15) * V_ROW_BYTES + (lane.index >> 4) * 16;
 
   for (int step = 0; step < steps; step++) {
     // The other stage was read before the last barrier.
     if (step + 1 < steps) {
-      load(step + 1);
+      load_values(step + 1);
       cp_async_wait<1>();
     } else {
       cp_async_wait<0>();
@@ -1975,17 +2042,27 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_product(
     const int step_key = keys_begin + step * TILE_K;
     const unsigned stage = (step & 1) * STAGE_BYTES;
     if (!interior(batch, tile_row, TILE_Q, step_key, TILE_K)) {
-      isolate_values(shared_memory + stage + TILE_Q * A_ROW_BYTES, batch, own_row, step_key, lane, o);
+      isolate_values(shared_memory + stage, batch, own_row, step_key, lane, o);
     }
 #pragma unroll
-    for (int s = 0; s < TILE_K / 16; s++) {
-      if (step_key + s * 16 >= own_range.y) continue;
-      unsigned weights[ROW_BLOCKS][4];
+    for (int part = 0; part < TILE_K / 32; part++) {
+      if (step_key + part * 32 < own_range.y) {
 #pragma unroll
-      for (int x = 0; x < ROW_BLOCKS; x++) {
-        ldmatrix_x4(weights[x], weight_fragments + stage + x * 16 * A_ROW_BYTES + s * 32);
+        for (int s = 0; s < 2; s++) {
+          unsigned fragments[ROW_BLOCKS][4];
+#pragma unroll
+          for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+              const unsigned pair = weights[part][x][i % 2][2 * s + i / 2];
+              fragments[x][i] = pair;
+            }
+          }
+          add_values(fragments, value_fragments + stage + (part * 32 + s * 16) * V_ROW_BYTES, o);
+        }
       }
-      add_values(weights, value_fragments + stage + s * 16 * V_ROW_BYTES, o);
+      // The registers are free for the next step's.
+      if (step + 1 < steps) load_weights(step + 1, part);
     }
     // Everybody is done with this stage.
     __syncthreads();
@@ -2051,6 +2128,7 @@ int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shar
 struct Workspace {
   size_t map_0;
   size_t map_1;
+  size_t statistics;
   size_t lse;
   size_t bytes;
 };
@@ -2070,6 +2148,7 @@ Workspace lay_out(const full_call& call) {
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
+  const long long weight_history = std::min<long long>(R, 5);
   Workspace workspace{};
   const auto place = [&workspace](long long bytes) {
     const size_t at = workspace.bytes;
@@ -2078,6 +2157,7 @@ Workspace lay_out(const full_call& call) {
   };
   workspace.map_0 = place(2 * batch_step * 4 * map_head_stride);
   workspace.map_1 = place(2 * batch_step * 4 * map_head_stride);
+  workspace.statistics = place(8 * B * 4 * (weight_history + Lq));
   // The kernels write the log-sum-exp of the rows even where the caller does not want it.
   if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * FULL_HEADS * call.query_rows);
   return workspace;
@@ -2143,6 +2223,7 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
+  const long long weight_history = std::min<long long>(R, 5);
   const Workspace workspace = lay_out(call);
   const Element* const q = static_cast<const Element*>(call.q);
   const Element* const k = static_cast<const Element*>(call.k);
@@ -2152,6 +2233,7 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   unsigned short* const map_0 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_0);
   unsigned short* const map_1 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_1);
+  float2* const statistics = reinterpret_cast<float2*>(workspace_at + workspace.statistics);
   const Launch common = describe(call);
 
   for (long long batch = 0; batch < B; batch += batch_step) {
@@ -2169,26 +2251,27 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
       launch.key_end = static_cast<int>(key_end);
       launch.map_row_stride = static_cast<unsigned>(map_row_stride);
       launch.map_head_stride = static_cast<unsigned>(map_head_stride);
+      launch.statistics_history = static_cast<int>(weight_history);
       if (const int error = queue(scores_conv::full_scores_conv,
         {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
         batches}, 128, 21248, stream, launch, q, q_history, k, call.parameters, call.positions, map_0))
           return error;
       if (const int error = queue(scores_mix::full_scores_mix,
-        {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream, launch, map_0,
-        call.parameters, call.positions, map_1, lse))
+        {ceil_div(launch.row_end - launch.row_begin, 16), 1, batches}, 128, 0, stream, launch, map_0, call.parameters,
+        call.positions, map_1, statistics, lse))
         return error;
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
       if (const int error = queue(weights_conv::full_weights_conv,
         {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
-        batches}, 128, 10368, stream, launch, map_1, call.parameters, call.positions, map_0))
+        batches}, 128, 10368, stream, launch, map_1, statistics, call.parameters, call.positions, map_0))
           return error;
       if (const int error = queue(weights_mix::full_weights_mix,
-        {ceil_div(launch.row_end - launch.row_begin, 8), 1, batches}, 128, 18432, stream, launch, map_0,
-        call.parameters, call.positions, map_1))
+        {ceil_div(launch.row_end - launch.row_begin, 16), 1, batches}, 128, 0, stream, launch, map_0, call.parameters,
+        call.positions, map_1))
         return error;
       launch.row_begin = static_cast<int>(row);
       if (const int error = queue(product::full_product, {ceil_div(launch.row_end - launch.row_begin, 64), 4, batches},
-        128, 28672, stream, launch, map_1, v, call.parameters, call.positions, o))
+        128, 10240, stream, launch, map_1, v, call.parameters, call.positions, o))
         return error;
     }
   }
@@ -2259,7 +2342,7 @@ extern "C" int full_launch(const full_call* call, void* workspace, size_t worksp
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
     return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 28672) return mtac_full::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 21248) return mtac_full::launch_all(*call, memory, stream);
   return FULL_ERROR_DEVICE;
 }
 

@@ -268,24 +268,34 @@ __device__ __forceinline__ void ldmatrix_x2(unsigned (&r)[2], unsigned address) 
     : "=r"(r[0]), "=r"(r[1]) : "r"(address) : "memory");
 }
 
-/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16"); d = a b where it
-/// is the first product of a sum.
-__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
+/// d = a b + c on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+    const float (&c)[4]) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(first ? 0.0f : d[0]),
-    "f"(first ? 0.0f : d[1]), "f"(first ? 0.0f : d[2]), "f"(first ? 0.0f : d[3]));
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
 }
 
-/// d += a b on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16"); d = a b where it
-/// is the first product of a sum.
-__device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
+/// d += a b; d = a b where it is the first product of a sum.
+__device__ __forceinline__ void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
+  const float c[4] = {first ? 0.0f : d[0], first ? 0.0f : d[1], first ? 0.0f : d[2], first ? 0.0f : d[3]};
+  mma_f16(d, a, b0, b1, c);
+}
+
+/// d = a b + c on 16x16 by 16x8 tiles, f32 accumulation (PTX ISA, "Matrix Fragments for mma.m16n8k16").
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+    const float (&c)[4]) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
     "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
     : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(first ? 0.0f : d[0]),
-    "f"(first ? 0.0f : d[1]), "f"(first ? 0.0f : d[2]), "f"(first ? 0.0f : d[3]));
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+}
+
+/// d += a b; d = a b where it is the first product of a sum.
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, bool first) {
+  const float c[4] = {first ? 0.0f : d[0], first ? 0.0f : d[1], first ? 0.0f : d[2], first ? 0.0f : d[3]};
+  mma_bf16(d, a, b0, b1, c);
 }
 
 /// d += a b on 16x8 by 8x8 tiles.
@@ -673,20 +683,32 @@ __device__ __forceinline__ void store_scores(unsigned char* own, const float (&s
   }
 }
 
+/// Rows lie in their order.
+__device__ __forceinline__ constexpr int place_of(int row) {
+  return row;
+}
+
+__device__ __forceinline__ constexpr int key_at(int place) {
+  return place;
+}
+
 /// Rows [first, first + ROWS) of a tensor of `rows` rows to shared memory; rows outside of it and elements past SIZE
 /// become 0.
 template <int ROWS, int SIZE, int ROW_BYTES>
 __device__ __forceinline__ void load_rows(
     unsigned to, const Element* from, size_t stride, int first, int rows, int thread) {
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
-  // Most tiles lie inside the tensor: no tests, and a thread's units lie below each other where rows divide the
-  // threads.
-  if (THREADS % CHUNKS == 0 && ROWS % (THREADS / CHUNKS) == 0 && SIZE % 16 == 0 && first >= 0 && first + ROWS <= rows) {
-    constexpr int HOP = THREADS / CHUNKS;
-    const Element* unit = from + size_t(first + thread / CHUNKS) * stride + thread % CHUNKS * 8;
-    const unsigned place = to + thread / CHUNKS * ROW_BYTES + thread % CHUNKS * 16;
+  // Most tiles lie inside the tensor: no tests. Eight lanes write at a time, four units of two rows four places apart:
+  // no two of them meet in a bank.
+  if (SIZE % 32 == 0 && ROWS % (THREADS / 4) == 0 && first >= 0 && first + ROWS <= rows) {
+    const int place = thread / 32 * 8 + thread / 8 % 4 + (thread / 4 & 1) * 4;
+    const Element* unit = from + size_t(first + key_at(place)) * stride + thread % 4 * 8;
+    to += place * ROW_BYTES + thread % 4 * 16;
 #pragma unroll
-    for (int i = 0; i < ROWS / HOP; i++, unit += HOP * stride) cp_async(place + i * HOP * ROW_BYTES, unit, true);
+    for (int i = 0; i < ROWS / (THREADS / 4); i++, unit += THREADS / 4 * stride) {
+#pragma unroll
+      for (int c = 0; c < CHUNKS / 4; c++) cp_async(to + i * (THREADS / 4) * ROW_BYTES + c * 64, unit + c * 32, true);
+    }
     return;
   }
 #pragma unroll
@@ -697,7 +719,7 @@ __device__ __forceinline__ void load_rows(
     const int row = first + r;
     const bool exists = unsigned(row) < unsigned(rows) && c * 8 < SIZE;
     if (ROWS * CHUNKS % THREADS == 0 || id < ROWS * CHUNKS) {
-      cp_async(to + r * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
+      cp_async(to + place_of(r) * ROW_BYTES + c * 16, from + (exists ? size_t(row) * stride + c * 8 : 0), exists);
     }
   }
 }
@@ -869,7 +891,7 @@ __device__ __forceinline__ void isolate_values(
       if (!visible(batch, head, row, first_key + i)) return;
 #pragma unroll
       for (int n = 0; n < VALUE_GRANULES; n++) {
-        const unsigned pair = load_as<unsigned>(tile + i * V_ROW_BYTES + n * 16 + lane.quad * 4);
+        const unsigned pair = load_as<unsigned>(tile + place_of(i) * V_ROW_BYTES + n * 16 + lane.quad * 4);
         const unsigned bad = carry_exponents(pair);
         if (bad & 0x8000u) o[x][n][2 * h] += low_bf16(pair);
         if (bad & 0x80000000u) o[x][n][2 * h + 1] += high_bf16(pair);
@@ -1132,6 +1154,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     cp_async_commit();
     // Keys of this step's results.
     const int key = step_key - LAG;
+    // The warp's rows see nothing from here on.
     if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps, same);
     finish<GRANULES>(y, added);

@@ -4,7 +4,7 @@ import {
   elementCount,
   type Pipeline,
 } from "../../runtime/contract/index.ts";
-import { keyRanges } from "./visibility.ts";
+import { keyRanges, rangeKinks } from "./visibility.ts";
 
 /**
  * Pairs (row, key) that some head sees, times B and H. Only what is known without data counts as hidden: causal and
@@ -12,11 +12,15 @@ import { keyRanges } from "./visibility.ts";
  */
 export function visiblePairs(pipeline: Pipeline, shape: CallShape): number {
   const range = keyRanges(pipeline, shape);
-  let keys = 0;
-  for (let row = 0; row < shape.Lq; row += 1) {
+  const keysOf = (row: number): number => {
     const [low, high] = range(row, row);
-    keys += high - low;
-  }
+    return high - low;
+  };
+  const kinks = rangeKinks(pipeline, shape);
+  const keys = kinks.slice(1).reduce((sum, end, index) => {
+    const first = kinks[index] ?? 0;
+    return end > first ? sum + ((end - first) * (keysOf(first) + keysOf(end - 1))) / 2 : sum;
+  }, 0);
   return keys * shape.B * pipeline.heads;
 }
 

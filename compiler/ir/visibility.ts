@@ -186,12 +186,26 @@ export type KeyRange = (first: number, last: number) => readonly [begin: number,
 /** A position that no call has. */
 const FAR = 2 ** 40;
 
-/** The ranges of a call; loops over its rows ask once for the function. */
-export function keyRanges({ mask }: Pipeline, { Lq, Lk }: CallShape): KeyRange {
-  // Ranges move along with their rows: one far from both ends of the keys tells how far they reach.
+/** How far back the keys of a row begin, and how far ahead they end. Ranges move along with their rows: one far from both ends of the keys tells it. */
+function reachOf({ mask }: Pipeline): { readonly back: number; readonly ahead: number } {
   const { low, high } = visibilityOf(mask, NUMBERS).keysOf({ first: FAR, last: FAR }, 2 * FAR);
-  const back = low === 0 ? Number.POSITIVE_INFINITY : FAR - low;
-  const ahead = high === 2 * FAR ? Number.POSITIVE_INFINITY : high - FAR;
+  return {
+    back: low === 0 ? Number.POSITIVE_INFINITY : FAR - low,
+    ahead: high === 2 * FAR ? Number.POSITIVE_INFINITY : high - FAR,
+  };
+}
+
+/** Rows of a call from each of which on to the next ranges grow or shrink evenly; 0 and the last row's next are among them. */
+export function rangeKinks(pipeline: Pipeline, { Lq, Lk }: CallShape): readonly number[] {
+  const { back, ahead } = reachOf(pipeline);
+  const offset = Lk - Lq;
+  const kinks = [back - offset, -ahead - offset, Lk - ahead - offset].filter((row) => row > 0 && row < Lq);
+  return [0, ...kinks.sort((a, b) => a - b), Lq];
+}
+
+/** The ranges of a call; loops over its rows ask once for the function. */
+export function keyRanges(pipeline: Pipeline, { Lq, Lk }: CallShape): KeyRange {
+  const { back, ahead } = reachOf(pipeline);
   const offset = Lk - Lq;
   return (first, last) => {
     const begin = Math.max(0, offset + first - back);

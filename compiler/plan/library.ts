@@ -12,6 +12,7 @@ import { ceilTo } from "./layout.ts";
 import type { CpuMachine, Task } from "./machine.ts";
 import { predict } from "./predict.ts";
 import { cpuRates } from "./rates.ts";
+import { sumOverRows } from "./row-sums.ts";
 import { type KernelWork, NO_COUNTS, workOf } from "./work.ts";
 
 /**
@@ -120,18 +121,14 @@ function stripWork(task: Task<CpuMachine>, kernel: Kernel, strip: number): Kerne
   const around = reach.past + reach.future;
   const range = keyRanges(pipeline, shape);
   const panel = 2 * machine.lanes;
-  let pairs = 0;
-  let strips = 0;
   const first = -Math.min(R, around);
-  // Of very many strips, one in so many stands for its neighbours.
-  const step = Math.ceil((Lq - first) / strip / MOST_STRIPS);
-  for (let row = first; row < Lq; row += strip * step) {
+  const keysOf = (row: number): number => {
     const [low, high] = range(row - around, Math.min(row + strip, Lq) - 1 + reach.future);
-    const keys = ceilTo(high, panel) - Math.floor(low / panel) * panel;
-    pairs += step * keys * ceilTo(Math.min(strip, Lq - row), ROWS);
-    strips += step * keys;
-  }
-  pairs += ((machine.threads - 1) * around * Lk) / 2;
+    return ceilTo(high, panel) - Math.floor(low / panel) * panel;
+  };
+  const strips = sumOverRows(first, Lq, strip, keysOf);
+  const own = sumOverRows(first, Lq, strip, (row) => keysOf(row) * ceilTo(Math.min(strip, Lq - row), ROWS));
+  const pairs = own + ((machine.threads - 1) * around * Lk) / 2;
   const group = headsTogether(pipeline);
   const map = group * (strip + reach.past) * ceilTo(Lk, panel) * 4;
   const doublings = Math.max(0, Math.log2(map / machine.cacheBytes));
@@ -145,8 +142,6 @@ function stripWork(task: Task<CpuMachine>, kernel: Kernel, strip: number): Kerne
   return workOf(kernel, counts, { blocks: machine.threads, copiesAhead: true });
 }
 
-/** Strips that are looked at, so that planning ends in time. */
-const MOST_STRIPS = 4096;
 /**
  * How often an entry goes to the next cache and comes back, for each time that the map is twice too large for the thread's own: fitted to measured
  * times.

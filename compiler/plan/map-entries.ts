@@ -1,6 +1,7 @@
 import type { CallShape, Pipeline, Reach } from "../../runtime/contract/index.ts";
 import { type KeyRange, keyRanges } from "../ir/index.ts";
 import { rememberByPipeline } from "./remember.ts";
+import { sumOverRows } from "./row-sums.ts";
 
 /** How high strips are. */
 export interface StripShape {
@@ -43,24 +44,12 @@ export function mapEntries(
   return rememberedEntries(pipeline, key, () => countEntries(pipeline, shape, strips, haloRows, tile));
 }
 
-const rememberedSums = rememberByPipeline<Float64Array>();
-
-/** Entries of the tile whose first row is `first`, as far as it lies before `end`. */
+/** Entries of the tiles of rows [first, end), the last of which may reach beyond them. */
 function tileEntries(range: KeyRange, { rows, keys }: EntryTile, first: number, end: number): number {
-  const [low, high] = range(first, Math.min(first + rows, end) - 1);
-  return rows * Math.ceil((high - low) / keys) * keys;
-}
-
-/** At each row the entries of the whole tile that begins there, of the one right above it, and so on: strips are differences. */
-function tileSums(range: KeyRange, rows: number, tile: EntryTile): Float64Array {
-  const sums = new Float64Array(rows);
-  for (let row = 0; row + tile.rows <= rows; row++)
-    sums[row] = tileEntries(range, tile, row, rows) + sumAt(sums, row - tile.rows);
-  return sums;
-}
-
-function sumAt(sums: Float64Array, row: number): number {
-  return row < 0 ? 0 : (sums[row] ?? 0);
+  return sumOverRows(first, end, rows, (row) => {
+    const [low, high] = range(row, Math.min(row + rows, end) - 1);
+    return rows * Math.ceil((high - low) / keys) * keys;
+  });
 }
 
 function countEntries(
@@ -77,22 +66,13 @@ function countEntries(
   const count = Math.ceil(shape.Lq / most);
   const strip = Math.ceil(shape.Lq / count);
   const range = keyRanges(pipeline, shape);
-  const sums = rememberedSums(pipeline, [shape.Lq, shape.Lk, tile.rows, tile.keys].join(), () =>
-    tileSums(range, shape.Lq, tile),
-  );
-  let live = 0;
-  let written = 0;
-  for (let row = 0; row < shape.Lq; row += strip) {
-    const end = Math.min(row + strip, shape.Lq);
-    const [, stripHigh] = range(row, end - 1);
-    const first = Math.max(0, row - haloRows);
-    const tiles = Math.ceil((end - first) / tile.rows);
-    const last = first + (tiles - 1) * tile.rows;
-    // The last tile may reach beyond the strip's end; those above it are whole.
-    live +=
-      tileEntries(range, tile, last, end) + sumAt(sums, last - tile.rows) - sumAt(sums, first - tile.rows);
-    written += tiles * tile.rows * stripHigh;
-  }
+  const firstOf = (row: number): number => Math.max(0, row - haloRows);
+  const endOf = (row: number): number => Math.min(row + strip, shape.Lq);
+  const live = sumOverRows(0, shape.Lq, strip, (row) => tileEntries(range, tile, firstOf(row), endOf(row)));
+  const written = sumOverRows(0, shape.Lq, strip, (row) => {
+    const [, high] = range(row, endOf(row) - 1);
+    return Math.ceil((endOf(row) - firstOf(row)) / tile.rows) * tile.rows * high;
+  });
   const scale = pipeline.heads * shape.B;
   return {
     launches: count * Math.ceil(shape.B / together),

@@ -17,6 +17,7 @@ import { ceilTo, valueBlocks } from "./layout.ts";
 import type { GpuTask } from "./machine.ts";
 import { mapEntries, type StripShape } from "./map-entries.ts";
 import { rememberByPipeline } from "./remember.ts";
+import { sumOverRows } from "./row-sums.ts";
 import type { ScalarUnits, UnitWork } from "./scalar-units.ts";
 import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts, workOf } from "./work.ts";
 
@@ -103,12 +104,10 @@ function fusedSteps(pipeline: Pipeline, program: FusedProgram, shape: CallShape)
   const left = program.regions.reduce((sum, region) => sum + region.carry, 0) - lag;
   return rememberedSteps(pipeline, [shape.Lq, shape.Lk, tileQ, tileK, lag, left].join(), () => {
     const range = keyRanges(pipeline, shape);
-    let steps = 0;
-    for (let row = 0; row < shape.Lq; row += tileQ) {
+    return sumOverRows(0, shape.Lq, tileQ, (row) => {
       const [low, high] = range(row, Math.min(row + tileQ, shape.Lq) - 1);
-      if (high > low) steps += Math.ceil((high + lag) / tileK) - Math.floor(Math.max(0, low - left) / tileK);
-    }
-    return steps;
+      return high > low ? Math.ceil((high + lag) / tileK) - Math.floor(Math.max(0, low - left) / tileK) : 0;
+    });
   });
 }
 

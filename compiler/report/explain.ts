@@ -1,4 +1,4 @@
-import { expandPlan } from "../../runtime/contract/expand.ts";
+import { workspaceBytes } from "../../runtime/contract/expand.ts";
 import type { CallShape, Cost, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
 import { compulsoryBytes, forwardOperations, visiblePairs } from "../ir/index.ts";
 import type { Stack } from "../language/index.ts";
@@ -10,6 +10,7 @@ import {
   planCandidates,
   type TargetLimits,
 } from "../plan/index.ts";
+import { countDispatches } from "./count-dispatches.ts";
 
 /** The layers of a stack that use an attention. */
 export interface LayerUse {
@@ -140,11 +141,8 @@ function processorFacts(
 
 /** Bytes of a plan's workspace, and how many dispatches a call makes, for a shape. */
 export function measurePlan(plan: Plan, shape: CallShape): { workspaceBytes: number; dispatches: number } {
-  const { workspace, dispatches } = expandPlan(plan, { ...shape, positions: false });
-  return {
-    workspaceBytes: workspace.reduce((sum, { bytes }) => sum + bytes, 0),
-    dispatches: dispatches.length,
-  };
+  const size = { ...shape, positions: false };
+  return { workspaceBytes: workspaceBytes(plan, size), dispatches: countDispatches(plan, size) };
 }
 
 /** The cheapest of each schedule and lowering. */

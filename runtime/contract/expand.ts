@@ -68,7 +68,16 @@ function isConstant(expression: Expression): boolean {
   return operands.every(isConstant);
 }
 
-function callVariables(plan: Plan, size: CallSize): Variables {
+/** A step that repeats others. */
+export type Loop = Extract<Step, { readonly kind: "loop" }>;
+
+/** A loop of one round does nothing but name a value. */
+export function isName({ from, to, by }: Loop): boolean {
+  return by === 1 && JSON.stringify(to) === JSON.stringify(["add", from, 1]);
+}
+
+/** Sizes of a call, and what a plan defines by them. */
+export function callVariables(plan: Plan, size: CallSize): Variables {
   const { B, Lq, Lk, R } = size;
   const variables: Record<string, number> = {
     B,

@@ -35,6 +35,16 @@ const weight = { "scores.conv.weight": filled([2, 1, 2, 3]) };
 const output = join(folder, "o.safetensors");
 const run = ["run", spec, "--target", "reference", "--output", output, "--inputs"];
 
+test.each(["webgpu", "cuda", "cpu"])("calls of a billion rows and keys are planned for %s", (target) => {
+  const given = ["--target", target, "--length", "1000000000"];
+  expect(inTime(["explain", spec, ...given])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("Plan"),
+  });
+  const out = ["--out", join(folder, target), "--no-launcher"];
+  expect(inTime(["compile", spec, ...given, ...out])).toMatchObject({ code: 0 });
+});
+
 describe("300,000 tensors", () => {
   const extra = crowded("extra.safetensors", (index) => `scores.conv.weight_${index}`, weight);
 

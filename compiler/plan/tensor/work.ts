@@ -13,6 +13,7 @@ import type { Kernel } from "../define.ts";
 import { convAt } from "../graph.ts";
 import type { GpuTask } from "../machine.ts";
 import { mapEntries, type StripShape } from "../map-entries.ts";
+import { sumOverRows } from "../row-sums.ts";
 import {
   type KernelWork,
   MMA_MULTIPLY_ADDS,
@@ -137,12 +138,12 @@ function walkedTiles(pipeline: Pipeline, shape: CallShape, program: TensorTilePr
   const heads = pipeline.heads * shape.B;
   const rows = tileRows(program);
   const tiles = Math.ceil(shape.Lq / rows);
-  let steps = tiles * trailingSteps(program);
   const range = keyRanges(pipeline, shape);
-  for (let row = 0; row < shape.Lq; row += rows) {
+  const walked = sumOverRows(0, shape.Lq, rows, (row) => {
     const [low, high] = range(row, Math.min(row + rows, shape.Lq) - 1);
-    steps += Math.ceil(walkedKeys(pipeline, shape, program, row, high - low) / program.tileK);
-  }
+    return Math.ceil(walkedKeys(pipeline, shape, program, row, high - low) / program.tileK);
+  });
+  const steps = tiles * trailingSteps(program) + walked;
   const counts = timesCounts(tileStep(pipeline, program), steps * heads);
   // Results of a part of the keys are written in f32 and read again: combining them counts to the kernels that leave them.
   const combined = program.keys === "all" ? 0 : tiles * rows * heads;

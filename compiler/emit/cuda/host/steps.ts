@@ -1,3 +1,4 @@
+import { isName } from "../../../../runtime/contract/expand.ts";
 import type { Expression, KernelPlan, Plan, Step } from "../../../../runtime/contract/index.ts";
 import { DISPATCH_FIELDS } from "../../../../runtime/contract/launch.ts";
 import { HOST_EXPRESSIONS, printExpression, variablesOf } from "../../dialect/expression.ts";
@@ -61,11 +62,6 @@ export function printSteps(
     const rounds = `long long ${variable} = ${from}; ${variable} < ${print(step.to)}; ${variable} += ${print(step.by)}`;
     return [`for (${rounds}) {`, ...body, "}"];
   });
-}
-
-/** A loop of one round does nothing but name a value. */
-function isName({ from, to, by }: Step & { readonly kind: "loop" }): boolean {
-  return by === 1 && equal(to, ["add", from, 1]);
 }
 
 function printDispatch(

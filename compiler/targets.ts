@@ -98,7 +98,7 @@ const FACTS = {
       artifacts: "cpu",
       nvcc: false,
       schedules: false,
-      unfused: false,
+      unfused: true,
     },
   },
   "cuda-emulated": {

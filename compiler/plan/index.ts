@@ -7,7 +7,7 @@ import {
 } from "../../runtime/contract/index.ts";
 import { type Candidate, dropped, type Lowerings } from "./candidate.ts";
 import { alignment } from "./layout.ts";
-import { LIBRARY } from "./library.ts";
+import { LIBRARY, unfusedLibrary } from "./library.ts";
 import type { GpuMachine, Machine, PlanRequest, Task } from "./machine.ts";
 import { checkOptions, ignoredOption, type OptionName } from "./options.ts";
 import { floorOf } from "./predict.ts";
@@ -152,14 +152,14 @@ export function choosePlan(pipeline: Pipeline, request: PlanRequest): Plan {
 }
 
 /**
- * The pipeline as most code computes it: the stage kernels of `staged` over one strip of all rows, with whole maps in
+ * The pipeline as most code computes it: the stages of `staged` over one strip of all rows, with whole maps in
  * memory and nothing skipped. For benchmarks: it is what every schedule must beat.
  */
 export function unfusedPlan(pipeline: Pipeline, request: PlanRequest): Plan {
   const { machine } = request;
-  if (machine.kind !== "gpu")
-    throw new MtacError("MTA405", "input", `nothing unfused is planned for ${machine.target}`);
-  const { plan, reason } = unfusedCandidate({ ...taskOf(pipeline, request), machine });
+  const task = taskOf(pipeline, request);
+  const { plan, reason } =
+    machine.kind === "cpu" ? unfusedLibrary({ ...task, machine }) : unfusedCandidate({ ...task, machine });
   if (plan === null) throw new MtacError("MTA405", "input", reason ?? "");
   return plan;
 }

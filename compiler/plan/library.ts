@@ -9,6 +9,7 @@ import { keyRanges } from "../ir/index.ts";
 import { type Candidate, candidateOf, dropped, type Lowerings } from "./candidate.ts";
 import type { Kernel } from "./define.ts";
 import { ceilTo } from "./layout.ts";
+import { libraryWorkspace } from "./library-workspace.ts";
 import type { CpuMachine, Task } from "./machine.ts";
 import { predict } from "./predict.ts";
 import { cpuRates } from "./rates.ts";
@@ -43,6 +44,19 @@ function stripCandidates(task: Task<CpuMachine>): readonly Candidate[] {
   );
 }
 
+/** More memory than WebAssembly reaches is too much for whole maps. */
+const MOST_BYTES = 2 ** 32;
+
+/** The pipeline as most code computes it: one strip of all rows and one block of all keys, so that each stage goes over the whole map before the next. */
+export function unfusedLibrary(task: Task<CpuMachine>): Candidate {
+  const { pipeline, shape, machine } = task;
+  const sizes: Sizes = { strip: ceilTo(shape.Lq, ROWS), block: ceilTo(shape.Lk, KEYS), threads: ALL_THREADS };
+  const bytes = libraryWorkspace({ pipeline, knobs: { ...sizes } }, shape, machine);
+  if (bytes <= MOST_BYTES) return stripCandidate(task, sizes);
+  const reason = `whole maps take ${bytes} bytes with ${machine.threads} threads, more than ${MOST_BYTES}`;
+  return dropped("staged", { ...sizes }, reason);
+}
+
 /** Sizes of strips and blocks, and how many threads a call may use: as many as the device has, or so many. */
 interface Sizes {
   readonly strip: number;
@@ -65,8 +79,9 @@ function withThreads(task: Task<CpuMachine>, threads: Sizes["threads"]): Task<Cp
   return { ...task, machine: { ...machine, threads, rates: cpuRates({ lanes: machine.lanes, threads }) } };
 }
 
-/** Rows that the library computes at a time, at least. */
+/** Rows that the library computes at a time, at least; keys of which blocks are multiples. */
 const ROWS = 4;
+const KEYS = 32;
 
 function stripCandidate(task: Task<CpuMachine>, sizes: Sizes): Candidate {
   const { pipeline } = task;

@@ -40,15 +40,32 @@ export abstract class OwnedLayout<Storage extends DeviceStorage, Shape extends r
   readonly shape: readonly number[];
   readonly strides: readonly number[];
   readonly storage: DeviceStorage;
+  readonly #free: () => void;
+  #freed = false;
 
-  constructor({ offset = 0, shape, strides, storage }: Layout & { readonly offset?: number }) {
+  /** @param free Gives the memory back. */
+  constructor(
+    { offset = 0, shape, strides, storage }: Layout & { readonly offset?: number },
+    free: () => void,
+  ) {
     this.offset = offset;
     this.shape = shape;
     this.strides = strides;
     this.storage = storage;
+    this.#free = free;
   }
 
-  abstract destroy(): void;
+  /** Frees the memory, once. The calls that use it must have ended; on WebGPU those that have begun still end well. */
+  destroy(): void {
+    if (!this.disown()) this.#free();
+  }
+
+  /** The memory is freed by others from here on, and may be another tensor's. Returns whether it was freed already. */
+  protected disown(): boolean {
+    const before = this.#freed;
+    this.#freed = true;
+    return before;
+  }
 
   /** As `destroy`. */
   [DISPOSE](): void {

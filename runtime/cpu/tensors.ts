@@ -38,20 +38,10 @@ export class OwnedCpuTensor<
   implements CpuTensor<Storage, Shape>
 {
   readonly memory: CpuMemory;
-  readonly #free: (memory: CpuMemory) => void;
-  #freed = false;
 
-  constructor(tensor: CpuTensor<Storage, Shape>, free: (memory: CpuMemory) => void) {
-    super(tensor);
+  constructor(tensor: CpuTensor<Storage, Shape>, free: () => void) {
+    super(tensor, free);
     this.memory = tensor.memory;
-    this.#free = free;
-  }
-
-  /** Frees the memory, once; the calls that use it must have ended. */
-  destroy(): void {
-    if (this.#freed) return;
-    this.#freed = true;
-    this.#free(this.memory);
   }
 }
 
@@ -133,7 +123,7 @@ export function allocateUninitialised<
   checkCpuDevice(device);
   const layout = newLayout(shape, storage, strides);
   const memory = device.allocate(Math.max(spanBytes(layout), 1), label);
-  return new OwnedCpuTensor<Storage, Shape>({ memory, ...layout }, (own) => device.free(own));
+  return new OwnedCpuTensor<Storage, Shape>({ memory, ...layout }, () => device.free(memory));
 }
 
 /**

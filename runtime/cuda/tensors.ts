@@ -40,27 +40,15 @@ export class OwnedCudaTensor<
   implements CudaTensor<Storage, Shape>
 {
   readonly address: bigint;
-  readonly #free: (address: bigint) => void;
-  #freed = false;
 
-  constructor(tensor: CudaTensor<Storage, Shape>, free: (address: bigint) => void) {
-    super(tensor);
+  constructor(tensor: CudaTensor<Storage, Shape>, free: () => void) {
+    super(tensor, free);
     this.address = tensor.address;
-    this.#free = free;
   }
 
-  /** Frees the memory, once; the calls that use it must have ended. What went with its device is gone already. */
-  destroy(): void {
-    if (this.#freed) return;
-    this.#freed = true;
-    this.#free(this.address);
-  }
-
-  /** For `release`: the memory is freed by others, and may be another tensor's by now. Returns whether it was already. */
-  disown(): boolean {
-    const before = this.#freed;
-    this.#freed = true;
-    return before;
+  /** For `release`. */
+  override disown(): boolean {
+    return super.disown();
   }
 }
 
@@ -115,7 +103,7 @@ function make<Shape extends readonly number[], Storage extends DeviceStorage>(
   const layout = newLayout(shape, storage, strides);
   const bytes = Math.max(spanBytes(layout), 1);
   const { address } = device.allocate(bytes, label);
-  const free = (own: bigint): void => device.freeIfOpen(own);
+  const free = (): void => device.freeIfOpen(address);
   return { tensor: new OwnedCudaTensor<Storage, Shape>({ address, ...layout }, free), bytes };
 }
 

@@ -46,13 +46,8 @@ export class OwnedTensor<
   readonly buffer: GPUBuffer;
 
   constructor(tensor: DeviceTensor<Storage, Shape>) {
-    super(tensor);
+    super(tensor, () => tensor.buffer.destroy());
     this.buffer = tensor.buffer;
-  }
-
-  /** Frees the buffer; calls that have begun still end well. */
-  destroy(): void {
-    this.buffer.destroy();
   }
 }
 

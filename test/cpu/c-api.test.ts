@@ -3,22 +3,13 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile/compile.ts";
 import { analyse } from "../../compiler/language/index.ts";
-import { findCompilers, run, STRICT, withFolder, writeEmitted } from "./c-programs.ts";
+import { apiProgram, probeSpec } from "../support/c-api.ts";
+import { withFolder } from "../support/folder.ts";
+import { findCompilers, run, STRICT, writeEmitted } from "./c-programs.ts";
 
 const compilers = findCompilers();
 
-// History, every mask with data, every kind of parameter.
-const SPEC = `attention probe {
-  heads 4
-  kv_heads 2
-  head_dim 32
-  dtype f16
-  mask causal lengths bias documents
-  scores { conv 3x5 }
-  weights { mix 2 }
-  output { norm depth_scale gate scalar }
-}
-`;
+const SPEC = probeSpec("documents");
 
 /** Specs that leave out as much as they can, or take the rest: no compiler finds a function that they do not use. */
 const OTHERS = `attention bare { heads 1 head_dim 8 dtype f32 mask none }
@@ -26,116 +17,41 @@ attention sparse { heads 2 head_dim 16 dtype bf16 mask causal documents normaliz
 attention mixed { heads 4 head_dim 16 dtype f32 mask causal scores { mix 4; softcap 30; relu } output { gate channel } }
 `;
 
-/** Both C and C++: the checks of a call, and what they say. */
-const PROGRAM = `
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "probe.h"
-
-static int failures = 0;
-
-static void expect(const char *what, long long got, long long wanted) {
-  if (got == wanted) return;
-  printf("%s: %lld, expected %lld\\n", what, got, wanted);
-  failures++;
-}
-
-/* A code of one field: its kind, its number, its name in words. */
-static void refused(const char *what, int code, int kind, int number, const char *field) {
-  char start[32];
-  expect(what, code, kind - 100 * number);
-  expect(what, PROBE_ERROR_KIND(code), kind);
-  expect(what, PROBE_ERROR_FIELD(code), number);
-  snprintf(start, sizeof start, "%s ", field);
-  if (strncmp(probe_error_string(code), start, strlen(start)) != 0) {
-    printf("%s: %s\\n", what, probe_error_string(code));
-    failures++;
-  }
-}
-
-int main(void) {
+/** Both C and C++. */
+const PROGRAM = apiProgram({
+  launchTail: ", 2",
+  bytesTail: ", 2",
+  memory: `
   static char memory[1 << 20];
+  static char workspace[1 << 20];
   static int integers[64];
   static float floats[PROBE_PARAMETER_COUNT];
-  probe_call call;
-  memset(&call, 0, sizeof call);
-  call.batches = 2;
-  call.query_rows = 5;
-  call.key_rows = 9;
+  static char results[2 * PROBE_HEADS * 5 * PROBE_VALUE_DIM * 2];
   call.q = call.k = call.v = memory;
-  char results[2 * PROBE_HEADS * 5 * PROBE_VALUE_DIM * 2];
   call.o = results;
   call.parameters = floats;
   call.documents = integers;
   call.lengths = integers;
   call.bias = (const float *)(const void *)memory;
-
-  const size_t needed = probe_workspace_bytes(&call, 2);
-  char *workspace = (char *)malloc(needed);
-  if (needed == 0) { printf("no workspace\\n"); failures++; }
+`,
+  checks: `
+  expect("room for it here", needed <= sizeof workspace, 1);
+  char *own = (char *)malloc(needed);
   if (probe_workspace_bytes(&call, 1) >= needed) { printf("a thread takes no room\\n"); failures++; }
-  expect("fits", probe_launch(&call, workspace, needed, 2), 0);
-  expect("null call", probe_launch(NULL, workspace, needed, 2), PROBE_ERROR_NULL_POINTER);
-  expect("small workspace", probe_launch(&call, workspace, needed - 1, 2), PROBE_ERROR_WORKSPACE);
+  expect("fits", probe_launch(&call, own, needed, 2), 0);
+  free(own);
   expect("more threads than it is for", probe_launch(&call, workspace, needed, 3), PROBE_ERROR_WORKSPACE);
-  expect("null workspace", probe_launch(&call, NULL, needed, 2), PROBE_ERROR_WORKSPACE);
   const int wrong[] = {0, -1, 257};
   for (int each = 0; each < 3; each++) {
     refused("threads", probe_launch(&call, workspace, needed, wrong[each]), PROBE_ERROR_SIZE, 16, "threads");
     expect("no workspace for them", (long long)probe_workspace_bytes(&call, wrong[each]), 0);
   }
   if (probe_workspace_bytes(&call, 256) == 0) { printf("256 threads are refused\\n"); failures++; }
-
-  probe_call bad = call;
-  bad.batches = 0;
-  refused("no batch", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_SIZE, 1, "batches");
-  expect("no workspace for it", (long long)probe_workspace_bytes(&bad, 2), 0);
-  bad = call;
-  bad.query_rows = 10;
-  refused("more rows than keys", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_SIZE, 2, "query_rows");
-  bad = call;
-  bad.history_rows = 5;
-  bad.q_history = memory;
-  refused("history before key 0", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_SIZE, 4, "history_rows");
-  bad.history_rows = 4;
-  bad.q_history = NULL;
-  refused("history without rows", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_NULL_POINTER, 6, "q_history");
-  bad = call;
-  bad.layer = -1;
-  refused("layer", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_SIZE, 14, "layer");
-  bad = call;
   bad.documents = NULL;
-  refused("no documents", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_NULL_POINTER, 11, "documents");
-  bad = call;
-  bad.lengths = NULL;
-  refused("no lengths", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_NULL_POINTER, 12, "lengths");
-  bad = call;
-  bad.bias = NULL;
-  refused("no bias", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_NULL_POINTER, 13, "bias");
-  bad = call;
-  bad.parameters = NULL;
-  refused("no parameters", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_NULL_POINTER, 10, "parameters");
-  bad = call;
-  bad.q = memory + 1;
-  refused("odd pointer", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_ALIGNMENT, 5, "q");
-  bad = call;
-  bad.batches = 1 << 30;
-  expect("too large", probe_launch(&bad, workspace, needed, 2), PROBE_ERROR_TOO_LARGE);
-
-  expect("parameters", PROBE_PARAMETER_COUNT, 4 * 3 * 5 + 2 * 2 * 2 + 32 + 32 + 1);
-  expect("mix", PROBE_WEIGHTS_MIX_WEIGHT_AT, 4 * 3 * 5);
-  const int alone[] = {0, PROBE_ERROR_NULL_POINTER, PROBE_ERROR_TOO_LARGE, PROBE_ERROR_WORKSPACE};
-  for (int each = 0; each < 4; each++) {
-    if (strcmp(probe_error_string(alone[each]), "unknown error") == 0) {
-      printf("code %d has no text\\n", alone[each]);
-      failures++;
-    }
-  }
-  free(workspace);
-  return failures;
-}
-`;
+  refused("no documents", LAUNCH(&bad), PROBE_ERROR_NULL_POINTER, 11, "documents");
+`,
+  codes: [],
+});
 
 test("beside CUDA's the files have other names; two attentions never share one", () => {
   const filesOf = (source: string): string[] => {

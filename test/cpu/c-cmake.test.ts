@@ -3,7 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { configure, findMtac, hasCmake, runCmake, SPEC } from "../support/cmake.ts";
-import { findCompilers, withFolder, writeEmitted } from "./c-programs.ts";
+import { withFolder } from "../support/folder.ts";
+import { findCompilers, writeEmitted } from "./c-programs.ts";
 
 // The CMake fragment of the processor's library, and `mtac_add_kernels` for it.
 

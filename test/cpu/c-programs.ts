@@ -1,6 +1,5 @@
 import { execFile, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import os from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { compileChecked } from "../../compiler/compile/compile.ts";
@@ -42,16 +41,6 @@ export function findCompilers(): readonly Compilers[] {
       );
     return missing === undefined;
   });
-}
-
-/** A folder that `use` may fill; removed afterwards. */
-export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "mtac-test-c-"));
-  try {
-    return await use(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /** Writes what `mtac compile --target cpu --no-launcher` writes of a spec. */

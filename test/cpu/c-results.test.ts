@@ -5,6 +5,7 @@ import { compareTensors } from "../../compiler/execution/comparison.ts";
 import { randomCall } from "../../compiler/execution/random-call.ts";
 import type { AttentionInputs, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
+import { withFolder } from "../support/folder.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { roundInputs } from "../support/rounded.ts";
 import { callOf, caseNames, loadCase, OWN_VECTORS } from "../support/vectors.ts";
@@ -15,7 +16,6 @@ import {
   programOf,
   run,
   STRICT,
-  withFolder,
   writeEmitted,
 } from "./c-programs.ts";
 

@@ -11,6 +11,7 @@ import { referenceForward } from "../../runtime/reference/index.ts";
 import { cpuPlanner } from "../suite/cpu.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
 import { pipelineOf } from "../support/pipelines.ts";
+import { spoil } from "../support/spoil.ts";
 import { openTestCpu, presentCpus, runCpuPlan, withThreads } from "./harness.ts";
 
 // `semantics.md`, "Numbers": rows that NaN and infinities reach are NaN, all others are what they are without them, to the bit.
@@ -39,19 +40,6 @@ const SHAPES: readonly CallShape[] = [
 ];
 
 const LIBRARIES = await presentCpus();
-
-/** The inputs with one element replaced, in batch entry 0, head 0. */
-function spoil(
-  inputs: AttentionInputs<Float64Tensor>,
-  tensor: "q" | "k" | "v",
-  row: number,
-  value: number,
-): AttentionInputs<Float64Tensor> {
-  const { shape, data } = inputs[tensor];
-  const copy = Float64Array.from(data);
-  copy[row * (shape[3] ?? 1) + 1] = value;
-  return { ...inputs, [tensor]: { shape, data: copy } };
-}
 
 /** Of each row of the result, over batch entries and heads: whether all, some or none of its elements are finite. */
 function kindsOf({ valueDim }: Pipeline, o: ArrayLike<number>): readonly ("finite" | "none" | "some")[] {

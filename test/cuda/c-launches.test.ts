@@ -6,10 +6,11 @@ import { callValues } from "../../runtime/contract/call.ts";
 import { type CallSize, expandPlan } from "../../runtime/contract/expand.ts";
 import { launchFieldType, type Plan, type Schedule } from "../../runtime/contract/index.ts";
 import { contiguousStrides, type Layout } from "../../runtime/contract/layout.ts";
+import { withFolder } from "../support/folder.ts";
 import { legalSchedules } from "../support/gpu.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { findNvcc } from "./harness.ts";
-import { run, toolkit, withFolder } from "./nvcc.ts";
+import { run, toolkit } from "./nvcc.ts";
 import { RECORDED_PROGRAM, RECORDER } from "./recorder.ts";
 
 const nvcc = await findNvcc();

@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { mtac } from "../cli/harness.ts";
+import { withFolder } from "../support/folder.ts";
 import { findNvcc } from "./harness.ts";
-import { withFolder } from "./nvcc.ts";
 
 const nvcc = await findNvcc();
 

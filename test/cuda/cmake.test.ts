@@ -3,8 +3,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node
 import path from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { configure, findMtac, hasCmake, PACKAGE, SPEC } from "../support/cmake.ts";
+import { withFolder } from "../support/folder.ts";
 import { findNvcc } from "./harness.ts";
-import { withFolder } from "./nvcc.ts";
 
 // `mtac_add_kernels` and the emitted fragment for CUDA; `test/cpu/c-cmake.test.ts` has those for the processor.
 

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { AttentionInputs, CallShape, Float64Tensor } from "../../runtime/contract/index.ts";
+import type { CallShape } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
 import { legalSchedules } from "../support/gpu.ts";
 import { pipelineOf } from "../support/pipelines.ts";
+import { spoil } from "../support/spoil.ts";
 import { directCandidates, emulatedDevice, findNvcc, planOf, runCudaPlan } from "./harness.ts";
 
 const nvcc = await findNvcc();
@@ -20,19 +21,6 @@ const SPECS = {
 } as const;
 
 const SHAPE: CallShape = { B: 2, Lq: 37, Lk: 37, R: 0 };
-
-/** The inputs with one element of one tensor replaced, in batch entry 0, key/value head 0. */
-function spoil(
-  inputs: AttentionInputs<Float64Tensor>,
-  tensor: "q" | "k" | "v",
-  row: number,
-  value: number,
-): AttentionInputs<Float64Tensor> {
-  const { shape, data } = inputs[tensor];
-  const copy = Float64Array.from(data);
-  copy[row * (shape[3] ?? 1) + 1] = value;
-  return { ...inputs, [tensor]: { shape, data: copy } };
-}
 
 describe.skipIf(nvcc === null)("NaN and infinities", () => {
   const cases = Object.keys(SPECS).flatMap((spec) =>

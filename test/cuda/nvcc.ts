@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import os from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { parsePtxas } from "../../compiler/toolchain/ptxas.ts";
+import { withFolder } from "../support/folder.ts";
 
 export const run = promisify(execFile);
 
@@ -21,16 +21,6 @@ async function inTurn<T>(job: () => Promise<T>): Promise<T> {
   } finally {
     running -= 1;
     waiting.shift()?.();
-  }
-}
-
-/** A folder that `use` may fill; removed afterwards. */
-export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "mtac-test-cuda-"));
-  try {
-    return await use(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,15 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type {
-  AttentionInputs,
-  CallShape,
-  Float64Tensor,
-  Pipeline,
-  Plan,
-} from "../../runtime/contract/index.ts";
+import type { CallShape, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { roundInputs } from "../support/rounded.ts";
+import { spoil } from "../support/spoil.ts";
 import { emulatedDevice, findNvcc, runCudaPlan } from "./harness.ts";
 import { tensorPlans } from "./tensor-cases.ts";
 
@@ -28,19 +23,6 @@ const SPECS = {
 } as const;
 
 const SHAPE: CallShape = { B: 2, Lq: 75, Lk: 75, R: 0 };
-
-/** The inputs with one element replaced, in batch entry 0, head 0. */
-function spoil(
-  inputs: AttentionInputs<Float64Tensor>,
-  tensor: "q" | "k" | "v",
-  row: number,
-  value: number,
-): AttentionInputs<Float64Tensor> {
-  const { shape, data } = inputs[tensor];
-  const copy = Float64Array.from(data);
-  copy[row * (shape[3] ?? 1) + 1] = value;
-  return { ...inputs, [tensor]: { shape, data: copy } };
-}
 
 /** Rows of the result, over batch entries and heads, that hold anything but finite numbers. */
 function spoiltRows(pipeline: Pipeline, o: ArrayLike<number>): readonly number[] {

@@ -2,7 +2,7 @@
 #ifndef MTAC_ENTRY_H
 #define MTAC_ENTRY_H
 
-#include "forward.h"
+#include "attention.h"
 
 INLINE const void *address(int64_t word) { return (const void *)(uintptr_t)word; }
 

@@ -125,7 +125,7 @@ static void prepare_part(const struct call *call, unsigned char *workspace, int 
       const int64_t head = n / panels;
       const int batch = (int)(head / at->kv_heads), kv_head = (int)(head % at->kv_heads);
       const int first = (int)(n % panels) * PANEL;
-      pack_panel(call, batch, kv_head, first, shared.packed + n * at->head_dim * PANEL);
+      pack_rows(call, &call->k, at->head_dim, batch, kv_head, first, shared.packed + n * at->head_dim * PANEL);
       shared.faulty[n] = !values_are_finite(call, batch, kv_head, first);
     }
   }

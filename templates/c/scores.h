@@ -28,25 +28,29 @@ INLINE void transpose_square(const float *from, int64_t from_pitch, float *to, i
   UNROLL for (int row = 0; row < LANES; row++) store(to + row * to_pitch, rows[row]);
 }
 
-/* Packs one panel: keys [first, first + PANEL) of a head, a channel after the other; keys that are not there are 0. */
-static void pack_panel(const struct call *call, int batch, int kv_head, int first, float *panel) {
-  const struct attention *at = call->attention;
-  const int channels = at->head_dim;
+/*
+ * Packs one panel: rows [first, first + PANEL) of a head of K or V, a channel after the other; rows that are not there are
+ * 0.
+ */
+static void pack_rows(
+    const struct call *call, const struct tensor *tensor, int channels, int batch, int kv_head, int first,
+    float *panel) {
+  const enum storage storage = (enum storage)call->attention->storage;
   float row[512 + LANES];
   const int keys = least(PANEL, call->key_rows - first);
-  const int64_t from = row_of(&call->k, batch, kv_head, first);
+  const int64_t from = row_of(tensor, batch, kv_head, first);
   int key = 0;
-  if (at->storage == STORAGE_F32)
+  if (storage == STORAGE_F32)
     for (; key + LANES <= keys; key += LANES) {
-      const float *rows = (const float *)call->k.data + from + key * call->k.row_stride;
+      const float *rows = (const float *)tensor->data + from + key * tensor->row_stride;
       int d = 0;
       for (; d + LANES <= channels; d += LANES)
-        transpose_square(rows + d, call->k.row_stride, panel + d * PANEL + key, PANEL);
+        transpose_square(rows + d, tensor->row_stride, panel + d * PANEL + key, PANEL);
       for (; d < channels; d++)
-        for (int j = 0; j < LANES; j++) panel[d * PANEL + key + j] = rows[j * call->k.row_stride + d];
+        for (int j = 0; j < LANES; j++) panel[d * PANEL + key + j] = rows[j * tensor->row_stride + d];
     }
   for (; key < PANEL; key++) {
-    if (key < keys) read_stored(row, call->k.data, from + key * call->k.row_stride, channels, at->storage, 1);
+    if (key < keys) read_stored(row, tensor->data, from + key * tensor->row_stride, channels, storage, 1);
     else fill(row, 0, channels);
     for (int d = 0; d < channels; d++) panel[d * PANEL + key] = row[d];
   }

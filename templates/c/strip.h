@@ -125,7 +125,7 @@ static void score_block(struct worker *worker, struct maps target, int from, int
       if (worker->packed)
         panel = worker->packed +
             (((size_t)worker->batch * at->kv_heads + kv_head) * panels + key / PANEL) * panel_floats;
-      else pack_panel(call, worker->batch, kv_head, key, worker->panel);
+      else pack_rows(call, &call->k, at->head_dim, worker->batch, kv_head, key, worker->panel);
       for (int n = head; n < end; n++)
         score_panel(
             worker->q + (int64_t)n * at->strip * at->head_dim, panel, target.at + n * target.head_pitch + key - from,

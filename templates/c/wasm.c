@@ -1,5 +1,6 @@
 /* The module that `mtac/runtime/wasm` loads: every attention, described by words. Threads are the host's. */
 #include "entry.h"
+#include "forward.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
 

@@ -57,11 +57,14 @@ export function openTemplates(language) {
 `;
 }
 
-/** The headers of the C library. */
+/** The headers of the C library that emitted files are made of: what `threads.h` includes. */
 function sourceNames() {
-  return readdirSync(join(templates, "c"))
-    .filter((name) => name.endsWith(".h"))
-    .sort();
+  const names = new Set(["threads.h"]);
+  for (const name of names) {
+    const text = readFileSync(join(templates, "c", name), "utf8");
+    for (const [, included] of text.matchAll(/^#include "(.*)"$/gm)) names.add(included);
+  }
+  return [...names].sort();
 }
 
 async function librarySources() {

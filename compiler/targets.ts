@@ -84,7 +84,7 @@ const FACTS = {
   },
   cpu: {
     aliases: [],
-    gradients: false,
+    gradients: true,
     device: {
       runs: "cpu",
       counts: false,

@@ -25,10 +25,12 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
     call,
     compiled: () => onStep?.(device.counts ? "computing on the emulated device" : "computing"),
   });
+  if (call.dO !== null) onStep?.("computing gradients");
+  const backward = call.dO === null ? undefined : await device.gradients?.(artifact, pipeline, call, call.dO);
   const { kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } = statistics;
   const counted = device.counted(statistics);
   return {
-    tensors,
+    tensors: new Map([...tensors, ...(backward?.tensors ?? [])]),
     report: {
       target,
       device: device.description,
@@ -40,6 +42,9 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
       peakBytes,
       workspaceBytes,
       compulsoryBytes,
+      ...(backward === undefined
+        ? {}
+        : { backward: { wallMs: backward.wallMs, workspaceBytes: backward.workspaceBytes } }),
       ...(counted === null ? {} : { counters: counted.counters }),
     },
   };

@@ -31,6 +31,8 @@ export interface RunReport {
   /** Number of dispatches. */
   readonly kernels: number;
   readonly wallMs: number;
+  /** The backward pass, where gradients were computed on a device. */
+  readonly backward?: { readonly wallMs: number; readonly workspaceBytes: number };
   readonly deviceMs: number | null;
   readonly peakBytes: number | null;
   readonly workspaceBytes: number | null;

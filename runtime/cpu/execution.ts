@@ -9,7 +9,7 @@ import type { Cpu, CpuCall, CpuKernel } from "./target.ts";
 import { type CpuTensor, elementAddress } from "./tensors.ts";
 
 /** Words of a call: `templates/c/entry.h`. */
-const CALL_WORDS = 36;
+export const CALL_WORDS = 36;
 
 /** Tensors with strides, in the order of their words. */
 const STRIDED = ["q", "q_history", "k", "v", "bias", "o"] as const satisfies readonly StridedName[];
@@ -51,13 +51,15 @@ function multiplyAddsOf({ expanded }: CpuCall): number {
   return expanded.dispatches.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);
 }
 
-function kernelOf(call: CpuCall): CpuKernel {
+/** The attention of a call: the only kernel. */
+export function kernelOf(call: CpuCall): CpuKernel {
   const [kernel] = call.kernels().values();
   if (kernel === undefined) throw new RangeError(`${call.subject} has no kernel`);
   return kernel;
 }
 
-function writeWords(
+/** Writes the words of a call: addresses by resource name, sizes, strides. */
+export function writeWords(
   bytes: Uint8Array<ArrayBufferLike>,
   { size, plan }: CpuCall,
   kernel: CpuKernel,

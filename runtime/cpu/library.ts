@@ -6,6 +6,14 @@ export interface CpuMemory {
   readonly size: number;
 }
 
+/** The compiled backward pass (`templates/c/backward.c`). */
+export interface CpuGradientLibrary {
+  /** Bytes of workspace that it needs in so many parts. */
+  workspaceBytes(words: CpuMemory, gradients: CpuMemory, parts: number): number;
+  /** Computes the gradients whose places the words say, each part on a thread of its own. */
+  compute(words: CpuMemory, gradients: CpuMemory, workspace: CpuMemory, parts: number): Promise<void>;
+}
+
 /**
  * The compiled attention (`templates/c`): machine code, or a WebAssembly module. Two implementations: `native/library.ts`,
  * `wasm/library.ts`.
@@ -32,6 +40,8 @@ export interface CpuLibrary {
    * @param brief Whether it ends so soon that the caller's thread had better wait than hand it over.
    */
   compute(words: CpuMemory, workspace: CpuMemory, parts: number, brief: boolean): Promise<void>;
+  /** Compiles and loads the backward pass; null where there is none. @throws CpuError MTA882 … MTA884 */
+  readonly gradients: (() => Promise<CpuGradientLibrary>) | null;
   /** Ends the threads; the library is not used any more. */
   close(): Promise<void>;
 }

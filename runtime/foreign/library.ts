@@ -1,4 +1,4 @@
-type Koffi = typeof import("koffi");
+export type Koffi = typeof import("koffi");
 
 /** Parameter types of the C functions that are called; every one of them returns an int. */
 export type ForeignType = "int" | "uint" | "uint64" | "void *" | "str";

@@ -101,7 +101,7 @@ describe("machine code", () => {
     // Compiled for nothing in particular: nobody else loads it.
     const own = path.join(folder, "own");
     mkdirSync(own);
-    const file = await compileLibrary(compiler, { folder: own });
+    const file = await compileLibrary(compiler, "native.c", { folder: own });
     expect(readdirSync(own)).toEqual([path.basename(file)]);
     const place = path.join(folder, "mtac", "cpu");
     mkdirSync(place, { recursive: true });

@@ -51,6 +51,7 @@ export async function openSanitized(sanitizer: Sanitizer, lanes: number): Promis
 
 class SanitizedLibrary implements CpuLibrary {
   readonly kind = "native";
+  readonly gradients = null;
   readonly description: string;
   readonly lanes: number;
   readonly threads = 7;

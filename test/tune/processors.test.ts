@@ -34,6 +34,7 @@ function library(lanes: number, threads: number): CpuLibrary {
     bytesOf: never,
     workspaceBytes: never,
     compute: never,
+    gradients: null,
     close: async () => undefined,
   };
 }

@@ -102,6 +102,11 @@ export function formatReport(name: string, report: RunReport, { style }: Output)
       "memory",
       `${formatBytes(peakBytes)}${style.dim(`: ${formatBytes(compulsoryBytes)} compulsory, ${formatBytes(workspaceBytes)} workspace`)}`,
     ]);
+  if (report.backward !== undefined)
+    rows.push([
+      "backward",
+      `${formatMilliseconds(report.backward.wallMs)}${style.dim(`, ${formatBytes(report.backward.workspaceBytes)} workspace`)}`,
+    ]);
   if (report.counters !== undefined) {
     const { warpInstructions, mma, sharedWavefronts } = report.counters;
     const products = Object.values(mma).reduce((sum, count) => sum + count, 0);

@@ -12,7 +12,7 @@ import { processorModel } from "../processor.ts";
 
 const run = promisify(execFile);
 
-/** The library's source: what is compiled is `native.c`, the other files are included. */
+/** The libraries' sources: what is compiled is `native.c` or `backward.c`, the other files are included. */
 const SOURCES = fileURLToPath(C_FOLDER);
 
 /** For this processor, all its vectors. */
@@ -34,6 +34,9 @@ const FLAGS = [
 ] as const;
 
 const TIMEOUT_MS = 300_000;
+
+/** The forward pass, and the backward pass, which is compiled when a gradient is first asked for. */
+export type LibrarySource = "native.c" | "backward.c";
 
 /** A C compiler. */
 export interface CCompiler {
@@ -71,12 +74,16 @@ export async function findCompiler(): Promise<CCompiler | null> {
  *
  * @throws CpuError MTA882 (the cache's folder cannot be written), MTA883 (the compiler fails).
  */
-export async function compileLibrary(compiler: CCompiler, options: CompileOptions = {}): Promise<string> {
+export async function compileLibrary(
+  compiler: CCompiler,
+  source: LibrarySource,
+  options: CompileOptions = {},
+): Promise<string> {
   const { processor = THIS_PROCESSOR, folder = path.join(cacheFolder(), "cpu") } = options;
   const flags = [...FLAGS, ...processor];
   const target = path.join(
     folder,
-    `${await keyOf(compiler, flags)}.${process.platform === "darwin" ? "dylib" : "so"}`,
+    `${await keyOf(compiler, source, flags)}.${process.platform === "darwin" ? "dylib" : "so"}`,
   );
   if (await exists(target)) return target;
   try {
@@ -87,7 +94,7 @@ export async function compileLibrary(compiler: CCompiler, options: CompileOption
   // Compiled beside its place and renamed: processes that compile at once never load half a library.
   const beside = `${target}.${randomUUID()}`;
   try {
-    await run(compiler.program, [...flags, path.join(SOURCES, "native.c"), "-o", beside, "-lm"], {
+    await run(compiler.program, [...flags, path.join(SOURCES, source), "-o", beside, "-lm"], {
       timeout: TIMEOUT_MS,
     });
     await rename(beside, target);
@@ -118,11 +125,15 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-async function keyOf({ version }: CCompiler, flags: readonly string[]): Promise<string> {
+async function keyOf(
+  { version }: CCompiler,
+  source: LibrarySource,
+  flags: readonly string[],
+): Promise<string> {
   const hash = createHash("sha256");
   // What -march=native means: home directories go from machine to machine.
   const processor = [os.arch(), os.platform(), processorModel()];
-  hash.update(JSON.stringify([version, flags, processor]));
+  hash.update(JSON.stringify([version, source, flags, processor]));
   const names = (await readdir(SOURCES)).filter((name) => /\.[ch]$/.test(name)).sort();
   for (const name of names) hash.update(`\n${name}\n`).update(await readFile(path.join(SOURCES, name)));
   return hash.digest("hex").slice(0, 32);

@@ -1,8 +1,20 @@
 import { availableParallelism } from "node:os";
-import { type ForeignFunction, type ForeignLibrary, loadKoffi, openLibrary } from "../../foreign/library.ts";
+import {
+  type ForeignFunction,
+  type ForeignLibrary,
+  type Koffi,
+  loadKoffi,
+  openLibrary,
+} from "../../foreign/library.ts";
 import { CpuError, noMemory } from "../errors.ts";
-import type { CpuLibrary, CpuMemory } from "../library.ts";
-import { type CompileOptions, compileLibrary, findCompiler } from "./compiler.ts";
+import type { CpuGradientLibrary, CpuLibrary, CpuMemory } from "../library.ts";
+import {
+  type CCompiler,
+  type CompileOptions,
+  compileLibrary,
+  findCompiler,
+  type LibrarySource,
+} from "./compiler.ts";
 
 /** Of a line of cache, and of the widest vector. */
 const ALIGNMENT = 64;
@@ -28,12 +40,25 @@ export async function openNative(threads: number | null, options: CompileOptions
     throw new CpuError("MTA880", "there is no C compiler: neither $CC nor cc, gcc or clang runs", {
       remedy: "install gcc or clang, or leave out `library`: WebAssembly is taken then",
     });
-  const { library, reasons } = openLibrary(koffi, [await compileLibrary(compiler, options)]);
+  const open = (source: LibrarySource): Promise<ForeignLibrary> => load(koffi, compiler, source, options);
+  return new NativeLibrary(await open("native.c"), compiler.version, threads ?? availableParallelism(), () =>
+    open("backward.c"),
+  );
+}
+
+/** @throws CpuError MTA882 … MTA884 */
+async function load(
+  koffi: Koffi,
+  compiler: CCompiler,
+  source: LibrarySource,
+  options: CompileOptions,
+): Promise<ForeignLibrary> {
+  const { library, reasons } = openLibrary(koffi, [await compileLibrary(compiler, source, options)]);
   if (library === null)
     throw new CpuError("MTA884", `the compiled library cannot be loaded: ${reasons.join()}`, {
       remedy: "delete that file, or point XDG_CACHE_HOME to another folder",
     });
-  return new NativeLibrary(library, compiler.version, threads ?? availableParallelism());
+  return library;
 }
 
 class NativeLibrary implements CpuLibrary {
@@ -44,10 +69,18 @@ class NativeLibrary implements CpuLibrary {
   readonly #library: ForeignLibrary;
   readonly #size: ForeignFunction;
   readonly #forward: ForeignFunction;
+  readonly #openBackward: () => Promise<ForeignLibrary>;
+  #backward: Promise<CpuGradientLibrary> | null = null;
   /** By address; what is in here is not collected. */
   readonly #live = new Map<number | bigint, Uint8Array>();
 
-  constructor(library: ForeignLibrary, compiler: string, threads: number) {
+  constructor(
+    library: ForeignLibrary,
+    compiler: string,
+    threads: number,
+    openBackward: () => Promise<ForeignLibrary>,
+  ) {
+    this.#openBackward = openBackward;
     this.#library = library;
     this.lanes = library.bind("mtac_lanes", [])();
     this.#size = library.bind("mtac_workspace_bytes", ["void *", "int", "void *"]);
@@ -90,6 +123,31 @@ class NativeLibrary implements CpuLibrary {
   async compute(words: CpuMemory, workspace: CpuMemory, parts: number, brief: boolean): Promise<void> {
     const forward = brief ? this.#forward : this.#forward.later;
     await forward(this.bytesOf(words), BigInt(workspace.address), parts);
+  }
+
+  readonly gradients = (): Promise<CpuGradientLibrary> => {
+    // A failure is not kept: the compiler may be there the next time.
+    this.#backward ??= this.#bindBackward().catch((error) => {
+      this.#backward = null;
+      throw error;
+    });
+    return this.#backward;
+  };
+
+  async #bindBackward(): Promise<CpuGradientLibrary> {
+    const library = await this.#openBackward();
+    const size = library.bind("mtac_backward_workspace_bytes", ["void *", "void *", "int", "void *"]);
+    const backward = library.bind("mtac_backward", ["void *", "void *", "uint64", "int"]);
+    return {
+      workspaceBytes: (words, gradients, parts) => {
+        const bytes = new BigInt64Array(1);
+        size(this.bytesOf(words), this.bytesOf(gradients), parts, bytes);
+        return Number(bytes[0]);
+      },
+      compute: async (words, gradients, workspace, parts) => {
+        await backward.later(this.bytesOf(words), this.bytesOf(gradients), BigInt(workspace.address), parts);
+      },
+    };
   }
 
   async close(): Promise<void> {

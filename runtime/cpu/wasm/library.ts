@@ -46,6 +46,7 @@ class WasmLibrary implements CpuLibrary {
   readonly kind = "wasm";
   readonly description: string;
   readonly lanes = 4;
+  readonly gradients = null;
   readonly #threads: number;
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;

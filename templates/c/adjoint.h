@@ -1,0 +1,183 @@
+/* Stages on bands of rows: forward, and their adjoints. */
+#ifndef MTAC_ADJOINT_H
+#define MTAC_ADJOINT_H
+
+#include "backward-memory.h"
+#include "conv.h"
+#include "correlate.h"
+#include "mix.h"
+#include "scores.h"
+#include "softmax.h"
+#include "values.h"
+
+/* A convolution's kernel for output head `head` of the group and the `c`-th head of those that it is read together with. */
+INLINE int64_t kernel_at(const struct backward *b, const struct stage *stage, int head, int c) {
+  const int which = stage->shared ? head % stage->heads : b->head + head;
+  return ((int64_t)which * stage->heads + c) * stage->taps_query * stage->taps_key;
+}
+
+/*
+ * Rows [row, end) of `band` that share a document, as they stand to the map `other`: rows of `other` from another document
+ * count as 0. Returns a copy of the rows that a convolution with `reach` rows reads, at column `from` - `border`.
+ */
+static const float *rows_of_document(
+    const struct backward *b, const struct band *band, const struct band *other, int head, int row, int end, int reach,
+    int from, int columns) {
+  const int document = sight_at(b, first_row_of(b, band) + row).document;
+  for (int n = row; n < end + reach; n++) {
+    float *to = b->scratch + (int64_t)(n - row) * b->pitch;
+    if (sight_at(b, first_row_of(b, other) + n).document == document)
+      copy(to, band_row(b, other, head, n) + from - b->pad, columns + 2 * b->pad);
+    else fill(to, 0, columns + 2 * b->pad);
+  }
+  return b->scratch + b->pad;
+}
+
+/* The end of the run of rows of one document that begins with `row`; of all rows where there are no documents. */
+static int document_end(const struct backward *b, const struct band *band, int row) {
+  const int rows = b->call->attention->strip, first = first_row_of(b, band);
+  int end = row + 1;
+  if (!b->call->attention->documents) return rows;
+  while (end < rows && sight_at(b, first + end).document == sight_at(b, first + row).document) end++;
+  return end;
+}
+
+/* One input head's part of a convolution from `in` to `out`, whose newest rows begin `origin_query` taps after in's. */
+static void convolve_band(
+    const struct backward *b, const struct stage *stage, const float *weights, float bias, int adds,
+    const struct band *in, int in_head, const struct band *out, int out_head) {
+  const int columns = out->end - out->begin, reach = halo_of(stage);
+  for (int row = 0, end; row < b->call->attention->strip; row = end) {
+    end = document_end(b, out, row);
+    const float *from = b->call->attention->documents
+        ? rows_of_document(b, out, in, in_head, row, end, reach, out->begin, columns)
+        : band_row(b, in, in_head, row) + out->begin;
+    conv_head(
+        stage, weights, bias, adds, from, b->pitch, band_row(b, out, out_head, row) + out->begin, b->pitch, end - row,
+        columns);
+  }
+}
+
+/* A convolution forward, for one output head. */
+static void convolve_forward(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *out, int head) {
+  const int first = head / stage->heads * stage->heads;
+  const int which = stage->shared ? head % stage->heads : b->head + head;
+  const float bias = stage->bias_at < 0 ? 0 : b->call->parameters[stage->bias_at + which];
+  for (int c = 0; c < stage->heads; c++)
+    convolve_band(
+        b, stage, b->call->parameters + stage->weight_at + kernel_at(b, stage, head, c), bias, c > 0, in, first + c,
+        out, head);
+}
+
+/* Its adjoint, for one input head: the kernels of all output heads that it served, turned. */
+static void convolve_adjoint(
+    const struct backward *b, const struct stage *stage, const float *turned, const struct band *in,
+    const struct band *out, int head) {
+  const int first = head / stage->heads * stage->heads;
+  struct stage adjoint = *stage;
+  adjoint.origin_query = stage->taps_query - 1 - stage->origin_query;
+  adjoint.origin_key = stage->taps_key - 1 - stage->origin_key;
+  for (int c = 0; c < stage->heads; c++)
+    convolve_band(b, &adjoint, turned + kernel_at(b, stage, first + c, head - first), 0, c > 0, in, first + c, out, head);
+}
+
+/* The gradients of the kernels and the bias of one output head. */
+static void convolve_weights(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *gradient, int head,
+    double *share) {
+  const int first = head / stage->heads * stage->heads, kernel = stage->taps_query * stage->taps_key;
+  const int which = stage->shared ? head % stage->heads : b->head + head;
+  const int columns = gradient->end - gradient->begin, reach = halo_of(stage);
+  const int rows = b->call->attention->strip;
+  /* Where the input has the rows that tap 0 of the gradient's first row reads. */
+  const int offset = first_row_of(b, gradient) - past_of(stage) - first_row_of(b, in);
+  for (int c = 0; c < stage->heads; c++) {
+    for (int n = 0; n < kernel; n++) b->sums[n] = broadcast(0);
+    struct band shifted = *in;
+    shifted.lead = in->lead - offset;
+    for (int row = 0, end; row < rows; row = end) {
+      end = document_end(b, gradient, row);
+      const float *from = band_row(b, in, first + c, offset + row) + gradient->begin;
+      if (b->call->attention->documents) {
+        shifted.at = in->at + (int64_t)offset * b->pitch;
+        from = rows_of_document(b, gradient, &shifted, first + c, row, end, reach, gradient->begin, columns);
+      }
+      correlate(
+          stage, band_row(b, gradient, head, row) + gradient->begin, b->pitch,
+          from - stage->origin_key * stage->dilation_key, b->pitch, end - row, columns, b->sums);
+    }
+    double *to = share + stage->weight_at + kernel_at(b, stage, head, c);
+    for (int n = 0; n < kernel; n++) to[n] += (double)sum_of(b->sums[n]);
+  }
+  if (stage->bias_at < 0) return;
+  vec sum = broadcast(0);
+  for (int row = 0; row < rows; row++)
+    for (int key = gradient->begin; key < gradient->end; key += LANES) sum += load(band_row(b, gradient, head, row) + key);
+  share[stage->bias_at + which] += (double)sum_of(sum);
+}
+
+/* Row `row` of a mix of all heads: out = weights in. `turned` and `out` may be what `in` is. */
+static void mix_row(
+    const struct backward *b, const struct stage *stage, const float *weights, const struct band *in,
+    const struct band *out, int row) {
+  const int group = b->call->attention->group, columns = out->end - out->begin;
+  for (int head = 0; head < group; head += stage->heads) {
+    const struct maps from = {band_row(b, in, head, row) + out->begin, head_pitch(b, in), b->pitch};
+    const struct maps to = {b->row_maps, b->pitch, b->pitch};
+    mix_group(weights + (int64_t)(b->head + head) * stage->heads, stage->heads, from, to, 1, columns);
+    for (int n = 0; n < stage->heads; n++)
+      copy(band_row(b, out, head + n, row) + out->begin, to.at + n * to.head_pitch, columns);
+  }
+}
+
+/* What rows [row, end) add to the gradient of a mix's weights. */
+static void mix_weights(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *gradient, int row,
+    int end, double *share) {
+  const int offset = first_row_of(b, gradient) - first_row_of(b, in), size = stage->heads * stage->heads;
+  for (int head = 0; head < b->call->attention->group; head += stage->heads) {
+    for (int n = 0; n < size; n++) b->sums[n] = broadcast(0);
+    for (int r = row; r < end; r++)
+      multiply_group(
+          band_row(b, gradient, head, r) + gradient->begin, head_pitch(b, gradient),
+          band_row(b, in, head, offset + r) + gradient->begin, head_pitch(b, in), stage->heads,
+          gradient->end - gradient->begin, b->sums);
+    double *to = share + stage->weight_at + (int64_t)(b->head + head) * stage->heads;
+    for (int n = 0; n < size; n++) to[n] += (double)sum_of(b->sums[n]);
+  }
+}
+
+/* The gradient of softcap or relu, in place: times the derivative at the stage's input. */
+static void change_adjoint(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *gradient, int head) {
+  const int offset = first_row_of(b, gradient) - first_row_of(b, in);
+  for (int row = 0; row < b->call->attention->strip; row++) {
+    const float *x = band_row(b, in, head, offset + row);
+    float *d = band_row(b, gradient, head, row);
+    for (int key = gradient->begin; key < gradient->end; key += LANES) {
+      vec slope;
+      if (stage->kind == STAGE_SOFTCAP) {
+        const vec y = hyperbolic_tangent(load(x + key) * (1 / stage->value));
+        slope = 1.f - y * y;
+      } else slope = choose(load(x + key) > 0.f, broadcast(1), broadcast(0));
+      store(d + key, load(d + key) * slope);
+    }
+  }
+}
+
+/*
+ * out[row] += sum over keys of weights[key][row] values[key]: weights turned. `rows` is a multiple of ROWS. The next rows
+ * of `out` come in meanwhile.
+ */
+NOINLINE void add_transposed(
+    const float *weights, ptrdiff_t weight_pitch, const float *values, int64_t value_pitch, float *out, int channels,
+    int rows, int keys) {
+  for (int row = 0; row < rows; row += ROWS) {
+    float *to = out + (int64_t)row * channels;
+    for (int n = 0; n < ROWS * channels; n += 16) PREFETCH(to + ROWS * channels + n);
+    add_weighted(weights + row, 1, weight_pitch, values, value_pitch, to, channels, ROWS, keys, values);
+  }
+}
+
+#endif

@@ -1,0 +1,411 @@
+/*
+ * The backward pass of a call: gradients of q, k, v and the parameters, from that of o. What the forward pass computed is
+ * computed again, strip by strip, from the last row to the first; memory grows with the number of keys only.
+ *
+ * Every map is 0 where its own row and head do not see its key. All parts work on one strip, and wait for each other after
+ * each step: a step's tasks do not depend on who does them, so that the bits are the same for any number of parts.
+ */
+#ifndef MTAC_BACKWARD_H
+#define MTAC_BACKWARD_H
+
+#include "adjoint.h"
+#include "output-adjoint.h"
+
+/* The tasks of a step that are this part's, and then its end: everybody's work is done. */
+#define EACH_TASK(b, task, count) for (int task = (b)->part; task < (count); task += (b)->together->parts)
+
+/* What the rows of the strip's maps see, and which columns their newest rows have. */
+static void look_back(struct backward *b) {
+  const int strip = b->call->attention->strip;
+  b->first_sight = b->row - b->most_lead;
+  for (int n = 0; n < b->sight_count; n++) b->sights[n] = sight_of(b->call, b->batch, b->first_sight + n);
+  for (int n = 0; n < b->band_count; n++) {
+    struct band *band = &b->bands[n];
+    int begin = b->call->key_rows, end = 0;
+    for (int row = 0; row < strip; row++) {
+      const struct sight sight = sight_at(b, first_row_of(b, band) + row);
+      if (sight.begin >= sight.end) continue;
+      begin = least(begin, sight.begin);
+      end = most(end, sight.end);
+    }
+    band->used_begin = band->begin;
+    band->used_end = band->end;
+    band->begin = end > 0 ? begin / PANEL * PANEL : 0;
+    band->end = round_up(end, PANEL);
+  }
+}
+
+/* Rows that are still read make room for the strip's. */
+static void move_rows(const struct backward *b) {
+  const struct attention *at = b->call->attention;
+  EACH_TASK(b, task, b->band_count * at->group) {
+    const struct band *band = &b->bands[task / at->group];
+    for (int row = band->keep - 1; row >= 0; row--)
+      copy(
+          band_row(b, band, task % at->group, at->strip + row) - b->pad, band_row(b, band, task % at->group, row) - b->pad,
+          b->pitch / LANES * LANES);
+  }
+}
+
+/* A row of q, of a head of the group, scaled; 0 if there is none. */
+static void read_query(const struct backward *b, int head, int number, float *to, int width) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  const struct tensor *from = number < 0 ? &call->q_history : &call->q;
+  fill(to, 0, width);
+  if (number < -call->history_rows || number >= call->query_rows) return;
+  const int64_t start = row_of(from, b->batch, b->head + head, number < 0 ? call->history_rows + number : number);
+  read_stored(to, from->data, start, at->head_dim, at->storage, at->scale);
+}
+
+/* rows . keys for columns [band->begin, band->end) of a head's newest rows; `rows` without gaps, `packed` in panels. */
+static void multiply_keys(
+    const struct backward *b, const float *rows, const float *packed, int channels, const struct band *band, int head) {
+  const struct attention *at = b->call->attention;
+  const int panels = (b->call->key_rows + PANEL - 1) / PANEL, kv_head = (b->head + head) / (at->heads / at->kv_heads);
+  for (int key = band->begin; key < band->end; key += PANEL)
+    score_panel(
+        rows, packed + ((int64_t)kv_head * panels + key / PANEL) * channels * PANEL, band_row(b, band, head, 0) + key,
+        b->pitch, at->strip, channels);
+}
+
+/* Rows of K or V [from, from + keys) as floats, whole vectors wide. */
+static const float *read_rows(
+    const struct backward *b, const struct tensor *tensor, int kv_head, int from, int keys, int channels, int width,
+    int64_t *pitch) {
+  const int64_t start = row_of(tensor, b->batch, kv_head, from);
+  if (b->call->attention->storage == STORAGE_F32 && channels == width) {
+    *pitch = tensor->row_stride;
+    return (const float *)tensor->data + start;
+  }
+  for (int key = 0; key < keys; key++) {
+    float *row = b->block + (int64_t)key * width;
+    for (int c = channels; c < width; c++) row[c] = 0;
+    read_stored(row, tensor->data, start + key * tensor->row_stride, channels, b->call->attention->storage, 1);
+  }
+  *pitch = width;
+  return b->block;
+}
+
+/* out[strip, width] = map K or map V, of a head's newest rows. */
+static void multiply_values(
+    const struct backward *b, const struct band *band, int head, const struct tensor *tensor, int channels, int width,
+    float *out) {
+  const struct attention *at = b->call->attention;
+  const int kv_head = (b->head + head) / (at->heads / at->kv_heads), last = least(band->end, b->call->key_rows);
+  zero(out, (size_t)at->strip * (size_t)width);
+  for (int key = band->begin; key < last; key += KEY_BLOCK) {
+    int64_t pitch;
+    const int keys = least(KEY_BLOCK, last - key);
+    const float *values = read_rows(b, tensor, kv_head, key, keys, channels, width, &pitch);
+    add_values(
+        band_row(b, band, head, 0) + key, b->pitch, values, pitch, out, width, at->strip, keys, values + keys * pitch);
+  }
+}
+
+/*
+ * The gradient of K or V: keys of all rows of the heads that read them, in their order. `rows` [heads][strip][width]. A
+ * task has a block of keys.
+ */
+static void add_key_gradients(
+    const struct backward *b, const struct band *band, const float *rows, int width, float *gradients) {
+  const struct attention *at = b->call->attention;
+  const int sharing = at->heads / at->kv_heads, keys = round_up(b->call->key_rows, PANEL);
+  const int blocks = (band->end - band->begin + KEY_BLOCK - 1) / KEY_BLOCK;
+  const int first = b->head / sharing, kv_heads = (b->head + at->group - 1) / sharing - first + 1;
+  EACH_TASK(b, task, kv_heads * blocks) {
+    const int kv_head = first + task / blocks, key = band->begin + task % blocks * KEY_BLOCK;
+    const int count = least(KEY_BLOCK, band->end - key);
+    float *to = gradients + ((int64_t)kv_head * keys + key) * width;
+    for (int head = most(b->head, kv_head * sharing); head < least(b->head + at->group, (kv_head + 1) * sharing); head++)
+      add_transposed(
+          band_row(b, band, head - b->head, 0) + key, b->pitch, rows + (int64_t)(head - b->head) * at->strip * width,
+          width, to, width, count, at->strip);
+  }
+}
+
+/* The raw scores of the strip, then all stages, the normaliser among them: the maps of the forward pass. */
+static void compute_maps(struct backward *b) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  const struct band *raw = b->scores.maps[0], *logits = b->weights.maps[0];
+  EACH_TASK(b, head, at->group) {
+    float *q = b->q + (int64_t)head * at->strip * at->head_dim;
+    for (int row = 0; row < at->strip; row++)
+      read_query(b, head, first_row_of(b, raw) + row, q + row * at->head_dim, at->head_dim);
+    multiply_keys(b, q, b->packed_k, at->head_dim, raw, head);
+    settle_head(b, raw, head);
+  }
+  meet(b);
+  for (int section = 0; section < 2; section++) {
+    const struct chain *chain = section == 0 ? &b->scores : &b->weights;
+    for (int n = 0; n < chain->count; n++) {
+      const struct stage *stage = &chain->stages[n];
+      const struct band *in = chain->maps[n], *out = chain->maps[n + 1];
+      if (stage->kind == STAGE_MIX) EACH_TASK(b, row, at->strip) {
+          mix_row(b, stage, call->parameters + stage->weight_at, in, out, row);
+          for (int head = 0; head < at->group; head++) settle_row(b, out, head, row);
+        }
+      else EACH_TASK(b, head, at->group) {
+          if (stage->kind == STAGE_CONV) convolve_forward(b, stage, in, out, head);
+          else {
+            struct maps from = newest(b, in, out->begin), to = newest(b, out, out->begin);
+            from.at += head * from.head_pitch;
+            to.at += head * to.head_pitch;
+            change_entries(stage, from, to, 1, at->strip, out->end - out->begin);
+          }
+          settle_head(b, out, head);
+        }
+      meet(b);
+    }
+    if (section == 1) break;
+    EACH_TASK(b, head, at->group)
+      for (int row = 0; row < at->strip; row++) {
+        const int number = first_row_of(b, logits) + row, from = least(logits->begin, logits->used_begin);
+        const int to = most(logits->end, logits->used_end);
+        float *weights = band_row(b, logits, head, row) + from;
+        const struct sight sight = sight_at(b, number);
+        const float largest = find_largest(call, sight, b->batch, b->head + head, number, weights, from);
+        const float sum = weigh(at, sight, weights, from, largest);
+        divide(call, sight, b->batch, b->head + head, number, weights, from, to, sum);
+      }
+    meet(b);
+  }
+}
+
+/* A head's rows of o before `output`, and from the gradient of what comes out of it the gradient of them. */
+static void adjoin_output(const struct backward *b, int head) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  const struct band *weights = b->weights.maps[b->weights.count];
+  const int width = b->value_width, channels = at->value_dim, first = first_row_of(b, weights);
+  float *o = b->o + (int64_t)head * at->strip * width, *d_o = b->d_o + (int64_t)head * at->strip * width;
+  double *share = b->shares + (int64_t)head * b->wanted->parameters;
+  for (int row = 0; row < at->strip; row++) {
+    fill(d_o + row * width, 0, width);
+    if (first + row < 0 || first + row >= call->query_rows) continue;
+    const struct tensor *from = &b->wanted->d_o;
+    read_stored(
+        d_o + row * width, from->data, row_of(from, b->batch, b->head + head, first + row), channels, at->storage, 1);
+  }
+  if (at->output_stages == 0) return;
+  multiply_values(b, weights, head, &call->v, channels, width, o);
+  for (int row = 0; row < at->strip; row++)
+    if (first + row >= 0 && first + row < call->query_rows)
+      adjoin_output_row(call, o + row * width, d_o + row * width, share);
+}
+
+/* Gradients of the normaliser's input, in place over those of the weights. */
+static void normalizer_adjoint(const struct backward *b, int head) {
+  const struct attention *at = b->call->attention;
+  const struct band *weights = b->weights.maps[0], *gradient = b->weights.gradients[0];
+  const int offset = first_row_of(b, gradient) - first_row_of(b, weights);
+  for (int row = 0; row < at->strip; row++) {
+    const float *w = band_row(b, weights, head, offset + row);
+    float *d = band_row(b, gradient, head, row);
+    vec sums = broadcast(0), ones = broadcast(0);
+    for (int key = gradient->begin; key < gradient->end; key += LANES) {
+      const vec x = load(w + key), dx = load(d + key);
+      if (at->normalizer == NORMALIZE_SOFTMAX) sums = multiply_add(x, dx, sums);
+      else {
+        const vec_i above = x > 0.f;
+        sums += choose(above, dx, broadcast(0));
+        ones += choose(above, broadcast(1), broadcast(0));
+      }
+    }
+    const float sum = sum_of(sums), count = at->normalizer == NORMALIZE_SOFTMAX ? 1 : sum_of(ones);
+    const vec mean = broadcast(count == 0 ? 0 : sum / count);
+    for (int key = gradient->begin; key < gradient->end; key += LANES) {
+      const vec x = load(w + key), rest = load(d + key) - mean;
+      store(d + key, at->normalizer == NORMALIZE_SOFTMAX ? x * rest : choose(x > 0.f, rest, broadcast(0)));
+    }
+  }
+}
+
+/* Stages of a section backward, from the last to the first: gradients of their parameters, then of their input. */
+static void adjoin_chain(const struct backward *b, const struct chain *chain) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  for (int n = chain->count - 1; n >= 0; n--) {
+    const struct stage *stage = &chain->stages[n];
+    const struct band *in = chain->maps[n], *gradient = chain->gradients[n + 1], *out = chain->gradients[n];
+    const float *turned = b->turned;
+    for (const struct stage *before = call->stages; before < stage; before++)
+      if (before->kind == STAGE_CONV || before->kind == STAGE_MIX)
+        turned += (int64_t)at->heads * before->heads *
+            (before->kind == STAGE_CONV ? before->taps_query * before->taps_key : 1);
+    if (stage->kind == STAGE_MIX) EACH_TASK(b, task, at->strip / ROWS) {
+        double *share = b->shares + (int64_t)task * b->wanted->parameters;
+        mix_weights(b, stage, in, gradient, task * ROWS, (task + 1) * ROWS, share);
+        for (int row = task * ROWS; row < (task + 1) * ROWS; row++) {
+          mix_row(b, stage, turned, gradient, out, row);
+          for (int head = 0; head < at->group; head++) settle_row(b, out, head, row);
+        }
+      }
+    else EACH_TASK(b, head, at->group) {
+        if (stage->kind == STAGE_CONV) {
+          convolve_weights(b, stage, in, gradient, head, b->shares + (int64_t)head * b->wanted->parameters);
+          convolve_adjoint(b, stage, turned, gradient, out, head);
+        } else change_adjoint(b, stage, in, gradient, head);
+        settle_head(b, out, head);
+      }
+    meet(b);
+  }
+}
+
+/* A head's rows of the gradient of q. */
+static void write_query_gradients(const struct backward *b, int head) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  const struct band *raw = b->scores.gradients[0];
+  float *d_q = b->d_q + (int64_t)head * at->strip * b->head_width;
+  multiply_values(b, raw, head, &call->k, at->head_dim, b->head_width, d_q);
+  for (int row = 0; row < at->strip; row++) {
+    const int number = first_row_of(b, raw) + row;
+    if (number < -call->history_rows || number >= call->query_rows) continue;
+    float *to = number < 0 ? b->wanted->d_q_history : b->wanted->d_q;
+    const int rows = number < 0 ? call->history_rows : call->query_rows, at_row = number < 0 ? rows + number : number;
+    if (to == NULL) continue;
+    to += (((int64_t)b->batch * at->heads + b->head + head) * rows + at_row) * at->head_dim;
+    for (int c = 0; c < at->head_dim; c++) to[c] = d_q[row * b->head_width + c] * at->scale;
+  }
+}
+
+/* One strip of rows. */
+static void backward_strip(struct backward *b) {
+  const struct attention *at = b->call->attention;
+  const struct band *weights = b->weights.maps[b->weights.count];
+  const struct band *d_weights = b->weights.gradients[b->weights.count], *d_raw = b->scores.gradients[0];
+  look_back(b);
+  move_rows(b);
+  meet(b);
+  compute_maps(b);
+  EACH_TASK(b, head, at->group) {
+    adjoin_output(b, head);
+    float *dense = b->o + (int64_t)head * at->strip * b->value_width;
+    const float *d_o = b->d_o + (int64_t)head * at->strip * b->value_width;
+    /* o is not needed any more. The product wants rows without gaps. */
+    for (int row = 0; row < at->strip; row++)
+      for (int c = 0; c < at->value_dim; c++) dense[row * at->value_dim + c] = d_o[row * b->value_width + c];
+    multiply_keys(b, dense, b->packed_v, at->value_dim, d_weights, head);
+    settle_head(b, d_weights, head);
+  }
+  meet(b);
+  add_key_gradients(b, weights, b->d_o, b->value_width, b->d_v);
+  meet(b);
+  adjoin_chain(b, &b->weights);
+  EACH_TASK(b, head, at->group) normalizer_adjoint(b, head);
+  meet(b);
+  adjoin_chain(b, &b->scores);
+  EACH_TASK(b, head, at->group) {
+    for (int row = 0; row < at->strip; row++)
+      read_query(
+          b, head, first_row_of(b, d_raw) + row, b->own_q + ((int64_t)head * at->strip + row) * b->head_width,
+          b->head_width);
+    write_query_gradients(b, head);
+  }
+  meet(b);
+  add_key_gradients(b, d_raw, b->own_q, b->head_width, b->d_k);
+  meet(b);
+}
+
+/* Weights of all stages, turned as the adjoints want them: a part's share of the heads. */
+static void turn_weights(const struct backward *b) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  float *to = b->turned;
+  for (int n = 0; n < at->score_stages + at->weight_stages; n++) {
+    const struct stage *stage = &call->stages[n];
+    if (stage->kind != STAGE_CONV && stage->kind != STAGE_MIX) continue;
+    const int kernel = stage->kind == STAGE_CONV ? stage->taps_query * stage->taps_key : 1;
+    const float *weights = call->parameters + stage->weight_at;
+    const int64_t each = (int64_t)stage->heads * kernel;
+    const int heads = stage->shared ? stage->heads : at->heads;
+    EACH_TASK(b, head, heads)
+      for (int64_t at_weight = head * each; at_weight < (head + 1) * each; at_weight++) {
+        const int tap = (int)(at_weight % kernel), c = (int)(at_weight / kernel % stage->heads);
+        /* A mix's weight of output o and input n changes places with that of output n and input o. */
+        const int64_t other = stage->kind == STAGE_MIX
+            ? ((int64_t)(head / stage->heads * stage->heads + c) * stage->heads + head % stage->heads)
+            : at_weight - tap + kernel - 1 - tap;
+        to[at_weight] = weights[other];
+      }
+    to += (int64_t)at->heads * each;
+  }
+}
+
+/* K and V of a batch entry in panels, gradients of both at 0. */
+static void begin_entry(const struct backward *b) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  const int panels = (call->key_rows + PANEL - 1) / PANEL;
+  EACH_TASK(b, task, at->kv_heads * panels) {
+    const int kv_head = task / panels, key = task % panels * PANEL;
+    pack_rows(call, &call->k, at->head_dim, b->batch, kv_head, key, b->packed_k + (int64_t)task * at->head_dim * PANEL);
+    pack_rows(call, &call->v, at->value_dim, b->batch, kv_head, key, b->packed_v + (int64_t)task * at->value_dim * PANEL);
+    zero(b->d_k + (int64_t)task * PANEL * b->head_width, (size_t)PANEL * (size_t)b->head_width);
+    zero(b->d_v + (int64_t)task * PANEL * b->value_width, (size_t)PANEL * (size_t)b->value_width);
+  }
+  meet(b);
+}
+
+/* The gradients of K and V of a batch entry. */
+static void end_entry(const struct backward *b) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  const int keys = round_up(call->key_rows, PANEL);
+  EACH_TASK(b, kv_head, at->kv_heads)
+    for (int key = 0; key < call->key_rows; key++) {
+      const int64_t row = ((int64_t)b->batch * at->kv_heads + kv_head) * call->key_rows + key;
+      const int64_t from = (int64_t)kv_head * keys + key;
+      if (b->wanted->d_k)
+        for (int c = 0; c < at->head_dim; c++) b->wanted->d_k[row * at->head_dim + c] = b->d_k[from * b->head_width + c];
+      if (b->wanted->d_v)
+        for (int c = 0; c < at->value_dim; c++)
+          b->wanted->d_v[row * at->value_dim + c] = b->d_v[from * b->value_width + c];
+    }
+  meet(b);
+}
+
+/* All rows of a group of heads. */
+static void backward_group(struct backward *b) {
+  const struct attention *at = b->call->attention;
+  EACH_TASK(b, task, b->band_count * at->group) {
+    const struct band *band = &b->bands[task / at->group];
+    zero(
+        band_row(b, band, task % at->group, 0) - b->pad, (size_t)(at->strip + band->keep) * (size_t)b->pitch);
+  }
+  for (int n = 0; n < b->band_count; n++) b->bands[n].begin = b->bands[n].end = 0;
+  meet(b);
+  b->row = b->call->query_rows + b->most_lead;
+  do {
+    b->row -= at->strip;
+    backward_strip(b);
+  } while (b->row > -b->call->history_rows);
+}
+
+/* A part's share of a backward pass. */
+static void backward_part(
+    const struct call *call, const struct gradients *wanted, const struct together *together, unsigned char *workspace,
+    int part) {
+  struct backward b = {.together = together};
+  lay_out_backward(&b, call, wanted, part, together->parts, workspace);
+  const int64_t shares = (int64_t)b.tasks * wanted->parameters;
+  if (part == 0)
+    for (int64_t n = 0; n < shares; n++) b.shares[n] = 0;
+  turn_weights(&b);
+  meet(&b);
+  for (b.batch = 0; b.batch < call->batches; b.batch++) {
+    begin_entry(&b);
+    for (b.head = 0; b.head < call->attention->heads; b.head += call->attention->group) backward_group(&b);
+    end_entry(&b);
+  }
+  if (wanted->d_parameters == NULL || part != 0) return;
+  for (int n = 0; n < wanted->parameters; n++) {
+    double sum = 0;
+    for (int task = 0; task < b.tasks; task++) sum += b.shares[(int64_t)task * wanted->parameters + n];
+    wanted->d_parameters[n] = (float)sum;
+  }
+}
+
+#endif

@@ -25,6 +25,22 @@ export interface ToeplitzConv {
 export type MapSource = "map" | "scores" | "exponentials";
 
 /**
+ * What a row's scores are relative to where they are rounded to f16: a number of each row and head, so that what all its scores have in
+ * common costs no accuracy. It is made of keys that the row sees; what convolutions and mixes make of it is kept in f32 beside the maps.
+ */
+export interface References {
+  /** Made from queries and keys, or read with the map that is relative to them. */
+  readonly source: "keys" | "map";
+  /** `keys`: blocks of sixteen keys whose means a tile's rows meet; one where all rows see the same first keys. */
+  readonly keyMeans: number;
+  /**
+   * Whether rows of final scores that are convolved go to a map relative to the highest of what the convolution makes of references: where the mask hides
+   * some of its taps that may be far above all others.
+   */
+  readonly raised: boolean;
+}
+
+/**
  * Which of the keys that a tile's rows see a kernel walks. `inner`: those around which all rows of the tile see all keys that
  * the scores' convolution reads. `border`: the others.
  */
@@ -56,6 +72,8 @@ export interface TensorTileProgram {
   /** Rows around the tile; multiples of eight where there is a `conv`. */
   readonly haloPast: number;
   readonly haloFuture: number;
+  /** What scores are relative to that are convolved or go to a map; null where that is nothing. */
+  readonly references: References | null;
   /** What happens to an entry before the convolution, and at the end. */
   readonly before: Finish;
   readonly finish: Finish;
@@ -72,7 +90,7 @@ export interface TensorTileProgram {
   /** Bytes of a row in shared memory. */
   readonly rowBytes: { readonly keys: number; readonly values: number; readonly scores: number };
   /** Offsets into shared memory, in bytes; −1 for what the kernel has not. */
-  readonly places: Readonly<Record<"k" | "v" | "q" | "halo" | "scores" | "taps", number>>;
+  readonly places: Readonly<Record<"k" | "v" | "q" | "halo" | "scores" | "taps" | "references", number>>;
 }
 
 /**
@@ -98,6 +116,8 @@ export interface TensorMixProgram {
   readonly stage: StageIndex;
   readonly source: MapSource;
   readonly finish: Finish;
+  /** Whether the source is relative to references of its rows; the result is, too, where it is a map of scores. */
+  readonly references: boolean;
   /**
    * Where the mixed scores are the final ones, the kernel writes exponentials, and what the rows' softmax keeps. `sum`: products begin with
    * what exponents are relative to, and the mix takes their base in; `after`: scores are needed as they are.
@@ -113,6 +133,8 @@ export interface TensorMixProgram {
 /** Log-sum-exp of the rows of a map of final scores. */
 export interface TensorStatisticsProgram {
   readonly kind: "tensor_statistics";
+  /** Whether the map is relative to references of its rows. */
+  readonly references: boolean;
   readonly warps: number;
   /** Lanes of a warp that share a row. */
   readonly lanes: number;

@@ -1,13 +1,26 @@
 import { describe, expect, test } from "vitest";
-import { type Plan, SCHEDULES } from "../../runtime/contract/index.ts";
+import {
+  type CallShape,
+  type Pipeline,
+  type Plan,
+  SCHEDULES,
+  type Schedule,
+} from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { describeOffsets } from "../suite/known.ts";
 import { targetsOf } from "../suite/table.ts";
-import { drawInputs } from "../support/draw.ts";
+import { drawInputs, drawParameters } from "../support/draw.ts";
 import { relativeError } from "../support/errors.ts";
 import { FORWARD_TOLERANCE } from "../support/gpu.ts";
 import type { KnownCase } from "../support/known-case.ts";
-import { COMMON_OFFSETS, LOWEST_F32, OFFSET_SPECS, offsetCase } from "../support/offsets.ts";
+import {
+  COMMON_OFFSETS,
+  LOWEST_F32,
+  OFFSET_KINDS,
+  OFFSET_SPECS,
+  offsetCase,
+  shiftLogits,
+} from "../support/offsets.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { roundInputs } from "../support/rounded.ts";
 import { emulatedDevice, findNvcc, runCudaPlan } from "./harness.ts";
@@ -19,6 +32,38 @@ describeOffsets(await targetsOf("cuda"));
 
 const TENSOR_SPECS = OFFSET_SPECS.filter((spec) => spec !== "sparsemax");
 const TENSOR = TENSOR_SPECS.flatMap((spec) => COMMON_OFFSETS.map((offset) => [spec, offset] as const));
+
+/** Specs whose scores are rounded to f16 on their way: convolved, mixed, in maps between kernels. */
+const SHIFTED = {
+  plain: "heads 2 mask causal dtype f16",
+  "one convolution": "heads 2 mask causal dtype f16 scores { conv 6x11 }",
+  "a convolution and rows to come, bf16": "heads 2 mask none dtype bf16 scores { conv 3x5 pad_query both }",
+  "a dilated one, in windows":
+    "heads 2 mask causal window 30 dtype f16 scores { conv 3x5 dilation 2x3 bias }",
+  "a cap before it and after it":
+    "heads 2 mask causal dtype bf16 scores { softcap 400 conv 3x5 softcap 300 }",
+  "a negative scale, filled lengths":
+    "heads 2 scale (-0.3) mask causal lengths dtype f16 scores { conv 2x3 }",
+  mixes: "heads 4 kv_heads 2 mask causal dtype f16 scores { mix 2 } weights { mix 4 }",
+  "two mixes and a cap": "heads 4 mask causal dtype f16 scores { mix 2 softcap 400 mix 4 } weights { mix 2 }",
+  "both convolutions": "heads 2 mask causal dtype f16 scores { conv 6x11 bias } weights { conv 3x5 }",
+  "both, in windows": "heads 2 mask causal window 30 dtype f16 scores { conv 3x5 } weights { conv 2x3 }",
+  "a mix between convolutions":
+    "heads 4 mask causal dtype bf16 scores { conv 3x5 mix 2 conv 2x3 } weights { conv 2x3 mix 2 }",
+  "all of the paper":
+    "heads 16 mask causal dtype f16 scores { conv 6x11 mix 16 } weights { conv 6x11 mix 16 } output { norm gate }",
+} as const;
+
+const SHIFTED_SHAPE = { B: 1, Lq: 70, Lk: 90, R: 9 };
+
+/** The cheapest plan of every lowering of a schedule; that of convolved keys keeps these in f16, which has no room for large ones. */
+function cheapestPlans(pipeline: Pipeline, shape: CallShape, schedule: Schedule): readonly Plan[] {
+  return ["tensor", "toeplitz"].flatMap((lowering) =>
+    tensorPlans(pipeline, shape, schedule, { lowering })
+      .slice(0, 1)
+      .map((make) => make()),
+  );
+}
 
 function run(plan: Plan, { parameters, inputs }: KnownCase) {
   return emulatedDevice().then((device) => runCudaPlan(device, plan, parameters, inputs));
@@ -82,6 +127,60 @@ describe.skipIf(nvcc === null)("logits with much in common, emulated", () => {
       if (make === undefined) continue;
       const result = await runCudaPlan(await emulatedDevice(), make(), new Map(), inputs);
       expect(outsideTolerance(pipeline, result, expected), schedule).toBeNull();
+    }
+  });
+
+  // Of every kind a few, so that each spec meets each kind, both deviations, and offsets near and far, above and below.
+  const shifts = OFFSET_KINDS.flatMap((kind, index) =>
+    [1, 10].map((deviation, other) => ({
+      kind,
+      deviation,
+      offset: [20, -250, 250, -63][(index + 2 * other) % 4] ?? 0,
+    })),
+  );
+
+  test.each(Object.entries(SHIFTED))("%s: what all logits of a row have in common", async (_name, text) => {
+    const pipeline = pipelineOf(`attention a { head_dim 16 ${text} }`, "a");
+    const drawn = drawInputs(pipeline, SHIFTED_SHAPE, false, 5);
+    const parameters = drawParameters(pipeline, 3);
+    const plans = SCHEDULES.flatMap((schedule) => cheapestPlans(pipeline, SHIFTED_SHAPE, schedule));
+    expect(plans.length).toBeGreaterThan(0);
+    for (const shift of shifts) {
+      const inputs = shiftLogits(pipeline, drawn, shift);
+      const expected = referenceForward(pipeline, parameters, inputs);
+      for (const plan of plans) {
+        const result = await runCudaPlan(await emulatedDevice(), plan, parameters, inputs);
+        const what = `${plan.schedule} ${JSON.stringify(plan.knobs)} ${JSON.stringify(shift)}`;
+        // Logits that spread so widely take nearly all of the tolerance without any offset.
+        const factor = shift.deviation > 1 ? 1.25 : 1;
+        expect(outsideTolerance(pipeline, result, expected, factor), what).toBeNull();
+      }
+    }
+  });
+
+  test.each(["f16", "bf16"])("%s: scores far beyond f16 stay finite", async (dtype) => {
+    for (const text of [
+      "scores { conv 3x3 }",
+      "scores { conv 3x3 mix 2 }",
+      "scores { mix 2 conv 3x3 } weights { conv 1x3 }",
+    ]) {
+      const pipeline = pipelineOf(
+        `attention a { heads 2 head_dim 16 mask causal dtype ${dtype} ${text} }`,
+        "a",
+      );
+      const shape = { B: 1, Lq: 40, Lk: 40, R: 0 };
+      const drawn = drawInputs(pipeline, shape, false, 3);
+      const parameters = drawParameters(pipeline, 3);
+      for (const change of [(): number => 1000, (value: number): number => value * 300]) {
+        const stretched = { ...drawn };
+        for (const name of ["q", "k"] as const)
+          stretched[name] = { ...drawn[name], data: drawn[name].data.map(change) };
+        const inputs = roundInputs(stretched, pipeline.storage);
+        for (const plan of SCHEDULES.flatMap((schedule) => cheapestPlans(pipeline, shape, schedule))) {
+          const { o, lse } = await runCudaPlan(await emulatedDevice(), plan, parameters, inputs);
+          expect([...o, ...(lse ?? [])].every(Number.isFinite), `${text} ${plan.schedule}`).toBe(true);
+        }
+      }
     }
   });
 });

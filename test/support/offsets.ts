@@ -1,4 +1,4 @@
-import type { Float64Tensor, StorageType } from "../../runtime/contract/index.ts";
+import type { AttentionInputs, Float64Tensor, Pipeline, StorageType } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "./draw.ts";
 import type { KnownCase } from "./known-case.ts";
@@ -13,6 +13,9 @@ export const LOWEST_F32 = -3.4028234663852886e38;
 
 /** What every row's bias has in common. */
 export const COMMON_OFFSETS = [0, 250, -250, 5e5, -5e5, 1e30, -1e30, LOWEST_F32] as const;
+
+/** The spread of logits that `drawInputs` gives. */
+const DRAWN_DEVIATION = 1.5;
 
 const SPECS = {
   plain: "",
@@ -59,6 +62,52 @@ export function offsetCase(
     storage,
   );
   return { pipeline, shape, parameters, inputs, expected: referenceForward(pipeline, parameters, inputs) };
+}
+
+/** Where what a row's logits have in common comes from: another for each head, or each row; along one channel of the keys, or all. */
+export type OffsetKind = "head" | "row" | "channel" | "channels";
+export const OFFSET_KINDS: readonly OffsetKind[] = ["head", "row", "channel", "channels"];
+
+/** Adds about `offset` to all logits of every row, and stretches their spread to `deviation`. */
+export function shiftLogits(
+  { heads, kvHeads, headDim, scale, storage }: Pipeline,
+  inputs: AttentionInputs<Float64Tensor>,
+  {
+    kind,
+    offset,
+    deviation,
+  }: { readonly kind: OffsetKind; readonly offset: number; readonly deviation: number },
+): AttentionInputs<Float64Tensor> {
+  const spread = Math.sqrt(deviation / DRAWN_DEVIATION);
+  const along = kind === "channel" ? 1 : headDim;
+  const step = Math.sqrt(Math.abs(offset / scale) / along);
+  const shifted = (
+    tensor: Float64Tensor,
+    count: number,
+    share: (head: number, row: number) => number,
+  ): Float64Tensor => {
+    const rows = tensor.shape[2] ?? 1;
+    return mapped(tensor, (value, index) => {
+      const row = Math.floor(index / headDim);
+      const shared = index % headDim < along ? step * share(Math.floor(row / rows) % count, row % rows) : 0;
+      return value * spread + shared;
+    });
+  };
+  const share = (head: number, row: number): number => {
+    const sign = Math.sign(offset) * Math.sign(scale);
+    if (kind === "row") return sign * Math.sin(row * 0.7 + head);
+    return kind === "head" ? (sign * (1 + (head % 3))) / 3 : sign;
+  };
+  const query = (tensor: Float64Tensor): Float64Tensor => shifted(tensor, heads, share);
+  return roundInputs(
+    {
+      ...inputs,
+      q: query(inputs.q),
+      ...(inputs.qHistory === undefined ? {} : { qHistory: query(inputs.qHistory) }),
+      k: shifted(inputs.k, kvHeads, () => 1),
+    },
+    storage,
+  );
 }
 
 /** Their sum as f32, but finite where the value is. */

@@ -51,6 +51,17 @@ function stagedParts(
   const kept = keeps ? keptStatistics(pipeline) : { definitions: [], workspace: [] };
   const history = keeps ? { statistics_history: WEIGHT_HISTORY } : {};
   const maps = [...new Set(routes.map(({ to }) => to))];
+  // What the rows of maps of f16 scores are relative to, beside each of them.
+  const besides = new Set(maps.map((name) => `references_${name}`));
+  const references = [
+    ...new Set(
+      kernels.flatMap(({ kernel }) =>
+        kernel.written.flatMap((each) =>
+          typeof each !== "string" && besides.has(each.resource) ? [each.resource] : [],
+        ),
+      ),
+    ),
+  ];
   const body = kernels.map((each): Step => {
     const { name, grid } = each.kernel;
     const launch = { ...stripLaunch(each.kernel), ...history };
@@ -62,6 +73,10 @@ function stagedParts(
       ...maps.map((name) => ({
         name,
         bytes: ["mul", strips.entryBytes, "batch_step", pipeline.heads, "map_head_stride"] as const,
+      })),
+      ...references.map((name) => ({
+        name,
+        bytes: ["mul", 4, "B", pipeline.heads, ["add", "R", "Lq"]] as const,
       })),
       ...kept.workspace,
     ],

@@ -35,6 +35,10 @@ function resourcesOf(program: TensorProgram, { from, to }: Route): KernelResourc
   const call = ["parameters", "integers", "bias"];
   const map = mapOperand(from, "source", 1, "f16");
   const result = mapOperand(to, "result", 1, "f16");
+  const references = {
+    read: mapOperand(`references_${from}`, "source_references", 1),
+    written: mapOperand(`references_${to}`, "result_references", 1),
+  };
   const statistics = readsStatistics(program) ? ["statistics"] : [];
   switch (program.kind) {
     case "tensor_fold":
@@ -42,17 +46,23 @@ function resourcesOf(program: TensorProgram, { from, to }: Route): KernelResourc
     case "tensor_combine":
       return { read: ["partial_values", "partial_sums", "parameters"], written: [OUTPUT, "lse"] };
     case "tensor_statistics":
-      return { read: [map, ...call], written: ["statistics", "lse"] };
-    case "tensor_mix":
       return {
-        read: [map, ...statistics, ...call],
-        written: [result, ...(program.softmax === null ? [] : ["statistics", "lse"])],
+        read: [map, ...(program.references ? [references.read] : []), ...call],
+        written: ["statistics", "lse"],
       };
+    case "tensor_mix": {
+      const kept = program.references ? [references.written] : [];
+      return {
+        read: [map, ...(program.references ? [references.read] : []), ...statistics, ...call],
+        written: [result, ...(program.softmax === null ? kept : ["statistics", "lse"])],
+      };
+    }
     case "tensor_product":
       return { read: [map, "v", ...statistics, ...call], written: [OUTPUT] };
     case "tensor_tile": {
       const keys = program.folded === null ? "k" : "folded_keys";
-      const source = program.source === "dot" ? ["q", "q_history", keys] : [map, ...statistics];
+      const beside = program.references?.source === "map" ? [references.read] : [];
+      const source = program.source === "dot" ? ["q", "q_history", keys] : [map, ...beside, ...statistics];
       // A part of the keys leaves results to be combined, and so may all of them where blocks share them.
       const whole = program.keys === "all" ? [OUTPUT, "lse"] : [];
       return {
@@ -62,7 +72,10 @@ function resourcesOf(program: TensorProgram, { from, to }: Route): KernelResourc
         },
         statistics: { read: [...source, ...call], written: ["statistics", "lse"] },
         product: { read: [...source, "v", "statistics", ...call], written: [OUTPUT] },
-        map: { read: [...source, ...call], written: [result] },
+        map: {
+          read: [...source, ...call],
+          written: [result, ...(program.references === null ? [] : [references.written])],
+        },
       }[program.sink];
     }
   }

@@ -4,6 +4,7 @@ import {
   type Pointwise,
   type TensorTileProgram,
 } from "../../../runtime/contract/index.ts";
+import { tileReferences } from "./references.ts";
 import type { TileKnobs, TileRequest } from "./tile-request.ts";
 
 /** Registers that the kernels need beside fragments: addresses, bounds, loop counters (from ptxas reports). */
@@ -45,6 +46,8 @@ const LARGE_RESULTS_REGISTERS = 32;
 const MANY_KERNEL_PAIRS = 9;
 const KERNEL_PAIR_REGISTERS = 4;
 const DOCUMENT_PAIR_REGISTERS = 8;
+/** What is added at borders for scores relative to references: addresses of them and of sums of taps. */
+const REFERENCE_REGISTERS = 10;
 /** Of 255: estimates are a few registers off. */
 export const MOST_REGISTERS = 254;
 
@@ -61,10 +64,11 @@ export interface TileFragments {
 /** Registers that a thread of a tile kernel needs at most, estimated from what it holds and from ptxas reports. */
 export function tileRegisters(
   pipeline: Pipeline,
-  { source, sink, conv, before, finish }: TileRequest,
+  request: TileRequest,
   { rowBlocks, tileK, queriesInRegisters, taps, precision }: TileKnobs,
   { columns, carried, taps: tapPairs }: TileFragments,
 ): number {
+  const { source, sink, conv, before, finish } = request;
   const values = sink === "attention" || sink === "product";
   const results = values ? rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8 : 0;
   const fragments = conv !== null && precision === "exact" ? 4 : 2;
@@ -103,6 +107,7 @@ export function tileRegisters(
     wide +
     packed +
     large +
+    (conv !== null && tileReferences(pipeline, request, 0) !== null ? REFERENCE_REGISTERS : 0) +
     many * KERNEL_PAIR_REGISTERS;
   // The output's stages come when the steps are over.
   return Math.max(steps + (sink === "product" ? 4 : 0), values ? results + gateRegisters(pipeline) : 0);

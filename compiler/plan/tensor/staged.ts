@@ -14,6 +14,7 @@ import { forcedStrips, rowEnd, rowsOf, type StripKernel } from "../schedule/stri
 import { WARP } from "../work.ts";
 import { tensorKernel } from "./kernel.ts";
 import { fitMix, fitProduct } from "./map-kernels.ts";
+import { keepsReferences } from "./references.ts";
 import { oneHeadConv, tileRows } from "./support.ts";
 import { fitTile } from "./tile.ts";
 import {
@@ -34,7 +35,10 @@ const KEY_CHUNKS: Expression = ["ceilDiv", ["sub", KEYS_END, "key_begin"], CHUNK
 /** Strips of f16 maps, in whole tiles. */
 const STRIPS = { stripRows: 512, entryBytes: 2, leastRows: 64, multiple: 64, skipDead: true } as const;
 
-const STATISTICS: TensorStatisticsProgram = { kind: "tensor_statistics", warps: 4, lanes: 8 };
+const STATISTICS = { kind: "tensor_statistics", warps: 4, lanes: 8 } as const satisfies Omit<
+  TensorStatisticsProgram,
+  "references"
+>;
 /** Rows that a block of that kernel takes. */
 const STATISTICS_ROWS = STATISTICS.warps * (WARP / STATISTICS.lanes);
 
@@ -145,7 +149,13 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
       });
     }
     case "normalize":
-      return fits(kernel("statistics", STATISTICS, rows(["ceilDiv", height, STATISTICS_ROWS], heads)));
+      return fits(
+        kernel(
+          "statistics",
+          { ...STATISTICS, references: keepsReferences(pipeline) },
+          rows(["ceilDiv", height, STATISTICS_ROWS], heads),
+        ),
+      );
     case "product":
       return whereFits(fitProduct(task, { source, rowBlocks: knobs.productRowBlocks }), (program) => {
         const strip: Expression = ["sub", rowEnd(halo), "row"];

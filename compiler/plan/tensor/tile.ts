@@ -4,6 +4,7 @@ import { doesNotFit, type Fitted, fits, memoryFault } from "../fit.ts";
 import { NO_REACH } from "../graph.ts";
 import type { GpuMachine, GpuTask } from "../machine.ts";
 import { WARP } from "../work.ts";
+import { referenceBytes, tileReferences } from "./references.ts";
 import { MOST_REGISTERS, tileRegisters } from "./registers.ts";
 import {
   INNER_STEP,
@@ -85,10 +86,11 @@ function placeTile(
   const copies = precision === "exact" ? 2 : 1;
   const scores = place(conv === null ? 0 : (tileQ + halo) * scoresRow * copies);
   const tapsAt = place(taps === "shared" ? pairs * distances * 256 : 0);
+  const referencesAt = place(referenceBytes(pipeline, request, tileQ + halo, tileQ));
   return {
     sharedBytes: at,
     rowBytes: { keys, values, scores: scoresRow },
-    places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt },
+    places: { k, v, q: dot ? q : -1, halo: haloAt, scores, taps: tapsAt, references: referencesAt },
   };
 }
 
@@ -126,6 +128,7 @@ export function fitTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): 
   const fault = memoryFault(machine, sharedBytes);
   if (fault !== null) return doesNotFit(fault);
   const convolved = folded ?? conv;
+  const rows = WARPS * 16 * rowBlocks + haloPast + haloFuture;
   return fits({
     kind: "tensor_tile",
     source,
@@ -151,6 +154,7 @@ export function fitTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): 
     sourcesEndWithKeys: sourcesEndWithKeys(pipeline, geometry?.reach ?? NO_REACH),
     haloPast,
     haloFuture,
+    references: tileReferences(pipeline, request, rows),
     before,
     finish,
     map: sink === "map" ? { alignment: MAP_ALIGNMENT, chunk: request.chunk } : null,

@@ -205,9 +205,9 @@ function together(a: Written, b: Written): Written | null {
   return follows ? { ...a, batches: a.batches + b.batches } : null;
 }
 
-/** What a buffer holds after a further dispatch: maps begin anew with every strip, tables fill up. */
+/** What a buffer holds after a further dispatch: maps and what they are relative to begin anew with every strip, tables fill up. */
 function grown(resource: string, before: readonly Written[], own: Written): readonly Written[] {
-  const held = resource.startsWith("map_") ? [] : [...before];
+  const held = /^(references_)?map_/.test(resource) ? [] : [...before];
   let last = own;
   for (let previous = held.at(-1); previous !== undefined; previous = held.at(-1)) {
     const both = together(previous, last);

@@ -59,6 +59,19 @@ function checkFragments(demand: Demand, program: TensorTileProgram, stage: ConvS
     demand("lag", conv.granulesRight * 8 <= tileK, () => `${conv.granulesRight} blocks in steps of ${tileK}`);
 }
 
+/** References of all rows, the tile's constants, sums of taps, means of keys. */
+function referenceBytes(plan: Plan, program: TensorTileProgram, stage: ConvStage | null): number {
+  const { references, warps, rowBlocks, haloPast, haloFuture, conv } = program;
+  if (references === null) return 0;
+  const tileQ = warps * 16 * rowBlocks;
+  const means = (references.keyMeans * rowBytes(plan.pipeline.headDim)) / 4;
+  const own = tileQ + haloPast + haloFuture + means;
+  if (conv === null || stage === null) return own * 4;
+  const { past, future, left, right } = convReach(stage);
+  const sums = Math.ceil((stage.kernel.query * (left + right + past + future + 16)) / 4) * 4;
+  return (own + tileQ * (references.raised ? 2 : 1) + sums) * 4;
+}
+
 /** What a tile kernel keeps in shared memory. */
 function tileSpans(plan: Plan, program: TensorTileProgram, stage: ConvStage | null): Span[] {
   const { source, sink, warps, rowBlocks, tileK, haloPast, haloFuture, places, conv, folded } = program;
@@ -84,6 +97,7 @@ function tileSpans(plan: Plan, program: TensorTileProgram, stage: ConvStage | nu
       at: places.scores,
       length: conv === null ? 0 : (tileQ + halo) * (tileK * 2 + 16) * (conv.precision === "exact" ? 2 : 1),
     },
+    { name: "references", at: places.references, length: referenceBytes(plan, program, stage) },
     {
       name: "taps",
       at: places.taps,

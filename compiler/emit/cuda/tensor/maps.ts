@@ -45,6 +45,10 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
   return {
     ...base,
     ...sourceModel(program.source),
+    references: program.references,
+    relative: program.references && program.finish.pointwise.length === 0,
+    restores: program.references && program.finish.pointwise.length > 0,
+    leavesReferences: program.references && !normalizes,
     statistics: normalizes,
     folded: program.softmax === "sum",
     // Exponentials are powers of 2.
@@ -63,14 +67,17 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
 export function tensorStatisticsModel(plan: Plan, kernel: KernelPlan, program: TensorStatisticsProgram) {
   const constants = threadConstants(program);
   constants.int("LANES", program.lanes, "Lanes of a warp that share a row.");
-  return tensorModel(plan, kernel, {
-    purpose: [
-      "What the softmax of each row of a map of final scores keeps, and its log-sum-exp.",
-      "A warp takes neighbouring rows of one head.",
-    ],
-    constants,
-    blocksPerSm: null,
-  });
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: [
+        "What the softmax of each row of a map of final scores keeps, and its log-sum-exp.",
+        "A warp takes neighbouring rows of one head.",
+      ],
+      constants,
+      blocksPerSm: null,
+    }),
+    references: program.references,
+  };
 }
 
 /** The model of `templates/cuda/tensor/product.cu.hbs`. */

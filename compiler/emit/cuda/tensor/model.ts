@@ -110,6 +110,8 @@ export function packOf(plan: Plan, index: StageIndex | null, normalizes = false)
   const last = normalizes
     ? weights.length === 0
     : index?.section === "weights" && index.index === weights.length - 1;
+  // Scores have no bounds.
+  if (!normalizes && index?.section !== "weights") return "pack_within_f16";
   return `pack_${last ? halfOf(plan) : "f16"}`;
 }
 

@@ -4,6 +4,7 @@ import {
   hasMask,
   type KernelPlan,
   type Plan,
+  type References,
   type TensorTileProgram,
 } from "../../../../runtime/contract/index.ts";
 import type { ConstantTable } from "../../model/constants.ts";
@@ -75,6 +76,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   const halo = program.haloPast + program.haloFuture > 0;
   const final = program.finish.mask !== "zero";
   const pointwiseAfter = pointwiseModels(program.finish.pointwise);
+  const references = referencesModel(tile);
+  const moved = references.relative && toMap;
   const biased = (folded ?? conv)?.bias == null ? null : (folded ?? conv);
   return {
     ...base,
@@ -94,6 +97,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     sourceEnd: sourceEnd(program, (program.splits || toMap) && right),
     haloRows: halo,
     halo: folded === null && halo,
+    ...references,
+    restores: references.relative && program.sink === "attention",
     madeRange: dot && conv !== null,
     queriesInRegisters: program.queriesInRegisters,
     queries: program.queriesInRegisters ? "queries" : "query_fragments",
@@ -101,13 +106,16 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     pointwiseBefore: pointwiseModels(program.before.pointwise),
     pointwiseAfter,
     finalMap: toMap && final,
-    finishes: pointwiseAfter.length > 0 || biased !== null || (toMap && final),
+    finishes: pointwiseAfter.length > 0 || (biased !== null && !moved),
     biasAt: biased === null ? null : ofHead("BIAS_AT", biased),
+    /** Whether the bias is added to every score: else to what they are relative to. */
+    biasAdded: biased !== null && !moved,
     // What hidden scores become, and the largest size of others with their bias: 0 where it is not added.
     hidden: !final ? "0.0f, 0.0f" : toMap ? "-INFINITE, LARGEST_F16" : "HIDDEN, LARGEST",
     hiddenBefore: applies ? "-INFINITE, LARGEST" : "0.0f, 0.0f",
     tail: (program.conv?.granulesRight ?? 0) > 0,
-    pack: packOf(plan, program.conv?.stage ?? null),
+    // Minus infinity hides in a map of final scores.
+    pack: toMap && final ? "pack_f16" : packOf(plan, program.conv?.stage ?? null),
     conv: conv === null ? null : convModel(program, conv),
     output: attention ? outputStages(plan) : [],
   };
@@ -126,6 +134,36 @@ function convModel(program: TensorTileProgram, stage: ConvStage) {
     taps: registers ? "const Taps&" : "const unsigned char*",
     dilatedKey: stage.dilation.key > 1,
     kernelAt: ofHead("WEIGHT_AT", stage),
+  };
+}
+
+/**
+ * Pointwise stages need the scores as they are; else what a row's scores are relative to does no more than move its log-sum-exp. Where no key
+ * is hidden before those of a block of eight, the ends of rows are all that matters.
+ */
+function referencesModel({ plan, program, conv, toMap }: Tile) {
+  const { references, finish, before } = program;
+  const kept = references !== null;
+  const leaves = kept && toMap;
+  const raises = leaves && program.references?.raised === true;
+  const pointwise = pointwiseModels(finish.pointwise);
+  const window = hasMask(plan.pipeline, "window");
+  return {
+    references: kept,
+    makesReferences: references?.source === "keys",
+    convolvesReferences: kept && conv !== null,
+    relative: kept && finish.pointwise.length === 0 && !raises,
+    /** Whether rows of the map are relative to the highest of what the convolution makes of references. */
+    raisesReferences: raises,
+    /** What happens to a score that a reference is made of. */
+    referencePointwise: conv === null ? pointwise : pointwiseModels(before.pointwise),
+    slantedFirsts: window,
+    onlyEnds: window ? "(slanted_firsts || first_key - REACH_LEFT >= below.x)" : "first_key >= REACH_LEFT",
+    /** What rows of the map that is written are relative to; whether that is still to be taken off. */
+    leavesReferences: leaves,
+    leftBiased: leaves && conv?.bias != null,
+    leftPointwise: conv === null ? [] : pointwise,
+    leftSubtracted: leaves && (conv === null || raises || pointwise.length > 0),
   };
 }
 
@@ -174,7 +212,7 @@ function tileConstants(tile: Tile): ConstantTable {
   constants.int("LAG", right * 8, "Keys by which results trail the scores that they are made of.");
   constants.int("REACH_LEFT", reach.left, "Keys around an entry that the convolution reads.");
   constants.int("REACH_RIGHT", reach.right);
-  if (!dot) {
+  if (!dot || program.references !== null) {
     constants.int("REACH_PAST", reach.past, "Rows around an entry that the convolution reads.");
     constants.int("REACH_FUTURE", reach.future);
   }
@@ -192,6 +230,7 @@ function tileConstants(tile: Tile): ConstantTable {
     constants.int("INNER_STEP", program.inner.step, "Inner keys come in whole steps of it.");
   }
   if (conv !== null) convConstants(tile, constants, conv);
+  if (program.references !== null) referenceConstants(constants, program, program.references);
   if (program.map !== null) mapConstants(constants, program.map);
   const exponent = scaled ? "LOG2_E" : "SCALE * LOG2_E";
   if (!toMap) constants.float("EXPONENT", exponent, "Weights are 2^(score * EXPONENT - maximum).");
@@ -249,6 +288,30 @@ function convConstants({ plan, program }: Tile, constants: ConstantTable, stage:
   weightConstant(plan, constants, stage);
   if (stage.bias !== null) constants.int("BIAS_AT", parameterAt(plan, stage.bias));
   if (conv.taps === "shared") constants.int("TAPS_AT", program.places.taps);
+}
+
+function referenceConstants(
+  constants: ConstantTable,
+  { places, conv }: TensorTileProgram,
+  references: References,
+): void {
+  const { keyMeans } = references;
+  constants.int("REFERENCES_AT", places.references, "What the rows' scores are relative to.");
+  constants.int("REFERENCE_ROWS", "TILE_Q + HALO_ROWS");
+  constants.int("CONSTANTS_AT", conv === null ? "REFERENCES_AT" : "REFERENCES_AT + REFERENCE_ROWS * 4");
+  if (conv !== null) {
+    const reach = "REACH_LEFT + REACH_RIGHT + REACH_PAST + REACH_FUTURE";
+    constants.int("TAP_SUMS_AT", "CONSTANTS_AT + TILE_Q * 4");
+    constants.int("TAP_SUMS", `${reach} + 16`, "Keys around an entry for which taps are summed up.");
+  }
+  if (references.raised) constants.int("RAISED_AT", "TAP_SUMS_AT + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16");
+  if (keyMeans === 0) return;
+  const before = conv === null ? "REFERENCE_ROWS" : "TILE_Q";
+  const sums = conv === null ? "" : " + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16";
+  const raised = references.raised ? " + TILE_Q * 4" : "";
+  constants.int("KEY_MEANS_AT", `CONSTANTS_AT + ${before} * 4${sums}${raised}`);
+  constants.int("MEAN_BYTES", "D_STEPS * 32 + 16", ROW_COMMENT);
+  constants.int("KEY_MEANS", keyMeans, "Blocks of sixteen keys whose means rows meet.");
 }
 
 function mapConstants(constants: ConstantTable, map: NonNullable<TensorTileProgram["map"]>): void {

@@ -257,6 +257,14 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
+/// The same of two, as a pair.
+__device__ __forceinline__ unsigned pack_within_f16(float low, float high) {
+  unsigned pair = pack_f16(low, high);
+  asm("min.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0x7bff7bffu));
+  asm("max.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0xfbfffbffu));
+  return pair;
+}
+
 /// Exponents of a f16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
 __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
   return (pair & 0x7c007c00u) + 0x04000400u;
@@ -953,6 +961,7 @@ namespace border {
 // scores.conv (line 8), conv 1x11, as products with banded Toeplitz matrices,
 // online softmax, times values. The keys near the diagonal, which convolved keys cannot do.
 
+constexpr int WARPS = 4;
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
 constexpr int ROW_BLOCKS = 2;
@@ -972,6 +981,9 @@ constexpr int LAG = 8;
 /// Keys around an entry that the convolution reads.
 constexpr int REACH_LEFT = 5;
 constexpr int REACH_RIGHT = 5;
+/// Rows around an entry that the convolution reads.
+constexpr int REACH_PAST = 0;
+constexpr int REACH_FUTURE = 0;
 /// Steps of sixteen along head_dim.
 constexpr int D_STEPS = 4;
 /// Keys whose scores are made at a time.
@@ -986,6 +998,8 @@ constexpr int K_AT = 0;
 constexpr int Q_AT = 13824;
 /// Rows around the tile that the convolution reads.
 constexpr int HALO_PAST = 0;
+constexpr int HALO_FUTURE = 0;
+constexpr int HALO_ROWS = 0;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 8;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
@@ -1017,6 +1031,18 @@ constexpr int TAP_PAIRS = 1;
 /// scores.conv.weight in parameters.
 constexpr int WEIGHT_AT = 0;
 constexpr int BIAS_AT = 44;
+/// What the rows' scores are relative to.
+constexpr int REFERENCES_AT = 42496;
+constexpr int REFERENCE_ROWS = TILE_Q + HALO_ROWS;
+constexpr int CONSTANTS_AT = REFERENCES_AT + REFERENCE_ROWS * 4;
+constexpr int TAP_SUMS_AT = CONSTANTS_AT + TILE_Q * 4;
+/// Keys around an entry for which taps are summed up.
+constexpr int TAP_SUMS = REACH_LEFT + REACH_RIGHT + REACH_PAST + REACH_FUTURE + 16;
+constexpr int KEY_MEANS_AT = CONSTANTS_AT + TILE_Q * 4 + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int MEAN_BYTES = D_STEPS * 32 + 16;
+/// Blocks of sixteen keys whose means rows meet.
+constexpr int KEY_MEANS = 1;
 /// Weights are 2^(score * EXPONENT - maximum).
 constexpr float EXPONENT = LOG2_E;
 
@@ -1143,7 +1169,7 @@ __device__ __forceinline__ void store_scores(unsigned char* own, const float (&s
 #pragma unroll
       for (int h = 0; h < 2; h++) {
         unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
-        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
+        const unsigned pair = pack_within_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
         store(to, pair);
       }
     }
@@ -1230,6 +1256,238 @@ __device__ __forceinline__ void multiply_keys(
         const unsigned (&a_x)[4] = a[x];
         mma_f16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
         mma_f16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
+      }
+    }
+  }
+}
+
+/// A row's reference: what is taken off its scores before they are rounded to f16, so that what they have in common
+/// costs no accuracy. Rows lie from the first one of the halo on.
+__device__ __forceinline__ float& reference_at(unsigned char* shared_memory, int place) {
+  return reinterpret_cast<float*>(shared_memory + REFERENCES_AT)[place];
+}
+
+/// What the convolution makes of the references for a row of the tile where all its taps are visible.
+__device__ __forceinline__ float& constant_at(unsigned char* shared_memory, int row) {
+  return reinterpret_cast<float*>(shared_memory + CONSTANTS_AT)[row];
+}
+
+/// Means of blocks of sixteen keys, from block `first` on; nobody asks for those that are not whole.
+__device__ __forceinline__ void make_key_means(
+    unsigned char* shared_memory, const Batch& batch, const Element* keys, int first, int thread) {
+  for (int id = thread; id < KEY_MEANS * (HEAD_DIM / 2); id += THREADS) {
+    const int key = (first + id / (HEAD_DIM / 2)) * 16;
+    unsigned char* const to =
+      shared_memory + KEY_MEANS_AT + id / (HEAD_DIM / 2) * MEAN_BYTES + id % (HEAD_DIM / 2) * 4;
+    float2 sum = make_float2(0.0f, 0.0f);
+    if (key + 16 <= batch.keys) {
+      const Element* const from = keys + size_t(key) * batch.launch.k_stride_l + id % (HEAD_DIM / 2) * 2;
+#pragma unroll
+      for (int i = 0; i < 16; i++) {
+        const unsigned pair = load_as<unsigned>(from + i * size_t(batch.launch.k_stride_l));
+        sum.x += low_f16(pair);
+        sum.y += high_f16(pair);
+      }
+    }
+    store(to, pack_f16(sum.x / 16, sum.y / 16));
+    if (HEAD_DIM % 16 != 0 && id % (HEAD_DIM / 2) < 4) store(to + HEAD_DIM * 2, 0u);
+  }
+}
+
+/// Where a row of the tile, or of the halo around it, has its query.
+__device__ __forceinline__ int query_place(int place) {
+  return Q_AT + place * Q_ROW_BYTES;
+}
+
+/// The mean of a query's products with the last few keys that its row sees; the four lanes of a quad share it.
+__device__ __forceinline__ float last_scores(
+    const unsigned char* query, const Batch& batch, const Element* keys, int2 range, const Lane& lane) {
+  const int first = max(range.x, range.y - 4);
+  float score = 0.0f;
+#pragma unroll 1
+  for (int key = first; key < range.y; key++) {
+    const Element* const row = keys + size_t(key) * batch.launch.k_stride_l;
+#pragma unroll
+    for (int d = 2 * lane.quad; d < HEAD_DIM; d += 8) {
+      const unsigned pair = load_as<unsigned>(row + d);
+      const unsigned own = load_as<unsigned>(query + d * 2);
+      score = fmaf(low_f16(own), low_f16(pair), score);
+      score = fmaf(high_f16(own), high_f16(pair), score);
+    }
+  }
+  return lanes_sum<4>(score) / float(max(1, range.y - first));
+}
+
+/// References of the tile's rows and of those around it; whether any is not 0. A query times what its row's keys have
+/// in common: the mean of the first whole block of sixteen that it sees; where it sees none, that of the last few keys.
+/// Keys that a row does not see must not matter to it. The queries must have arrived.
+__device__ __forceinline__ bool make_references(
+    unsigned char* shared_memory, const Batch& batch, const Element* keys, int tile_row, const Lane& lane) {
+  bool any = false;
+#pragma unroll 1
+  for (int block = lane.warp; block < (REFERENCE_ROWS + 15) / 16; block += WARPS) {
+    // Queries by means: all columns of a product are one where there is one mean.
+    float scores[(KEY_MEANS + 7) / 8][4];
+    const unsigned queries = shared_address(shared_memory)
+      + query_place(min(block * 16 + (lane.index & 15), REFERENCE_ROWS - 1)) + (lane.index >> 4) * 16;
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) {
+      unsigned a[4];
+      ldmatrix_x4(a, queries + d * 32);
+#pragma unroll
+      for (int n = 0; n < (KEY_MEANS + 7) / 8; n++) {
+        const unsigned char* const mean =
+          shared_memory + KEY_MEANS_AT + min(8 * n + lane.group, KEY_MEANS - 1) * MEAN_BYTES + d * 32 + lane.quad * 4;
+        mma_f16(scores[n], a, load_as<unsigned>(mean), load_as<unsigned>(mean + 16), d == 0);
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int place = block * 16 + 8 * h + lane.group;
+      const bool exists = place < REFERENCE_ROWS;
+      const int2 seen = row_keys(batch, tile_row - HALO_PAST + place);
+      const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
+      const bool whole = range.x + 16 <= range.y;
+      float score = scores[0][2 * h];
+      if (__any_sync(~0u, !whole && range.y > range.x)) {
+        const unsigned char* const query = shared_memory + query_place(min(place, REFERENCE_ROWS - 1));
+        const float last = last_scores(query, batch, keys, range, lane);
+        if (!whole) score = last;
+      }
+      score *= SCALE;
+      // Any number will do: a coarse one leaves scores as they are that have little in common. What is not finite must
+      // not spread.
+      score = rintf(score * 0.25f) * 4.0f;
+      if (range.y <= range.x || !(fabsf(score) < INFINITE)) score = 0.0f;
+      if (lane.quad == 0 && exists) reference_at(shared_memory, place) = score;
+      any = any || score != 0.0f;
+    }
+  }
+  return __syncthreads_or(any);
+}
+
+__device__ __forceinline__ void read_references(
+    unsigned char* shared_memory, const Lane& lane, float (&references)[ROW_BLOCKS][2]) {
+  each_row(HALO_PAST + lane.warp * ROW_BLOCKS * 16, lane, [&](int x, int h, int place) {
+    references[x][h] = reference_at(shared_memory, place);
+  });
+}
+
+/// Sums of taps of one kernel row: of those that lie left of where the tap's row ends, if the row of the result ends
+/// `keys` keys right of the result.
+__device__ __forceinline__ float* tap_sums(unsigned char* shared_memory, int a, int keys) {
+  return reinterpret_cast<float*>(shared_memory + TAP_SUMS_AT) + a * TAP_SUMS + REACH_LEFT + REACH_FUTURE + 7 + keys;
+}
+
+/// Rows by which kernel row a lies below the row of a result.
+__device__ __forceinline__ int rows_below(int a) {
+  return (a - ORIGIN_QUERY) * DILATION_QUERY;
+}
+
+/// Makes these sums, and of them what the convolution makes of the references where nothing is hidden: 0 where there
+/// are none.
+__device__ __forceinline__ void make_constants(
+    unsigned char* shared_memory, const float* kernel, bool referenced, int thread) {
+  if (!referenced) {
+    for (int row = thread; row < TILE_Q; row += THREADS) constant_at(shared_memory, row) = 0.0f;
+    return;
+  }
+  for (int id = thread; id < KERNEL_QUERY * TAP_SUMS; id += THREADS) {
+    const int a = id / TAP_SUMS;
+    const int keys = id % TAP_SUMS - (REACH_LEFT + REACH_FUTURE + 7);
+    float sum = 0.0f;
+#pragma unroll 4
+    for (int b = 0; b < KERNEL_KEY; b++) {
+      if ((b - ORIGIN_KEY) * DILATION_KEY < keys + rows_below(a)) sum += kernel[a * KERNEL_KEY + b];
+    }
+    *tap_sums(shared_memory, a, keys) = sum;
+  }
+  __syncthreads();
+  for (int row = thread; row < TILE_Q; row += THREADS) {
+    float sum = 0.0f;
+#pragma unroll
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const float all = *tap_sums(shared_memory, a, REACH_RIGHT + REACH_PAST + 8);
+      sum = fmaf(reference_at(shared_memory, HALO_PAST + row + rows_below(a)), all, sum);
+    }
+    constant_at(shared_memory, row) = sum;
+  }
+}
+
+/// Adds what the convolution makes of the references to a block of eight results, some of whose taps are hidden: those
+/// from the `bounds` of the lane's two rows on, where the bounds move along with the rows.
+__device__ __forceinline__ void add_border(
+    float (&y)[4], unsigned char* shared_memory, int place, int (&bounds)[2], int key, float sign, const Lane& lane) {
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    const int keys = min(max(bounds[h] - key, -REACH_LEFT - REACH_FUTURE), REACH_RIGHT + REACH_PAST + 8);
+    const float* const sums = tap_sums(shared_memory, 0, keys - 2 * lane.quad);
+#pragma unroll
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const float reference = sign * reference_at(shared_memory, place + 8 * h + rows_below(a));
+      y[2 * h] = fmaf(reference, sums[a * TAP_SUMS], y[2 * h]);
+      y[2 * h + 1] = fmaf(reference, sums[a * TAP_SUMS - 1], y[2 * h + 1]);
+    }
+  }
+}
+
+/// The same whatever the bounds: of each row its own.
+__device__ __forceinline__ void add_corner(
+    float (&y)[4], unsigned char* shared_memory, const Batch& batch, int place, int row, int key, const Lane& lane) {
+#pragma unroll 1
+  for (int i = 0; i < 2 * KERNEL_QUERY; i++) {
+    const int h = i % 2;
+    const int below = rows_below(i / 2);
+    const int2 range = key_range(batch, row + 8 * h + below);
+    const float reference = reference_at(shared_memory, place + 8 * h + below);
+    const int end = min(max(range.y - key, -REACH_LEFT), REACH_RIGHT + 8) - below - 2 * lane.quad;
+    const int first = min(max(range.x - key, -REACH_LEFT), REACH_RIGHT + 8) - below - 2 * lane.quad;
+    const float* const seen = tap_sums(shared_memory, i / 2, end);
+    const float* const hidden = tap_sums(shared_memory, i / 2, first);
+    const float low = reference * (seen[0] - hidden[0]);
+    const float high = reference * (seen[-1] - hidden[-1]);
+    y[0] += h == 0 ? low : 0.0f;
+    y[1] += h == 0 ? high : 0.0f;
+    y[2] += h == 1 ? low : 0.0f;
+    y[3] += h == 1 ? high : 0.0f;
+  }
+}
+
+/// Adds what the convolution makes of the references to COUNT blocks of eight results, as far as it differs from the
+/// rows' constants.
+template <int COUNT, int N>
+__device__ __forceinline__ void add_references(
+    float (&y)[ROW_BLOCKS][N][4], unsigned char* shared_memory, const Batch& batch, int own_row, int key,
+    const Lane& lane) {
+  const auto all_visible = [&](int row, int rows, int first_key, int keys) {
+    return interior(
+      batch, row - REACH_PAST, rows + REACH_PAST + REACH_FUTURE, first_key - REACH_LEFT,
+      keys + REACH_LEFT + REACH_RIGHT);
+  };
+  const bool inside = all_visible(own_row, 16 * ROW_BLOCKS, key, 8 * COUNT);
+  if (inside) return;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+    const int place = lane.warp * ROW_BLOCKS * 16 + 16 * x + lane.group;
+    const float constants[2] = {constant_at(shared_memory, place), constant_at(shared_memory, place + 8)};
+    // Whether what the rows of the taps see ends one key later in each.
+    const int row = own_row + 16 * x;
+    const int2 above = key_range(batch, row - REACH_PAST);
+    const int2 below = key_range(batch, row + 15 + REACH_FUTURE);
+    const bool slanted = below.y - above.y == 15 + REACH_PAST + REACH_FUTURE;
+    int ends[2] = {above.y + REACH_PAST + lane.group, above.y + REACH_PAST + lane.group + 8};
+#pragma unroll
+    for (int n = 0; n < COUNT; n++) {
+      const int first_key = key + 8 * n;
+      // Nobody sees these.
+      if (below.y > 0 && first_key >= below.y) break;
+      if (all_visible(row, 16, first_key, 8)) continue;
+#pragma unroll
+      for (int i = 0; i < 4; i++) y[x][n][i] -= constants[i / 2];
+      if (slanted && first_key >= REACH_LEFT) {
+        add_border(y[x][n], shared_memory, HALO_PAST + place, ends, first_key, 1.0f, lane);
+      } else {
+        add_corner(y[x][n], shared_memory, batch, HALO_PAST + place, row + lane.group, first_key, lane);
       }
     }
   }
@@ -1421,6 +1679,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned key_fragments =
     shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+
+  const int first_block = (key_range(batch, tile_row + TILE_Q + HALO_FUTURE - 1).x + 15) / 16;
+  make_key_means(shared_memory, batch, keys, first_block, lane.thread);
+  cp_async_wait<0>();
+  __syncthreads();
+  const bool referenced = make_references(shared_memory, batch, keys, tile_row, lane);
+  make_constants(shared_memory, kernel, referenced, lane.thread);
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
     shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
@@ -1468,8 +1733,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
-        entry *= SCALE;
+      float references[ROW_BLOCKS][2];
+      read_references(shared_memory, lane, references);
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int x, int, int i) {
+        entry = fmaf(entry, SCALE, -references[x][i / 2]);
       });
       if (!inside) {
         hide<COLUMNS / 8>(s, batch, own_row, step_key + c, lane, 0.0f);
@@ -1490,6 +1757,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     // The warp's rows see nothing from here on.
     if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps);
+    if (referenced) add_references<GRANULES>(y, shared_memory, batch, own_row, key, lane);
     finish<GRANULES>(y, added);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, HIDDEN);
@@ -1516,6 +1784,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     __syncthreads();
     isolate_values(shared_memory + V_AT + (steps & 1) * V_TILE_BYTES, batch, own_row, key, lane, o);
     if (key < own_range.y) {
+      if (referenced) add_references<TAIL>(y, shared_memory, batch, own_row, key, lane);
       finish<TAIL>(y, added);
       if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
         hide<TAIL>(y, batch, own_row, key, lane, HIDDEN);
@@ -1538,6 +1807,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
       }
     }
   }
+
+  // Scores were relative to what the convolution makes of the rows' references.
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    if (m[x][h] != HIDDEN) m[x][h] += constant_at(shared_memory, row - tile_row);
+  });
 
   // Another kernel attends to the other keys, and a third combines all parts.
   const int parts = int(launch.parts);
@@ -1754,7 +2028,7 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
       q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums))
       return error;
     if (const int error = queue(border::along_keys_border,
-      {ceil_div(Lq, 128), 4, std::min<long long>(65535, B - batch)}, 128, 42496, stream, launch, q, q_history, k, v,
+      {ceil_div(Lq, 128), 4, std::min<long long>(65535, B - batch)}, 128, 43776, stream, launch, q, q_history, k, v,
       call.parameters, call.positions, partial_values, partial_sums))
       return error;
     if (const int error = queue(combine::along_keys_combine,
@@ -1830,7 +2104,7 @@ extern "C" int along_keys_launch(const along_keys_call* call, void* workspace, s
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
     return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 42496) return mtac_along_keys::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 43776) return mtac_along_keys::launch_all(*call, memory, stream);
   return ALONG_KEYS_ERROR_DEVICE;
 }
 

@@ -145,6 +145,12 @@ __device__ __forceinline__ size_t statistic_at(const Batch& batch, unsigned head
   return size_t(batch.index * HEADS + head) * (history + batch.launch.query_rows) + history + row;
 }
 
+/// The same of what maps' rows are relative to.
+__device__ __forceinline__ size_t reference_row(const Batch& batch, unsigned head, int row) {
+  const int history = batch.launch.history_rows;
+  return size_t(batch.index * HEADS + head) * (history + batch.launch.query_rows) + history + row;
+}
+
 /// A row's statistics; those of a row that does not exist make all weights 0.
 __device__ __forceinline__ float2 row_statistic(const Batch& batch, const float2* statistics, unsigned head, int row,
     bool exists) {
@@ -198,6 +204,7 @@ __device__ __forceinline__ float lanes_max(float value) {
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+constexpr float LARGEST_F16 = 65504.0f;
 
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
@@ -308,6 +315,28 @@ __device__ __forceinline__ float exp2_approx(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+/// The larger one; NaN if one of them is.
+__device__ __forceinline__ float max_or_nan(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+}
+
+/// What f16 holds of a number without a bound: the largest it has; NaN stays.
+__device__ __forceinline__ float within_f16(float value) {
+  float within;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(within) : "f"(value), "f"(LARGEST_F16));
+  return max_or_nan(within, -LARGEST_F16);
+}
+
+/// The same of two, as a pair.
+__device__ __forceinline__ unsigned pack_within_f16(float low, float high) {
+  unsigned pair = pack_f16(low, high);
+  asm("min.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0x7bff7bffu));
+  asm("max.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0xfbfffbffu));
+  return pair;
 }
 
 /// What rounding two f32 to f16 leaves over, in f16: pairs of the two hold 22 bits.
@@ -453,6 +482,9 @@ constexpr int LAG = 8;
 /// Keys around an entry that the convolution reads.
 constexpr int REACH_LEFT = 5;
 constexpr int REACH_RIGHT = 5;
+/// Rows around an entry that the convolution reads.
+constexpr int REACH_PAST = 5;
+constexpr int REACH_FUTURE = 0;
 /// Steps of sixteen along head_dim.
 constexpr int D_STEPS = 2;
 /// Keys whose scores are made at a time.
@@ -468,6 +500,7 @@ constexpr int Q_AT = 5120;
 constexpr int HALO_AT = 10240;
 /// Rows around the tile that the convolution reads.
 constexpr int HALO_PAST = 8;
+constexpr int HALO_FUTURE = 0;
 constexpr int HALO_ROWS = 8;
 constexpr int S_ROW_BYTES = 144;
 constexpr int S_AT = 10880;
@@ -488,6 +521,18 @@ constexpr int DISTANCES = CARRIED + 1;
 constexpr int TAP_PAIRS = 3;
 /// scores.conv.weight in parameters.
 constexpr int WEIGHT_AT = 0;
+/// What the rows' scores are relative to.
+constexpr int REFERENCES_AT = 21248;
+constexpr int REFERENCE_ROWS = TILE_Q + HALO_ROWS;
+constexpr int CONSTANTS_AT = REFERENCES_AT + REFERENCE_ROWS * 4;
+constexpr int TAP_SUMS_AT = CONSTANTS_AT + TILE_Q * 4;
+/// Keys around an entry for which taps are summed up.
+constexpr int TAP_SUMS = REACH_LEFT + REACH_RIGHT + REACH_PAST + REACH_FUTURE + 16;
+constexpr int KEY_MEANS_AT = CONSTANTS_AT + TILE_Q * 4 + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int MEAN_BYTES = D_STEPS * 32 + 16;
+/// Blocks of sixteen keys whose means rows meet.
+constexpr int KEY_MEANS = 1;
 /// Keys of the map that a block writes.
 constexpr int CHUNK = 512;
 /// Keys to which the map's rows are padded.
@@ -616,7 +661,7 @@ __device__ __forceinline__ void store_scores(unsigned char* own, const float (&s
 #pragma unroll
       for (int h = 0; h < 2; h++) {
         unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
-        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
+        const unsigned pair = pack_within_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
         store(to, pair);
       }
     }
@@ -709,10 +754,260 @@ __device__ __forceinline__ void multiply_keys(
   }
 }
 
+/// A row's reference: what is taken off its scores before they are rounded to f16, so that what they have in common
+/// costs no accuracy. Rows lie from the first one of the halo on.
+__device__ __forceinline__ float& reference_at(unsigned char* shared_memory, int place) {
+  return reinterpret_cast<float*>(shared_memory + REFERENCES_AT)[place];
+}
+
+/// What the convolution makes of the references for a row of the tile where all its taps are visible.
+__device__ __forceinline__ float& constant_at(unsigned char* shared_memory, int row) {
+  return reinterpret_cast<float*>(shared_memory + CONSTANTS_AT)[row];
+}
+
+/// Means of blocks of sixteen keys, from block `first` on; nobody asks for those that are not whole.
+__device__ __forceinline__ void make_key_means(
+    unsigned char* shared_memory, const Batch& batch, const Element* keys, int first, int thread) {
+  for (int id = thread; id < KEY_MEANS * (HEAD_DIM / 2); id += THREADS) {
+    const int key = (first + id / (HEAD_DIM / 2)) * 16;
+    unsigned char* const to =
+      shared_memory + KEY_MEANS_AT + id / (HEAD_DIM / 2) * MEAN_BYTES + id % (HEAD_DIM / 2) * 4;
+    float2 sum = make_float2(0.0f, 0.0f);
+    if (key + 16 <= batch.keys) {
+      const Element* const from = keys + size_t(key) * batch.launch.k_stride_l + id % (HEAD_DIM / 2) * 2;
+#pragma unroll
+      for (int i = 0; i < 16; i++) {
+        const unsigned pair = load_as<unsigned>(from + i * size_t(batch.launch.k_stride_l));
+        sum.x += low_f16(pair);
+        sum.y += high_f16(pair);
+      }
+    }
+    store(to, pack_f16(sum.x / 16, sum.y / 16));
+    if (HEAD_DIM % 16 != 0 && id % (HEAD_DIM / 2) < 4) store(to + HEAD_DIM * 2, 0u);
+  }
+}
+
+/// Where a row of the tile, or of the halo around it, has its query.
+__device__ __forceinline__ int query_place(int place) {
+  // The halo's rows lie behind the tile's: those before it first.
+  const int row = place - HALO_PAST;
+  if (row < 0) return HALO_AT + place * Q_ROW_BYTES;
+  return row < TILE_Q ? Q_AT + row * Q_ROW_BYTES : HALO_AT + (place - TILE_Q) * Q_ROW_BYTES;
+}
+
+/// The mean of a query's products with the last few keys that its row sees; the four lanes of a quad share it.
+__device__ __forceinline__ float last_scores(
+    const unsigned char* query, const Batch& batch, const Element* keys, int2 range, const Lane& lane) {
+  const int first = max(range.x, range.y - 4);
+  float score = 0.0f;
+#pragma unroll 1
+  for (int key = first; key < range.y; key++) {
+    const Element* const row = keys + size_t(key) * batch.launch.k_stride_l;
+#pragma unroll
+    for (int d = 2 * lane.quad; d < HEAD_DIM; d += 8) {
+      const unsigned pair = load_as<unsigned>(row + d);
+      const unsigned own = load_as<unsigned>(query + d * 2);
+      score = fmaf(low_f16(own), low_f16(pair), score);
+      score = fmaf(high_f16(own), high_f16(pair), score);
+    }
+  }
+  return lanes_sum<4>(score) / float(max(1, range.y - first));
+}
+
+/// References of the tile's rows and of those around it; whether any is not 0. A query times what its row's keys have
+/// in common: the mean of the first whole block of sixteen that it sees; where it sees none, that of the last few keys.
+/// Keys that a row does not see must not matter to it. The queries must have arrived.
+__device__ __forceinline__ bool make_references(
+    unsigned char* shared_memory, const Batch& batch, const Element* keys, int tile_row, const Lane& lane) {
+  bool any = false;
+#pragma unroll 1
+  for (int block = lane.warp; block < (REFERENCE_ROWS + 15) / 16; block += WARPS) {
+    // Queries by means: all columns of a product are one where there is one mean.
+    float scores[(KEY_MEANS + 7) / 8][4];
+    const unsigned queries = shared_address(shared_memory)
+      + query_place(min(block * 16 + (lane.index & 15), REFERENCE_ROWS - 1)) + (lane.index >> 4) * 16;
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) {
+      unsigned a[4];
+      ldmatrix_x4(a, queries + d * 32);
+#pragma unroll
+      for (int n = 0; n < (KEY_MEANS + 7) / 8; n++) {
+        const unsigned char* const mean =
+          shared_memory + KEY_MEANS_AT + min(8 * n + lane.group, KEY_MEANS - 1) * MEAN_BYTES + d * 32 + lane.quad * 4;
+        mma_f16(scores[n], a, load_as<unsigned>(mean), load_as<unsigned>(mean + 16), d == 0);
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int place = block * 16 + 8 * h + lane.group;
+      const bool exists = place < REFERENCE_ROWS;
+      const int2 seen = row_keys(batch, tile_row - HALO_PAST + place);
+      const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
+      const bool whole = range.x + 16 <= range.y;
+      float score = scores[0][2 * h];
+      if (__any_sync(~0u, !whole && range.y > range.x)) {
+        const unsigned char* const query = shared_memory + query_place(min(place, REFERENCE_ROWS - 1));
+        const float last = last_scores(query, batch, keys, range, lane);
+        if (!whole) score = last;
+      }
+      score *= SCALE;
+      // Any number will do: a coarse one leaves scores as they are that have little in common. What is not finite must
+      // not spread.
+      score = rintf(score * 0.25f) * 4.0f;
+      if (range.y <= range.x || !(fabsf(score) < INFINITE)) score = 0.0f;
+      if (lane.quad == 0 && exists) reference_at(shared_memory, place) = score;
+      any = any || score != 0.0f;
+    }
+  }
+  return __syncthreads_or(any);
+}
+
+__device__ __forceinline__ void read_references(
+    unsigned char* shared_memory, const Lane& lane, float (&references)[ROW_BLOCKS][2]) {
+  each_row(HALO_PAST + lane.warp * ROW_BLOCKS * 16, lane, [&](int x, int h, int place) {
+    references[x][h] = reference_at(shared_memory, place);
+  });
+}
+
+/// What a row of the map is relative to.
+__device__ __forceinline__ float left_reference(const unsigned char* shared_memory, int row) {
+  float constant = load_as<float>(shared_memory + CONSTANTS_AT + row * 4);
+  return constant;
+}
+
+/// Leaves that to the kernels that read the map; one of the blocks that write a tile's rows does.
+__device__ __forceinline__ void leave_references(
+    unsigned char* shared_memory, const Batch& batch, float* references, unsigned head, int tile_row, int thread) {
+  for (int row = thread; row < TILE_Q && tile_row + row < batch.launch.row_end; row += THREADS) {
+    references[reference_row(batch, head, tile_row + row)] =
+      left_reference(shared_memory, row);
+  }
+}
+
+/// Sums of taps of one kernel row: of those that lie left of where the tap's row ends, if the row of the result ends
+/// `keys` keys right of the result.
+__device__ __forceinline__ float* tap_sums(unsigned char* shared_memory, int a, int keys) {
+  return reinterpret_cast<float*>(shared_memory + TAP_SUMS_AT) + a * TAP_SUMS + REACH_LEFT + REACH_FUTURE + 7 + keys;
+}
+
+/// Rows by which kernel row a lies below the row of a result.
+__device__ __forceinline__ int rows_below(int a) {
+  return (a - ORIGIN_QUERY) * DILATION_QUERY;
+}
+
+/// Makes these sums, and of them what the convolution makes of the references where nothing is hidden: 0 where there
+/// are none.
+__device__ __forceinline__ void make_constants(
+    unsigned char* shared_memory, const float* kernel, bool referenced, int thread) {
+  if (!referenced) {
+    for (int row = thread; row < TILE_Q; row += THREADS) constant_at(shared_memory, row) = 0.0f;
+    return;
+  }
+  for (int id = thread; id < KERNEL_QUERY * TAP_SUMS; id += THREADS) {
+    const int a = id / TAP_SUMS;
+    const int keys = id % TAP_SUMS - (REACH_LEFT + REACH_FUTURE + 7);
+    float sum = 0.0f;
+#pragma unroll 4
+    for (int b = 0; b < KERNEL_KEY; b++) {
+      if ((b - ORIGIN_KEY) * DILATION_KEY < keys + rows_below(a)) sum += kernel[a * KERNEL_KEY + b];
+    }
+    *tap_sums(shared_memory, a, keys) = sum;
+  }
+  __syncthreads();
+  for (int row = thread; row < TILE_Q; row += THREADS) {
+    float sum = 0.0f;
+#pragma unroll
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const float all = *tap_sums(shared_memory, a, REACH_RIGHT + REACH_PAST + 8);
+      sum = fmaf(reference_at(shared_memory, HALO_PAST + row + rows_below(a)), all, sum);
+    }
+    constant_at(shared_memory, row) = sum;
+  }
+}
+
+/// Adds what the convolution makes of the references to a block of eight results, some of whose taps are hidden: those
+/// from the `bounds` of the lane's two rows on, where the bounds move along with the rows.
+__device__ __forceinline__ void add_border(
+    float (&y)[4], unsigned char* shared_memory, int place, int (&bounds)[2], int key, float sign, const Lane& lane) {
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    const int keys = min(max(bounds[h] - key, -REACH_LEFT - REACH_FUTURE), REACH_RIGHT + REACH_PAST + 8);
+    const float* const sums = tap_sums(shared_memory, 0, keys - 2 * lane.quad);
+#pragma unroll
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const float reference = sign * reference_at(shared_memory, place + 8 * h + rows_below(a));
+      y[2 * h] = fmaf(reference, sums[a * TAP_SUMS], y[2 * h]);
+      y[2 * h + 1] = fmaf(reference, sums[a * TAP_SUMS - 1], y[2 * h + 1]);
+    }
+  }
+}
+
+/// The same whatever the bounds: of each row its own.
+__device__ __forceinline__ void add_corner(
+    float (&y)[4], unsigned char* shared_memory, const Batch& batch, int place, int row, int key, const Lane& lane) {
+#pragma unroll 1
+  for (int i = 0; i < 2 * KERNEL_QUERY; i++) {
+    const int h = i % 2;
+    const int below = rows_below(i / 2);
+    const int2 range = key_range(batch, row + 8 * h + below);
+    const float reference = reference_at(shared_memory, place + 8 * h + below);
+    const int end = min(max(range.y - key, -REACH_LEFT), REACH_RIGHT + 8) - below - 2 * lane.quad;
+    const int first = min(max(range.x - key, -REACH_LEFT), REACH_RIGHT + 8) - below - 2 * lane.quad;
+    const float* const seen = tap_sums(shared_memory, i / 2, end);
+    const float* const hidden = tap_sums(shared_memory, i / 2, first);
+    const float low = reference * (seen[0] - hidden[0]);
+    const float high = reference * (seen[-1] - hidden[-1]);
+    y[0] += h == 0 ? low : 0.0f;
+    y[1] += h == 0 ? high : 0.0f;
+    y[2] += h == 1 ? low : 0.0f;
+    y[3] += h == 1 ? high : 0.0f;
+  }
+}
+
+/// Adds what the convolution makes of the references to COUNT blocks of eight results, as far as it differs from the
+/// rows' constants.
+template <int COUNT, int N>
+__device__ __forceinline__ void add_references(
+    float (&y)[ROW_BLOCKS][N][4], unsigned char* shared_memory, const Batch& batch, int own_row, int key,
+    const Lane& lane) {
+  const auto all_visible = [&](int row, int rows, int first_key, int keys) {
+    return interior(
+      batch, row - REACH_PAST, rows + REACH_PAST + REACH_FUTURE, first_key - REACH_LEFT,
+      keys + REACH_LEFT + REACH_RIGHT);
+  };
+  const bool inside = all_visible(own_row, 16 * ROW_BLOCKS, key, 8 * COUNT);
+  if (inside) return;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+    const int place = lane.warp * ROW_BLOCKS * 16 + 16 * x + lane.group;
+    const float constants[2] = {constant_at(shared_memory, place), constant_at(shared_memory, place + 8)};
+    // Whether what the rows of the taps see ends one key later in each.
+    const int row = own_row + 16 * x;
+    const int2 above = key_range(batch, row - REACH_PAST);
+    const int2 below = key_range(batch, row + 15 + REACH_FUTURE);
+    const bool slanted = below.y - above.y == 15 + REACH_PAST + REACH_FUTURE;
+    int ends[2] = {above.y + REACH_PAST + lane.group, above.y + REACH_PAST + lane.group + 8};
+#pragma unroll
+    for (int n = 0; n < COUNT; n++) {
+      const int first_key = key + 8 * n;
+      // Nobody sees these.
+      if (below.y > 0 && first_key >= below.y) break;
+      if (all_visible(row, 16, first_key, 8)) continue;
+#pragma unroll
+      for (int i = 0; i < 4; i++) y[x][n][i] -= constants[i / 2];
+      if (slanted && first_key >= REACH_LEFT) {
+        add_border(y[x][n], shared_memory, HALO_PAST + place, ends, first_key, 1.0f, lane);
+      } else {
+        add_corner(y[x][n], shared_memory, batch, HALO_PAST + place, row + lane.group, first_key, lane);
+      }
+    }
+  }
+}
+
 /// Writes an entry that the convolution reads.
 __device__ __forceinline__ void store_score(unsigned char* scores, int place, int key, float score) {
   unsigned char* const to = scores + place * S_ROW_BYTES + key * 2;
-  store_f16(to, score);
+  store_f16(to, within_f16(score));
 }
 
 /// Scores of the rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.
@@ -745,10 +1040,12 @@ __device__ __forceinline__ void make_halo(
       const int place = local < HALO_PAST ? local : local + TILE_Q;
       const int row = tile_row - HALO_PAST + place;
       const int2 row_seen = row_keys(batch, row);
+      const float reference = reference_at(shared_memory, place);
 #pragma unroll
       for (int h = 0; h < 2; h++) {
         const int key = keys_at + 8 * h + lane.group;
         float score = s[2 * h + i] * SCALE;
+        score -= reference;
         show(score, row_seen, step_key + key, 0.0f);
         store_score(shared_memory + S_AT, place, key, score);
       }
@@ -781,7 +1078,7 @@ __device__ __forceinline__ void store_map(
 #pragma unroll
     for (int n = 0; n < COUNT; n++) {
       if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
-        store(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+        store(to + 8 * n, pack_within_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
       }
     }
   });
@@ -794,7 +1091,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     const Element* __restrict__ k,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
-    unsigned short* __restrict__ result
+    unsigned short* __restrict__ result,
+    float* __restrict__ result_references
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
@@ -826,8 +1124,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned key_fragments =
     shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+
+  const int first_block = (key_range(batch, tile_row + TILE_Q + HALO_FUTURE - 1).x + 15) / 16;
+  make_key_means(shared_memory, batch, keys, first_block, lane.thread);
+  cp_async_wait<0>();
+  __syncthreads();
+  const bool referenced = make_references(shared_memory, batch, keys, tile_row, lane);
+  make_constants(shared_memory, kernel, referenced, lane.thread);
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   cp_async_commit();
+  // Of the blocks that share the tile's rows, the one whose keys are the first.
+  if (range.x >= chunk.x && range.x < chunk.y) {
+    leave_references(shared_memory, batch, result_references, head, tile_row, lane.thread);
+  }
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
@@ -858,8 +1167,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
-        entry *= SCALE;
+      float references[ROW_BLOCKS][2];
+      read_references(shared_memory, lane, references);
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int x, int, int i) {
+        entry = fmaf(entry, SCALE, -references[x][i / 2]);
       });
       if (!inside) {
         hide<COLUMNS / 8>(s, batch, own_row, step_key + c, lane, 0.0f);
@@ -876,6 +1187,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     // The warp's rows see nothing from here on.
     if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps);
+    if (referenced) add_references<GRANULES>(y, shared_memory, batch, own_row, key, lane);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
     }
@@ -886,6 +1198,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   // The last blocks of keys: all that their taps read to the right is hidden.
   if (steps > 0) {
     const int key = source_begin + steps * TILE_K - LAG;
+    if (referenced) add_references<TAIL>(y, shared_memory, batch, own_row, key, lane);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, TAIL * 8)) {
       hide<TAIL>(y, batch, own_row, key, lane, 0.0f);
     }
@@ -1098,9 +1411,39 @@ __device__ __forceinline__ void store_head(const unsigned (&packed)[2][SIZE / 2]
   if (WHOLE || piece.made_by(lane, 1) / 8 * 8 < piece.end) store_keys<SIZE, 8 * SIZE>(to, packed[1]);
 }
 
+/// What the mix makes of the source's references of a row, in the lane's two output heads.
+__device__ __forceinline__ void mix_references(
+    const Mix& mix, const float* references, const Batch& batch, int row, int first_input, const Lane& lane,
+    float (&mixed)[2]) {
+  mixed[0] = mixed[1] = 0.0f;
+  const int input = first_input + 2 * lane.quad;
+  const size_t rows = batch.launch.history_rows + batch.launch.query_rows;
+  const float* const from = references + reference_row(batch, input, row);
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+    // Two heads, then the two that lie eight further on: as the fragments have them.
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      const int at = 16 * c + 8 * i;
+      const float low = ALL_HEADS || input + at < HEADS ? from[at * rows] : 0.0f;
+      const float high = ALL_HEADS || input + at + 1 < HEADS ? from[(at + 1) * rows] : 0.0f;
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const unsigned rounded = mix.rounded[c][2 * i + h];
+        const unsigned rest = mix.rest[c][2 * i + h];
+        mixed[h] = fmaf(low_f16(rounded) + low_f16(rest), low, mixed[h]);
+        mixed[h] = fmaf(high_f16(rounded) + high_f16(rest), high, mixed[h]);
+      }
+    }
+  }
+#pragma unroll
+  for (int h = 0; h < 2; h++) mixed[h] = lanes_sum<4>(mixed[h]);
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
     const Launch launch,
     const unsigned short* __restrict__ source,
+    const float* __restrict__ source_references,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     unsigned short* __restrict__ result,
@@ -1126,6 +1469,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
       __cvta_generic_to_global(map_row(source, launch, first_input + 2 * lane.quad, row)),
       __cvta_generic_to_global(map_row(result, launch, first_output + lane.group, row)),
       2 * size_t(launch.map_head_stride)};
+    // What the row's scores are relative to.
+    float references[2] = {0.0f, 0.0f};
+    if (range.y > range.x) mix_references(mix, source_references, batch, row, first_input, lane, references);
     // Mixed scores of a piece, finished, for the lane's two output heads.
     const auto mixed = [&](auto piece, auto& y, const float (&added)[4]) {
       mix_heads(y, piece, mix, added, lines, first_input, lane);
@@ -1142,12 +1488,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
         show(entry, keys, key, -INFINITE);
       });
     };
-    const float nothing[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    const float before[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     // First the maximum of the row in two output heads.
     float m[2] = {HIDDEN, HIDDEN};
     each_piece(range, [&](auto piece) {
       float y[piece.KEYS / 8][4];
-      mixed(piece, y, nothing);
+      mixed(piece, y, before);
       each_entry<piece.KEYS / 8>(y, [&](float entry, int, int i) { m[i / 2] = fmaxf(m[i / 2], entry); });
     });
     const float reference[2] = {reference_of(lanes_max<4>(m[0])), reference_of(lanes_max<4>(m[1]))};
@@ -1173,7 +1519,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_mix(
       if (lane.quad != 0 || (!ALL_HEADS && head >= HEADS)) continue;
       const float total = l[2 * h];
       statistics[statistic_at(batch, head, row)] = statistic_of(reference[h], total);
-      if (row >= 0) lse[row_at(batch, head, row)] = log_sum_exp(reference[h], 1.0f, total);
+      if (row >= 0) lse[row_at(batch, head, row)] = log_sum_exp(reference[h] + references[h], 1.0f, total);
     }
   }
 }
@@ -1750,10 +2096,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_mix(
         show(entry, keys, key, 0.0f);
       });
     };
-    const float nothing[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    const float before[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     each_piece(range, [&](auto piece) {
       float y[piece.KEYS / 8][4];
-      mixed(piece, y, nothing);
+      mixed(piece, y, before);
       unsigned packed[2][2][piece.KEYS / 16];
       pack_head(y, 0, packed[0]);
       pack_head(y, 1, packed[1]);
@@ -2128,6 +2474,7 @@ int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shar
 struct Workspace {
   size_t map_0;
   size_t map_1;
+  size_t references_map_0;
   size_t statistics;
   size_t lse;
   size_t bytes;
@@ -2157,6 +2504,7 @@ Workspace lay_out(const full_call& call) {
   };
   workspace.map_0 = place(2 * batch_step * 4 * map_head_stride);
   workspace.map_1 = place(2 * batch_step * 4 * map_head_stride);
+  workspace.references_map_0 = place(4 * B * 4 * (R + Lq));
   workspace.statistics = place(8 * B * 4 * (weight_history + Lq));
   // The kernels write the log-sum-exp of the rows even where the caller does not want it.
   if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * FULL_HEADS * call.query_rows);
@@ -2233,6 +2581,7 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   unsigned short* const map_0 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_0);
   unsigned short* const map_1 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_1);
+  float* const references_map_0 = reinterpret_cast<float*>(workspace_at + workspace.references_map_0);
   float2* const statistics = reinterpret_cast<float2*>(workspace_at + workspace.statistics);
   const Launch common = describe(call);
 
@@ -2254,11 +2603,12 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
       launch.statistics_history = static_cast<int>(weight_history);
       if (const int error = queue(scores_conv::full_scores_conv,
         {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
-        batches}, 128, 21248, stream, launch, q, q_history, k, call.parameters, call.positions, map_0))
+        batches}, 128, 22624, stream, launch, q, q_history, k, call.parameters, call.positions, map_0,
+        references_map_0))
           return error;
       if (const int error = queue(scores_mix::full_scores_mix,
-        {ceil_div(launch.row_end - launch.row_begin, 16), 1, batches}, 128, 0, stream, launch, map_0, call.parameters,
-        call.positions, map_1, statistics, lse))
+        {ceil_div(launch.row_end - launch.row_begin, 16), 1, batches}, 128, 0, stream, launch, map_0,
+        references_map_0, call.parameters, call.positions, map_1, statistics, lse))
         return error;
       launch.row_begin = static_cast<int>(std::max<long long>(-R, row));
       if (const int error = queue(weights_conv::full_weights_conv,
@@ -2342,7 +2692,7 @@ extern "C" int full_launch(const full_call* call, void* workspace, size_t worksp
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
     return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 21248) return mtac_full::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 22624) return mtac_full::launch_all(*call, memory, stream);
   return FULL_ERROR_DEVICE;
 }
 

@@ -145,6 +145,12 @@ __device__ __forceinline__ size_t statistic_at(const Batch& batch, unsigned head
   return size_t(batch.index * HEADS + head) * (history + batch.launch.query_rows) + history + row;
 }
 
+/// The same of what maps' rows are relative to.
+__device__ __forceinline__ size_t reference_row(const Batch& batch, unsigned head, int row) {
+  const int history = batch.launch.history_rows;
+  return size_t(batch.index * HEADS + head) * (history + batch.launch.query_rows) + history + row;
+}
+
 /// A row's statistics; those of a row that does not exist make all weights 0.
 __device__ __forceinline__ float2 row_statistic(const Batch& batch, const float2* statistics, unsigned head, int row,
     bool exists) {
@@ -296,6 +302,14 @@ __device__ __forceinline__ float exp2_approx(float x) {
   return y;
 }
 
+/// The same of two, as a pair.
+__device__ __forceinline__ unsigned pack_within_f16(float low, float high) {
+  unsigned pair = pack_f16(low, high);
+  asm("min.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0x7bff7bffu));
+  asm("max.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0xfbfffbffu));
+  return pair;
+}
+
 /// What rounding two f32 to f16 leaves over, in f16: pairs of the two hold 22 bits.
 __device__ __forceinline__ unsigned rest_f16(unsigned rounded, float low, float high) {
   return pack_f16(low - low_f16(rounded), high - high_f16(rounded));
@@ -401,6 +415,7 @@ namespace scores {
 
 // Queries times keys on tensor cores, to the strip's other map.
 
+constexpr int WARPS = 4;
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
 constexpr int ROW_BLOCKS = 1;
@@ -428,6 +443,19 @@ constexpr int K_ROW_BYTES = 80;
 /// Bytes of shared memory where things lie.
 constexpr int K_AT = 0;
 constexpr int Q_AT = 5120;
+/// Rows around the tile that the convolution reads.
+constexpr int HALO_PAST = 0;
+constexpr int HALO_FUTURE = 0;
+constexpr int HALO_ROWS = 0;
+/// What the rows' scores are relative to.
+constexpr int REFERENCES_AT = 10240;
+constexpr int REFERENCE_ROWS = TILE_Q + HALO_ROWS;
+constexpr int CONSTANTS_AT = REFERENCES_AT;
+constexpr int KEY_MEANS_AT = CONSTANTS_AT + REFERENCE_ROWS * 4;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int MEAN_BYTES = D_STEPS * 32 + 16;
+/// Blocks of sixteen keys whose means rows meet.
+constexpr int KEY_MEANS = 1;
 /// Keys of the map that a block writes.
 constexpr int CHUNK = 512;
 /// Keys to which the map's rows are padded.
@@ -528,6 +556,134 @@ __device__ __forceinline__ void multiply_keys(
   }
 }
 
+/// A row's reference: what is taken off its scores before they are rounded to f16, so that what they have in common
+/// costs no accuracy. Rows lie from the first one of the halo on.
+__device__ __forceinline__ float& reference_at(unsigned char* shared_memory, int place) {
+  return reinterpret_cast<float*>(shared_memory + REFERENCES_AT)[place];
+}
+
+/// Means of blocks of sixteen keys, from block `first` on; nobody asks for those that are not whole.
+__device__ __forceinline__ void make_key_means(
+    unsigned char* shared_memory, const Batch& batch, const Element* keys, int first, int thread) {
+  for (int id = thread; id < KEY_MEANS * (HEAD_DIM / 2); id += THREADS) {
+    const int key = (first + id / (HEAD_DIM / 2)) * 16;
+    unsigned char* const to =
+      shared_memory + KEY_MEANS_AT + id / (HEAD_DIM / 2) * MEAN_BYTES + id % (HEAD_DIM / 2) * 4;
+    float2 sum = make_float2(0.0f, 0.0f);
+    if (key + 16 <= batch.keys) {
+      const Element* const from = keys + size_t(key) * batch.launch.k_stride_l + id % (HEAD_DIM / 2) * 2;
+#pragma unroll
+      for (int i = 0; i < 16; i++) {
+        const unsigned pair = load_as<unsigned>(from + i * size_t(batch.launch.k_stride_l));
+        sum.x += low_f16(pair);
+        sum.y += high_f16(pair);
+      }
+    }
+    store(to, pack_f16(sum.x / 16, sum.y / 16));
+    if (HEAD_DIM % 16 != 0 && id % (HEAD_DIM / 2) < 4) store(to + HEAD_DIM * 2, 0u);
+  }
+}
+
+/// Where a row of the tile, or of the halo around it, has its query.
+__device__ __forceinline__ int query_place(int place) {
+  return Q_AT + place * Q_ROW_BYTES;
+}
+
+/// The mean of a query's products with the last few keys that its row sees; the four lanes of a quad share it.
+__device__ __forceinline__ float last_scores(
+    const unsigned char* query, const Batch& batch, const Element* keys, int2 range, const Lane& lane) {
+  const int first = max(range.x, range.y - 4);
+  float score = 0.0f;
+#pragma unroll 1
+  for (int key = first; key < range.y; key++) {
+    const Element* const row = keys + size_t(key) * batch.launch.k_stride_l;
+#pragma unroll
+    for (int d = 2 * lane.quad; d < HEAD_DIM; d += 8) {
+      const unsigned pair = load_as<unsigned>(row + d);
+      const unsigned own = load_as<unsigned>(query + d * 2);
+      score = fmaf(low_f16(own), low_f16(pair), score);
+      score = fmaf(high_f16(own), high_f16(pair), score);
+    }
+  }
+  return lanes_sum<4>(score) / float(max(1, range.y - first));
+}
+
+/// References of the tile's rows and of those around it; whether any is not 0. A query times what its row's keys have
+/// in common: the mean of the first whole block of sixteen that it sees; where it sees none, that of the last few keys.
+/// Keys that a row does not see must not matter to it. The queries must have arrived.
+__device__ __forceinline__ bool make_references(
+    unsigned char* shared_memory, const Batch& batch, const Element* keys, int tile_row, const Lane& lane) {
+  bool any = false;
+#pragma unroll 1
+  for (int block = lane.warp; block < (REFERENCE_ROWS + 15) / 16; block += WARPS) {
+    // Queries by means: all columns of a product are one where there is one mean.
+    float scores[(KEY_MEANS + 7) / 8][4];
+    const unsigned queries = shared_address(shared_memory)
+      + query_place(min(block * 16 + (lane.index & 15), REFERENCE_ROWS - 1)) + (lane.index >> 4) * 16;
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) {
+      unsigned a[4];
+      ldmatrix_x4(a, queries + d * 32);
+#pragma unroll
+      for (int n = 0; n < (KEY_MEANS + 7) / 8; n++) {
+        const unsigned char* const mean =
+          shared_memory + KEY_MEANS_AT + min(8 * n + lane.group, KEY_MEANS - 1) * MEAN_BYTES + d * 32 + lane.quad * 4;
+        mma_f16(scores[n], a, load_as<unsigned>(mean), load_as<unsigned>(mean + 16), d == 0);
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int place = block * 16 + 8 * h + lane.group;
+      const bool exists = place < REFERENCE_ROWS;
+      const int2 seen = row_keys(batch, tile_row - HALO_PAST + place);
+      const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
+      const bool whole = range.x + 16 <= range.y;
+      float score = scores[0][2 * h];
+      if (__any_sync(~0u, !whole && range.y > range.x)) {
+        const unsigned char* const query = shared_memory + query_place(min(place, REFERENCE_ROWS - 1));
+        const float last = last_scores(query, batch, keys, range, lane);
+        if (!whole) score = last;
+      }
+      score *= SCALE;
+      // Any number will do: a coarse one leaves scores as they are that have little in common. What is not finite must
+      // not spread.
+      score = rintf(score * 0.25f) * 4.0f;
+      if (range.y <= range.x || !(fabsf(score) < INFINITE)) score = 0.0f;
+      if (lane.quad == 0 && exists) reference_at(shared_memory, place) = score;
+      any = any || score != 0.0f;
+    }
+  }
+  return __syncthreads_or(any);
+}
+
+/// What a row of the map is relative to.
+__device__ __forceinline__ float left_reference(const unsigned char* shared_memory, int row) {
+  float constant = load_as<float>(shared_memory + CONSTANTS_AT + row * 4);
+  return constant;
+}
+
+/// Leaves that to the kernels that read the map; one of the blocks that write a tile's rows does.
+__device__ __forceinline__ void leave_references(
+    unsigned char* shared_memory, const Batch& batch, float* references, unsigned head, int tile_row, int thread) {
+  for (int row = thread; row < TILE_Q && tile_row + row < batch.launch.row_end; row += THREADS) {
+    references[reference_row(batch, head, tile_row + row)] =
+      left_reference(shared_memory, row);
+  }
+}
+
+template <int COUNT, int N>
+__device__ __forceinline__ void subtract_references(
+    float (&y)[ROW_BLOCKS][N][4], unsigned char* shared_memory, const Lane& lane) {
+  each_row(lane.warp * ROW_BLOCKS * 16, lane, [&](int x, int h, int row) {
+    const float reference = left_reference(shared_memory, row);
+#pragma unroll
+    for (int n = 0; n < COUNT; n++) {
+      y[x][n][2 * h] -= reference;
+      y[x][n][2 * h + 1] -= reference;
+    }
+  });
+}
+
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
 template <int COUNT, int N>
 __device__ __forceinline__ void hide(
@@ -553,7 +709,7 @@ __device__ __forceinline__ void store_map(
 #pragma unroll
     for (int n = 0; n < COUNT; n++) {
       if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
-        store(to + 8 * n, pack_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
+        store(to + 8 * n, pack_within_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
       }
     }
   });
@@ -566,7 +722,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     const Element* __restrict__ k,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
-    unsigned short* __restrict__ result
+    unsigned short* __restrict__ result,
+    float* __restrict__ result_references
 ) {
   extern __shared__ __align__(128) unsigned char shared_memory[];
   const unsigned shared = shared_address(shared_memory);
@@ -595,8 +752,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned key_fragments =
     shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+
+  const int first_block = (key_range(batch, tile_row + TILE_Q + HALO_FUTURE - 1).x + 15) / 16;
+  make_key_means(shared_memory, batch, keys, first_block, lane.thread);
+  cp_async_wait<0>();
+  __syncthreads();
+  make_references(shared_memory, batch, keys, tile_row, lane);
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   cp_async_commit();
+  // Of the blocks that share the tile's rows, the one whose keys are the first.
+  if (range.x >= chunk.x && range.x < chunk.y) {
+    leave_references(shared_memory, batch, result_references, head, tile_row, lane.thread);
+  }
 
   // Scores of the step, then what is left of the last ones: their outputs lag by the convolution's right reach.
   float y[ROW_BLOCKS][GRANULES + CARRIED][4];
@@ -629,6 +796,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     const int key = step_key - LAG;
     // The warp's rows see nothing from here on.
     if (key >= own_range.y) continue;
+    subtract_references<GRANULES>(y, shared_memory, lane);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
     }
@@ -841,9 +1009,39 @@ __device__ __forceinline__ void store_head(const unsigned (&packed)[2][SIZE / 2]
   if (WHOLE || piece.made_by(lane, 1) / 8 * 8 < piece.end) store_keys<SIZE, 8 * SIZE>(to, packed[1]);
 }
 
+/// What the mix makes of the source's references of a row, in the lane's two output heads.
+__device__ __forceinline__ void mix_references(
+    const Mix& mix, const float* references, const Batch& batch, int row, int first_input, const Lane& lane,
+    float (&mixed)[2]) {
+  mixed[0] = mixed[1] = 0.0f;
+  const int input = first_input + 2 * lane.quad;
+  const size_t rows = batch.launch.history_rows + batch.launch.query_rows;
+  const float* const from = references + reference_row(batch, input, row);
+#pragma unroll
+  for (int c = 0; c < INPUT_CHUNKS; c++) {
+    // Two heads, then the two that lie eight further on: as the fragments have them.
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      const int at = 16 * c + 8 * i;
+      const float low = ALL_HEADS || input + at < HEADS ? from[at * rows] : 0.0f;
+      const float high = ALL_HEADS || input + at + 1 < HEADS ? from[(at + 1) * rows] : 0.0f;
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        const unsigned rounded = mix.rounded[c][2 * i + h];
+        const unsigned rest = mix.rest[c][2 * i + h];
+        mixed[h] = fmaf(low_f16(rounded) + low_f16(rest), low, mixed[h]);
+        mixed[h] = fmaf(high_f16(rounded) + high_f16(rest), high, mixed[h]);
+      }
+    }
+  }
+#pragma unroll
+  for (int h = 0; h < 2; h++) mixed[h] = lanes_sum<4>(mixed[h]);
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
     const Launch launch,
     const unsigned short* __restrict__ source,
+    const float* __restrict__ source_references,
     const float* __restrict__ parameters,
     const int* __restrict__ positions,
     unsigned short* __restrict__ result,
@@ -869,6 +1067,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
       __cvta_generic_to_global(map_row(source, launch, first_input + 2 * lane.quad, row)),
       __cvta_generic_to_global(map_row(result, launch, first_output + lane.group, row)),
       2 * size_t(launch.map_head_stride)};
+    // What the row's scores are relative to.
+    float references[2] = {0.0f, 0.0f};
+    if (range.y > range.x) mix_references(mix, source_references, batch, row, first_input, lane, references);
     // Mixed scores of a piece, finished, for the lane's two output heads.
     const auto mixed = [&](auto piece, auto& y, const float (&added)[4]) {
       mix_heads(y, piece, mix, added, lines, first_input, lane);
@@ -885,12 +1086,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
         show(entry, keys, key, -INFINITE);
       });
     };
-    const float nothing[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    const float before[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     // First the maximum of the row in two output heads.
     float m[2] = {HIDDEN, HIDDEN};
     each_piece(range, [&](auto piece) {
       float y[piece.KEYS / 8][4];
-      mixed(piece, y, nothing);
+      mixed(piece, y, before);
       each_entry<piece.KEYS / 8>(y, [&](float entry, int, int i) { m[i / 2] = fmaxf(m[i / 2], entry); });
     });
     const float reference[2] = {reference_of(lanes_max<4>(m[0])), reference_of(lanes_max<4>(m[1]))};
@@ -916,7 +1117,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
       if (lane.quad != 0 || (!ALL_HEADS && head >= HEADS)) continue;
       const float total = l[2 * h];
       statistics[statistic_at(batch, head, row)] = statistic_of(reference[h], total);
-      if (row >= 0) lse[row_at(batch, head, row)] = log_sum_exp(reference[h], 1.0f, total);
+      if (row >= 0) lse[row_at(batch, head, row)] = log_sum_exp(reference[h] + references[h], 1.0f, total);
     }
   }
 }
@@ -1167,10 +1368,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_weights_mix(
         show(entry, keys, key, 0.0f);
       });
     };
-    const float nothing[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    const float before[4] = {0.0f, 0.0f, 0.0f, 0.0f};
     each_piece(range, [&](auto piece) {
       float y[piece.KEYS / 8][4];
-      mixed(piece, y, nothing);
+      mixed(piece, y, before);
       unsigned packed[2][2][piece.KEYS / 16];
       pack_head(y, 0, packed[0]);
       pack_head(y, 1, packed[1]);
@@ -1545,6 +1746,7 @@ int queue(void (*kernel)(Parameters...), const Grid& grid, int threads, int shar
 struct Workspace {
   size_t map_0;
   size_t map_1;
+  size_t references_map_0;
   size_t statistics;
   size_t lse;
   size_t bytes;
@@ -1554,6 +1756,7 @@ Workspace lay_out(const heads_only_call& call) {
   const long long B = call.batches;
   const long long Lq = call.query_rows;
   const long long Lk = call.key_rows;
+  const long long R = call.history_rows;
   const long long halo_past = 0;
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
@@ -1573,6 +1776,7 @@ Workspace lay_out(const heads_only_call& call) {
   };
   workspace.map_0 = place(2 * batch_step * 4 * map_head_stride);
   workspace.map_1 = place(2 * batch_step * 4 * map_head_stride);
+  workspace.references_map_0 = place(4 * B * 4 * (R + Lq));
   workspace.statistics = place(8 * B * 4 * (weight_history + Lq));
   // The kernels write the log-sum-exp of the rows even where the caller does not want it.
   if (call.lse == nullptr) workspace.lse = place(4LL * call.batches * HEADS_ONLY_HEADS * call.query_rows);
@@ -1650,6 +1854,7 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
   float* const lse = call.lse != nullptr ? call.lse : reinterpret_cast<float*>(workspace_at + workspace.lse);
   unsigned short* const map_0 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_0);
   unsigned short* const map_1 = reinterpret_cast<unsigned short*>(workspace_at + workspace.map_1);
+  float* const references_map_0 = reinterpret_cast<float*>(workspace_at + workspace.references_map_0);
   float2* const statistics = reinterpret_cast<float2*>(workspace_at + workspace.statistics);
   const Launch common = describe(call);
 
@@ -1671,11 +1876,12 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
       launch.statistics_history = static_cast<int>(weight_history);
       if (const int error = queue(scores::heads_only_scores,
         {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
-        batches}, 128, 10240, stream, launch, q, q_history, k, call.parameters, call.positions, map_0))
+        batches}, 128, 10576, stream, launch, q, q_history, k, call.parameters, call.positions, map_0,
+        references_map_0))
           return error;
       if (const int error = queue(scores_mix::heads_only_scores_mix,
-        {ceil_div(launch.row_end - launch.row_begin, 16), 1, batches}, 128, 0, stream, launch, map_0, call.parameters,
-        call.positions, map_1, statistics, lse))
+        {ceil_div(launch.row_end - launch.row_begin, 16), 1, batches}, 128, 0, stream, launch, map_0,
+        references_map_0, call.parameters, call.positions, map_1, statistics, lse))
         return error;
       if (const int error = queue(weights_mix::heads_only_weights_mix,
         {ceil_div(launch.row_end - launch.row_begin, 16), 1, batches}, 128, 0, stream, launch, map_1, statistics,
@@ -1756,7 +1962,7 @@ extern "C" int heads_only_launch(const heads_only_call* call, void* workspace, s
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
     return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 10240) return mtac_heads_only::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 10576) return mtac_heads_only::launch_all(*call, memory, stream);
   return HEADS_ONLY_ERROR_DEVICE;
 }
 

@@ -227,6 +227,7 @@ __device__ __forceinline__ float lanes_max(float value) {
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+constexpr float LARGEST_F16 = 65504.0f;
 
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
@@ -327,6 +328,28 @@ __device__ __forceinline__ float exp2_approx(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+/// The larger one; NaN if one of them is.
+__device__ __forceinline__ float max_or_nan(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+}
+
+/// What f16 holds of a number without a bound: the largest it has; NaN stays.
+__device__ __forceinline__ float within_f16(float value) {
+  float within;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(within) : "f"(value), "f"(LARGEST_F16));
+  return max_or_nan(within, -LARGEST_F16);
+}
+
+/// The same of two, as a pair.
+__device__ __forceinline__ unsigned pack_within_f16(float low, float high) {
+  unsigned pair = pack_f16(low, high);
+  asm("min.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0x7bff7bffu));
+  asm("max.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0xfbfffbffu));
+  return pair;
 }
 
 __device__ __forceinline__ void store_f16(void* to, float value) {
@@ -676,7 +699,7 @@ __device__ __forceinline__ void store_scores(unsigned char* own, const float (&s
 #pragma unroll
       for (int h = 0; h < 2; h++) {
         unsigned char* const to = own + (x * 16 + 8 * h) * S_ROW_BYTES + n * 16;
-        const unsigned pair = pack_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
+        const unsigned pair = pack_within_f16(s[x][n][2 * h], s[x][n][2 * h + 1]);
         store(to, pair);
       }
     }
@@ -772,7 +795,7 @@ __device__ __forceinline__ void multiply_keys(
 /// Writes an entry that the convolution reads.
 __device__ __forceinline__ void store_score(unsigned char* scores, int place, int key, float score) {
   unsigned char* const to = scores + place * S_ROW_BYTES + key * 2;
-  store_f16(to, score);
+  store_f16(to, within_f16(score));
 }
 
 /// Scores of the rows around the tile, transposed (keys times queries): eight rows at a time rather than sixteen.

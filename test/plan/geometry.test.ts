@@ -301,30 +301,60 @@ describe("shared memory of tensor-core tiles", () => {
 
   test("1. no convolution", () => {
     // A row of 64 f16 and one unit of 16 bytes: 144. Keys 64 · 144 = 9216; two tiles of values 18432; 64 queries 9216.
-    const places = { k: 0, v: 9216, q: 27648, halo: -1, scores: -1, taps: -1, sharedBytes: 36864 };
+    const places = {
+      k: 0,
+      v: 9216,
+      q: 27648,
+      halo: -1,
+      scores: -1,
+      taps: -1,
+      references: -1,
+      sharedBytes: 36864,
+    };
     expect(placesOf({}, { ...BASE, lowering: "tensor" })).toEqual(places);
   });
 
   test("2. queries in registers pass through the keys' place", () => {
-    const places = { k: 0, v: 9216, q: 0, halo: -1, scores: -1, taps: -1, sharedBytes: 27648 };
+    const places = {
+      k: 0,
+      v: 9216,
+      q: 0,
+      halo: -1,
+      scores: -1,
+      taps: -1,
+      references: -1,
+      sharedBytes: 27648,
+    };
     expect(placesOf({}, { ...BASE, lowering: "tensor", queries: "registers" })).toEqual(places);
   });
 
   test("3. conv 3 × 3: its 2 rows are a block of eight", () => {
-    // Halo queries 8 · 144 = 1152 after the queries; scores (64 + 8) rows of 64 f16 and a unit, 144: 10368.
+    // Halo queries 8 · 144 = 1152 after the queries; scores (64 + 8) rows of 64 f16 and a unit, 144: 10368. References of 72 rows, 64 constants,
+    // sums of taps of 3 rows at 2 + 2 + 16 places, one mean key of 144 bytes: 928.
     const knobs = { ...BASE, lowering: "toeplitz", taps: "registers", precision: "f16" };
-    const places = { k: 0, v: 9216, q: 27648, halo: 36864, scores: 38016, taps: -1, sharedBytes: 48384 };
+    const places = {
+      k: 0,
+      v: 9216,
+      q: 27648,
+      halo: 36864,
+      scores: 38016,
+      taps: -1,
+      references: 48384,
+      sharedBytes: 49312,
+    };
     expect(placesOf({ scores: [conv(3, 3)] }, knobs)).toEqual(places);
-    // Pairs of f16: the scores once more, 58752.
+    // Pairs of f16: the scores once more, 58752, and the references behind them.
     expect(placesOf({ scores: [conv(3, 3)] }, { ...knobs, precision: "exact" })).toEqual({
       ...places,
-      sharedBytes: 58752,
+      references: 58752,
+      sharedBytes: 59680,
     });
   });
 
   test("4. conv 6 × 11, steps of 32 keys, taps in shared memory", () => {
     // 5 rows are a block of eight, 5 keys on either side a block each: 3 distances by 3 pairs of rows by 256 bytes = 2304.
-    // Keys 32 · 144 = 4608, values 9216, queries 9216, halo 1152, scores 72 · (32 · 2 + 16) = 5760.
+    // Keys 32 · 144 = 4608, values 9216, queries 9216, halo 1152, scores 72 · (32 · 2 + 16) = 5760, taps 2304. References 4 · (72 + 64), sums of taps
+    // 4 · 188, a mean key 144: 1440.
     const knobs = { ...BASE, tile_k: 32, lowering: "toeplitz", taps: "shared", precision: "f16" };
     expect(placesOf({ scores: [conv(6, 11)] }, knobs)).toEqual({
       k: 0,
@@ -333,7 +363,8 @@ describe("shared memory of tensor-core tiles", () => {
       halo: 23040,
       scores: 24192,
       taps: 29952,
-      sharedBytes: 32256,
+      references: 32256,
+      sharedBytes: 33696,
     });
     const { conv: lowered, haloPast } = programOf(
       planWith({ ...HALF, scores: [conv(6, 11)] }, SM_80, "single_pass", knobs),
@@ -344,7 +375,16 @@ describe("shared memory of tensor-core tiles", () => {
 
   test("5. folded conv 3 × 3: three copies of the keys, shifted queries", () => {
     // Keys 3 · 9216 = 27648, values 18432, queries 64 + 2 rows: 9504. The tile's first query lies 2 · 144 = 288 bytes behind.
-    const places = { k: 0, v: 27648, q: 46368, halo: -1, scores: -1, taps: -1, sharedBytes: 55584 };
+    const places = {
+      k: 0,
+      v: 27648,
+      q: 46368,
+      halo: -1,
+      scores: -1,
+      taps: -1,
+      references: -1,
+      sharedBytes: 55584,
+    };
     expect(placesOf({ scores: [conv(3, 3)] }, { ...BASE, lowering: "folded" })).toEqual(places);
     const plan = planWith({ ...HALF, scores: [conv(3, 3)] }, SM_80, "single_pass", {
       ...BASE,
@@ -357,7 +397,16 @@ describe("shared memory of tensor-core tiles", () => {
   test("6. sizes that are no multiple of sixteen", () => {
     // 40 elements are three sixteens, 96 bytes and a unit: 112. 72 are five: 176. Keys 64 · 112 = 7168, values
     // 2 · 64 · 176 = 22528, queries 7168.
-    const places = { k: 0, v: 7168, q: 29696, halo: -1, scores: -1, taps: -1, sharedBytes: 36864 };
+    const places = {
+      k: 0,
+      v: 7168,
+      q: 29696,
+      halo: -1,
+      scores: -1,
+      taps: -1,
+      references: -1,
+      sharedBytes: 36864,
+    };
     expect(placesOf({ headDim: 40, valueDim: 72 }, { ...BASE, lowering: "tensor" })).toEqual(places);
   });
 });

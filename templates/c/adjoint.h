@@ -167,6 +167,23 @@ static void change_adjoint(
 }
 
 /*
+ * out[m] += sum over n of weights[m weight_pitch + n weight_step] values[n], for values that are not all finite: 0 times
+ * NaN would be NaN, and what is hidden has the weight 0.
+ */
+static void add_faulty(
+    const float *weights, ptrdiff_t weight_pitch, ptrdiff_t weight_step, const float *values, int64_t value_pitch,
+    float *out, int channels, int rows, int count) {
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < count; n++) {
+      const float weight = weights[m * weight_pitch + n * weight_step];
+      if (weight == 0) continue;
+      float *to = out + (int64_t)m * channels;
+      for (int c = 0; c < channels; c += LANES)
+        store(to + c, multiply_add(broadcast(weight), load(values + n * value_pitch + c), load(to + c)));
+    }
+}
+
+/*
  * out[row] += sum over keys of weights[key][row] values[key]: weights turned. `rows` is a multiple of ROWS. The next rows
  * of `out` come in meanwhile.
  */

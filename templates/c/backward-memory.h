@@ -52,6 +52,9 @@ struct backward {
   /* K and V in panels: [kv_heads, panels][channels][PANEL]. */
   float *packed_k;
   float *packed_v;
+  /* Which panels of K and V hold anything but finite numbers: [kv_heads, panels]. */
+  unsigned char *faulty_k;
+  unsigned char *faulty_v;
   /* q of the rows whose scores are computed, without gaps, and of the strip's own rows, whole vectors wide; scaled. */
   float *q;
   float *own_q;
@@ -162,6 +165,8 @@ static uint64_t lay_out_backward(
   const uint64_t head_width = (uint64_t)b->head_width, value_width = (uint64_t)b->value_width;
   b->packed_k = take(&workspace, &used, kv_heads * keys * (uint64_t)at->head_dim, 4);
   b->packed_v = take(&workspace, &used, kv_heads * keys * (uint64_t)at->value_dim, 4);
+  b->faulty_k = take(&workspace, &used, kv_heads * panels, 1);
+  b->faulty_v = take(&workspace, &used, kv_heads * panels, 1);
   b->q = take(&workspace, &used, group * strip * (uint64_t)at->head_dim, 4);
   b->own_q = take(&workspace, &used, group * strip * head_width, 4);
   b->o = take(&workspace, &used, group * strip * value_width, 4);

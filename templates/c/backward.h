@@ -89,17 +89,21 @@ static const float *read_rows(
 
 /* out[strip, width] = map K or map V, of a head's newest rows. */
 static void multiply_values(
-    const struct backward *b, const struct band *band, int head, const struct tensor *tensor, int channels, int width,
-    float *out) {
+    const struct backward *b, const struct band *band, int head, const struct tensor *tensor, const unsigned char *faulty,
+    int channels, int width, float *out) {
   const struct attention *at = b->call->attention;
   const int kv_head = (b->head + head) / (at->heads / at->kv_heads), last = least(band->end, b->call->key_rows);
+  const int panels = (b->call->key_rows + PANEL - 1) / PANEL;
   zero(out, (size_t)at->strip * (size_t)width);
   for (int key = band->begin; key < last; key += KEY_BLOCK) {
     int64_t pitch;
     const int keys = least(KEY_BLOCK, last - key);
     const float *values = read_rows(b, tensor, kv_head, key, keys, channels, width, &pitch);
-    add_values(
-        band_row(b, band, head, 0) + key, b->pitch, values, pitch, out, width, at->strip, keys, values + keys * pitch);
+    const float *weights = band_row(b, band, head, 0) + key;
+    int fault = 0;
+    for (int panel = key / PANEL; panel * PANEL < key + keys; panel++) fault |= faulty[kv_head * panels + panel];
+    if (fault) add_faulty(weights, b->pitch, 1, values, pitch, out, width, at->strip, keys);
+    else add_values(weights, b->pitch, values, pitch, out, width, at->strip, keys, values + keys * pitch);
   }
 }
 
@@ -117,10 +121,14 @@ static void add_key_gradients(
     const int kv_head = first + task / blocks, key = band->begin + task % blocks * KEY_BLOCK;
     const int count = least(KEY_BLOCK, band->end - key);
     float *to = gradients + ((int64_t)kv_head * keys + key) * width;
-    for (int head = most(b->head, kv_head * sharing); head < least(b->head + at->group, (kv_head + 1) * sharing); head++)
-      add_transposed(
-          band_row(b, band, head - b->head, 0) + key, b->pitch, rows + (int64_t)(head - b->head) * at->strip * width,
-          width, to, width, count, at->strip);
+    for (int head = most(b->head, kv_head * sharing); head < least(b->head + at->group, (kv_head + 1) * sharing);
+         head++) {
+      const float *weights = band_row(b, band, head - b->head, 0) + key;
+      const float *own = rows + (int64_t)(head - b->head) * at->strip * width;
+      if (all_finite(own, width, at->strip, width))
+        add_transposed(weights, b->pitch, own, width, to, width, count, at->strip);
+      else add_faulty(weights, 1, b->pitch, own, width, to, width, count, at->strip);
+    }
   }
 }
 
@@ -189,7 +197,7 @@ static void adjoin_output(const struct backward *b, int head) {
         d_o + row * width, from->data, row_of(from, b->batch, b->head + head, first + row), channels, at->storage, 1);
   }
   if (at->output_stages == 0) return;
-  multiply_values(b, weights, head, &call->v, channels, width, o);
+  multiply_values(b, weights, head, &call->v, b->faulty_v, channels, width, o);
   for (int row = 0; row < at->strip; row++)
     if (first + row >= 0 && first + row < call->query_rows)
       adjoin_output_row(call, o + row * width, d_o + row * width, share);
@@ -259,7 +267,7 @@ static void write_query_gradients(const struct backward *b, int head) {
   const struct attention *at = call->attention;
   const struct band *raw = b->scores.gradients[0];
   float *d_q = b->d_q + (int64_t)head * at->strip * b->head_width;
-  multiply_values(b, raw, head, &call->k, at->head_dim, b->head_width, d_q);
+  multiply_values(b, raw, head, &call->k, b->faulty_k, at->head_dim, b->head_width, d_q);
   for (int row = 0; row < at->strip; row++) {
     const int number = first_row_of(b, raw) + row;
     if (number < -call->history_rows || number >= call->query_rows) continue;
@@ -343,6 +351,8 @@ static void begin_entry(const struct backward *b) {
     const int kv_head = task / panels, key = task % panels * PANEL;
     pack_rows(call, &call->k, at->head_dim, b->batch, kv_head, key, b->packed_k + (int64_t)task * at->head_dim * PANEL);
     pack_rows(call, &call->v, at->value_dim, b->batch, kv_head, key, b->packed_v + (int64_t)task * at->value_dim * PANEL);
+    b->faulty_k[task] = !all_finite(b->packed_k + (int64_t)task * at->head_dim * PANEL, PANEL, at->head_dim, PANEL);
+    b->faulty_v[task] = !all_finite(b->packed_v + (int64_t)task * at->value_dim * PANEL, PANEL, at->value_dim, PANEL);
     zero(b->d_k + (int64_t)task * PANEL * b->head_width, (size_t)PANEL * (size_t)b->head_width);
     zero(b->d_v + (int64_t)task * PANEL * b->value_width, (size_t)PANEL * (size_t)b->value_width);
   }

@@ -117,17 +117,18 @@ static void convolve_weights(
   share[stage->bias_at + which] += (double)sum_of(sum);
 }
 
-/* Row `row` of a mix of all heads: out = weights in. `turned` and `out` may be what `in` is. */
+/* Row `row` of a mix of all heads: out = weights in; `out` may be `in`. */
 static void mix_row(
     const struct backward *b, const struct stage *stage, const float *weights, const struct band *in,
     const struct band *out, int row) {
   const int group = b->call->attention->group, columns = out->end - out->begin;
   for (int head = 0; head < group; head += stage->heads) {
     const struct maps from = {band_row(b, in, head, row) + out->begin, head_pitch(b, in), b->pitch};
-    const struct maps to = {b->row_maps, b->pitch, b->pitch};
+    const struct maps there = {band_row(b, out, head, row) + out->begin, head_pitch(b, out), b->pitch};
+    const struct maps to = in == out ? (struct maps){b->row_maps, b->pitch, b->pitch} : there;
     mix_group(weights + (int64_t)(b->head + head) * stage->heads, stage->heads, from, to, 1, columns);
-    for (int n = 0; n < stage->heads; n++)
-      copy(band_row(b, out, head + n, row) + out->begin, to.at + n * to.head_pitch, columns);
+    if (in != out) continue;
+    for (int n = 0; n < stage->heads; n++) copy(there.at + n * there.head_pitch, to.at + n * to.head_pitch, columns);
   }
 }
 

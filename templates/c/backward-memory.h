@@ -74,6 +74,8 @@ struct backward {
   float *row_maps;
   float *block;
   float *scratch;
+  /* What a strip's rows of one head add to the gradients of the parameters of `output`: [parameters]. */
+  float *output_sums;
   int64_t sums_each;
   int64_t scratch_each;
   /* [tasks][parameters]: what each task adds to the parameters' gradients. */
@@ -191,7 +193,9 @@ static uint64_t lay_out_backward(
   const uint64_t width = head_width > value_width ? head_width : value_width;
   b->block = take(&workspace, &used, all_parts * KEY_BLOCK * width, 4);
   b->scratch = at->documents ? take(&workspace, &used, all_parts * (uint64_t)b->scratch_each, 4) : NULL;
+  b->output_sums = take(&workspace, &used, all_parts * (uint64_t)wanted->parameters, 4);
   if (b->sums) {
+    b->output_sums += own * (uint64_t)wanted->parameters;
     b->sums += own * (uint64_t)b->sums_each;
     b->row_maps += own * group * (uint64_t)b->pitch;
     b->block += own * KEY_BLOCK * width;

@@ -188,7 +188,6 @@ static void adjoin_output(const struct backward *b, int head) {
   const struct band *weights = b->weights.maps[b->weights.count];
   const int width = b->value_width, channels = at->value_dim, first = first_row_of(b, weights);
   float *o = b->o + (int64_t)head * at->strip * width, *d_o = b->d_o + (int64_t)head * at->strip * width;
-  double *share = b->shares + (int64_t)head * b->wanted->parameters;
   for (int row = 0; row < at->strip; row++) {
     fill(d_o + row * width, 0, width);
     if (first + row < 0 || first + row >= call->query_rows) continue;
@@ -200,7 +199,8 @@ static void adjoin_output(const struct backward *b, int head) {
   multiply_values(b, weights, head, &call->v, b->faulty_v, channels, width, o);
   for (int row = 0; row < at->strip; row++)
     if (first + row >= 0 && first + row < call->query_rows)
-      adjoin_output_row(call, o + row * width, d_o + row * width, share);
+      adjoin_output_row(call, o + row * width, d_o + row * width, b->output_sums);
+  gather_output_sums(call, b->output_sums, b->shares + (int64_t)head * b->wanted->parameters);
 }
 
 /* Gradients of the normaliser's input, in place over those of the weights. */
@@ -403,6 +403,7 @@ static void backward_part(
   const int64_t shares = (int64_t)b.tasks * wanted->parameters;
   if (part == 0)
     for (int64_t n = 0; n < shares; n++) b.shares[n] = 0;
+  for (int n = 0; n < wanted->parameters; n++) b.output_sums[n] = 0;
   turn_weights(&b);
   meet(&b);
   for (b.batch = 0; b.batch < call->batches; b.batch++) {

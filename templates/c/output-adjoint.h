@@ -17,13 +17,13 @@ INLINE float dot(const float *a, const float *b, int count) {
 /* The gradient of o / rms(o) weight scale, in place; adds to the weight's. */
 static void normalize_adjoint(
     const struct stage *stage, const float *weight, float scale, const float *o, float *gradient, int channels,
-    double *d_weight) {
+    float *d_weight) {
   const float mean = dot(o, o, channels) / (float)channels + stage->value;
   const float inverse = mean == 0 ? 0 : 1 / __builtin_sqrtf(mean);
   float along = 0;
   for (int c = 0; c < channels; c++) {
     const float product = scale * o[c] * gradient[c];
-    d_weight[c] += (double)(product * inverse);
+    d_weight[c] += product * inverse;
     along += product * weight[c];
   }
   const float shrink = along * inverse * inverse * inverse / (float)channels;
@@ -32,12 +32,12 @@ static void normalize_adjoint(
 
 /* The gradient of o sigmoid(o . weight + bias), one gate for the row, in place. */
 static void gate_row_adjoint(
-    const float *weight, float bias, const float *o, float *gradient, int channels, double *d_weight, double *d_bias) {
+    const float *weight, float bias, const float *o, float *gradient, int channels, float *d_weight, float *d_bias) {
   const float open = sigmoid(broadcast(dot(o, weight, channels) + bias))[0];
   const float d_logit = dot(o, gradient, channels) * open * (1 - open);
-  *d_bias += (double)d_logit;
+  *d_bias += d_logit;
   for (int c = 0; c < channels; c++) {
-    d_weight[c] += (double)(d_logit * o[c]);
+    d_weight[c] += d_logit * o[c];
     gradient[c] = gradient[c] * open + d_logit * weight[c];
   }
 }
@@ -45,18 +45,36 @@ static void gate_row_adjoint(
 /* The same with a gate for each channel; weight [channels, channels]. `logits` holds `channels` floats of scratch. */
 static void gate_channels_adjoint(
     const float *weight, const float *bias, const float *o, float *gradient, int channels, float *logits,
-    double *d_weight, double *d_bias) {
+    float *d_weight, float *d_bias) {
   for (int d = 0; d < channels; d++) {
     const float open = sigmoid(broadcast(dot(o, weight + d * channels, channels) + bias[d]))[0];
     logits[d] = gradient[d] * o[d] * open * (1 - open);
-    d_bias[d] += (double)logits[d];
+    d_bias[d] += logits[d];
     gradient[d] *= open;
   }
   for (int d = 0; d < channels; d++)
     for (int c = 0; c < channels; c++) {
-      d_weight[d * channels + c] += (double)(logits[d] * o[c]);
+      d_weight[d * channels + c] += logits[d] * o[c];
       gradient[c] += logits[d] * weight[d * channels + c];
     }
+}
+
+/* Adds sums of some rows to those of all, for the parameters of the stages of the output, and begins anew. */
+static void gather_output_sums(const struct call *call, float *sums, double *share) {
+  const struct attention *at = call->attention;
+  for (int n = 0; n < at->output_stages; n++) {
+    const struct stage *stage = &call->stages[at->score_stages + at->weight_stages + n];
+    const int gates = stage->kind == STAGE_NORM ? 0 : stage->variant ? at->value_dim : 1;
+    const int weights = most(gates, 1) * at->value_dim;
+    for (int place = stage->weight_at; place < stage->weight_at + weights; place++) {
+      share[place] += (double)sums[place];
+      sums[place] = 0;
+    }
+    for (int place = stage->bias_at; place < stage->bias_at + gates; place++) {
+      share[place] += (double)sums[place];
+      sums[place] = 0;
+    }
+  }
 }
 
 /* The input of stage `count` of the output, from o of one row: channels beyond `channels` stay 0. */
@@ -78,14 +96,14 @@ static void apply_outputs(const struct call *call, int count, float *o, int widt
 }
 
 /* The gradient of what comes out of `output` becomes, in place, that of the row of o that goes in. */
-static void adjoin_output_row(const struct call *call, const float *o, float *gradient, double *share) {
+static void adjoin_output_row(const struct call *call, const float *o, float *gradient, float *sums) {
   const struct attention *at = call->attention;
   const int channels = at->value_dim, width = round_up(channels, LANES);
   float input[512 + LANES], logits[512 + LANES];
   for (int n = at->output_stages - 1; n >= 0; n--) {
     const struct stage *stage = &call->stages[at->score_stages + at->weight_stages + n];
     const float *weight = call->parameters + stage->weight_at, *bias = call->parameters + stage->bias_at;
-    double *d_weight = share + stage->weight_at, *d_bias = share + stage->bias_at;
+    float *d_weight = sums + stage->weight_at, *d_bias = sums + stage->bias_at;
     for (int c = 0; c < width; c++) input[c] = o[c];
     apply_outputs(call, n, input, width);
     if (stage->kind == STAGE_NORM)

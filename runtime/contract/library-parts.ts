@@ -8,28 +8,20 @@ export const MOST_THREADS = 256;
 /** Rows within which no part of a call begins (`place_of` of `templates/c/forward.h`). */
 const TILE_ROWS = 16;
 
-/** Rows that a kernel computes at a time, and the widest panel of packed keys: strips and blocks hold whole ones, whatever the vectors' width. */
-const MULTIPLES = { strip: 4, block: 32 } as const;
+/** Strips hold whole tiles of rows, blocks whole panels of packed keys, whatever the vectors' width. */
+const MULTIPLES = { strip: 4, block: 32, threads: 1 } as const;
 
 /** Sums of a few of them are ints of the library's. */
 const MOST = 2 ** 29;
 
 /** Why the C library cannot compute as a plan's knobs say, as phrases; none where it can. Plans may have been edited, or come from a file. */
 export function libraryFaults({ knobs }: Pick<Plan, "knobs">): readonly string[] {
-  const { threads } = knobs;
-  const sizes = (["strip", "block"] as const).flatMap((name) => {
-    const size = knobs[name];
-    const multiple = MULTIPLES[name];
-    const fits = typeof size === "number" && size > 0 && size <= MOST && size % multiple === 0;
-    return fits
-      ? []
-      : [`its ${name} is ${size}: it must be a multiple of ${multiple}, from ${multiple} to ${MOST}`];
+  return Object.entries(MULTIPLES).flatMap(([name, multiple]) => {
+    const value = knobs[name];
+    if (name === "threads" && value === "all") return [];
+    const fits = typeof value === "number" && value > 0 && value <= MOST && value % multiple === 0;
+    return fits ? [] : [`its ${name} is ${value}: no multiple of ${multiple} up to ${MOST}`];
   });
-  const counts =
-    threads === "all" || (typeof threads === "number" && Number.isInteger(threads) && threads > 0);
-  return counts
-    ? sizes
-    : [...sizes, `its threads are ${threads}: they must be a whole number from 1, or "all"`];
 }
 
 /**

@@ -1,11 +1,11 @@
-import type { ExpandedPlan, KernelVariant } from "../contract/expand.ts";
+import type { KernelVariant } from "../contract/expand.ts";
 import { type DeviceStorage, spanBytes } from "../contract/layout.ts";
 import { libraryFaults } from "../contract/library-parts.ts";
 import { attentionFields, stageFields, wordsOf } from "../contract/library-words.ts";
 import type { Artifact, Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
-import type { Backend, CallResult, Excess, FaultDetails, LauncherFault } from "../launcher/backend.ts";
+import type { Backend, CallResult, FaultDetails, LauncherFault } from "../launcher/backend.ts";
 import { type CpuDevice, deviceIdentity } from "./device.ts";
 import { CpuError, type CpuErrorCode } from "./errors.ts";
 import { runCall } from "./execution.ts";
@@ -49,6 +49,7 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
   readonly target = "cpu";
   readonly targetName = "CPU";
   readonly tensors = CPU_TENSORS;
+  readonly sizes = null;
   readonly #device: CpuDevice;
 
   constructor(device: CpuDevice) {
@@ -78,15 +79,6 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
   /** The library computes every plan whose knobs it can take. */
   shortfalls(plan: Plan): readonly string[] {
     return libraryFaults(plan);
-  }
-
-  /** Memory says itself when it is used up. */
-  findExcess(_expanded: ExpandedPlan): Excess | null {
-    return null;
-  }
-
-  findOutputExcess(_bytes: number): string | null {
-    return null;
   }
 
   checkPlacement(name: string, tensor: CpuTensor, _rules: TensorRules): void {

@@ -11,8 +11,9 @@ import type {
   FaultDetails,
   LauncherFault,
   RunOptions,
+  SizeLimits,
 } from "../launcher/backend.ts";
-import { findGridExcess } from "../launcher/limits.ts";
+import { findGridExcess, sizeChecks } from "../launcher/limits.ts";
 import { shortfalls } from "../launcher/plan-choice.ts";
 import type { CudaAllocation, CudaKernel } from "./backend.ts";
 import type { CudaDevice } from "./device.ts";
@@ -49,10 +50,11 @@ const CODES = {
 const WIDEST_ACCESS = 16;
 
 /** A CudaDevice as launchers need it. */
-export class CudaLauncherBackend implements Backend<CudaTensor, Cuda> {
+export class CudaLauncherBackend implements Backend<CudaTensor, Cuda>, SizeLimits {
   readonly target = "cuda";
   readonly targetName = "CUDA";
   readonly tensors = CUDA_TENSORS;
+  readonly sizes = sizeChecks(this);
   readonly #device: CudaDevice;
   readonly #synchronous: boolean;
 

@@ -135,16 +135,33 @@ export interface SizeLimits extends Faults {
   findOutputExcess(bytes: number): string | null;
 }
 
+/** The checks of calls against a device's limits: `sizeChecks` makes them. */
+export interface SizeChecks {
+  /**
+   * Checks that workspace and grids of a call stay within the limits.
+   *
+   * @throws the target's error: which limit, by how much, and what would fit.
+   */
+  checkCall(plan: Plan, size: CallSize, expanded: ExpandedPlan): void;
+  /**
+   * Checks the size of a call's result before its dispatches are counted: a size beyond all bounds would have as many.
+   *
+   * @throws the target's error for memory
+   */
+  checkOutput(plan: Plan, size: CallSize): void;
+}
+
 /**
  * What a launcher needs of a device: memory, kernels, and a queue on which calls run. Everything else, from the checks of a call to
  * its statistics, is the same on all targets (`launcher.ts`).
  */
 export interface Backend<Tensor extends Layout, Types extends BackendTypes<Tensor>>
   extends TensorChecks<Tensor>,
-    Capabilities,
-    SizeLimits {
+    Capabilities {
   /** Device and driver as one text: results that were measured on one device are not used on another. */
   readonly identity: string;
+  /** Null where nothing limits a call but memory, which says itself when it is used up. */
+  readonly sizes: SizeChecks | null;
   /** @throws the target's error when the device is lost or closed. */
   checkUsable(): void;
 

@@ -7,7 +7,6 @@ import type { AttentionInputs } from "../contract/tensor.ts";
 import { findOutputShapeFault, findTensorFault, type TensorFault } from "../contract/tensor-faults.ts";
 import { checkInputs } from "../contract/validate.ts";
 import type { Backend, BackendTypes, CallOutputs, CheckedCall, TensorChecks } from "./backend.ts";
-import { checkLimits } from "./limits.ts";
 
 /**
  * Checks a call: its inputs and outputs (kind, shapes, storage, strides, places), and that it stays within the device's limits.
@@ -45,7 +44,7 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
     given.set(name, tensor);
   }
   const expanded = expandPlan(plan, size);
-  checkLimits(backend, plan, size, expanded);
+  backend.sizes?.checkCall(plan, size, expanded);
   return { plan, size, expanded, inputs, tensors, outputs: given };
 }
 

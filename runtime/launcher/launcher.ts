@@ -16,7 +16,6 @@ import type {
   RunOptions,
 } from "./backend.ts";
 import { checkCall } from "./call.ts";
-import { checkLimits, checkOutputSize } from "./limits.ts";
 import {
   choosePlan,
   type PlanChoice,
@@ -148,9 +147,10 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     this.#checkUsable();
     const size = checkPrepareSize(asked);
     const plan = this.planFor(size);
-    checkOutputSize(this.#backend, plan, size);
+    const { sizes } = this.#backend;
+    sizes?.checkOutput(plan, size);
     const expanded = expandPlan(plan, size);
-    checkLimits(this.#backend, plan, size, expanded);
+    sizes?.checkCall(plan, size, expanded);
     await this.compile(expanded.variants);
   }
 

@@ -3,14 +3,17 @@ import { type CallSize, type ExpandedPlan, expandPlan } from "../contract/expand
 import { place } from "../contract/messages.ts";
 import type { Plan } from "../contract/plan.ts";
 import { whatFits } from "../contract/what-fits.ts";
-import type { Excess, SizeLimits } from "./backend.ts";
+import type { Excess, SizeChecks, SizeLimits } from "./backend.ts";
 
-/**
- * Checks that workspace and grids of a call stay within the device's limits.
- *
- * @throws the target's error: which limit, by how much, and what would fit.
- */
-export function checkLimits(limits: SizeLimits, plan: Plan, size: CallSize, expanded: ExpandedPlan): void {
+/** The checks of calls against limits. */
+export function sizeChecks(limits: SizeLimits): SizeChecks {
+  return {
+    checkCall: (plan, size, expanded) => checkCall(limits, plan, size, expanded),
+    checkOutput: (plan, size) => checkOutput(limits, plan, size),
+  };
+}
+
+function checkCall(limits: SizeLimits, plan: Plan, size: CallSize, expanded: ExpandedPlan): void {
   const excess = limits.findExcess(expanded);
   if (excess === null) return;
   throw limits.error(excess.fault, `${excess.message} ${shown(size)}`, {
@@ -19,12 +22,7 @@ export function checkLimits(limits: SizeLimits, plan: Plan, size: CallSize, expa
   });
 }
 
-/**
- * Checks the size of a call's result before its dispatches are counted: a size beyond all bounds would have as many.
- *
- * @throws the target's error for memory
- */
-export function checkOutputSize(limits: SizeLimits, plan: Plan, size: CallSize): void {
+function checkOutput(limits: SizeLimits, plan: Plan, size: CallSize): void {
   const excess = limits.findOutputExcess(outputBytes(plan, size));
   if (excess === null) return;
   throw limits.error("memory", `the result o needs ${excess} ${shown(size)}`, {

@@ -4,8 +4,15 @@ import { formatBytes, place } from "../contract/messages.ts";
 import type { Artifact, Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
-import type { CallResult, Excess, FaultDetails, LauncherFault, RunOptions } from "../launcher/backend.ts";
-import { findGridExcess } from "../launcher/limits.ts";
+import type {
+  CallResult,
+  Excess,
+  FaultDetails,
+  LauncherFault,
+  RunOptions,
+  SizeLimits,
+} from "../launcher/backend.ts";
+import { findGridExcess, sizeChecks } from "../launcher/limits.ts";
 import { type Need, shortfalls } from "../launcher/plan-choice.ts";
 import { BUFFER_USAGE, PARAMETER_USAGE } from "./constants.ts";
 import { checkDevice } from "./device-state.ts";
@@ -48,13 +55,14 @@ type ShaderLimit =
   | "maxStorageBuffersPerShaderStage";
 
 /** A GPUDevice as launchers need it. */
-export class WebGpuBackend implements GpuBackend {
+export class WebGpuBackend implements GpuBackend, SizeLimits {
   readonly device: GPUDevice;
   readonly target = "webgpu";
   readonly targetName = "WebGPU";
   readonly name = "this device";
   readonly identity: string;
   readonly tensors = GPU_TENSORS;
+  readonly sizes = sizeChecks(this);
   readonly budget: number | undefined;
 
   constructor(device: GPUDevice, budget: number | undefined) {

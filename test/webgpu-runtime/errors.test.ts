@@ -8,7 +8,6 @@ import {
   requestDevice,
   upload,
 } from "../../runtime/index.ts";
-import { checkLimits } from "../../runtime/launcher/limits.ts";
 import { openNodeGpu } from "../../runtime/node.ts";
 import { WebGpuBackend } from "../../runtime/webgpu/backend.ts";
 import { openDevice, scaled, tinyInputs, WEIGHT } from "./device-fixture.ts";
@@ -116,7 +115,7 @@ describe("limits", () => {
       get: (real, key) => (key === "limits" ? { ...LARGE, ...limits } : Reflect.get(real, key)),
     });
     const backend = new WebGpuBackend(limited, undefined);
-    return () => checkLimits(backend, plan, size, expandPlan(plan, size));
+    return () => backend.sizes.checkCall(plan, size, expandPlan(plan, size));
   };
 
   it("on buffers say what would fit", () => {

@@ -88,7 +88,7 @@ describe("the library of an attention", () => {
     for (const normalize of ["softmax", "sparsemax"] as const) {
       const { text } = libraryFor({ ...pipelineOf(source, "all"), normalize });
       expect(text).not.toContain("WITH_");
-      expect(text).toContain(`INLINE ${normalize === "softmax" ? "float softmax" : "void sparsemax"}(`);
+      expect(text).toContain(`INLINE ${normalize === "softmax" ? "float exponentials" : "void sparsemax"}(`);
       for (const part of ["conv_document", "mix_group", "change_entries", "change_output"])
         expect(text).toContain(` ${part}(`);
     }

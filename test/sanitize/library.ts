@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { CpuLibrary, CpuMemory } from "../../runtime/cpu/library.ts";
+import type { CpuGradientLibrary, CpuLibrary, CpuMemory } from "../../runtime/cpu/library.ts";
 import { findCompiler } from "../../runtime/cpu/native/compiler.ts";
 
 const run = promisify(execFile);
@@ -51,7 +51,6 @@ export async function openSanitized(sanitizer: Sanitizer, lanes: number): Promis
 
 class SanitizedLibrary implements CpuLibrary {
   readonly kind = "native";
-  readonly gradients = null;
   readonly description: string;
   readonly lanes: number;
   readonly threads = 7;
@@ -88,12 +87,28 @@ class SanitizedLibrary implements CpuLibrary {
     return 1;
   }
 
-  async compute(words: CpuMemory, _workspace: CpuMemory, parts: number): Promise<void> {
-    const wanted = [Number(words.address), ...addressesOf(this.bytesOf(words))];
+  compute(words: CpuMemory, _workspace: CpuMemory, parts: number): Promise<void> {
+    return this.#run(words, null, parts);
+  }
+
+  readonly gradients = async (): Promise<CpuGradientLibrary> => ({
+    workspaceBytes: () => 1,
+    compute: (words, gradients, _workspace, parts) => this.#run(words, gradients, parts),
+  });
+
+  async #run(words: CpuMemory, gradients: CpuMemory | null, parts: number): Promise<void> {
+    const wanted = [Number(words.address), ...addressesOf(this.bytesOf(words), ADDRESS_WORDS)];
+    if (gradients !== null)
+      wanted.push(Number(gradients.address), ...addressesOf(this.bytesOf(gradients), GRADIENT_ADDRESS_WORDS));
     const memories = [...this.#live].filter(([start, { length }]) =>
       wanted.some((address) => address >= start && address <= start + length),
     );
-    const head = BigInt64Array.of(BigInt(memories.length), BigInt(words.address), BigInt(parts));
+    const head = BigInt64Array.of(
+      BigInt(memories.length),
+      BigInt(words.address),
+      BigInt(gradients?.address ?? 0),
+      BigInt(parts),
+    );
     const input = [new Uint8Array(head.buffer)];
     for (const [address, bytes] of memories)
       input.push(new Uint8Array(BigInt64Array.of(BigInt(address), BigInt(bytes.length)).buffer), bytes);
@@ -114,9 +129,12 @@ class SanitizedLibrary implements CpuLibrary {
 /** Which words of a call are addresses: `templates/c/entry.h`. */
 const ADDRESS_WORDS = [0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34];
 
-function addressesOf({ buffer, byteOffset }: Uint8Array<ArrayBuffer>): readonly number[] {
-  const words = new BigInt64Array(buffer, byteOffset, 36);
-  return ADDRESS_WORDS.map((index) => Number(words[index] ?? 0n)).filter((address) => address !== 0);
+/** And of its gradients: `templates/c/backward.c`. */
+const GRADIENT_ADDRESS_WORDS = [0, 4, 5, 6, 7, 8];
+
+function addressesOf(bytes: Uint8Array<ArrayBuffer>, places: readonly number[]): readonly number[] {
+  const words = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  return places.map((index) => Number(words[index] ?? 0n)).filter((address) => address !== 0);
 }
 
 /** What a program gives on its output. @throws Error with what a sanitizer said. */

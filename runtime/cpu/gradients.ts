@@ -2,6 +2,7 @@ import { checkLayout, checkTensorKind } from "../contract/arguments.ts";
 import { callValues } from "../contract/call.ts";
 import { MtacError } from "../contract/errors.ts";
 import { libraryParts } from "../contract/library-parts.ts";
+import { attentionFields, wordsOf } from "../contract/library-words.ts";
 import type { Pooled } from "../contract/pool.ts";
 import { type AttentionInputs, elementCount, type HostTensor } from "../contract/tensor.ts";
 import { INPUT_CODES } from "../contract/validate.ts";
@@ -40,6 +41,10 @@ export interface CpuGradients {
 
 /** Words of the gradients: `templates/c/backward.c`. */
 const GRADIENT_WORDS = 10;
+
+/** Strips are cut lower, down to this many rows, where the maps of higher ones would take more than so many bytes. */
+const LEAST_STRIP = 16;
+const MOST_WORKSPACE = 48 * 2 ** 20;
 
 /**
  * Computes the gradients of Σ o·dO of one call of a launcher, in f32: the forward pass is computed again, strip by strip from the
@@ -106,7 +111,12 @@ async function run(device: CpuDevice, call: CpuCall, dO: CpuTensor): Promise<Cpu
     places.set("parameters", BigInt(parameters.buffer.address));
     const values = callValues(call.plan, call.size, call.inputs, dO);
     const words = hold(CALL_WORDS * 8, "call");
-    writeWords(library.bytesOf(words), call, kernelOf(call), places, values);
+    const cutInto = (strip: number): void => {
+      const { plan } = call;
+      const attention = attentionFields({ ...plan, knobs: { ...plan.knobs, strip } });
+      const kernel = { ...kernelOf(call), attention: device.constant(wordsOf(attention), "attention") };
+      writeWords(library.bytesOf(words), call, kernel, places, values);
+    };
     const { parameterWords } = call.plan;
     const parameterGradients = hold(Math.max(parameterWords, 1) * 4, "parameters' gradients");
     const gradients = hold(GRADIENT_WORDS * 8, "gradients");
@@ -123,7 +133,14 @@ async function run(device: CpuDevice, call: CpuCall, dO: CpuTensor): Promise<Cpu
       BigInt(parameterWords),
     ]);
     const parts = libraryParts(call.plan, call.size, library.threads);
-    const workspaceBytes = backward.workspaceBytes(words, gradients, parts);
+    let strip = Number(call.plan.knobs["strip"]);
+    cutInto(strip);
+    let workspaceBytes = backward.workspaceBytes(words, gradients, parts);
+    while (workspaceBytes > MOST_WORKSPACE && strip > LEAST_STRIP) {
+      strip = Math.max(LEAST_STRIP, Math.floor(strip / 8) * 4);
+      cutInto(strip);
+      workspaceBytes = backward.workspaceBytes(words, gradients, parts);
+    }
     const workspace = hold(workspaceBytes, "workspace");
     const began = performance.now();
     await backward.compute(words, gradients, workspace, parts);

@@ -20,6 +20,18 @@ struct gradients {
   int parameters;
 };
 
+/* The gradient of K or V of a batch entry, as it adds up. */
+struct key_sums {
+  /* [batches, kv_heads, key_rows, channels], the caller's; null if it is not wanted. */
+  float *result;
+  int channels;
+  /* [kv_heads][keys][width]: the caller's own, where it has whole vectors and tiles; else memory of the workspace. */
+  float *at;
+  float *own;
+  int keys;
+  int width;
+};
+
 /* Those who compute a call together: how many, and how one waits for the others. */
 struct together {
   int parts;
@@ -62,9 +74,8 @@ struct backward {
   float *o;
   float *d_o;
   float *d_q;
-  /* Gradients of K and V of the batch entry: [kv_heads][keys][width]. */
-  float *d_k;
-  float *d_v;
+  struct key_sums d_k;
+  struct key_sums d_v;
   int head_width;
   int value_width;
   /* Weights of all stages, turned: a convolution's by 180 degrees and by heads, a mix's transposed. */
@@ -142,6 +153,17 @@ static uint64_t turned_floats(const struct call *call) {
   return count;
 }
 
+/* Where the gradient of K or V adds up. */
+static struct key_sums place_key_sums(
+    const struct call *call, float *result, int channels, unsigned char **workspace, uint64_t *used) {
+  const int width = round_up(channels, LANES), keys = round_up(call->key_rows, PANEL);
+  struct key_sums sums = {.result = result, .channels = channels, .keys = keys, .width = width};
+  if (width == channels && call->key_rows % ROWS == 0) sums.keys = call->key_rows;
+  else if (result)
+    sums.own = take(workspace, used, (uint64_t)call->attention->kv_heads * (uint64_t)keys * (uint64_t)width, 4);
+  return sums;
+}
+
 /* Lays out the memory of all parts and returns its bytes; `workspace` may be null, to count. */
 static uint64_t lay_out_backward(
     struct backward *b, const struct call *call, const struct gradients *wanted, int part, int parts,
@@ -174,8 +196,8 @@ static uint64_t lay_out_backward(
   b->o = take(&workspace, &used, group * strip * value_width, 4);
   b->d_o = take(&workspace, &used, group * strip * value_width, 4);
   b->d_q = take(&workspace, &used, group * strip * head_width, 4);
-  b->d_k = take(&workspace, &used, kv_heads * keys * head_width, 4);
-  b->d_v = take(&workspace, &used, kv_heads * keys * value_width, 4);
+  b->d_k = place_key_sums(call, wanted->d_k, at->head_dim, &workspace, &used);
+  b->d_v = place_key_sums(call, wanted->d_v, at->value_dim, &workspace, &used);
   b->turned = take(&workspace, &used, turned_floats(call), 4);
   b->tasks = most(at->group, at->strip / ROWS);
   b->sums_each = 1;

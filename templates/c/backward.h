@@ -8,11 +8,8 @@
 #ifndef MTAC_BACKWARD_H
 #define MTAC_BACKWARD_H
 
-#include "adjoint.h"
 #include "output-adjoint.h"
-
-/* The tasks of a step that are this part's, and then its end: everybody's work is done. */
-#define EACH_TASK(b, task, count) for (int task = (b)->part; task < (count); task += (b)->together->parts)
+#include "products.h"
 
 /* What the rows of the strip's maps see, and which columns their newest rows have. */
 static void look_back(struct backward *b) {
@@ -44,91 +41,6 @@ static void move_rows(const struct backward *b) {
       copy(
           band_row(b, band, task % at->group, at->strip + row) - b->pad, band_row(b, band, task % at->group, row) - b->pad,
           b->pitch / LANES * LANES);
-  }
-}
-
-/* A row of q, of a head of the group, scaled; 0 if there is none. */
-static void read_query(const struct backward *b, int head, int number, float *to, int width) {
-  const struct call *call = b->call;
-  const struct attention *at = call->attention;
-  const struct tensor *from = number < 0 ? &call->q_history : &call->q;
-  fill(to, 0, width);
-  if (number < -call->history_rows || number >= call->query_rows) return;
-  const int64_t start = row_of(from, b->batch, b->head + head, number < 0 ? call->history_rows + number : number);
-  read_stored(to, from->data, start, at->head_dim, at->storage, at->scale);
-}
-
-/* rows . keys for columns [band->begin, band->end) of a head's newest rows; `rows` without gaps, `packed` in panels. */
-static void multiply_keys(
-    const struct backward *b, const float *rows, const float *packed, int channels, const struct band *band, int head) {
-  const struct attention *at = b->call->attention;
-  const int panels = (b->call->key_rows + PANEL - 1) / PANEL, kv_head = (b->head + head) / (at->heads / at->kv_heads);
-  for (int key = band->begin; key < band->end; key += PANEL)
-    score_panel(
-        rows, packed + ((int64_t)kv_head * panels + key / PANEL) * channels * PANEL, band_row(b, band, head, 0) + key,
-        b->pitch, at->strip, channels);
-}
-
-/* Rows of K or V [from, from + keys) as floats, whole vectors wide. */
-static const float *read_rows(
-    const struct backward *b, const struct tensor *tensor, int kv_head, int from, int keys, int channels, int width,
-    int64_t *pitch) {
-  const int64_t start = row_of(tensor, b->batch, kv_head, from);
-  if (b->call->attention->storage == STORAGE_F32 && channels == width) {
-    *pitch = tensor->row_stride;
-    return (const float *)tensor->data + start;
-  }
-  for (int key = 0; key < keys; key++) {
-    float *row = b->block + (int64_t)key * width;
-    for (int c = channels; c < width; c++) row[c] = 0;
-    read_stored(row, tensor->data, start + key * tensor->row_stride, channels, b->call->attention->storage, 1);
-  }
-  *pitch = width;
-  return b->block;
-}
-
-/* out[strip, width] = map K or map V, of a head's newest rows. */
-static void multiply_values(
-    const struct backward *b, const struct band *band, int head, const struct tensor *tensor, const unsigned char *faulty,
-    int channels, int width, float *out) {
-  const struct attention *at = b->call->attention;
-  const int kv_head = (b->head + head) / (at->heads / at->kv_heads), last = least(band->end, b->call->key_rows);
-  const int panels = (b->call->key_rows + PANEL - 1) / PANEL;
-  zero(out, (size_t)at->strip * (size_t)width);
-  for (int key = band->begin; key < last; key += KEY_BLOCK) {
-    int64_t pitch;
-    const int keys = least(KEY_BLOCK, last - key);
-    const float *values = read_rows(b, tensor, kv_head, key, keys, channels, width, &pitch);
-    const float *weights = band_row(b, band, head, 0) + key;
-    int fault = 0;
-    for (int panel = key / PANEL; panel * PANEL < key + keys; panel++) fault |= faulty[kv_head * panels + panel];
-    if (fault) add_faulty(weights, b->pitch, 1, values, pitch, out, width, at->strip, keys);
-    else add_values(weights, b->pitch, values, pitch, out, width, at->strip, keys, values + keys * pitch);
-  }
-}
-
-/*
- * The gradient of K or V: keys of all rows of the heads that read them, in their order. `rows` [heads][strip][width]. A
- * task has a block of keys.
- */
-static void add_key_gradients(
-    const struct backward *b, const struct band *band, const float *rows, int width, float *gradients) {
-  const struct attention *at = b->call->attention;
-  const int sharing = at->heads / at->kv_heads, keys = round_up(b->call->key_rows, PANEL);
-  const int blocks = (band->end - band->begin + KEY_BLOCK - 1) / KEY_BLOCK;
-  const int first = b->head / sharing, kv_heads = (b->head + at->group - 1) / sharing - first + 1;
-  EACH_TASK(b, task, kv_heads * blocks) {
-    const int kv_head = first + task / blocks, key = band->begin + task % blocks * KEY_BLOCK;
-    const int count = least(KEY_BLOCK, band->end - key);
-    float *to = gradients + ((int64_t)kv_head * keys + key) * width;
-    for (int head = most(b->head, kv_head * sharing); head < least(b->head + at->group, (kv_head + 1) * sharing);
-         head++) {
-      const float *weights = band_row(b, band, head - b->head, 0) + key;
-      const float *own = rows + (int64_t)(head - b->head) * at->strip * width;
-      if (all_finite(own, width, at->strip, width))
-        add_transposed(weights, b->pitch, own, width, to, width, count, at->strip);
-      else add_faulty(weights, 1, b->pitch, own, width, to, width, count, at->strip);
-    }
   }
 }
 
@@ -299,7 +211,7 @@ static void backward_strip(struct backward *b) {
     settle_head(b, d_weights, head);
   }
   meet(b);
-  add_key_gradients(b, weights, b->d_o, b->value_width, b->d_v);
+  add_key_gradients(b, weights, b->d_o, &b->d_v);
   meet(b);
   adjoin_chain(b, &b->weights);
   EACH_TASK(b, head, at->group) normalizer_adjoint(b, head);
@@ -313,7 +225,7 @@ static void backward_strip(struct backward *b) {
     write_query_gradients(b, head);
   }
   meet(b);
-  add_key_gradients(b, d_raw, b->own_q, b->head_width, b->d_k);
+  add_key_gradients(b, d_raw, b->own_q, &b->d_k);
   meet(b);
 }
 
@@ -343,37 +255,20 @@ static void turn_weights(const struct backward *b) {
 }
 
 /* K and V of a batch entry in panels, gradients of both at 0. */
-static void begin_entry(const struct backward *b) {
+static void begin_entry(struct backward *b) {
   const struct call *call = b->call;
   const struct attention *at = call->attention;
   const int panels = (call->key_rows + PANEL - 1) / PANEL;
   EACH_TASK(b, task, at->kv_heads * panels) {
     const int kv_head = task / panels, key = task % panels * PANEL;
-    pack_rows(call, &call->k, at->head_dim, b->batch, kv_head, key, b->packed_k + (int64_t)task * at->head_dim * PANEL);
-    pack_rows(call, &call->v, at->value_dim, b->batch, kv_head, key, b->packed_v + (int64_t)task * at->value_dim * PANEL);
-    b->faulty_k[task] = !all_finite(b->packed_k + (int64_t)task * at->head_dim * PANEL, PANEL, at->head_dim, PANEL);
-    b->faulty_v[task] = !all_finite(b->packed_v + (int64_t)task * at->value_dim * PANEL, PANEL, at->value_dim, PANEL);
-    zero(b->d_k + (int64_t)task * PANEL * b->head_width, (size_t)PANEL * (size_t)b->head_width);
-    zero(b->d_v + (int64_t)task * PANEL * b->value_width, (size_t)PANEL * (size_t)b->value_width);
+    float *k = b->packed_k + (int64_t)task * at->head_dim * PANEL, *v = b->packed_v + (int64_t)task * at->value_dim * PANEL;
+    pack_rows(call, &call->k, at->head_dim, b->batch, kv_head, key, k);
+    pack_rows(call, &call->v, at->value_dim, b->batch, kv_head, key, v);
+    b->faulty_k[task] = !all_finite(k, PANEL, at->head_dim, PANEL);
+    b->faulty_v[task] = !all_finite(v, PANEL, at->value_dim, PANEL);
   }
-  meet(b);
-}
-
-/* The gradients of K and V of a batch entry. */
-static void end_entry(const struct backward *b) {
-  const struct call *call = b->call;
-  const struct attention *at = call->attention;
-  const int keys = round_up(call->key_rows, PANEL);
-  EACH_TASK(b, kv_head, at->kv_heads)
-    for (int key = 0; key < call->key_rows; key++) {
-      const int64_t row = ((int64_t)b->batch * at->kv_heads + kv_head) * call->key_rows + key;
-      const int64_t from = (int64_t)kv_head * keys + key;
-      if (b->wanted->d_k)
-        for (int c = 0; c < at->head_dim; c++) b->wanted->d_k[row * at->head_dim + c] = b->d_k[from * b->head_width + c];
-      if (b->wanted->d_v)
-        for (int c = 0; c < at->value_dim; c++)
-          b->wanted->d_v[row * at->value_dim + c] = b->d_v[from * b->value_width + c];
-    }
+  begin_key_sums(b, &b->d_k);
+  begin_key_sums(b, &b->d_v);
   meet(b);
 }
 
@@ -409,7 +304,9 @@ static void backward_part(
   for (b.batch = 0; b.batch < call->batches; b.batch++) {
     begin_entry(&b);
     for (b.head = 0; b.head < call->attention->heads; b.head += call->attention->group) backward_group(&b);
-    end_entry(&b);
+    end_key_sums(&b, &b.d_k);
+    end_key_sums(&b, &b.d_v);
+    meet(&b);
   }
   if (wanted->d_parameters == NULL || part != 0) return;
   for (int n = 0; n < wanted->parameters; n++) {

@@ -22,8 +22,11 @@ import { cpuLauncherOf, withThreads } from "./harness.ts";
 
 const FOLDER = allVectors() ?? OWN_VECTORS;
 
-/** Of all gradients' size: one that is a small rest of large terms is as exact as f32 is for these. */
-const FLOOR = 0.1;
+/**
+ * Of all gradients' size: one that is a small rest of large terms is as exact as f32 is for these. Random attentions may have rows that see
+ * one key before a norm, whose weights' gradients are 0 in exact arithmetic.
+ */
+const FLOOR = { vectors: 0.1, random: 1 } as const;
 
 interface Trial {
   readonly pipeline: Pipeline;
@@ -88,7 +91,7 @@ async function gradientsOf(
 function problem(
   found: ReadonlyMap<string, ArrayLike<number>>,
   expected: ReadonlyMap<string, ArrayLike<number> & Iterable<number>>,
-  factor: number,
+  { factor, floor }: { readonly factor: number; readonly floor: number },
 ): string | null {
   const bound = TOLERANCES.f32.gradients * factor;
   const all = norm([...expected.values()].map(norm));
@@ -96,7 +99,7 @@ function problem(
     const values = found.get(name);
     if (values?.length !== reference.length) return `${name} is missing, or has another size`;
     const difference = norm(Array.from(values, (value, index) => value - (reference[index] ?? 0)));
-    const size = Math.max(norm(reference), FLOOR * all);
+    const size = Math.max(norm(reference), floor * all);
     if (difference > bound * size || Number.isNaN(difference)) return `${name}: ${difference / size}`;
   }
   return null;
@@ -144,7 +147,10 @@ export function describeGradients(
         [8, 3],
       ] as const) {
         const found = await gradientsOf(device, trial, planOf(device, trial, strip, threads));
-        expect(problem(found, expected, factor), `strips of ${strip} rows, ${threads} threads`).toBeNull();
+        expect(
+          problem(found, expected, { factor, floor: FLOOR.vectors }),
+          `strips of ${strip} rows, ${threads} threads`,
+        ).toBeNull();
       }
     });
 
@@ -163,7 +169,7 @@ export function describeGradients(
           trial,
           planOf(device, trial, strip, 1 + (Math.abs(seed) % 4)),
         );
-        expect(problem(found, expected, 1)).toBeNull();
+        expect(problem(found, expected, { factor: 1, floor: FLOOR.random })).toBeNull();
       });
       await fc.assert(check, { seed: SEED, numRuns: runsOf(runs), endOnFailure: true });
     }, 300_000);

@@ -13,7 +13,7 @@ const LIBRARIES = (await presentCpus()).filter((name) => name.startsWith("native
 for (const library of LIBRARIES) {
   const device = await openTestCpu(library);
   afterAll(() => device.close());
-  describeGradients(library, device, { runs: 40 });
+  describeGradients(library, device, { runs: 24 });
 }
 
 describe.skipIf(LIBRARIES.length === 0)("what is refused", async () => {

@@ -15,7 +15,7 @@ const BUILT = join(ROOT, "dist/compiler/browser.js");
 const SPEC = readFileSync(join(ROOT, "examples/mta_830m.mta"), "utf8");
 
 /** Minified and compressed, with all templates and the C library. */
-const MAX_BYTES = 245 * 1024;
+const MAX_BYTES = 260 * 1024;
 
 const inBrowsers: typeof import("../../compiler/browser.ts") = await import(BUILT);
 const inNode: typeof import("../../compiler/index.ts") = await import(join(ROOT, "dist/compiler/index.js"));

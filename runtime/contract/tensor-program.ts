@@ -31,7 +31,10 @@ export type MapSource = "map" | "scores" | "exponentials";
 export interface References {
   /** Made from queries and keys, or read with the map that is relative to them. */
   readonly source: "keys" | "map";
-  /** `keys`: blocks of sixteen keys whose means a tile's rows meet; one where all rows see the same first keys. */
+  /**
+   * `keys`: blocks of sixteen keys whose means a tile's rows meet; one where all rows see the same first keys, none where anything may be hidden
+   * and only single keys are sure to be seen.
+   */
   readonly keyMeans: number;
   /**
    * Whether rows of final scores that are convolved go to a map relative to the highest of what the convolution makes of references: where the mask hides

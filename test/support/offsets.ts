@@ -64,7 +64,7 @@ export function offsetCase(
   return { pipeline, shape, parameters, inputs, expected: referenceForward(pipeline, parameters, inputs) };
 }
 
-/** Where what a row's logits have in common comes from: another for each head, or each row; along one channel of the keys, or all. */
+/** Where what a row's logits have in common comes from: another for each head, or each row; along one channel of the keys, or several. */
 export type OffsetKind = "head" | "row" | "channel" | "channels";
 export const OFFSET_KINDS: readonly OffsetKind[] = ["head", "row", "channel", "channels"];
 
@@ -79,7 +79,8 @@ export function shiftLogits(
   }: { readonly kind: OffsetKind; readonly offset: number; readonly deviation: number },
 ): AttentionInputs<Float64Tensor> {
   const spread = Math.sqrt(deviation / DRAWN_DEVIATION);
-  const along = kind === "channel" ? 1 : headDim;
+  // These channels hold nothing else: what they added to keys would be no common part.
+  const along = kind === "channels" ? headDim / 4 : 1;
   const step = Math.sqrt(Math.abs(offset / scale) / along);
   const shifted = (
     tensor: Float64Tensor,
@@ -89,8 +90,8 @@ export function shiftLogits(
     const rows = tensor.shape[2] ?? 1;
     return mapped(tensor, (value, index) => {
       const row = Math.floor(index / headDim);
-      const shared = index % headDim < along ? step * share(Math.floor(row / rows) % count, row % rows) : 0;
-      return value * spread + shared;
+      if (index % headDim >= along) return value * spread;
+      return step * share(Math.floor(row / rows) % count, row % rows);
     });
   };
   const share = (head: number, row: number): number => {

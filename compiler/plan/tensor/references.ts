@@ -4,12 +4,19 @@ import type { TileRequest } from "./tile-request.ts";
 /** Keys whose mean a row's reference is made of. */
 const BLOCK = 16;
 
+/** Whether what a mask hides does not follow from the ranges of keys that rows see. */
+function hidesAnywhere(pipeline: Pipeline): boolean {
+  return hasMask(pipeline, "documents") || hasMask(pipeline, "bias");
+}
+
 /**
  * Whether maps and tiles of scores are relative to references of their rows. Where documents or a bias hide pairs anywhere, what a
- * convolution makes of references does not follow from the ranges of keys that rows see.
+ * convolution makes of references is not known; a bias may hide them in some heads only, and then a mix does not know it either.
  */
 export function keepsReferences(pipeline: Pipeline): boolean {
-  return !hasMask(pipeline, "documents") && !hasMask(pipeline, "bias");
+  const has = (kind: "conv" | "mix"): boolean => pipeline.scores.some((stage) => stage.kind === kind);
+  if (hidesAnywhere(pipeline) && has("conv")) return false;
+  return !hasMask(pipeline, "bias") || !has("mix");
 }
 
 /** What the scores that a tile of `rows` rows convolves, or leaves in a map, are relative to. */
@@ -23,7 +30,8 @@ export function tileReferences(
   if (source === "dot") {
     if (conv === null ? sink !== "map" : before.mask !== "zero") return null;
     // Windows begin with another key in every row.
-    const keyMeans = hasMask(pipeline, "window") ? Math.ceil((rows - 1) / BLOCK) + 1 : 1;
+    const several = hasMask(pipeline, "window") ? Math.ceil((rows - 1) / BLOCK) + 1 : 1;
+    const keyMeans = hidesAnywhere(pipeline) ? 0 : several;
     return { source: "keys", keyMeans, raised };
   }
   return conv?.index.section === "scores" ? { source: "map", keyMeans: 0, raised } : null;

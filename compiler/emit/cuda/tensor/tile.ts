@@ -137,10 +137,7 @@ function convModel(program: TensorTileProgram, stage: ConvStage) {
   };
 }
 
-/**
- * Pointwise stages need the scores as they are; else what a row's scores are relative to does no more than move its log-sum-exp. Where no key
- * is hidden before those of a block of eight, the ends of rows are all that matters.
- */
+/** Pointwise stages need the scores as they are; else what a row's scores are relative to does no more than move its log-sum-exp. */
 function referencesModel({ plan, program, conv, toMap }: Tile) {
   const { references, finish, before } = program;
   const kept = references !== null;
@@ -158,12 +155,13 @@ function referencesModel({ plan, program, conv, toMap }: Tile) {
     /** What happens to a score that a reference is made of. */
     referencePointwise: conv === null ? pointwise : pointwiseModels(before.pointwise),
     slantedFirsts: window,
-    onlyEnds: window ? "(slanted_firsts || first_key - REACH_LEFT >= below.x)" : "first_key >= REACH_LEFT",
     /** What rows of the map that is written are relative to; whether that is still to be taken off. */
     leavesReferences: leaves,
     leftBiased: leaves && conv?.bias != null,
     leftPointwise: conv === null ? [] : pointwise,
-    leftSubtracted: leaves && (conv === null || raises || pointwise.length > 0),
+    leftSubtracted: leaves && (raises || pointwise.length > 0),
+    /** Whether scores are relative from the start. */
+    relativeScores: program.source === "dot" && kept && (conv !== null || pointwise.length === 0),
   };
 }
 

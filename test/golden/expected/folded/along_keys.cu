@@ -1302,20 +1302,22 @@ __device__ __forceinline__ int query_place(int place) {
 /// The mean of a query's products with the last few keys that its row sees; the four lanes of a quad share it.
 __device__ __forceinline__ float last_scores(
     const unsigned char* query, const Batch& batch, const Element* keys, int2 range, const Lane& lane) {
-  const int first = max(range.x, range.y - 4);
+  const int end = range.y;
   float score = 0.0f;
+  int count = 0;
 #pragma unroll 1
-  for (int key = first; key < range.y; key++) {
-    const Element* const row = keys + size_t(key) * batch.launch.k_stride_l;
+  for (int key = max(range.x, end - 4); key < end; key++) {
+    count++;
+    const Element* const from = keys + size_t(key) * batch.launch.k_stride_l;
 #pragma unroll
     for (int d = 2 * lane.quad; d < HEAD_DIM; d += 8) {
-      const unsigned pair = load_as<unsigned>(row + d);
+      const unsigned pair = load_as<unsigned>(from + d);
       const unsigned own = load_as<unsigned>(query + d * 2);
       score = fmaf(low_f16(own), low_f16(pair), score);
       score = fmaf(high_f16(own), high_f16(pair), score);
     }
   }
-  return lanes_sum<4>(score) / float(max(1, range.y - first));
+  return lanes_sum<4>(score) / float(max(1, count));
 }
 
 /// References of the tile's rows and of those around it; whether any is not 0. A query times what its row's keys have
@@ -1345,7 +1347,8 @@ __device__ __forceinline__ bool make_references(
     for (int h = 0; h < 2; h++) {
       const int place = block * 16 + 8 * h + lane.group;
       const bool exists = place < REFERENCE_ROWS;
-      const int2 seen = row_keys(batch, tile_row - HALO_PAST + place);
+      const int row = tile_row - HALO_PAST + place;
+      const int2 seen = row_keys(batch, row);
       const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
       const bool whole = range.x + 16 <= range.y;
       float score = scores[0][2 * h];
@@ -1415,9 +1418,11 @@ __device__ __forceinline__ void make_constants(
 }
 
 /// Adds what the convolution makes of the references to a block of eight results, some of whose taps are hidden: those
-/// from the `bounds` of the lane's two rows on, where the bounds move along with the rows.
+/// from the `bounds` of the lane's two rows on, which lie one key further right in each row, or are the same for all.
+template <bool SLANTED>
 __device__ __forceinline__ void add_border(
-    float (&y)[4], unsigned char* shared_memory, int place, int (&bounds)[2], int key, float sign, const Lane& lane) {
+    float (&y)[4], unsigned char* shared_memory, int place, const int (&bounds)[2], int key, float sign,
+    const Lane& lane) {
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     const int keys = min(max(bounds[h] - key, -REACH_LEFT - REACH_FUTURE), REACH_RIGHT + REACH_PAST + 8);
@@ -1425,8 +1430,9 @@ __device__ __forceinline__ void add_border(
 #pragma unroll
     for (int a = 0; a < KERNEL_QUERY; a++) {
       const float reference = sign * reference_at(shared_memory, place + 8 * h + rows_below(a));
-      y[2 * h] = fmaf(reference, sums[a * TAP_SUMS], y[2 * h]);
-      y[2 * h + 1] = fmaf(reference, sums[a * TAP_SUMS - 1], y[2 * h + 1]);
+      const int at = a * TAP_SUMS - (SLANTED ? 0 : rows_below(a));
+      y[2 * h] = fmaf(reference, sums[at], y[2 * h]);
+      y[2 * h + 1] = fmaf(reference, sums[at - 1], y[2 * h + 1]);
     }
   }
 }
@@ -1484,8 +1490,12 @@ __device__ __forceinline__ void add_references(
       if (all_visible(row, 16, first_key, 8)) continue;
 #pragma unroll
       for (int i = 0; i < 4; i++) y[x][n][i] -= constants[i / 2];
-      if (slanted && first_key >= REACH_LEFT) {
-        add_border(y[x][n], shared_memory, HALO_PAST + place, ends, first_key, 1.0f, lane);
+      if (slanted) {
+        add_border<true>(y[x][n], shared_memory, HALO_PAST + place, ends, first_key, 1.0f, lane);
+        // Key 0 is the first that any row sees.
+        if (first_key < REACH_LEFT) {
+          add_border<false>(y[x][n], shared_memory, HALO_PAST + place, {0, 0}, first_key, -1.0f, lane);
+        }
       } else {
         add_corner(y[x][n], shared_memory, batch, HALO_PAST + place, row + lane.group, first_key, lane);
       }

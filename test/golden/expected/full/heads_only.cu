@@ -592,20 +592,22 @@ __device__ __forceinline__ int query_place(int place) {
 /// The mean of a query's products with the last few keys that its row sees; the four lanes of a quad share it.
 __device__ __forceinline__ float last_scores(
     const unsigned char* query, const Batch& batch, const Element* keys, int2 range, const Lane& lane) {
-  const int first = max(range.x, range.y - 4);
+  const int end = range.y;
   float score = 0.0f;
+  int count = 0;
 #pragma unroll 1
-  for (int key = first; key < range.y; key++) {
-    const Element* const row = keys + size_t(key) * batch.launch.k_stride_l;
+  for (int key = max(range.x, end - 4); key < end; key++) {
+    count++;
+    const Element* const from = keys + size_t(key) * batch.launch.k_stride_l;
 #pragma unroll
     for (int d = 2 * lane.quad; d < HEAD_DIM; d += 8) {
-      const unsigned pair = load_as<unsigned>(row + d);
+      const unsigned pair = load_as<unsigned>(from + d);
       const unsigned own = load_as<unsigned>(query + d * 2);
       score = fmaf(low_f16(own), low_f16(pair), score);
       score = fmaf(high_f16(own), high_f16(pair), score);
     }
   }
-  return lanes_sum<4>(score) / float(max(1, range.y - first));
+  return lanes_sum<4>(score) / float(max(1, count));
 }
 
 /// References of the tile's rows and of those around it; whether any is not 0. A query times what its row's keys have
@@ -635,7 +637,8 @@ __device__ __forceinline__ bool make_references(
     for (int h = 0; h < 2; h++) {
       const int place = block * 16 + 8 * h + lane.group;
       const bool exists = place < REFERENCE_ROWS;
-      const int2 seen = row_keys(batch, tile_row - HALO_PAST + place);
+      const int row = tile_row - HALO_PAST + place;
+      const int2 seen = row_keys(batch, row);
       const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
       const bool whole = range.x + 16 <= range.y;
       float score = scores[0][2 * h];
@@ -656,6 +659,13 @@ __device__ __forceinline__ bool make_references(
   return __syncthreads_or(any);
 }
 
+__device__ __forceinline__ void read_references(
+    unsigned char* shared_memory, const Lane& lane, float (&references)[ROW_BLOCKS][2]) {
+  each_row(HALO_PAST + lane.warp * ROW_BLOCKS * 16, lane, [&](int x, int h, int place) {
+    references[x][h] = reference_at(shared_memory, place);
+  });
+}
+
 /// What a row of the map is relative to.
 __device__ __forceinline__ float left_reference(const unsigned char* shared_memory, int row) {
   float constant = load_as<float>(shared_memory + CONSTANTS_AT + row * 4);
@@ -669,19 +679,6 @@ __device__ __forceinline__ void leave_references(
     references[reference_row(batch, head, tile_row + row)] =
       left_reference(shared_memory, row);
   }
-}
-
-template <int COUNT, int N>
-__device__ __forceinline__ void subtract_references(
-    float (&y)[ROW_BLOCKS][N][4], unsigned char* shared_memory, const Lane& lane) {
-  each_row(lane.warp * ROW_BLOCKS * 16, lane, [&](int x, int h, int row) {
-    const float reference = left_reference(shared_memory, row);
-#pragma unroll
-    for (int n = 0; n < COUNT; n++) {
-      y[x][n][2 * h] -= reference;
-      y[x][n][2 * h + 1] -= reference;
-    }
-  });
 }
 
 /// Hides the scores of COUNT blocks of eight keys that the warp's rows do not see.
@@ -783,8 +780,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
       if (step_key >= own_range.y) break;
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
-        entry *= SCALE;
+      float references[ROW_BLOCKS][2];
+      read_references(shared_memory, lane, references);
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int x, int, int i) {
+        entry = fmaf(entry, SCALE, -references[x][i / 2]);
       });
       each_entry<COLUMNS / 8>(s, [&](float entry, int x, int n, int i) { y[x][c / 8 + n][i] = entry; });
     }
@@ -796,7 +795,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
     const int key = step_key - LAG;
     // The warp's rows see nothing from here on.
     if (key >= own_range.y) continue;
-    subtract_references<GRANULES>(y, shared_memory, lane);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
     }

@@ -87,6 +87,8 @@ export interface TensorTileProgram {
     readonly chunk: number;
   } | null;
   readonly blocksPerSm: number;
+  /** Whether products of sixteen rows are left out with keys that none of them sees. */
+  readonly skips: boolean;
   /** `attention`: blocks may share a tile's keys where there are few rows; `TensorCombineProgram` puts their results together. */
   readonly splits: boolean;
   readonly sharedBytes: number;

@@ -35,7 +35,7 @@ const KEY_CHUNKS: Expression = ["ceilDiv", ["sub", KEYS_END, "key_begin"], CHUNK
 /** Strips of f16 maps, in whole tiles. */
 const STRIPS = { stripRows: 512, entryBytes: 2, leastRows: 64, multiple: 64, skipDead: true } as const;
 
-const STATISTICS = { kind: "tensor_statistics", warps: 4, lanes: 8 } as const satisfies Omit<
+const STATISTICS = { kind: "tensor_statistics", warps: 4, lanes: 4 } as const satisfies Omit<
   TensorStatisticsProgram,
   "references"
 >;

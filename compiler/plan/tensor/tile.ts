@@ -18,6 +18,8 @@ import {
 import type { TileKnobs, TileRequest } from "./tile-request.ts";
 
 const WARPS = 4;
+/** Most pairs of kernel rows by distances in registers beside which there is room for the keys that blocks of rows see (ptxas reports). */
+const SKIPPING_TAPS = 16;
 /** Bytes of a row of `elements` 16-bit elements in shared memory: an odd number of 16-byte units, so that ldmatrix meets no bank twice. */
 export function paddedRow(elements: number): number {
   return Math.ceil(elements / 16) * 32 + 16;
@@ -159,6 +161,7 @@ export function fitTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): 
     finish,
     map: sink === "map" ? { alignment: MAP_ALIGNMENT, chunk: request.chunk } : null,
     blocksPerSm: blocksPerSm(machine, { threads: WARPS * WARP, sharedBytes, registers }),
+    skips: sink === "map" && conv !== null && (taps === "shared" || pairs * distances <= SKIPPING_TAPS),
     splits: sink === "attention",
     ...placed,
   });

@@ -214,7 +214,8 @@ function countMap(
       const chunk = program.map?.chunk ?? Lk;
       return {
         ...timesCounts(tileStep(pipeline, program), steps),
-        blocks: Math.max(tiles, (steps * program.tileK) / chunk),
+        // The last chunk of a tile is half full on average.
+        blocks: tiles / 2 + (steps * program.tileK) / chunk,
       };
     }
     case "tensor_mix": {
@@ -265,6 +266,15 @@ function countMap(
 /** Tile of the kernels that have none of their own: how live entries are counted. */
 const MAP_TILE = { rows: 64, keys: 64 } as const;
 
+/** And of those that leave products of unseen blocks out. */
+const SKIPPED_TILE = { rows: 16, keys: 16 } as const;
+
+/** The tile all of whose entries a kernel computes where it computes one. */
+function liveTile(program: MapProgram): Readonly<Record<"rows" | "keys", number>> {
+  if (program.kind !== "tensor_tile") return MAP_TILE;
+  return program.skips ? SKIPPED_TILE : { rows: tileRows(program), keys: program.tileK };
+}
+
 /** The work of a kernel over maps over the whole call. */
 export function tensorMapWork(
   { pipeline, shape }: GpuTask,
@@ -272,8 +282,7 @@ export function tensorMapWork(
   strips: StripShape,
 ): KernelWork {
   const { program } = kernel;
-  const tile = program.kind === "tensor_tile" ? { rows: tileRows(program), keys: program.tileK } : MAP_TILE;
-  const { live, launches } = mapEntries(pipeline, shape, strips, kernel.halo, tile);
+  const { live, launches } = mapEntries(pipeline, shape, strips, kernel.halo, liveTile(program));
   return tensorWork(kernel, countMap(pipeline, shape, program, live), launches);
 }
 

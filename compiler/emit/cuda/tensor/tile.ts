@@ -116,6 +116,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     tail: (program.conv?.granulesRight ?? 0) > 0,
     // Minus infinity hides in a map of final scores.
     pack: toMap && final ? "pack_f16" : packOf(plan, program.conv?.stage ?? null),
+    skips: program.skips,
     conv: conv === null ? null : convModel(program, conv),
     output: attention ? outputStages(plan) : [],
   };
@@ -210,7 +211,7 @@ function tileConstants(tile: Tile): ConstantTable {
   constants.int("LAG", right * 8, "Keys by which results trail the scores that they are made of.");
   constants.int("REACH_LEFT", reach.left, "Keys around an entry that the convolution reads.");
   constants.int("REACH_RIGHT", reach.right);
-  if (!dot || program.references !== null) {
+  if (!dot || program.references !== null || program.skips) {
     constants.int("REACH_PAST", reach.past, "Rows around an entry that the convolution reads.");
     constants.int("REACH_FUTURE", reach.future);
   }

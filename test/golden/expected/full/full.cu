@@ -164,6 +164,14 @@ __device__ __forceinline__ unsigned pack_f16(float low, float high) {
   return pair;
 }
 
+/// Both of a pair as f32.
+__device__ __forceinline__ float2 unpack_f16(unsigned pair) {
+  float2 values;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %2; cvt.f32.f16 %0, low; cvt.f32.f16 %1, high; }"
+    : "=f"(values.x), "=f"(values.y) : "r"(pair));
+  return values;
+}
+
 __device__ __forceinline__ float low_f16(unsigned pair) {
   float value;
   asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
@@ -421,7 +429,8 @@ __device__ __forceinline__ float2 statistic_of(float highest, float sum) {
 
 /// A pair of exponentials divided by their row's sum.
 __device__ __forceinline__ unsigned quotients_of(unsigned pair, float2 statistic) {
-  return pack_f16(low_f16(pair) * statistic.y, high_f16(pair) * statistic.y);
+  const float2 values = unpack_f16(pair);
+  return pack_f16(values.x * statistic.y, values.y * statistic.y);
 }
 
 __device__ __forceinline__ uint4 quotients_of_128(const uint4& eight, float2 statistic) {
@@ -442,11 +451,15 @@ __device__ __forceinline__ int2 row_keys(const Batch& batch, int row) {
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
+/// Whether keys [range.x, range.y) are among [key, key + count).
+__device__ __forceinline__ bool overlaps(int2 range, int key, int count) {
+  return key + count > range.x && key < range.y;
+}
+
 /// Whether a row sees any of the keys [key, key + count) at most. Units of which it sees none are written by nobody in
 /// a map.
 __device__ __forceinline__ bool holds_seen(const Batch& batch, int row, int key, int count) {
-  const int2 range = key_range(batch, row);
-  return key + count > range.x && key < range.y;
+  return overlaps(key_range(batch, row), key, count);
 }
 
 /// Hides a score where its row, which sees `keys` at most, does not see its key. In place: the value of a choice would
@@ -548,6 +561,21 @@ __device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Ap
   }
 }
 
+/// Calls `apply` with the place and the first row of each block of sixteen rows of a warp.
+template <typename Apply>
+__device__ __forceinline__ void each_block(int own_row, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) apply(x, own_row + 16 * x);
+}
+
+/// Whether all keys [key, key + count) are in the range of each of them.
+__device__ __forceinline__ bool all_within(const int2 (&ranges)[ROW_BLOCKS], int key, int count) {
+  bool within = true;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) within = within && key >= ranges[x].x && key + count <= ranges[x].y;
+  return within;
+}
+
 /// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
 __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   const int b = offset / DILATION_KEY + ORIGIN_KEY;
@@ -622,12 +650,19 @@ __device__ __forceinline__ void convolve_rows(
 
 /// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones
 /// move on, the others are carried.
+/// Where not ALL are needed, only those that `needed` says, of each block of rows.
+template <bool ALL>
 __device__ __forceinline__ void convolve(
-    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps) {
+    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps, const int2 (&needed)[ROW_BLOCKS],
+    int key) {
 #pragma unroll
   for (int s = 0; s < GRANULES; s++) {
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
+      if (!ALL && !overlaps(needed[x], key + 8 * s, 8)) {
+        y[x][s + CARRIED][0] = y[x][s + CARRIED][1] = y[x][s + CARRIED][2] = y[x][s + CARRIED][3] = 0.0f;
+        continue;
+      }
       const unsigned block = scores + x * 16 * S_ROW_BYTES + s * 16;
 #pragma unroll
       for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
@@ -729,6 +764,31 @@ __device__ __forceinline__ void load_queries(
 __device__ __forceinline__ void load_keys(
     unsigned to, const Element* keys, const Launch& launch, int first, int rows, int thread) {
   load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to, keys, launch.k_stride_l, first, rows, thread);
+}
+
+/// s = queries * keys where rows see any of sixteen keys, else 0.
+__device__ __forceinline__ void multiply_seen(
+    unsigned queries, unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4], const int2 (&seen)[ROW_BLOCKS], int key) {
+#pragma unroll
+  for (int n = 0; n < COLUMNS / 8; n += 2) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+      if (!overlaps(seen[x], key + 8 * n, 16)) {
+#pragma unroll
+        for (int i = 0; i < 8; i++) s[x][n + i / 4][i % 4] = 0.0f;
+        continue;
+      }
+#pragma unroll
+      for (int d = 0; d < D_STEPS; d++) {
+        unsigned a[4];
+        unsigned b[4];
+        ldmatrix_x4(a, queries + x * 16 * Q_ROW_BYTES + d * 32);
+        ldmatrix_x4(b, keys + n * 8 * K_ROW_BYTES + d * 32);
+        mma_f16(s[x][n], a, b[0], b[1], d == 0);
+        mma_f16(s[x][n + 1], a, b[2], b[3], d == 0);
+      }
+    }
+  }
 }
 
 /// s += queries * keys; s = the product where it is the first.
@@ -1034,21 +1094,23 @@ __device__ __forceinline__ void make_halo(
     const unsigned keys = shared + K_AT + (keys_at + (lane.index & 15)) * K_ROW_BYTES + (lane.index >> 4) * 16;
     const unsigned queries =
       shared + HALO_AT + (block * 8 + (lane.index & 7)) * Q_ROW_BYTES + (lane.index >> 3 & 1) * 16;
-    float s[4];
+    float s[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    // Rows before the tile come first.
+    const int first_row = tile_row - HALO_PAST + (block * 8 < HALO_PAST ? block * 8 : block * 8 + TILE_Q);
+    if (overlaps(key_range(batch, min(first_row + 7, batch.launch.query_rows - 1)), step_key + keys_at, 16)) {
 #pragma unroll
-    for (int d = 0; d < D_STEPS; d++) {
-      unsigned a[4];
-      unsigned b[2];
-      ldmatrix_x4(a, keys + d * 32);
-      ldmatrix_x2(b, queries + d * 32);
-      mma_f16(s, a, b[0], b[1], d == 0);
+      for (int d = 0; d < D_STEPS; d++) {
+        unsigned a[4];
+        unsigned b[2];
+        ldmatrix_x4(a, keys + d * 32);
+        ldmatrix_x2(b, queries + d * 32);
+        mma_f16(s, a, b[0], b[1], false);
+      }
     }
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-      // Rows before the tile come first.
-      const int local = block * 8 + 2 * lane.quad + i;
-      const int place = local < HALO_PAST ? local : local + TILE_Q;
-      const int row = tile_row - HALO_PAST + place;
+      const int row = first_row + 2 * lane.quad + i;
+      const int place = row - tile_row + HALO_PAST;
       const int2 row_seen = row_keys(batch, row);
       const float reference = reference_at(shared_memory, place);
 #pragma unroll
@@ -1169,14 +1231,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     __syncthreads();
     // Queries times keys.
     const bool inside = interior(batch, own_row, 16 * ROW_BLOCKS, step_key, TILE_K);
+    // Nobody needs rows that are not the block's, nor in its rows' reach.
+    const int rows_end = min(launch.row_end + REACH_FUTURE, launch.query_rows);
+    int2 seen[ROW_BLOCKS];
+    each_block(own_row, [&](int x, int row) {
+      seen[x] = key_range(batch, min(row + 15, rows_end - 1));
+      seen[x].y = row < rows_end ? min(seen[x].y, source_end) : 0;
+    });
 #pragma unroll
     for (int c = 0; c < TILE_K; c += COLUMNS) {
+      // Those that nobody reads either, not even for the rest of sixteen rows, are left as they are.
+      if (own_row >= tile_row + (launch.row_end - tile_row + 15) / 16 * 16 + REACH_FUTURE) break;
       if (step_key + TILE_K <= made_range.x || step_key + c >= made_range.y) {
         clear_scores(shared_memory + S_AT + c * 2, lane);
         continue;
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
-      multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
+      if (all_within(seen, step_key + c, COLUMNS))
+        multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
+      else multiply_seen(query_fragments, key_fragments + c * K_ROW_BYTES, s, seen, step_key + c);
       float references[ROW_BLOCKS][2];
       read_references(shared_memory, lane, references);
       each_entry<COLUMNS / 8>(s, [&](float& entry, int x, int, int i) {
@@ -1195,8 +1268,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
     // Keys of this step's results.
     const int key = step_key - LAG;
     // The warp's rows see nothing from here on.
-    if (key >= own_range.y) continue;
-    convolve(y, score_fragments, taps);
+    if (key >= own_range.y || own_row >= launch.row_end) continue;
+    // Sources that no row in reach sees are 0, and those beyond the block's last ones are another's.
+    int2 needed[ROW_BLOCKS];
+    each_block(own_row, [&](int x, int row) {
+      const int last = min(min(row + 15, launch.row_end - 1) + REACH_FUTURE, launch.query_rows - 1);
+      needed[x] = key_range(batch, last);
+      needed[x].y = row < launch.row_end ? min(needed[x].y, source_end) : 0;
+    });
+    if (all_within(needed, step_key, TILE_K)) {
+      convolve<true>(y, score_fragments, taps, needed, step_key);
+    } else {
+      convolve<false>(y, score_fragments, taps, needed, step_key);
+    }
     if (referenced) add_references<GRANULES>(y, shared_memory, batch, own_row, key, lane);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
@@ -1602,6 +1686,21 @@ __device__ __forceinline__ void each_row(int own_row, const Lane& lane, const Ap
   }
 }
 
+/// Calls `apply` with the place and the first row of each block of sixteen rows of a warp.
+template <typename Apply>
+__device__ __forceinline__ void each_block(int own_row, const Apply& apply) {
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) apply(x, own_row + 16 * x);
+}
+
+/// Whether all keys [key, key + count) are in the range of each of them.
+__device__ __forceinline__ bool all_within(const int2 (&ranges)[ROW_BLOCKS], int key, int count) {
+  bool within = true;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) within = within && key >= ranges[x].x && key + count <= ranges[x].y;
+  return within;
+}
+
 /// The tap of kernel row a that an output reads `offset` keys to its right, as f32; 0 where the kernel has none.
 __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   const int b = offset / DILATION_KEY + ORIGIN_KEY;
@@ -1676,12 +1775,19 @@ __device__ __forceinline__ void convolve_rows(
 
 /// Convolves the scores of a step. Each block of eight source keys feeds all blocks of results in reach; finished ones
 /// move on, the others are carried.
+/// Where not ALL are needed, only those that `needed` says, of each block of rows.
+template <bool ALL>
 __device__ __forceinline__ void convolve(
-    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps) {
+    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned scores, const Taps& taps, const int2 (&needed)[ROW_BLOCKS],
+    int key) {
 #pragma unroll
   for (int s = 0; s < GRANULES; s++) {
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) {
+      if (!ALL && !overlaps(needed[x], key + 8 * s, 8)) {
+        y[x][s + CARRIED][0] = y[x][s + CARRIED][1] = y[x][s + CARRIED][2] = y[x][s + CARRIED][3] = 0.0f;
+        continue;
+      }
       const unsigned block = scores + x * 16 * S_ROW_BYTES + s * 16;
 #pragma unroll
       for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
@@ -1704,8 +1810,9 @@ struct MapTile {
   int first;
   int row;
   int key;
-  /// Which of the rows exist.
+  /// Which of the rows exist; whether all of the tile's do.
   unsigned rows;
+  bool complete;
 };
 
 /// Of the rows from `first` on those from `begin` to `end` exist.
@@ -1718,6 +1825,7 @@ __device__ __forceinline__ MapTile<ROWS> open_map_tile(
   tile.key = thread % (TILE_K / 8) * 8;
   tile.from = map_row(map, launch, head, first + tile.row) + tile.key;
   tile.rows = 0u;
+  tile.complete = first >= begin && first + ROWS <= end;
 #pragma unroll
   for (int i = 0; i < tile.COUNT; i++) {
     const int row = first + tile.row + i * tile.STEP;
@@ -1726,7 +1834,13 @@ __device__ __forceinline__ MapTile<ROWS> open_map_tile(
   return tile;
 }
 
-/// Whether the thread's unit of its i-th row, in the tile from `key` on, was written.
+/// Whether all of the tile from `key` on was written.
+template <int ROWS>
+__device__ __forceinline__ bool all_exists(const MapTile<ROWS>& tile, const Batch& batch, int key) {
+  return tile.complete && interior(batch, tile.first, ROWS, key, TILE_K);
+}
+
+/// Whether the thread's unit of its i-th row was.
 template <int ROWS>
 __device__ __forceinline__ bool unit_exists(const MapTile<ROWS>& tile, const Batch& batch, int i, int key) {
   return (tile.rows & 1u << i) != 0u && holds_seen(batch, tile.first + tile.row + i * tile.STEP, key + tile.key, 8);
@@ -1749,11 +1863,12 @@ template <int ROWS, int ROW_BYTES>
 __device__ __forceinline__ void load_map_weights(
     const MapTile<ROWS>& tile, unsigned char* to, const float2 (&kept)[MapTile<ROWS>::COUNT], const Batch& batch,
     int key) {
+  const bool all = all_exists(tile, batch, key);
 #pragma unroll
   for (int i = 0; i < tile.COUNT; i++) {
     if (ROWS % tile.STEP != 0 && tile.row + i * tile.STEP >= ROWS) continue;
     uint4 eight = make_uint4(0u, 0u, 0u, 0u);
-    if (unit_exists(tile, batch, i, key)) {
+    if (all || unit_exists(tile, batch, i, key)) {
       const unsigned short* const from = tile.from + size_t(i * tile.STEP) * batch.launch.map_row_stride + key;
       eight = quotients_of_128(load_as<uint4>(from), kept[i]);
     }
@@ -1850,8 +1965,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
     // Keys of this step's results.
     const int key = step_key - LAG;
     // The warp's rows see nothing from here on.
-    if (key >= own_range.y) continue;
-    convolve(y, score_fragments, taps);
+    if (key >= own_range.y || own_row >= launch.row_end) continue;
+    // Sources that no row in reach sees are 0, and those beyond the block's last ones are another's.
+    int2 needed[ROW_BLOCKS];
+    each_block(own_row, [&](int x, int row) {
+      const int last = min(min(row + 15, launch.row_end - 1) + REACH_FUTURE, launch.query_rows - 1);
+      needed[x] = key_range(batch, last);
+      needed[x].y = row < launch.row_end ? min(needed[x].y, source_end) : 0;
+    });
+    if (all_within(needed, step_key, TILE_K)) {
+      convolve<true>(y, score_fragments, taps, needed, step_key);
+    } else {
+      convolve<false>(y, score_fragments, taps, needed, step_key);
+    }
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, 0.0f);
     }
@@ -2499,9 +2625,9 @@ Workspace lay_out(const full_call& call) {
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
   const long long batch_step = std::max<long long>(1,
-    std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
+    std::min<long long>({B, 16383, floor_div(41943040, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(64,
-    std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+    std::min<long long>(512, floor_div(41943040, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
@@ -2575,9 +2701,9 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
   const long long batch_step = std::max<long long>(1,
-    std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
+    std::min<long long>({B, 16383, floor_div(41943040, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(64,
-    std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+    std::min<long long>(512, floor_div(41943040, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;

@@ -396,11 +396,15 @@ __device__ __forceinline__ int2 row_keys(const Batch& batch, int row) {
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
+/// Whether keys [range.x, range.y) are among [key, key + count).
+__device__ __forceinline__ bool overlaps(int2 range, int key, int count) {
+  return key + count > range.x && key < range.y;
+}
+
 /// Whether a row sees any of the keys [key, key + count) at most. Units of which it sees none are written by nobody in
 /// a map.
 __device__ __forceinline__ bool holds_seen(const Batch& batch, int row, int key, int count) {
-  const int2 range = key_range(batch, row);
-  return key + count > range.x && key < range.y;
+  return overlaps(key_range(batch, row), key, count);
 }
 
 /// Hides a score where its row, which sees `keys` at most, does not see its key. In place: the value of a choice would
@@ -1759,9 +1763,9 @@ Workspace lay_out(const heads_only_call& call) {
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
   const long long batch_step = std::max<long long>(1,
-    std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
+    std::min<long long>({B, 16383, floor_div(41943040, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(64,
-    std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+    std::min<long long>(512, floor_div(41943040, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
@@ -1836,9 +1840,9 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
   const long long halo_future = 0;
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
   const long long batch_step = std::max<long long>(1,
-    std::min<long long>({B, 16383, floor_div(33554432, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
+    std::min<long long>({B, 16383, floor_div(41943040, 16 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(64,
-    std::min<long long>(512, floor_div(33554432, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
+    std::min<long long>(512, floor_div(41943040, 16 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 64 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 64));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;

@@ -767,9 +767,9 @@ Workspace lay_out(const constructor_call& call) {
   const long long halo_future = std::min<long long>(2, Lq);
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
   const long long batch_step = std::max<long long>(1,
-    std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
+    std::min<long long>({B, 21845, floor_div(41943040, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(16,
-    std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
+    std::min<long long>(512, floor_div(41943040, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;
@@ -838,9 +838,9 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
   const long long halo_future = std::min<long long>(2, Lq);
   const long long map_row_stride = 64 * ceil_div(Lk, 64);
   const long long batch_step = std::max<long long>(1,
-    std::min<long long>({B, 21845, floor_div(33554432, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
+    std::min<long long>({B, 21845, floor_div(41943040, 24 * map_row_stride * (Lq + halo_past + halo_future))}));
   const long long most_rows = std::max<long long>(16,
-    std::min<long long>(512, floor_div(33554432, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
+    std::min<long long>(512, floor_div(41943040, 24 * map_row_stride * batch_step) - (halo_past + halo_future)));
   const long long strip = std::min<long long>(Lq, 4 * ceil_div(ceil_div(Lq, ceil_div(Lq, most_rows)), 4));
   const long long map_rows = strip + halo_past + halo_future;
   const long long map_head_stride = map_rows * map_row_stride;

@@ -458,6 +458,11 @@ __device__ __forceinline__ int2 row_keys(const Batch& batch, int row) {
   return make_int2(range.x, exists ? range.y - range.x : 0);
 }
 
+/// Whether keys [range.x, range.y) are among [key, key + count).
+__device__ __forceinline__ bool overlaps(int2 range, int key, int count) {
+  return key + count > range.x && key < range.y;
+}
+
 /// Hides a score where its row, which sees `keys` at most, does not see its key. In place: the value of a choice would
 /// cost registers.
 /// Else with the bias, at most `largest` in size; where that is 0, without.
@@ -812,21 +817,24 @@ __device__ __forceinline__ void make_halo(
     const unsigned keys = shared + K_AT + (keys_at + (lane.index & 15)) * K_ROW_BYTES + (lane.index >> 4) * 16;
     const unsigned queries =
       shared + HALO_AT + (block * 8 + (lane.index & 7)) * Q_ROW_BYTES + (lane.index >> 3 & 1) * 16;
-    float s[4];
+    float s[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    // Rows before the tile come first.
+    const int first_row = tile_row - HALO_PAST + (block * 8 < HALO_PAST ? block * 8 : block * 8 + TILE_Q);
+    if (overlaps(key_range(batch, first_row, min(first_row + 7, batch.launch.query_rows - 1)), step_key + keys_at,
+        16)) {
 #pragma unroll
-    for (int d = 0; d < D_STEPS; d++) {
-      unsigned a[4];
-      unsigned b[2];
-      ldmatrix_x4(a, keys + d * 32);
-      ldmatrix_x2(b, queries + d * 32);
-      mma_bf16(s, a, b[0], b[1], d == 0);
+      for (int d = 0; d < D_STEPS; d++) {
+        unsigned a[4];
+        unsigned b[2];
+        ldmatrix_x4(a, keys + d * 32);
+        ldmatrix_x2(b, queries + d * 32);
+        mma_bf16(s, a, b[0], b[1], false);
+      }
     }
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-      // Rows before the tile come first.
-      const int local = block * 8 + 2 * lane.quad + i;
-      const int place = local < HALO_PAST ? local : local + TILE_Q;
-      const int row = tile_row - HALO_PAST + place;
+      const int row = first_row + 2 * lane.quad + i;
+      const int place = row - tile_row + HALO_PAST;
       const int2 row_seen = row_keys(batch, row);
 #pragma unroll
       for (int h = 0; h < 2; h++) {

@@ -53,12 +53,11 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
     folded: program.softmax === "sum",
     // Exponentials are powers of 2.
     factor: program.softmax === "sum" ? "LOG2_E" : "1.0f",
-    // The sum of packed weights: products with ones.
-    mma: pack.replace("pack", "mma"),
-    ones: pack === "pack_bf16" ? "0x3f803f80u" : "0x3c003c00u",
     pointwise: pointwiseModels(program.finish.pointwise),
     hidden: normalizes ? "-INFINITE, LARGEST" : "0.0f, 0.0f",
     pack,
+    // The log-sum-exp is as fine as f16: where weights are bf16, their sum is that of others.
+    packsF16: pack === "pack_f16",
     severalGroups: stage.group % 16 !== 0,
   };
 }

@@ -1486,12 +1486,17 @@ __device__ __forceinline__ void pack_head(const float (&y)[SIZE][4], int h, unsi
   }
 }
 
-/// l += the sums of packed weights: products with ones, on tensor cores.
+/// l += the sums of weights, as f16: products with ones, on tensor cores.
 template <int SIZE>
-__device__ __forceinline__ void add_sums(float (&l)[4], const unsigned (&packed)[2][2][SIZE / 2]) {
+__device__ __forceinline__ void add_sums(
+    float (&l)[4], const unsigned (&packed)[2][2][SIZE / 2]) {
 #pragma unroll
   for (int t = 0; t < SIZE / 2; t++) {
-    const unsigned weights[4] = {packed[0][0][t], packed[1][0][t], packed[0][1][t], packed[1][1][t]};
+    unsigned weights[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      weights[i] = packed[i % 2][i / 2][t];
+    }
     mma_f16(l, weights, 0x3c003c00u, 0x3c003c00u, false);
   }
 }

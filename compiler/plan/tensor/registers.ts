@@ -13,6 +13,9 @@ const OTHER_REGISTERS = 44;
 /** Masks that read memory: document numbers or biases of some (row, key) pairs, beside half a tile's pairs that wait (`gathered`). */
 const DOCUMENT_REGISTERS = 28;
 const BIAS_REGISTERS = 32;
+/** Documents where the scores of a whole step wait for them, beside results. */
+const WHOLE_STEP = 64;
+const WHOLE_STEP_DOCUMENT_REGISTERS = 24;
 /** The window's edges, or the filled length, for a further block of rows. */
 const BOUND_REGISTERS = 8;
 /** The first pointwise stage of a kernel, and each further one, by what it computes. */
@@ -46,8 +49,18 @@ const LARGE_RESULTS_REGISTERS = 32;
 const MANY_KERNEL_PAIRS = 9;
 const KERNEL_PAIR_REGISTERS = 4;
 const DOCUMENT_PAIR_REGISTERS = 8;
-/** What is added at borders for scores relative to references: addresses of them and of sums of taps. */
+/**
+ * What is added at borders for scores relative to references: addresses of them and of sums of taps; where there are several pairs of kernel
+ * rows, for each block of keys that is carried; and the highest of a row.
+ */
 const REFERENCE_REGISTERS = 10;
+const CARRIED_REFERENCE_REGISTERS = 6;
+const RAISED_REGISTERS = 30;
+/** Queries that fill so many registers, beside packed weights, cost more than their own number. */
+const LARGE_QUERIES = 48;
+const LARGE_QUERIES_REGISTERS = 32;
+/** The gate of all channels comes when the steps are over; with two blocks of rows ptxas prepares it before them. */
+const GATE_STEP_REGISTERS = 46;
 /** Of 255: estimates are a few registers off. */
 export const MOST_REGISTERS = 254;
 
@@ -72,10 +85,11 @@ export function tileRegisters(
   const values = sink === "attention" || sink === "product";
   const results = values ? rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8 : 0;
   const fragments = conv !== null && precision === "exact" ? 4 : 2;
+  const queries = queriesInRegisters ? rowBlocks * Math.ceil(pipeline.headDim / 16) * 4 : 0;
   const held =
     results +
     (taps === "registers" ? tapPairs * fragments : 0) +
-    (queriesInRegisters ? rowBlocks * Math.ceil(pipeline.headDim / 16) * 4 : 0) +
+    queries +
     (sink === "map" ? 0 : rowBlocks * 4);
   // Scores are made beside those that were carried over, then all of a step are finished.
   const made = source === "dot" && conv !== null ? rowBlocks * (columns / 8) * 4 + rowBlocks * 4 : 0;
@@ -86,9 +100,12 @@ export function tileRegisters(
   const bounds = (rowBlocks - 1) * BOUND_REGISTERS;
   const masks =
     (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + gathered + many * DOCUMENT_PAIR_REGISTERS : 0) +
+    (hasMask(pipeline, "documents") && values && conv === null && tileK >= WHOLE_STEP
+      ? WHOLE_STEP_DOCUMENT_REGISTERS
+      : 0) +
     (hasMask(pipeline, "window") ? bounds : 0) +
     (hasMask(pipeline, "lengths") ? bounds : 0) +
-    (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered : 0);
+    (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered + many * DOCUMENT_PAIR_REGISTERS : 0);
   const pointwise = pointwiseRegisters([...before.pointwise, ...finish.pointwise]);
   const wide = source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0;
   const packed =
@@ -96,7 +113,10 @@ export function tileRegisters(
       ? (conv === null ? PACKED_REGISTERS : PACKED_CONV_REGISTERS) +
         (pipeline.valueDim % 16 === 0 ? 0 : HALF_BLOCK_REGISTERS)
       : 0;
-  const large = queriesInRegisters && results >= LARGE_RESULTS ? LARGE_RESULTS_REGISTERS : 0;
+  const large =
+    (queriesInRegisters && results >= LARGE_RESULTS ? LARGE_RESULTS_REGISTERS : 0) +
+    (conv === null && packed > 0 && queries >= LARGE_QUERIES ? LARGE_QUERIES_REGISTERS : 0);
+  const references = conv === null ? null : tileReferences(pipeline, request, 0);
   const steps =
     OTHER_REGISTERS +
     SOURCE_REGISTERS[source] +
@@ -107,7 +127,9 @@ export function tileRegisters(
     wide +
     packed +
     large +
-    (conv !== null && tileReferences(pipeline, request, 0) !== null ? REFERENCE_REGISTERS : 0) +
+    (references === null ? 0 : REFERENCE_REGISTERS + (references.raised ? RAISED_REGISTERS : 0)) +
+    (references === null || kernelPairs < 2 ? 0 : carried * CARRIED_REFERENCE_REGISTERS) +
+    (values && rowBlocks > 1 && gatesChannels(pipeline) ? GATE_STEP_REGISTERS : 0) +
     many * KERNEL_PAIR_REGISTERS;
   // The output's stages come when the steps are over.
   return Math.max(steps + (sink === "product" ? 4 : 0), values ? results + gateRegisters(pipeline) : 0);
@@ -120,8 +142,11 @@ function pointwiseRegisters(stages: readonly Pointwise[]): number {
   return costs.reduce((sum, { further }) => sum + further, most);
 }
 
+function gatesChannels({ output }: Pipeline): boolean {
+  return output.some((stage) => stage.kind === "gate" && stage.mode === "channel");
+}
+
 /** Registers beside the results that the gate of all channels takes: packed results, logits, addresses. */
 export function gateRegisters(pipeline: Pipeline): number {
-  const channels = pipeline.output.some((stage) => stage.kind === "gate" && stage.mode === "channel");
-  return channels ? Math.ceil(pipeline.valueDim / 16) * 4 + 66 : 0;
+  return gatesChannels(pipeline) ? Math.ceil(pipeline.valueDim / 16) * 4 + 66 : 0;
 }

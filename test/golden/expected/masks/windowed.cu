@@ -1326,6 +1326,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) windowed_combine(
     float ungated[VALUES_PER_LANE];
 #pragma unroll
     for (int i = 0; i < VALUES_PER_LANE; i++) ungated[i] = o[i];
+    // A division is a call on some devices, before which unrolled code would put registers away.
+#pragma unroll 1
     for (int d = 0; d < VALUE_DIM; d++) {
       float logit = 0.0f;
 #pragma unroll

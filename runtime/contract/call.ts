@@ -3,7 +3,7 @@ import type { CallField, LaunchValues } from "./launch.ts";
 import type { Layout } from "./layout.ts";
 import { depthScale, usesLayer } from "./pipeline.ts";
 import type { Plan, Schedule } from "./plan.ts";
-import { TENSORS } from "./resources.ts";
+import { FORWARD_TENSORS } from "./resources.ts";
 import { BYTES_PER_ELEMENT } from "./storage.ts";
 import type { AttentionInputs, CallShape } from "./tensor.ts";
 
@@ -25,7 +25,7 @@ export function callValues(
     has_positions: positions ? 1 : 0,
     depth_scale: scaled && layer !== undefined ? depthScale(layer) : 1,
   };
-  for (const tensor of TENSORS) {
+  for (const tensor of FORWARD_TENSORS) {
     if (!tensor.strided) continue;
     const given = tensor.role === "output" ? o : inputs[tensor.key];
     if (given === undefined) continue;

@@ -126,6 +126,8 @@ export const PLAN_FORMAT = 2;
 export interface Plan {
   readonly format: typeof PLAN_FORMAT;
   readonly target: Target;
+  /** Set where it computes gradients from the same inputs and that of o; else it computes o. */
+  readonly direction?: "backward";
   readonly schedule: Schedule;
   readonly storage: StorageForm;
   readonly pipeline: Pipeline;
@@ -165,6 +167,8 @@ export interface KernelImage {
 export interface Artifact {
   readonly name: string;
   readonly plans: readonly Plan[];
+  /** Plans that compute gradients, the most preferred first; artifacts that nobody trains with leave them out. */
+  readonly backward?: readonly Plan[];
   readonly sources: Readonly<Record<string, string>>;
   /** Plans that were the fastest on a device; elsewhere the order of `plans` decides. */
   readonly tuned?: readonly TunedPlan[];

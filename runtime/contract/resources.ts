@@ -16,7 +16,7 @@ interface TensorFacts {
   readonly name: string;
   /** In `AttentionInputs` and in outputs. */
   readonly key: string;
-  readonly role: "input" | "output";
+  readonly role: "input" | "output" | "output_gradient" | "gradient";
   readonly axes: readonly AxisName[];
   readonly element: TensorElement;
   readonly exists: Existence;
@@ -50,9 +50,21 @@ export const LSE = {
   strided: false,
 } as const satisfies TensorFacts;
 
+/** The gradient of o, which a backward pass takes. */
+export const D_O = {
+  name: "d_o",
+  key: "dO",
+  role: "output_gradient",
+  axes: ["B", "H", "Lq", "Dv"],
+  element: "storage",
+  exists: "always",
+  optional: false,
+  strided: true,
+} as const satisfies TensorFacts;
+
 /**
  * Every tensor of a call but the parameters, once: whoever needs a list of tensors derives it from this one. Inputs in the order
- * in which messages and files list them, then outputs.
+ * in which messages and files list them, then outputs, then what a backward pass takes and gives.
  */
 export const TENSORS = [
   {
@@ -137,6 +149,47 @@ export const TENSORS = [
   },
   O,
   LSE,
+  D_O,
+  {
+    name: "d_q",
+    key: "dQ",
+    role: "gradient",
+    axes: ["B", "H", "Lq", "D"],
+    element: "f32",
+    exists: "always",
+    optional: false,
+    strided: false,
+  },
+  {
+    name: "d_q_history",
+    key: "dQHistory",
+    role: "gradient",
+    axes: ["B", "H", "R", "D"],
+    element: "f32",
+    exists: "always",
+    optional: true,
+    strided: false,
+  },
+  {
+    name: "d_k",
+    key: "dK",
+    role: "gradient",
+    axes: ["B", "Hkv", "Lk", "D"],
+    element: "f32",
+    exists: "always",
+    optional: false,
+    strided: false,
+  },
+  {
+    name: "d_v",
+    key: "dV",
+    role: "gradient",
+    axes: ["B", "Hkv", "Lk", "Dv"],
+    element: "f32",
+    exists: "always",
+    optional: false,
+    strided: false,
+  },
 ] as const satisfies readonly TensorFacts[];
 
 /** One tensor of `TENSORS`. */
@@ -146,13 +199,23 @@ export type TensorName = TensorResource["name"];
 type Strided<T> = T extends { readonly name: infer Name; readonly strided: true } ? Name : never;
 /** The name of a tensor that may lie in memory with strides. */
 export type StridedName = Strided<TensorResource>;
+type ForwardStridedName = Strided<ForwardResource>;
 /** A tensor that a call gives. */
 export type InputResource = Extract<TensorResource, { readonly role: "input" }>;
 /** A tensor that a call gives back. */
 export type OutputResource = Extract<TensorResource, { readonly role: "output" }>;
+/** A gradient that a backward pass gives: that of an input, f32. Those of the parameters are one buffer, `d_parameters`. */
+export type GradientResource = Extract<TensorResource, { readonly role: "gradient" }>;
 /** The key of an input in `AttentionInputs`. */
 export type InputKey = InputResource["key"];
 
+/** A tensor of a forward pass. */
+export type ForwardResource = Exclude<TensorResource, { readonly role: "output_gradient" | "gradient" }>;
+
+/** The tensors of a forward pass. */
+export const FORWARD_TENSORS: readonly ForwardResource[] = TENSORS.filter(
+  (tensor): tensor is ForwardResource => tensor.role === "input" || tensor.role === "output",
+);
 /** The tensors that a call gives. */
 export const INPUT_TENSORS: readonly InputResource[] = TENSORS.filter(
   (tensor): tensor is InputResource => tensor.role === "input",
@@ -161,8 +224,12 @@ export const INPUT_TENSORS: readonly InputResource[] = TENSORS.filter(
 export const OUTPUT_TENSORS: readonly OutputResource[] = TENSORS.filter(
   (tensor): tensor is OutputResource => tensor.role === "output",
 );
-/** The names of the tensors that may lie in memory with strides. */
-export const STRIDED_TENSORS: readonly StridedName[] = TENSORS.flatMap((tensor) =>
+/** The tensors that a backward pass gives, beside the gradients of the parameters. */
+export const GRADIENT_TENSORS: readonly GradientResource[] = TENSORS.filter(
+  (tensor): tensor is GradientResource => tensor.role === "gradient",
+);
+/** The names of the tensors of a forward pass that may lie in memory with strides. */
+export const STRIDED_TENSORS: readonly ForwardStridedName[] = FORWARD_TENSORS.flatMap((tensor) =>
   tensor.strided ? [tensor.name] : [],
 );
 

@@ -1,7 +1,7 @@
 import {
+  FORWARD_TENSORS,
   type Pipeline,
   type Plan,
-  TENSORS,
   tensorExists,
   usesLayer,
 } from "../../../runtime/contract/index.ts";
@@ -133,7 +133,7 @@ function threadChecks({ cuda }: Api): readonly Check[] {
 
 function pointerChecks(pipeline: Pipeline, { nothing }: Api): readonly Check[] {
   const pointer = checksOf("NULL_POINTER");
-  const tensors = TENSORS.filter((tensor) => !tensor.optional && tensorExists(pipeline, tensor));
+  const tensors = FORWARD_TENSORS.filter((tensor) => !tensor.optional && tensorExists(pipeline, tensor));
   const parameters = pipeline.parameters.length > 0 ? ["parameters"] : [];
   const names: readonly string[] = [...tensors.map(({ name }) => name), ...parameters];
   return [
@@ -151,7 +151,7 @@ function pointerChecks(pipeline: Pipeline, { nothing }: Api): readonly Check[] {
 function alignmentChecks(pipeline: Pipeline, alignment: Plan["alignment"], api: Api): readonly Check[] {
   const aligned = checksOf("ALIGNMENT");
   const bytes = pipeline.storage === "f32" ? 4 : 2;
-  const tensors = TENSORS.flatMap((tensor) => (tensor.element === "storage" ? [tensor.name] : []));
+  const tensors = FORWARD_TENSORS.flatMap((tensor) => (tensor.element === "storage" ? [tensor.name] : []));
   return tensors.map((field) => {
     const elements = api.cuda ? alignment[field === "q_history" ? "q" : field] : 1;
     const text =

@@ -15,6 +15,8 @@ export type { Artifact, Plan, Schedule } from "./contract/plan.ts";
 export type { StorageType } from "./contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "./contract/tensor.ts";
 export type { TensorOptions } from "./contract/typed-tensor.ts";
+export type { GradientKey, SavedResult, SomeGradients } from "./launcher/gradients.ts";
+export type { SavedCall } from "./launcher/saved.ts";
 export {
   type ByteSource,
   type ElementArray,
@@ -34,12 +36,16 @@ export { GPU_ERRORS } from "./webgpu/error-meanings.ts";
 export { GPU_ERROR_KINDS, GpuError, type GpuErrorCode } from "./webgpu/errors.ts";
 export { deviceIdentity } from "./webgpu/identity.ts";
 export {
+  type AttentionBackwardOptions,
+  type AttentionGradients,
   type AttentionOutputs,
   createLauncher,
   type EncodedCall,
+  type EncodedGradients,
   type ForwardResult,
   type Launcher,
   type LauncherOptions,
+  type Recorded,
 } from "./webgpu/launcher.ts";
 export { releaseWorkspace } from "./webgpu/pool.ts";
 export {

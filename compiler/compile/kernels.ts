@@ -3,6 +3,7 @@ import type {
   CallShape,
   KernelImage,
   Pipeline,
+  Plan,
   Schedule,
   Target,
 } from "../../runtime/contract/index.ts";
@@ -16,7 +17,7 @@ import type { CheckedSpec } from "../language/index.ts";
 import { wrongOption } from "../options.ts";
 import { packageVersion } from "../package-version.ts";
 import type { WantedDevices } from "../plan/index.ts";
-import { type EmittedTargetName, emittedTargets, type NamedArtifacts } from "../targets.ts";
+import { type EmittedTargetName, emittedTargets, hasGradients, type NamedArtifacts } from "../targets.ts";
 import { emissionOf, namedArtifacts } from "./emissions.ts";
 
 /** What `compile` makes of a spec, and for which devices. */
@@ -29,6 +30,8 @@ export interface CompileOptions extends WantedDevices {
   readonly shape?: CallShape;
   /** Consider this schedule only. */
   readonly schedule?: Schedule;
+  /** Gradients, too, for targets that compute them: not, if not given, as most programs never train. */
+  readonly grad?: boolean;
   /** Plans that won on devices, by attention, for launchers to prefer there: `mtac tune` finds them. */
   readonly tuned?: ReadonlyMap<string, readonly PlanThatWon[]>;
   /** Compiled CUDA kernels, by source file, for launchers to carry. */
@@ -55,7 +58,7 @@ export interface CompiledKernels {
  * @throws MtacError MTA4xx when no schedule fits one of the variants or architectures.
  */
 export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}): CompiledKernels {
-  const { names, targets, images, tuned, ...planned } = options;
+  const { names, targets, images, tuned, grad = false, ...planned } = options;
   // Without folders: emitted text must not depend on where it was compiled.
   const file = fileName(spec.file);
   const provenance = { version: packageVersion(), spec: file };
@@ -84,7 +87,7 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
   for (const target of wanted) {
     const { flavour, files: filesOf } = emissionOf(target);
     const attentions = pipelines.map((pipeline) => {
-      const own = emitArtifact(pipeline, { ...planned, target });
+      const own = emitArtifact(pipeline, { ...planned, target, grad: grad && hasGradients(target) });
       const won = tuned?.get(pipeline.name)?.filter(({ plan }) => plan.target === target) ?? [];
       const artifact = withImages(shippable(addTunedPlans(own, won)), images);
       const made = filesOf(
@@ -132,13 +135,20 @@ function sharedPipelines(pipelines: readonly Pipeline[]): ReadonlyMap<string, Pi
 }
 
 /** An artifact without what only emitters read. */
-function shippable(artifact: Artifact): Artifact {
-  const plans = artifact.plans.map((plan) => ({
+function shippable({ plans, backward, ...artifact }: Artifact): Artifact {
+  return {
+    ...artifact,
+    plans: plans.map(shippablePlan),
+    ...(backward === undefined ? {} : { backward: backward.map(shippablePlan) }),
+  };
+}
+
+function shippablePlan(plan: Plan): Plan {
+  return {
     ...plan,
     kernels: plan.kernels.map(({ program: _program, ...kernel }) => ({
       ...kernel,
       bindings: kernel.bindings.map(({ operand: _operand, ...binding }) => binding),
     })),
-  }));
-  return { ...artifact, plans };
+  };
 }

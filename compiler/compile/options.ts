@@ -1,4 +1,4 @@
-import { type Checks, listOf, map, refuseOptions, text, texts } from "../options.ts";
+import { type Checks, listOf, map, refuseOptions, text, texts, truth } from "../options.ts";
 import { PLAN_OPTIONS } from "../plan/index.ts";
 import type { CompileOptions } from "./kernels.ts";
 
@@ -7,6 +7,7 @@ const CHECKS: Checks<keyof CompileOptions | "file"> = {
   // Which there are, `emittedTargets` says.
   targets: listOf(text, "names of targets"),
   names: texts,
+  grad: truth,
   tuned: map,
   images: map,
   file: text,

@@ -30,6 +30,8 @@ export interface MtacConfig {
   readonly length?: number;
   /** Consider this schedule only. */
   readonly schedule?: Schedule;
+  /** Gradients, too: launchers have `backward`. Not, if not given. */
+  readonly grad?: boolean;
   /** False: take the planner's choice, whatever `mtac tune` has found. */
   readonly tuned?: boolean;
   /** A file of `mtac tune export`, whose winners launchers prefer. */
@@ -73,6 +75,7 @@ const CHECKS: Checks<keyof MtacConfig> = {
   architectures: texts,
   length: wholeNumber,
   schedule,
+  grad: truth,
   tuned: truth,
   tuning: text,
   store: text,

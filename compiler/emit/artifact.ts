@@ -8,12 +8,14 @@ import type {
   Target,
   TunedPlan,
 } from "../../runtime/contract/index.ts";
-import { type Checks, listed, refuseOptions } from "../options.ts";
+import { type Checks, listed, refuseOptions, truth } from "../options.ts";
 import {
   choosePlan,
   DEFAULT_SHAPE,
+  type Machine,
   machinesOf,
   PLAN_OPTIONS,
+  type PlanRequest,
   storedOn,
   type WantedDevices,
 } from "../plan/index.ts";
@@ -29,12 +31,15 @@ export interface ArtifactOptions extends WantedDevices {
   readonly shape?: CallShape;
   /** Consider this schedule only. */
   readonly schedule?: Schedule;
+  /** Plans and kernels for gradients, too: not, if not given. */
+  readonly grad?: boolean;
 }
 
 const ARTIFACT_OPTIONS: Checks<keyof ArtifactOptions> = {
   ...PLAN_OPTIONS,
   target: (value) =>
     EMITTED_TARGETS.some((each) => each === value) ? null : `one of ${listed(EMITTED_TARGETS)}`,
+  grad: truth,
 };
 
 /**
@@ -45,28 +50,54 @@ const ARTIFACT_OPTIONS: Checks<keyof ArtifactOptions> = {
  */
 export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}): Artifact {
   refuseOptions("emitArtifact", options, ARTIFACT_OPTIONS);
-  const { target = DEFAULT_TARGET, shape = DEFAULT_SHAPE, schedule, ...devices } = options;
-  // The form of the storage changes how kernels read, not which plan is best: machines that differ in it share the planner's work.
-  const chosen = new Map<string, Plan>();
+  const { target = DEFAULT_TARGET, shape = DEFAULT_SHAPE, schedule, grad = false, ...devices } = options;
+  const machines = machinesOf(target).wanted(devices);
   // Where there is one schedule only, none can be asked for.
   const choosy = schedule !== undefined && emissionFacts(target).schedules;
-  const choice = { shape, ...(choosy ? { schedule } : {}) };
-  const plans = machinesOf(target)
-    .wanted(devices)
-    .map((machine) => {
-      const sizes = JSON.stringify({ ...machine.limits, features: [] });
-      const best = chosen.get(sizes) ?? choosePlan(pipeline, { machine, ...choice });
-      chosen.set(sizes, best);
-      return storedOn(machine, best);
-    });
-  return artifactOf(pipeline, plans);
+  const plans = bestPlans(pipeline, machines, { shape, ...(choosy ? { schedule } : {}) });
+  const backward = grad ? bestPlans(pipeline, machines, { shape, direction: "backward" }) : [];
+  return artifactOf(pipeline, plans, backward);
 }
 
-/** Plans for machines, the most capable first. Of those that do the same the last one stays: it is the least that they need. */
-function artifactOf({ name }: Pipeline, plans: readonly Plan[]): Artifact {
-  const distinct = new Map(plans.map((plan) => [meaningOf(plan), plan]));
-  const named = [...distinct.values()].map(nameVariant);
-  return { name, plans: named, ...emitPlans(named) };
+/** The form of the storage changes how kernels read, not which plan is best: machines that differ in it share the planner's work. */
+function bestPlans(
+  pipeline: Pipeline,
+  machines: readonly Machine[],
+  choice: Omit<PlanRequest, "machine">,
+): readonly Plan[] {
+  const chosen = new Map<string, Plan>();
+  return machines.map((machine) => {
+    const sizes = JSON.stringify({ ...machine.limits, features: [] });
+    const best = chosen.get(sizes) ?? choosePlan(pipeline, { machine, ...choice });
+    chosen.set(sizes, best);
+    return storedOn(machine, best);
+  });
+}
+
+/**
+ * Plans for machines with their kernels, the most capable first. Of those that do the same the last one stays: it is the least that they need.
+ *
+ * @param backward Plans for gradients.
+ */
+export function artifactOf(
+  { name }: Pipeline,
+  plans: readonly Plan[],
+  backward: readonly Plan[] = [],
+): Artifact {
+  const named = distinct(plans).map((plan, index) => nameVariant(plan, index === 0 ? null : `${index + 1}`));
+  const gradients = distinct(backward).map((plan, index) =>
+    nameVariant(plan, index === 0 ? "backward" : `backward${index + 1}`),
+  );
+  return {
+    name,
+    plans: named,
+    ...(gradients.length === 0 ? {} : { backward: gradients }),
+    ...emitPlans([...named, ...gradients]),
+  };
+}
+
+function distinct(plans: readonly Plan[]): readonly Plan[] {
+  return [...new Map(plans.map((plan) => [meaningOf(plan), plan])).values()];
 }
 
 /** A plan that was the fastest on one device at shapes of a bucket. */
@@ -87,7 +118,7 @@ export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[
     let index = known.get(meaning);
     if (index === undefined) {
       index = plans.length;
-      const named = nameVariant({ ...plan, tuned: true }, index);
+      const named = nameVariant({ ...plan, tuned: true }, `${index + 1}`);
       known.set(meaning, index);
       plans.push(named);
       added.push(named);
@@ -109,17 +140,18 @@ function meaningOf({ target, storage, kernels, definitions }: Plan): string {
   return JSON.stringify([target, storage, kernels.map(({ program }) => program), definitions]);
 }
 
-/** Files of the second and later plans carry their number; so do entry points, where plans are linked together. */
-function nameVariant(plan: Plan, index: number): Plan {
-  if (index === 0) return plan;
+/**
+ * Files of the second and later plans carry their number, those of plans for gradients a word; so do entry points, where plans are linked together.
+ */
+function nameVariant(plan: Plan, variant: string | null): Plan {
+  if (variant === null) return plan;
   const dialect = dialectOf(plan.target);
   if (dialect === null) return plan;
   const { extension, sharing } = dialect;
-  const number = index + 1;
   const kernels = plan.kernels.map((kernel) => ({
     ...kernel,
-    file: `${kernel.file.slice(0, -extension.length)}${number}.${extension}`,
-    ...(sharing === null ? {} : { entryPoint: `${plan.pipeline.name}_${number}_${kernel.name}` }),
+    file: `${kernel.file.slice(0, -extension.length)}${variant}.${extension}`,
+    ...(sharing === null ? {} : { entryPoint: `${plan.pipeline.name}_${variant}_${kernel.name}` }),
   }));
   return { ...plan, kernels };
 }

@@ -1,4 +1,10 @@
-export { type ArtifactOptions, addTunedPlans, emitArtifact, type PlanThatWon } from "./artifact.ts";
+export {
+  type ArtifactOptions,
+  addTunedPlans,
+  artifactOf,
+  emitArtifact,
+  type PlanThatWon,
+} from "./artifact.ts";
 export { emitCFiles } from "./c/index.ts";
 export { emitHostFiles } from "./cuda/host/index.ts";
 export { emitKernels } from "./kernels.ts";

@@ -102,4 +102,30 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
       "The device is a promise, or a GPUDevice or CpuDevice: `mtac/runtime/auto` has devices of its own.",
     remedy: "Pass what `openDevice()` of `mtac/runtime/auto` gives, awaited.",
   },
+  MTA620: {
+    meaning: "the attention was compiled without its backward pass",
+    cause: "Kernels for gradients are emitted where they are asked for, since most programs never train.",
+    remedy: "Compile the spec with `--grad`, or with `grad: true` in the config or the build step.",
+  },
+  MTA621: {
+    meaning: "a backward pass needs a saved call, and something else was given",
+    cause: "`backward` was given a result, or its promise, in place of the `saved` in it.",
+    remedy: "Pass `saved` of what `forward(inputs, { save: true })` gives, awaited.",
+  },
+  MTA622: {
+    meaning: "the call was saved by another launcher",
+    cause:
+      "A saved call goes with the launcher that made it: not with one of another attention or device, nor with what `rebuild` made, or new kernels of a page whose spec was changed.",
+    remedy: "Call `backward` of the launcher that computed the call, or compute it again.",
+  },
+  MTA623: {
+    meaning: "the saved call was released",
+    cause: "`saved.release()` was called, or its `using` block ended, before `backward`.",
+    remedy: "Release it after the last backward pass.",
+  },
+  MTA624: {
+    meaning: "there is no such gradient",
+    cause: "`wanted` names something else than dQ, dQHistory, dK, dV, parameters or dParameters.",
+    remedy: "Name some of these; without `wanted` all are given.",
+  },
 };

@@ -20,15 +20,18 @@ import { readResults, type TargetDevice } from "./device.ts";
 import { type Meter, type MeteredPlan, type PlacedCall, type Sample, timedSample } from "./meter.ts";
 import { type AttentionCall, shapeOf } from "./request.ts";
 
+/** Where a call's results go. */
+type PlacedOutputs<Tensor> = CallOutputs<Tensor> & { readonly o: Tensor };
+
 /** A call's tensors on a device. */
 class DeviceCall<Tensor extends Layout> implements PlacedCall {
   readonly inputs: AttentionInputs<Tensor>;
-  readonly outputs: CallOutputs<Tensor>;
+  readonly outputs: PlacedOutputs<Tensor>;
   readonly #owned: readonly { destroy(): void }[];
 
   constructor(
     inputs: AttentionInputs<Tensor>,
-    outputs: CallOutputs<Tensor>,
+    outputs: PlacedOutputs<Tensor>,
     owned: readonly { destroy(): void }[],
   ) {
     this.inputs = inputs;
@@ -111,7 +114,7 @@ export class DeviceMeter<Tensor extends Layout, Types extends BackendTypes<Tenso
     };
     const shape = shapeOf(call);
     const o = own(device.allocate(sizesOf(pipeline, O.axes, shape), pipeline.storage, "mtac o"));
-    const outputs: CallOutputs<Tensor> = tensorExists(pipeline, LSE)
+    const outputs: PlacedOutputs<Tensor> = tensorExists(pipeline, LSE)
       ? { o, lse: own(device.allocate(sizesOf(pipeline, LSE.axes, shape), LSE.element, "mtac lse")) }
       : { o };
     const inputs = placeInputs<Tensor>(pipeline, call.inputs, (tensor, as) => own(device.upload(tensor, as)));

@@ -57,26 +57,9 @@ export interface TargetDevice<Tensor extends Layout, Types extends BackendTypes<
   readonly counts: boolean;
   /** The WebGPU device, for kernels that are no plan's; null elsewhere. */
   readonly gpu: GPUDevice | null;
-  /** Gradients of Σ o·dO by their names in files: `d_q` and so on. Null where there is no backward pass. */
-  readonly gradients:
-    | ((
-        artifact: Artifact,
-        pipeline: Pipeline,
-        call: AttentionCall,
-        dO: Float64Tensor,
-      ) => Promise<GradientOutcome>)
-    | null;
   /** What was counted in a call, and how long that takes at least; null where time is measured. */
   counted(statistics: Types["statistics"]): { readonly counters: Counters; readonly cycles: number } | null;
   close(): Promise<void>;
-}
-
-/** What a backward pass gave, on the host. */
-export interface GradientOutcome {
-  readonly tensors: ReadonlyMap<string, Float64Tensor>;
-  readonly wallMs: number;
-  /** Bytes beside inputs and gradients. */
-  readonly workspaceBytes: number;
 }
 
 /** What a device is opened for, and as what. */
@@ -127,11 +110,15 @@ export async function readResults<Tensor extends Layout>(
   device: Pick<ForwardDevice<Tensor, unknown>, "download">,
   { o, lse }: { readonly o: Tensor; readonly lse?: Tensor },
 ): Promise<ReadonlyMap<string, Float64Tensor>> {
-  const read = async (tensor: Tensor): Promise<Float64Tensor> => ({
-    shape: tensor.shape,
-    data: Float64Array.from(await device.download(tensor)),
-  });
-  const tensors = new Map([["o", await read(o)]]);
-  if (lse !== undefined) tensors.set("lse", await read(lse));
+  const tensors = new Map([["o", await readTensor(device, o)]]);
+  if (lse !== undefined) tensors.set("lse", await readTensor(device, lse));
   return tensors;
+}
+
+/** Brings a tensor to the host. */
+export async function readTensor<Tensor extends Layout>(
+  device: Pick<ForwardDevice<Tensor, unknown>, "download">,
+  tensor: Tensor,
+): Promise<Float64Tensor> {
+  return { shape: tensor.shape, data: Float64Array.from(await device.download(tensor)) };
 }

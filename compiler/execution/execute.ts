@@ -1,9 +1,10 @@
 import type { Layout } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
-import { emitKernels } from "../emit/index.ts";
+import { artifactOf } from "../emit/index.ts";
 import { choosePlan } from "../plan/index.ts";
 import { forwardOn, type TargetDevice } from "./device.ts";
 import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
+import { trainOn } from "./training.ts";
 
 /**
  * Computes an attention on a device, with the plan that won there, else one that is made for it.
@@ -16,21 +17,25 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
   const { pipeline, call, schedule, onStep } = request;
   const { target, identity, machine } = device;
   const won = request.tuned?.({ target, identity, machine }) ?? null;
-  const planned = { machine, shape: shapeOf(call), ...(schedule === undefined ? {} : { schedule }) };
-  const plan = won ?? choosePlan(pipeline, planned);
-  const artifact = { name: pipeline.name, plans: [plan], sources: emitKernels(plan) };
+  const planned = { machine, shape: shapeOf(call) };
+  const plan = won ?? choosePlan(pipeline, { ...planned, ...(schedule === undefined ? {} : { schedule }) });
+  const { dO } = call;
+  const backwardPlans = dO === null ? [] : [choosePlan(pipeline, { ...planned, direction: "backward" })];
+  const artifact = artifactOf(pipeline, [plan], backwardPlans);
   onStep?.("compiling the kernels");
-  const { tensors, statistics } = await forwardOn(device, artifact, {
+  const asked = {
     pipeline,
     call,
     compiled: () => onStep?.(device.counts ? "computing on the emulated device" : "computing"),
-  });
-  if (call.dO !== null) onStep?.("computing gradients");
-  const backward = call.dO === null ? undefined : await device.gradients?.(artifact, pipeline, call, call.dO);
+  };
+  const { tensors, statistics, backward } =
+    dO === null
+      ? { ...(await forwardOn(device, artifact, asked)), backward: undefined }
+      : await trainOn(device, artifact, asked, dO);
   const { kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } = statistics;
   const counted = device.counted(statistics);
   return {
-    tensors: new Map([...tensors, ...(backward?.tensors ?? [])]),
+    tensors,
     report: {
       target,
       device: device.description,

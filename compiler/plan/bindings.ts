@@ -23,6 +23,7 @@ export interface KernelResources {
 /** Elements of what lies in the workspace, and of the parameters. */
 const WORKSPACE: Readonly<Record<string, { readonly element: BindingElement; readonly width: number }>> = {
   parameters: { element: "word", width: 1 },
+  d_parameters: { element: "f32", width: 1 },
   statistics: { element: "f32", width: 2 },
   partial_values: { element: "f32", width: 1 },
   partial_sums: { element: "f32", width: 1 },

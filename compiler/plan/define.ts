@@ -43,6 +43,7 @@ export function definePlan(task: Task, { schedule, knobs, cost }: PlanHead, part
   return {
     format: PLAN_FORMAT,
     target: machine.target,
+    ...(task.direction === undefined ? {} : { direction: task.direction }),
     schedule,
     storage,
     pipeline,

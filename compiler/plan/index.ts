@@ -8,6 +8,7 @@ import {
 import { type Candidate, dropped, type Lowerings } from "./candidate.ts";
 import { alignment } from "./layout.ts";
 import { LIBRARY, unfusedLibrary } from "./library.ts";
+import { LIBRARY_BACKWARD } from "./library-backward.ts";
 import type { GpuMachine, Machine, PlanRequest, Task } from "./machine.ts";
 import { checkOptions, ignoredOption, type OptionName } from "./options.ts";
 import { floorOf } from "./predict.ts";
@@ -52,13 +53,18 @@ function lowerings(task: Task, schedule: Schedule): readonly Lowered[] {
   const { machine } = task;
   switch (machine.kind) {
     case "gpu":
+      if (task.direction === "backward") return [];
       return bound(
         machine.architecture === null ? [SCALAR] : [TENSOR, SCALAR],
         { ...task, machine },
         schedule,
       );
     case "cpu":
-      return bound([LIBRARY], { ...task, machine }, schedule);
+      return bound(
+        [task.direction === "backward" ? LIBRARY_BACKWARD : LIBRARY],
+        { ...task, machine },
+        schedule,
+      );
   }
 }
 

@@ -4,7 +4,7 @@ import {
   LAUNCH_FIELDS,
   type LaunchField,
   type Pipeline,
-  STRIDED_TENSORS,
+  STRIDED_NAMES,
   type Step,
   usesLayer,
 } from "../../runtime/contract/index.ts";
@@ -48,7 +48,7 @@ function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean
   return [
     ...["query_rows", "key_rows", "has_positions"],
     ...(tests ? ["history_rows"] : []),
-    ...STRIDED_TENSORS.filter((tensor) => bound.has(tensor)).flatMap((tensor) =>
+    ...STRIDED_NAMES.filter((tensor) => bound.has(tensor)).flatMap((tensor) =>
       ["b", "h", "l"].map((axis) => `${tensor}_stride_${axis}`),
     ),
     ...(words ? ["positions_at"] : []),

@@ -29,7 +29,7 @@ export function libraryWorkspace(
 const PACKED_ROWS = 32;
 
 /** Keys of a panel of packed K: as many vectors as a kernel of scores has beside each other. */
-function panelOf(lanes: number): number {
+export function panelOf(lanes: number): number {
   return (lanes === 4 ? 4 : 2) * lanes;
 }
 
@@ -93,10 +93,10 @@ function threadBytes(
 /** Floats of a line of cache, by which rows are longer than they need be. */
 const CACHE_LINE = 16;
 /** `struct sight`: three words. */
-const SIGHT_BYTES = 12;
+export const SIGHT_BYTES = 12;
 const ALIGNMENT = 64;
 
-function taken(bytes: number): number {
+export function taken(bytes: number): number {
   return ceilTo(bytes, ALIGNMENT);
 }
 

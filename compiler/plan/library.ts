@@ -16,13 +16,18 @@ import { cpuRates } from "./rates.ts";
 import { sumOverRows } from "./row-sums.ts";
 import { type KernelWork, NO_COUNTS, workOf } from "./work.ts";
 
+/** Schedules that the library does not have. */
+export const NO_SCHEDULE = {
+  single_pass: { options: () => [], candidates: () => [elsewhere("single_pass")] },
+  two_pass: { options: () => [], candidates: () => [elsewhere("two_pass")] },
+} as const satisfies Partial<Lowerings<CpuMachine>>;
+
 /**
  * How the C library (`templates/c`) computes an attention: strips of rows, within which the keys go by in blocks. What the planner chooses is
  * their sizes; everything else the library does by itself.
  */
 export const LIBRARY: Lowerings<CpuMachine> = {
-  single_pass: { options: () => [], candidates: () => [elsewhere("single_pass")] },
-  two_pass: { options: () => [], candidates: () => [elsewhere("two_pass")] },
+  ...NO_SCHEDULE,
   staged: { options: () => ["stripRows"], candidates: stripCandidates },
 };
 
@@ -64,7 +69,7 @@ interface Sizes {
   readonly threads: typeof ALL_THREADS | number;
 }
 
-const ALL_THREADS = "all";
+export const ALL_THREADS = "all";
 
 /** All first: a plan that was made for one processor computes on others. Then powers of two: for calls so short that threads cost more than they save. */
 function threadChoices(threads: number): readonly Sizes["threads"][] {
@@ -80,7 +85,7 @@ function withThreads(task: Task<CpuMachine>, threads: Sizes["threads"]): Task<Cp
 }
 
 /** Rows that the library computes at a time, at least; keys of which blocks are multiples. */
-const ROWS = 4;
+export const ROWS = 4;
 const KEYS = 32;
 
 function stripCandidate(task: Task<CpuMachine>, sizes: Sizes): Candidate {

@@ -200,6 +200,8 @@ export interface PlanRequest {
   readonly shape: CallShape;
   /** Considers this schedule only. */
   readonly schedule?: Schedule;
+  /** Plans gradients in place of the attention itself. */
+  readonly direction?: "backward";
   /** Storage form, where the machine's own (WebGPU: native f16 if the device has it, else packed) is not wanted. */
   readonly storage?: StorageForm;
   /** Hears how many kernels were fitted and predicted, each time that some were: the planner's work, counted. */

@@ -42,6 +42,7 @@ const REQUEST: Checks<keyof PlanRequest> = {
     typeof value === "string" && Object.hasOwn(STORAGE_FORMS, value)
       ? null
       : `one of ${Object.keys(STORAGE_FORMS).join(", ")}`,
+  direction: (value) => (value === "backward" ? null : '"backward", or nothing'),
   onPredicted: callback,
   options: (value) => (isRecord(value) ? null : "an object"),
 };

@@ -41,6 +41,7 @@ export async function buildSpec(
     basename(file),
     settings.length,
     settings.schedule,
+    settings.grad,
     settings.target,
     flavour,
     [...tuned],
@@ -48,11 +49,12 @@ export async function buildSpec(
   const build = await cache.get(key, async () => {
     // ts-morph, which turns launchers into JavaScript, takes long to load, and may be missing.
     const { emitSpec } = await import("./emit-spec.ts");
-    const { length, schedule } = settings;
+    const { length, schedule, grad } = settings;
     return emitSpec(
       { spec, name: basename(file), text, target: settings.target, flavour },
       {
         shape: { B: 1, Lq: length, Lk: length, R: 0 },
+        grad,
         ...(schedule === null ? { tuned } : { schedule }),
       },
     );

@@ -24,7 +24,7 @@ interface Emission {
 /** Plans and emits all attentions and stacks of a spec, as JavaScript. */
 export function emitSpec(
   { spec, name, text, target, flavour }: Emission,
-  options: Pick<CompileOptions, "shape" | "schedule" | "tuned">,
+  options: Pick<CompileOptions, "shape" | "schedule" | "grad" | "tuned">,
 ): SpecBuild {
   const { suffix, runtime } = moduleFlavour(target);
   const { holds, hotRuntime } = moduleFacts(target);

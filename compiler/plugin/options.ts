@@ -32,6 +32,8 @@ export interface PluginOptions {
   readonly length?: number;
   /** Consider this schedule only. */
   readonly schedule?: Schedule;
+  /** Gradients, too: launchers have `backward`. Not, if not given. */
+  readonly grad?: boolean;
   /** False: take the planner's choice, whatever `mtac tune` has found. */
   readonly tuned?: boolean;
   /** A file of `mtac tune export`, whose winners launchers prefer. */
@@ -57,6 +59,7 @@ export interface PluginOptions {
 export interface PluginSettings {
   readonly length: number;
   readonly schedule: Schedule | null;
+  readonly grad: boolean;
   readonly tuned: boolean;
   readonly tuning: string | null;
   readonly store: string | null;
@@ -73,6 +76,7 @@ const moduleTarget: Check = (value) =>
 const CHECKS: Checks<keyof PluginOptions> = {
   length: wholeNumber,
   schedule,
+  grad: truth,
   tuned: truth,
   tuning: text,
   store: text,
@@ -85,10 +89,11 @@ const CHECKS: Checks<keyof PluginOptions> = {
 export function pluginSettings(options: PluginOptions): PluginSettings {
   const fault = optionFault(options, CHECKS);
   if (fault !== null) throw badOption(fault.message, fault.remedy);
-  const { length = 1024, tuned = true, types = true, target = DEFAULT_TARGET } = options;
+  const { length = 1024, grad = false, tuned = true, types = true, target = DEFAULT_TARGET } = options;
   return {
     length,
     schedule: options.schedule ?? null,
+    grad,
     tuned,
     tuning: options.tuning ?? null,
     store: options.store ?? null,
@@ -100,8 +105,8 @@ export function pluginSettings(options: PluginOptions): PluginSettings {
 
 /** The same where the spec's project has a config: options come before it. */
 export function projectSettings(options: PluginOptions, config: MtacConfig): PluginSettings {
-  const { length, schedule: wanted, tuned, tuning, store, types } = config;
-  const settings = { length, schedule: wanted, tuned, tuning, store, types };
+  const { length, schedule: wanted, grad, tuned, tuning, store, types } = config;
+  const settings = { length, schedule: wanted, grad, tuned, tuning, store, types };
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return pluginSettings({ ...Object.fromEntries(given), ...options });
 }

@@ -1,10 +1,7 @@
-import type { Artifact, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
 import {
   allocate,
-  type CpuDevice,
   CpuError,
   type CpuTensor,
-  computeGradients,
   createCpuLauncher,
   deviceIdentity,
   download,
@@ -12,9 +9,7 @@ import {
   upload,
 } from "../../runtime/cpu/index.ts";
 import type { Cpu } from "../../runtime/cpu/target.ts";
-import { hostParameters, placeInputs } from "../execution/call-tensors.ts";
-import type { GradientOutcome, OpenOptions, TargetDevice } from "../execution/device.ts";
-import type { AttentionCall } from "../execution/request.ts";
+import type { OpenOptions, TargetDevice } from "../execution/device.ts";
 import { cpuMachine } from "../plan/index.ts";
 import { type ListedDevice, runtimeOf, type TargetRuntime } from "./runtime.ts";
 
@@ -69,37 +64,7 @@ async function open({ threads }: OpenOptions): Promise<TargetDevice<CpuTensor, C
     allocate: (shape, storage, label) => allocate(device, shape, storage, { label }),
     upload: (tensor, storage) => upload(device, tensor, storage),
     download: (tensor) => download(device, tensor),
-    gradients: (artifact, pipeline, call, dO) => gradientsOn(device, artifact, pipeline, call, dO),
     counted: () => null,
     close: () => device.close(),
   };
-}
-
-/** @throws CpuError MTA879, MTA882 … MTA884 */
-async function gradientsOn(
-  device: CpuDevice,
-  artifact: Artifact,
-  pipeline: Pipeline,
-  { inputs, parameters }: AttentionCall,
-  dO: Float64Tensor,
-): Promise<GradientOutcome> {
-  const launcher = await createCpuLauncher(device, artifact, hostParameters(parameters));
-  const found = await computeGradients(
-    launcher,
-    placeInputs(pipeline, inputs, (tensor, as) => upload(device, tensor, as)),
-    upload(device, dO, pipeline.storage),
-  );
-  launcher.destroy();
-  const read = async (tensor: CpuTensor): Promise<Float64Tensor> => ({
-    shape: tensor.shape,
-    data: Float64Array.from(await download(device, tensor)),
-  });
-  const { dQ, dQHistory, dK, dV } = found;
-  const tensors = new Map([["d_q", await read(dQ)]]);
-  if (dQHistory !== null) tensors.set("d_q_history", await read(dQHistory));
-  tensors.set("d_k", await read(dK));
-  tensors.set("d_v", await read(dV));
-  for (const [name, { shape, data }] of found.parameters)
-    tensors.set(`d_${name}`, { shape, data: Float64Array.from(data) });
-  return { tensors, wallMs: found.wallMs, workspaceBytes: found.workspaceBytes };
 }

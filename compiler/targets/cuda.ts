@@ -71,7 +71,6 @@ async function targetDevice(
       allocate: (shape, storage, label) => allocate(device, shape, storage, { label }),
       upload: (tensor, storage) => upload(device, tensor, storage),
       download: (tensor) => download(device, tensor),
-      gradients: null,
       counted: ({ counters, kernelCounters }) => {
         if (counters === null) return null;
         // Kernels follow each other, each as long as its busiest unit.

@@ -28,7 +28,6 @@ async function open({ purpose }: OpenOptions): Promise<TargetDevice<DeviceTensor
     machine: webgpuMachine(limitsOf(device)),
     gpu: device,
     counts: false,
-    gradients: null,
     counted: () => null,
     close: async () => {
       releaseWorkspace(device);

@@ -16,6 +16,8 @@ export type { Artifact, Plan } from "../contract/plan.ts";
 export type { StorageType } from "../contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 export type { TensorOptions } from "../contract/typed-tensor.ts";
+export type { GradientKey, SavedResult, SomeGradients } from "../launcher/gradients.ts";
+export type { SavedCall } from "../launcher/saved.ts";
 export type { WasmOptions } from "../wasm/open.ts";
 export type { BrowserGpuOptions } from "../webgpu/browser-gpu.ts";
 export { AutoDevice, type AutoOptions, openDevice } from "./device.ts";
@@ -23,7 +25,9 @@ export { AutoLauncher, createAutoLauncher } from "./launcher.ts";
 export { allocate, download, releaseWorkspace, upload } from "./tensors.ts";
 export type {
   AutoArtifact,
+  AutoBackwardOptions,
   AutoForwardResult,
+  AutoGradients,
   AutoKind,
   AutoLauncherOptions,
   AutoOutputs,

@@ -2,12 +2,16 @@ import type { PrepareSize, Timing } from "../contract/call.ts";
 import type { ParameterValues } from "../contract/parameters.ts";
 import type { Artifact, Plan } from "../contract/plan.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
+import type { ForwardOptions } from "../launcher/backend.ts";
+import type { SavedResult, SomeGradients } from "../launcher/gradients.ts";
+import type { SavedCall } from "../launcher/saved.ts";
 import { type AutoDevice, checkAutoDevice } from "./device.ts";
 import type {
   AutoArtifact,
+  AutoBackwardOptions,
   AutoForwardResult,
+  AutoGradients,
   AutoLauncherOptions,
-  AutoOutputs,
   AutoTensor,
   RuntimeLauncher,
 } from "./types.ts";
@@ -71,16 +75,49 @@ export class AutoLauncher {
    * Computes the attention and waits for it.
    *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
-   * @param outputs Where to write the results; allocated if not given.
+   * @param options Where to write the results, which are allocated if not given; `save: true` where `backward` is to follow. Inputs
+   *   must be left alone then until the last backward pass has ended.
    * @typeParam Result What the launcher of a spec knows of the results beforehand.
    * @throws As `forward` of the device's own runtime.
    */
   forward<Result extends AutoForwardResult = AutoForwardResult>(
     inputs: AttentionInputs<AutoTensor>,
-    outputs?: AutoOutputs,
+    options: ForwardOptions<AutoTensor> & { readonly save: true },
+  ): Promise<SavedResult<Result>>;
+  forward<Result extends AutoForwardResult = AutoForwardResult>(
+    inputs: AttentionInputs<AutoTensor>,
+    options?: ForwardOptions<AutoTensor>,
   ): Promise<Result>;
-  forward(inputs: AttentionInputs<AutoTensor>, outputs?: AutoOutputs): Promise<AutoForwardResult> {
-    return this.#own.forward(inputs, outputs);
+  forward(
+    inputs: AttentionInputs<AutoTensor>,
+    options?: ForwardOptions<AutoTensor>,
+  ): Promise<AutoForwardResult> {
+    return this.#own.forward(inputs, options);
+  }
+
+  /**
+   * Computes gradients of Σ o·dO of a call, and waits for them.
+   *
+   * @param saved From `forward(inputs, { save: true })` of this launcher.
+   * @param dO The gradient of o: [B, H, Lq, Dv] in the pipeline's storage type; any strides, 0 too, the last one 1.
+   * @throws As `backward` of the device's own runtime.
+   */
+  backward(
+    saved: SavedCall,
+    dO: AutoTensor,
+    options?: AutoBackwardOptions & { readonly wanted?: undefined },
+  ): Promise<AutoGradients>;
+  backward(
+    saved: SavedCall,
+    dO: AutoTensor,
+    options: AutoBackwardOptions,
+  ): Promise<SomeGradients<AutoGradients>>;
+  backward(
+    saved: SavedCall,
+    dO: AutoTensor,
+    options: AutoBackwardOptions = {},
+  ): Promise<SomeGradients<AutoGradients>> {
+    return this.#own.backward(saved, dO, options);
   }
 
   /** Runs the same call again and again, after one run that is not counted. @throws As `forward`. */

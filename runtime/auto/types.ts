@@ -5,7 +5,9 @@ import type { Artifact, Plan } from "../contract/plan.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import type { TensorOptions, TypedTensor } from "../contract/typed-tensor.ts";
 import type { CpuDevice } from "../cpu/device.ts";
-import type { CallOutputs } from "../launcher/backend.ts";
+import type { CallOutputs, ForwardOptions } from "../launcher/backend.ts";
+import type { BackwardOptions, SavedResult, SomeGradients } from "../launcher/gradients.ts";
+import type { SavedCall } from "../launcher/saved.ts";
 
 /** What an `AutoDevice` computes with. */
 export type AutoKind = "webgpu" | "wasm";
@@ -40,6 +42,26 @@ export interface AutoForwardResult {
   readonly statistics: CallStatistics;
 }
 
+/** Which gradients a backward pass computes, and where they go. */
+export interface AutoBackwardOptions extends BackwardOptions<AutoTensor> {}
+
+/** Gradients of Σ o·dO, all f32; tensors stay on the device, and are the caller's to destroy. */
+export interface AutoGradients {
+  /** [B, H, Lq, D] */
+  readonly dQ: OwnedAutoTensor;
+  /** [B, H, R, D]; null where the call has no history. */
+  readonly dQHistory: OwnedAutoTensor | null;
+  /** [B, Hkv, Lk, D] */
+  readonly dK: OwnedAutoTensor;
+  /** [B, Hkv, Lk, Dv] */
+  readonly dV: OwnedAutoTensor;
+  /** On the host, by name, each in its parameter's shape. */
+  readonly parameters: ReadonlyMap<string, HostTensor>;
+  /** The same as one tensor on the device; null where it was not asked for, or there are no parameters. */
+  readonly dParameters: OwnedAutoTensor | null;
+  readonly statistics: CallStatistics;
+}
+
 /** How a launcher measures. */
 export interface AutoLauncherOptions {
   /** Measure device time, where the device can tell it. */
@@ -68,7 +90,24 @@ export interface RuntimeLauncher {
   readonly plan: Plan;
   readonly parameters: ReadonlyMap<string, HostTensor>;
   planFor(shape: CallShape): Plan;
-  forward(inputs: AttentionInputs<AutoTensor>, outputs?: AutoOutputs): Promise<AutoForwardResult>;
+  forward(
+    inputs: AttentionInputs<AutoTensor>,
+    options: ForwardOptions<AutoTensor> & { readonly save: true },
+  ): Promise<SavedResult<AutoForwardResult>>;
+  forward(
+    inputs: AttentionInputs<AutoTensor>,
+    options?: ForwardOptions<AutoTensor>,
+  ): Promise<AutoForwardResult>;
+  backward(
+    saved: SavedCall,
+    dO: AutoTensor,
+    options?: AutoBackwardOptions & { readonly wanted?: undefined },
+  ): Promise<AutoGradients>;
+  backward(
+    saved: SavedCall,
+    dO: AutoTensor,
+    options: AutoBackwardOptions,
+  ): Promise<SomeGradients<AutoGradients>>;
   time(inputs: AttentionInputs<AutoTensor>, options?: { readonly repeats?: number }): Promise<Timing>;
   prepare(size: PrepareSize): Promise<void>;
   setParameters(parameters: ParameterValues): void;

@@ -10,6 +10,11 @@ export const ARGUMENT_ERRORS = {
   MTA617: { kind: "input", meaning: "there is no such storage type" },
   MTA618: { kind: "input", meaning: "parameters are no Map of values, or a pipeline is none" },
   MTA619: { kind: "usage", meaning: "a device of `openDevice` is needed, and something else was given" },
+  MTA620: { kind: "usage", meaning: "the attention was compiled without its backward pass" },
+  MTA621: { kind: "usage", meaning: "a backward pass needs a saved call, and something else was given" },
+  MTA622: { kind: "usage", meaning: "the call was saved by another launcher" },
+  MTA623: { kind: "usage", meaning: "the saved call was released" },
+  MTA624: { kind: "usage", meaning: "there is no such gradient" },
 } as const;
 
 /** What targets call their tensors, and how they tell them from other things. */
@@ -40,15 +45,17 @@ export function describeValue(value: unknown): string {
  * @throws MtacError MTA614
  */
 export function checkTensors(inputs: unknown, kind: TensorKind): void {
-  if (typeof inputs !== "object" || inputs === null) {
-    throw new MtacError("MTA614", "input", `the inputs are ${describeValue(inputs)}`, {
-      remedy: "pass an object { q, k, v }",
-    });
-  }
+  checkObject("inputs", inputs, "pass an object { q, k, v }");
   for (const { key, name } of INPUT_TENSORS) {
     const tensor: unknown = Reflect.get(inputs, key);
     if (tensor !== undefined) checkTensorKind(`input ${name}`, tensor, kind);
   }
+}
+
+/** @throws MtacError MTA614: what should hold tensors is no object. */
+export function checkObject(what: string, value: unknown, remedy: string): asserts value is object {
+  if (typeof value === "object" && value !== null) return;
+  throw new MtacError("MTA614", "input", `the ${what} are ${describeValue(value)}`, { remedy });
 }
 
 /** @throws MtacError MTA614 */

@@ -3,20 +3,22 @@ import type { CallField, LaunchValues } from "./launch.ts";
 import type { Layout } from "./layout.ts";
 import { depthScale, usesLayer } from "./pipeline.ts";
 import type { Plan, Schedule } from "./plan.ts";
-import { FORWARD_TENSORS } from "./resources.ts";
-import { BYTES_PER_ELEMENT } from "./storage.ts";
-import type { AttentionInputs, CallShape } from "./tensor.ts";
+import { STRIDED_NAMES } from "./resources.ts";
+import type { AttentionInputs } from "./tensor.ts";
 
 const STRIDE_AXES = ["b", "h", "l"] as const;
 
-/** The call's part of the launch block, but for the places of integer inputs that follow the parameters. */
+/**
+ * The call's part of the launch block, but for the places of integer inputs that follow the parameters.
+ *
+ * @param layoutOf The call's tensors, inputs and results, by resource name.
+ */
 export function callValues(
   plan: Plan,
   { Lq, Lk, R, positions }: CallSize,
-  inputs: AttentionInputs<Layout>,
-  o: Layout,
+  { layer }: Pick<AttentionInputs<Layout>, "layer">,
+  layoutOf: (name: string) => Layout | undefined,
 ): LaunchValues {
-  const { layer } = inputs;
   const scaled = usesLayer(plan.pipeline);
   const values: Partial<Record<CallField, number>> = {
     query_rows: Lq,
@@ -25,22 +27,16 @@ export function callValues(
     has_positions: positions ? 1 : 0,
     depth_scale: scaled && layer !== undefined ? depthScale(layer) : 1,
   };
-  for (const tensor of FORWARD_TENSORS) {
-    if (!tensor.strided) continue;
-    const given = tensor.role === "output" ? o : inputs[tensor.key];
+  for (const name of STRIDED_NAMES) {
+    const given = layoutOf(name);
     if (given === undefined) continue;
     STRIDE_AXES.forEach((letter, axis) => {
       // An axis of one element has no second one; kernels that add its stride to a broadcast index must find 0.
       const stride = given.shape[axis] === 1 ? 0 : given.strides[axis];
-      values[`${tensor.name}_stride_${letter}`] = stride ?? 0;
+      values[`${name}_stride_${letter}`] = stride ?? 0;
     });
   }
   return values;
-}
-
-/** Bytes of the result o, which no call can do without. */
-export function outputBytes({ pipeline: { heads, valueDim, storage } }: Plan, { B, Lq }: CallShape): number {
-  return B * heads * Lq * valueDim * BYTES_PER_ELEMENT[storage];
 }
 
 /** What a call costs in memory and dispatches. */
@@ -52,7 +48,7 @@ export interface CallFootprint {
   readonly kernels: number;
   /** Bytes that the call holds at its peak: inputs, outputs, parameters, workspace, uniform blocks, pool rounding included. */
   readonly peakBytes: number;
-  /** Bytes that no implementation can do without: the inputs given, o and the parameters. */
+  /** Bytes that no implementation can do without: the inputs given, o or the gradients, and the parameters. */
   readonly compulsoryBytes: number;
   /** `peakBytes` − `compulsoryBytes`. */
   readonly workspaceBytes: number;
@@ -77,6 +73,8 @@ export interface PrepareSize {
   readonly R?: number;
   /** Whether the calls give `positions`: not, if not given. */
   readonly positions?: boolean;
+  /** Whether `backward` follows: then what it needs is prepared, too. Not, if not given. */
+  readonly backward?: boolean;
 }
 
 /** One entry a run. */

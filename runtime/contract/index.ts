@@ -10,6 +10,7 @@ export * from "./pipeline.ts";
 export * from "./plan.ts";
 export * from "./program.ts";
 export * from "./resources.ts";
+export * from "./results.ts";
 export * from "./rounding.ts";
 export * from "./storage.ts";
 export * from "./tensor.ts";

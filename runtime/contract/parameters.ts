@@ -56,9 +56,10 @@ export class ParameterStore<B> {
     if (!this.#users.has(old)) this.#memory.free(old.buffer);
   }
 
-  acquire(): ParameterVersion<B> {
-    this.#users.set(this.#current, (this.#users.get(this.#current) ?? 0) + 1);
-    return this.#current;
+  /** @param version One that somebody else still uses: the current one, if not given. */
+  acquire(version: ParameterVersion<B> = this.#current): ParameterVersion<B> {
+    this.#users.set(version, (this.#users.get(version) ?? 0) + 1);
+    return version;
   }
 
   release(version: ParameterVersion<B>): void {

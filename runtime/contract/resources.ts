@@ -228,6 +228,10 @@ export const OUTPUT_TENSORS: readonly OutputResource[] = TENSORS.filter(
 export const GRADIENT_TENSORS: readonly GradientResource[] = TENSORS.filter(
   (tensor): tensor is GradientResource => tensor.role === "gradient",
 );
+/** The names of all tensors that may lie in memory with strides, that of a backward pass among them. */
+export const STRIDED_NAMES: readonly StridedName[] = TENSORS.flatMap((tensor) =>
+  tensor.strided ? [tensor.name] : [],
+);
 /** The names of the tensors of a forward pass that may lie in memory with strides. */
 export const STRIDED_TENSORS: readonly ForwardStridedName[] = FORWARD_TENSORS.flatMap((tensor) =>
   tensor.strided ? [tensor.name] : [],

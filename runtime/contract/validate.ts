@@ -4,7 +4,14 @@ import { MtacError } from "./errors.ts";
 import type { CallSize } from "./expand.ts";
 import { nearestName } from "./names.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { type AxisName, axisSizes, INPUT_TENSORS, type InputResource, tensorExists } from "./resources.ts";
+import {
+  type AxisName,
+  axisSizes,
+  INPUT_TENSORS,
+  type InputResource,
+  type TensorResource,
+  tensorExists,
+} from "./resources.ts";
 import type { AttentionInputs, CallShape } from "./tensor.ts";
 
 /** Codes of what can be wrong with the tensors of a call. */
@@ -125,9 +132,13 @@ function checkPresence(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>
   }
 }
 
-function checkShape(
+/**
+ * Checks the shape of a tensor that a call takes, as far as the sizes of the call are known.
+ * @throws MtacError MTA603, MTA604
+ */
+export function checkShape(
   pipeline: Pipeline,
-  { name, axes }: InputResource,
+  { name, axes }: Pick<TensorResource, "name" | "axes">,
   { shape }: ShapedTensor,
   known: Partial<CallShape>,
 ): void {

@@ -9,10 +9,14 @@ export type { Artifact, Plan, Schedule } from "../contract/plan.ts";
 export type { StorageType } from "../contract/storage.ts";
 export type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 export type { TensorOptions } from "../contract/typed-tensor.ts";
+export type { GradientKey, SavedResult, SomeGradients } from "../launcher/gradients.ts";
+export type { SavedCall } from "../launcher/saved.ts";
 export { type CpuDevice, type CpuOptions, deviceIdentity, releaseWorkspace } from "./device.ts";
 export { CpuError, type CpuErrorCode } from "./errors.ts";
 export {
+  type CpuBackwardOptions,
   type CpuForwardResult,
+  type CpuGradients,
   CpuLauncher,
   type CpuLauncherOptions,
   type CpuOutputs,

@@ -5,5 +5,4 @@
  * @packageDocumentation
  */
 export * from "./api.ts";
-export { type CpuGradients, computeGradients } from "./gradients.ts";
 export { type NodeCpuOptions, openCpu } from "./open.ts";

@@ -5,7 +5,7 @@ import { attentionFields, stageFields, wordsOf } from "../contract/library-words
 import type { Artifact, Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
-import type { Backend, CallResult, FaultDetails, LauncherFault } from "../launcher/backend.ts";
+import type { Backend, CallOutcome, FaultDetails, LauncherFault } from "../launcher/backend.ts";
 import { type CpuDevice, deviceIdentity } from "./device.ts";
 import { CpuError, type CpuErrorCode } from "./errors.ts";
 import { runCall } from "./execution.ts";
@@ -16,6 +16,7 @@ import {
   CPU_TENSORS,
   type CpuTensor,
   checkPlace,
+  download,
   elementAddress,
   type OwnedCpuTensor,
   owned,
@@ -122,19 +123,26 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
     this.#device.pool.release(borrowed);
   }
 
-  async load({ kernel }: KernelVariant, { plans }: Artifact): Promise<CpuKernel> {
-    const plan = plans.find(({ kernels }) => kernels.includes(kernel));
+  read(tensor: CpuTensor): Promise<Float32Array | Int32Array> {
+    return download(this.#device, tensor);
+  }
+
+  async load({ kernel }: KernelVariant, { plans, backward = [] }: Artifact): Promise<CpuKernel> {
+    const plan = [...plans, ...backward].find(({ kernels }) => kernels.includes(kernel));
     if (plan === undefined)
       throw new CpuError("MTA890", "the plan is none of the artifact's", {
         remedy: "pass one of `artifact.plans`, or its index",
       });
+    const { library } = this.#device;
+    const pass = plan.direction === "backward" ? await library.backward() : library.forward;
     return {
       attention: this.#device.constant(wordsOf(attentionFields(plan)), "attention"),
       stages: this.#device.constant(wordsOf(stageFields(plan).flat()), "stages"),
+      pass,
     };
   }
 
-  async run(call: CpuCall): Promise<CallResult<CpuTensor, Cpu>> {
+  async run(call: CpuCall): Promise<CallOutcome<CpuTensor, Cpu>> {
     return this.#device.during(async () => {
       if (call.compile !== null) await call.compile();
       return runCall(this, this.#device, call);

@@ -1,11 +1,11 @@
 import type { ParameterValues } from "../contract/parameters.ts";
 import type { Artifact } from "../contract/plan.ts";
-import type { AttentionInputs } from "../contract/tensor.ts";
 import type { CallOutputs, CallResult } from "../launcher/backend.ts";
+import type { BackwardOptions, Gradients } from "../launcher/gradients.ts";
 import { AttentionLauncher, type CommonOptions, readied } from "../launcher/launcher.ts";
 import { type CpuDevice, checkCpuDevice } from "./device.ts";
 import { CpuLauncherBackend } from "./launcher-backend.ts";
-import type { Cpu, CpuCall } from "./target.ts";
+import type { Cpu } from "./target.ts";
 import type { CpuTensor } from "./tensors.ts";
 
 /** How a launcher chooses plans and measures. */
@@ -16,6 +16,12 @@ export interface CpuOutputs extends CallOutputs<CpuTensor> {}
 
 /** What a call gives; tensors stay in the library's memory. */
 export interface CpuForwardResult extends CallResult<CpuTensor, Cpu> {}
+
+/** Which gradients a backward pass computes, and where they go. */
+export interface CpuBackwardOptions extends BackwardOptions<CpuTensor> {}
+
+/** What a backward pass gives; tensors stay in the library's memory. */
+export interface CpuGradients extends Gradients<CpuTensor, Cpu> {}
 
 /**
  * Makes a launcher: picks the first plan of the artifact that the processor can run.
@@ -46,11 +52,6 @@ export class CpuLauncher extends AttentionLauncher<CpuTensor, Cpu> {
   ) {
     super(device, new CpuLauncherBackend(device), artifact, parameters, options);
     this.#options = options;
-  }
-
-  /** A call as `gradients.ts` needs it: checked, its plan applied to its size. @throws As `forward`. */
-  checkedCall(inputs: AttentionInputs<CpuTensor>): CpuCall {
-    return this.prepareCall(inputs, undefined);
   }
 
   /** A launcher with the same artifact, parameters and options on another device. @throws As `createCpuLauncher`. */

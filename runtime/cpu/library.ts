@@ -6,12 +6,16 @@ export interface CpuMemory {
   readonly size: number;
 }
 
-/** The compiled backward pass (`templates/c/backward.c`). */
-export interface CpuGradientLibrary {
-  /** Bytes of workspace that it needs in so many parts. */
-  workspaceBytes(words: CpuMemory, gradients: CpuMemory, parts: number): number;
-  /** Computes the gradients whose places the words say, each part on a thread of its own. */
-  compute(words: CpuMemory, gradients: CpuMemory, workspace: CpuMemory, parts: number): Promise<void>;
+/** One direction of the compiled attention: what computes calls. */
+export interface CpuPass {
+  /** Bytes of workspace that a call needs in so many parts. */
+  workspaceBytes(words: CpuMemory, parts: number): number;
+  /**
+   * Computes a call, each part on a thread of its own.
+   *
+   * @param brief Whether it ends so soon that the caller's thread had better wait than hand it over.
+   */
+  compute(words: CpuMemory, workspace: CpuMemory, parts: number, brief: boolean): Promise<void>;
 }
 
 /**
@@ -32,16 +36,9 @@ export interface CpuLibrary {
   free(memory: CpuMemory): void;
   /** The bytes of a memory; not to be kept, as memory may move where it grows. */
   bytesOf(memory: CpuMemory): Uint8Array<ArrayBufferLike>;
-  /** Bytes of workspace that a call needs in so many parts. */
-  workspaceBytes(words: CpuMemory, parts: number): number;
-  /**
-   * Computes a call, each part on a thread of its own.
-   *
-   * @param brief Whether it ends so soon that the caller's thread had better wait than hand it over.
-   */
-  compute(words: CpuMemory, workspace: CpuMemory, parts: number, brief: boolean): Promise<void>;
-  /** Compiles and loads the backward pass; null where there is none. @throws CpuError MTA882 … MTA884 */
-  readonly gradients: (() => Promise<CpuGradientLibrary>) | null;
+  readonly forward: CpuPass;
+  /** What computes gradients, which is loaded when it is first asked for. @throws CpuError MTA882 … MTA884 */
+  backward(): Promise<CpuPass>;
   /** Ends the threads; the library is not used any more. */
   close(): Promise<void>;
 }

@@ -1,8 +1,7 @@
-import { callValues } from "../contract/call.ts";
 import { place } from "../contract/messages.ts";
 import type { KernelPlan, Plan } from "../contract/plan.ts";
 import { addCounters, type Counters } from "../emulator/index.ts";
-import type { Backend, CallResult } from "../launcher/backend.ts";
+import type { Backend, CallOutcome } from "../launcher/backend.ts";
 import { CallHoldings } from "../launcher/holdings.ts";
 import type { CudaDevice } from "./device.ts";
 import { CudaError } from "./errors.ts";
@@ -25,13 +24,12 @@ export async function runCall(
   backend: Backend<CudaTensor, Cuda>,
   call: CudaCall,
   options: LaunchOptions,
-): Promise<CallResult<CudaTensor, Cuda>> {
+): Promise<CallOutcome<CudaTensor, Cuda>> {
   const holdings: Holdings = new CallHoldings(backend, call);
-  const { o, lse } = holdings;
   try {
     const statistics = await launchCall(call, holdings, options);
     holdings.end(true);
-    return { o, lse, statistics };
+    return { results: holdings.results, statistics };
   } catch (error) {
     holdings.end(false);
     throw error;
@@ -73,12 +71,12 @@ async function launchCall(
 
 /** Gives what the emulator counted, by kernel. */
 async function launchAll(
-  { plan, size, inputs, expanded, kernels }: CudaCall,
-  { o }: Holdings,
+  { plan, expanded, kernels }: CudaCall,
+  holdings: Holdings,
   places: ReadonlyMap<string, bigint>,
   { device, synchronous }: LaunchOptions,
 ): Promise<ReadonlyMap<string, Counters[]>> {
-  const values = callValues(plan, size, inputs, o);
+  const values = holdings.values();
   const filled = new Map<KernelPlan, KernelParameters>();
   const counted = new Map<string, Counters[]>();
   const loaded = kernels();

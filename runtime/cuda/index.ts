@@ -24,6 +24,8 @@ export {
   estimateCycles,
   totalCycles,
 } from "../emulator/index.ts";
+export type { GradientKey, SavedResult, SomeGradients } from "../launcher/gradients.ts";
+export type { SavedCall } from "../launcher/saved.ts";
 export type { CudaAllocation, CudaBackend, CudaProperties } from "./backend.ts";
 export type { CompileOptions } from "./compile/builder.ts";
 export { type CudaDevice, releaseWorkspace } from "./device.ts";
@@ -32,7 +34,9 @@ export { type EmulatedCudaOptions, emulatedCompiler, openEmulatedCuda } from "./
 export { CUDA_ERRORS, CudaError, type CudaErrorCode } from "./errors.ts";
 export { deviceIdentity } from "./identity.ts";
 export {
+  type CudaBackwardOptions,
   type CudaForwardResult,
+  type CudaGradients,
   CudaLauncher,
   type CudaLauncherOptions,
   type CudaOutputs,

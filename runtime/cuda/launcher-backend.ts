@@ -6,7 +6,7 @@ import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 import type {
   Backend,
-  CallResult,
+  CallOutcome,
   Excess,
   FaultDetails,
   LauncherFault,
@@ -25,6 +25,7 @@ import {
   allocateUninitialised,
   CUDA_TENSORS,
   type CudaTensor,
+  download,
   elementAddress,
   type OwnedCudaTensor,
   owned,
@@ -195,6 +196,10 @@ export class CudaLauncherBackend implements Backend<CudaTensor, Cuda>, SizeLimit
     this.#device.giveBack(borrowed);
   }
 
+  read(tensor: CudaTensor): Promise<Float32Array | Int32Array> {
+    return download(this.#device, tensor);
+  }
+
   async load({ kernel }: KernelVariant, { name, sources, images = [] }: Artifact): Promise<CudaKernel> {
     const module = await this.#device.load({
       file: kernel.file,
@@ -210,7 +215,7 @@ export class CudaLauncherBackend implements Backend<CudaTensor, Cuda>, SizeLimit
     }
   }
 
-  async run(call: CudaCall, { timestamps }: RunOptions): Promise<CallResult<CudaTensor, Cuda>> {
+  async run(call: CudaCall, { timestamps }: RunOptions): Promise<CallOutcome<CudaTensor, Cuda>> {
     if (call.compile !== null) {
       await call.compile();
       // Compilation takes time, in which much can happen.

@@ -1,6 +1,7 @@
 import type { ParameterValues } from "../contract/parameters.ts";
 import type { Artifact } from "../contract/plan.ts";
 import type { CallOutputs, CallResult } from "../launcher/backend.ts";
+import type { BackwardOptions, Gradients } from "../launcher/gradients.ts";
 import { AttentionLauncher, type CommonOptions, readied } from "../launcher/launcher.ts";
 import { type CudaDevice, checkCudaDevice } from "./device.ts";
 import { CudaLauncherBackend } from "./launcher-backend.ts";
@@ -18,6 +19,12 @@ export interface CudaOutputs extends CallOutputs<CudaTensor> {}
 
 /** What a call gives; tensors stay on the device. */
 export interface CudaForwardResult extends CallResult<CudaTensor, Cuda> {}
+
+/** Which gradients a backward pass computes, and where they go. */
+export interface CudaBackwardOptions extends BackwardOptions<CudaTensor> {}
+
+/** What a backward pass gives; tensors stay on the device. */
+export interface CudaGradients extends Gradients<CudaTensor, Cuda> {}
 
 /**
  * Makes a launcher: picks the first plan of the artifact that the device can run and compiles its kernels, or finds them in

@@ -3,7 +3,7 @@ import type { Layout } from "../contract/layout.ts";
 import type { ParameterValues } from "../contract/parameters.ts";
 import type { Pipeline } from "../contract/pipeline.ts";
 import type { AttentionInputs, HostTensor } from "../contract/tensor.ts";
-import type { CallOutputs } from "../launcher/backend.ts";
+import type { ForwardOptions } from "../launcher/backend.ts";
 import { shapeOfInputs } from "../launcher/plan-choice.ts";
 
 /** A growing cache has a new size in every call; few of them differ in the kernels that they need. */
@@ -15,7 +15,7 @@ interface Kernels {
 }
 
 type Inputs = AttentionInputs<Layout>;
-type Outputs = CallOutputs<Layout>;
+type Outputs = ForwardOptions<Layout>;
 
 /** What launchers of all runtimes have in common. */
 export interface SwappableLauncher {

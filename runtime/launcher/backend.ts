@@ -3,9 +3,10 @@ import type { CallStatistics } from "../contract/call.ts";
 import type { MtacError } from "../contract/errors.ts";
 import type { CallSize, ExpandedPlan, KernelVariant } from "../contract/expand.ts";
 import type { DeviceStorage, Layout } from "../contract/layout.ts";
-import type { ParameterStore } from "../contract/parameters.ts";
+import type { ParameterStore, ParameterVersion } from "../contract/parameters.ts";
 import type { Artifact, KernelPlan, Plan, Target } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
+import type { ResultTensor } from "../contract/results.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 
@@ -30,24 +31,42 @@ export interface CallResult<Tensor extends Layout, Types extends BackendTypes<Te
   readonly statistics: Types["statistics"];
 }
 
-/** Where a call's results go. */
+/** Where a call's results go; those that are left out are allocated. */
 export interface CallOutputs<Tensor> {
   /** [B, H, Lq, Dv] in the pipeline's storage type; any strides, the last one 1. */
-  readonly o: Tensor;
+  readonly o?: Tensor;
   /** f32 [B, H, Lq], contiguous: log of the softmax's sum, −∞ for a row that sees no key. Unused with sparsemax. */
   readonly lse?: Tensor;
 }
 
+/** Where a call's results go, and whether it is followed by `backward`. */
+export interface ForwardOptions<Tensor> extends CallOutputs<Tensor> {
+  /** Keeps what `backward` needs: the result has `saved` then. */
+  readonly save?: boolean;
+}
+
 /** A call whose tensors are checked, and whose plan is applied to its size. */
 export interface CheckedCall<Tensor extends Layout> {
+  /** Its direction says what is computed: o, or gradients. */
   readonly plan: Plan;
   readonly size: CallSize;
   readonly expanded: ExpandedPlan;
   readonly inputs: AttentionInputs<Tensor>;
-  /** The inputs that kernels read, by resource name. */
+  /** What kernels read, by resource name: inputs and, for gradients, d_o. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The caller's tensors for results, by resource name. */
   readonly outputs: ReadonlyMap<string, Tensor>;
+  /** What the call is to give. */
+  readonly results: readonly ResultTensor[];
+  /** What the plan computes, too, and nobody asked for. */
+  readonly unwanted: readonly ResultTensor[];
+}
+
+/** What a call gave. */
+export interface CallOutcome<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
+  /** By resource name. */
+  readonly results: ReadonlyMap<string, Types["owned"]>;
+  readonly statistics: Types["statistics"];
 }
 
 /** A call that a back end can run. */
@@ -58,6 +77,8 @@ export interface PreparedCall<Tensor extends Layout, Types extends BackendTypes<
   /** Whether the plan won on this device, at shapes near the call. */
   readonly tuned: boolean;
   readonly parameters: ParameterStore<Types["memory"]>;
+  /** The parameters that are read; null: those of the moment when the call begins. */
+  readonly version: ParameterVersion<Types["memory"]> | null;
   /** Compiles the kernels that are missing; null when none is. */
   readonly compile: (() => Promise<void>) | null;
   /** @throws the target's error where a kernel is not compiled. */
@@ -131,7 +152,7 @@ export interface Capabilities extends Faults {
 export interface SizeLimits extends Faults {
   /** What the dispatches and the workspace of a call need beyond the device's limits. */
   findExcess(expanded: ExpandedPlan): Excess | null;
-  /** What a result o of so many bytes needs beyond the device's limits. */
+  /** What a result of so many bytes needs beyond the device's limits. */
   findOutputExcess(bytes: number): string | null;
 }
 
@@ -181,8 +202,11 @@ export interface Backend<Tensor extends Layout, Types extends BackendTypes<Tenso
   /** @param sound False after an error of the device: memory that may be invalid is not lent again. */
   giveBack(borrowed: Pooled<Types["memory"]>, sound: boolean): void;
 
+  /** Brings a contiguous tensor of f32 to the host. */
+  read(tensor: Tensor): Promise<Float32Array | Int32Array>;
+
   /** Compiles and loads a kernel, or finds it loaded. */
   load(variant: KernelVariant, artifact: Artifact): Promise<Types["kernel"]>;
   /** Records or launches a call's kernels in their order, waits for their end, tells how long they took. */
-  run(call: PreparedCall<Tensor, Types>, options: RunOptions): Promise<CallResult<Tensor, Types>>;
+  run(call: PreparedCall<Tensor, Types>, options: RunOptions): Promise<CallOutcome<Tensor, Types>>;
 }

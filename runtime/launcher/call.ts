@@ -2,11 +2,23 @@ import { checkTensorKind, checkTensors } from "../contract/arguments.ts";
 import { type CallSize, expandPlan } from "../contract/expand.ts";
 import type { Layout } from "../contract/layout.ts";
 import type { Plan } from "../contract/plan.ts";
-import { INPUT_TENSORS, OUTPUT_TENSORS, shapeOf, type TensorResource } from "../contract/resources.ts";
+import { D_O, INPUT_TENSORS, type TensorResource } from "../contract/resources.ts";
+import { type ResultTensor, resultsOf } from "../contract/results.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import { findOutputShapeFault, findTensorFault, type TensorFault } from "../contract/tensor-faults.ts";
-import { checkInputs } from "../contract/validate.ts";
-import type { Backend, BackendTypes, CallOutputs, CheckedCall, TensorChecks } from "./backend.ts";
+import { checkInputs, checkShape } from "../contract/validate.ts";
+import type { Backend, BackendTypes, CheckedCall, TensorChecks } from "./backend.ts";
+
+/** What is asked of a launcher. */
+export interface AskedCall<Tensor> {
+  readonly inputs: AttentionInputs<Tensor>;
+  /** The gradient of o, where gradients are asked for. */
+  readonly dO?: Tensor;
+  /** The caller's tensors for results, by their keys. */
+  readonly outputs: Readonly<Record<string, Tensor | undefined>>;
+  /** Whether a result is to be given, by its key. */
+  wants(key: string): boolean;
+}
 
 /**
  * Checks a call: its inputs and outputs (kind, shapes, storage, strides, places), and that it stays within the device's limits.
@@ -16,8 +28,7 @@ import type { Backend, BackendTypes, CallOutputs, CheckedCall, TensorChecks } fr
  */
 export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   backend: Backend<Tensor, Types>,
-  inputs: AttentionInputs<Tensor>,
-  outputs: CallOutputs<Tensor> | undefined,
+  { inputs, dO, outputs, wants }: AskedCall<Tensor>,
   planFor: (inputs: AttentionInputs<Tensor>) => Plan,
 ): CheckedCall<Tensor> {
   checkTensors(inputs, backend.tensors);
@@ -29,40 +40,59 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
     const tensor = inputs[input.key];
     // History without rows is not read.
     if (tensor === undefined || (input.key === "qHistory" && size.R === 0)) continue;
-    checkTensor(backend, plan, input, tensor);
+    checkInput(backend, plan, input, tensor);
     tensors.set(input.name, tensor);
   }
+  if (plan.direction === "backward") {
+    checkTensorKind(`input ${D_O.name}`, dO, backend.tensors);
+    checkShape(plan.pipeline, D_O, dO, size);
+    checkInput(backend, plan, D_O, dO);
+    tensors.set(D_O.name, dO);
+  }
+  const all = resultsOf(plan, size, inputs.qHistory !== undefined);
+  const results = all.filter(({ key }) => wants(key));
   const given = new Map<string, Tensor>();
-  for (const output of outputs === undefined ? [] : OUTPUT_TENSORS) {
-    const { key, name, axes, optional } = output;
-    // Whoever writes JavaScript may give null.
-    const tensor = outputs?.[key];
-    if (tensor === undefined && optional) continue;
-    checkTensorKind(`output ${name}`, tensor, backend.tensors);
-    refuse(backend, findOutputShapeFault(name, tensor, shapeOf(plan.pipeline, axes, size)));
-    checkTensor(backend, plan, output, tensor);
-    given.set(name, tensor);
+  for (const result of results) {
+    const tensor = outputs[result.key];
+    if (tensor === undefined) continue;
+    checkOutput(backend, plan, result, tensor);
+    given.set(result.name, tensor);
   }
   const expanded = expandPlan(plan, size);
   backend.sizes?.checkCall(plan, size, expanded);
-  return { plan, size, expanded, inputs, tensors, outputs: given };
+  const unwanted = all.filter(({ key }) => !wants(key));
+  return { plan, size, expanded, inputs, tensors, outputs: given, results, unwanted };
 }
 
-function checkTensor<Tensor extends Layout>(
+function checkInput<Tensor extends Layout>(
   backend: TensorChecks<Tensor>,
   { pipeline, alignment }: Plan,
-  { name, role, element, strided }: TensorResource,
+  { name, element, strided }: TensorResource,
   tensor: Tensor,
 ): void {
   const storage = element === "storage" ? pipeline.storage : element;
+  const rules = { storage, alignment: alignmentOf(name, alignment), contiguous: !strided };
+  refuse(backend, findTensorFault(name, tensor, rules));
+  backend.checkPlacement(name, tensor, rules);
+}
+
+/** Elements that strides are multiples of. History's rows are read as those of q, those of d_o as o's are written. */
+function alignmentOf(name: string, alignment: Plan["alignment"]): number {
   const alignments: Readonly<Partial<Record<string, number>>> = alignment;
-  const rules = {
-    storage,
-    // History's rows are read as those of q.
-    alignment: alignments[name === "q_history" ? "q" : name] ?? 1,
-    contiguous: !strided,
-    written: role === "output",
-  };
+  const alike: Readonly<Partial<Record<string, string>>> = { q_history: "q", d_o: "o" };
+  return alignments[alike[name] ?? name] ?? 1;
+}
+
+function checkOutput<Tensor extends Layout>(
+  backend: TensorChecks<Tensor>,
+  { alignment }: Plan,
+  { name, shape, storage, strided }: ResultTensor,
+  tensor: Tensor,
+): void {
+  // Whoever writes JavaScript may give null.
+  checkTensorKind(`output ${name}`, tensor, backend.tensors);
+  refuse(backend, findOutputShapeFault(name, tensor, shape));
+  const rules = { storage, alignment: alignmentOf(name, alignment), contiguous: !strided, written: true };
   refuse(backend, findTensorFault(name, tensor, rules));
   backend.checkPlacement(name, tensor, rules);
 }

@@ -1,15 +1,18 @@
-import type { CallFootprint } from "../contract/call.ts";
+import { type CallFootprint, callValues } from "../contract/call.ts";
+import type { LaunchValues } from "../contract/launch.ts";
 import { type Layout, tensorBytes } from "../contract/layout.ts";
 import type { ParameterVersion } from "../contract/parameters.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
-import { findTensor, LSE, O, type OutputResource, shapeOf, tensorExists } from "../contract/resources.ts";
+import { findTensor, LSE } from "../contract/resources.ts";
+import { D_PARAMETERS, type ResultTensor } from "../contract/results.ts";
+import { elementCount } from "../contract/tensor.ts";
 import type { Backend, BackendTypes, PreparedCall } from "./backend.ts";
 
 /** What a call holds on its device from its start to its end: results, parameters, workspace. */
 export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
-  readonly o: Types["owned"];
-  readonly lse: Types["owned"] | null;
+  /** What the call gives, by resource name. */
+  readonly results: ReadonlyMap<string, Types["owned"]>;
   readonly parameters: ParameterVersion<Types["memory"]>;
   readonly #backend: Backend<Tensor, Types>;
   readonly #call: PreparedCall<Tensor, Types>;
@@ -22,10 +25,9 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
   constructor(backend: Backend<Tensor, Types>, call: PreparedCall<Tensor, Types>) {
     this.#backend = backend;
     this.#call = call;
-    this.parameters = call.parameters.acquire();
+    this.parameters = call.parameters.acquire(call.version ?? undefined);
     try {
-      this.o = this.#result(O);
-      this.lse = tensorExists(call.plan.pipeline, LSE) ? this.#result(LSE) : null;
+      this.results = new Map(call.results.map((result) => [result.name, this.#result(result)]));
     } catch (error) {
       this.end(false);
       throw error;
@@ -42,10 +44,12 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
   /** What the call costs, with what it holds by now. */
   footprint(): CallFootprint {
     const { plan, tuned, tensors, expanded } = this.#call;
-    const given = [...tensors.values(), this.o].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+    const lse = this.results.get(LSE.name);
+    const results = [...this.results.values()].filter((tensor) => tensor !== lse);
+    const given = [...tensors.values(), ...results].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
     const compulsoryBytes = given + this.parameters.bytes;
     const held = this.#held.reduce((sum, { size }) => sum + size, 0);
-    const workspaceBytes = held + (this.lse === null ? 0 : tensorBytes(this.lse));
+    const workspaceBytes = held + (lse === undefined ? 0 : tensorBytes(lse));
     return {
       schedule: plan.schedule,
       tuned,
@@ -56,20 +60,29 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
     };
   }
 
+  /** The call's part of the launch block. */
+  values(): LaunchValues {
+    const { plan, size, inputs, tensors } = this.#call;
+    return callValues(plan, size, inputs, (name) => tensors.get(name) ?? this.results.get(name));
+  }
+
   /**
    * Where everything lies that the call's kernels may bind, by resource name.
    *
-   * @param workspace Where the plan's workspace buffers lie, each made by `hold`.
+   * @param workspace Where memory of the call's own lies, each made by `hold`: the plan's workspace, and results that kernels write though
+   *   nobody wants them.
    */
   places<Place>(
     place: (tensor: Tensor) => Place,
     workspace: (name: string, bytes: number) => Place,
   ): Map<string, Place> {
+    const { expanded, unwanted, tensors } = this.#call;
     const places = new Map<string, Place>();
-    for (const { name, bytes } of this.#call.expanded.workspace) places.set(name, workspace(name, bytes));
-    for (const [name, tensor] of this.#call.tensors) places.set(name, place(tensor));
-    places.set("o", place(this.o));
-    if (this.lse !== null) places.set("lse", place(this.lse));
+    for (const { name, bytes } of expanded.workspace) places.set(name, workspace(name, bytes));
+    for (const result of unwanted) places.set(result.name, workspace(result.name, tensorBytes(result)));
+    // What has no elements has no place.
+    for (const [name, tensor] of [...tensors, ...this.results])
+      if (elementCount(tensor.shape) > 0) places.set(name, place(tensor));
     return places;
   }
 
@@ -86,13 +99,10 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
     this.#call.parameters.release(this.parameters);
   }
 
-  #result({ name, axes, element }: OutputResource): Types["owned"] {
-    const { outputs, size, plan } = this.#call;
-    const given = outputs.get(name);
+  #result({ name, shape, storage }: ResultTensor): Types["owned"] {
+    const given = this.#call.outputs.get(name);
     if (given !== undefined) return this.#backend.owned(given);
-    const { pipeline } = plan;
-    const storage = element === "storage" ? pipeline.storage : element;
-    const made = this.#backend.allocate(shapeOf(pipeline, axes, size), storage, `mtac ${name}`);
+    const made = this.#backend.allocate(shape, storage, `mtac ${name}`);
     this.#made.push(made);
     return made;
   }
@@ -112,7 +122,7 @@ export function placeOf<Place>(
 ): Place {
   const place = places.get(resource);
   if (place !== undefined) return place;
-  if (findTensor(resource) === null)
+  if (findTensor(resource) === null && resource !== D_PARAMETERS.name)
     throw new RangeError(`the kernel "${name}" binds an unknown resource "${resource}"`);
   return missing();
 }

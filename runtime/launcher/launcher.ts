@@ -1,21 +1,35 @@
+import { checkObject } from "../contract/arguments.ts";
 import type { PrepareSize, Timing } from "../contract/call.ts";
+import { MtacError } from "../contract/errors.ts";
 import { constantVariants, expandPlan, type KernelVariant } from "../contract/expand.ts";
 import type { Layout } from "../contract/layout.ts";
 import { place } from "../contract/messages.ts";
-import { ParameterStore, type ParameterValues } from "../contract/parameters.ts";
+import { ParameterStore, type ParameterValues, type ParameterVersion } from "../contract/parameters.ts";
 import type { Artifact, KernelPlan, Plan } from "../contract/plan.ts";
+import { LSE, O } from "../contract/resources.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import { checkPrepareSize } from "../contract/validate.ts";
 import type {
   Backend,
   BackendTypes,
-  CallOutputs,
   CallResult,
   CheckedCall,
+  ForwardOptions,
   PreparedCall,
   RunOptions,
 } from "./backend.ts";
-import { checkCall } from "./call.ts";
+import { type AskedCall, checkCall } from "./call.ts";
+import {
+  type BackwardOptions,
+  type GradientKey,
+  type Gradients,
+  gradientsOf,
+  type SavedResult,
+  type SomeGradients,
+  USUAL_GRADIENTS,
+  wantedGradients,
+  wantsResult,
+} from "./gradients.ts";
 import {
   choosePlan,
   type PlanChoice,
@@ -25,6 +39,7 @@ import {
   tunedChoices,
   whatLacks,
 } from "./plan-choice.ts";
+import { type SavedCall, SavedCalls } from "./saved.ts";
 
 /** How a launcher chooses plans and measures, on any target. */
 export interface CommonOptions extends PlanChoice {
@@ -55,6 +70,9 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   readonly #timestamps: boolean;
   readonly #tuned: readonly TunedChoice[];
   readonly #parameters: ParameterStore<Types["memory"]>;
+  readonly #saved: SavedCalls<Tensor, Types["memory"]>;
+  /** Chosen when gradients are first asked for. */
+  #backwardPlan: Plan | null = null;
   /** By kernel, then by the values of its constants. */
   readonly #kernels = new Map<KernelPlan, Map<string, Types["kernel"]>>();
   #destroyed = false;
@@ -78,6 +96,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
       (plan) => whatLacks(backend, plan).length === 0,
     );
     this.#parameters = new ParameterStore(backend, this.plan, parameters);
+    this.#saved = new SavedCalls(`attention "${artifact.name}"`, this.#parameters);
   }
 
   /** Host copies of the parameters. */
@@ -94,20 +113,70 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
    * Computes the attention and waits for it.
    *
    * @param inputs Tensors on the launcher's device, shapes as in `AttentionInputs`.
-   * @param outputs Where to write the results; allocated if not given.
+   * @param options Where to write the results, which are allocated if not given; `save: true` where `backward` is to follow. Inputs
+   *   must be left alone then until the last backward pass has ended.
    * @typeParam Result What the launcher of a spec knows of the results beforehand.
-   * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741;
+   * @throws MtacError MTA601 … MTA608, MTA614, MTA615 (inputs), MTA620 (no backward pass); GpuError MTA705, MTA713, MTA714, MTA720 … MTA734, MTA741;
    *   CudaError MTA805, MTA806, MTA820 … MTA834, MTA841; on an emulated device also EmulatorError MTA850 … MTA862.
    */
   forward<Result extends CallResult<Tensor, Types> = CallResult<Tensor, Types>>(
     inputs: AttentionInputs<Tensor>,
-    outputs?: CallOutputs<Tensor>,
+    options: ForwardOptions<Tensor> & { readonly save: true },
+  ): Promise<SavedResult<Result>>;
+  forward<Result extends CallResult<Tensor, Types> = CallResult<Tensor, Types>>(
+    inputs: AttentionInputs<Tensor>,
+    options?: ForwardOptions<Tensor>,
   ): Promise<Result>;
   async forward(
     inputs: AttentionInputs<Tensor>,
-    outputs?: CallOutputs<Tensor>,
-  ): Promise<CallResult<Tensor, Types>> {
-    return this.#run(inputs, outputs, { timestamps: this.#timestamps, protectsInputs: true });
+    options: ForwardOptions<Tensor> = {},
+  ): Promise<CallResult<Tensor, Types> & { readonly saved?: SavedCall }> {
+    const how = { timestamps: this.#timestamps, protectsInputs: true };
+    const call = this.prepareCall(inputs, options);
+    if (options.save !== true) return this.#run(call, how);
+    const saved = this.saveCall(inputs);
+    try {
+      return { ...(await this.#run(call, how)), saved };
+    } catch (error) {
+      saved.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Computes gradients of Σ o·dO of a call, and waits for them. Masked entries pass nothing. The same bits whenever the same call is made.
+   *
+   * @param saved From `forward(inputs, { save: true })` of this launcher. The inputs are read again; the parameters are those of that call,
+   *   whatever has become of them since.
+   * @param dO The gradient of o: [B, H, Lq, Dv] in the pipeline's storage type; any strides, 0 too, the last one 1.
+   * @throws MtacError MTA603 (shape of dO), MTA614, MTA621 … MTA624; else as `forward`.
+   */
+  backward(
+    saved: SavedCall,
+    dO: Tensor,
+    options?: BackwardOptions<Tensor> & { readonly wanted?: undefined },
+  ): Promise<Gradients<Tensor, Types>>;
+  backward(
+    saved: SavedCall,
+    dO: Tensor,
+    options: BackwardOptions<Tensor>,
+  ): Promise<SomeGradients<Gradients<Tensor, Types>>>;
+  async backward(
+    saved: SavedCall,
+    dO: Tensor,
+    options: BackwardOptions<Tensor> = {},
+  ): Promise<SomeGradients<Gradients<Tensor, Types>>> {
+    const wanted = wantedGradients(options, USUAL_GRADIENTS);
+    const call = this.prepareBackward(saved, dO, options, wanted);
+    // The saved call may be released while this one runs.
+    const version = this.#parameters.acquire(call.version ?? undefined);
+    try {
+      const how = { timestamps: this.#timestamps, protectsInputs: true };
+      const outcome = await this.#backend.run(call, how);
+      return await gradientsOf(this.#backend, call.plan, outcome, wanted);
+    } finally {
+      this.#parameters.release(version);
+    }
   }
 
   /**
@@ -118,13 +187,13 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
    */
   async time(inputs: AttentionInputs<Tensor>, options: { readonly repeats?: number } = {}): Promise<Timing> {
     const how = { timestamps: true, protectsInputs: false };
-    const { o, lse, statistics } = await this.#run(inputs, undefined, how);
+    const { o, lse, statistics } = await this.#run(this.prepareCall(inputs, {}), how);
     try {
       const outputs = lse === null ? { o } : { o, lse };
       const wallMs: number[] = [];
       const deviceMs: (number | null)[] = [];
       for (let run = 0; run < (options.repeats ?? 10); run++) {
-        const { statistics: measured } = await this.#run(inputs, outputs, how);
+        const { statistics: measured } = await this.#run(this.prepareCall(inputs, outputs), how);
         wallMs.push(measured.wallMs);
         deviceMs.push(measured.deviceMs);
       }
@@ -146,12 +215,14 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   async prepare(asked: PrepareSize): Promise<void> {
     this.#checkUsable();
     const size = checkPrepareSize(asked);
-    const plan = this.planFor(size);
     const { sizes } = this.#backend;
-    sizes?.checkOutput(plan, size);
-    const expanded = expandPlan(plan, size);
-    sizes?.checkCall(plan, size, expanded);
-    await this.compile(expanded.variants);
+    const plans = [this.planFor(size), ...(asked.backward === true ? [this.#planBackward()] : [])];
+    for (const plan of plans) {
+      sizes?.checkOutput(plan, size);
+      const expanded = expandPlan(plan, size);
+      sizes?.checkCall(plan, size, expanded);
+      await this.compile(expanded.variants);
+    }
   }
 
   /**
@@ -184,17 +255,54 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   /** Checks a call and applies its plan to its size. */
   protected prepareCall(
     inputs: AttentionInputs<Tensor>,
-    outputs: CallOutputs<Tensor> | undefined,
+    options: ForwardOptions<Tensor>,
   ): PreparedCall<Tensor, Types> {
     this.#checkUsable();
-    const checked = checkCall(this.#backend, inputs, outputs, (given) => this.planFor(shapeOfInputs(given)));
+    checkObject("outputs", options, "pass an object { o }, or leave it out");
+    const { o, lse } = options;
+    const asked: AskedCall<Tensor> = { inputs, outputs: { o, lse }, wants: () => true };
+    return this.#prepare(asked, null, (given) => this.planFor(shapeOfInputs(given)));
+  }
+
+  /** Keeps what `backward` needs of a call that is checked. @throws MtacError MTA620 */
+  protected saveCall(inputs: AttentionInputs<Tensor>): SavedCall {
+    this.#planBackward();
+    return this.#saved.keep(inputs);
+  }
+
+  /** Checks a backward pass and applies its plan to its size. */
+  protected prepareBackward(
+    saved: SavedCall,
+    dO: Tensor,
+    options: BackwardOptions<Tensor>,
+    wanted: ReadonlySet<GradientKey>,
+  ): PreparedCall<Tensor, Types> {
+    this.#checkUsable();
+    const { inputs, version } = this.#saved.stateOf(saved);
+    const { dQ, dQHistory, dK, dV, dParameters } = options;
+    const asked: AskedCall<Tensor> = {
+      inputs,
+      dO,
+      outputs: { dQ, dQHistory, dK, dV, dParameters },
+      wants: (key) => wantsResult(wanted, key),
+    };
+    return this.#prepare(asked, version, () => this.#planBackward());
+  }
+
+  #prepare(
+    asked: AskedCall<Tensor>,
+    version: ParameterVersion<Types["memory"]> | null,
+    planFor: (inputs: AttentionInputs<Tensor>) => Plan,
+  ): PreparedCall<Tensor, Types> {
+    const checked = checkCall(this.#backend, asked, planFor);
     const { variants } = checked.expanded;
     const isReady = variants.every((variant) => this.#find(variant) !== undefined);
     const call: PreparedCall<Tensor, Types> = {
       ...checked,
       subject: `attention "${this.artifact.name}"`,
-      tuned: checked.plan !== this.plan,
+      tuned: checked.plan !== this.plan && checked.plan !== this.#backwardPlan,
       parameters: this.#parameters,
+      version,
       compile: isReady ? null : () => this.compile(variants),
       kernels: () => new Map(variants.map((variant) => [variant.kernel, this.#compiled(variant, checked)])),
     };
@@ -202,12 +310,22 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     return call;
   }
 
-  async #run(
-    inputs: AttentionInputs<Tensor>,
-    outputs: CallOutputs<Tensor> | undefined,
-    options: RunOptions,
-  ): Promise<CallResult<Tensor, Types>> {
-    return this.#backend.run(this.prepareCall(inputs, outputs), options);
+  async #run(call: PreparedCall<Tensor, Types>, options: RunOptions): Promise<CallResult<Tensor, Types>> {
+    const { results, statistics } = await this.#backend.run(call, options);
+    return { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, statistics };
+  }
+
+  /** The first plan for gradients that the device can run. @throws MtacError MTA620; the target's error, where none fits. */
+  #planBackward(): Plan {
+    if (this.#backwardPlan !== null) return this.#backwardPlan;
+    const { artifact } = this;
+    const { backward: plans = [] } = artifact;
+    if (plans.length === 0)
+      throw new MtacError("MTA620", "usage", `attention "${artifact.name}" was compiled without gradients`, {
+        remedy: "compile the spec with --grad, or with `grad: true` in the build step",
+      });
+    this.#backwardPlan = choosePlan(this.#backend, { ...artifact, plans }, {});
+    return this.#backwardPlan;
   }
 
   #find({ kernel, constants }: KernelVariant): Types["kernel"] | undefined {
@@ -239,6 +357,13 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
       );
     this.#backend.checkUsable();
   }
+}
+
+/** @throws RangeError when a back end did not give it: a defect. */
+export function resultOf<Result>(results: ReadonlyMap<string, Result>, name: string): Result {
+  const result = results.get(name);
+  if (result === undefined) throw new RangeError(`the call gave no ${name}`);
+  return result;
 }
 
 /** Constants of one kernel, which always has them in the same order. */

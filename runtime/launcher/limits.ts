@@ -1,7 +1,8 @@
-import { outputBytes } from "../contract/call.ts";
 import { type CallSize, type ExpandedPlan, expandPlan } from "../contract/expand.ts";
+import { tensorBytes } from "../contract/layout.ts";
 import { place } from "../contract/messages.ts";
 import type { Plan } from "../contract/plan.ts";
+import { resultsOf } from "../contract/results.ts";
 import { whatFits } from "../contract/what-fits.ts";
 import type { Excess, SizeChecks, SizeLimits } from "./backend.ts";
 
@@ -23,11 +24,20 @@ function checkCall(limits: SizeLimits, plan: Plan, size: CallSize, expanded: Exp
 }
 
 function checkOutput(limits: SizeLimits, plan: Plan, size: CallSize): void {
-  const excess = limits.findOutputExcess(outputBytes(plan, size));
+  const { name, bytes } = largestResult(plan, size);
+  const excess = limits.findOutputExcess(bytes);
   if (excess === null) return;
-  throw limits.error("memory", `the result o needs ${excess} ${shown(size)}`, {
-    remedy: whatFits(size, (candidate) => limits.findOutputExcess(outputBytes(plan, candidate)) === null),
+  const fits = (candidate: CallSize): boolean =>
+    limits.findOutputExcess(largestResult(plan, candidate).bytes) === null;
+  throw limits.error("memory", `the result ${name} needs ${excess} ${shown(size)}`, {
+    remedy: whatFits(size, fits),
   });
+}
+
+function largestResult(plan: Plan, size: CallSize): { readonly name: string; readonly bytes: number } {
+  return resultsOf(plan, size, size.R > 0)
+    .map((result) => ({ name: result.name, bytes: tensorBytes(result) }))
+    .reduce((largest, each) => (each.bytes > largest.bytes ? each : largest));
 }
 
 function shown({ B, Lq, Lk }: CallSize): string {

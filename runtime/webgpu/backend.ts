@@ -5,7 +5,7 @@ import type { Artifact, Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 import type {
-  CallResult,
+  CallOutcome,
   Excess,
   FaultDetails,
   LauncherFault,
@@ -23,7 +23,7 @@ import { checkPlacement, checkSeparate } from "./placement.ts";
 import { poolOf } from "./pool.ts";
 import { submitCall } from "./submit.ts";
 import type { GpuBackend, WebGpu, WebGpuCall } from "./target.ts";
-import { allocate, type DeviceTensor, GPU_TENSORS, type OwnedTensor, owned } from "./tensors.ts";
+import { allocate, type DeviceTensor, download, GPU_TENSORS, type OwnedTensor, owned } from "./tensors.ts";
 
 const CODES = {
   unfit: "MTA710",
@@ -170,6 +170,10 @@ export class WebGpuBackend implements GpuBackend, SizeLimits {
     else borrowed.buffer.destroy();
   }
 
+  read(tensor: DeviceTensor): Promise<Float32Array | Int32Array> {
+    return download(this.device, tensor);
+  }
+
   load(variant: KernelVariant, { name, sources }: Artifact): Promise<CompiledKernel> {
     const { kernel } = variant;
     const source = sources[kernel.file];
@@ -181,7 +185,7 @@ export class WebGpuBackend implements GpuBackend, SizeLimits {
     );
   }
 
-  run(call: WebGpuCall, options: RunOptions): Promise<CallResult<DeviceTensor, WebGpu>> {
+  run(call: WebGpuCall, options: RunOptions): Promise<CallOutcome<DeviceTensor, WebGpu>> {
     return submitCall(this, call, options);
   }
 

@@ -1,4 +1,4 @@
-import { type CallFootprint, callValues } from "../contract/call.ts";
+import type { CallFootprint } from "../contract/call.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import { elementCount } from "../contract/tensor.ts";
 import { CallHoldings } from "../launcher/holdings.ts";
@@ -114,7 +114,7 @@ export class CallExecution {
 
   /** Where everything lies but the parameters, with as many words as these need; the uniform blocks are written. */
   #place(): { readonly places: Map<string, GPUBufferBinding>; readonly words: number } {
-    const { plan, size, inputs, tensors, expanded } = this.#call;
+    const { plan, tensors, expanded } = this.#call;
     const { holdings } = this;
     const places = holdings.places<GPUBufferBinding>(
       (tensor) => ({ buffer: tensor.buffer, offset: tensor.offset, size: boundBytes(tensor) }),
@@ -131,7 +131,7 @@ export class CallExecution {
       offsets[`${name}_at`] = words;
       words += elementCount(tensor.shape);
     }
-    const values = { ...callValues(plan, size, inputs, holdings.o), ...offsets };
+    const values = { ...holdings.values(), ...offsets };
     const blocks = launchBlocks(values, expanded.dispatches, this.#slot);
     const usage = BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST;
     const buffer = holdings.hold(blocks.byteLength, "launch blocks", usage);

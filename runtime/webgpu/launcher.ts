@@ -1,15 +1,26 @@
 import type { CallFootprint } from "../contract/call.ts";
 import type { ParameterValues } from "../contract/parameters.ts";
 import type { Artifact } from "../contract/plan.ts";
+import { LSE, O } from "../contract/resources.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
-import type { CallOutputs, CallResult } from "../launcher/backend.ts";
-import { AttentionLauncher, type CommonOptions, readied } from "../launcher/launcher.ts";
+import type { CallOutputs, CallResult, ForwardOptions } from "../launcher/backend.ts";
+import {
+  type BackwardOptions,
+  byKey,
+  type GradientKey,
+  type Gradients,
+  type SavedResult,
+  type SomeGradients,
+  wantedGradients,
+} from "../launcher/gradients.ts";
+import { AttentionLauncher, type CommonOptions, readied, resultOf } from "../launcher/launcher.ts";
+import type { SavedCall } from "../launcher/saved.ts";
 import { WebGpuBackend } from "./backend.ts";
 import { checkDevice, checkEncoder } from "./device-state.ts";
 import { inErrorScopes } from "./error-scopes.ts";
 import { CallExecution } from "./execution.ts";
 import { contextOf } from "./submit.ts";
-import type { GpuBackend, WebGpu } from "./target.ts";
+import type { GpuBackend, WebGpu, WebGpuCall } from "./target.ts";
 import type { DeviceTensor } from "./tensors.ts";
 
 /** How a launcher chooses plans, submits and measures. */
@@ -24,16 +35,14 @@ export interface AttentionOutputs extends CallOutputs<DeviceTensor> {}
 /** What a call gives; tensors stay on the device. */
 export interface ForwardResult extends CallResult<DeviceTensor, WebGpu> {}
 
-/**
- * A call that was recorded into the caller's encoder. Results are valid once its commands have run.
- *
- * @typeParam Result What the launcher of a spec knows of the results beforehand.
- */
-export interface EncodedCall<Result extends ForwardResult = ForwardResult> {
-  /** [B, H, Lq, Dv], once the commands have run; the caller's to destroy. */
-  readonly o: Result["o"];
-  /** f32 [B, H, Lq]; null with sparsemax. */
-  readonly lse: Result["lse"];
+/** Which gradients a backward pass computes, and where they go. */
+export interface AttentionBackwardOptions extends BackwardOptions<DeviceTensor> {}
+
+/** What a backward pass gives; tensors stay on the device. */
+export interface AttentionGradients extends Gradients<DeviceTensor, WebGpu> {}
+
+/** Commands that were recorded into the caller's encoder. Results are valid once they have run. */
+export interface Recorded {
   readonly footprint: CallFootprint;
   /** Rejects with a GpuError when the device refused something while the call was recorded. */
   readonly checked: Promise<void>;
@@ -43,6 +52,26 @@ export interface EncodedCall<Result extends ForwardResult = ForwardResult> {
    */
   release(): void;
 }
+
+/**
+ * A call that was recorded into the caller's encoder.
+ *
+ * @typeParam Result What the launcher of a spec knows of the results beforehand.
+ */
+export interface EncodedCall<Result extends ForwardResult = ForwardResult> extends Recorded {
+  /** [B, H, Lq, Dv], once the commands have run; the caller's to destroy. */
+  readonly o: Result["o"];
+  /** f32 [B, H, Lq]; null with sparsemax. */
+  readonly lse: Result["lse"];
+}
+
+/** A backward pass that was recorded into the caller's encoder: the parameters' gradients are one tensor on the device, `dParameters`. */
+export interface EncodedGradients
+  extends Recorded,
+    Omit<SomeGradients<AttentionGradients>, "parameters" | "statistics"> {}
+
+/** What a recorded backward pass gives where nothing is said. */
+const RECORDED_GRADIENTS: readonly GradientKey[] = ["dQ", "dQHistory", "dK", "dV", "dParameters"];
 
 /**
  * Makes a launcher: picks the first plan of the artifact that the device can run and compiles the kernels that are the
@@ -92,15 +121,53 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
   encode<Result extends ForwardResult = ForwardResult>(
     encoder: GPUCommandEncoder,
     inputs: AttentionInputs<DeviceTensor>,
-    outputs?: AttentionOutputs,
+    options: ForwardOptions<DeviceTensor> & { readonly save: true },
+  ): SavedResult<EncodedCall<Result>>;
+  encode<Result extends ForwardResult = ForwardResult>(
+    encoder: GPUCommandEncoder,
+    inputs: AttentionInputs<DeviceTensor>,
+    options?: ForwardOptions<DeviceTensor>,
   ): EncodedCall<Result>;
   encode(
     encoder: GPUCommandEncoder,
     inputs: AttentionInputs<DeviceTensor>,
-    outputs?: AttentionOutputs,
-  ): EncodedCall {
+    options: ForwardOptions<DeviceTensor> = {},
+  ): EncodedCall & { readonly saved?: SavedCall } {
     checkEncoder(encoder);
-    const call = this.prepareCall(inputs, outputs);
+    const call = this.prepareCall(inputs, options);
+    const saved = options.save === true ? this.saveCall(inputs) : null;
+    try {
+      const { results, ...recorded } = this.#record(encoder, call);
+      const encoded = { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, ...recorded };
+      return saved === null ? encoded : { ...encoded, saved };
+    } catch (error) {
+      saved?.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Records gradients of Σ o·dO into the caller's encoder, as `encode` does the attention; `prepare({ …, backward: true })` first. The parameters'
+   * gradients stay on the device. The saved call may be released once the commands are submitted.
+   *
+   * @throws As `backward`; GpuError MTA742, MTA715.
+   */
+  encodeBackward(
+    encoder: GPUCommandEncoder,
+    saved: SavedCall,
+    dO: DeviceTensor,
+    options: AttentionBackwardOptions = {},
+  ): EncodedGradients {
+    checkEncoder(encoder);
+    const wanted = wantedGradients(options, RECORDED_GRADIENTS);
+    const { results, ...recorded } = this.#record(encoder, this.prepareBackward(saved, dO, options, wanted));
+    return { ...byKey(results), ...recorded };
+  }
+
+  #record(
+    encoder: GPUCommandEncoder,
+    call: WebGpuCall,
+  ): Recorded & Pick<CallExecution["holdings"], "results"> {
     // A missing kernel is an error before anything is allocated.
     if (call.compile !== null) call.kernels();
     const { result, checked } = inErrorScopes(this.device, contextOf(call), () => {
@@ -111,8 +178,7 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
       return execution;
     });
     const { holdings, footprint } = result;
-    const { o, lse } = holdings;
-    return { o, lse, footprint, checked, release: () => holdings.end(true) };
+    return { results: holdings.results, footprint, checked, release: () => holdings.end(true) };
   }
 
   /**

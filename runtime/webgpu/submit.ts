@@ -1,4 +1,4 @@
-import type { CallResult, RunOptions } from "../launcher/backend.ts";
+import type { CallOutcome, RunOptions } from "../launcher/backend.ts";
 import { checkDevice, waitFor } from "./device-state.ts";
 import { type ErrorContext, inErrorScopes } from "./error-scopes.ts";
 import { CallExecution } from "./execution.ts";
@@ -21,7 +21,7 @@ export async function submitCall(
   backend: GpuBackend,
   call: WebGpuCall,
   { timestamps, protectsInputs }: RunOptions,
-): Promise<CallResult<DeviceTensor, WebGpu>> {
+): Promise<CallOutcome<DeviceTensor, WebGpu>> {
   const { device } = backend;
   const { compile } = call;
   let began = performance.now();
@@ -37,7 +37,6 @@ export async function submitCall(
   });
   const { execution, timer } = result;
   const { holdings, footprint } = execution;
-  const { o, lse } = holdings;
   try {
     if (compile !== null) {
       await compile();
@@ -53,7 +52,7 @@ export async function submitCall(
     const wallMs = performance.now() - began;
     const deviceMs = timer === null ? null : await timer.read();
     holdings.end(true);
-    return { o, lse, statistics: { ...footprint, wallMs, deviceMs } };
+    return { results: holdings.results, statistics: { ...footprint, wallMs, deviceMs } };
   } catch (error) {
     holdings.end(false);
     throw error;

@@ -1,30 +1,17 @@
 /* The library of gradients, which is compiled when the first of them is asked for: every attention, described by words. */
 #include "backward.h"
-#include "entry.h"
+#include "gradient-entry.h"
 #include "team.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
-EXPORT int mtac_backward_workspace_bytes(const int64_t *words, const int64_t *gradients, int parts, int64_t *bytes);
-EXPORT int mtac_backward(const int64_t *words, const int64_t *gradients, uint64_t workspace, int parts);
-
-/* d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number. */
-static struct gradients gradients_of(const int64_t *words) {
-  return (struct gradients){
-      .d_o = tensor_at(words),
-      .d_q = (float *)address(words[4]),
-      .d_q_history = (float *)address(words[5]),
-      .d_k = (float *)address(words[6]),
-      .d_v = (float *)address(words[7]),
-      .d_parameters = (float *)address(words[8]),
-      .parameters = (int)words[9],
-  };
-}
+EXPORT int mtac_backward_workspace_bytes(const int64_t *words, int parts, int64_t *bytes);
+EXPORT int mtac_backward(const int64_t *words, uint64_t workspace, int parts);
 
 /* Bytes of workspace, aligned to 64, that a backward pass in so many parts needs. */
-int mtac_backward_workspace_bytes(const int64_t *words, const int64_t *gradients, int parts, int64_t *bytes) {
+int mtac_backward_workspace_bytes(const int64_t *words, int parts, int64_t *bytes) {
   const struct call call = call_of(words);
-  const struct gradients wanted = gradients_of(gradients);
+  const struct gradients wanted = gradients_of(words);
   struct backward backward;
   *bytes = (int64_t)lay_out_backward(&backward, &call, &wanted, 0, parts, NULL);
   return 0;
@@ -45,9 +32,9 @@ static void work_backward(struct team *team, int part) {
 }
 
 /* Computes gradients in at most `parts` parts, each on a thread of its own. */
-int mtac_backward(const int64_t *words, const int64_t *gradients, uint64_t workspace, int parts) {
+int mtac_backward(const int64_t *words, uint64_t workspace, int parts) {
   const struct call call = call_of(words);
-  const struct gradients wanted = gradients_of(gradients);
+  const struct gradients wanted = gradients_of(words);
   const struct backward_work work = {&call, &wanted, (unsigned char *)(uintptr_t)workspace};
   run_team(work_backward, &work, parts);
   return 0;

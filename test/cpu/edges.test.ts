@@ -103,9 +103,9 @@ describe.each(await presentCpus())("%s", async (library) => {
     );
     const shape = { B: 1, Lq: 1, Lk: 4200, R: 0 };
     const computed = vi
-      .spyOn(device.library, "compute")
+      .spyOn(device.library.forward, "compute")
       .mockRejectedValue(new CpuError("MTA888", "computed"));
-    const asked = vi.spyOn(device.library, "workspaceBytes");
+    const asked = vi.spyOn(device.library.forward, "workspaceBytes");
     try {
       const plan = planOf(device, pipeline, shape, 4);
       const run = runCpuPlan(

@@ -1,13 +1,18 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { placeInputs } from "../../compiler/execution/call-tensors.ts";
+import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
 import { TOLERANCES } from "../../compiler/execution/comparison.ts";
+import { choosePlan, cpuMachine } from "../../compiler/plan/index.ts";
 import type { AttentionInputs, Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
-import { computeGradients } from "../../runtime/cpu/gradients.ts";
-import { type CpuTensor, download, upload } from "../../runtime/cpu/index.ts";
+import {
+  type CpuLauncher,
+  type CpuTensor,
+  createCpuLauncher,
+  download,
+  upload,
+} from "../../runtime/cpu/index.ts";
 import { type ReferenceGradients, referenceGradients } from "../../runtime/reference/index.ts";
-import { cpuPlanner } from "../suite/cpu.ts";
 import { randomCase } from "../support/arbitrary.ts";
 import { sparsemaxMargin } from "../support/conditioning.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
@@ -16,7 +21,7 @@ import { Random } from "../support/random.ts";
 import { callShapeOf, roundInputs } from "../support/rounded.ts";
 import { runsOf, SEED } from "../support/seed.ts";
 import { allVectors, callOf, caseNames, loadCase, OWN_VECTORS } from "../support/vectors.ts";
-import { cpuLauncherOf, withThreads } from "./harness.ts";
+import { withThreads } from "./harness.ts";
 
 // The backward pass of the C library against the official vectors and the float64 reference.
 
@@ -54,10 +59,27 @@ function named(gradients: ReferenceGradients): Map<string, ArrayLike<number> & I
   return tensors;
 }
 
+/** A plan for gradients, whose calls take so many threads. */
 export function planOf(device: CpuDevice, { pipeline, inputs }: Trial, strip: number, threads: number): Plan {
-  const found = cpuPlanner(device).plans(pipeline, callShapeOf(inputs), "staged", { stripRows: strip });
-  if ("reason" in found) throw new Error(found.reason);
-  return withThreads(found.plan(0), threads);
+  const plan = choosePlan(pipeline, {
+    machine: cpuMachine(device.library),
+    shape: callShapeOf(inputs),
+    direction: "backward",
+    options: { stripRows: strip },
+  });
+  return withThreads(plan, threads);
+}
+
+/** A launcher that has such a plan. */
+export function trainerOf(
+  device: CpuDevice,
+  backward: Plan,
+  parameters: ReadonlyMap<string, Float64Tensor>,
+): Promise<CpuLauncher> {
+  const { pipeline, nominal: shape } = backward;
+  const plan = choosePlan(pipeline, { machine: cpuMachine(device.library), shape });
+  const artifact = { name: pipeline.name, plans: [plan], backward: [backward], sources: {} };
+  return createCpuLauncher(device, artifact, hostParameters(parameters));
 }
 
 async function gradientsOf(
@@ -66,15 +88,12 @@ async function gradientsOf(
   plan: Plan,
 ): Promise<Map<string, Float32Array | Int32Array>> {
   const { pipeline, parameters, inputs, dO } = trial;
-  const launcher = await cpuLauncherOf(device, plan, parameters);
+  const launcher = await trainerOf(device, plan, parameters);
   const placed = placeInputs(pipeline, inputs, (tensor, as) => upload(device, tensor, as));
-  const {
-    dQ,
-    dQHistory,
-    dK,
-    dV,
-    parameters: found,
-  } = await computeGradients(launcher, placed, upload(device, dO, pipeline.storage));
+  const { saved } = await launcher.forward(placed, { save: true });
+  const gradients = await launcher.backward(saved, upload(device, dO, pipeline.storage));
+  const { dQ, dQHistory, dK, dV, parameters: found } = gradients;
+  saved.release();
   launcher.destroy();
   const read = async (tensor: CpuTensor): Promise<Float32Array | Int32Array> => download(device, tensor);
   const results = new Map([
@@ -237,11 +256,12 @@ export function describeGradients(
           inputs,
           dO: drawGradient(pipeline, inputs, 3, 1),
         };
-        const launcher = await cpuLauncherOf(device, planOf(device, trial, 16, 1), trial.parameters);
+        const launcher = await trainerOf(device, planOf(device, trial, 16, 1), trial.parameters);
         const placed = placeInputs(pipeline, inputs, (tensor, as) => upload(device, tensor, as));
-        const { workspaceBytes } = await computeGradients(launcher, placed, upload(device, trial.dO, "f32"));
+        const { saved } = await launcher.forward(placed, { save: true });
+        const { statistics } = await launcher.backward(saved, upload(device, trial.dO, "f32"));
         launcher.destroy();
-        return workspaceBytes;
+        return statistics.workspaceBytes;
       };
       const [short, long] = [await bytes(256), await bytes(512)];
       expect(long).toBeLessThanOrEqual(2 * short);

@@ -1,12 +1,11 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { placeInputs } from "../../compiler/execution/call-tensors.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
-import { computeGradients } from "../../runtime/cpu/gradients.ts";
 import { allocate, CpuError, type CpuTensor, upload } from "../../runtime/cpu/index.ts";
 import { drawInputs } from "../support/draw.ts";
 import { pipelineOf } from "../support/pipelines.ts";
-import { describeGradients, drawGradient, planOf } from "./gradient-suite.ts";
-import { type CpuLibraryName, cpuLauncherOf, openTestCpu, presentCpus } from "./harness.ts";
+import { describeGradients, drawGradient, planOf, trainerOf } from "./gradient-suite.ts";
+import { type CpuLibraryName, openTestCpu, presentCpus } from "./harness.ts";
 
 const LIBRARIES = (await presentCpus()).filter((name) => name.startsWith("native"));
 
@@ -23,9 +22,10 @@ describe.skipIf(LIBRARIES.length === 0)("what is refused", async () => {
 
   async function refused(library: CpuLibraryName, dO: (device: CpuDevice) => CpuTensor): Promise<unknown> {
     const device = await openTestCpu(library);
-    const launcher = await cpuLauncherOf(device, planOf(device, trial, 8, 1), trial.parameters);
+    const launcher = await trainerOf(device, planOf(device, trial, 8, 1), trial.parameters);
     const placed = placeInputs(pipeline, inputs, (tensor, as) => upload(device, tensor, as));
-    const error = await computeGradients(launcher, placed, dO(device)).then(
+    const { saved } = await launcher.forward(placed, { save: true });
+    const error = await launcher.backward(saved, dO(device)).then(
       () => null,
       (thrown: unknown) => thrown,
     );

@@ -11,7 +11,7 @@ import { openTestCpu, presentCpus, runCpuPlan, withThreads } from "./harness.ts"
 describe.each(await presentCpus())("%s", (name) => {
   test(`the planner knows the library's workspace to the byte (seed ${SEED})`, async () => {
     const device = await openTestCpu(name);
-    const asked = vi.spyOn(device.library, "workspaceBytes");
+    const asked = vi.spyOn(device.library.forward, "workspaceBytes");
     const cases = fc.sample(randomCase({ maxKeys: 150, maxDim: 40, sunkRows: true }), {
       seed: SEED,
       numRuns: runsOf(20),

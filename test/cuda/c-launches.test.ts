@@ -56,13 +56,14 @@ function expectedLaunches(plan: Plan, size: CallSize): object[] {
     storage,
   });
   const { B, Lq, Lk, R } = size;
-  const inputs = {
-    q: layout([B, heads, Lq, headDim]),
-    k: layout([B, kvHeads, Lk, headDim]),
-    v: layout([B, kvHeads, Lk, valueDim]),
-    ...(R > 0 ? { qHistory: layout([B, heads, R, headDim]) } : {}),
-  };
-  const call = callValues(plan, size, inputs, layout([B, heads, Lq, valueDim]));
+  const layouts = new Map([
+    ["q", layout([B, heads, Lq, headDim])],
+    ["k", layout([B, kvHeads, Lk, headDim])],
+    ["v", layout([B, kvHeads, Lk, valueDim])],
+    ["o", layout([B, heads, Lq, valueDim])],
+  ]);
+  if (R > 0) layouts.set("q_history", layout([B, heads, R, headDim]));
+  const call = callValues(plan, size, {}, (name) => layouts.get(name));
   return expandPlan(plan, size).dispatches.map(({ kernel, grid, launch }) => {
     const values: Readonly<Record<string, number>> = { ...call, ...launch };
     return {

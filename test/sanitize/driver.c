@@ -1,8 +1,8 @@
 /*
  * Computes one call of the C library in memory that a sanitizer watches: each tensor lies in an allocation of its own, as
  * large as the tensor, and the pieces of the workspace lie apart. What comes in: the number of memories, the addresses of
- * the call's words and of the gradients' (0 for a forward pass), the number of parts; then for each memory the address that it has in the words, its size, its bytes. What
- * goes out: the bytes of each memory after the call.
+ * the call's words, whether gradients are wanted, the number of parts; then for each memory the address that it has in the
+ * words, its size, its bytes. What goes out: the bytes of each memory after the call.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,19 +49,21 @@ static void *place_of_address(int64_t address) {
   return NULL;
 }
 
+enum { WORDS = 46 };
+
 /* Words as they lie in a memory, addresses among them in this program's. */
-static void read_words(int64_t at, int64_t *words, int size, const int *addresses, int address_count) {
+static void read_words(int64_t at, int64_t *words) {
+  /* Words that are addresses: see templates/c/entry.h and gradient-entry.h. */
+  static const int ADDRESSES[] = {0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34, 36, 40, 41, 42, 43, 44};
   const int64_t *given = place_of_address(at);
-  for (int n = 0; n < size; n++) words[n] = given[n];
-  for (int n = 0; n < address_count; n++)
-    if (words[addresses[n]]) words[addresses[n]] = (int64_t)(uintptr_t)place_of_address(words[addresses[n]]);
+  for (int n = 0; n < WORDS; n++) words[n] = given[n];
+  for (size_t n = 0; n < sizeof ADDRESSES / sizeof *ADDRESSES; n++)
+    if (words[ADDRESSES[n]]) words[ADDRESSES[n]] = (int64_t)(uintptr_t)place_of_address(words[ADDRESSES[n]]);
 }
 
 int main(void) {
-  /* Words that are addresses: see templates/c/entry.h and backward.c. */
-  static const int ADDRESSES[] = {0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34}, GRADIENTS[] = {0, 4, 5, 6, 7, 8};
   count = read_word();
-  const int64_t words_at = read_word(), gradients_at = read_word();
+  const int64_t words_at = read_word(), gradients = read_word();
   const int parts = (int)read_word();
   if (count > MOST_MEMORIES) return 3;
   for (int n = 0; n < count; n++) {
@@ -70,16 +72,14 @@ int main(void) {
     memories[n].bytes = malloc((size_t)memories[n].size);
     if (fread(memories[n].bytes, 1, (size_t)memories[n].size, stdin) != (size_t)memories[n].size) return 3;
   }
-  int64_t words[36], gradients[10], bytes;
-  read_words(words_at, words, 36, ADDRESSES, (int)(sizeof ADDRESSES / sizeof *ADDRESSES));
-  if (gradients_at) {
-    read_words(gradients_at, gradients, 10, GRADIENTS, (int)(sizeof GRADIENTS / sizeof *GRADIENTS));
-    mtac_backward_workspace_bytes(words, gradients, parts, &bytes);
-  } else mtac_workspace_bytes(words, parts, &bytes);
+  int64_t words[WORDS], bytes;
+  read_words(words_at, words);
+  if (gradients) mtac_backward_workspace_bytes(words, parts, &bytes);
+  else mtac_workspace_bytes(words, parts, &bytes);
   unsigned char *workspace = aligned_alloc(64, (size_t)bytes);
   /* Whoever reads what nobody wrote has NaN. */
   for (int64_t n = 0; n < bytes; n++) workspace[n] = 0xff;
-  if (gradients_at) mtac_backward(words, gradients, (uintptr_t)workspace, parts);
+  if (gradients) mtac_backward(words, (uintptr_t)workspace, parts);
   else mtac_forward(words, (uintptr_t)workspace, parts);
 #ifdef WATCHED
   ASAN_UNPOISON_MEMORY_REGION(workspace, (size_t)bytes);

@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { CpuGradientLibrary, CpuLibrary, CpuMemory } from "../../runtime/cpu/library.ts";
+import type { CpuLibrary, CpuMemory, CpuPass } from "../../runtime/cpu/library.ts";
 import { findCompiler } from "../../runtime/cpu/native/compiler.ts";
 
 const run = promisify(execFile);
@@ -82,31 +82,29 @@ class SanitizedLibrary implements CpuLibrary {
     return bytes;
   }
 
-  /** The driver has its own, exactly as large as needed. */
-  workspaceBytes(): number {
-    return 1;
+  readonly forward = this.#pass(false);
+
+  async backward(): Promise<CpuPass> {
+    return this.#pass(true);
   }
 
-  compute(words: CpuMemory, _workspace: CpuMemory, parts: number): Promise<void> {
-    return this.#run(words, null, parts);
+  #pass(gradients: boolean): CpuPass {
+    return {
+      // The driver has its own, exactly as large as needed.
+      workspaceBytes: () => 1,
+      compute: (words, _workspace, parts) => this.#run(words, gradients, parts),
+    };
   }
 
-  readonly gradients = async (): Promise<CpuGradientLibrary> => ({
-    workspaceBytes: () => 1,
-    compute: (words, gradients, _workspace, parts) => this.#run(words, gradients, parts),
-  });
-
-  async #run(words: CpuMemory, gradients: CpuMemory | null, parts: number): Promise<void> {
+  async #run(words: CpuMemory, gradients: boolean, parts: number): Promise<void> {
     const wanted = [Number(words.address), ...addressesOf(this.bytesOf(words), ADDRESS_WORDS)];
-    if (gradients !== null)
-      wanted.push(Number(gradients.address), ...addressesOf(this.bytesOf(gradients), GRADIENT_ADDRESS_WORDS));
     const memories = [...this.#live].filter(([start, { length }]) =>
       wanted.some((address) => address >= start && address <= start + length),
     );
     const head = BigInt64Array.of(
       BigInt(memories.length),
       BigInt(words.address),
-      BigInt(gradients?.address ?? 0),
+      BigInt(gradients ? 1 : 0),
       BigInt(parts),
     );
     const input = [new Uint8Array(head.buffer)];
@@ -126,11 +124,8 @@ class SanitizedLibrary implements CpuLibrary {
   }
 }
 
-/** Which words of a call are addresses: `templates/c/entry.h`. */
-const ADDRESS_WORDS = [0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34];
-
-/** And of its gradients: `templates/c/backward.c`. */
-const GRADIENT_ADDRESS_WORDS = [0, 4, 5, 6, 7, 8];
+/** Which words of a call are addresses: `templates/c/entry.h`, `gradient-entry.h`. */
+const ADDRESS_WORDS = [0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34, 36, 40, 41, 42, 43, 44];
 
 function addressesOf(bytes: Uint8Array<ArrayBuffer>, places: readonly number[]): readonly number[] {
   const words = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);

@@ -32,9 +32,8 @@ function library(lanes: number, threads: number): CpuLibrary {
     allocate: never,
     free: never,
     bytesOf: never,
-    workspaceBytes: never,
-    compute: never,
-    gradients: null,
+    forward: { workspaceBytes: never, compute: never },
+    backward: never,
     close: async () => undefined,
   };
 }

@@ -97,7 +97,7 @@ describe("what is given instead", () => {
 
   it("of outputs is refused", async () => {
     const inputs = tinyInputs(device, { B: 1, Lq: 4, Lk: 4 });
-    for (const outputs of [null, {}, { o: ramp(32) }])
+    for (const outputs of [null, 7, { o: null }, { o: ramp(32) }])
       await refused(
         attempt((given: never) => launcher.forward(inputs, given), outputs),
         "MTA614",

@@ -71,7 +71,7 @@ interface MadeFiles {
 
 async function makeFiles(file: string, settings: CompileSettings, output: Output): Promise<MadeFiles> {
   const start = performance.now();
-  const { targets, architectures, length, schedule } = settings;
+  const { targets, architectures, length, schedule, grad } = settings;
   const spec = await readSpec(file, output);
   const attentions = chooseAttentions(spec, settings).map(({ name }) => name);
   const stacks = spec.stacks
@@ -80,6 +80,7 @@ async function makeFiles(file: string, settings: CompileSettings, output: Output
   const options = {
     targets,
     architectures,
+    grad,
     names: [...attentions, ...stacks],
     shape: { B: 1, Lq: length, Lk: length, R: 0 },
     ...(schedule === undefined ? { tuned: await tunedWinners(spec, settings, output) } : { schedule }),

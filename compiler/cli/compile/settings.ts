@@ -22,6 +22,7 @@ export interface CompileSettings {
   readonly schedule?: Schedule;
   readonly out?: string;
   readonly launcher: boolean;
+  readonly grad: boolean;
   /** Where compiled kernels go: into the launchers, into files beside them; null for nowhere. */
   readonly images: ImagePlace | null;
   /** Whether to show what ptxas says; where neither is asked for, wherever a target of it is asked for by name. */
@@ -65,6 +66,7 @@ export async function compileSettings(
     architectures,
     length: flags.length ?? config.length ?? 1024,
     launcher: flags.launcher,
+    grad: flags.grad ?? config.grad ?? false,
     images: nvccTargets.length === 0 ? null : imagePlace(flags.images),
     ptxas: flags.ptxas === undefined ? named : flags.ptxas && nvccTargets.length > 0,
     tuned: flags.tuned && config.tuned !== false,

@@ -9,7 +9,7 @@ export function printKernelsModule(
   artifact: Artifact,
   { runtime }: LauncherFlavour,
 ): string {
-  const plans = artifact.plans.map((plan) => `    ${printPlan(plan)},\n`).join("");
+  const { plans, backward = [] } = artifact;
   const sources = Object.entries(artifact.sources)
     .map(([file, text]) => `    ${JSON.stringify(file)}: ${printTemplate(text)},\n`)
     .join("");
@@ -24,8 +24,8 @@ export const pipeline: Pipeline = ${printLiteral(pipeline)};
 export const artifact: Artifact = {
   name: ${JSON.stringify(artifact.name)},
   plans: [
-${plans}  ],
-  sources: {
+${printPlans(plans)}  ],
+${backward.length === 0 ? "" : `  backward: [\n${printPlans(backward)}  ],\n`}  sources: {
 ${sources}  },
 ${printTuned(artifact.tuned ?? [])}${printImages(artifact.images ?? [])}};
 `;
@@ -72,6 +72,10 @@ function printImages(images: readonly KernelImage[]): string {
     return `    ${printLiteral({ ...rest, data: text }, "    ")},\n`;
   });
   return `  images: [\n${printed.join("")}  ],\n`;
+}
+
+function printPlans(plans: readonly Plan[]): string {
+  return plans.map((plan) => `    ${printPlan(plan)},\n`).join("");
 }
 
 /** A plan whose pipeline is the module's constant: it is the same in all plans. */

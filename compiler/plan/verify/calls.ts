@@ -242,6 +242,7 @@ export function verifyCall(plan: Plan, call: CallSize): void {
   const { dispatches, buffers } = runPlan(plan, call);
   const written = new Map<string, readonly Written[]>();
   const results: Written[] = [];
+  const rowResult = plan.direction === "backward" ? "d_q" : "o";
   const combined = dispatches.some(({ kernel }) => kernel.program?.kind === "tensor_combine");
   for (const ran of dispatches) {
     const demand = demandIn(plan, ran.kernel.name);
@@ -258,7 +259,8 @@ export function verifyCall(plan: Plan, call: CallSize): void {
     );
     for (const { resource, access } of ran.kernel.bindings) {
       const bytes = buffers.get(resource);
-      if (resource === "o" && (!combined || ran.kernel.program?.kind === "tensor_combine")) results.push(own);
+      if (resource === rowResult && (!combined || ran.kernel.program?.kind === "tensor_combine"))
+        results.push(own);
       if (bytes === undefined) continue;
       if (resource.startsWith("map_")) {
         checkMap(plan, ran, own, bytes, call, demand);

@@ -1,15 +1,15 @@
 import {
+  D_O,
   DISPATCH_FIELDS,
   elementCount,
   findTensor,
   INPUT_TENSORS,
   type KernelPlan,
   LAUNCH_FIELDS,
-  type Pipeline,
   type Plan,
+  resultsOf,
   type Step,
   type Target,
-  TENSORS,
   tensorExists,
 } from "../../../runtime/contract/index.ts";
 import { type Demand, demandIn } from "./rules.ts";
@@ -33,19 +33,21 @@ const GRAMMAR: Readonly<Record<Target, TargetGrammar>> = {
 };
 
 /** What kernels may read of a call. */
-function inputsOf({ target, pipeline }: Plan): ReadonlySet<string> {
+function inputsOf({ target, pipeline, direction }: Plan): ReadonlySet<string> {
   const { integers } = GRAMMAR[target];
   const tensors = INPUT_TENSORS.filter(
     (tensor) => tensorExists(pipeline, tensor) && (integers || tensor.element !== "i32"),
   );
-  return new Set(["parameters", ...tensors.map(({ name }) => name)]);
+  const gradient = direction === "backward" ? [D_O.name] : [];
+  return new Set(["parameters", ...tensors.map(({ name }) => name), ...gradient]);
 }
 
+/** Of what size is nobody's business here. */
+const ANY_SIZE = { B: 1, Lq: 1, Lk: 1, R: 1, positions: false };
+
 /** What a call gives back. */
-function resultsOf(pipeline: Pipeline): readonly string[] {
-  return TENSORS.filter((tensor) => tensor.role === "output" && tensorExists(pipeline, tensor)).map(
-    ({ name }) => name,
-  );
+function namesOfResults(plan: Plan): readonly string[] {
+  return resultsOf(plan, ANY_SIZE, true).map(({ name }) => name);
 }
 
 /** How a kernel's text declares what it binds: names of its own, elements of the tensor's type, whole loads. */
@@ -72,7 +74,7 @@ function verifyOperands({ alignment }: Plan, { bindings }: KernelPlan, demand: D
 function verifyBindings(plan: Plan, kernel: KernelPlan): void {
   const demand = demandIn(plan, kernel.name);
   const inputs = inputsOf(plan);
-  const results = new Set(resultsOf(plan.pipeline));
+  const results = new Set(namesOfResults(plan));
   const buffers = new Set(plan.workspace.map(({ name }) => name));
   const seen = new Set<string>();
   kernel.bindings.forEach(({ binding, access, resource }, index) => {
@@ -266,6 +268,6 @@ export function verifyResources(plan: Plan): void {
       bindings.filter(({ access }) => access === "read_write").map(({ resource }) => resource),
     ),
   );
-  for (const result of resultsOf(plan.pipeline))
+  for (const result of namesOfResults(plan))
     demandIn(plan, null)("access", written.has(result), () => `nothing writes "${result}"`);
 }

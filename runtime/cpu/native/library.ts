@@ -1,13 +1,7 @@
 import { availableParallelism } from "node:os";
-import {
-  type ForeignFunction,
-  type ForeignLibrary,
-  type Koffi,
-  loadKoffi,
-  openLibrary,
-} from "../../foreign/library.ts";
+import { type ForeignLibrary, type Koffi, loadKoffi, openLibrary } from "../../foreign/library.ts";
 import { CpuError, noMemory } from "../errors.ts";
-import type { CpuGradientLibrary, CpuLibrary, CpuMemory } from "../library.ts";
+import type { CpuLibrary, CpuMemory, CpuPass } from "../library.ts";
 import {
   type CCompiler,
   type CompileOptions,
@@ -67,10 +61,9 @@ class NativeLibrary implements CpuLibrary {
   readonly lanes: number;
   readonly threads: number;
   readonly #library: ForeignLibrary;
-  readonly #size: ForeignFunction;
-  readonly #forward: ForeignFunction;
+  readonly forward: CpuPass;
   readonly #openBackward: () => Promise<ForeignLibrary>;
-  #backward: Promise<CpuGradientLibrary> | null = null;
+  #backward: Promise<CpuPass> | null = null;
   /** By address; what is in here is not collected. */
   readonly #live = new Map<number | bigint, Uint8Array>();
 
@@ -83,8 +76,7 @@ class NativeLibrary implements CpuLibrary {
     this.#openBackward = openBackward;
     this.#library = library;
     this.lanes = library.bind("mtac_lanes", [])();
-    this.#size = library.bind("mtac_workspace_bytes", ["void *", "int", "void *"]);
-    this.#forward = library.bind("mtac_forward", ["void *", "uint64", "int"]);
+    this.forward = this.#bind(library, "mtac_workspace_bytes", "mtac_forward");
     this.threads = threads;
     this.description = `C by ${compiler}, ${this.lanes} floats a vector`;
   }
@@ -114,38 +106,29 @@ class NativeLibrary implements CpuLibrary {
     return bytes;
   }
 
-  workspaceBytes(words: CpuMemory, parts: number): number {
-    const bytes = new BigInt64Array(1);
-    this.#size(this.bytesOf(words), parts, bytes);
-    return Number(bytes[0]);
-  }
-
-  async compute(words: CpuMemory, workspace: CpuMemory, parts: number, brief: boolean): Promise<void> {
-    const forward = brief ? this.#forward : this.#forward.later;
-    await forward(this.bytesOf(words), BigInt(workspace.address), parts);
-  }
-
-  readonly gradients = (): Promise<CpuGradientLibrary> => {
-    // A failure is not kept: the compiler may be there the next time.
-    this.#backward ??= this.#bindBackward().catch((error) => {
-      this.#backward = null;
-      throw error;
-    });
+  backward(): Promise<CpuPass> {
+    this.#backward ??= this.#openBackward().then(
+      (library) => this.#bind(library, "mtac_backward_workspace_bytes", "mtac_backward"),
+      (error: unknown) => {
+        // A failure is not kept: the compiler may be there the next time.
+        this.#backward = null;
+        throw error;
+      },
+    );
     return this.#backward;
-  };
+  }
 
-  async #bindBackward(): Promise<CpuGradientLibrary> {
-    const library = await this.#openBackward();
-    const size = library.bind("mtac_backward_workspace_bytes", ["void *", "void *", "int", "void *"]);
-    const backward = library.bind("mtac_backward", ["void *", "void *", "uint64", "int"]);
+  #bind(library: ForeignLibrary, sizeName: string, computeName: string): CpuPass {
+    const size = library.bind(sizeName, ["void *", "int", "void *"]);
+    const compute = library.bind(computeName, ["void *", "uint64", "int"]);
     return {
-      workspaceBytes: (words, gradients, parts) => {
+      workspaceBytes: (words, parts) => {
         const bytes = new BigInt64Array(1);
-        size(this.bytesOf(words), this.bytesOf(gradients), parts, bytes);
+        size(this.bytesOf(words), parts, bytes);
         return Number(bytes[0]);
       },
-      compute: async (words, gradients, workspace, parts) => {
-        await backward.later(this.bytesOf(words), this.bytesOf(gradients), BigInt(workspace.address), parts);
+      compute: async (words, workspace, parts, brief) => {
+        await (brief ? compute : compute.later)(this.bytesOf(words), BigInt(workspace.address), parts);
       },
     };
   }

@@ -1,5 +1,5 @@
-import { noMemory } from "../errors.ts";
-import type { CpuLibrary, CpuMemory } from "../library.ts";
+import { CpuError, noMemory } from "../errors.ts";
+import type { CpuLibrary, CpuMemory, CpuPass } from "../library.ts";
 import { Heap } from "./heap.ts";
 import { chooseModule, compileModule, type ModuleName, newMemory } from "./module.ts";
 import { type CpuWorker, Team, type WorkerStart } from "./team.ts";
@@ -46,7 +46,7 @@ class WasmLibrary implements CpuLibrary {
   readonly kind = "wasm";
   readonly description: string;
   readonly lanes = 4;
-  readonly gradients = null;
+  readonly forward: CpuPass;
   readonly #threads: number;
   readonly #memory: WebAssembly.Memory;
   readonly #exports: Exports;
@@ -71,6 +71,10 @@ class WasmLibrary implements CpuLibrary {
     this.#exports = exports;
     this.#heap = new Heap(Number(exports.__heap_base.value), (end) => this.#grow(end));
     this.#counter = this.allocate(4, "counter");
+    this.forward = {
+      workspaceBytes: (words, parts) => this.#exports.workspace_bytes(Number(words.address), parts),
+      compute: (words, workspace, parts) => this.#compute(words, workspace, parts),
+    };
     // Threads need memory that they share.
     this.#team =
       start === null || threads === 1 || memory.buffer instanceof ArrayBuffer
@@ -105,16 +109,10 @@ class WasmLibrary implements CpuLibrary {
     return new Uint8Array(this.#memory.buffer, Number(address), size);
   }
 
-  workspaceBytes({ address }: CpuMemory, parts: number): number {
-    return this.#exports.workspace_bytes(Number(address), parts);
-  }
-
-  compute(words: CpuMemory, workspace: CpuMemory, parts: number): Promise<void> {
-    const next = this.#last.then(() =>
-      this.#compute(Number(words.address), Number(workspace.address), parts),
-    );
-    this.#last = next.catch(() => undefined);
-    return next;
+  async backward(): Promise<CpuPass> {
+    throw new CpuError("MTA879", `${this.description} has no backward pass`, {
+      remedy: 'install a C compiler and koffi; `openCpu({ library: "native" })` says what is missing',
+    });
   }
 
   async close(): Promise<void> {
@@ -122,7 +120,16 @@ class WasmLibrary implements CpuLibrary {
     this.#team?.end();
   }
 
-  async #compute(words: number, workspace: number, parts: number): Promise<void> {
+  /** One call at a time. */
+  #compute(words: CpuMemory, workspace: CpuMemory, parts: number): Promise<void> {
+    const next = this.#last.then(() =>
+      this.#computeNow(Number(words.address), Number(workspace.address), parts),
+    );
+    this.#last = next.catch(() => undefined);
+    return next;
+  }
+
+  async #computeNow(words: number, workspace: number, parts: number): Promise<void> {
     const workers = parts === 1 ? null : ((await this.#team?.gather(parts)) ?? null);
     if (workers === null) {
       for (let part = 0; part < parts; part++) this.#exports.prepare(words, workspace, part, parts);

@@ -1,0 +1,49 @@
+import {
+  type Artifact,
+  type Float64Tensor,
+  GRADIENT_TENSORS,
+  type Layout,
+} from "../../runtime/contract/index.ts";
+import type { BackendTypes } from "../../runtime/launcher/backend.ts";
+import { hostParameters, placeInputs } from "./call-tensors.ts";
+import {
+  type CallDevice,
+  type ForwardOutcome,
+  type ForwardRequest,
+  readResults,
+  readTensor,
+} from "./device.ts";
+
+/** What a call and its backward pass gave, on the host: gradients by their names in files, `d_q` and so on, beside the results. */
+export interface TrainingOutcome<Statistics> extends ForwardOutcome<Statistics> {
+  readonly backward: Statistics;
+}
+
+/**
+ * Computes a call on a device, then gradients of Σ o·dO, and brings all of it back.
+ *
+ * @param artifact With a plan for gradients.
+ * @throws the target's errors, and MtacError MTA601 … MTA613 when inputs or parameters do not fit
+ */
+export async function trainOn<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
+  device: CallDevice<Tensor, Types>,
+  artifact: Artifact,
+  { pipeline, call, compiled }: ForwardRequest,
+  dO: Float64Tensor,
+): Promise<TrainingOutcome<Types["statistics"]>> {
+  const launcher = await device.launch(artifact, hostParameters(call.parameters));
+  compiled?.();
+  const inputs = placeInputs(pipeline, call.inputs, (tensor, as) => device.upload(tensor, as));
+  const { o, lse, saved, statistics } = await launcher.forward(inputs, { save: true });
+  const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage));
+  saved.release();
+  const tensors = new Map(await readResults(device, lse === null ? { o } : { o, lse }));
+  for (const { name, key } of GRADIENT_TENSORS) {
+    const tensor = gradients[key];
+    if (tensor !== null) tensors.set(name, await readTensor(device, tensor));
+  }
+  for (const [name, { shape, data }] of gradients.parameters)
+    tensors.set(`d_${name}`, { shape, data: Float64Array.from(data) });
+  launcher.destroy();
+  return { tensors, statistics, backward: gradients.statistics };
+}

@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { placeInputs } from "../../compiler/execution/call-tensors.ts";
+import type { AttentionInputs } from "../../runtime/contract/index.ts";
+import type { CpuDevice } from "../../runtime/cpu/device.ts";
+import { allocate, type CpuLauncher, type CpuTensor, download, upload } from "../../runtime/cpu/index.ts";
+import { drawInputs, drawParameters } from "../support/draw.ts";
+import { pipelineOf } from "../support/pipelines.ts";
+import { drawGradient, planOf, trainerOf } from "./gradient-suite.ts";
+import { cpuLauncherOf, openTestCpu } from "./harness.ts";
+
+// `forward({ save: true })` and `backward`, whatever computes.
+
+const pipeline = pipelineOf(
+  "attention a { heads 2 head_dim 8 mask causal scores { conv 2x3 } output { norm } }",
+  "a",
+);
+const SHAPE = { B: 2, Lq: 9, Lk: 12, R: 2 };
+const inputs = drawInputs(pipeline, SHAPE, false, 1);
+const parameters = drawParameters(pipeline, 2);
+const trial = { pipeline, parameters, inputs, dO: drawGradient(pipeline, inputs, 3, 1) };
+
+describe("a backward pass", () => {
+  let device: CpuDevice;
+  let launcher: CpuLauncher;
+  let placed: AttentionInputs<CpuTensor>;
+  let dO: CpuTensor;
+
+  beforeAll(async () => {
+    device = await openTestCpu("native");
+    launcher = await trainerOf(device, planOf(device, trial, 8, 2), parameters);
+    placed = placeInputs(pipeline, inputs, (tensor, as) => upload(device, tensor, as));
+    dO = upload(device, trial.dO, "f32");
+  });
+  afterAll(() => device.close());
+
+  const read = async (tensor: CpuTensor | null): Promise<readonly number[]> =>
+    tensor === null ? [] : Array.from(await download(device, tensor));
+
+  async function everything(): Promise<ReadonlyMap<string, readonly number[]>> {
+    const { saved } = await launcher.forward(placed, { save: true });
+    const { dQ, dQHistory, dK, dV, parameters: found } = await launcher.backward(saved, dO);
+    saved.release();
+    const all = new Map([["dQ", await read(dQ)]]);
+    all.set("dQHistory", await read(dQHistory));
+    all.set("dK", await read(dK));
+    all.set("dV", await read(dV));
+    for (const [name, { data }] of found) all.set(name, [...data]);
+    return all;
+  }
+
+  test("o can be left out of the outputs, and the saved call serves several passes", async () => {
+    const lse = allocate(device, [2, 2, 9], "f32");
+    const result = await launcher.forward(placed, { lse, save: true });
+    expect(result.lse).toBe(lse);
+    expect(result.o.shape).toEqual([2, 2, 9, 8]);
+    const first = await launcher.backward(result.saved, dO);
+    const second = await launcher.backward(result.saved, dO);
+    expect(await read(second.dK)).toEqual(await read(first.dK));
+    expect(first.statistics.workspaceBytes).toBeGreaterThan(0);
+    result.saved.release();
+    expect(result.saved.released).toBe(true);
+  });
+
+  test("gives some gradients, with the same bits, and where it is told", async () => {
+    const expected = await everything();
+    const { saved } = await launcher.forward(placed, { save: true });
+    const { dK, dQ, dV, parameters: none } = await launcher.backward(saved, dO, { wanted: ["dK"] });
+    expect([dQ, dV, none.size]).toEqual([null, null, 0]);
+    expect(await read(dK)).toEqual(expected.get("dK"));
+
+    const dV2 = allocate(device, [2, 2, 12, 8], "f32");
+    const given = await launcher.backward(saved, dO, { wanted: ["parameters", "dParameters"], dV: dV2 });
+    expect(given.dV).toBe(dV2);
+    expect(await read(dV2)).toEqual(expected.get("dV"));
+    const names = pipeline.parameters.map(({ name }) => name);
+    expect([...given.parameters.keys()]).toEqual(names);
+    const words = names.flatMap((name) => [...(given.parameters.get(name)?.data ?? [])]);
+    expect(words).toEqual(names.flatMap((name) => expected.get(name) ?? []));
+    expect(await read(given.dParameters)).toEqual(words);
+    saved.release();
+  });
+
+  test("takes d_o with strides, and broadcast", async () => {
+    const row = Float32Array.from({ length: 8 }, (_, index) => index - 3);
+    const whole = {
+      shape: [2, 2, 9, 8],
+      data: Float32Array.from({ length: 288 }, (_, at) => row[at % 8] ?? 0),
+    };
+    const { saved } = await launcher.forward(placed, { save: true });
+    const dQOf = async (tensor: CpuTensor): Promise<readonly number[]> =>
+      read((await launcher.backward(saved, tensor, { wanted: ["dQ"] })).dQ);
+    const expected = await dQOf(upload(device, whole, "f32"));
+    const one = upload(device, { shape: [8], data: row }, "f32");
+    expect(await dQOf({ ...one, shape: [2, 2, 9, 8], strides: [0, 0, 0, 1] })).toEqual(expected);
+    const apart = upload(device, whole, "f32", [400, 20, 40, 1]);
+    expect(await dQOf(apart)).toEqual(expected);
+    saved.release();
+  });
+
+  test("takes the parameters of the call, whatever has become of them since", async () => {
+    const expected = await everything();
+    const other = await trainerOf(device, planOf(device, trial, 8, 2), parameters);
+    const { saved } = await other.forward(placed, { save: true });
+    other.setParameters(new Map([["output.norm.weight", new Float32Array(8)]]));
+    const { dQ } = await other.backward(saved, dO);
+    expect(await read(dQ)).toEqual(expected.get("dQ"));
+    const later = await other.forward(placed, { save: true });
+    expect((await read((await other.backward(later.saved, dO)).dQ)).every((value) => value === 0)).toBe(true);
+    saved.release();
+    later.saved.release();
+    other.destroy();
+  });
+
+  test("a saved call may be released while a pass is under way", async () => {
+    const { saved } = await launcher.forward(placed, { save: true });
+    const pass = launcher.backward(saved, dO);
+    saved.release();
+    expect((await pass).dQ.shape).toEqual([2, 2, 9, 8]);
+  });
+
+  test("prepares what both need", async () => {
+    await expect(launcher.prepare({ ...SHAPE, backward: true })).resolves.toBeUndefined();
+  });
+
+  const refused = (asked: Promise<unknown>): Promise<unknown> =>
+    asked.then(
+      () => null,
+      (error: unknown) => error,
+    );
+
+  test("MTA620: compiled without gradients", async () => {
+    const plain = await cpuLauncherOf(device, launcher.plan, parameters);
+    for (const asked of [plain.forward(placed, { save: true }), plain.prepare({ ...SHAPE, backward: true })])
+      expect(await refused(asked)).toMatchObject({ code: "MTA620" });
+  });
+
+  test("MTA621 to MTA623: no saved call, another launcher's, a released one", async () => {
+    const result = await launcher.forward(placed, { save: true });
+    // @ts-expect-error The result in place of what is saved.
+    expect(await refused(launcher.backward(result, dO))).toMatchObject({ code: "MTA621" });
+    const other = await trainerOf(device, planOf(device, trial, 8, 2), parameters);
+    expect(await refused(other.backward(result.saved, dO))).toMatchObject({ code: "MTA622" });
+    result.saved.release();
+    result.saved.release();
+    expect(await refused(launcher.backward(result.saved, dO))).toMatchObject({ code: "MTA623" });
+  });
+
+  test("MTA624, and tensors that do not fit", async () => {
+    const { saved } = await launcher.forward(placed, { save: true });
+    // @ts-expect-error No such gradient.
+    const misspelled = await refused(launcher.backward(saved, dO, { wanted: ["dq"] }));
+    expect(misspelled).toMatchObject({ code: "MTA624", remedy: "did you mean dQ?" });
+    // @ts-expect-error No list.
+    expect(await refused(launcher.backward(saved, dO, { wanted: "dQ" }))).toMatchObject({ code: "MTA624" });
+    // @ts-expect-error No tensor.
+    expect(await refused(launcher.backward(saved))).toMatchObject({ code: "MTA614" });
+    const dK = allocate(device, [2, 2, 9, 8], "f32");
+    expect(await refused(launcher.backward(saved, dO, { dK }))).toMatchObject({ code: "MTA896" });
+    const dV = allocate(device, [2, 2, 12, 8], "f16");
+    expect(await refused(launcher.backward(saved, dO, { dV }))).toMatchObject({ code: "MTA891" });
+    const dQ = allocate(device, [2, 2, 9, 8], "f32", { strides: [800, 160, 16, 1] });
+    expect(await refused(launcher.backward(saved, dO, { dQ }))).toMatchObject({ code: "MTA892" });
+    saved.release();
+  });
+
+  test("MTA887: the launcher was destroyed, or an input", async () => {
+    const short = await trainerOf(device, planOf(device, trial, 8, 2), parameters);
+    const v = upload(device, { shape: [2, 2, 12, 8], data: new Float32Array(384) }, "f32");
+    const { saved } = await short.forward({ ...placed, v }, { save: true });
+    v.destroy();
+    expect(await refused(short.backward(saved, dO))).toMatchObject({ code: "MTA887" });
+    short.destroy();
+    expect(await refused(short.backward(saved, dO))).toMatchObject({ code: "MTA887" });
+    saved.release();
+  });
+});

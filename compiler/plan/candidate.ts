@@ -1,3 +1,4 @@
+import type { PlanMemory } from "../../runtime/contract/expand.ts";
 import type { Cost, Plan, Schedule } from "../../runtime/contract/index.ts";
 import { definePlan, type PlanParts } from "./define.ts";
 import type { Estimate } from "./estimate.ts";
@@ -17,6 +18,8 @@ export interface Candidate {
   /** It was not looked at, so that planning ends in time: a part of the knobs stands for all of its variants. */
   readonly unexplored?: true;
   readonly plan: Plan | null;
+  /** How much memory its plan takes: known before that is written in full and verified. Null where it was dropped. */
+  readonly memory: PlanMemory | null;
   readonly cost: Cost | null;
   /** What its kernels do at the request's shape, in the order in which they run; none where it was dropped. */
   readonly work: readonly KernelWork[];
@@ -26,7 +29,7 @@ export interface Candidate {
 
 /** What was dropped, with the reason. */
 export function dropped(schedule: Schedule, knobs: Candidate["knobs"], reason: string): Candidate {
-  return { schedule, knobs, reason, plan: null, cost: null, work: [] };
+  return { schedule, knobs, reason, plan: null, memory: null, cost: null, work: [] };
 }
 
 /** Kernels of all candidates of one schedule and lowering that are fitted and predicted at most: about a tenth of a second. */
@@ -68,15 +71,24 @@ export function candidateOf(
   const { kernels, write } = choice.value;
   const prediction = predictTogether(task, kernels);
   const { cost } = prediction;
+  let parts: PlanParts | undefined;
   let plan: Plan | undefined;
+  const written = (): PlanParts => {
+    parts ??= write();
+    return parts;
+  };
   return {
     schedule,
     knobs,
     reason: null,
     ...prediction,
     get plan() {
-      plan ??= verifyPlan(definePlan(task, { schedule, knobs, cost }, write()));
+      plan ??= verifyPlan(definePlan(task, { schedule, knobs, cost }, written()));
       return plan;
+    },
+    get memory() {
+      const { definitions, workspace } = written();
+      return { pipeline: task.pipeline, definitions, workspace };
     },
   };
 }

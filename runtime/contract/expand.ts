@@ -45,12 +45,15 @@ export function expandPlan(plan: Plan, size: CallSize): ExpandedPlan {
   };
 }
 
+/** What of a plan says how much memory its calls take. */
+export type PlanMemory = Pick<Plan, "pipeline" | "definitions" | "workspace">;
+
 /** Bytes of the workspace that a call of a size needs. */
-export function workspaceBytes(plan: Plan, size: CallSize): number {
+export function workspaceBytes(plan: PlanMemory, size: CallSize): number {
   return evaluateWorkspace(plan, callVariables(plan, size)).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function evaluateWorkspace({ workspace }: Plan, variables: Variables): ExpandedPlan["workspace"] {
+function evaluateWorkspace({ workspace }: PlanMemory, variables: Variables): ExpandedPlan["workspace"] {
   return workspace.map(({ name, bytes }) => ({ name, bytes: evaluate(bytes, variables) }));
 }
 
@@ -77,7 +80,7 @@ export function isName({ from, to, by }: Loop): boolean {
 }
 
 /** Sizes of a call, and what a plan defines by them. */
-export function callVariables(plan: Plan, size: CallSize): Variables {
+export function callVariables(plan: PlanMemory, size: CallSize): Variables {
   const { B, Lq, Lk, R } = size;
   const variables: Record<string, number> = {
     B,

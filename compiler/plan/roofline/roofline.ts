@@ -123,12 +123,12 @@ export function boundCandidates(
   rates: Rates,
 ): readonly BoundCandidate[] {
   const bound = candidates.flatMap((candidate): BoundCandidate[] => {
-    const { plan, work } = candidate;
-    if (plan === null) return [];
+    const { memory, work } = candidate;
+    if (memory === null) return [];
     const demand = {
-      compulsoryBytes: compulsoryBytes(plan.pipeline, shape),
+      compulsoryBytes: compulsoryBytes(memory.pipeline, shape),
       workspaceBytes: work.some(({ mapBytes }) => mapBytes > 0)
-        ? workspaceBytes(plan, { ...shape, positions: false })
+        ? workspaceBytes(memory, { ...shape, positions: false })
         : 0,
     };
     return [{ candidate, roofline: roofline(work, demand, rates) }];

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openStore } from "../../compiler/tune/store.ts";
 import { mtac } from "../cli/harness.ts";
 import { Random } from "../support/random.ts";
-import { SEED } from "../support/seed.ts";
+import { runsOf, SEED } from "../support/seed.ts";
 
 // `mtac tune` itself, on this machine's WebGPU device.
 
@@ -164,12 +164,14 @@ function ended(child: ChildProcess): Promise<unknown> {
 }
 
 describe("tuners that are killed", () => {
-  test(`four at a time, fifty-two in all, lose nothing and go on where they were (seed ${SEED})`, async () => {
+  const rounds = runsOf(5);
+
+  test(`four at a time, ${4 * rounds} in all, lose nothing and go on where they were (seed ${SEED})`, async () => {
     const store = path.join(folder, "killed.jsonl");
     const random = new Random(SEED);
     const lengths = [20, 33, 47, 70];
     let known: readonly string[] = [];
-    for (let round = 0; round < 13; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       const tuners = lengths.map((length) => startTuner(store, length));
       // Half of the rounds end while something is being measured, however slow the machine is; the others at any moment.
       const before = openStore(store).read().records.length;
@@ -217,6 +219,6 @@ describe("tuners that are killed", () => {
       first.set(name, (first.get(name) ?? 0) + 1);
     }
     expect([...first.values()].filter((count) => count > 1)).toEqual([]);
-    console.log(`seed ${SEED}: ${known.length} measurements survived 52 kills`);
+    console.log(`seed ${SEED}: ${known.length} measurements survived ${4 * rounds} kills`);
   }, 300_000);
 });

@@ -163,6 +163,8 @@ const TSCONFIG = {
     noUnusedLocals: true,
     noUnusedParameters: true,
     isolatedModules: true,
+    // TypeScript's own declarations, that is; mtac's are checked.
+    skipDefaultLibCheck: true,
     verbatimModuleSyntax: true,
     outDir: "built",
   },

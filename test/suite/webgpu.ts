@@ -12,8 +12,8 @@ export const WEBGPU_SUITE: SuiteTarget = {
   roundsAll: false,
   everyVector: true,
   cases: { sunkRows: true },
-  runs: 40,
-  // A random candidate beside the best one for every other case: `npm run soak` tries more.
+  runs: 28,
+  // A random candidate beside the best one for every other case; `npm run soak` tries more attentions, and more of each.
   pick: (random) => ({ best: true, candidates: random.chance(0.5) ? 1 : 0 }),
   fitsAll: true,
   runsAll: true,

@@ -22,7 +22,7 @@ test("help fits 80 columns", () => {
 });
 
 test("tables take the width that COLUMNS says, where output is piped", () => {
-  const args = ["explain", examples[0] ?? "", "--gpu", "h100"];
+  const args = ["explain", "examples/mta_toy.mta", "--name", "mta_toy", "--gpu", "h100"];
   const width = (columns: string): number =>
     displayWidth(widest(mtac(args, { env: { COLUMNS: columns } }).stdout));
   expect(width("200")).toBeGreaterThan(80);

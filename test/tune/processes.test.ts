@@ -3,8 +3,12 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { openStore } from "../../compiler/tune/store.ts";
 import { Random } from "../support/random.ts";
-import { SEED } from "../support/seed.ts";
+import { runsOf, SEED } from "../support/seed.ts";
 import { sleep, temporaryFolder, workerFactory } from "./processes.ts";
+
+/** Processes that are killed: MTAC_RUNS multiplies them. */
+const KILLS = runsOf(16);
+const PRUNER_KILLS = runsOf(8);
 
 const folder = temporaryFolder();
 const worker = workerFactory(folder);
@@ -42,14 +46,14 @@ describe("several processes on one store", () => {
     expect(ignored).toBe(0);
   });
 
-  test(`fifty that are killed at random moments lose nothing that they had finished (seed ${SEED})`, async () => {
+  test(`${KILLS} that are killed at random moments lose nothing that they had finished (seed ${SEED})`, async () => {
     const file = path.join(folder, "killed.jsonl");
     const random = new Random(SEED);
     const said: string[] = [];
     const pruner = worker("prune", file, "prune");
     // Two at a time: a lock that outlives its holder is met by a living process at once.
     const other = worker("append", file, "steady");
-    for (let kill = 0; kill < 50; kill++) {
+    for (let kill = 0; kill < KILLS; kill++) {
       const victim = worker("append", file, `victim-${kill}`);
       await victim.said(1);
       await sleep(random.uniform() * 60);
@@ -61,7 +65,7 @@ describe("several processes on one store", () => {
     said.push(...(await last.finished()));
     const present = new Set(sweepsOf(file).sweeps);
     expect(said.filter((sweep) => !present.has(sweep))).toEqual([]);
-    expect(said.length, "the victims had time to write").toBeGreaterThan(50);
+    expect(said.length, "the victims had time to write").toBeGreaterThan(KILLS);
     console.log(`seed ${SEED}: ${said.length} records were finished, and are there`);
   }, 180_000);
 
@@ -74,12 +78,12 @@ describe("several processes on one store", () => {
     expect(readdirSync(folder).filter((name) => name.startsWith("half."))).toEqual(["half.jsonl"]);
   });
 
-  test(`twenty pruners that are killed at random moments lose nothing (seed ${SEED})`, async () => {
+  test(`${PRUNER_KILLS} pruners that are killed at random moments lose nothing (seed ${SEED})`, async () => {
     const file = path.join(folder, "pruner-killed.jsonl");
     const random = new Random(SEED + 1);
     const writer = worker("append", file, "steady");
     await writer.said(2);
-    for (let kill = 0; kill < 20; kill++) {
+    for (let kill = 0; kill < PRUNER_KILLS; kill++) {
       const victim = worker("prune", file, "prune");
       await victim.said(1);
       await sleep(random.uniform() * 60);

@@ -1,7 +1,7 @@
-// `npm test`: every check there is, one after the other, each shown as it runs. The last line counts them: a vitest test
+// `npm test`: every check there is, each shown as it runs. The last line counts them: a vitest test
 // counts as one, any other check as one. `npm test -- unit golden` runs some parts only. `cuda` and `peers` need
 // more than `npm ci` brings, and some minutes: they run when they are named.
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -19,50 +19,45 @@ function command(name, bin = name) {
   return join(dirname(manifest), typeof bins === "string" ? bins : bins[bin]);
 }
 
-function run(args) {
-  const { status, error } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
-  if (error !== undefined) console.error(String(error));
-  return status === 0;
+/** Starts Node; gives whether it ended well. What it prints is shown as it comes, or at its end in one piece. */
+function run(args, { env = process.env, whole = false } = {}) {
+  return new Promise((resolve) => {
+    const stdio = whole ? ["ignore", "pipe", "pipe"] : "inherit";
+    const child = spawn(process.execPath, args, { cwd: root, stdio, env });
+    const pieces = [];
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (piece) => pieces.push(piece));
+    child.once("error", (error) => console.error(String(error)));
+    child.once("close", (status) => {
+      process.stdout.write(Buffer.concat(pieces));
+      resolve(status === 0);
+    });
+  });
 }
 
-function check(args) {
-  return () => (run(args) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
+function check(args, options) {
+  return async () => ((await run(args, options)) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
 }
 
-function vitest(project) {
-  return () => {
-    const report = join(scratch, `${project}.json`);
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const fine = run([command("vitest"), "run", "--project", project, "--passWithNoTests", ...reporters]);
-    const { numPassedTests: passed, numFailedTests: failed } = readReport(report);
-    // A file that cannot be loaded fails the run without a failed test.
-    return { passed, failed: fine ? failed : Math.max(failed, 1) };
-  };
-}
-
-function readReport(file) {
-  try {
-    return JSON.parse(readFileSync(file, "utf8"));
-  } catch {
-    return { numPassedTests: 0, numFailedTests: 1 };
-  }
-}
-
-const parts = {
-  types: check([require.resolve("typescript/lib/tsc.js"), "-p", "."]),
+/** Checks of their own: `types` beside the others, as it takes one core and longer than all of them. */
+const checks = {
+  types: check([require.resolve("typescript/lib/tsc.js"), "-p", "."], { whole: true }),
   style: check([command("@biomejs/biome", "biome"), "check", "."]),
   imports: check(["test/imports.mjs"]),
   build: check(["build.mjs"]),
-  unit: vitest("unit"),
-  golden: vitest("golden"),
-  numeric: vitest("numeric"),
-  cpu: vitest("cpu"),
-  package: vitest("package"),
-  docs: vitest("docs"),
-  sanitize: vitest("sanitize"),
-  cuda: vitest("cuda"),
-  peers: vitest("peers"),
 };
+/** Projects of vitest, which run as one: files of all of them take turns, so that no worker waits for the end of a project. */
+const projects = [
+  "unit",
+  "alone",
+  "golden",
+  "numeric",
+  "cpu",
+  "package",
+  "docs",
+  "sanitize",
+  "cuda",
+  "peers",
+];
 /** What does not run unless it is named, and what it needs. */
 const onRequest = new Map([
   ["sanitize", "a C compiler with sanitizers"],
@@ -70,26 +65,61 @@ const onRequest = new Map([
   ["peers", "onnxruntime-node, onnxruntime-web and a Python with PyTorch"],
 ]);
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !Object.hasOwn(parts, name));
-if (unknown.length > 0) {
-  console.error(`there is no part ${unknown.join(", ")}; there are ${Object.keys(parts).join(", ")}`);
-  process.exit(2);
+/** Runs projects of vitest, and gives what `test/support/tally.ts` counted in each. */
+async function vitest(names) {
+  const tally = join(scratch, "tally.json");
+  const args = [command("vitest"), "run", "--passWithNoTests", ...names.map((name) => `--project=${name}`)];
+  const reporters = ["--reporter=default", "--reporter=./test/support/tally.ts"];
+  const fine = await run([...args, ...reporters], { env: { ...process.env, MTAC_TALLY: tally } });
+  const counted = readTally(tally);
+  const results = names.map((name) => ({ name, ...(counted[name] ?? { passed: 0, failed: 0, seconds: 0 }) }));
+  // Vitest may fail without a failed test: an error that nobody awaited.
+  if (!fine && results.every(({ failed }) => failed === 0)) results[0].failed += 1;
+  return results;
 }
 
+function readTally(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    return {};
+  }
+}
+
+async function timed(name) {
+  const start = performance.now();
+  return { name, ...(await checks[name]()), seconds: (performance.now() - start) / 1000 };
+}
+
+const wanted = process.argv.slice(2);
+const names = [...Object.keys(checks), ...projects];
+const unknown = wanted.filter((name) => !names.includes(name));
+if (unknown.length > 0) {
+  console.error(`there is no part ${unknown.join(", ")}; there are ${names.join(", ")}`);
+  process.exit(2);
+}
+const isWanted = (name) => (wanted.length > 0 ? wanted.includes(name) : !onRequest.has(name));
+
+const start = performance.now();
 const results = [];
 try {
-  for (const [name, part] of Object.entries(parts)) {
-    if (wanted.length > 0 ? !wanted.includes(name) : onRequest.has(name)) continue;
+  const types = isWanted("types") ? [timed("types")] : [];
+  for (const name of Object.keys(checks)) {
+    if (name === "types" || !isWanted(name)) continue;
     console.log(`\n== ${name}`);
-    const start = performance.now();
-    results.push({ name, ...part(), seconds: (performance.now() - start) / 1000 });
+    results.push(await timed(name));
   }
+  const tested = projects.filter(isWanted);
+  if (tested.length > 0) {
+    console.log(`\n== ${tested.join(", ")}`);
+    results.push(...(await vitest(tested)));
+  }
+  results.unshift(...(await Promise.all(types)));
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-console.log("\n== summary");
+console.log("\n== summary, with the seconds of all files together");
 for (const { name, passed, failed, seconds } of results)
   console.log(
     `${failed === 0 ? "ok    " : "FAILED"} ${name.padEnd(8)} ${String(passed).padStart(5)} passed, ${failed} failed  (${seconds.toFixed(0)} s)`,
@@ -97,5 +127,6 @@ for (const { name, passed, failed, seconds } of results)
 for (const [name, needs] of onRequest)
   if (wanted.length === 0) console.log(`NOT RUN ${name}: needs ${needs}; node test/run.mjs ${name}`);
 const total = (key) => results.reduce((sum, result) => sum + result[key], 0);
+console.log(`${((performance.now() - start) / 1000).toFixed(0)} s`);
 console.log(`${total("passed")} passed, ${total("failed")} failed`);
 process.exitCode = total("failed") === 0 ? 0 : 1;

@@ -920,8 +920,8 @@ __device__ __forceinline__ void load_heads(
     if (WHOLE && ALL_HEADS) {
       load_keys<SIZE>(keys[h], from);
     } else {
-      const bool exists = piece.read_by(lane) < piece.end
-        && (ALL_HEADS || first_input + 16 * c + input_of(h, lane) < HEADS);
+      const bool is_head = ALL_HEADS || first_input + 16 * c + input_of(h, lane) < HEADS;
+      const bool exists = piece.read_by(lane) < piece.end && is_head;
 #pragma unroll
       for (int i = 0; i < SIZE / 2; i++) keys[h][i] = 0u;
       if (exists) load_keys<SIZE>(keys[h], from);
@@ -1009,8 +1009,8 @@ __device__ __forceinline__ void add_sums(
 
 /// Writes a lane's results of a piece to an output head: whole units of eight keys of which the row sees any.
 template <int SIZE, bool WHOLE>
-__device__ __forceinline__ void store_head(const unsigned (&packed)[2][SIZE / 2], Piece<SIZE, WHOLE> piece, size_t line,
-    const Lane& lane) {
+__device__ __forceinline__ void store_head(
+    const unsigned (&packed)[2][SIZE / 2], Piece<SIZE, WHOLE> piece, size_t line, const Lane& lane) {
   const size_t to = line + 2 * static_cast<long long>(piece.made_by(lane, 0));
   if (WHOLE || piece.made_by(lane, 0) / 8 * 8 < piece.end) store_keys<SIZE, 0>(to, packed[0]);
   if (WHOLE || piece.made_by(lane, 1) / 8 * 8 < piece.end) store_keys<SIZE, 8 * SIZE>(to, packed[1]);
@@ -1243,8 +1243,8 @@ __device__ __forceinline__ void load_heads(
     if (WHOLE && ALL_HEADS) {
       load_keys<SIZE>(keys[h], from);
     } else {
-      const bool exists = piece.read_by(lane) < piece.end
-        && (ALL_HEADS || first_input + 16 * c + input_of(h, lane) < HEADS);
+      const bool is_head = ALL_HEADS || first_input + 16 * c + input_of(h, lane) < HEADS;
+      const bool exists = piece.read_by(lane) < piece.end && is_head;
 #pragma unroll
       for (int i = 0; i < SIZE / 2; i++) keys[h][i] = 0u;
       if (exists) load_keys<SIZE>(keys[h], from);
@@ -1317,8 +1317,8 @@ __device__ __forceinline__ void pack_head(const float (&y)[SIZE][4], int h, unsi
 
 /// Writes a lane's results of a piece to an output head: whole units of eight keys of which the row sees any.
 template <int SIZE, bool WHOLE>
-__device__ __forceinline__ void store_head(const unsigned (&packed)[2][SIZE / 2], Piece<SIZE, WHOLE> piece, size_t line,
-    const Lane& lane) {
+__device__ __forceinline__ void store_head(
+    const unsigned (&packed)[2][SIZE / 2], Piece<SIZE, WHOLE> piece, size_t line, const Lane& lane) {
   const size_t to = line + 2 * static_cast<long long>(piece.made_by(lane, 0));
   if (WHOLE || piece.made_by(lane, 0) / 8 * 8 < piece.end) store_keys<SIZE, 0>(to, packed[0]);
   if (WHOLE || piece.made_by(lane, 1) / 8 * 8 < piece.end) store_keys<SIZE, 8 * SIZE>(to, packed[1]);

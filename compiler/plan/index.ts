@@ -26,6 +26,7 @@ export {
 } from "./architectures.ts";
 export type { Candidate } from "./candidate.ts";
 export { type Estimate, estimate } from "./estimate.ts";
+export { backwardWorkspace } from "./library-backward-workspace.ts";
 export { libraryWorkspace } from "./library-workspace.ts";
 export * from "./limits.ts";
 export { cpuMachine, cudaMachine, machinesOf, storedOn, webgpuMachine } from "./machine/index.ts";
@@ -111,7 +112,7 @@ export function planCandidates(pipeline: Pipeline, request: PlanRequest): Candid
 }
 
 function taskOf(pipeline: Pipeline, request: PlanRequest): Task {
-  return { ...request, pipeline, alignment: alignment(pipeline), floor: floorOf(pipeline, request.shape) };
+  return { ...request, pipeline, alignment: alignment(pipeline), floor: floorOf(pipeline, request) };
 }
 
 function rank(candidate: Candidate): number {

@@ -1,8 +1,8 @@
-import type { CallShape, Cost, Pipeline } from "../../runtime/contract/index.ts";
-import { floorMultiplyAdds } from "../ir/index.ts";
+import type { Cost, Pipeline } from "../../runtime/contract/index.ts";
+import { floorGradientMultiplyAdds, floorMultiplyAdds } from "../ir/index.ts";
 import type { Kernel } from "./define.ts";
 import { addEstimates, type Estimate, estimate } from "./estimate.ts";
-import type { Task } from "./machine.ts";
+import type { PlanRequest, Task } from "./machine.ts";
 import { rememberByPipeline } from "./remember.ts";
 import { type KernelWork, multiplyAddsOf } from "./work.ts";
 
@@ -28,9 +28,13 @@ export interface Prediction {
 
 const rememberedFloor = rememberByPipeline<number>();
 
-/** The floor of a call's work: every candidate reports it. */
-export function floorOf(pipeline: Pipeline, shape: CallShape): number {
-  return rememberedFloor(pipeline, JSON.stringify(shape), () => floorMultiplyAdds(pipeline, shape));
+/** The floor of a call's work, or of its gradients': every candidate reports it. */
+export function floorOf(
+  pipeline: Pipeline,
+  { shape, direction }: Pick<PlanRequest, "shape" | "direction">,
+): number {
+  const floor = direction === "backward" ? floorGradientMultiplyAdds : floorMultiplyAdds;
+  return rememberedFloor(pipeline, JSON.stringify([shape, direction]), () => floor(pipeline, shape));
 }
 
 /** What is predicted of kernels that run one after the other, whichever lowering they come from. */

@@ -1,8 +1,16 @@
 import { workspaceBytes } from "../../runtime/contract/expand.ts";
 import type { CallShape, Cost, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
-import { compulsoryBytes, forwardOperations, visiblePairs } from "../ir/index.ts";
+import {
+  compulsoryBytes,
+  compulsoryGradientBytes,
+  floorGradientMultiplyAdds,
+  forwardOperations,
+  visiblePairs,
+} from "../ir/index.ts";
 import type { Stack } from "../language/index.ts";
 import {
+  backwardWorkspace,
+  type Candidate,
   type Estimate,
   libraryWorkspace,
   type Machine,
@@ -71,18 +79,33 @@ export interface ExplainedCandidate {
   readonly estimate?: Estimate;
 }
 
-/** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */
-export interface Explanation extends AttentionFacts {
-  readonly target: Target;
-  readonly limits: TargetLimits;
+/** How a pass is computed: the planner's choice, and what it takes. */
+export interface ExplainedPlan {
   readonly candidates: readonly ExplainedCandidate[];
   readonly plan: Plan | null;
-  /** The processor that is planned for; only where it computes. */
-  readonly processor?: { readonly lanes: number; readonly threads: number };
   readonly workspaceBytes: number | null;
   /** The same for twice as many keys; only on the processor. */
   readonly doubledWorkspaceBytes?: number;
   readonly dispatches: number | null;
+}
+
+/** What there is to say of the gradients of an attention. */
+export interface ExplainedGradients extends ExplainedPlan {
+  /** Operations of the backward pass at least (a multiply-add is two). */
+  readonly operations: number;
+  readonly compulsoryBytes: number;
+  /** The predicted time of the backward pass over that of the forward pass; null where one of them has no plan. */
+  readonly timeOverForward: number | null;
+}
+
+/** All that `mtac explain` says of one attention: plain data, printed whole by `--json`. */
+export interface Explanation extends AttentionFacts, ExplainedPlan {
+  readonly target: Target;
+  readonly limits: TargetLimits;
+  /** The processor that is planned for; only where it computes. */
+  readonly processor?: { readonly lanes: number; readonly threads: number };
+  /** Only where the target computes them. */
+  readonly gradients?: ExplainedGradients;
 }
 
 /** The target and its limits that a plan is sought for. */
@@ -91,23 +114,52 @@ export interface ExplainRequest {
   readonly limits: TargetLimits;
   /** Considers this schedule only. */
   readonly schedule?: Schedule | undefined;
+  /** Whether the target computes gradients: then they are explained, too. */
+  readonly gradients?: boolean;
 }
 
 /** What the planner sees and decides for an attention on a target; `plan` is null, and each candidate says why, where none fits. */
-export function explain(facts: AttentionFacts, { target, limits, schedule }: ExplainRequest): Explanation {
+export function explain(
+  facts: AttentionFacts,
+  { target, limits, schedule, gradients = false }: ExplainRequest,
+): Explanation {
   const { pipeline, shape } = facts;
   const machine = machinesOf(target).of(limits);
-  const candidates = planCandidates(pipeline, {
-    machine,
-    shape,
-    ...(schedule === undefined ? {} : { schedule }),
-  });
-  const plan = candidates[0]?.plan ?? null;
-  const measured = plan === null ? null : measurePlan(plan, shape);
+  const only = schedule === undefined ? {} : { schedule };
+  const forward = explainPlan(machine, shape, planCandidates(pipeline, { machine, shape, ...only }));
   return {
     ...facts,
     target,
     limits,
+    ...forward,
+    ...(machine.kind === "cpu" ? { processor: { lanes: machine.lanes, threads: machine.threads } } : {}),
+    ...(gradients ? { gradients: explainGradients(machine, facts, forward.plan) } : {}),
+  };
+}
+
+function explainGradients(
+  machine: Machine,
+  { pipeline, shape }: AttentionFacts,
+  forward: Plan | null,
+): ExplainedGradients {
+  const backward = explainPlan(
+    machine,
+    shape,
+    planCandidates(pipeline, { machine, shape, direction: "backward" }),
+  );
+  const { plan } = backward;
+  return {
+    ...backward,
+    operations: 2 * floorGradientMultiplyAdds(pipeline, shape),
+    compulsoryBytes: compulsoryGradientBytes(pipeline, shape),
+    timeOverForward: plan === null || forward === null ? null : plan.cost.time / forward.cost.time,
+  };
+}
+
+function explainPlan(machine: Machine, shape: CallShape, candidates: readonly Candidate[]): ExplainedPlan {
+  const plan = candidates[0]?.plan ?? null;
+  const measured = plan === null ? null : measurePlan(plan, shape);
+  return {
     candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate, unexplored }) => ({
       schedule: name,
       knobs,
@@ -119,23 +171,20 @@ export function explain(facts: AttentionFacts, { target, limits, schedule }: Exp
     plan,
     workspaceBytes: measured?.workspaceBytes ?? null,
     dispatches: measured?.dispatches ?? null,
-    ...(machine.kind === "cpu" ? processorFacts(machine, plan, shape) : {}),
+    ...(machine.kind === "cpu" && plan !== null ? processorWorkspace(machine, plan, shape) : {}),
   };
 }
 
 /** What the library needs: no buffers of a plan, but memory that it lays out itself. */
-function processorFacts(
-  { lanes, threads }: Extract<Machine, { kind: "cpu" }>,
-  plan: Plan | null,
+function processorWorkspace(
+  processor: Extract<Machine, { kind: "cpu" }>,
+  plan: Plan,
   shape: CallShape,
-): Partial<Explanation> {
-  const processor = { lanes, threads };
-  if (plan === null) return { processor };
-  const doubled = { ...shape, Lk: 2 * shape.Lk };
+): Pick<ExplainedPlan, "workspaceBytes" | "doubledWorkspaceBytes"> {
+  const workspace = plan.direction === "backward" ? backwardWorkspace : libraryWorkspace;
   return {
-    processor,
-    workspaceBytes: libraryWorkspace(plan, shape, processor),
-    doubledWorkspaceBytes: libraryWorkspace(plan, doubled, processor),
+    workspaceBytes: workspace(plan, shape, processor),
+    doubledWorkspaceBytes: workspace(plan, { ...shape, Lk: 2 * shape.Lk }, processor),
   };
 }
 

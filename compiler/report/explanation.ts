@@ -2,13 +2,21 @@ import type { Plan } from "../../runtime/contract/index.ts";
 import type { Estimate } from "../plan/index.ts";
 import { type Alignment, type Style, table, wrap } from "../terminal/style.ts";
 import { describeSizes, formatKnobs, formatLayers } from "./describe.ts";
-import { type AttentionFacts, bestOfEach, type Explanation, groupReasons, sameKnobs } from "./explain.ts";
+import {
+  type AttentionFacts,
+  bestOfEach,
+  type ExplainedGradients,
+  type ExplainedPlan,
+  type Explanation,
+  groupReasons,
+  sameKnobs,
+} from "./explain.ts";
 import { drawPipeline, listParameters } from "./stage-picture.ts";
 import { formatBytes, formatCount, formatRatio, plural } from "./units.ts";
 
 /** The explanation for people. */
 export function formatExplanation(explanation: Explanation, style: Style): string {
-  const { pipeline, plan } = explanation;
+  const { pipeline, plan, gradients } = explanation;
   const sections = [
     formatTitle(explanation, style),
     drawPipeline(pipeline, style),
@@ -16,7 +24,8 @@ export function formatExplanation(explanation: Explanation, style: Style): strin
     formatWork(explanation, style),
     formatCandidates(explanation, style),
   ];
-  if (plan !== null) sections.push(formatPlan(plan, explanation, style));
+  if (plan !== null) sections.push(formatPlan("Plan", plan, explanation, explanation, style));
+  if (gradients !== undefined) sections.push(...formatGradients(gradients, explanation, style));
   return sections.join("\n\n");
 }
 
@@ -114,14 +123,45 @@ function estimateCells(estimate: Estimate | undefined): readonly string[] {
   return [`${Math.round(100 * estimate.occupancy)} %`, estimate.bound];
 }
 
-function formatPlan(plan: Plan, explanation: Explanation, style: Style): string {
-  const { workspaceBytes, dispatches, processor } = explanation;
-  const head = `${style.bold("Plan")} ${plan.schedule}, ${plan.storage} storage`;
-  if (processor !== undefined)
+/** What gradients cost beside the forward pass, and how they are computed. */
+function formatGradients(
+  gradients: ExplainedGradients,
+  explanation: Explanation,
+  style: Style,
+): readonly string[] {
+  const { operations, compulsoryBytes: bytes, timeOverForward: time, plan } = gradients;
+  const over = operations / explanation.operations;
+  const rows = [
+    ["operations", formatCount(operations), style.dim(`at least; ${formatRatio(over)} the forward pass's`)],
+    ["compulsory bytes", formatBytes(bytes), style.dim("what is read, d_o in place of o; gradients in f32")],
+    ...(time === null
+      ? []
+      : [
+          ["predicted time", formatRatio(time), style.dim("the forward pass's, by the costs of their plans")],
+        ]),
+  ];
+  const work = `${style.bold("Gradients")}\n${table(rows, ["left", "right", "left"], "  ")}`;
+  if (plan !== null) return [work, formatPlan("Plan for gradients", plan, gradients, explanation, style)];
+  const reasons = [...groupReasons(gradients.candidates)].map(([schedule, [first = ""]]) =>
+    wrap(`  ${style.red("✗")} ${schedule}: ${first}`, "    "),
+  );
+  return [[work, ...reasons].join("\n")];
+}
+
+function formatPlan(
+  title: string,
+  plan: Plan,
+  explained: ExplainedPlan,
+  explanation: Explanation,
+  style: Style,
+): string {
+  const { workspaceBytes, dispatches } = explained;
+  const head = `${style.bold(title)} ${plan.schedule}, ${plan.storage} storage`;
+  if (explanation.processor !== undefined)
     return [
       head,
       wrap(`  ${style.dim(formatKnobs(plan.knobs))}`, "  "),
-      ...formatLibraryCall(plan, explanation),
+      ...formatLibraryCall(plan, explained, explanation),
     ].join("\n");
   const kernels = plan.kernels.map((kernel) => [
     style.cyan(kernel.name),
@@ -149,15 +189,16 @@ function formatPlan(plan: Plan, explanation: Explanation, style: Style): string 
 
 /** What the C library does with a plan: there are no kernels to list. */
 function formatLibraryCall(
-  { knobs }: Plan,
-  { shape, workspaceBytes, doubledWorkspaceBytes, processor }: Explanation,
+  { knobs, direction }: Plan,
+  { workspaceBytes, doubledWorkspaceBytes }: ExplainedPlan,
+  { shape, processor }: Explanation,
 ): readonly string[] {
-  const lines = [
-    wrap(
-      `  The C library computes strips of ${knobs["strip"]} rows, within which keys go by in blocks of ${knobs["block"]}. Threads share the rows.`,
-      "  ",
-    ),
-  ];
+  const { strip, block } = knobs;
+  const way =
+    direction === "backward"
+      ? `strips of ${strip} rows, from the last to the first, and the forward pass again within them`
+      : `strips of ${strip} rows, within which keys go by in blocks of ${block}. Threads share the rows`;
+  const lines = [wrap(`  The C library computes ${way}.`, "  ")];
   if (workspaceBytes === null || doubledWorkspaceBytes === undefined || processor === undefined) return lines;
   const growth = `it grows with the keys alone: ${formatBytes(doubledWorkspaceBytes)} for ${2 * shape.Lk}`;
   return [

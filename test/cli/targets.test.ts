@@ -116,11 +116,26 @@ describe("the processor", () => {
     expect(stdout.replace(/\s+/g, " ")).toMatch(
       /for cpu with \d+ floats a vector and \d+ threads .* workspace [\d.]+ MiB with \d+ threads; it grows with the keys alone: [\d.]+ MiB for 1024/,
     );
-    const workspaceAt = (length: number): number => {
-      const { attentions } = JSON.parse(mtac([...args, "--length", `${length}`, "--json"]).stdout);
-      return attentions[0].workspaceBytes;
-    };
-    expect(workspaceAt(4096) / workspaceAt(1024)).toBeLessThan(4.1);
+    const [at1024, at4096] = ["1024", "4096"].map((length) => {
+      const { attentions } = JSON.parse(mtac([...args, "--length", length, "--json"]).stdout);
+      return attentions[0];
+    });
+    expect(at4096.workspaceBytes / at1024.workspaceBytes).toBeLessThan(4.1);
+    expect(at4096.gradients.workspaceBytes / at1024.gradients.workspaceBytes).toBeLessThan(4.1);
+  });
+
+  test("is explained with its gradients, where others have none", () => {
+    const args = ["explain", "examples/mta_830m.mta", "--name", "mta_830m", "--length", "512"];
+    const { stdout } = mtac([...args, "--target", "cpu"]);
+    expect(stdout.replace(/\s+/g, " ")).toMatch(
+      /Gradients operations [\d.]+ G at least; 2\.73× the forward pass's .* predicted time [\d.]+× .* Plan for gradients staged, .* from the last to the first, .* workspace [\d.]+ MiB/,
+    );
+    const [{ gradients }] = JSON.parse(mtac([...args, "--target", "cpu", "--json"]).stdout).attentions;
+    expect(gradients).toMatchObject({
+      operations: 2 * 16 * ((512 * 513) / 2) * (5 * 96 + 3 * (2 * 66 + 2 * 16)),
+      plan: { direction: "backward", cost: { floorMultiplyAdds: gradients.operations / 2 } },
+    });
+    expect(mtac([...args, "--target", "cuda"]).stdout).not.toContain("Gradients");
   });
 
   test("computes without a word of devices", () => {

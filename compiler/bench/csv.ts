@@ -1,4 +1,4 @@
-import type { BenchReport, LengthReport, Row } from "./report.ts";
+import { type BenchReport, floorsOf, type LengthReport, type Row } from "./report.ts";
 import { shownKnob } from "./summary.ts";
 
 type Field = string | number | boolean | null | undefined;
@@ -29,13 +29,15 @@ const COLUMNS: readonly (readonly [
   ["samples", ({ time }) => time?.samples],
   ["clock", ({ time }) => time?.clock],
   ["speedup", ({ speedup }) => speedup],
-  ["operations", (_row, { operations }) => operations],
+  ["time_over_forward", ({ timeOverForward }) => timeOverForward],
+  ["operations", (row, length) => floorsOf(row, length).operations],
   ["operations_per_second", ({ operationsPerSecond }) => operationsPerSecond],
   ["product_operations_per_second", (_row, { product }) => product?.operationsPerSecond],
   ["share_of_product", ({ shareOfProduct }) => shareOfProduct],
   ["peak_bytes", ({ peakBytes }) => peakBytes],
-  ["compulsory_bytes", (_row, { compulsoryBytes }) => compulsoryBytes],
+  ["compulsory_bytes", (row, length) => floorsOf(row, length).compulsoryBytes],
   ["bytes_over_compulsory", ({ bytesOverCompulsory }) => bytesOverCompulsory],
+  ["workspace_bytes", ({ workspaceBytes }) => workspaceBytes],
   ["error", ({ error }) => error?.error],
   ["error_bound", ({ error }) => error?.bound],
   ["growth_exponent", ({ subject }, _length, report) => growth(report, subject)?.exponent],

@@ -72,6 +72,8 @@ export interface LengthReport {
   readonly operations: number;
   /** Bytes that no implementation avoids moving. */
   readonly compulsoryBytes: number;
+  /** The same of the backward pass; null where it was not asked for. */
+  readonly gradients: { readonly operations: number; readonly compulsoryBytes: number } | null;
   /** The matrix product, timed in turns with the rows. */
   readonly product: (Spread & { readonly operationsPerSecond: number }) | null;
   readonly rows: readonly Row[];
@@ -111,17 +113,21 @@ export interface Row {
   readonly error: { readonly tensor: string; readonly error: number; readonly bound: number } | null;
   /** null unless the state is `measured`. */
   readonly time: Spread | null;
-  /** The baseline's median over this one's. */
+  /** The baseline's median over this one's; null for the backward pass, which has no baseline. */
   readonly speedup: number | null;
+  /** The backward pass: its median over that of the forward pass, by the tuned plan where there is one, else by the planner's choice. */
+  readonly timeOverForward: number | null;
   readonly operationsPerSecond: number | null;
   /** Of the matrix product's operations per second. Peers run elsewhere: null. */
   readonly shareOfProduct: number | null;
   /** Bytes that the call holds at its peak; null for peers, which do not tell. */
   readonly peakBytes: number | null;
   readonly bytesOverCompulsory: number | null;
+  /** Bytes that the call holds beside what it is given and gives; null for peers. */
+  readonly workspaceBytes: number | null;
 }
 
-export type SubjectKind = "baseline" | "schedule" | "tuned" | "peer";
+export type SubjectKind = "baseline" | "schedule" | "tuned" | "peer" | "backward";
 
 export interface SubjectGrowth extends Growth {
   readonly subject: string;
@@ -139,4 +145,12 @@ export function subjectsOf({ lengths }: Pick<BenchReport, "lengths">): readonly 
 
 export function rowOf({ rows }: LengthReport, subject: string): Row | undefined {
   return rows.find((row) => row.subject === subject);
+}
+
+/** What no implementation avoids of what a row computes. */
+export function floorsOf(
+  { kind }: Row,
+  { gradients, operations, compulsoryBytes }: LengthReport,
+): NonNullable<LengthReport["gradients"]> {
+  return kind === "backward" && gradients !== null ? gradients : { operations, compulsoryBytes };
 }

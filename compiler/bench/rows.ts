@@ -10,6 +10,9 @@ export interface RowContext {
   readonly shape: CallShape;
   readonly operations: number;
   readonly compulsoryBytes: number;
+  readonly gradients: LengthReport["gradients"];
+  /** Of the plan that a launcher takes: the tuned one, where there is one, else the planner's choice. */
+  readonly forward: Spread | null;
   readonly product: LengthReport["product"];
   readonly baseline: Spread | null;
   readonly unit: "ns" | "cycles";
@@ -17,9 +20,17 @@ export interface RowContext {
 
 export function planRow(subject: PlanSubject, one: Contestant, context: RowContext): Row {
   const { name, kind, plan, chosen, tuned } = subject;
-  const measured = measuredPart(one, context);
-  const rate = measured.operationsPerSecond;
-  const peakBytes = one.state === "wrong" ? null : (one.runner.footprint()?.peakBytes ?? null);
+  const { forward, gradients } = context;
+  const backward = kind === "backward" ? gradients : null;
+  // The unfused pipeline has no backward pass to compare with.
+  const measured = measuredPart(
+    one,
+    backward === null ? context : { ...context, ...backward, baseline: null },
+  );
+  const { operationsPerSecond: rate, time } = measured;
+  const footprint = one.state === "wrong" ? null : one.runner.footprint();
+  const peakBytes = footprint?.peakBytes ?? null;
+  const { compulsoryBytes } = backward ?? context;
   return {
     subject: name,
     kind,
@@ -29,10 +40,13 @@ export function planRow(subject: PlanSubject, one: Contestant, context: RowConte
     version: null,
     runsOn: null,
     ...measured,
+    timeOverForward:
+      backward === null || time === null || forward === null ? null : time.median / forward.median,
     shareOfProduct:
       rate === null || context.product === null ? null : rate / context.product.operationsPerSecond,
     peakBytes,
-    bytesOverCompulsory: peakBytes === null ? null : peakBytes / context.compulsoryBytes,
+    bytesOverCompulsory: peakBytes === null ? null : peakBytes / compulsoryBytes,
+    workspaceBytes: footprint?.workspaceBytes ?? null,
   };
 }
 
@@ -46,10 +60,12 @@ export function peerRow(peer: Peer, one: Contestant, context: RowContext): Row {
     version: peer.version,
     runsOn: peer.device,
     ...measuredPart(one, context),
+    timeOverForward: null,
     // Another device than the one that the product was timed on.
     shareOfProduct: null,
     peakBytes: null,
     bytesOverCompulsory: null,
+    workspaceBytes: null,
   };
 }
 

@@ -1,11 +1,16 @@
 import { availableParallelism, cpus } from "node:os";
 import type { CallShape, Float64Tensor, Pipeline, Plan, Schedule } from "../../runtime/contract/index.ts";
-import { referenceForward } from "../../runtime/reference/index.ts";
+import { referenceForward, referenceGradients } from "../../runtime/reference/index.ts";
 import { TOLERANCES } from "../execution/comparison.ts";
 import type { Meter } from "../execution/meter.ts";
 import { randomCall } from "../execution/random-call.ts";
 import type { AttentionCall } from "../execution/request.ts";
-import { compulsoryBytes, forwardOperations } from "../ir/index.ts";
+import {
+  compulsoryBytes,
+  compulsoryGradientBytes,
+  floorGradientMultiplyAdds,
+  forwardOperations,
+} from "../ir/index.ts";
 import { packageVersion } from "../package.ts";
 import { layerFor } from "../tune/trial-candidates.ts";
 import { findProduct, type ProductChoice, productOperations } from "./matmul.ts";
@@ -33,6 +38,8 @@ export interface BenchRequest {
   readonly threads?: number | undefined;
   /** The folder from which peers' packages are looked up. */
   readonly resolveFrom: string;
+  /** Whether the backward pass is timed, too; not, if not given. */
+  readonly grad?: boolean;
   /** The plan that won on the meter's device near a shape. */
   readonly tuned: (shape: CallShape) => Plan | null;
   readonly signal: AbortSignal;
@@ -106,7 +113,7 @@ interface LengthBench {
 
 async function benchLength(bench: LengthBench): Promise<LengthReport> {
   const { request, length, product, notes } = bench;
-  const { meter, pipeline, batch, signal } = request;
+  const { meter, pipeline, batch, signal, grad = false } = request;
   const shape: CallShape = { B: batch, Lq: length, Lk: length, R: 0 };
   const report = (progress: Omit<BenchProgress, "length" | "lengthsDone" | "lengths">): void =>
     request.onProgress({
@@ -118,43 +125,46 @@ async function benchLength(bench: LengthBench): Promise<LengthReport> {
   const call = randomCall(pipeline, shape, {
     seed: request.seed,
     layer: request.layer ?? layerFor(pipeline),
-    grad: false,
+    grad,
   });
   const { subjects, notes: left } = planSubjects(meter, {
     pipeline,
     shape,
     schedule: request.schedule,
     tuned: request.tuned(shape),
+    grad,
   });
   for (const note of left) notes.add(note);
   report({ step: "opening", done: 0, total: 1, name: request.peers.length === 0 ? "the device" : "peers" });
   const peers = await availablePeers(bench, shape, call);
   const stage = new Stage(meter, pipeline, call);
-  const bound = TOLERANCES[pipeline.storage].forward;
+  const bounds = TOLERANCES[pipeline.storage];
+  const reference = referenceOf(pipeline, call);
   const outputShape = [batch, pipeline.heads, length, pipeline.valueDim];
-  const ours = subjects.map(
-    (subject) => [subject, contestant(subject.name, planRunner(stage, subject.plan), () => bound)] as const,
-  );
+  const ours = subjects.map((subject) => {
+    const runner = planRunner(stage, subject.plan);
+    const one =
+      subject.kind === "backward"
+        ? contestant(subject.name, runner, () => bounds.gradients, reference.gradients)
+        : contestant(subject.name, runner, () => bounds.forward);
+    return [subject, one] as const;
+  });
   const theirs = peers.map(
     (peer) => [peer, contestant(peer.name, peerRunner(peer, outputShape), peerBound(peer))] as const,
   );
   const measure = product === null ? null : contestant("matrix product", productRunner(stage, product), null);
   const contestants = [...(measure === null ? [] : [measure]), ...[...ours, ...theirs].map(([, one]) => one)];
-  let expected: ReturnType<typeof expectedOf> | null = null;
   try {
     await takeTurns({
       contestants,
-      expected: () => {
-        expected ??= expectedOf(pipeline, call);
-        return expected;
-      },
+      expected: reference.forward,
       rounds: meter.exact ? 1 : request.rounds,
       exact: meter.exact,
       signal,
       restart: () => stage.restart(),
       onTurn: report,
     });
-    return lengthReport({ pipeline, shape, unit: meter.unit, product, measure, ours, theirs });
+    return lengthReport({ pipeline, shape, unit: meter.unit, grad, product, measure, ours, theirs });
   } finally {
     for (const { runner } of contestants) await runner.close();
     stage.release();
@@ -166,6 +176,7 @@ interface Finished {
   readonly pipeline: Pipeline;
   readonly shape: CallShape;
   readonly unit: Meter["unit"];
+  readonly grad: boolean;
   readonly product: ProductChoice | null;
   readonly measure: Contestant | null;
   /** Plans and peers, each with its runs. */
@@ -173,19 +184,32 @@ interface Finished {
   readonly theirs: readonly (readonly [Peer, Contestant])[];
 }
 
-function lengthReport({ pipeline, shape, unit, product, measure, ours, theirs }: Finished): LengthReport {
+function lengthReport(finished: Finished): LengthReport {
+  const { pipeline, shape, unit, grad, product, measure, ours, theirs } = finished;
   const time = measure === null ? null : spreadOf(measure);
   const base = {
     shape,
     operations: forwardOperations(pipeline, shape),
     compulsoryBytes: compulsoryBytes(pipeline, shape),
+    gradients: grad
+      ? {
+          operations: 2 * floorGradientMultiplyAdds(pipeline, shape),
+          compulsoryBytes: compulsoryGradientBytes(pipeline, shape),
+        }
+      : null,
     product:
       time === null || product === null
         ? null
         : { ...time, operationsPerSecond: perSecond(productOperations(product.size), time) },
   };
   const baseline = ours.find(([{ kind }]) => kind === "baseline")?.[1];
-  const context = { ...base, unit, baseline: baseline === undefined ? null : spreadOf(baseline) };
+  const taken = ours.find(([{ tuned }]) => tuned) ?? ours.find(([{ chosen }]) => chosen);
+  const context = {
+    ...base,
+    unit,
+    baseline: baseline === undefined ? null : spreadOf(baseline),
+    forward: taken === undefined ? null : spreadOf(taken[1]),
+  };
   const rows = [
     ...ours.map(([subject, one]) => planRow(subject, one, context)),
     ...theirs.map(([peer, one]) => peerRow(peer, one, context)),
@@ -220,9 +244,32 @@ async function availablePeers(
   });
 }
 
-function expectedOf(pipeline: Pipeline, call: AttentionCall): ReadonlyMap<string, Float64Tensor> {
-  const { o, lse } = referenceForward(pipeline, call.parameters, call.inputs);
-  return new Map(Object.entries(lse === null ? { o } : { o, lse }));
+type Results = ReadonlyMap<string, Float64Tensor>;
+
+/** What results are compared with: computed when it is asked for, once. */
+function referenceOf(
+  pipeline: Pipeline,
+  { parameters, inputs, dO }: AttentionCall,
+): { readonly forward: () => Results; readonly gradients: () => Results } {
+  const forward = once((): Results => {
+    const { o, lse } = referenceForward(pipeline, parameters, inputs);
+    return new Map(Object.entries(lse === null ? { o } : { o, lse }));
+  });
+  // Of the parameters' gradients some are sums that cancel: `verify --grad` looks at those.
+  const gradients = once((): Results => {
+    if (dO === null) throw new RangeError("gradients of a call without a gradient of its output");
+    const { dQ, dK, dV } = referenceGradients(pipeline, parameters, inputs, dO);
+    return new Map(Object.entries({ d_q: dQ, d_k: dK, d_v: dV }));
+  });
+  return { forward, gradients };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 function peerBound({ device }: Peer): () => number {

@@ -30,6 +30,8 @@ export interface SubjectRequest {
   readonly schedule: Schedule | undefined;
   /** The plan that won on this device, where one did. */
   readonly tuned: Plan | null;
+  /** Whether the backward pass is wanted, too. */
+  readonly grad: boolean;
 }
 
 export interface PlanSubjects {
@@ -40,12 +42,12 @@ export interface PlanSubjects {
 
 /**
  * What of mtac's own a benchmark compares at one shape: the unfused pipeline, the plan of each legal schedule that the planner thinks
- * best, and the tuned plan, where it is none of those.
+ * best, and the tuned plan, where it is none of those; and the backward pass, where it is wanted.
  *
  * @throws MtacError MTA405 when no schedule fits the device
  */
 export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequest): PlanSubjects {
-  const { pipeline, shape, schedule, tuned } = request;
+  const { pipeline, shape, schedule, tuned, grad } = request;
   const planned: PlanRequest = { machine: meter.machine, shape };
   const notes: string[] = [];
   const subjects: PlanSubject[] = [];
@@ -68,6 +70,10 @@ export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequ
   }
   if (tuned !== null && !subjects.some((each) => each.tuned))
     subjects.push({ name: "tuned", kind: "tuned", plan: tuned, chosen: false, tuned: true });
+  if (grad) {
+    const plan = choosePlan(pipeline, { ...planned, direction: "backward" });
+    subjects.push({ name: "backward", kind: "backward", plan, chosen: false, tuned: false });
+  }
   return { subjects, notes };
 }
 

@@ -1,5 +1,13 @@
-import { formatCount, formatError, formatMilliseconds, formatRatio } from "../report/units.ts";
-import { type BenchReport, type LengthReport, type Row, rowOf, type Spread, subjectsOf } from "./report.ts";
+import { formatBytes, formatCount, formatError, formatMilliseconds, formatRatio } from "../report/units.ts";
+import {
+  type BenchReport,
+  floorsOf,
+  type LengthReport,
+  type Row,
+  rowOf,
+  type Spread,
+  subjectsOf,
+} from "./report.ts";
 
 /** A table as text, for the terminal and for HTML alike. */
 export interface TextTable {
@@ -19,6 +27,16 @@ export function labelOf({ subject, version, chosen, tuned }: Row): string {
 
 export function titleOf({ shape: { B, Lq } }: LengthReport): string {
   return B === 1 ? `L = ${Lq}` : `B = ${B}, L = ${Lq}`;
+}
+
+/** What a row's columns do not tell of the backward pass, in a sentence; null where there was none. */
+export function backwardNote(length: LengthReport): string | null {
+  const row = length.rows.find(({ kind }) => kind === "backward");
+  if (row === undefined || row.timeOverForward === null) return null;
+  const floors = floorsOf(row, length);
+  const work = `${formatCount(floors.operations)} operations at least, ${formatRatio(floors.operations / length.operations)} the forward pass's`;
+  const memory = row.workspaceBytes === null ? "" : `; workspace ${formatBytes(row.workspaceBytes)}`;
+  return `backward takes ${formatRatio(row.timeOverForward)} the time of the forward pass; ${work}${memory}`;
 }
 
 /** All columns of one length. */

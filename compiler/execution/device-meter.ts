@@ -1,7 +1,9 @@
 import type { CallFootprint } from "../../runtime/contract/call.ts";
 import {
+  type Artifact,
   type AttentionInputs,
   type Float64Tensor,
+  GRADIENT_TENSORS,
   type Layout,
   LSE,
   O,
@@ -11,14 +13,17 @@ import {
   tensorExists,
 } from "../../runtime/contract/index.ts";
 import type { BackendTypes, CallOutputs } from "../../runtime/launcher/backend.ts";
+import type { Gradients } from "../../runtime/launcher/gradients.ts";
 import type { AttentionLauncher } from "../../runtime/launcher/launcher.ts";
-import { emitKernels } from "../emit/index.ts";
-import type { Machine } from "../plan/index.ts";
+import type { SavedCall } from "../../runtime/launcher/saved.ts";
+import { artifactOf } from "../emit/index.ts";
+import { choosePlan, type Machine } from "../plan/index.ts";
 import type { MeteredTarget } from "../targets.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import { readResults, type TargetDevice } from "./device.ts";
 import { type Meter, type MeteredPlan, type PlacedCall, type Sample, timedSample } from "./meter.ts";
 import { type AttentionCall, shapeOf } from "./request.ts";
+import { readGradients } from "./training.ts";
 
 /** Where a call's results go. */
 type PlacedOutputs<Tensor> = CallOutputs<Tensor> & { readonly o: Tensor };
@@ -27,15 +32,18 @@ type PlacedOutputs<Tensor> = CallOutputs<Tensor> & { readonly o: Tensor };
 class DeviceCall<Tensor extends Layout> implements PlacedCall {
   readonly inputs: AttentionInputs<Tensor>;
   readonly outputs: PlacedOutputs<Tensor>;
+  readonly dO: Tensor | null;
   readonly #owned: readonly { destroy(): void }[];
 
   constructor(
     inputs: AttentionInputs<Tensor>,
     outputs: PlacedOutputs<Tensor>,
+    dO: Tensor | null,
     owned: readonly { destroy(): void }[],
   ) {
     this.inputs = inputs;
     this.outputs = outputs;
+    this.dO = dO;
     this.#owned = owned;
   }
 
@@ -59,8 +67,7 @@ class DevicePlan<Tensor extends Layout, Types extends BackendTypes<Tensor>>
   async sample({ inputs, outputs }: DeviceCall<Tensor>): Promise<Sample> {
     const { statistics } = await this.#launcher.forward(inputs, outputs);
     this.#footprint = statistics;
-    const counted = this.#device.counted(statistics);
-    return counted === null ? timedSample(statistics) : { time: counted.cycles, clock: "estimate" };
+    return sampleOf(this.#device, statistics);
   }
 
   results({ outputs }: DeviceCall<Tensor>): Promise<ReadonlyMap<string, Float64Tensor>> {
@@ -74,6 +81,57 @@ class DevicePlan<Tensor extends Layout, Types extends BackendTypes<Tensor>>
   release(): void {
     this.#launcher.destroy();
   }
+}
+
+/** The backward pass of one call: that is computed forward once, into the call's outputs, and then backward again and again. */
+class DeviceGradients<Tensor extends Layout, Types extends BackendTypes<Tensor>>
+  implements MeteredPlan<DeviceCall<Tensor>>
+{
+  readonly #device: TargetDevice<Tensor, Types>;
+  readonly #launcher: AttentionLauncher<Tensor, Types>;
+  #saved: SavedCall | null = null;
+  #last: Gradients<Tensor, Types> | null = null;
+
+  constructor(device: TargetDevice<Tensor, Types>, launcher: AttentionLauncher<Tensor, Types>) {
+    this.#device = device;
+    this.#launcher = launcher;
+  }
+
+  async sample({ inputs, outputs, dO }: DeviceCall<Tensor>): Promise<Sample> {
+    if (dO === null) throw new RangeError("gradients of a call without a gradient of its output");
+    this.#saved ??= (await this.#launcher.forward(inputs, { ...outputs, save: true })).saved;
+    const gradients = await this.#launcher.backward(this.#saved, dO);
+    this.#free();
+    this.#last = gradients;
+    return sampleOf(this.#device, gradients.statistics);
+  }
+
+  async results(): Promise<ReadonlyMap<string, Float64Tensor>> {
+    return this.#last === null ? new Map() : readGradients(this.#device, this.#last);
+  }
+
+  footprint(): CallFootprint | null {
+    return this.#last?.statistics ?? null;
+  }
+
+  release(): void {
+    this.#free();
+    this.#saved?.release();
+    this.#launcher.destroy();
+  }
+
+  #free(): void {
+    for (const { key } of GRADIENT_TENSORS) this.#last?.[key]?.destroy();
+  }
+}
+
+/** What a call's statistics say of its time. */
+function sampleOf<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
+  device: TargetDevice<Tensor, Types>,
+  statistics: Types["statistics"],
+): Sample {
+  const counted = device.counted(statistics);
+  return counted === null ? timedSample(statistics) : { time: counted.cycles, clock: "estimate" };
 }
 
 /** Times plans on a device by its own clock, where it has one, or counts cycles. */
@@ -118,13 +176,19 @@ export class DeviceMeter<Tensor extends Layout, Types extends BackendTypes<Tenso
       ? { o, lse: own(device.allocate(sizesOf(pipeline, LSE.axes, shape), LSE.element, "mtac lse")) }
       : { o };
     const inputs = placeInputs<Tensor>(pipeline, call.inputs, (tensor, as) => own(device.upload(tensor, as)));
-    return new DeviceCall(inputs, outputs, owned);
+    const dO = call.dO === null ? null : own(device.upload(call.dO, pipeline.storage));
+    return new DeviceCall(inputs, outputs, dO, owned);
   }
 
-  async open(plan: Plan, call: AttentionCall): Promise<DevicePlan<Tensor, Types>> {
-    const artifact = { name: plan.pipeline.name, plans: [plan], sources: emitKernels(plan) };
-    const launcher = await this.#device.launch(artifact, hostParameters(call.parameters));
-    return new DevicePlan(this.#device, launcher);
+  async open(plan: Plan, call: AttentionCall): Promise<MeteredPlan<DeviceCall<Tensor>>> {
+    const { pipeline } = plan;
+    const device = this.#device;
+    const launch = (artifact: Artifact): Promise<AttentionLauncher<Tensor, Types>> =>
+      device.launch(artifact, hostParameters(call.parameters));
+    if (plan.direction !== "backward")
+      return new DevicePlan(device, await launch(artifactOf(pipeline, [plan])));
+    const forward = choosePlan(pipeline, { machine: device.machine, shape: shapeOf(call) });
+    return new DeviceGradients(device, await launch(artifactOf(pipeline, [forward], [plan])));
   }
 
   async restart(): Promise<void> {

@@ -21,7 +21,7 @@ export interface PlacedCall {
 export interface MeteredPlan<Placed extends PlacedCall = PlacedCall> {
   /** Computes the call once. */
   sample(call: Placed): Promise<Sample>;
-  /** `o`, and `lse` where there is one, of the last run. */
+  /** `o`, and `lse` where there is one, of the last run; or gradients, by their names in files. */
   results(call: Placed): Promise<ReadonlyMap<string, Float64Tensor>>;
   /** What the last run held in memory; null before there was one. */
   footprint(): CallFootprint | null;
@@ -47,7 +47,7 @@ export interface Meter<Placed extends PlacedCall = PlacedCall> {
    */
   place(pipeline: Pipeline, call: AttentionCall): Placed;
   /**
-   * Emits and compiles a plan's kernels.
+   * Emits and compiles a plan's kernels. A plan for gradients computes those of a call that has a `dO`.
    * @throws GpuError, CudaError or EmulatorError
    */
   open(plan: Plan, call: AttentionCall): Promise<MeteredPlan<Placed>>;

@@ -5,6 +5,7 @@ import {
   type Layout,
 } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
+import type { Gradients } from "../../runtime/launcher/gradients.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import {
   type CallDevice,
@@ -37,13 +38,23 @@ export async function trainOn<Tensor extends Layout, Types extends BackendTypes<
   const { o, lse, saved, statistics } = await launcher.forward(inputs, { save: true });
   const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage));
   saved.release();
-  const tensors = new Map(await readResults(device, lse === null ? { o } : { o, lse }));
+  const results = await readResults(device, lse === null ? { o } : { o, lse });
+  const tensors = new Map([...results, ...(await readGradients(device, gradients))]);
+  launcher.destroy();
+  return { tensors, statistics, backward: gradients.statistics };
+}
+
+/** Brings gradients to the host, by their names in files. */
+export async function readGradients<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
+  device: Pick<CallDevice<Tensor, Types>, "download">,
+  gradients: Gradients<Tensor, Types>,
+): Promise<ReadonlyMap<string, Float64Tensor>> {
+  const tensors = new Map<string, Float64Tensor>();
   for (const { name, key } of GRADIENT_TENSORS) {
     const tensor = gradients[key];
     if (tensor !== null) tensors.set(name, await readTensor(device, tensor));
   }
   for (const [name, { shape, data }] of gradients.parameters)
     tensors.set(`d_${name}`, { shape, data: Float64Array.from(data) });
-  launcher.destroy();
-  return { tensors, statistics, backward: gradients.statistics };
+  return tensors;
 }

@@ -20,10 +20,12 @@ const EMPTY: Row = {
   error: { tensor: "o", error: 1.5e-7, bound: 5e-6 },
   time: null,
   speedup: null,
+  timeOverForward: null,
   operationsPerSecond: null,
   shareOfProduct: null,
   peakBytes: null,
   bytesOverCompulsory: null,
+  workspaceBytes: null,
 };
 
 function length(L: number, baseMs: number): LengthReport {
@@ -32,6 +34,7 @@ function length(L: number, baseMs: number): LengthReport {
     shape: { B: 1, Lq: L, Lk: L, R: 0 },
     operations: 40 * L * L,
     compulsoryBytes: 100 * L,
+    gradients: { operations: 120 * L * L, compulsoryBytes: 200 * L },
     product: { ...spread(2e6), operationsPerSecond: 2e9 },
     rows: [
       {
@@ -57,6 +60,21 @@ function length(L: number, baseMs: number): LengthReport {
         shareOfProduct: 0.1,
         peakBytes: 110 * L,
         bytesOverCompulsory: 1.1,
+        workspaceBytes: 10 * L,
+      },
+      {
+        ...EMPTY,
+        subject: "backward",
+        kind: "backward",
+        plan: { schedule: "staged", knobs: { strip: 16 } },
+        error: { tensor: "d_k", error: 3e-7, bound: 2e-5 },
+        time: spread(baseMs * 2e6),
+        timeOverForward: 4,
+        operationsPerSecond: 1.5e8,
+        shareOfProduct: 0.075,
+        peakBytes: 250 * L,
+        bytesOverCompulsory: 1.25,
+        workspaceBytes: 50 * L,
       },
       {
         ...EMPTY,

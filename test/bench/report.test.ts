@@ -76,7 +76,7 @@ test("one length is drawn as well, and none", () => {
 });
 
 test("a report knows its subjects, and whether any was wrong", () => {
-  expect(subjectsOf(FIXED_REPORT)).toEqual(["unfused", "two_pass", "tuned", HOSTILE]);
+  expect(subjectsOf(FIXED_REPORT)).toEqual(["unfused", "two_pass", "backward", "tuned", HOSTILE]);
   expect(hasWrongResults(FIXED_REPORT)).toBe(true);
   expect(hasWrongResults({ ...FIXED_REPORT, lengths: [] })).toBe(false);
 });

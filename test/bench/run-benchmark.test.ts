@@ -1,12 +1,14 @@
 import { describe, expect, test } from "vitest";
 import type { Peer, PeerRequest, PeerResult } from "../../compiler/bench/peers/index.ts";
 import { type BenchRequest, runBenchmark } from "../../compiler/bench/run-benchmark.ts";
+import { backwardNote } from "../../compiler/bench/summary.ts";
 import type { Meter, MeteredPlan, PlacedCall } from "../../compiler/execution/meter.ts";
 import type { AttentionCall } from "../../compiler/execution/request.ts";
-import { WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
+import { cpuMachine, type Machine, WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
+import type { MeteredTarget } from "../../compiler/targets.ts";
 import type { CallFootprint } from "../../runtime/contract/call.ts";
 import type { Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
-import { referenceForward } from "../../runtime/reference/index.ts";
+import { referenceForward, referenceGradients } from "../../runtime/reference/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 
 // The whole benchmark on a device that computes by the reference and whose clock the tests set: time is L² for the
@@ -24,11 +26,17 @@ function right({ parameters, inputs }: AttentionCall): ReadonlyMap<string, Float
   return new Map(Object.entries(lse === null ? { o } : { o, lse }));
 }
 
+function rightGradients({ parameters, inputs, dO }: AttentionCall): ReadonlyMap<string, Float64Tensor> {
+  if (dO === null) throw new Error("nobody asked for gradients");
+  const { dQ, dK, dV } = referenceGradients(PIPELINE, parameters, inputs, dO);
+  return new Map(Object.entries({ d_q: dQ, d_k: dK, d_v: dV }));
+}
+
 class SimulatedMeter implements Meter {
-  readonly target = "webgpu";
+  readonly target: MeteredTarget;
   readonly identity = "simulated|1";
   readonly description = "simulated";
-  readonly machine = webgpuMachine(WEBGPU_COMMON_LIMITS);
+  readonly machine: Machine;
   readonly unit = "ns";
   readonly exact = false;
   readonly gpu = null;
@@ -36,8 +44,13 @@ class SimulatedMeter implements Meter {
   opened = 0;
   readonly #spoil: (plan: Plan) => boolean;
 
-  constructor(spoil: (plan: Plan) => boolean = () => false) {
+  constructor(
+    spoil: (plan: Plan) => boolean = () => false,
+    machine: Machine = webgpuMachine(WEBGPU_COMMON_LIMITS),
+  ) {
     this.#spoil = spoil;
+    this.target = machine.target;
+    this.machine = machine;
   }
 
   place(_pipeline: Pipeline, _call: AttentionCall): PlacedCall {
@@ -53,11 +66,13 @@ class SimulatedMeter implements Meter {
       kernels: 1,
       peakBytes: 1000 * length,
       compulsoryBytes: 0,
-      workspaceBytes: 0,
+      workspaceBytes: 10 * length,
     };
+    const factor = plan.direction === "backward" ? 1.5 : baselineIs(plan) ? 1 : 0.5;
+    const computed = plan.direction === "backward" ? rightGradients : right;
     return {
-      sample: async () => ({ time: baselineIs(plan) ? length ** 2 : length ** 2 / 2, clock: "device" }),
-      results: async () => (this.#spoil(plan) ? new Map() : right(call)),
+      sample: async () => ({ time: factor * length ** 2, clock: "device" }),
+      results: async () => (this.#spoil(plan) ? new Map() : computed(call)),
       footprint: () => footprint,
       release: () => {
         this.opened -= 1;
@@ -126,6 +141,39 @@ describe("a benchmark", () => {
     expect(report.growth.map(({ exponent }) => exponent.toFixed(9))).toEqual(Array(4).fill("2.000000000"));
     expect(report.product).toEqual({ reason: "mtac has a plain matrix product on WebGPU only" });
     expect(meter.opened).toBe(0);
+  });
+
+  test("with its backward pass: over the forward pass that the planner chose, and over floors of its own", async () => {
+    const processor = cpuMachine({ lanes: 8, threads: 1 });
+    const meter = new SimulatedMeter(undefined, processor);
+    const report = await runBenchmark(request(meter, { grad: true }));
+    const [, second] = report.lengths;
+    expect(second?.rows.map(({ subject }) => subject)).toEqual(["unfused", "staged", "backward"]);
+    // 4 + 4 + 4 for scores again and the gradients of q and k, 4 + 4 for those of the weights and v, 6 taps three times.
+    const operations = 2 * 2 * 136 * (20 + 18);
+    expect(second?.gradients).toMatchObject({ operations });
+    const backward = second?.rows[2];
+    expect(backward).toMatchObject({
+      kind: "backward",
+      state: "measured",
+      error: { error: 0, bound: 2e-5 },
+      time: { median: 1.5 * 256 },
+      timeOverForward: 3,
+      speedup: null,
+      workspaceBytes: 160,
+      bytesOverCompulsory: 16_000 / (second?.gradients?.compulsoryBytes ?? 0),
+    });
+    expect(backward?.operationsPerSecond).toBeCloseTo(operations / (1.5 * 256e-9), -3);
+    expect(second === undefined ? null : backwardNote(second)).toMatch(
+      /^backward takes 3× the time of the forward pass; .* operations at least, 2\.71× the forward pass's; workspace 160 B$/,
+    );
+    expect(second?.rows[1]).toMatchObject({ kind: "schedule", timeOverForward: null });
+    expect(meter.opened).toBe(0);
+    const wrong = await runBenchmark(
+      request(new SimulatedMeter(({ direction }) => direction === "backward", processor), { grad: true }),
+    );
+    expect(wrong.lengths[0]?.rows[2]).toMatchObject({ state: "wrong", time: null, timeOverForward: null });
+    expect(wrong.lengths.map(backwardNote)).toEqual([null, null]);
   });
 
   test("one schedule only, where one is named", async () => {

@@ -1,6 +1,15 @@
 import { METERED_TARGETS } from "../../targets.ts";
 import { command } from "../command.ts";
-import { type FlagsOf, numberList, splitList, text, value, wholeNumber, withDefault } from "../flag.ts";
+import {
+  type FlagsOf,
+  given,
+  numberList,
+  splitList,
+  text,
+  value,
+  wholeNumber,
+  withDefault,
+} from "../flag.ts";
 import * as shared from "../flags.ts";
 
 export const BENCH = command({
@@ -24,6 +33,7 @@ export const BENCH = command({
       "threads of all that computes on the processor (default: as many as run at once)",
       wholeNumber(1),
     ),
+    grad: given("the backward pass, too (target cpu)"),
     peers: value(
       "<list>",
       "of onnxruntime-web, onnxruntime-node, pytorch; all or none (default: all; cuda-emulated: none)",

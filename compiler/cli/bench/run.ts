@@ -1,7 +1,15 @@
 import { isPeerName, PEER_NAMES, type PeerName } from "../../bench/peers/index.ts";
 import { type BenchReport, hasWrongResults } from "../../bench/report.ts";
 import { type BenchProgress, runBenchmark } from "../../bench/run-benchmark.ts";
-import { CELLS, formatProduct, lengthTable, NONE, overLengths, titleOf } from "../../bench/summary.ts";
+import {
+  backwardNote,
+  CELLS,
+  formatProduct,
+  lengthTable,
+  NONE,
+  overLengths,
+  titleOf,
+} from "../../bench/summary.ts";
 import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { readUtf8 } from "../../files/text.ts";
@@ -11,12 +19,12 @@ import { computingTarget, openMeter } from "../../targets/index.ts";
 import { deviceFacts, type MeteredTarget } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
-import { type Alignment, inLine, table } from "../../terminal/style.ts";
+import { type Alignment, inLine, table, wrap } from "../../terminal/style.ts";
 import { storePath } from "../../tune/store-path.ts";
 import { tunedLookup } from "../../tune/tuned-winners.ts";
 import { peersWithoutTimes, unknownPeer } from "../errors.ts";
 import { Finished } from "../failure.ts";
-import { checkArchitecture } from "../flags.ts";
+import { checkRunFlags } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
 import type { BenchFlags } from "./command.ts";
@@ -27,7 +35,7 @@ const DEFAULT_LENGTHS = [128, 256, 512] as const;
 export async function run(file: string, flags: BenchFlags): Promise<void> {
   const target = flags.target ?? (await computingTarget());
   const output = openOutput(flags);
-  checkArchitecture({ ...flags, target });
+  checkRunFlags({ ...flags, target });
   const peers = peersOf(flags.peers, target);
   refuseOverlap(
     [
@@ -70,6 +78,7 @@ export async function run(file: string, flags: BenchFlags): Promise<void> {
       seed: flags.seed,
       peers,
       threads: flags.threads,
+      grad: flags.grad === true,
       resolveFrom: process.cwd(),
       tuned: (shape) => tuned?.(meter, shape) ?? null,
       signal: interruption.signal,
@@ -176,9 +185,11 @@ function formatReport(report: BenchReport, output: Output): string {
     const reasons = length.rows.flatMap(({ subject, reason, state }) =>
       reason === null ? [] : [`  ${style.red(state)} ${subject}: ${reason}`],
     );
+    const backward = backwardNote(length);
     return [
       style.bold(titleOf(length)),
       table([head.map(style.dim), ...coloured], alignment, "  "),
+      ...(backward === null ? [] : [wrap(`  ${style.dim(backward)}`, "  ")]),
       ...reasons,
     ].join("\n");
   });

@@ -3,7 +3,13 @@ import { emitDeclarations } from "../emit/launcher/index.ts";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
-import { DEFAULT_TARGET, type ModuleTargetName, wantedModuleTarget } from "../targets.ts";
+import {
+  DEFAULT_TARGET,
+  hasGradients,
+  type ModuleTargetName,
+  moduleFacts,
+  wantedModuleTarget,
+} from "../targets.ts";
 import { moduleFlavour } from "./modules.ts";
 
 /**
@@ -11,8 +17,13 @@ import { moduleFlavour } from "./modules.ts";
  * is quick, and no limit of a device can make it fail.
  *
  * @param target Whose launchers the module holds.
+ * @param grad Whether there are gradients.
  */
-export function declareChecked(spec: CheckedSpec, target: ModuleTargetName = DEFAULT_TARGET): string {
+export function declareChecked(
+  spec: CheckedSpec,
+  target: ModuleTargetName = DEFAULT_TARGET,
+  grad = false,
+): string {
   // Without folders: what is emitted must not depend on where it was made.
   const file = basename(spec.file);
   const pipelines = new Map(
@@ -27,5 +38,6 @@ export function declareChecked(spec: CheckedSpec, target: ModuleTargetName = DEF
     stacks,
     { version: packageVersion(), spec: file },
     moduleFlavour(wantedModuleTarget(target)),
+    grad && moduleFacts(wantedModuleTarget(target)).holds.every(hasGradients),
   );
 }

@@ -120,7 +120,7 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
   },
   MTA623: {
     meaning: "the saved call was released",
-    cause: "`saved.release()` was called, or its `using` block ended, before `backward`.",
+    cause: "`saved.release()` was called before `backward`.",
     remedy: "Release it after the last backward pass.",
   },
   MTA624: {

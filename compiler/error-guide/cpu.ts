@@ -5,11 +5,6 @@ const CHECK_LAYOUT =
   "Check shape, strides and offset; tensors made by `upload` and `allocate` are always right.";
 
 export const CPU_ADVICE: Readonly<Record<CpuErrorCode, Advice>> = {
-  MTA879: {
-    cause:
-      "Gradients were asked for where the attention runs as WebAssembly, which has the forward pass only.",
-    remedy: "Install gcc or clang, and the package `koffi`; or compute gradients with `--target reference`.",
-  },
   MTA880: {
     cause: 'Machine code was asked for (`library: "native"`), and neither $CC nor cc, gcc or clang runs.',
     remedy: "Install gcc or clang, or leave the choice to `openCpu()`, which takes WebAssembly then.",

@@ -1,10 +1,10 @@
 import {
+  ALL_STRIDED_TENSORS,
   hasMask,
   type KernelPlan,
   LAUNCH_FIELDS,
   type LaunchField,
   type Pipeline,
-  STRIDED_NAMES,
   type Step,
   usesLayer,
 } from "../../runtime/contract/index.ts";
@@ -48,8 +48,8 @@ function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean
   return [
     ...["query_rows", "key_rows", "has_positions"],
     ...(tests ? ["history_rows"] : []),
-    ...STRIDED_NAMES.filter((tensor) => bound.has(tensor)).flatMap((tensor) =>
-      ["b", "h", "l"].map((axis) => `${tensor}_stride_${axis}`),
+    ...ALL_STRIDED_TENSORS.filter(({ name }) => bound.has(name)).flatMap(({ name }) =>
+      ["b", "h", "l"].map((axis) => `${name}_stride_${axis}`),
     ),
     ...(words ? ["positions_at"] : []),
     ...(words && hasMask(pipeline, "lengths") ? ["lengths_at"] : []),

@@ -61,5 +61,5 @@ export function emitSpec(
       digest: digestOf(modules[each.name + suffix]?.code ?? ""),
     })),
   };
-  return { contents, modules, declarations: declareChecked(spec, target) };
+  return { contents, modules, declarations: declareChecked(spec, target, options.grad) };
 }

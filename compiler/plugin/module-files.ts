@@ -8,7 +8,7 @@ import type { PluginBuild } from "esbuild";
 // themselves; for the others the plugin does.
 
 /** As the runtime has it, whoever has minified it. */
-const NAMED = /new URL\(\s*["'`]((?:\.\.\/)+templates\/c\/\w+\.wasm)["'`]\s*,\s*import\.meta\.url\s*\)/g;
+const NAMED = /new URL\(\s*["'`]((?:\.\.\/)+templates\/c\/[\w-]+\.wasm)["'`]\s*,\s*import\.meta\.url\s*\)/g;
 
 /** Files of mtac's runtime, in the package that this plugin is of. */
 const RUNTIME = fileURLToPath(new URL("../../dist/", import.meta.url));

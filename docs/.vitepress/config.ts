@@ -26,7 +26,17 @@ function group(title: string, names: readonly string[]): DefaultTheme.SidebarIte
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   "Start here": ["start/node", "start/vite", "start/browser", "start/cpp"],
   "The language": ["language", "semantics", "examples"],
-  Use: ["decoding", "documents", "weights", "build-step", "compiler-in-a-page", "cpu", "cuda", "tuning"],
+  Use: [
+    "decoding",
+    "documents",
+    "weights",
+    "gradients",
+    "build-step",
+    "compiler-in-a-page",
+    "cpu",
+    "cuda",
+    "tuning",
+  ],
   Understand: ["how-it-works", "platforms"],
   Reference: ["command-line", "errors", "api/index"],
 };

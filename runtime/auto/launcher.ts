@@ -100,18 +100,20 @@ export class AutoLauncher {
    *
    * @param saved From `forward(inputs, { save: true })` of this launcher.
    * @param dO The gradient of o: [B, H, Lq, Dv] in the pipeline's storage type; any strides, 0 too, the last one 1.
+   * @param options Which gradients are given, and where they go: all, allocated, if not said.
+   * @typeParam Result What the launcher of a spec knows of the gradients beforehand.
    * @throws As `backward` of the device's own runtime.
    */
-  backward(
+  backward<Result extends AutoGradients = AutoGradients>(
     saved: SavedCall,
     dO: AutoTensor,
     options?: AutoBackwardOptions & { readonly wanted?: undefined },
-  ): Promise<AutoGradients>;
-  backward(
+  ): Promise<Result>;
+  backward<Result extends AutoGradients = AutoGradients>(
     saved: SavedCall,
     dO: AutoTensor,
     options: AutoBackwardOptions,
-  ): Promise<SomeGradients<AutoGradients>>;
+  ): Promise<SomeGradients<Result>>;
   backward(
     saved: SavedCall,
     dO: AutoTensor,

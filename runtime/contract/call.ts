@@ -3,7 +3,7 @@ import type { CallField, LaunchValues } from "./launch.ts";
 import type { Layout } from "./layout.ts";
 import { depthScale, usesLayer } from "./pipeline.ts";
 import type { Plan, Schedule } from "./plan.ts";
-import { STRIDED_NAMES } from "./resources.ts";
+import { ALL_STRIDED_TENSORS } from "./resources.ts";
 import type { AttentionInputs } from "./tensor.ts";
 
 const STRIDE_AXES = ["b", "h", "l"] as const;
@@ -27,7 +27,7 @@ export function callValues(
     has_positions: positions ? 1 : 0,
     depth_scale: scaled && layer !== undefined ? depthScale(layer) : 1,
   };
-  for (const name of STRIDED_NAMES) {
+  for (const { name } of ALL_STRIDED_TENSORS) {
     const given = layoutOf(name);
     if (given === undefined) continue;
     STRIDE_AXES.forEach((letter, axis) => {

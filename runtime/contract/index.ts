@@ -3,6 +3,7 @@ export * from "./expression.ts";
 export * from "./finish.ts";
 export * from "./inputs.ts";
 export * from "./launch.ts";
+export * from "./launch-fields.ts";
 export * from "./layout.ts";
 export * from "./library-parts.ts";
 export * from "./names.ts";

@@ -61,9 +61,6 @@ export const DISPATCH_FIELDS = [
   ["statistics_history", "i32"],
 ] as const;
 
-/** All fields that a launch block may have, in the order in which one has them: a call's, then a dispatch's. */
-export const LAUNCH_FIELDS = [...CALL_FIELDS, ...DISPATCH_FIELDS];
-
 /** The name of a field that all dispatches of a call share. */
 export type CallField = (typeof CALL_FIELDS)[number][0];
 /** The name of a field of one dispatch. */
@@ -71,13 +68,15 @@ export type DispatchField = (typeof DISPATCH_FIELDS)[number][0];
 /** The name of a field of the launch block. */
 export type LaunchField = CallField | DispatchField;
 /** What a field is; each takes one 32-bit word. */
-export type LaunchFieldType = (typeof LAUNCH_FIELDS)[number][1];
+export type LaunchFieldType = (typeof CALL_FIELDS | typeof DISPATCH_FIELDS)[number][1];
 
-const TYPES: ReadonlyMap<string, LaunchFieldType> = new Map(LAUNCH_FIELDS);
+/** Made when it is first asked for: a table that was made at once would be in every bundle. */
+let types: ReadonlyMap<string, LaunchFieldType> | null = null;
 
 /** The type of a field. @throws RangeError for a name that is none: a defect of the planner. */
 export function launchFieldType(field: string): LaunchFieldType {
-  const type = TYPES.get(field);
+  types ??= new Map([...CALL_FIELDS, ...DISPATCH_FIELDS]);
+  const type = types.get(field);
   if (type === undefined) throw new RangeError(`the launch block has no field "${field}"`);
   return type;
 }

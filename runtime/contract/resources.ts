@@ -62,144 +62,171 @@ export const D_O = {
   strided: true,
 } as const satisfies TensorFacts;
 
+const Q = {
+  name: "q",
+  key: "q",
+  role: "input",
+  axes: ["B", "H", "Lq", "D"],
+  element: "storage",
+  exists: "always",
+  optional: false,
+  strided: true,
+} as const satisfies TensorFacts;
+
+const K = {
+  name: "k",
+  key: "k",
+  role: "input",
+  axes: ["B", "Hkv", "Lk", "D"],
+  element: "storage",
+  exists: "always",
+  optional: false,
+  strided: true,
+} as const satisfies TensorFacts;
+
+const V = {
+  name: "v",
+  key: "v",
+  role: "input",
+  axes: ["B", "Hkv", "Lk", "Dv"],
+  element: "storage",
+  exists: "always",
+  optional: false,
+  strided: true,
+} as const satisfies TensorFacts;
+
+const Q_HISTORY = {
+  name: "q_history",
+  key: "qHistory",
+  role: "input",
+  axes: ["B", "H", "R", "D"],
+  element: "storage",
+  exists: "always",
+  optional: true,
+  strided: true,
+} as const satisfies TensorFacts;
+
+const DOCUMENTS = {
+  name: "documents",
+  key: "documents",
+  role: "input",
+  axes: ["B", "Lk"],
+  element: "i32",
+  exists: "documents",
+  optional: false,
+  strided: false,
+} as const satisfies TensorFacts;
+
+const LENGTHS = {
+  name: "lengths",
+  key: "lengths",
+  role: "input",
+  axes: ["B"],
+  element: "i32",
+  exists: "lengths",
+  optional: false,
+  strided: false,
+} as const satisfies TensorFacts;
+
+const POSITIONS = {
+  name: "positions",
+  key: "positions",
+  role: "input",
+  axes: ["B"],
+  element: "i32",
+  exists: "always",
+  optional: true,
+  strided: false,
+} as const satisfies TensorFacts;
+
+const BIAS = {
+  name: "bias",
+  key: "bias",
+  role: "input",
+  axes: ["B or 1", "H or 1", "R + Lq", "Lk"],
+  element: "f32",
+  exists: "bias",
+  optional: false,
+  strided: true,
+} as const satisfies TensorFacts;
+
+const D_Q = {
+  name: "d_q",
+  key: "dQ",
+  role: "gradient",
+  axes: ["B", "H", "Lq", "D"],
+  element: "f32",
+  exists: "always",
+  optional: false,
+  strided: false,
+} as const satisfies TensorFacts;
+
+const D_Q_HISTORY = {
+  name: "d_q_history",
+  key: "dQHistory",
+  role: "gradient",
+  axes: ["B", "H", "R", "D"],
+  element: "f32",
+  exists: "always",
+  optional: true,
+  strided: false,
+} as const satisfies TensorFacts;
+
+const D_K = {
+  name: "d_k",
+  key: "dK",
+  role: "gradient",
+  axes: ["B", "Hkv", "Lk", "D"],
+  element: "f32",
+  exists: "always",
+  optional: false,
+  strided: false,
+} as const satisfies TensorFacts;
+
+const D_V = {
+  name: "d_v",
+  key: "dV",
+  role: "gradient",
+  axes: ["B", "Hkv", "Lk", "Dv"],
+  element: "f32",
+  exists: "always",
+  optional: false,
+  strided: false,
+} as const satisfies TensorFacts;
+
+/*
+ * Lists of them, as literals: what a bundle does not use of these it leaves out, as it would not with lists that are computed.
+ */
+
 /**
  * Every tensor of a call but the parameters, once: whoever needs a list of tensors derives it from this one. Inputs in the order
  * in which messages and files list them, then outputs, then what a backward pass takes and gives.
  */
 export const TENSORS = [
-  {
-    name: "q",
-    key: "q",
-    role: "input",
-    axes: ["B", "H", "Lq", "D"],
-    element: "storage",
-    exists: "always",
-    optional: false,
-    strided: true,
-  },
-  {
-    name: "k",
-    key: "k",
-    role: "input",
-    axes: ["B", "Hkv", "Lk", "D"],
-    element: "storage",
-    exists: "always",
-    optional: false,
-    strided: true,
-  },
-  {
-    name: "v",
-    key: "v",
-    role: "input",
-    axes: ["B", "Hkv", "Lk", "Dv"],
-    element: "storage",
-    exists: "always",
-    optional: false,
-    strided: true,
-  },
-  {
-    name: "q_history",
-    key: "qHistory",
-    role: "input",
-    axes: ["B", "H", "R", "D"],
-    element: "storage",
-    exists: "always",
-    optional: true,
-    strided: true,
-  },
-  {
-    name: "documents",
-    key: "documents",
-    role: "input",
-    axes: ["B", "Lk"],
-    element: "i32",
-    exists: "documents",
-    optional: false,
-    strided: false,
-  },
-  {
-    name: "lengths",
-    key: "lengths",
-    role: "input",
-    axes: ["B"],
-    element: "i32",
-    exists: "lengths",
-    optional: false,
-    strided: false,
-  },
-  {
-    name: "positions",
-    key: "positions",
-    role: "input",
-    axes: ["B"],
-    element: "i32",
-    exists: "always",
-    optional: true,
-    strided: false,
-  },
-  {
-    name: "bias",
-    key: "bias",
-    role: "input",
-    axes: ["B or 1", "H or 1", "R + Lq", "Lk"],
-    element: "f32",
-    exists: "bias",
-    optional: false,
-    strided: true,
-  },
+  Q,
+  K,
+  V,
+  Q_HISTORY,
+  DOCUMENTS,
+  LENGTHS,
+  POSITIONS,
+  BIAS,
   O,
   LSE,
   D_O,
-  {
-    name: "d_q",
-    key: "dQ",
-    role: "gradient",
-    axes: ["B", "H", "Lq", "D"],
-    element: "f32",
-    exists: "always",
-    optional: false,
-    strided: false,
-  },
-  {
-    name: "d_q_history",
-    key: "dQHistory",
-    role: "gradient",
-    axes: ["B", "H", "R", "D"],
-    element: "f32",
-    exists: "always",
-    optional: true,
-    strided: false,
-  },
-  {
-    name: "d_k",
-    key: "dK",
-    role: "gradient",
-    axes: ["B", "Hkv", "Lk", "D"],
-    element: "f32",
-    exists: "always",
-    optional: false,
-    strided: false,
-  },
-  {
-    name: "d_v",
-    key: "dV",
-    role: "gradient",
-    axes: ["B", "Hkv", "Lk", "Dv"],
-    element: "f32",
-    exists: "always",
-    optional: false,
-    strided: false,
-  },
-] as const satisfies readonly TensorFacts[];
+  D_Q,
+  D_Q_HISTORY,
+  D_K,
+  D_V,
+] as const;
 
 /** One tensor of `TENSORS`. */
 export type TensorResource = (typeof TENSORS)[number];
 /** The name of a tensor in plans, files, kernels and messages. */
 export type TensorName = TensorResource["name"];
-type Strided<T> = T extends { readonly name: infer Name; readonly strided: true } ? Name : never;
+type Stretched<T> = Extract<T, { readonly strided: true }>;
 /** The name of a tensor that may lie in memory with strides. */
-export type StridedName = Strided<TensorResource>;
-type ForwardStridedName = Strided<ForwardResource>;
+export type StridedName = Stretched<TensorResource>["name"];
 /** A tensor that a call gives. */
 export type InputResource = Extract<TensorResource, { readonly role: "input" }>;
 /** A tensor that a call gives back. */
@@ -212,30 +239,53 @@ export type InputKey = InputResource["key"];
 /** A tensor of a forward pass. */
 export type ForwardResource = Exclude<TensorResource, { readonly role: "output_gradient" | "gradient" }>;
 
-/** The tensors of a forward pass. */
-export const FORWARD_TENSORS: readonly ForwardResource[] = TENSORS.filter(
-  (tensor): tensor is ForwardResource => tensor.role === "input" || tensor.role === "output",
-);
 /** The tensors that a call gives. */
-export const INPUT_TENSORS: readonly InputResource[] = TENSORS.filter(
-  (tensor): tensor is InputResource => tensor.role === "input",
-);
+export const INPUT_TENSORS: readonly InputResource[] = [
+  Q,
+  K,
+  V,
+  Q_HISTORY,
+  DOCUMENTS,
+  LENGTHS,
+  POSITIONS,
+  BIAS,
+];
 /** The tensors that a call gives back. */
-export const OUTPUT_TENSORS: readonly OutputResource[] = TENSORS.filter(
-  (tensor): tensor is OutputResource => tensor.role === "output",
-);
+export const OUTPUT_TENSORS: readonly OutputResource[] = [O, LSE];
+/** The tensors of a forward pass. */
+export const FORWARD_TENSORS: readonly ForwardResource[] = [
+  Q,
+  K,
+  V,
+  Q_HISTORY,
+  DOCUMENTS,
+  LENGTHS,
+  POSITIONS,
+  BIAS,
+  O,
+  LSE,
+];
 /** The tensors that a backward pass gives, beside the gradients of the parameters. */
-export const GRADIENT_TENSORS: readonly GradientResource[] = TENSORS.filter(
-  (tensor): tensor is GradientResource => tensor.role === "gradient",
-);
-/** The names of all tensors that may lie in memory with strides, that of a backward pass among them. */
-export const STRIDED_NAMES: readonly StridedName[] = TENSORS.flatMap((tensor) =>
-  tensor.strided ? [tensor.name] : [],
-);
-/** The names of the tensors of a forward pass that may lie in memory with strides. */
-export const STRIDED_TENSORS: readonly ForwardStridedName[] = FORWARD_TENSORS.flatMap((tensor) =>
-  tensor.strided ? [tensor.name] : [],
-);
+export const GRADIENT_TENSORS: readonly GradientResource[] = [D_Q, D_Q_HISTORY, D_K, D_V];
+/** The tensors of a forward pass that may lie in memory with strides. */
+export const STRIDED_TENSORS = [
+  Q,
+  K,
+  V,
+  Q_HISTORY,
+  BIAS,
+  O,
+] as const satisfies readonly Stretched<ForwardResource>[];
+/** All tensors that may lie in memory with strides, that of a backward pass among them. */
+export const ALL_STRIDED_TENSORS = [
+  Q,
+  K,
+  V,
+  Q_HISTORY,
+  BIAS,
+  O,
+  D_O,
+] as const satisfies readonly Stretched<TensorResource>[];
 
 /** The tensor of a name, or null where a name is none (`parameters`, a workspace). */
 export function findTensor(name: string): TensorResource | null {

@@ -2,7 +2,6 @@ import type { CpuErrorCode } from "./errors.ts";
 
 /** What each error of the CPU runtimes means. Apart from the errors themselves, so that only programs that show this table bundle it. */
 export const CPU_ERRORS: Readonly<Record<CpuErrorCode, string>> = {
-  MTA879: "gradients need machine code",
   MTA880: "no C compiler",
   MTA881: "an optional package is not installed",
   MTA882: "the folder for compiled libraries cannot be written",

@@ -3,7 +3,6 @@ import type { SourceLine } from "../contract/pipeline.ts";
 
 /** Whose fault each error is; what the codes mean stands in `error-meanings.ts`. */
 export const CPU_ERROR_KINDS = {
-  MTA879: "device",
   MTA880: "device",
   MTA881: "device",
   MTA882: "device",

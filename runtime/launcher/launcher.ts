@@ -1,6 +1,5 @@
 import { checkObject } from "../contract/arguments.ts";
 import type { PrepareSize, Timing } from "../contract/call.ts";
-import { MtacError } from "../contract/errors.ts";
 import { constantVariants, expandPlan, type KernelVariant } from "../contract/expand.ts";
 import type { Layout } from "../contract/layout.ts";
 import { place } from "../contract/messages.ts";
@@ -19,17 +18,7 @@ import type {
   RunOptions,
 } from "./backend.ts";
 import { type AskedCall, checkCall } from "./call.ts";
-import {
-  type BackwardOptions,
-  type GradientKey,
-  type Gradients,
-  gradientsOf,
-  type SavedResult,
-  type SomeGradients,
-  USUAL_GRADIENTS,
-  wantedGradients,
-  wantsResult,
-} from "./gradients.ts";
+import type { BackwardOptions, Gradients, SavedResult, SomeGradients } from "./gradients.ts";
 import {
   choosePlan,
   type PlanChoice,
@@ -39,7 +28,8 @@ import {
   tunedChoices,
   whatLacks,
 } from "./plan-choice.ts";
-import { type SavedCall, SavedCalls } from "./saved.ts";
+import { SavedCall, type SavedState } from "./saved.ts";
+import { Trainer } from "./training.ts";
 
 /** How a launcher chooses plans and measures, on any target. */
 export interface CommonOptions extends PlanChoice {
@@ -70,9 +60,9 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   readonly #timestamps: boolean;
   readonly #tuned: readonly TunedChoice[];
   readonly #parameters: ParameterStore<Types["memory"]>;
-  readonly #saved: SavedCalls<Tensor, Types["memory"]>;
-  /** Chosen when gradients are first asked for. */
-  #backwardPlan: Plan | null = null;
+  readonly #saved = new WeakMap<SavedCall, SavedState<Tensor, Types["memory"]>>();
+  /** Made when gradients are first asked for. */
+  #trainer: Trainer<Tensor, Types> | null = null;
   /** By kernel, then by the values of its constants. */
   readonly #kernels = new Map<KernelPlan, Map<string, Types["kernel"]>>();
   #destroyed = false;
@@ -96,7 +86,6 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
       (plan) => whatLacks(backend, plan).length === 0,
     );
     this.#parameters = new ParameterStore(backend, this.plan, parameters);
-    this.#saved = new SavedCalls(`attention "${artifact.name}"`, this.#parameters);
   }
 
   /** Host copies of the parameters. */
@@ -149,31 +138,32 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
    * @param saved From `forward(inputs, { save: true })` of this launcher. The inputs are read again; the parameters are those of that call,
    *   whatever has become of them since.
    * @param dO The gradient of o: [B, H, Lq, Dv] in the pipeline's storage type; any strides, 0 too, the last one 1.
+   * @param options Which gradients are given, and where they go: all, allocated, if not said.
+   * @typeParam Result What the launcher of a spec knows of the gradients beforehand.
    * @throws MtacError MTA603 (shape of dO), MTA614, MTA621 … MTA624; else as `forward`.
    */
-  backward(
+  backward<Result extends Gradients<Tensor, Types> = Gradients<Tensor, Types>>(
     saved: SavedCall,
     dO: Tensor,
     options?: BackwardOptions<Tensor> & { readonly wanted?: undefined },
-  ): Promise<Gradients<Tensor, Types>>;
-  backward(
+  ): Promise<Result>;
+  backward<Result extends Gradients<Tensor, Types> = Gradients<Tensor, Types>>(
     saved: SavedCall,
     dO: Tensor,
     options: BackwardOptions<Tensor>,
-  ): Promise<SomeGradients<Gradients<Tensor, Types>>>;
+  ): Promise<SomeGradients<Result>>;
   async backward(
     saved: SavedCall,
     dO: Tensor,
     options: BackwardOptions<Tensor> = {},
   ): Promise<SomeGradients<Gradients<Tensor, Types>>> {
-    const wanted = wantedGradients(options, USUAL_GRADIENTS);
-    const call = this.prepareBackward(saved, dO, options, wanted);
+    const { trainer } = this;
+    const { call, wanted } = trainer.prepare(saved, dO, options, true);
     // The saved call may be released while this one runs.
     const version = this.#parameters.acquire(call.version ?? undefined);
     try {
       const how = { timestamps: this.#timestamps, protectsInputs: true };
-      const outcome = await this.#backend.run(call, how);
-      return await gradientsOf(this.#backend, call.plan, outcome, wanted);
+      return await trainer.finish(await this.#backend.run(call, how), wanted);
     } finally {
       this.#parameters.release(version);
     }
@@ -216,7 +206,8 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     this.#checkUsable();
     const size = checkPrepareSize(asked);
     const { sizes } = this.#backend;
-    const plans = [this.planFor(size), ...(asked.backward === true ? [this.#planBackward()] : [])];
+    const plans = [this.planFor(size)];
+    if (asked.backward === true) plans.push(this.trainer.plan);
     for (const plan of plans) {
       sizes?.checkOutput(plan, size);
       const expanded = expandPlan(plan, size);
@@ -264,29 +255,26 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     return this.#prepare(asked, null, (given) => this.planFor(shapeOfInputs(given)));
   }
 
-  /** Keeps what `backward` needs of a call that is checked. @throws MtacError MTA620 */
+  /** Keeps what `backward` needs of a call that is checked: its inputs, and the parameters of this moment. @throws MtacError MTA620 */
   protected saveCall(inputs: AttentionInputs<Tensor>): SavedCall {
-    this.#planBackward();
-    return this.#saved.keep(inputs);
+    // What cannot follow is refused before anything is computed.
+    void this.trainer;
+    const version = this.#parameters.acquire();
+    const saved = new SavedCall(() => this.#parameters.release(version));
+    this.#saved.set(saved, { inputs: { ...inputs }, version });
+    return saved;
   }
 
-  /** Checks a backward pass and applies its plan to its size. */
-  protected prepareBackward(
-    saved: SavedCall,
-    dO: Tensor,
-    options: BackwardOptions<Tensor>,
-    wanted: ReadonlySet<GradientKey>,
-  ): PreparedCall<Tensor, Types> {
+  /** What computes gradients. @throws MtacError MTA620 */
+  protected get trainer(): Trainer<Tensor, Types> {
     this.#checkUsable();
-    const { inputs, version } = this.#saved.stateOf(saved);
-    const { dQ, dQHistory, dK, dV, dParameters } = options;
-    const asked: AskedCall<Tensor> = {
-      inputs,
-      dO,
-      outputs: { dQ, dQHistory, dK, dV, dParameters },
-      wants: (key) => wantsResult(wanted, key),
-    };
-    return this.#prepare(asked, version, () => this.#planBackward());
+    this.#trainer ??= new Trainer<Tensor, Types>({
+      backend: this.#backend,
+      artifact: this.artifact,
+      saved: this.#saved,
+      prepare: (asked, version, plan) => this.#prepare(asked, version, () => plan),
+    });
+    return this.#trainer;
   }
 
   #prepare(
@@ -300,7 +288,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     const call: PreparedCall<Tensor, Types> = {
       ...checked,
       subject: `attention "${this.artifact.name}"`,
-      tuned: checked.plan !== this.plan && checked.plan !== this.#backwardPlan,
+      tuned: checked.plan !== this.plan && asked.dO === undefined,
       parameters: this.#parameters,
       version,
       compile: isReady ? null : () => this.compile(variants),
@@ -313,19 +301,6 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   async #run(call: PreparedCall<Tensor, Types>, options: RunOptions): Promise<CallResult<Tensor, Types>> {
     const { results, statistics } = await this.#backend.run(call, options);
     return { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, statistics };
-  }
-
-  /** The first plan for gradients that the device can run. @throws MtacError MTA620; the target's error, where none fits. */
-  #planBackward(): Plan {
-    if (this.#backwardPlan !== null) return this.#backwardPlan;
-    const { artifact } = this;
-    const { backward: plans = [] } = artifact;
-    if (plans.length === 0)
-      throw new MtacError("MTA620", "usage", `attention "${artifact.name}" was compiled without gradients`, {
-        remedy: "compile the spec with --grad, or with `grad: true` in the build step",
-      });
-    this.#backwardPlan = choosePlan(this.#backend, { ...artifact, plans }, {});
-    return this.#backwardPlan;
   }
 
   #find({ kernel, constants }: KernelVariant): Types["kernel"] | undefined {

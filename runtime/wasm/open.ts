@@ -1,19 +1,22 @@
 import { CpuDevice, type CpuOptions, checkThreads } from "../cpu/device.ts";
 import { CpuError } from "../cpu/errors.ts";
 import { openWasm as openLibrary } from "../cpu/wasm/library.ts";
-import type { ModuleName } from "../cpu/wasm/module.ts";
+import type { ModuleFile, ModuleName } from "../cpu/wasm/module.ts";
 import { type CpuWorker, type PartMessage, WORKER_SOURCE, type WorkerStart } from "../cpu/wasm/team.ts";
 
 /** Literal, each by itself: so bundlers see which files there are. Not before they are needed: scripts that are no modules have no address. */
-const FILES: Readonly<Record<ModuleName, () => URL>> = {
+const FILES: Readonly<Record<ModuleFile, () => URL>> = {
   relaxed: () => new URL("../../templates/c/relaxed.wasm", import.meta.url),
   plain: () => new URL("../../templates/c/plain.wasm", import.meta.url),
+  "relaxed-backward": () => new URL("../../templates/c/relaxed-backward.wasm", import.meta.url),
+  "plain-backward": () => new URL("../../templates/c/plain-backward.wasm", import.meta.url),
 };
 
 /** Where the modules come from, in pages that serve them themselves. */
 export interface WasmOptions extends CpuOptions {
-  /** Instead of the package's own files: where each module is fetched from. */
-  readonly modules?: Readonly<Record<ModuleName, string | URL>>;
+  /** Instead of the package's own files: where each module is fetched from. Pages that train need those of gradients, too. */
+  readonly modules?: Readonly<Record<ModuleName, string | URL>> &
+    Readonly<Partial<Record<ModuleFile, string | URL>>>;
 }
 
 /**

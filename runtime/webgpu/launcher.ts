@@ -4,15 +4,7 @@ import type { Artifact } from "../contract/plan.ts";
 import { LSE, O } from "../contract/resources.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import type { CallOutputs, CallResult, ForwardOptions } from "../launcher/backend.ts";
-import {
-  type BackwardOptions,
-  byKey,
-  type GradientKey,
-  type Gradients,
-  type SavedResult,
-  type SomeGradients,
-  wantedGradients,
-} from "../launcher/gradients.ts";
+import type { BackwardOptions, Gradients, SavedResult, SomeGradients } from "../launcher/gradients.ts";
 import { AttentionLauncher, type CommonOptions, readied, resultOf } from "../launcher/launcher.ts";
 import type { SavedCall } from "../launcher/saved.ts";
 import { WebGpuBackend } from "./backend.ts";
@@ -69,9 +61,6 @@ export interface EncodedCall<Result extends ForwardResult = ForwardResult> exten
 export interface EncodedGradients
   extends Recorded,
     Omit<SomeGradients<AttentionGradients>, "parameters" | "statistics"> {}
-
-/** What a recorded backward pass gives where nothing is said. */
-const RECORDED_GRADIENTS: readonly GradientKey[] = ["dQ", "dQHistory", "dK", "dV", "dParameters"];
 
 /**
  * Makes a launcher: picks the first plan of the artifact that the device can run and compiles the kernels that are the
@@ -159,9 +148,10 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
     options: AttentionBackwardOptions = {},
   ): EncodedGradients {
     checkEncoder(encoder);
-    const wanted = wantedGradients(options, RECORDED_GRADIENTS);
-    const { results, ...recorded } = this.#record(encoder, this.prepareBackward(saved, dO, options, wanted));
-    return { ...byKey(results), ...recorded };
+    const { trainer } = this;
+    const { call } = trainer.prepare(saved, dO, options, false);
+    const { results, ...recorded } = this.#record(encoder, call);
+    return { ...trainer.byKey(results), ...recorded };
   }
 
   #record(

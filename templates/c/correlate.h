@@ -64,8 +64,26 @@ DEFINE_CORRELATE(6)
 DEFINE_CORRELATE(7)
 DEFINE_CORRELATE(8)
 
-typedef void correlate_function(
-    int taps_key, const float *gradient, int64_t gradient_pitch, const float *input, int step, int columns, vec *sums);
+#define CASE_CORRELATE(taps) \
+  case taps: \
+    correlate_##taps(taps_key, gradient, gradient_pitch, input, step, columns, sums); \
+    break;
+
+/* A switch, not a table: modules of WebAssembly that share a memory may have no data of their own. */
+static void correlate_some(
+    int taps, int taps_key, const float *gradient, int64_t gradient_pitch, const float *input, int step, int columns,
+    vec *sums) {
+  switch (taps) {
+    CASE_CORRELATE(1)
+    CASE_CORRELATE(2)
+    CASE_CORRELATE(3)
+    CASE_CORRELATE(4)
+    CASE_CORRELATE(5)
+    CASE_CORRELATE(6)
+    CASE_CORRELATE(7)
+    CASE_CORRELATE(8)
+  }
+}
 
 /*
  * sums[a][b] += gradient[i][j] input[i + a dilation_query][j + b dilation_key], over `rows` rows and whole vectors of
@@ -74,15 +92,13 @@ typedef void correlate_function(
 static void correlate(
     const struct stage *stage, const float *gradient, int64_t gradient_pitch, const float *input, int64_t input_pitch,
     int rows, int columns, vec *sums) {
-  static correlate_function *const FUNCTIONS[MOST_TAPS] = {correlate_1, correlate_2, correlate_3, correlate_4,
-                                                           correlate_5, correlate_6, correlate_7, correlate_8};
   const int apart = stage->dilation_query;
   for (int row = 0; row < rows + (stage->taps_query - 1) * apart; row++) {
     const int last = least(stage->taps_query - 1, row / apart);
     int tap = row < rows ? 0 : (row - rows) / apart + 1;
     for (; tap <= last; tap += MOST_TAPS)
-      FUNCTIONS[least(MOST_TAPS, last - tap + 1) - 1](
-          stage->taps_key, gradient + (int64_t)(row - tap * apart) * gradient_pitch, apart * gradient_pitch,
+      correlate_some(
+          least(MOST_TAPS, last - tap + 1), stage->taps_key, gradient + (int64_t)(row - tap * apart) * gradient_pitch, apart * gradient_pitch,
           input + row * input_pitch, stage->dilation_key, columns, sums + tap * stage->taps_key);
   }
 }

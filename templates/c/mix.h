@@ -12,7 +12,7 @@ INLINE void mix_tile(
   vec sums[MIX_HEADS][MIX_VECTORS];
   UNROLL for (int m = 0; m < outputs; m++)
     UNROLL for (int n = 0; n < vectors; n++) sums[m][n] = broadcast(0);
-  for (int head = 0; head < group; head++) {
+  UNROLL_SOME for (int head = 0; head < group; head++) {
     vec x[MIX_VECTORS];
     UNROLL for (int n = 0; n < vectors; n++) x[n] = load(in + head * in_head_pitch + n * LANES);
     UNROLL for (int m = 0; m < outputs; m++) {

@@ -29,7 +29,8 @@ INLINE void gate_row(const float *weight, float bias, float *o, int channels, in
 INLINE void gate_channels(const float *bias, const float *sums, float *o, int channels, int width) {
   for (int c = 0; c < width; c += LANES) {
     vec added = {0};
-    for (int lane = 0; lane < LANES && c + lane < channels; lane++) added[lane] = bias[c + lane];
+    UNROLL for (int lane = 0; lane < LANES; lane++)
+      if (c + lane < channels) added[lane] = bias[c + lane];
     store(o + c, load(o + c) * sigmoid(load(sums + c) + added));
   }
 }

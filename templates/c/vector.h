@@ -37,9 +37,11 @@ typedef uint16_t vec_h_at __attribute__((vector_size(LANES * 2), aligned(2), may
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define KEEP_LOOP _Pragma("clang loop unroll(disable)")
+#define UNROLL_SOME _Pragma("clang loop unroll_count(4)")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
 #define KEEP_LOOP _Pragma("GCC unroll 1")
+#define UNROLL_SOME
 #endif
 
 #if defined(__wasm__)
@@ -199,7 +201,9 @@ INLINE vec sigmoid(vec x) {
 }
 
 INLINE void fill(float *to, float value, int count) {
-  for (int n = 0; n < count; n++) to[n] = value;
+  int n = 0;
+  for (; n + LANES <= count; n += LANES) store(to + n, broadcast(value));
+  for (; n < count; n++) to[n] = value;
 }
 
 INLINE int round_up(int x, int multiple) { return (x + multiple - 1) / multiple * multiple; }

@@ -45,7 +45,9 @@ INLINE void *take(unsigned char **workspace, uint64_t *used, uint64_t count, siz
 }
 
 INLINE void zero(float *to, size_t count) {
-  for (size_t n = 0; n < count; n++) to[n] = 0;
+  size_t n = 0;
+  for (; n + LANES <= count; n += LANES) store(to + n, broadcast(0));
+  for (; n < count; n++) to[n] = 0;
 }
 
 INLINE void copy(float *to, const float *from, int count) {

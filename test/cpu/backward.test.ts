@@ -65,7 +65,7 @@ describe("a backward pass", () => {
     const expected = await everything();
     const { saved } = await launcher.forward(placed, { save: true });
     const { dK, dQ, dV, parameters: none } = await launcher.backward(saved, dO, { wanted: ["dK"] });
-    expect([dQ, dV, none.size]).toEqual([null, null, 0]);
+    expect([dQ, dV, none]).toEqual([null, null, null]);
     expect(await read(dK)).toEqual(expected.get("dK"));
 
     const dV2 = allocate(device, [2, 2, 12, 8], "f32");
@@ -73,8 +73,8 @@ describe("a backward pass", () => {
     expect(given.dV).toBe(dV2);
     expect(await read(dV2)).toEqual(expected.get("dV"));
     const names = pipeline.parameters.map(({ name }) => name);
-    expect([...given.parameters.keys()]).toEqual(names);
-    const words = names.flatMap((name) => [...(given.parameters.get(name)?.data ?? [])]);
+    expect([...(given.parameters?.keys() ?? [])]).toEqual(names);
+    const words = names.flatMap((name) => [...(given.parameters?.get(name)?.data ?? [])]);
     expect(words).toEqual(names.flatMap((name) => expected.get(name) ?? []));
     expect(await read(given.dParameters)).toEqual(words);
     saved.release();

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import koffi from "koffi";
 import { afterAll } from "vitest";
-import { LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
+import { LAUNCH_FIELDS } from "../../runtime/contract/launch-fields.ts";
 
 /** A folder that is removed after the file's tests. */
 export function temporaryFolder(): string {

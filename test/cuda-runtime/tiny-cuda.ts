@@ -1,5 +1,5 @@
 import type { Artifact, KernelPlan, Plan } from "../../runtime/contract/index.ts";
-import { LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
+import { LAUNCH_FIELDS } from "../../runtime/contract/launch-fields.ts";
 import { kernel, plan, SCALE_STEPS } from "../webgpu-runtime/tiny-plans.ts";
 
 /** CUDA plans written by hand, small enough that their results can be checked by eye. */

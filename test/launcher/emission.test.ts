@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compileChecked } from "../../compiler/compile/compile.ts";
+import { declareChecked } from "../../compiler/compile/declare.ts";
 import { printJson, printLiteral, printTemplate } from "../../compiler/emit/launcher/literal.ts";
 import { emittedNames, pascalCase } from "../../compiler/emit/launcher/names.ts";
 import { analyse } from "../../compiler/language/index.ts";
@@ -39,6 +40,30 @@ describe("files", () => {
       Object.keys(filesOf(source, names)).filter((name) => /^\w+\.ts$/.test(name));
     expect(launchers(["c"])).toEqual(["c.ts"]);
     expect(launchers(["s"])).toEqual(["a.ts", "b.ts", "s.ts"]);
+  });
+});
+
+describe("gradients", () => {
+  const { spec } = analyse("attention a { heads 2 head_dim 4 scores { conv 2x3 } }", "spec.mta");
+  const emitted = (grad: boolean): Readonly<Record<string, string>> =>
+    spec === null ? {} : compileChecked(spec, { targets: ["cpu"], grad }).files;
+
+  test("are there where they are asked for, and cost nobody else anything", () => {
+    const [without, having] = [emitted(false), emitted(true)];
+    for (const [file, text] of Object.entries(without)) expect(text, file).not.toMatch(/backward|Gradients/);
+    expect(having["a.cpu.ts"]).toContain("async backward(");
+    expect(having["a.cpu.ts"]).toContain(
+      'readonly dQ: OwnedCpuTensor<"f32", readonly [number, 2, number, 4]>;',
+    );
+    expect(having["a.cpu.kernels.ts"]).toContain('direction: "backward"');
+    expect(JSON.parse(having["a.cpu.plan.json"] ?? "").backward).toHaveLength(1);
+    expect(having["a.c"]).toBe(without["a.c"]);
+  });
+
+  test("are declared where a build has them", () => {
+    if (spec === null) throw new Error("the test's spec is wrong");
+    expect(declareChecked(spec, "cpu", true)).toContain("backward(");
+    expect(declareChecked(spec, "cpu")).not.toContain("backward(");
   });
 });
 

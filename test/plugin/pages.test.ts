@@ -129,7 +129,8 @@ describe.each(Object.entries(SPLITTING))("%s", (_, bundle) => {
     expect(files.some(isWasm)).toBe(true);
     expect(total(files.filter(isScript)) + wasmBytes()).toBeLessThanOrEqual(MAX_BYTES);
     const modules = files.filter((each) => each.name.endsWith(".wasm"));
-    expect(modules).toHaveLength(2);
+    // Those of gradients are fetched by pages that ask for them.
+    expect(modules).toHaveLength(4);
     // The runtime looks for them there.
     const scripts = files.filter(isScript);
     for (const each of modules) expect(scripts.some(({ text }) => text.includes(each.name))).toBe(true);

@@ -121,6 +121,26 @@ test("fetches one module: the fastest that the engine takes", async () => {
   expect(fetched).toEqual(["relaxed", "plain"]);
 });
 
+test("what computes gradients is fetched when it is asked for, once it can be", async () => {
+  const fetched: string[] = [];
+  let served = false;
+  const host: WasmHost = {
+    read: async (name) => {
+      fetched.push(name);
+      if (name.endsWith("-backward") && !served) throw new Error("not served");
+      return read(name);
+    },
+    start: null,
+    threads: 1,
+  };
+  const library = await openWasm(host);
+  await expect(library.backward()).rejects.toThrow("not served");
+  served = true;
+  expect(await library.backward()).toBe(await library.backward());
+  expect(fetched).toEqual(["relaxed", "relaxed-backward", "relaxed-backward"]);
+  await library.close();
+});
+
 test("an engine without WebAssembly, or without SIMD, is an error with a code", async () => {
   const host: WasmHost = { read, start: null, threads: 1 };
   vi.stubGlobal("WebAssembly", undefined);

@@ -8,7 +8,7 @@ import {
   type Requirements,
   type Step,
 } from "../../runtime/contract/index.ts";
-import { LAUNCH_FIELDS } from "../../runtime/contract/launch.ts";
+import { LAUNCH_FIELDS } from "../../runtime/contract/launch-fields.ts";
 
 /** Plans written by hand, small enough that their results can be checked by eye. */
 

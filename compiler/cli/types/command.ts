@@ -15,6 +15,7 @@ export const TYPES = command({
       "write spec.d.mta.ts, for NodeNext with allowArbitraryExtensions, instead of spec.mta.d.ts (default where mtac.config.ts says so)",
     ),
     target: withDefault(shared.moduleTarget("whose launchers the build makes"), DEFAULT_TARGET),
+    grad: given("the build has gradients, too (`grad: true`)"),
     json: shared.JSON_OBJECT,
   },
 });

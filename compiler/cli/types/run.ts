@@ -56,7 +56,7 @@ async function declareSpec(path: string, flags: TypesFlags, output: Output): Pro
   if (spec === null) return { spec: path, file, changed: false, diagnostics };
   // `--help` does without the emitters.
   const { declareChecked } = await import("../../compile/declare.ts");
-  const text = declareChecked(spec, flags.target);
+  const text = declareChecked(spec, flags.target, flags.grad);
   const { style } = output;
   const changed = flags.check === true ? !holds(file, text) : writeDeclarations(file, path, text);
   if (!changed) output.text(style.dim(`✓ ${inLine(file)} (unchanged)`));

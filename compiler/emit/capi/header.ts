@@ -2,11 +2,11 @@ import {
   type Artifact,
   type AxisName,
   elementCount,
-  findTensor,
   hasMask,
   type Pipeline,
   type Plan,
   STRIDED_TENSORS,
+  type TensorResource,
   usesLayer,
 } from "../../../runtime/contract/index.ts";
 import type { Api } from "./api.ts";
@@ -88,14 +88,14 @@ export function callModel(pipeline: Pipeline, artifact: Artifact, api: Api) {
     ...sharedModel(pipeline, api),
     ...errorModel(pipeline, alignmentOf(artifact), api),
     nothing: api.nothing,
-    strided: STRIDED_TENSORS.filter((name) => name !== "bias").map(stridedModel),
+    strided: STRIDED_TENSORS.filter(({ name }) => name !== "bias").map(stridedModel),
     largestDim: Math.max(pipeline.headDim, pipeline.valueDim),
   };
 }
 
 /** A tensor with strides: what a contiguous one has. */
-function stridedModel(name: string) {
-  const sizes = (findTensor(name)?.axes ?? []).map((axis) => SIZES[axis] ?? "");
+function stridedModel({ name, axes }: TensorResource) {
+  const sizes = axes.map((axis) => SIZES[axis] ?? "");
   const [, heads = "", rows = "", size = ""] = sizes;
   return { name, heads, rows, size };
 }

@@ -6,6 +6,8 @@ export interface LauncherFlavour {
   readonly suffix: string;
   /** The types that an attention's module imports, in order. It calls the class that it wraps `Launcher`. */
   readonly types: readonly string[];
+  /** What it imports beside them where there are gradients; under names that no attention's types have. */
+  readonly gradientTypes: readonly string[];
   readonly device: string;
   readonly tensor: string;
   /** Of results: tensors that can be destroyed. */
@@ -13,6 +15,7 @@ export interface LauncherFlavour {
   readonly outputs: string;
   readonly result: string;
   readonly options: string;
+  readonly backwardOptions: string;
   readonly createLauncher: string;
   /** Whether calls can be recorded into a command encoder. */
   readonly encodes: boolean;
@@ -37,6 +40,14 @@ export const WEBGPU_FLAVOUR: LauncherFlavour = {
     "PrepareSize",
     "Timing",
   ],
+  gradientTypes: [
+    "AttentionBackwardOptions",
+    "AttentionGradients as Computed",
+    "EncodedGradients as Recorded",
+    "SavedCall",
+    "SavedResult as Kept",
+    "SomeGradients as Asked",
+  ],
   // The platform's own.
   device: "GPUDevice",
   tensor: "DeviceTensor",
@@ -44,6 +55,7 @@ export const WEBGPU_FLAVOUR: LauncherFlavour = {
   outputs: "AttentionOutputs",
   result: "ForwardResult",
   options: "LauncherOptions",
+  backwardOptions: "AttentionBackwardOptions",
   createLauncher: "createLauncher",
   encodes: true,
   deviceDoc: "The caller's own, or one from `requestDevice`.",
@@ -66,12 +78,20 @@ export const CUDA_FLAVOUR: LauncherFlavour = {
     "PrepareSize",
     "Timing",
   ],
+  gradientTypes: [
+    "CudaBackwardOptions",
+    "CudaGradients as Computed",
+    "SavedCall",
+    "SavedResult as Kept",
+    "SomeGradients as Asked",
+  ],
   device: "CudaDevice",
   tensor: "CudaTensor",
   ownedTensor: "OwnedCudaTensor",
   outputs: "CudaOutputs",
   result: "CudaForwardResult",
   options: "CudaLauncherOptions",
+  backwardOptions: "CudaBackwardOptions",
   createLauncher: "createCudaLauncher",
   encodes: false,
   deviceDoc: "From `openCuda` or `openEmulatedCuda`.",
@@ -94,12 +114,20 @@ export const CPU_FLAVOUR: LauncherFlavour = {
     "PrepareSize",
     "Timing",
   ],
+  gradientTypes: [
+    "CpuBackwardOptions",
+    "CpuGradients as Computed",
+    "SavedCall",
+    "SavedResult as Kept",
+    "SomeGradients as Asked",
+  ],
   device: "CpuDevice",
   tensor: "CpuTensor",
   ownedTensor: "OwnedCpuTensor",
   outputs: "CpuOutputs",
   result: "CpuForwardResult",
   options: "CpuLauncherOptions",
+  backwardOptions: "CpuBackwardOptions",
   createLauncher: "createCpuLauncher",
   encodes: false,
   deviceDoc: "From `openCpu`.",
@@ -130,12 +158,20 @@ export const AUTO_FLAVOUR: LauncherFlavour = {
     "PrepareSize",
     "Timing",
   ],
+  gradientTypes: [
+    "AutoBackwardOptions",
+    "AutoGradients as Computed",
+    "SavedCall",
+    "SavedResult as Kept",
+    "SomeGradients as Asked",
+  ],
   device: "AutoDevice",
   tensor: "AutoTensor",
   ownedTensor: "OwnedAutoTensor",
   outputs: "AutoOutputs",
   result: "AutoForwardResult",
   options: "AutoLauncherOptions",
+  backwardOptions: "AutoBackwardOptions",
   createLauncher: "createAutoLauncher",
   encodes: false,
   deviceDoc: "From `openDevice`.",

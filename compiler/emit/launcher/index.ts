@@ -36,7 +36,7 @@ export function emitAttentionFiles(
 ): Readonly<Record<string, string>> {
   const header = attentionHeader(pipeline, provenance);
   return {
-    ...launcherFile(pipeline, header, flavour),
+    ...launcherFile(pipeline, header, flavour, hasGradients(artifact)),
     [`${pipeline.name}${flavour.suffix}.kernels.ts`]: printKernelsModule(header, pipeline, artifact, flavour),
   };
 }
@@ -74,7 +74,7 @@ export function emitChoiceFiles(
   };
   const digest = digestOf(Object.values(kernels).join());
   return {
-    ...launcherFile(pipeline, header, AUTO_FLAVOUR),
+    ...launcherFile(pipeline, header, AUTO_FLAVOUR, Object.values(artifacts).every(hasGradients)),
     [`${pipeline.name}${AUTO_FLAVOUR.suffix}.kernels.ts`]: printChoiceModule(
       header,
       pipeline,
@@ -89,12 +89,23 @@ function attentionHeader({ name, source }: Pipeline, provenance: Provenance): st
   return printHeader(`attention ${name}`, provenance, source?.line);
 }
 
+function hasGradients({ backward = [] }: Artifact): boolean {
+  return backward.length > 0;
+}
+
+/** The types that a module imports, in order. */
+function importedTypes({ types, gradientTypes }: LauncherFlavour, grad: boolean): readonly string[] {
+  return grad ? [...types, ...gradientTypes].toSorted() : types;
+}
+
 function launcherFile(
   pipeline: Pipeline,
   header: string,
   flavour: LauncherFlavour,
+  grad: boolean,
 ): Readonly<Record<string, string>> {
-  const model = { header, ...attentionModel(pipeline, flavour, false) };
+  const types = importedTypes(flavour, grad);
+  const model = { header, types, ...attentionModel(pipeline, flavour, { declared: false, grad }) };
   return { [`${pipeline.name}${flavour.suffix}.ts`]: fitLines(render("launcher/attention.hbs", model)) };
 }
 
@@ -113,7 +124,7 @@ export function emitStackFiles(
       names: emittedNames(name),
       file: name + suffix,
     })),
-    ...stackModel(stack, flavour, false),
+    ...stackModel(stack, flavour, { declared: false, grad: false }),
   };
   return { [`${stack.name}${suffix}.ts`]: fitLines(render("launcher/stack.hbs", model)) };
 }
@@ -123,22 +134,24 @@ export function emitStackFiles(
  * the short ones too where there is one attention. Needs no plans and no kernels.
  *
  * @param stacks Their layers name attentions that are given, too.
+ * @param grad Whether there are gradients.
  */
 export function emitDeclarations(
   pipelines: readonly Pipeline[],
   stacks: readonly EmittedStack[],
   { version, spec }: Provenance,
   flavour: LauncherFlavour = WEBGPU_FLAVOUR,
+  grad = false,
 ): string {
   const [only, ...others] = pipelines.map(({ name }) => emittedNames(name));
   return fitLines(
     render("launcher/declarations.hbs", {
       header: `// The types of ${specPlace(spec)}. Made by mtac ${version} (\`mtac types\` or a build step): change the spec, not this file.`,
       flavour,
-      types: [...flavour.types, "Pipeline"].toSorted().join(", "),
+      types: [...importedTypes(flavour, grad), "Pipeline"].toSorted().join(", "),
       tensors: pipelines.some(({ parameters }) => parameters.length > 0),
-      attentions: pipelines.map((pipeline) => attentionModel(pipeline, flavour, true)),
-      stacks: stacks.map((stack) => stackModel(stack, flavour, true)),
+      attentions: pipelines.map((pipeline) => attentionModel(pipeline, flavour, { declared: true, grad })),
+      stacks: stacks.map((stack) => stackModel(stack, flavour, { declared: true, grad })),
       only: others.length === 0 && only !== undefined ? only : null,
     }),
   );

@@ -1,5 +1,8 @@
 import {
   axisSizes,
+  D_O,
+  elementCount,
+  GRADIENT_TENSORS,
   INPUT_TENSORS,
   type InputKey,
   OUTPUT_TENSORS,
@@ -53,8 +56,13 @@ function tensorModel(pipeline: Pipeline, { key, element, axes }: TensorResource)
  * What an attention is printed from.
  *
  * @param declared For declarations: without bodies.
+ * @param grad Whether there are gradients.
  */
-export function attentionModel(pipeline: Pipeline, flavour: LauncherFlavour, declared: boolean) {
+export function attentionModel(
+  pipeline: Pipeline,
+  flavour: LauncherFlavour,
+  { declared, grad }: { readonly declared: boolean; readonly grad: boolean },
+) {
   const { name, parameters } = pipeline;
   const names = emittedNames(name);
   return {
@@ -78,11 +86,28 @@ export function attentionModel(pipeline: Pipeline, flavour: LauncherFlavour, dec
       ...tensorModel(pipeline, tensor),
       exists: tensorExists(pipeline, tensor),
     })),
+    grad: grad ? gradientModel(pipeline) : null,
+  };
+}
+
+/** Gradients of an attention, and what they are of. */
+function gradientModel(pipeline: Pipeline) {
+  return {
+    dO: tensorModel(pipeline, D_O),
+    tensors: GRADIENT_TENSORS.map((tensor) => ({
+      ...tensorModel(pipeline, tensor),
+      optional: tensor.optional,
+    })),
+    words: pipeline.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
   };
 }
 
 /** What a stack is printed from. */
-export function stackModel({ name, layers }: EmittedStack, flavour: LauncherFlavour, declared: boolean) {
+export function stackModel(
+  { name, layers }: EmittedStack,
+  flavour: LauncherFlavour,
+  { declared, grad }: { readonly declared: boolean; readonly grad: boolean },
+) {
   const names = emittedNames(name);
   return {
     name,
@@ -90,6 +115,7 @@ export function stackModel({ name, layers }: EmittedStack, flavour: LauncherFlav
     functions: functionsOf(names, declared),
     flavour,
     declared,
+    grad,
     layers: layers.map((pipeline, number) => {
       const layer = emittedNames(pipeline.name);
       return {

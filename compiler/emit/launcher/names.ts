@@ -20,6 +20,7 @@ export interface EmittedNames {
   readonly parameters: string;
   readonly inputs: string;
   readonly result: string;
+  readonly gradients: string;
   readonly launcher: string;
   /** `initMta830mParameters` and `mta830mPipeline`: what one module for a whole spec calls `initParameters` and `pipeline`. */
   readonly initParameters: string;
@@ -35,6 +36,7 @@ export function emittedNames(name: string): EmittedNames {
     parameters: `${pascal}Parameters`,
     inputs: `${pascal}Inputs`,
     result: `${pascal}Result`,
+    gradients: `${pascal}Gradients`,
     launcher: `${pascal}Launcher`,
     initParameters: `init${pascal}Parameters`,
     pipeline: `${camelCase(name)}Pipeline`,

@@ -3,6 +3,8 @@ import { CpuError, noMemory } from "../errors.ts";
 /** The prebuilt modules, the faster first: relaxed SIMD multiplies and adds in one instruction. */
 const MODULES = ["relaxed", "plain"] as const;
 export type ModuleName = (typeof MODULES)[number];
+/** The files of both: those that compute gradients are loaded when the first of them is asked for. */
+export type ModuleFile = ModuleName | `${ModuleName}-backward`;
 
 /** As the linker was told, and what 32-bit addresses reach. Engines that keep addresses free for all of a memory may refuse so many. */
 const MOST_PAGES = [2 ** 16, 2 ** 15, 2 ** 14, 2 ** 13];
@@ -54,7 +56,7 @@ export function newMemory(): WebAssembly.Memory {
  * @throws CpuError MTA884: the bytes are no module, or the page's Content-Security-Policy forbids WebAssembly.
  */
 export async function compileModule(
-  name: ModuleName,
+  name: ModuleFile,
   bytes: Uint8Array<ArrayBuffer>,
   { buffer }: WebAssembly.Memory,
 ): Promise<WebAssembly.Module> {

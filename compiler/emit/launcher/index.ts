@@ -93,19 +93,13 @@ function hasGradients({ backward = [] }: Artifact): boolean {
   return backward.length > 0;
 }
 
-/** The types that a module imports, in order. */
-function importedTypes({ types, gradientTypes }: LauncherFlavour, grad: boolean): readonly string[] {
-  return grad ? [...types, ...gradientTypes].toSorted() : types;
-}
-
 function launcherFile(
   pipeline: Pipeline,
   header: string,
   flavour: LauncherFlavour,
   grad: boolean,
 ): Readonly<Record<string, string>> {
-  const types = importedTypes(flavour, grad);
-  const model = { header, types, ...attentionModel(pipeline, flavour, { declared: false, grad }) };
+  const model = { header, ...attentionModel(pipeline, flavour, { declared: false, grad }) };
   return { [`${pipeline.name}${flavour.suffix}.ts`]: fitLines(render("launcher/attention.hbs", model)) };
 }
 
@@ -124,7 +118,7 @@ export function emitStackFiles(
       names: emittedNames(name),
       file: name + suffix,
     })),
-    ...stackModel(stack, flavour, { declared: false, grad: false }),
+    ...stackModel(stack, flavour, false),
   };
   return { [`${stack.name}${suffix}.ts`]: fitLines(render("launcher/stack.hbs", model)) };
 }
@@ -148,10 +142,10 @@ export function emitDeclarations(
     render("launcher/declarations.hbs", {
       header: `// The types of ${specPlace(spec)}. Made by mtac ${version} (\`mtac types\` or a build step): change the spec, not this file.`,
       flavour,
-      types: [...importedTypes(flavour, grad), "Pipeline"].toSorted().join(", "),
+      types: [...flavour.types, ...(grad ? flavour.gradientTypes : []), "Pipeline"].toSorted().join(", "),
       tensors: pipelines.some(({ parameters }) => parameters.length > 0),
       attentions: pipelines.map((pipeline) => attentionModel(pipeline, flavour, { declared: true, grad })),
-      stacks: stacks.map((stack) => stackModel(stack, flavour, { declared: true, grad })),
+      stacks: stacks.map((stack) => stackModel(stack, flavour, true)),
       only: others.length === 0 && only !== undefined ? only : null,
     }),
   );

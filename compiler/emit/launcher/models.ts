@@ -103,11 +103,7 @@ function gradientModel(pipeline: Pipeline) {
 }
 
 /** What a stack is printed from. */
-export function stackModel(
-  { name, layers }: EmittedStack,
-  flavour: LauncherFlavour,
-  { declared, grad }: { readonly declared: boolean; readonly grad: boolean },
-) {
+export function stackModel({ name, layers }: EmittedStack, flavour: LauncherFlavour, declared: boolean) {
   const names = emittedNames(name);
   return {
     name,
@@ -115,7 +111,6 @@ export function stackModel(
     functions: functionsOf(names, declared),
     flavour,
     declared,
-    grad,
     layers: layers.map((pipeline, number) => {
       const layer = emittedNames(pipeline.name);
       return {

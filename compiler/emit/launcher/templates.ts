@@ -9,10 +9,7 @@ type StackModel = ReturnType<typeof stackModel>;
 
 /** What each launcher's template is filled with, by its path in the package's folder `templates`. */
 export interface Templates {
-  readonly "launcher/attention.hbs": AttentionModel & {
-    readonly header: string;
-    readonly types: readonly string[];
-  };
+  readonly "launcher/attention.hbs": AttentionModel & { readonly header: string };
   readonly "launcher/stack.hbs": StackModel & {
     readonly header: string;
     readonly types: string;

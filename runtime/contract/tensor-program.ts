@@ -41,6 +41,18 @@ export interface References {
    * some of its taps that may be far above all others.
    */
   readonly raised: boolean;
+  /**
+   * Whether pairs may be hidden anywhere, and not only outside of ranges of keys. Then a hidden score is 0 where a visible one never is, but -0:
+   * from that follows, entry by entry, what convolutions and mixes make of references.
+   */
+  readonly marked: boolean;
+}
+
+/** What the scores that a mix reads are relative to: see `References`. */
+export interface MixReferences {
+  readonly marked: boolean;
+  /** Whether a pair may be hidden in some heads only: then what the mix makes of references differs from key to key. */
+  readonly apart: boolean;
 }
 
 /**
@@ -85,6 +97,8 @@ export interface TensorTileProgram {
     /** Elements to which its rows are padded. */
     readonly alignment: number;
     readonly chunk: number;
+    /** Whether final scores go there as exponentials, beside the highest of their row that `statistics` has. */
+    readonly exponentials: boolean;
   } | null;
   readonly blocksPerSm: number;
   /** Whether products of sixteen rows are left out with keys that none of them sees. */
@@ -121,8 +135,8 @@ export interface TensorMixProgram {
   readonly stage: StageIndex;
   readonly source: MapSource;
   readonly finish: Finish;
-  /** Whether the source is relative to references of its rows; the result is, too, where it is a map of scores. */
-  readonly references: boolean;
+  /** What the source is relative to, where it is a map of scores; the result is, too. */
+  readonly references: MixReferences | null;
   /**
    * Where the mixed scores are the final ones, the kernel writes exponentials, and what the rows' softmax keeps. `sum`: products begin with
    * what exponents are relative to, and the mix takes their base in; `after`: scores are needed as they are.
@@ -138,8 +152,6 @@ export interface TensorMixProgram {
 /** Log-sum-exp of the rows of a map of final scores. */
 export interface TensorStatisticsProgram {
   readonly kind: "tensor_statistics";
-  /** Whether the map is relative to references of its rows. */
-  readonly references: boolean;
   readonly warps: number;
   /** Lanes of a warp that share a row. */
   readonly lanes: number;

@@ -16,9 +16,10 @@ import type { KnownCase } from "../support/known-case.ts";
 import {
   COMMON_OFFSETS,
   LOWEST_F32,
-  OFFSET_KINDS,
   OFFSET_SPECS,
   offsetCase,
+  offsetKinds,
+  type Shift,
   shiftLogits,
 } from "../support/offsets.ts";
 import { pipelineOf } from "../support/pipelines.ts";
@@ -50,6 +51,18 @@ const SHIFTED = {
   "two mixes and a cap": "heads 4 mask causal dtype f16 scores { mix 2 softcap 400 mix 4 } weights { mix 2 }",
   "both convolutions": "heads 2 mask causal dtype f16 scores { conv 6x11 bias } weights { conv 3x5 }",
   "both, in windows": "heads 2 mask causal window 30 dtype f16 scores { conv 3x5 } weights { conv 2x3 }",
+  "a convolution in documents, bf16": "heads 2 mask causal documents dtype bf16 scores { conv 3x5 bias }",
+  "a convolution in documents, rows to come":
+    "heads 2 mask documents dtype f16 scores { conv 5x3 pad_query both }",
+  "a dilated one in windows, a bias":
+    "heads 2 mask causal window 30 bias dtype f16 scores { conv 3x5 dilation 2x3 softcap 300 }",
+  "two convolutions of scores, all other masks":
+    "heads 2 mask causal window 40 documents lengths dtype f16 scores { softcap 400 conv 3x3 conv 2x5 pad_key left }",
+  "mixes, a bias": "heads 4 kv_heads 2 mask causal bias dtype f16 scores { mix 2 mix 4 } weights { mix 4 }",
+  "a mix before a convolution, a bias":
+    "heads 3 mask causal bias dtype bf16 scores { mix 3 conv 4x5 } weights { conv 2x3 }",
+  "all of the paper, documents":
+    "heads 16 mask causal documents dtype f16 scores { conv 6x11 mix 16 } weights { conv 6x11 mix 16 }",
   "a mix between convolutions":
     "heads 4 mask causal dtype bf16 scores { conv 3x5 mix 2 conv 2x3 } weights { conv 2x3 mix 2 }",
   "all of the paper":
@@ -133,13 +146,14 @@ describe.skipIf(nvcc === null)("logits with much in common, emulated", () => {
   });
 
   // Of every kind a few, so that each spec meets each kind, both deviations, and offsets near and far, above and below.
-  const shifts = OFFSET_KINDS.flatMap((kind, index) =>
-    [1, 10].map((deviation, other) => ({
-      kind,
-      deviation,
-      offset: [20, -250, 250, -63][(index + 2 * other) % 4] ?? 0,
-    })),
-  );
+  const shiftsOf = (pipeline: Pipeline): readonly Shift[] =>
+    offsetKinds(pipeline).flatMap((kind, index) =>
+      [1, 10].map((deviation, other) => ({
+        kind,
+        deviation,
+        offset: [20, -250, 250, -63][(index + 2 * other) % 4] ?? 0,
+      })),
+    );
 
   test.each(Object.entries(SHIFTED))("%s: what all logits of a row have in common", async (_name, text) => {
     const pipeline = pipelineOf(`attention a { head_dim 16 ${text} }`, "a");
@@ -147,7 +161,7 @@ describe.skipIf(nvcc === null)("logits with much in common, emulated", () => {
     const parameters = drawParameters(pipeline, 3);
     const plans = SCHEDULES.flatMap((schedule) => cheapestPlans(pipeline, SHIFTED_SHAPE, schedule));
     expect(plans.length).toBeGreaterThan(0);
-    for (const shift of shifts) {
+    for (const shift of shiftsOf(pipeline)) {
       const inputs = shiftLogits(pipeline, drawn, shift);
       const expected = referenceForward(pipeline, parameters, inputs);
       for (const plan of plans) {

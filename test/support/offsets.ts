@@ -1,4 +1,10 @@
-import type { AttentionInputs, Float64Tensor, Pipeline, StorageType } from "../../runtime/contract/index.ts";
+import {
+  type AttentionInputs,
+  type Float64Tensor,
+  hasMask,
+  type Pipeline,
+  type StorageType,
+} from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "./draw.ts";
 import type { KnownCase } from "./known-case.ts";
@@ -64,23 +70,30 @@ export function offsetCase(
   return { pipeline, shape, parameters, inputs, expected: referenceForward(pipeline, parameters, inputs) };
 }
 
-/** Where what a row's logits have in common comes from: another for each head, or each row; along one channel of the keys, or several. */
-export type OffsetKind = "head" | "row" | "channel" | "channels";
-export const OFFSET_KINDS: readonly OffsetKind[] = ["head", "row", "channel", "channels"];
+/** Where what a row's logits have in common comes from: another for each head, or each row; along one channel of the keys, or several; from the rows of the bias. */
+export type OffsetKind = "head" | "row" | "channel" | "channels" | "bias";
+
+/** Those that a pipeline can have. */
+export function offsetKinds(pipeline: Pipeline): readonly OffsetKind[] {
+  return ["head", "row", "channel", "channels", ...(hasMask(pipeline, "bias") ? (["bias"] as const) : [])];
+}
+
+/** What a row's logits have in common, and how far they spread around it. */
+export interface Shift {
+  readonly kind: OffsetKind;
+  readonly offset: number;
+  readonly deviation: number;
+}
 
 /** Adds about `offset` to all logits of every row, and stretches their spread to `deviation`. */
 export function shiftLogits(
   { heads, kvHeads, headDim, scale, storage }: Pipeline,
   inputs: AttentionInputs<Float64Tensor>,
-  {
-    kind,
-    offset,
-    deviation,
-  }: { readonly kind: OffsetKind; readonly offset: number; readonly deviation: number },
+  { kind, offset, deviation }: Shift,
 ): AttentionInputs<Float64Tensor> {
   const spread = Math.sqrt(deviation / DRAWN_DEVIATION);
   // These channels hold nothing else: what they added to keys would be no common part.
-  const along = kind === "channels" ? headDim / 4 : 1;
+  const along = kind === "bias" ? 0 : kind === "channels" ? headDim / 4 : 1;
   const step = Math.sqrt(Math.abs(offset / scale) / along);
   const shifted = (
     tensor: Float64Tensor,
@@ -106,9 +119,16 @@ export function shiftLogits(
       q: query(inputs.q),
       ...(inputs.qHistory === undefined ? {} : { qHistory: query(inputs.qHistory) }),
       k: shifted(inputs.k, kvHeads, () => 1),
+      ...(kind === "bias" && inputs.bias !== undefined ? { bias: shiftedRows(inputs.bias, offset) } : {}),
     },
     storage,
   );
+}
+
+/** A bias of whose rows each has another part of an offset. */
+function shiftedRows(bias: Float64Tensor, offset: number): Float64Tensor {
+  const keys = bias.shape[3] ?? 1;
+  return mapped(bias, (value, index) => roundedSum(value, offset * Math.cos(Math.floor(index / keys) * 0.7)));
 }
 
 /** Their sum as f32, but finite where the value is. */

@@ -47,13 +47,13 @@ function resourcesOf(program: TensorProgram, { from, to }: Route): KernelResourc
       return { read: ["partial_values", "partial_sums", "parameters"], written: [OUTPUT, "lse"] };
     case "tensor_statistics":
       return {
-        read: [map, ...(program.references ? [references.read] : []), ...call],
+        read: [map, references.read, ...call],
         written: ["statistics", "lse"],
       };
     case "tensor_mix": {
-      const kept = program.references ? [references.written] : [];
+      const kept = program.references === null ? [] : [references.written];
       return {
-        read: [map, ...(program.references ? [references.read] : []), ...statistics, ...call],
+        read: [map, ...(program.references === null ? [] : [references.read]), ...statistics, ...call],
         written: [result, ...(program.softmax === null ? kept : ["statistics", "lse"])],
       };
     }
@@ -72,10 +72,13 @@ function resourcesOf(program: TensorProgram, { from, to }: Route): KernelResourc
         },
         statistics: { read: [...source, ...call], written: ["statistics", "lse"] },
         product: { read: [...source, "v", "statistics", ...call], written: [OUTPUT] },
-        map: {
-          read: [...source, ...call],
-          written: [result, ...(program.references === null ? [] : [references.written])],
-        },
+        map:
+          program.map?.exponentials === true
+            ? { read: [...source, "statistics", ...call], written: [result] }
+            : {
+                read: [...source, ...call],
+                written: [result, ...(program.references === null ? [] : [references.written])],
+              },
       }[program.sink];
     }
   }

@@ -10,7 +10,7 @@ import { doesNotFit, type Fitted, fits, memoryFault } from "../fit.ts";
 import type { MixOp } from "../graph.ts";
 import type { GpuTask } from "../machine.ts";
 import { WARP } from "../work.ts";
-import { keepsReferences } from "./references.ts";
+import { mixReferences } from "./references.ts";
 import { gateRegisters } from "./registers.ts";
 import { blocksPerSm, paddedRow } from "./tile.ts";
 
@@ -61,7 +61,7 @@ export function fitMix(
     stage: index,
     source,
     finish,
-    references: index.section === "scores" && keepsReferences(pipeline),
+    references: index.section === "scores" ? mixReferences(pipeline) : null,
     softmax: mixSoftmax(pipeline, finish),
     warps: MIX_WARPS,
     rowsPerWarp: MIX_ROWS_PER_WARP,

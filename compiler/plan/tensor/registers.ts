@@ -90,22 +90,24 @@ export function tileRegisters(
     results +
     (taps === "registers" ? tapPairs * fragments : 0) +
     queries +
-    (sink === "map" ? 0 : rowBlocks * 4);
+    rowBlocks * (sink === "map" ? (request.exponentials ? 2 : 0) : 4);
   // Scores are made beside those that were carried over, then all of a step are finished.
   const made = source === "dot" && conv !== null ? rowBlocks * (columns / 8) * 4 + rowBlocks * 4 : 0;
   const scores = Math.max(rowBlocks * (tileK / 8 + carried) * 4 + 4, made + rowBlocks * carried * 4);
   const kernelPairs = conv === null ? 0 : tapPairs / (carried + 1);
   const many = kernelPairs >= MANY_KERNEL_PAIRS ? kernelPairs : 0;
-  const gathered = (rowBlocks * tileK) / 2;
+  const tested = hasMask(pipeline, "documents") || hasMask(pipeline, "bias");
+  const gathered = tested ? (rowBlocks * tileK) / 2 : 0;
   const bounds = (rowBlocks - 1) * BOUND_REGISTERS;
   const masks =
-    (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + gathered + many * DOCUMENT_PAIR_REGISTERS : 0) +
+    gathered +
+    (hasMask(pipeline, "documents") ? DOCUMENT_REGISTERS + many * DOCUMENT_PAIR_REGISTERS : 0) +
     (hasMask(pipeline, "documents") && values && conv === null && tileK >= WHOLE_STEP
       ? WHOLE_STEP_DOCUMENT_REGISTERS
       : 0) +
     (hasMask(pipeline, "window") ? bounds : 0) +
     (hasMask(pipeline, "lengths") ? bounds : 0) +
-    (hasMask(pipeline, "bias") ? BIAS_REGISTERS + gathered + many * DOCUMENT_PAIR_REGISTERS : 0);
+    (hasMask(pipeline, "bias") ? BIAS_REGISTERS + many * DOCUMENT_PAIR_REGISTERS : 0);
   const pointwise = pointwiseRegisters([...before.pointwise, ...finish.pointwise]);
   const wide = source === "dot" && sink === "map" ? WIDE_COLUMNS_REGISTERS : 0;
   const packed =

@@ -14,7 +14,7 @@ import { forcedStrips, rowEnd, rowsOf, type StripKernel } from "../schedule/stri
 import { WARP } from "../work.ts";
 import { tensorKernel } from "./kernel.ts";
 import { fitMix, fitProduct } from "./map-kernels.ts";
-import { keepsReferences } from "./references.ts";
+import { findsHighestFirst } from "./references.ts";
 import { oneHeadConv, tileRows } from "./support.ts";
 import { fitTile } from "./tile.ts";
 import {
@@ -35,10 +35,11 @@ const KEY_CHUNKS: Expression = ["ceilDiv", ["sub", KEYS_END, "key_begin"], CHUNK
 /** Strips of f16 maps, in whole tiles. */
 const STRIPS = { stripRows: 512, entryBytes: 2, leastRows: 64, multiple: 64, skipDead: true } as const;
 
-const STATISTICS = { kind: "tensor_statistics", warps: 4, lanes: 4 } as const satisfies Omit<
-  TensorStatisticsProgram,
-  "references"
->;
+const STATISTICS = {
+  kind: "tensor_statistics",
+  warps: 4,
+  lanes: 4,
+} as const satisfies TensorStatisticsProgram;
 /** Rows that a block of that kernel takes. */
 const STATISTICS_ROWS = STATISTICS.warps * (WARP / STATISTICS.lanes);
 
@@ -55,32 +56,40 @@ interface StagedOp extends RoutedOp {
   readonly source: MapSource;
   /** That of the entries it writes: what ends the scores hides what is masked. */
   readonly mask: Finish["mask"];
+  /** The operation whose scores the kernel of the softmax goes through where it comes before it; else null. */
+  readonly ahead: DotOp | ConvOp | null;
 }
 
 /**
  * The kernels of one strip, in order. The first convolution goes along with the scores that it reads; a mix that ends the scores
- * writes exponentials. Else the map holds final scores, and a kernel finds out their rows' statistics.
+ * writes exponentials. Else the map holds final scores, and a kernel finds out their rows' statistics; or it makes the scores before the one that
+ * writes them, and that one writes exponentials, too.
  */
-function stagedOps({ dot, scores, normalize, weights, product }: Graph): readonly StagedOp[] {
+function stagedOps(
+  { dot, scores, normalize, weights, product }: Graph,
+  highestFirst: boolean,
+): readonly StagedOp[] {
   const [first] = scores;
   const fused = first?.kind === "conv" ? first : null;
-  const made = [dot, ...(fused === null ? scores : scores.slice(1))];
-  const last = made.at(-1);
-  const exponentials = last?.kind === "mix";
-  const normalized = exponentials ? [] : [normalize];
+  const made = [...(fused === null ? scores : scores.slice(1))];
+  const last = made.pop() ?? dot;
+  const ahead = highestFirst && last.kind !== "mix" ? last : null;
+  const exponentials = last.kind === "mix" || ahead !== null;
   const sourceAfter = (before: Op | undefined): MapSource => {
-    if (before === normalize) return "scores";
+    if (before === normalize && ahead === null) return "scores";
     return exponentials && before === last ? "exponentials" : "map";
   };
-  const routes = routeMaps([...made, ...normalized, ...weights, product]);
+  const ending = ahead === null ? [last, ...(exponentials ? [] : [normalize])] : [normalize, last];
+  const routes = routeMaps([...(last === dot ? [] : [dot]), ...made, ...ending, ...weights, product]);
   return routes.map((route, index) => {
-    const { op } = route;
-    const own = op.kind === "conv" ? op : null;
+    const computed = route.op === normalize ? (ahead ?? normalize) : route.op;
+    const own = computed.kind === "conv" ? computed : null;
     return {
       ...route,
-      conv: op === dot ? fused : own,
+      conv: computed === dot ? fused : own,
       source: sourceAfter(routes[index - 1]?.op),
-      mask: op === last ? "hide" : "zero",
+      mask: computed === last ? "hide" : "zero",
+      ahead: route.op === normalize || route.op === last ? ahead : null,
     };
   });
 }
@@ -100,7 +109,7 @@ export function stagedCandidates(task: GpuTask): readonly Candidate[] {
   });
   const { taken, left } = affordable(menu, graph.ops.length);
   const heads = allFit(convs.map(oneHeadConv));
-  const ops = stagedOps(graph);
+  const ops = stagedOps(graph, findsHighestFirst(task.pipeline));
   return [
     ...taken.map((knobs) => {
       const choice = heads.fits ? fitStaged(task, ops, knobs) : heads;
@@ -136,7 +145,7 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
     case "dot":
     case "conv": {
       const name = tileName(each);
-      return whereFits(named(name, fitTile(task, mapTile(each, op), knobs)), (program) =>
+      return whereFits(named(name, fitTile(task, mapTile(each, op, "map"), knobs)), (program) =>
         kernel(name, program, tiles(["ceilDiv", height, tileRows(program)], KEY_CHUNKS, heads)),
       );
     }
@@ -149,12 +158,11 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
       });
     }
     case "normalize":
-      return fits(
-        kernel(
-          "statistics",
-          { ...STATISTICS, references: keepsReferences(pipeline) },
-          rows(["ceilDiv", height, STATISTICS_ROWS], heads),
-        ),
+      if (each.ahead === null)
+        return fits(kernel("statistics", STATISTICS, rows(["ceilDiv", height, STATISTICS_ROWS], heads)));
+      return whereFits(
+        named("statistics", fitTile(task, mapTile(each, each.ahead, "statistics"), knobs)),
+        (program) => kernel("statistics", program, rows(["ceilDiv", height, tileRows(program)], heads)),
       );
     case "product":
       return whereFits(fitProduct(task, { source, rowBlocks: knobs.productRowBlocks }), (program) => {
@@ -170,11 +178,15 @@ function tileName({ op, conv }: StagedOp): string {
 }
 
 /** What a tile kernel over maps, or of scores that go to one, has to do. */
-function mapTile({ conv, source, mask }: StagedOp, op: DotOp | ConvOp): TileRequest {
+function mapTile(
+  { conv, source, mask, ahead }: StagedOp,
+  op: DotOp | ConvOp,
+  sink: "map" | "statistics",
+): TileRequest {
   const dot = op.kind === "dot";
   return {
     source: dot ? "dot" : source,
-    sink: "map",
+    sink,
     conv,
     folded: null,
     keys: "all",
@@ -182,5 +194,6 @@ function mapTile({ conv, source, mask }: StagedOp, op: DotOp | ConvOp): TileRequ
     before: { pointwise: dot && conv !== null ? op.pointwise : [], mask: "zero" },
     finish: { pointwise: (conv ?? op).pointwise, mask },
     chunk: CHUNK,
+    exponentials: sink === "map" && ahead !== null,
   };
 }

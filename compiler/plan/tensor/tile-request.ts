@@ -22,6 +22,8 @@ export interface TileRequest {
   readonly finish: Finish;
   /** Keys that one block writes, where it writes a map. */
   readonly chunk: number;
+  /** Whether it writes final scores as exponentials there: another kernel has found out about their rows. */
+  readonly exponentials: boolean;
 }
 
 /** What most tile kernels do: nothing to scores of all keys. */
@@ -33,6 +35,7 @@ export const PLAIN_TILE = {
   before: { pointwise: [], mask: "zero" },
   finish: { pointwise: [], mask: "zero" },
   chunk: 0,
+  exponentials: false,
 } as const satisfies Omit<TileRequest, "sink">;
 
 /** Row blocks and keys of a step, in the order of equals. */

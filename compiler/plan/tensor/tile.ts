@@ -159,7 +159,10 @@ export function fitTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): 
     references: tileReferences(pipeline, request, rows),
     before,
     finish,
-    map: sink === "map" ? { alignment: MAP_ALIGNMENT, chunk: request.chunk } : null,
+    map:
+      sink === "map"
+        ? { alignment: MAP_ALIGNMENT, chunk: request.chunk, exponentials: request.exponentials }
+        : null,
     blocksPerSm: blocksPerSm(machine, { threads: WARPS * WARP, sharedBytes, registers }),
     skips: sink === "map" && conv !== null && (taps === "shared" || pairs * distances <= SKIPPING_TAPS),
     splits: sink === "attention",

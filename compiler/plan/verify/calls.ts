@@ -182,7 +182,12 @@ function checkRead(
 ): void {
   const { program } = ran.kernel;
   const fused = program?.kind === "fused" || (program?.kind === "tensor_tile" && program.sink === "product");
-  const around = fused ? { past: weightsPast(plan.pipeline), future: 0 } : mapReach(plan, program, demand);
+  // What writes exponentials asks for what the softmax of these rows keeps, of no others.
+  const ownOnly =
+    resource === "statistics" && program?.kind === "tensor_tile" && program.map?.exponentials === true;
+  const around = fused
+    ? { past: weightsPast(plan.pipeline), future: 0 }
+    : mapReach(plan, ownOnly ? undefined : program, demand);
   const begin = Math.max(-call.R, own.begin - around.past);
   const end = Math.min(call.Lq, own.end + around.future);
   const allRows = program?.kind === "tensor_combine" || resource === "folded_keys";

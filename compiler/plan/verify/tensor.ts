@@ -20,6 +20,12 @@ function rowBytes(elements: number): number {
 /** Bytes of a fragment of taps: sixteen by eight 16-bit elements. */
 const TAP_BYTES = 256;
 
+/** Fragments of a convolution's taps: pairs of kernel rows by distances. */
+function fragmentsOf({ conv }: TensorTileProgram, stage: ConvStage | null): number {
+  if (conv === null || stage === null) return 0;
+  return Math.ceil(stage.kernel.query / 2) * (conv.granulesLeft + conv.granulesRight + 1);
+}
+
 /** A tile kernel's stage on the scores, where it has one. */
 function stageOf(demand: Demand, plan: Plan, { conv, folded }: TensorTileProgram): ConvStage | null {
   const index = conv?.stage ?? folded;
@@ -59,7 +65,7 @@ function checkFragments(demand: Demand, program: TensorTileProgram, stage: ConvS
     demand("lag", conv.granulesRight * 8 <= tileK, () => `${conv.granulesRight} blocks in steps of ${tileK}`);
 }
 
-/** References of all rows, the tile's constants, sums of taps, means of keys. */
+/** References of all rows, the tile's constants, sums of taps or their fragments twice, means of keys. */
 function referenceBytes(plan: Plan, program: TensorTileProgram, stage: ConvStage | null): number {
   const { references, warps, rowBlocks, haloPast, haloFuture, conv } = program;
   if (references === null) return 0;
@@ -68,8 +74,9 @@ function referenceBytes(plan: Plan, program: TensorTileProgram, stage: ConvStage
   const own = tileQ + haloPast + haloFuture + means;
   if (conv === null || stage === null) return own * 4;
   const { past, future, left, right } = convReach(stage);
-  const sums = Math.ceil((stage.kernel.query * (left + right + past + future + 16)) / 4) * 4;
-  return (own + tileQ * (references.raised ? 2 : 1) + sums) * 4;
+  const sums = Math.ceil((stage.kernel.query * (left + right + past + future + 16)) / 4) * 16;
+  const taps = references.marked ? fragmentsOf(program, stage) * 2 * TAP_BYTES : sums;
+  return (own + tileQ * (references.raised ? 2 : 1)) * 4 + taps;
 }
 
 /** What a tile kernel keeps in shared memory. */
@@ -82,7 +89,6 @@ function tileSpans(plan: Plan, program: TensorTileProgram, stage: ConvStage | nu
   const halo = haloPast + haloFuture;
   const around = folded === null ? 0 : halo;
   const query = stage?.kernel.query ?? 1;
-  const distances = conv === null ? 0 : conv.granulesLeft + conv.granulesRight + 1;
   return [
     { name: "k", at: places.k, length: dot ? (folded === null ? 1 : query) * tileK * keyRow : 0 },
     { name: "v", at: places.v, length: dot && values ? 2 * tileK * rowBytes(plan.pipeline.valueDim) : 0 },
@@ -101,7 +107,7 @@ function tileSpans(plan: Plan, program: TensorTileProgram, stage: ConvStage | nu
     {
       name: "taps",
       at: places.taps,
-      length: conv?.taps === "shared" ? Math.ceil(query / 2) * distances * TAP_BYTES : 0,
+      length: conv?.taps === "shared" ? fragmentsOf(program, stage) * TAP_BYTES : 0,
     },
   ];
 }

@@ -45,10 +45,7 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
   return {
     ...base,
     ...sourceModel(program.source),
-    references: program.references,
-    relative: program.references && program.finish.pointwise.length === 0,
-    restores: program.references && program.finish.pointwise.length > 0,
-    leavesReferences: program.references && !normalizes,
+    ...mixReferencesModel(program),
     statistics: normalizes,
     folded: program.softmax === "sum",
     // Exponentials are powers of 2.
@@ -62,21 +59,35 @@ export function tensorMixModel(plan: Plan, kernel: KernelPlan, program: TensorMi
   };
 }
 
+function mixReferencesModel({ references, finish, softmax }: TensorMixProgram) {
+  const kept = references !== null;
+  const leaves = kept && softmax === null;
+  const marked = references?.marked === true;
+  // Pointwise stages need the scores as they are, and so does what goes to a map relative to another number than the mix makes.
+  const restores = kept && (finish.pointwise.length > 0 || (leaves && marked));
+  return {
+    references: kept,
+    relative: kept && !restores,
+    restores,
+    leavesReferences: leaves,
+    roundsReferences: leaves && marked,
+    marksResults: leaves && marked,
+    takesHidden: marked && references.apart,
+  };
+}
+
 /** The model of `templates/cuda/tensor/statistics.cu.hbs`. */
 export function tensorStatisticsModel(plan: Plan, kernel: KernelPlan, program: TensorStatisticsProgram) {
   const constants = threadConstants(program);
   constants.int("LANES", program.lanes, "Lanes of a warp that share a row.");
-  return {
-    ...tensorModel(plan, kernel, {
-      purpose: [
-        "What the softmax of each row of a map of final scores keeps, and its log-sum-exp.",
-        "A warp takes neighbouring rows of one head.",
-      ],
-      constants,
-      blocksPerSm: null,
-    }),
-    references: program.references,
-  };
+  return tensorModel(plan, kernel, {
+    purpose: [
+      "What the softmax of each row of a map of final scores keeps, and its log-sum-exp.",
+      "A warp takes neighbouring rows of one head.",
+    ],
+    constants,
+    blocksPerSm: null,
+  });
 }
 
 /** The model of `templates/cuda/tensor/product.cu.hbs`. */

@@ -77,7 +77,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   const final = program.finish.mask !== "zero";
   const pointwiseAfter = pointwiseModels(program.finish.pointwise);
   const references = referencesModel(tile);
-  const moved = references.relative && toMap;
+  const moved = references.relative && references.leavesReferences;
+  const exponentiates = program.map?.exponentials === true;
   const biased = (folded ?? conv)?.bias == null ? null : (folded ?? conv);
   return {
     ...base,
@@ -98,24 +99,28 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     haloRows: halo,
     halo: folded === null && halo,
     ...references,
-    restores: references.relative && program.sink === "attention",
+    restores: references.relative && (program.sink === "attention" || program.sink === "statistics"),
+    exponentiates,
     madeRange: dot && conv !== null,
     queriesInRegisters: program.queriesInRegisters,
     queries: program.queriesInRegisters ? "queries" : "query_fragments",
     scaled,
     pointwiseBefore: pointwiseModels(program.before.pointwise),
     pointwiseAfter,
-    finalMap: toMap && final,
+    finalMap: toMap && final && !exponentiates,
     finishes: pointwiseAfter.length > 0 || (biased !== null && !moved),
     biasAt: biased === null ? null : ofHead("BIAS_AT", biased),
     /** Whether the bias is added to every score: else to what they are relative to. */
     biasAdded: biased !== null && !moved,
     // What hidden scores become, and the largest size of others with their bias: 0 where it is not added.
-    hidden: !final ? "0.0f, 0.0f" : toMap ? "-INFINITE, LARGEST_F16" : "HIDDEN, LARGEST",
+    hidden: !final ? "0.0f, 0.0f" : toMap && !exponentiates ? "-INFINITE, LARGEST_F16" : "HIDDEN, LARGEST",
     hiddenBefore: applies ? "-INFINITE, LARGEST" : "0.0f, 0.0f",
     tail: (program.conv?.granulesRight ?? 0) > 0,
     // Minus infinity hides in a map of final scores.
-    pack: toMap && final ? "pack_f16" : packOf(plan, program.conv?.stage ?? null),
+    pack:
+      toMap && final && !exponentiates
+        ? "pack_f16"
+        : packOf(plan, program.conv?.stage ?? null, exponentiates),
     skips: program.skips,
     conv: conv === null ? null : convModel(program, conv),
     output: attention ? outputStages(plan) : [],
@@ -142,15 +147,25 @@ function convModel(program: TensorTileProgram, stage: ConvStage) {
 function referencesModel({ plan, program, conv, toMap }: Tile) {
   const { references, finish, before } = program;
   const kept = references !== null;
-  const leaves = kept && toMap;
+  const leaves = kept && toMap && program.map?.exponentials !== true;
   const raises = leaves && program.references?.raised === true;
+  const marked = references?.marked === true;
+  // What a convolution makes of references is no f16, and so no reference where hidden pairs are marked.
+  const rounds = marked && leaves;
+  const moves = raises || (rounds && conv !== null);
   const pointwise = pointwiseModels(finish.pointwise);
   const window = hasMask(plan.pipeline, "window");
   return {
     references: kept,
     makesReferences: references?.source === "keys",
     convolvesReferences: kept && conv !== null,
-    relative: kept && finish.pointwise.length === 0 && !raises,
+    relative: kept && finish.pointwise.length === 0 && !moves,
+    marked,
+    takesHidden: marked && conv !== null,
+    /** Whether 0 is kept for hidden pairs: of the scores that the kernel makes and convolves; of those it writes. */
+    marksScores: marked && program.source === "dot" && conv !== null,
+    marksResults: rounds && finish.mask === "zero",
+    roundsReferences: rounds,
     /** Whether rows of the map are relative to the highest of what the convolution makes of references. */
     raisesReferences: raises,
     /** What happens to a score that a reference is made of. */
@@ -160,7 +175,7 @@ function referencesModel({ plan, program, conv, toMap }: Tile) {
     leavesReferences: leaves,
     leftBiased: leaves && conv?.bias != null,
     leftPointwise: conv === null ? [] : pointwise,
-    leftSubtracted: leaves && (raises || pointwise.length > 0),
+    leftSubtracted: leaves && (moves || pointwise.length > 0),
     /** Whether scores are relative from the start. */
     relativeScores: program.source === "dot" && kept && (conv !== null || pointwise.length === 0),
   };
@@ -231,8 +246,10 @@ function tileConstants(tile: Tile): ConstantTable {
   if (conv !== null) convConstants(tile, constants, conv);
   if (program.references !== null) referenceConstants(constants, program, program.references);
   if (program.map !== null) mapConstants(constants, program.map);
-  const exponent = scaled ? "LOG2_E" : "SCALE * LOG2_E";
-  if (!toMap) constants.float("EXPONENT", exponent, "Weights are 2^(score * EXPONENT - maximum).");
+  // Maps have left the scale behind.
+  const exponent = scaled || !dot ? "LOG2_E" : "SCALE * LOG2_E";
+  if (!toMap || program.map?.exponentials === true)
+    constants.float("EXPONENT", exponent, "Weights are 2^(score * EXPONENT - maximum).");
   return constants;
 }
 
@@ -294,21 +311,23 @@ function referenceConstants(
   { places, conv }: TensorTileProgram,
   references: References,
 ): void {
-  const { keyMeans } = references;
+  const { keyMeans, marked, raised } = references;
   constants.int("REFERENCES_AT", places.references, "What the rows' scores are relative to.");
   constants.int("REFERENCE_ROWS", "TILE_Q + HALO_ROWS");
   constants.int("CONSTANTS_AT", conv === null ? "REFERENCES_AT" : "REFERENCES_AT + REFERENCE_ROWS * 4");
-  if (conv !== null) {
+  if (conv !== null && marked) {
+    constants.int("PAIRED_TAPS_AT", "CONSTANTS_AT + TILE_Q * 4");
+    constants.int("PAIRED_TAP_BYTES", 512, "A fragment of taps as pairs of f16.");
+  } else if (conv !== null) {
     const reach = "REACH_LEFT + REACH_RIGHT + REACH_PAST + REACH_FUTURE";
     constants.int("TAP_SUMS_AT", "CONSTANTS_AT + TILE_Q * 4");
     constants.int("TAP_SUMS", `${reach} + 16`, "Keys around an entry for which taps are summed up.");
   }
-  if (references.raised) constants.int("RAISED_AT", "TAP_SUMS_AT + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16");
+  if (raised && !marked) constants.int("RAISED_AT", "TAP_SUMS_AT + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16");
   if (keyMeans === 0) return;
   const before = conv === null ? "REFERENCE_ROWS" : "TILE_Q";
   const sums = conv === null ? "" : " + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16";
-  const raised = references.raised ? " + TILE_Q * 4" : "";
-  constants.int("KEY_MEANS_AT", `CONSTANTS_AT + ${before} * 4${sums}${raised}`);
+  constants.int("KEY_MEANS_AT", `CONSTANTS_AT + ${before} * 4${sums}${raised ? " + TILE_Q * 4" : ""}`);
   constants.int("MEAN_BYTES", "D_STEPS * 32 + 16", ROW_COMMENT);
   constants.int("KEY_MEANS", keyMeans, "Blocks of sixteen keys whose means rows meet.");
 }

@@ -170,6 +170,8 @@ __device__ __forceinline__ float lanes_max(float value) {
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+/// The signs of a pair of 16-bit numbers.
+constexpr unsigned SIGNS = 0x80008000u;
 
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
@@ -274,9 +276,6 @@ __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
 __device__ __forceinline__ unsigned carry_exponents_128(const uint4& eight) {
   return carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
 }
-
-/// The bits into which exponents carry.
-constexpr unsigned SIGNS = 0x80008000u;
 
 /// A f16 pair without what is infinite or NaN.
 __device__ __forceinline__ unsigned only_finite(unsigned pair) {

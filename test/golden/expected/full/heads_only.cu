@@ -204,6 +204,8 @@ __device__ __forceinline__ float lanes_max(float value) {
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
+/// The signs of a pair of 16-bit numbers.
+constexpr unsigned SIGNS = 0x80008000u;
 
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
@@ -324,9 +326,6 @@ __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
 __device__ __forceinline__ unsigned carry_exponents_128(const uint4& eight) {
   return carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
 }
-
-/// The bits into which exponents carry.
-constexpr unsigned SIGNS = 0x80008000u;
 
 /// A f16 pair without what is infinite or NaN.
 __device__ __forceinline__ unsigned only_finite(unsigned pair) {
@@ -932,7 +931,8 @@ __device__ __forceinline__ void load_heads(
 /// y = the mix of a piece, and `added` to it.
 template <int SIZE, bool WHOLE>
 __device__ __forceinline__ void mix_heads(
-    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4],
+    const Lines& lines,
     int first_input, const Lane& lane) {
 #pragma unroll
   for (int c = 0; c < INPUT_CHUNKS; c++) {
@@ -957,7 +957,8 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 /// The same, group by group: slow, for inputs that are not finite.
 template <int SIZE, bool WHOLE>
 __device__ __forceinline__ void mix_apart(
-    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4],
+    const Lines& lines,
     int first_output, int first_input, const Lane& lane) {
 #pragma unroll 1
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
@@ -969,8 +970,10 @@ __device__ __forceinline__ void mix_apart(
       const int input = first_input + 16 * c + 2 * lane.quad;
 #pragma unroll
       for (int j = 0; j < SIZE; j++) {
-        const unsigned low = only_group(pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2), input, chosen);
-        const unsigned high = only_group(pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2), input + 8, chosen);
+        const unsigned first = pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2);
+        const unsigned second = pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2);
+        const unsigned low = only_group(first, input, chosen);
+        const unsigned high = only_group(second, input + 8, chosen);
         if (c == 0) mma_f16(z[j], mix.rest[c], low, high, added);
         else mma_f16(z[j], mix.rest[c], low, high, false);
         mma_f16(z[j], mix.rounded[c], low, high, false);
@@ -1076,7 +1079,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores_mix(
       2 * size_t(launch.map_head_stride)};
     // What the row's scores are relative to.
     float references[2] = {0.0f, 0.0f};
-    if (range.y > range.x) mix_references(mix, source_references, batch, row, first_input, lane, references);
+    if (range.y > range.x) {
+      mix_references(mix, source_references, batch, row, first_input, lane, references);
+    }
     // Mixed scores of a piece, finished, for the lane's two output heads.
     const auto mixed = [&](auto piece, auto& y, const float (&added)[4]) {
       mix_heads(y, piece, mix, added, lines, first_input, lane);
@@ -1255,7 +1260,8 @@ __device__ __forceinline__ void load_heads(
 /// y = the mix of a piece, and `added` to it.
 template <int SIZE, bool WHOLE>
 __device__ __forceinline__ void mix_heads(
-    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4],
+    const Lines& lines,
     int first_input, const Lane& lane) {
 #pragma unroll
   for (int c = 0; c < INPUT_CHUNKS; c++) {
@@ -1280,7 +1286,8 @@ __device__ __forceinline__ unsigned only_group(unsigned pair, int input, int cho
 /// The same, group by group: slow, for inputs that are not finite.
 template <int SIZE, bool WHOLE>
 __device__ __forceinline__ void mix_apart(
-    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4], const Lines& lines,
+    float (&y)[SIZE][4], Piece<SIZE, WHOLE> piece, const Mix& mix, const float (&added)[4],
+    const Lines& lines,
     int first_output, int first_input, const Lane& lane) {
 #pragma unroll 1
   for (int chosen = first_output / GROUP; chosen <= (first_output + 15) / GROUP; chosen++) {
@@ -1292,8 +1299,10 @@ __device__ __forceinline__ void mix_apart(
       const int input = first_input + 16 * c + 2 * lane.quad;
 #pragma unroll
       for (int j = 0; j < SIZE; j++) {
-        const unsigned low = only_group(pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2), input, chosen);
-        const unsigned high = only_group(pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2), input + 8, chosen);
+        const unsigned first = pair_heads(keys[0][j / 2], keys[1][j / 2], j % 2);
+        const unsigned second = pair_heads(keys[2][j / 2], keys[3][j / 2], j % 2);
+        const unsigned low = only_group(first, input, chosen);
+        const unsigned high = only_group(second, input + 8, chosen);
         if (c == 0) mma_f16(z[j], mix.rest[c], low, high, added);
         else mma_f16(z[j], mix.rest[c], low, high, false);
         mma_f16(z[j], mix.rounded[c], low, high, false);

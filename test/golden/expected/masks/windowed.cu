@@ -184,6 +184,18 @@ __device__ __forceinline__ unsigned pack_f16(float low, float high) {
   return pair;
 }
 
+__device__ __forceinline__ float low_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
+__device__ __forceinline__ float high_f16(unsigned pair) {
+  float value;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }" : "=f"(value) : "r"(pair));
+  return value;
+}
+
 /// The same as bf16.
 __device__ __forceinline__ unsigned pack_bf16(float low, float high) {
   unsigned pair;
@@ -228,6 +240,8 @@ __device__ __forceinline__ float lanes_max(float value) {
 constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
 constexpr float LARGEST_F16 = 65504.0f;
+/// The signs of a pair of 16-bit numbers.
+constexpr unsigned SIGNS = 0x80008000u;
 
 /// A thread's place in its block, and in the fragments of mma: rows `group` and `group` + 8, columns 2 * quad and the
 /// next.
@@ -352,6 +366,23 @@ __device__ __forceinline__ unsigned pack_within_f16(float low, float high) {
   return pair;
 }
 
+/// The f16 that is nearest to a number; the largest of those beyond.
+__device__ __forceinline__ float rounded_f16(float value) {
+  return low_f16(pack_f16(within_f16(value), 0.0f));
+}
+
+/// A score that is seen where 0 stands for hidden ones: f16's other 0 for what f16 rounds to 0.
+__device__ __forceinline__ float seen_score(float score) {
+  constexpr float LEAST_F16 = 5.9604644775390625e-8f;
+  return fabsf(score) < LEAST_F16 ? -0.0f : score;
+}
+
+/// All bits of those of a pair of such scores that are hidden, and none of the others.
+__device__ __forceinline__ unsigned hidden_of(unsigned pair) {
+  const unsigned signs = ~((pair & ~SIGNS) + ~SIGNS | pair) & SIGNS;
+  return signs | signs - (signs >> 15);
+}
+
 __device__ __forceinline__ void store_f16(void* to, float value) {
   unsigned short half;
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
@@ -377,9 +408,6 @@ __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
 __device__ __forceinline__ unsigned carry_exponents_128(const uint4& eight) {
   return carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
 }
-
-/// The bits into which exponents carry.
-constexpr unsigned SIGNS = 0x80008000u;
 
 /// A bf16 pair without what is infinite or NaN.
 __device__ __forceinline__ unsigned only_finite(unsigned pair) {
@@ -510,6 +538,7 @@ constexpr int Q_AT = 10752;
 constexpr int HALO_AT = 17920;
 /// Rows around the tile that the convolution reads.
 constexpr int HALO_PAST = 8;
+constexpr int HALO_FUTURE = 0;
 constexpr int HALO_ROWS = 8;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 6;
@@ -543,6 +572,13 @@ constexpr int TAP_PAIRS = 2;
 /// scores.conv.weight in parameters.
 constexpr int WEIGHT_AT = 0;
 constexpr int BIAS_AT = 96;
+/// What the rows' scores are relative to.
+constexpr int REFERENCES_AT = 24576;
+constexpr int REFERENCE_ROWS = TILE_Q + HALO_ROWS;
+constexpr int CONSTANTS_AT = REFERENCES_AT + REFERENCE_ROWS * 4;
+constexpr int PAIRED_TAPS_AT = CONSTANTS_AT + TILE_Q * 4;
+/// A fragment of taps as pairs of f16.
+constexpr int PAIRED_TAP_BYTES = 512;
 /// Weights are 2^(score * EXPONENT - maximum).
 constexpr float EXPONENT = LOG2_E;
 
@@ -566,6 +602,12 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
 /// Two neighbouring taps as a f16 pair; and what rounding them leaves over, as another one.
 __device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
   return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
+}
+
+__device__ __forceinline__ unsigned taps_rest_at(const float* kernel, int a, int offset) {
+  const unsigned rounded = taps_at(kernel, a, offset);
+  return pack_f16(
+    tap(kernel, a, offset) - low_f16(rounded), tap(kernel, a, offset + 1) - high_f16(rounded));
 }
 
 /// Where a lane's taps lie in a fragment of the banded Toeplitz matrix that a block of eight source keys is multiplied
@@ -797,6 +839,237 @@ __device__ __forceinline__ void multiply_keys(
   }
 }
 
+/// A row's reference: what is taken off its scores before they are rounded to f16, so that what they have in common
+/// costs no accuracy. Rows lie from the first one of the halo on.
+__device__ __forceinline__ float& reference_at(unsigned char* shared_memory, int place) {
+  return reinterpret_cast<float*>(shared_memory + REFERENCES_AT)[place];
+}
+
+/// What the convolution makes of the references for a row of the tile where all its taps are visible.
+__device__ __forceinline__ float& constant_at(unsigned char* shared_memory, int row) {
+  return reinterpret_cast<float*>(shared_memory + CONSTANTS_AT)[row];
+}
+
+/// Where a row of the tile, or of the halo around it, has its query.
+__device__ __forceinline__ int query_place(int place) {
+  // The halo's rows lie behind the tile's: those before it first.
+  const int row = place - HALO_PAST;
+  if (row < 0) return HALO_AT + place * Q_ROW_BYTES;
+  return row < TILE_Q ? Q_AT + row * Q_ROW_BYTES : HALO_AT + (place - TILE_Q) * Q_ROW_BYTES;
+}
+
+/// The mean of a query's products with those keys that its row sees of a few; the four lanes of a quad share it.
+__device__ __forceinline__ float last_scores(
+    const unsigned char* query, const Batch& batch, const Element* keys, unsigned head, int row, int2 range,
+    const Lane& lane) {
+  // Where anything may be hidden, the row's own key and those just before it are the likeliest to be seen.
+  const int end = min(range.y, max(range.x + 8, batch.first_position + row + 1));
+  float score = 0.0f;
+  int count = 0;
+#pragma unroll 1
+  for (int key = end - 1; key >= max(range.x, end - 64) && count < 8; key--) {
+    if (!visible(batch, head, row, key)) continue;
+    count++;
+    const Element* const from = keys + size_t(key) * batch.launch.k_stride_l;
+#pragma unroll
+    for (int d = 2 * lane.quad; d < HEAD_DIM; d += 8) {
+      const unsigned pair = load_as<unsigned>(from + d);
+      const unsigned own = load_as<unsigned>(query + d * 2);
+      score = fmaf(low_bf16(own), low_bf16(pair), score);
+      score = fmaf(high_bf16(own), high_bf16(pair), score);
+    }
+  }
+  return lanes_sum<4>(score) / float(max(1, count));
+}
+
+/// References of the tile's rows and of those around it; whether any is not 0. A query times what its row's keys have
+/// in common: the mean of a few that it sees.
+/// Keys that a row does not see must not matter to it. The queries must have arrived.
+__device__ __forceinline__ bool make_references(
+    unsigned char* shared_memory, const Batch& batch, const Element* keys, unsigned head, int tile_row,
+    const Lane& lane) {
+  bool any = false;
+#pragma unroll 1
+  for (int block = lane.warp; block < (REFERENCE_ROWS + 15) / 16; block += WARPS) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int place = block * 16 + 8 * h + lane.group;
+      const bool exists = place < REFERENCE_ROWS;
+      const int row = tile_row - HALO_PAST + place;
+      const int2 seen = row_keys(batch, row);
+      const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
+      const unsigned char* const query = shared_memory + query_place(min(place, REFERENCE_ROWS - 1));
+      float score = last_scores(query, batch, keys, head, row, range, lane);
+      score *= SCALE;
+      // Any number will do: a coarse one leaves scores as they are that have little in common. What is not finite must
+      // not spread.
+      score = rintf(score * 0.25f) * 4.0f;
+      if (range.y <= range.x || !(fabsf(score) < INFINITE)) score = 0.0f;
+      score = rounded_f16(score);
+      if (lane.quad == 0 && exists) reference_at(shared_memory, place) = score;
+      any = any || score != 0.0f;
+    }
+  }
+  return __syncthreads_or(any);
+}
+
+__device__ __forceinline__ void read_references(
+    unsigned char* shared_memory, const Lane& lane, float (&references)[ROW_BLOCKS][2]) {
+  each_row(HALO_PAST + lane.warp * ROW_BLOCKS * 16, lane, [&](int x, int h, int place) {
+    references[x][h] = reference_at(shared_memory, place);
+  });
+}
+
+/// A pair of kernel rows by distances: a lane's taps, rounded to f16, and what that leaves over. References times taps
+/// need more than f16 has.
+__device__ __forceinline__ unsigned char* paired_taps(unsigned char* shared_memory, int pair, const Lane& lane) {
+  return shared_memory + PAIRED_TAPS_AT + pair * DISTANCES * PAIRED_TAP_BYTES + lane.index * 16;
+}
+
+/// Rows by which kernel row a lies below the row of a result.
+__device__ __forceinline__ int rows_below(int a) {
+  return (a - ORIGIN_QUERY) * DILATION_QUERY;
+}
+
+/// Makes these taps, and what the convolution makes of the references where nothing is hidden in the row's document: 0
+/// where there are none.
+__device__ __forceinline__ void make_constants(
+    unsigned char* shared_memory, const Batch& batch, const float* kernel, bool referenced, int tile_row,
+    const Lane& lane) {
+  for (int i = lane.warp; referenced && i < TAP_PAIRS * DISTANCES; i += WARPS) {
+    const int a = i / DISTANCES * 2;
+    const int offset = offset_at(8 * (GRANULES_RIGHT - i % DISTANCES), lane);
+    store(paired_taps(shared_memory, 0, lane) + i * PAIRED_TAP_BYTES, make_uint4(
+      taps_at(kernel, a, offset), taps_at(kernel, a + 1, offset), taps_rest_at(kernel, a, offset),
+      taps_rest_at(kernel, a + 1, offset)));
+  }
+  for (int row = lane.thread; row < TILE_Q; row += THREADS) {
+    const int position = batch.first_position + tile_row + row;
+    const int document = document_of(batch, position);
+    float sum = 0.0f;
+#pragma unroll 1
+    for (int a = 0; referenced && a < KERNEL_QUERY; a++) {
+      float taps = 0.0f;
+#pragma unroll 1
+      for (int b = 0; b < KERNEL_KEY; b++) taps += kernel[a * KERNEL_KEY + b];
+      if (document_of(batch, position + rows_below(a)) != document) continue;
+      sum = fmaf(reference_at(shared_memory, HALO_PAST + row + rows_below(a)), taps, sum);
+    }
+    constant_at(shared_memory, row) = sum;
+  }
+  __syncthreads();
+}
+
+/// Takes off what the constants hold of hidden entries in a block of eight source keys, which `hidden` marks in ROWS
+/// kernel rows: the references of their rows times taps, in those of the first `count` blocks of results that it feeds,
+/// block `at` and the next ones.
+template <int ROWS>
+__device__ __forceinline__ void take_rows(
+    float (*y)[4], int at, int count, unsigned (&hidden)[2 * ROWS], unsigned char* shared_memory, int place, int pair,
+    const Lane& lane, const unsigned (&same)[2]) {
+  unsigned any = 0u;
+#pragma unroll
+  for (int i = 0; i < 2 * ROWS; i++) {
+    const int a = 2 * pair + i / 2;
+    const float reference = -reference_at(shared_memory, place + 8 * (i % 2) + rows_below(a));
+    hidden[i] &= pack_f16(reference, reference);
+    hidden[i] &= 0u - (same[i % 2] >> a & 1u);
+    any |= hidden[i];
+  }
+  if (!__any_sync(~0u, (any & ~SIGNS) != 0u)) return;
+  const unsigned char* const taps = paired_taps(shared_memory, pair, lane);
+#pragma unroll
+  for (int j = 0; j < DISTANCES; j++) {
+    if (at + j < 0 || at + j >= count) continue;
+    const uint4 b = load_as<uint4>(taps + j * PAIRED_TAP_BYTES);
+    multiply_taps(y[at + j], hidden, b.x, b.y, false);
+    multiply_taps(y[at + j], hidden, b.z, b.w, false);
+  }
+}
+
+/// The same of all kernel rows, in pairs; `mark` says which entries of a pair are hidden.
+template <typename Mark>
+__device__ __forceinline__ void take_block(
+    float (*y)[4], int at, int count, unsigned char* shared_memory, int x, const Lane& lane, const SameDocument& same,
+    const Mark& mark) {
+  const int place = HALO_PAST + (lane.warp * ROW_BLOCKS + x) * 16 + lane.group;
+#pragma unroll 1
+  for (int pair = 0; pair < KERNEL_QUERY / 2; pair++) {
+    unsigned hidden[4];
+    mark(hidden, pair);
+    take_rows<2>(y, at, count, hidden, shared_memory, place, pair, lane, same.bits[x]);
+  }
+  if constexpr (KERNEL_QUERY % 2 == 1) {
+    unsigned hidden[2];
+    mark(hidden, TAP_PAIRS - 1);
+    take_rows<1>(y, at, count, hidden, shared_memory, place, TAP_PAIRS - 1, lane, same.bits[x]);
+  }
+}
+
+/// Which of a step's blocks of eight keys hold a hidden entry that sixteen rows read: one bit each.
+__device__ __forceinline__ unsigned hidden_blocks(const unsigned char* rows, const Lane& lane) {
+  unsigned hidden = 0u;
+#pragma unroll 1
+  for (int r = lane.index / GRANULES; r < 16 + (KERNEL_QUERY - 1) * DILATION_QUERY; r += 32 / GRANULES) {
+    const uint4 eight = load_as<uint4>(rows + r * S_ROW_BYTES + lane.index % GRANULES * 16);
+    hidden |= hidden_of(eight.x) | hidden_of(eight.y) | hidden_of(eight.z) | hidden_of(eight.w);
+  }
+  unsigned lanes = __ballot_sync(~0u, hidden != 0u);
+#pragma unroll
+  for (int i = 16; i >= GRANULES; i /= 2) lanes |= lanes >> i;
+  return lanes;
+}
+
+/// Takes off what is hidden of a step's entries, where they are 0.
+__device__ __forceinline__ void take_hidden(
+    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned char* shared_memory, unsigned scores, const Batch& batch,
+    int own_row, int2 own_range, int key, const Lane& lane, const SameDocument& same) {
+  const unsigned char* const rows =
+    shared_memory + S_AT + (HALO_PAST + lane.warp * ROW_BLOCKS * 16 - ORIGIN_QUERY * DILATION_QUERY) * S_ROW_BYTES;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+    if (own_row + 16 * x >= batch.launch.row_end) break;
+    const unsigned blocks = hidden_blocks(rows + x * 16 * S_ROW_BYTES, lane);
+#pragma unroll
+    for (int s = 0; s < GRANULES; s++) {
+      // Whether there is anything, and somebody sees a result that it changes.
+      if ((blocks >> s & 1u) == 0u || !overlaps(own_range, key + 8 * (s - GRANULES_RIGHT), 8 * DISTANCES)) continue;
+      const unsigned block = scores + x * 16 * S_ROW_BYTES + s * 16;
+      take_block(y[x], s, GRANULES + CARRIED, shared_memory, x, lane, same, [&](auto& hidden, int pair) {
+        load_fragment(hidden, block + 2 * pair * DILATION_QUERY * S_ROW_BYTES);
+        for (unsigned& each : hidden) each = hidden_of(each);
+      });
+    }
+  }
+}
+
+/// The same of keys before key 0, and of those behind the last step: all that taps reach there is hidden.
+__device__ __forceinline__ void take_before(
+    float (&y)[ROW_BLOCKS][GRANULES + CARRIED][4], unsigned char* shared_memory, const Lane& lane,
+    const SameDocument& same) {
+#pragma unroll
+  for (int block = 1; block <= CARRIED - GRANULES_RIGHT; block++) {
+#pragma unroll
+    for (int x = 0; x < ROW_BLOCKS; x++) {
+      take_block(y[x], -block, CARRIED, shared_memory, x, lane, same, [](auto& hidden, int) {
+        for (unsigned& each : hidden) each = ~0u;
+      });
+    }
+  }
+}
+
+/// Adds what the convolution makes of the references where nothing is hidden to COUNT blocks of eight results.
+template <int COUNT, int N>
+__device__ __forceinline__ void add_constants(float (&y)[ROW_BLOCKS][N][4], unsigned char* shared_memory,
+    const Lane& lane) {
+  each_row(lane.warp * ROW_BLOCKS * 16, lane, [&](int x, int h, int row) {
+    const float constant = constant_at(shared_memory, row);
+    each_entry<COUNT>(y[x], [&](float& entry, int, int i) {
+      if (i / 2 == h) entry += constant;
+    });
+  });
+}
+
 /// Writes an entry that the convolution reads.
 __device__ __forceinline__ void store_score(unsigned char* scores, int place, int key, float score) {
   unsigned char* const to = scores + place * S_ROW_BYTES + key * 2;
@@ -836,10 +1109,13 @@ __device__ __forceinline__ void make_halo(
       const int row = first_row + 2 * lane.quad + i;
       const int place = row - tile_row + HALO_PAST;
       const int2 row_seen = row_keys(batch, row);
+      const float reference = reference_at(shared_memory, place);
 #pragma unroll
       for (int h = 0; h < 2; h++) {
         const int key = keys_at + 8 * h + lane.group;
         float score = s[2 * h + i] * SCALE;
+        score -= reference;
+        score = seen_score(score);
         show(score, batch, head, row, row_seen, step_key + key, 0.0f, 0.0f);
         store_score(shared_memory + S_AT, place, key, score);
       }
@@ -1118,6 +1394,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned key_fragments =
     shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+
+  const int first_block = (key_range(batch, tile_row - HALO_PAST, tile_row + TILE_Q + HALO_FUTURE - 1).x + 15) / 16;
+  cp_async_wait<0>();
+  __syncthreads();
+  const bool referenced = make_references(shared_memory, batch, keys, head, tile_row, lane);
+  make_constants(shared_memory, batch, kernel, referenced, tile_row, lane);
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   load_rows<TILE_K, VALUE_DIM, V_ROW_BYTES>(
     shared + V_AT, values, launch.v_stride_l, source_begin - LAG, keys_end, lane.thread);
@@ -1147,6 +1429,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   const int fragment_row =
     HALO_PAST + lane.warp * ROW_BLOCKS * 16 + (lane.index & 15) + ((lane.index >> 4) - ORIGIN_QUERY) * DILATION_QUERY;
   const unsigned score_fragments = shared + S_AT + fragment_row * S_ROW_BYTES;
+  if (referenced && source_begin == 0) take_before(y, shared_memory, lane, same);
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;
@@ -1165,9 +1448,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
-        entry *= SCALE;
+      float references[ROW_BLOCKS][2];
+      read_references(shared_memory, lane, references);
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int x, int, int i) {
+        entry = fmaf(entry, SCALE, -references[x][i / 2]);
       });
+      each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) { entry = seen_score(entry); });
       if (!inside) {
         hide<COLUMNS / 8>(s, batch, head, own_row, step_key + c, lane, 0.0f, 0.0f);
       }
@@ -1188,6 +1474,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     // The warp's rows see nothing from here on.
     if (key >= own_range.y) continue;
     convolve(y, score_fragments, taps, same);
+    if (referenced) {
+      take_hidden(
+        y, shared_memory, score_fragments, batch, own_row, own_range, step_key, lane, same);
+    }
+    if (referenced) add_constants<GRANULES>(y, shared_memory, lane);
     finish<GRANULES>(y, added);
     if (!interior()) {
       hide<GRANULES>(y, batch, head, own_row, key, lane, HIDDEN, LARGEST);
@@ -1495,7 +1786,7 @@ int launch_all(const windowed_call& call, unsigned char* workspace_at, cudaStrea
     launch.row_end = static_cast<int>(Lq);
     launch.parts = static_cast<unsigned>(splits);
     if (const int error = queue(attention::windowed_attention,
-      {ceil_div(Lq, 64) * splits, 8, std::min<long long>(65535, B - batch)}, 128, 24576, stream, launch, q, q_history,
+      {ceil_div(Lq, 64) * splits, 8, std::min<long long>(65535, B - batch)}, 128, 27168, stream, launch, q, q_history,
       k, v, call.parameters, call.positions, call.lengths, call.documents, call.bias, o, lse, partial_values,
       partial_sums))
       return error;
@@ -1576,7 +1867,7 @@ extern "C" int windowed_launch(const windowed_call* call, void* workspace, size_
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
     return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 24576) return mtac_windowed::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 27168) return mtac_windowed::launch_all(*call, memory, stream);
   return WINDOWED_ERROR_DEVICE;
 }
 

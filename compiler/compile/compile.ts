@@ -1,5 +1,5 @@
 import type { Artifact } from "../../runtime/contract/index.ts";
-import { emitAttentionFiles, emitStackFiles } from "../emit/launcher/index.ts";
+import { emitAttentionFiles, emitStackFiles, hasGradients } from "../emit/launcher/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import type { NamedArtifacts } from "../targets.ts";
 import { emissionOf } from "./emissions.ts";
@@ -33,7 +33,8 @@ export function withLaunchers(compiled: CompiledKernels): CompiledKernels {
   for (const [target, attentions] of emitted) {
     const { flavour } = emissionOf(target);
     for (const each of attentions) Object.assign(launchers, emitAttentionFiles(each, provenance, flavour));
-    for (const each of stacks) Object.assign(launchers, emitStackFiles(each, provenance, flavour));
+    const grad = attentions.some(({ artifact }) => hasGradients(artifact));
+    for (const each of stacks) Object.assign(launchers, emitStackFiles(each, provenance, flavour, grad));
   }
   return { ...compiled, files: { ...launchers, ...compiled.files } };
 }

@@ -1,6 +1,6 @@
 import type { Target } from "../../runtime/contract/index.ts";
 import { AUTO_FLAVOUR, type LauncherFlavour, WASM_FLAVOUR } from "../emit/launcher/flavour.ts";
-import { emitAttentionFiles, emitChoiceFiles, emitStackFiles } from "../emit/launcher/index.ts";
+import { emitAttentionFiles, emitChoiceFiles, emitStackFiles, hasGradients } from "../emit/launcher/index.ts";
 import { type ModuleTarget, moduleFacts } from "../targets.ts";
 import { emissionOf } from "./emissions.ts";
 import type { CompiledKernels } from "./kernels.ts";
@@ -35,6 +35,9 @@ export function launcherModules(
         throw new RangeError(`${pipeline.name} lacks the kernels of a target`);
       Object.assign(files, emitChoiceFiles({ pipeline, artifacts: { webgpu, wasm } }, provenance, digestOf));
     }
-  for (const each of stacks) Object.assign(files, emitStackFiles(each, provenance, flavour));
+  const grad = moduleFacts(target).holds.every((held) =>
+    of(held).some(({ artifact }) => hasGradients(artifact)),
+  );
+  for (const each of stacks) Object.assign(files, emitStackFiles(each, provenance, flavour, grad));
   return files;
 }

@@ -60,6 +60,19 @@ describe("gradients", () => {
     expect(having["a.c"]).toBe(without["a.c"]);
   });
 
+  test("of layers of a stack are their own launchers'", () => {
+    const { spec: stacked } = analyse(
+      "attention a { heads 2 head_dim 4 } stack s { layers 2 use a otherwise }",
+      "spec.mta",
+    );
+    if (stacked === null) throw new Error("the test's spec is wrong");
+    const stackOf = (grad: boolean): string =>
+      compileChecked(stacked, { targets: ["cpu"], grad }).files["s.cpu.ts"] ?? "";
+    expect(stackOf(true)).toContain("readonly launcher: Own;");
+    expect(stackOf(true)).toContain("StackLayer<aModule.AInputs, aModule.AResult, aModule.ALauncher>");
+    expect(stackOf(false)).not.toMatch(/Own|readonly launcher/);
+  });
+
   test("are declared where a build has them", () => {
     if (spec === null) throw new Error("the test's spec is wrong");
     expect(declareChecked(spec, "cpu", true)).toContain("backward(");

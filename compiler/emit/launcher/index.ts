@@ -89,7 +89,8 @@ function attentionHeader({ name, source }: Pipeline, provenance: Provenance): st
   return printHeader(`attention ${name}`, provenance, source?.line);
 }
 
-function hasGradients({ backward = [] }: Artifact): boolean {
+/** Whether an artifact computes gradients. */
+export function hasGradients({ backward = [] }: Artifact): boolean {
   return backward.length > 0;
 }
 
@@ -103,11 +104,16 @@ function launcherFile(
   return { [`${pipeline.name}${flavour.suffix}.ts`]: fitLines(render("launcher/attention.hbs", model)) };
 }
 
-/** The file of one stack, by name. The modules of its layers' attentions belong beside it. */
+/**
+ * The file of one stack, by name. The modules of its layers' attentions belong beside it.
+ *
+ * @param grad Whether they have gradients.
+ */
 export function emitStackFiles(
   stack: EmittedStack,
   provenance: Provenance,
   flavour: LauncherFlavour = WEBGPU_FLAVOUR,
+  grad = false,
 ): Readonly<Record<string, string>> {
   const { device, outputs, result, options, types, suffix } = flavour;
   const used = new Set([device, outputs, result, options, "EncodedCall"]);
@@ -118,7 +124,7 @@ export function emitStackFiles(
       names: emittedNames(name),
       file: name + suffix,
     })),
-    ...stackModel(stack, flavour, false),
+    ...stackModel(stack, flavour, { declared: false, grad }),
   };
   return { [`${stack.name}${suffix}.ts`]: fitLines(render("launcher/stack.hbs", model)) };
 }
@@ -142,10 +148,11 @@ export function emitDeclarations(
     render("launcher/declarations.hbs", {
       header: `// The types of ${specPlace(spec)}. Made by mtac ${version} (\`mtac types\` or a build step): change the spec, not this file.`,
       flavour,
+      grad,
       types: [...flavour.types, ...(grad ? flavour.gradientTypes : []), "Pipeline"].toSorted().join(", "),
       tensors: pipelines.some(({ parameters }) => parameters.length > 0),
       attentions: pipelines.map((pipeline) => attentionModel(pipeline, flavour, { declared: true, grad })),
-      stacks: stacks.map((stack) => stackModel(stack, flavour, true)),
+      stacks: stacks.map((stack) => stackModel(stack, flavour, { declared: true, grad })),
       only: others.length === 0 && only !== undefined ? only : null,
     }),
   );

@@ -52,17 +52,16 @@ function tensorModel(pipeline: Pipeline, { key, element, axes }: TensorResource)
   };
 }
 
-/**
- * What an attention is printed from.
- *
- * @param declared For declarations: without bodies.
- * @param grad Whether there are gradients.
- */
-export function attentionModel(
-  pipeline: Pipeline,
-  flavour: LauncherFlavour,
-  { declared, grad }: { readonly declared: boolean; readonly grad: boolean },
-) {
+/** What is printed of a launcher. */
+interface Printed {
+  /** For declarations: without bodies. */
+  readonly declared: boolean;
+  /** Whether there are gradients. */
+  readonly grad: boolean;
+}
+
+/** What an attention is printed from. */
+export function attentionModel(pipeline: Pipeline, flavour: LauncherFlavour, { declared, grad }: Printed) {
   const { name, parameters } = pipeline;
   const names = emittedNames(name);
   return {
@@ -103,7 +102,11 @@ function gradientModel(pipeline: Pipeline) {
 }
 
 /** What a stack is printed from. */
-export function stackModel({ name, layers }: EmittedStack, flavour: LauncherFlavour, declared: boolean) {
+export function stackModel(
+  { name, layers }: EmittedStack,
+  flavour: LauncherFlavour,
+  { declared, grad }: Printed,
+) {
   const names = emittedNames(name);
   return {
     name,
@@ -111,6 +114,7 @@ export function stackModel({ name, layers }: EmittedStack, flavour: LauncherFlav
     functions: functionsOf(names, declared),
     flavour,
     declared,
+    grad,
     layers: layers.map((pipeline, number) => {
       const layer = emittedNames(pipeline.name);
       return {

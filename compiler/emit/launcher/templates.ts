@@ -19,6 +19,7 @@ export interface Templates {
     readonly header: string;
     readonly types: string;
     readonly flavour: LauncherFlavour;
+    readonly grad: boolean;
     /** Whether any attention has parameters. */
     readonly tensors: boolean;
     readonly attentions: readonly AttentionModel[];

@@ -172,6 +172,21 @@ describe.skipIf(nvcc === null)("logits with much in common, emulated", () => {
     }
   });
 
+  test("strips of rows whose highest scores are found first", async () => {
+    const pipeline = pipelineOf(
+      "attention a { heads 2 head_dim 8 mask documents lengths dtype f16 scores { conv 4x3 conv 1x9 } }",
+      "a",
+    );
+    const drawn = drawInputs(pipeline, SHIFTED_SHAPE, false, 3);
+    const inputs = shiftLogits(pipeline, drawn, { kind: "row", offset: 100, deviation: 1 });
+    const parameters = drawParameters(pipeline, 3);
+    const expected = referenceForward(pipeline, parameters, inputs);
+    const [make] = tensorPlans(pipeline, SHIFTED_SHAPE, "staged", { options: { stripRows: 20 } });
+    if (make === undefined) throw new RangeError("there is no plan");
+    const result = await runCudaPlan(await emulatedDevice(), make(), parameters, inputs);
+    expect(outsideTolerance(pipeline, result, expected)).toBeNull();
+  });
+
   test.each(["f16", "bf16"])("%s: scores far beyond f16 stay finite", async (dtype) => {
     for (const text of [
       "scores { conv 3x3 }",

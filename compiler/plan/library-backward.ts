@@ -89,11 +89,14 @@ function multiplyAddsOfPair({ heads, headDim, valueDim, scores, weights, output 
   return heads * stages.reduce((sum, each) => sum + each, products);
 }
 
+/** Reads of K and V, reads and writes of their gradients. */
+const KEY_PASSES = 4;
+
 /** Entries of maps by strips, from the last to the first; and rows of maps that are moved on because they are still read. */
 function backwardWork(task: Task<CpuMachine>, kernel: Kernel, strip: number): KernelWork {
   const { pipeline, shape, machine } = task;
   const { B, Lq, Lk, R } = shape;
-  const { heads } = pipeline;
+  const { heads, headDim, valueDim } = pipeline;
   const bands = backwardBands(pipeline);
   const lead = Math.max(...bands.map((band) => band.lead));
   const range = keyRanges(pipeline, shape);
@@ -106,11 +109,13 @@ function backwardWork(task: Task<CpuMachine>, kernel: Kernel, strip: number): Ke
   const strips = Math.ceil((R + Lq + lead) / strip);
   const kept = bands.reduce((sum, { keep }) => sum + keep, 0);
   const rows = bands.length * strip + 2 * kept;
+  // K and V are read, their gradients added to, once a strip and product.
+  const columns = KEY_PASSES * (headDim + valueDim);
   const counts = {
     ...NO_COUNTS,
     f32MultiplyAdds: B * pairs * multiplyAddsOfPair(pipeline),
     specialFunctions: B * heads * pairs,
-    cacheBytes: B * heads * strips * rows * Lk * 4,
+    cacheBytes: B * heads * strips * (rows + columns) * Lk * 4,
   };
   return workOf(kernel, counts, { blocks: machine.threads, copiesAhead: true });
 }

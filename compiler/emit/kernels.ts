@@ -3,6 +3,17 @@ import { tensorKernelText } from "./cuda/tensor-kernels.ts";
 import type { Dialect } from "./dialect/dialect.ts";
 import { dialectOf } from "./dialect/index.ts";
 import { fusedModel } from "./model/fused.ts";
+import {
+  clearModel,
+  convGradientModel,
+  keyProductModel,
+  mixGradientModel,
+  normalizeAdjointModel,
+  outputAdjointModel,
+  pointwiseKernelModel,
+  rowProductModel,
+  sumModel,
+} from "./model/gradients.ts";
 import { planSource } from "./model/source.ts";
 import {
   convKernelModel,
@@ -67,6 +78,36 @@ function kernelText(plan: Plan, kernel: KernelPlan, dialect: Dialect): string {
       return render(`${language}/kernels/normalize.hbs`, normalizeModel(plan, kernel, program, dialect));
     case "product":
       return render(`${language}/kernels/product.hbs`, productModel(plan, kernel, program, dialect));
+    case "pointwise":
+      return render(
+        `${language}/kernels/pointwise.hbs`,
+        pointwiseKernelModel(plan, kernel, program, dialect),
+      );
+    case "normalize_adjoint":
+      return render(
+        `${language}/kernels/normalize_adjoint.hbs`,
+        normalizeAdjointModel(plan, kernel, program, dialect),
+      );
+    case "row_product":
+      return render(`${language}/kernels/row_product.hbs`, rowProductModel(plan, kernel, program, dialect));
+    case "key_product":
+      return render(`${language}/kernels/key_product.hbs`, keyProductModel(plan, kernel, program, dialect));
+    case "conv_gradient":
+      return render(
+        `${language}/kernels/conv_gradient.hbs`,
+        convGradientModel(plan, kernel, program, dialect),
+      );
+    case "mix_gradient":
+      return render(`${language}/kernels/mix_gradient.hbs`, mixGradientModel(plan, kernel, program, dialect));
+    case "output_adjoint":
+      return render(
+        `${language}/kernels/output_adjoint.hbs`,
+        outputAdjointModel(plan, kernel, program, dialect),
+      );
+    case "sum":
+      return render(`${language}/kernels/sum.hbs`, sumModel(plan, kernel, program, dialect));
+    case "clear":
+      return render(`${language}/kernels/clear.hbs`, clearModel(plan, kernel, dialect));
     case "library":
       throw new RangeError(`"${kernel.name}" is a library's: nothing is written for it`);
     default:

@@ -10,6 +10,17 @@ import type {
 } from "./cuda/tensor/maps.ts";
 import type { tensorTileModel } from "./cuda/tensor/tile.ts";
 import type { fusedModel } from "./model/fused.ts";
+import type {
+  clearModel,
+  convGradientModel,
+  keyProductModel,
+  mixGradientModel,
+  normalizeAdjointModel,
+  outputAdjointModel,
+  pointwiseKernelModel,
+  rowProductModel,
+  sumModel,
+} from "./model/gradients.ts";
 import type { planSource } from "./model/source.ts";
 import type {
   convKernelModel,
@@ -29,6 +40,15 @@ interface ScalarKernels {
   readonly mix: ReturnType<typeof mixKernelModel>;
   readonly normalize: ReturnType<typeof normalizeModel>;
   readonly product: ReturnType<typeof productModel>;
+  readonly pointwise: ReturnType<typeof pointwiseKernelModel>;
+  readonly normalize_adjoint: ReturnType<typeof normalizeAdjointModel>;
+  readonly row_product: ReturnType<typeof rowProductModel>;
+  readonly key_product: ReturnType<typeof keyProductModel>;
+  readonly conv_gradient: ReturnType<typeof convGradientModel>;
+  readonly mix_gradient: ReturnType<typeof mixGradientModel>;
+  readonly output_adjoint: ReturnType<typeof outputAdjointModel>;
+  readonly sum: ReturnType<typeof sumModel>;
+  readonly clear: ReturnType<typeof clearModel>;
 }
 
 type ScalarTemplates = {

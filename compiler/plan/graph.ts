@@ -154,8 +154,8 @@ function linearOp(
 /** A kernel as the allocation of maps sees it: the maps that it reads and the one that it writes, by any numbers. */
 export interface MapUse {
   readonly reads: readonly number[];
-  /** A map that it reads, too, is left or changed in place. */
-  readonly writes: number;
+  /** A map that it reads, too, is left or changed in place; null where it writes none. */
+  readonly writes: number | null;
 }
 
 /**
@@ -169,7 +169,7 @@ export function mapSlots(uses: readonly MapUse[]): ReadonlyMap<number, string> {
     for (const map of reads) lastReader.set(map, at);
   });
   uses.forEach(({ writes }, at) => {
-    if (slots.has(writes)) return;
+    if (writes === null || slots.has(writes)) return;
     const taken = new Set<number>();
     for (const [map, slot] of slots) if ((lastReader.get(map) ?? -1) >= at) taken.add(slot);
     let free = 0;

@@ -51,10 +51,11 @@ function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean
     ...ALL_STRIDED_TENSORS.filter(({ name }) => bound.has(name)).flatMap(({ name }) =>
       ["b", "h", "l"].map((axis) => `${name}_stride_${axis}`),
     ),
+    ...(bound.has("d_o") ? ["d_o_stride_b", "d_o_stride_h", "d_o_stride_l"] : []),
     ...(words ? ["positions_at"] : []),
     ...(words && hasMask(pipeline, "lengths") ? ["lengths_at"] : []),
     ...(words && tests && hasMask(pipeline, "documents") ? ["documents_at"] : []),
-    ...(scaled && bound.has("o") ? ["depth_scale"] : []),
+    ...(scaled && (bound.has("o") || bound.has("d_o")) ? ["depth_scale"] : []),
   ];
 }
 

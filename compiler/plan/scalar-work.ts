@@ -3,6 +3,7 @@ import {
   type CallShape,
   type ChainStep,
   type FusedProgram,
+  type GradientProgram,
   type KernelProgram,
   type LibraryProgram,
   type Pipeline,
@@ -22,7 +23,10 @@ import type { ScalarUnits, UnitWork } from "./scalar-units.ts";
 import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts, workOf } from "./work.ts";
 
 /** What a scalar kernel over maps does. */
-export type MapProgram = Exclude<KernelProgram, FusedProgram | TensorProgram | LibraryProgram>;
+export type MapProgram = Exclude<
+  KernelProgram,
+  FusedProgram | TensorProgram | LibraryProgram | GradientProgram
+>;
 
 /** Units that a block does in a step along the keys; its busiest thread does `rounds` of them. */
 interface Share {

@@ -1,6 +1,7 @@
 export * from "./errors.ts";
 export * from "./expression.ts";
 export * from "./finish.ts";
+export * from "./gradient-program.ts";
 export * from "./inputs.ts";
 export * from "./launch.ts";
 export * from "./launch-fields.ts";

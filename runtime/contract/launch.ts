@@ -59,6 +59,13 @@ export const DISPATCH_FIELDS = [
   ["parts", "u32"],
   /** Rows of history whose statistics are kept before row 0. */
   ["statistics_history", "i32"],
+  /** Rows [own_begin, own_end) of the strip itself, without those around it. */
+  ["own_begin", "i32"],
+  ["own_end", "i32"],
+  /** Parts that are added up. */
+  ["pieces", "u32"],
+  /** Words that are cleared. */
+  ["words", "u32"],
 ] as const;
 
 /** The name of a field that all dispatches of a call share. */

@@ -159,6 +159,11 @@ export function convReach(stage: ConvStage): Reach {
   };
 }
 
+/** How far what passes back through a convolution reads: the other way round. */
+export function adjointReach({ past, future, left, right }: Reach): Reach {
+  return { past: future, future: past, left: right, right: left };
+}
+
 /** The reach of stages applied one after the other: the sum over their convolutions. */
 export function totalReach(stages: readonly (ScoreStage | WeightStage)[]): Reach {
   const sum = { past: 0, future: 0, left: 0, right: 0 };

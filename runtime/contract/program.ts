@@ -1,4 +1,5 @@
 import type { Finish, StageIndex } from "./finish.ts";
+import type { GradientProgram } from "./gradient-program.ts";
 import type { TensorProgram } from "./tensor-program.ts";
 
 /**
@@ -84,9 +85,10 @@ export interface FusedProgram {
   readonly arenaWords: number;
 }
 
-/** Scores of a strip: map[head][row][key] = finish(scale · q·k). */
+/** Scores of a strip: map[head][row][key] = finish(scale · q·k). Of values: rows of o's gradient times v, in a backward pass. */
 export interface ScoresProgram {
   readonly kind: "scores";
+  readonly of?: "values";
   readonly tileQ: number;
   readonly tileK: number;
   readonly finish: Finish;
@@ -97,6 +99,8 @@ export interface ScoresProgram {
 export interface ConvProgram {
   readonly kind: "conv";
   readonly stage: StageIndex;
+  /** Set where gradients pass back: the taps then stand the other way round, and read the heads that a head has gone to. */
+  readonly adjoint?: true;
   readonly source: "workgroup" | "storage";
   readonly tileQ: number;
   readonly tileK: number;
@@ -116,6 +120,8 @@ export interface ConvProgram {
 export interface MixProgram {
   readonly kind: "mix";
   readonly stage: StageIndex;
+  /** Set where gradients pass back: the weights are then read transposed. */
+  readonly adjoint?: true;
   readonly tileQ: number;
   readonly tileK: number;
   readonly finish: Finish;
@@ -129,6 +135,8 @@ export interface NormalizeProgram {
   readonly kind: "normalize";
   /** Invocations that share a row. */
   readonly team: number;
+  /** False where nobody asks for the log-sum-exp. */
+  readonly keepsLse?: false;
   readonly skipDead: boolean;
   readonly arenaWords: number;
 }
@@ -160,4 +168,5 @@ export type KernelProgram =
   | MixProgram
   | NormalizeProgram
   | ProductProgram
+  | GradientProgram
   | TensorProgram;

@@ -40,15 +40,22 @@ const CHUNK_TAPS = 8;
  * A convolution: its constants begin with `name`.
  *
  * @param shift Columns of a staged tile between a multiple of four and the first tap.
+ * @param adjoint Whether gradients pass back through it: the taps then stand the other way round.
  */
-export function convModel(plan: Plan, stage: ConvStage, table: ConstantTable, shift: number) {
+export function convModel(
+  plan: Plan,
+  stage: ConvStage,
+  table: ConstantTable,
+  shift: number,
+  adjoint = false,
+) {
   const name = stageName(stage).toUpperCase();
   const { kernel, dilation } = stage;
   table.int(`${name}_QUERY`, kernel.query, "Rows of the kernel.");
   table.int(`${name}_KEY`, kernel.key, "Keys of the kernel.");
   table.int(`${name}_ACROSS`, stage.across, "Heads that one kernel reads.");
   table.int(`${name}_WEIGHT_AT`, parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
-  if (stage.bias !== null)
+  if (stage.bias !== null && !adjoint)
     table.int(`${name}_BIAS_AT`, parameterAt(plan, stage.bias), `${stage.bias} in parameters.`);
   table.int(`${name}_DILATION_QUERY`, dilation.query, "Rows from one row of taps to the next.");
   table.int(`${name}_DILATION_KEY`, dilation.key, "Keys from one tap to the next.");
@@ -56,14 +63,15 @@ export function convModel(plan: Plan, stage: ConvStage, table: ConstantTable, sh
   const chunks = kernel.key > MOST_TAPS;
   if (chunks) table.int(`${name}_TAPS`, CHUNK_TAPS, "Taps whose weights are held at a time.");
   return {
-    spec: `${describe(stage)} (${describeReach(stage)})`,
+    spec: adjoint ? `Back through ${describe(stage)}` : `${describe(stage)} (${describeReach(stage)})`,
+    adjoint,
     name,
     function: stageName(stage),
     /** Whether a kernel reads several heads. */
     joint: stage.across > 1,
     /** Whether all groups of heads have the same kernels. */
     shared: stage.shared,
-    bias: stage.bias !== null,
+    bias: stage.bias !== null && !adjoint,
     /** Whether neighbouring taps are neighbouring entries. */
     slides: dilation.key === 1,
     documents: hasMask(plan.pipeline, "documents"),
@@ -76,12 +84,19 @@ export function convModel(plan: Plan, stage: ConvStage, table: ConstantTable, sh
  * A mix of heads: its constants begin with `name`.
  * @param outputs Heads that an invocation writes.
  */
-export function mixModel(plan: Plan, stage: MixStage, table: ConstantTable, outputs: number) {
+export function mixModel(
+  plan: Plan,
+  stage: MixStage,
+  table: ConstantTable,
+  outputs: number,
+  adjoint = false,
+) {
   const name = stageName(stage).toUpperCase();
   table.int(`${name}_GROUP`, stage.group, "Heads that are mixed.");
   table.int(`${name}_WEIGHT_AT`, parameterAt(plan, stage.weight), `${stage.weight} in parameters.`);
   return {
     spec: describe(stage),
+    adjoint,
     name,
     /** The heads that an invocation writes, where a language keeps their registers apart. */
     outputs: Array.from({ length: outputs }, (_, index) => index),

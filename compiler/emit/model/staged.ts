@@ -1,4 +1,5 @@
 import {
+  adjointReach,
   type ConvProgram,
   convReach,
   hasMask,
@@ -12,6 +13,7 @@ import {
 } from "../../../runtime/contract/index.ts";
 import type { Dialect } from "../dialect/dialect.ts";
 import { ConstantTable } from "./constants.ts";
+import { addStripRows } from "./gradients.ts";
 import { convModel, finishModel, mixModel } from "./ops.ts";
 import { outputModel } from "./output.ts";
 import { kernelModel } from "./source.ts";
@@ -24,7 +26,9 @@ function tileTable({ tileQ, tileK }: { tileQ: number; tileK: number }, { words }
   return table;
 }
 
-function purposeOf(stage: LinearStage): string {
+function purposeOf(stage: LinearStage, adjoint: boolean): string {
+  if (adjoint)
+    return `What passes back through ${describe(stage)}: from the gradient of its result to that of its input.`;
   return `${describe(stage)}, from one map of the strip to the other.`;
 }
 
@@ -41,17 +45,23 @@ function stagedModel(
 }
 
 export function scoresModel(plan: Plan, kernel: KernelPlan, program: ScoresProgram, dialect: Dialect) {
-  const purpose =
-    "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.";
+  const ofValues = program.of === "values";
+  const purpose = ofValues
+    ? "The gradient of the weights: map[head][row][key] = that of their result . v where visible, else 0."
+    : "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0.";
+  const table = tileTable(program, dialect);
+  if (ofValues) addStripRows(table, plan.pipeline);
   return {
-    ...stagedModel(plan, kernel, program, dialect, tileTable(program, dialect), purpose),
+    ofValues,
+    ...stagedModel(plan, kernel, program, dialect, table, purpose),
     finish: finishModel(plan.pipeline, "scores", program.finish, dialect),
   };
 }
 
 export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvProgram, dialect: Dialect) {
   const stage = linearStage(plan.pipeline, program.stage, "conv");
-  const reach = convReach(stage);
+  const adjoint = program.adjoint ?? false;
+  const reach = adjoint ? adjointReach(convReach(stage)) : convReach(stage);
   const table = tileTable(program, dialect);
   table.int("REACH_PAST", reach.past, "Rows before the tile that the taps read.");
   table.int("REACH_FUTURE", reach.future, "Rows after the tile that the taps read.");
@@ -66,8 +76,8 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
     table.int("DOCUMENT_ROWS", program.documentRows, "Rows whose documents are kept.");
   }
   return {
-    conv: convModel(plan, stage, table, program.haloLeft - reach.left),
-    ...stagedModel(plan, kernel, program, dialect, table, purposeOf(stage)),
+    conv: convModel(plan, stage, table, program.haloLeft - reach.left, adjoint),
+    ...stagedModel(plan, kernel, program, dialect, table, purposeOf(stage, adjoint)),
     finish: finishModel(plan.pipeline, stageName(stage), program.finish, dialect),
     staged: program.source === "workgroup",
   };
@@ -75,26 +85,29 @@ export function convKernelModel(plan: Plan, kernel: KernelPlan, program: ConvPro
 
 export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgram, dialect: Dialect) {
   const stage = linearStage(plan.pipeline, program.stage, "mix");
+  const adjoint = program.adjoint ?? false;
   const table = tileTable(program, dialect);
   table.int("OUTPUTS", program.outputs, `Heads that a ${dialect.words.group} writes.`);
   return {
-    mix: mixModel(plan, stage, table, program.outputs),
-    ...stagedModel(plan, kernel, program, dialect, table, purposeOf(stage)),
+    mix: mixModel(plan, stage, table, program.outputs, adjoint),
+    ...stagedModel(plan, kernel, program, dialect, table, purposeOf(stage, adjoint)),
     finish: finishModel(plan.pipeline, stageName(stage), program.finish, dialect),
   };
 }
 
 export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram, dialect: Dialect) {
   const sparsemax = plan.pipeline.normalize === "sparsemax";
+  const keepsLse = program.keepsLse ?? true;
   const purpose = sparsemax
     ? "Sparsemax of the strip's rows, in place (Martins and Astudillo 2016)."
-    : "Softmax of the strip's rows, in place, and their log-sum-exp.";
+    : `Softmax of the strip's rows, in place${keepsLse ? ", and their log-sum-exp" : ""}.`;
   const table = new ConstantTable();
   table.int("TEAM", program.team, `Neighbouring ${dialect.words.threads} that share a row.`);
   table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
   return {
     ...stagedModel(plan, kernel, program, dialect, table, purpose),
     sparsemax,
+    keepsLse,
   };
 }
 

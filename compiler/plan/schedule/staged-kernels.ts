@@ -1,4 +1,10 @@
-import { convReach, type Expression, type Finish, hasMask } from "../../../runtime/contract/index.ts";
+import {
+  adjointReach,
+  convReach,
+  type Expression,
+  type Finish,
+  hasMask,
+} from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
 import { doesNotFit, type Fitted, registerFault, whereFits } from "../fit.ts";
 import { type ConvOp, type DotOp, graphOf, type MixOp, type NormalizeOp, type Op } from "../graph.ts";
@@ -51,7 +57,7 @@ export function mapKernels(
 }
 
 /** Tiles over the rows that a kernel writes, the strip's keys, and heads. */
-function tileGrid({ machine }: GpuTask, { halo }: Op, { tileQ, tileK }: Tile, heads: number): Grid {
+export function tileGrid({ machine }: GpuTask, { halo }: Op, { tileQ, tileK }: Tile, heads: number): Grid {
   const keys: Expression = ["sub", "key_end", "key_begin"];
   return machine.mapGrid.tiles(["ceilDiv", rowsOf(halo), tileQ], ["ceilDiv", keys, tileK], heads);
 }
@@ -65,7 +71,7 @@ function visible(op: { readonly pointwise: Finish["pointwise"] }): Finish {
   return { pointwise: op.pointwise, mask: "zero" };
 }
 
-function scoresKernel(task: StagedTask, op: DotOp, tile: Tile, to: string): ScalarStripKernel {
+export function scoresKernel(task: StagedTask, op: DotOp, tile: Tile, to: string): ScalarStripKernel {
   const { pipeline, machine, skipDead } = task;
   const { tileQ, tileK } = tile;
   return {
@@ -80,12 +86,23 @@ function scoresKernel(task: StagedTask, op: DotOp, tile: Tile, to: string): Scal
   };
 }
 
-/** A convolution, of its tile with its halo in workgroup memory where they fit. */
-function convKernel(task: StagedTask, op: ConvOp, tile: Tile, from: string, to: string): ScalarStripKernel {
+/**
+ * A convolution, of its tile with its halo in workgroup memory where they fit.
+ *
+ * @param adjoint Whether gradients pass back through it.
+ */
+export function convKernel(
+  task: StagedTask,
+  op: ConvOp,
+  tile: Tile,
+  from: string,
+  to: string,
+  adjoint = false,
+): ScalarStripKernel {
   const { pipeline, machine, skipDead } = task;
   const { tileQ, tileK } = tile;
   const { carryMultiple, stride } = machine.rows;
-  const reach = convReach(op.stage);
+  const reach = adjoint ? adjointReach(convReach(op.stage)) : convReach(op.stage);
   const haloRows = tileQ + reach.past + reach.future;
   const haloLeft = ceilTo(reach.left, carryMultiple);
   const haloColumns = haloLeft + tileK + ceilTo(reach.right, carryMultiple);
@@ -99,6 +116,7 @@ function convKernel(task: StagedTask, op: ConvOp, tile: Tile, from: string, to: 
     program: {
       kind: "conv",
       stage: op.index,
+      ...(adjoint ? { adjoint } : {}),
       source: staged ? "workgroup" : "storage",
       tileQ,
       tileK,
@@ -120,14 +138,28 @@ function convKernel(task: StagedTask, op: ConvOp, tile: Tile, from: string, to: 
   };
 }
 
-function mixKernel(task: StagedTask, op: MixOp, from: string, to: string): ScalarStripKernel {
+export function mixKernel(
+  task: StagedTask,
+  op: MixOp,
+  from: string,
+  to: string,
+  adjoint = false,
+): ScalarStripKernel {
   const { pipeline, machine, skipDead } = task;
   const { mixTile, mapWidth } = machine.staged;
   let outputs = Math.min(op.stage.group, MIX_OUTPUTS);
   while (op.stage.group % outputs !== 0) outputs -= 1;
   return {
     ...ofOp(op),
-    program: { kind: "mix", stage: op.index, ...mixTile, finish: visible(op), outputs, skipDead },
+    program: {
+      kind: "mix",
+      stage: op.index,
+      ...(adjoint ? { adjoint } : {}),
+      ...mixTile,
+      finish: visible(op),
+      outputs,
+      skipDead,
+    },
     workgroup: (mixTile.tileQ * mixTile.tileK) / 4,
     workgroupBytes: 0,
     registers: mixRegisters(outputs),
@@ -137,7 +169,7 @@ function mixKernel(task: StagedTask, op: MixOp, from: string, to: string): Scala
   };
 }
 
-function normalizeKernel(task: StagedTask, op: NormalizeOp, map: string): ScalarStripKernel {
+export function normalizeKernel(task: StagedTask, op: NormalizeOp, map: string): ScalarStripKernel {
   const { pipeline, machine, skipDead } = task;
   const { mapWidth, normalize } = machine.staged;
   const { workgroup, team } = normalize;

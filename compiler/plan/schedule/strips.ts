@@ -42,7 +42,7 @@ export function forcedStrips(knobs: StripKnobs, options: PlanOptions = {}): Stri
 const MAP_COLUMNS = 64;
 
 /** The first row that a kernel writes: the strip's or one of the halo that later stages read, as far as they exist. */
-function rowBegin(halo: Reach): Expression {
+export function rowBegin(halo: Reach): Expression {
   return ["max", ["sub", 0, "R"], ["sub", "row", halo.past]];
 }
 
@@ -65,11 +65,26 @@ function ceilTo(value: Expression, multiple: number): Expression {
   return ["mul", multiple, ["ceilDiv", value, multiple]];
 }
 
+/** What is cut into strips, where it is not the call's own rows, two maps of which are alive at a time. */
+export interface Cut {
+  readonly maps: number;
+  /** Rows of history that strips begin with. */
+  readonly before: Expression;
+}
+
+const OWN_ROWS: Cut = { maps: 2, before: 0 };
+
 /** Names of a plan that cuts its rows into strips: their height, the rows around them, the maps' strides. */
-export function stripDefinitions(pipeline: Pipeline, knobs: StripKnobs, reach: Reach): Plan["definitions"] {
+export function stripDefinitions(
+  pipeline: Pipeline,
+  knobs: StripKnobs,
+  reach: Reach,
+  { maps, before }: Cut = OWN_ROWS,
+): Plan["definitions"] {
   const halo: Expression = ["add", "halo_past", "halo_future"];
-  const columnBytes = 2 * knobs.entryBytes * pipeline.heads;
-  const allRows: Expression = ["add", "Lq", halo];
+  const columnBytes = maps * knobs.entryBytes * pipeline.heads;
+  const rows: Expression = before === 0 ? "Lq" : ["add", "Lq", before];
+  const allRows: Expression = ["add", rows, halo];
   const rowsThatFit: Expression = [
     "floorDiv",
     knobs.stripBytes,
@@ -80,7 +95,7 @@ export function stripDefinitions(pipeline: Pipeline, knobs: StripKnobs, reach: R
   return [
     // Rows around a strip that the convolutions read, as far as they can exist.
     { name: "halo_past", value: ["min", reach.past, ["add", "Lq", "R"]] },
-    { name: "halo_future", value: ["min", reach.future, "Lq"] },
+    { name: "halo_future", value: ["min", reach.future, rows] },
     { name: "map_row_stride", value: ["mul", MAP_COLUMNS, ["ceilDiv", "Lk", MAP_COLUMNS]] },
     {
       name: "batch_step",
@@ -104,8 +119,8 @@ export function stripDefinitions(pipeline: Pipeline, knobs: StripKnobs, reach: R
     {
       name: "strip",
       value: knobs.skipDead
-        ? ["min", "Lq", ceilTo(["ceilDiv", "Lq", ["ceilDiv", "Lq", "most_rows"]], knobs.multiple)]
-        : "Lq",
+        ? ["min", rows, ceilTo(["ceilDiv", rows, ["ceilDiv", rows, "most_rows"]], knobs.multiple)]
+        : rows,
     },
     { name: "map_rows", value: ["add", "strip", halo] },
     { name: "map_head_stride", value: ["mul", "map_rows", "map_row_stride"] },
@@ -118,13 +133,15 @@ export function stripSteps(
   reach: Reach,
   skipDead: boolean,
   body: readonly Step[],
+  { before }: Cut = OWN_ROWS,
 ): readonly Step[] {
+  const first: Expression = before === 0 ? 0 : ["sub", 0, before];
   return [
     loop("batch", 0, "B", "batch_step", [
       define(
         "batches",
         ["min", "batch_step", ["sub", "B", "batch"]],
-        [loop("row", 0, "Lq", "strip", keyRange(pipeline, reach, skipDead, body))],
+        [loop("row", first, "Lq", "strip", keyRange(pipeline, reach, skipDead, body))],
       ),
     ]),
   ];

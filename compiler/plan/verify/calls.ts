@@ -58,6 +58,9 @@ function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
     case "library":
     case undefined:
       return null;
+    // Kernels of backward passes: `gradients.ts` says what they cover.
+    default:
+      return null;
   }
 }
 

@@ -78,12 +78,7 @@ function computedBy(
         ...(program.conv === null ? [] : [program.conv.stage]),
         ...(program.folded === null ? [] : [program.folded]),
       ];
-    case "scores":
-    case "normalize":
-    case "product":
-    case "tensor_combine":
-    case "tensor_statistics":
-    case "tensor_product":
+    default:
       return [];
   }
 }

@@ -1,0 +1,221 @@
+import {
+  type ConvGradientProgram,
+  convReach,
+  elementCount,
+  type KernelPlan,
+  type KeyProductProgram,
+  type MixGradientProgram,
+  type NormalizeAdjointProgram,
+  type OutputAdjointProgram,
+  type OutputStage,
+  type Pipeline,
+  type Plan,
+  type PointwiseProgram,
+  type RowProductProgram,
+  type SumProgram,
+} from "../../../runtime/contract/index.ts";
+import type { Dialect } from "../dialect/dialect.ts";
+import { pointwiseComment, pointwiseModel } from "../pointwise.ts";
+import { ConstantTable } from "./constants.ts";
+import { convModel, mixModel } from "./ops.ts";
+import { kernelModel } from "./source.ts";
+import { describe, linearStage, parameterAt, sourceLine, stageLabel } from "./stages.ts";
+
+/** Fours of channels of a row of values that lies in a strip. */
+export function addStripRows(table: ConstantTable, { valueDim }: Pipeline): void {
+  table.int("VALUE_FOURS", Math.ceil(valueDim / 4), "Fours of channels of a row of values in the strip.");
+}
+
+export function pointwiseKernelModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: PointwiseProgram,
+  dialect: Dialect,
+) {
+  const { stages, adjoint } = program;
+  const spelt = stages.map(pointwiseComment).join("").slice(0, -2);
+  const table = new ConstantTable();
+  table.int("TILE_Q", program.tileQ, `Rows of a ${dialect.words.group}'s tile.`);
+  table.int("TILE_K", program.tileK, `Keys of a ${dialect.words.group}'s tile.`);
+  const purpose = adjoint
+    ? `What passes back through ${spelt}, in place.`
+    : `${spelt}, from one map of the strip to another.`;
+  return {
+    ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }),
+    adjoint,
+    stages: stages.map((each) => pointwiseModel(each, (value) => dialect.literal("f32", value))),
+  };
+}
+
+export function normalizeAdjointModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: NormalizeAdjointProgram,
+  dialect: Dialect,
+) {
+  const sparsemax = plan.pipeline.normalize === "sparsemax";
+  const table = new ConstantTable();
+  table.int("TEAM", program.team, `Neighbouring ${dialect.words.threads} that share a row.`);
+  table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  const purpose = sparsemax
+    ? "What passes back through sparsemax: the gradient less its mean, where there is weight (Martins and Astudillo 2016, section 2.5)."
+    : "What passes back through the softmax: weight * (gradient - the weights' mean of the gradient).";
+  return { ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }), sparsemax };
+}
+
+/** Rows of keys or of values, as the four-channel blocks of a kernel count them. */
+function channelsOf({ headDim, valueDim }: Pipeline, of: "k" | "v", table: ConstantTable): void {
+  const channels = of === "k" ? headDim : valueDim;
+  table.int("CHANNELS", of === "k" ? "HEAD_DIM" : "VALUE_DIM", "Channels of a row.");
+  table.int(
+    "CHANNEL_FOURS",
+    Math.ceil(channels / 4),
+    "Fours of channels, the last of which may be cut short.",
+  );
+}
+
+export function rowProductModel(plan: Plan, kernel: KernelPlan, { of }: RowProductProgram, dialect: Dialect) {
+  const table = new ConstantTable();
+  channelsOf(plan.pipeline, of, table);
+  if (of === "v") addStripRows(table, plan.pipeline);
+  const purpose =
+    of === "k"
+      ? "The gradient of the queries: scale * that of the scores times the keys."
+      : "The strip's weights times the values: what the output's stages are given.";
+  const model = kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] });
+  return { ...model, ofKeys: of === "k", variable: of, rows: of === "k" ? model.head : model.value };
+}
+
+export function keyProductModel(plan: Plan, kernel: KernelPlan, { of }: KeyProductProgram, dialect: Dialect) {
+  const { pipeline } = plan;
+  const table = new ConstantTable();
+  channelsOf(pipeline, of, table);
+  table.int("KEY_HEADS", pipeline.kvHeads, "Heads of keys and values.");
+  if (of === "v") addStripRows(table, pipeline);
+  const purpose =
+    of === "k"
+      ? "Adds what the strip's rows give to the gradient of the keys: scale * that of the scores, transposed, times the queries."
+      : "Adds what the strip's rows give to the gradient of the values: the weights, transposed, times that of their results.";
+  const model = kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] });
+  return { ...model, ofKeys: of === "k", result: of === "k" ? "d_k" : "d_v" };
+}
+
+export function convGradientModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: ConvGradientProgram,
+  dialect: Dialect,
+) {
+  const stage = linearStage(plan.pipeline, program.stage, "conv");
+  const reach = convReach(stage);
+  const table = new ConstantTable();
+  table.int("TILE_K", program.tileK, `Keys of a ${dialect.words.group}.`);
+  table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  table.int("REACH_PAST", reach.past, "Rows before a row that its taps read.");
+  table.int("REACH_LEFT", reach.left, "Keys left of a key that its taps read.");
+  table.int("TAPS", program.taps, `Taps of a ${dialect.words.group}.`);
+  table.int("CHUNKS", program.chunks, `${dialect.words.group}s that share a row of the kernel.`);
+  const conv = convModel(plan, stage, table, 0);
+  const biasRow = conv.bias ? 1 : 0;
+  table.int(
+    "KERNEL_ROWS",
+    stage.kernel.query * program.chunks + biasRow,
+    conv.bias ? "Parts of a kernel, and its bias." : "Parts of a kernel.",
+  );
+  const purpose = `The gradient of ${describe(stage)}: its input times that of its result, a part each ${dialect.words.group}.`;
+  return { conv, ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }) };
+}
+
+export function mixGradientModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: MixGradientProgram,
+  dialect: Dialect,
+) {
+  const stage = linearStage(plan.pipeline, program.stage, "mix");
+  const table = new ConstantTable();
+  table.int("TILE_K", program.tileK, `Keys of a ${dialect.words.group}.`);
+  table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  table.int("HEAD_FOURS", Math.ceil(stage.group / 4), "Fours of heads of a group.");
+  const mix = mixModel(plan, stage, table, 1);
+  const purpose = `The gradient of ${describe(stage)}: its input times that of its result, a part each ${dialect.words.group}.`;
+  return { mix, ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }) };
+}
+
+export function outputAdjointModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: OutputAdjointProgram,
+  dialect: Dialect,
+) {
+  const { pipeline } = plan;
+  const { output, valueDim } = pipeline;
+  const table = new ConstantTable();
+  table.int("ROWS", program.rows, `Rows of a ${dialect.words.group}.`);
+  addStripRows(table, pipeline);
+  if (output.length > 0) {
+    table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+    table.int(
+      "GRADIENT_AT",
+      output.length * valueDim,
+      "First word of the gradient, after what each stage is given.",
+    );
+    table.int("LOGITS_AT", (output.length + 1) * valueDim, "First word of the gradient of a gate's logits.");
+    table.int("SUMS_AT", program.arenaWords - kernel.workgroupSize, "First word of what is summed up.");
+    table.int("PARAMETER_WORDS", program.parameterWords, "Words of the gradients of the stages' parameters.");
+  }
+  const first = Math.min(...output.flatMap((stage) => parametersOf(plan, stage).map(({ at }) => at)));
+  const stages = output.map((stage, index) => {
+    const [weight, bias] = parametersOf(plan, stage);
+    return {
+      index,
+      line: sourceLine(stage),
+      spec: stageLabel(stage),
+      norm: stage.kind === "norm",
+      channel: stage.kind === "gate" && stage.mode === "channel",
+      depthScale: stage.kind === "norm" && stage.depthScale,
+      eps: dialect.literal("f32", stage.kind === "norm" ? stage.eps : 0),
+      /** Words of what it is given, and of its result. */
+      at: index * valueDim,
+      next: (index + 1) * valueDim,
+      last: index === output.length - 1,
+      weightAt: weight?.at ?? 0,
+      weightPart: (weight?.at ?? 0) - first,
+      biasAt: bias?.at ?? 0,
+      biasPart: (bias?.at ?? 0) - first,
+    };
+  });
+  const purpose =
+    output.length === 0
+      ? "The gradient of o as rows of the strip, in f32."
+      : "What passes back through the stages of the output, and what that gives to the gradients of their parameters.";
+  return {
+    ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }),
+    stages,
+    backwards: [...stages].reverse(),
+  };
+}
+
+function parametersOf(
+  plan: Plan,
+  stage: OutputStage,
+): readonly { readonly at: number; readonly length: number }[] {
+  const names = stage.kind === "norm" ? [stage.weight] : [stage.weight, stage.bias];
+  return names.map((name) => {
+    const shape = plan.pipeline.parameters.find((parameter) => parameter.name === name)?.shape ?? [];
+    return { at: parameterAt(plan, name), length: elementCount(shape) };
+  });
+}
+
+export function sumModel(plan: Plan, kernel: KernelPlan, { at, length }: SumProgram, dialect: Dialect) {
+  const table = new ConstantTable();
+  table.int("PARAMETER_AT", at, "First word of the parameter among all.");
+  table.int("LENGTH", length, "Words of the parameter, and of each part.");
+  const purpose = "Adds parts of a parameter's gradient up, in their order: the same bits run after run.";
+  return kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] });
+}
+
+export function clearModel(plan: Plan, kernel: KernelPlan, dialect: Dialect) {
+  const purpose = "Makes a gradient zero, to which strips add.";
+  return kernelModel(plan, kernel, dialect, { constants: new ConstantTable(), purpose: [purpose] });
+}

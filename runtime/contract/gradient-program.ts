@@ -1,0 +1,91 @@
+import type { Pointwise, StageIndex } from "./finish.ts";
+
+/**
+ * What the kernels of a backward pass do that a forward pass has no use for. Maps are as in a forward pass: [head][row][key] of a strip, each
+ * entry 0 where its own row does not see its key. Rows of values lie in strips, too: [head][row][channel], f32.
+ */
+
+/** Pointwise stages from one map to another, or what passes back through them: the gradient's map, in place. */
+export interface PointwiseProgram {
+  readonly kind: "pointwise";
+  readonly stages: readonly Pointwise[];
+  readonly adjoint: boolean;
+  readonly tileQ: number;
+  readonly tileK: number;
+}
+
+/** What passes back through softmax or sparsemax: the gradient's map becomes that of the scores, in place. */
+export interface NormalizeAdjointProgram {
+  readonly kind: "normalize_adjoint";
+  /** Invocations that share a row. */
+  readonly team: number;
+  readonly arenaWords: number;
+}
+
+/** Rows of a map times keys or values: what an attention gives before its output's stages, or the gradient of the queries. */
+export interface RowProductProgram {
+  readonly kind: "row_product";
+  readonly of: "k" | "v";
+}
+
+/** Columns of a map times rows, added up over the strip: the gradient of keys (rows of q) or values (rows of o's gradient). */
+export interface KeyProductProgram {
+  readonly kind: "key_product";
+  readonly of: "k" | "v";
+}
+
+/** Sums of products of a convolution's input and its result's gradient, a part of them each workgroup. */
+export interface ConvGradientProgram {
+  readonly kind: "conv_gradient";
+  readonly stage: StageIndex;
+  /** Taps of a row of the kernel that a workgroup sums up, and how many workgroups share the row. */
+  readonly taps: number;
+  readonly chunks: number;
+  /** Keys of a workgroup. */
+  readonly tileK: number;
+  readonly arenaWords: number;
+}
+
+/** The same for a mix: four outputs by four inputs a workgroup. */
+export interface MixGradientProgram {
+  readonly kind: "mix_gradient";
+  readonly stage: StageIndex;
+  readonly tileK: number;
+  readonly arenaWords: number;
+}
+
+/** What passes back through the output's stages, row by row, and what it adds to their parameters. */
+export interface OutputAdjointProgram {
+  readonly kind: "output_adjoint";
+  /** Rows of a workgroup. */
+  readonly rows: number;
+  /** Words of the parameters' gradients of the output's stages. */
+  readonly parameterWords: number;
+  readonly arenaWords: number;
+}
+
+/** Adds parts up in their order, onto the gradients of a parameter. */
+export interface SumProgram {
+  readonly kind: "sum";
+  /** Where the parameter lies among all. */
+  readonly at: number;
+  /** Its elements: a part has one of each. */
+  readonly length: number;
+}
+
+/** Makes a buffer zero. */
+export interface ClearProgram {
+  readonly kind: "clear";
+}
+
+/** A kernel's work in a backward pass only. */
+export type GradientProgram =
+  | PointwiseProgram
+  | NormalizeAdjointProgram
+  | RowProductProgram
+  | KeyProductProgram
+  | ConvGradientProgram
+  | MixGradientProgram
+  | OutputAdjointProgram
+  | SumProgram
+  | ClearProgram;

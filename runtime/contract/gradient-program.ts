@@ -57,8 +57,9 @@ export interface MixGradientProgram {
 /** What passes back through the output's stages, row by row, and what it adds to their parameters. */
 export interface OutputAdjointProgram {
   readonly kind: "output_adjoint";
-  /** Rows of a workgroup. */
+  /** Rows of a workgroup, and how many of them it computes at a time. */
   readonly rows: number;
+  readonly rowsAtOnce: number;
   /** Words of the parameters' gradients of the output's stages. */
   readonly parameterWords: number;
   readonly arenaWords: number;

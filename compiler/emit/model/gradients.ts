@@ -155,13 +155,19 @@ export function outputAdjointModel(
   addStripRows(table, pipeline);
   if (output.length > 0) {
     table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+    const { threads } = dialect.words;
+    const rowWords = (output.length + 2) * valueDim;
+    table.int("ROWS_AT_ONCE", program.rowsAtOnce, "Rows that are computed at a time.");
+    table.int("TEAM", kernel.workgroupSize / program.rowsAtOnce, `Neighbouring ${threads} that share a row.`);
     table.int(
-      "GRADIENT_AT",
-      output.length * valueDim,
-      "First word of the gradient, after what each stage is given.",
+      "ROW_WORDS",
+      rowWords,
+      `Words of a row in ${dialect.words.memory}: first what each stage is given.`,
     );
+    table.int("GRADIENT_AT", output.length * valueDim, "First word of the gradient in a row.");
     table.int("LOGITS_AT", (output.length + 1) * valueDim, "First word of the gradient of a gate's logits.");
-    table.int("SUMS_AT", program.arenaWords - kernel.workgroupSize, "First word of what is summed up.");
+    table.int("FACTORS_AT", program.rowsAtOnce * rowWords, "First word of the rows' factors.");
+    table.int("SUMS_AT", program.rowsAtOnce * (rowWords + 1), "First word of what is summed up.");
     table.int("PARAMETER_WORDS", program.parameterWords, "Words of the gradients of the stages' parameters.");
   }
   const first = Math.min(...output.flatMap((stage) => parametersOf(plan, stage).map(({ at }) => at)));

@@ -3,7 +3,15 @@ import { definePlan } from "../define.ts";
 import { mapSlots, NO_REACH } from "../graph.ts";
 import type { GpuTask } from "../machine.ts";
 import type { StagedTask } from "../schedule/staged-kernels.ts";
-import { type Cut, rowBegin, rowEnd, type StripKnobs, stripDefinitions, stripLaunch, stripSteps } from "../schedule/strips.ts";
+import {
+  type Cut,
+  rowBegin,
+  rowEnd,
+  type StripKnobs,
+  stripDefinitions,
+  stripLaunch,
+  stripSteps,
+} from "../schedule/strips.ts";
 import { backwardGraph, mapsOf } from "./graph.ts";
 import {
   type BackwardKernel,
@@ -96,7 +104,9 @@ function withSums(kernels: readonly BackwardKernel[]): readonly Launched[] {
 function stripDispatch({ kernel, sum }: Launched): Step {
   if (sum !== null) return dispatch(kernel, { pieces: sum.pieces }, 0);
   const own =
-    kernel.program.kind === "output_adjoint" ? { own_begin: rowBegin(NO_REACH), own_end: rowEnd(NO_REACH) } : {};
+    kernel.program.kind === "output_adjoint"
+      ? { own_begin: rowBegin(NO_REACH), own_end: rowEnd(NO_REACH) }
+      : {};
   return dispatch(kernel, { ...stripLaunch(kernel), ...own }, [
     "mul",
     "batches",

@@ -43,6 +43,7 @@ const SUM_KEYS = 256;
 const MOST_TAPS = 16;
 /** Rows of o of a workgroup. */
 const OUTPUT_ROWS = 16;
+const ROWS_AT_ONCE = [8, 4, 2, 1];
 const TILE = { tileQ: 32, tileK: 32 };
 
 /** Rows of the strip's maps. */
@@ -402,18 +403,26 @@ function outputAdjoint(
   const parts = [...names].map((name) => placed(pipeline, name));
   const parameterWords = parts.reduce((sum, { length }) => sum + length, 0);
   const groupsOf = (count: Expression): Expression => ["mul", heads, ["ceilDiv", count, OUTPUT_ROWS]];
-  // Results of each stage, the gradient, and what invocations sum up; words of the parameters' gradients beside matrices.
-  const arenaWords = output.length === 0 ? 0 : ceilTo((output.length + 2) * valueDim, 4) + WORKGROUP;
+  // Of each row what every stage is given, the gradient, a gate's logits; factors of the rows; what invocations sum up.
+  const rowWords = (output.length + 2) * valueDim;
+  const wordsFor = (count: number): number => count * (rowWords + 1) + WORKGROUP;
+  const room = Math.floor(machine.limits.workgroupBytes / 4);
+  const rowsAtOnce = ROWS_AT_ONCE.find((count) => wordsFor(count) <= room) ?? 1;
+  const arenaWords = output.length === 0 ? 0 : wordsFor(rowsAtOnce);
   const buffer = "parts_output";
   return {
     name: "output_adjoint",
     source: output[0]?.source ?? pipeline.source,
     halo: rows,
-    program: { kind: "output_adjoint", rows: OUTPUT_ROWS, parameterWords, arenaWords },
+    program: { kind: "output_adjoint", rows: OUTPUT_ROWS, rowsAtOnce, parameterWords, arenaWords },
     workgroup: WORKGROUP,
     workgroupBytes: 4 * arenaWords,
     registers: NORMALIZE_REGISTERS,
-    read: [mapOperand("d_o", "d_o", 1, "storage"), ...(output.length === 0 ? [] : [VALUES, "parameters"]), "integers"],
+    read: [
+      mapOperand("d_o", "d_o", 1, "storage"),
+      ...(output.length === 0 ? [] : [VALUES, "parameters"]),
+      "integers",
+    ],
     written: [D_VALUES, ...(parameterWords === 0 ? [] : [f32(buffer, "parts")])],
     grid: machine.mapGrid.rows(["ceilDiv", rowsOf(rows), OUTPUT_ROWS], heads),
     multiplyAdds: 0,

@@ -133,7 +133,8 @@ function nameOf(lines: readonly Line[]): string | null {
       else if (depth === 0 && (token === "=" || token === ":" || token === ";" || token === "{"))
         return called ?? last;
       else if (depth === 0 && isName(token)) last = token;
-      if (token === "(" && depth === 0) called = last;
+      // `struct __align__(16) Unit` declares no `__align__`.
+      if (token === "(" && depth === 0 && last !== "__align__") called = last;
       depth += opens(token) ? 1 : closes(token) ? -1 : 0;
     }
   }

@@ -40,10 +40,11 @@ export function elementType(element: BindingElement, width: number): string {
 }
 
 /** The C++ namespace of a plan's kernels: several emitted files may be linked together. */
-export function cudaNamespace({ pipeline, kernels }: Plan): string {
+export function cudaNamespace({ pipeline, direction, kernels }: Plan): string {
   // `<attention>.2.cu`: the file's number tells an attention's plans apart.
   const variant = /\.(\d+)\.cu$/.exec(kernels[0]?.file ?? "")?.[1];
-  return `mtac_${pipeline.name}${variant === undefined ? "" : `_${variant}`}`;
+  const name = direction === undefined ? pipeline.name : `${pipeline.name}_${direction}`;
+  return `mtac_${name}${variant === undefined ? "" : `_${variant}`}`;
 }
 
 /** CUDA C++, without the toolkit's headers: one file a plan, as its kernels share functions. */

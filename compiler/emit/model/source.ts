@@ -64,6 +64,8 @@ export function planSource(plan: Plan, dialect: Dialect) {
     namespace: cudaNamespace(plan),
     /** What instructions call the storage type, where it has 16 bits. */
     half: plan.storage === "bf16-native" ? "bf16" : "f16",
+    /** Whether gradients pass back through them. */
+    backward: plan.direction === "backward",
     /** Whether the kernels are for tensor cores. */
     tensor: plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false),
   };

@@ -5,6 +5,7 @@ import {
   SCHEDULES,
   type Schedule,
 } from "../../runtime/contract/index.ts";
+import { SCALAR_BACKWARD } from "./backward/index.ts";
 import { type Candidate, dropped, type Lowerings } from "./candidate.ts";
 import { alignment } from "./layout.ts";
 import { LIBRARY, unfusedLibrary } from "./library.ts";
@@ -54,12 +55,7 @@ function lowerings(task: Task, schedule: Schedule): readonly Lowered[] {
   const { machine } = task;
   switch (machine.kind) {
     case "gpu":
-      if (task.direction === "backward") return [];
-      return bound(
-        machine.architecture === null ? [SCALAR] : [TENSOR, SCALAR],
-        { ...task, machine },
-        schedule,
-      );
+      return bound(gpuLowerings(machine, task.direction), { ...task, machine }, schedule);
     case "cpu":
       return bound(
         [task.direction === "backward" ? LIBRARY_BACKWARD : LIBRARY],
@@ -67,6 +63,14 @@ function lowerings(task: Task, schedule: Schedule): readonly Lowered[] {
         schedule,
       );
   }
+}
+
+function gpuLowerings(
+  { architecture }: GpuMachine,
+  direction: Task["direction"],
+): readonly Lowerings<GpuMachine>[] {
+  if (direction === "backward") return [SCALAR_BACKWARD];
+  return architecture === null ? [SCALAR] : [TENSOR, SCALAR];
 }
 
 function bound<On extends Machine>(

@@ -1,8 +1,10 @@
-import type { Expression, Pipeline, Plan, Step } from "../../../runtime/contract/index.ts";
-import { definePlan } from "../define.ts";
+import type { Expression, Pipeline, Plan, Schedule, Step } from "../../../runtime/contract/index.ts";
+import { type Candidate, candidateOf, dropped, type Lowerings } from "../candidate.ts";
 import { mapSlots, NO_REACH } from "../graph.ts";
-import type { GpuTask } from "../machine.ts";
-import type { StagedTask } from "../schedule/staged-kernels.ts";
+import type { GpuMachine, GpuTask } from "../machine.ts";
+import { mapEntries } from "../map-entries.ts";
+import { predict } from "../predict.ts";
+import { STAGED_OPTIONS } from "../schedule/staged.ts";
 import {
   type Cut,
   rowBegin,
@@ -12,15 +14,11 @@ import {
   stripLaunch,
   stripSteps,
 } from "../schedule/strips.ts";
+import { type KernelWork, NO_COUNTS, WARP, workOf } from "../work.ts";
 import { backwardGraph, mapsOf } from "./graph.ts";
-import {
-  type BackwardKernel,
-  backwardKernels,
-  clearKernel,
-  type PartialSum,
-  rowsBytes,
-  sumKernel,
-} from "./kernels.ts";
+import { type BackwardKernel, type PartialSum, rowsBytes } from "./kernel.ts";
+import { backwardKernel } from "./kernels.ts";
+import { clearKernel, sumKernel } from "./sums.ts";
 
 /** Bytes that all maps of a strip take together, unless the least strip needs more. */
 const MAP_BYTES = 24 * 2 ** 20;
@@ -32,61 +30,98 @@ const STRIPS = { entryBytes: 4, leastRows: 16, multiple: 4, skipDead: true } as 
 const ROWS_BEFORE = "rows_before";
 
 /**
- * The plan of a pipeline's backward pass on scalar units: strip by strip the forward maps again, then their gradients from the last to
- * the first. Nothing of Lq × Lk is kept. Sums over strips are added up in the order of the dispatches, so the bits are the same run after run.
+ * How scalar units compute gradients: strip by strip the forward maps again, then their gradients from the last to the first. Nothing of
+ * Lq × Lk is kept. Strips add to gradients in the order of the dispatches, so the bits are the same run after run.
  */
-export function backwardPlan(task: GpuTask): Plan {
-  const { pipeline, options = {} } = task;
+export const SCALAR_BACKWARD: Lowerings<GpuMachine> = {
+  single_pass: { options: () => [], candidates: () => [elsewhere("single_pass")] },
+  two_pass: { options: () => [], candidates: () => [elsewhere("two_pass")] },
+  staged: { options: () => STAGED_OPTIONS, candidates: (task) => [stripCandidate(task)] },
+};
+
+function elsewhere(schedule: Schedule): Candidate {
+  return dropped(
+    schedule,
+    {},
+    "gradients of keys gather from all rows: strips of maps keep them, which is staged",
+  );
+}
+
+function stripCandidate(task: GpuTask): Candidate {
+  const { pipeline, options = {}, machine } = task;
   const graph = backwardGraph(pipeline);
   const slots = mapSlots(graph.steps.map(mapsOf));
   const maps = [...new Set(slots.values())];
   const { stripRows = MOST_ROWS, stripBytes = MAP_BYTES } = options;
-  const knobs: StripKnobs = {
+  const strips: StripKnobs = {
     ...STRIPS,
     stripRows,
     stripBytes,
     leastRows: options.stripRows ?? STRIPS.leastRows,
   };
-  const staged: StagedTask = { ...task, skipDead: true };
-  const kernels = graph.steps.flatMap((step) => withSums(backwardKernels(staged, step, slots)));
+  const knobs = { ...machine.lowering, strip_rows: stripRows };
+  const kernels = graph.steps.flatMap((step) =>
+    withSums(backwardKernel({ ...task, skipDead: true }, step, slots)),
+  );
+  const tooLarge = kernels.find(({ kernel }) => kernel.workgroupBytes > machine.limits.workgroupBytes);
+  if (tooLarge !== undefined) {
+    const { name, workgroupBytes } = tooLarge.kernel;
+    const { memory, owner } = machine.terms;
+    const reason = `"${name}" takes ${workgroupBytes} bytes of ${memory}, ${owner} has ${machine.limits.workgroupBytes}`;
+    return dropped("staged", knobs, reason);
+  }
   const clears = clearsOf(pipeline);
   const cut: Cut = { maps: maps.length, before: ROWS_BEFORE };
-  const plan = definePlan(
-    { ...task, pipeline },
-    { schedule: "staged", knobs: { ...task.machine.lowering, strip_rows: stripRows }, cost: NO_COST },
-    {
-      definitions: [
-        { name: ROWS_BEFORE, value: ["min", "R", graph.history] },
-        ...stripDefinitions(pipeline, knobs, graph.reach, cut),
-      ],
-      workspace: [
-        ...maps.map((name) => ({
-          name,
-          bytes: ["mul", STRIPS.entryBytes, "batch_step", pipeline.heads, "map_head_stride"] as const,
-        })),
-        ...workspaceOf(pipeline, kernels),
-      ],
-      kernels: [...clears.map(({ kernel }) => kernel), ...kernels.map(({ kernel }) => kernel)],
-      steps: [
-        ...clears.map(({ kernel, words }) => dispatch(kernel, { words }, 0)),
-        ...stripSteps(pipeline, graph.reach, true, kernels.map(stripDispatch), cut),
-      ],
+  return candidateOf(task, "staged", knobs, {
+    fits: true,
+    value: {
+      kernels: kernels.map(({ kernel }) => predict(task, kernel, workOfKernel(task, kernel, strips))),
+      write: () => ({
+        definitions: [
+          { name: ROWS_BEFORE, value: ["min", "R", graph.history] },
+          ...stripDefinitions(pipeline, strips, graph.reach, cut),
+        ],
+        workspace: [
+          ...maps.map((name) => ({
+            name,
+            bytes: ["mul", STRIPS.entryBytes, "batch_step", pipeline.heads, "map_head_stride"] as const,
+          })),
+          ...workspaceOf(pipeline, kernels),
+        ],
+        kernels: [...clears.map(({ kernel }) => kernel), ...kernels.map(({ kernel }) => kernel)],
+        steps: [
+          ...clears.map(({ kernel, words }) => dispatch(kernel, { words }, 0)),
+          ...stripSteps(pipeline, graph.reach, true, kernels.map(stripDispatch), cut),
+        ],
+      }),
     },
-  );
-  const { naming } = task.machine;
-  const named = { ...pipeline, name: `${pipeline.name}_backward` };
-  return {
-    ...plan,
-    direction: "backward",
-    kernels: plan.kernels.map((kernel) => ({
-      ...kernel,
-      file: naming.file(named, kernel.name),
-      entryPoint: naming.entryPoint(named, kernel.name),
-    })),
-  };
+  });
 }
 
-const NO_COST = { multiplyAdds: 0, floorMultiplyAdds: 0, bytes: 0, barriers: 0, time: 0 };
+/** What a kernel does over a whole call: multiply-adds of each entry that it visits, and a word of each map for it. */
+function workOfKernel(task: GpuTask, kernel: BackwardKernel, strips: StripKnobs): KernelWork {
+  const { pipeline, shape, machine } = task;
+  const { launches, live } = mapEntries(pipeline, shape, strips, kernel.halo, ENTRY_TILE);
+  const entries = live / pipeline.heads;
+  const maps = [...kernel.read, ...kernel.written].filter(
+    (each) => typeof each !== "string" && each.resource.startsWith("map_"),
+  ).length;
+  const bytes = 4 * maps * live;
+  const multiplyAdds = entries * kernel.multiplyAdds;
+  const counts = {
+    ...NO_COUNTS,
+    f32MultiplyAdds: multiplyAdds,
+    instructions: (INSTRUCTIONS * multiplyAdds) / WARP,
+    cacheBytes: bytes,
+    mapBytes: bytes,
+  };
+  return workOf(kernel, counts, { launches, blocks: Math.max(1, live / (16 * machine.units.lanes)) });
+}
+
+/** Rows and keys that are skipped together where none is visible. */
+const ENTRY_TILE = { rows: 32, keys: 32 };
+/** Instructions of a multiply-add, with the loads that it needs, about. */
+const INSTRUCTIONS = 1.5;
 
 /** A kernel, and the parts that it adds up where it does nothing else. */
 interface Launched {
@@ -94,11 +129,9 @@ interface Launched {
   readonly sum: PartialSum | null;
 }
 
-function withSums(kernels: readonly BackwardKernel[]): readonly Launched[] {
-  return kernels.flatMap((kernel) => [
-    { kernel, sum: null },
-    ...(kernel.sums ?? []).map((sum) => ({ kernel: sumKernel(sum, kernel.source), sum })),
-  ]);
+function withSums(kernel: BackwardKernel): readonly Launched[] {
+  const sums = kernel.sums ?? [];
+  return [{ kernel, sum: null }, ...sums.map((sum) => ({ kernel: sumKernel(sum, kernel.source), sum }))];
 }
 
 function stripDispatch({ kernel, sum }: Launched): Step {

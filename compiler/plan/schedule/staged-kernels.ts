@@ -4,6 +4,7 @@ import {
   type Expression,
   type Finish,
   hasMask,
+  type NormalizeProgram,
 } from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
 import { doesNotFit, type Fitted, registerFault, whereFits } from "../fit.ts";
@@ -57,7 +58,12 @@ export function mapKernels(
 }
 
 /** Tiles over the rows that a kernel writes, the strip's keys, and heads. */
-export function tileGrid({ machine }: GpuTask, { halo }: Op, { tileQ, tileK }: Tile, heads: number): Grid {
+export function tileGrid(
+  { machine }: GpuTask,
+  { halo }: Pick<Op, "halo">,
+  { tileQ, tileK }: Tile,
+  heads: number,
+): Grid {
   const keys: Expression = ["sub", "key_end", "key_begin"];
   return machine.mapGrid.tiles(["ceilDiv", rowsOf(halo), tileQ], ["ceilDiv", keys, tileK], heads);
 }
@@ -169,7 +175,11 @@ export function mixKernel(
   };
 }
 
-export function normalizeKernel(task: StagedTask, op: NormalizeOp, map: string): ScalarStripKernel {
+export function normalizeKernel(
+  task: StagedTask,
+  op: NormalizeOp,
+  map: string,
+): StripKernel<NormalizeProgram> {
   const { pipeline, machine, skipDead } = task;
   const { mapWidth, normalize } = machine.staged;
   const { workgroup, team } = normalize;

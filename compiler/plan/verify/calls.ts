@@ -1,5 +1,12 @@
 import type { CallSize } from "../../../runtime/contract/expand.ts";
-import { convReach, type KernelProgram, type Plan, type Reach } from "../../../runtime/contract/index.ts";
+import {
+  adjointReach,
+  convReach,
+  type KernelPlan,
+  type Plan,
+  type Reach,
+  type StageIndex,
+} from "../../../runtime/contract/index.ts";
 import { keyRanges } from "../../ir/index.ts";
 import { type Demand, demandIn } from "./rules.ts";
 import { type Ran, runPlan } from "./run.ts";
@@ -105,16 +112,28 @@ function writtenBy(plan: Plan, ran: Ran, demand: Demand): Written {
 /** Rows around those that a kernel writes which it reads of its map. */
 function mapReach(
   plan: Plan,
-  program: KernelProgram | undefined,
+  { program, bindings }: KernelPlan,
+  resource: string,
   demand: Demand,
 ): Pick<Reach, "past" | "future"> {
+  const reachOf = (stage: StageIndex): Reach => convReach(linearAt(demand, plan.pipeline, stage, "conv"));
+  if (program?.kind === "conv" && program.adjoint) return adjointReach(reachOf(program.stage));
+  if (program?.kind === "conv_gradient") {
+    // Of what the convolution was given its own rows, and the gradients of all rows that have read them.
+    const bound = bindings.find((binding) => binding.resource === resource);
+    return bound?.operand?.variable === "d" ? adjointReach(reachOf(program.stage)) : { past: 0, future: 0 };
+  }
+  // What writes exponentials asks for what the softmax of these rows keeps, of no others.
+  const ownOnly =
+    resource === "statistics" && program?.kind === "tensor_tile" && program.map?.exponentials === true;
+  if (ownOnly) return { past: 0, future: 0 };
   const at =
     program?.kind === "conv"
       ? program.stage
       : program?.kind === "tensor_tile"
         ? program.conv?.stage
         : undefined;
-  return at === undefined ? { past: 0, future: 0 } : convReach(linearAt(demand, plan.pipeline, at, "conv"));
+  return at === undefined ? { past: 0, future: 0 } : reachOf(at);
 }
 
 /** A strip's maps hold all that the dispatch touches. */
@@ -185,14 +204,14 @@ function checkRead(
 ): void {
   const { program } = ran.kernel;
   const fused = program?.kind === "fused" || (program?.kind === "tensor_tile" && program.sink === "product");
-  // What writes exponentials asks for what the softmax of these rows keeps, of no others.
-  const ownOnly =
-    resource === "statistics" && program?.kind === "tensor_tile" && program.map?.exponentials === true;
   const around = fused
     ? { past: weightsPast(plan.pipeline), future: 0 }
-    : mapReach(plan, ownOnly ? undefined : program, demand);
+    : mapReach(plan, ran.kernel, resource, demand);
   const begin = Math.max(-call.R, own.begin - around.past);
   const end = Math.min(call.Lq, own.end + around.future);
+  // Parts are no rows: one kernel has left them, and the next one adds them up.
+  if (program?.kind === "sum")
+    return demand("rows", written.has(resource), () => `nothing leaves "${resource}"`);
   const allRows = program?.kind === "tensor_combine" || resource === "folded_keys";
   const entries = (held: Written): boolean =>
     held.batch <= own.batch && held.batch + held.batches >= own.batch + own.batches;
@@ -267,8 +286,10 @@ export function verifyCall(plan: Plan, call: CallSize): void {
     );
     for (const { resource, access } of ran.kernel.bindings) {
       const bytes = buffers.get(resource);
-      if (resource === rowResult && (!combined || ran.kernel.program?.kind === "tensor_combine"))
-        results.push(own);
+      const isLast = !combined || ran.kernel.program?.kind === "tensor_combine";
+      // Rows of history have a gradient of their own.
+      if (resource === rowResult && isLast && own.end > 0)
+        results.push({ ...own, begin: Math.max(0, own.begin) });
       if (bytes === undefined) continue;
       if (resource.startsWith("map_")) {
         checkMap(plan, ran, own, bytes, call, demand);

@@ -1,4 +1,5 @@
 import {
+  adjointReach,
   type ConvProgram,
   convReach,
   hasMask,
@@ -28,8 +29,11 @@ function checkConv(plan: Plan, kernel: KernelPlan, program: ConvProgram, demand:
   const { tileQ, tileK, haloRows, haloColumns, haloLeft, rowStride, source, arenaWords, documentRows } =
     program;
   const stage = linearAt(demand, plan.pipeline, program.stage, "conv");
-  const { past, future, left, right } = convReach(stage);
-  checkFinish(demand, plan.pipeline, program.stage, program.finish.pointwise);
+  const reach = convReach(stage);
+  const { past, future, left, right } = program.adjoint ? adjointReach(reach) : reach;
+  // Pointwise stages have kernels of their own where gradients pass back through them.
+  if (plan.direction === undefined)
+    checkFinish(demand, plan.pipeline, program.stage, program.finish.pointwise);
   checkTile(demand, tileQ, tileK, kernel.workgroupSize);
   if (source === "storage") return;
   demand("halo", haloRows >= tileQ + past + future, () => `${haloRows} rows around ${tileQ}`);
@@ -57,14 +61,14 @@ export function verifyMapKernel(plan: Plan, kernel: KernelPlan, program: MapProg
   switch (program.kind) {
     case "scores":
       checkTile(demand, program.tileQ, program.tileK, workgroup);
-      checkFinish(demand, pipeline, null, program.finish.pointwise);
+      if (plan.direction === undefined) checkFinish(demand, pipeline, null, program.finish.pointwise);
       break;
     case "conv":
       checkConv(plan, kernel, program, demand);
       break;
     case "mix": {
       const { group } = linearAt(demand, pipeline, program.stage, "mix");
-      checkFinish(demand, pipeline, program.stage, program.finish.pointwise);
+      if (plan.direction === undefined) checkFinish(demand, pipeline, program.stage, program.finish.pointwise);
       demand(
         "workgroup",
         program.tileQ > 0 && program.tileK > 0,

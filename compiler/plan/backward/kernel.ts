@@ -1,0 +1,54 @@
+import { type Expression, elementCount, type Pipeline } from "../../../runtime/contract/index.ts";
+import { type BoundResource, mapOperand } from "../bindings.ts";
+import { ceilTo } from "../layout.ts";
+import type { StripKernel } from "../schedule/strips.ts";
+
+/** One kernel of a backward pass over a strip, with the multiply-adds that it does for an entry of a map, over all heads. */
+export interface BackwardKernel extends StripKernel {
+  readonly multiplyAdds: number;
+  /** What it leaves to be added up after it: parts, and how many each dispatch makes. */
+  readonly sums?: readonly PartialSum[];
+}
+
+/** Parts of a parameter's gradient. */
+export interface PartialSum {
+  readonly parameter: string;
+  /** The workspace buffer that holds them, one after the other. */
+  readonly buffer: string;
+  readonly at: number;
+  readonly length: number;
+  readonly pieces: Expression;
+  /** Bytes of the largest number of parts. */
+  readonly bytes: Expression;
+}
+
+/** Invocations of kernels that are no maps'. */
+export const WORKGROUP = 64;
+
+/** Rows of the strip's maps: a name that plans of strips define. */
+export const MAP_ROWS = "map_rows";
+
+/** A buffer of rows of values that lie in the strip, in whole fours of channels. */
+export function rowsBytes(pipeline: Pipeline): Expression {
+  return ["mul", 4 * ceilTo(pipeline.valueDim, 4), "batch_step", pipeline.heads, MAP_ROWS];
+}
+
+/** What the output's stages are given, and the gradient of that: rows in the strip. */
+export const VALUES = mapOperand("values", "values", 4);
+export const D_VALUES = mapOperand("d_values", "d_values", 4);
+
+/** A buffer of f32, under the name that a kernel has for it. */
+export function f32(resource: string, variable = resource): BoundResource {
+  return mapOperand(resource, variable, 1);
+}
+
+/** A parameter among all of them. @throws RangeError where there is none of that name: a defect of the planner */
+export function placed(pipeline: Pipeline, name: string): Pick<PartialSum, "parameter" | "at" | "length"> {
+  let at = 0;
+  for (const parameter of pipeline.parameters) {
+    const length = elementCount(parameter.shape);
+    if (parameter.name === name) return { parameter: name, at, length };
+    at += length;
+  }
+  throw new RangeError(`the pipeline has no parameter "${name}"`);
+}

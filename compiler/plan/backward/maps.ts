@@ -1,0 +1,112 @@
+import { mapOperand } from "../bindings.ts";
+import { NORMALIZE_REGISTERS } from "../schedule/registers.ts";
+import {
+  convKernel,
+  mixKernel,
+  normalizeKernel,
+  type StagedTask,
+  scoresKernel,
+  tileGrid,
+} from "../schedule/staged-kernels.ts";
+import { rowsOf } from "../schedule/strips.ts";
+import type { BackwardStep } from "./graph.ts";
+import type { BackwardKernel } from "./kernel.ts";
+import { tapsOf } from "./sums.ts";
+
+/** Rows and keys of a workgroup of the kernels that write maps. */
+export const TILE = { tileQ: 32, tileK: 32 } as const;
+
+/** The steps from one map to another: those of a forward pass, and what passes back through them. */
+export type MapStep = Extract<
+  BackwardStep,
+  { kind: "scores" | "conv" | "mix" | "normalize" | "conv_adjoint" | "mix_adjoint" }
+>;
+
+/** A step's kernel, as a forward pass has it; pointwise stages are steps of their own. */
+export function mapKernel(task: StagedTask, step: MapStep, slot: (map: number) => string): BackwardKernel {
+  const { pipeline, machine } = task;
+  const { heads, headDim } = pipeline;
+  const halo = step.rows;
+  switch (step.kind) {
+    case "scores": {
+      const op = { ...step.op, halo, pointwise: [] };
+      return { ...scoresKernel(task, op, TILE, slot(step.to)), multiplyAdds: heads * headDim };
+    }
+    case "conv": {
+      const op = { ...step.op, halo, pointwise: [] };
+      const kernel = convKernel(task, op, TILE, slot(step.from), slot(step.to));
+      return { ...kernel, multiplyAdds: heads * tapsOf(op) };
+    }
+    case "conv_adjoint": {
+      const op = { ...step.op, name: `${step.op.name}_adjoint`, halo, pointwise: [] };
+      const kernel = convKernel(task, op, TILE, slot(step.d), slot(step.to), true);
+      return { ...kernel, multiplyAdds: heads * tapsOf(op) };
+    }
+    case "mix": {
+      const op = { ...step.op, halo, pointwise: [] };
+      return { ...mixKernel(task, op, slot(step.from), slot(step.to)), multiplyAdds: heads * op.stage.group };
+    }
+    case "mix_adjoint": {
+      const op = { ...step.op, name: `${step.op.name}_adjoint`, halo, pointwise: [] };
+      const kernel = mixKernel(task, op, slot(step.d), slot(step.to), true);
+      return { ...kernel, multiplyAdds: heads * op.stage.group };
+    }
+    case "normalize": {
+      const map = slot(step.map);
+      const { program, ...kernel } = normalizeKernel(task, { ...step.op, halo }, map);
+      const written = [mapOperand(map, "map", machine.staged.mapWidth)];
+      return { ...kernel, written, program: { ...program, keepsLse: false }, multiplyAdds: 8 * heads };
+    }
+  }
+}
+
+/** Pointwise stages as a kernel of their own, or what passes back through them: in place. */
+export function pointwiseKernel(
+  task: StagedTask,
+  step: Extract<BackwardStep, { kind: "pointwise" | "pointwise_adjoint" }>,
+  slot: (map: number) => string,
+): BackwardKernel {
+  const { mixTile, mapWidth } = task.machine.staged;
+  const { heads } = task.pipeline;
+  const adjoint = step.kind === "pointwise_adjoint";
+  const changed = step.kind === "pointwise_adjoint" ? step.d : step.to;
+  return {
+    name: `${step.op.name}_${step.kind}`,
+    source: step.op.source,
+    halo: step.rows,
+    program: { kind: "pointwise", stages: step.stages, adjoint, ...mixTile },
+    workgroup: (mixTile.tileQ * mixTile.tileK) / 4,
+    workgroupBytes: 0,
+    registers: NORMALIZE_REGISTERS,
+    read: [mapOperand(slot(step.from), "source", mapWidth)],
+    written: [mapOperand(slot(changed), "d", mapWidth)],
+    grid: tileGrid(task, { halo: step.rows }, mixTile, heads),
+    multiplyAdds: 8 * heads,
+  };
+}
+
+/** What passes back through softmax or sparsemax. */
+export function normalizeAdjoint(
+  { pipeline, machine }: StagedTask,
+  { rows }: Extract<BackwardStep, { kind: "normalize_adjoint" }>,
+  weights: string,
+  d: string,
+): BackwardKernel {
+  const { normalize, mapWidth } = machine.staged;
+  const { workgroup, team } = normalize;
+  // Two sums over the row; teams that shuffle need no memory.
+  const arenaWords = normalize.words(pipeline) > 0 ? 2 * workgroup : 0;
+  return {
+    name: "normalize_adjoint",
+    source: pipeline.source,
+    halo: rows,
+    program: { kind: "normalize_adjoint", team, arenaWords },
+    workgroup,
+    workgroupBytes: 4 * arenaWords,
+    registers: NORMALIZE_REGISTERS,
+    read: [mapOperand(weights, "weights", mapWidth), "integers"],
+    written: [mapOperand(d, "d", mapWidth)],
+    grid: machine.mapGrid.rows(["ceilDiv", rowsOf(rows), workgroup / team], pipeline.heads),
+    multiplyAdds: 4 * pipeline.heads,
+  };
+}

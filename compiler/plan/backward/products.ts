@@ -1,0 +1,113 @@
+import type { Expression } from "../../../runtime/contract/index.ts";
+import { type BoundResource, mapOperand } from "../bindings.ts";
+import { NO_REACH } from "../graph.ts";
+import type { Grid } from "../machine.ts";
+import { BLOCK_REGISTERS } from "../schedule/registers.ts";
+import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
+import { rowsOf } from "../schedule/strips.ts";
+import type { BackwardStep } from "./graph.ts";
+import { type BackwardKernel, D_VALUES, WORKGROUP } from "./kernel.ts";
+import { TILE } from "./maps.ts";
+
+/** Workgroups of one invocation for each four rows (or keys) by four channels. */
+function blockGrid(task: StagedTask, count: Expression, channels: number, heads: number): Grid {
+  const blocks: Expression = ["mul", ["ceilDiv", count, 4], Math.ceil(channels / 4)];
+  return task.machine.mapGrid.rows(["ceilDiv", blocks, WORKGROUP], heads);
+}
+
+/** Rows of a map times keys or values. */
+export function rowProduct(
+  task: StagedTask,
+  {
+    of,
+    name,
+    map,
+    rows,
+    written,
+  }: {
+    readonly of: "k" | "v";
+    readonly name: string;
+    readonly map: string;
+    readonly rows: BackwardStep["rows"];
+    readonly written: readonly BoundResource[];
+  },
+): BackwardKernel {
+  const { pipeline, machine } = task;
+  const { heads, headDim, valueDim } = pipeline;
+  const channels = of === "k" ? headDim : valueDim;
+  return {
+    name,
+    source: pipeline.source,
+    halo: rows,
+    program: { kind: "row_product", of },
+    workgroup: WORKGROUP,
+    workgroupBytes: 0,
+    registers: BLOCK_REGISTERS,
+    read: [mapOperand(map, "map", machine.staged.mapWidth), of, "integers"],
+    written,
+    grid: blockGrid(task, rowsOf(rows), channels, heads),
+    multiplyAdds: heads * channels,
+  };
+}
+
+/** Columns of a map times rows: what a strip adds to the gradient of keys or values. */
+export function keyProduct(
+  task: StagedTask,
+  {
+    of,
+    map,
+    read,
+    written,
+  }: {
+    readonly of: "k" | "v";
+    readonly map: string;
+    readonly read: readonly (string | BoundResource)[];
+    readonly written: readonly BoundResource[];
+  },
+): BackwardKernel {
+  const { pipeline, machine } = task;
+  const { heads, kvHeads, headDim, valueDim } = pipeline;
+  const channels = of === "k" ? headDim : valueDim;
+  return {
+    name: of === "k" ? "key_gradient" : "value_gradient",
+    source: pipeline.source,
+    halo: NO_REACH,
+    program: { kind: "key_product", of },
+    workgroup: WORKGROUP,
+    workgroupBytes: 0,
+    registers: BLOCK_REGISTERS,
+    read: [mapOperand(map, "map", machine.staged.mapWidth), ...read, "integers"],
+    written,
+    grid: blockGrid(task, ["sub", "key_end", "key_begin"], channels, kvHeads),
+    multiplyAdds: heads * channels,
+  };
+}
+
+/** The gradient of the weights: that of their result times the values. */
+export function weightsGradient(
+  task: StagedTask,
+  { rows }: Extract<BackwardStep, { kind: "weights_gradient" }>,
+  d: string,
+): BackwardKernel {
+  const { pipeline, machine } = task;
+  const { heads, valueDim } = pipeline;
+  return {
+    name: "weights_gradient",
+    source: pipeline.source,
+    halo: rows,
+    program: {
+      kind: "scores",
+      of: "values",
+      ...TILE,
+      finish: { pointwise: [], mask: "zero" },
+      skipDead: true,
+    },
+    workgroup: (TILE.tileQ * TILE.tileK) / 16,
+    workgroupBytes: 0,
+    registers: BLOCK_REGISTERS,
+    read: [D_VALUES, "v", "integers", "bias"],
+    written: [mapOperand(d, "result", machine.staged.mapWidth)],
+    grid: tileGrid(task, { halo: rows }, TILE, heads),
+    multiplyAdds: heads * valueDim,
+  };
+}

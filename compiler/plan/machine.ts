@@ -73,6 +73,8 @@ export interface StagedMenu {
     /** What its text calls the map of weights. */
     readonly source: string;
   };
+  /** Rows of o that a workgroup passes gradients back through the output's stages for at a time: the first number that fits. */
+  readonly outputRows: readonly number[];
   /** Entries of a map that one load or store takes where a kernel reads or writes whole blocks. */
   readonly mapWidth: number;
 }

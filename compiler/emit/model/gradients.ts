@@ -150,13 +150,15 @@ export function outputAdjointModel(
 ) {
   const { pipeline } = plan;
   const { output, valueDim } = pipeline;
+  // Whole fours, like rows of the strip.
+  const words = 4 * Math.ceil(valueDim / 4);
   const table = new ConstantTable();
   table.int("ROWS", program.rows, `Rows of a ${dialect.words.group}.`);
   addStripRows(table, pipeline);
   if (output.length > 0) {
     table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
     const { threads } = dialect.words;
-    const rowWords = (output.length + 2) * valueDim;
+    const rowWords = (output.length + 2) * words;
     table.int("ROWS_AT_ONCE", program.rowsAtOnce, "Rows that are computed at a time.");
     table.int("TEAM", kernel.workgroupSize / program.rowsAtOnce, `Neighbouring ${threads} that share a row.`);
     table.int(
@@ -164,8 +166,8 @@ export function outputAdjointModel(
       rowWords,
       `Words of a row in ${dialect.words.memory}: first what each stage is given.`,
     );
-    table.int("GRADIENT_AT", output.length * valueDim, "First word of the gradient in a row.");
-    table.int("LOGITS_AT", (output.length + 1) * valueDim, "First word of the gradient of a gate's logits.");
+    table.int("GRADIENT_AT", output.length * words, "First word of the gradient in a row.");
+    table.int("LOGITS_AT", (output.length + 1) * words, "First word of the gradient of a gate's logits.");
     table.int("FACTORS_AT", program.rowsAtOnce * rowWords, "First word of the rows' factors.");
     table.int("SUMS_AT", program.rowsAtOnce * (rowWords + 1), "First word of what is summed up.");
     table.int("PARAMETER_WORDS", program.parameterWords, "Words of the gradients of the stages' parameters.");
@@ -182,8 +184,8 @@ export function outputAdjointModel(
       depthScale: stage.kind === "norm" && stage.depthScale,
       eps: dialect.literal("f32", stage.kind === "norm" ? stage.eps : 0),
       /** Words of what it is given, and of its result. */
-      at: index * valueDim,
-      next: (index + 1) * valueDim,
+      at: index * words,
+      next: (index + 1) * words,
       last: index === output.length - 1,
       weightAt: weight?.at ?? 0,
       weightPart: (weight?.at ?? 0) - first,

@@ -1,14 +1,14 @@
 import type { Expression } from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
+import { ceilTo } from "../layout.ts";
 import { NORMALIZE_REGISTERS } from "../schedule/registers.ts";
 import type { StagedTask } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, D_VALUES, f32, MAP_ROWS, placed, VALUES, WORKGROUP } from "./kernel.ts";
 
-/** Rows of o of a workgroup, and how many it may compute at a time. */
+/** Rows of o of a workgroup. */
 const OUTPUT_ROWS = 16;
-const ROWS_AT_ONCE = [8, 4, 2, 1];
 
 /** What passes back through the output's stages. */
 export function outputAdjoint(
@@ -24,10 +24,10 @@ export function outputAdjoint(
   const parameterWords = parts.reduce((sum, { length }) => sum + length, 0);
   const groupsOf = (count: Expression): Expression => ["mul", heads, ["ceilDiv", count, OUTPUT_ROWS]];
   // Of each row what every stage is given, the gradient, a gate's logits; factors of the rows; what invocations sum up.
-  const rowWords = (output.length + 2) * valueDim;
+  const rowWords = (output.length + 2) * ceilTo(valueDim, 4);
   const wordsFor = (count: number): number => count * (rowWords + 1) + WORKGROUP;
   const room = Math.floor(machine.limits.workgroupBytes / 4);
-  const rowsAtOnce = ROWS_AT_ONCE.find((count) => wordsFor(count) <= room) ?? 1;
+  const rowsAtOnce = machine.staged.outputRows.find((count) => wordsFor(count) <= room) ?? 1;
   const arenaWords = output.length === 0 ? 0 : wordsFor(rowsAtOnce);
   const buffer = "parts_output";
   return {

@@ -59,6 +59,7 @@ const CUDA: Omit<GpuMachine, "limits" | "architecture" | "rates" | "requires"> =
     normalize: { workgroup: 256, team: 32, words: () => 0 },
     // More rows at a time need no fewer barriers.
     product: { epilogueWords: 8192, masks: true, source: "weights" },
+    outputRows: [1],
     mapWidth: 1,
   },
   // The largest z of a grid.

@@ -65,6 +65,8 @@ const WEBGPU: Omit<GpuMachine, "limits" | "storage"> = {
         normalize === "sparsemax" ? 3 * NORMALIZE_WORKGROUP + 1 : 2 * NORMALIZE_WORKGROUP,
     },
     product: { epilogueWords: Number.POSITIVE_INFINITY, masks: false, source: "map_of_weights" },
+    // Barriers are dear where a processor emulates them: eight rows share each.
+    outputRows: [8, 4, 2, 1],
     mapWidth: 4,
   },
   dispatches: { kind: "cut", multiplyAdds: DISPATCH_MULTIPLY_ADDS },

@@ -68,7 +68,8 @@ export function verifyMapKernel(plan: Plan, kernel: KernelPlan, program: MapProg
       break;
     case "mix": {
       const { group } = linearAt(demand, pipeline, program.stage, "mix");
-      if (plan.direction === undefined) checkFinish(demand, pipeline, program.stage, program.finish.pointwise);
+      if (plan.direction === undefined)
+        checkFinish(demand, pipeline, program.stage, program.finish.pointwise);
       demand(
         "workgroup",
         program.tileQ > 0 && program.tileK > 0,

@@ -34,7 +34,6 @@ interface EmissionFacts {
 interface TargetFacts {
   /** Other names that are understood wherever the target is named. */
   readonly aliases: readonly string[];
-  readonly gradients: boolean;
   /** What kernels run on; null where there are none. */
   readonly device: DeviceFacts | null;
   /** Null where nothing is written for it: it has no kernels, or runs another target's. */
@@ -43,10 +42,9 @@ interface TargetFacts {
 
 /** Every target by its one name: the float64 reference, WebGPU, NVIDIA's driver, and CUDA kernels on the processor. */
 const FACTS = {
-  reference: { aliases: [], gradients: true, device: null, emission: null },
+  reference: { aliases: [], device: null, emission: null },
   webgpu: {
     aliases: ["wgsl"],
-    gradients: false,
     device: {
       runs: "webgpu",
       counts: false,
@@ -65,7 +63,6 @@ const FACTS = {
   },
   cuda: {
     aliases: [],
-    gradients: false,
     device: {
       runs: "cuda",
       counts: false,
@@ -84,7 +81,6 @@ const FACTS = {
   },
   cpu: {
     aliases: [],
-    gradients: true,
     device: {
       runs: "cpu",
       counts: false,
@@ -103,7 +99,6 @@ const FACTS = {
   },
   "cuda-emulated": {
     aliases: [],
-    gradients: false,
     device: {
       runs: "cuda",
       counts: true,
@@ -169,11 +164,6 @@ export function emissionFacts(target: Target): EmissionFacts {
 /** Whether kernels of a target are made for one of several architectures. */
 export function hasArchitectures(target: TargetName): boolean {
   return FACTS[target].device?.architectures ?? false;
-}
-
-/** Whether a target computes gradients. */
-export function hasGradients(target: TargetName): boolean {
-  return FACTS[target].gradients;
 }
 
 /** The one of some targets that a word names, if it names one of them. */

@@ -1,13 +1,5 @@
 import { MtacError } from "../../runtime/contract/index.ts";
-import {
-  deviceFacts,
-  hasArchitectures,
-  hasDevice,
-  hasGradients,
-  quoted,
-  TARGETS,
-  type TargetName,
-} from "../targets.ts";
+import { deviceFacts, hasArchitectures, hasDevice, quoted, TARGETS, type TargetName } from "../targets.ts";
 
 /** What the command line itself refuses (MTA9xx). */
 
@@ -16,14 +8,6 @@ export function wrongUsage(message: string, remedy?: string): MtacError {
     "MTA900",
     message,
     remedy ?? "`mtac --help` lists the commands, `mtac COMMAND --help` its options",
-  );
-}
-
-export function gradientsOnReferenceOnly(target: string): MtacError {
-  return usage(
-    "MTA904",
-    `gradients are not computed on \`${target}\` in this version`,
-    `use ${targetFlags(hasGradients)} with \`--grad\``,
   );
 }
 

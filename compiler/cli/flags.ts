@@ -2,14 +2,13 @@ import { SCHEDULES } from "../../runtime/contract/plan.ts";
 import {
   COMPUTING_TARGETS,
   hasArchitectures,
-  hasGradients,
   MODULE_TARGETS,
   type ModuleTarget,
   type TargetName,
   wantedModuleTarget,
   wantedTarget,
 } from "../targets.ts";
-import { architectureWithoutCuda, gradientsOnReferenceOnly, unknownArchitecture } from "./errors.ts";
+import { architectureWithoutCuda, unknownArchitecture } from "./errors.ts";
 import { type Flag, given, oneOf, splitList, text, unless, value, wholeNumber, withDefault } from "./flag.ts";
 
 /** Flags that several commands share, so that they read and fail alike. */
@@ -74,16 +73,6 @@ export function targets<T extends TargetName>(
     ...splitList(words, undefined).map((word) => wantedTarget(word, known)),
   ];
   return { ...value("<targets>", description, read), choices: known };
-}
-
-/** @throws MtacError MTA904, MTA915, MTA916: flags that the target does not take */
-export function checkRunFlags(flags: {
-  readonly target: TargetName;
-  readonly grad?: true;
-  readonly arch?: string;
-}): void {
-  if (flags.grad === true && !hasGradients(flags.target)) throw gradientsOnReferenceOnly(flags.target);
-  checkArchitecture(flags);
 }
 
 /** @throws MtacError MTA915, MTA916: `--arch` goes with CUDA only, and names an architecture */

@@ -17,7 +17,7 @@ import type { CheckedSpec } from "../language/index.ts";
 import { wrongOption } from "../options.ts";
 import { packageVersion } from "../package-version.ts";
 import type { WantedDevices } from "../plan/index.ts";
-import { type EmittedTargetName, emittedTargets, hasGradients, type NamedArtifacts } from "../targets.ts";
+import { type EmittedTargetName, emittedTargets, type NamedArtifacts } from "../targets.ts";
 import { emissionOf, namedArtifacts } from "./emissions.ts";
 
 /** What `compile` makes of a spec, and for which devices. */
@@ -87,7 +87,7 @@ export function compileKernels(spec: CheckedSpec, options: CompileOptions = {}):
   for (const target of wanted) {
     const { flavour, files: filesOf } = emissionOf(target);
     const attentions = pipelines.map((pipeline) => {
-      const own = emitArtifact(pipeline, { ...planned, target, grad: grad && hasGradients(target) });
+      const own = emitArtifact(pipeline, { ...planned, target, grad });
       const won = tuned?.get(pipeline.name)?.filter(({ plan }) => plan.target === target) ?? [];
       const artifact = withImages(shippable(addTunedPlans(own, won)), images);
       const made = filesOf(

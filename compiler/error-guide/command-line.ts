@@ -13,11 +13,6 @@ export const COMMAND_LINE_GUIDE: Readonly<Record<string, GuideEntry>> = {
     cause: "`--target`, or `targets` of `compile`, names no target, or one that is not served there.",
     remedy: "Take one from the message's list.",
   },
-  MTA904: {
-    meaning: "gradients on another target",
-    cause: "Kernels compute forward; gradients come from the reference alone in this version.",
-    remedy: "Use `--target reference` with `--grad`.",
-  },
   MTA905: {
     meaning: "a file cannot be read",
     cause: "There is no such file, it is a folder, or it may not be read.",

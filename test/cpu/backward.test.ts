@@ -4,8 +4,9 @@ import type { AttentionInputs } from "../../runtime/contract/index.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
 import { allocate, type CpuLauncher, type CpuTensor, download, upload } from "../../runtime/cpu/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
+import { drawGradient } from "../support/gradients.ts";
 import { pipelineOf } from "../support/pipelines.ts";
-import { drawGradient, planOf, trainerOf } from "./gradient-suite.ts";
+import { planOf, trainerOf } from "./gradient-suite.ts";
 import { cpuLauncherOf, openTestCpu } from "./harness.ts";
 
 // `forward({ save: true })` and `backward`, whatever computes.

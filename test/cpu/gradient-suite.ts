@@ -1,7 +1,5 @@
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
-import { TOLERANCES } from "../../compiler/execution/comparison.ts";
 import { choosePlan, cpuMachine } from "../../compiler/plan/index.ts";
 import type { AttentionInputs, Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
@@ -12,55 +10,22 @@ import {
   download,
   upload,
 } from "../../runtime/cpu/index.ts";
-import { type ReferenceGradients, referenceGradients } from "../../runtime/reference/index.ts";
-import { randomCase } from "../support/arbitrary.ts";
-import { sparsemaxMargin } from "../support/conditioning.ts";
+import { referenceGradients } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
+import { describeGradientChecks, drawGradient, type GradientTrial, named } from "../support/gradients.ts";
 import { pipelineOf } from "../support/pipelines.ts";
-import { Random } from "../support/random.ts";
-import { callShapeOf, roundInputs } from "../support/rounded.ts";
-import { runsOf, SEED } from "../support/seed.ts";
-import { allVectors, callOf, caseNames, loadCase, OWN_VECTORS } from "../support/vectors.ts";
+import { callShapeOf } from "../support/rounded.ts";
 import { withThreads } from "./harness.ts";
 
 // The backward pass of the C library against the official vectors and the float64 reference.
 
-const FOLDER = allVectors() ?? OWN_VECTORS;
-
-/**
- * Of all gradients' size: one that is a small rest of large terms is as exact as f32 is for these. Random attentions may have rows that see
- * one key before a norm, whose weights' gradients are 0 in exact arithmetic.
- */
-const FLOOR = { vectors: 0.1, random: 1 } as const;
-
-interface Trial {
-  readonly pipeline: Pipeline;
-  readonly parameters: ReadonlyMap<string, Float64Tensor>;
-  readonly inputs: AttentionInputs<Float64Tensor>;
-  readonly dO: Float64Tensor;
-}
-
-function norm(data: Iterable<number>): number {
-  let sum = 0;
-  for (const value of data) sum += value * value;
-  return Math.sqrt(sum);
-}
-
-/** The gradients by their names in files. */
-function named(gradients: ReferenceGradients): Map<string, ArrayLike<number> & Iterable<number>> {
-  const { dQ, dQHistory, dK, dV, parameters } = gradients;
-  const tensors = new Map<string, Float64Array>([
-    ["d_q", dQ.data],
-    ["d_k", dK.data],
-    ["d_v", dV.data],
-  ]);
-  if (dQHistory !== null) tensors.set("d_q_history", dQHistory.data);
-  for (const [name, { data }] of parameters) tensors.set(`d_${name}`, data);
-  return tensors;
-}
-
 /** A plan for gradients, whose calls take so many threads. */
-export function planOf(device: CpuDevice, { pipeline, inputs }: Trial, strip: number, threads: number): Plan {
+export function planOf(
+  device: CpuDevice,
+  { pipeline, inputs }: GradientTrial,
+  strip: number,
+  threads: number,
+): Plan {
   const plan = choosePlan(pipeline, {
     machine: cpuMachine(device.library),
     shape: callShapeOf(inputs),
@@ -84,7 +49,7 @@ export function trainerOf(
 
 async function gradientsOf(
   device: CpuDevice,
-  trial: Trial,
+  trial: GradientTrial,
   plan: Plan,
 ): Promise<Map<string, Float32Array | Int32Array>> {
   const { pipeline, parameters, inputs, dO } = trial;
@@ -106,38 +71,6 @@ async function gradientsOf(
   return results;
 }
 
-/** What is wrong with gradients, or null. They are f32 whatever the storage: their bound is f32's. */
-function problem(
-  found: ReadonlyMap<string, ArrayLike<number>>,
-  expected: ReadonlyMap<string, ArrayLike<number> & Iterable<number>>,
-  { factor, floor }: { readonly factor: number; readonly floor: number },
-): string | null {
-  const bound = TOLERANCES.f32.gradients * factor;
-  const all = norm([...expected.values()].map(norm));
-  for (const [name, reference] of expected) {
-    const values = found.get(name);
-    if (values?.length !== reference.length) return `${name} is missing, or has another size`;
-    const difference = norm(Array.from(values, (value, index) => value - (reference[index] ?? 0)));
-    const size = Math.max(norm(reference), floor * all);
-    if (difference > bound * size || Number.isNaN(difference)) return `${name}: ${difference / size}`;
-  }
-  return null;
-}
-
-/** d_o as it is stored. */
-export function drawGradient(
-  pipeline: Pipeline,
-  inputs: AttentionInputs<Float64Tensor>,
-  seed: number,
-  size: number,
-): Float64Tensor {
-  const { B, Lq } = callShapeOf(inputs);
-  const random = new Random(seed);
-  const shape = [B, pipeline.heads, Lq, pipeline.valueDim];
-  const data = Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.normal() * size);
-  return roundInputs({ q: { shape, data }, k: { shape, data }, v: { shape, data } }, pipeline.storage).q;
-}
-
 /**
  * Describes the tests of one library.
  *
@@ -150,48 +83,15 @@ export function describeGradients(
   { runs, vectors = () => true }: { readonly runs: number; readonly vectors?: (name: string) => boolean },
 ): void {
   describe(title, () => {
-    test.each(caseNames(FOLDER).filter(vectors))("official vector %s", async (name) => {
-      const vector = loadCase(FOLDER, name);
-      const pipeline: Pipeline = { ...pipelineOf(vector.spec, vector.attention), storage: "f32" };
-      const { inputs, parameters, dO } = callOf(pipeline, vector);
-      const trial = { pipeline, inputs, parameters, dO };
-      const expected = new Map(
-        [...vector.expected].flatMap(([tensor, { data }]) =>
-          tensor.startsWith("d_") ? [[tensor, data] as const] : [],
-        ),
-      );
-      const factor = /^(29|30|31)_/.test(name) ? 10 : 1;
-      for (const [strip, threads] of [
-        [32, 1],
-        [8, 3],
-      ] as const) {
-        const found = await gradientsOf(device, trial, planOf(device, trial, strip, threads));
-        expect(
-          problem(found, expected, { factor, floor: FLOOR.vectors }),
-          `strips of ${strip} rows, ${threads} threads`,
-        ).toBeNull();
-      }
-    });
-
-    test(`random attentions, any strip, any size of d_o (seed ${SEED})`, async () => {
-      const check = fc.asyncProperty(randomCase({}), async (drawn) => {
-        fc.pre(sparsemaxMargin(drawn) > 1e-3);
-        const { pipeline, parameters, seed } = drawn;
-        const inputs = roundInputs(drawn.inputs, pipeline.storage);
-        const size = [1e-3, 1, 1e3][Math.abs(seed) % 3] ?? 1;
-        const dO = drawGradient(pipeline, inputs, seed, size);
-        const trial = { pipeline, parameters, inputs, dO };
-        const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
-        const strip = [4, 8, 16, 32, 64][Math.abs(seed) % 5] ?? 32;
-        const found = await gradientsOf(
-          device,
-          trial,
-          planOf(device, trial, strip, 1 + (Math.abs(seed) % 4)),
-        );
-        expect(problem(found, expected, { factor: 1, floor: FLOOR.random })).toBeNull();
-      });
-      await fc.assert(check, { seed: SEED, numRuns: runsOf(runs), endOnFailure: true });
-    }, 300_000);
+    describeGradientChecks(
+      [
+        { strip: 32, threads: 1 },
+        { strip: 8, threads: 3 },
+      ],
+      (seed) => ({ strip: [4, 8, 16, 32, 64][seed % 5] ?? 32, threads: 1 + (seed % 4) }),
+      (trial, { strip, threads }) => gradientsOf(device, trial, planOf(device, trial, strip, threads)),
+      { runs, everyVector: true, vectors },
+    );
 
     const MASKED =
       "attention a { heads 4 kv_heads 2 head_dim 12 mask causal lengths scores { conv 3x5 mix 2 } weights { conv 2x3 } output { norm } }";

@@ -3,8 +3,9 @@ import { placeInputs } from "../../compiler/execution/call-tensors.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
 import { allocate, type CpuTensor, upload } from "../../runtime/cpu/index.ts";
 import { drawInputs } from "../support/draw.ts";
+import { drawGradient } from "../support/gradients.ts";
 import { pipelineOf } from "../support/pipelines.ts";
-import { describeGradients, drawGradient, planOf, trainerOf } from "./gradient-suite.ts";
+import { describeGradients, planOf, trainerOf } from "./gradient-suite.ts";
 import { type CpuLibraryName, openTestCpu, presentCpus } from "./harness.ts";
 
 const LIBRARIES = await presentCpus();

@@ -23,7 +23,7 @@ export const COMPILE = command({
       "compile the CUDA kernels, as cubins of the architectures and PTX: `embed` (the default) puts them into the CUDA launchers, which then need no compiler; `files` writes .cubin, .ptx and .fatbin files",
     ),
     launcher: unless("no TypeScript: kernels, C headers, CMake files and plans only"),
-    grad: given("gradients, too, for the targets that compute them: launchers have `backward`"),
+    grad: given("gradients, too: launchers have `backward`"),
     schedule: shared.SCHEDULE,
     length: shared.LENGTH,
     tuning: text(

@@ -19,7 +19,7 @@ export const RUN = command({
     ),
     name: shared.NAME,
     layer: shared.LAYER,
-    grad: given("gradients too (targets cpu and reference); needs the tensor d_o"),
+    grad: given("gradients too; needs the tensor d_o"),
     schedule: shared.SCHEDULE,
     arch: shared.DEVICE_ARCHITECTURE,
     tuned: shared.TUNED,

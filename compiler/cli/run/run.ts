@@ -15,7 +15,7 @@ import { storePath } from "../../tune/store-path.ts";
 import { tunedChooser } from "../../tune/tuned-winners.ts";
 import type { LeftTensor } from "../../weights/index.ts";
 import { layerNeeded, nonFiniteInputs } from "../errors.ts";
-import { checkRunFlags } from "../flags.ts";
+import { checkArchitecture } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
 import type { RunFlags } from "./command.ts";
@@ -25,7 +25,7 @@ export async function run(file: string, flags: RunFlags): Promise<void> {
   const output = openOutput(flags);
   const grad = flags.grad === true;
   const target = flags.target ?? (await computingTarget());
-  checkRunFlags({ ...flags, target });
+  checkArchitecture({ ...flags, target });
   refuseOverlap(
     [{ name: "`--output`", path: flags.output }],
     [

@@ -16,7 +16,7 @@ export const VERIFY = command({
     batch: shared.BATCH,
     length: withDefault(shared.LENGTH, 128),
     seed: shared.SEED,
-    grad: given("gradients too (targets cpu and reference)"),
+    grad: given("gradients too"),
     schedule: shared.SCHEDULE,
     arch: shared.DEVICE_ARCHITECTURE,
     tuned: shared.TUNED,

@@ -12,7 +12,7 @@ import { table } from "../../terminal/style.ts";
 import { tunedChooser } from "../../tune/tuned-winners.ts";
 import { layerNeeded } from "../errors.ts";
 import { Finished } from "../failure.ts";
-import { checkRunFlags } from "../flags.ts";
+import { checkArchitecture } from "../flags.ts";
 import { formatReport } from "../run/run.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
@@ -23,7 +23,7 @@ export async function run(file: string, flags: VerifyFlags): Promise<void> {
   const output = openOutput(flags);
   const grad = flags.grad === true;
   const target = flags.target ?? (await computingTarget());
-  checkRunFlags({ ...flags, target });
+  checkArchitecture({ ...flags, target });
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);

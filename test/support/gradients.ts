@@ -1,0 +1,143 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { TOLERANCES } from "../../compiler/execution/comparison.ts";
+import type { AttentionInputs, Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
+import { type ReferenceGradients, referenceGradients } from "../../runtime/reference/index.ts";
+import { randomCase } from "./arbitrary.ts";
+import { sparsemaxMargin } from "./conditioning.ts";
+import { pipelineOf } from "./pipelines.ts";
+import { Random } from "./random.ts";
+import { callShapeOf, roundInputs } from "./rounded.ts";
+import { runsOf, SEED } from "./seed.ts";
+import { allVectors, callOf, caseNames, loadCase, OWN_VECTORS } from "./vectors.ts";
+
+// Backward passes against the official vectors and the float64 reference, whatever computes them.
+
+const { MTAC_ALL_VECTORS } = process.env;
+
+/**
+ * Of all gradients' size: one that is a small rest of large terms is as exact as f32 is for these. Random attentions may have rows that see
+ * one key before a norm, whose weights' gradients are 0 in exact arithmetic.
+ */
+const FLOOR = { vectors: 0.1, random: 1 } as const;
+
+/** A call whose gradients are asked for. */
+export interface GradientTrial {
+  readonly pipeline: Pipeline;
+  readonly parameters: ReadonlyMap<string, Float64Tensor>;
+  readonly inputs: AttentionInputs<Float64Tensor>;
+  readonly dO: Float64Tensor;
+}
+
+function norm(data: Iterable<number>): number {
+  let sum = 0;
+  for (const value of data) sum += value * value;
+  return Math.sqrt(sum);
+}
+
+/** The gradients by their names in files. */
+export function named(gradients: ReferenceGradients): Map<string, ArrayLike<number> & Iterable<number>> {
+  const { dQ, dQHistory, dK, dV, parameters } = gradients;
+  const tensors = new Map<string, Float64Array>([
+    ["d_q", dQ.data],
+    ["d_k", dK.data],
+    ["d_v", dV.data],
+  ]);
+  if (dQHistory !== null) tensors.set("d_q_history", dQHistory.data);
+  for (const [name, { data }] of parameters) tensors.set(`d_${name}`, data);
+  return tensors;
+}
+
+/** Gradients by their names in files. */
+export type Gradients = ReadonlyMap<string, ArrayLike<number>>;
+
+/** What is wrong with gradients, or null. They are f32 whatever the storage: their bound is f32's. */
+function problem(
+  found: ReadonlyMap<string, ArrayLike<number>>,
+  expected: ReadonlyMap<string, ArrayLike<number> & Iterable<number>>,
+  { factor, floor }: { readonly factor: number; readonly floor: number },
+): string | null {
+  const bound = TOLERANCES.f32.gradients * factor;
+  const all = norm([...expected.values()].map(norm));
+  for (const [name, reference] of expected) {
+    const values = found.get(name);
+    if (values?.length !== reference.length) return `${name} is missing, or has another size`;
+    const difference = norm(Array.from(values, (value, index) => value - (reference[index] ?? 0)));
+    const size = Math.max(norm(reference), floor * all);
+    if (difference > bound * size || Number.isNaN(difference)) return `${name}: ${difference / size}`;
+  }
+  return null;
+}
+
+/** d_o as it is stored. */
+export function drawGradient(
+  pipeline: Pipeline,
+  inputs: AttentionInputs<Float64Tensor>,
+  seed: number,
+  size: number,
+): Float64Tensor {
+  const { B, Lq } = callShapeOf(inputs);
+  const random = new Random(seed);
+  const shape = [B, pipeline.heads, Lq, pipeline.valueDim];
+  const data = Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.normal() * size);
+  return roundInputs({ q: { shape, data }, k: { shape, data }, v: { shape, data } }, pipeline.storage).q;
+}
+
+/**
+ * Describes the tests against vectors and reference.
+ *
+ * @param ways How each vector is computed, for example in strips of which height.
+ * @param draw How a random attention is.
+ * @param runs How many random attentions, before MTAC_RUNS.
+ * @param everyVector Whether all official vectors are computed where they are at hand, not only the project's own: MTAC_ALL_VECTORS asks for them.
+ * @param vectors Which of them.
+ */
+export function describeGradientChecks<Way>(
+  ways: readonly Way[],
+  draw: (seed: number) => Way,
+  compute: (trial: GradientTrial, way: Way) => Promise<Gradients>,
+  {
+    runs,
+    everyVector = false,
+    vectors = () => true,
+  }: {
+    readonly runs: number;
+    readonly everyVector?: boolean;
+    readonly vectors?: (name: string) => boolean;
+  },
+): void {
+  const all = everyVector || MTAC_ALL_VECTORS !== undefined ? allVectors() : null;
+  const folder = all ?? OWN_VECTORS;
+  test.each(caseNames(folder).filter(vectors))("official vector %s", async (name) => {
+    const vector = loadCase(folder, name);
+    const pipeline: Pipeline = { ...pipelineOf(vector.spec, vector.attention), storage: "f32" };
+    const { inputs, parameters, dO } = callOf(pipeline, vector);
+    const trial = { pipeline, inputs, parameters, dO };
+    const expected = new Map(
+      [...vector.expected].flatMap(([tensor, { data }]) =>
+        tensor.startsWith("d_") ? [[tensor, data] as const] : [],
+      ),
+    );
+    const factor = /^(29|30|31)_/.test(name) ? 10 : 1;
+    for (const way of ways) {
+      const found = await compute(trial, way);
+      const wrong = problem(found, expected, { factor, floor: FLOOR.vectors });
+      expect(wrong, JSON.stringify(way)).toBeNull();
+    }
+  });
+
+  test(`random attentions, any strip, any size of d_o (seed ${SEED})`, async () => {
+    const check = fc.asyncProperty(randomCase({}), async (drawn) => {
+      fc.pre(sparsemaxMargin(drawn) > 1e-3);
+      const { pipeline, parameters, seed } = drawn;
+      const inputs = roundInputs(drawn.inputs, pipeline.storage);
+      const size = [1e-3, 1, 1e3][Math.abs(seed) % 3] ?? 1;
+      const dO = drawGradient(pipeline, inputs, seed, size);
+      const trial = { pipeline, parameters, inputs, dO };
+      const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
+      const found = await compute(trial, draw(Math.abs(seed)));
+      expect(problem(found, expected, { factor: 1, floor: FLOOR.random })).toBeNull();
+    });
+    await fc.assert(check, { seed: SEED, numRuns: runsOf(runs), endOnFailure: true });
+  }, 300_000);
+}

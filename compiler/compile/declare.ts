@@ -3,13 +3,7 @@ import { emitDeclarations } from "../emit/launcher/index.ts";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
-import {
-  DEFAULT_TARGET,
-  hasGradients,
-  type ModuleTargetName,
-  moduleFacts,
-  wantedModuleTarget,
-} from "../targets.ts";
+import { DEFAULT_TARGET, type ModuleTargetName, moduleFacts, wantedModuleTarget } from "../targets.ts";
 import { moduleFlavour } from "./modules.ts";
 
 /**
@@ -38,6 +32,6 @@ export function declareChecked(
     stacks,
     { version: packageVersion(), spec: file },
     moduleFlavour(wantedModuleTarget(target)),
-    grad && moduleFacts(wantedModuleTarget(target)).holds.every(hasGradients),
+    grad,
   );
 }

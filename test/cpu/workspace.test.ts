@@ -7,10 +7,11 @@ import { libraryWorkspace } from "../../compiler/plan/library-workspace.ts";
 import { upload } from "../../runtime/cpu/index.ts";
 import { cpuPlanner } from "../suite/cpu.ts";
 import { randomCase } from "../support/arbitrary.ts";
+import { drawGradient } from "../support/gradients.ts";
 import { Random } from "../support/random.ts";
 import { roundInputs } from "../support/rounded.ts";
 import { runsOf, SEED } from "../support/seed.ts";
-import { drawGradient, planOf, trainerOf } from "./gradient-suite.ts";
+import { planOf, trainerOf } from "./gradient-suite.ts";
 import { openTestCpu, presentCpus, runCpuPlan, withThreads } from "./harness.ts";
 
 describe.each(await presentCpus())("%s", (name) => {

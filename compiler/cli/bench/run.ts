@@ -24,7 +24,7 @@ import { storePath } from "../../tune/store-path.ts";
 import { tunedLookup } from "../../tune/tuned-winners.ts";
 import { peersWithoutTimes, unknownPeer } from "../errors.ts";
 import { Finished } from "../failure.ts";
-import { checkRunFlags } from "../flags.ts";
+import { checkArchitecture } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
 import type { BenchFlags } from "./command.ts";
@@ -35,7 +35,7 @@ const DEFAULT_LENGTHS = [128, 256, 512] as const;
 export async function run(file: string, flags: BenchFlags): Promise<void> {
   const target = flags.target ?? (await computingTarget());
   const output = openOutput(flags);
-  checkRunFlags({ ...flags, target });
+  checkArchitecture({ ...flags, target });
   const peers = peersOf(flags.peers, target);
   refuseOverlap(
     [

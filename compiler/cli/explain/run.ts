@@ -3,7 +3,7 @@ import { resolve } from "../../ir/index.ts";
 import { machinesOf } from "../../plan/index.ts";
 import { attentionFacts, explain } from "../../report/explain.ts";
 import { formatExplanation } from "../../report/explanation.ts";
-import { DEFAULT_TARGET, hasGradients } from "../../targets.ts";
+import { DEFAULT_TARGET } from "../../targets.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { architectureOfGpu, unknownArchitecture, wrongUsage } from "../errors.ts";
 import { checkArchitecture } from "../flags.ts";
@@ -47,7 +47,7 @@ async function explainPlans(file: string, flags: ExplainFlags, output: Output): 
       target,
       limits: machine.limits,
       schedule: flags.schedule,
-      gradients: hasGradients(target),
+      gradients: true,
     }),
   );
   output.result({ file, attentions: explanations, stacks: spec.stacks });

@@ -62,10 +62,8 @@ export const DISPATCH_FIELDS = [
   /** Rows [own_begin, own_end) of the strip itself, without those around it. */
   ["own_begin", "i32"],
   ["own_end", "i32"],
-  /** Parts that are added up. */
-  ["pieces", "u32"],
-  /** Words that are cleared. */
-  ["words", "u32"],
+  /** Parts that are added up, or words that are cleared. */
+  ["count", "u32"],
 ] as const;
 
 /** The name of a field that all dispatches of a call share. */

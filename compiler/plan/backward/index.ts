@@ -90,7 +90,7 @@ function stripCandidate(task: GpuTask): Candidate {
         ],
         kernels: [...clears.map(({ kernel }) => kernel), ...kernels.map(({ kernel }) => kernel)],
         steps: [
-          ...clears.map(({ kernel, words }) => dispatch(kernel, { words }, 0)),
+          ...clears.map(({ kernel, words }) => dispatch(kernel, { count: words }, 0)),
           ...stripSteps(pipeline, graph.reach, true, kernels.map(stripDispatch), cut),
         ],
       }),
@@ -135,7 +135,7 @@ function withSums(kernel: BackwardKernel): readonly Launched[] {
 }
 
 function stripDispatch({ kernel, sum }: Launched): Step {
-  if (sum !== null) return dispatch(kernel, { pieces: sum.pieces }, 0);
+  if (sum !== null) return dispatch(kernel, { count: sum.pieces }, 0);
   const own =
     kernel.program.kind === "output_adjoint"
       ? { own_begin: rowBegin(NO_REACH), own_end: rowEnd(NO_REACH) }

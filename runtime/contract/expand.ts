@@ -1,5 +1,5 @@
 import { type Expression, evaluate, type Variables } from "./expression.ts";
-import { DISPATCH_FIELDS, type DispatchField } from "./launch.ts";
+import type { DispatchField } from "./launch.ts";
 import type { KernelPlan, Plan, Step } from "./plan.ts";
 import type { CallShape } from "./tensor.ts";
 
@@ -110,7 +110,7 @@ function expandSteps(
         const grid = [evaluate(x, variables), evaluate(y, variables), evaluate(z, variables)] as const;
         if (grid.some((count) => count <= 0)) break;
         const multiplyAdds = evaluate(step.multiplyAdds, variables);
-        dispatches.push({ kernel, grid, launch: evaluateLaunch(step.launch, variables), multiplyAdds });
+        dispatches.push({ kernel, grid, launch: evaluateAll(step.launch, variables), multiplyAdds });
         break;
       }
       case "loop": {
@@ -126,18 +126,6 @@ function expandSteps(
         step satisfies never;
     }
   }
-}
-
-function evaluateLaunch(
-  launch: Readonly<Partial<Record<DispatchField, Expression>>>,
-  variables: Variables,
-): Partial<Record<DispatchField, number>> {
-  const values: Partial<Record<DispatchField, number>> = {};
-  for (const [field] of DISPATCH_FIELDS) {
-    const expression = launch[field];
-    if (expression !== undefined) values[field] = evaluate(expression, variables);
-  }
-  return values;
 }
 
 function evaluateAll(

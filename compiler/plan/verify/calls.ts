@@ -210,8 +210,10 @@ function checkRead(
   const begin = Math.max(-call.R, own.begin - around.past);
   const end = Math.min(call.Lq, own.end + around.future);
   // Parts are no rows: one kernel has left them, and the next one adds them up.
-  if (program?.kind === "sum")
-    return demand("rows", written.has(resource), () => `nothing leaves "${resource}"`);
+  if (program?.kind === "sum") {
+    demand("rows", written.has(resource), () => `nothing leaves "${resource}"`);
+    return;
+  }
   const allRows = program?.kind === "tensor_combine" || resource === "folded_keys";
   const entries = (held: Written): boolean =>
     held.batch <= own.batch && held.batch + held.batches >= own.batch + own.batches;

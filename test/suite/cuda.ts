@@ -112,6 +112,7 @@ export const TENSOR_SUITE: SuiteTarget = {
     maxBatch: 2,
     storages: ["f16", "bf16"],
     normalizers: ["softmax"],
+    shifts: true,
   },
   fitsAll: false,
   known: ["f16"],

@@ -11,6 +11,7 @@ import type {
 } from "../../runtime/contract/index.ts";
 import { divisors, type Limits, mapStages, NO_SPAN, outputStages } from "./arbitrary-stages.ts";
 import { drawInputs, drawOutputGradient, drawParameters, sinkRows } from "./draw.ts";
+import { offsetKinds, type Shift, shiftLogits } from "./offsets.ts";
 import { describeAttention } from "./spec-text.ts";
 
 /** A random attention with a call of it: float64 values that its storage type (parameters, bias: f32) holds exactly. */
@@ -23,6 +24,8 @@ export interface RandomCase {
   readonly layer: number;
   readonly shape: CallShape;
   readonly seed: number;
+  /** What rows' logits have in common; null: nothing. */
+  readonly shift: Shift | null;
 }
 
 /** Narrows what `randomCase` draws. Everything of the language is on by default, at sizes that SwiftShader can bear. */
@@ -50,6 +53,8 @@ export interface CaseOptions {
   /** Rows of the bias far below all others, but not hidden. Default false: naive formulas and differences fail there. */
   readonly sunkRows?: boolean;
   readonly positions?: boolean;
+  /** Rows whose logits have much in common (`shiftLogits`). Default false. */
+  readonly shifts?: boolean;
 }
 
 const ALL_MASKS: readonly (MaskTerm["kind"] | "none")[] = [
@@ -70,6 +75,7 @@ export function randomCase(options: CaseOptions = {}): fc.Arbitrary<RandomCase> 
         positions: options.positions === false ? fc.constant(false) : fc.boolean(),
         layer: fc.integer({ min: 0, max: 23 }),
         seed: fc.integer(),
+        shift: options.shifts === true ? fc.option(randomShift(), { freq: 2 }) : fc.constant(null),
       })
       .map((drawn) => buildCase(attention, drawn, options.sunkRows ?? false)),
   );
@@ -80,9 +86,29 @@ export function randomPipeline(options: CaseOptions = {}): fc.Arbitrary<Pipeline
   return randomAttention(options).map((attention) => resolve(attention, "random.mta"));
 }
 
+/** A shift of logits, whatever the pipeline: `kind` counts those that it can have. */
+interface DrawnShift extends Omit<Shift, "kind"> {
+  readonly kind: number;
+}
+
+function randomShift(): fc.Arbitrary<DrawnShift> {
+  return fc.record({
+    kind: fc.nat(99),
+    offset: fc
+      .record({ size: fc.integer({ min: 20, max: 250 }), below: fc.boolean() })
+      .map(({ size, below }) => (below ? -size : size)),
+    deviation: fc.constantFrom(1, 10),
+  });
+}
+
+function shiftOf(pipeline: Pipeline, { kind, ...drawn }: DrawnShift): Shift {
+  const kinds = offsetKinds(pipeline);
+  return { ...drawn, kind: kinds[kind % kinds.length] ?? "head" };
+}
+
 function buildCase(
   attention: Attention,
-  drawn: { shape: CallShape; positions: boolean; layer: number; seed: number },
+  drawn: { shape: CallShape; positions: boolean; layer: number; seed: number; shift: DrawnShift | null },
   sunkRows: boolean,
 ): RandomCase {
   const { shape, layer, seed } = drawn;
@@ -90,7 +116,9 @@ function buildCase(
   // Query rows beyond the keys exist with mask `none` only, where a row's position means nothing.
   const positions = drawn.positions && shape.Lq <= shape.Lk;
   const plain = { ...drawInputs(pipeline, shape, positions, seed), layer };
-  const inputs = sunkRows ? sinkRows(plain, seed) : plain;
+  const shift = drawn.shift === null ? null : shiftOf(pipeline, drawn.shift);
+  const shifted = shift === null ? plain : { ...shiftLogits(pipeline, plain, shift), layer };
+  const inputs = sunkRows ? sinkRows(shifted, seed) : shifted;
   const made: RandomCase = {
     attention,
     pipeline,
@@ -100,9 +128,10 @@ function buildCase(
     layer,
     shape,
     seed,
+    shift,
   };
   const summary = (): string => {
-    const call = { ...shape, layer, seed, positions: inputs.positions && [...inputs.positions.data] };
+    const call = { ...shape, layer, seed, shift, positions: inputs.positions && [...inputs.positions.data] };
     return `${describeAttention(attention)}// ${JSON.stringify(call)}`;
   };
   // A counterexample prints as a spec and a seed, not as thousands of numbers.

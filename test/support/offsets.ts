@@ -3,6 +3,7 @@ import {
   type Float64Tensor,
   hasMask,
   type Pipeline,
+  type Plan,
   type StorageType,
 } from "../../runtime/contract/index.ts";
 import { referenceForward } from "../../runtime/reference/index.ts";
@@ -123,6 +124,29 @@ export function shiftLogits(
     },
     storage,
   );
+}
+
+/**
+ * Whether a plan holds the tolerance where logits are shifted. Keys convolved beforehand are rounded as they are; and near borders of the mask, what a
+ * convolution, or a mix of which some heads are hidden, leaves in an f16 map differs from its row's reference by as much as rows have in common.
+ * Far logits, as close to each other as f16 lets them be, need kernels that keep them in f32.
+ */
+export function bearsShift({ kernels }: Plan, { deviation }: Shift): boolean {
+  return kernels.every(({ program }) => {
+    switch (program?.kind) {
+      case "tensor_tile": {
+        const { folded, sink, conv, references, map } = program;
+        if (folded !== null || references === null) return folded === null;
+        return deviation === 1 && (conv === null || sink !== "map" || map?.exponentials === true);
+      }
+      case "tensor_mix": {
+        const { references, softmax } = program;
+        return references === null || (deviation === 1 && (softmax !== null || !references.apart));
+      }
+      default:
+        return true;
+    }
+  });
 }
 
 /** A bias of whose rows each has another part of an offset. */

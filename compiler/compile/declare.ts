@@ -3,7 +3,7 @@ import { emitDeclarations } from "../emit/launcher/index.ts";
 import { resolve } from "../ir/index.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { packageVersion } from "../package.ts";
-import { DEFAULT_TARGET, type ModuleTargetName, moduleFacts, wantedModuleTarget } from "../targets.ts";
+import { DEFAULT_TARGET, type ModuleTargetName, wantedModuleTarget } from "../targets.ts";
 import { moduleFlavour } from "./modules.ts";
 
 /**

@@ -5,12 +5,12 @@ import { describe, expect, test } from "vitest";
 import { emitArtifact, emitKernels } from "../../compiler/emit/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
-import { DEFAULT_SHAPE } from "../../compiler/plan/index.ts";
+import { choosePlan, DEFAULT_SHAPE } from "../../compiler/plan/index.ts";
 import { type Pipeline, SCHEDULES, type StorageType } from "../../runtime/contract/index.ts";
 import { type RandomCase, randomCase } from "../support/arbitrary.ts";
 import { legalSchedules } from "../support/gpu.ts";
 import { runsOf, SEED } from "../support/seed.ts";
-import { directCandidates, findNvcc, planOf } from "./harness.ts";
+import { directCandidates, findNvcc, machineFor, planOf } from "./harness.ts";
 import { faultsOf } from "./nvcc.ts";
 
 // What nvcc says of the kernels: no warning, no spill, no local memory. `MTAC_CUDA_FULL=1` compiles every example in every
@@ -38,9 +38,9 @@ const chosen = full ? examples : examples.filter(({ name }) => SAMPLE.includes(n
 
 describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spills and local memory", () => {
   test.each(chosen.map((pipeline) => [pipeline.name, pipeline] as const))(
-    "%s: the planner's choice for sm_80",
+    "%s: the planner's choice for sm_80, gradients too",
     async (_name, pipeline) => {
-      const { sources } = emitArtifact(pipeline, { target: "cuda" });
+      const { sources } = emitArtifact(pipeline, { target: "cuda", grad: true });
       for (const text of Object.values(sources)) expect(await faultsOf(text, "sm_80")).toEqual([]);
     },
     600_000,
@@ -76,6 +76,11 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
           return best === undefined ? [] : Object.values(emitKernels(planOf(best)));
         }),
       );
+      for (const pipeline of pipelines) {
+        const machine = machineFor(architecture);
+        const backward = choosePlan(pipeline, { machine, shape: DEFAULT_SHAPE, direction: "backward" });
+        texts.push(...Object.values(emitKernels(backward)));
+      }
       const faults = await Promise.all(texts.map((text) => faultsOf(text, architecture)));
       expect(faults.flat()).toEqual([]);
     },

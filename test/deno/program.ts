@@ -9,7 +9,7 @@ import { referenceForward } from "../../runtime/reference/index.ts";
 import { compileKernel } from "../../runtime/webgpu/pipelines.ts";
 import { webgpuSuiteDevice } from "../suite/webgpu-device.ts";
 import { randomCase } from "../support/arbitrary.ts";
-import { corpusPipelines, distinctKernels, plansFor } from "../support/corpus.ts";
+import { backwardPlansFor, corpusPipelines, distinctKernels, plansFor } from "../support/corpus.ts";
 import { bestPlan, legalSchedules, limitsOf, runPlan } from "../support/gpu.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { callShapeOf, roundInputs } from "../support/rounded.ts";
@@ -38,7 +38,12 @@ function messageOf(error: unknown): string {
 async function compileAll(device: GPUDevice, seed: number): Promise<void> {
   const drawn = fc.sample(randomCase(), { seed, numRuns: RANDOM_COMPILED });
   const pipelines = [...corpusPipelines(), ...drawn.map(({ attention }) => resolve(attention, "random.mta"))];
-  const kernels = distinctKernels(pipelines.flatMap((pipeline) => plansFor(pipeline, WEBGPU_VARIANTS)));
+  const kernels = distinctKernels(
+    pipelines.flatMap((pipeline) => [
+      ...plansFor(pipeline, WEBGPU_VARIANTS),
+      ...backwardPlansFor(pipeline, WEBGPU_VARIANTS),
+    ]),
+  );
   for (const { name, variant, source } of kernels) {
     const start = performance.now();
     const problem = await compileKernel(device, variant, source).then(() => null, messageOf);

@@ -3,7 +3,12 @@ import { fileURLToPath } from "node:url";
 import { emitKernels } from "../../compiler/emit/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
-import { DEFAULT_SHAPE, type TargetLimits } from "../../compiler/plan/index.ts";
+import {
+  DEFAULT_SHAPE,
+  planCandidates,
+  type TargetLimits,
+  webgpuMachine,
+} from "../../compiler/plan/index.ts";
 import { expandPlan, type KernelVariant } from "../../runtime/contract/expand.ts";
 import type { Pipeline, Plan } from "../../runtime/contract/index.ts";
 import { bestPlan, legalSchedules } from "./gpu.ts";
@@ -31,6 +36,16 @@ export function plansFor(pipeline: Pipeline, devices: readonly TargetLimits[]): 
       return "plan" in found ? [found.plan] : [];
     }),
   );
+}
+
+/** The plans for gradients of devices that one fits. */
+export function backwardPlansFor(pipeline: Pipeline, devices: readonly TargetLimits[]): Plan[] {
+  return devices.flatMap((limits) => {
+    const machine = webgpuMachine(limits);
+    const [best] = planCandidates(pipeline, { machine, shape: DEFAULT_SHAPE, direction: "backward" });
+    const plan = best?.plan ?? null;
+    return plan === null ? [] : [plan];
+  });
 }
 
 export interface CorpusKernel {

@@ -173,8 +173,18 @@ export function outputAdjointModel(
     table.int("PARAMETER_WORDS", program.parameterWords, "Words of the gradients of the stages' parameters.");
   }
   const first = Math.min(...output.flatMap((stage) => parametersOf(plan, stage).map(({ at }) => at)));
+  const nameOf = ({ name }: OutputStage): string => name.replaceAll(".", "_").toUpperCase();
   const stages = output.map((stage, index) => {
     const [weight, bias] = parametersOf(plan, stage);
+    const name = nameOf(stage);
+    const following = output[index + 1];
+    table.int(`${name}_AT`, index * words, `First word of what ${stage.name} is given.`);
+    const placed = (what: string, at: number): { readonly at: string; readonly part: string } => ({
+      at: table.int(`${name}_${what}_AT`, at, `Its ${what.toLowerCase()} in parameters.`),
+      part: table.int(`${name}_${what}_PART`, at - first, "The same among the gradients of a part."),
+    });
+    const placedWeight = placed("WEIGHT", weight?.at ?? 0);
+    const placedBias = bias === undefined ? { at: "", part: "" } : placed("BIAS", bias.at);
     return {
       index,
       line: sourceLine(stage),
@@ -184,13 +194,13 @@ export function outputAdjointModel(
       depthScale: stage.kind === "norm" && stage.depthScale,
       eps: dialect.literal("f32", stage.kind === "norm" ? stage.eps : 0),
       /** Words of what it is given, and of its result. */
-      at: index * words,
-      next: (index + 1) * words,
-      last: index === output.length - 1,
-      weightAt: weight?.at ?? 0,
-      weightPart: (weight?.at ?? 0) - first,
-      biasAt: bias?.at ?? 0,
-      biasPart: (bias?.at ?? 0) - first,
+      at: `${name}_AT`,
+      next: following === undefined ? "" : `${nameOf(following)}_AT`,
+      last: following === undefined,
+      weightAt: placedWeight.at,
+      weightPart: placedWeight.part,
+      biasAt: placedBias.at,
+      biasPart: placedBias.part,
     };
   });
   const purpose =

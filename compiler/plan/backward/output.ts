@@ -7,8 +7,10 @@ import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, D_VALUES, f32, MAP_ROWS, placed, VALUES, WORKGROUP } from "./kernel.ts";
 
-/** Rows of o of a workgroup. */
-const OUTPUT_ROWS = 16;
+/** Rows of o of a workgroup: more where each leaves a part of a matrix. */
+const ROWS = 16;
+const MATRIX_ROWS = 128;
+const MATRIX_WORDS = 4096;
 
 /** What passes back through the output's stages. */
 export function outputAdjoint(
@@ -22,7 +24,8 @@ export function outputAdjoint(
   );
   const parts = [...names].map((name) => placed(pipeline, name));
   const parameterWords = parts.reduce((sum, { length }) => sum + length, 0);
-  const groupsOf = (count: Expression): Expression => ["mul", heads, ["ceilDiv", count, OUTPUT_ROWS]];
+  const rowsOfGroup = parameterWords > MATRIX_WORDS ? MATRIX_ROWS : ROWS;
+  const groupsOf = (count: Expression): Expression => ["mul", heads, ["ceilDiv", count, rowsOfGroup]];
   // Of each row what every stage is given, the gradient, a gate's logits; factors of the rows; what invocations sum up.
   const rowWords = (output.length + 2) * ceilTo(valueDim, 4);
   const wordsFor = (count: number): number => count * (rowWords + 1) + WORKGROUP;
@@ -34,7 +37,7 @@ export function outputAdjoint(
     name: "output_adjoint",
     source: output[0]?.source ?? pipeline.source,
     halo: rows,
-    program: { kind: "output_adjoint", rows: OUTPUT_ROWS, rowsAtOnce, parameterWords, arenaWords },
+    program: { kind: "output_adjoint", rows: rowsOfGroup, rowsAtOnce, parameterWords, arenaWords },
     workgroup: WORKGROUP,
     workgroupBytes: 4 * arenaWords,
     registers: NORMALIZE_REGISTERS,
@@ -44,7 +47,7 @@ export function outputAdjoint(
       "integers",
     ],
     written: [D_VALUES, ...(parameterWords === 0 ? [] : [f32(buffer, "parts")])],
-    grid: machine.mapGrid.rows(["ceilDiv", rowsOf(rows), OUTPUT_ROWS], heads),
+    grid: machine.mapGrid.rows(["ceilDiv", rowsOf(rows), rowsOfGroup], heads),
     multiplyAdds: 0,
     sums:
       parameterWords === 0

@@ -123,6 +123,11 @@ export interface TensorFoldProgram {
   readonly granulesLeft: number;
   /** Blocks of sixteen source keys that sixteen results are made of. */
   readonly sourceSteps: number;
+  /**
+   * What keys have in common is taken off before: the mean of the first `keys` of them, which all rows see that read the copies, in whole units, and only
+   * where it is at least `least`. It lies behind the copies.
+   */
+  readonly common: { readonly keys: number; readonly unit: number; readonly least: number };
   readonly warps: number;
   readonly sharedBytes: number;
   /** Bytes of a key in shared memory. */

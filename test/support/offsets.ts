@@ -127,16 +127,16 @@ export function shiftLogits(
 }
 
 /**
- * Whether a plan holds the tolerance where logits are shifted. Keys convolved beforehand are rounded as they are; and near borders of the mask, what a
- * convolution, or a mix of which some heads are hidden, leaves in an f16 map differs from its row's reference by as much as rows have in common.
- * Far logits, as close to each other as f16 lets them be, need kernels that keep them in f32.
+ * Whether a plan holds the tolerance where logits are shifted. Near borders of the mask, what a convolution, or a mix of which some heads are hidden,
+ * leaves in an f16 map differs from its row's reference by as much as rows have in common. Far logits, as close to each other as f16 lets them be,
+ * need kernels that keep them in f32.
  */
 export function bearsShift({ kernels }: Plan, { deviation }: Shift): boolean {
   return kernels.every(({ program }) => {
     switch (program?.kind) {
       case "tensor_tile": {
-        const { folded, sink, conv, references, map } = program;
-        if (folded !== null || references === null) return folded === null;
+        const { sink, conv, references, map } = program;
+        if (references === null) return true;
         return deviation === 1 && (conv === null || sink !== "map" || map?.exponentials === true);
       }
       case "tensor_mix": {

@@ -1,5 +1,6 @@
 import {
   convReach,
+  type Expression,
   hasMask,
   type Pipeline,
   type TensorFoldProgram,
@@ -66,15 +67,25 @@ function foldedTiles(pipeline: Pipeline, tile: TileRequest, conv: ConvOp): Fitte
   });
 }
 
-function foldProgram(pipeline: Pipeline, { stage, index }: ConvOp): TensorFoldProgram {
+/**
+ * What keys have in common, and is taken off them before they are rounded. Inner keys come after the first sixteen; but rows may see key 0 alone of those that
+ * all see. What is below `least` is no common part, but one of few keys.
+ */
+const COMMON_OF_MANY = { keys: 16, unit: 2, least: 1 } as const;
+const COMMON_OF_ONE = { keys: 1, unit: 2, least: 3 } as const;
+
+function foldProgram(pipeline: Pipeline, { conv, border }: FoldedTiles): TensorFoldProgram {
+  const { stage, index } = conv;
   const { granulesLeft, granulesRight } = toeplitzGeometry(stage);
   const sourceSteps = Math.ceil((16 + 8 * (granulesLeft + granulesRight)) / 16);
-  const rows = FOLD_TILE - 16 + 16 * sourceSteps;
+  const rows = FOLD_TILE - 16 + 16 * sourceSteps + 1;
+  const one = hasMask(pipeline, "causal") && border === null;
   return {
     kind: "tensor_fold",
     stage: index,
     granulesLeft,
     sourceSteps,
+    common: one ? COMMON_OF_ONE : COMMON_OF_MANY,
     warps: FOLD_WARPS,
     sharedBytes: rows * paddedRow(pipeline.headDim),
     rowBytes: paddedRow(pipeline.headDim),
@@ -89,26 +100,27 @@ function fitBorder(task: GpuTask, border: TileRequest, knobs: TileKnobs): Fitted
 }
 
 /** Flash attention over convolved keys; near the diagonal over convolved scores, with one kernel to combine the two. */
-function fitFolded(task: GpuTask, { conv, inner, border }: FoldedTiles, knobs: TileKnobs): Fitted<Choice> {
+function fitFolded(task: GpuTask, folded: FoldedTiles, knobs: TileKnobs): Fitted<Choice> {
+  const { conv, inner, border } = folded;
   const { pipeline, machine } = task;
   const tiles = allFit([
     fitTile(task, inner, knobs),
     ...(border === null ? [] : [named("near the diagonal", fitBorder(task, border, knobs))]),
   ]);
   if (!tiles.fits) return tiles;
-  const program = foldProgram(pipeline, conv);
+  const program = foldProgram(pipeline, folded);
   if (program.sharedBytes > machine.limits.workgroupBytes)
     return doesNotFit(`convolving the keys needs ${program.sharedBytes} bytes of shared memory`);
   const kernel = { ...tensorRowKernel(pipeline, "fold", program, FOLD_TILE), source: conv.source };
   const fold = predict(task, kernel, tensorRowWork(task, kernel));
   const attention = predictAttention(task, tiles.value);
-  const copies = pipeline.heads * conv.stage.kernel.query;
+  const copies: Expression = ["add", 1, ["mul", conv.stage.kernel.query, "Lk"]];
   const choice = passChoice(task, [fold, ...attention], () => {
     const { workspace, passes, ...parts } = attentionParts(task, attention);
     return {
       ...parts,
       workspace: [
-        { name: "folded_keys", bytes: ["mul", 2, "B", copies, "Lk", pipeline.headDim] },
+        { name: "folded_keys", bytes: ["mul", 2, "B", pipeline.heads, copies, pipeline.headDim] },
         ...workspace,
       ],
       passes: [{ ...rowPass(fold, {}), rows: "Lk" }, ...passes],

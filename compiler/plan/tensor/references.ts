@@ -38,9 +38,11 @@ export function findsHighestFirst(pipeline: Pipeline): boolean {
 /** What the scores that a tile of `rows` rows convolves, or leaves in a map, are relative to. */
 export function tileReferences(
   pipeline: Pipeline,
-  { source, sink, conv, before, finish, exponentials }: TileRequest,
+  { source, sink, conv, folded, before, finish, exponentials }: TileRequest,
   rows: number,
 ): References | null {
+  // What folded keys had in common is the reference.
+  if (folded !== null) return { source: "keys", keyMeans: 1, raised: false, marked: false };
   const marked = marksHidden(pipeline);
   const raised = conv !== null && sink === "map" && finish.mask === "hide" && !exponentials;
   if (source === "dot") {
@@ -73,8 +75,9 @@ export function referenceBytes(
   const references = tileReferences(pipeline, request, rows);
   if (references === null) return 0;
   const own = (rows + references.keyMeans * (Math.ceil(pipeline.headDim / 16) * 8 + 4)) * 4;
-  if (request.conv === null) return own;
-  const { stage } = request.conv;
+  const convolved = request.conv ?? request.folded;
+  if (convolved === null) return own;
+  const { stage } = convolved;
   const constants = tileRows * (references.raised ? 2 : 1) * 4;
   if (references.marked) {
     const { granulesLeft, granulesRight } = toeplitzGeometry(stage);

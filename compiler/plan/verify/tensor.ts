@@ -67,12 +67,12 @@ function checkFragments(demand: Demand, program: TensorTileProgram, stage: ConvS
 
 /** References of all rows, the tile's constants, sums of taps or their fragments twice, means of keys. */
 function referenceBytes(plan: Plan, program: TensorTileProgram, stage: ConvStage | null): number {
-  const { references, warps, rowBlocks, haloPast, haloFuture, conv } = program;
+  const { references, warps, rowBlocks, haloPast, haloFuture } = program;
   if (references === null) return 0;
   const tileQ = warps * 16 * rowBlocks;
   const means = (references.keyMeans * rowBytes(plan.pipeline.headDim)) / 4;
   const own = tileQ + haloPast + haloFuture + means;
-  if (conv === null || stage === null) return own * 4;
+  if (stage === null) return own * 4;
   const { past, future, left, right } = convReach(stage);
   const sums = Math.ceil((stage.kernel.query * (left + right + past + future + 16)) / 4) * 16;
   const taps = references.marked ? fragmentsOf(program, stage) * 2 * TAP_BYTES : sums;
@@ -147,7 +147,8 @@ function checkFold(plan: Plan, program: TensorFoldProgram, demand: Demand): void
   const { granulesLeft, sourceSteps, warps, sharedBytes } = program;
   demand("carry", granulesLeft * 8 >= left, () => `${granulesLeft} blocks of keys to the left`);
   demand("carry", sourceSteps * 16 >= 16 + granulesLeft * 8 + right, () => `${sourceSteps} steps of keys`);
-  const rows = (warps - 1) * 16 + 16 * sourceSteps;
+  // And what they have in common.
+  const rows = (warps - 1) * 16 + 16 * sourceSteps + 1;
   const bytes = rows * rowBytes(plan.pipeline.headDim);
   demand("places", bytes <= sharedBytes, () => `${bytes} bytes of keys in ${sharedBytes}`);
 }

@@ -142,6 +142,13 @@ export function tensorFoldModel(plan: Plan, kernel: KernelPlan, program: TensorF
   constants.int("SOURCE_ROWS", "TILE - 16 + 16 * SOURCE_STEPS", "Keys that a block reads.");
   constants.int("D_GRANULES", granules(plan.pipeline.headDim), "Blocks of eight elements of a key.");
   constants.int("K_ROW_BYTES", program.rowBytes, ROW_COMMENT);
+  constants.int("COMMON_KEYS", program.common.keys, "Keys whose mean is taken off all of them.");
+  constants.float(
+    "COMMON_UNIT",
+    String(program.common.unit),
+    "That comes in units, and is 0 below the least.",
+  );
+  constants.float("COMMON_LEAST", String(program.common.least));
   keyConstants(constants, stage);
   weightConstant(plan, constants, stage);
   return {

@@ -79,7 +79,8 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
   const references = referencesModel(tile);
   const moved = references.relative && references.leavesReferences;
   const exponentiates = program.map?.exponentials === true;
-  const biased = (folded ?? conv)?.bias == null ? null : (folded ?? conv);
+  const convolved = folded ?? conv;
+  const biased = convolved?.bias == null ? null : convolved;
   return {
     ...base,
     dot,
@@ -96,6 +97,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     foldedRows: folded !== null && folded.kernel.query > 1,
     // Blocks that end before the tile's last key still read to its right.
     sourceEnd: sourceEnd(program, (program.splits || toMap) && right),
+    kernelAt: convolved === null ? null : ofHead("WEIGHT_AT", convolved),
     haloRows: halo,
     halo: folded === null && halo,
     ...references,
@@ -128,6 +130,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
 }
 
 function sourceEnd(program: TensorTileProgram, beyond: boolean): string {
+  if (program.folded !== null) return "keys_end";
   if (!program.sourcesEndWithKeys) return "min(keys_end + REACH_RIGHT, batch.keys)";
   return `min(keys_end${beyond ? " + REACH_RIGHT" : ""}, range.y)`;
 }
@@ -139,12 +142,11 @@ function convModel(program: TensorTileProgram, stage: ConvStage) {
     exact: program.conv?.precision === "exact",
     taps: registers ? "const Taps&" : "const unsigned char*",
     dilatedKey: stage.dilation.key > 1,
-    kernelAt: ofHead("WEIGHT_AT", stage),
   };
 }
 
 /** Pointwise stages need the scores as they are; else what a row's scores are relative to does no more than move its log-sum-exp. */
-function referencesModel({ plan, program, conv, toMap }: Tile) {
+function referencesModel({ plan, program, conv, folded, toMap }: Tile) {
   const { references, finish, before } = program;
   const kept = references !== null;
   const leaves = kept && toMap && program.map?.exponentials !== true;
@@ -158,7 +160,7 @@ function referencesModel({ plan, program, conv, toMap }: Tile) {
   return {
     references: kept,
     makesReferences: references?.source === "keys",
-    convolvesReferences: kept && conv !== null,
+    convolvesReferences: kept && (conv ?? folded) !== null,
     relative: kept && finish.pointwise.length === 0 && !moves,
     marked,
     takesHidden: marked && conv !== null,
@@ -169,7 +171,7 @@ function referencesModel({ plan, program, conv, toMap }: Tile) {
     /** Whether rows of the map are relative to the highest of what the convolution makes of references. */
     raisesReferences: raises,
     /** What happens to a score that a reference is made of. */
-    referencePointwise: conv === null ? pointwise : pointwiseModels(before.pointwise),
+    referencePointwise: conv === null && folded === null ? pointwise : pointwiseModels(before.pointwise),
     slantedFirsts: window,
     /** What rows of the map that is written are relative to; whether that is still to be taken off. */
     leavesReferences: leaves,
@@ -177,7 +179,8 @@ function referencesModel({ plan, program, conv, toMap }: Tile) {
     leftPointwise: conv === null ? [] : pointwise,
     leftSubtracted: leaves && (moves || pointwise.length > 0),
     /** Whether scores are relative from the start. */
-    relativeScores: program.source === "dot" && kept && (conv !== null || pointwise.length === 0),
+    relativeScores:
+      program.source === "dot" && kept && folded === null && (conv !== null || pointwise.length === 0),
   };
 }
 
@@ -212,7 +215,8 @@ function purposeOf({ program, conv, folded }: Tile): string[] {
 function tileConstants(tile: Tile): ConstantTable {
   const { plan, program, conv, folded, dot, attention, toMap, scaled } = tile;
   const { tileK, rowBlocks } = program;
-  const reach = conv === null ? { past: 0, future: 0, left: 0, right: 0 } : convReach(conv);
+  const convolved = conv ?? folded;
+  const reach = convolved === null ? { past: 0, future: 0, left: 0, right: 0 } : convReach(convolved);
   const right = program.conv?.granulesRight ?? 0;
   const constants = threadConstants(program);
   constants.int("ROW_BLOCKS", rowBlocks, "Blocks of sixteen rows of a warp.");
@@ -244,7 +248,8 @@ function tileConstants(tile: Tile): ConstantTable {
     constants.int("INNER_STEP", program.inner.step, "Inner keys come in whole steps of it.");
   }
   if (conv !== null) convConstants(tile, constants, conv);
-  if (program.references !== null) referenceConstants(constants, program, program.references);
+  if (program.references !== null)
+    referenceConstants(constants, program, program.references, convolved !== null);
   if (program.map !== null) mapConstants(constants, program.map);
   // Maps have left the scale behind.
   const exponent = scaled || !dot ? "LOG2_E" : "SCALE * LOG2_E";
@@ -276,10 +281,12 @@ function valueConstants({ plan, program }: Tile, constants: ConstantTable): void
 /** The rows of a kernel whose keys are folded: one copy of the keys each. */
 function foldedConstants(plan: Plan, constants: ConstantTable, stage: ConvStage): void {
   constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
-  if (stage.kernel.query > 1) {
-    constants.int("ORIGIN_QUERY", stage.origin.query, "The tap that meets the current row.");
-    constants.int("DILATION_QUERY", stage.dilation.query);
-  }
+  constants.int("ORIGIN_QUERY", stage.origin.query, "The tap that meets the current row.");
+  constants.int("DILATION_QUERY", stage.dilation.query);
+  constants.int("KERNEL_KEY", stage.kernel.key);
+  constants.int("ORIGIN_KEY", stage.origin.key, "The tap that meets the current key.");
+  constants.int("DILATION_KEY", stage.dilation.key);
+  weightConstant(plan, constants, stage);
   if (stage.bias !== null) constants.int("BIAS_AT", parameterAt(plan, stage.bias));
 }
 
@@ -308,25 +315,26 @@ function convConstants({ plan, program }: Tile, constants: ConstantTable, stage:
 
 function referenceConstants(
   constants: ConstantTable,
-  { places, conv }: TensorTileProgram,
+  { places }: TensorTileProgram,
   references: References,
+  convolved: boolean,
 ): void {
   const { keyMeans, marked, raised } = references;
   constants.int("REFERENCES_AT", places.references, "What the rows' scores are relative to.");
   constants.int("REFERENCE_ROWS", "TILE_Q + HALO_ROWS");
-  constants.int("CONSTANTS_AT", conv === null ? "REFERENCES_AT" : "REFERENCES_AT + REFERENCE_ROWS * 4");
-  if (conv !== null && marked) {
+  constants.int("CONSTANTS_AT", !convolved ? "REFERENCES_AT" : "REFERENCES_AT + REFERENCE_ROWS * 4");
+  if (convolved && marked) {
     constants.int("PAIRED_TAPS_AT", "CONSTANTS_AT + TILE_Q * 4");
     constants.int("PAIRED_TAP_BYTES", 512, "A fragment of taps as pairs of f16.");
-  } else if (conv !== null) {
+  } else if (convolved) {
     const reach = "REACH_LEFT + REACH_RIGHT + REACH_PAST + REACH_FUTURE";
     constants.int("TAP_SUMS_AT", "CONSTANTS_AT + TILE_Q * 4");
     constants.int("TAP_SUMS", `${reach} + 16`, "Keys around an entry for which taps are summed up.");
   }
   if (raised && !marked) constants.int("RAISED_AT", "TAP_SUMS_AT + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16");
   if (keyMeans === 0) return;
-  const before = conv === null ? "REFERENCE_ROWS" : "TILE_Q";
-  const sums = conv === null ? "" : " + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16";
+  const before = convolved ? "TILE_Q" : "REFERENCE_ROWS";
+  const sums = !convolved ? "" : " + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16";
   constants.int("KEY_MEANS_AT", `CONSTANTS_AT + ${before} * 4${sums}${raised ? " + TILE_Q * 4" : ""}`);
   constants.int("MEAN_BYTES", "D_STEPS * 32 + 16", ROW_COMMENT);
   constants.int("KEY_MEANS", keyMeans, "Blocks of sixteen keys whose means rows meet.");

@@ -372,6 +372,11 @@ constexpr int SOURCE_ROWS = TILE - 16 + 16 * SOURCE_STEPS;
 constexpr int D_GRANULES = 8;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
 constexpr int K_ROW_BYTES = 144;
+/// Keys whose mean is taken off all of them.
+constexpr int COMMON_KEYS = 16;
+/// That comes in units, and is 0 below the least.
+constexpr float COMMON_UNIT = 2;
+constexpr float COMMON_LEAST = 1;
 /// scores.conv (line 8), conv 1x11
 constexpr int KERNEL_QUERY = 1;
 constexpr int KERNEL_KEY = 11;
@@ -440,6 +445,23 @@ __device__ __forceinline__ void load_rows(
   }
 }
 
+/// What the first few keys have in common of two neighbouring elements. What is not finite must not reach other keys.
+__device__ __forceinline__ unsigned common_key(const Batch& batch, const Element* keys, int d) {
+  const int count = min(COMMON_KEYS, batch.keys);
+  float2 sum = make_float2(0.0f, 0.0f);
+  for (int key = 0; key < count; key++) {
+    const unsigned pair = load_as<unsigned>(keys + size_t(key) * batch.launch.k_stride_l + d);
+    sum.x += low_f16(pair);
+    sum.y += high_f16(pair);
+  }
+  const auto in_units = [&](float whole) {
+    const float mean = whole / float(max(1, count));
+    const bool common = fabsf(mean) >= COMMON_LEAST && fabsf(mean) < INFINITE;
+    return common ? rintf(mean / COMMON_UNIT) * COMMON_UNIT : 0.0f;
+  };
+  return pack_f16(in_units(sum.x), in_units(sum.y));
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
     const Launch launch,
     const Element* __restrict__ k,
@@ -453,18 +475,37 @@ extern "C" __global__ void __launch_bounds__(THREADS) along_keys_fold(
   const Batch batch = open_batch(launch, positions);
   const unsigned head = blockIdx.y;
   const int tile_key = int(blockIdx.x) * TILE;
-  // Nobody reads the copies of keys that are not there.
-  if (tile_key >= batch.keys) return;
+  // Nobody reads the copies of keys that are not there; but what keys have in common is to be found even then.
+  if (tile_key >= max(1, batch.keys)) return;
   const Element* const keys = keys_of(batch, k, head);
   const int source_key = tile_key - 8 * GRANULES_LEFT;
   load_rows<SOURCE_ROWS, HEAD_DIM, K_ROW_BYTES>(shared, keys, launch.k_stride_l, source_key, batch.keys, lane.thread);
   cp_async_commit();
+  Element* const copies =
+    folded_keys + size_t(batch.index * HEADS + head) * (KERNEL_QUERY * size_t(launch.key_rows) + 1) * HEAD_DIM;
+  // What keys have in common is the same for all of them: it needs not be rounded with each.
+  unsigned char* const common = shared_memory + SOURCE_ROWS * K_ROW_BYTES;
+  bool any = false;
+  for (int id = lane.thread; id < HEAD_DIM / 2; id += THREADS) {
+    const unsigned pair = common_key(batch, keys, 2 * id);
+    store(common + 4 * id, pair);
+    if (tile_key == 0) store(copies + size_t(KERNEL_QUERY) * launch.key_rows * HEAD_DIM + 2 * id, pair);
+    any = any || pair != 0u;
+  }
   cp_async_wait<0>();
-  __syncthreads();
+  if (__syncthreads_or(any)) {
+    for (int id = lane.thread; id < SOURCE_ROWS * (HEAD_DIM / 2); id += THREADS) {
+      const int key = source_key + id / (HEAD_DIM / 2);
+      if (key < 0 || key >= batch.keys) continue;
+      unsigned char* const at = shared_memory + id / (HEAD_DIM / 2) * K_ROW_BYTES + id % (HEAD_DIM / 2) * 4;
+      const unsigned pair = load_as<unsigned>(at);
+      const unsigned taken = load_as<unsigned>(common + id % (HEAD_DIM / 2) * 4);
+      store(at, pack_f16(low_f16(pair) - low_f16(taken), high_f16(pair) - high_f16(taken)));
+    }
+    __syncthreads();
+  }
 
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
-  Element* const copies =
-    folded_keys + size_t(batch.index * HEADS + head) * KERNEL_QUERY * launch.key_rows * HEAD_DIM;
 
   // 0 times NaN is NaN: where a key of the tile is not finite, its taps alone may read it.
   unsigned exponents = 0u;
@@ -540,6 +581,7 @@ namespace attention {
 // on tensor cores, online softmax, times values:
 // the keys that all rows of the tile see, and around them all that the taps read.
 
+constexpr int WARPS = 4;
 constexpr int THREADS = 128;
 /// Blocks of sixteen rows of a warp.
 constexpr int ROW_BLOCKS = 2;
@@ -554,7 +596,11 @@ constexpr int CARRIED = 0;
 /// Keys by which results trail the scores that they are made of.
 constexpr int LAG = 0;
 /// Keys around an entry that the convolution reads.
-constexpr int REACH_LEFT = 0;
+constexpr int REACH_LEFT = 5;
+constexpr int REACH_RIGHT = 5;
+/// Rows around an entry that the convolution reads.
+constexpr int REACH_PAST = 0;
+constexpr int REACH_FUTURE = 0;
 /// Steps of sixteen along head_dim.
 constexpr int D_STEPS = 4;
 /// Keys whose scores are made at a time.
@@ -567,6 +613,9 @@ constexpr int K_ROW_BYTES = 144;
 /// Bytes of shared memory where things lie.
 constexpr int K_AT = 0;
 constexpr int Q_AT = 0;
+/// Rows around the tile that the convolution reads.
+constexpr int HALO_PAST = 0;
+constexpr int HALO_ROWS = 0;
 /// Blocks of eight values.
 constexpr int VALUE_GRANULES = 8;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
@@ -576,11 +625,32 @@ constexpr int V_AT = 4608;
 constexpr int V_TILE_BYTES = TILE_K * V_ROW_BYTES;
 /// scores.conv (line 8), conv 1x11
 constexpr int KERNEL_QUERY = 1;
+/// The tap that meets the current row.
+constexpr int ORIGIN_QUERY = 0;
+constexpr int DILATION_QUERY = 1;
+constexpr int KERNEL_KEY = 11;
+/// The tap that meets the current key.
+constexpr int ORIGIN_KEY = 5;
+constexpr int DILATION_KEY = 1;
+/// scores.conv.weight in parameters.
+constexpr int WEIGHT_AT = 0;
 constexpr int BIAS_AT = 44;
 /// Rows and keys by which inner keys stay clear of the diagonal.
 constexpr int INNER_MARGIN = 5;
 /// Inner keys come in whole steps of it.
 constexpr int INNER_STEP = 64;
+/// What the rows' scores are relative to.
+constexpr int REFERENCES_AT = 18432;
+constexpr int REFERENCE_ROWS = TILE_Q + HALO_ROWS;
+constexpr int CONSTANTS_AT = REFERENCES_AT + REFERENCE_ROWS * 4;
+constexpr int TAP_SUMS_AT = CONSTANTS_AT + TILE_Q * 4;
+/// Keys around an entry for which taps are summed up.
+constexpr int TAP_SUMS = REACH_LEFT + REACH_RIGHT + REACH_PAST + REACH_FUTURE + 16;
+constexpr int KEY_MEANS_AT = CONSTANTS_AT + TILE_Q * 4 + (KERNEL_QUERY * TAP_SUMS + 3) / 4 * 16;
+/// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
+constexpr int MEAN_BYTES = D_STEPS * 32 + 16;
+/// Blocks of sixteen keys whose means rows meet.
+constexpr int KEY_MEANS = 1;
 /// Weights are 2^(score * EXPONENT - maximum).
 constexpr float EXPONENT = LOG2_E;
 
@@ -675,6 +745,169 @@ __device__ __forceinline__ void multiply_keys(
         const unsigned (&a_x)[4] = queries[x][d];
         mma_f16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
         mma_f16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
+      }
+    }
+  }
+}
+
+/// A row's reference: what is taken off its scores before they are rounded to f16, so that what they have in common
+/// costs no accuracy. Rows lie from the first one of the halo on.
+__device__ __forceinline__ float& reference_at(unsigned char* shared_memory, int place) {
+  return reinterpret_cast<float*>(shared_memory + REFERENCES_AT)[place];
+}
+
+/// What the convolution makes of the references for a row of the tile where all its taps are visible.
+__device__ __forceinline__ float& constant_at(unsigned char* shared_memory, int row) {
+  return reinterpret_cast<float*>(shared_memory + CONSTANTS_AT)[row];
+}
+
+/// Fetches what the keys had in common; whether that is anything. It lies behind the folded keys.
+__device__ __forceinline__ bool load_common_key(unsigned char* shared_memory, const Element* folded,
+    const Launch& launch, bool exists, int thread) {
+  const Element* const from = folded + size_t(KERNEL_QUERY) * launch.key_rows * HEAD_DIM;
+  bool any = false;
+  for (int i = thread; i < D_STEPS * 8; i += THREADS) {
+    const unsigned pair = exists && i < HEAD_DIM / 2 ? load_as<unsigned>(from + 2 * i) : 0u;
+    store(shared_memory + KEY_MEANS_AT + 4 * i, pair);
+    any = any || pair != 0u;
+  }
+  return __syncthreads_or(any);
+}
+
+/// Where a row of the tile, or of the halo around it, has its query.
+__device__ __forceinline__ int query_place(int place) {
+  return Q_AT + (place - HALO_PAST) * Q_ROW_BYTES;
+}
+
+/// References of the tile's rows and of those around it; whether any is not 0. A query times what was taken off the
+/// keys: that very number. The queries must have arrived.
+__device__ __forceinline__ bool make_references(
+    unsigned char* shared_memory, const Batch& batch, int tile_row, const Lane& lane) {
+  bool any = false;
+#pragma unroll 1
+  for (int block = lane.warp; block < (REFERENCE_ROWS + 15) / 16; block += WARPS) {
+    // Queries by means: all columns of a product are one where there is one mean.
+    float scores[(KEY_MEANS + 7) / 8][4];
+    const unsigned queries = shared_address(shared_memory)
+      + query_place(min(block * 16 + (lane.index & 15), REFERENCE_ROWS - 1)) + (lane.index >> 4) * 16;
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) {
+      unsigned a[4];
+      ldmatrix_x4(a, queries + d * 32);
+#pragma unroll
+      for (int n = 0; n < (KEY_MEANS + 7) / 8; n++) {
+        const unsigned char* const mean =
+          shared_memory + KEY_MEANS_AT + min(8 * n + lane.group, KEY_MEANS - 1) * MEAN_BYTES + d * 32 + lane.quad * 4;
+        mma_f16(scores[n], a, load_as<unsigned>(mean), load_as<unsigned>(mean + 16), d == 0);
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int place = block * 16 + 8 * h + lane.group;
+      const bool exists = place < REFERENCE_ROWS;
+      const int row = tile_row - HALO_PAST + place;
+      const int2 seen = row_keys(batch, row);
+      const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
+      float score = scores[0][2 * h];
+      score *= SCALE;
+      // What is not finite must not spread.
+      if (!exists || !(fabsf(score) < INFINITE)) score = 0.0f;
+      if (lane.quad == 0 && exists) reference_at(shared_memory, place) = score;
+      any = any || score != 0.0f;
+    }
+  }
+  return __syncthreads_or(any);
+}
+
+/// Sums of taps of one kernel row: of those that lie left of where the tap's row ends, if the row of the result ends
+/// `keys` keys right of the result.
+__device__ __forceinline__ float* tap_sums(unsigned char* shared_memory, int a, int keys) {
+  return reinterpret_cast<float*>(shared_memory + TAP_SUMS_AT) + a * TAP_SUMS + REACH_LEFT + REACH_FUTURE + 7 + keys;
+}
+
+/// Rows by which kernel row a lies below the row of a result.
+__device__ __forceinline__ int rows_below(int a) {
+  return (a - ORIGIN_QUERY) * DILATION_QUERY;
+}
+
+/// Makes these sums, and of them what the convolution makes of the references where nothing is hidden: 0 where there
+/// are none.
+__device__ __forceinline__ void make_constants(
+    unsigned char* shared_memory, const float* kernel, bool referenced, int thread) {
+  if (!referenced) {
+    for (int row = thread; row < TILE_Q; row += THREADS) constant_at(shared_memory, row) = 0.0f;
+    return;
+  }
+  for (int id = thread; id < KERNEL_QUERY * TAP_SUMS; id += THREADS) {
+    const int a = id / TAP_SUMS;
+    const int keys = id % TAP_SUMS - (REACH_LEFT + REACH_FUTURE + 7);
+    float sum = 0.0f;
+#pragma unroll 4
+    for (int b = 0; b < KERNEL_KEY; b++) {
+      if ((b - ORIGIN_KEY) * DILATION_KEY < keys + rows_below(a)) sum += kernel[a * KERNEL_KEY + b];
+    }
+    *tap_sums(shared_memory, a, keys) = sum;
+  }
+  __syncthreads();
+  for (int row = thread; row < TILE_Q; row += THREADS) {
+    float sum = 0.0f;
+#pragma unroll
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const float all = *tap_sums(shared_memory, a, REACH_RIGHT + REACH_PAST + 8);
+      sum = fmaf(reference_at(shared_memory, HALO_PAST + row + rows_below(a)), all, sum);
+    }
+    constant_at(shared_memory, row) = sum;
+  }
+}
+
+/// Adds what the convolution makes of the references to a block of eight results, some of whose taps are hidden: those
+/// from the `bounds` of the lane's two rows on, which lie one key further right in each row, or are the same for all.
+template <bool SLANTED>
+__device__ __forceinline__ void add_border(
+    float (&y)[4], unsigned char* shared_memory, int place, const int (&bounds)[2], int key, float sign,
+    const Lane& lane) {
+  // Beyond these all taps are on one side, whatever the row.
+  constexpr int FIRST = -REACH_LEFT - (SLANTED ? REACH_FUTURE : 0);
+  constexpr int LAST = REACH_RIGHT + (SLANTED ? REACH_PAST : 0) + 8;
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    const int keys = min(max(bounds[h] - key, FIRST), LAST);
+    const float* const sums = tap_sums(shared_memory, 0, keys - 2 * lane.quad);
+#pragma unroll
+    for (int a = 0; a < KERNEL_QUERY; a++) {
+      const float reference = sign * reference_at(shared_memory, place + 8 * h + rows_below(a));
+      const int at = a * TAP_SUMS - (SLANTED ? 0 : rows_below(a));
+      y[2 * h] = fmaf(reference, sums[at], y[2 * h]);
+      y[2 * h + 1] = fmaf(reference, sums[at - 1], y[2 * h + 1]);
+    }
+  }
+}
+
+/// Adds what the convolution makes of the references to COUNT blocks of eight results, as far as it differs from the
+/// rows' constants.
+template <int COUNT, int N>
+__device__ __forceinline__ void add_references(
+    float (&y)[ROW_BLOCKS][N][4], unsigned char* shared_memory, const Batch& batch, int key,
+    const Lane& lane) {
+  // All rows see all keys that folded ones hold: there are borders where keys end.
+  const auto all_there = [&](int first_key, int keys) {
+    return first_key >= REACH_LEFT && first_key + keys + REACH_RIGHT <= batch.keys;
+  };
+  if (all_there(key, 8 * COUNT)) return;
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+    const int place = (lane.warp * ROW_BLOCKS + x) * 16 + lane.group;
+    const float constants[2] = {constant_at(shared_memory, place), constant_at(shared_memory, place + 8)};
+#pragma unroll
+    for (int n = 0; n < COUNT; n++) {
+      const int first_key = key + 8 * n;
+      const bool whole = all_there(first_key, 8);
+      if (whole) continue;
+      for (int i = 0; i < 4; i++) y[x][n][i] -= constants[i / 2];
+      const int ends[2] = {batch.keys, batch.keys};
+      add_border<false>(y[x][n], shared_memory, HALO_PAST + place, ends, first_key, 1.0f, lane);
+      if (first_key < REACH_LEFT) {
+        add_border<false>(y[x][n], shared_memory, HALO_PAST + place, {0, 0}, first_key, -1.0f, lane);
       }
     }
   }
@@ -851,19 +1084,28 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
   const int keys_begin = min(range.y, range.x + split * share);
   const int keys_end = min(range.y, keys_begin + share);
   // Source keys that they are made of.
-  const int source_begin = max(0, keys_begin - REACH_LEFT) / 8 * 8;
-  const int source_end = min(keys_end, range.y);
+  const int source_begin = keys_begin / 8 * 8;
+  const int source_end = keys_end;
   const int steps = keys_end > keys_begin ? max(0, source_end - source_begin + TILE_K - 1) / TILE_K : 0;
 
   load_queries(shared, batch, q, q_history, head, tile_row, lane.thread);
   const Element* const keys =
-    folded_keys + size_t(batch.index * HEADS + head) * KERNEL_QUERY * launch.key_rows * HEAD_DIM;
+    folded_keys + size_t(batch.index * HEADS + head) * (KERNEL_QUERY * size_t(launch.key_rows) + 1) * HEAD_DIM;
   const Element* const values = values_of(batch, v, head);
+  const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   const float added = parameters[BIAS_AT + head];
   const unsigned query_fragments =
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned key_fragments =
     shared + K_AT + ((lane.index & 7) + (lane.index >> 4 << 3)) * K_ROW_BYTES + (lane.index >> 3 & 1) * 16;
+
+  bool referenced = load_common_key(shared_memory, keys, launch, steps > 0, lane.thread);
+  if (referenced) {
+    cp_async_wait<0>();
+    __syncthreads();
+    referenced = make_references(shared_memory, batch, tile_row, lane);
+  }
+  make_constants(shared_memory, kernel, referenced, lane.thread);
   cp_async_wait<0>();
   __syncthreads();
   unsigned queries[ROW_BLOCKS][D_STEPS][4];
@@ -928,6 +1170,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     const int key = step_key - LAG;
     // The warp's rows see nothing from here on.
     if (key >= own_range.y) continue;
+    if (referenced) add_references<GRANULES>(y, shared_memory, batch, key, lane);
     finish<GRANULES>(y, added);
     if (!interior(batch, own_row, 16 * ROW_BLOCKS, key, GRANULES * 8)) {
       hide<GRANULES>(y, batch, own_row, key, lane, HIDDEN);
@@ -945,6 +1188,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
       if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
     }
   }
+
+  // Scores were relative to what the convolution makes of the rows' references.
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    if (m[x][h] != HIDDEN) m[x][h] += constant_at(shared_memory, row - tile_row);
+  });
 
   // Another kernel attends to the other keys, and a third combines all parts.
   const int parts = int(launch.parts);
@@ -1295,7 +1543,7 @@ __device__ __forceinline__ void make_key_means(
 
 /// Where a row of the tile, or of the halo around it, has its query.
 __device__ __forceinline__ int query_place(int place) {
-  return Q_AT + place * Q_ROW_BYTES;
+  return Q_AT + (place - HALO_PAST) * Q_ROW_BYTES;
 }
 
 /// The mean of a query's products with the last few keys that its row sees; the four lanes of a quad share it.
@@ -1349,8 +1597,8 @@ __device__ __forceinline__ bool make_references(
       const int row = tile_row - HALO_PAST + place;
       const int2 seen = row_keys(batch, row);
       const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
-      const bool whole = range.x + 16 <= range.y;
       float score = scores[0][2 * h];
+      const bool whole = range.x + 16 <= range.y;
       if (__any_sync(~0u, !whole && range.y > range.x)) {
         const unsigned char* const query = shared_memory + query_place(min(place, REFERENCE_ROWS - 1));
         const float last = last_scores(query, batch, keys, range, lane);
@@ -1422,9 +1670,12 @@ template <bool SLANTED>
 __device__ __forceinline__ void add_border(
     float (&y)[4], unsigned char* shared_memory, int place, const int (&bounds)[2], int key, float sign,
     const Lane& lane) {
+  // Beyond these all taps are on one side, whatever the row.
+  constexpr int FIRST = -REACH_LEFT - (SLANTED ? REACH_FUTURE : 0);
+  constexpr int LAST = REACH_RIGHT + (SLANTED ? REACH_PAST : 0) + 8;
 #pragma unroll
   for (int h = 0; h < 2; h++) {
-    const int keys = min(max(bounds[h] - key, -REACH_LEFT - REACH_FUTURE), REACH_RIGHT + REACH_PAST + 8);
+    const int keys = min(max(bounds[h] - key, FIRST), LAST);
     const float* const sums = tap_sums(shared_memory, 0, keys - 2 * lane.quad);
 #pragma unroll
     for (int a = 0; a < KERNEL_QUERY; a++) {
@@ -1953,7 +2204,7 @@ Workspace lay_out(const along_keys_call& call) {
     workspace.bytes += (static_cast<size_t>(bytes) + 255) / 256 * 256;
     return at;
   };
-  workspace.folded_keys = place(2 * B * 4 * Lk * 64);
+  workspace.folded_keys = place(2 * B * 4 * (1 + Lk) * 64);
   workspace.partial_values = place(std::max<long long>(16, 4 * 64 * B * 4 * (splits + 1) * Lq));
   workspace.partial_sums = place(std::max<long long>(16, 8 * B * 4 * (splits + 1) * Lq));
   // The kernels write the log-sum-exp of the rows even where the caller does not want it.
@@ -2028,12 +2279,12 @@ int launch_all(const along_keys_call& call, unsigned char* workspace_at, cudaStr
     Launch launch = common;
     launch.batch = static_cast<unsigned>(batch);
     if (const int error = queue(fold::along_keys_fold, {ceil_div(Lk, 64), 4, std::min<long long>(65535, B - batch)},
-      128, 11520, stream, launch, k, call.parameters, call.positions, folded_keys))
+      128, 11664, stream, launch, k, call.parameters, call.positions, folded_keys))
       return error;
     launch.row_end = static_cast<int>(Lq);
     launch.parts = static_cast<unsigned>(splits + 1);
     if (const int error = queue(attention::along_keys_attention,
-      {ceil_div(Lq, 128) * splits, 4, std::min<long long>(65535, B - batch)}, 128, 18432, stream, launch, q,
+      {ceil_div(Lq, 128) * splits, 4, std::min<long long>(65535, B - batch)}, 128, 19712, stream, launch, q,
       q_history, folded_keys, v, call.parameters, call.positions, partial_values, partial_sums))
       return error;
     if (const int error = queue(border::along_keys_border,

@@ -905,8 +905,8 @@ __device__ __forceinline__ bool make_references(
       const int row = tile_row - HALO_PAST + place;
       const int2 seen = row_keys(batch, row);
       const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
-      const bool whole = range.x + 16 <= range.y;
       float score = scores[0][2 * h];
+      const bool whole = range.x + 16 <= range.y;
       if (__any_sync(~0u, !whole && range.y > range.x)) {
         const unsigned char* const query = shared_memory + query_place(min(place, REFERENCE_ROWS - 1));
         const float last = last_scores(query, batch, keys, range, lane);
@@ -993,9 +993,12 @@ template <bool SLANTED>
 __device__ __forceinline__ void add_border(
     float (&y)[4], unsigned char* shared_memory, int place, const int (&bounds)[2], int key, float sign,
     const Lane& lane) {
+  // Beyond these all taps are on one side, whatever the row.
+  constexpr int FIRST = -REACH_LEFT - (SLANTED ? REACH_FUTURE : 0);
+  constexpr int LAST = REACH_RIGHT + (SLANTED ? REACH_PAST : 0) + 8;
 #pragma unroll
   for (int h = 0; h < 2; h++) {
-    const int keys = min(max(bounds[h] - key, -REACH_LEFT - REACH_FUTURE), REACH_RIGHT + REACH_PAST + 8);
+    const int keys = min(max(bounds[h] - key, FIRST), LAST);
     const float* const sums = tap_sums(shared_memory, 0, keys - 2 * lane.quad);
 #pragma unroll
     for (int a = 0; a < KERNEL_QUERY; a++) {

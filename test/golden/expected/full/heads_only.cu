@@ -589,7 +589,7 @@ __device__ __forceinline__ void make_key_means(
 
 /// Where a row of the tile, or of the halo around it, has its query.
 __device__ __forceinline__ int query_place(int place) {
-  return Q_AT + place * Q_ROW_BYTES;
+  return Q_AT + (place - HALO_PAST) * Q_ROW_BYTES;
 }
 
 /// The mean of a query's products with the last few keys that its row sees; the four lanes of a quad share it.
@@ -643,8 +643,8 @@ __device__ __forceinline__ bool make_references(
       const int row = tile_row - HALO_PAST + place;
       const int2 seen = row_keys(batch, row);
       const int2 range = make_int2(seen.x, exists ? seen.x + seen.y : seen.x);
-      const bool whole = range.x + 16 <= range.y;
       float score = scores[0][2 * h];
+      const bool whole = range.x + 16 <= range.y;
       if (__any_sync(~0u, !whole && range.y > range.x)) {
         const unsigned char* const query = shared_memory + query_place(min(place, REFERENCE_ROWS - 1));
         const float last = last_scores(query, batch, keys, range, lane);

@@ -137,7 +137,9 @@ static void normalizer_adjoint(const struct backward *b, int head) {
     const vec mean = broadcast(count == 0 ? 0 : sum / count);
     for (int key = gradient->begin; key < gradient->end; key += LANES) {
       const vec x = load(w + key), rest = load(d + key) - mean;
-      store(d + key, at->normalizer == NORMALIZE_SOFTMAX ? x * rest : choose(x > 0.f, rest, broadcast(0)));
+      /* What has no weight has no gradient, though the row's mean be NaN. */
+      if (at->normalizer == NORMALIZE_SOFTMAX) store(d + key, choose(x != 0.f, x * rest, broadcast(0)));
+      else store(d + key, choose(x > 0.f, rest, broadcast(0)));
     }
   }
 }

@@ -20,6 +20,6 @@ describe.skipIf(!available)("gradients on CUDA, executed from PTX", async () => 
     [12],
     (seed) => [4, 8, 20, 32][seed % 4] ?? 32,
     (trial, stripRows) => gradientsOn(memory, machineFor("sm_80"), trial, stripRows),
-    { runs: 4 },
+    { runs: 4, isolates: 8 },
   );
 });

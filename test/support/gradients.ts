@@ -5,6 +5,7 @@ import type { AttentionInputs, Float64Tensor, Pipeline } from "../../runtime/con
 import { type ReferenceGradients, referenceGradients } from "../../runtime/reference/index.ts";
 import { randomCase } from "./arbitrary.ts";
 import { sparsemaxMargin } from "./conditioning.ts";
+import { drawInputs, drawParameters } from "./draw.ts";
 import { pipelineOf } from "./pipelines.ts";
 import { Random } from "./random.ts";
 import { callShapeOf, roundInputs } from "./rounded.ts";
@@ -91,8 +92,9 @@ export function drawGradient(
  * @param runs How many random attentions, before MTAC_RUNS.
  * @param everyVector Whether all official vectors are computed where they are at hand, not only the project's own: MTAC_ALL_VECTORS asks for them.
  * @param vectors Which of them.
+ * @param isolates How NaN is computed, where it reaches what it must and nothing else.
  */
-export function describeGradientChecks<Way>(
+export function describeGradientChecks<Way extends object | number>(
   ways: readonly Way[],
   draw: (seed: number) => Way,
   compute: (trial: GradientTrial, way: Way) => Promise<Gradients>,
@@ -100,10 +102,12 @@ export function describeGradientChecks<Way>(
     runs,
     everyVector = false,
     vectors = () => true,
+    isolates,
   }: {
     readonly runs: number;
     readonly everyVector?: boolean;
     readonly vectors?: (name: string) => boolean;
+    readonly isolates?: Way;
   },
 ): void {
   const all = everyVector || MTAC_ALL_VECTORS !== undefined ? allVectors() : null;
@@ -140,4 +144,57 @@ export function describeGradientChecks<Way>(
     });
     await fc.assert(check, { seed: SEED, numRuns: runsOf(runs), endOnFailure: true });
   }, 300_000);
+
+  if (isolates !== undefined)
+    test.each(SPOILT)(
+      "$stages: NaN in row $row of $tensor reaches what the reference says, and nothing else",
+      async (where) => {
+        const { trial, expected } = spoilt(where);
+        const found = await compute(trial, isolates);
+        for (const [name, reference] of expected) {
+          const values = Array.from(found.get(name) ?? []);
+          const wrong = values.flatMap((value, index) => {
+            const wanted = reference[index] ?? 0;
+            const same = Number.isFinite(wanted) ? Math.abs(value - wanted) <= 1e-3 : !Number.isFinite(value);
+            return same ? [] : [`${index}: ${value}, not ${wanted}`];
+          });
+          expect(wrong, name).toEqual([]);
+        }
+      },
+    );
+}
+
+/** With stages, which mask again what passes back, and without. */
+const MASKED = {
+  staged: "mask causal lengths scores { conv 3x5 mix 2 } weights { conv 2x3 } output { norm }",
+  plain: "mask causal lengths",
+} as const;
+
+/** Row 45 is padding in both entries. */
+const SPOILT = (["staged", "plain"] as const).flatMap((stages) =>
+  (
+    [
+      ["k", 45],
+      ["v", 45],
+      ["k", 20],
+      ["v", 20],
+      ["q", 20],
+    ] as const
+  ).map(([tensor, row]) => ({ stages, tensor, row })),
+);
+
+function spoilt({ stages, tensor, row }: (typeof SPOILT)[number]): {
+  readonly trial: GradientTrial;
+  readonly expected: ReturnType<typeof named>;
+} {
+  const pipeline = pipelineOf(`attention a { heads 4 kv_heads 2 head_dim 12 ${MASKED[stages]} }`, "a");
+  const parameters = drawParameters(pipeline, 3);
+  const clean = drawInputs(pipeline, { B: 2, Lq: 50, Lk: 50, R: 0 }, false, 4);
+  const { shape, data } = clean[tensor];
+  const changed = Float64Array.from(data);
+  changed[row * (shape[3] ?? 1) + 1] = Number.NaN;
+  const lengths = { shape: [2], data: Float64Array.of(40, 30) };
+  const inputs = { ...clean, lengths, [tensor]: { shape, data: changed } };
+  const trial = { pipeline, parameters, inputs, dO: drawGradient(pipeline, clean, 5, 1) };
+  return { trial, expected: named(referenceGradients(pipeline, parameters, inputs, trial.dO)) };
 }

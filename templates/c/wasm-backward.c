@@ -17,7 +17,7 @@ struct meeting {
 
 enum { MEETING_BYTES = 64 };
 
-/* How long a part sleeps before it looks again by itself, in nanoseconds: V8 of Node 20 now and then wakes one too few. */
+/* How long a part sleeps before it looks again by itself, in nanoseconds: where nobody wakes it, that costs no more. */
 enum { NAP = 1000000 };
 
 double mtac_workspace_bytes(const int64_t *words, int parts) {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
 import { choosePlan, cpuMachine } from "../../compiler/plan/index.ts";
-import type { AttentionInputs, Float64Tensor, Pipeline, Plan } from "../../runtime/contract/index.ts";
+import type { Float64Tensor, Plan } from "../../runtime/contract/index.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
 import {
   type CpuLauncher,
@@ -10,9 +10,8 @@ import {
   download,
   upload,
 } from "../../runtime/cpu/index.ts";
-import { referenceGradients } from "../../runtime/reference/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
-import { describeGradientChecks, drawGradient, type GradientTrial, named } from "../support/gradients.ts";
+import { describeGradientChecks, drawGradient, type GradientTrial } from "../support/gradients.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { callShapeOf } from "../support/rounded.ts";
 import { withThreads } from "./harness.ts";

@@ -1,168 +1,37 @@
 // Exact dynamic counts of the kernels for sm_80, from their PTX executed on the CPU. Not a test: a program with a report.
 //
-//   npm run counts -- [--length 512,1024] [--dim 64,96,128] [--spec "pre 6x11"] [--schedule staged] [--lowering folded] [--all] [--json]
+//   npm run counts -- [--length 512,1024] [--dim 64,96,128] [--spec "pre 6x11"] [--schedule staged] [--lowering folded] [--all] [--grad] [--json]
 //
 // The first length counts every schedule; the others the one that was cheapest there. --all counts every tensor-core
-// candidate of a schedule rather than the planner's first.
+// candidate of a schedule rather than the planner's first. --grad counts backward passes, f32 units among them, at one length.
 import { parseArgs } from "node:util";
-import { floorMultiplyAdds, visiblePairs } from "../../compiler/ir/index.ts";
 import { type Candidate, cudaArchitecture, cudaMachine, planCandidates } from "../../compiler/plan/index.ts";
-import {
-  type AttentionInputs,
-  type CallShape,
-  elementCount,
-  type Float64Tensor,
-  type Pipeline,
-  roundTo,
-  type Schedule,
-} from "../../runtime/contract/index.ts";
-import {
-  addCounters,
-  boundOf,
-  type Counters,
-  estimateCycles,
-  openEmulatedCuda,
-  totalCycles,
-} from "../../runtime/cuda/index.ts";
-import { runCudaPlan } from "../cuda/harness.ts";
+import type { Pipeline, Schedule } from "../../runtime/contract/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
-import { Random } from "../support/random.ts";
+import { type Counting, count, type ReportRow, shapeOf } from "./count.ts";
 import { type CountedSpec, countedSpecs } from "./specs.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    length: { type: "string", default: "512,1024" },
+    length: { type: "string" },
     dim: { type: "string", default: "64,96,128" },
     spec: { type: "string" },
     schedule: { type: "string" },
     lowering: { type: "string" },
     all: { type: "boolean", default: false },
+    grad: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
-const lengths = flags.length.split(",").map(Number);
-const SCHEDULES_COUNTED = ["single_pass", "two_pass", "staged"] as const;
+const { grad } = flags;
+const lengths = (flags.length ?? (grad ? "512" : "512,1024")).split(",").map(Number);
+const SCHEDULES_COUNTED: readonly Schedule[] = grad ? ["staged"] : ["single_pass", "two_pass", "staged"];
 /** A longer sequence may cost so much more a score than the first length does. */
 const GROWTH = 1.04;
 const architecture = cudaArchitecture("sm_80");
 if (architecture === null) throw new Error("the planner does not know sm_80");
 const machine = cudaMachine(architecture);
-const shapeOf = (length: number): CallShape => ({ B: 1, Lq: length, Lk: length, R: 0 });
-
-function normal(random: Random, dims: readonly number[], deviation: number): Float64Tensor {
-  return {
-    shape: dims,
-    data: Float64Array.from({ length: elementCount(dims) }, () => random.normal() * deviation),
-  };
-}
-
-function drawCall(
-  pipeline: Pipeline,
-  length: number,
-): {
-  inputs: AttentionInputs<Float64Tensor>;
-  parameters: Map<string, Float64Tensor>;
-} {
-  const random = new Random(1);
-  const rounded = (dims: readonly number[]): Float64Tensor => {
-    const tensor = normal(random, dims, 1);
-    return { shape: dims, data: roundTo(pipeline.storage, tensor.data) };
-  };
-  const { heads, kvHeads, headDim, valueDim } = pipeline;
-  return {
-    inputs: {
-      q: rounded([1, heads, length, headDim]),
-      k: rounded([1, kvHeads, length, headDim]),
-      v: rounded([1, kvHeads, length, valueDim]),
-    },
-    parameters: new Map(
-      pipeline.parameters.map(({ name, shape: dims }) => [name, normal(random, dims, 0.2)]),
-    ),
-  };
-}
-
-/** What one plan costs. Cycles are of one multiprocessor, per visible score. */
-interface ReportRow {
-  readonly length: number;
-  readonly schedule: Schedule;
-  readonly knobs: Readonly<Record<string, number | string>>;
-  readonly perScore: number;
-  readonly sumPerScore: number;
-  readonly multiplyAddsOverFloor: number;
-  readonly instructionsPerMma: number | null;
-  readonly sharedWavefronts: number;
-  readonly sharedConflicts: number;
-  readonly ldmatrixConflicts: number;
-  /** Of global memory, whole sectors, per visible score; no cache is modelled. */
-  readonly trafficPerScore: number;
-  /** Bytes stored over those of the sectors that they lie in: 0.5 where sectors are written half. */
-  readonly sectorsFilled: number;
-  readonly bytesOverCompulsory: number;
-  readonly opcodes: Counters["opcodes"];
-  readonly seconds: number;
-  readonly kernels: readonly {
-    readonly kernel: string;
-    readonly perScore: number;
-    readonly bound: string;
-    readonly sum: number;
-    readonly opcodes: Counters["opcodes"];
-  }[];
-}
-
-/** Bytes that global memory moves at a time. */
-const SECTOR = 32;
-
-/** Executes a plan and counts. */
-async function count(pipeline: Pipeline, candidate: Candidate, length: number): Promise<ReportRow> {
-  const plan = candidate.plan;
-  if (plan === null) throw new Error(candidate.reason ?? "the candidate was dropped");
-  const device = await openEmulatedCuda({ checks: "bounds" });
-  const { inputs, parameters } = drawCall(pipeline, length);
-  const start = performance.now();
-  const { statistics } = await runCudaPlan(device, plan, parameters, inputs);
-  const seconds = (performance.now() - start) / 1000;
-  const shape = shapeOf(length);
-  const scores = visiblePairs(pipeline, shape);
-  const kernels = statistics.kernelCounters.map(({ kernel, counters }) => {
-    const cycles = estimateCycles(counters);
-    const most = boundOf(cycles);
-    return {
-      kernel,
-      perScore: most.cycles / scores,
-      bound: most.unit,
-      sum: totalCycles(cycles) / scores,
-      counters,
-    };
-  });
-  const all: Counters = addCounters(kernels.map(({ counters }) => counters));
-  const mma = Object.values(all.mma).reduce((sum, each) => sum + each, 0);
-  const compulsory = statistics.compulsoryBytes;
-  const traffic = (all.globalSectorsRead + all.globalSectorsWritten) * SECTOR;
-  return {
-    length,
-    schedule: candidate.schedule,
-    knobs: plan.knobs,
-    perScore: kernels.reduce((sum, each) => sum + each.perScore, 0),
-    sumPerScore: kernels.reduce((sum, each) => sum + each.sum, 0),
-    multiplyAddsOverFloor: all.tensorMultiplyAdds / floorMultiplyAdds(pipeline, shape),
-    instructionsPerMma: mma === 0 ? null : all.warpInstructions / mma,
-    sharedWavefronts: all.sharedWavefronts,
-    sharedConflicts: all.sharedConflicts,
-    ldmatrixConflicts: all.ldmatrixConflicts,
-    trafficPerScore: traffic / scores,
-    sectorsFilled: all.globalBytesWritten / (all.globalSectorsWritten * SECTOR),
-    bytesOverCompulsory: traffic / compulsory,
-    seconds,
-    opcodes: all.opcodes,
-    kernels: kernels.map(({ kernel, perScore, bound: unit, sum, counters }) => ({
-      kernel,
-      perScore,
-      bound: unit,
-      sum,
-      opcodes: counters.opcodes,
-    })),
-  };
-}
+const counting: Counting = { machine, grad };
 
 const results: object[] = [];
 let missed = 0;
@@ -173,10 +42,11 @@ function candidatesOf(pipeline: Pipeline, length: number, schedule: Schedule): r
     machine,
     shape: { ...shapeOf(length), B: 64 },
     schedule,
+    ...(grad ? { direction: "backward" as const } : {}),
   }).filter(
     ({ plan, knobs }) =>
       plan !== null &&
-      knobs["lowering"] !== "direct" &&
+      (grad || knobs["lowering"] !== "direct") &&
       (flags.lowering === undefined || knobs["lowering"] === flags.lowering),
   );
   return flags.all ? candidates : candidates.slice(0, 1);
@@ -193,7 +63,7 @@ async function cheapest(
   for (const schedule of schedules) {
     if (flags.schedule !== undefined && flags.schedule !== schedule) continue;
     for (const candidate of candidatesOf(pipeline, length, schedule)) {
-      const row = await count(pipeline, candidate, length);
+      const row = await count(pipeline, candidate, length, counting);
       if (best === null || row.perScore < best.perScore) best = row;
       results.push({ spec: counted.name, headDim: counted.headDim, ...row });
       if (!flags.json) print(counted.name, counted.headDim, row);
@@ -213,7 +83,7 @@ function judge(figure: number, digits: number, bound: number, unit: string): voi
 }
 
 for (const headDim of flags.dim.split(",").map(Number)) {
-  for (const counted of countedSpecs(headDim)) {
+  for (const counted of countedSpecs(headDim, grad)) {
     if (flags.spec !== undefined && flags.spec !== counted.name) continue;
     let first: ReportRow | null = null;
     for (const length of lengths) {
@@ -234,6 +104,12 @@ for (const headDim of flags.dim.split(",").map(Number)) {
 if (flags.json) console.log(JSON.stringify(results, null, 2));
 process.exitCode = missed === 0 ? 0 : 1;
 
+function unitsText(units: ReportRow["kernels"][number]["units"]): string {
+  return Object.entries(units)
+    .map(([unit, cycles]) => `${unit} ${cycles.toFixed(3)}`)
+    .join(", ");
+}
+
 function print(name: string, headDim: number, row: ReportRow): void {
   const knobs = Object.entries(row.knobs)
     .map(([knob, value]) => `${knob} ${value}`)
@@ -248,7 +124,7 @@ function print(name: string, headDim: number, row: ReportRow): void {
   if (row.kernels.length > 1) {
     for (const kernel of row.kernels)
       console.log(
-        `    ${kernel.kernel}: ${kernel.perScore.toFixed(3)}, bound by ${kernel.bound} (sum ${kernel.sum.toFixed(3)})`,
+        `    ${kernel.kernel}: ${kernel.perScore.toFixed(3)}, bound by ${kernel.bound} (${unitsText(kernel.units)}, sum ${kernel.sum.toFixed(3)})`,
       );
   }
 }

@@ -1,4 +1,5 @@
 import { emitKernels } from "../../compiler/emit/index.ts";
+import type { CallDevice } from "../../compiler/execution/device.ts";
 import {
   type Candidate,
   cudaArchitecture,
@@ -16,6 +17,7 @@ import type {
   Schedule,
 } from "../../runtime/contract/index.ts";
 import {
+  allocate,
   type CudaDevice,
   CudaError,
   type CudaStatistics,
@@ -25,7 +27,9 @@ import {
   type EmulatedCudaOptions,
   emulatedCompiler,
   openEmulatedCuda,
+  upload,
 } from "../../runtime/cuda/index.ts";
+import type { Cuda } from "../../runtime/cuda/target.ts";
 import { type PlacedResult, runPlaced, type TestMemory } from "../support/placed-call.ts";
 import type { Random } from "../support/random.ts";
 
@@ -83,6 +87,16 @@ export function emulatedDevice(options: EmulatedCudaOptions = {}): Promise<CudaD
   const device = devices.get(key) ?? openEmulatedCuda(options);
   devices.set(key, device);
   return device;
+}
+
+/** A device as training needs it. */
+export function trainingDevice(device: CudaDevice): CallDevice<CudaTensor, Cuda> {
+  return {
+    launch: createCudaLauncher.bind(null, device),
+    allocate: (shape, storage, label) => allocate(device, shape, storage, { label }),
+    upload: (tensor, storage) => upload(device, tensor, storage),
+    download: (tensor) => download(device, tensor),
+  };
 }
 
 /** A device's allocations, for tests. */

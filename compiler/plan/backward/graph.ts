@@ -102,10 +102,9 @@ export interface BackwardGraph {
   readonly history: number;
 }
 
-/** Around a strip: rows of a gradient's map, and of the map whose gradient it is, before and after its pointwise stages. */
+/** Around a strip: rows of a gradient's map, and of the map whose gradient it is. */
 interface Rows {
   readonly gradient: Reach;
-  readonly raw: Reach;
   readonly made: Reach;
 }
 
@@ -128,12 +127,11 @@ function rowsOfMaps(pipeline: Pipeline, ops: readonly (DotOp | LinearOp)[], scor
     const op = ops[index];
     const own = gradients[index];
     if (op === undefined || own === undefined) break;
-    // The softmax passes gradients back by its weights.
+    // The softmax passes gradients back by its weights. What is made for these holds the rows of all slopes before it, too.
     const made = index === scores ? both(needed, own) : needed;
-    const raw = op.pointwise.length > 0 ? both(made, own) : made;
-    rows.unshift({ gradient: own, raw, made });
+    rows.unshift({ gradient: own, made });
     const { past, future } = reachOf(op);
-    needed = both(NO_REACH, widened(raw, past, future));
+    needed = both(NO_REACH, widened(made, past, future));
   }
   return rows;
 }
@@ -160,12 +158,12 @@ export function backwardGraph(pipeline: Pipeline): BackwardGraph {
   const steps: BackwardStep[] = [];
   let current: MapNumber = -1;
   const recomputed = ops.map((op, index): Recomputed => {
-    const own = rows[index] ?? { gradient: NO_REACH, raw: NO_REACH, made: NO_REACH };
+    const own = rows[index] ?? { gradient: NO_REACH, made: NO_REACH };
     const from = current;
     const raw = fresh();
-    if (op.kind === "dot") steps.push({ kind: "scores", op, rows: own.raw, to: raw });
-    else if (op.kind === "conv") steps.push({ kind: "conv", op, rows: own.raw, from, to: raw });
-    else steps.push({ kind: "mix", op, rows: own.raw, from, to: raw });
+    if (op.kind === "dot") steps.push({ kind: "scores", op, rows: own.made, to: raw });
+    else if (op.kind === "conv") steps.push({ kind: "conv", op, rows: own.made, from, to: raw });
+    else steps.push({ kind: "mix", op, rows: own.made, from, to: raw });
     current = raw;
     if (op.pointwise.length > 0) {
       current = fresh();

@@ -87,6 +87,7 @@ export function describeGradients(
         { strip: 32, threads: 1 },
         { strip: 8, threads: 3 },
       ],
+      { strip: 4, threads: 2 },
       (seed) => ({ strip: [4, 8, 16, 32, 64][seed % 5] ?? 32, threads: 1 + (seed % 4) }),
       (trial, { strip, threads }) => gradientsOf(device, trial, planOf(device, trial, strip, threads)),
       { runs, everyVector: true, vectors, isolates: { strip: 8, threads: 2 } },

@@ -11,6 +11,7 @@ describe.skipIf(!available)("gradients on CUDA, executed from PTX", async () => 
   const memory = trainingDevice(device);
   describeGradientChecks(
     [12],
+    4,
     (seed) => [4, 8, 20, 32][seed % 4] ?? 32,
     (trial, stripRows) => gradientsOn(memory, machineFor("sm_80"), trial, stripRows),
     { runs: 4, isolates: 8 },

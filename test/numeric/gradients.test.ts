@@ -11,8 +11,9 @@ const device = await openTestDevice();
 describe("gradients on WebGPU", () => {
   describeGradientChecks(
     [12],
+    4,
     (seed) => [4, 8, 20, 32, 128][seed % 5] ?? 32,
     (trial, stripRows) => gradientsOn(callDevice(device), webgpuMachine(limitsOf(device)), trial, stripRows),
-    { runs: 6 },
+    { runs: 6, isolates: 8, reaches: false },
   );
 });

@@ -1,13 +1,14 @@
 import { artifactOf } from "../../compiler/emit/index.ts";
+import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
 import type { CallDevice } from "../../compiler/execution/device.ts";
-import { trainOn } from "../../compiler/execution/training.ts";
+import { readGradients } from "../../compiler/execution/training.ts";
 import { choosePlan, type Machine } from "../../compiler/plan/index.ts";
-import type { Layout } from "../../runtime/contract/index.ts";
+import { elementCount, type Layout } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
 import type { Gradients, GradientTrial } from "./gradients.ts";
 import { callShapeOf } from "./rounded.ts";
 
-/** Gradients through a launcher of a device, in strips of so many rows. */
+/** Gradients through a launcher of a device, in strips of so many rows. What they are written to is full of NaN before. */
 export async function gradientsOn<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   device: CallDevice<Tensor, Types>,
   machine: Machine,
@@ -17,7 +18,22 @@ export async function gradientsOn<Tensor extends Layout, Types extends BackendTy
   const planned = { machine, shape: callShapeOf(inputs) };
   const plan = choosePlan(pipeline, planned);
   const backward = choosePlan(pipeline, { ...planned, direction: "backward", options: { stripRows } });
-  const asked = { pipeline, call: { inputs, parameters, dO } };
-  const { tensors } = await trainOn(device, artifactOf(pipeline, [plan], [backward]), asked, dO);
+  const launcher = await device.launch(artifactOf(pipeline, [plan], [backward]), hostParameters(parameters));
+  const placed = placeInputs(pipeline, inputs, (tensor, as) => device.upload(tensor, as));
+  const { saved } = await launcher.forward(placed, { save: true });
+  const full = (shape: readonly number[]): Types["owned"] =>
+    device.upload({ shape, data: new Float32Array(elementCount(shape)).fill(Number.NaN) }, "f32");
+  const { q, k, v, qHistory } = inputs;
+  const words = pipeline.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage), {
+    dQ: full(q.shape),
+    dK: full(k.shape),
+    dV: full(v.shape),
+    ...(qHistory === undefined ? {} : { dQHistory: full(qHistory.shape) }),
+    ...(words === 0 ? {} : { dParameters: full([words]) }),
+  });
+  saved.release();
+  const tensors = await readGradients(device, gradients);
+  launcher.destroy();
   return new Map([...tensors].map(([name, { data }]) => [name, data]));
 }

@@ -3,6 +3,7 @@ import { placeInputs } from "../../compiler/execution/call-tensors.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
 import { allocate, type CpuTensor, upload } from "../../runtime/cpu/index.ts";
 import { drawInputs } from "../support/draw.ts";
+import { GRADIENT_RUNS } from "../support/gradient-runs.ts";
 import { drawGradient } from "../support/gradients.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { describeGradients, planOf, trainerOf } from "./gradient-suite.ts";
@@ -13,7 +14,7 @@ const LIBRARIES = await presentCpus();
 for (const library of LIBRARIES) {
   const device = await openTestCpu(library);
   afterAll(() => device.close());
-  describeGradients(library, device, { runs: 24 });
+  describeGradients(library, device, { runs: GRADIENT_RUNS.cpu.runs });
 }
 
 describe.skipIf(LIBRARIES.length === 0)("what is refused", async () => {

@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { GRADIENT_RUNS } from "../support/gradient-runs.ts";
 import { describeGradientChecks } from "../support/gradients.ts";
 import { gradientsOn } from "../support/train.ts";
 import { emulatedDevice, findNvcc, machineFor, trainingDevice } from "./harness.ts";
@@ -14,6 +15,6 @@ describe.skipIf(!available)("gradients on CUDA, executed from PTX", async () => 
     4,
     (seed) => [4, 8, 20, 32][seed % 4] ?? 32,
     (trial, stripRows) => gradientsOn(memory, machineFor("sm_80"), trial, stripRows),
-    { runs: 4, isolates: 8 },
+    { runs: GRADIENT_RUNS.cuda.runs, isolates: 8 },
   );
 });

@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { callDevice } from "../../compiler/execution/webgpu-device.ts";
 import { webgpuMachine } from "../../compiler/plan/index.ts";
 import { limitsOf } from "../support/gpu.ts";
+import { GRADIENT_RUNS } from "../support/gradient-runs.ts";
 import { describeGradientChecks } from "../support/gradients.ts";
 import { openTestDevice } from "../support/node-device.ts";
 import { gradientsOn } from "../support/train.ts";
@@ -14,6 +15,6 @@ describe("gradients on WebGPU", () => {
     4,
     (seed) => [4, 8, 20, 32, 128][seed % 5] ?? 32,
     (trial, stripRows) => gradientsOn(callDevice(device), webgpuMachine(limitsOf(device)), trial, stripRows),
-    { runs: 6, isolates: 8, reaches: false },
+    { runs: GRADIENT_RUNS.webgpu.runs, isolates: 8, reaches: false },
   );
 });

@@ -65,6 +65,8 @@ function shiftInput(
       return { ...inputs, v: shift(inputs.v) };
     case "q_history":
       return inputs.qHistory === undefined ? inputs : { ...inputs, qHistory: shift(inputs.qHistory) };
+    case "bias":
+      return inputs.bias === undefined ? inputs : { ...inputs, bias: shift(inputs.bias) };
     default:
       throw new RangeError(`${name} is no input with a gradient`);
   }

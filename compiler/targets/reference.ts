@@ -33,6 +33,7 @@ function execute({ pipeline, call, onStep }: RunRequest): RunResult {
     add("d_q_history", gradients.dQHistory);
     add("d_k", gradients.dK);
     add("d_v", gradients.dV);
+    add("d_bias", gradients.dBias);
     for (const [name, tensor] of gradients.parameters) add(`d_${name}`, tensor);
   }
   const report: RunReport = {

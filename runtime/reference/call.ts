@@ -22,6 +22,13 @@ export interface Call {
   readonly depthFactor: number;
 }
 
+/** Part of a tensor as large as the bias. */
+interface BiasPart {
+  readonly data: Float64Array;
+  readonly start: number;
+  readonly headStride: number;
+}
+
 /** One batch entry of a call. No entry reads another one's data, so that a NaN cannot leave its own. */
 export interface Entry {
   readonly call: Call;
@@ -33,7 +40,7 @@ export interface Entry {
   /** [Hkv, Lk, Dv] */
   readonly v: Float64Array;
   /** Added to the logits of row n of head h at start + h · headStride + n · Lk; null without mask `bias`. */
-  readonly bias: { readonly data: Float64Array; readonly start: number; readonly headStride: number } | null;
+  readonly bias: BiasPart | null;
   readonly sight: Sight;
 }
 
@@ -53,7 +60,7 @@ export function entryOf(call: Call, batch: number): Entry {
   const { kvHeads, headDim, valueDim } = pipeline;
   const part = (tensor: Float64Tensor, size: number): Float64Array =>
     tensor.data.subarray(batch * size, (batch + 1) * size);
-  const bias = hasMask(pipeline, "bias") ? biasOf(call, batch) : null;
+  const bias = hasMask(pipeline, "bias") && inputs.bias !== undefined ? biasPart(inputs.bias, batch) : null;
   return {
     call,
     batch,
@@ -95,10 +102,9 @@ export function joinedRows(call: Call, batch: number): Float64Array {
   return rows;
 }
 
-function biasOf(call: Call, batch: number): Entry["bias"] {
-  const tensor = call.inputs.bias;
-  if (tensor === undefined) return null;
-  const [batches, heads = 1, rows = 0, keys = 0] = tensor.shape;
+/** What a batch entry has of the bias, or of its gradient: axes of one element are for all. */
+export function biasPart({ shape, data }: Float64Tensor, batch: number): BiasPart {
+  const [batches, heads = 1, rows = 0, keys = 0] = shape;
   const start = batches === 1 ? 0 : batch * heads * rows * keys;
-  return { data: tensor.data, start, headStride: heads === 1 ? 0 : rows * keys };
+  return { data, start, headStride: heads === 1 ? 0 : rows * keys };
 }

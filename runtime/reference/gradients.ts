@@ -1,6 +1,6 @@
 import type { AttentionInputs, Float64Tensor, Pipeline } from "../contract/index.ts";
 import { INPUT_CODES, MtacError } from "../contract/index.ts";
-import { type Call, entryOf, prepareCall } from "./call.ts";
+import { biasPart, type Call, type Entry, entryOf, prepareCall } from "./call.ts";
 import {
   emptyResult,
   Maps,
@@ -11,7 +11,7 @@ import {
   type Tape,
   zeros,
 } from "./forward.ts";
-import { normaliseAdjoint } from "./normalise.ts";
+import { biasAdjoint, normaliseAdjoint } from "./normalise.ts";
 import { scoresAdjoint, weightedValuesAdjoint } from "./product.ts";
 import { mapStageAdjoint, outputStageAdjoint, type ParameterGradients } from "./stages.ts";
 import { mapSize } from "./visibility.ts";
@@ -26,6 +26,8 @@ export interface ReferenceGradients extends ReferenceResult {
   readonly dK: Float64Tensor;
   /** [B, Hkv, Lk, Dv] */
   readonly dV: Float64Tensor;
+  /** In the shape of the bias: an axis of one element sums up; null where the mask has none. */
+  readonly dBias: Float64Tensor | null;
   /** By name, each in its parameter's shape. */
   readonly parameters: ReadonlyMap<string, Float64Tensor>;
 }
@@ -50,6 +52,7 @@ export function referenceGradients(
     dQHistory: inputs.qHistory === undefined ? null : zeros(inputs.qHistory.shape),
     dK: zeros(inputs.k.shape),
     dV: zeros(inputs.v.shape),
+    dBias: inputs.bias === undefined ? null : zeros(inputs.bias.shape),
     parameters: new Map(pipeline.parameters.map(({ name, shape }) => [name, zeros(shape)])),
   };
   const parameterSums = new Map([...sums.parameters].map(([name, tensor]) => [name, tensor.data]));
@@ -60,6 +63,7 @@ export function referenceGradients(
     const dQ = entryGradients(tape, dO.data.subarray(batch * size, (batch + 1) * size), {
       dK: entryPart(sums.dK, batch),
       dV: entryPart(sums.dV, batch),
+      dBias: sums.dBias === null ? null : biasPart(sums.dBias, batch),
       parameters: parameterSums,
     });
     splitRows(call, batch, dQ, sums.dQ, sums.dQHistory);
@@ -86,7 +90,12 @@ function entryPart(tensor: Float64Tensor, batch: number): Float64Array {
 function entryGradients(
   tape: Tape,
   dO: Float64Array,
-  sums: { readonly dK: Float64Array; readonly dV: Float64Array; readonly parameters: ParameterGradients },
+  sums: {
+    readonly dK: Float64Array;
+    readonly dV: Float64Array;
+    readonly dBias: Entry["bias"];
+    readonly parameters: ParameterGradients;
+  },
 ): Float64Array {
   const { entry } = tape;
   const { call, sight } = entry;
@@ -103,6 +112,7 @@ function entryGradients(
   }
   const dWeights = dMap;
   dMap = maps.next((into) => normaliseAdjoint(entry, tape.normalised, dWeights, into));
+  if (sums.dBias !== null) biasAdjoint(entry, dMap, sums.dBias);
   for (const [stage, input] of backwards(pipeline.scores, tape.scores)) {
     const dTarget = dMap;
     dMap = maps.next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));

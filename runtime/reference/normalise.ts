@@ -126,6 +126,16 @@ export function normaliseAdjoint(
   }
 }
 
+/** Adds dZ to the gradient of the bias, which several heads, and batch entries, may share. */
+export function biasAdjoint({ sight }: Entry, dLogits: Float64Array, into: NonNullable<Entry["bias"]>): void {
+  const { heads, rows, keys } = sight;
+  const size = rows * keys;
+  for (let head = 0; head < heads; head += 1) {
+    const start = into.start + head * into.headStride;
+    for (let n = 0; n < size; n += 1) accumulate(into.data, start + n, dLogits[head * size + n] ?? 0);
+  }
+}
+
 function softmaxAdjoint(row: Float64Array, dRow: Float64Array, into: Float64Array): void {
   const mean = dot(row, 0, dRow, 0, row.length);
   for (let key = 0; key < row.length; key += 1) into[key] = (row[key] ?? 0) * ((dRow[key] ?? 0) - mean);

@@ -42,6 +42,7 @@ function gradientPairs(
   if (inputs.qHistory !== undefined && found.dQHistory !== null) {
     pairs.push(["q_history", inputs.qHistory, found.dQHistory]);
   }
+  if (inputs.bias !== undefined && found.dBias !== null) pairs.push(["bias", inputs.bias, found.dBias]);
   for (const [name, value] of parameters) {
     const gradient = found.parameters.get(name);
     if (gradient !== undefined) pairs.push([name, value, gradient]);
@@ -65,6 +66,7 @@ function lossAt(drawn: RandomCase, name: string, direction: Float64Array, step: 
     k: name === "k" ? move(inputs.k) : inputs.k,
     v: name === "v" ? move(inputs.v) : inputs.v,
     ...(name === "q_history" && inputs.qHistory !== undefined ? { qHistory: move(inputs.qHistory) } : {}),
+    ...(name === "bias" && inputs.bias !== undefined ? { bias: move(inputs.bias) } : {}),
   };
   const { o } = referenceForward(drawn.pipeline, parameters, moved);
   return o.data.reduce((sum, value, index) => sum + value * (drawn.dO.data[index] ?? 0), 0);

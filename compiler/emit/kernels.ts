@@ -4,6 +4,7 @@ import type { Dialect } from "./dialect/dialect.ts";
 import { dialectOf } from "./dialect/index.ts";
 import { fusedModel } from "./model/fused.ts";
 import {
+  biasGradientModel,
   clearModel,
   convGradientModel,
   keyProductModel,
@@ -99,6 +100,11 @@ function kernelText(plan: Plan, kernel: KernelPlan, dialect: Dialect): string {
       );
     case "mix_gradient":
       return render(`${language}/kernels/mix_gradient.hbs`, mixGradientModel(plan, kernel, program, dialect));
+    case "bias_gradient":
+      return render(
+        `${language}/kernels/bias_gradient.hbs`,
+        biasGradientModel(plan, kernel, program, dialect),
+      );
     case "output_adjoint":
       return render(
         `${language}/kernels/output_adjoint.hbs`,

@@ -11,6 +11,7 @@ import type {
 import type { tensorTileModel } from "./cuda/tensor/tile.ts";
 import type { fusedModel } from "./model/fused.ts";
 import type {
+  biasGradientModel,
   clearModel,
   convGradientModel,
   keyProductModel,
@@ -46,6 +47,7 @@ interface ScalarKernels {
   readonly key_product: ReturnType<typeof keyProductModel>;
   readonly conv_gradient: ReturnType<typeof convGradientModel>;
   readonly mix_gradient: ReturnType<typeof mixGradientModel>;
+  readonly bias_gradient: ReturnType<typeof biasGradientModel>;
   readonly output_adjoint: ReturnType<typeof outputAdjointModel>;
   readonly sum: ReturnType<typeof sumModel>;
   readonly clear: ReturnType<typeof clearModel>;

@@ -125,7 +125,7 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
   },
   MTA624: {
     meaning: "there is no such gradient",
-    cause: "`wanted` names something else than dQ, dQHistory, dK, dV, parameters or dParameters.",
-    remedy: "Name some of these; without `wanted` all are given.",
+    cause: "`wanted` names something else than dQ, dQHistory, dK, dV, dBias, parameters or dParameters.",
+    remedy: "Name some of these; without `wanted` all are given but dBias and dParameters.",
   },
 };

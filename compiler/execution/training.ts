@@ -5,7 +5,7 @@ import {
   type Layout,
 } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
-import type { Gradients } from "../../runtime/launcher/gradients.ts";
+import type { GradientKey, Gradients, SomeGradients } from "../../runtime/launcher/gradients.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import {
   type CallDevice,
@@ -36,7 +36,8 @@ export async function trainOn<Tensor extends Layout, Types extends BackendTypes<
   compiled?.();
   const inputs = placeInputs(pipeline, call.inputs, (tensor, as) => device.upload(tensor, as));
   const { o, lse, saved, statistics } = await launcher.forward(inputs, { save: true });
-  const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage));
+  const wanted = EVERY_GRADIENT;
+  const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage), { wanted });
   saved.release();
   const results = await readResults(device, lse === null ? { o } : { o, lse });
   const tensors = new Map([...results, ...(await readGradients(device, gradients))]);
@@ -44,17 +45,23 @@ export async function trainOn<Tensor extends Layout, Types extends BackendTypes<
   return { tensors, statistics, backward: gradients.statistics };
 }
 
+/** Every gradient that a call can have: that of the bias, too, for which one has to ask. */
+export const EVERY_GRADIENT: readonly GradientKey[] = [
+  ...GRADIENT_TENSORS.map(({ key }) => key),
+  "parameters",
+];
+
 /** Brings gradients to the host, by their names in files. */
 export async function readGradients<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   device: Pick<CallDevice<Tensor, Types>, "download">,
-  gradients: Gradients<Tensor, Types>,
+  gradients: SomeGradients<Gradients<Tensor, Types>>,
 ): Promise<ReadonlyMap<string, Float64Tensor>> {
   const tensors = new Map<string, Float64Tensor>();
   for (const { name, key } of GRADIENT_TENSORS) {
     const tensor = gradients[key];
     if (tensor !== null) tensors.set(name, await readTensor(device, tensor));
   }
-  for (const [name, { shape, data }] of gradients.parameters)
+  for (const [name, { shape, data }] of gradients.parameters ?? [])
     tensors.set(`d_${name}`, { shape, data: Float64Array.from(data) });
   return tensors;
 }

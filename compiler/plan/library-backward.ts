@@ -1,4 +1,4 @@
-import type { Pipeline, Step } from "../../runtime/contract/index.ts";
+import { hasMask, type Pipeline, type Step } from "../../runtime/contract/index.ts";
 import { keyRanges } from "../ir/index.ts";
 import { type Candidate, candidateOf, dropped, type Lowerings } from "./candidate.ts";
 import type { Kernel } from "./define.ts";
@@ -57,6 +57,7 @@ function stripCandidate(task: Task<CpuMachine>, strip: number): Candidate {
       "d_k",
       "d_v",
       ...(pipeline.parameters.length > 0 ? ["d_parameters"] : []),
+      ...(hasMask(pipeline, "bias") ? ["d_bias"] : []),
     ],
   };
   const dispatch: Step = {

@@ -98,7 +98,7 @@ export type Grid = readonly [Expression, Expression, Expression];
 /** How grids over a strip's maps are ordered. */
 export interface MapGrid {
   /** Tiles over rows and keys, one more for each block of heads and batch entry. */
-  tiles(rows: Expression, keys: Expression, heads: number): Grid;
+  tiles(rows: Expression, keys: Expression, heads: Expression): Grid;
   /** The same where a workgroup walks all keys. */
   rows(rows: Expression, heads: number): Grid;
 }

@@ -55,6 +55,8 @@ export interface AutoGradients {
   readonly dK: OwnedAutoTensor;
   /** [B, Hkv, Lk, Dv] */
   readonly dV: OwnedAutoTensor;
+  /** In the shape of the bias, summed up along its axes of one element; null where it was not asked for, or the mask has no bias. */
+  readonly dBias: OwnedAutoTensor | null;
   /** On the host, by name, each in its parameter's shape. */
   readonly parameters: ReadonlyMap<string, HostTensor>;
   /** The same as one tensor on the device; null where it was not asked for, or there are no parameters. */

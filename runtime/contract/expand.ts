@@ -7,6 +7,8 @@ import type { CallShape } from "./tensor.ts";
 export interface CallSize extends CallShape {
   /** Whether the call gives `positions`. */
   readonly positions: boolean;
+  /** The shape of the gradient of `bias`, which is the bias's own: where it is asked for. */
+  readonly dBias?: readonly number[] | undefined;
 }
 
 /** One dispatch with all expressions evaluated. */
@@ -81,7 +83,7 @@ export function isName({ from, to, by }: Loop): boolean {
 
 /** Sizes of a call, and what a plan defines by them. */
 export function callVariables(plan: PlanMemory, size: CallSize): Variables {
-  const { B, Lq, Lk, R } = size;
+  const { B, Lq, Lk, R, dBias = [] } = size;
   const variables: Record<string, number> = {
     B,
     Lq,
@@ -89,6 +91,8 @@ export function callVariables(plan: PlanMemory, size: CallSize): Variables {
     R,
     H: plan.pipeline.heads,
     positions: size.positions ? 1 : 0,
+    d_bias_batches: dBias[0] ?? 0,
+    d_bias_heads: dBias[1] ?? 0,
   };
   for (const { name, value } of plan.definitions) variables[name] = evaluate(value, variables);
   return variables;

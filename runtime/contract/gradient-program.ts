@@ -65,6 +65,13 @@ export interface OutputAdjointProgram {
   readonly arenaWords: number;
 }
 
+/** What a strip has of the gradient of the bias: the gradient of the scores, summed up where heads or batch entries share a bias. */
+export interface BiasGradientProgram {
+  readonly kind: "bias_gradient";
+  readonly tileQ: number;
+  readonly tileK: number;
+}
+
 /** Adds parts up in their order, onto the gradients of a parameter. */
 export interface SumProgram {
   readonly kind: "sum";
@@ -88,5 +95,6 @@ export type GradientProgram =
   | ConvGradientProgram
   | MixGradientProgram
   | OutputAdjointProgram
+  | BiasGradientProgram
   | SumProgram
   | ClearProgram;

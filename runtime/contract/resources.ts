@@ -194,6 +194,17 @@ const D_V = {
   strided: false,
 } as const satisfies TensorFacts;
 
+const D_BIAS = {
+  name: "d_bias",
+  key: "dBias",
+  role: "gradient",
+  axes: ["B or 1", "H or 1", "R + Lq", "Lk"],
+  element: "f32",
+  exists: "bias",
+  optional: true,
+  strided: false,
+} as const satisfies TensorFacts;
+
 /*
  * Lists of them, as literals: what a bundle does not use of these it leaves out, as it would not with lists that are computed.
  */
@@ -218,6 +229,7 @@ export const TENSORS = [
   D_Q_HISTORY,
   D_K,
   D_V,
+  D_BIAS,
 ] as const;
 
 /** One tensor of `TENSORS`. */
@@ -266,7 +278,7 @@ export const FORWARD_TENSORS: readonly ForwardResource[] = [
   LSE,
 ];
 /** The tensors that a backward pass gives, beside the gradients of the parameters. */
-export const GRADIENT_TENSORS: readonly GradientResource[] = [D_Q, D_Q_HISTORY, D_K, D_V];
+export const GRADIENT_TENSORS: readonly GradientResource[] = [D_Q, D_Q_HISTORY, D_K, D_V, D_BIAS];
 /** The tensors of a forward pass that may lie in memory with strides. */
 export const STRIDED_TENSORS = [
   Q,

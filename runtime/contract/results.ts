@@ -25,13 +25,15 @@ export function resultsOf(
   size: CallSize,
   hasHistory: boolean,
 ): readonly ResultTensor[] {
-  const tensors =
-    direction === "backward"
-      ? GRADIENT_TENSORS.filter(({ name }) => hasHistory || name !== "d_q_history")
-      : OUTPUT_TENSORS.filter((tensor) => tensorExists(pipeline, tensor));
-  const results = tensors.map(({ name, key, axes, element, strided }): ResultTensor => {
+  const { dBias } = size;
+  const tensors = direction === "backward" ? GRADIENT_TENSORS : OUTPUT_TENSORS;
+  const results = tensors.flatMap((tensor): readonly ResultTensor[] => {
+    const { name, key, axes, element, strided } = tensor;
+    const ofBias = name === "d_bias";
+    if (!tensorExists(pipeline, tensor) || (name === "d_q_history" && !hasHistory) || (ofBias && !dBias))
+      return [];
     const storage = element === "storage" ? pipeline.storage : element;
-    return { name, key, shape: shapeOf(pipeline, axes, size), storage, strided };
+    return [{ name, key, shape: (ofBias && dBias) || shapeOf(pipeline, axes, size), storage, strided }];
   });
   if (direction !== "backward" || parameterWords === 0) return results;
   return [...results, { ...D_PARAMETERS, shape: [parameterWords], storage: "f32", strided: false }];

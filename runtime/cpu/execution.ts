@@ -9,7 +9,7 @@ import { type CpuTensor, elementAddress } from "./tensors.ts";
 
 /** Words of a call, and of what a backward pass takes and gives: `templates/c/entry.h`. */
 const CALL_WORDS = 36;
-const GRADIENT_WORDS = 10;
+const GRADIENT_WORDS = 13;
 
 /** Tensors with strides, in the order of their words. */
 const STRIDED = ["q", "q_history", "k", "v", "bias", "o"] as const satisfies readonly StridedName[];
@@ -92,5 +92,7 @@ function writeWords(
     ...strided("d_o"),
     ...["d_q", "d_q_history", "d_k", "d_v", "d_parameters"].map(place),
     BigInt(plan.parameterWords),
+    place("d_bias"),
+    ...(size.dBias?.slice(0, 2).map(BigInt) ?? []),
   ]);
 }

@@ -34,7 +34,9 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
   checkTensors(inputs, backend.tensors);
   const plan = planFor(inputs);
   const shape = checkInputs(plan.pipeline, inputs);
-  const size: CallSize = { ...shape, positions: inputs.positions !== undefined };
+  const { positions, bias } = inputs;
+  const dBias = wants("dBias") ? bias?.shape : undefined;
+  const size: CallSize = { ...shape, positions: positions !== undefined, dBias };
   const tensors = new Map<string, Tensor>();
   for (const input of INPUT_TENSORS) {
     const tensor = inputs[input.key];

@@ -10,7 +10,7 @@ export type SavedResult<Result> = Result & {
 };
 
 /** A gradient that `backward` can be asked for. */
-export type GradientKey = "dQ" | "dQHistory" | "dK" | "dV" | "parameters" | "dParameters";
+export type GradientKey = "dQ" | "dQHistory" | "dK" | "dV" | "dBias" | "parameters" | "dParameters";
 
 /** Where gradients go: f32, contiguous; those that are left out are allocated. */
 export interface GradientOutputs<Tensor> {
@@ -22,13 +22,15 @@ export interface GradientOutputs<Tensor> {
   readonly dK?: Tensor;
   /** [B, Hkv, Lk, Dv] */
   readonly dV?: Tensor;
+  /** As large as the bias of the call: [B or 1, H or 1, R + Lq, Lk] */
+  readonly dBias?: Tensor;
   /** [words]: those of all parameters, one after the other in the plan's order. */
   readonly dParameters?: Tensor;
 }
 
 /** Which gradients are computed, and where they go. */
 export interface BackwardOptions<Tensor> extends GradientOutputs<Tensor> {
-  /** Those that are given: all but `dParameters`, if not said. A tensor that one goes to asks for it, too. */
+  /** Those that are given: all but `dBias` and `dParameters`, if not said. A tensor that one goes to asks for it, too. */
   readonly wanted?: readonly GradientKey[];
 }
 
@@ -42,6 +44,8 @@ export interface Gradients<Tensor extends Layout, Types extends BackendTypes<Ten
   readonly dK: Types["owned"];
   /** [B, Hkv, Lk, Dv] */
   readonly dV: Types["owned"];
+  /** In the shape of the bias, summed up along its axes of one element; null where it was not asked for, or the mask has no bias. */
+  readonly dBias: Types["owned"] | null;
   /** On the host, by name, each in its parameter's shape. */
   readonly parameters: ReadonlyMap<string, HostTensor>;
   /** The same as one tensor on the device, in the plan's order; null where it was not asked for, or there are no parameters. */

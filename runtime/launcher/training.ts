@@ -30,7 +30,15 @@ export interface PreparedPass<Tensor extends Layout, Types extends BackendTypes<
   readonly wanted: ReadonlySet<GradientKey>;
 }
 
-const GRADIENT_KEYS: readonly GradientKey[] = ["dQ", "dQHistory", "dK", "dV", "parameters", "dParameters"];
+const GRADIENT_KEYS: readonly GradientKey[] = [
+  "dQ",
+  "dQHistory",
+  "dK",
+  "dV",
+  "dBias",
+  "parameters",
+  "dParameters",
+];
 
 /** The backward side of a launcher. */
 export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
@@ -63,11 +71,11 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
   ): PreparedPass<Tensor, Types> {
     const wanted = wantedGradients(options, onHost ? "parameters" : D_PARAMETERS.key);
     const { inputs, version } = this.#stateOf(saved);
-    const { dQ, dQHistory, dK, dV, dParameters } = options;
+    const { dQ, dQHistory, dK, dV, dBias, dParameters } = options;
     const asked: AskedCall<Tensor> = {
       inputs,
       dO,
-      outputs: { dQ, dQHistory, dK, dV, dParameters },
+      outputs: { dQ, dQHistory, dK, dV, dBias, dParameters },
       wants: (key) => [...wanted].some((each) => each === key) || wantsWords(wanted, key),
     };
     return { call: this.#launcher.prepare(asked, version, this.plan), wanted };
@@ -83,6 +91,7 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
       dQHistory: of("d_q_history"),
       dK: of("d_k"),
       dV: of("d_v"),
+      dBias: of("d_bias"),
       dParameters: of(D_PARAMETERS.name),
     };
   }

@@ -18,6 +18,10 @@ struct gradients {
   /* As the parameters lie. */
   float *d_parameters;
   int parameters;
+  /* [bias_batches, bias_heads, history_rows + query_rows, key_rows]: an axis of one element is for all. */
+  float *d_bias;
+  int bias_batches;
+  int bias_heads;
 };
 
 /* The gradient of K or V of a batch entry, as it adds up. */

@@ -144,6 +144,42 @@ static void normalizer_adjoint(const struct backward *b, int head) {
   }
 }
 
+/* A row of the gradient of the bias, of a batch entry and a head; rows of history come first. */
+INLINE float *bias_gradient_row(const struct backward *b, int batch, int head, int row) {
+  const struct gradients *wanted = b->wanted;
+  const int64_t rows = b->call->history_rows + b->call->query_rows;
+  const int64_t entry = (int64_t)(wanted->bias_batches == 1 ? 0 : batch) * wanted->bias_heads;
+  const int64_t line = (entry + (wanted->bias_heads == 1 ? 0 : head)) * rows + b->call->history_rows + row;
+  return wanted->d_bias + line * b->call->key_rows;
+}
+
+/* Adds the gradients of the normaliser's input to that of the bias: heads that share a row one after the other. */
+static void add_bias_gradients(const struct backward *b) {
+  const struct call *call = b->call;
+  const struct attention *at = call->attention;
+  const struct band *gradient = b->weights.gradients[0];
+  EACH_TASK(b, row, at->strip) {
+    const int number = first_row_of(b, gradient) + row, end = least(gradient->end, call->key_rows);
+    if (number < -call->history_rows || number >= call->query_rows) continue;
+    for (int head = 0; head < at->group; head++) {
+      const float *from = band_row(b, gradient, head, row);
+      float *to = bias_gradient_row(b, b->batch, b->head + head, number);
+      int key = gradient->begin;
+      for (; key + LANES <= end; key += LANES) store(to + key, load(to + key) + load(from + key));
+      for (; key < end; key++) to[key] += from[key];
+    }
+  }
+}
+
+/* The gradient of the bias begins at 0. */
+static void clear_bias_gradient(const struct backward *b) {
+  const int rows = b->call->history_rows + b->call->query_rows;
+  for (int batch = 0; batch < b->wanted->bias_batches; batch++)
+    for (int head = 0; head < b->wanted->bias_heads; head++)
+      EACH_TASK(b, row, rows)
+        zero(bias_gradient_row(b, batch, head, row - b->call->history_rows), (size_t)b->call->key_rows);
+}
+
 /* Stages of a section backward, from the last to the first: gradients of their parameters, then of their input. */
 static void adjoin_chain(const struct backward *b, const struct chain *chain) {
   const struct call *call = b->call;
@@ -218,6 +254,10 @@ static void backward_strip(struct backward *b) {
   adjoin_chain(b, &b->weights);
   EACH_TASK(b, head, at->group) normalizer_adjoint(b, head);
   meet(b);
+  if (b->wanted->d_bias != NULL) {
+    add_bias_gradients(b);
+    meet(b);
+  }
   adjoin_chain(b, &b->scores);
   EACH_TASK(b, head, at->group) {
     for (int row = 0; row < at->strip; row++)
@@ -302,6 +342,7 @@ static void backward_part(
     for (int64_t n = 0; n < shares; n++) b.shares[n] = 0;
   for (int n = 0; n < wanted->parameters; n++) b.output_sums[n] = 0;
   turn_weights(&b);
+  if (wanted->d_bias != NULL) clear_bias_gradient(&b);
   meet(&b);
   for (b.batch = 0; b.batch < call->batches; b.batch++) {
     begin_entry(&b);

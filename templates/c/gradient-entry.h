@@ -8,7 +8,10 @@
 /* Words of a call, before those of its gradients. */
 enum { CALL_WORDS = 36 };
 
-/* d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number. */
+/*
+ * d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number; that
+ * of the bias, and how many batch entries and heads it has.
+ */
 static struct gradients gradients_of(const int64_t *call_words) {
   const int64_t *words = call_words + CALL_WORDS;
   return (struct gradients){
@@ -19,6 +22,9 @@ static struct gradients gradients_of(const int64_t *call_words) {
       .d_v = (float *)address(words[7]),
       .d_parameters = (float *)address(words[8]),
       .parameters = (int)words[9],
+      .d_bias = (float *)address(words[10]),
+      .bias_batches = (int)words[11],
+      .bias_heads = (int)words[12],
   };
 }
 

@@ -81,6 +81,51 @@ describe("a backward pass", () => {
     saved.release();
   });
 
+  test("gives the gradient of a bias where it is asked for, in the bias's shape", async () => {
+    const biased = pipelineOf("attention a { heads 2 head_dim 8 mask causal bias scores { conv 2x3 } }", "a");
+    const size = { B: 2, Lq: 40, Lk: 48, R: 2 };
+    const own = {
+      pipeline: biased,
+      parameters: drawParameters(biased, 2),
+      inputs: drawInputs(biased, size, false, 1),
+    };
+    const plan = planOf(device, { ...own, dO: drawGradient(biased, own.inputs, 3, 1) }, 8, 2);
+    const trained = await trainerOf(device, plan, own.parameters);
+    const slope = upload(device, drawGradient(biased, own.inputs, 3, 1), "f32");
+    const given = placeInputs(biased, own.inputs, (tensor, as) => upload(device, tensor, as));
+    const matrix = Float32Array.from({ length: 42 * 48 }, (_, index) => Math.sin(index));
+    const gradientOf = async (bias: CpuTensor): Promise<CpuTensor> => {
+      const { saved } = await trained.forward({ ...given, bias }, { save: true });
+      expect((await trained.backward(saved, slope)).dBias).toBeNull();
+      const { dBias, dQ } = await trained.backward(saved, slope, { wanted: ["dBias"] });
+      expect(dQ).toBeNull();
+      saved.release();
+      if (dBias === null) throw new Error("there is no gradient of the bias");
+      return dBias;
+    };
+    const single = upload(device, { shape: [1, 1, 42, 48], data: matrix }, "f32");
+    const summed = await gradientOf(single);
+    expect(summed.shape).toEqual([1, 1, 42, 48]);
+    // Broadcast by strides it has an entry for each.
+    const all = await gradientOf({ ...single, shape: [2, 2, 42, 48], strides: [0, 0, 48, 1] });
+    expect(all.shape).toEqual([2, 2, 42, 48]);
+    const entries = await read(all);
+    const sums = await read(summed);
+    sums.forEach((sum, at) => {
+      const parts = [0, 1, 2, 3].map((entry) => entries[entry * 42 * 48 + at] ?? 0);
+      expect(parts.reduce((a, b) => a + b)).toBeCloseTo(sum, 5);
+    });
+
+    const { saved } = await trained.forward({ ...given, bias: single }, { save: true });
+    const dBias = allocate(device, [1, 1, 42, 48], "f32");
+    expect((await trained.backward(saved, slope, { wanted: ["dK"], dBias })).dBias).toBe(dBias);
+    expect(await read(dBias)).toEqual(sums);
+    const wrong = allocate(device, [1, 2, 42, 48], "f32");
+    expect(await refused(trained.backward(saved, slope, { dBias: wrong }))).toMatchObject({ code: "MTA896" });
+    saved.release();
+    trained.destroy();
+  });
+
   test("takes d_o with strides, and broadcast", async () => {
     const row = Float32Array.from({ length: 8 }, (_, index) => index - 3);
     const whole = {

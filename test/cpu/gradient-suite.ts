@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
+import { EVERY_GRADIENT, readGradients } from "../../compiler/execution/training.ts";
 import { choosePlan, cpuMachine } from "../../compiler/plan/index.ts";
 import type { Float64Tensor, Plan } from "../../runtime/contract/index.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
@@ -55,19 +56,13 @@ async function gradientsOf(
   const launcher = await trainerOf(device, plan, parameters);
   const placed = placeInputs(pipeline, inputs, (tensor, as) => upload(device, tensor, as));
   const { saved } = await launcher.forward(placed, { save: true });
-  const gradients = await launcher.backward(saved, upload(device, dO, pipeline.storage));
-  const { dQ, dQHistory, dK, dV, parameters: found } = gradients;
+  const asked = { wanted: EVERY_GRADIENT };
+  const gradients = await launcher.backward(saved, upload(device, dO, pipeline.storage), asked);
   saved.release();
   launcher.destroy();
-  const read = async (tensor: CpuTensor): Promise<Float32Array | Int32Array> => download(device, tensor);
-  const results = new Map([
-    ["d_q", await read(dQ)],
-    ["d_k", await read(dK)],
-    ["d_v", await read(dV)],
-  ]);
-  if (dQHistory !== null) results.set("d_q_history", await read(dQHistory));
-  for (const [name, { data }] of found) results.set(`d_${name}`, Float32Array.from(data));
-  return results;
+  const read = (tensor: CpuTensor): ReturnType<typeof download> => download(device, tensor);
+  const found = await readGradients({ download: read }, gradients);
+  return new Map([...found].map(([name, { data }]) => [name, Float32Array.from(data)]));
 }
 
 /**

@@ -45,13 +45,14 @@ function norm(data: Iterable<number>): number {
 
 /** The gradients by their names in files. */
 export function named(gradients: ReferenceGradients): Map<string, ArrayLike<number> & Iterable<number>> {
-  const { dQ, dQHistory, dK, dV, parameters } = gradients;
+  const { dQ, dQHistory, dK, dV, dBias, parameters } = gradients;
   const tensors = new Map<string, Float64Array>([
     ["d_q", dQ.data],
     ["d_k", dK.data],
     ["d_v", dV.data],
   ]);
   if (dQHistory !== null) tensors.set("d_q_history", dQHistory.data);
+  if (dBias !== null) tensors.set("d_bias", dBias.data);
   for (const [name, { data }] of parameters) tensors.set(`d_${name}`, data);
   return tensors;
 }
@@ -170,6 +171,23 @@ export function describeGradientChecks<Way extends object | number>(
     300_000 * Math.max(1, runsOf(1)),
   );
 
+  const [way] = ways;
+  if (way !== undefined)
+    test.each(BIASED)(
+      "the gradient of a bias [$batches, $heads, …] for $mask, normalised by $normalize",
+      async (biased) => {
+        const { trial, expected } = withBias(biased);
+        const found = await compute(trial, way);
+        expect(problem(found, expected, { factor: 1, floor: 0 })).toBeNull();
+        const bias = trial.inputs.bias?.data ?? [];
+        const gradient = found.get("d_bias") ?? [];
+        expect(gradient.length).toBe(bias.length);
+        expect([...bias].flatMap((value, at) => (value === -Infinity ? [gradient[at]] : []))).toSatisfy(
+          (hidden: readonly number[]) => hidden.length > 0 && hidden.every((value) => value === 0),
+        );
+      },
+    );
+
   if (isolates !== undefined)
     test.each(SPOILT)(
       `$stages: NaN in row $row of $tensor reaches ${reaches ? "what" : "nothing but what"} the reference says`,
@@ -214,6 +232,33 @@ function trialOfCase({ spec, heads, kvHeads, R = 0, positions = false }: Gradien
   };
   const dO = drawGradient(pipeline, inputs, 13, 1);
   return { pipeline, parameters: drawParameters(pipeline, 12), inputs, dO };
+}
+
+/** Biases that all have, or each one, and what passes back to them: through stages before and after, from rows of history, too. */
+const BIASED = [
+  { batches: 1, heads: 4, mask: "causal window 9 bias", normalize: "sparsemax" },
+  { batches: 3, heads: 1, mask: "lengths bias", normalize: "softmax" },
+] as const;
+
+function withBias({ batches, heads, mask, normalize }: (typeof BIASED)[number]): {
+  readonly trial: GradientTrial;
+  readonly expected: ReturnType<typeof named>;
+} {
+  const stages = "scores { conv 2x3 mix 2 softcap 4 } weights { conv 3x3 }";
+  const pipeline = pipelineOf(
+    `attention a { heads 4 kv_heads 2 head_dim 6 mask ${mask} normalize ${normalize} ${stages} output { norm } }`,
+    "a",
+  );
+  const drawn = drawInputs(pipeline, { B: 3, Lq: 16, Lk: 21, R: 4 }, false, 6);
+  const random = new Random(9);
+  const shape = [batches, heads, 20, 21];
+  const data = Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () =>
+    random.chance(0.15) ? Number.NEGATIVE_INFINITY : Math.fround(random.normal()),
+  );
+  const inputs = { ...drawn, bias: { shape, data } };
+  const parameters = drawParameters(pipeline, 3);
+  const trial = { pipeline, parameters, inputs, dO: drawGradient(pipeline, inputs, 5, 1) };
+  return { trial, expected: named(referenceGradients(pipeline, parameters, inputs, trial.dO)) };
 }
 
 /** With stages, which mask again what passes back, and without. */

@@ -3,6 +3,7 @@ import {
   D_O,
   elementCount,
   GRADIENT_TENSORS,
+  hasMask,
   INPUT_TENSORS,
   type InputKey,
   OUTPUT_TENSORS,
@@ -89,14 +90,21 @@ export function attentionModel(pipeline: Pipeline, flavour: LauncherFlavour, { d
   };
 }
 
+/** When there is no gradient that a call may lack. */
+const ABSENT = {
+  dQHistory: "null where the call has no history",
+  dBias: "summed up along axes of one element; null where it was not asked for",
+} as const;
+
 /** Gradients of an attention, and what they are of. */
 function gradientModel(pipeline: Pipeline) {
   return {
     dO: tensorModel(pipeline, D_O),
-    tensors: GRADIENT_TENSORS.map((tensor) => ({
+    tensors: GRADIENT_TENSORS.filter((tensor) => tensorExists(pipeline, tensor)).map((tensor) => ({
       ...tensorModel(pipeline, tensor),
-      optional: tensor.optional,
+      absent: tensor.optional ? ABSENT[tensor.key] : "",
     })),
+    bias: hasMask(pipeline, "bias"),
     words: pipeline.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
   };
 }

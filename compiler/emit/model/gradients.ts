@@ -1,4 +1,5 @@
 import {
+  type BiasGradientProgram,
   type ConvGradientProgram,
   convReach,
   elementCount,
@@ -140,6 +141,20 @@ export function mixGradientModel(
   const mix = mixModel(plan, stage, table, 1);
   const purpose = `The gradient of ${describe(stage)}: its input times that of its result, a part each ${dialect.words.group}.`;
   return { mix, ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }) };
+}
+
+export function biasGradientModel(
+  plan: Plan,
+  kernel: KernelPlan,
+  { tileQ, tileK }: BiasGradientProgram,
+  dialect: Dialect,
+) {
+  const table = new ConstantTable();
+  table.int("TILE_Q", tileQ, `Rows of a ${dialect.words.group}'s tile.`);
+  table.int("TILE_K", tileK, `Keys of a ${dialect.words.group}'s tile.`);
+  const purpose =
+    "The gradient of the bias: that of the scores that it was added to, summed up over all that share it.";
+  return kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] });
 }
 
 export function outputAdjointModel(

@@ -1,4 +1,10 @@
-import { convReach, type Pipeline, type Pointwise, type Reach } from "../../../runtime/contract/index.ts";
+import {
+  convReach,
+  hasMask,
+  type Pipeline,
+  type Pointwise,
+  type Reach,
+} from "../../../runtime/contract/index.ts";
 import {
   type ConvOp,
   type DotOp,
@@ -70,6 +76,8 @@ export type BackwardStep =
       readonly to: MapNumber;
     })
   | (AnyStep & { readonly kind: "normalize_adjoint"; readonly weights: MapNumber; readonly d: MapNumber })
+  /** What the scores were given last: the gradient of the bias is that of the scores that it is added to. */
+  | (AnyStep & { readonly kind: "bias_gradient"; readonly d: MapNumber })
   | (AnyStep & {
       readonly kind: "pointwise_adjoint";
       readonly op: DotOp | LinearOp;
@@ -181,7 +189,7 @@ export function backwardGraph(pipeline: Pipeline): BackwardGraph {
 }
 
 function adjointSteps(
-  { output }: Pipeline,
+  pipeline: Pipeline,
   ops: readonly Recomputed[],
   scores: number,
   fresh: () => MapNumber,
@@ -190,7 +198,7 @@ function adjointSteps(
   if (last === undefined) return [];
   const steps: BackwardStep[] = [];
   const { gradient } = last.rows;
-  if (output.length > 0) steps.push({ kind: "values", rows: gradient, from: last.to });
+  if (pipeline.output.length > 0) steps.push({ kind: "values", rows: gradient, from: last.to });
   steps.push({ kind: "output_adjoint", rows: gradient });
   // Before anything that may take the place of the weights.
   steps.push({ kind: "value_gradient", rows: NO_REACH, from: last.to });
@@ -200,7 +208,10 @@ function adjointSteps(
     const each = ops[index];
     if (each === undefined) break;
     const { op, rows, from, raw, to } = each;
-    if (index === scores) steps.push({ kind: "normalize_adjoint", rows: rows.gradient, weights: to, d });
+    if (index === scores) {
+      steps.push({ kind: "normalize_adjoint", rows: rows.gradient, weights: to, d });
+      if (hasMask(pipeline, "bias")) steps.push({ kind: "bias_gradient", rows: NO_REACH, d });
+    }
     if (op.pointwise.length > 0)
       steps.push({ kind: "pointwise_adjoint", op, stages: op.pointwise, rows: rows.gradient, from: raw, d });
     if (op.kind === "dot") break;
@@ -253,6 +264,7 @@ export function mapsOf(step: BackwardStep): {
       return { reads: [step.weights, step.d], writes: step.d };
     case "pointwise_adjoint":
       return { reads: [step.from, step.d], writes: step.d };
+    case "bias_gradient":
     case "query_gradient":
     case "key_gradient":
       return { reads: [step.d], writes: null };

@@ -1,9 +1,17 @@
-import type { Expression, Pipeline, Plan, Schedule, Step } from "../../../runtime/contract/index.ts";
+import {
+  type Expression,
+  hasMask,
+  type Pipeline,
+  type Plan,
+  type Schedule,
+  type Step,
+} from "../../../runtime/contract/index.ts";
 import { type Candidate, candidateOf, dropped, type Lowerings } from "../candidate.ts";
 import { mapSlots, NO_REACH } from "../graph.ts";
 import type { GpuMachine, GpuTask } from "../machine.ts";
 import { mapEntries } from "../map-entries.ts";
 import { predict } from "../predict.ts";
+import type { Launch } from "../schedule/passes.ts";
 import { STAGED_OPTIONS } from "../schedule/staged.ts";
 import {
   type Cut,
@@ -136,11 +144,7 @@ function withSums(kernel: BackwardKernel): readonly Launched[] {
 
 function stripDispatch({ kernel, sum }: Launched): Step {
   if (sum !== null) return dispatch(kernel, { count: sum.pieces }, 0);
-  const own =
-    kernel.program.kind === "output_adjoint"
-      ? { own_begin: rowBegin(NO_REACH), own_end: rowEnd(NO_REACH) }
-      : {};
-  return dispatch(kernel, { ...stripLaunch(kernel), ...own }, [
+  return dispatch(kernel, { ...stripLaunch(kernel), ...ownFields(kernel.program.kind) }, [
     "mul",
     "batches",
     kernel.multiplyAdds,
@@ -149,11 +153,20 @@ function stripDispatch({ kernel, sum }: Launched): Step {
   ]);
 }
 
-function dispatch(
-  { name, grid }: BackwardKernel,
-  launch: Extract<Step, { kind: "dispatch" }>["launch"],
-  multiplyAdds: Expression,
-): Step {
+/** What some kernels ask for beside what all do that work on a strip. */
+function ownFields(kind: BackwardKernel["program"]["kind"]): Launch {
+  switch (kind) {
+    case "output_adjoint":
+      return { own_begin: rowBegin(NO_REACH), own_end: rowEnd(NO_REACH) };
+    case "bias_gradient":
+      // Heads that share an entry, and batch entries of the gradient.
+      return { parts: ["floorDiv", "H", "d_bias_heads"], count: "d_bias_batches" };
+    default:
+      return {};
+  }
+}
+
+function dispatch({ name, grid }: BackwardKernel, launch: Launch, multiplyAdds: Expression): Step {
   return { kind: "dispatch", kernel: name, grid, launch, multiplyAdds };
 }
 
@@ -164,6 +177,9 @@ function clearsOf(pipeline: Pipeline): ReturnType<typeof clearKernel>[] {
     clearKernel("d_k", ["mul", "B", kvHeads, "Lk", headDim]),
     clearKernel("d_v", ["mul", "B", kvHeads, "Lk", valueDim]),
     clearKernel("d_q_history", ["mul", "B", heads, "R", headDim]),
+    ...(hasMask(pipeline, "bias")
+      ? [clearKernel("d_bias", ["mul", "d_bias_batches", "d_bias_heads", ["add", "R", "Lq"], "Lk"])]
+      : []),
     ...(words === 0 ? [] : [clearKernel("d_parameters", words)]),
   ];
 }

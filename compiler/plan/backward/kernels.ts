@@ -4,7 +4,7 @@ import { type BackwardKernel, D_VALUES, f32, VALUES } from "./kernel.ts";
 import { mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
 import { keyProduct, rowProduct, weightsGradient } from "./products.ts";
-import { convGradient, mixGradient } from "./sums.ts";
+import { biasGradient, convGradient, mixGradient } from "./sums.ts";
 
 /** The buffers of steps' maps, by the maps' numbers. */
 export type Slots = ReadonlyMap<number, string>;
@@ -26,6 +26,8 @@ export function backwardKernel(task: StagedTask, step: BackwardStep, slots: Slot
       return pointwiseKernel(task, step, slot);
     case "normalize_adjoint":
       return normalizeAdjoint(task, step, slot(step.weights), slot(step.d));
+    case "bias_gradient":
+      return biasGradient(task, step, slot(step.d));
     case "values":
       return rowProduct(task, { of: "v", name: "values", map: slot(step.from), rows, written: [VALUES] });
     case "output_adjoint":

@@ -2,7 +2,7 @@ import type { Expression, Pipeline } from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
 import { type ConvOp, NO_REACH } from "../graph.ts";
 import { BLOCK_REGISTERS, NORMALIZE_REGISTERS } from "../schedule/registers.ts";
-import type { StagedTask } from "../schedule/staged-kernels.ts";
+import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
 import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, f32, type PartialSum, placed, WORKGROUP } from "./kernel.ts";
 
@@ -101,6 +101,33 @@ export function mixGradient(
     grid: machine.mapGrid.tiles(blocks, KEY_PARTS, heads / group),
     multiplyAdds: heads * group,
     sums: [partial(pipeline, weight, buffer, { now: KEY_PARTS, most: MOST_KEY_PARTS })],
+  };
+}
+
+/** Rows and keys of a workgroup that adds to the gradient of the bias. */
+const BIAS_TILE = { tileQ: 8, tileK: 32 } as const;
+
+/** What the strip's rows have of the gradient of the bias, summed up over the heads and the batch entries that share an entry. */
+export function biasGradient(
+  task: StagedTask,
+  { rows }: Extract<BackwardStep, { kind: "bias_gradient" }>,
+  d: string,
+): BackwardKernel {
+  const { pipeline, machine } = task;
+  const { tileQ, tileK } = BIAS_TILE;
+  return {
+    name: "bias_gradient",
+    source: pipeline.source,
+    halo: rows,
+    program: { kind: "bias_gradient", ...BIAS_TILE },
+    workgroup: (tileQ * tileK) / 4,
+    workgroupBytes: 0,
+    registers: NORMALIZE_REGISTERS,
+    read: [mapOperand(d, "d", machine.staged.mapWidth)],
+    written: [f32("d_bias")],
+    // No heads, and so no workgroups, where nobody asks for it.
+    grid: tileGrid(task, { halo: rows }, BIAS_TILE, "d_bias_heads"),
+    multiplyAdds: pipeline.heads,
   };
 }
 

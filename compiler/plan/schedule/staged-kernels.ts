@@ -62,7 +62,7 @@ export function tileGrid(
   { machine }: GpuTask,
   { halo }: Pick<Op, "halo">,
   { tileQ, tileK }: Tile,
-  heads: number,
+  heads: Expression,
 ): Grid {
   const keys: Expression = ["sub", "key_end", "key_begin"];
   return machine.mapGrid.tiles(["ceilDiv", rowsOf(halo), tileQ], ["ceilDiv", keys, tileK], heads);

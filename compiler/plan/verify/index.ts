@@ -36,6 +36,7 @@ function verifyKernel(plan: Plan, kernel: KernelPlan): void {
     case "key_product":
     case "conv_gradient":
     case "mix_gradient":
+    case "bias_gradient":
     case "output_adjoint":
     case "sum":
     case "clear":

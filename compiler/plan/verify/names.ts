@@ -2,7 +2,16 @@ import type { Expression, Operator, Plan, Step } from "../../../runtime/contract
 import { type Demand, demandIn } from "./rules.ts";
 
 /** What expressions see of a call: see `Step`. */
-export const CALL_VARIABLES = ["B", "Lq", "Lk", "R", "H", "positions"] as const;
+export const CALL_VARIABLES = [
+  "B",
+  "Lq",
+  "Lk",
+  "R",
+  "H",
+  "positions",
+  "d_bias_batches",
+  "d_bias_heads",
+] as const;
 
 const OPERANDS: Readonly<Record<Operator, readonly [least: number, most: number]>> = {
   add: [1, Number.POSITIVE_INFINITY],

@@ -43,7 +43,7 @@ function inputsOf({ target, pipeline, direction }: Plan): ReadonlySet<string> {
 }
 
 /** Of what size is nobody's business here. */
-const ANY_SIZE = { B: 1, Lq: 1, Lk: 1, R: 1, positions: false };
+const ANY_SIZE = { B: 1, Lq: 1, Lk: 1, R: 1, positions: false, dBias: [1, 1, 2, 1] };
 
 /** What a call gives back. */
 function namesOfResults(plan: Plan): readonly string[] {

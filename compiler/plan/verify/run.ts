@@ -14,7 +14,7 @@ import { demandIn } from "./rules.ts";
 /** Calls that every plan is tried on, cheap ones: a single row, and a few strips with history and positions. */
 export const SAMPLE_CALLS: readonly CallSize[] = [
   { B: 1, Lq: 1, Lk: 1, R: 0, positions: false },
-  { B: 2, Lq: 70, Lk: 133, R: 13, positions: true },
+  { B: 2, Lq: 70, Lk: 133, R: 13, positions: true, dBias: [2, 1, 83, 133] },
 ];
 
 /** One dispatch of a sample call. */
@@ -34,7 +34,7 @@ const MOST_GRID = {
   cpu: [MOST, MOST, MOST],
 } as const satisfies Record<Target, readonly number[]>;
 
-function variablesOf(plan: Plan, { B, Lq, Lk, R, positions }: CallSize): Variables {
+function variablesOf(plan: Plan, { B, Lq, Lk, R, positions, dBias = [0, 0] }: CallSize): Variables {
   const variables: Record<string, number> = {
     B,
     Lq,
@@ -42,6 +42,8 @@ function variablesOf(plan: Plan, { B, Lq, Lk, R, positions }: CallSize): Variabl
     R,
     H: plan.pipeline.heads,
     positions: Number(positions),
+    d_bias_batches: dBias[0] ?? 0,
+    d_bias_heads: dBias[1] ?? 0,
   };
   for (const { name, value } of plan.definitions) variables[name] = whole(plan, null, value, variables, name);
   return variables;

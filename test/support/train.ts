@@ -23,13 +23,14 @@ export async function gradientsOn<Tensor extends Layout, Types extends BackendTy
   const { saved } = await launcher.forward(placed, { save: true });
   const full = (shape: readonly number[]): Types["owned"] =>
     device.upload({ shape, data: new Float32Array(elementCount(shape)).fill(Number.NaN) }, "f32");
-  const { q, k, v, qHistory } = inputs;
+  const { q, k, v, qHistory, bias } = inputs;
   const words = pipeline.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage), {
     dQ: full(q.shape),
     dK: full(k.shape),
     dV: full(v.shape),
     ...(qHistory === undefined ? {} : { dQHistory: full(qHistory.shape) }),
+    ...(bias === undefined ? {} : { dBias: full(bias.shape) }),
     ...(words === 0 ? {} : { dParameters: full([words]) }),
   });
   saved.release();

@@ -55,14 +55,14 @@ export const DISPATCH_FIELDS = [
   /** Elements between two rows, and between two heads, of a map. */
   ["map_row_stride", "u32"],
   ["map_head_stride", "u32"],
-  /** Parts that the keys of a tile's rows are cut into: each leaves results of its own. */
+  /** Parts that the keys of a tile's rows are cut into: each leaves results of its own. Rows that are cleared; heads that share a bias. */
   ["parts", "u32"],
   /** Rows of history whose statistics are kept before row 0. */
   ["statistics_history", "i32"],
   /** Rows [own_begin, own_end) of the strip itself, without those around it. */
   ["own_begin", "i32"],
   ["own_end", "i32"],
-  /** Parts that are added up, or words that are cleared. */
+  /** Parts that are added up; words of a row that is cleared; batch entries of a bias. */
   ["count", "u32"],
 ] as const;
 

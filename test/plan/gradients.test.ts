@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { choosePlan, type Machine, WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
 import { type CallSize, expandPlan } from "../../runtime/contract/expand.ts";
-import { resultsOf } from "../../runtime/contract/index.ts";
+import { type LaunchField, launchBytes, resultsOf, writeFields } from "../../runtime/contract/index.ts";
 import { machineFor } from "../cuda/harness.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 
@@ -35,6 +35,34 @@ describe.each(MACHINES)("gradients on %s", (_, machine) => {
     expect(kernelsOf(asked).filter((name) => !ofBias(name))).toEqual(kernelsOf(size));
     const strips = kernelsOf(asked).filter((name) => name === "normalize_adjoint").length;
     expect(kernelsOf(asked).filter(ofBias).length).toBe(1 + strips);
+  });
+
+  test.each([
+    { B: 1, Lq: 1, Lk: 2 ** 27 + 3, R: 5 },
+    { B: 3, Lq: 2, Lk: 7, R: 0 },
+  ])("what is cleared is all of a tensor, of more than 2^32 words, too: $Lk keys", (shape) => {
+    const plan = planOf("attention a { heads 4 kv_heads 2 head_dim 18 mask bias scores { conv 1x3 } }");
+    const call = { ...shape, positions: false, dBias: [shape.B, 4, shape.R + shape.Lq, shape.Lk] };
+    const cleared = expandPlan(plan, call).dispatches.flatMap(({ kernel, launch, grid }) => {
+      if (kernel.program?.kind !== "clear") return [];
+      // As the kernel reads it: each field has 32 bits.
+      const view = new DataView(new ArrayBuffer(launchBytes(kernel.launch)));
+      writeFields(view, 0, kernel.launch, {}, launch);
+      const field = (name: LaunchField): number => view.getUint32(4 * kernel.launch.indexOf(name), true);
+      expect(grid[0]).toBeGreaterThan(0);
+      return [[kernel.name, field("parts") * field("count")] as const];
+    });
+    const { B, Lk, R } = call;
+    const history = R === 0 ? [] : [["clear_d_q_history", B * 4 * R * 18] as const];
+    const expected = [
+      ["clear_d_k", B * 2 * Lk * 18] as const,
+      ["clear_d_v", B * 2 * Lk * 18] as const,
+      ...history,
+      ["clear_d_bias", B * 4 * (R + shape.Lq) * Lk] as const,
+      ["clear_d_parameters", 4 * 3] as const,
+    ];
+    expect(cleared).toEqual(expected);
+    if (Lk > 7) expect(cleared.every(([name, words]) => !/_k|_v/.test(name) || words > 2 ** 32)).toBe(true);
   });
 
   test("no other mask has one", () => {

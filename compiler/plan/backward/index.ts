@@ -26,7 +26,7 @@ import { type KernelWork, NO_COUNTS, WARP, workOf } from "../work.ts";
 import { backwardGraph, mapsOf } from "./graph.ts";
 import { type BackwardKernel, type PartialSum, rowsBytes } from "./kernel.ts";
 import { backwardKernel } from "./kernels.ts";
-import { clearKernel, sumKernel } from "./sums.ts";
+import { type Clearing, clearKernel, sumKernel } from "./sums.ts";
 
 /** Bytes that all maps of a strip take together, unless the least strip needs more. */
 const MAP_BYTES = 24 * 2 ** 20;
@@ -98,7 +98,7 @@ function stripCandidate(task: GpuTask): Candidate {
         ],
         kernels: [...clears.map(({ kernel }) => kernel), ...kernels.map(({ kernel }) => kernel)],
         steps: [
-          ...clears.map(({ kernel, words }) => dispatch(kernel, { count: words }, 0)),
+          ...clears.map(({ kernel, launch }) => dispatch(kernel, launch, 0)),
           ...stripSteps(pipeline, graph.reach, true, kernels.map(stripDispatch), cut),
         ],
       }),
@@ -170,17 +170,17 @@ function dispatch({ name, grid }: BackwardKernel, launch: Launch, multiplyAdds: 
   return { kind: "dispatch", kernel: name, grid, launch, multiplyAdds };
 }
 
-function clearsOf(pipeline: Pipeline): ReturnType<typeof clearKernel>[] {
+function clearsOf(pipeline: Pipeline): readonly Clearing[] {
   const { heads, kvHeads, headDim, valueDim, parameters } = pipeline;
   const words = parameters.reduce((sum, { shape }) => sum + shape.reduce((all, size) => all * size, 1), 0);
   return [
-    clearKernel("d_k", ["mul", "B", kvHeads, "Lk", headDim]),
-    clearKernel("d_v", ["mul", "B", kvHeads, "Lk", valueDim]),
-    clearKernel("d_q_history", ["mul", "B", heads, "R", headDim]),
+    clearKernel("d_k", ["mul", "B", kvHeads, "Lk"], headDim),
+    clearKernel("d_v", ["mul", "B", kvHeads, "Lk"], valueDim),
+    clearKernel("d_q_history", ["mul", "B", heads, "R"], headDim),
     ...(hasMask(pipeline, "bias")
-      ? [clearKernel("d_bias", ["mul", "d_bias_batches", "d_bias_heads", ["add", "R", "Lq"], "Lk"])]
+      ? [clearKernel("d_bias", ["mul", "d_bias_batches", "d_bias_heads", ["add", "R", "Lq"]], "Lk")]
       : []),
-    ...(words === 0 ? [] : [clearKernel("d_parameters", words)]),
+    ...(words === 0 ? [] : [clearKernel("d_parameters", 1, words)]),
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { Expression, Pipeline } from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
 import { type ConvOp, NO_REACH } from "../graph.ts";
+import type { Launch } from "../schedule/passes.ts";
 import { BLOCK_REGISTERS, NORMALIZE_REGISTERS } from "../schedule/registers.ts";
 import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
 import type { BackwardStep } from "./graph.ts";
@@ -151,13 +152,16 @@ export function sumKernel(
   };
 }
 
-/** Makes the gradient of a tensor, or of the parameters, zero. */
-export function clearKernel(
-  resource: string,
-  words: Expression,
-): { readonly kernel: BackwardKernel; readonly words: Expression } {
+/** A kernel that makes a buffer zero, and what of the buffer a dispatch says: 32 bits do not hold the words of a large tensor. */
+export interface Clearing {
+  readonly kernel: BackwardKernel;
+  readonly launch: Launch;
+}
+
+/** Makes the gradient of a tensor, or of the parameters, zero: rows of so many words each. */
+export function clearKernel(resource: string, rows: Expression, words: Expression): Clearing {
   return {
-    words,
+    launch: { parts: rows, count: words },
     kernel: {
       name: `clear_${resource}`,
       source: null,
@@ -168,7 +172,7 @@ export function clearKernel(
       registers: NORMALIZE_REGISTERS,
       read: [],
       written: [f32(resource, "result")],
-      grid: [["min", 1024, ["ceilDiv", words, 4 * WORKGROUP]], 1, 1],
+      grid: [["min", 1024, ["ceilDiv", ["mul", rows, words], 4 * WORKGROUP]], 1, 1],
       multiplyAdds: 0,
     },
   };

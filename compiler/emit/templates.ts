@@ -2,6 +2,12 @@ import type { launchModel } from "./c/model.ts";
 import type { headerModel } from "./capi/header.ts";
 import type { hostModel } from "./cuda/host/model.ts";
 import type {
+  tensorKeyProductModel,
+  tensorLargestModel,
+  tensorPairsModel,
+  tensorRowProductModel,
+} from "./cuda/tensor/gradients.ts";
+import type {
   tensorCombineModel,
   tensorFoldModel,
   tensorMixModel,
@@ -75,6 +81,10 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   "cuda/tensor/combine.cu.hbs": ReturnType<typeof tensorCombineModel>;
   "cuda/tensor/statistics.cu.hbs": ReturnType<typeof tensorStatisticsModel>;
   "cuda/tensor/product.cu.hbs": ReturnType<typeof tensorProductModel>;
+  "cuda/tensor/pairs.cu.hbs": ReturnType<typeof tensorPairsModel>;
+  "cuda/tensor/row_product.cu.hbs": ReturnType<typeof tensorRowProductModel>;
+  "cuda/tensor/key_product.cu.hbs": ReturnType<typeof tensorKeyProductModel>;
+  "cuda/tensor/largest.cu.hbs": ReturnType<typeof tensorLargestModel>;
   "capi/launch.cu.hbs": ReturnType<typeof hostModel>;
   "capi/conv-taps.h.hbs": { readonly taps: readonly number[] };
   "capi/launch.c.hbs": ReturnType<typeof launchModel>;

@@ -5,7 +5,7 @@ import {
   SCHEDULES,
   type Schedule,
 } from "../../runtime/contract/index.ts";
-import { SCALAR_BACKWARD } from "./backward/index.ts";
+import { SCALAR_BACKWARD, TENSOR_BACKWARD } from "./backward/index.ts";
 import { type Candidate, dropped, type Lowerings } from "./candidate.ts";
 import { alignment } from "./layout.ts";
 import { LIBRARY, unfusedLibrary } from "./library.ts";
@@ -69,7 +69,8 @@ function gpuLowerings(
   { architecture }: GpuMachine,
   direction: Task["direction"],
 ): readonly Lowerings<GpuMachine>[] {
-  if (direction === "backward") return [SCALAR_BACKWARD];
+  if (direction === "backward")
+    return architecture === null ? [SCALAR_BACKWARD] : [TENSOR_BACKWARD, SCALAR_BACKWARD];
   return architecture === null ? [SCALAR] : [TENSOR, SCALAR];
 }
 

@@ -86,6 +86,59 @@ export interface ClearProgram {
   readonly kind: "clear";
 }
 
+/** What of it tensor cores compute: maps stay f32, and are rounded to the storage type where they are multiplied. */
+interface TensorGradient {
+  readonly warps: number;
+  /**
+   * Whether a factor of gradients is multiplied by a power of two before it is rounded, and the result divided by it: f16 has a narrow range.
+   * `largest` of it says which.
+   */
+  readonly scaled: boolean;
+  readonly sharedBytes: number;
+  /** Bytes of a row in shared memory. */
+  readonly rowBytes: number;
+}
+
+/** Rows times keys or values, to a map: scores, or from rows of o's gradient that of the weights. */
+export interface TensorPairsProgram extends TensorGradient {
+  readonly kind: "tensor_pairs";
+  readonly of: "k" | "v";
+  /** Blocks of sixteen rows that a warp computes. */
+  readonly rowBlocks: number;
+  readonly tileK: number;
+}
+
+/** As `RowProductProgram`. */
+export interface TensorRowProductProgram extends TensorGradient {
+  readonly kind: "tensor_row_product";
+  readonly of: "k" | "v";
+  readonly rowBlocks: number;
+  readonly tileK: number;
+}
+
+/** As `KeyProductProgram`: 32 keys a warp. */
+export interface TensorKeyProductProgram extends TensorGradient {
+  readonly kind: "tensor_key_product";
+  readonly of: "k" | "v";
+  /** Rows of a step. */
+  readonly tileQ: number;
+}
+
+/** The largest entries of a strip's map, or of its rows of o's gradient, in parts: so many of each head. */
+export interface TensorLargestProgram {
+  readonly kind: "tensor_largest";
+  readonly of: "map" | "rows";
+  readonly warps: number;
+  readonly parts: number;
+}
+
+/** What tensor cores have a use for in a backward pass. */
+export type TensorGradientProgram =
+  | TensorPairsProgram
+  | TensorRowProductProgram
+  | TensorKeyProductProgram
+  | TensorLargestProgram;
+
 /** A kernel's work in a backward pass only. */
 export type GradientProgram =
   | PointwiseProgram
@@ -97,4 +150,5 @@ export type GradientProgram =
   | OutputAdjointProgram
   | BiasGradientProgram
   | SumProgram
-  | ClearProgram;
+  | ClearProgram
+  | TensorGradientProgram;

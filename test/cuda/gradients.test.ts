@@ -15,6 +15,6 @@ describe.skipIf(!available)("gradients on CUDA, executed from PTX", async () => 
     4,
     (seed) => [4, 8, 20, 32][seed % 4] ?? 32,
     (trial, stripRows) => gradientsOn(memory, machineFor("sm_80"), trial, stripRows),
-    { runs: GRADIENT_RUNS.cuda.runs, isolates: 8 },
+    { runs: GRADIENT_RUNS.cuda.runs, isolates: 8, rounded: ["f16", "bf16"] },
   );
 });

@@ -47,6 +47,7 @@ function planOf(
   schedule: Schedule,
   target: Target = "webgpu",
   lowering?: string,
+  direction?: "backward",
 ): Plan {
   const machine = MACHINES[target];
   const shape = { B: 1, Lq: 512, Lk: 512, R: 0 };
@@ -54,6 +55,7 @@ function planOf(
     machine,
     shape,
     schedule,
+    ...(direction === undefined ? {} : { direction }),
   }).find(
     ({ reason, knobs }) => reason === null && (lowering === undefined || knobs["lowering"] === lowering),
   );
@@ -66,6 +68,7 @@ const two = planOf({ ...STAGED, output: [gateStage("channel")] }, "two_pass");
 const single = planOf({ scores: [convStage()], output: [normStage()] }, "single_pass");
 const tensor = planOf(TENSOR, "single_pass", "cuda", "toeplitz");
 const folded = planOf(TENSOR, "single_pass", "cuda", "folded");
+const gradients = planOf(TENSOR, "staged", "cuda", "tensor", "backward");
 const library = planOf(STAGED, "staged", "cpu");
 
 type Path = readonly (string | number)[];
@@ -156,6 +159,7 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [staged, binding(staged, "scores", "q_history", "resource"), "keys"],
     [staged, binding(staged, "scores", "launch", "resource"), "q"],
     [staged, at(staged, "scores", "bindings"), []],
+    [gradients, program(gradients, "key_gradient", "scaled"), false],
   ],
   operands: [
     [staged, binding(staged, "scores", "q", "operand", "variable"), "k"],
@@ -291,6 +295,8 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [staged, program(staged, "scores", "tileK"), 64],
     [staged, program(staged, "normalize", "team"), 7],
     [tensor, program(tensor, "attention", "warps"), 2],
+    [gradients, program(gradients, "scores", "warps"), 2],
+    [gradients, program(gradients, "largest_scores", "parts"), 0],
   ],
   epilogue: [
     [staged, program(staged, "product", "epilogue", "mode"), "direct"],
@@ -306,6 +312,8 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [tensor, program(tensor, "attention", "sharedBytes"), less(16)],
     [folded, program(folded, "fold", "sharedBytes"), less(16)],
     [folded, program(folded, "attention", "places", "q"), less(16)],
+    [gradients, program(gradients, "query_gradient", "sharedBytes"), less(16)],
+    [gradients, program(gradients, "key_gradient", "rowBytes"), less(16)],
   ],
   strips: [
     [library, program(library, "attention", "strip"), 6],
@@ -316,10 +324,11 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [tensor, program(tensor, "attention", "haloPast"), 9],
     [tensor, program(tensor, "attention", "columns"), 24],
     [tensor, program(tensor, "attention", "tileK"), 40],
+    [gradients, program(gradients, "weights_gradient", "tileK"), 48],
   ],
 };
 
-const PLANS = { staged, two, single, tensor, folded };
+const PLANS = { staged, two, single, tensor, folded, gradients };
 
 test.each(Object.entries(PLANS))("the %s plan that the rules are tried on is good", (_name, plan) => {
   expect(verifyPlan(plan)).toBe(plan);

@@ -7,6 +7,7 @@ import {
   hasMask,
   type Pipeline,
   roundTo,
+  type StorageType,
 } from "../../runtime/contract/index.ts";
 import { type ReferenceGradients, referenceGradients } from "../../runtime/reference/index.ts";
 import { randomCase } from "./arbitrary.ts";
@@ -28,6 +29,21 @@ const { MTAC_ALL_VECTORS } = process.env;
  * one key before a norm, whose weights' gradients are 0 in exact arithmetic.
  */
 const FLOOR = { vectors: 0.1, random: 1 } as const;
+
+/** What a vector's logits cost of accuracy. */
+function factorOf(name: string): number {
+  return /^(29|30|31)_/.test(name) ? 10 : 1;
+}
+
+/** Vectors whose gradients no 16-bit type holds: one row, whose few sums cancel before a norm. */
+const ILL_CONDITIONED = /^17_/;
+
+/** What gradients are compared with. */
+interface Bounds {
+  /** How far off they may be, of their size. */
+  readonly bound: number;
+  readonly floor: number;
+}
 
 /** A call whose gradients are asked for. */
 export interface GradientTrial {
@@ -60,13 +76,12 @@ export function named(gradients: ReferenceGradients): Map<string, ArrayLike<numb
 /** Gradients by their names in files. */
 export type Gradients = ReadonlyMap<string, ArrayLike<number>>;
 
-/** What is wrong with gradients, or null. They are f32 whatever the storage: their bound is f32's. */
+/** What is wrong with gradients, or null. */
 function problem(
   found: ReadonlyMap<string, ArrayLike<number>>,
   expected: ReadonlyMap<string, ArrayLike<number> & Iterable<number>>,
-  { factor, floor }: { readonly factor: number; readonly floor: number },
+  { bound, floor }: Bounds,
 ): string | null {
-  const bound = TOLERANCES.f32.gradients * factor;
   const all = norm([...expected.values()].map(norm));
   for (const [name, reference] of expected) {
     const values = found.get(name);
@@ -102,6 +117,8 @@ export function drawGradient(
  * @param everyVector Whether all official vectors are computed where they are at hand, not only the project's own: MTAC_ALL_VECTORS asks for them.
  * @param vectors Which of them.
  * @param isolates How NaN is computed, where it reaches what it must and nothing else.
+ * @param rounded Storage types to which factors are rounded where they are multiplied: their tolerance is that of the type. Else gradients are f32
+ *   whatever the storage, and so is their bound; vectors are then computed in f32 only.
  * @param reaches False where it need not reach anything: WGSL leaves open what comes of it.
  */
 export function describeGradientChecks<Way extends object | number>(
@@ -114,15 +131,19 @@ export function describeGradientChecks<Way extends object | number>(
     everyVector = false,
     vectors = () => true,
     isolates,
+    rounded = [],
     reaches = true,
   }: {
     readonly runs: number;
     readonly everyVector?: boolean;
     readonly vectors?: (name: string) => boolean;
     readonly isolates?: Way;
+    readonly rounded?: readonly StorageType[];
     readonly reaches?: boolean;
   },
 ): void {
+  const boundOf = (storage: StorageType): number =>
+    TOLERANCES[rounded.includes(storage) ? storage : "f32"].gradients;
   const all = everyVector || MTAC_ALL_VECTORS !== undefined ? allVectors() : null;
   const folder = all ?? OWN_VECTORS;
   test.each(caseNames(folder).filter(vectors))("official vector %s", async (name) => {
@@ -135,11 +156,32 @@ export function describeGradientChecks<Way extends object | number>(
         tensor.startsWith("d_") ? [[tensor, data] as const] : [],
       ),
     );
-    const factor = /^(29|30|31)_/.test(name) ? 10 : 1;
+    const bound = boundOf("f32") * factorOf(name);
     for (const way of ways) {
       const found = await compute(trial, way);
-      const wrong = problem(found, expected, { factor, floor: FLOOR.vectors });
+      const wrong = problem(found, expected, { bound, floor: FLOOR.vectors });
       expect(wrong, JSON.stringify(way)).toBeNull();
+    }
+  });
+
+  // Each vector in one of the types, in turns: their kernels differ in how they round, and scale.
+  const inTurn = caseNames(folder)
+    .filter((name) => vectors(name) && !ILL_CONDITIONED.test(name))
+    .flatMap((name, index) => {
+      const storage = rounded[index % rounded.length];
+      return storage === undefined ? [] : [{ name, storage }];
+    });
+  test.each(inTurn)("official vector $name in $storage", async ({ name, storage }) => {
+    const vector = loadCase(folder, name);
+    const pipeline: Pipeline = { ...pipelineOf(vector.spec, vector.attention), storage };
+    const { parameters, ...call } = callOf(pipeline, vector);
+    const inputs = roundInputs(call.inputs, storage);
+    const dO = { ...call.dO, data: roundTo(storage, call.dO.data) };
+    const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
+    const bound = boundOf(storage) * factorOf(name);
+    for (const way of ways) {
+      const found = await compute({ pipeline, inputs, parameters, dO }, way);
+      expect(problem(found, expected, { bound, floor: FLOOR.vectors }), JSON.stringify(way)).toBeNull();
     }
   });
 
@@ -148,7 +190,8 @@ export function describeGradientChecks<Way extends object | number>(
     const { pipeline, parameters, inputs, dO } = trial;
     const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
     const found = await compute(trial, low);
-    expect(problem(found, expected, { factor: 1, floor: FLOOR.vectors })).toBeNull();
+    const bound = boundOf(pipeline.storage);
+    expect(problem(found, expected, { bound, floor: FLOOR.vectors })).toBeNull();
   });
 
   test(
@@ -164,7 +207,8 @@ export function describeGradientChecks<Way extends object | number>(
         const trial = { pipeline, parameters, inputs, dO };
         const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
         const found = await compute(trial, draw(Math.abs(seed)));
-        expect(problem(found, expected, { factor: 1, floor: FLOOR.random })).toBeNull();
+        const bound = boundOf(pipeline.storage);
+        expect(problem(found, expected, { bound, floor: FLOOR.random })).toBeNull();
       });
       await fc.assert(check, { seed: SEED, numRuns: runsOf(runs), endOnFailure: true });
     },
@@ -178,7 +222,7 @@ export function describeGradientChecks<Way extends object | number>(
       async (biased) => {
         const { trial, expected } = withBias(biased);
         const found = await compute(trial, way);
-        expect(problem(found, expected, { factor: 1, floor: 0 })).toBeNull();
+        expect(problem(found, expected, { bound: boundOf("f32"), floor: 0 })).toBeNull();
         const bias = trial.inputs.bias?.data ?? [];
         const gradient = found.get("d_bias") ?? [];
         expect(gradient.length).toBe(bias.length);
@@ -189,17 +233,23 @@ export function describeGradientChecks<Way extends object | number>(
     );
 
   if (isolates !== undefined)
-    test.each(SPOILT)(
-      `$stages: NaN in row $row of $tensor reaches ${reaches ? "what" : "nothing but what"} the reference says`,
+    test.each(
+      (["f32", ...rounded.slice(0, 1)] as const).flatMap((storage) =>
+        SPOILT.map((where) => ({ ...where, storage })),
+      ),
+    )(
+      `$stages, $storage: NaN in row $row of $tensor reaches ${reaches ? "what" : "nothing but what"} the reference says`,
       async (where) => {
         const { trial, expected } = spoilt(where);
+        const exact = where.storage === "f32";
         const found = await compute(trial, isolates);
         for (const [name, reference] of expected) {
           const values = Array.from(found.get(name) ?? []);
           const wrong = values.flatMap((value, index) => {
             const wanted = reference[index] ?? 0;
+            const most = exact ? 1e-3 : 2e-2 * Math.max(1, Math.abs(wanted));
             const same = Number.isFinite(wanted)
-              ? Math.abs(value - wanted) <= 1e-3
+              ? Math.abs(value - wanted) <= most
               : !reaches || !Number.isFinite(value);
             return same ? [] : [`${index}: ${value}, not ${wanted}`];
           });
@@ -280,13 +330,21 @@ const SPOILT = (["staged", "plain"] as const).flatMap((stages) =>
   ).map(([tensor, row]) => ({ stages, tensor, row })),
 );
 
-function spoilt({ stages, tensor, row }: (typeof SPOILT)[number]): {
+function spoilt({
+  stages,
+  tensor,
+  row,
+  storage,
+}: (typeof SPOILT)[number] & { readonly storage: StorageType }): {
   readonly trial: GradientTrial;
   readonly expected: ReturnType<typeof named>;
 } {
-  const pipeline = pipelineOf(`attention a { heads 4 kv_heads 2 head_dim 12 ${MASKED[stages]} }`, "a");
+  // Tensor cores take rows of whole 16-byte units.
+  const size = `dtype ${storage} head_dim ${storage === "f32" ? 12 : 16}`;
+  const pipeline = pipelineOf(`attention a { heads 4 kv_heads 2 ${size} ${MASKED[stages]} }`, "a");
   const parameters = drawParameters(pipeline, 3);
-  const clean = drawInputs(pipeline, { B: 2, Lq: 50, Lk: 50, R: 0 }, false, 4);
+  const drawn = drawInputs(pipeline, { B: 2, Lq: 50, Lk: 50, R: 0 }, false, 4);
+  const clean = roundInputs(drawn, storage);
   const { shape, data } = clean[tensor];
   const changed = Float64Array.from(data);
   changed[row * (shape[3] ?? 1) + 1] = Number.NaN;

@@ -1,5 +1,16 @@
-import type { KernelPlan, Plan, TensorProgram } from "../../../runtime/contract/index.ts";
+import type {
+  KernelPlan,
+  Plan,
+  TensorGradientProgram,
+  TensorProgram,
+} from "../../../runtime/contract/index.ts";
 import { render } from "../templates.ts";
+import {
+  tensorKeyProductModel,
+  tensorLargestModel,
+  tensorPairsModel,
+  tensorRowProductModel,
+} from "./tensor/gradients.ts";
 import {
   tensorCombineModel,
   tensorFoldModel,
@@ -10,7 +21,11 @@ import {
 import { tensorTileModel } from "./tensor/tile.ts";
 
 /** The text of one kernel on tensor cores, in a namespace of its own inside the plan's. */
-export function tensorKernelText(plan: Plan, kernel: KernelPlan, program: TensorProgram): string {
+export function tensorKernelText(
+  plan: Plan,
+  kernel: KernelPlan,
+  program: TensorProgram | TensorGradientProgram,
+): string {
   switch (program.kind) {
     case "tensor_tile":
       return render("cuda/tensor/tile.cu.hbs", tensorTileModel(plan, kernel, program));
@@ -22,6 +37,14 @@ export function tensorKernelText(plan: Plan, kernel: KernelPlan, program: Tensor
       return render("cuda/tensor/combine.cu.hbs", tensorCombineModel(plan, kernel, program));
     case "tensor_statistics":
       return render("cuda/tensor/statistics.cu.hbs", tensorStatisticsModel(plan, kernel, program));
+    case "tensor_pairs":
+      return render("cuda/tensor/pairs.cu.hbs", tensorPairsModel(plan, kernel, program));
+    case "tensor_row_product":
+      return render("cuda/tensor/row_product.cu.hbs", tensorRowProductModel(plan, kernel, program));
+    case "tensor_key_product":
+      return render("cuda/tensor/key_product.cu.hbs", tensorKeyProductModel(plan, kernel, program));
+    case "tensor_largest":
+      return render("cuda/tensor/largest.cu.hbs", tensorLargestModel(plan, kernel, program));
     case "tensor_product":
       return render("cuda/tensor/product.cu.hbs", tensorProductModel(plan, kernel, program));
   }

@@ -68,6 +68,8 @@ export function planSource(plan: Plan, dialect: Dialect) {
     backward: plan.direction === "backward",
     /** Whether the kernels are for tensor cores. */
     tensor: plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") ?? false),
+    /** Whether some are for scalar units. */
+    direct: plan.kernels.some(({ program }) => program?.kind.startsWith("tensor_") === false),
   };
 }
 
@@ -85,8 +87,9 @@ function sharedConstants({ pipeline, alignment }: Plan): ConstantTable {
   );
   table.int("HEAD_DIM", pipeline.headDim);
   table.int("VALUE_DIM", pipeline.valueDim);
-  table.int("HEAD_WIDTH", alignment.q, "Elements of a load: rows are aligned to them.");
-  table.int("VALUE_WIDTH", alignment.v);
+  // Scalar units load four elements at most, whatever else rows are aligned to.
+  table.int("HEAD_WIDTH", Math.min(4, alignment.q), "Elements of a load: rows are aligned to them.");
+  table.int("VALUE_WIDTH", Math.min(4, alignment.v));
   table.float("SCALE", pipeline.scale);
   for (const term of pipeline.mask) if (term.kind === "window") table.int("WINDOW", term.size);
   return table;

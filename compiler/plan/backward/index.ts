@@ -22,11 +22,15 @@ import {
   stripLaunch,
   stripSteps,
 } from "../schedule/strips.ts";
-import { type KernelWork, NO_COUNTS, WARP, workOf } from "../work.ts";
+import { CHUNKS } from "../tensor/kernel.ts";
+import { productsIllegal } from "../tensor/support.ts";
+import { type KernelWork, MMA_MULTIPLY_ADDS, NO_COUNTS, WARP, workOf } from "../work.ts";
 import { backwardGraph, mapsOf } from "./graph.ts";
 import { type BackwardKernel, type PartialSum, rowsBytes } from "./kernel.ts";
-import { backwardKernel } from "./kernels.ts";
+import { backwardKernels } from "./kernels.ts";
+import { type Products, SCALAR_PRODUCTS } from "./products.ts";
 import { type Clearing, clearKernel, sumKernel } from "./sums.ts";
+import { TENSOR_PRODUCTS } from "./tensor.ts";
 
 /** Bytes that all maps of a strip take together, unless the least strip needs more. */
 const MAP_BYTES = 24 * 2 ** 20;
@@ -41,11 +45,26 @@ const ROWS_BEFORE = "rows_before";
  * How scalar units compute gradients: strip by strip the forward maps again, then their gradients from the last to the first. Nothing of
  * Lq × Lk is kept. Strips add to gradients in the order of the dispatches, so the bits are the same run after run.
  */
-export const SCALAR_BACKWARD: Lowerings<GpuMachine> = {
-  single_pass: { options: () => [], candidates: () => [elsewhere("single_pass")] },
-  two_pass: { options: () => [], candidates: () => [elsewhere("two_pass")] },
-  staged: { options: () => STAGED_OPTIONS, candidates: (task) => [stripCandidate(task)] },
-};
+export const SCALAR_BACKWARD = lowerings((task) =>
+  stripCandidate(task, task.machine.lowering, SCALAR_PRODUCTS),
+);
+
+/** The same with products on tensor cores, where these can multiply what is stored. */
+export const TENSOR_BACKWARD = lowerings((task) => {
+  const knobs = { lowering: "tensor" };
+  const illegal = productsIllegal(task.pipeline);
+  if (illegal !== null) return dropped("staged", knobs, illegal);
+  const { q, k, v } = CHUNKS;
+  return stripCandidate({ ...task, alignment: { ...task.alignment, q, k, v } }, knobs, TENSOR_PRODUCTS);
+});
+
+function lowerings(candidate: (task: GpuTask) => Candidate): Lowerings<GpuMachine> {
+  return {
+    single_pass: { options: () => [], candidates: () => [elsewhere("single_pass")] },
+    two_pass: { options: () => [], candidates: () => [elsewhere("two_pass")] },
+    staged: { options: () => STAGED_OPTIONS, candidates: (task) => [candidate(task)] },
+  };
+}
 
 function elsewhere(schedule: Schedule): Candidate {
   return dropped(
@@ -55,7 +74,7 @@ function elsewhere(schedule: Schedule): Candidate {
   );
 }
 
-function stripCandidate(task: GpuTask): Candidate {
+function stripCandidate(task: GpuTask, lowering: Candidate["knobs"], products: Products): Candidate {
   const { pipeline, options = {}, machine } = task;
   const graph = backwardGraph(pipeline);
   const slots = mapSlots(graph.steps.map(mapsOf));
@@ -67,10 +86,10 @@ function stripCandidate(task: GpuTask): Candidate {
     stripBytes,
     leastRows: options.stripRows ?? STRIPS.leastRows,
   };
-  const knobs = { ...machine.lowering, strip_rows: stripRows };
-  const kernels = graph.steps.flatMap((step) =>
-    withSums(backwardKernel({ ...task, skipDead: true }, step, slots)),
-  );
+  const knobs = { ...lowering, strip_rows: stripRows };
+  const kernels = graph.steps
+    .flatMap((step) => backwardKernels({ ...task, skipDead: true }, step, slots, products))
+    .flatMap(withSums);
   const tooLarge = kernels.find(({ kernel }) => kernel.workgroupBytes > machine.limits.workgroupBytes);
   if (tooLarge !== undefined) {
     const { name, workgroupBytes } = tooLarge.kernel;
@@ -116,10 +135,15 @@ function workOfKernel(task: GpuTask, kernel: BackwardKernel, strips: StripKnobs)
   ).length;
   const bytes = 4 * maps * live;
   const multiplyAdds = entries * kernel.multiplyAdds;
+  const onTensorCores = kernel.program.kind.startsWith("tensor_");
   const counts = {
     ...NO_COUNTS,
-    f32MultiplyAdds: multiplyAdds,
-    instructions: (INSTRUCTIONS * multiplyAdds) / WARP,
+    ...(onTensorCores
+      ? {
+          matrixMultiplyAdds: multiplyAdds,
+          instructions: (TENSOR_INSTRUCTIONS * multiplyAdds) / MMA_MULTIPLY_ADDS,
+        }
+      : { f32MultiplyAdds: multiplyAdds, instructions: (INSTRUCTIONS * multiplyAdds) / WARP }),
     cacheBytes: bytes,
     mapBytes: bytes,
   };
@@ -130,6 +154,8 @@ function workOfKernel(task: GpuTask, kernel: BackwardKernel, strips: StripKnobs)
 const ENTRY_TILE = { rows: 32, keys: 32 };
 /** Instructions of a multiply-add, with the loads that it needs, about. */
 const INSTRUCTIONS = 1.5;
+/** Instructions for one on tensor cores. */
+const TENSOR_INSTRUCTIONS = 3;
 
 /** A kernel, and the parts that it adds up where it does nothing else. */
 interface Launched {
@@ -189,6 +215,9 @@ function workspaceOf(pipeline: Pipeline, kernels: readonly Launched[]): Plan["wo
   return [
     ...(pipeline.output.length > 0 ? [{ name: "values", bytes: rowsBytes(pipeline) }] : []),
     { name: "d_values", bytes: rowsBytes(pipeline) },
+    ...kernels.flatMap(({ kernel: { buffer }, sum }) =>
+      buffer === undefined || sum !== null ? [] : [buffer],
+    ),
     ...kernels.flatMap(({ kernel }) =>
       (kernel.sums ?? []).map(({ buffer, bytes }) => ({ name: buffer, bytes })),
     ),

@@ -1,4 +1,4 @@
-import { type Expression, elementCount, type Pipeline } from "../../../runtime/contract/index.ts";
+import { type Expression, elementCount, type Pipeline, type Plan } from "../../../runtime/contract/index.ts";
 import { type BoundResource, mapOperand } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
 import type { StripKernel } from "../schedule/strips.ts";
@@ -8,6 +8,8 @@ export interface BackwardKernel extends StripKernel {
   readonly multiplyAdds: number;
   /** What it leaves to be added up after it: parts, and how many each dispatch makes. */
   readonly sums?: readonly PartialSum[];
+  /** What of the workspace is its own, beside maps and parts. */
+  readonly buffer?: Plan["workspace"][number];
 }
 
 /** Parts of a parameter's gradient. */

@@ -3,18 +3,43 @@ import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, D_VALUES, f32, VALUES } from "./kernel.ts";
 import { mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
-import { keyProduct, rowProduct, weightsGradient } from "./products.ts";
+import type { Products } from "./products.ts";
 import { biasGradient, convGradient, mixGradient } from "./sums.ts";
 
 /** The buffers of steps' maps, by the maps' numbers. */
 export type Slots = ReadonlyMap<number, string>;
 
-/** The kernel of a step. */
-export function backwardKernel(task: StagedTask, step: BackwardStep, slots: Slots): BackwardKernel {
+/** The kernels of a step. */
+export function backwardKernels(
+  task: StagedTask,
+  step: BackwardStep,
+  slots: Slots,
+  products: Products,
+): readonly BackwardKernel[] {
+  switch (step.kind) {
+    case "output_adjoint":
+      return [outputAdjoint(task, step), ...products.largestRows(task, step.rows)];
+    case "query_gradient":
+      return [
+        ...products.largestScores(task, slots.get(step.d) ?? ""),
+        backwardKernel(task, step, slots, products),
+      ];
+    default:
+      return [backwardKernel(task, step, slots, products)];
+  }
+}
+
+function backwardKernel(
+  task: StagedTask,
+  step: Exclude<BackwardStep, { kind: "output_adjoint" }>,
+  slots: Slots,
+  products: Products,
+): BackwardKernel {
   const slot = (map: number): string => slots.get(map) ?? "";
   const { rows } = step;
   switch (step.kind) {
     case "scores":
+      return products.scores(task, step, slot(step.to));
     case "conv":
     case "mix":
     case "normalize":
@@ -29,20 +54,29 @@ export function backwardKernel(task: StagedTask, step: BackwardStep, slots: Slot
     case "bias_gradient":
       return biasGradient(task, step, slot(step.d));
     case "values":
-      return rowProduct(task, { of: "v", name: "values", map: slot(step.from), rows, written: [VALUES] });
-    case "output_adjoint":
-      return outputAdjoint(task, step);
+      return products.rowProduct(task, {
+        of: "v",
+        name: "values",
+        map: slot(step.from),
+        rows,
+        written: [VALUES],
+      });
     case "weights_gradient":
-      return weightsGradient(task, step, slot(step.d));
+      return products.weightsGradient(task, step, slot(step.d));
     case "value_gradient":
-      return keyProduct(task, { of: "v", map: slot(step.from), read: [D_VALUES], written: [f32("d_v")] });
+      return products.keyProduct(task, {
+        of: "v",
+        map: slot(step.from),
+        read: [D_VALUES],
+        written: [f32("d_v")],
+      });
     case "query_gradient": {
       const written = [f32("d_q"), f32("d_q_history")];
-      return rowProduct(task, { of: "k", name: "query_gradient", map: slot(step.d), rows, written });
+      return products.rowProduct(task, { of: "k", name: "query_gradient", map: slot(step.d), rows, written });
     }
     case "key_gradient": {
       const read = ["q", "q_history"];
-      return keyProduct(task, { of: "k", map: slot(step.d), read, written: [f32("d_k")] });
+      return products.keyProduct(task, { of: "k", map: slot(step.d), read, written: [f32("d_k")] });
     }
     case "conv_gradient":
       return convGradient(task, step, slot(step.from), slot(step.d));

@@ -5,33 +5,26 @@ import {
   mixKernel,
   normalizeKernel,
   type StagedTask,
-  scoresKernel,
   tileGrid,
 } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
 import type { BackwardKernel } from "./kernel.ts";
+import { TILE } from "./products.ts";
 import { tapsOf } from "./sums.ts";
-
-/** Rows and keys of a workgroup of the kernels that write maps. */
-export const TILE = { tileQ: 32, tileK: 32 } as const;
 
 /** The steps from one map to another: those of a forward pass, and what passes back through them. */
 export type MapStep = Extract<
   BackwardStep,
-  { kind: "scores" | "conv" | "mix" | "normalize" | "conv_adjoint" | "mix_adjoint" }
+  { kind: "conv" | "mix" | "normalize" | "conv_adjoint" | "mix_adjoint" }
 >;
 
 /** A step's kernel, as a forward pass has it; pointwise stages are steps of their own. */
 export function mapKernel(task: StagedTask, step: MapStep, slot: (map: number) => string): BackwardKernel {
   const { pipeline, machine } = task;
-  const { heads, headDim } = pipeline;
+  const { heads } = pipeline;
   const halo = step.rows;
   switch (step.kind) {
-    case "scores": {
-      const op = { ...step.op, halo, pointwise: [] };
-      return { ...scoresKernel(task, op, TILE, slot(step.to)), multiplyAdds: heads * headDim };
-    }
     case "conv": {
       const op = { ...step.op, halo, pointwise: [] };
       const kernel = convKernel(task, op, TILE, slot(step.from), slot(step.to));

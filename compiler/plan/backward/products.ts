@@ -3,11 +3,44 @@ import { type BoundResource, mapOperand } from "../bindings.ts";
 import { NO_REACH } from "../graph.ts";
 import type { Grid } from "../machine.ts";
 import { BLOCK_REGISTERS } from "../schedule/registers.ts";
-import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
+import { type StagedTask, scoresKernel, tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, D_VALUES, WORKGROUP } from "./kernel.ts";
-import { TILE } from "./maps.ts";
+
+/** Rows and keys of a workgroup of the kernels that write maps. */
+export const TILE = { tileQ: 32, tileK: 32 } as const;
+
+/** A map's product with keys or values, row by row. */
+interface RowProductRequest {
+  readonly of: "k" | "v";
+  readonly name: string;
+  readonly map: string;
+  readonly rows: BackwardStep["rows"];
+  readonly written: readonly BoundResource[];
+}
+
+/** A map's columns times rows. */
+interface KeyProductRequest {
+  readonly of: "k" | "v";
+  readonly map: string;
+  readonly read: readonly (string | BoundResource)[];
+  readonly written: readonly BoundResource[];
+}
+
+type ScoresStep = Extract<BackwardStep, { kind: "scores" }>;
+type WeightsGradientStep = Extract<BackwardStep, { kind: "weights_gradient" }>;
+
+/** How the products of a backward pass are computed: what differs from one kind of units to another. */
+export interface Products {
+  scores(task: StagedTask, step: ScoresStep, to: string): BackwardKernel;
+  weightsGradient(task: StagedTask, step: WeightsGradientStep, d: string): BackwardKernel;
+  rowProduct(task: StagedTask, asked: RowProductRequest): BackwardKernel;
+  keyProduct(task: StagedTask, asked: KeyProductRequest): BackwardKernel;
+  /** What has to be known of gradients before products with them: of the rows of o's, and of the scores'. */
+  largestRows(task: StagedTask, rows: BackwardStep["rows"]): readonly BackwardKernel[];
+  largestScores(task: StagedTask, map: string): readonly BackwardKernel[];
+}
 
 /** Workgroups of one invocation for each four rows (or keys) by four channels. */
 function blockGrid(task: StagedTask, count: Expression, channels: number, heads: number): Grid {
@@ -18,19 +51,7 @@ function blockGrid(task: StagedTask, count: Expression, channels: number, heads:
 /** Rows of a map times keys or values. */
 export function rowProduct(
   task: StagedTask,
-  {
-    of,
-    name,
-    map,
-    rows,
-    written,
-  }: {
-    readonly of: "k" | "v";
-    readonly name: string;
-    readonly map: string;
-    readonly rows: BackwardStep["rows"];
-    readonly written: readonly BoundResource[];
-  },
+  { of, name, map, rows, written }: RowProductRequest,
 ): BackwardKernel {
   const { pipeline, machine } = task;
   const { heads, headDim, valueDim } = pipeline;
@@ -51,20 +72,7 @@ export function rowProduct(
 }
 
 /** Columns of a map times rows: what a strip adds to the gradient of keys or values. */
-export function keyProduct(
-  task: StagedTask,
-  {
-    of,
-    map,
-    read,
-    written,
-  }: {
-    readonly of: "k" | "v";
-    readonly map: string;
-    readonly read: readonly (string | BoundResource)[];
-    readonly written: readonly BoundResource[];
-  },
-): BackwardKernel {
+export function keyProduct(task: StagedTask, { of, map, read, written }: KeyProductRequest): BackwardKernel {
   const { pipeline, machine } = task;
   const { heads, kvHeads, headDim, valueDim } = pipeline;
   const channels = of === "k" ? headDim : valueDim;
@@ -84,11 +92,7 @@ export function keyProduct(
 }
 
 /** The gradient of the weights: that of their result times the values. */
-export function weightsGradient(
-  task: StagedTask,
-  { rows }: Extract<BackwardStep, { kind: "weights_gradient" }>,
-  d: string,
-): BackwardKernel {
+export function weightsGradient(task: StagedTask, { rows }: WeightsGradientStep, d: string): BackwardKernel {
   const { pipeline, machine } = task;
   const { heads, valueDim } = pipeline;
   return {
@@ -111,3 +115,20 @@ export function weightsGradient(
     multiplyAdds: heads * valueDim,
   };
 }
+
+/** Scores of a strip, as a forward pass has them; pointwise stages are steps of their own. */
+export function scores(task: StagedTask, { op, rows }: ScoresStep, to: string): BackwardKernel {
+  const { heads, headDim } = task.pipeline;
+  const kernel = scoresKernel(task, { ...op, halo: rows, pointwise: [] }, TILE, to);
+  return { ...kernel, multiplyAdds: heads * headDim };
+}
+
+/** Products on scalar units: exact in f32. */
+export const SCALAR_PRODUCTS: Products = {
+  scores,
+  weightsGradient,
+  rowProduct,
+  keyProduct,
+  largestRows: () => [],
+  largestScores: () => [],
+};

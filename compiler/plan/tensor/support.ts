@@ -14,9 +14,15 @@ export const CHUNK_ELEMENTS = 8;
 
 /** Why tensor cores cannot compute a pipeline, whatever the schedule; null where they can. */
 export function tensorIllegal(pipeline: Pipeline): string | null {
+  if (pipeline.storage !== "f32" && pipeline.normalize === "sparsemax")
+    return "sparsemax has no tensor-core kernels";
+  return productsIllegal(pipeline);
+}
+
+/** Why they cannot even multiply its rows; null where they can. */
+export function productsIllegal(pipeline: Pipeline): string | null {
   if (pipeline.storage === "f32")
     return "tensor cores multiply f16 and bf16: dtype f32 takes exact f32 units";
-  if (pipeline.normalize === "sparsemax") return "sparsemax has no tensor-core kernels";
   for (const [name, size] of [
     ["head_dim", pipeline.headDim],
     ["value_dim", pipeline.valueDim],

@@ -57,7 +57,10 @@ function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
     case "tensor_combine":
       return { rows: program.warps, keys: ALL_KEYS, heads };
     case "tensor_product":
+    case "tensor_row_product":
       return { rows: program.warps * 16 * program.rowBlocks, keys: ALL_KEYS, heads };
+    case "tensor_pairs":
+      return { rows: program.warps * 16 * program.rowBlocks, keys: program.tileK, heads };
     // How many rows and heads a workgroup mixes, and how many keys it folds, stands in their templates.
     case "tensor_mix":
     case "tensor_fold":
@@ -141,14 +144,12 @@ function checkMap(
   plan: Plan,
   ran: Ran,
   written: Written,
-  bytes: number,
+  { bytes, entry }: { readonly bytes: number; readonly entry: number },
   call: CallSize,
   demand: Demand,
 ): void {
-  const { program } = ran.kernel;
   const { map_row_stride: stride = 0, map_head_stride: headStride = 0, strip_row: first = 0 } = ran.launch;
   const keys = keysOf(ran);
-  const elements = program?.kind.startsWith("tensor_") ? 2 : 4;
   demand(
     "maps",
     first <= written.begin && (written.end - first) * stride <= headStride,
@@ -157,7 +158,7 @@ function checkMap(
   );
   demand(
     "maps",
-    elements * written.batches * plan.pipeline.heads * headStride <= bytes,
+    entry * written.batches * plan.pipeline.heads * headStride <= bytes,
     () => `${written.batches} entries of ${headStride} words a head in ${bytes} bytes`,
   );
   demand(
@@ -286,7 +287,7 @@ export function verifyCall(plan: Plan, call: CallSize): void {
       own.batch >= 0 && own.batches >= 1 && own.batch + own.batches <= call.B,
       () => `entries ${own.batch} to ${own.batch + own.batches} of ${call.B}`,
     );
-    for (const { resource, access } of ran.kernel.bindings) {
+    for (const { resource, access, operand } of ran.kernel.bindings) {
       const bytes = buffers.get(resource);
       const isLast = !combined || ran.kernel.program?.kind === "tensor_combine";
       // Rows of history have a gradient of their own.
@@ -294,7 +295,7 @@ export function verifyCall(plan: Plan, call: CallSize): void {
         results.push({ ...own, begin: Math.max(0, own.begin) });
       if (bytes === undefined) continue;
       if (resource.startsWith("map_")) {
-        checkMap(plan, ran, own, bytes, call, demand);
+        checkMap(plan, ran, own, { bytes, entry: operand?.element === "f16" ? 2 : 4 }, call, demand);
         checkKeys(plan, ran, own, call, demand);
       }
       if (access === "read") checkRead({ plan, call, written }, ran, resource, own, demand);

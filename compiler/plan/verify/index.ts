@@ -9,6 +9,7 @@ import { verifyResources } from "./resources.ts";
 import { SAMPLE_CALLS } from "./run.ts";
 import { verifyStages } from "./stages.ts";
 import { verifyTensorKernel } from "./tensor.ts";
+import { verifyTensorGradient } from "./tensor-gradients.ts";
 
 export { PLAN_RULES, PlanFault, type PlanRule } from "./rules.ts";
 export { SAMPLE_CALLS } from "./run.ts";
@@ -40,6 +41,12 @@ function verifyKernel(plan: Plan, kernel: KernelPlan): void {
     case "output_adjoint":
     case "sum":
     case "clear":
+      break;
+    case "tensor_pairs":
+    case "tensor_row_product":
+    case "tensor_key_product":
+    case "tensor_largest":
+      verifyTensorGradient(plan, kernel, program);
       break;
     default:
       verifyTensorKernel(plan, kernel, program);

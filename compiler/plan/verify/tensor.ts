@@ -13,7 +13,7 @@ import { type Demand, demandIn } from "./rules.ts";
 import { checkFinish, linearAt } from "./stages.ts";
 
 /** Bytes that a row of 16-bit elements takes: an odd number of 16-byte units. */
-function rowBytes(elements: number): number {
+export function rowBytes(elements: number): number {
   return Math.ceil(elements / 16) * 32 + 16;
 }
 

@@ -14,7 +14,7 @@ import { describe, parameterAt, sourceLine, stageLabel } from "../../model/stage
 import { type PointwiseModel, pointwiseModel } from "../../pointwise.ts";
 
 /** What a kernel's constants begin with. */
-export function threadConstants({ warps }: TensorProgram): ConstantTable {
+export function threadConstants({ warps }: Pick<TensorProgram, "warps">): ConstantTable {
   const constants = new ConstantTable();
   constants.int("WARPS", warps);
   constants.int("THREADS", warps * 32);

@@ -1,0 +1,171 @@
+import type { Expression, TensorGradientProgram } from "../../../runtime/contract/index.ts";
+import { type BoundResource, mapOperand } from "../bindings.ts";
+import { memoryFault } from "../fit.ts";
+import { NO_REACH } from "../graph.ts";
+import type { Grid } from "../machine.ts";
+import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
+import { rowsOf } from "../schedule/strips.ts";
+import { paddedRow } from "../tensor/tile.ts";
+import { WARP } from "../work.ts";
+import type { BackwardStep } from "./graph.ts";
+import { type BackwardKernel, D_VALUES } from "./kernel.ts";
+import { keyProduct, type Products, rowProduct, scores, weightsGradient } from "./products.ts";
+
+const WARPS = 4;
+/** Rows of a block of the kernels that take 32 a warp, and keys of one that takes as many. */
+const BLOCK_ROWS = WARPS * 32;
+const TILE_K = 64;
+/** Rows of a step of what gathers over rows. */
+const STEP_ROWS = 32;
+/** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows (ptxas reports). */
+const MOST_CHANNELS = { keys: 128, rows: 96 } as const;
+/** Blocks that find the largest entries of a head. */
+const PARTS = 16;
+const LARGEST_WARPS = 8;
+const REGISTERS = 255;
+
+/** Buffers of the largest entries. */
+const LARGEST = { map: "largest_scores", rows: "largest_values" } as const;
+
+/** Bytes of such a buffer. */
+export function largestBytes(heads: number): Expression {
+  return ["mul", 4 * PARTS, "batch_step", heads];
+}
+
+function largest(of: "map" | "rows"): BoundResource {
+  return mapOperand(LARGEST[of], "largest", 1);
+}
+
+/** Whether gradients are scaled before they are rounded: bf16 has the range of f32. */
+function scales({ pipeline }: StagedTask): boolean {
+  return pipeline.storage === "f16";
+}
+
+/** A kernel on tensor cores in place of one on scalar units, where it fits a block's memory. */
+function inPlaceOf(
+  task: StagedTask,
+  scalar: BackwardKernel,
+  kernel: {
+    readonly program: TensorGradientProgram & { readonly sharedBytes: number };
+    readonly read: BackwardKernel["read"];
+    readonly grid: Grid;
+  },
+): BackwardKernel {
+  const { warps, sharedBytes } = kernel.program;
+  if (memoryFault(task.machine, sharedBytes) !== null) return scalar;
+  return {
+    ...scalar,
+    ...kernel,
+    workgroup: warps * WARP,
+    workgroupBytes: sharedBytes,
+    registers: REGISTERS,
+  };
+}
+
+/** Rows of q, or of the results' gradient, times keys or values. */
+function pairs(task: StagedTask, scalar: BackwardKernel, of: "k" | "v"): BackwardKernel {
+  const { pipeline } = task;
+  const scaled = of === "v" && scales(task);
+  const rowBytes = paddedRow(of === "k" ? pipeline.headDim : pipeline.valueDim);
+  const rows = of === "k" ? ["q", "q_history"] : [D_VALUES, ...(scaled ? [largest("rows")] : [])];
+  return inPlaceOf(task, scalar, {
+    program: {
+      kind: "tensor_pairs",
+      of,
+      rowBlocks: 2,
+      warps: WARPS,
+      tileK: TILE_K,
+      scaled,
+      sharedBytes: (BLOCK_ROWS + TILE_K) * rowBytes,
+      rowBytes,
+    },
+    read: [...rows, of, "integers", "bias"],
+    grid: tileGrid(task, scalar, { tileQ: BLOCK_ROWS, tileK: TILE_K }, pipeline.heads),
+  });
+}
+
+/** What finds the largest entries of a strip's gradients, where the kernel that multiplies them scales them. */
+function withLargest(
+  task: StagedTask,
+  of: "map" | "rows",
+  { rows, from }: { readonly rows: BackwardStep["rows"]; readonly from: BoundResource },
+): readonly BackwardKernel[] {
+  if (!scales(task)) return [];
+  const { pipeline, machine } = task;
+  return [
+    {
+      name: LARGEST[of],
+      source: pipeline.source,
+      halo: rows,
+      program: { kind: "tensor_largest", of, warps: LARGEST_WARPS, parts: PARTS },
+      workgroup: LARGEST_WARPS * WARP,
+      workgroupBytes: 0,
+      registers: 32,
+      read: [from, "integers"],
+      written: [largest(of)],
+      grid: machine.mapGrid.rows(PARTS, pipeline.heads),
+      multiplyAdds: pipeline.heads,
+      buffer: { name: LARGEST[of], bytes: largestBytes(pipeline.heads) },
+    },
+  ];
+}
+
+/** Products on tensor cores: rounded to the storage type where they are multiplied, summed in f32. */
+export const TENSOR_PRODUCTS: Products = {
+  scores: (task, ...rest) => pairs(task, scores(task, ...rest), "k"),
+  weightsGradient: (task, ...rest) => pairs(task, weightsGradient(task, ...rest), "v"),
+  rowProduct(task, asked) {
+    const { pipeline, machine } = task;
+    const { of, map, rows } = asked;
+    const scalar = rowProduct(task, asked);
+    const channels = of === "k" ? pipeline.headDim : pipeline.valueDim;
+    const rowBlocks = channels > MOST_CHANNELS.rows ? 1 : 2;
+    const scaled = of === "k" && scales(task);
+    const rowBytes = paddedRow(channels);
+    return inPlaceOf(task, scalar, {
+      program: {
+        kind: "tensor_row_product",
+        of,
+        rowBlocks,
+        warps: WARPS,
+        tileK: TILE_K,
+        scaled,
+        sharedBytes: 2 * TILE_K * rowBytes,
+        rowBytes,
+      },
+      read: [mapOperand(map, "map", 1), of, ...(scaled ? [largest("map")] : []), "integers", "bias"],
+      grid: machine.mapGrid.rows(["ceilDiv", rowsOf(rows), WARPS * 16 * rowBlocks], pipeline.heads),
+    });
+  },
+  keyProduct(task, asked) {
+    const { pipeline, machine } = task;
+    const { of, map, read } = asked;
+    const scalar = keyProduct(task, asked);
+    const channels = of === "k" ? pipeline.headDim : pipeline.valueDim;
+    if (channels > MOST_CHANNELS.keys) return scalar;
+    const scaled = scales(task);
+    const rowBytes = paddedRow(channels);
+    const keys: Expression = ["sub", "key_end", "key_begin"];
+    return inPlaceOf(task, scalar, {
+      program: {
+        kind: "tensor_key_product",
+        of,
+        warps: WARPS,
+        tileQ: STEP_ROWS,
+        scaled,
+        sharedBytes: 2 * STEP_ROWS * rowBytes,
+        rowBytes,
+      },
+      read: [
+        mapOperand(map, "map", 1),
+        ...read,
+        ...(scaled ? [largest(of === "k" ? "map" : "rows")] : []),
+        "integers",
+        "bias",
+      ],
+      grid: machine.mapGrid.rows(["ceilDiv", keys, BLOCK_ROWS], pipeline.kvHeads),
+    });
+  },
+  largestRows: (task, rows) => withLargest(task, "rows", { rows, from: D_VALUES }),
+  largestScores: (task, map) => withLargest(task, "map", { rows: NO_REACH, from: mapOperand(map, "map", 1) }),
+};

@@ -9,10 +9,22 @@ import Handlebars from "handlebars";
 const root = fileURLToPath(new URL("./", import.meta.url));
 const templates = join(root, "templates");
 
+/** Kernels that only backward passes have: pages load their templates, and partials that no other kernel has, when they train. */
+const OF_GRADIENTS =
+  /\/(?:[\w-]*(?:gradient|adjoint)[\w-]*|clear|key_product|largest|pairs|pointwise|row_product|sum)\.[\w.]*hbs$/;
+
+/** Folders of kernels' templates. */
+const KERNELS = ["wgsl", "cuda", "capi"];
+
 /** @type {import("./browser-modules.d.mts").browserModules} */
 export const browserModules = [
-  libraryModule("compiler/emit/template-library.ts", ["wgsl", "cuda", "capi"]),
-  libraryModule("compiler/emit/launcher/template-library.ts", ["launcher"]),
+  libraryModule("compiler/emit/template-library.ts", () => forwardNames(), templateLibrary),
+  libraryModule("compiler/emit/gradient-templates.ts", () => gradientNames(), compiledTemplates),
+  libraryModule(
+    "compiler/emit/launcher/template-library.ts",
+    () => templateNames(["launcher"]),
+    templateLibrary,
+  ),
   {
     file: join(root, "compiler/emit/c/library-source.ts"),
     text: librarySources,
@@ -22,39 +34,72 @@ export const browserModules = [
 ];
 
 /**
- * A `template-library.ts`, and the same with the compiled templates of some folders.
- * @param {string} file @param {readonly string[]} folders
+ * A module, and the same with compiled templates.
+ * @param {string} file @param {() => readonly string[]} names @param {(names: readonly string[]) => Promise<string>} write
  */
-function libraryModule(file, folders) {
-  const names = () => templateNames(folders);
+function libraryModule(file, names, write) {
   return {
     file: join(root, file),
-    text: () => templateLibrary(names()),
+    text: () => write(names()),
     reads: () => names().map((name) => join(templates, name)),
   };
 }
 
 /** @param {readonly string[]} names */
-async function templateLibrary(names) {
+async function compiledTemplates(names) {
   const options = await templateOptions();
   const compiled = names.map((name) => {
     const text = readFileSync(join(templates, name), "utf8");
     return `${JSON.stringify(name)}: ${Handlebars.precompile(text, options)}`;
   });
+  return `export const compiled = {\n${compiled.join(",\n")}\n};\n`;
+}
+
+/** @param {readonly string[]} names */
+async function templateLibrary(names) {
   return `import Handlebars from "handlebars/runtime";
 import { TEMPLATE_HELPERS } from ${JSON.stringify(join(root, "compiler/emit/text/marks.ts"))};
-const compiled = {\n${compiled.join(",\n")}\n};
+${await compiledTemplates(names)}
+const libraries = [];
+function register({ language, handlebars }, templates) {
+  for (const name of Object.keys(templates)) {
+    const partial = /^(.*)\\/partials\\/(.*)\\.hbs$/.exec(name);
+    if (partial !== null && partial[1] === language)
+      handlebars.registerPartial(partial[2], handlebars.template(templates[name]));
+  }
+}
+export async function loadGradientTemplates() {
+  const { compiled: more } = await import(${JSON.stringify(join(root, "compiler/emit/gradient-templates.ts"))});
+  Object.assign(compiled, more);
+  for (const library of libraries) register(library, more);
+}
 export function openTemplates(language) {
   const handlebars = Handlebars.create();
   handlebars.registerHelper(TEMPLATE_HELPERS);
-  for (const name of Object.keys(compiled)) {
-    const partial = /^(.*)\\/partials\\/(.*)\\.hbs$/.exec(name);
-    if (partial !== null && partial[1] === language)
-      handlebars.registerPartial(partial[2], handlebars.template(compiled[name]));
-  }
+  const library = { language, handlebars };
+  libraries.push(library);
+  register(library, compiled);
   return { template: (file) => handlebars.template(compiled[\`\${language}/\${file}\`]) };
 }
 `;
+}
+
+/** Templates of the kernels that only backward passes have, with the partials that no others have. */
+function gradientNames() {
+  const forward = new Set(forwardNames());
+  return templateNames(KERNELS).filter((name) => !forward.has(name));
+}
+
+/** All others. */
+function forwardNames() {
+  const all = templateNames(KERNELS);
+  const needed = new Set(all.filter((name) => !name.includes("/partials/") && !OF_GRADIENTS.test(name)));
+  for (const name of needed) {
+    const text = readFileSync(join(templates, name), "utf8");
+    for (const [, partial] of text.matchAll(/\{\{~?#?> *([\w-]+)/g))
+      needed.add(`${name.slice(0, name.indexOf("/"))}/partials/${partial}.hbs`);
+  }
+  return all.filter((name) => needed.has(name));
 }
 
 /** The headers of the C library that emitted files are made of: what `threads.h` includes. */
@@ -107,7 +152,7 @@ export const forBrowsers = {
   name: "browser-modules",
   setup(context) {
     context.onLoad(
-      { filter: /[\\/](template-library|library-source|package-version)\.ts$/ },
+      { filter: /[\\/](template-library|gradient-templates|library-source|package-version)\.ts$/ },
       async ({ path }) => {
         const module = browserModules.find(({ file }) => file === path);
         if (module === undefined) return undefined;

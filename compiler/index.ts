@@ -55,5 +55,7 @@ export async function compile(
   const checked = checkSource(source, file);
   // Analysis and planning do without the emitters.
   const { compileChecked } = await import("./compile/compile.ts");
+  const { loadGradientTemplates } = await import("./emit/index.ts");
+  if (rest.grad === true) await loadGradientTemplates();
   return { ...compileChecked(checked.spec, rest), ...checked };
 }

@@ -21,6 +21,11 @@ export interface TemplateLibrary {
   template(file: string): Template;
 }
 
+/** Brings the templates of gradients' kernels, before one of these is emitted: builds leave them out of what pages load first. */
+export async function loadGradientTemplates(): Promise<void> {
+  // All templates are files here.
+}
+
 /** Reads a language's partials; each template is read when it is first asked for. */
 export function openTemplates(language: string): TemplateLibrary {
   const folder = templateFolder(language);

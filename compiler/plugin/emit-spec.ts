@@ -3,6 +3,7 @@ import { declareChecked } from "../compile/declare.ts";
 import { emissionOf } from "../compile/emissions.ts";
 import { type CompileOptions, compileKernels } from "../compile/kernels.ts";
 import { launcherModules, moduleFlavour } from "../compile/modules.ts";
+import { loadGradientTemplates } from "../emit/index.ts";
 import { digestOf } from "../files/text.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { type ModuleTarget, moduleFacts } from "../targets.ts";
@@ -22,12 +23,13 @@ interface Emission {
 }
 
 /** Plans and emits all attentions and stacks of a spec, as JavaScript. */
-export function emitSpec(
+export async function emitSpec(
   { spec, name, text, target, flavour }: Emission,
   options: Pick<CompileOptions, "shape" | "schedule" | "grad" | "tuned">,
-): SpecBuild {
+): Promise<SpecBuild> {
   const { suffix, runtime } = moduleFlavour(target);
   const { holds, hotRuntime } = moduleFacts(target);
+  if (options.grad === true) await loadGradientTemplates();
   const compiled = compileKernels(spec, { ...options, targets: holds });
   const files = launcherModules(compiled, target, digestOf);
   const artifacts = new Map<string, Artifact>(

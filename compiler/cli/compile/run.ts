@@ -4,6 +4,7 @@ import type { Artifact } from "../../../runtime/contract/index.ts";
 import { withLaunchers } from "../../compile/compile.ts";
 import { type CompiledKernels, type CompileOptions, compileKernels } from "../../compile/kernels.ts";
 import { configPlaces } from "../../config/load.ts";
+import { loadGradientTemplates } from "../../emit/index.ts";
 import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
 import { writtenTwice } from "../../files/errors.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
@@ -72,6 +73,7 @@ interface MadeFiles {
 async function makeFiles(file: string, settings: CompileSettings, output: Output): Promise<MadeFiles> {
   const start = performance.now();
   const { targets, architectures, length, schedule, grad } = settings;
+  if (grad) await loadGradientTemplates();
   const spec = await readSpec(file, output);
   const attentions = chooseAttentions(spec, settings).map(({ name }) => name);
   const stacks = spec.stacks

@@ -45,12 +45,12 @@ const ROWS_BEFORE = "rows_before";
  * How scalar units compute gradients: strip by strip the forward maps again, then their gradients from the last to the first. Nothing of
  * Lq × Lk is kept. Strips add to gradients in the order of the dispatches, so the bits are the same run after run.
  */
-export const SCALAR_BACKWARD = lowerings((task) =>
+export const SCALAR_BACKWARD: Lowerings<GpuMachine> = lowerings((task) =>
   stripCandidate(task, task.machine.lowering, SCALAR_PRODUCTS),
 );
 
 /** The same with products on tensor cores, where these can multiply what is stored. */
-export const TENSOR_BACKWARD = lowerings((task) => {
+export const TENSOR_BACKWARD: Lowerings<GpuMachine> = lowerings((task) => {
   const knobs = { lowering: "tensor" };
   const illegal = productsIllegal(task.pipeline);
   if (illegal !== null) return dropped("staged", knobs, illegal);

@@ -34,8 +34,11 @@ const EMISSIONS: Readonly<Record<Target, Emission>> = {
   cuda: {
     flavour: CUDA_FLAVOUR,
     // The C API chooses by device alone, and takes the planner's plans.
-    files: ({ pipeline, planned }, provenance, architectures = DEFAULT_ARCHITECTURES) =>
-      emitHostFiles(pipeline, planned, architectures, provenance),
+    files: ({ pipeline, planned }, provenance, architectures = DEFAULT_ARCHITECTURES) => ({
+      // Kernels that nothing in C launches, too: those of gradients.
+      ...planned.sources,
+      ...emitHostFiles(pipeline, planned, architectures, provenance),
+    }),
   },
   cpu: {
     flavour: CPU_FLAVOUR,

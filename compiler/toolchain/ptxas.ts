@@ -44,7 +44,7 @@ async function inspect(
   const { said } = await compileKernels(file, options, { name: file, purpose: architecture });
   const kernels = parsePtxas(said);
   const name = path.basename(file);
-  return artifact.plans
+  return [...artifact.plans, ...(artifact.backward ?? [])]
     .flatMap((plan) => plan.kernels)
     .filter((kernel) => kernel.file === name)
     .flatMap((kernel) => {

@@ -60,6 +60,14 @@ describe("gradients", () => {
     expect(having["a.c"]).toBe(without["a.c"]);
   });
 
+  test("have kernels in files, as all others have", () => {
+    if (spec === null) throw new Error("the test's spec is wrong");
+    const { artifacts, cuda, files } = compileChecked(spec, { targets: ["webgpu", "cuda"], grad: true });
+    const sources = [...artifacts, ...cuda].flatMap((each) => Object.entries(each.sources));
+    expect(sources.map(([file]) => file)).toContain("a.backward.cu");
+    for (const [file, text] of sources) expect(files[file], file).toContain(text);
+  });
+
   test("of layers of a stack are their own launchers'", () => {
     const { spec: stacked } = analyse(
       "attention a { heads 2 head_dim 4 } stack s { layers 2 use a otherwise }",

@@ -25,6 +25,7 @@ export const browserModules = [
     () => templateNames(["launcher"]),
     templateLibrary,
   ),
+  libraryModule("compiler/python/template-library.ts", () => templateNames(["python"]), templateLibrary),
   {
     file: join(root, "compiler/emit/c/library-source.ts"),
     text: librarySources,

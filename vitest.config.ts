@@ -10,9 +10,10 @@ const cuda = ["test/cuda/**/*.test.ts", "test/cuda-runtime/**/*.test.ts", "test/
 const cpu = "test/cpu/**/*.test.ts";
 const sanitize = "test/sanitize/**/*.test.ts";
 const peers = "test/bench-peers/**/*.test.ts";
+const python = "test/python/**/*.test.ts";
 const docs = "test/docs/**/*.test.ts";
 const everything = "test/**/*.test.ts";
-const special = [golden, packed, peers, docs, sanitize, ...cuda, ...numeric];
+const special = [golden, packed, peers, python, docs, sanitize, ...cuda, ...numeric];
 
 /** Files that replace modules, globals or methods: they may meet nothing that was loaded before, and leave nothing behind. */
 const replacing = readdirSync(join(import.meta.dirname, "test"), { recursive: true, encoding: "utf8" })
@@ -26,7 +27,7 @@ const replacing = readdirSync(join(import.meta.dirname, "test"), { recursive: tr
 
 /** Golden tests compare emitted text, numeric ones run kernels, cuda ones compile and emulate CUDA kernels, cpu ones run
  * the C library, as machine code and as WebAssembly, packed
- * ones install the package, peers ones compare with other implementations; the rest are unit tests. Files of `unit` and `cpu` share
+ * ones install the package, peers ones compare with other implementations, python ones train in PyTorch; the rest are unit tests. Files of `unit` and `cpu` share
  * their worker's modules, which take longer to load than most files to run; those of `alone` do not. */
 export default defineConfig({
   test: {
@@ -83,6 +84,11 @@ export default defineConfig({
       { extends: true, test: { name: "cuda", include: cuda, testTimeout: 300_000, hookTimeout: 120_000 } },
       // Needs other implementations of attention, none of which mtac depends on: see .ci/run.
       { extends: true, test: { name: "peers", include: [peers], testTimeout: 120_000 } },
+      // Needs a Python with PyTorch, and tools that check Python: see .ci/run.
+      {
+        extends: true,
+        test: { name: "python", include: [python], testTimeout: 600_000, hookTimeout: 120_000 },
+      },
       {
         extends: true,
         test: { name: "package", include: [packed], testTimeout: 300_000, hookTimeout: 300_000 },

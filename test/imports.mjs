@@ -116,6 +116,14 @@ const ALLOWED = {
     "compiler/targets.ts",
     "runtime/contract/",
   ],
+  // Packages for PyTorch.
+  "compiler/python/": [
+    "compiler/emit/",
+    "compiler/ir/",
+    "compiler/options.ts",
+    "compiler/weights/",
+    "runtime/contract/",
+  ],
   "compiler/plan/": ["compiler/ir/", "compiler/options.ts", "runtime/contract/"],
   "compiler/ir/": ["compiler/language/", "runtime/contract/"],
   "compiler/language/": ["runtime/contract/"],

@@ -1,5 +1,5 @@
 // `npm test`: every check there is, each shown as it runs. The last line counts them: a vitest test
-// counts as one, any other check as one. `npm test -- unit golden` runs some parts only. `cuda` and `peers` need
+// counts as one, any other check as one. `npm test -- unit golden` runs some parts only. `cuda`, `peers` and `python` need
 // more than `npm ci` brings, and some minutes: they run when they are named.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -57,12 +57,14 @@ const projects = [
   "sanitize",
   "cuda",
   "peers",
+  "python",
 ];
 /** What does not run unless it is named, and what it needs. */
 const onRequest = new Map([
   ["sanitize", "a C compiler with sanitizers"],
   ["cuda", "nvcc and a C compiler"],
   ["peers", "onnxruntime-node, onnxruntime-web and a Python with PyTorch"],
+  ["python", "a C compiler and a Python (MTAC_PYTHON) with torch, ruff, mypy and pyright"],
 ]);
 
 /** Runs projects of vitest, and gives what `test/support/tally.ts` counted in each. */

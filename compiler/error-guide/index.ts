@@ -9,6 +9,7 @@ import { CPU_ADVICE } from "./cpu.ts";
 import { CUDA_GUIDE } from "./cuda.ts";
 import { EMULATOR_ADVICE } from "./emulator.ts";
 import { NAME_ADVICE } from "./names.ts";
+import { PYTORCH_GUIDE } from "./pytorch.ts";
 import { SAFETENSORS_GUIDE } from "./safetensors.ts";
 import { SYNTAX_ADVICE } from "./syntax.ts";
 import { TUNING_GUIDE } from "./tune.ts";
@@ -31,6 +32,7 @@ export const ERROR_GUIDE: readonly GuideSection[] = [
   { title: "CUDA", entries: CUDA_GUIDE },
   { title: "The processor", entries: withMeanings(CPU_ADVICE, (code) => CPU_ERRORS[code]) },
   { title: "Emulated CUDA", entries: withMeanings(EMULATOR_ADVICE, (code) => EMULATOR_ERRORS[code].meaning) },
+  { title: "Packages for PyTorch", entries: PYTORCH_GUIDE },
   { title: "Tuning", entries: TUNING_GUIDE },
   { title: "Command line, files, bundlers", entries: COMMAND_LINE_GUIDE },
 ];

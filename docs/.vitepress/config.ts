@@ -31,6 +31,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "documents",
     "weights",
     "gradients",
+    "pytorch",
     "build-step",
     "compiler-in-a-page",
     "cpu",

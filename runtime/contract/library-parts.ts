@@ -6,7 +6,7 @@ import type { CallShape } from "./tensor.ts";
 export const MOST_THREADS = 256;
 
 /** Rows within which no part of a call begins (`place_of` of `templates/c/forward.h`). */
-const TILE_ROWS = 16;
+export const TILE_ROWS = 16;
 
 /** Strips hold whole tiles of rows, blocks whole panels of packed keys, whatever the vectors' width. */
 const MULTIPLES = { strip: 4, block: 32, threads: 1 } as const;

@@ -52,6 +52,7 @@ describe("the command itself", () => {
     [["verify", "x.mta", "--schedule", "fast"], "Allowed choices are single_pass, two_pass, staged"],
     [["compile", "examples/mta_toy.mta", "--target", "metal"], "MTA903"],
     [["compile", "examples/mta_toy.mta", "--arch", "ampere"], "MTA915"],
+    [["compile", "examples/mta_toy.mta", "--python", "--target", "cpu"], "leave out `--target`"],
     [["compile", "examples/mta_toy.mta", "--arch", "90a"], "did you mean `sm_90a`?"],
     [["compile", "examples/mta_toy.mta", "--arch", "sm_75"], "set(CMAKE_CUDA_ARCHITECTURES 80)"],
   ])("%j is wrong usage", (args, message) => {

@@ -11,7 +11,7 @@ function codesInSources(): readonly string[] {
   const sources = ["compiler", "runtime"].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
       .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
-      .filter((file) => file.endsWith(".ts") && !file.startsWith(GUIDE)),
+      .filter((file) => /\.(ts|py)$/.test(file) && !file.startsWith(GUIDE)),
   );
   const codes = sources.flatMap(
     (file) => readFileSync(join(ROOT, file), "utf8").match(/\bMTA\d{3}\b/g) ?? [],

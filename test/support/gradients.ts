@@ -121,7 +121,7 @@ export function drawGradient(
  *   whatever the storage, and so is their bound; vectors are then computed in f32 only.
  * @param reaches False where it need not reach anything: WGSL leaves open what comes of it.
  */
-export function describeGradientChecks<Way extends object | number>(
+export function describeGradientChecks<Way extends object | number | string>(
   ways: readonly Way[],
   low: Way,
   draw: (seed: number) => Way,

@@ -24,6 +24,9 @@ export const COMPILE = command({
     ),
     launcher: unless("no TypeScript: kernels, C headers, CMake files and plans only"),
     grad: given("gradients, too: launchers have `backward`"),
+    python: given(
+      "a Python package for PyTorch, with gradients, in place of launchers (default folder: ./<spec name>.python)",
+    ),
     schedule: shared.SCHEDULE,
     length: shared.LENGTH,
     tuning: text(

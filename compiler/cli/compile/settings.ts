@@ -23,6 +23,8 @@ export interface CompileSettings {
   readonly out?: string;
   readonly launcher: boolean;
   readonly grad: boolean;
+  /** Whether a Python package is written, and nothing else. */
+  readonly python: boolean;
   /** Where compiled kernels go: into the launchers, into files beside them; null for nowhere. */
   readonly images: ImagePlace | null;
   /** Whether to show what ptxas says; where neither is asked for, wherever a target of it is asked for by name. */
@@ -48,7 +50,9 @@ export async function compileSettings(
   const here = (path: string): string => relative(".", path) || ".";
   const specs = spec === undefined ? (config.specs ?? []).map(here) : [spec];
   if (specs.length === 0) throw specNeeded("compile", file);
-  const targets = emittedTargets(flags.target ?? config.targets);
+  const python = flags.python === true;
+  if (python) refuseBesidePython(flags);
+  const targets = emittedTargets(python ? ["cpu"] : (flags.target ?? config.targets));
   const nvccTargets = targets.filter((target) => emissionFacts(target).nvcc);
   const schedule = flags.schedule ?? config.schedule;
   const named = nvccTargets.some((target) => flags.target?.includes(target));
@@ -66,12 +70,29 @@ export async function compileSettings(
     architectures,
     length: flags.length ?? config.length ?? 1024,
     launcher: flags.launcher,
-    grad: flags.grad ?? config.grad ?? false,
+    grad: python || (flags.grad ?? config.grad ?? false),
+    python,
     images: nvccTargets.length === 0 ? null : imagePlace(flags.images),
     ptxas: flags.ptxas === undefined ? named : flags.ptxas && nvccTargets.length > 0,
     tuned: flags.tuned && config.tuned !== false,
     ...defined(optional),
   };
+}
+
+/** A package has kernels for what PyTorch computes on, and no launchers. @throws MtacError MTA900 */
+function refuseBesidePython({ target, images, launcher, ptxas }: CompileFlags): void {
+  const others = {
+    "--target": target !== undefined,
+    "--images": images !== undefined,
+    "--ptxas": ptxas === true,
+    "--no-launcher": !launcher,
+  };
+  const other = Object.entries(others).find(([, isGiven]) => isGiven)?.[0];
+  if (other !== undefined)
+    throw wrongUsage(
+      `\`--python\` writes a package for PyTorch, which \`${other}\` does not concern`,
+      `leave out \`${other}\``,
+    );
 }
 
 /** @throws MtacError MTA900 */
@@ -85,8 +106,8 @@ function imagePlace(given: string | true | undefined): ImagePlace | null {
 }
 
 /** The folder that a spec's files go to. */
-export function outputFolder(spec: string, { out }: CompileSettings): string {
-  return out ?? `${basename(spec, extname(spec))}.mtac`;
+export function outputFolder(spec: string, { out, python }: CompileSettings): string {
+  return out ?? `${basename(spec, extname(spec))}.${python ? "python" : "mtac"}`;
 }
 
 type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };

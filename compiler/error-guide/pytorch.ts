@@ -1,0 +1,28 @@
+import type { GuideEntry } from "./advice.ts";
+
+/** Codes of emitted packages (`runtime/python`); what they share with launchers, the sections above explain. */
+export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
+  MTA670: {
+    meaning: "a tensor of another type than the attention takes",
+    cause:
+      "Kernels take q, k, v and q_history in one of float32, float16 and bfloat16, the gradient of o in o's type, parameters and bias in float32.",
+    remedy:
+      "Convert the tensor; float64, and every type with `reference=True`, is computed by the plain formulas.",
+  },
+  MTA671: {
+    meaning: "tensors on devices that differ, or on one without kernels",
+    cause:
+      "A call's tensors and parameters lie on one device, and the package has kernels for the processor.",
+    remedy: "Move them with `.to(device)`; `reference=True` takes the plain formulas, on every device.",
+  },
+  MTA672: {
+    meaning: "a package's data is of another version of mtac than its runtime",
+    cause: "`attention.json` or `_runtime` was copied from another package.",
+    remedy: "Write the whole package again, with `mtac compile --python`.",
+  },
+  MTA673: {
+    meaning: "the bias requires a gradient",
+    cause: "Kernels compute no gradient of `bias`, which has an entry for every score.",
+    remedy: "Detach it, or take the plain formulas with `reference=True`.",
+  },
+};

@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Pipeline } from "../../runtime/contract/index.ts";
+import type { EmittedStack, Provenance } from "../emit/launcher/index.ts";
+import { printJson } from "../emit/launcher/literal.ts";
+import { rendererOf } from "../emit/renderer.ts";
+import { packageFolder } from "../emit/template-folder.ts";
+import { wrongOption } from "../options.ts";
+import { packageData, specHash } from "./data.ts";
+import { packageModel } from "./model.ts";
+import { openTemplates } from "./template-library.ts";
+
+type Model = ReturnType<typeof packageModel>;
+
+interface Templates {
+  readonly "python/init.py.hbs": Model;
+  readonly "python/functional.py.hbs": Model;
+  readonly "python/layers.py.hbs": Model;
+  readonly "python/build.py.hbs": Model;
+  readonly "python/test.py.hbs": Model;
+  readonly "python/pyproject.toml.hbs": Model;
+  readonly "python/readme.md.hbs": Model;
+}
+
+const render = rendererOf<Templates>(openTemplates);
+
+/**
+ * A Python package for PyTorch that computes attentions, with gradients: files by their paths in a folder that `pip install` takes.
+ *
+ * @param pipelines At least one.
+ * @throws MtacError MTA933: two attentions or stacks would have one name in Python.
+ */
+export function emitPythonPackage(
+  pipelines: readonly Pipeline[],
+  stacks: readonly EmittedStack[],
+  provenance: Provenance,
+): Readonly<Record<string, string>> {
+  const hash = specHash(pipelines, provenance);
+  const model = packageModel(pipelines, stacks, provenance, hash);
+  refuseTwice(model.exports);
+  const name = model.package;
+  return {
+    "pyproject.toml": render("python/pyproject.toml.hbs", model),
+    "README.md": render("python/readme.md.hbs", model),
+    [`${name}/__init__.py`]: render("python/init.py.hbs", model),
+    [`${name}/functional.py`]: render("python/functional.py.hbs", model),
+    [`${name}/layers.py`]: render("python/layers.py.hbs", model),
+    [`${name}/build.py`]: render("python/build.py.hbs", model),
+    [`${name}/attention.json`]: printJson(packageData(pipelines, provenance, model.namespace)),
+    [`${name}/py.typed`]: "",
+    ...folder("runtime/python", /\.py$/, `${name}/_runtime`),
+    ...folder("templates/c", /(?<!^wasm.*)\.[ch]$/, `${name}/_native`),
+    [`tests/test_${name}.py`]: render("python/test.py.hbs", model),
+  };
+}
+
+/** Files of a folder of this package, as they are. */
+function folder(path: string, wanted: RegExp, target: string): Readonly<Record<string, string>> {
+  const from = packageFolder(path);
+  const names = readdirSync(from).filter((each) => wanted.test(each));
+  return Object.fromEntries(
+    names.sort().map((each) => [`${target}/${each}`, readFileSync(join(from, each), "utf8")]),
+  );
+}
+
+function refuseTwice(names: readonly string[]): void {
+  const twice = names.find((each, index) => names.indexOf(each) !== index);
+  if (twice !== undefined)
+    throw wrongOption(`two attentions or stacks are called ${twice} in Python`, "rename one of them");
+}

@@ -1,0 +1,124 @@
+import type { Parameter, Pipeline } from "../../runtime/contract/index.ts";
+import { hasMask, usesLayer } from "../../runtime/contract/pipeline.ts";
+import type { EmittedStack, Provenance } from "../emit/launcher/index.ts";
+import { pascalCase } from "../emit/launcher/names.ts";
+import { describeParameter } from "../emit/launcher/parameter-doc.ts";
+import { fileName } from "../emit/provenance.ts";
+
+/** Words that no name may be (Python 3.14, "Keywords"), and names that the modules use themselves. */
+const TAKEN = new Set(
+  "False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield load torch functional layers annotations".split(
+    " ",
+  ),
+);
+
+/** An argument of a function. */
+interface Argument {
+  readonly name: string;
+  readonly type: string;
+  readonly text: string;
+}
+
+/** A name that Python takes: `lambda` becomes `lambda_`. */
+export function pythonName(word: string): string {
+  const name = word.replace(/[^A-Za-z0-9_]/g, "_").replace(/^(?=\d)/, "_");
+  return TAKEN.has(name) ? `${name}_` : name;
+}
+
+/** What templates of a package are filled with. */
+export function packageModel(
+  pipelines: readonly Pipeline[],
+  stacks: readonly EmittedStack[],
+  provenance: Provenance,
+  hash: string,
+) {
+  const name = pythonName(fileName(provenance.spec).replace(/\.\w+$/, ""));
+  const attentions = pipelines.map(attentionModel);
+  const stackModels = stacks.map((stack) => ({
+    name: stack.name,
+    class: pascalCase(stack.name),
+    count: stack.layers.length,
+    layers: stack.layers.map((pipeline, index) => ({
+      class: pascalCase(pipeline.name),
+      usesLayer: usesLayer(pipeline),
+      index,
+    })),
+  }));
+  const layers = [...attentions, ...stackModels]
+    .map((each) => ({ class: each.class }))
+    .sort((a, b) => (a.class < b.class ? -1 : 1));
+  const functions = attentions.flatMap((each) => [each.function, `${each.function}_with_lse`]).sort();
+  const [first] = attentions;
+  if (first === undefined) throw new RangeError("a package has at least one attention");
+  return {
+    ...provenance,
+    hash,
+    namespace: `mtac_${hash}`,
+    package: name,
+    project: name.replaceAll("_", "-").replace(/^-+|-+$/g, ""),
+    list: [...attentions, ...stackModels].map((each) => each.name).join(", "),
+    attentions,
+    stacks: stackModels,
+    layers,
+    functions,
+    exports: ["MtacError", ...layers.map((each) => each.class), ...functions].sort(),
+    first,
+  };
+}
+
+function attentionModel(pipeline: Pipeline) {
+  const { name, heads, kvHeads, headDim, valueDim, normalize, source } = pipeline;
+  const inputs = inputsOf(pipeline);
+  return {
+    name,
+    line: source?.line ?? 1,
+    function: pythonName(name),
+    constant: `${pythonName(name).toUpperCase()}_ATTENTION`,
+    class: pascalCase(name),
+    testClass: `${pascalCase(name)}Tests`,
+    heads,
+    kvHeads,
+    headDim,
+    valueDim,
+    grouped: heads !== kvHeads,
+    share: heads / kvHeads,
+    softmax: normalize === "softmax",
+    usesLayer: usesLayer(pipeline),
+    parameters: pipeline.parameters.map((parameter) => parameterModel(parameter, pipeline)),
+    inputs,
+    ownInputs: inputs.filter((each) => each.name !== "layer"),
+    example: inputs
+      .filter(({ name: input, type }) => type === "Tensor" && input !== "layer")
+      .map(({ name: input }) => `, ${input}=${input}`)
+      .join(""),
+  };
+}
+
+function parameterModel(parameter: Parameter, pipeline: Pipeline) {
+  const { name } = parameter;
+  return { name, argument: name.replaceAll(".", "_"), text: describeParameter(parameter, pipeline) };
+}
+
+/** What a call takes beside q, k, v and the parameters: what the mask needs has no default. */
+function inputsOf(pipeline: Pipeline): readonly Argument[] {
+  const needed = (name: string, text: string): Argument => ({ name, type: "Tensor", text });
+  const optional = (name: string, text: string): Argument => ({ name, type: "Tensor | None = None", text });
+  const bias = "[B or 1, H or 1, R + Lq, Lk], float32, added to the scores; minus infinity hides.";
+  return [
+    ...(hasMask(pipeline, "bias") ? [needed("bias", bias)] : []),
+    ...(hasMask(pipeline, "documents")
+      ? [needed("documents", "[B, Lk], integers: the document of each key, negative for none.")]
+      : []),
+    ...(hasMask(pipeline, "lengths")
+      ? [needed("lengths", "[B], integers: how many rows and keys of each batch entry count.")]
+      : []),
+    ...(usesLayer(pipeline)
+      ? [{ name: "layer", type: "int", text: "The layer's number, from 0: the norm scales by depth." }]
+      : []),
+    optional(
+      "q_history",
+      `[B, ${pipeline.heads}, R, ${pipeline.headDim}], the R query rows just before row 0.`,
+    ),
+    optional("positions", "[B], integers: the position of row 0 among the keys; Lk - Lq, if not given."),
+  ];
+}

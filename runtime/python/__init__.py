@@ -1,0 +1,8 @@
+"""What every package that mtac writes shares: it checks calls, computes them, and makes them operators of PyTorch."""
+
+from .attention import load
+from .errors import MtacError
+from .function import AttentionFunction
+from .layer import AttentionLayer, AttentionStack
+
+__all__ = ["AttentionFunction", "AttentionLayer", "AttentionStack", "MtacError", "load"]

@@ -1,0 +1,282 @@
+"""What a package knows of its attentions: ``attention.json``, as mtac wrote it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict, cast
+
+from .errors import MtacError
+
+__all__ = ["Attention", "Parameter", "Pipeline", "depth_scale", "load"]
+
+FORMAT = 1
+"""What files of this version look like; those of others are refused."""
+
+
+class Taps(TypedDict):
+    """Something along the query rows, and along the keys."""
+
+    query: int
+    key: int
+
+
+class ConvStage(TypedDict):
+    """A convolution of the map."""
+
+    kind: Literal["conv"]
+    weight: str
+    bias: str | None
+    kernel: Taps
+    origin: Taps
+    dilation: Taps
+    across: int
+    shared: bool
+
+
+class MixStage(TypedDict):
+    """A mix across the heads of each group."""
+
+    kind: Literal["mix"]
+    weight: str
+    group: int
+
+
+class SoftcapStage(TypedDict):
+    """limit * tanh(x / limit)."""
+
+    kind: Literal["softcap"]
+    limit: float
+
+
+class ReluStage(TypedDict):
+    """max(0, x)."""
+
+    kind: Literal["relu"]
+
+
+class NormStage(TypedDict):
+    """RMS norm of each row of o."""
+
+    kind: Literal["norm"]
+    weight: str
+    eps: float
+    depthScale: bool
+
+
+class GateStage(TypedDict):
+    """o times the sigmoid of a product with it."""
+
+    kind: Literal["gate"]
+    weight: str
+    bias: str
+
+
+MapStage = ConvStage | MixStage | SoftcapStage | ReluStage
+OutputStage = NormStage | GateStage
+
+
+class WindowTerm(TypedDict):
+    """Keys nearer than ``size`` are visible."""
+
+    kind: Literal["window"]
+    size: int
+
+
+class PlainTerm(TypedDict):
+    """Another term of a mask."""
+
+    kind: Literal["causal", "documents", "lengths", "bias"]
+
+
+MaskTerm = WindowTerm | PlainTerm
+
+
+class Identity(TypedDict):
+    """1 at some places, 0 elsewhere."""
+
+    kind: Literal["identity"]
+    ones: list[int]
+
+
+class Normal(TypedDict):
+    """Normal values around 0."""
+
+    kind: Literal["normal"]
+    std: float
+
+
+class Constant(TypedDict):
+    """0 or 1 everywhere."""
+
+    kind: Literal["zeros", "ones"]
+
+
+InitialValue = Identity | Normal | Constant
+
+
+class Pipeline(TypedDict):
+    """What an attention computes, every default filled in."""
+
+    name: str
+    heads: int
+    kvHeads: int
+    headDim: int
+    valueDim: int
+    scale: float
+    storage: str
+    mask: list[MaskTerm]
+    normalize: str
+    scores: list[MapStage]
+    weights: list[MapStage]
+    output: list[OutputStage]
+
+
+class ParameterData(TypedDict):
+    """A parameter in the file."""
+
+    name: str
+    shape: list[int]
+    init: InitialValue
+    official: list[str]
+    transposed: list[str]
+
+
+class Words(TypedDict):
+    """An attention as the C library reads it: 32-bit words."""
+
+    attention: list[int]
+    stages: list[int]
+
+
+class CpuData(TypedDict):
+    """How the C library computes an attention, by storage type."""
+
+    group: int
+    tileRows: int
+    mostParts: int
+    forward: dict[str, Words]
+    backward: dict[str, Words]
+
+
+class AttentionData(TypedDict):
+    """An attention in the file."""
+
+    pipeline: Pipeline
+    parameters: list[ParameterData]
+    cpu: CpuData
+
+
+class PackageData(TypedDict):
+    """The whole file."""
+
+    format: int
+    mtac: str
+    spec: str
+    namespace: str
+    attentions: dict[str, AttentionData]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter tensor, float32.
+
+    Attributes:
+        name: As the spec's language names it, for example ``scores.conv.weight``.
+        shape: Its shape.
+        init: What it holds before training.
+        official: Names that it may have in state dicts of the authors' implementation.
+        transposed: Those of them whose last two axes change places.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: InitialValue
+    official: tuple[str, ...]
+    transposed: frozenset[str]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention of a spec.
+
+    Attributes:
+        name: As the spec calls it.
+        namespace: Of its operators in ``torch.ops``; it holds a hash of the spec: two versions live side by side.
+        pipeline: What it computes.
+        parameters: In the order in which operators take their values.
+        cpu: How the C library computes it.
+    """
+
+    name: str
+    namespace: str
+    pipeline: Pipeline
+    parameters: tuple[Parameter, ...]
+    cpu: CpuData
+
+    @property
+    def words(self) -> int:
+        """Elements of all parameters together."""
+        return sum(parameter.size for parameter in self.parameters)
+
+    @property
+    def uses_layer(self) -> bool:
+        """Whether results depend on the layer's number."""
+        return any(stage["kind"] == "norm" and stage["depthScale"] for stage in self.pipeline["output"])
+
+    def masks(self, kind: str) -> bool:
+        """Whether the mask has a term of this kind."""
+        return any(term["kind"] == kind for term in self.pipeline["mask"])
+
+
+def depth_scale(layer: int) -> float:
+    """The factor 1 - lambda of ``norm depth_scale``, layers counted from 0 (arXiv 2410.05258, section 3.1)."""
+    return 1 - (0.8 - 0.6 * math.exp(-0.3 * layer))
+
+
+def load(file: Path) -> dict[str, Attention]:
+    """Reads a package's attentions, by name.
+
+    Raises:
+        MtacError: MTA672: the file is of another version of mtac than this runtime.
+    """
+    data = cast(PackageData, json.loads(file.read_text(encoding="utf-8")))
+    if data.get("format") != FORMAT:
+        raise MtacError(
+            "MTA672",
+            f"{file.name} was written by mtac {data.get('mtac', 'of unknown version')} in format {data.get('format')}; "
+            f"this runtime reads format {FORMAT}",
+            "write the whole package again, with `mtac compile --python`: runtime and data belong together",
+        )
+    return {name: _attention(name, each, data["namespace"]) for name, each in data["attentions"].items()}
+
+
+def _attention(name: str, data: AttentionData, namespace: str) -> Attention:
+    return Attention(
+        name=name,
+        namespace=namespace,
+        pipeline=data["pipeline"],
+        parameters=tuple(_parameters(data["parameters"])),
+        cpu=data["cpu"],
+    )
+
+
+def _parameters(data: Sequence[ParameterData]) -> Sequence[Parameter]:
+    return [
+        Parameter(
+            name=each["name"],
+            shape=tuple(each["shape"]),
+            init=each["init"],
+            official=tuple(each["official"]),
+            transposed=frozenset(each["transposed"]),
+        )
+        for each in data
+    ]

@@ -1,0 +1,124 @@
+"""Runs calls on the processor, on as many threads as PyTorch uses."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .attention import Attention, Words, depth_scale
+from .call import STORAGES, Call, Size
+from .library import Pass, the_pass
+
+__all__ = ["Gradients", "backward", "forward"]
+
+ALIGNMENT = 64
+"""Of the workspace: a line of cache, and the widest vector."""
+
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""Of q, k, v, the parameters and q_history; None where nobody wants one."""
+
+
+def forward(attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None) -> None:
+    """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
+    with _Arguments() as arguments:
+        words = arguments.of(call, size, attention.cpu["forward"], o, lse)
+        words += [0] * 10
+        _run(attention, size, the_pass("forward"), words)
+
+
+def backward(attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: Sequence[bool]) -> Gradients:
+    """Gradients of q, k, v, the parameters and q_history, float32 and contiguous, as far as they are wanted.
+
+    Args:
+        d_o: The gradient of o, of its type, with any strides.
+        wanted: Whether to compute each of them.
+    """
+    inputs = (call.q, call.k, call.v, call.parameters, call.q_history)
+    results: list[Tensor | None] = [
+        torch.empty(tensor.shape, dtype=torch.float32, device=tensor.device) if wish and tensor is not None else None
+        for wish, tensor in zip(wanted, inputs, strict=True)
+    ]
+    d_q, d_k, d_v, d_parameters, d_q_history = results
+    with _Arguments() as arguments:
+        words = arguments.of(call, size, attention.cpu["backward"], None, None)
+        words += arguments.strided(d_o)
+        words += [arguments.place(each) for each in (d_q, d_q_history, d_k, d_v, d_parameters)]
+        words += [attention.words]
+        _run(attention, size, the_pass("backward"), words)
+    return d_q, d_k, d_v, d_parameters, d_q_history
+
+
+def _run(attention: Attention, size: Size, library: Pass, words: Sequence[int]) -> None:
+    parts = _parts(attention, size)
+    bytes_needed = library.workspace_bytes(words, parts)
+    workspace = torch.empty(bytes_needed + ALIGNMENT, dtype=torch.uint8)
+    address = workspace.data_ptr()
+    library.compute(words, address + -address % ALIGNMENT, parts)
+
+
+def _parts(attention: Attention, size: Size) -> int:
+    """As many as PyTorch uses threads, but no more than there are tiles of rows: others would only take memory."""
+    cpu = attention.cpu
+    tiles = size.batches * (attention.pipeline["heads"] // cpu["group"]) * -(-size.rows // cpu["tileRows"])
+    return min(torch.get_num_threads(), tiles, cpu["mostParts"])
+
+
+class _Arguments:
+    """Turns tensors into words, and keeps what it had to copy until the call has ended."""
+
+    def __init__(self) -> None:
+        self._kept: list[Tensor] = []
+
+    def __enter__(self) -> _Arguments:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.clear()
+
+    def place(self, tensor: Tensor | None) -> int:
+        """The address of a tensor's first element; 0 for none."""
+        if tensor is None:
+            return 0
+        self._kept.append(tensor)
+        return tensor.data_ptr()
+
+    def contiguous(self, tensor: Tensor | None) -> int:
+        """The address of a contiguous tensor with the same values."""
+        return self.place(None if tensor is None else tensor.contiguous())
+
+    def strided(self, tensor: Tensor | None) -> list[int]:
+        """The address of a tensor [B, H, L, D] and its strides; copied where a row's elements are no neighbours."""
+        if tensor is None:
+            return [0, 0, 0, 0]
+        rows = tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
+        # An axis of one element has no second one: what broadcasts along it must find 0.
+        strides = [0 if rows.shape[axis] == 1 else rows.stride(axis) for axis in range(3)]
+        return [self.place(rows), *strides]
+
+    def of(self, call: Call, size: Size, plans: dict[str, Words], o: Tensor | None, lse: Tensor | None) -> list[int]:
+        """The words of a call, as ``_native/entry.h`` reads them."""
+        plan = plans[STORAGES[call.q.dtype]]
+        scale = 1.0 if call.layer is None else depth_scale(call.layer)
+        return [
+            self.contiguous(torch.tensor(plan["attention"], dtype=torch.int32)),
+            self.contiguous(torch.tensor(plan["stages"], dtype=torch.int32)),
+            self.contiguous(call.parameters),
+            size.batches,
+            size.rows,
+            size.keys,
+            size.history,
+            *self.strided(call.q),
+            *self.strided(call.q_history),
+            *self.strided(call.k),
+            *self.strided(call.v),
+            *self.strided(call.bias),
+            *self.strided(o),
+            self.contiguous(call.documents),
+            self.contiguous(call.lengths),
+            self.contiguous(call.positions),
+            self.place(lse),
+            struct.unpack("<I", struct.pack("<f", scale))[0],
+        ]

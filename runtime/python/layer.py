@@ -1,0 +1,198 @@
+"""Attentions as modules that own their parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .attention import Parameter
+from .errors import MtacError
+from .function import AttentionFunction
+
+__all__ = ["AttentionLayer", "AttentionStack"]
+
+
+class AttentionLayer(nn.Module):
+    """An attention with its parameters, named as the spec's language names them: ``scores.conv.weight``."""
+
+    def __init__(
+        self,
+        function: AttentionFunction,
+        layer: int | None,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        """Makes the parameters, as the spec's ``init`` says.
+
+        Args:
+            function: What computes the attention.
+            layer: The layer's number, from 0, where the attention scales by depth.
+            device: Of the parameters.
+            dtype: Of the parameters: float32, if not given. Kernels compute with them in float32.
+        """
+        super().__init__()
+        self.function = function
+        self.layer = layer
+        for parameter in function.attention.parameters:
+            path, name = parameter.name.rsplit(".", 1)
+            value = torch.empty(parameter.shape, device=device, dtype=dtype or torch.float32)
+            _submodule(self, path).register_parameter(name, nn.Parameter(value))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Gives all parameters the values that the spec's ``init`` says."""
+        for parameter in self.function.attention.parameters:
+            _initialise(self.get_parameter(parameter.name), parameter)
+
+    def named_values(self) -> dict[str, Tensor]:
+        """The parameters, by the names of the spec's language."""
+        return {each.name: self.get_parameter(each.name) for each in self.function.attention.parameters}
+
+    def compute(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        q_history: Tensor | None = None,
+        bias: Tensor | None = None,
+        documents: Tensor | None = None,
+        lengths: Tensor | None = None,
+        positions: Tensor | None = None,
+        reference: bool = False,
+    ) -> Tensor:
+        """The attention with this layer's parameters: o [B, H, Lq, Dv]."""
+        o, _ = self.function(
+            q,
+            k,
+            v,
+            self.named_values(),
+            q_history=q_history,
+            bias=bias,
+            documents=documents,
+            lengths=lengths,
+            positions=positions,
+            layer=self.layer,
+            reference=reference,
+        )
+        return o
+
+    @torch.no_grad()
+    def load_official_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str | None = None) -> None:
+        """Takes the parameters out of a state dict of the authors' implementation (facebookresearch/RAM, projects/mta).
+
+        Tensors may be named as the authors or as the spec's language name them; the authors' ``head_kernel`` is stored
+        [group, in, out], and transposed here.
+
+        Args:
+            state_dict: Of a whole model, or of one attention.
+            prefix: What stands before the names: ``layers.2.attention.``; it is looked for, if not given.
+
+        Raises:
+            MtacError: MTA611 (a parameter is missing), MTA613 (its shape is another); no parameter has changed then.
+        """
+        found = {each.name: _official(state_dict, each, prefix) for each in self.function.attention.parameters}
+        for name, value in found.items():
+            self.get_parameter(name).copy_(value)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows of it."""
+        pipeline = self.function.attention.pipeline
+        shown = f"{self.function.attention.name}, heads={pipeline['heads']}, head_dim={pipeline['headDim']}"
+        return shown if self.layer is None else f"{shown}, layer={self.layer}"
+
+
+class AttentionStack(nn.Module):
+    """The attentions of a model's layers: ``stack[i]`` is that of layer i."""
+
+    def __init__(self, layers: list[AttentionLayer]) -> None:
+        """Takes the layers in their order."""
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, layer: int) -> AttentionLayer:
+        attention = self.layers[layer]
+        assert isinstance(attention, AttentionLayer)
+        return attention
+
+    def __iter__(self) -> Iterator[AttentionLayer]:
+        return (self[layer] for layer in range(len(self)))
+
+    def load_official_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str) -> None:
+        """Takes the parameters of all layers out of a state dict of the authors' implementation.
+
+        Args:
+            state_dict: Of a whole model.
+            prefix: What stands before the names, ``{layer}`` for the number: ``layers.{layer}.attention.``.
+
+        Raises:
+            MtacError: MTA611, MTA613.
+        """
+        for number, attention in enumerate(self):
+            attention.load_official_state_dict(state_dict, prefix.replace("{layer}", str(number)))
+
+
+def _submodule(module: nn.Module, path: str) -> nn.Module:
+    """The module at a path, which is made where there is none."""
+    for name in path.split("."):
+        if name not in dict(module.named_children()):
+            module.add_module(name, nn.Module())
+        module = module.get_submodule(name)
+    return module
+
+
+def _initialise(value: nn.Parameter, parameter: Parameter) -> None:
+    init = parameter.init
+    if init["kind"] == "normal":
+        nn.init.normal_(value, std=init["std"])
+    elif init["kind"] == "ones":
+        nn.init.ones_(value)
+    else:
+        nn.init.zeros_(value)
+    if init["kind"] == "identity":
+        value.view(-1)[torch.tensor(init["ones"], device=value.device)] = 1
+
+
+def _official(state_dict: Mapping[str, Tensor], parameter: Parameter, prefix: str | None) -> Tensor:
+    """The tensor of a state dict that is a parameter."""
+    names = (*parameter.official, parameter.name)
+    for name in names:
+        matches = [
+            each
+            for each in state_dict
+            if (each == f"{prefix}{name}" if prefix is not None else re.search(rf"(^|\.){re.escape(name)}$", each))
+        ]
+        if len(matches) > 1:
+            raise MtacError(
+                "MTA612",
+                f"{len(matches)} tensors may be the parameter {parameter.name}: {', '.join(matches[:3])}",
+                "give the prefix of one layer",
+            )
+        if matches:
+            value = state_dict[matches[0]]
+            return _shaped(value.transpose(-1, -2) if name in parameter.transposed else value, parameter, matches[0])
+    tried = ", ".join((prefix or "") + name for name in names)
+    raise MtacError(
+        "MTA611",
+        f"the parameter {parameter.name} is missing: there is none of {tried}",
+        "check the prefix, or load the state dict that belongs to the spec",
+    )
+
+
+def _shaped(value: Tensor, parameter: Parameter, name: str) -> Tensor:
+    """In the parameter's shape; axes of one element may be missing or too many."""
+    squeezed = [size for size in value.shape if size != 1]
+    if squeezed == [size for size in parameter.shape if size != 1]:
+        return value.reshape(parameter.shape)
+    raise MtacError(
+        "MTA613",
+        f"{name} has shape {list(value.shape)}; the parameter {parameter.name} has {list(parameter.shape)}",
+        "load the state dict that belongs to the spec",
+    )

@@ -1,0 +1,199 @@
+"""The C library that computes attentions on the processor: compiled once, kept in a cache, called through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import MtacError
+
+__all__ = ["Pass", "compile_library", "prebuilt", "the_pass"]
+
+SOURCES = Path(__file__).resolve().parent.parent / "_native"
+"""The library's sources: ``native.c`` computes, ``backward.c`` gradients; both include the headers beside them."""
+
+PROGRAMS = {"forward": "native.c", "backward": "backward.c"}
+SYMBOLS = {
+    "forward": ("mtac_workspace_bytes", "mtac_forward"),
+    "backward": ("mtac_backward_workspace_bytes", "mtac_backward"),
+}
+
+# A product and a sum are one rounded operation where the processor has it, a square root is one instruction. Nothing
+# that changes what NaN and infinities do.
+FLAGS = (
+    "-std=c11",
+    "-O3",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+)
+
+THIS_PROCESSOR = "-march=native"
+
+UNWRITABLE = ("Permission denied", "No space left", "Read-only file system", "cannot open output file")
+
+
+class Pass:
+    """The forward pass, or the backward pass, of every attention: what to compute is data, 64-bit words."""
+
+    def __init__(self, direction: str, file: Path) -> None:
+        """Loads a compiled library.
+
+        Raises:
+            MtacError: MTA884: it cannot be loaded.
+        """
+        try:
+            library = ctypes.CDLL(str(file))
+        except OSError as error:
+            raise MtacError(
+                "MTA884",
+                f"the compiled library cannot be loaded: {error}",
+                f"delete {file}, or point XDG_CACHE_HOME to another folder",
+            ) from error
+        size, compute = SYMBOLS[direction]
+        words = ctypes.POINTER(ctypes.c_int64)
+        self._size = getattr(library, size)
+        self._size.argtypes = [words, ctypes.c_int, ctypes.POINTER(ctypes.c_int64)]
+        self._compute = getattr(library, compute)
+        self._compute.argtypes = [words, ctypes.c_uint64, ctypes.c_int]
+
+    def workspace_bytes(self, words: Sequence[int], parts: int) -> int:
+        """Bytes of workspace, aligned to 64, that a call in so many parts needs."""
+        size = ctypes.c_int64()
+        self._size(_array(words), parts, ctypes.byref(size))
+        return size.value
+
+    def compute(self, words: Sequence[int], workspace: int, parts: int) -> None:
+        """Computes a call, each part on a thread of its own; Python's other threads go on meanwhile."""
+        self._compute(_array(words), workspace, parts)
+
+
+def _array(words: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
+    return (ctypes.c_int64 * len(words))(*words)
+
+
+@functools.cache
+def the_pass(direction: str) -> Pass:
+    """The pass of a direction: one that was built beforehand, else compiled when it is first asked for.
+
+    Args:
+        direction: ``forward`` or ``backward``.
+
+    Raises:
+        MtacError: MTA880 (no C compiler), MTA882 (the cache cannot be written), MTA883 (the compiler fails), MTA884
+            (the library cannot be loaded).
+    """
+    built = prebuilt(direction)
+    return Pass(direction, built if built.exists() else compile_library(direction, _cache_folder()))
+
+
+def prebuilt(direction: str) -> Path:
+    """Where a library lies that was built beforehand, for machines without a compiler (``python -m PACKAGE.build``)."""
+    return SOURCES / f"{direction}-{sys.platform}-{platform.machine().lower()}{_ending()}"
+
+
+def compile_library(direction: str, folder: Path, processor: str = THIS_PROCESSOR) -> Path:
+    """The library of a direction in a folder: as it lies there, or compiled into it.
+
+    An entry's name says what it was made of: another source, compiler, processor or set of flags is another entry.
+
+    Args:
+        direction: ``forward`` or ``backward``.
+        folder: Made where it does not exist.
+        processor: The flag that says what the processor has.
+
+    Raises:
+        MtacError: MTA880, MTA882, MTA883.
+    """
+    compiler, version = _compiler()
+    flags = (*FLAGS, processor)
+    target = folder / f"{_key(direction, version, flags)}{_ending()}"
+    if target.exists():
+        return target
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Compiled beside its place and renamed: processes that compile at once never load half a library.
+        with tempfile.TemporaryDirectory(dir=folder) as beside:
+            result = Path(beside) / target.name
+            _run(compiler, [*flags, str(SOURCES / PROGRAMS[direction]), "-o", str(result), "-lm"], folder)
+            os.replace(result, target)
+    except OSError as error:
+        raise _unwritable(folder) from error
+    return target
+
+
+def _run(compiler: str, arguments: Sequence[str], folder: Path) -> None:
+    done = subprocess.run([compiler, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    said = done.stderr.strip()
+    if any(each in said for each in UNWRITABLE):
+        raise _unwritable(folder)
+    raise MtacError(
+        "MTA883",
+        f"{compiler} does not compile mtac's C library:\n{said}",
+        "set CC to GCC (12 or newer) or Clang (14 or newer)",
+    )
+
+
+def _unwritable(folder: Path) -> MtacError:
+    return MtacError(
+        "MTA882",
+        f"the folder {folder} for compiled libraries cannot be written",
+        "set XDG_CACHE_HOME to a writable folder",
+    )
+
+
+def _compiler() -> tuple[str, str]:
+    """The compiler that CC names, else the first of cc, gcc and clang that runs; and its version, in a line."""
+    for program in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        if program == "" or shutil.which(program) is None:
+            continue
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return program, done.stdout.split("\n", 1)[0].strip()
+    raise MtacError(
+        "MTA880",
+        "there is no C compiler: neither $CC nor cc, gcc or clang runs",
+        "install gcc or clang, or build the package's libraries on another machine, with `python -m PACKAGE.build`",
+    )
+
+
+def _key(direction: str, version: str, flags: Sequence[str]) -> str:
+    """What the library is made of, and what -march=native means: home directories go from machine to machine."""
+    digest = hashlib.sha256(repr((version, direction, flags, platform.machine(), sys.platform, _processor())).encode())
+    for file in sorted(SOURCES.glob("*.[ch]")):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _processor() -> str:
+    """The processor's model, as far as the system says."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return platform.processor()
+    kept = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(kept)}))
+
+
+def _cache_folder() -> Path:
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if given != "" else Path.home() / ".cache") / "mtac" / "python"
+
+
+def _ending() -> str:
+    return ".dylib" if sys.platform == "darwin" else ".so"

@@ -1,0 +1,155 @@
+"""Attentions as PyTorch operators: ``torch.ops.<namespace>.<name>_attn_fwd`` and ``..._attn_bwd``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._library.custom_ops import CustomOpDef
+
+from . import cpu
+from .attention import Attention
+from .call import Call, Size, check, check_values
+from .errors import MtacError
+
+__all__ = ["Operators", "register"]
+
+INPUTS = (
+    "Tensor q, Tensor k, Tensor v, Tensor parameters, Tensor? q_history, Tensor? bias, "
+    "Tensor? documents, Tensor? lengths, Tensor? positions, int? layer"
+)
+"""What both operators take: the fields of ``Call``."""
+
+BIAS = 5
+"""Where the bias stands among the inputs; those before it have gradients."""
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The operators of one attention.
+
+    Attributes:
+        forward: (q, k, v, parameters, q_history, bias, documents, lengths, positions, layer) -> (o, lse).
+        backward: (d_o, the same, wanted) -> gradients of q, k, v, the parameters and q_history; empty where not wanted.
+    """
+
+    forward: CustomOpDef
+    backward: CustomOpDef
+
+
+def register(attention: Attention) -> Operators:
+    """Makes an attention's operators known to PyTorch; once in a process."""
+    name = f"{attention.namespace}::{attention.name}_attn"
+    has_lse = attention.pipeline["normalize"] == "softmax"
+
+    def outputs(call: Call, size: Size) -> tuple[Tensor, Tensor]:
+        pipeline = attention.pipeline
+        o = call.q.new_empty((size.batches, pipeline["heads"], size.rows, pipeline["valueDim"]))
+        shape = (size.batches, pipeline["heads"], size.rows) if has_lse else (0,)
+        return o, call.q.new_empty(shape, dtype=torch.float32)
+
+    def compute(*inputs: Any) -> tuple[Tensor, Tensor]:
+        call = Call(*inputs)
+        size = _checked(attention, call)
+        o, lse = outputs(call, size)
+        if not size.empty:
+            cpu.forward(attention, call, size, o, lse if has_lse else None)
+            return o, lse
+        # No row sees a key, and every stage of the output makes 0 of 0.
+        return o.zero_(), lse.fill_(-math.inf)
+
+    def fake(*inputs: Any) -> tuple[Tensor, Tensor]:
+        call = Call(*inputs)
+        return outputs(call, check(attention, call))
+
+    def differentiate(d_o: Tensor, *inputs: Any) -> list[Tensor]:
+        call, wanted = Call(*inputs[:-1]), inputs[-1]
+        size = _checked(attention, call)
+        _check_gradient(attention, call, size, d_o)
+        if size.empty:
+            return [each.zero_() for each in _gradients(call, wanted)]
+        results = cpu.backward(attention, call, size, d_o, wanted)
+        return [
+            each if result is None else result.to(each.dtype)
+            for each, result in zip(_gradients(call, wanted, allocate=False), results, strict=True)
+        ]
+
+    def fake_gradients(_d_o: Tensor, *inputs: Any) -> list[Tensor]:
+        return _gradients(Call(*inputs[:-1]), inputs[-1])
+
+    forward = torch.library.custom_op(f"{name}_fwd", compute, mutates_args=(), schema=f"({INPUTS}) -> (Tensor, Tensor)")
+    forward.register_fake(fake)
+    backward = torch.library.custom_op(
+        f"{name}_bwd", differentiate, mutates_args=(), schema=f"(Tensor d_o, {INPUTS}, bool[] wanted) -> Tensor[]"
+    )
+    backward.register_fake(fake_gradients)
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        *tensors, ctx.layer = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.mark_non_differentiable(output[1])
+
+    def pull_back(ctx: Any, d_o: Tensor, _d_lse: Tensor) -> tuple[Tensor | None, ...]:
+        needed: tuple[bool, ...] = ctx.needs_input_grad
+        if needed[BIAS]:
+            raise _no_bias_gradient()
+        wanted = list(needed[:BIAS])
+        results = backward(d_o, *ctx.saved_tensors, ctx.layer, wanted)
+        found = [result if wish else None for wish, result in zip(wanted, results, strict=True)]
+        return (*found, *[None] * (len(needed) - BIAS))
+
+    forward.register_autograd(pull_back, setup_context=keep)
+    return Operators(forward, backward)
+
+
+def _checked(attention: Attention, call: Call) -> Size:
+    size = check(attention, call)
+    device = call.q.device.type
+    if device != "cpu":
+        raise MtacError(
+            "MTA671",
+            f"the tensors are on {device}, where this package has no kernels",
+            "move them to the processor, or take the plain formulas with `reference=True`",
+        )
+    check_values(attention, call, size)
+    return size
+
+
+def _gradients(call: Call, wanted: Sequence[bool], allocate: bool = True) -> list[Tensor]:
+    """Tensors for what is wanted, and empty ones for the rest."""
+    inputs = (call.q, call.k, call.v, call.parameters, call.q_history)
+    return [
+        call.q.new_empty(0, dtype=call.q.dtype if tensor is None else tensor.dtype)
+        if tensor is None or not wish or not allocate
+        else tensor.new_empty(tensor.shape)
+        for tensor, wish in zip(inputs, wanted, strict=True)
+    ]
+
+
+def _check_gradient(attention: Attention, call: Call, size: Size, d_o: Tensor) -> None:
+    pipeline = attention.pipeline
+    expected = (size.batches, pipeline["heads"], size.rows, pipeline["valueDim"])
+    if tuple(d_o.shape) != expected:
+        raise MtacError(
+            "MTA603",
+            f"the gradient d_o has shape {list(d_o.shape)}; expected [B, H, Lq, Dv] = {list(expected)}",
+            "give d_o in o's shape",
+        )
+    if d_o.dtype != call.q.dtype or d_o.device != call.q.device:
+        raise MtacError(
+            "MTA670",
+            f"the gradient d_o is {d_o.dtype} on {d_o.device}, o is {call.q.dtype} on {call.q.device}",
+            "give d_o in o's type, on its device",
+        )
+
+
+def _no_bias_gradient() -> MtacError:
+    return MtacError(
+        "MTA673",
+        "the bias requires a gradient, which the kernels do not compute",
+        "detach the bias, or take the plain formulas with `reference=True`",
+    )

@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { checkSource } from "../../compiler/compile/checked-source.ts";
+import { compileKernels } from "../../compiler/compile/kernels.ts";
+import { emitPythonPackage } from "../../compiler/python/index.ts";
+
+// What packages for PyTorch hold; test/python runs them.
+
+function packageOf(spec: string, file: string): Readonly<Record<string, string>> {
+  const compiled = compileKernels(checkSource(spec, file).spec, { targets: ["cpu"] });
+  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance);
+}
+
+const SPEC = `attention toy { heads 4 kv_heads 2 head_dim 16 mask causal documents scores { conv 2x9 bias } output { norm depth_scale } }
+attention lambda { heads 2 head_dim 16 mask none }
+stack model { layers 2 use toy at 1 use lambda otherwise }`;
+
+test("a package has sources, data, tests and what pip needs, in lines of at most 120 characters", () => {
+  const files = packageOf(SPEC, "my-spec.mta");
+  const names = Object.keys(files);
+  for (const name of [
+    "pyproject.toml",
+    "README.md",
+    "my_spec/functional.py",
+    "my_spec/layers.py",
+    "my_spec/py.typed",
+  ])
+    expect(names).toContain(name);
+  expect(names).toContain("my_spec/_native/native.c");
+  expect(names).not.toContain("my_spec/_native/wasm.c");
+  expect(names).toContain("tests/test_my_spec.py");
+  for (const [name, text] of Object.entries(files))
+    if (name.endsWith(".py"))
+      for (const line of text.split("\n")) expect(line.length, `${name}: ${line}`).toBeLessThanOrEqual(120);
+});
+
+test("names that Python has taken get an underscore, inputs are those of the mask, layers those of the stack", () => {
+  const { "my_spec/functional.py": functional = "", "my_spec/layers.py": layers = "" } = packageOf(
+    SPEC,
+    "my-spec.mta",
+  );
+  expect(functional).toContain("def lambda_(");
+  const toy = functional.slice(functional.indexOf("def toy("), functional.indexOf("def toy_with_lse("));
+  expect(toy).toContain("documents: Tensor,\n    layer: int,\n    q_history: Tensor | None = None,");
+  expect(toy).toContain("scores_conv_weight: Tensor,\n    scores_conv_bias: Tensor,");
+  expect(layers).toContain("class Lambda(AttentionLayer)");
+  expect(layers).toContain(
+    "Lambda(device=device, dtype=dtype),\n                Toy(layer=1, device=device, dtype=dtype),",
+  );
+});
+
+test("operators' names change with what the spec computes, and with nothing else", () => {
+  const namespaceOf = (spec: string): string | undefined =>
+    /"namespace": "(mtac_[0-9a-f]{8})"/.exec(packageOf(spec, "a.mta")["a/attention.json"] ?? "")?.[1];
+  const spec = "attention a { heads 2 head_dim 16 mask causal }";
+  expect(namespaceOf(spec)).toBeDefined();
+  expect(namespaceOf(`// A comment.\n${spec}`)).toBe(namespaceOf(spec));
+  expect(namespaceOf(spec.replace("16", "32"))).not.toBe(namespaceOf(spec));
+});
+
+test("two attentions of one name in Python are refused", () => {
+  const spec = "attention a_with_lse { heads 2 head_dim 16 }\nattention a { heads 2 head_dim 16 }";
+  expect(() => packageOf(spec, "a.mta")).toThrow("two attentions or stacks are called a_with_lse in Python");
+});

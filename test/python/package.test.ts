@@ -1,0 +1,159 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readBlocks } from "../docs/blocks.ts";
+import { withFolder } from "../support/folder.ts";
+import { PYTHON, packageOf, python, writeFiles } from "./python.ts";
+
+const EXAMPLES = ["mta_830m", "mta_toy", "grouped_window"] as const;
+
+function example(name: string): Readonly<Record<string, string>> {
+  const file = new URL(`../../examples/${name}.mta`, import.meta.url);
+  return packageOf(readFileSync(file, "utf8"), `${name}.mta`);
+}
+
+describe.each(EXAMPLES)("the package of %s", (name) => {
+  test("passes ruff, mypy and pyright", async () => {
+    await withFolder(async (folder) => {
+      writeFiles(folder, example(name));
+      await python(["-m", "ruff", "check", "."], folder);
+      await python(["-m", "ruff", "format", "--check", "."], folder);
+      expect(await python(["-m", "mypy", "--strict", "."], folder)).toContain("Success");
+      expect(await python(["-m", "pyright", "--pythonpath", PYTHON, "."], folder)).toContain(
+        "0 errors, 0 warnings",
+      );
+    });
+  });
+
+  test("passes its own tests", async () => {
+    await withFolder(async (folder) => {
+      writeFiles(folder, example(name));
+      const said = await python(["-m", "unittest", "discover", "tests"], folder);
+      const attentions = readFileSync(join(folder, `tests/test_${name}.py`), "utf8").match(/^class /gm) ?? [];
+      expect(said).toContain(`Ran ${attentions.length * 15} tests`);
+      expect(said).toContain("OK");
+    });
+  });
+});
+
+test("is installed by pip, beside another version of itself", async () => {
+  await withFolder(async (folder) => {
+    const specs = { one: "conv 2x9", two: "conv 3x9" };
+    for (const [name, stage] of Object.entries(specs)) {
+      const spec = `attention toy { heads 2 head_dim 16 mask causal scores { ${stage} } }`;
+      writeFiles(join(folder, name), packageOf(spec, `${name}.mta`));
+      const place = ["--target", "installed", "--no-deps", "--no-build-isolation", "--quiet"];
+      await python(["-m", "pip", "install", ...place, `./${name}`], folder);
+    }
+    const said = await python(
+      [
+        "-c",
+        `import sys, torch
+sys.path.insert(0, "installed")
+import one, two
+q = torch.randn(1, 2, 8, 16)
+print([package.Toy()(q, q, q).shape[2] for package in (one, two)], one.Toy().scores.conv.weight.shape[2])`,
+      ],
+      folder,
+    );
+    expect(said.trim()).toBe("[8, 8] 2");
+  });
+});
+
+test("the programs of docs/pytorch.md run", async () => {
+  const blocks = readBlocks("docs/pytorch.md");
+  const spec = blocks.find(({ language }) => language === "mta")?.text ?? "";
+  await withFolder(async (folder) => {
+    writeFiles(folder, packageOf(spec, "toy.mta"));
+    const programs = blocks.filter(({ language }) => language === "python");
+    expect(programs).toHaveLength(2);
+    const said: string[] = [];
+    for (const { text } of programs) said.push(await python(["-c", text], folder));
+    expect(said[0]).toMatch(/^1\.000\n0\.98\d\n0\.96\d\n$/);
+    expect(said[1]).toBe("tensor(True)\n");
+  });
+});
+
+const SMALL = "attention toy { heads 2 head_dim 16 mask causal scores { conv 2x9 } }";
+const CALL = "import torch, toy\nq = torch.randn(1, 2, 8, 16)\nprint(toy.Toy()(q, q, q).shape)";
+
+describe("what goes wrong has a code", () => {
+  const said = async (
+    prepare: string,
+    change: (files: Readonly<Record<string, string>>) => Readonly<Record<string, string>> = (files) => files,
+  ): Promise<string> => {
+    let error = "";
+    await withFolder(async (folder) => {
+      writeFiles(folder, change(packageOf(SMALL, "toy.mta")));
+      const program = `import os\nos.environ["XDG_CACHE_HOME"] = os.path.abspath("cache")\n${prepare}\n${CALL}`;
+      error = await python(["-c", program], folder).catch(String);
+    });
+    return error;
+  };
+
+  test("no compiler, then one", async () => {
+    expect(await said('os.environ["PATH"] = ""')).toContain("MTA880: there is no C compiler");
+    expect(await said("")).toContain("torch.Size([1, 2, 8, 16])");
+  });
+
+  test("a cache that cannot be written", async () => {
+    expect(await said('open("cache", "w").close()')).toContain("MTA882");
+  });
+
+  test("a compiler that fails, with what it says", async () => {
+    const broken = await said("", (files) => ({ ...files, "toy/_native/native.c": "int broken(" }));
+    expect(broken).toContain("MTA883");
+    expect(broken).toContain("native.c:1");
+  });
+
+  test("data of another version", async () => {
+    const other = await said("", (files) => ({
+      ...files,
+      "toy/attention.json": (files["toy/attention.json"] ?? "").replace('"format": 1', '"format": 9'),
+    }));
+    expect(other).toContain("MTA672");
+  });
+
+  test("a bias that requires a gradient", async () => {
+    const call = `import torch, toy
+q = torch.randn(1, 2, 8, 16, requires_grad=True)
+bias = torch.zeros(1, 1, 8, 8, requires_grad=True)
+try:
+    toy.Toy()(q, q, q, bias=bias).sum().backward()
+except toy.MtacError as error:
+    print(error.code, error.remedy)
+print(toy.toy(q, q, q, bias=bias, scores_conv_weight=toy.Toy().get_parameter("scores.conv.weight"), reference=True).sum().backward())`;
+    await withFolder(async (folder) => {
+      writeFiles(folder, packageOf(SMALL.replace("causal", "causal bias"), "toy.mta"));
+      expect(await python(["-c", call], folder)).toMatch(/^MTA673 .*\nNone\n$/);
+    });
+  });
+
+  test("libraries that are built beforehand need no compiler", async () => {
+    await withFolder(async (folder) => {
+      writeFiles(folder, packageOf(SMALL, "toy.mta"));
+      const built = await python(["-m", "toy.build", "--processor=-march=native"], folder);
+      expect(built.trim().split("\n")).toHaveLength(2);
+      const program = `import os\nos.environ["PATH"] = ""\n${CALL}`;
+      expect(await python(["-c", program], folder)).toContain("torch.Size([1, 2, 8, 16])");
+    });
+  });
+});
+
+test("official weights are found by their names, transposed where they are stored so", async () => {
+  const spec = "attention a { heads 4 head_dim 8 mask causal scores { conv 2x3 } weights { mix 2 } }";
+  const program = `import torch, spec
+a = spec.A()
+state = {"layers.0.attention.mta_kernel": torch.randn(4, 1, 2, 3), "layers.0.attention.head_kernel": torch.randn(2, 2, 2), "layers.0.wq": torch.randn(3)}
+a.load_official_state_dict(state)
+print(torch.equal(a.get_parameter("scores.conv.weight"), state["layers.0.attention.mta_kernel"]))
+print(torch.equal(a.get_parameter("weights.mix.weight"), state["layers.0.attention.head_kernel"].transpose(1, 2)))
+try:
+    a.load_official_state_dict({"mta_kernel": torch.randn(4, 1, 2, 3)})
+except spec.MtacError as error:
+    print(error.code)`;
+  await withFolder(async (folder) => {
+    writeFiles(folder, packageOf(spec, "spec.mta"));
+    expect(await python(["-c", program], folder)).toBe("True\nTrue\nMTA611\n");
+  });
+});

@@ -1,0 +1,97 @@
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { checkSource } from "../../compiler/compile/checked-source.ts";
+import { compileKernels } from "../../compiler/compile/kernels.ts";
+import { emitPythonPackage } from "../../compiler/python/index.ts";
+import { parseSafetensors, type StoredTensor, writeSafetensors } from "../../runtime/safetensors/index.ts";
+
+/** The Python that has torch, ruff, mypy and pyright. */
+const { MTAC_PYTHON } = process.env;
+export const PYTHON = MTAC_PYTHON || "python3";
+
+/** Runs a program of that Python; gives what it prints. @throws Error with all that it said where it fails. */
+export async function python(args: readonly string[], folder: string): Promise<string> {
+  const env = { ...process.env, PYRIGHT_PYTHON_IGNORE_WARNINGS: "1" };
+  try {
+    const { stdout, stderr } = await promisify(execFile)(PYTHON, args, {
+      cwd: folder,
+      env,
+      maxBuffer: 2 ** 26,
+    });
+    return stdout + stderr;
+  } catch (cause) {
+    const said = cause instanceof Error && "stdout" in cause && "stderr" in cause;
+    throw new Error(`${args.join(" ")}\n${said ? `${cause.stdout}${cause.stderr}` : String(cause)}`);
+  }
+}
+
+/** Writes files into a folder, with the folders that they need. */
+export function writeFiles(folder: string, files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) {
+    const file = join(folder, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+}
+
+/** The package of a spec's text, as files. */
+export function packageOf(spec: string, file: string): Readonly<Record<string, string>> {
+  const compiled = compileKernels(checkSource(spec, file).spec, { targets: ["cpu"] });
+  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance);
+}
+
+/** What the server computes: a call of a package's attention. */
+export interface Request {
+  readonly folder: string;
+  readonly package: string;
+  /** The function's name in `functional`. */
+  readonly constant: string;
+  readonly type: "float32" | "float64";
+  readonly layer: number | null;
+}
+
+/** A Python process that computes what packages are for: torch is loaded once. */
+export class PythonServer {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #scratch: string;
+  #answer: { resolve(line: string): void; reject(error: Error): void } | null = null;
+  #said = "";
+
+  /** @param scratch A folder for tensors. */
+  constructor(scratch: string) {
+    this.#scratch = scratch;
+    const program = fileURLToPath(new URL("server.py", import.meta.url));
+    this.#child = spawn(PYTHON, ["-u", program], { stdio: "pipe" });
+    this.#child.stderr.on("data", (text: Buffer) => {
+      this.#said += text.toString();
+    });
+    createInterface({ input: this.#child.stdout }).on("line", (line) => this.#answer?.resolve(line));
+    const end = (why: string): void => this.#answer?.reject(new Error(`${PYTHON} ${why}\n${this.#said}`));
+    this.#child.once("error", (error) => end(error.message));
+    this.#child.once("close", (code) => end(`ended with ${code}`));
+  }
+
+  /** Computes o, lse and gradients. */
+  async compute(
+    request: Request,
+    tensors: ReadonlyMap<string, StoredTensor>,
+  ): Promise<ReadonlyMap<string, StoredTensor>> {
+    const [inputs, results] = [join(this.#scratch, "inputs"), join(this.#scratch, "results")];
+    writeFileSync(inputs, writeSafetensors(tensors));
+    const line = await new Promise<string>((resolve, reject) => {
+      this.#answer = { resolve, reject };
+      this.#child.stdin.write(`${JSON.stringify({ ...request, inputs, results })}\n`);
+    });
+    if (line !== "{}") throw new Error(line);
+    return parseSafetensors(readFileSync(results), results);
+  }
+
+  close(): void {
+    this.#answer = null;
+    this.#child.kill();
+  }
+}

@@ -56,6 +56,7 @@ function stored({ shape, data }: Float64Tensor, integers: boolean): StoredTensor
 
 describeGradientChecks(
   ["float32", "float64"] as const,
+  "float32",
   (seed) => (seed % 2 === 0 ? "float32" : "float64"),
   compute,
   {

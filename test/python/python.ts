@@ -60,6 +60,7 @@ export class PythonServer {
   readonly #scratch: string;
   #answer: { resolve(line: string): void; reject(error: Error): void } | null = null;
   #said = "";
+  #end: Error | null = null;
 
   /** @param scratch A folder for tensors. */
   constructor(scratch: string) {
@@ -70,7 +71,12 @@ export class PythonServer {
       this.#said += text.toString();
     });
     createInterface({ input: this.#child.stdout }).on("line", (line) => this.#answer?.resolve(line));
-    const end = (why: string): void => this.#answer?.reject(new Error(`${PYTHON} ${why}\n${this.#said}`));
+    const end = (why: string): void => {
+      this.#end ??= new Error(`${PYTHON} ${why}\n${this.#said}`);
+      this.#answer?.reject(this.#end);
+    };
+    // Writing to a process that is gone: its end tells more.
+    this.#child.stdin.on("error", () => undefined);
     this.#child.once("error", (error) => end(error.message));
     this.#child.once("close", (code) => end(`ended with ${code}`));
   }
@@ -84,6 +90,7 @@ export class PythonServer {
     writeFileSync(inputs, writeSafetensors(tensors));
     const line = await new Promise<string>((resolve, reject) => {
       this.#answer = { resolve, reject };
+      if (this.#end !== null) reject(this.#end);
       this.#child.stdin.write(`${JSON.stringify({ ...request, inputs, results })}\n`);
     });
     if (line !== "{}") throw new Error(line);

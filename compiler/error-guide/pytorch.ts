@@ -20,9 +20,4 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
     cause: "`attention.json` or `_runtime` was copied from another package.",
     remedy: "Write the whole package again, with `mtac compile --python`.",
   },
-  MTA673: {
-    meaning: "the bias requires a gradient",
-    cause: "Kernels compute no gradient of `bias`, which has an entry for every score.",
-    remedy: "Detach it, or take the plain formulas with `reference=True`.",
-  },
 };

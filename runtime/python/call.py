@@ -60,6 +60,11 @@ class Call:
     positions: Tensor | None = None
     layer: int | None = None
 
+    @property
+    def differentiable(self) -> tuple[Tensor | None, ...]:
+        """What has gradients, in the order of the fields."""
+        return self.q, self.k, self.v, self.parameters, self.q_history, self.bias
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors that are given but the parameters, by name."""
         for name in ("q", "k", "v", "q_history", "bias", "documents", "lengths", "positions"):

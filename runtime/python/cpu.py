@@ -12,43 +12,43 @@ from .attention import Attention, Words, depth_scale
 from .call import STORAGES, Call, Size
 from .library import Pass, the_pass
 
-__all__ = ["Gradients", "backward", "forward"]
+__all__ = ["backward", "forward"]
 
 ALIGNMENT = 64
 """Of the workspace: a line of cache, and the widest vector."""
 
-Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
-"""Of q, k, v, the parameters and q_history; None where nobody wants one."""
+GRADIENT_WORDS = 13
+"""What follows the words of a call: what a backward pass takes and gives."""
 
 
 def forward(attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None) -> None:
     """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
     with _Arguments() as arguments:
         words = arguments.of(call, size, attention.cpu["forward"], o, lse)
-        words += [0] * 10
+        words += [0] * GRADIENT_WORDS
         _run(attention, size, the_pass("forward"), words)
 
 
-def backward(attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: Sequence[bool]) -> Gradients:
-    """Gradients of q, k, v, the parameters and q_history, float32 and contiguous, as far as they are wanted.
+def backward(attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """Gradients of ``call.differentiable``, float32 and contiguous; None where one is not wanted.
 
     Args:
         d_o: The gradient of o, of its type, with any strides.
         wanted: Whether to compute each of them.
     """
-    inputs = (call.q, call.k, call.v, call.parameters, call.q_history)
     results: list[Tensor | None] = [
         torch.empty(tensor.shape, dtype=torch.float32, device=tensor.device) if wish and tensor is not None else None
-        for wish, tensor in zip(wanted, inputs, strict=True)
+        for wish, tensor in zip(wanted, call.differentiable, strict=True)
     ]
-    d_q, d_k, d_v, d_parameters, d_q_history = results
+    d_q, d_k, d_v, d_parameters, d_q_history, d_bias = results
     with _Arguments() as arguments:
         words = arguments.of(call, size, attention.cpu["backward"], None, None)
         words += arguments.strided(d_o)
         words += [arguments.place(each) for each in (d_q, d_q_history, d_k, d_v, d_parameters)]
-        words += [attention.words]
+        words += [attention.words, arguments.place(d_bias)]
+        words += [0, 0] if call.bias is None else call.bias.shape[:2]
         _run(attention, size, the_pass("backward"), words)
-    return d_q, d_k, d_v, d_parameters, d_q_history
+    return results
 
 
 def _run(attention: Attention, size: Size, library: Pass, words: Sequence[int]) -> None:

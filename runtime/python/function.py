@@ -19,7 +19,7 @@ INTEGERS = (torch.int32, torch.int64, torch.int16, torch.int8, torch.uint8)
 
 
 class AttentionFunction:
-    """An attention: (q, k, v, parameters, ...) -> (o, lse), differentiable in q, k, v, q_history and the parameters."""
+    """An attention: (q, k, v, parameters, ...) -> (o, lse), differentiable in all tensors but integers."""
 
     def __init__(self, attention: Attention) -> None:
         """Registers the attention's operators."""
@@ -50,8 +50,8 @@ class AttentionFunction:
             o [B, H, Lq, Dv] of q's type; lse [B, H, Lq], float32, empty without a softmax.
 
         Raises:
-            MtacError: MTA601 to MTA608, MTA611 to MTA613, MTA670, MTA671 for what is given; MTA673 for a bias that
-                requires a gradient; MTA880 to MTA884 where there is no compiled library.
+            MtacError: MTA601 to MTA608, MTA611 to MTA613, MTA670, MTA671 for what is given; MTA880 to MTA884 where
+                there is no compiled library.
         """
         q, k, v = _autocast(q), _autocast(k), _autocast(v)
         q_history = None if q_history is None else _autocast(q_history)

@@ -24,8 +24,8 @@ INPUTS = (
 )
 """What both operators take: the fields of ``Call``."""
 
-BIAS = 5
-"""Where the bias stands among the inputs; those before it have gradients."""
+DIFFERENTIABLE = 6
+"""So many of the inputs have gradients, the first ones: q, k, v, the parameters, q_history and the bias."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Operators:
 
     Attributes:
         forward: (q, k, v, parameters, q_history, bias, documents, lengths, positions, layer) -> (o, lse).
-        backward: (d_o, the same, wanted) -> gradients of q, k, v, the parameters and q_history; empty where not wanted.
+        backward: (d_o, the same, wanted) -> gradients of q, k, v, the parameters, q_history and the bias; empty where
+            they are not wanted.
     """
 
     forward: CustomOpDef
@@ -95,12 +96,10 @@ def register(attention: Attention) -> Operators:
 
     def pull_back(ctx: Any, d_o: Tensor, _d_lse: Tensor) -> tuple[Tensor | None, ...]:
         needed: tuple[bool, ...] = ctx.needs_input_grad
-        if needed[BIAS]:
-            raise _no_bias_gradient()
-        wanted = list(needed[:BIAS])
+        wanted = list(needed[:DIFFERENTIABLE])
         results = backward(d_o, *ctx.saved_tensors, ctx.layer, wanted)
         found = [result if wish else None for wish, result in zip(wanted, results, strict=True)]
-        return (*found, *[None] * (len(needed) - BIAS))
+        return (*found, *[None] * (len(needed) - DIFFERENTIABLE))
 
     forward.register_autograd(pull_back, setup_context=keep)
     return Operators(forward, backward)
@@ -121,12 +120,11 @@ def _checked(attention: Attention, call: Call) -> Size:
 
 def _gradients(call: Call, wanted: Sequence[bool], allocate: bool = True) -> list[Tensor]:
     """Tensors for what is wanted, and empty ones for the rest."""
-    inputs = (call.q, call.k, call.v, call.parameters, call.q_history)
     return [
         call.q.new_empty(0, dtype=call.q.dtype if tensor is None else tensor.dtype)
         if tensor is None or not wish or not allocate
         else tensor.new_empty(tensor.shape)
-        for tensor, wish in zip(inputs, wanted, strict=True)
+        for tensor, wish in zip(call.differentiable, wanted, strict=True)
     ]
 
 
@@ -145,11 +143,3 @@ def _check_gradient(attention: Attention, call: Call, size: Size, d_o: Tensor) -
             f"the gradient d_o is {d_o.dtype} on {d_o.device}, o is {call.q.dtype} on {call.q.device}",
             "give d_o in o's type, on its device",
         )
-
-
-def _no_bias_gradient() -> MtacError:
-    return MtacError(
-        "MTA673",
-        "the bias requires a gradient, which the kernels do not compute",
-        "detach the bias, or take the plain formulas with `reference=True`",
-    )

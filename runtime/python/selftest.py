@@ -59,7 +59,8 @@ class Example:
         self.parameters = {each.name: _parameter(each, generator, exact) for each in attention.parameters}
         self.inputs: dict[str, Tensor] = {}
         if attention.masks("bias"):
-            self.inputs["bias"] = torch.randn((batches, heads, history + rows, keys), generator=generator)
+            bias = torch.randn((batches, heads, history + rows, keys), generator=generator)
+            self.inputs["bias"] = bias.requires_grad_()
         if attention.masks("documents"):
             self.inputs["documents"] = (torch.arange(keys) * 3 // max(keys, 1)).expand(batches, keys).contiguous()
         if attention.masks("lengths"):
@@ -67,9 +68,14 @@ class Example:
         self.layer = 2 if attention.uses_layer else None
 
     def leaves(self) -> list[Tensor]:
-        """What has gradients: q, k, v, the history where there is one, and the parameters."""
-        history = [] if self.q_history is None else [self.q_history]
-        return [self.q, self.k, self.v, *history, *self.parameters.values()]
+        """What has gradients."""
+        return [*self.named_leaves().values()]
+
+    def named_leaves(self) -> dict[str, Tensor]:
+        """What has gradients, by name: q, k, v, history and bias where there are any, and the parameters."""
+        optional = {"q_history": self.q_history, "bias": self.inputs.get("bias")}
+        given = {name: each for name, each in optional.items() if each is not None}
+        return {"q": self.q, "k": self.k, "v": self.v} | given | self.parameters
 
     def compute(self, *, reference: bool = False) -> Tensor:
         """Gives o."""
@@ -127,7 +133,7 @@ class AttentionTests(Base):
         o, expected = example.compute(), example.compute(reference=True)
         self.assertEqual(o.dtype, dtype)
         self.assert_near(o, expected, tolerance, "o")
-        names = ["q", "k", "v", *([] if example.q_history is None else ["q_history"]), *example.parameters]
+        names = example.named_leaves()
         scale = float(torch.linalg.vector_norm(example.d_o.double())) if dtype == torch.float32 else 0.0
         for name, x, wanted in zip(names, example.gradients(o), example.gradients(expected), strict=True):
             self.assert_near(x, wanted, gradient_tolerance, f"the gradient of {name}", scale * 0.01)
@@ -172,7 +178,7 @@ class AttentionTests(Base):
             )
             torch.library.opcheck(self.function.operators.forward, inputs)
             plain = tuple(each.detach() if isinstance(each, Tensor) else each for each in inputs)
-            wanted = [True, True, True, True, history > 0]
+            wanted = [True, True, True, True, history > 0, "bias" in given]
             torch.library.opcheck(self.function.operators.backward, (example.d_o, *plain, wanted))
 
     def test_gradcheck(self) -> None:

@@ -36,6 +36,16 @@ describe.each(EXAMPLES)("the package of %s", (name) => {
   });
 });
 
+test("the package of an attention with every kind of input passes its own tests", async () => {
+  const stages =
+    "normalize sparsemax scores { conv 3x5 softcap 20 } weights { mix 2 } output { norm depth_scale gate channel }";
+  const spec = `attention a { heads 4 kv_heads 2 head_dim 24 value_dim 20 mask causal bias ${stages} }`;
+  await withFolder(async (folder) => {
+    writeFiles(folder, packageOf(spec, "biased.mta"));
+    expect(await python(["-m", "unittest", "discover", "tests"], folder)).toContain("Ran 15 tests");
+  });
+});
+
 test("is installed by pip, beside another version of itself", async () => {
   await withFolder(async (folder) => {
     const specs = { one: "conv 2x9", two: "conv 3x9" };
@@ -112,21 +122,6 @@ describe("what goes wrong has a code", () => {
       "toy/attention.json": (files["toy/attention.json"] ?? "").replace('"format": 1', '"format": 9'),
     }));
     expect(other).toContain("MTA672");
-  });
-
-  test("a bias that requires a gradient", async () => {
-    const call = `import torch, toy
-q = torch.randn(1, 2, 8, 16, requires_grad=True)
-bias = torch.zeros(1, 1, 8, 8, requires_grad=True)
-try:
-    toy.Toy()(q, q, q, bias=bias).sum().backward()
-except toy.MtacError as error:
-    print(error.code, error.remedy)
-print(toy.toy(q, q, q, bias=bias, scores_conv_weight=toy.Toy().get_parameter("scores.conv.weight"), reference=True).sum().backward())`;
-    await withFolder(async (folder) => {
-      writeFiles(folder, packageOf(SMALL.replace("causal", "causal bias"), "toy.mta"));
-      expect(await python(["-c", call], folder)).toMatch(/^MTA673 .*\nNone\n$/);
-    });
   });
 
   test("libraries that are built beforehand need no compiler", async () => {

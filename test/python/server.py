@@ -59,7 +59,7 @@ def compute(request: dict) -> None:
     parameters = {each.name: leaf(tensors[each.name]) for each in function.attention.parameters}
     others = {name: tensors[name] for name in ("documents", "lengths", "positions") if name in tensors}
     if "bias" in tensors:
-        others["bias"] = tensors["bias"].to(torch.float32)
+        inputs["bias"] = tensors["bias"].to(torch.float32).requires_grad_()
     o, lse = function(**inputs, parameters=parameters, **others, layer=request["layer"])
     leaves = inputs | parameters
     found = torch.autograd.grad(o, [*leaves.values()], tensors["d_o"].to(kind), materialize_grads=True)

@@ -1,14 +1,18 @@
 import {
   type Artifact,
+  type AttentionInputs,
   type Float64Tensor,
   GRADIENT_TENSORS,
+  type HostTensor,
   type Layout,
 } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
-import type { GradientKey, Gradients, SomeGradients } from "../../runtime/launcher/gradients.ts";
+import type { GradientKey, SavedResult } from "../../runtime/launcher/gradients.ts";
+import type { SavedCall } from "../../runtime/launcher/saved.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
 import {
   type CallDevice,
+  type ForwardDevice,
   type ForwardOutcome,
   type ForwardRequest,
   readResults,
@@ -20,6 +24,29 @@ export interface TrainingOutcome<Statistics> extends ForwardOutcome<Statistics> 
   readonly backward: Statistics;
 }
 
+/** A launcher as a call with gradients needs it. */
+export interface TrainingLauncher<Tensor, Statistics> {
+  /** Saves the call. */
+  forward(inputs: AttentionInputs<Tensor>): Promise<
+    SavedResult<{
+      readonly o: Tensor;
+      readonly lse: Tensor | null;
+      readonly statistics: Statistics;
+    }>
+  >;
+  /** Gives `EVERY_GRADIENT`. */
+  backward(
+    saved: SavedCall,
+    dO: Tensor,
+  ): Promise<GivenGradients<Tensor> & { readonly statistics: Statistics }>;
+  destroy(): void;
+}
+
+/** Gradients, as far as they were asked for. */
+type GivenGradients<Tensor> = Readonly<Record<(typeof GRADIENT_TENSORS)[number]["key"], Tensor | null>> & {
+  readonly parameters: ReadonlyMap<string, HostTensor> | null;
+};
+
 /**
  * Computes a call on a device, then gradients of Σ o·dO, and brings all of it back.
  *
@@ -29,15 +56,29 @@ export interface TrainingOutcome<Statistics> extends ForwardOutcome<Statistics> 
 export async function trainOn<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   device: CallDevice<Tensor, Types>,
   artifact: Artifact,
-  { pipeline, call, compiled }: ForwardRequest,
+  request: ForwardRequest,
   dO: Float64Tensor,
 ): Promise<TrainingOutcome<Types["statistics"]>> {
-  const launcher = await device.launch(artifact, hostParameters(call.parameters));
+  const launcher = await device.launch(artifact, hostParameters(request.call.parameters));
+  const own: TrainingLauncher<Tensor, Types["statistics"]> = {
+    forward: (inputs) => launcher.forward(inputs, { save: true }),
+    backward: (saved, gradient) => launcher.backward(saved, gradient, { wanted: EVERY_GRADIENT }),
+    destroy: () => launcher.destroy(),
+  };
+  return trainWith(device, own, request, dO);
+}
+
+/** The same with a launcher that there is; it is destroyed. */
+export async function trainWith<Tensor extends Layout, Statistics>(
+  device: Pick<ForwardDevice<Tensor, Statistics>, "upload" | "download">,
+  launcher: TrainingLauncher<Tensor, Statistics>,
+  { pipeline, call, compiled }: ForwardRequest,
+  dO: Float64Tensor,
+): Promise<TrainingOutcome<Statistics>> {
   compiled?.();
   const inputs = placeInputs(pipeline, call.inputs, (tensor, as) => device.upload(tensor, as));
-  const { o, lse, saved, statistics } = await launcher.forward(inputs, { save: true });
-  const wanted = EVERY_GRADIENT;
-  const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage), { wanted });
+  const { o, lse, saved, statistics } = await launcher.forward(inputs);
+  const gradients = await launcher.backward(saved, device.upload(dO, pipeline.storage));
   saved.release();
   const results = await readResults(device, lse === null ? { o } : { o, lse });
   const tensors = new Map([...results, ...(await readGradients(device, gradients))]);
@@ -52,9 +93,9 @@ export const EVERY_GRADIENT: readonly GradientKey[] = [
 ];
 
 /** Brings gradients to the host, by their names in files. */
-export async function readGradients<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
-  device: Pick<CallDevice<Tensor, Types>, "download">,
-  gradients: SomeGradients<Gradients<Tensor, Types>>,
+export async function readGradients<Tensor extends Layout>(
+  device: Pick<ForwardDevice<Tensor, unknown>, "download">,
+  gradients: GivenGradients<Tensor>,
 ): Promise<ReadonlyMap<string, Float64Tensor>> {
   const tensors = new Map<string, Float64Tensor>();
   for (const { name, key } of GRADIENT_TENSORS) {

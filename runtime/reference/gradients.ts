@@ -9,12 +9,19 @@ import {
   runEntry,
   storeRows,
   type Tape,
+  type Trace,
   zeros,
 } from "./forward.ts";
 import { biasAdjoint, normaliseAdjoint } from "./normalise.ts";
 import { scoresAdjoint, weightedValuesAdjoint } from "./product.ts";
 import { mapStageAdjoint, outputStageAdjoint, type ParameterGradients } from "./stages.ts";
 import { mapSize } from "./visibility.ts";
+
+/** What a run of the reference with gradients reports. */
+export interface GradientOptions extends ReferenceOptions {
+  /** Sees the gradient of each map under the map's name, from the last map to `scores`. */
+  readonly gradientTrace?: Trace;
+}
 
 /** The forward results, and the gradients of Σ o·dO. */
 export interface ReferenceGradients extends ReferenceResult {
@@ -41,7 +48,7 @@ export function referenceGradients(
   parameters: ReadonlyMap<string, Float64Tensor>,
   inputs: AttentionInputs<Float64Tensor>,
   dO: Float64Tensor,
-  options: ReferenceOptions = {},
+  options: GradientOptions = {},
 ): ReferenceGradients {
   const call = prepareCall(pipeline, parameters, inputs);
   const { B, Lq } = call;
@@ -60,12 +67,14 @@ export function referenceGradients(
     const tape = runEntry(entryOf(call, batch), { ...options, keep: true });
     storeRows(tape, result);
     const size = tape.o.length;
-    const dQ = entryGradients(tape, dO.data.subarray(batch * size, (batch + 1) * size), {
+    const own = {
       dK: entryPart(sums.dK, batch),
       dV: entryPart(sums.dV, batch),
       dBias: sums.dBias === null ? null : biasPart(sums.dBias, batch),
       parameters: parameterSums,
-    });
+    };
+    const dEntry = dO.data.subarray(batch * size, (batch + 1) * size);
+    const dQ = entryGradients(tape, dEntry, own, options.gradientTrace);
     splitRows(call, batch, dQ, sums.dQ, sums.dQHistory);
   }
   return { ...result, ...sums };
@@ -96,30 +105,43 @@ function entryGradients(
     readonly dBias: Entry["bias"];
     readonly parameters: ParameterGradients;
   },
+  trace: Trace | undefined,
 ): Float64Array {
   const { entry } = tape;
-  const { call, sight } = entry;
-  const { pipeline } = call;
+  const { call, sight, batch } = entry;
+  const { pipeline, R, Lq, Lk } = call;
   let dOut = dO;
   for (const [stage, input] of backwards(pipeline.output, tape.output)) {
     dOut = outputStageAdjoint(call, stage, input, dOut, sums.parameters);
   }
-  const maps = new Maps(mapSize(sight), false);
-  let dMap = maps.next((into) => weightedValuesAdjoint(entry, tape.final, dOut, into, sums.dV));
+  const maps = new Maps(mapSize(sight), trace !== undefined);
+  const names = mapNames(pipeline);
+  const next = (write: (into: Float64Array) => void): Float64Array => {
+    const data = maps.next(write);
+    trace?.(names.pop() ?? "", batch, { shape: [pipeline.heads, R + Lq, Lk], data }, sight);
+    return data;
+  };
+  let dMap = next((into) => weightedValuesAdjoint(entry, tape.final, dOut, into, sums.dV));
   for (const [stage, input] of backwards(pipeline.weights, tape.weights)) {
     const dTarget = dMap;
-    dMap = maps.next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
+    dMap = next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
   }
   const dWeights = dMap;
-  dMap = maps.next((into) => normaliseAdjoint(entry, tape.normalised, dWeights, into));
+  dMap = next((into) => normaliseAdjoint(entry, tape.normalised, dWeights, into));
   if (sums.dBias !== null) biasAdjoint(entry, dMap, sums.dBias);
   for (const [stage, input] of backwards(pipeline.scores, tape.scores)) {
     const dTarget = dMap;
-    dMap = maps.next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
+    dMap = next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
   }
   const dQ = new Float64Array(entry.q.length);
   scoresAdjoint(entry, dMap, dQ, sums.dK);
   return dQ;
+}
+
+/** Maps by the names that a trace has for them, the first one first. */
+function mapNames({ scores, normalize, weights }: Pipeline): string[] {
+  const names = (stages: readonly { readonly name: string }[]): string[] => stages.map(({ name }) => name);
+  return ["scores", ...names(scores), normalize, ...names(weights)];
 }
 
 /** Stages with the inputs that the tape kept for them, last stage first. */

@@ -9,5 +9,5 @@ export {
   referenceForward,
   type Trace,
 } from "./forward.ts";
-export { type ReferenceGradients, referenceGradients } from "./gradients.ts";
+export { type GradientOptions, type ReferenceGradients, referenceGradients } from "./gradients.ts";
 export { isVisible, type Sight, type SightQuestion, sightOf } from "./visibility.ts";

@@ -1,6 +1,7 @@
 // The playground's checks of what it computes: runs against the reference, attention maps.
 import type { Page } from "playwright-core";
 import { randomCall } from "../../compiler/execution/random-call.ts";
+import { referenceTensors } from "../../compiler/execution/reference-results.ts";
 import { colourOf, rangeOf } from "../../examples/playground/src/maps/colour.ts";
 import { DEFAULTS } from "../../examples/playground/src/state/settings.ts";
 import type { Pipeline } from "../../runtime/contract/index.ts";
@@ -14,9 +15,11 @@ const MOST_GAP_MS = 400;
 
 export async function checkComputing(site: Site): Promise<void> {
   await attempt("run", () => checkRun(site));
+  await attempt("run with gradients", () => checkGradients(site));
   await attempt("cancel", () => checkCancel(site));
   await attempt("an empty editor", () => checkEmpty(site));
   await attempt("maps", () => checkMaps(site));
+  await attempt("maps of gradients", () => checkGradientMaps(site));
 }
 
 async function checkRun(site: Site): Promise<void> {
@@ -46,6 +49,39 @@ async function checkRun(site: Site): Promise<void> {
   report("run: the verdict", verdict.includes("within its bound") ? null : verdict);
   const result = await page.locator(".run-outcome").innerText();
   report("run: the device is named", /swiftshader/i.test(result) ? null : result.slice(0, 80));
+  await page.context().close();
+}
+
+/** Gradients are asked for with a tick: on the GPU, then on the processor. */
+async function checkGradients(site: Site): Promise<void> {
+  const page = await openSpec(site, {
+    spec: SMALL,
+    tab: "run",
+    run: { ...DEFAULTS.run, device: "webgpu", rows: 40, keys: 40 },
+  });
+  const panel = page.locator(".panel[data-panel=run]");
+  for (const device of ["webgpu", "wasm"] as const) {
+    await panel.getByLabel("Device").selectOption(device);
+    await page.waitForSelector(`.device-found[data-device=${device}]`);
+    await panel.getByLabel("Gradients").check();
+    await panel.getByRole("button", { name: "Run", exact: true }).click();
+    await page.locator(".run-status", { hasText: "Finished." }).waitFor({ timeout: 50_000 });
+    const errors = await readErrors(page);
+    const names = errors.map(({ tensor }) => tensor);
+    const bad = errors.filter(({ error }) => !(error > 0 && error < 2e-5));
+    const wanted = ["d_q", "d_k", "d_v", "d_scores.conv.weight", "d_weights.conv.weight"];
+    const missing = wanted.filter((name) => !names.includes(name));
+    report(
+      `${device}: gradients as the reference`,
+      bad.length + missing.length === 0 ? null : JSON.stringify({ bad, missing }),
+      `${names.length} tensors`,
+    );
+    const tiles = await page.locator(".run-outcome .tiles").innerText();
+    report(
+      `${device}: the worst error and the backward pass's time are told`,
+      /worst error/i.test(tiles) && /backward/i.test(tiles) ? null : tiles,
+    );
+  }
   await page.context().close();
 }
 
@@ -100,6 +136,7 @@ async function checkCancel(site: Site): Promise<void> {
 const LENGTH = 24;
 const HEAD = 1;
 const BATCH = 1;
+const MAPS = { length: LENGTH, seed: 3, parameters: "random", head: HEAD, batch: BATCH } as const;
 
 /** One head's maps, as the reference makes them here. */
 function expectedMaps(pipeline: Pipeline) {
@@ -135,18 +172,11 @@ async function checkEmpty(site: Site): Promise<void> {
 
 async function checkMaps(site: Site): Promise<void> {
   const spec = SMALL.replace("causal", "causal window 9");
-  const settings = { length: LENGTH, seed: 3, parameters: "random", head: HEAD, batch: BATCH } as const;
-  const page = await openSpec(site, { spec, tab: "maps", maps: settings });
+  const page = await openSpec(site, { spec, tab: "maps", maps: { ...MAPS, gradients: false } });
   await page.waitForSelector(".map-canvas");
   const pipeline = pipelineOf(spec, "small", "spec.mta");
   const { maps, visible } = expectedMaps(pipeline);
-  const drawn = await page.evaluate(() =>
-    Array.from(document.querySelectorAll("canvas")).flatMap((canvas) => {
-      const name = canvas.dataset["map"];
-      const image = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height);
-      return name === undefined || image === undefined ? [] : [{ name, pixels: [...image.data] }];
-    }),
-  );
+  const drawn = await drawnMaps(page);
   const names = drawn.map(({ name }) => name).join(" ");
   const wanted = "scores scores.conv scores.mix softmax weights.conv";
   report("a map before and after each stage", names === wanted ? null : names, names);
@@ -182,6 +212,44 @@ async function checkMaps(site: Site): Promise<void> {
   const same = (await pixelsOf(page, "scores.conv")) === (await pixelsOf(page, "scores"));
   report("an identity convolution leaves its map as it is", same ? null : "the maps differ");
   await page.context().close();
+}
+
+/** Gradients come with a tick, each beside its map, and those of q, k and v after them. */
+async function checkGradientMaps(site: Site): Promise<void> {
+  const page = await openSpec(site, { spec: SMALL, tab: "maps", maps: { ...MAPS, gradients: false } });
+  await page.waitForSelector(".map-canvas");
+  await page.locator(".panel[data-panel=maps]").getByLabel("Gradients").check();
+  await page.waitForSelector("canvas[data-map=d_v]");
+  const drawn = await drawnMaps(page);
+  const names = drawn.map(({ name }) => name).join(" ");
+  const maps = ["scores", "scores.conv", "scores.mix", "softmax", "weights.conv"];
+  const wanted = [...maps.flatMap((name) => [name, `d_${name}`]), "d_q", "d_k", "d_v"].join(" ");
+  report("a gradient beside each map", difference(names, wanted), names);
+  const pipeline = pipelineOf(SMALL, "small", "spec.mta");
+  const shape = { B: 2, Lq: LENGTH, Lk: LENGTH, R: 0 };
+  const call = randomCall(pipeline, shape, { seed: MAPS.seed, layer: undefined, grad: true });
+  const { data, shape: sizes = [] } = referenceTensors(pipeline, call).get("d_q") ?? {
+    data: new Float64Array(),
+  };
+  const size = (sizes[2] ?? 1) * (sizes[3] ?? 1);
+  const start = (BATCH * pipeline.heads + HEAD) * size;
+  const values = data.slice(start, start + size);
+  const range = rangeOf(values, new Uint8Array(size).fill(1), false);
+  const expected = [...values].flatMap((value) => [...colourOf(value, range), 255]);
+  const pixels = drawn.find(({ name }) => name === "d_q")?.pixels ?? [];
+  report("d_q as the reference", difference(pixels.join(), expected.join()), `${size} entries`);
+  await page.context().close();
+}
+
+/** What the page has drawn, in its order. */
+async function drawnMaps(page: Page): Promise<readonly { name: string; pixels: readonly number[] }[]> {
+  return page.evaluate(() =>
+    Array.from(document.querySelectorAll("canvas")).flatMap((canvas) => {
+      const name = canvas.dataset["map"];
+      const image = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height);
+      return name === undefined || image === undefined ? [] : [{ name, pixels: [...image.data] }];
+    }),
+  );
 }
 
 async function pixelsOf(page: Page, name: string): Promise<string> {

@@ -50,17 +50,29 @@ test("a spec with errors, and an attention that is not there, are refused", () =
   expect(() => compileAttention({ ...request, attention: "<img>" }, "1")).toThrow(CallError);
 });
 
-test("an artifact for the page's device: a plan for that GPU, or for that processor, which knows no schedules", () => {
+test("an artifact for the page's device: a plan for that GPU, or for that processor, which knows no schedules", async () => {
   const pipeline = pipelineOf(SPEC, "a", "spec.mta");
-  const asked = { pipeline, shape: { B: 1, Lq: 64, Lk: 64, R: 0 }, schedule: "two_pass" } as const;
+  const asked = {
+    pipeline,
+    shape: { B: 1, Lq: 64, Lk: 64, R: 0 },
+    schedule: "two_pass",
+    gradients: false,
+  } as const;
   const limits = WEBGPU_COMMON_LIMITS;
-  const gpu = emitForDevice({ ...asked, device: { kind: "webgpu", name: "a GPU", limits } });
+  const gpu = await emitForDevice({ ...asked, device: { kind: "webgpu", name: "a GPU", limits } });
   expect(gpu.plans).toMatchObject([{ target: "webgpu", schedule: "two_pass" }]);
   expect(Object.keys(gpu.sources).length).toBeGreaterThan(0);
   const processor = { lanes: 4, threads: 2 };
-  const cpu = emitForDevice({ ...asked, device: { kind: "wasm", name: "", reason: null, processor } });
+  const cpu = await emitForDevice({ ...asked, device: { kind: "wasm", name: "", reason: null, processor } });
   expect(cpu.plans).toMatchObject([{ target: "cpu", schedule: "staged" }]);
   expect(cpu.sources).toEqual({});
+  const trained = await emitForDevice({
+    ...asked,
+    gradients: true,
+    device: { kind: "webgpu", name: "a GPU", limits },
+  });
+  expect(trained.backward).toMatchObject([{ direction: "backward" }]);
+  expect(Object.keys(trained.sources).join()).toContain("key_gradient");
 });
 
 test("completions are in the editor's notation", () => {
@@ -83,7 +95,15 @@ test("hover and format answer as the language server does", () => {
 
 test("maps: one head of one batch entry, before and after each stage", () => {
   const pipeline = pipelineOf(SPEC, "a", "spec.mta");
-  const asked = { pipeline, length: 6, seed: 1, parameters: "random", batch: 1, head: 3 } as const;
+  const asked = {
+    pipeline,
+    length: 6,
+    seed: 1,
+    parameters: "random",
+    batch: 1,
+    head: 3,
+    gradients: false,
+  } as const;
   const { maps, visible } = mapsOf(asked);
   expect(maps.map(({ name }) => name)).toEqual(["scores", "scores.conv", "scores.mix", "softmax"]);
   expect([...visible.subarray(0, 12)]).toEqual([1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0]);
@@ -97,6 +117,29 @@ test("maps: one head of one batch entry, before and after each stage", () => {
   // An identity convolution leaves the scores as they are.
   const initial = mapsOf({ ...asked, parameters: "init" });
   expect(initial.maps[1]?.values).toEqual(initial.maps[0]?.values);
+});
+
+test("gradients: of each map, of its rows of q, and of the keys and values that it shares", () => {
+  const pipeline = pipelineOf(SPEC.replace("heads 4", "heads 4  kv_heads 2"), "a", "spec.mta");
+  const asked = { pipeline, length: 6, seed: 1, parameters: "random", batch: 1, gradients: true } as const;
+  const { maps, gradients } = mapsOf({ ...asked, head: 3 });
+  expect(gradients?.maps.map(({ name }) => name)).toEqual(maps.map(({ name }) => name));
+  // What is added to all logits of a row changes nothing.
+  const logits = gradients?.maps[2]?.values ?? new Float64Array();
+  for (let row = 0; row < 6; row += 1) {
+    const own = logits.subarray(row * 6, row * 6 + 6);
+    expect(own.reduce((all, value) => all + value, 0)).toBeCloseTo(0, 12);
+    expect(own.subarray(row + 1).every((value) => value === 0)).toBe(true);
+  }
+  expect(gradients?.rows.map(({ name, values }) => [name, values.length])).toEqual([
+    ["d_q", 48],
+    ["d_k", 48],
+    ["d_v", 48],
+  ]);
+  const neighbour = mapsOf({ ...asked, head: 2 }).gradients;
+  expect(neighbour?.rows[0]?.values).not.toEqual(gradients?.rows[0]?.values);
+  expect(neighbour?.rows[1]?.values).toEqual(gradients?.rows[1]?.values);
+  expect(mapsOf({ ...asked, head: 3, gradients: false }).maps).toEqual(maps);
 });
 
 test("the reference is refused where it would take minutes or gigabytes", () => {

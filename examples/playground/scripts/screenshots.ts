@@ -86,6 +86,31 @@ const SCENES: readonly Scene[] = [
     views: EVERY,
   },
   {
+    name: "run-gradients",
+    prepare: async (page) => {
+      await tab("run")(page);
+      await page.fill(".panel[data-panel=run] input >> nth=1", "48");
+      await page.fill(".panel[data-panel=run] input >> nth=2", "48");
+      await page.check(".panel[data-panel=run] input[type=checkbox]");
+      await page.keyboard.press("Control+Enter");
+      await page.waitForSelector(".verdict", { timeout: 60_000 });
+    },
+    views: EVERY,
+  },
+  {
+    name: "maps-gradients",
+    prepare: async (page) => {
+      await tab("maps")(page);
+      await page.check(".panel[data-panel=maps] input[type=checkbox]");
+      await page.waitForSelector("canvas[data-map=d_v]");
+      await page
+        .locator(".map-frame")
+        .nth(1)
+        .hover({ position: { x: 60, y: 120 } });
+    },
+    views: EVERY,
+  },
+  {
     name: "broken",
     prepare: async (page) => {
       await page.locator(".source-editor .cm-content").fill(BROKEN);

@@ -83,6 +83,13 @@ export function select(
   return element;
 }
 
+/** A box that is ticked or not. */
+export function checkbox(act: (ticked: boolean) => void): HTMLInputElement {
+  const element = h("input", { type: "checkbox" });
+  element.addEventListener("change", () => act(element.checked));
+  return element;
+}
+
 export interface Option {
   readonly value: string;
   readonly label: string;

@@ -1,16 +1,17 @@
 import { colourAt, colourOf, type Range } from "./colour.ts";
 
-/** Draws a map, one pixel an entry: row by row from the top, keys from the left. What is not visible stays transparent. */
+/** Draws a map, one pixel an entry: row by row from the top, columns from the left. What is not visible stays transparent. */
 export function drawMap(
   canvas: HTMLCanvasElement,
-  length: number,
+  columns: number,
   values: Float64Array,
   visible: Uint8Array,
   range: Range,
 ): void {
-  canvas.width = length;
-  canvas.height = length;
-  const image = new ImageData(length, length);
+  const rows = values.length / columns;
+  canvas.width = columns;
+  canvas.height = rows;
+  const image = new ImageData(columns, rows);
   for (const [index, value] of values.entries()) {
     if (visible[index] !== 1) continue;
     const [red, green, blue] = Number.isFinite(value) ? colourOf(value, range) : NOT_FINITE;

@@ -17,6 +17,8 @@ export interface RunSettings {
   readonly keys: number;
   readonly seed: number;
   readonly layer: number;
+  /** Whether gradients are computed, too. */
+  readonly gradients: boolean;
 }
 
 export interface MapSettings {
@@ -25,6 +27,8 @@ export interface MapSettings {
   readonly parameters: "random" | "init";
   readonly batch: number;
   readonly head: number;
+  /** Whether gradients are shown beside the maps. */
+  readonly gradients: boolean;
 }
 
 /** All that the page shows depends on these, and a link carries them. */
@@ -51,8 +55,8 @@ export const DEFAULTS: Omit<Settings, "spec"> = {
   architecture: "sm_80",
   schedule: null,
   tab: "pipeline",
-  run: { device: "auto", batch: 1, rows: 128, keys: 128, seed: 1, layer: 0 },
-  maps: { length: 48, seed: 1, parameters: "random", batch: 0, head: 0 },
+  run: { device: "auto", batch: 1, rows: 128, keys: 128, seed: 1, layer: 0, gradients: false },
+  maps: { length: 48, seed: 1, parameters: "random", batch: 0, head: 0, gradients: false },
 };
 
 /** What each number may be: from, to. */
@@ -98,6 +102,7 @@ export function readSettings(value: unknown): Settings | null {
       keys: within(run["keys"], RANGES.keys, DEFAULTS.run.keys),
       seed: within(run["seed"], RANGES.seed, DEFAULTS.run.seed),
       layer: within(run["layer"], RANGES.layer, DEFAULTS.run.layer),
+      gradients: run["gradients"] === true,
     },
     maps: {
       length: within(maps["length"], RANGES.mapLength, DEFAULTS.maps.length),
@@ -105,6 +110,7 @@ export function readSettings(value: unknown): Settings | null {
       parameters: maps["parameters"] === "init" ? "init" : "random",
       batch: within(maps["batch"], RANGES.mapBatch, DEFAULTS.maps.batch),
       head: within(maps["head"], RANGES.head, DEFAULTS.maps.head),
+      gradients: maps["gradients"] === true,
     },
   };
 }

@@ -100,6 +100,7 @@ export function createCodeTab({ label, follow, groupsOf }: CodeTabParts): CodeTa
 
 function copyButton(text: () => string): HTMLButtonElement {
   const word = h("span", {}, "Copy");
+  let rest: ReturnType<typeof setTimeout> | undefined;
   return button(
     { class: "quiet" },
     async () => {
@@ -109,7 +110,9 @@ function copyButton(text: () => string): HTMLButtonElement {
       } catch {
         word.textContent = "Not allowed";
       }
-      setTimeout(() => {
+      // What an earlier click said ends with it.
+      clearTimeout(rest);
+      rest = setTimeout(() => {
         word.textContent = "Copy";
       }, 1500);
     },

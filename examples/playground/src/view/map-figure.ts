@@ -15,11 +15,14 @@ export interface MapFigure {
 }
 
 interface MapFigureParts {
-  readonly number: number;
+  /** Its place in the pipeline; null for what is none of the pipeline's maps. */
+  readonly number: number | null;
   readonly name: string;
   readonly remark: string;
-  readonly length: number;
-  /** [length, length], row-major. */
+  readonly columns: number;
+  /** What columns are: keys, channels. */
+  readonly across: string;
+  /** [rows, columns], row-major. */
   readonly values: Float64Array;
   readonly visible: Uint8Array;
   /** It comes from the normaliser or later. */
@@ -30,11 +33,12 @@ interface MapFigureParts {
 
 /** One map as a picture, with its scale and the value that is pointed at. */
 export function createMapFigure(parts: MapFigureParts): MapFigure {
-  const { number, name, remark, length, values, visible, weights } = parts;
+  const { number, name, remark, columns, across, values, visible, weights } = parts;
+  const rows = values.length / columns;
   const range = rangeOf(values, visible, weights);
   const below = range.clipped && range.scale === "diverging";
   const canvas = h("canvas", { class: "map-canvas", "data-map": name });
-  drawMap(canvas, length, values, visible, range);
+  drawMap(canvas, columns, values, visible, range);
   const legend = h("canvas", { class: "legend-canvas", "aria-hidden": "true" });
   drawLegend(legend, range);
   const rowMark = h("span", { class: "mark mark-row" });
@@ -47,14 +51,14 @@ export function createMapFigure(parts: MapFigureParts): MapFigure {
       tabindex: 0,
       role: "application",
       "aria-roledescription": "map",
-      "aria-label": `map ${name}: ${length} rows by ${length} keys; arrow keys read its values`,
+      "aria-label": `map ${name}: ${rows} rows by ${columns} ${across}; arrow keys read its values`,
     },
     canvas,
     rowMark,
     keyMark,
   );
   let at: Place | null = null;
-  listen(frame, length, () => at, parts.point);
+  listen(frame, { rows, columns }, () => at, parts.point);
   return {
     element: h(
       "figure",
@@ -62,7 +66,7 @@ export function createMapFigure(parts: MapFigureParts): MapFigure {
       h(
         "figcaption",
         {},
-        h("span", { class: "map-number" }, number),
+        number === null ? null : h("span", { class: "map-number" }, number),
         h("span", { class: "map-name" }, name),
         h("span", { class: "map-remark" }, remark),
       ),
@@ -82,10 +86,9 @@ export function createMapFigure(parts: MapFigureParts): MapFigure {
       keyMark.hidden = place === null;
       value.textContent = "";
       if (place === null) return;
-      const size = 100 / length;
-      Object.assign(rowMark.style, { top: `${place.row * size}%`, height: `${size}%` });
-      Object.assign(keyMark.style, { left: `${place.key * size}%`, width: `${size}%` });
-      const index = place.row * length + place.key;
+      Object.assign(rowMark.style, { top: `${(100 * place.row) / rows}%`, height: `${100 / rows}%` });
+      Object.assign(keyMark.style, { left: `${(100 * place.key) / columns}%`, width: `${100 / columns}%` });
+      const index = place.row * columns + place.key;
       value.textContent = visible[index] === 1 ? shorten(values[index] ?? Number.NaN) : "masked";
     },
   };
@@ -93,16 +96,16 @@ export function createMapFigure(parts: MapFigureParts): MapFigure {
 
 function listen(
   frame: HTMLElement,
-  length: number,
+  { rows, columns }: { readonly rows: number; readonly columns: number },
   current: () => Place | null,
   point: (place: Place | null) => void,
 ): void {
-  const clamp = (value: number): number => Math.min(length - 1, Math.max(0, value));
+  const clamp = (value: number, count: number): number => Math.min(count - 1, Math.max(0, value));
   const placeOf = ({ clientX, clientY }: PointerEvent): Place => {
     const { left, top, width, height } = frame.getBoundingClientRect();
     return {
-      row: clamp(Math.floor(((clientY - top) / height) * length)),
-      key: clamp(Math.floor(((clientX - left) / width) * length)),
+      row: clamp(Math.floor(((clientY - top) / height) * rows), rows),
+      key: clamp(Math.floor(((clientX - left) / width) * columns), columns),
     };
   };
   frame.addEventListener("pointermove", (event) => point(placeOf(event)));
@@ -116,7 +119,7 @@ function listen(
     const far = event.shiftKey ? 8 : 1;
     const { row, key } = current() ?? { row: 0, key: 0 };
     const moved = current() === null ? { row, key } : { row: row + far * step[0], key: key + far * step[1] };
-    point({ row: clamp(moved.row), key: clamp(moved.key) });
+    point({ row: clamp(moved.row, rows), key: clamp(moved.key, columns) });
   });
 }
 

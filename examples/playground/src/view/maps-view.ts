@@ -1,8 +1,14 @@
 import { describeMask, describeStage } from "../../../../compiler/report/describe.ts";
 import type { Pipeline } from "../../../../runtime/contract/index.ts";
-import { field, fill, h, select, setOptions } from "../dom.ts";
+import { checkbox, field, fill, h, select, setOptions } from "../dom.ts";
 import { type MapSettings, RANGES } from "../state/settings.ts";
-import { MAP_BATCH, type MapsReply, type NumericMethods } from "../worker/protocol.ts";
+import {
+  MAP_BATCH,
+  type MapsReply,
+  type NumericMethods,
+  type RowGradients,
+  type StageMap,
+} from "../worker/protocol.ts";
 import { type Problem, problemOf, type WorkerClient } from "../worker/rpc.ts";
 import { createMapFigure, type MapFigure, type Place } from "./map-figure.ts";
 import { notice, section, segmented } from "./parts.ts";
@@ -73,7 +79,8 @@ export class MapsView {
     const key = JSON.stringify(request);
     if (key === this.#request) return;
     this.#request = key;
-    if (mapsIn(pipeline) * MAP_BATCH * pipeline.heads * settings.length ** 2 > MOST_ENTRIES) {
+    const kinds = settings.gradients ? 2 : 1;
+    if (kinds * mapsIn(pipeline) * MAP_BATCH * pipeline.heads * settings.length ** 2 > MOST_ENTRIES) {
       this.#fail(TOO_MANY);
       return;
     }
@@ -123,6 +130,7 @@ function createControls(parts: MapsParts, changed: () => void): Controls {
   };
   const length = numberInput(RANGES.mapLength, (value) => change({ length: value }));
   const seed = numberInput(RANGES.seed, (value) => change({ seed: value }));
+  const gradients = checkbox((value) => change({ gradients: value }));
   const head = select({}, [], (value) => change({ head: Number(value) }));
   const batches = Array.from({ length: MAP_BATCH }, (_, index) => numbered(index));
   const batch = select({}, batches, (value) => change({ batch: Number(value) }));
@@ -133,6 +141,7 @@ function createControls(parts: MapsParts, changed: () => void): Controls {
     seed.value = String(now.seed);
     batch.value = String(now.batch);
     head.value = String(now.head);
+    gradients.checked = now.gradients;
     fill(
       place,
       segmented(
@@ -156,6 +165,7 @@ function createControls(parts: MapsParts, changed: () => void): Controls {
       field("Length", length),
       field("Seed", seed),
       place,
+      field("Gradients", gradients),
     ),
     heads: (count) => {
       if (head.options.length !== count)
@@ -177,36 +187,70 @@ function showMaps(
   gallery: HTMLElement,
   readout: HTMLElement,
   pipeline: Pipeline,
-  { maps, length, visible }: MapsReply,
+  { maps, length, visible, gradients }: MapsReply,
 ): void {
   const figures: MapFigure[] = [];
+  const say = (words: string | null): void => {
+    fill(readout, words ?? (gradients === null ? HINT : `${HINT} ${GRADIENT_HINT}`));
+  };
   const point = (place: Place | null): void => {
     for (const figure of figures) figure.point(place);
-    if (place === null) {
-      fill(readout, "Each square is a row (query) and a column (key). Hatched entries are masked.");
-      return;
-    }
-    const seen = visible[place.row * length + place.key] === 1;
-    fill(readout, `row ${place.row}, key ${place.key}${seen ? "" : ": masked"}`);
+    const seen = place !== null && visible[place.row * length + place.key] === 1;
+    say(place === null ? null : `row ${place.row}, key ${place.key}${seen ? "" : ": masked"}`);
+  };
+  const show = (map: StageMap, number: number | null, remark: string, weights: boolean): HTMLElement => {
+    const figure = createMapFigure({
+      ...map,
+      number,
+      remark,
+      columns: length,
+      across: "keys",
+      visible,
+      weights,
+      point,
+    });
+    figures.push(figure);
+    return figure.element;
   };
   let weights = false;
-  for (const [index, { name, values }] of maps.entries()) {
-    weights ||= name === pipeline.normalize;
-    figures.push(
-      createMapFigure({
-        number: index + 1,
-        name,
-        remark: remarkOn(pipeline, name),
-        length,
-        values,
-        visible,
-        weights,
-        point,
-      }),
-    );
-  }
-  fill(gallery, ...figures.map(({ element }) => element));
+  const elements = maps.map((map, index) => {
+    weights ||= map.name === pipeline.normalize;
+    const element = show(map, index + 1, remarkOn(pipeline, map.name), weights);
+    const gradient = gradients?.maps[index];
+    if (gradient === undefined) return element;
+    const beside = show({ ...gradient, name: `d_${gradient.name}` }, null, "its gradient", false);
+    return h("div", { class: "map-pair" }, element, beside);
+  });
+  gallery.classList.toggle("maps-paired", gradients !== null);
+  fill(gallery, ...elements, ...(gradients?.rows ?? []).map((rows) => showRows(rows, say)));
   point(null);
+}
+
+const HINT = "Each square is a row (query) and a column (key). Hatched entries are masked.";
+const GRADIENT_HINT = "Gradients are those of Σ o·dO, for a random dO.";
+
+/** The gradient of q, k or v, which has marks of its own: its columns are channels. */
+function showRows(
+  { name, values, channels }: RowGradients,
+  say: (words: string | null) => void,
+): HTMLElement {
+  const figure = createMapFigure({
+    number: null,
+    name,
+    remark: name === "d_q" ? "queries by channels" : "keys by channels",
+    columns: channels,
+    across: "channels",
+    values,
+    visible: new Uint8Array(values.length).fill(1),
+    weights: false,
+    point: (place) => {
+      figure.point(place);
+      const row = name === "d_q" ? "row" : "key";
+      say(place === null ? null : `${name}: ${row} ${place.row}, channel ${place.key}`);
+    },
+  });
+  figure.point(null);
+  return figure.element;
 }
 
 function remarkOn(pipeline: Pipeline, name: string): string {

@@ -15,17 +15,24 @@ export interface Estimate {
 /** Multiply-adds of the reference in a millisecond, on a processor of these years: it is plain loops in float64. */
 const RATE = 400_000;
 
-/** Maps [H, Lq, Lk] of float64 that it holds at once. */
+/** Maps [H, Lq, Lk] of float64 that it holds at once; with gradients the input of each stage, too. */
 const LIVE_MAPS = 3;
+
+/** What gradients take, of the forward pass's time: two products for each of its own, and that itself. */
+const WITH_GRADIENTS = 3;
 
 const LONG_MS = 8_000;
 const MOST_MS = 300_000;
 const MOST_BYTES = 1.5 * 2 ** 30;
 
-export function estimateReference(pipeline: Pipeline, { batch, rows, keys }: RunSettings): Estimate {
+export function estimateReference(
+  pipeline: Pipeline,
+  { batch, rows, keys, gradients }: RunSettings,
+): Estimate {
   const shape = { B: batch, Lq: rows, Lk: keys, R: 0 };
-  const milliseconds = floorMultiplyAdds(pipeline, shape) / RATE;
-  const bytes = LIVE_MAPS * 8 * pipeline.heads * rows * keys;
+  const milliseconds = ((gradients ? WITH_GRADIENTS : 1) * floorMultiplyAdds(pipeline, shape)) / RATE;
+  const kept = gradients ? pipeline.scores.length + pipeline.weights.length : 0;
+  const bytes = (LIVE_MAPS + kept) * 8 * pipeline.heads * rows * keys;
   const cost = `about ${formatMilliseconds(milliseconds)} and ${formatBytes(bytes)} of memory`;
   if (milliseconds > MOST_MS || bytes > MOST_BYTES)
     return {

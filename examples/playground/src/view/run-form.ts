@@ -1,4 +1,4 @@
-import { field, h, select } from "../dom.ts";
+import { checkbox, field, h, select } from "../dom.ts";
 import { DEVICE_CHOICES, type DeviceChoice, RANGES, type RunSettings, within } from "../state/settings.ts";
 
 export interface RunForm {
@@ -25,7 +25,7 @@ const FIELDS = [
   ["keys", "Keys"],
   ["seed", "Seed"],
   ["layer", "Layer"],
-] as const satisfies readonly (readonly [Exclude<keyof RunSettings, "device">, string])[];
+] as const satisfies readonly (readonly [Exclude<keyof RunSettings, "device" | "gradients">, string])[];
 
 /** Device, shape, seed and layer of a run. */
 export function createRunForm({ settings, change }: RunFormParts): RunForm {
@@ -38,13 +38,21 @@ export function createRunForm({ settings, change }: RunFormParts): RunForm {
     const chosen = DEVICE_CHOICES.find((each) => each === value);
     if (chosen !== undefined) change({ ...settings(), device: chosen });
   });
+  const gradients = checkbox((value) => change({ ...settings(), gradients: value }));
   const refresh = (): void => {
     device.value = settings().device;
+    gradients.checked = settings().gradients;
     for (const { name, input } of inputs) input.value = String(settings()[name]);
   };
   refresh();
   return {
-    element: h("div", { class: "fields" }, field("Device", device), ...inputs.map(({ element }) => element)),
+    element: h(
+      "div",
+      { class: "fields" },
+      field("Device", device),
+      ...inputs.map(({ element }) => element),
+      field("Gradients", gradients),
+    ),
     refresh,
     showLayer: (shown) => {
       for (const { name, element } of inputs) if (name === "layer") element.hidden = !shown;

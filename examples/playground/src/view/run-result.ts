@@ -1,5 +1,6 @@
 import type { TensorError } from "../../../../compiler/execution/comparison.ts";
 import { formatBytes, formatError, formatMilliseconds, plural } from "../../../../compiler/report/units.ts";
+import type { CallStatistics } from "../../../../runtime/auto/index.ts";
 import { h, icon } from "../dom.ts";
 import { DEVICE_NAMES } from "../state/settings.ts";
 import type { RunReply } from "../worker/protocol.ts";
@@ -17,9 +18,8 @@ export function describeRun({ device, referenceMs }: RunReply): readonly HTMLEle
         h("div", { class: "tiles" }, reference),
       ),
     ];
-  const { kind, statistics, errors, compileMs, name } = device;
+  const { kind, statistics, backward, errors, compileMs, name } = device;
   const fine = errors.every(({ ok }) => ok);
-  const kernelTime = statistics.deviceMs;
   return [
     section(
       `Result of ${DEVICE_NAMES[kind]}`,
@@ -34,13 +34,9 @@ export function describeRun({ device, referenceMs }: RunReply): readonly HTMLEle
       h(
         "div",
         { class: "tiles" },
-        tile(
-          "kernels",
-          kernelTime === null ? formatMilliseconds(statistics.wallMs) : formatMilliseconds(kernelTime),
-          kernelTime === null
-            ? "as the page saw it: no timestamps"
-            : `of ${formatMilliseconds(statistics.wallMs)} in all`,
-        ),
+        worstError(errors),
+        timeOf("kernels", statistics),
+        backward === null ? null : timeOf("backward", backward),
         tile("schedule", statistics.schedule, plural(statistics.kernels, "dispatch").replace(/hs$/, "hes")),
         kind === "webgpu"
           ? tile("pipelines", formatMilliseconds(compileMs), "made by the browser, once")
@@ -54,6 +50,24 @@ export function describeRun({ device, referenceMs }: RunReply): readonly HTMLEle
       ),
     ),
   ];
+}
+
+/** The error that takes most of its bound. */
+function worstError(errors: readonly TensorError[]): HTMLElement | null {
+  const [worst] = errors.toSorted((a, b) => b.error / b.bound - a.error / a.bound);
+  if (worst === undefined) return null;
+  const { tensor, error, bound } = worst;
+  return tile(
+    "worst error",
+    formatError(error),
+    `of ${tensor}: ${(error / bound).toPrecision(2)} of its bound`,
+  );
+}
+
+function timeOf(label: string, { deviceMs, wallMs }: CallStatistics): HTMLElement {
+  return deviceMs === null
+    ? tile(label, formatMilliseconds(wallMs), "as the page saw it: no timestamps")
+    : tile(label, formatMilliseconds(deviceMs), `of ${formatMilliseconds(wallMs)} in all`);
 }
 
 function describeError({ tensor, error, bound, ok }: TensorError): readonly (HTMLElement | string)[] {

@@ -131,7 +131,7 @@ export class RunView {
 
   async #compute({ pipeline, needsLayer, schedule }: Subject): Promise<RunReply> {
     const { numeric, compiler } = this.#parts;
-    const { device: choice, batch, rows, keys, seed, layer } = this.#parts.settings();
+    const { device: choice, batch, rows, keys, seed, layer, gradients } = this.#parts.settings();
     const shape = { B: batch, Lq: rows, Lk: keys, R: 0 };
     // A worker that was stopped has lost its device; the next one may find another.
     await this.probe();
@@ -139,12 +139,12 @@ export class RunView {
     const found = this.#found;
     const artifact =
       found.kind === "found"
-        ? await compiler.call("emit", { pipeline, shape, schedule, device: found.device })
+        ? await compiler.call("emit", { pipeline, shape, schedule, gradients, device: found.device })
         : null;
     this.#checkWanted();
     return numeric.call(
       "run",
-      { pipeline, shape, seed, layer: needsLayer ? layer : null, device: choice, artifact },
+      { pipeline, shape, seed, layer: needsLayer ? layer : null, gradients, device: choice, artifact },
       (progress) => this.#progress(progress),
     );
   }

@@ -1,4 +1,9 @@
-import { emitArtifact, emitHostFiles, emitKernels } from "../../../../compiler/emit/index.ts";
+import {
+  artifactOf,
+  emitArtifact,
+  emitHostFiles,
+  loadGradientTemplates,
+} from "../../../../compiler/emit/index.ts";
 import { resolve } from "../../../../compiler/ir/index.ts";
 import { analyse } from "../../../../compiler/language/index.ts";
 import {
@@ -53,17 +58,18 @@ export function compileAttention(request: CompileRequest, version: string): Comp
   };
 }
 
-/** An artifact with one plan, made for one device. Schedules are GPUs': the processor has one. */
-export function emitForDevice({ pipeline, device, shape, schedule }: EmitRequest): Artifact {
-  const plan =
-    device.kind === "wasm"
-      ? choosePlan(pipeline, { machine: cpuMachine(device.processor), shape })
-      : choosePlan(pipeline, {
-          machine: webgpuMachine(device.limits),
-          shape,
-          ...(schedule === null ? {} : { schedule }),
-        });
-  return { name: pipeline.name, plans: [plan], sources: emitKernels(plan) };
+/**
+ * An artifact with one plan, made for one device, and one for gradients where they are asked for. Schedules are GPUs' forward passes':
+ * the processor has one.
+ */
+export async function emitForDevice(request: EmitRequest): Promise<Artifact> {
+  const { pipeline, device, shape, schedule, gradients } = request;
+  const machine = device.kind === "wasm" ? cpuMachine(device.processor) : webgpuMachine(device.limits);
+  const forced = schedule === null || device.kind === "wasm" ? {} : { schedule };
+  const plan = choosePlan(pipeline, { machine, shape, ...forced });
+  if (!gradients) return artifactOf(pipeline, [plan]);
+  await loadGradientTemplates();
+  return artifactOf(pipeline, [plan], [choosePlan(pipeline, { machine, shape, direction: "backward" })]);
 }
 
 function attempt<T>(work: () => T): Attempt<T> {

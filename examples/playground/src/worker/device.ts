@@ -1,7 +1,10 @@
+import { hostParameters } from "../../../../compiler/execution/call-tensors.ts";
 import { compareTensors } from "../../../../compiler/execution/comparison.ts";
 import { type ForwardDevice, forwardOn } from "../../../../compiler/execution/device.ts";
 import { randomCall } from "../../../../compiler/execution/random-call.ts";
+import { referenceTensors } from "../../../../compiler/execution/reference-results.ts";
 import type { AttentionCall } from "../../../../compiler/execution/request.ts";
+import { EVERY_GRADIENT, type TrainingLauncher, trainWith } from "../../../../compiler/execution/training.ts";
 import { limitsOf } from "../../../../compiler/execution/webgpu-limits.ts";
 import {
   type AutoDevice,
@@ -10,7 +13,6 @@ import {
   openDevice as openAuto,
 } from "../../../../runtime/auto/index.ts";
 import type { Artifact, Float64Tensor, Pipeline } from "../../../../runtime/contract/index.ts";
-import { referenceForward } from "../../../../runtime/reference/index.ts";
 import { DEVICE_NAMES, type DeviceChoice } from "../state/settings.ts";
 import type { DeviceReply, RunProgress, RunReply, RunRequest } from "./protocol.ts";
 
@@ -61,10 +63,10 @@ async function open(choice: DeviceChoice): Promise<AutoDevice> {
  * @throws GpuError, CpuError, and MtacError MTA601 … MTA613 when the shape does not fit the attention
  */
 export async function runAttention(
-  { pipeline, shape, seed, layer, device: choice, artifact }: RunRequest,
+  { pipeline, shape, seed, layer, gradients, device: choice, artifact }: RunRequest,
   progress: (value: RunProgress) => void,
 ): Promise<RunReply> {
-  const call = randomCall(pipeline, shape, { seed, layer: layer ?? undefined, grad: false });
+  const call = randomCall(pipeline, shape, { seed, layer: layer ?? undefined, grad: gradients });
   const computed = artifact === null ? null : await runOnDevice(pipeline, call, choice, artifact, progress);
   const start = performance.now();
   const expected = runReference(pipeline, call, progress);
@@ -89,15 +91,20 @@ async function runOnDevice(
   progress({ phase: "compiling kernels", share: null });
   const start = performance.now();
   let compileMs = 0;
-  const { tensors, statistics } = await forwardOn(callDevice(device), artifact, {
+  const request = {
     pipeline,
     call,
     compiled: () => {
       compileMs = performance.now() - start;
       progress({ phase: `running on ${DEVICE_NAMES[kind]}`, share: null });
     },
-  });
-  return { kind, name, statistics, compileMs, tensors };
+  };
+  const { dO } = call;
+  const { tensors, statistics, backward } =
+    dO === null
+      ? { ...(await forwardOn(callDevice(device), artifact, request)), backward: null }
+      : await trainWith(callDevice(device), await trainingLauncher(device, artifact, call), request, dO);
+  return { kind, name, statistics, backward, compileMs, tensors };
 }
 
 function callDevice({ runtime }: AutoDevice): ForwardDevice<AutoTensor, CallStatistics> {
@@ -108,29 +115,34 @@ function callDevice({ runtime }: AutoDevice): ForwardDevice<AutoTensor, CallStat
   };
 }
 
+async function trainingLauncher(
+  { runtime }: AutoDevice,
+  artifact: Artifact,
+  { parameters }: AttentionCall,
+): Promise<TrainingLauncher<AutoTensor, CallStatistics>> {
+  const launcher = await runtime.launch(artifact, hostParameters(parameters), { timestamps: true });
+  return {
+    forward: (inputs) => launcher.forward(inputs, { save: true }),
+    backward: (saved, dO) => launcher.backward(saved, dO, { wanted: EVERY_GRADIENT }),
+    destroy: () => launcher.destroy(),
+  };
+}
+
 function runReference(
   pipeline: Pipeline,
-  { inputs, parameters }: AttentionCall,
+  call: AttentionCall,
   progress: (value: RunProgress) => void,
 ): ReadonlyMap<string, Float64Tensor> {
-  const [batches = 1] = inputs.q.shape;
-  // q·kᵀ, the normaliser, A·v, and the stages, for each batch entry.
-  const steps = batches * (3 + pipeline.scores.length + pipeline.weights.length + pipeline.output.length);
+  const [batches = 1] = call.inputs.q.shape;
+  // q·kᵀ, the normaliser, A·v, and the stages, for each batch entry; then the maps once more, backwards.
+  const maps = 2 + pipeline.scores.length + pipeline.weights.length;
+  const steps = batches * (maps + 1 + pipeline.output.length + (call.dO === null ? 0 : maps));
   let done = 0;
   const tell = (): void => progress({ phase: "computing the reference", share: done / steps });
   tell();
-  const { o, lse } = referenceForward(pipeline, parameters, inputs, {
-    trace: () => {
-      done += 1;
-      tell();
-    },
-  });
-  return new Map(
-    lse === null
-      ? [["o", o]]
-      : [
-          ["o", o],
-          ["lse", lse],
-        ],
-  );
+  const trace = (): void => {
+    done += 1;
+    tell();
+  };
+  return referenceTensors(pipeline, call, { trace, gradientTrace: trace });
 }

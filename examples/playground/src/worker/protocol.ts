@@ -83,6 +83,8 @@ export interface EmitRequest {
   readonly device: DeviceReply;
   readonly shape: CallShape;
   readonly schedule: Schedule | null;
+  /** Whether there is a plan for gradients. */
+  readonly gradients: boolean;
 }
 
 export interface CompilerMethods {
@@ -130,6 +132,7 @@ export interface RunRequest {
   readonly shape: CallShape;
   readonly seed: number;
   readonly layer: number | null;
+  readonly gradients: boolean;
   readonly device: DeviceChoice;
   /** What to run on it; null computes the reference alone. */
   readonly artifact: Artifact | null;
@@ -141,6 +144,8 @@ export interface RunReply {
     readonly kind: AutoKind;
     readonly name: string;
     readonly statistics: CallStatistics;
+    /** Of the backward pass; null where there was none. */
+    readonly backward: CallStatistics | null;
     /** Time to make the kernels' pipelines, or to load the library. */
     readonly compileMs: number;
     readonly errors: readonly TensorError[];
@@ -156,6 +161,7 @@ export interface MapsRequest {
   readonly parameters: "random" | "init";
   readonly batch: number;
   readonly head: number;
+  readonly gradients: boolean;
 }
 
 export interface StageMap {
@@ -171,6 +177,21 @@ export interface MapsReply {
   readonly visible: Uint8Array;
   /** In the pipeline's order. */
   readonly maps: readonly StageMap[];
+  /** Gradients of Σ o·dO for a random dO; null where nobody asked. */
+  readonly gradients: {
+    /** Of each map, in the order of the maps. */
+    readonly maps: readonly StageMap[];
+    /** Of q, and of the k and v that the head reads. */
+    readonly rows: readonly RowGradients[];
+  } | null;
+}
+
+/** The gradient of one head's q, k or v. */
+export interface RowGradients {
+  readonly name: "d_q" | "d_k" | "d_v";
+  /** [length, channels], row-major. */
+  readonly values: Float64Array;
+  readonly channels: number;
 }
 
 export interface NumericMethods {

@@ -70,7 +70,9 @@ function register({ language, handlebars }, templates) {
   }
 }
 export async function loadGradientTemplates() {
-  const { compiled: more } = await import(${JSON.stringify(join(root, "compiler/emit/gradient-templates.ts"))});
+  addTemplates((await import(${JSON.stringify(join(root, "compiler/emit/gradient-templates.ts"))})).compiled);
+}
+export function addTemplates(more) {
   Object.assign(compiled, more);
   for (const library of libraries) register(library, more);
 }

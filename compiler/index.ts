@@ -8,6 +8,11 @@ import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import type { CompiledSpec } from "./compile/compile.ts";
 import type { CompileOptions } from "./compile/kernels.ts";
 import { checkCompileOptions } from "./compile/options.ts";
+import { compiled as gradientTemplates } from "./emit/gradient-templates.ts";
+import { addTemplates } from "./emit/template-library.ts";
+
+// `emitArtifact` and `emitKernels` wait for nothing, and may be asked for gradients at any time.
+addTemplates(gradientTemplates);
 
 export * from "../runtime/contract/index.ts";
 export { SpecError } from "./compile/checked-source.ts";
@@ -55,7 +60,5 @@ export async function compile(
   const checked = checkSource(source, file);
   // Analysis and planning do without the emitters.
   const { compileChecked } = await import("./compile/compile.ts");
-  const { loadGradientTemplates } = await import("./emit/index.ts");
-  if (rest.grad === true) await loadGradientTemplates();
   return { ...compileChecked(checked.spec, rest), ...checked };
 }

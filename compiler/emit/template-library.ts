@@ -26,6 +26,11 @@ export async function loadGradientTemplates(): Promise<void> {
   // All templates are files here.
 }
 
+/** Takes compiled templates beside those that there are. */
+export function addTemplates(_compiled: Readonly<Record<string, object>>): void {
+  // All templates are files here.
+}
+
 /** Reads a language's partials; each template is read when it is first asked for. */
 export function openTemplates(language: string): TemplateLibrary {
   const folder = templateFolder(language);

@@ -91,6 +91,19 @@ describe("mtac/compiler", () => {
     });
   });
 
+  test("programs on Node may emit gradients without waiting for anything", () => {
+    const program = `
+      const { analyse, emitArtifact, resolve } = await import(${JSON.stringify(join(ROOT, "dist/compiler/index.js"))});
+      const { spec } = analyse("attention a { heads 2 head_dim 8 scores { conv 2x3 } }", "spec.mta");
+      const { sources } = emitArtifact(resolve(spec.attentions[0], "spec.mta"), { grad: true });
+      console.log(Object.keys(sources).join());
+    `;
+    const files = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
+      encoding: "utf8",
+    });
+    expect(files).toContain("a.key_gradient.backward.wgsl");
+  });
+
   test("explains, formats and analyses", () => {
     const { spec } = inBrowsers.analyse(SPEC, "spec.mta");
     const [attention] = spec?.attentions ?? [];

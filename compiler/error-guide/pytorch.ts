@@ -20,4 +20,16 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
     cause: "`attention.json` or `_runtime` was copied from another package.",
     remedy: "Write the whole package again, with `mtac compile --python`.",
   },
+  MTA673: {
+    meaning: "an attention that cannot be spread over processes by rows",
+    cause:
+      "Each process gets the query rows before its own: a convolution with `pad_query both` reads later ones, too, and a bias has entries for rows that other processes have.",
+    remedy: "Use `pad_query past` and masks without bias, or keep all rows in one process.",
+  },
+  MTA674: {
+    meaning: "rows that are not spread over processes one after the other",
+    cause:
+      "PyTorch's default load balancer for context parallelism gives each process rows from both ends of the sequence: a convolution would meet other neighbours, and be wrong without an error.",
+    remedy: "Turn the load balancer off, and pad the sequence so that each process has as many rows.",
+  },
 };

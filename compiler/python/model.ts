@@ -7,7 +7,7 @@ import { fileName } from "../emit/provenance.ts";
 
 /** Words that no name may be (Python 3.14, "Keywords"), and names that the modules use themselves. */
 const TAKEN = new Set(
-  "False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield load torch functional layers annotations".split(
+  "False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield load torch context_parallel functional layers annotations".split(
     " ",
   ),
 );
@@ -61,7 +61,7 @@ export function packageModel(
     stacks: stackModels,
     layers,
     functions,
-    exports: ["MtacError", ...layers.map((each) => each.class), ...functions].sort(),
+    exports: ["MtacError", "context_parallel", ...layers.map((each) => each.class), ...functions].sort(),
     first,
   };
 }

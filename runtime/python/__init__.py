@@ -4,5 +4,6 @@ from .attention import load
 from .errors import MtacError
 from .function import AttentionFunction
 from .layer import AttentionLayer, AttentionStack
+from .parallel import context_parallel
 
-__all__ = ["AttentionFunction", "AttentionLayer", "AttentionStack", "MtacError", "load"]
+__all__ = ["AttentionFunction", "AttentionLayer", "AttentionStack", "MtacError", "context_parallel", "load"]

@@ -1,0 +1,127 @@
+"""Several processes against one: context parallelism and FSDP2, forward and gradients, with gloo."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.distributed.fsdp import fully_shard
+
+ROWS = 24
+
+
+def data(layer, batches=2):
+    """The same random call in every process, with documents where the mask has them."""
+    pipeline = layer.function.attention.pipeline
+    generator = torch.Generator().manual_seed(3)
+
+    def draw(heads, dim):
+        return torch.randn((batches, heads, ROWS, dim), generator=generator)
+
+    q = draw(pipeline["heads"], pipeline["headDim"])
+    k = draw(pipeline["kvHeads"], pipeline["headDim"])
+    v = draw(pipeline["kvHeads"], pipeline["valueDim"])
+    d_o = draw(pipeline["heads"], pipeline["valueDim"])
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter += torch.randn(parameter.shape, generator=generator) * 0.3
+    masked = {}
+    if layer.function.attention.masks("documents"):
+        masked["documents"] = (torch.arange(ROWS) // 7).expand(batches, ROWS).contiguous()
+    return (q, k, v), d_o, masked
+
+
+def near(name, x, expected):
+    """Fails where results differ by more than 1e-5 of their norm."""
+    error = float((x - expected).norm() / expected.norm())
+    assert error <= 1e-5, f"{name}: {error}"
+
+
+def whole(layer):
+    """What one process computes."""
+    inputs, d_o, masked = data(layer)
+    leaves = [each.requires_grad_() for each in inputs]
+    o = layer(*leaves, **masked)
+    o.backward(d_o)
+    return o.detach(), [each.grad for each in leaves], [each.grad for each in layer.parameters()], d_o, masked
+
+
+def by_rows(rank, count, package, name):
+    """Each process has some of the rows."""
+    layer = getattr(package, name)()
+    o, gradients, of_parameters, d_o, masked = whole(layer)
+    fresh = getattr(package, name)()
+    inputs, _, _ = data(fresh)
+    mine = slice(rank * ROWS // count, (rank + 1) * ROWS // count)
+    leaves = [each[:, :, mine].clone().requires_grad_() for each in inputs]
+    own = {key: value[:, mine] for key, value in masked.items()}
+    found = package.context_parallel(fresh, *leaves, **own, rows=torch.arange(ROWS)[mine])
+    found.backward(d_o[:, :, mine])
+    near("o", found.detach(), o[:, :, mine])
+    for tensor, leaf, expected in zip("qkv", leaves, gradients, strict=True):
+        near(f"the gradient of {tensor}", leaf.grad, expected[:, :, mine])
+    for parameter, expected in zip(fresh.parameters(), of_parameters, strict=True):
+        dist.all_reduce(parameter.grad)
+        near("the gradient of a parameter", parameter.grad, expected)
+    for rows, code in ((torch.arange(ROWS).flip(0)[mine], "MTA674"),):
+        try:
+            package.context_parallel(fresh, *leaves, **own, rows=rows)
+        except package.MtacError as error:
+            assert error.code == code, error
+        else:
+            raise AssertionError("permuted rows are not refused")
+
+
+def sharded(rank, count, package, name):
+    """FSDP2: each process has a part of the parameters, and batch entries of its own."""
+    layer = getattr(package, name)()
+    inputs, d_o, masked = data(layer, count)
+    o = layer(*inputs, **masked)
+    o.backward(d_o / count)
+    expected = [each.grad for each in layer.parameters()]
+    fresh = getattr(package, name)()
+    data(fresh, count)
+    fully_shard(fresh)
+    found = fresh(*(each[rank : rank + 1] for each in inputs), **{key: each[:1] for key, each in masked.items()})
+    found.backward(d_o[rank : rank + 1])
+    near("o", found.detach(), o[rank : rank + 1].detach())
+    for parameter, wanted in zip(fresh.parameters(), expected, strict=True):
+        near("the gradient of a parameter", parameter.grad.full_tensor(), wanted)
+
+
+def dying(rank, count, package, name):
+    """The others get an error where one of them dies."""
+    layer = getattr(package, name)()
+    inputs, _, masked = data(layer)
+    mine = slice(rank * ROWS // count, (rank + 1) * ROWS // count)
+    if rank == count - 1:
+        os._exit(0)
+    try:
+        package.context_parallel(
+            layer, *(each[:, :, mine] for each in inputs), **{key: each[:, mine] for key, each in masked.items()}
+        )
+    except RuntimeError:
+        os._exit(0)
+    raise AssertionError("no error where a process died")
+
+
+def process(rank, count, work, folder, module, name, port):
+    """One of the processes."""
+    torch.set_num_threads(1)
+    sys.path.insert(0, folder)
+    package = importlib.import_module(module)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    dist.init_process_group("gloo", rank=rank, world_size=count, timeout=timedelta(seconds=60))
+    globals()[work](rank, count, package, name)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    work, count, *rest = sys.argv[1:]
+    mp.spawn(process, (int(count), work, *rest), nprocs=int(count))
+    print("equal")

@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { withFolder } from "../support/folder.ts";
+import { packageOf, python, writeFiles } from "./python.ts";
+
+// Several processes against one, with gloo.
+
+const PROGRAM = fileURLToPath(new URL("parallel.py", import.meta.url));
+
+/** A port that nobody uses. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function together(work: string, processes: number, spec: string, layer: string): Promise<string> {
+  let said = "";
+  await withFolder(async (folder) => {
+    writeFiles(folder, packageOf(spec, "spread.mta"));
+    const args = [work, processes, folder, "spread", layer, await freePort()].map(String);
+    said = await python([PROGRAM, ...args], folder);
+  });
+  return said;
+}
+
+/** The paper's layer, over packed documents. */
+const LAYER = readFileSync(new URL("../../examples/mta_830m.mta", import.meta.url), "utf8")
+  .replace("causal", "causal documents")
+  .replace("head_dim  96", "head_dim  24");
+
+test.each([2, 4])("rows over %s processes give what one gives", async (processes) => {
+  expect(await together("by_rows", processes, LAYER, "Mta830m")).toContain("equal");
+});
+
+test("FSDP2 over 2 processes gives what one gives", async () => {
+  const spec =
+    "attention a { heads 4 head_dim 16 mask causal scores { conv 3x5 mix 4 } output { norm gate } }";
+  expect(await together("sharded", 2, spec, "A")).toContain("equal");
+});
+
+test("where a process dies the others get an error, and none hangs", async () => {
+  expect(await together("dying", 2, LAYER, "Mta830m")).toContain("equal");
+});
+
+test("a convolution that reads later rows is refused", async () => {
+  const spec = "attention a { heads 2 head_dim 16 mask none scores { conv 3x5 pad_query both } }";
+  await expect(together("by_rows", 2, spec, "A")).rejects.toThrow("MTA673");
+});

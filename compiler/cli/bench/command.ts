@@ -33,7 +33,7 @@ export const BENCH = command({
       "threads of all that computes on the processor (default: as many as run at once)",
       wholeNumber(1),
     ),
-    grad: given("the backward pass, too (target cpu)"),
+    grad: given("the backward pass, too"),
     peers: value(
       "<list>",
       "of onnxruntime-web, onnxruntime-node, pytorch; all or none (default: all; cuda-emulated: none)",

@@ -100,9 +100,7 @@ class WasmLibrary implements CpuLibrary {
   async #loadBackward(): Promise<WasmPass> {
     const name = `${this.#name}-backward` as const;
     const module = await compileModule(name, await this.#host.read(name), this.#memory);
-    const counter = Number(this.allocate(4, "counter").address);
-    // On one thread: with more, parts of a call in Node 20 now and then wait for each other for ever.
-    return new WasmPass(instantiate(name, module, this.#memory), this.#memory, counter, null);
+    return this.#pass(module, instantiate(name, module, this.#memory));
   }
 
   #pass(module: WebAssembly.Module, exports: Exports): WasmPass {

@@ -105,9 +105,9 @@ function forwardNames() {
   return all.filter((name) => needed.has(name));
 }
 
-/** The headers of the C library that emitted files are made of: what `threads.h` includes. */
+/** The headers of the C library that emitted files are made of: what these two include. */
 function sourceNames() {
-  const names = new Set(["threads.h"]);
+  const names = new Set(["threads.h", "gradient-threads.h"]);
   for (const name of names) {
     const text = readFileSync(join(templates, "c", name), "utf8");
     for (const [, included] of text.matchAll(/^#include "(.*)"$/gm)) names.add(included);

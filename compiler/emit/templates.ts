@@ -88,6 +88,7 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   "capi/launch.cu.hbs": ReturnType<typeof hostModel>;
   "capi/conv-taps.h.hbs": { readonly taps: readonly number[] };
   "capi/launch.c.hbs": ReturnType<typeof launchModel>;
+  "capi/backward.c.hbs": ReturnType<typeof launchModel>;
   "capi/header.h.hbs": ReturnType<typeof headerModel> & { readonly header: readonly string[] };
   "capi/library.cmake.hbs": {
     readonly header: readonly string[];

@@ -3,22 +3,26 @@
 #define MTAC_ADJOINT_H
 
 #include "backward-memory.h"
-#include "conv.h"
 #include "correlate.h"
 #include "mix.h"
 #include "scores.h"
 #include "softmax.h"
 #include "values.h"
+#if WITH_CONV
+#include "conv.h"
+#endif
 
-/* A convolution's kernel for output head `head` of the group and the `c`-th head of those that it is read together with. */
+#if WITH_CONV
+/* A convolution's kernel for output head `head` of the group and the `c`-th head of those that it is read with. */
 INLINE int64_t kernel_at(const struct backward *b, const struct stage *stage, int head, int c) {
   const int which = stage->shared ? head % stage->heads : b->head + head;
   return ((int64_t)which * stage->heads + c) * stage->taps_query * stage->taps_key;
 }
 
 /*
- * Rows [row, end) of `band` that share a document, as they stand to the map `other`: rows of `other` from another document
- * count as 0. Returns a copy of the rows that a convolution with `reach` rows reads, at column `from` - `border`.
+ * Rows [row, end) of `band` that share a document, as they stand to the map `other`: rows of `other` from another
+ * document count as 0. Returns a copy of the rows that a convolution with `reach` rows reads, at column `from` -
+ * `border`.
  */
 static const float *rows_of_document(
     const struct backward *b, const struct band *band, const struct band *other, int head, int row, int end, int reach,
@@ -78,8 +82,10 @@ static void convolve_adjoint(
   struct stage adjoint = *stage;
   adjoint.origin_query = stage->taps_query - 1 - stage->origin_query;
   adjoint.origin_key = stage->taps_key - 1 - stage->origin_key;
-  for (int c = 0; c < stage->heads; c++)
-    convolve_band(b, &adjoint, turned + kernel_at(b, stage, first + c, head - first), 0, c > 0, in, first + c, out, head);
+  for (int c = 0; c < stage->heads; c++) {
+    const float *kernel = turned + kernel_at(b, stage, first + c, head - first);
+    convolve_band(b, &adjoint, kernel, 0, c > 0, in, first + c, out, head);
+  }
 }
 
 /* The gradients of the kernels and the bias of one output head. */
@@ -112,11 +118,15 @@ static void convolve_weights(
   }
   if (stage->bias_at < 0) return;
   vec sum = broadcast(0);
-  for (int row = 0; row < rows; row++)
-    for (int key = gradient->begin; key < gradient->end; key += LANES) sum += load(band_row(b, gradient, head, row) + key);
+  for (int row = 0; row < rows; row++) {
+    const float *from = band_row(b, gradient, head, row);
+    for (int key = gradient->begin; key < gradient->end; key += LANES) sum += load(from + key);
+  }
   share[stage->bias_at + which] += (double)sum_of(sum);
 }
+#endif
 
+#if WITH_MIX
 /* Row `row` of a mix of all heads: out = weights in; `out` may be `in`. */
 static void mix_row(
     const struct backward *b, const struct stage *stage, const float *weights, const struct band *in,
@@ -148,6 +158,17 @@ static void mix_weights(
     for (int n = 0; n < size; n++) to[n] += (double)sum_of(b->sums[n]);
   }
 }
+#endif
+
+#if WITH_CHANGES
+/* Softcap or relu, of one head. */
+static void change_head(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *out, int head) {
+  struct maps from = newest(b, in, out->begin), to = newest(b, out, out->begin);
+  from.at += head * from.head_pitch;
+  to.at += head * to.head_pitch;
+  change_entries(stage, from, to, 1, b->call->attention->strip, out->end - out->begin);
+}
 
 /* The gradient of softcap or relu, in place: times the derivative at the stage's input. */
 static void change_adjoint(
@@ -166,10 +187,11 @@ static void change_adjoint(
     }
   }
 }
+#endif
 
 /*
- * out[m] += sum over n of weights[m weight_pitch + n weight_step] values[n], for values that are not all finite: 0 times
- * NaN would be NaN, and what is hidden has the weight 0.
+ * out[m] += sum over n of weights[m weight_pitch + n weight_step] values[n], for values that are not all finite: 0
+ * times NaN would be NaN, and what is hidden has the weight 0.
  */
 static void add_faulty(
     const float *weights, ptrdiff_t weight_pitch, ptrdiff_t weight_step, const float *values, int64_t value_pitch,
@@ -185,8 +207,8 @@ static void add_faulty(
 }
 
 /*
- * out[row] += sum over keys of weights[key][row] values[key]: weights turned. `rows` is a multiple of ROWS. The next rows
- * of `out` come in meanwhile.
+ * out[row] += sum over keys of weights[key][row] values[key]: weights turned. `rows` is a multiple of ROWS. The next
+ * rows of `out` come in meanwhile.
  */
 NOINLINE void add_transposed(
     const float *weights, ptrdiff_t weight_pitch, const float *values, int64_t value_pitch, float *out, int channels,

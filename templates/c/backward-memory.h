@@ -112,8 +112,8 @@ INLINE struct band *new_band(struct backward *b) {
 }
 
 /*
- * Which maps there are. The gradient of a stage that changes entries where they are takes the place of the one that it is
- * made from; that of the logits takes the place of that of the weights.
+ * Which maps there are. The gradient of a stage that changes entries where they are takes the place of the one that it
+ * is made from; that of the logits takes the place of that of the weights.
  */
 static void chain_maps(struct backward *b) {
   const struct attention *at = b->call->attention;

@@ -1,9 +1,10 @@
 /*
- * The backward pass of a call: gradients of q, k, v and the parameters, from that of o. What the forward pass computed is
- * computed again, strip by strip, from the last row to the first; memory grows with the number of keys only.
+ * The backward pass of a call: gradients of q, k, v and the parameters, from that of o. What the forward pass computed
+ * is computed again, strip by strip, from the last row to the first; memory grows with the number of keys only.
  *
- * Every map is 0 where its own row and head do not see its key. All parts work on one strip, and wait for each other after
- * each step: a step's tasks do not depend on who does them, so that the bits are the same for any number of parts.
+ * Every map is 0 where its own row and head do not see its key. All parts work on one strip, and wait for each other
+ * after each step: a step's tasks do not depend on who does them, so that the bits are the same for any number of
+ * parts.
  */
 #ifndef MTAC_BACKWARD_H
 #define MTAC_BACKWARD_H
@@ -37,12 +38,39 @@ static void move_rows(const struct backward *b) {
   const struct attention *at = b->call->attention;
   EACH_TASK(b, task, b->band_count * at->group) {
     const struct band *band = &b->bands[task / at->group];
+    const int head = task % at->group;
     for (int row = band->keep - 1; row >= 0; row--)
       copy(
-          band_row(b, band, task % at->group, at->strip + row) - b->pad, band_row(b, band, task % at->group, row) - b->pad,
+          band_row(b, band, head, at->strip + row) - b->pad, band_row(b, band, head, row) - b->pad,
           b->pitch / LANES * LANES);
   }
 }
+
+#if WITH_STAGES
+/* A stage forward, for the strip's rows. */
+static void run_stage(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *out) {
+  const struct attention *at = b->call->attention;
+#if WITH_MIX
+  if (stage->kind == STAGE_MIX) {
+    EACH_TASK(b, row, at->strip) {
+      mix_row(b, stage, b->call->parameters + stage->weight_at, in, out, row);
+      for (int head = 0; head < at->group; head++) settle_row(b, out, head, row);
+    }
+    return;
+  }
+#endif
+  EACH_TASK(b, head, at->group) {
+#if WITH_CONV
+    if (stage->kind == STAGE_CONV) convolve_forward(b, stage, in, out, head);
+#endif
+#if WITH_CHANGES
+    if (stage->kind != STAGE_CONV) change_head(b, stage, in, out, head);
+#endif
+    settle_head(b, out, head);
+  }
+}
+#endif
 
 /* The raw scores of the strip, then all stages, the normaliser among them: the maps of the forward pass. */
 static void compute_maps(struct backward *b) {
@@ -58,26 +86,13 @@ static void compute_maps(struct backward *b) {
   }
   meet(b);
   for (int section = 0; section < 2; section++) {
+#if WITH_STAGES
     const struct chain *chain = section == 0 ? &b->scores : &b->weights;
     for (int n = 0; n < chain->count; n++) {
-      const struct stage *stage = &chain->stages[n];
-      const struct band *in = chain->maps[n], *out = chain->maps[n + 1];
-      if (stage->kind == STAGE_MIX) EACH_TASK(b, row, at->strip) {
-          mix_row(b, stage, call->parameters + stage->weight_at, in, out, row);
-          for (int head = 0; head < at->group; head++) settle_row(b, out, head, row);
-        }
-      else EACH_TASK(b, head, at->group) {
-          if (stage->kind == STAGE_CONV) convolve_forward(b, stage, in, out, head);
-          else {
-            struct maps from = newest(b, in, out->begin), to = newest(b, out, out->begin);
-            from.at += head * from.head_pitch;
-            to.at += head * to.head_pitch;
-            change_entries(stage, from, to, 1, at->strip, out->end - out->begin);
-          }
-          settle_head(b, out, head);
-        }
+      run_stage(b, &chain->stages[n], chain->maps[n], chain->maps[n + 1]);
       meet(b);
     }
+#endif
     if (section == 1) break;
     EACH_TASK(b, head, at->group)
       for (int row = 0; row < at->strip; row++) {
@@ -99,7 +114,7 @@ static void adjoin_output(const struct backward *b, int head) {
   const struct attention *at = call->attention;
   const struct band *weights = b->weights.maps[b->weights.count];
   const int width = b->value_width, channels = at->value_dim, first = first_row_of(b, weights);
-  float *o = b->o + (int64_t)head * at->strip * width, *d_o = b->d_o + (int64_t)head * at->strip * width;
+  float *d_o = b->d_o + (int64_t)head * at->strip * width;
   for (int row = 0; row < at->strip; row++) {
     fill(d_o + row * width, 0, width);
     if (first + row < 0 || first + row >= call->query_rows) continue;
@@ -107,12 +122,14 @@ static void adjoin_output(const struct backward *b, int head) {
     read_stored(
         d_o + row * width, from->data, row_of(from, b->batch, b->head + head, first + row), channels, at->storage, 1);
   }
-  if (at->output_stages == 0) return;
+#if WITH_OUTPUT
+  float *o = b->o + (int64_t)head * at->strip * width;
   multiply_values(b, weights, head, &call->v, b->faulty_v, channels, width, o);
   for (int row = 0; row < at->strip; row++)
     if (first + row >= 0 && first + row < call->query_rows)
       adjoin_output_row(call, o + row * width, d_o + row * width, b->output_sums);
   gather_output_sums(call, b->output_sums, b->shares + (int64_t)head * b->wanted->parameters);
+#endif
 }
 
 /* Gradients of the normaliser's input, in place over those of the weights. */
@@ -180,36 +197,59 @@ static void clear_bias_gradient(const struct backward *b) {
         zero(bias_gradient_row(b, batch, head, row - b->call->history_rows), (size_t)b->call->key_rows);
 }
 
-/* Stages of a section backward, from the last to the first: gradients of their parameters, then of their input. */
-static void adjoin_chain(const struct backward *b, const struct chain *chain) {
+#if WITH_STAGES
+/* Where the turned weights of a stage lie. */
+INLINE const float *turned_weights(const struct backward *b, const struct stage *stage) {
   const struct call *call = b->call;
-  const struct attention *at = call->attention;
+  const float *turned = b->turned;
+  for (const struct stage *before = call->stages; before < stage; before++)
+    if (before->kind == STAGE_CONV || before->kind == STAGE_MIX)
+      turned += (int64_t)call->attention->heads * before->heads *
+          (before->kind == STAGE_CONV ? before->taps_query * before->taps_key : 1);
+  return turned;
+}
+
+/* A stage backward, for the strip's rows: gradients of its parameters, then of its input. */
+static void adjoin_stage(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *gradient,
+    const struct band *out) {
+  const struct attention *at = b->call->attention;
+#if WITH_MIX
+  if (stage->kind == STAGE_MIX) {
+    const float *turned = turned_weights(b, stage);
+    EACH_TASK(b, task, at->strip / ROWS) {
+      double *share = b->shares + (int64_t)task * b->wanted->parameters;
+      mix_weights(b, stage, in, gradient, task * ROWS, (task + 1) * ROWS, share);
+      for (int row = task * ROWS; row < (task + 1) * ROWS; row++) {
+        mix_row(b, stage, turned, gradient, out, row);
+        for (int head = 0; head < at->group; head++) settle_row(b, out, head, row);
+      }
+    }
+    return;
+  }
+#endif
+  EACH_TASK(b, head, at->group) {
+#if WITH_CONV
+    if (stage->kind == STAGE_CONV) {
+      convolve_weights(b, stage, in, gradient, head, b->shares + (int64_t)head * b->wanted->parameters);
+      convolve_adjoint(b, stage, turned_weights(b, stage), gradient, out, head);
+    }
+#endif
+#if WITH_CHANGES
+    if (stage->kind != STAGE_CONV) change_adjoint(b, stage, in, gradient, head);
+#endif
+    settle_head(b, out, head);
+  }
+}
+
+/* Stages of a section backward, from the last to the first. */
+static void adjoin_chain(const struct backward *b, const struct chain *chain) {
   for (int n = chain->count - 1; n >= 0; n--) {
-    const struct stage *stage = &chain->stages[n];
-    const struct band *in = chain->maps[n], *gradient = chain->gradients[n + 1], *out = chain->gradients[n];
-    const float *turned = b->turned;
-    for (const struct stage *before = call->stages; before < stage; before++)
-      if (before->kind == STAGE_CONV || before->kind == STAGE_MIX)
-        turned += (int64_t)at->heads * before->heads *
-            (before->kind == STAGE_CONV ? before->taps_query * before->taps_key : 1);
-    if (stage->kind == STAGE_MIX) EACH_TASK(b, task, at->strip / ROWS) {
-        double *share = b->shares + (int64_t)task * b->wanted->parameters;
-        mix_weights(b, stage, in, gradient, task * ROWS, (task + 1) * ROWS, share);
-        for (int row = task * ROWS; row < (task + 1) * ROWS; row++) {
-          mix_row(b, stage, turned, gradient, out, row);
-          for (int head = 0; head < at->group; head++) settle_row(b, out, head, row);
-        }
-      }
-    else EACH_TASK(b, head, at->group) {
-        if (stage->kind == STAGE_CONV) {
-          convolve_weights(b, stage, in, gradient, head, b->shares + (int64_t)head * b->wanted->parameters);
-          convolve_adjoint(b, stage, turned, gradient, out, head);
-        } else change_adjoint(b, stage, in, gradient, head);
-        settle_head(b, out, head);
-      }
+    adjoin_stage(b, &chain->stages[n], chain->maps[n], chain->gradients[n + 1], chain->gradients[n]);
     meet(b);
   }
 }
+#endif
 
 /* A head's rows of the gradient of q. */
 static void write_query_gradients(const struct backward *b, int head) {
@@ -251,14 +291,18 @@ static void backward_strip(struct backward *b) {
   meet(b);
   add_key_gradients(b, weights, b->d_o, &b->d_v);
   meet(b);
+#if WITH_STAGES
   adjoin_chain(b, &b->weights);
+#endif
   EACH_TASK(b, head, at->group) normalizer_adjoint(b, head);
   meet(b);
   if (b->wanted->d_bias != NULL) {
     add_bias_gradients(b);
     meet(b);
   }
+#if WITH_STAGES
   adjoin_chain(b, &b->scores);
+#endif
   EACH_TASK(b, head, at->group) {
     for (int row = 0; row < at->strip; row++)
       read_query(
@@ -271,6 +315,7 @@ static void backward_strip(struct backward *b) {
   meet(b);
 }
 
+#if WITH_STAGES
 /* Weights of all stages, turned as the adjoints want them: a part's share of the heads. */
 static void turn_weights(const struct backward *b) {
   const struct call *call = b->call;
@@ -295,6 +340,7 @@ static void turn_weights(const struct backward *b) {
     to += (int64_t)at->heads * each;
   }
 }
+#endif
 
 /* K and V of a batch entry in panels, gradients of both at 0. */
 static void begin_entry(struct backward *b) {
@@ -303,7 +349,8 @@ static void begin_entry(struct backward *b) {
   const int panels = (call->key_rows + PANEL - 1) / PANEL;
   EACH_TASK(b, task, at->kv_heads * panels) {
     const int kv_head = task / panels, key = task % panels * PANEL;
-    float *k = b->packed_k + (int64_t)task * at->head_dim * PANEL, *v = b->packed_v + (int64_t)task * at->value_dim * PANEL;
+    float *k = b->packed_k + (int64_t)task * at->head_dim * PANEL;
+    float *v = b->packed_v + (int64_t)task * at->value_dim * PANEL;
     pack_rows(call, &call->k, at->head_dim, b->batch, kv_head, key, k);
     pack_rows(call, &call->v, at->value_dim, b->batch, kv_head, key, v);
     b->faulty_k[task] = !all_finite(k, PANEL, at->head_dim, PANEL);
@@ -341,8 +388,10 @@ static void backward_part(
   if (part == 0)
     for (int64_t n = 0; n < shares; n++) b.shares[n] = 0;
   for (int n = 0; n < wanted->parameters; n++) b.output_sums[n] = 0;
+#if WITH_STAGES
   turn_weights(&b);
   if (wanted->d_bias != NULL) clear_bias_gradient(&b);
+#endif
   meet(&b);
   for (b.batch = 0; b.batch < call->batches; b.batch++) {
     begin_entry(&b);

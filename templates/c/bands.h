@@ -1,9 +1,9 @@
 /*
  * Maps of a backward pass, in bands of rows.
  *
- * A backward pass goes through strips of rows from the last to the first. Each map, of scores, weights or their gradients,
- * is there for the strip's rows and for as many after them as convolutions still read: rows that have been computed are
- * moved on, never computed again. A map that others need rows before of is computed early: it leads.
+ * A backward pass goes through strips of rows from the last to the first. Each map, of scores, weights or their
+ * gradients, is there for the strip's rows and for as many after them as convolutions still read: rows that have been
+ * computed are moved on, never computed again. A map that others need rows before of is computed early: it leads.
  */
 #ifndef MTAC_BANDS_H
 #define MTAC_BANDS_H
@@ -52,9 +52,9 @@ static int border_of(const struct call *call) {
 INLINE void keep_rows(struct band *band, int rows) { band->keep = most(band->keep, rows); }
 
 /*
- * What the maps of a section lead by and keep. A gradient's rows are made from those of the next gradient, the stage's past
- * rows after them and its future rows before them; a map's rows from the rows around them of the map before. The gradient
- * of a stage's parameters meets both, at the gradient's rows.
+ * What the maps of a section lead by and keep. A gradient's rows are made from those of the next gradient, the stage's
+ * past rows after them and its future rows before them; a map's rows from the rows around them of the map before. The
+ * gradient of a stage's parameters meets both, at the gradient's rows.
  */
 static void place_chain(struct chain *chain, int gradient_lead, int map_lead) {
   for (int n = 0; n < chain->count; n++) {

@@ -1,15 +1,16 @@
-/* Gradients of the weights of convolutions and mixes: sums of products of two maps, as vectors whose lanes are added last. */
+/* Gradients of the weights of convolutions and mixes: sums of products of two maps, as vectors, added up last. */
 #ifndef MTAC_CORRELATE_H
 #define MTAC_CORRELATE_H
 
 #include "attention.h"
 
+#if WITH_CONV
 /* Sums that stay in registers. */
 enum { CORRELATED = LANES == 16 ? 24 : 10, MOST_TAPS = 8 };
 
 /*
- * Row r of the input meets row r - a of the gradient, for `taps` values of a, and `shifts` neighbouring columns: sums[a][b]
- * += gradient[-a] input[b].
+ * Row r of the input meets row r - a of the gradient, for `taps` values of a, and `shifts` neighbouring columns:
+ * sums[a][b] += gradient[-a] input[b].
  */
 INLINE void correlate_rows(
     const int taps, const int shifts, const float *gradient, int64_t gradient_pitch, const float *input, int step,
@@ -98,11 +99,14 @@ static void correlate(
     int tap = row < rows ? 0 : (row - rows) / apart + 1;
     for (; tap <= last; tap += MOST_TAPS)
       correlate_some(
-          least(MOST_TAPS, last - tap + 1), stage->taps_key, gradient + (int64_t)(row - tap * apart) * gradient_pitch, apart * gradient_pitch,
-          input + row * input_pitch, stage->dilation_key, columns, sums + tap * stage->taps_key);
+          least(MOST_TAPS, last - tap + 1), stage->taps_key, gradient + (int64_t)(row - tap * apart) * gradient_pitch,
+          apart * gradient_pitch, input + row * input_pitch, stage->dilation_key, columns,
+          sums + tap * stage->taps_key);
   }
 }
+#endif
 
+#if WITH_MIX
 /* Heads and columns that a pass over a mix's maps takes: what it reads stays in the first cache. */
 enum { PRODUCT_HEADS = LANES == 16 ? 4 : 2, PRODUCT_COLUMNS = 256 };
 
@@ -150,5 +154,6 @@ NOINLINE void multiply_group(
             input_pitch, count, sums + m * group + n, group);
   }
 }
+#endif
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "output.h"
 
+#if WITH_OUTPUT
 /* The sum of a[n] b[n]. */
 INLINE float dot(const float *a, const float *b, int count) {
   vec sums = broadcast(0);
@@ -113,5 +114,6 @@ static void adjoin_output_row(const struct call *call, const float *o, float *gr
     else gate_row_adjoint(weight, bias[0], input, gradient, channels, d_weight, d_bias);
   }
 }
+#endif
 
 #endif

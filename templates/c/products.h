@@ -49,8 +49,8 @@ static const float *read_rows(
 
 /* out[strip, width] = map K or map V, of a head's newest rows. */
 static void multiply_values(
-    const struct backward *b, const struct band *band, int head, const struct tensor *tensor, const unsigned char *faulty,
-    int channels, int width, float *out) {
+    const struct backward *b, const struct band *band, int head, const struct tensor *tensor,
+    const unsigned char *faulty, int channels, int width, float *out) {
   const struct attention *at = b->call->attention;
   const int kv_head = (b->head + head) / (at->heads / at->kv_heads), last = least(band->end, b->call->key_rows);
   const int panels = (b->call->key_rows + PANEL - 1) / PANEL;

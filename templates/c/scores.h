@@ -29,8 +29,8 @@ INLINE void transpose_square(const float *from, int64_t from_pitch, float *to, i
 }
 
 /*
- * Packs one panel: rows [first, first + PANEL) of a head of K or V, a channel after the other; rows that are not there are
- * 0.
+ * Packs one panel: rows [first, first + PANEL) of a head of K or V, a channel after the other; rows that are not there
+ * are 0.
  */
 static void pack_rows(
     const struct call *call, const struct tensor *tensor, int channels, int batch, int kv_head, int first,

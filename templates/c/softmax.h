@@ -85,8 +85,8 @@ INLINE float *seen_logits(struct sight sight, float *row, int from, int *count) 
 }
 
 /*
- * Adds the bias, and hides what the row does not see. `row` begins with key `from`. Returns the largest logit: NaN where
- * one is not finite, HIDDEN where nothing is seen.
+ * Adds the bias, and hides what the row does not see. `row` begins with key `from`. Returns the largest logit: NaN
+ * where one is not finite, HIDDEN where nothing is seen.
  */
 static float find_largest(
     const struct call *call, struct sight sight, int batch, int head, int number, float *row, int from) {

@@ -15,6 +15,7 @@
 #     [ARCHITECTURES <arch>...]      CUDA: what to plan for, as in CMAKE_CUDA_ARCHITECTURES, whose concrete entries are the default; 80 where
 #                                    the project sets none
 #     [LENGTH <keys>]                the length to plan for; kernels run at every length
+#     [GRAD]                         cpu: gradients, too: <attention>_backward
 #     [SCHEDULE <schedule>]          single_pass, two_pass or staged, where the planner must not choose
 #     [OUTPUT_DIRECTORY <dir>])      where generated files go; a folder of the target's in the build tree if not given
 #
@@ -121,7 +122,7 @@ function(_mtac_cuda_options target arch_result options_result)
 endfunction()
 
 function(mtac_add_kernels target spec)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "TARGET;LENGTH;SCHEDULE;OUTPUT_DIRECTORY" "NAMES;ARCHITECTURES")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "GRAD" "TARGET;LENGTH;SCHEDULE;OUTPUT_DIRECTORY" "NAMES;ARCHITECTURES")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "mtac_add_kernels(${target} ${spec}): what is ${arg_UNPARSED_ARGUMENTS}? One call takes one spec.")
   endif()
@@ -159,6 +160,12 @@ function(mtac_add_kernels target spec)
     if(arg_ARCHITECTURES)
       message(FATAL_ERROR "mtac_add_kernels(${target}): ARCHITECTURES are CUDA's; write -march into CMAKE_C_FLAGS.")
     endif()
+  endif()
+  if(arg_GRAD)
+    if(NOT arg_TARGET STREQUAL "cpu")
+      message(FATAL_ERROR "mtac_add_kernels(${target}): GRAD is the processor's: CUDA's C API has no gradients. Write TARGET cpu, or leave GRAD out.")
+    endif()
+    list(APPEND options --grad)
   endif()
   if(arg_LENGTH)
     list(APPEND options --length "${arg_LENGTH}")

@@ -17,6 +17,11 @@ function make(folder: string, ...options: readonly string[]): void {
   expect(status, output).toBe(0);
 }
 
+/** The same with the gradients of one. */
+const TRAINING = `#include "first.h"
+int main(void) { return first_backward(0, 0, 0, 0, 1) == FIRST_ERROR_NULL_POINTER ? 0 : 1; }
+`;
+
 /** A program that fails unless both attentions of SPEC are in it. */
 const PROGRAM = `#include "first.h"
 #include "second.h"
@@ -72,6 +77,7 @@ describe.skipIf(compilers.length === 0)("mtac_add_kernels for the processor", ()
     async ({ c, cpp }) => {
       await withFolder(async (folder) => {
         writeFileSync(path.join(folder, "main.c"), PROGRAM);
+        writeFileSync(path.join(folder, "training.c"), TRAINING);
         const head = `project(user LANGUAGES CXX)\n${findMtac("cpu")}`;
         const { status, output } = configure(
           folder,
@@ -80,7 +86,9 @@ describe.skipIf(compilers.length === 0)("mtac_add_kernels for the processor", ()
 mtac_add_kernels(program specs.mta TARGET cpu)
 mtac_add_kernels(kernels specs.mta TARGET cpu NAMES first second LENGTH 256)
 add_executable(linked main.c)
-target_link_libraries(linked PRIVATE kernels)`,
+target_link_libraries(linked PRIVATE kernels)
+add_executable(training training.c)
+mtac_add_kernels(training specs.mta TARGET cpu NAMES first GRAD)`,
           [
             `-DCMAKE_C_COMPILER=${c}`,
             `-DCMAKE_CXX_COMPILER=${cpp}`,
@@ -91,13 +99,15 @@ target_link_libraries(linked PRIVATE kernels)`,
         );
         expect(status, output).toBe(0);
         make(folder, "--build", "build");
-        for (const program of ["program", "linked"])
+        for (const program of ["program", "linked", "training"])
           expect(spawnSync(path.join(folder, "build", program)).status).toBe(0);
         // Debug builds, too, optimize what mtac wrote, and nothing else.
         const commands = readFileSync(path.join(folder, "build/compile_commands.json"), "utf8").split("\n");
         const optimized = commands.filter((line) => line.includes('"command"') && line.includes("-O3"));
-        expect(optimized.length).toBe(4);
-        expect(optimized.every((line) => /\.mtac\/specs\/(first|second)\.c/.test(line))).toBe(true);
+        expect(optimized.length).toBe(6);
+        expect(optimized.every((line) => /\.mtac\/specs\/(first|second|first_backward)\.c/.test(line))).toBe(
+          true,
+        );
         expect(existsSync(path.join(folder, "build/kernels.mtac/specs/first.ts"))).toBe(false);
         // What changes is compiled again by the build.
         writeFileSync(path.join(folder, "specs.mta"), SPEC.replace("head_dim 16", "head_dim 24"));
@@ -111,6 +121,7 @@ target_link_libraries(linked PRIVATE kernels)`,
 
   test.each([
     ["a target that the project did not ask for", "cpu", "", /found mtac for cpu only[\s\S]*TARGET\s+cpu/],
+    ["gradients where there are none", "cuda", "GRAD", /GRAD\s+is the processor's/],
     ["an architecture", "cpu", "TARGET cpu ARCHITECTURES 80", /ARCHITECTURES are CUDA's/],
     ["another target", "cpu", "TARGET gpu", /COMPONENTS\s+gpu/],
     ["an unknown component", "gpu", "TARGET cpu", /mtac has no\s+component gpu/],

@@ -14,6 +14,7 @@ import {
   unpack,
   usesLayer,
 } from "../../runtime/contract/index.ts";
+import type { GradientTrial } from "../support/gradients.ts";
 import { callShapeOf } from "../support/rounded.ts";
 
 export const run = promisify(execFile);
@@ -43,11 +44,11 @@ export function findCompilers(): readonly Compilers[] {
   });
 }
 
-/** Writes what `mtac compile --target cpu --no-launcher` writes of a spec. */
-export function writeEmitted(folder: string, source: string): void {
+/** Writes what `mtac compile --target cpu --no-launcher`, with `--grad` where it is asked for, writes of a spec. */
+export function writeEmitted(folder: string, source: string, grad = false): void {
   const { spec } = analyse(source, "spec.mta");
   if (spec === null) throw new Error("the spec is wrong");
-  const { files } = compileChecked(spec, { targets: ["cpu"] });
+  const { files } = compileChecked(spec, { targets: ["cpu"], grad });
   for (const [name, text] of Object.entries(files))
     if (!name.endsWith(".ts")) writeFileSync(path.join(folder, name), text);
 }
@@ -60,17 +61,17 @@ export interface Computed {
   readonly bytes: Buffer;
 }
 
-/** Computes a call by the program in a folder. */
-export async function compute(
+/** Writes a call's tensors for the program in a folder, and returns the program's arguments. */
+function writeCall(
   folder: string,
   pipeline: Pipeline,
   inputs: AttentionInputs<Float64Tensor>,
   parameters: ReadonlyMap<string, Float64Tensor>,
   threads: number,
-): Promise<Computed> {
+): readonly string[] {
   const { B, Lq, Lk, R } = callShapeOf(inputs);
   const write = (name: string, data: Uint8Array): void => writeFileSync(path.join(folder, name), data);
-  const { storage, heads, valueDim } = pipeline;
+  const { storage } = pipeline;
   const tensors = { q: inputs.q, k: inputs.k, v: inputs.v, q_history: inputs.qHistory };
   for (const [name, tensor] of Object.entries(tensors))
     if (tensor !== undefined) write(`${name}.bin`, stored(storage, tensor));
@@ -86,8 +87,22 @@ export async function compute(
     biasHeads === 1 ? 0 : biasRows * biasKeys,
     biasKeys,
   ];
-  const sizes = [threads, B, Lq, Lk, R, inputs.layer ?? 0, ...biasStrides];
-  await run(path.join(folder, "program"), sizes.map(String), { cwd: folder });
+  return [threads, B, Lq, Lk, R, inputs.layer ?? 0, ...biasStrides].map(String);
+}
+
+/** Computes a call by the program in a folder. */
+export async function compute(
+  folder: string,
+  pipeline: Pipeline,
+  inputs: AttentionInputs<Float64Tensor>,
+  parameters: ReadonlyMap<string, Float64Tensor>,
+  threads: number,
+): Promise<Computed> {
+  const { B, Lq } = callShapeOf(inputs);
+  const { storage, heads, valueDim } = pipeline;
+  await run(path.join(folder, "program"), writeCall(folder, pipeline, inputs, parameters, threads), {
+    cwd: folder,
+  });
   const shape = [B, heads, Lq, valueDim];
   const o = readFileSync(path.join(folder, "o.bin"));
   const has = existsSync(path.join(folder, "lse.bin"));
@@ -97,6 +112,32 @@ export async function compute(
     lse: has ? { shape: [B, heads, Lq], data: loaded("f32", lse) } : null,
     bytes: Buffer.concat([o, lse]),
   };
+}
+
+/** Gradients that a backward pass gives, by the names of their fields. */
+export const GRADIENTS = ["d_q", "d_q_history", "d_k", "d_v", "d_parameters"] as const;
+export type GradientName = (typeof GRADIENTS)[number];
+
+/** How the program in a folder computes gradients. */
+export interface BackwardWay {
+  readonly threads: number;
+  readonly wanted: readonly GradientName[];
+  /** Strides of d_o along batch, heads, rows; null for a contiguous one. */
+  readonly strides: readonly number[] | null;
+}
+
+/** Computes gradients by the program in a folder: bytes of f32, by name. @param dO What lies in memory. */
+export async function computeGradients(
+  folder: string,
+  { pipeline, inputs, parameters, dO }: GradientTrial,
+  { threads, wanted, strides }: BackwardWay,
+): Promise<ReadonlyMap<GradientName, Buffer>> {
+  const call = writeCall(folder, pipeline, inputs, parameters, threads);
+  writeFileSync(path.join(folder, "d_o.bin"), stored(pipeline.storage, dO));
+  const flags = GRADIENTS.map((name) => (wanted.includes(name) ? 1 : 0));
+  const rest = [...(strides ?? [-1, -1, -1]), ...flags].map(String);
+  await run(path.join(folder, "backward"), [...call, ...rest], { cwd: folder });
+  return new Map(wanted.map((name) => [name, readFileSync(path.join(folder, `${name}.bin`))]));
 }
 
 function stored(storage: StorageType, { data }: Float64Tensor): Uint8Array {
@@ -110,12 +151,14 @@ function loaded(storage: StorageType, bytes: Buffer): Float64Array {
   );
 }
 
-/** A program, both C and C++, that computes a call of an attention from files. */
-export function programOf(pipeline: Pipeline): string {
-  const { name, storage, normalize } = pipeline;
-  const upper = name.toUpperCase();
+function optional(there: boolean, lines: string): string {
+  return there ? lines : "";
+}
+
+/** The beginning of a program, both C and C++, that reads a call of an attention from files. @param count Arguments of it. */
+function opening(pipeline: Pipeline, count: number): string {
+  const { name, storage } = pipeline;
   const element = storage === "f32" ? "float" : "void";
-  const optional = (there: boolean, lines: string): string => (there ? lines : "");
   return `
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +185,7 @@ static void write_file(const char *file, const void *bytes, size_t size) {
 }
 
 int main(int count, char **arguments) {
-  if (count != 10) return 2;
+  if (count != ${count + 1}) return 2;
   const int threads = atoi(arguments[1]);
   ${name}_call call;
   memset(&call, 0, sizeof call);
@@ -166,6 +209,15 @@ ${optional(
   call.bias_strides.head = (unsigned)atoi(arguments[8]);
   call.bias_strides.row = (unsigned)atoi(arguments[9]);`,
 )}
+`;
+}
+
+/** A program, both C and C++, that computes a call of an attention from files. */
+export function programOf(pipeline: Pipeline): string {
+  const { name, storage, normalize } = pipeline;
+  const upper = name.toUpperCase();
+  const element = storage === "f32" ? "float" : "void";
+  return `${opening(pipeline, 9)}
   const size_t rows = (size_t)call.batches * ${upper}_HEADS * (size_t)call.query_rows;
   const size_t o_bytes = rows * ${upper}_VALUE_DIM * ${storage === "f32" ? 4 : 2};
   call.o = (${element} *)malloc(o_bytes);
@@ -182,6 +234,59 @@ ${optional(normalize === "softmax", "  call.lse = (float *)malloc(rows * 4);")}
   }
   write_file("o.bin", call.o, o_bytes);
 ${optional(normalize === "softmax", '  write_file("lse.bin", call.lse, rows * 4);')}
+  return 0;
+}
+`;
+}
+
+/** The same for gradients. It leaves o and lse out, and reads strides and what is wanted behind the call's arguments. */
+export function backwardProgramOf(pipeline: Pipeline): string {
+  const { name, storage } = pipeline;
+  const upper = name.toUpperCase();
+  const element = storage === "f32" ? "float" : "void";
+  return `${opening(pipeline, 17)}
+  ${name}_gradients gradients;
+  memset(&gradients, 0, sizeof gradients);
+  gradients.d_o = (const ${element} *)read_file("d_o.bin");
+  ${name}_strides strides;
+  strides.batch = (unsigned)atoi(arguments[10]);
+  strides.head = (unsigned)atoi(arguments[11]);
+  strides.row = (unsigned)atoi(arguments[12]);
+  if (atoi(arguments[10]) >= 0) gradients.d_o_strides = &strides;
+  const size_t heads = (size_t)call.batches * ${upper}_HEADS, kv_heads = (size_t)call.batches * ${upper}_KV_HEADS;
+  const size_t counts[] = {
+    heads * (size_t)call.query_rows * ${upper}_HEAD_DIM, heads * (size_t)call.history_rows * ${upper}_HEAD_DIM,
+    kv_heads * (size_t)call.key_rows * ${upper}_HEAD_DIM, kv_heads * (size_t)call.key_rows * ${upper}_VALUE_DIM,
+    ${upper}_PARAMETER_COUNT,
+  };
+  const char *const names[] = {${GRADIENTS.map((each) => `"${each}.bin"`).join(", ")}};
+  float *results[5];
+  for (int each = 0; each < 5; each++) {
+    results[each] = atoi(arguments[13 + each]) ? (float *)malloc(4 * counts[each] + 4) : NULL;
+    if (results[each] != NULL) memset(results[each], 255, 4 * counts[each] + 4);
+  }
+  gradients.d_q = results[0];
+  gradients.d_q_history = results[1];
+  gradients.d_k = results[2];
+  gradients.d_v = results[3];
+${optional(pipeline.parameters.length > 0, "  gradients.d_parameters = results[4];")}
+  const size_t bytes = ${name}_backward_workspace_bytes(&call, &gradients, threads);
+  unsigned char *memory = (unsigned char *)malloc(bytes + 1);
+  if (memory == NULL) return 2;
+  memset(memory, 255, bytes + 1);
+  const int error = ${name}_backward(&call, &gradients, memory + 1, bytes, threads);
+  if (error != 0) {
+    printf("%s\\n", ${name}_error_string(error));
+    return 1;
+  }
+  for (int each = 0; each < 5; each++) {
+    if (results[each] == NULL) continue;
+    /* Nothing is written behind the results. */
+    float behind;
+    memcpy(&behind, results[each] + counts[each], 4);
+    if (behind == behind) return 3;
+    write_file(names[each], results[each], 4 * counts[each]);
+  }
   return 0;
 }
 `;

@@ -77,7 +77,7 @@ export function named(gradients: ReferenceGradients): Map<string, ArrayLike<numb
 export type Gradients = ReadonlyMap<string, ArrayLike<number>>;
 
 /** What is wrong with gradients, or null. */
-function problem(
+export function problem(
   found: ReadonlyMap<string, ArrayLike<number>>,
   expected: ReadonlyMap<string, ArrayLike<number> & Iterable<number>>,
   { bound, floor }: Bounds,

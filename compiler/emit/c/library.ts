@@ -8,9 +8,19 @@ const CONV_TAPS = 8;
 
 /** The C library, as far as an attention uses it. */
 export function libraryFor(pipeline: Pipeline): Amalgamation {
+  return libraryFrom("threads.h", pipeline);
+}
+
+/** The same for its gradients. */
+export function gradientLibraryFor(pipeline: Pipeline): Amalgamation {
+  return libraryFrom("gradient-threads.h", pipeline);
+}
+
+/** What a header of the library brings with it. */
+function libraryFrom(header: string, pipeline: Pipeline): Amalgamation {
   const read = (name: string): string =>
     name === "conv-taps.h" ? render("capi/conv-taps.h.hbs", { taps: tapsOf(pipeline) }) : librarySource(name);
-  return amalgamate("threads.h", read, partsOf(pipeline));
+  return amalgamate(header, read, partsOf(pipeline));
 }
 
 /** The parts of `templates/c/parts.h` that an attention uses. */

@@ -4,10 +4,10 @@ import type { Api } from "../capi/api.ts";
 import { callModel, parameterMacro } from "../capi/header.ts";
 import { floatDigits } from "../dialect/dialect.ts";
 
-/** What binds the C library to an attention: its constants, and the functions that the header declares. */
+/** What binds the C library to an attention, in the direction of a plan: its constants, and the functions that the header declares. */
 export function launchModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: Api, place: string) {
   return {
-    ...callModel(pipeline, artifact, api),
+    ...callModel(pipeline, artifact, api, plan.direction),
     place,
     hasParameters: pipeline.parameters.length > 0,
     attention: initializers(attentionFields(plan), api),

@@ -2,13 +2,18 @@ import {
   FORWARD_TENSORS,
   type Pipeline,
   type Plan,
+  TENSORS,
+  type TensorResource,
   tensorExists,
   usesLayer,
 } from "../../../runtime/contract/index.ts";
 import type { Api } from "./api.ts";
 
+/** What a backward pass reads. */
+const BACKWARD_TENSORS = TENSORS.filter(({ role }) => role === "input" || role === "output_gradient");
+
 /**
- * The kinds of codes that `<name>_launch` returns for a call that it refuses; their names are macros of the header. Where a field is
+ * The kinds of codes that `<name>_launch` and `<name>_backward` return for a call that they refuse; their names are macros of the header. Where a field is
  * wrong, the code is its kind, less 100 times the field's number.
  */
 const KINDS = {
@@ -39,6 +44,7 @@ const FIELDS = [
   "layer",
   "workspace",
   "threads",
+  "d_o",
 ] as const;
 type Field = (typeof FIELDS)[number];
 
@@ -59,18 +65,33 @@ interface Check {
   readonly text: string;
 }
 
-/** What the header and the sources say of errors: kinds, fields, the checks of a call, the text of every code. */
-export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"], api: Api) {
+/**
+ * What the header and the sources say of errors: kinds, fields, the checks of a call, the text of every code.
+ *
+ * @param gradients Whether there are backward passes, too: their codes have texts then.
+ * @param direction What a backward pass is checked for, if it is one.
+ */
+export function errorModel(
+  pipeline: Pipeline,
+  alignment: Plan["alignment"],
+  api: Api,
+  gradients: boolean,
+  direction?: Plan["direction"],
+) {
   const upper = api.name.toUpperCase();
   const sizes = [...sizeChecks(pipeline, api), ...threadChecks(api)];
-  const pointers = pointerChecks(pipeline, api);
-  const aligned = alignmentChecks(pipeline, alignment, api);
+  const tensorChecks = (tensors: readonly TensorResource[]): readonly Check[] => [
+    ...pointerChecks(pipeline, tensors, api),
+    ...alignmentChecks(pipeline, tensors, alignment, api),
+  ];
+  const forward = tensorChecks(FORWARD_TENSORS);
+  const backward = gradients ? tensorChecks(BACKWARD_TENSORS) : [];
   const model = ({ kind, field, condition, text }: Check) => {
     const code = `${upper}_ERROR_${kind} - ${100 * (FIELDS.indexOf(field) + 1)}`;
     return { code, check: `if (${condition}) return ${code};`, text: `${field} ${text}` };
   };
   // Several checks of a field may give the same code: its text tells of all.
-  const unique = new Map([...sizes, ...pointers, ...aligned].map((each) => [each.kind + each.field, each]));
+  const unique = new Map([...sizes, ...forward, ...backward].map((each) => [each.kind + each.field, each]));
   const workspace = checksOf("ALIGNMENT")(
     "workspace",
     `${api.address("workspace")} % 256 != 0`,
@@ -80,11 +101,11 @@ export function errorModel(pipeline: Pipeline, alignment: Plan["alignment"], api
     kinds: Object.entries(KINDS)
       .filter(([name]) => api.cuda || name !== "DEVICE")
       .map(([name, value]) => ({ name, value })),
-    fields: FIELDS.map((name, index) => `${index + 1} ${name}`).filter(
-      (_, index) => !api.cuda || FIELDS[index] !== "threads",
-    ),
+    fields: FIELDS.map((name, index) => ({ name, text: `${index + 1} ${name}` }))
+      .filter(({ name }) => (name !== "threads" || !api.cuda) && (name !== "d_o" || gradients))
+      .map(({ text }) => text),
     sizeChecks: sizes.map(model),
-    pointerChecks: [...pointers, ...aligned].map(model),
+    pointerChecks: (direction === "backward" ? backward : forward).map(model),
     workspaceCheck: model(workspace),
     fieldErrors: [...unique.values(), ...(api.cuda ? [workspace] : [])].map(model),
   };
@@ -131,15 +152,24 @@ function threadChecks({ cuda }: Api): readonly Check[] {
   ];
 }
 
-function pointerChecks(pipeline: Pipeline, { nothing }: Api): readonly Check[] {
+/** Where the caller says where a tensor lies. */
+function givenAt(field: string): string {
+  return `${field === "d_o" ? "gradients" : "call"}->${field}`;
+}
+
+function pointerChecks(
+  pipeline: Pipeline,
+  all: readonly TensorResource[],
+  { nothing }: Api,
+): readonly Check[] {
   const pointer = checksOf("NULL_POINTER");
-  const tensors = FORWARD_TENSORS.filter((tensor) => !tensor.optional && tensorExists(pipeline, tensor));
+  const tensors = all.filter((tensor) => !tensor.optional && tensorExists(pipeline, tensor));
   const parameters = pipeline.parameters.length > 0 ? ["parameters"] : [];
   const names: readonly string[] = [...tensors.map(({ name }) => name), ...parameters];
   return [
     ...names
       .filter(isField)
-      .map((field) => pointer(field, `call->${field} == ${nothing}`, "is a null pointer")),
+      .map((field) => pointer(field, `${givenAt(field)} == ${nothing}`, "is a null pointer")),
     pointer(
       "q_history",
       `call->history_rows > 0 && call->q_history == ${nothing}`,
@@ -148,19 +178,25 @@ function pointerChecks(pipeline: Pipeline, { nothing }: Api): readonly Check[] {
   ];
 }
 
-function alignmentChecks(pipeline: Pipeline, alignment: Plan["alignment"], api: Api): readonly Check[] {
+function alignmentChecks(
+  pipeline: Pipeline,
+  all: readonly TensorResource[],
+  alignment: Plan["alignment"],
+  api: Api,
+): readonly Check[] {
   const aligned = checksOf("ALIGNMENT");
   const bytes = pipeline.storage === "f32" ? 4 : 2;
-  const tensors = FORWARD_TENSORS.flatMap((tensor) => (tensor.element === "storage" ? [tensor.name] : []));
+  const like = { q: "q", q_history: "q", k: "k", v: "v", o: "o", d_o: "o" } as const;
+  const tensors = all.flatMap((tensor) => (tensor.element === "storage" ? [tensor.name] : []));
   return tensors.map((field) => {
-    const elements = api.cuda ? alignment[field === "q_history" ? "q" : field] : 1;
+    const elements = api.cuda ? alignment[like[field]] : 1;
     const text =
       elements === 1
         ? `is not aligned to ${bytes} bytes`
         : `is not aligned to ${elements * bytes} bytes, or one of its strides is no multiple of ${elements} elements`;
     const condition = api.cuda
       ? `!aligned(call->${field}, call->${field}_strides, ${elements})`
-      : `${api.address(`call->${field}`)} % ${bytes} != 0`;
+      : `${api.address(givenAt(field))} % ${bytes} != 0`;
     return aligned(field, condition, text);
   });
 }

@@ -32,7 +32,7 @@ const SIZES: Readonly<Partial<Record<AxisName, string>>> = {
 };
 
 /** What the header and the functions behind it both name. */
-export function sharedModel(pipeline: Pipeline, { name, cuda }: Api) {
+export function sharedModel(pipeline: Pipeline, artifact: Artifact, { name, cuda }: Api) {
   return {
     name,
     upper: name.toUpperCase(),
@@ -43,16 +43,24 @@ export function sharedModel(pipeline: Pipeline, { name, cuda }: Api) {
     lengths: hasMask(pipeline, "lengths"),
     bias: hasMask(pipeline, "bias"),
     depthScale: usesLayer(pipeline),
+    // CUDA's C API has none.
+    gradients: !cuda && backwardPlan(artifact) !== null,
   };
 }
 
+/** The plan for gradients; null where an attention was compiled without. */
+export function backwardPlan({ backward = [] }: Artifact): Plan | null {
+  return backward[0] ?? null;
+}
+
 export function headerModel(pipeline: Pipeline, artifact: Artifact, api: Api) {
+  const shared = sharedModel(pipeline, artifact, api);
   const { heads, kvHeads, headDim, valueDim, storage } = pipeline;
   const [plan] = artifact.plans;
   const shapes = new Map(pipeline.parameters.map(({ name, shape }) => [name, shape]));
   return {
-    ...sharedModel(pipeline, api),
-    ...errorModel(pipeline, alignmentOf(artifact), api),
+    ...shared,
+    ...errorModel(pipeline, alignmentOf(artifact), api, shared.gradients),
     mostThreads: MOST_THREADS,
     sizes: [
       { name: "HEADS", value: heads },
@@ -82,11 +90,12 @@ export function parameterMacro(parameter: string): string {
   return parameter.replaceAll(".", "_").toUpperCase();
 }
 
-/** What the sources say of calls: their checks, and the strides of contiguous tensors. */
-export function callModel(pipeline: Pipeline, artifact: Artifact, api: Api) {
+/** What the sources of a direction say of calls: their checks, and the strides of contiguous tensors. */
+export function callModel(pipeline: Pipeline, artifact: Artifact, api: Api, direction?: Plan["direction"]) {
+  const shared = sharedModel(pipeline, artifact, api);
   return {
-    ...sharedModel(pipeline, api),
-    ...errorModel(pipeline, alignmentOf(artifact), api),
+    ...shared,
+    ...errorModel(pipeline, alignmentOf(artifact), api, shared.gradients, direction),
     nothing: api.nothing,
     strided: STRIDED_TENSORS.filter(({ name }) => name !== "bias").map(stridedModel),
     largestDim: Math.max(pipeline.headDim, pipeline.valueDim),

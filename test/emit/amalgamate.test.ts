@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { amalgamate } from "../../compiler/emit/c/amalgamate.ts";
-import { libraryFor } from "../../compiler/emit/c/library.ts";
+import { gradientLibraryFor, libraryFor } from "../../compiler/emit/c/library.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 
 const FOLDER = fileURLToPath(new URL("../../templates/c/", import.meta.url));
@@ -110,5 +110,26 @@ describe("the library of an attention", () => {
     expect(libraryFor(pipelineOf("attention a { heads 2 head_dim 8 mask causal }", "a")).text).not.toMatch(
       /conv_/,
     );
+  });
+
+  test("for gradients has what their stages need, and nothing of a forward pass alone", () => {
+    const of = (stages: string): string =>
+      gradientLibraryFor(pipelineOf(`attention a { heads 2 head_dim 8 mask causal ${stages} }`, "a")).text;
+    const parts = {
+      "scores { conv 2x3 }": "convolve_adjoint",
+      "weights { mix 2 }": "mix_weights",
+      "scores { softcap 9 }": "change_adjoint",
+      "output { gate }": "adjoin_output_row",
+    };
+    for (const [stages, own] of Object.entries(parts)) {
+      const text = of(stages);
+      expect(text).not.toContain("WITH_");
+      expect(text).toContain("compute_gradients(");
+      expect(text).not.toContain("struct worker");
+      for (const part of Object.values(parts)) expect(text.includes(` ${part}(`), part).toBe(part === own);
+    }
+    // Emitted sources are read: their lines fit a screen.
+    const lines = of("scores { conv 2x3; mix 2; relu } output { norm }").split("\n");
+    expect(lines.filter((line) => line.length > 120)).toEqual([]);
   });
 });

@@ -11,7 +11,7 @@ const templates = join(root, "templates");
 
 /** Kernels that only backward passes have: pages load their templates, and partials that no other kernel has, when they train. */
 const OF_GRADIENTS =
-  /\/(?:[\w-]*(?:gradient|adjoint)[\w-]*|clear|key_product|largest|pairs|pointwise|row_product|sum)\.[\w.]*hbs$/;
+  /\/(?:[\w-]*(?:gradient|adjoint)[\w-]*|backward|clear|key_product|largest|pairs|pointwise|row_product|sum)\.[\w.]*hbs$/;
 
 /** Folders of kernels' templates. */
 const KERNELS = ["wgsl", "cuda", "capi"];
@@ -19,7 +19,14 @@ const KERNELS = ["wgsl", "cuda", "capi"];
 /** @type {import("./browser-modules.d.mts").browserModules} */
 export const browserModules = [
   libraryModule("compiler/emit/template-library.ts", () => forwardNames(), templateLibrary),
-  libraryModule("compiler/emit/gradient-templates.ts", () => gradientNames(), compiledTemplates),
+  {
+    file: join(root, "compiler/emit/gradient-templates.ts"),
+    text: async () => (await compiledTemplates(gradientNames())) + headers("headers", gradientHeaderNames()),
+    reads: () => [
+      ...gradientNames().map((name) => join(templates, name)),
+      ...gradientHeaderNames().map((name) => join(templates, "c", name)),
+    ],
+  },
   libraryModule(
     "compiler/emit/launcher/template-library.ts",
     () => templateNames(["launcher"]),
@@ -29,7 +36,7 @@ export const browserModules = [
   {
     file: join(root, "compiler/emit/c/library-source.ts"),
     text: librarySources,
-    reads: () => sourceNames().map((name) => join(templates, "c", name)),
+    reads: () => sourceNames("threads.h").map((name) => join(templates, "c", name)),
   },
   { file: join(root, "compiler/package-version.ts"), text: packageVersion, reads: () => [] },
 ];
@@ -60,6 +67,7 @@ async function compiledTemplates(names) {
 async function templateLibrary(names) {
   return `import Handlebars from "handlebars/runtime";
 import { TEMPLATE_HELPERS } from ${JSON.stringify(join(root, "compiler/emit/text/marks.ts"))};
+import { addLibrarySources } from ${JSON.stringify(join(root, "compiler/emit/c/library-source.ts"))};
 ${await compiledTemplates(names)}
 const libraries = [];
 function register({ language, handlebars }, templates) {
@@ -70,10 +78,12 @@ function register({ language, handlebars }, templates) {
   }
 }
 export async function loadGradientTemplates() {
-  addTemplates((await import(${JSON.stringify(join(root, "compiler/emit/gradient-templates.ts"))})).compiled);
+  const { compiled: more, headers } = await import(${JSON.stringify(join(root, "compiler/emit/gradient-templates.ts"))});
+  addTemplates(more, headers);
 }
-export function addTemplates(more) {
+export function addTemplates(more, headers) {
   Object.assign(compiled, more);
+  addLibrarySources(headers);
   for (const library of libraries) register(library, more);
 }
 export function openTemplates(language) {
@@ -105,9 +115,9 @@ function forwardNames() {
   return all.filter((name) => needed.has(name));
 }
 
-/** The headers of the C library that emitted files are made of: what these two include. */
-function sourceNames() {
-  const names = new Set(["threads.h", "gradient-threads.h"]);
+/** The headers of the C library that emitted files are made of: what one of them includes. @param {string} first */
+function sourceNames(first) {
+  const names = new Set([first]);
   for (const name of names) {
     const text = readFileSync(join(templates, "c", name), "utf8");
     for (const [, included] of text.matchAll(/^#include "(.*)"$/gm)) names.add(included);
@@ -115,10 +125,22 @@ function sourceNames() {
   return [...names].sort();
 }
 
+/** Those that only gradients need. */
+function gradientHeaderNames() {
+  const forward = new Set(sourceNames("threads.h"));
+  return sourceNames("gradient-threads.h").filter((name) => !forward.has(name));
+}
+
+/** A constant that holds headers' texts. @param {string} constant @param {readonly string[]} names */
+function headers(constant, names) {
+  const texts = names.map((name) => [name, readFileSync(join(templates, "c", name), "utf8")]);
+  return `export const ${constant} = ${JSON.stringify(Object.fromEntries(texts))};\n`;
+}
+
 async function librarySources() {
-  const texts = sourceNames().map((name) => [name, readFileSync(join(templates, "c", name), "utf8")]);
-  return `const texts = ${JSON.stringify(Object.fromEntries(texts))};
+  return `${headers("texts", sourceNames("threads.h"))}
 export function librarySource(name) { return texts[name]; }
+export function addLibrarySources(more) { Object.assign(texts, more); }
 `;
 }
 

@@ -26,8 +26,11 @@ export async function loadGradientTemplates(): Promise<void> {
   // All templates are files here.
 }
 
-/** Takes compiled templates beside those that there are. */
-export function addTemplates(_compiled: Readonly<Record<string, object>>): void {
+/** Takes compiled templates, and headers of the C library, beside those that there are. */
+export function addTemplates(
+  _compiled: Readonly<Record<string, object>>,
+  _headers: Readonly<Record<string, string>>,
+): void {
   // All templates are files here.
 }
 

@@ -161,6 +161,7 @@ static void normalizer_adjoint(const struct backward *b, int head) {
   }
 }
 
+#if WITH_BIAS
 /* A row of the gradient of the bias, of a batch entry and a head; rows of history come first. */
 INLINE float *bias_gradient_row(const struct backward *b, int batch, int head, int row) {
   const struct gradients *wanted = b->wanted;
@@ -196,6 +197,7 @@ static void clear_bias_gradient(const struct backward *b) {
       EACH_TASK(b, row, rows)
         zero(bias_gradient_row(b, batch, head, row - b->call->history_rows), (size_t)b->call->key_rows);
 }
+#endif
 
 #if WITH_STAGES
 /* Where the turned weights of a stage lie. */
@@ -296,10 +298,12 @@ static void backward_strip(struct backward *b) {
 #endif
   EACH_TASK(b, head, at->group) normalizer_adjoint(b, head);
   meet(b);
+#if WITH_BIAS
   if (b->wanted->d_bias != NULL) {
     add_bias_gradients(b);
     meet(b);
   }
+#endif
 #if WITH_STAGES
   adjoin_chain(b, &b->scores);
 #endif
@@ -390,6 +394,8 @@ static void backward_part(
   for (int n = 0; n < wanted->parameters; n++) b.output_sums[n] = 0;
 #if WITH_STAGES
   turn_weights(&b);
+#endif
+#if WITH_BIAS
   if (wanted->d_bias != NULL) clear_bias_gradient(&b);
 #endif
   meet(&b);

@@ -10,5 +10,6 @@
 #define WITH_SOFTMAX 1
 #define WITH_SPARSEMAX 1
 #define WITH_OUTPUT 1
+#define WITH_BIAS 1
 
 #endif

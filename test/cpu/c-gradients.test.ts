@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { TOLERANCES } from "../../compiler/execution/comparison.ts";
 import { randomCall } from "../../compiler/execution/random-call.ts";
 import type { Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
 import { referenceGradients } from "../../runtime/reference/index.ts";
@@ -27,6 +28,9 @@ const compilers = findCompilers();
 
 /** What people compile with: one spec is. The others go without, as optimizers take their time. */
 const FAST = ["-O3", "-march=native", "-ffp-contract=fast"];
+
+/** They are f32 whatever the storage. */
+const BOUNDS = { bound: TOLERANCES.f32.gradients, floor: 1 };
 
 /** Compiles a spec's gradients and a program that computes them, in C or C++. */
 async function build(
@@ -72,6 +76,7 @@ function wantedOf({ pipeline, inputs }: GradientTrial): readonly GradientName[] 
   return GRADIENTS.filter(
     (name) =>
       (name !== "d_parameters" || pipeline.parameters.length > 0) &&
+      (name !== "d_bias" || inputs.bias !== undefined) &&
       (name !== "d_q_history" || inputs.qHistory !== undefined),
   );
 }
@@ -82,7 +87,7 @@ async function check(folder: string, trial: GradientTrial): Promise<void> {
   const wanted = wantedOf(trial);
   const first = await computeGradients(folder, trial, { threads: 1, wanted, strides: null });
   const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
-  expect(problem(read(pipeline, first), expected, { factor: 1, floor: 1 })).toBeNull();
+  expect(problem(read(pipeline, first), expected, BOUNDS)).toBeNull();
   const ways = [wanted, ...wanted.map((each) => [each])];
   for (const some of ways) {
     const again = await computeGradients(folder, trial, { threads: 3, wanted: some, strides: null });
@@ -164,7 +169,7 @@ describe.each(compilers)("gradients by a program of $c and $cpp", (make) => {
         const expected = named(
           referenceGradients(pipeline, parameters, inputs, spread(shape, strides, data)),
         );
-        const wrong = problem(read(pipeline, found), expected, { factor: 1, floor: 1 });
+        const wrong = problem(read(pipeline, found), expected, BOUNDS);
         expect(wrong, strides.join()).toBeNull();
       }
     });
@@ -184,7 +189,7 @@ describe.each(compilers)("gradients by a program of $c and $cpp", (make) => {
           name.startsWith("d_") ? [[name, data] as const] : [],
         ),
       );
-      expect(problem(read(pipeline, bytes), expected, { factor: 1, floor: 0.1 })).toBeNull();
+      expect(problem(read(pipeline, bytes), expected, { ...BOUNDS, floor: 0.1 })).toBeNull();
     });
   });
 });

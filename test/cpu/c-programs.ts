@@ -115,7 +115,7 @@ export async function compute(
 }
 
 /** Gradients that a backward pass gives, by the names of their fields. */
-export const GRADIENTS = ["d_q", "d_q_history", "d_k", "d_v", "d_parameters"] as const;
+export const GRADIENTS = ["d_q", "d_q_history", "d_k", "d_v", "d_parameters", "d_bias"] as const;
 export type GradientName = (typeof GRADIENTS)[number];
 
 /** How the program in a folder computes gradients. */
@@ -244,7 +244,11 @@ export function backwardProgramOf(pipeline: Pipeline): string {
   const { name, storage } = pipeline;
   const upper = name.toUpperCase();
   const element = storage === "f32" ? "float" : "void";
-  return `${opening(pipeline, 17)}
+  const biasCount = hasMask(pipeline, "bias")
+    ? `(size_t)(call.bias_strides.batch != 0 ? call.batches : 1) * (size_t)(call.bias_strides.head != 0 ? ${upper}_HEADS : 1) *
+      (size_t)(call.history_rows + call.query_rows) * (size_t)call.key_rows`
+    : "0";
+  return `${opening(pipeline, 18)}
   ${name}_gradients gradients;
   memset(&gradients, 0, sizeof gradients);
   gradients.d_o = (const ${element} *)read_file("d_o.bin");
@@ -257,11 +261,11 @@ export function backwardProgramOf(pipeline: Pipeline): string {
   const size_t counts[] = {
     heads * (size_t)call.query_rows * ${upper}_HEAD_DIM, heads * (size_t)call.history_rows * ${upper}_HEAD_DIM,
     kv_heads * (size_t)call.key_rows * ${upper}_HEAD_DIM, kv_heads * (size_t)call.key_rows * ${upper}_VALUE_DIM,
-    ${upper}_PARAMETER_COUNT,
+    ${upper}_PARAMETER_COUNT, ${biasCount},
   };
   const char *const names[] = {${GRADIENTS.map((each) => `"${each}.bin"`).join(", ")}};
-  float *results[5];
-  for (int each = 0; each < 5; each++) {
+  float *results[6];
+  for (int each = 0; each < 6; each++) {
     results[each] = atoi(arguments[13 + each]) ? (float *)malloc(4 * counts[each] + 4) : NULL;
     if (results[each] != NULL) memset(results[each], 255, 4 * counts[each] + 4);
   }
@@ -270,6 +274,7 @@ export function backwardProgramOf(pipeline: Pipeline): string {
   gradients.d_k = results[2];
   gradients.d_v = results[3];
 ${optional(pipeline.parameters.length > 0, "  gradients.d_parameters = results[4];")}
+${optional(hasMask(pipeline, "bias"), "  gradients.d_bias = results[5];")}
   const size_t bytes = ${name}_backward_workspace_bytes(&call, &gradients, threads);
   unsigned char *memory = (unsigned char *)malloc(bytes + 1);
   if (memory == NULL) return 2;
@@ -279,7 +284,7 @@ ${optional(pipeline.parameters.length > 0, "  gradients.d_parameters = results[4
     printf("%s\\n", ${name}_error_string(error));
     return 1;
   }
-  for (int each = 0; each < 5; each++) {
+  for (int each = 0; each < 6; each++) {
     if (results[each] == NULL) continue;
     /* Nothing is written behind the results. */
     float behind;

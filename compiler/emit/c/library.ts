@@ -36,6 +36,7 @@ function partsOf({ scores, weights, output, normalize, mask }: Pipeline): Readon
     WITH_SOFTMAX: normalize === "softmax",
     WITH_SPARSEMAX: normalize === "sparsemax",
     WITH_OUTPUT: output.length > 0,
+    WITH_BIAS: mask.some(({ kind }) => kind === "bias"),
   };
   return new Set(Object.entries(parts).flatMap(([name, used]) => (used ? [name] : [])));
 }

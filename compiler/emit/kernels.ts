@@ -2,7 +2,7 @@ import type { Artifact, KernelPlan, Plan } from "../../runtime/contract/index.ts
 import { tensorKernelText } from "./cuda/tensor-kernels.ts";
 import type { Dialect } from "./dialect/dialect.ts";
 import { dialectOf } from "./dialect/index.ts";
-import { fusedModel } from "./model/fused.ts";
+import { combineModel, fusedModel } from "./model/fused.ts";
 import {
   biasGradientModel,
   clearModel,
@@ -69,6 +69,8 @@ function kernelText(plan: Plan, kernel: KernelPlan, dialect: Dialect): string {
   switch (program.kind) {
     case "fused":
       return render(`${language}/kernels/fused.hbs`, fusedModel(plan, kernel, program, dialect));
+    case "combine":
+      return render("wgsl/kernels/combine.hbs", combineModel(plan, kernel, program, dialect));
     case "scores":
       return render(`${language}/kernels/scores.hbs`, scoresModel(plan, kernel, program, dialect));
     case "conv":

@@ -15,7 +15,7 @@ import type {
   tensorStatisticsModel,
 } from "./cuda/tensor/maps.ts";
 import type { tensorTileModel } from "./cuda/tensor/tile.ts";
-import type { fusedModel } from "./model/fused.ts";
+import type { combineModel, fusedModel } from "./model/fused.ts";
 import type {
   biasGradientModel,
   clearModel,
@@ -75,6 +75,7 @@ type SharedTemplates = {
 
 /** What each template is filled with, by its path in the package's folder `templates`. */
 export interface Templates extends ScalarTemplates, SharedTemplates {
+  "wgsl/kernels/combine.hbs": ReturnType<typeof combineModel>;
   "cuda/tensor/tile.cu.hbs": ReturnType<typeof tensorTileModel>;
   "cuda/tensor/fold.cu.hbs": ReturnType<typeof tensorFoldModel>;
   "cuda/tensor/mix.cu.hbs": ReturnType<typeof tensorMixModel>;

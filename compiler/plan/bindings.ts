@@ -27,6 +27,7 @@ const WORKSPACE: Readonly<Record<string, { readonly element: BindingElement; rea
   statistics: { element: "f32", width: 2 },
   partial_values: { element: "f32", width: 1 },
   partial_sums: { element: "f32", width: 1 },
+  partial_results: { element: "f32", width: 1 },
   // Convolved keys are copied as keys are where tensor cores multiply them.
   folded_keys: { element: "storage", width: 8 },
 };

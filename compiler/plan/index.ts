@@ -14,7 +14,12 @@ import type { GpuMachine, Machine, PlanRequest, Task } from "./machine.ts";
 import { checkOptions, ignoredOption, type OptionName } from "./options.ts";
 import { floorOf } from "./predict.ts";
 import { checkRequest } from "./request.ts";
-import { fusedOptions, singlePassCandidates, twoPassCandidates } from "./schedule/fused.ts";
+import {
+  fusedOptions,
+  singlePassCandidates,
+  singlePassOptions,
+  twoPassCandidates,
+} from "./schedule/fused.ts";
 import { STAGED_OPTIONS, stagedCandidates, unfusedCandidate } from "./schedule/staged.ts";
 import { TENSOR } from "./tensor/index.ts";
 
@@ -39,7 +44,7 @@ export * from "./roofline/index.ts";
 export type { KernelWork } from "./work.ts";
 
 const SCALAR: Lowerings<GpuMachine> = {
-  single_pass: { options: fusedOptions, candidates: singlePassCandidates },
+  single_pass: { options: singlePassOptions, candidates: singlePassCandidates },
   two_pass: { options: fusedOptions, candidates: twoPassCandidates },
   staged: { options: () => STAGED_OPTIONS, candidates: stagedCandidates },
 };

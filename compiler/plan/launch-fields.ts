@@ -40,10 +40,12 @@ function inOrder(fields: ReadonlySet<string>): LaunchField[] {
   return LAUNCH_FIELDS.flatMap(([name]) => (fields.has(name) ? [name] : []));
 }
 
+/** Kernels that ask of no pair whether it is visible: with a map of weights, ranges of keys are all; results are beyond that. */
+const UNTESTED: readonly unknown[] = ["product", "combine"];
+
 function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean): readonly string[] {
   const bound = new Set(kernel.bindings.map(({ resource }) => resource));
-  // A product with a map of weights looks at ranges of keys, and asks of no pair whether it is visible.
-  const tests = kernel.program?.kind !== "product";
+  const tests = !UNTESTED.includes(kernel.program?.kind);
   const scaled = usesLayer(pipeline);
   return [
     ...["query_rows", "key_rows", "has_positions"],

@@ -28,6 +28,14 @@ export interface Tile {
   readonly tileK: number;
 }
 
+/** How widely keys are shared between workgroups where there are few rows. */
+export interface Widely {
+  /** Workgroups that fill a large device. */
+  readonly blocks: number;
+  /** The fewest keys that one of them is worth. */
+  readonly keys: number;
+}
+
 /** What the planner may vary of fused kernels, and how they use a workgroup. */
 export interface FusedMenu {
   readonly tilesQ: readonly number[];
@@ -43,6 +51,8 @@ export interface FusedMenu {
   readonly epilogueWords: number;
   /** What the words of workgroup memory are a multiple of. */
   readonly arenaMultiple: number;
+  /** How widely few rows' keys are shared, and the kernel that adds up what workgroups find; null where they are not. */
+  readonly combine: (Widely & { readonly tileQ: number; readonly workgroup: number }) | null;
 }
 
 /** What the planner may vary of the staged schedule, and how its kernels use a workgroup. */

@@ -2,6 +2,7 @@ import {
   BYTES_PER_ELEMENT,
   type CallShape,
   type ChainStep,
+  type CombineProgram,
   type FusedProgram,
   type GradientProgram,
   type KernelProgram,
@@ -25,7 +26,7 @@ import { type KernelWork, NO_COUNTS, timesCounts, WARP, type WorkCounts, workOf 
 /** What a scalar kernel over maps does. */
 export type MapProgram = Exclude<
   KernelProgram,
-  FusedProgram | TensorProgram | LibraryProgram | GradientProgram
+  CombineProgram | FusedProgram | TensorProgram | LibraryProgram | GradientProgram
 >;
 
 /** Units that a block does in a step along the keys; its busiest thread does `rounds` of them. */

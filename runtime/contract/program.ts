@@ -83,6 +83,19 @@ export interface FusedProgram {
   readonly outputBlocks: number;
   readonly epilogue: Epilogue;
   readonly arenaWords: number;
+  /** Whether workgroups may share a tile's keys: then each leaves a part of the results. */
+  readonly splits: boolean;
+  /** Steps before a part's own whose scores its convolutions read. */
+  readonly stepsBefore: number;
+}
+
+/** Adds up the results of workgroups that have shared keys, then the output's stages. */
+export interface CombineProgram {
+  readonly kind: "combine";
+  readonly tileQ: number;
+  readonly outputBlocks: number;
+  readonly epilogue: Epilogue;
+  readonly arenaWords: number;
 }
 
 /** Scores of a strip: map[head][row][key] = finish(scale · q·k). Of values: rows of o's gradient times v, in a backward pass. */
@@ -163,6 +176,7 @@ export interface LibraryProgram {
 export type KernelProgram =
   | LibraryProgram
   | FusedProgram
+  | CombineProgram
   | ScoresProgram
   | ConvProgram
   | MixProgram

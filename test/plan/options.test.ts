@@ -42,6 +42,7 @@ describe("levers of tests", () => {
     ["webgpu", "staged", "any", { stripBytes: 256 }],
     ["webgpu", "single_pass", "any", { dispatchBudget: 1 }],
     ["webgpu", "two_pass", "any", { dispatchBudget: 1 }],
+    ["webgpu", "single_pass", "any", { splits: 2 }],
     ["cuda", "staged", "direct", { stripRows: 8 }],
     ["cuda", "staged", "direct", { stripBytes: 256 }],
     ["cuda", "single_pass", "toeplitz", { splits: 2 }],
@@ -68,7 +69,7 @@ describe("levers of tests", () => {
     );
     for (const [machine, schedule, options] of [
       [WEBGPU, "single_pass", { stripRows: 8 }],
-      [WEBGPU, "single_pass", { splits: 2 }],
+      [WEBGPU, "two_pass", { splits: 2 }],
       [WEBGPU, "staged", { dispatchBudget: 8 }],
       [WEBGPU, "staged", { stripRows: 8, dispatchBudget: 8 }],
       [CUDA, "two_pass", { splits: 2 }],

@@ -1,5 +1,6 @@
 import {
   type ChainStep,
+  type CombineProgram,
   convReach,
   type FusedProgram,
   hasMask,
@@ -41,6 +42,13 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
   const final = regionAt(program, program.final);
   const normalized = regions[program.statisticsRegion] ?? null;
   addSoftmax(program, normalized, table, dialect);
+  if (program.splits) addPart(plan, table);
+  if (program.stepsBefore > 0)
+    table.int(
+      "STEPS_BEFORE",
+      program.stepsBefore,
+      "Steps before its own whose scores a part's convolutions read.",
+    );
   if (hasMask(plan.pipeline, "documents"))
     table.int("DOCUMENTS_AT", program.arenaWords, "First word of the rows' documents.");
   const chain = program.chain.map((step) => stepModel(plan, program, step, table, dialect));
@@ -65,11 +73,41 @@ export function fusedModel(plan: Plan, kernel: KernelPlan, program: FusedProgram
     raw: regionModel(raw),
     final: regionModel(final),
     single: role === "single_pass",
+    splits: program.splits,
+    /** Whether a part computes scores before its own. */
+    before: program.stepsBefore > 0,
     softmax: role !== "apply",
     writesStatistics: role === "statistics",
     /** The region whose rows are normalised with statistics of a pass before. */
     statistics: normalized === null ? null : regionModel(normalized),
     epilogue,
+  };
+}
+
+/** How the parts of a row's results lie that workgroups leave. */
+function addPart({ pipeline }: Plan, table: ConstantTable): void {
+  table.int("PART_WORDS", pipeline.valueDim + 2, "Words of a part of a row: values, maximum, sum.");
+}
+
+/** A kernel that adds up parts of results. */
+export function combineModel(plan: Plan, kernel: KernelPlan, program: CombineProgram, dialect: Dialect) {
+  const { words } = dialect;
+  const table = new ConstantTable();
+  table.int("TILE_Q", program.tileQ, `Rows of a ${words.group}.`);
+  table.int("ARENA_WORDS", program.arenaWords, `Words of ${words.memory}.`);
+  addPart(plan, table);
+  const geometry = {
+    rows: program.tileQ,
+    heads: 1,
+    threads: kernel.workgroupSize,
+    blocks: program.outputBlocks,
+    epilogue: program.epilogue,
+  };
+  const purpose = `Adds up what ${words.group}s have found that share the keys of few rows.`;
+  return {
+    epilogue: outputModel(plan, geometry, table, dialect),
+    ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }),
+    arena: program.arenaWords > 0,
   };
 }
 

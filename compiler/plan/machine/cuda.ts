@@ -42,6 +42,8 @@ const CUDA: Omit<GpuMachine, "limits" | "architecture" | "rates" | "requires"> =
     partialSums: false,
     epilogueWords: 4096,
     arenaMultiple: 4,
+    // Its kernels on tensor cores do.
+    combine: null,
   },
   staged: {
     tiles: [

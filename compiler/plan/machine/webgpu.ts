@@ -43,6 +43,8 @@ const WEBGPU: Omit<GpuMachine, "limits" | "storage"> = {
     partialSums: true,
     epilogueWords: 2048,
     arenaMultiple: 1,
+    // A part costs about what 64 keys cost: it clears workgroup memory, and computes what its convolutions read before it.
+    combine: { blocks: 128, keys: 512, tileQ: 4, workgroup: 64 },
   },
   staged: {
     tiles: [

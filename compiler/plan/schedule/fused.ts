@@ -8,13 +8,20 @@ import type { GpuMachine, GpuTask, Tile } from "../machine.ts";
 import type { OptionName } from "../options.ts";
 import { type Predicted, predict } from "../predict.ts";
 import { fusedWork } from "../scalar-work.ts";
+import { combining, PARTS } from "./combine-kernel.ts";
+import { combinedParts } from "./combined.ts";
 import { DIRECT, planEpilogue } from "./epilogue.ts";
-import { type RowKernel, singlePass, twoPass } from "./passes.ts";
+import { passChoice, type RowKernel, singlePass, twoPass } from "./passes.ts";
 import { fusedRegisters } from "./registers.ts";
 
 /** What changes the dispatches of fused plans: see `passSteps`. */
 export function fusedOptions({ dispatches }: GpuMachine): readonly OptionName[] {
   return dispatches.kind === "cut" ? ["dispatchBudget"] : [];
+}
+
+/** The same of kernels that may share keys. */
+export function singlePassOptions(machine: GpuMachine): readonly OptionName[] {
+  return [...fusedOptions(machine), ...(machine.fused.combine === null ? [] : (["splits"] as const))];
 }
 
 /** Knobs of one fused kernel. */
@@ -28,6 +35,8 @@ interface Wanted {
   readonly role: ChainRole;
   readonly heads: number;
   readonly chain: Chain;
+  /** Whether workgroups may share a tile's keys. */
+  readonly splits: boolean;
 }
 
 /** Lanes that share a row of the softmax at most. */
@@ -116,6 +125,7 @@ function fitFused(task: GpuTask, wanted: Wanted): Fitted<Predicted<FusedKernel>>
   if (!shared.fits) return shared;
   const { rows, team, outputBlocks, registers } = shared.value;
   return whereFits(layArena(task, wanted, rows), ({ places, workgroupBytes }) => {
+    const finalLag = chain.regions[chain.final]?.lag ?? 0;
     const program: FusedProgram = {
       kind: "fused",
       role,
@@ -130,6 +140,8 @@ function fitFused(task: GpuTask, wanted: Wanted): Fitted<Predicted<FusedKernel>>
       statisticsRegion: chain.normalized,
       outputBlocks,
       ...places,
+      splits: wanted.splits,
+      stepsBefore: wanted.splits ? Math.ceil((chain.reach.left + finalLag) / tileK) : 0,
     };
     const kernel: FusedKernel = {
       name: fusedKernelName(role),
@@ -138,6 +150,7 @@ function fitFused(task: GpuTask, wanted: Wanted): Fitted<Predicted<FusedKernel>>
       workgroupBytes,
       registers,
       ...RESOURCES[role],
+      ...(wanted.splits ? { written: [...RESOURCES[role].written, PARTS] } : {}),
       source: pipeline.source,
       tileRows: tileQ,
       headBlocks: pipeline.heads / heads,
@@ -168,7 +181,7 @@ interface Tried {
 }
 
 /** The kernels of a role, over the whole menu. */
-function tryKernels(task: GpuTask, role: ChainRole): readonly Tried[] {
+function tryKernels(task: GpuTask, role: ChainRole, splits = false): readonly Tried[] {
   const { pipeline, machine } = task;
   const { tilesQ, tilesK, workgroups } = machine.fused;
   const heads = headBlock(chainStages(pipeline, role));
@@ -177,16 +190,23 @@ function tryKernels(task: GpuTask, role: ChainRole): readonly Tried[] {
       const chain = buildChain(pipeline, role, tileQ, tileK, machine.rows);
       return workgroups.map((workgroup) => {
         const knobs = { tileQ, tileK, workgroup };
-        return { knobs, fitted: fitFused(task, { knobs, role, heads, chain }) };
+        return { knobs, fitted: fitFused(task, { knobs, role, heads, chain, splits }) };
       });
     }),
   );
 }
 
-/** Candidates that walk each row's keys once. */
+/** Candidates that walk each row's keys once; where there are few rows, workgroups share these. */
 export function singlePassCandidates(task: GpuTask): readonly Candidate[] {
-  return tryKernels(task, "single_pass").map(({ knobs, fitted }) => {
-    const choice = whereFits(fitted, (kernel) => singlePass(task, kernel));
+  const combine = combining(task, RESOURCES.single_pass);
+  if (combine === null && task.options?.splits !== undefined)
+    return [dropped("single_pass", {}, "a kernel that shares keys would bind too many buffers")];
+  return tryKernels(task, "single_pass", combine !== null).map(({ knobs, fitted }) => {
+    const choice = whereFits(fitted, (kernel) =>
+      combine === null
+        ? singlePass(task, kernel)
+        : passChoice(task, [kernel], () => combinedParts(task, [kernel], combine)),
+    );
     return candidateOf(task, "single_pass", knobNames(task, knobs), choice);
   });
 }

@@ -105,11 +105,13 @@ function passSteps(task: GpuTask, passes: readonly Pass[]): readonly Step[] {
   const { dispatches } = task.machine;
   if (dispatches.kind === "cut") {
     const budget = task.options?.dispatchBudget ?? dispatches.multiplyAdds;
-    return passes.map((pass) => cutPass(task, pass, budget));
+    return passes.map((pass) => (pass.multiplyAdds === 0 ? briefPass(pass) : cutPass(task, pass, budget)));
   }
   // Batch entries lie along a grid's z: more of them than it holds take several rounds.
   const batches: Expression = ["min", dispatches.batches, ["sub", "B", "batch"]];
-  const round = passes.map((pass) => passDispatch(task, pass, { count: tilesOf(pass), batches }));
+  const round = passes.map((pass) =>
+    passDispatch(pass, tileWork(pass, task), { count: tilesOf(pass), batches }),
+  );
   return [loop("batch", 0, "B", dispatches.batches, round)];
 }
 
@@ -124,10 +126,17 @@ function tileWork({ kernel, multiplyAdds }: Pass, { shape }: GpuTask): Expressio
   return ["mul", Math.max(1, Math.ceil((2 * multiplyAdds) / nominalTiles / Math.max(1, shape.Lk))), "Lk"];
 }
 
+/** Dispatches that nobody has to cut. */
+function briefPass(pass: Pass): Step {
+  const batches: Expression = ["min", MOST_GRID, ["sub", "B", "batch"]];
+  return loop("batch", 0, "B", MOST_GRID, [passDispatch(pass, 0, { count: tilesOf(pass), batches })]);
+}
+
 /** Dispatches of batch entries and row tiles, so few that none does more multiply-adds than the budget at the request's shape. */
 function cutPass(task: GpuTask, pass: Pass, budget: number): Step {
   const tiles = tilesOf(pass);
-  const perTile = tileWork(pass, task);
+  const whole = tileWork(pass, task);
+  const perTile: Expression = pass.sharing === undefined ? whole : ["ceilDiv", whole, pass.sharing];
   const within = (work: Expression): Expression => ["floorDiv", budget, ["max", 1, work]];
   const batchStep: Expression = ["max", 1, ["min", "B", MOST_GRID, within(["mul", perTile, tiles])]];
   const tileStep: Expression = ["max", 1, ["min", MOST_GRID, within(["mul", perTile, batchStep])]];
@@ -137,21 +146,20 @@ function cutPass(task: GpuTask, pass: Pass, budget: number): Step {
     batches: ["min", batchStep, ["sub", "B", "batch"]],
   } as const;
   return loop("batch", 0, "B", batchStep, [
-    loop("tile", 0, tiles, tileStep, [passDispatch(task, pass, part)]),
+    loop("tile", 0, tiles, tileStep, [passDispatch(pass, perTile, part)]),
   ]);
 }
 
 function passDispatch(
-  task: GpuTask,
-  pass: Pass,
+  { kernel, launch }: Pass,
+  perTile: Expression,
   part: { readonly first?: Expression; readonly count: Expression; readonly batches: Expression },
 ): Step {
-  const { kernel, launch } = pass;
   return {
     kind: "dispatch",
     kernel: kernel.name,
     grid: [part.count, kernel.headBlocks, part.batches],
     launch: { batch: "batch", ...(part.first === undefined ? {} : { first_tile: part.first }), ...launch },
-    multiplyAdds: ["mul", tileWork(pass, task), part.count, part.batches],
+    multiplyAdds: ["mul", perTile, part.count, part.batches],
   };
 }

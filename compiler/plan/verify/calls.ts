@@ -2,6 +2,7 @@ import type { CallSize } from "../../../runtime/contract/expand.ts";
 import {
   adjointReach,
   convReach,
+  type FusedProgram,
   type KernelPlan,
   type Plan,
   type Reach,
@@ -30,12 +31,25 @@ interface Tiling {
 
 const ALL_KEYS = Number.POSITIVE_INFINITY;
 
-function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
+/** Whether blocks share the keys of a dispatch's only tile. */
+function isShared({ splits }: FusedProgram, { parts = 1 }: Ran["launch"]): boolean {
+  return splits && parts > 1;
+}
+
+/** Kernels that add up what others have left of rows: those write no results then. */
+const COMBINING: readonly unknown[] = ["combine", "tensor_combine"];
+
+function tilingOf(plan: Plan, { kernel, grid, launch, variables }: Ran): Tiling | null {
   const { heads } = plan.pipeline;
   const { program } = kernel;
   switch (program?.kind) {
     case "fused":
-      return { rows: program.tileQ, keys: ALL_KEYS, heads: heads / program.headBlock };
+      // Blocks share a tile's keys, of which a dispatch may have some.
+      return {
+        rows: program.tileQ,
+        keys: ALL_KEYS,
+        heads: (heads / program.headBlock) * (isShared(program, launch) ? grid[0] : 1),
+      };
     case "scores":
     case "conv":
       return { rows: program.tileQ, keys: program.tileK, heads };
@@ -43,6 +57,7 @@ function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
       return { rows: program.tileQ, keys: program.tileK, heads: heads / program.outputs };
     case "normalize":
       return { rows: kernel.workgroupSize / program.team, keys: ALL_KEYS, heads };
+    case "combine":
     case "product":
       return { rows: program.tileQ, keys: ALL_KEYS, heads };
     case "tensor_tile": {
@@ -78,7 +93,7 @@ function tilingOf(plan: Plan, { kernel, variables }: Ran): Tiling | null {
 function rowsOf({ kernel, grid, launch, variables }: Ran): { begin: number; end: number } {
   // What has no rows, keys of all of them, serves all rows.
   const { row_begin: begin = 0, row_end: end = variables["Lq"] ?? 0, first_tile: first = 0 } = launch;
-  if (kernel.program?.kind !== "fused") return { begin, end };
+  if (kernel.program?.kind !== "fused" || isShared(kernel.program, launch)) return { begin, end };
   const { tileQ } = kernel.program;
   return { begin: begin + first * tileQ, end: Math.min(end, begin + (first + grid[0]) * tileQ) };
 }
@@ -215,7 +230,7 @@ function checkRead(
     demand("rows", written.has(resource), () => `nothing leaves "${resource}"`);
     return;
   }
-  const allRows = program?.kind === "tensor_combine" || resource === "folded_keys";
+  const allRows = COMBINING.includes(program?.kind) || resource === "folded_keys";
   const entries = (held: Written): boolean =>
     held.batch <= own.batch && held.batch + held.batches >= own.batch + own.batches;
   demand(
@@ -273,7 +288,7 @@ export function verifyCall(plan: Plan, call: CallSize): void {
   const written = new Map<string, readonly Written[]>();
   const results: Written[] = [];
   const rowResult = plan.direction === "backward" ? "d_q" : "o";
-  const combined = dispatches.some(({ kernel }) => kernel.program?.kind === "tensor_combine");
+  const combined = dispatches.some(({ kernel }) => COMBINING.includes(kernel.program?.kind));
   for (const ran of dispatches) {
     const demand = demandIn(plan, ran.kernel.name);
     const own = writtenBy(plan, ran, demand);
@@ -289,7 +304,7 @@ export function verifyCall(plan: Plan, call: CallSize): void {
     );
     for (const { resource, access, operand } of ran.kernel.bindings) {
       const bytes = buffers.get(resource);
-      const isLast = !combined || ran.kernel.program?.kind === "tensor_combine";
+      const isLast = !combined || COMBINING.includes(ran.kernel.program?.kind);
       // Rows of history have a gradient of their own.
       if (resource === rowResult && isLast && own.end > 0)
         results.push({ ...own, begin: Math.max(0, own.begin) });

@@ -1,5 +1,6 @@
 import {
   type ChainStep,
+  type CombineProgram,
   convReach,
   type FusedProgram,
   type KernelPlan,
@@ -189,8 +190,24 @@ export function verifyFused(plan: Plan, kernel: KernelPlan, program: FusedProgra
       team >= 1 && (team & (team - 1)) === 0 && tileK % team === 0 && rows * team <= workgroup,
       () => `${team} of ${workgroup} invocations for each of ${rows} rows of ${tileK} keys`,
     );
+  const lag = program.regions[program.final]?.lag ?? 0;
+  demand(
+    "carry",
+    !program.splits || program.stepsBefore * tileK >= program.reachLeft + lag,
+    () => `a part begins ${program.stepsBefore} steps of ${tileK} keys before its own`,
+  );
   checkArena(demand, pipeline, arenaWords, program.regions[0]?.rows ?? 0, kernel.workgroupBytes);
   if (role === "statistics") return;
   checkOutputs(demand, pipeline, rows, outputBlocks, workgroup);
   checkEpilogue(demand, pipeline, epilogue, rows, workgroup, arenaWords);
+}
+
+/** A kernel that adds up what others have left that share keys. */
+export function verifyCombine(plan: Plan, kernel: KernelPlan, program: CombineProgram): void {
+  const demand = demandIn(plan, kernel.name);
+  const { tileQ, outputBlocks, epilogue, arenaWords } = program;
+  demand("workgroup", tileQ >= 4 && tileQ % 4 === 0, () => `${tileQ} rows`);
+  checkOutputs(demand, plan.pipeline, tileQ, outputBlocks, kernel.workgroupSize);
+  checkEpilogue(demand, plan.pipeline, epilogue, tileQ, kernel.workgroupSize, arenaWords);
+  demand("arena", arenaWords * 4 <= kernel.workgroupBytes, () => `${arenaWords} words`);
 }

@@ -1,7 +1,7 @@
 import type { CallSize } from "../../../runtime/contract/expand.ts";
 import type { KernelPlan, Plan } from "../../../runtime/contract/index.ts";
 import { verifyCall } from "./calls.ts";
-import { verifyFused } from "./fused.ts";
+import { verifyCombine, verifyFused } from "./fused.ts";
 import { verifyLibrary } from "./library.ts";
 import { verifyMapKernel } from "./maps.ts";
 import { verifyNames } from "./names.ts";
@@ -27,6 +27,9 @@ function verifyKernel(plan: Plan, kernel: KernelPlan): void {
     case "normalize":
     case "product":
       verifyMapKernel(plan, kernel, program);
+      break;
+    case "combine":
+      verifyCombine(plan, kernel, program);
       break;
     case "library":
       verifyLibrary(plan, kernel, program);

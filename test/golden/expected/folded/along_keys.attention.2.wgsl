@@ -34,6 +34,7 @@ struct Launch {
   first_tile: u32,
   row_begin: i32,
   row_end: i32,
+  parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> launch: Launch;
@@ -44,6 +45,7 @@ struct Launch {
 @group(0) @binding(5) var<storage, read> parameters: array<u32>;
 @group(0) @binding(6) var<storage, read_write> o: array<vec2u>;
 @group(0) @binding(7) var<storage, read_write> lse: array<u32>;
+@group(0) @binding(8) var<storage, read_write> partial_results: array<f32>;
 
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
@@ -94,6 +96,10 @@ const TEAM = 2;
 const FACTORS_AT = 4416;
 /// First word of the softmax's partial results.
 const PARTIALS_AT = 4448;
+/// Words of a part of a row: values, maximum, sum.
+const PART_WORDS = 66;
+/// Steps before its own whose scores a part's convolutions read.
+const STEPS_BEFORE = 1;
 /// Rows of the kernel.
 const SCORES_CONV_QUERY = 1;
 /// Keys of the kernel.
@@ -547,17 +553,41 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
   }
 }
 
+/// Where a part of a row's results lies: `line` counts the heads of all batch entries.
+fn part_at(line: u32, part: u32, row: i32) -> u32 {
+  return ((line * launch.parts + part) * u32(launch.query_rows) + u32(row)) * PART_WORDS;
+}
+
+/// Stores what a part has of a block of results, relative to the part's own maximum of each row.
+fn store_part(block: mat4x4f, line: u32, part: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let value = value_of(unit);
+  for (var i = 0; i < min(4, launch.row_end - row); i++) {
+    let at = part_at(line + r / TILE_Q, part, row + i) + value;
+    for (var c = 0u; c < min(4u, VALUE_DIM - value); c++) {
+      partial_results[at + c] = block[i][c];
+    }
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
   let first_head = group.y * HEAD_BLOCK;
-  let tile_row = launch.row_begin + i32(launch.first_tile + group.x) * TILE_Q;
+  let part = (launch.first_tile + group.x) % launch.parts;
+  let tile_row = launch.row_begin + i32((launch.first_tile + group.x) / launch.parts) * TILE_Q;
 
   // Steps along the keys: from the first key that the convolutions read for the tile's rows until the results, which
   // trail the scores by the right reach, have passed the last key that these rows see.
   let range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
+  // Few rows leave most of a device idle: then workgroups share a tile's steps, and another kernel combines their
+  // results.
+  let share = (last_step - first_step + i32(launch.parts) - 1) / i32(launch.parts);
+  let own_step = min(last_step, first_step + i32(part) * share);
+  let end_step = min(last_step, own_step + share);
 
   for (var i = thread; i < ARENA_WORDS; i += THREADS) {
     arena[i] = 0.0;
@@ -574,7 +604,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var o0 = mat4x4f();
   var o1 = mat4x4f();
 
-  for (var step = first_step; step < last_step; step++) {
+  // The steps before a part's own fill what its convolutions read.
+  for (var step = max(first_step, own_step - STEPS_BEFORE); step < end_step; step++) {
     step_scores(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     step_scores_conv(batch, first_head, tile_row, step, thread);
@@ -586,14 +617,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         arena[at + c] = arena[at + c + TILE_K];
       }
     }
-    softmax_step(own_row, lane, thread, &row_max, &row_sum);
-    workgroupBarrier();
-    // Weights times values.
-    let step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-    let from_key = max(0, step_key);
-    let to_key = min(step_key + TILE_K, range.y);
-    o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
-    o1 = add_values(o1, batch, first_head, thread + THREADS, step_key, from_key, to_key);
+    if (step >= own_step) {
+      softmax_step(own_row, lane, thread, &row_max, &row_sum);
+      workgroupBarrier();
+      // Weights times values.
+      let step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+      let from_key = max(0, step_key);
+      let to_key = min(step_key + TILE_K, range.y);
+      o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
+      o1 = add_values(o1, batch, first_head, thread + THREADS, step_key, from_key, to_key);
+    }
     workgroupBarrier();
   }
 
@@ -606,18 +639,31 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
-    let factor = select(0.0, 1.0 / total, total > 0.0);
+    let whole = launch.parts == 1u;
+    let factor = select(0.0, select(1.0, 1.0 / total, whole), total > 0.0);
     arena[FACTORS_AT + own_row] = factor;
     let row = tile_row + i32(own_row % TILE_Q);
     let line = batch.index * HEADS + first_head + own_row / TILE_Q;
     if (row < launch.row_end) {
       let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
-      lse[line * u32(launch.query_rows) + u32(row)] = bits;
+      if (whole) {
+        lse[line * u32(launch.query_rows) + u32(row)] = bits;
+      } else {
+        let at = part_at(line, part, row) + VALUE_DIM;
+        partial_results[at] = row_max;
+        partial_results[at + 1u] = total;
+      }
     }
   }
   workgroupBarrier();
   o0 = scale_rows(o0, four(FACTORS_AT + row_of(thread)));
   o1 = scale_rows(o1, four(FACTORS_AT + row_of(thread + THREADS)));
+
+  if (launch.parts > 1u) {
+    store_part(o0, batch.index * HEADS + first_head, part, tile_row, thread);
+    store_part(o1, batch.index * HEADS + first_head, part, tile_row, thread + THREADS);
+    return;
+  }
   store_block(o0, batch, first_head, tile_row, thread);
   store_block(o1, batch, first_head, tile_row, thread + THREADS);
 }

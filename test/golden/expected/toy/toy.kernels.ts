@@ -44,12 +44,27 @@ export const artifact: Artifact = {
       schedule: "single_pass",
       storage: "f32",
       knobs: { tile_q: 32, tile_k: 64, workgroup: 64 },
-      requires: { workgroupBytes: 18944, invocations: 64, storageBuffers: 7, features: [] },
+      requires: { workgroupBytes: 18944, invocations: 64, storageBuffers: 8, features: [] },
       parameters: [{ name: "scores.conv.weight", offset: 0, length: 36 }],
       parameterWords: 36,
       alignment: { q: 4, k: 4, v: 4, o: 4 },
-      workspace: [],
-      definitions: [],
+      workspace: [
+        {
+          name: "partial_results",
+          bytes: ["max", 16, ["mul", 520, ["mul", ["min", 1, ["sub", "splits", 1]], "B", 2, "splits", "Lq"]]],
+        },
+      ],
+      definitions: [
+        {
+          name: "splits",
+          value: [
+            "select",
+            ["max", 0, ["sub", "Lq", 32]],
+            1,
+            ["max", 1, ["min", ["floorDiv", 128, ["mul", "B", 2]], ["floorDiv", "Lk", 512]]],
+          ],
+        },
+      ],
       kernels: [
         {
           name: "attention",
@@ -66,6 +81,7 @@ export const artifact: Artifact = {
             { binding: 5, access: "read", resource: "parameters" },
             { binding: 6, access: "read_write", resource: "o" },
             { binding: 7, access: "read_write", resource: "lse" },
+            { binding: 8, access: "read_write", resource: "partial_results" },
           ],
           overrides: { HISTORY: ["min", "R", 1] },
           source: { file: "toy.mta", line: 3, column: 1 },
@@ -94,6 +110,36 @@ export const artifact: Artifact = {
             "first_tile",
             "row_begin",
             "row_end",
+            "parts",
+          ],
+        },
+        {
+          name: "combine",
+          file: "toy.combine.wgsl",
+          entryPoint: "main",
+          workgroupSize: 64,
+          workgroupBytes: 0,
+          bindings: [
+            { binding: 0, access: "uniform", resource: "launch" },
+            { binding: 1, access: "read", resource: "partial_results" },
+            { binding: 2, access: "read", resource: "parameters" },
+            { binding: 3, access: "read_write", resource: "o" },
+            { binding: 4, access: "read_write", resource: "lse" },
+          ],
+          overrides: {},
+          source: { file: "toy.mta", line: 3, column: 1 },
+          launch: [
+            "query_rows",
+            "key_rows",
+            "o_stride_b",
+            "o_stride_h",
+            "o_stride_l",
+            "has_positions",
+            "positions_at",
+            "batch",
+            "row_begin",
+            "row_end",
+            "parts",
           ],
         },
       ],
@@ -110,7 +156,19 @@ export const artifact: Artifact = {
               "min",
               "B",
               65535,
-              ["floorDiv", 536870912, ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]]],
+              [
+                "floorDiv",
+                536870912,
+                [
+                  "max",
+                  1,
+                  [
+                    "mul",
+                    ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
+                    ["mul", ["ceilDiv", "Lq", 32], "splits"],
+                  ],
+                ],
+              ],
             ],
           ],
           body: [
@@ -118,7 +176,7 @@ export const artifact: Artifact = {
               kind: "loop",
               variable: "tile",
               from: 0,
-              to: ["ceilDiv", "Lq", 32],
+              to: ["mul", ["ceilDiv", "Lq", 32], "splits"],
               by: [
                 "max",
                 1,
@@ -133,7 +191,7 @@ export const artifact: Artifact = {
                       1,
                       [
                         "mul",
-                        ["mul", 20880, "Lk"],
+                        ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
                         [
                           "max",
                           1,
@@ -144,7 +202,15 @@ export const artifact: Artifact = {
                             [
                               "floorDiv",
                               536870912,
-                              ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
+                              [
+                                "max",
+                                1,
+                                [
+                                  "mul",
+                                  ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
+                                  ["mul", ["ceilDiv", "Lq", 32], "splits"],
+                                ],
+                              ],
                             ],
                           ],
                         ],
@@ -174,7 +240,7 @@ export const artifact: Artifact = {
                               1,
                               [
                                 "mul",
-                                ["mul", 20880, "Lk"],
+                                ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
                                 [
                                   "max",
                                   1,
@@ -185,7 +251,15 @@ export const artifact: Artifact = {
                                     [
                                       "floorDiv",
                                       536870912,
-                                      ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
+                                      [
+                                        "max",
+                                        1,
+                                        [
+                                          "mul",
+                                          ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
+                                          ["mul", ["ceilDiv", "Lq", 32], "splits"],
+                                        ],
+                                      ],
                                     ],
                                   ],
                                 ],
@@ -194,7 +268,7 @@ export const artifact: Artifact = {
                           ],
                         ],
                       ],
-                      ["sub", ["ceilDiv", "Lq", 32], "tile"],
+                      ["sub", ["mul", ["ceilDiv", "Lq", 32], "splits"], "tile"],
                     ],
                     2,
                     [
@@ -209,17 +283,25 @@ export const artifact: Artifact = {
                           [
                             "floorDiv",
                             536870912,
-                            ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
+                            [
+                              "max",
+                              1,
+                              [
+                                "mul",
+                                ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
+                                ["mul", ["ceilDiv", "Lq", 32], "splits"],
+                              ],
+                            ],
                           ],
                         ],
                       ],
                       ["sub", "B", "batch"],
                     ],
                   ],
-                  launch: { batch: "batch", first_tile: "tile", row_begin: 0, row_end: "Lq" },
+                  launch: { batch: "batch", first_tile: "tile", parts: "splits", row_begin: 0, row_end: "Lq" },
                   multiplyAdds: [
                     "mul",
-                    ["mul", 20880, "Lk"],
+                    ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
                     [
                       "min",
                       [
@@ -236,7 +318,7 @@ export const artifact: Artifact = {
                               1,
                               [
                                 "mul",
-                                ["mul", 20880, "Lk"],
+                                ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
                                 [
                                   "max",
                                   1,
@@ -247,7 +329,15 @@ export const artifact: Artifact = {
                                     [
                                       "floorDiv",
                                       536870912,
-                                      ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
+                                      [
+                                        "max",
+                                        1,
+                                        [
+                                          "mul",
+                                          ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
+                                          ["mul", ["ceilDiv", "Lq", 32], "splits"],
+                                        ],
+                                      ],
                                     ],
                                   ],
                                 ],
@@ -256,7 +346,7 @@ export const artifact: Artifact = {
                           ],
                         ],
                       ],
-                      ["sub", ["ceilDiv", "Lq", 32], "tile"],
+                      ["sub", ["mul", ["ceilDiv", "Lq", 32], "splits"], "tile"],
                     ],
                     [
                       "min",
@@ -270,7 +360,15 @@ export const artifact: Artifact = {
                           [
                             "floorDiv",
                             536870912,
-                            ["max", 1, ["mul", ["mul", 20880, "Lk"], ["ceilDiv", "Lq", 32]]],
+                            [
+                              "max",
+                              1,
+                              [
+                                "mul",
+                                ["ceilDiv", ["mul", 20880, "Lk"], "splits"],
+                                ["mul", ["ceilDiv", "Lq", 32], "splits"],
+                              ],
+                            ],
                           ],
                         ],
                       ],
@@ -278,6 +376,31 @@ export const artifact: Artifact = {
                     ],
                   ],
                 },
+              ],
+            },
+          ],
+        },
+        {
+          kind: "loop",
+          variable: "batch",
+          from: 0,
+          to: "B",
+          by: 65535,
+          body: [
+            {
+              kind: "dispatch",
+              kernel: "combine",
+              grid: [
+                ["mul", ["ceilDiv", "Lq", 4], ["min", 1, ["sub", "splits", 1]]],
+                2,
+                ["min", 65535, ["sub", "B", "batch"]],
+              ],
+              launch: { batch: "batch", parts: "splits", row_begin: 0, row_end: "Lq" },
+              multiplyAdds: [
+                "mul",
+                0,
+                ["mul", ["ceilDiv", "Lq", 4], ["min", 1, ["sub", "splits", 1]]],
+                ["min", 65535, ["sub", "B", "batch"]],
               ],
             },
           ],
@@ -708,6 +831,7 @@ struct Launch {
   first_tile: u32,
   row_begin: i32,
   row_end: i32,
+  parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> launch: Launch;
@@ -718,6 +842,7 @@ struct Launch {
 @group(0) @binding(5) var<storage, read> parameters: array<u32>;
 @group(0) @binding(6) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> lse: array<u32>;
+@group(0) @binding(8) var<storage, read_write> partial_results: array<f32>;
 
 /// Whether the call gives query rows before row 0 (a pipeline per value: without history its loads vanish).
 override HISTORY: bool = false;
@@ -770,6 +895,10 @@ const TEAM = 2;
 const FACTORS_AT = 4640;
 /// First word of the softmax's partial results.
 const PARTIALS_AT = 4672;
+/// Words of a part of a row: values, maximum, sum.
+const PART_WORDS = 130;
+/// Steps before its own whose scores a part's convolutions read.
+const STEPS_BEFORE = 1;
 /// Rows of the kernel.
 const SCORES_CONV_QUERY = 2;
 /// Keys of the kernel.
@@ -1199,17 +1328,41 @@ fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, uni
   }
 }
 
+/// Where a part of a row's results lies: \`line\` counts the heads of all batch entries.
+fn part_at(line: u32, part: u32, row: i32) -> u32 {
+  return ((line * launch.parts + part) * u32(launch.query_rows) + u32(row)) * PART_WORDS;
+}
+
+/// Stores what a part has of a block of results, relative to the part's own maximum of each row.
+fn store_part(block: mat4x4f, line: u32, part: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let value = value_of(unit);
+  for (var i = 0; i < min(4, launch.row_end - row); i++) {
+    let at = part_at(line + r / TILE_Q, part, row + i) + value;
+    for (var c = 0u; c < min(4u, VALUE_DIM - value); c++) {
+      partial_results[at + c] = block[i][c];
+    }
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let batch = open_batch(launch.batch + group.z);
   let first_head = group.y * HEAD_BLOCK;
-  let tile_row = launch.row_begin + i32(launch.first_tile + group.x) * TILE_Q;
+  let part = (launch.first_tile + group.x) % launch.parts;
+  let tile_row = launch.row_begin + i32((launch.first_tile + group.x) / launch.parts) * TILE_Q;
 
   // Steps along the keys: from the first key that the convolutions read for the tile's rows until the results, which
   // trail the scores by the right reach, have passed the last key that these rows see.
   let range = key_range(batch, min(tile_row + TILE_Q, launch.row_end) - 1);
   let first_step = max(0, range.x - REACH_LEFT) / TILE_K;
   let last_step = select(first_step, (range.y + LAG + TILE_K - 1) / TILE_K, range.y > range.x);
+  // Few rows leave most of a device idle: then workgroups share a tile's steps, and another kernel combines their
+  // results.
+  let share = (last_step - first_step + i32(launch.parts) - 1) / i32(launch.parts);
+  let own_step = min(last_step, first_step + i32(part) * share);
+  let end_step = min(last_step, own_step + share);
 
   for (var i = thread; i < ARENA_WORDS; i += THREADS) {
     arena[i] = 0.0;
@@ -1228,7 +1381,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var o2 = mat4x4f();
   var o3 = mat4x4f();
 
-  for (var step = first_step; step < last_step; step++) {
+  // The steps before a part's own fill what its convolutions read.
+  for (var step = max(first_step, own_step - STEPS_BEFORE); step < end_step; step++) {
     step_scores(batch, first_head, tile_row, step, thread);
     workgroupBarrier();
     step_scores_conv(batch, first_head, tile_row, step, thread);
@@ -1240,16 +1394,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         arena[at + c] = arena[at + c + TILE_K];
       }
     }
-    softmax_step(own_row, lane, thread, &row_max, &row_sum);
-    workgroupBarrier();
-    // Weights times values.
-    let step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
-    let from_key = max(0, step_key);
-    let to_key = min(step_key + TILE_K, range.y);
-    o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
-    o1 = add_values(o1, batch, first_head, thread + THREADS, step_key, from_key, to_key);
-    o2 = add_values(o2, batch, first_head, thread + 2 * THREADS, step_key, from_key, to_key);
-    o3 = add_values(o3, batch, first_head, thread + 3 * THREADS, step_key, from_key, to_key);
+    if (step >= own_step) {
+      softmax_step(own_row, lane, thread, &row_max, &row_sum);
+      workgroupBarrier();
+      // Weights times values.
+      let step_key = step * TILE_K - AFTER_SCORES_CONV_LAG;
+      let from_key = max(0, step_key);
+      let to_key = min(step_key + TILE_K, range.y);
+      o0 = add_values(o0, batch, first_head, thread, step_key, from_key, to_key);
+      o1 = add_values(o1, batch, first_head, thread + THREADS, step_key, from_key, to_key);
+      o2 = add_values(o2, batch, first_head, thread + 2 * THREADS, step_key, from_key, to_key);
+      o3 = add_values(o3, batch, first_head, thread + 3 * THREADS, step_key, from_key, to_key);
+    }
     workgroupBarrier();
   }
 
@@ -1262,13 +1418,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       total += arena[PARTIALS_AT + thread + i];
     }
     // A row that sees no key: weight zero, log-sum-exp minus infinity.
-    let factor = select(0.0, 1.0 / total, total > 0.0);
+    let whole = launch.parts == 1u;
+    let factor = select(0.0, select(1.0, 1.0 / total, whole), total > 0.0);
     arena[FACTORS_AT + own_row] = factor;
     let row = tile_row + i32(own_row % TILE_Q);
     let line = batch.index * HEADS + first_head + own_row / TILE_Q;
     if (row < launch.row_end) {
       let bits = select(EMPTY_BITS, bitcast<u32>(row_max + log(total)), total > 0.0);
-      lse[line * u32(launch.query_rows) + u32(row)] = bits;
+      if (whole) {
+        lse[line * u32(launch.query_rows) + u32(row)] = bits;
+      } else {
+        let at = part_at(line, part, row) + VALUE_DIM;
+        partial_results[at] = row_max;
+        partial_results[at + 1u] = total;
+      }
     }
   }
   workgroupBarrier();
@@ -1276,10 +1439,185 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   o1 = scale_rows(o1, four(FACTORS_AT + row_of(thread + THREADS)));
   o2 = scale_rows(o2, four(FACTORS_AT + row_of(thread + 2 * THREADS)));
   o3 = scale_rows(o3, four(FACTORS_AT + row_of(thread + 3 * THREADS)));
+
+  if (launch.parts > 1u) {
+    store_part(o0, batch.index * HEADS + first_head, part, tile_row, thread);
+    store_part(o1, batch.index * HEADS + first_head, part, tile_row, thread + THREADS);
+    store_part(o2, batch.index * HEADS + first_head, part, tile_row, thread + 2 * THREADS);
+    store_part(o3, batch.index * HEADS + first_head, part, tile_row, thread + 3 * THREADS);
+    return;
+  }
   store_block(o0, batch, first_head, tile_row, thread);
   store_block(o1, batch, first_head, tile_row, thread + THREADS);
   store_block(o2, batch, first_head, tile_row, thread + 2 * THREADS);
   store_block(o3, batch, first_head, tile_row, thread + 3 * THREADS);
+}
+`,
+    "toy.combine.wgsl": `// toy: combine (toy.mta:3)
+//
+// Adds up what workgroups have found that share the keys of few rows.
+// 64 invocations.
+//
+// spec: heads 2, head_dim 128, value_dim 128, mask causal, storage f32
+// plan: single_pass, tile_q 32, tile_k 64, workgroup 64
+// Made by mtac: change the spec and compile it again, not this file.
+
+/// The call and this dispatch; the launcher fills it in. Strides count elements.
+struct Launch {
+  query_rows: i32,
+  key_rows: i32,
+  o_stride_b: u32,
+  o_stride_h: u32,
+  o_stride_l: u32,
+  has_positions: u32,
+  positions_at: u32,
+  batch: u32,
+  row_begin: i32,
+  row_end: i32,
+  parts: u32,
+}
+
+@group(0) @binding(0) var<uniform> launch: Launch;
+@group(0) @binding(1) var<storage, read> partial_results: array<f32>;
+@group(0) @binding(2) var<storage, read> parameters: array<u32>;
+@group(0) @binding(3) var<storage, read_write> o: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> lse: array<u32>;
+
+const HEADS = 2;
+const VALUE_DIM = 128;
+/// Invocations of a workgroup.
+const THREADS = 64;
+/// Rows of a workgroup.
+const TILE_Q = 4;
+/// Words of a part of a row: values, maximum, sum.
+const PART_WORDS = 130;
+/// Blocks of four that cover a row of values.
+const VALUE_BLOCKS = 32;
+/// Blocks of four rows by four values of a workgroup's results.
+const OUTPUT_BLOCKS = 32;
+/// Score of a pair that is not visible: the lowest, since WGSL constants may not be infinite. No visible one has it.
+const HIDDEN = -3.40282346e38;
+/// Bits of -infinity: the log-sum-exp of an empty row.
+const EMPTY_BITS = 0xff800000u;
+/// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
+const LARGEST_POSITION = 0x7dffffff;
+
+/// What one batch entry changes: where its rows stand and how many of its keys are filled.
+struct Batch {
+  index: u32,
+  /// Absolute position of row 0.
+  first_position: i32,
+  keys: i32,
+}
+
+fn open_batch(index: u32) -> Batch {
+  var batch: Batch;
+  batch.index = index;
+  batch.first_position = launch.key_rows - launch.query_rows;
+  if (launch.has_positions != 0u) {
+    let given = bitcast<i32>(parameters[launch.positions_at + index]);
+    batch.first_position = min(given, LARGEST_POSITION - launch.query_rows);
+  }
+  batch.keys = launch.key_rows;
+  return batch;
+}
+
+/// Where a part of a row's results lies: \`line\` counts the heads of all batch entries.
+fn part_at(line: u32, part: u32, row: i32) -> u32 {
+  return ((line * launch.parts + part) * u32(launch.query_rows) + u32(row)) * PART_WORDS;
+}
+
+/// The first of the four rows, over all heads, and of the four values of a block of results.
+fn row_of(unit: u32) -> u32 {
+  return unit / VALUE_BLOCKS * 4u;
+}
+
+fn value_of(unit: u32) -> u32 {
+  return unit % VALUE_BLOCKS * 4u;
+}
+
+/// Stores up to four values of an output row; the row ends after \`count\` of them.
+fn store_o(element: u32, value: vec4f) {
+  o[element / 4u] = value;
+}
+
+/// Where results lie in o.
+fn output_at(batch: Batch, first_head: u32, tile_row: i32, r: u32, value: u32) -> u32 {
+  return batch.index * launch.o_stride_b + (first_head + r / TILE_Q) * launch.o_stride_h
+    + u32(tile_row + i32(r % TILE_Q)) * launch.o_stride_l + value;
+}
+
+/// Stores a block of results, as far as the dispatch writes its rows.
+fn store_block(block: mat4x4f, batch: Batch, first_head: u32, tile_row: i32, unit: u32) {
+  let r = row_of(unit);
+  let row = tile_row + i32(r % TILE_Q);
+  let element = output_at(batch, first_head, tile_row, r, value_of(unit));
+  let count = VALUE_DIM - value_of(unit);
+  let end = select(row, launch.row_end, unit < OUTPUT_BLOCKS);
+  if (row < end) {
+    store_o(element, block[0]);
+  }
+  if (row + 1 < end) {
+    store_o(element + launch.o_stride_l, block[1]);
+  }
+  if (row + 2 < end) {
+    store_o(element + 2u * launch.o_stride_l, block[2]);
+  }
+  if (row + 3 < end) {
+    store_o(element + 3u * launch.o_stride_l, block[3]);
+  }
+}
+
+/// A row of all parts: its maximum, and its sum relative to that.
+fn row_statistic(line: u32, row: i32) -> vec2f {
+  var highest = HIDDEN;
+  for (var part = 0u; part < launch.parts; part++) {
+    highest = max(highest, partial_results[part_at(line, part, row) + VALUE_DIM]);
+  }
+  var total = 0.0;
+  for (var part = 0u; part < launch.parts; part++) {
+    let at = part_at(line, part, row) + VALUE_DIM;
+    total += exp(partial_results[at] - highest) * partial_results[at + 1u];
+  }
+  return vec2f(highest, total);
+}
+
+/// A block of results: what the parts hold, brought to the rows' maxima and divided by their sums.
+fn combined_of(line: u32, tile_row: i32, unit: u32) -> mat4x4f {
+  let row = tile_row + i32(row_of(unit));
+  let value = value_of(unit);
+  var block = mat4x4f();
+  if (unit >= OUTPUT_BLOCKS) {
+    return block;
+  }
+  for (var i = 0; i < min(4, launch.row_end - row); i++) {
+    let statistic = row_statistic(line, row + i);
+    // A row that sees no key: weight zero.
+    let inverse = select(0.0, 1.0 / statistic.y, statistic.y > 0.0);
+    for (var part = 0u; part < launch.parts; part++) {
+      let at = part_at(line, part, row + i);
+      let factor = inverse * exp(partial_results[at + VALUE_DIM] - statistic.x);
+      for (var c = 0u; c < min(4u, VALUE_DIM - value); c++) {
+        block[i][c] += factor * partial_results[at + value + c];
+      }
+    }
+  }
+  return block;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let batch = open_batch(launch.batch + group.z);
+  let first_head = group.y;
+  let line = batch.index * HEADS + first_head;
+  let tile_row = launch.row_begin + i32(group.x) * TILE_Q;
+  for (var row = tile_row + i32(thread); row < min(tile_row + TILE_Q, launch.row_end); row += THREADS) {
+    let statistic = row_statistic(line, row);
+    let bits = bitcast<u32>(statistic.x + log(statistic.y));
+    lse[line * u32(launch.query_rows) + u32(row)] = select(EMPTY_BITS, bits, statistic.y > 0.0);
+  }
+  var o0 = combined_of(line, tile_row, thread);
+  store_block(o0, batch, first_head, tile_row, thread);
 }
 `,
     "toy.scores.2.wgsl": `// toy: scores (toy.mta:3)

@@ -2,6 +2,8 @@ import type { launchModel } from "./c/model.ts";
 import type { headerModel } from "./capi/header.ts";
 import type { hostModel } from "./cuda/host/model.ts";
 import type {
+  tensorConvGradientModel,
+  tensorConvModel,
   tensorKeyProductModel,
   tensorLargestModel,
   tensorPairsModel,
@@ -85,6 +87,8 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   "cuda/tensor/pairs.cu.hbs": ReturnType<typeof tensorPairsModel>;
   "cuda/tensor/row_product.cu.hbs": ReturnType<typeof tensorRowProductModel>;
   "cuda/tensor/key_product.cu.hbs": ReturnType<typeof tensorKeyProductModel>;
+  "cuda/tensor/conv.cu.hbs": ReturnType<typeof tensorConvModel>;
+  "cuda/tensor/conv_gradient.cu.hbs": ReturnType<typeof tensorConvGradientModel>;
   "cuda/tensor/largest.cu.hbs": ReturnType<typeof tensorLargestModel>;
   "capi/launch.cu.hbs": ReturnType<typeof hostModel>;
   "capi/conv-taps.h.hbs": { readonly taps: readonly number[] };

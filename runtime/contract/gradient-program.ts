@@ -132,11 +132,62 @@ export interface TensorLargestProgram {
   readonly parts: number;
 }
 
+/** As `ConvGradientProgram`, of a convolution within heads: entries are scaled and rounded to f16. */
+export interface TensorConvGradientProgram {
+  readonly kind: "tensor_conv_gradient";
+  readonly stage: StageIndex;
+  readonly warps: number;
+  /** Blocks of sixteen rows that a warp takes. */
+  readonly rowBlocks: number;
+  /** Keys of a step, and of a workgroup. */
+  readonly tileK: number;
+  readonly blockKeys: number;
+  /** Blocks of eight keys in reach to the left and to the right. */
+  readonly granulesLeft: number;
+  readonly granulesRight: number;
+  readonly sharedBytes: number;
+  /** Bytes of a row in shared memory. */
+  readonly rowBytes: { readonly d: number; readonly source: number };
+}
+
+/**
+ * A convolution within heads from one map to another, or what passes back through it, as products with banded matrices: entries are rounded to
+ * f16, or to pairs of f16.
+ */
+export interface TensorConvProgram {
+  readonly kind: "tensor_conv";
+  readonly stage: StageIndex;
+  readonly adjoint: boolean;
+  /** `exact`: pairs that hold 22 bits, at three times the products. `scaled`: multiplied by a power of two before, of the tile's largest entry. */
+  readonly precision: "f16" | "exact" | "scaled";
+  readonly warps: number;
+  /** Keys of a step, and of a workgroup. */
+  readonly tileK: number;
+  readonly blockKeys: number;
+  /** Blocks of eight keys in reach to the left and to the right. */
+  readonly granulesLeft: number;
+  readonly granulesRight: number;
+  readonly sharedBytes: number;
+  /** Bytes of a row in shared memory. */
+  readonly rowBytes: number;
+}
+
+/** Keys of a step of either with those around them: whole pairs of blocks of eight. */
+export function sourceKeys({
+  tileK,
+  granulesLeft,
+  granulesRight,
+}: Pick<TensorConvGradientProgram, "tileK" | "granulesLeft" | "granulesRight">): number {
+  return tileK + 16 * Math.ceil((granulesLeft + granulesRight) / 2);
+}
+
 /** What tensor cores have a use for in a backward pass. */
 export type TensorGradientProgram =
   | TensorPairsProgram
   | TensorRowProductProgram
   | TensorKeyProductProgram
+  | TensorConvProgram
+  | TensorConvGradientProgram
   | TensorLargestProgram;
 
 /** A kernel's work in a backward pass only. */

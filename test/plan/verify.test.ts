@@ -277,6 +277,8 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [staged, program(staged, "weights_conv", "haloColumns"), less(1)],
     [tensor, program(tensor, "attention", "conv", "granulesLeft"), 0],
     [folded, program(folded, "fold", "sourceSteps"), 1],
+    [gradients, program(gradients, "scores_conv_adjoint", "granulesRight"), 0],
+    [gradients, program(gradients, "scores_conv_gradient", "granulesLeft"), 0],
   ],
   lag: [
     [two, program(two, "apply", "regions", 0, "lag"), 1],
@@ -314,6 +316,8 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [folded, program(folded, "attention", "places", "q"), less(16)],
     [gradients, program(gradients, "query_gradient", "sharedBytes"), less(16)],
     [gradients, program(gradients, "key_gradient", "rowBytes"), less(16)],
+    [gradients, program(gradients, "scores_conv", "sharedBytes"), less(16)],
+    [gradients, program(gradients, "scores_conv_gradient", "rowBytes", "source"), less(32)],
   ],
   strips: [
     [library, program(library, "attention", "strip"), 6],
@@ -325,6 +329,8 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [tensor, program(tensor, "attention", "columns"), 24],
     [tensor, program(tensor, "attention", "tileK"), 40],
     [gradients, program(gradients, "weights_gradient", "tileK"), 48],
+    [gradients, program(gradients, "scores_conv", "tileK"), 24],
+    [gradients, program(gradients, "scores_conv_gradient", "blockKeys"), 96],
   ],
 };
 

@@ -10,7 +10,7 @@ import {
   type StorageType,
 } from "../../runtime/contract/index.ts";
 import { type ReferenceGradients, referenceGradients } from "../../runtime/reference/index.ts";
-import { randomCase } from "./arbitrary.ts";
+import { type CaseOptions, randomCase } from "./arbitrary.ts";
 import { sparsemaxMargin } from "./conditioning.ts";
 import { drawInputs, drawParameters } from "./draw.ts";
 import { GRADIENT_CASES, type GradientCase } from "./gradient-cases.ts";
@@ -194,10 +194,17 @@ export function describeGradientChecks<Way extends object | number | string>(
     expect(problem(found, expected, { bound, floor: FLOOR.vectors })).toBeNull();
   });
 
-  test(
-    `random attentions, any strip, any size of d_o (seed ${SEED})`,
-    async () => {
-      const check = fc.asyncProperty(randomCase({}), async (drawn) => {
+  // Of any sizes, and of those whose rows tensor cores take.
+  const drawnFrom: readonly (readonly [name: string, options: CaseOptions, runs: number])[] = [
+    ["random attentions", {}, runs],
+    ...(rounded.length === 0
+      ? []
+      : [["random attentions in 16 bits", { dimStep: 8, storages: rounded }, runs] as const]),
+  ];
+  test.each(drawnFrom)(
+    `%s, any strip, any size of d_o (seed ${SEED})`,
+    async (_name, options, count) => {
+      const check = fc.asyncProperty(randomCase(options), async (drawn) => {
         fc.pre(sparsemaxMargin(drawn) > 1e-3);
         const { pipeline, parameters, seed } = drawn;
         const inputs = roundInputs(drawn.inputs, pipeline.storage);
@@ -210,7 +217,7 @@ export function describeGradientChecks<Way extends object | number | string>(
         const bound = boundOf(pipeline.storage);
         expect(problem(found, expected, { bound, floor: FLOOR.random })).toBeNull();
       });
-      await fc.assert(check, { seed: SEED, numRuns: runsOf(runs), endOnFailure: true });
+      await fc.assert(check, { seed: SEED, numRuns: runsOf(count), endOnFailure: true });
     },
     300_000 * Math.max(1, runsOf(1)),
   );

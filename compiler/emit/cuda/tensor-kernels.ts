@@ -6,6 +6,8 @@ import type {
 } from "../../../runtime/contract/index.ts";
 import { render } from "../templates.ts";
 import {
+  tensorConvGradientModel,
+  tensorConvModel,
   tensorKeyProductModel,
   tensorLargestModel,
   tensorPairsModel,
@@ -43,6 +45,10 @@ export function tensorKernelText(
       return render("cuda/tensor/row_product.cu.hbs", tensorRowProductModel(plan, kernel, program));
     case "tensor_key_product":
       return render("cuda/tensor/key_product.cu.hbs", tensorKeyProductModel(plan, kernel, program));
+    case "tensor_conv":
+      return render("cuda/tensor/conv.cu.hbs", tensorConvModel(plan, kernel, program));
+    case "tensor_conv_gradient":
+      return render("cuda/tensor/conv_gradient.cu.hbs", tensorConvGradientModel(plan, kernel, program));
     case "tensor_largest":
       return render("cuda/tensor/largest.cu.hbs", tensorLargestModel(plan, kernel, program));
     case "tensor_product":

@@ -24,6 +24,9 @@ export interface PartialSum {
   readonly bytes: Expression;
 }
 
+/** Rows and keys of a workgroup of the kernels that write maps. */
+export const TILE = { tileQ: 32, tileK: 32 } as const;
+
 /** Invocations of kernels that are no maps'. */
 export const WORKGROUP = 64;
 

@@ -4,7 +4,7 @@ import { type BackwardKernel, D_VALUES, f32, VALUES } from "./kernel.ts";
 import { mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
 import type { Products } from "./products.ts";
-import { biasGradient, convGradient, mixGradient } from "./sums.ts";
+import { biasGradient, mixGradient } from "./sums.ts";
 
 /** The buffers of steps' maps, by the maps' numbers. */
 export type Slots = ReadonlyMap<number, string>;
@@ -41,9 +41,11 @@ function backwardKernel(
     case "scores":
       return products.scores(task, step, slot(step.to));
     case "conv":
+      return products.conv(task, step, slot(step.from), slot(step.to));
+    case "conv_adjoint":
+      return products.conv(task, step, slot(step.d), slot(step.to));
     case "mix":
     case "normalize":
-    case "conv_adjoint":
     case "mix_adjoint":
       return mapKernel(task, step, slot);
     case "pointwise":
@@ -79,7 +81,7 @@ function backwardKernel(
       return products.keyProduct(task, { of: "k", map: slot(step.d), read, written: [f32("d_k")] });
     }
     case "conv_gradient":
-      return convGradient(task, step, slot(step.from), slot(step.d));
+      return products.convGradient(task, step, slot(step.from), slot(step.d));
     case "mix_gradient":
       return mixGradient(task, step, slot(step.from), slot(step.d));
   }

@@ -9,15 +9,23 @@ import {
 } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
-import type { BackwardKernel } from "./kernel.ts";
-import { TILE } from "./products.ts";
+import { type BackwardKernel, TILE } from "./kernel.ts";
 import { tapsOf } from "./sums.ts";
 
 /** The steps from one map to another: those of a forward pass, and what passes back through them. */
-export type MapStep = Extract<
-  BackwardStep,
-  { kind: "conv" | "mix" | "normalize" | "conv_adjoint" | "mix_adjoint" }
->;
+export type MapStep = Extract<BackwardStep, { kind: "mix" | "normalize" | "mix_adjoint" }>;
+
+/** A convolution, or what passes back through it. */
+export type ConvStep = Extract<BackwardStep, { kind: "conv" | "conv_adjoint" }>;
+
+/** Its kernel, as a forward pass has it: for what passes back the taps stand the other way round. */
+export function conv(task: StagedTask, step: ConvStep, from: string, to: string): BackwardKernel {
+  const adjoint = step.kind === "conv_adjoint";
+  const name = adjoint ? `${step.op.name}_adjoint` : step.op.name;
+  const op = { ...step.op, name, halo: step.rows, pointwise: [] };
+  const kernel = convKernel(task, op, TILE, from, to, adjoint);
+  return { ...kernel, multiplyAdds: task.pipeline.heads * tapsOf(op) };
+}
 
 /** A step's kernel, as a forward pass has it; pointwise stages are steps of their own. */
 export function mapKernel(task: StagedTask, step: MapStep, slot: (map: number) => string): BackwardKernel {
@@ -25,16 +33,6 @@ export function mapKernel(task: StagedTask, step: MapStep, slot: (map: number) =
   const { heads } = pipeline;
   const halo = step.rows;
   switch (step.kind) {
-    case "conv": {
-      const op = { ...step.op, halo, pointwise: [] };
-      const kernel = convKernel(task, op, TILE, slot(step.from), slot(step.to));
-      return { ...kernel, multiplyAdds: heads * tapsOf(op) };
-    }
-    case "conv_adjoint": {
-      const op = { ...step.op, name: `${step.op.name}_adjoint`, halo, pointwise: [] };
-      const kernel = convKernel(task, op, TILE, slot(step.d), slot(step.to), true);
-      return { ...kernel, multiplyAdds: heads * tapsOf(op) };
-    }
     case "mix": {
       const op = { ...step.op, halo, pointwise: [] };
       return { ...mixKernel(task, op, slot(step.from), slot(step.to)), multiplyAdds: heads * op.stage.group };

@@ -6,10 +6,9 @@ import { BLOCK_REGISTERS } from "../schedule/registers.ts";
 import { type StagedTask, scoresKernel, tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, D_VALUES, WORKGROUP } from "./kernel.ts";
-
-/** Rows and keys of a workgroup of the kernels that write maps. */
-export const TILE = { tileQ: 32, tileK: 32 } as const;
+import { type BackwardKernel, D_VALUES, TILE, WORKGROUP } from "./kernel.ts";
+import { type ConvStep, conv } from "./maps.ts";
+import { convGradient } from "./sums.ts";
 
 /** A map's product with keys or values, row by row. */
 interface RowProductRequest {
@@ -29,6 +28,7 @@ interface KeyProductRequest {
 }
 
 type ScoresStep = Extract<BackwardStep, { kind: "scores" }>;
+type ConvGradientStep = Extract<BackwardStep, { kind: "conv_gradient" }>;
 type WeightsGradientStep = Extract<BackwardStep, { kind: "weights_gradient" }>;
 
 /** How the products of a backward pass are computed: what differs from one kind of units to another. */
@@ -37,6 +37,8 @@ export interface Products {
   weightsGradient(task: StagedTask, step: WeightsGradientStep, d: string): BackwardKernel;
   rowProduct(task: StagedTask, asked: RowProductRequest): BackwardKernel;
   keyProduct(task: StagedTask, asked: KeyProductRequest): BackwardKernel;
+  conv(task: StagedTask, step: ConvStep, from: string, to: string): BackwardKernel;
+  convGradient(task: StagedTask, step: ConvGradientStep, from: string, d: string): BackwardKernel;
   /** What has to be known of gradients before products with them: of the rows of o's, and of the scores'. */
   largestRows(task: StagedTask, rows: BackwardStep["rows"]): readonly BackwardKernel[];
   largestScores(task: StagedTask, map: string): readonly BackwardKernel[];
@@ -129,6 +131,8 @@ export const SCALAR_PRODUCTS: Products = {
   weightsGradient,
   rowProduct,
   keyProduct,
+  conv,
+  convGradient,
   largestRows: () => [],
   largestScores: () => [],
 };

@@ -8,7 +8,7 @@ import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, f32, type PartialSum, placed, WORKGROUP } from "./kernel.ts";
 
 /** Keys of a workgroup that sums products over a strip. */
-const SUM_KEYS = 256;
+export const SUM_KEYS = 256;
 /** Taps whose sums an invocation keeps. */
 const MOST_TAPS = 16;
 
@@ -18,7 +18,7 @@ export function tapsOf({ stage }: ConvOp): number {
 }
 
 /** Workgroups along the keys of a strip that each leave sums of their own, and the most that there are. */
-const KEY_PARTS: Expression = ["ceilDiv", ["sub", "key_end", "key_begin"], SUM_KEYS];
+export const KEY_PARTS: Expression = ["ceilDiv", ["sub", "key_end", "key_begin"], SUM_KEYS];
 const MOST_KEY_PARTS: Expression = ["ceilDiv", "map_row_stride", SUM_KEYS];
 
 function partial(

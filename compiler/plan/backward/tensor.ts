@@ -1,15 +1,27 @@
-import type { Expression, TensorGradientProgram } from "../../../runtime/contract/index.ts";
+import {
+  type ConvStage,
+  type Expression,
+  hasMask,
+  type Pipeline,
+  type StageIndex,
+  sourceKeys,
+  type TensorConvProgram,
+  type TensorGradientProgram,
+} from "../../../runtime/contract/index.ts";
 import { type BoundResource, mapOperand } from "../bindings.ts";
 import { memoryFault } from "../fit.ts";
 import { NO_REACH } from "../graph.ts";
 import type { Grid } from "../machine.ts";
 import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
+import { toeplitzGeometry } from "../tensor/support.ts";
 import { paddedRow } from "../tensor/tile.ts";
 import { WARP } from "../work.ts";
 import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, D_VALUES } from "./kernel.ts";
+import { conv } from "./maps.ts";
 import { keyProduct, type Products, rowProduct, scores, weightsGradient } from "./products.ts";
+import { convGradient, KEY_PARTS, SUM_KEYS } from "./sums.ts";
 
 const WARPS = 4;
 /** Rows of a block of the kernels that take 32 a warp, and keys of one that takes as many. */
@@ -23,6 +35,14 @@ const MOST_CHANNELS = { keys: 128, rows: 96 } as const;
 const PARTS = 16;
 const LARGEST_WARPS = 8;
 const REGISTERS = 255;
+/** Fragments of a kernel that a thread keeps, or sums of products of two kernel rows with blocks of keys (ptxas reports). */
+const MOST_FRAGMENTS = { f16: 12, scaled: 12, exact: 9, gradient: 24 } as const;
+/** Blocks of keys that a key's taps read. */
+const MOST_DISTANCES = 9;
+/** Keys along which a block keeps the fragments of its kernel. */
+const CONV_KEYS = 256;
+/** Bytes of the sums of one: sixteen by eight f32. */
+const PRODUCT_BYTES = 512;
 
 /** Buffers of the largest entries. */
 const LARGEST = { map: "largest_scores", rows: "largest_values" } as const;
@@ -110,6 +130,26 @@ function withLargest(
   ];
 }
 
+/** What a convolution's products are made of, or null where products of one head's neighbouring rows and keys cannot compute it. */
+function fragments(pipeline: Pipeline, stage: ConvStage, adjoint: boolean) {
+  const { kernel, dilation, across } = stage;
+  const dilated = dilation.query > 1 || dilation.key > 1;
+  // Rows of different documents lie side by side.
+  if (across > 1 || dilated || hasMask(pipeline, "documents")) return null;
+  const { granulesLeft: left, granulesRight: right } = toeplitzGeometry(stage);
+  const pairs = Math.ceil(kernel.query / 2);
+  const distances = left + right + 1;
+  if (distances > MOST_DISTANCES) return null;
+  const [granulesLeft, granulesRight] = adjoint ? [right, left] : [left, right];
+  return { pairs, distances, count: pairs * distances, granulesLeft, granulesRight };
+}
+
+/** Scores may have much in common that f16 would not hold beside their differences; gradients have a range of their own. */
+function precisionOf(adjoint: boolean, { section }: StageIndex): TensorConvProgram["precision"] {
+  if (adjoint) return "scaled";
+  return section === "scores" ? "exact" : "f16";
+}
+
 /** Products on tensor cores: rounded to the storage type where they are multiplied, summed in f32. */
 export const TENSOR_PRODUCTS: Products = {
   scores: (task, ...rest) => pairs(task, scores(task, ...rest), "k"),
@@ -164,6 +204,60 @@ export const TENSOR_PRODUCTS: Products = {
         "bias",
       ],
       grid: machine.mapGrid.rows(["ceilDiv", keys, BLOCK_ROWS], pipeline.kvHeads),
+    });
+  },
+  conv(task, step, from, to) {
+    const { pipeline } = task;
+    const scalar = conv(task, step, from, to);
+    const { stage, index } = step.op;
+    const adjoint = step.kind === "conv_adjoint";
+    const precision = precisionOf(adjoint, index);
+    const shape = fragments(pipeline, stage, adjoint);
+    if (shape === null || shape.count > MOST_FRAGMENTS[precision]) return scalar;
+    const { pairs, granulesLeft, granulesRight } = shape;
+    const keys = { tileK: TILE_K, granulesLeft, granulesRight };
+    const rowBytes = paddedRow(sourceKeys(keys));
+    const tileQ = WARPS * 16;
+    return inPlaceOf(task, scalar, {
+      program: {
+        kind: "tensor_conv",
+        stage: index,
+        adjoint,
+        precision,
+        warps: WARPS,
+        ...keys,
+        blockKeys: CONV_KEYS,
+        sharedBytes: (tileQ + 2 * pairs) * rowBytes * (precision === "exact" ? 2 : 1),
+        rowBytes,
+      },
+      read: [mapOperand(from, "source", 1), "parameters", "integers", "bias"],
+      grid: tileGrid(task, scalar, { tileQ, tileK: CONV_KEYS }, pipeline.heads),
+    });
+  },
+  convGradient(task, step, from, d) {
+    const { pipeline, machine } = task;
+    const scalar = convGradient(task, step, from, d);
+    const { stage, index } = step.op;
+    const shape = fragments(pipeline, stage, false);
+    if (shape === null || shape.count > MOST_FRAGMENTS.gradient) return scalar;
+    const { pairs, distances, granulesLeft, granulesRight } = shape;
+    const keys = { tileK: TILE_K, granulesLeft, granulesRight };
+    const rowBytes = { d: paddedRow(TILE_K), source: paddedRow(sourceKeys(keys)) };
+    const tiles = (BLOCK_ROWS + 2 * pairs) * rowBytes.d + BLOCK_ROWS * rowBytes.source;
+    const sharedBytes = Math.max(tiles, WARPS * pairs * distances * PRODUCT_BYTES);
+    return inPlaceOf(task, scalar, {
+      program: {
+        kind: "tensor_conv_gradient",
+        stage: index,
+        warps: WARPS,
+        rowBlocks: 2,
+        ...keys,
+        blockKeys: SUM_KEYS,
+        sharedBytes,
+        rowBytes,
+      },
+      read: scalar.read,
+      grid: machine.mapGrid.rows(KEY_PARTS, pipeline.heads),
     });
   },
   largestRows: (task, rows) => withLargest(task, "rows", { rows, from: D_VALUES }),

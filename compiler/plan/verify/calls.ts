@@ -74,6 +74,8 @@ function tilingOf(plan: Plan, { kernel, grid, launch, variables }: Ran): Tiling 
     case "tensor_product":
     case "tensor_row_product":
       return { rows: program.warps * 16 * program.rowBlocks, keys: ALL_KEYS, heads };
+    case "tensor_conv":
+      return { rows: program.warps * 16, keys: program.blockKeys, heads };
     case "tensor_pairs":
       return { rows: program.warps * 16 * program.rowBlocks, keys: program.tileK, heads };
     // How many rows and heads a workgroup mixes, and how many keys it folds, stands in their templates.
@@ -135,8 +137,9 @@ function mapReach(
   demand: Demand,
 ): Pick<Reach, "past" | "future"> {
   const reachOf = (stage: StageIndex): Reach => convReach(linearAt(demand, plan.pipeline, stage, "conv"));
-  if (program?.kind === "conv" && program.adjoint) return adjointReach(reachOf(program.stage));
-  if (program?.kind === "conv_gradient") {
+  if ((program?.kind === "conv" || program?.kind === "tensor_conv") && program.adjoint)
+    return adjointReach(reachOf(program.stage));
+  if (program?.kind === "conv_gradient" || program?.kind === "tensor_conv_gradient") {
     // Of what the convolution was given its own rows, and the gradients of all rows that have read them.
     const bound = bindings.find((binding) => binding.resource === resource);
     return bound?.operand?.variable === "d" ? adjointReach(reachOf(program.stage)) : { past: 0, future: 0 };
@@ -146,7 +149,7 @@ function mapReach(
     resource === "statistics" && program?.kind === "tensor_tile" && program.map?.exponentials === true;
   if (ownOnly) return { past: 0, future: 0 };
   const at =
-    program?.kind === "conv"
+    program?.kind === "conv" || program?.kind === "tensor_conv"
       ? program.stage
       : program?.kind === "tensor_tile"
         ? program.conv?.stage

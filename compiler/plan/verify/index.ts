@@ -48,6 +48,8 @@ function verifyKernel(plan: Plan, kernel: KernelPlan): void {
     case "tensor_pairs":
     case "tensor_row_product":
     case "tensor_key_product":
+    case "tensor_conv":
+    case "tensor_conv_gradient":
     case "tensor_largest":
       verifyTensorGradient(plan, kernel, program);
       break;

@@ -72,6 +72,7 @@ function computedBy(
     case "mix":
     case "tensor_fold":
     case "tensor_mix":
+    case "tensor_conv":
       return [program.stage];
     case "tensor_tile":
       return [

@@ -1,9 +1,25 @@
-import type { KernelPlan, Plan, TensorGradientProgram } from "../../../runtime/contract/index.ts";
+import {
+  adjointReach,
+  convReach,
+  type KernelPlan,
+  type Plan,
+  sourceKeys,
+  type TensorConvGradientProgram,
+  type TensorConvProgram,
+  type TensorGradientProgram,
+} from "../../../runtime/contract/index.ts";
 import { demandIn } from "./rules.ts";
+import { linearAt } from "./stages.ts";
 import { rowBytes } from "./tensor.ts";
 
+/** What multiplies rows of the call. */
+type Multiplying = Exclude<
+  TensorGradientProgram,
+  { kind: "tensor_largest" | "tensor_conv" | "tensor_conv_gradient" }
+>;
+
 /** Rows of 16-bit elements that a kernel keeps in shared memory. */
-function heldRows(program: Exclude<TensorGradientProgram, { kind: "tensor_largest" }>): number {
+function heldRows(program: Multiplying): number {
   switch (program.kind) {
     case "tensor_pairs":
       return program.warps * 16 * program.rowBlocks + program.tileK;
@@ -20,6 +36,10 @@ export function verifyTensorGradient(plan: Plan, kernel: KernelPlan, program: Te
   demand("workgroup", kernel.workgroupSize === program.warps * 32, () => `${program.warps} warps`);
   if (program.kind === "tensor_largest") {
     demand("workgroup", program.parts >= 1, () => `${program.parts} parts`);
+    return;
+  }
+  if (program.kind === "tensor_conv" || program.kind === "tensor_conv_gradient") {
+    checkConv(plan, kernel, program);
     return;
   }
   const { headDim, valueDim } = plan.pipeline;
@@ -41,3 +61,50 @@ export function verifyTensorGradient(plan: Plan, kernel: KernelPlan, program: Te
     () => `${program.scaled ? "no" : "a"} buffer of largest entries`,
   );
 }
+
+type Convolving = TensorConvProgram | TensorConvGradientProgram;
+
+/** Bytes of its tiles, and of what a block adds up at the end. */
+function convBytes(program: Convolving, pairs: number): number {
+  const { warps } = program;
+  if (program.kind === "tensor_conv")
+    return (warps * 16 + 2 * pairs) * program.rowBytes * (program.precision === "exact" ? 2 : 1);
+  const { rowBlocks, rowBytes: row, granulesLeft, granulesRight } = program;
+  const rows = warps * 16 * rowBlocks;
+  const products = warps * pairs * (granulesLeft + granulesRight + 1) * PRODUCT_BYTES;
+  return Math.max((rows + 2 * pairs) * row.d + rows * row.source, products);
+}
+
+function checkConv(plan: Plan, kernel: KernelPlan, program: Convolving): void {
+  const demand = demandIn(plan, kernel.name);
+  const stage = linearAt(demand, plan.pipeline, program.stage, "conv");
+  const { tileK, blockKeys, granulesLeft, granulesRight, rowBytes: row, sharedBytes } = program;
+  const adjoint = program.kind === "tensor_conv" && program.adjoint;
+  const { left, right } = adjoint ? adjointReach(convReach(stage)) : convReach(stage);
+  demand(
+    "heads",
+    stage.across === 1 && stage.dilation.query === 1 && stage.dilation.key === 1,
+    () => `${stage.name} reads other heads, or leaves entries out`,
+  );
+  demand("granules", tileK % 16 === 0 && blockKeys % tileK === 0, () => `${tileK} of ${blockKeys} keys`);
+  demand(
+    "carry",
+    granulesLeft * 8 >= left && granulesRight * 8 >= right,
+    () => `${granulesLeft} + ${granulesRight} blocks of keys`,
+  );
+  const [d, source] = typeof row === "number" ? [row, row] : [row.d, row.source];
+  demand(
+    "places",
+    d >= rowBytes(tileK) && source >= rowBytes(sourceKeys(program)),
+    () => `rows of ${d} and ${source} bytes`,
+  );
+  const bytes = convBytes(program, Math.ceil(stage.kernel.query / 2));
+  demand(
+    "places",
+    bytes <= sharedBytes && sharedBytes <= kernel.workgroupBytes,
+    () => `${bytes} bytes in ${sharedBytes}`,
+  );
+}
+
+/** Bytes of sixteen by eight f32. */
+const PRODUCT_BYTES = 512;

@@ -1,14 +1,20 @@
-import type {
-  KernelPlan,
-  Plan,
-  TensorKeyProductProgram,
-  TensorLargestProgram,
-  TensorPairsProgram,
-  TensorRowProductProgram,
+import {
+  adjointReach,
+  convReach,
+  type KernelPlan,
+  type Plan,
+  sourceKeys,
+  type TensorConvGradientProgram,
+  type TensorConvProgram,
+  type TensorKeyProductProgram,
+  type TensorLargestProgram,
+  type TensorPairsProgram,
+  type TensorRowProductProgram,
 } from "../../../../runtime/contract/index.ts";
 import type { ConstantTable } from "../../model/constants.ts";
 import { addStripRows } from "../../model/gradients.ts";
-import { granules, ROW_COMMENT, tensorModel, threadConstants } from "./model.ts";
+import { describe, linearStage, parameterAt } from "../../model/stages.ts";
+import { granules, ofHead, ROW_COMMENT, tensorModel, threadConstants, weightConstant } from "./model.ts";
 
 /** Parts of the largest entries of a head: as many as the kernel leaves that finds them. */
 function partsConstant(plan: Plan, constants: ConstantTable): void {
@@ -131,6 +137,116 @@ export function tensorKeyProductModel(plan: Plan, kernel: KernelPlan, program: T
     /** Whether it is the map that holds gradients. */
     mapScaled: scaled && ofKeys,
     result: ofKeys ? "d_k" : "d_v",
+  };
+}
+
+/** The model of `templates/cuda/tensor/conv.cu.hbs`. */
+export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorConvProgram) {
+  const stage = linearStage(plan.pipeline, program.stage, "conv");
+  const { adjoint, precision, warps, tileK, blockKeys, granulesLeft, granulesRight, rowBytes } = program;
+  const reach = adjoint ? adjointReach(convReach(stage)) : convReach(stage);
+  const constants = threadConstants(program);
+  constants.int("TILE_Q", warps * 16, "Rows of a block.");
+  constants.int("TILE_K", tileK, "Keys of a step.");
+  constants.int("BLOCK_KEYS", blockKeys, "Keys of a block.");
+  constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
+  constants.int("KERNEL_KEY", stage.kernel.key);
+  constants.int("REACH_PAST", reach.past, "Rows before a row that its taps read.");
+  constants.int("REACH_FUTURE", reach.future, "Rows after a row that its taps read.");
+  constants.int("REACH_LEFT", reach.left, "Keys left of a key that its taps read.");
+  constants.int("PAIRS", Math.ceil(stage.kernel.query / 2), "Two rows of the kernel at a time.");
+  constants.int("GRANULES_LEFT", granulesLeft, "Blocks of eight keys in reach to the left.");
+  constants.int(
+    "DISTANCES",
+    granulesLeft + granulesRight + 1,
+    "Blocks of eight keys that a key's taps read.",
+  );
+  constants.int("SOURCE_KEYS", sourceKeys(program), "Keys of a step with those around them.");
+  constants.int(
+    "SOURCE_GRANULES",
+    tileK / 8 + granulesLeft + granulesRight,
+    "Blocks of eight of them that are read.",
+  );
+  constants.int("S_ROWS", "TILE_Q + 2 * PAIRS", "Rows of a block with those around them.");
+  constants.int("S_ROW_BYTES", rowBytes, ROW_COMMENT);
+  constants.int("S_BYTES", "S_ROWS * S_ROW_BYTES");
+  const ofWeights = program.stage.section === "weights";
+  constants.float(
+    "FACTOR",
+    ofWeights ? WEIGHT_SCALE : 1,
+    "Entries are multiplied by it before they are rounded.",
+  );
+  weightConstant(plan, constants, stage);
+  const added = stage.bias === null || adjoint ? null : stage.bias;
+  if (added !== null) constants.int("BIAS_AT", parameterAt(plan, added), `${added} in parameters.`);
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: [
+        adjoint
+          ? `What passes back through ${describe(stage)}: from the gradient of its result to that of its input.`
+          : `${describe(stage)}, from one map of the strip to the other.`,
+        {
+          f16: "Products with banded matrices, of entries as f16; sums are f32.",
+          exact: "Products with banded matrices, of pairs of f16 that hold 22 bits; sums are f32.",
+          scaled:
+            "Products with banded matrices, of entries multiplied by a power of two, as f16; sums are f32.",
+        }[precision],
+      ],
+      constants,
+      blocksPerSm: 2,
+    }),
+    adjoint,
+    scaled: precision === "scaled",
+    exact: precision === "exact",
+    kernelAt: ofHead("WEIGHT_AT", stage),
+    biasAt: added === null ? "" : ofHead("BIAS_AT", stage),
+  };
+}
+
+/** Shares of thousands of keys are as small as f16 can be. */
+const WEIGHT_SCALE = 64;
+
+/** The model of `templates/cuda/tensor/conv_gradient.cu.hbs`. */
+export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program: TensorConvGradientProgram) {
+  const stage = linearStage(plan.pipeline, program.stage, "conv");
+  const { past, future, left } = convReach(stage);
+  const { warps, rowBlocks, tileK, blockKeys, granulesLeft, granulesRight, rowBytes } = program;
+  const constants = threadConstants(program);
+  constants.int("ROW_BLOCKS", rowBlocks, "Blocks of sixteen rows of a warp.");
+  constants.int("TILE_Q", warps * 16 * rowBlocks, "Rows of a step.");
+  constants.int("TILE_K", tileK, "Keys of a step.");
+  constants.int("BLOCK_KEYS", blockKeys, "Keys of a block.");
+  constants.int("KERNEL_QUERY", stage.kernel.query, describe(stage));
+  constants.int("KERNEL_KEY", stage.kernel.key);
+  constants.int("REACH_PAST", past, "Rows before a row that its taps read.");
+  constants.int("REACH_FUTURE", future, "Rows after a row that its taps read.");
+  constants.int("REACH_LEFT", left, "Keys left of a key that its taps read.");
+  constants.int("PAIRS", Math.ceil(stage.kernel.query / 2), "Two rows of the kernel at a time.");
+  constants.int("GRANULES_LEFT", granulesLeft, "Blocks of eight keys in reach to the left.");
+  constants.int(
+    "DISTANCES",
+    granulesLeft + granulesRight + 1,
+    "Blocks of eight keys that a key's taps read.",
+  );
+  constants.int("SOURCE_KEYS", sourceKeys(program), "Keys of a step with those around them.");
+  constants.int("D_ROWS", "TILE_Q + 2 * PAIRS", "Rows that read those of a step.");
+  constants.int("D_ROW_BYTES", rowBytes.d, ROW_COMMENT);
+  constants.int("S_ROW_BYTES", rowBytes.source);
+  constants.int("S_AT", "D_ROWS * D_ROW_BYTES");
+  const ofWeights = program.stage.section === "weights";
+  if (ofWeights)
+    constants.float("WEIGHT_SCALE", WEIGHT_SCALE, "Weights are multiplied by it before they are rounded.");
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: [
+        `The gradient of ${describe(stage)}: its input times that of its result, a part each block.`,
+        "Gradients are multiplied by a power of two before they are rounded to f16; sums are f32.",
+      ],
+      constants,
+      blocksPerSm: 2,
+    }),
+    biasParts: stage.bias !== null,
+    ofWeights,
   };
 }
 

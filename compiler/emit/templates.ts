@@ -87,7 +87,7 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   "cuda/tensor/pairs.cu.hbs": ReturnType<typeof tensorPairsModel>;
   "cuda/tensor/row_product.cu.hbs": ReturnType<typeof tensorRowProductModel>;
   "cuda/tensor/key_product.cu.hbs": ReturnType<typeof tensorKeyProductModel>;
-  "cuda/tensor/conv.cu.hbs": ReturnType<typeof tensorConvModel>;
+  "cuda/tensor/gradient_conv.cu.hbs": ReturnType<typeof tensorConvModel>;
   "cuda/tensor/conv_gradient.cu.hbs": ReturnType<typeof tensorConvGradientModel>;
   "cuda/tensor/largest.cu.hbs": ReturnType<typeof tensorLargestModel>;
   "capi/launch.cu.hbs": ReturnType<typeof hostModel>;

@@ -46,7 +46,7 @@ export function tensorKernelText(
     case "tensor_key_product":
       return render("cuda/tensor/key_product.cu.hbs", tensorKeyProductModel(plan, kernel, program));
     case "tensor_conv":
-      return render("cuda/tensor/conv.cu.hbs", tensorConvModel(plan, kernel, program));
+      return render("cuda/tensor/gradient_conv.cu.hbs", tensorConvModel(plan, kernel, program));
     case "tensor_conv_gradient":
       return render("cuda/tensor/conv_gradient.cu.hbs", tensorConvGradientModel(plan, kernel, program));
     case "tensor_largest":

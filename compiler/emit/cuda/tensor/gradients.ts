@@ -140,7 +140,7 @@ export function tensorKeyProductModel(plan: Plan, kernel: KernelPlan, program: T
   };
 }
 
-/** The model of `templates/cuda/tensor/conv.cu.hbs`. */
+/** The model of `templates/cuda/tensor/gradient_conv.cu.hbs`. */
 export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorConvProgram) {
   const stage = linearStage(plan.pipeline, program.stage, "conv");
   const { adjoint, precision, warps, tileK, blockKeys, granulesLeft, granulesRight, rowBytes } = program;

@@ -237,8 +237,11 @@ describe("the packed package", () => {
       "dist",
       "docs",
       "package.json",
+      "runtime",
       "templates",
     ]);
+    // What packages for PyTorch are made of.
+    expect(readdirSync(join(installed, "runtime"))).toEqual(["python"]);
     const docs = readdirSync(join(installed, "docs"), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ name }) => name);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,7 +56,8 @@ def context_parallel(
     rank, count = dist.get_rank(group), q.shape[2]
     _check_rows(rows, count, rank, group, q.device)
     last = min(_past(attention), count)
-    tails, keys, values = _Gather.apply(group, q[:, :, count - last :], k, v)
+    gather: Callable[..., tuple[Tensor, ...]] = _Gather.apply
+    tails, keys, values = gather(group, q[:, :, count - last :], k, v)
     # The last rows of the processes before this one; none in the first process, which takes part all the same.
     earlier = tails[:, :, : rank * last]
     history = min(_past(attention), rank * count)

@@ -1,0 +1,36 @@
+"""``python -m toy``: trains models on the toy task."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from attention import Mta, Plain
+
+from .train import SCALES, train
+
+ATTENTIONS = {"mta": Mta, "plain": Plain}
+
+
+def main() -> None:
+    """Trains what the arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m toy", description=__doc__)
+    parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument("--attention", choices=ATTENTIONS, nargs="+", default=[*ATTENTIONS])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 43, 44])
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="checkpoints and results (default: runs)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    for seed in arguments.seeds:
+        for name in arguments.attention:
+            folder = arguments.out / f"{arguments.scale}-{name}-{seed}"
+            for line in train(SCALES[arguments.scale], ATTENTIONS[name], seed, folder):
+                shown = f"loss {line['loss']:.4f}  error {line['error']:6.1%}  {line['seconds']:7.1f} s"
+                print(f"{name:>5}  seed {seed}  step {line['step']:6.0f}  {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Training and evaluation."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .data import VOCABULARY, Task, sample
+from .model import Model, Shape
+
+TEST_SEED = 7
+"""Held-out samples are the same for all runs, and of another seed than any that is trained with."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large task, model and training are.
+
+    Attributes:
+        task: Size of samples.
+        shape: Size of the model.
+        steps: Steps of training.
+        batch: Samples of a step.
+        rate: Learning rate after the warm-up.
+        warmup: Steps until then.
+        decays: Whether the rate falls to 0, as half a cosine.
+        tested: Held-out samples.
+    """
+
+    task: Task
+    shape: Shape
+    steps: int
+    batch: int
+    rate: float
+    warmup: int
+    decays: bool
+    tested: int
+
+
+SCALES = {
+    "tiny": Scale(Task(3), Shape(128, 2, 2, 256, VOCABULARY), 60, 16, 1e-3, 10, True, 64),
+    "small": Scale(Task(8), Shape(128, 2, 2, 384, VOCABULARY), 4000, 64, 1e-3, 100, True, 1000),
+    "paper": Scale(Task(52), Shape(128, 4, 2, 768, VOCABULARY), 100_000, 64, 1e-4, 1000, False, 1000),
+}
+
+
+def train(
+    scale: Scale, attention: Callable[[], nn.Module], seed: int, folder: Path, every: int = 100
+) -> Iterator[dict[str, float]]:
+    """Trains a model, or goes on where a run in the same folder was stopped; gives figures every so many steps.
+
+    The folder holds ``checkpoint.pt`` and, at the end, ``result.json``.
+    """
+    torch.manual_seed(seed)
+    model = Model(scale.shape, attention)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=scale.rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(scale, step))
+    generator = torch.Generator().manual_seed(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    step, seconds, lines = 0, 0.0, list[dict[str, float]]()
+    if checkpoint.exists():
+        kept = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(kept["model"])
+        optimizer.load_state_dict(kept["optimizer"])
+        schedule.load_state_dict(kept["schedule"])
+        generator.set_state(kept["generator"])
+        step, seconds, lines = kept["step"], kept["seconds"], kept["lines"]
+    while step < scale.steps:
+        began = time.perf_counter()
+        loss = losses(model, sample(scale.task, scale.batch, generator), scale.task).mean()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        step += 1
+        seconds += time.perf_counter() - began
+        if step % every and step < scale.steps:
+            continue
+        error = evaluate(model, scale)
+        lines.append({"step": step, "loss": loss.item(), "error": error, "seconds": round(seconds, 2)})
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+        progress = {"generator": generator.get_state(), "step": step, "seconds": seconds, "lines": lines}
+        # Beside its place and renamed: a run that is stopped while it writes keeps the one before.
+        torch.save(state | progress, beside := checkpoint.with_suffix(".new"))
+        beside.replace(checkpoint)
+        yield lines[-1]
+    result = {"scale": asdict(scale), "seed": seed, "threads": torch.get_num_threads(), "lines": lines}
+    (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _rate(scale: Scale, step: int) -> float:
+    """The share of the learning rate at a step."""
+    if step < scale.warmup:
+        return (step + 1) / scale.warmup
+    if not scale.decays:
+        return 1.0
+    return 0.5 + 0.5 * math.cos(math.pi * (step - scale.warmup) / max(scale.steps - scale.warmup, 1))
+
+
+def losses(model: nn.Module, tokens: Tensor, task: Task) -> Tensor:
+    """Cross entropy of the answer's tokens and the end, [B, letters + 1]."""
+    logits = model(tokens[:, :-1])[:, task.prompt - 1 :]
+    wanted = tokens[:, task.prompt :]
+    found: Tensor = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+    return found.reshape(wanted.shape)
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, scale: Scale) -> float:
+    """The share of held-out samples of which at least one token is wrong, each given the right ones before it."""
+    generator = torch.Generator().manual_seed(TEST_SEED)
+    wrong = 0
+    for first in range(0, scale.tested, scale.batch):
+        tokens = sample(scale.task, min(scale.batch, scale.tested - first), generator)
+        found = model(tokens[:, :-1])[:, scale.task.prompt - 1 :].argmax(-1)
+        wrong += int((found != tokens[:, scale.task.prompt :]).any(1).sum())
+    return wrong / scale.tested

@@ -1,0 +1,53 @@
+import { cpSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { withFolder } from "../support/folder.ts";
+import { packageOf, python, writeFiles } from "./python.ts";
+
+// The example that trains a language model: a few steps of it.
+
+const EXAMPLE = fileURLToPath(new URL("../../examples/pytorch/", import.meta.url));
+
+/** The example with its attentions compiled beside it. */
+function fill(folder: string): void {
+  cpSync(join(EXAMPLE, "toy"), join(folder, "toy"), { recursive: true });
+  writeFiles(folder, packageOf(readFileSync(join(EXAMPLE, "attention.mta"), "utf8"), "attention.mta"));
+}
+
+const STEPS = `import sys, torch
+from pathlib import Path
+from dataclasses import replace
+import toy.train as train
+from attention import Mta
+
+class Plain(Mta):
+    def forward(self, *tensors):
+        return self.compute(*tensors, reference=True)
+
+torch.set_num_threads(1)
+scale = replace(train.SCALES["tiny"], steps=6, warmup=2)
+lines = {}
+for name, attention, steps in (("whole", Mta, 6), ("plain", Plain, 6), ("parts", Mta, 3), ("parts", Mta, 6)):
+    lines[name] = [each["loss"] for each in train.train(replace(scale, steps=steps, decays=False), attention, 5, Path(name), every=1)]
+print(max(abs(a - b) for a, b in zip(lines["whole"], lines["plain"])) < 1e-4)
+print(len(lines["parts"]), lines["parts"] == lines["whole"][3:])
+print(Path("parts/result.json").exists(), len(lines["whole"]))`;
+
+test("training equals training with the plain formulas, and goes on where it was stopped", async () => {
+  await withFolder(async (folder) => {
+    fill(folder);
+    expect(await python(["-c", STEPS], folder)).toBe("True\n3 True\nTrue 6\n");
+  });
+});
+
+test("the command trains, and its sources pass ruff and mypy", async () => {
+  await withFolder(async (folder) => {
+    fill(folder);
+    const args = ["-m", "toy", "--scale", "tiny", "--attention", "mta", "--seeds", "1", "--threads", "1"];
+    expect(await python(args, folder)).toMatch(/^ *mta {2}seed 1 {2}step {5}60 {2}loss \d\.\d{4} /m);
+    await python(["-m", "ruff", "check", "."], folder);
+    await python(["-m", "ruff", "format", "--check", "."], folder);
+    expect(await python(["-m", "mypy", "--strict", "toy"], folder)).toContain("Success");
+  });
+});

@@ -19,14 +19,7 @@ const KERNELS = ["wgsl", "cuda", "capi"];
 /** @type {import("./browser-modules.d.mts").browserModules} */
 export const browserModules = [
   libraryModule("compiler/emit/template-library.ts", () => forwardNames(), templateLibrary),
-  {
-    file: join(root, "compiler/emit/gradient-templates.ts"),
-    text: async () => (await compiledTemplates(gradientNames())) + headers("headers", gradientHeaderNames()),
-    reads: () => [
-      ...gradientNames().map((name) => join(templates, name)),
-      ...gradientHeaderNames().map((name) => join(templates, "c", name)),
-    ],
-  },
+  libraryModule("compiler/emit/gradient-templates.ts", () => gradientNames(), compiledTemplates),
   libraryModule(
     "compiler/emit/launcher/template-library.ts",
     () => templateNames(["launcher"]),
@@ -37,6 +30,11 @@ export const browserModules = [
     file: join(root, "compiler/emit/c/library-source.ts"),
     text: librarySources,
     reads: () => sourceNames("threads.h").map((name) => join(templates, "c", name)),
+  },
+  {
+    file: join(root, "compiler/emit/c/gradient-sources.ts"),
+    text: async () => headers("headers", gradientHeaderNames()),
+    reads: () => gradientHeaderNames().map((name) => join(templates, "c", name)),
   },
   { file: join(root, "compiler/package-version.ts"), text: packageVersion, reads: () => [] },
 ];
@@ -67,7 +65,6 @@ async function compiledTemplates(names) {
 async function templateLibrary(names) {
   return `import Handlebars from "handlebars/runtime";
 import { TEMPLATE_HELPERS } from ${JSON.stringify(join(root, "compiler/emit/text/marks.ts"))};
-import { addLibrarySources } from ${JSON.stringify(join(root, "compiler/emit/c/library-source.ts"))};
 ${await compiledTemplates(names)}
 const libraries = [];
 function register({ language, handlebars }, templates) {
@@ -78,12 +75,10 @@ function register({ language, handlebars }, templates) {
   }
 }
 export async function loadGradientTemplates() {
-  const { compiled: more, headers } = await import(${JSON.stringify(join(root, "compiler/emit/gradient-templates.ts"))});
-  addTemplates(more, headers);
+  addTemplates((await import(${JSON.stringify(join(root, "compiler/emit/gradient-templates.ts"))})).compiled);
 }
-export function addTemplates(more, headers) {
+export function addTemplates(more) {
   Object.assign(compiled, more);
-  addLibrarySources(headers);
   for (const library of libraries) register(library, more);
 }
 export function openTemplates(language) {
@@ -141,6 +136,9 @@ async function librarySources() {
   return `${headers("texts", sourceNames("threads.h"))}
 export function librarySource(name) { return texts[name]; }
 export function addLibrarySources(more) { Object.assign(texts, more); }
+export async function loadGradientSources() {
+  addLibrarySources((await import(${JSON.stringify(join(root, "compiler/emit/c/gradient-sources.ts"))})).headers);
+}
 `;
 }
 
@@ -177,7 +175,10 @@ export const forBrowsers = {
   name: "browser-modules",
   setup(context) {
     context.onLoad(
-      { filter: /[\\/](template-library|gradient-templates|library-source|package-version)\.ts$/ },
+      {
+        filter:
+          /[\\/](template-library|gradient-templates|gradient-sources|library-source|package-version)\.ts$/,
+      },
       async ({ path }) => {
         const module = browserModules.find(({ file }) => file === path);
         if (module === undefined) return undefined;

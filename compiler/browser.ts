@@ -24,7 +24,7 @@ import type { Artifact, Pipeline } from "../runtime/contract/index.ts";
 import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import { type CompileOptions, compileKernels } from "./compile/kernels.ts";
 import { checkCompileOptions } from "./compile/options.ts";
-import { loadGradientTemplates } from "./emit/index.ts";
+import { loadGradients } from "./emit/index.ts";
 import type { NamedArtifacts } from "./targets.ts";
 
 export * from "../runtime/contract/index.ts";
@@ -79,7 +79,7 @@ export async function compile(
   checkCompileOptions(options);
   const { file, ...rest } = options;
   const checked = checkSource(source, file);
-  if (rest.grad === true) await loadGradientTemplates();
+  if (rest.grad === true) await loadGradients();
   const { artifacts, pipelines, files } = compileKernels(checked.spec, rest);
   return { ...checked, ...artifacts, pipelines, files };
 }

@@ -8,11 +8,14 @@ import { type CheckedSource, checkSource } from "./compile/checked-source.ts";
 import type { CompiledSpec } from "./compile/compile.ts";
 import type { CompileOptions } from "./compile/kernels.ts";
 import { checkCompileOptions } from "./compile/options.ts";
-import { compiled as gradientTemplates, headers } from "./emit/gradient-templates.ts";
+import { headers } from "./emit/c/gradient-sources.ts";
+import { addLibrarySources } from "./emit/c/library-source.ts";
+import { compiled as gradientTemplates } from "./emit/gradient-templates.ts";
 import { addTemplates } from "./emit/template-library.ts";
 
 // `emitArtifact` and `emitKernels` wait for nothing, and may be asked for gradients at any time.
-addTemplates(gradientTemplates, headers);
+addTemplates(gradientTemplates);
+addLibrarySources(headers);
 
 export * from "../runtime/contract/index.ts";
 export { SpecError } from "./compile/checked-source.ts";

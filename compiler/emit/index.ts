@@ -8,4 +8,4 @@ export {
 export { emitCFiles } from "./c/index.ts";
 export { emitHostFiles } from "./cuda/host/index.ts";
 export { emitKernels } from "./kernels.ts";
-export { loadGradientTemplates } from "./template-library.ts";
+export { loadGradients } from "./load-gradients.ts";

@@ -26,11 +26,8 @@ export async function loadGradientTemplates(): Promise<void> {
   // All templates are files here.
 }
 
-/** Takes compiled templates, and headers of the C library, beside those that there are. */
-export function addTemplates(
-  _compiled: Readonly<Record<string, object>>,
-  _headers: Readonly<Record<string, string>>,
-): void {
+/** Takes compiled templates beside those that there are. */
+export function addTemplates(_compiled: Readonly<Record<string, object>>): void {
   // All templates are files here.
 }
 

@@ -16,7 +16,7 @@ import type { BackendTypes, CallOutputs } from "../../runtime/launcher/backend.t
 import type { Gradients } from "../../runtime/launcher/gradients.ts";
 import type { AttentionLauncher } from "../../runtime/launcher/launcher.ts";
 import type { SavedCall } from "../../runtime/launcher/saved.ts";
-import { artifactOf, loadGradientTemplates } from "../emit/index.ts";
+import { artifactOf, loadGradients } from "../emit/index.ts";
 import { choosePlan, type Machine } from "../plan/index.ts";
 import type { MeteredTarget } from "../targets.ts";
 import { hostParameters, placeInputs } from "./call-tensors.ts";
@@ -187,7 +187,7 @@ export class DeviceMeter<Tensor extends Layout, Types extends BackendTypes<Tenso
       device.launch(artifact, hostParameters(call.parameters));
     if (plan.direction !== "backward")
       return new DevicePlan(device, await launch(artifactOf(pipeline, [plan])));
-    await loadGradientTemplates();
+    await loadGradients();
     const forward = choosePlan(pipeline, { machine: device.machine, shape: shapeOf(call) });
     return new DeviceGradients(device, await launch(artifactOf(pipeline, [forward], [plan])));
   }

@@ -1,6 +1,6 @@
 import type { Layout } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
-import { artifactOf, loadGradientTemplates } from "../emit/index.ts";
+import { artifactOf, loadGradients } from "../emit/index.ts";
 import { choosePlan } from "../plan/index.ts";
 import { forwardOn, type TargetDevice } from "./device.ts";
 import { type RunRequest, type RunResult, shapeOf } from "./request.ts";
@@ -21,7 +21,7 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
   const plan = won ?? choosePlan(pipeline, { ...planned, ...(schedule === undefined ? {} : { schedule }) });
   const { dO } = call;
   const backwardPlans = dO === null ? [] : [choosePlan(pipeline, { ...planned, direction: "backward" })];
-  if (dO !== null) await loadGradientTemplates();
+  if (dO !== null) await loadGradients();
   const artifact = artifactOf(pipeline, [plan], backwardPlans);
   onStep?.("compiling the kernels");
   const asked = {

@@ -3,7 +3,7 @@ import { declareChecked } from "../compile/declare.ts";
 import { emissionOf } from "../compile/emissions.ts";
 import { type CompileOptions, compileKernels } from "../compile/kernels.ts";
 import { launcherModules, moduleFlavour } from "../compile/modules.ts";
-import { loadGradientTemplates } from "../emit/index.ts";
+import { loadGradients } from "../emit/index.ts";
 import { digestOf } from "../files/text.ts";
 import type { CheckedSpec } from "../language/index.ts";
 import { type ModuleTarget, moduleFacts } from "../targets.ts";
@@ -29,7 +29,7 @@ export async function emitSpec(
 ): Promise<SpecBuild> {
   const { suffix, runtime } = moduleFlavour(target);
   const { holds, hotRuntime } = moduleFacts(target);
-  if (options.grad === true) await loadGradientTemplates();
+  if (options.grad === true) await loadGradients();
   const compiled = compileKernels(spec, { ...options, targets: holds });
   const files = launcherModules(compiled, target, digestOf);
   const artifacts = new Map<string, Artifact>(

@@ -4,7 +4,7 @@ import type { Artifact } from "../../../runtime/contract/index.ts";
 import { withLaunchers } from "../../compile/compile.ts";
 import { type CompiledKernels, type CompileOptions, compileKernels } from "../../compile/kernels.ts";
 import { configPlaces } from "../../config/load.ts";
-import { loadGradientTemplates } from "../../emit/index.ts";
+import { loadGradients } from "../../emit/index.ts";
 import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
 import { writtenTwice } from "../../files/errors.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
@@ -73,7 +73,7 @@ interface MadeFiles {
 async function makeFiles(file: string, settings: CompileSettings, output: Output): Promise<MadeFiles> {
   const start = performance.now();
   const { targets, architectures, length, schedule, grad } = settings;
-  if (grad) await loadGradientTemplates();
+  if (grad) await loadGradients();
   const spec = await readSpec(file, output);
   const attentions = chooseAttentions(spec, settings).map(({ name }) => name);
   const stacks = spec.stacks

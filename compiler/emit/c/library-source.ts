@@ -8,3 +8,13 @@ import { templateFolder } from "../template-folder.ts";
 export function librarySource(name: string): string {
   return readFileSync(join(templateFolder("c"), name), "utf8");
 }
+
+/** Takes headers beside those that there are. */
+export function addLibrarySources(_headers: Readonly<Record<string, string>>): void {
+  // All headers are files here.
+}
+
+/** Brings the headers that only gradients need, before they are emitted: builds leave them out of what pages load first. */
+export async function loadGradientSources(): Promise<void> {
+  // All headers are files here.
+}

@@ -1,9 +1,5 @@
-import {
-  artifactOf,
-  emitArtifact,
-  emitHostFiles,
-  loadGradientTemplates,
-} from "../../../../compiler/emit/index.ts";
+import { artifactOf, emitArtifact, emitHostFiles } from "../../../../compiler/emit/index.ts";
+import { loadGradientTemplates } from "../../../../compiler/emit/template-library.ts";
 import { resolve } from "../../../../compiler/ir/index.ts";
 import { analyse } from "../../../../compiler/language/index.ts";
 import {

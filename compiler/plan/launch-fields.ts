@@ -2,6 +2,7 @@ import {
   ALL_STRIDED_TENSORS,
   hasMask,
   type KernelPlan,
+  type KernelProgram,
   LAUNCH_FIELDS,
   type LaunchField,
   type Pipeline,
@@ -40,23 +41,57 @@ function inOrder(fields: ReadonlySet<string>): LaunchField[] {
   return LAUNCH_FIELDS.flatMap(([name]) => (fields.has(name) ? [name] : []));
 }
 
-/** Kernels that ask of no pair whether it is visible: with a map of weights, ranges of keys are all; results are beyond that. */
-const UNTESTED: readonly unknown[] = ["product", "combine"];
+/** What a kernel reads of the call's sizes, of where its rows stand, and of its documents. */
+interface Reads {
+  readonly sizes: readonly LaunchField[];
+  readonly positions: boolean;
+  readonly documents: boolean;
+}
+
+const SIZES = ["query_rows", "key_rows"] as const;
+const NOTHING: Reads = { sizes: [], positions: false, documents: false };
+/** Ranges of keys that rows see, no pair by itself. */
+const RANGES: Reads = { sizes: SIZES, positions: true, documents: false };
+const HISTORY: Reads = { ...RANGES, sizes: [...SIZES, "history_rows"] };
+const PAIRS: Reads = { ...HISTORY, documents: true };
+
+function readsOf(program: KernelProgram | undefined): Reads {
+  switch (program?.kind) {
+    case "clear":
+    case "sum":
+    case "pointwise":
+    case "mix_gradient":
+      return NOTHING;
+    case "bias_gradient":
+      return { ...HISTORY, positions: false };
+    case "product":
+    case "combine":
+    case "normalize_adjoint":
+    case "output_adjoint":
+      return RANGES;
+    case "row_product":
+    case "key_product":
+      // Queries, and their gradients, have rows of history.
+      return program.of === "k" ? HISTORY : RANGES;
+    default:
+      return PAIRS;
+  }
+}
 
 function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean): readonly string[] {
   const bound = new Set(kernel.bindings.map(({ resource }) => resource));
-  const tests = !UNTESTED.includes(kernel.program?.kind);
+  const { sizes, positions, documents } = readsOf(kernel.program);
   const scaled = usesLayer(pipeline);
   return [
-    ...["query_rows", "key_rows", "has_positions"],
-    ...(tests ? ["history_rows"] : []),
+    ...sizes,
+    ...(positions ? ["has_positions"] : []),
     ...ALL_STRIDED_TENSORS.filter(({ name }) => bound.has(name)).flatMap(({ name }) =>
       ["b", "h", "l"].map((axis) => `${name}_stride_${axis}`),
     ),
     ...(bound.has("d_o") ? ["d_o_stride_b", "d_o_stride_h", "d_o_stride_l"] : []),
-    ...(words ? ["positions_at"] : []),
-    ...(words && hasMask(pipeline, "lengths") ? ["lengths_at"] : []),
-    ...(words && tests && hasMask(pipeline, "documents") ? ["documents_at"] : []),
+    ...(words && positions ? ["positions_at"] : []),
+    ...(words && positions && hasMask(pipeline, "lengths") ? ["lengths_at"] : []),
+    ...(words && documents && hasMask(pipeline, "documents") ? ["documents_at"] : []),
     ...(scaled && (bound.has("o") || bound.has("d_o")) ? ["depth_scale"] : []),
   ];
 }

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { emitKernels } from "../../compiler/emit/index.ts";
+import { choosePlan, DEFAULT_SHAPE, WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
 import { randomCase } from "../support/arbitrary.ts";
 import { bestPlans } from "../support/best-plans.ts";
 import { runsOf, SEED } from "../support/seed.ts";
@@ -24,6 +25,16 @@ describe("kernels list just the fields of the launch block that their texts read
         for (const { name, file, launch } of plan.kernels)
           expect([name, fieldsIn(texts[file] ?? "")]).toEqual([name, [...launch].sort()]);
       }
+    }
+  });
+
+  test(`WebGPU, kernels of gradients (seed ${SEED})`, () => {
+    const machine = webgpuMachine(WEBGPU_COMMON_LIMITS);
+    for (const { pipeline } of cases) {
+      const plan = choosePlan(pipeline, { machine, shape: DEFAULT_SHAPE, direction: "backward" });
+      const texts = emitKernels(plan);
+      for (const { name, file, launch } of plan.kernels)
+        expect([name, fieldsIn(texts[file] ?? "")]).toEqual([name, [...launch].sort()]);
     }
   });
 

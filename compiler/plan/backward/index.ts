@@ -118,7 +118,13 @@ function stripCandidate(task: GpuTask, lowering: Candidate["knobs"], products: P
         kernels: [...clears.map(({ kernel }) => kernel), ...kernels.map(({ kernel }) => kernel)],
         steps: [
           ...clears.map(({ kernel, launch }) => dispatch(kernel, launch, 0)),
-          ...stripSteps(pipeline, graph.reach, true, kernels.map(stripDispatch), cut),
+          ...stripSteps(
+            pipeline,
+            graph.reach,
+            true,
+            kernels.map((each) => stripDispatch(pipeline, each)),
+            cut,
+          ),
         ],
       }),
     },
@@ -168,9 +174,9 @@ function withSums(kernel: BackwardKernel): readonly Launched[] {
   return [{ kernel, sum: null }, ...sums.map((sum) => ({ kernel: sumKernel(sum, kernel.source), sum }))];
 }
 
-function stripDispatch({ kernel, sum }: Launched): Step {
+function stripDispatch(pipeline: Pipeline, { kernel, sum }: Launched): Step {
   if (sum !== null) return dispatch(kernel, { count: sum.pieces }, 0);
-  return dispatch(kernel, { ...stripLaunch(kernel), ...ownFields(kernel.program.kind) }, [
+  return dispatch(kernel, launchOf(kernel, pipeline), [
     "mul",
     "batches",
     kernel.multiplyAdds,
@@ -179,16 +185,36 @@ function stripDispatch({ kernel, sum }: Launched): Step {
   ]);
 }
 
-/** What some kernels ask for beside what all do that work on a strip. */
-function ownFields(kind: BackwardKernel["program"]["kind"]): Launch {
-  switch (kind) {
+/** Launch fields of a dispatch over a strip: what all kernels ask for that work on one, and what some do, or do not. */
+function launchOf(kernel: BackwardKernel, { output }: Pipeline): Launch {
+  const { batch, key_begin, key_end, ...rest } = stripLaunch(kernel);
+  const keys: Launch = {
+    ...(key_begin === undefined ? {} : { key_begin }),
+    ...(key_end === undefined ? {} : { key_end }),
+  };
+  const entry: Launch = batch === undefined ? {} : { batch };
+  switch (kernel.program.kind) {
+    case "pointwise":
+    case "mix_gradient":
+      // All batch entries alike, one after the other.
+      return { ...keys, ...rest };
     case "output_adjoint":
-      return { own_begin: rowBegin(NO_REACH), own_end: rowEnd(NO_REACH) };
+      return {
+        ...entry,
+        ...rest,
+        ...(output.length > 0 ? { own_begin: rowBegin(NO_REACH), own_end: rowEnd(NO_REACH) } : {}),
+      };
     case "bias_gradient":
       // Heads that share an entry, and batch entries of the gradient.
-      return { parts: ["floorDiv", "H", "d_bias_heads"], count: "d_bias_batches" };
+      return {
+        ...entry,
+        ...keys,
+        ...rest,
+        parts: ["floorDiv", "H", "d_bias_heads"],
+        count: "d_bias_batches",
+      };
     default:
-      return {};
+      return { ...entry, ...keys, ...rest };
   }
 }
 

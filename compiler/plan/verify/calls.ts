@@ -114,7 +114,7 @@ function sharedKeys(ran: Ran): number {
 /** What a dispatch writes, from the number of its workgroups. */
 function writtenBy(plan: Plan, ran: Ran, demand: Demand): Written {
   const { begin, end } = rowsOf(ran);
-  const { batch = 0 } = ran.launch;
+  const batch = ran.launch.batch ?? ran.variables["batch"] ?? 0;
   const [x, y, z] = ran.grid;
   const tiling = tilingOf(plan, ran);
   if (tiling === null) return { begin, end, batch, batches: ran.variables["batches"] ?? z };

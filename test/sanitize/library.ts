@@ -125,7 +125,7 @@ class SanitizedLibrary implements CpuLibrary {
 }
 
 /** Which words of a call are addresses: `templates/c/entry.h`, `gradient-entry.h`. */
-const ADDRESS_WORDS = [0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34, 36, 40, 41, 42, 43, 44];
+const ADDRESS_WORDS = [0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34, 36, 40, 41, 42, 43, 44, 46];
 
 function addressesOf(bytes: Uint8Array<ArrayBuffer>, places: readonly number[]): readonly number[] {
   const words = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);

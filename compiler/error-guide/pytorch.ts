@@ -32,4 +32,10 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
       "PyTorch's default load balancer for context parallelism gives each process rows from both ends of the sequence: a convolution would meet other neighbours, and be wrong without an error.",
     remedy: "Turn the load balancer off, and pad the sequence so that each process has as many rows.",
   },
+  MTA675: {
+    meaning: "forward-mode differentiation of kernels",
+    cause:
+      "PyTorch's operators of other makers have no forward-mode derivatives: a tangent would be lost without a word.",
+    remedy: "Take the plain formulas with `reference=True`, which `torch.func.jvp` differentiates.",
+  },
 };

@@ -3,14 +3,8 @@ import { hasMask, usesLayer } from "../../runtime/contract/pipeline.ts";
 import type { EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { pascalCase } from "../emit/launcher/names.ts";
 import { describeParameter } from "../emit/launcher/parameter-doc.ts";
-import { fileName } from "../emit/provenance.ts";
-
-/** Words that no name may be (Python 3.14, "Keywords"), and names that the modules use themselves. */
-const TAKEN = new Set(
-  "False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield load torch context_parallel functional layers annotations".split(
-    " ",
-  ),
-);
+import { fileName, specPlace } from "../emit/provenance.ts";
+import { CLASSES, KEYWORDS, MODULES } from "./taken-names.ts";
 
 /** An argument of a function. */
 interface Argument {
@@ -19,10 +13,14 @@ interface Argument {
   readonly text: string;
 }
 
-/** A name that Python takes: `lambda` becomes `lambda_`. */
-export function pythonName(word: string): string {
+/** A name that Python takes, and that nothing else has: `lambda` becomes `lambda_`. */
+function pythonName(word: string, ...taken: readonly ReadonlySet<string>[]): string {
   const name = word.replace(/[^A-Za-z0-9_]/g, "_").replace(/^(?=\d)/, "_");
-  return TAKEN.has(name) ? `${name}_` : name;
+  return [KEYWORDS, ...taken].some((each) => each.has(name)) ? `${name}_` : name;
+}
+
+function className(name: string): string {
+  return pythonName(pascalCase(name), CLASSES);
 }
 
 /** What templates of a package are filled with. */
@@ -32,14 +30,14 @@ export function packageModel(
   provenance: Provenance,
   hash: string,
 ) {
-  const name = pythonName(fileName(provenance.spec).replace(/\.\w+$/, ""));
+  const name = pythonName(fileName(provenance.spec).replace(/\.\w+$/, ""), MODULES);
   const attentions = pipelines.map(attentionModel);
   const stackModels = stacks.map((stack) => ({
     name: stack.name,
-    class: pascalCase(stack.name),
+    class: className(stack.name),
     count: stack.layers.length,
     layers: stack.layers.map((pipeline, index) => ({
-      class: pascalCase(pipeline.name),
+      class: className(pipeline.name),
       usesLayer: usesLayer(pipeline),
       index,
     })),
@@ -51,7 +49,9 @@ export function packageModel(
   const [first] = attentions;
   if (first === undefined) throw new RangeError("a package has at least one attention");
   return {
-    ...provenance,
+    version: provenance.version,
+    // Texts of Python hold it, where these would end a text or begin an escape.
+    spec: specPlace(provenance.spec).replaceAll('"', "'").replaceAll("\\", "/"),
     hash,
     namespace: `mtac_${hash}`,
     package: name,
@@ -74,8 +74,8 @@ function attentionModel(pipeline: Pipeline) {
     line: source?.line ?? 1,
     function: pythonName(name),
     constant: `${pythonName(name).toUpperCase()}_ATTENTION`,
-    class: pascalCase(name),
-    testClass: `${pascalCase(name)}Tests`,
+    class: className(name),
+    testClass: `${className(name)}Tests`,
     heads,
     kvHeads,
     headDim,

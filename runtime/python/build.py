@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -27,7 +28,15 @@ def main() -> None:
         for direction in PROGRAMS:
             with tempfile.TemporaryDirectory() as folder:
                 made = compile_library(direction, Path(folder), processor)
-                shutil.copyfile(made, prebuilt(direction))
-            print(prebuilt(direction))
+                target = prebuilt(direction)
+                # Copied beside its place and renamed: processes that have loaded the old one keep it.
+                beside = target.with_suffix(".new")
+                shutil.copyfile(made, beside)
+                for old in target.parent.glob(f"{direction}-*{target.suffix}"):
+                    old.unlink()
+                os.replace(beside, target)
+            print(target)
     except MtacError as error:
         parser.exit(1, f"{error}\n")
+    except OSError as error:
+        parser.exit(1, f"MTA882: {error}\n  install the package where it can be written\n")

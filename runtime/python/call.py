@@ -16,6 +16,9 @@ __all__ = ["Call", "Size", "check", "check_values"]
 STORAGES = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 """Types of q, k and v that kernels take, with the names that plans have for them."""
 
+INTEGERS = ("documents", "lengths", "positions")
+"""Inputs that hold integers, of any type."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -66,8 +69,8 @@ class Call:
         return self.q, self.k, self.v, self.parameters, self.q_history, self.bias
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """The tensors that are given but the parameters, by name."""
-        for name in ("q", "k", "v", "q_history", "bias", "documents", "lengths", "positions"):
+        """The tensors that are given, by name."""
+        for name in ("q", "k", "v", "parameters", "q_history", "bias", "documents", "lengths", "positions"):
             tensor: Tensor | None = getattr(self, name)
             if tensor is not None:
                 yield name, tensor
@@ -103,12 +106,23 @@ def check(attention: Attention, call: Call, types: Collection[torch.dtype] = STO
 
 
 def check_values(attention: Attention, call: Call, size: Size) -> None:
-    """Checks what is in the integer tensors of a call; they are on the processor.
+    """Checks what is in the integer tensors of a call.
 
     Raises:
-        MtacError: MTA605, MTA606: rows that would stand before key 0.
+        MtacError: MTA605, MTA606 (rows that would stand before key 0), MTA608 (numbers that 32 bits do not hold).
     """
-    if call.positions is None or not attention.pipeline["mask"]:
+    for name in INTEGERS:
+        tensor: Tensor | None = getattr(call, name)
+        if tensor is None or tensor.numel() == 0:
+            continue
+        least, most = (int(each) for each in tensor.aminmax())
+        if least < -(2**31) or most >= 2**31:
+            raise MtacError(
+                "MTA608",
+                f"the input {name} holds {least if least < -(2**31) else most}: its values are 32-bit integers",
+                "number documents from 0, and count rows and keys",
+            )
+    if call.positions is None or call.positions.numel() == 0 or not attention.pipeline["mask"]:
         return
     first = int(call.positions.min())
     if first < 0:
@@ -148,6 +162,7 @@ def _check_shapes(attention: Attention, call: Call) -> Size:
     _check_shape("k", call.k, "[B, Hkv, Lk, D]", (batches, kv_heads, None, dim))
     keys = call.k.shape[2]
     _check_shape("v", call.v, "[B, Hkv, Lk, Dv]", (batches, kv_heads, keys, value_dim))
+    _check_shape("parameters", call.parameters, "[P]", (attention.words,))
     history = 0
     if call.q_history is not None:
         _check_shape("q_history", call.q_history, "[B, H, R, D]", (batches, heads, None, dim))
@@ -203,9 +218,11 @@ def _check_types(call: Call, types: Collection[torch.dtype]) -> None:
     precision = torch.float64 if call.q.dtype == torch.float64 else torch.float32
     if call.parameters.dtype != precision:
         raise refuse(f"the parameters are {_name(call.parameters)}", f"give them as {precision}")
-    for name in ("documents", "lengths", "positions"):
+    for name in INTEGERS:
         tensor = getattr(call, name)
-        if tensor is not None and tensor.dtype != torch.int32:
+        if tensor is not None and (
+            tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.dtype == torch.bool
+        ):
             raise MtacError(
                 "MTA608",
                 f"the input {name} is {_name(tensor)}: its values are 32-bit integers",

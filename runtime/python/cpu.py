@@ -101,6 +101,7 @@ class _Arguments:
     def of(self, call: Call, size: Size, plans: dict[str, Words], o: Tensor | None, lse: Tensor | None) -> list[int]:
         """The words of a call, as ``_native/entry.h`` reads them."""
         plan = plans[STORAGES[call.q.dtype]]
+        integers = (call.documents, call.lengths, call.positions)
         scale = 1.0 if call.layer is None else depth_scale(call.layer)
         return [
             self.contiguous(torch.tensor(plan["attention"], dtype=torch.int32)),
@@ -116,9 +117,7 @@ class _Arguments:
             *self.strided(call.v),
             *self.strided(call.bias),
             *self.strided(o),
-            self.contiguous(call.documents),
-            self.contiguous(call.lengths),
-            self.contiguous(call.positions),
+            *[self.contiguous(None if each is None else each.to(torch.int32)) for each in integers],
             self.place(lse),
             struct.unpack("<I", struct.pack("<f", scale))[0],
         ]

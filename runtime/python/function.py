@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
+import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 
 from .attention import Attention
-from .call import STORAGES, Call, check
+from .call import STORAGES, Call, check, check_values
 from .errors import MtacError
 from .ops import Operators, register
 from .reference import reference as plain_formulas
 
 __all__ = ["AttentionFunction"]
 
-INTEGERS = (torch.int32, torch.int64, torch.int16, torch.int8, torch.uint8)
+_FUNCTIONS: dict[tuple[str, str], AttentionFunction] = {}
+"""Those of this process, by namespace and name: operators are registered once."""
 
 
 class AttentionFunction:
@@ -25,6 +28,15 @@ class AttentionFunction:
         """Registers the attention's operators."""
         self.attention = attention
         self.operators: Operators = register(attention)
+        _FUNCTIONS[attention.namespace, attention.name] = self
+
+    def __deepcopy__(self, _memo: object) -> AttentionFunction:
+        """Itself: it has no state, and its operators are the process's."""
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process registers the operators itself."""
+        return _function_of, (self.attention,)
 
     def __call__(
         self,
@@ -50,18 +62,24 @@ class AttentionFunction:
             o [B, H, Lq, Dv] of q's type; lse [B, H, Lq], float32, empty without a softmax.
 
         Raises:
-            MtacError: MTA601 to MTA608, MTA611 to MTA613, MTA670, MTA671 for what is given; MTA880 to MTA884 where
-                there is no compiled library.
+            MtacError: MTA601 to MTA608, MTA611 to MTA613, MTA670, MTA671 for what is given; MTA675 for forward-mode
+                differentiation; MTA880 to MTA884 where there is no compiled library.
         """
         q, k, v = _autocast(q), _autocast(k), _autocast(v)
         q_history = None if q_history is None else _autocast(q_history)
-        documents = _integers("documents", documents)
-        lengths = _integers("lengths", lengths)
-        positions = _integers("positions", positions)
+        tensors = (q, k, v, q_history, bias, *parameters.values())
+        if not torch.compiler.is_compiling() and any(_has_tangent(each) for each in tensors) and not reference:
+            raise MtacError(
+                "MTA675",
+                "kernels do not differentiate forward: the result's tangent would be 0",
+                "take the plain formulas with `reference=True`",
+            )
         packed = self._pack(parameters, q)
         call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, layer)
         if reference or q.dtype == torch.float64:
-            check(self.attention, call, STORAGES | {torch.float64: "f64"})
+            size = check(self.attention, call, STORAGES | {torch.float64: "f64"})
+            if not torch.compiler.is_compiling():
+                check_values(self.attention, call, size)
             return plain_formulas(self.attention, call)
         o, lse = self.operators.forward(q, k, v, packed, q_history, bias, documents, lengths, positions, layer)
         return o, lse
@@ -100,6 +118,16 @@ class AttentionFunction:
         return value
 
 
+def _function_of(attention: Attention) -> AttentionFunction:
+    """What computes an attention in this process."""
+    return _FUNCTIONS.get((attention.namespace, attention.name)) or AttentionFunction(attention)
+
+
+def _has_tangent(tensor: Tensor | None) -> bool:
+    unpack: Any = forward_ad.unpack_dual
+    return tensor is not None and unpack(tensor).tangent is not None
+
+
 def _autocast(tensor: Tensor) -> Tensor:
     """In autocast's type, where that is on and kernels take it; float64 stays, as autocast leaves it."""
     device = tensor.device.type
@@ -107,16 +135,3 @@ def _autocast(tensor: Tensor) -> Tensor:
         return tensor
     wanted = torch.get_autocast_dtype(device)
     return tensor.to(wanted) if wanted in STORAGES and tensor.dtype != torch.float64 else tensor
-
-
-def _integers(name: str, tensor: Tensor | None) -> Tensor | None:
-    """As int32, which kernels read."""
-    if tensor is None:
-        return None
-    if tensor.dtype not in INTEGERS:
-        raise MtacError(
-            "MTA608",
-            f"the input {name} is {tensor.dtype}: its values are 32-bit integers",
-            "convert the tensor to int32",
-        )
-    return tensor.to(torch.int32)

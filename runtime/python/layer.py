@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from .attention import Parameter
 from .errors import MtacError
@@ -50,7 +52,8 @@ class AttentionLayer(nn.Module):
 
     def named_values(self) -> dict[str, Tensor]:
         """The parameters, by the names of the spec's language."""
-        return {each.name: self.get_parameter(each.name) for each in self.function.attention.parameters}
+        # Not `get_parameter`: what `functional_call` and parametrizations put there is no nn.Parameter.
+        return {each.name: operator.attrgetter(each.name)(self) for each in self.function.attention.parameters}
 
     def compute(
         self,
@@ -119,7 +122,8 @@ class AttentionStack(nn.Module):
 
     def __getitem__(self, layer: int) -> AttentionLayer:
         attention = self.layers[layer]
-        assert isinstance(attention, AttentionLayer)
+        if not isinstance(attention, AttentionLayer):
+            raise TypeError("the layers of a stack are taken one by one: stack[0]")
         return attention
 
     def __iter__(self) -> Iterator[AttentionLayer]:
@@ -150,14 +154,21 @@ def _submodule(module: nn.Module, path: str) -> nn.Module:
 
 def _initialise(value: nn.Parameter, parameter: Parameter) -> None:
     init = parameter.init
-    if init["kind"] == "normal":
+    if init["kind"] == "identity":
+        whole = torch.zeros(parameter.size, dtype=value.dtype, device=value.device)
+        whole[torch.tensor(init["ones"], device=value.device)] = 1
+        value.copy_(_spread_as(value, whole.reshape(parameter.shape)))
+    elif init["kind"] == "normal":
         nn.init.normal_(value, std=init["std"])
     elif init["kind"] == "ones":
         nn.init.ones_(value)
     else:
         nn.init.zeros_(value)
-    if init["kind"] == "identity":
-        value.view(-1)[torch.tensor(init["ones"], device=value.device)] = 1
+
+
+def _spread_as(value: Tensor, whole: Tensor) -> Tensor:
+    """Values as a parameter lies: FSDP2 may have spread it over processes already."""
+    return distribute_tensor(whole, value.device_mesh, value.placements) if isinstance(value, DTensor) else whole
 
 
 def _official(state_dict: Mapping[str, Tensor], parameter: Parameter, prefix: str | None) -> Tensor:

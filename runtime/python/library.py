@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -100,8 +101,14 @@ def the_pass(direction: str) -> Pass:
 
 
 def prebuilt(direction: str) -> Path:
-    """Where a library lies that was built beforehand, for machines without a compiler (``python -m PACKAGE.build``)."""
-    return SOURCES / f"{direction}-{sys.platform}-{platform.machine().lower()}{_ending()}"
+    """Where a library lies that was built beforehand, for machines without a compiler (``python -m PACKAGE.build``).
+
+    Its name says which sources it was made of: it is not taken for others.
+    """
+    sources = hashlib.sha256()
+    _add_sources(sources)
+    machine = f"{sys.platform}-{platform.machine().lower()}"
+    return SOURCES / f"{direction}-{machine}-{sources.hexdigest()[:8]}{_ending()}"
 
 
 def compile_library(direction: str, folder: Path, processor: str = THIS_PROCESSOR) -> Path:
@@ -134,8 +141,8 @@ def compile_library(direction: str, folder: Path, processor: str = THIS_PROCESSO
     return target
 
 
-def _run(compiler: str, arguments: Sequence[str], folder: Path) -> None:
-    done = subprocess.run([compiler, *arguments], capture_output=True, text=True, check=False)
+def _run(compiler: Sequence[str], arguments: Sequence[str], folder: Path) -> None:
+    done = subprocess.run([*compiler, *arguments], capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
     said = done.stderr.strip()
@@ -143,7 +150,7 @@ def _run(compiler: str, arguments: Sequence[str], folder: Path) -> None:
         raise _unwritable(folder)
     raise MtacError(
         "MTA883",
-        f"{compiler} does not compile mtac's C library:\n{said}",
+        f"{shlex.join(compiler)} does not compile mtac's C library:\n{said}",
         "set CC to GCC (12 or newer) or Clang (14 or newer)",
     )
 
@@ -156,17 +163,19 @@ def _unwritable(folder: Path) -> MtacError:
     )
 
 
-def _compiler() -> tuple[str, str]:
+def _compiler() -> tuple[list[str], str]:
     """The compiler that CC names, else the first of cc, gcc and clang that runs; and its version, in a line."""
-    for program in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        if program == "" or shutil.which(program) is None:
+    named = shlex.split(os.environ.get("CC", ""))
+    for program in [named] if named else [["cc"], ["gcc"], ["clang"]]:
+        if shutil.which(program[0]) is None:
             continue
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+        done = subprocess.run([*program, "--version"], capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return program, done.stdout.split("\n", 1)[0].strip()
+    missing = f"CC is {shlex.join(named)}, which does not run" if named else "neither cc, gcc nor clang runs"
     raise MtacError(
         "MTA880",
-        "there is no C compiler: neither $CC nor cc, gcc or clang runs",
+        f"there is no C compiler: {missing}",
         "install gcc or clang, or build the package's libraries on another machine, with `python -m PACKAGE.build`",
     )
 
@@ -174,10 +183,14 @@ def _compiler() -> tuple[str, str]:
 def _key(direction: str, version: str, flags: Sequence[str]) -> str:
     """What the library is made of, and what -march=native means: home directories go from machine to machine."""
     digest = hashlib.sha256(repr((version, direction, flags, platform.machine(), sys.platform, _processor())).encode())
+    _add_sources(digest)
+    return digest.hexdigest()[:32]
+
+
+def _add_sources(digest: hashlib._Hash) -> None:
     for file in sorted(SOURCES.glob("*.[ch]")):
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
-    return digest.hexdigest()[:32]
 
 
 def _processor() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -54,22 +54,22 @@ def context_parallel(
     attention = layer.function.attention
     _check_attention(attention)
     rank, count = dist.get_rank(group), q.shape[2]
-    _check_rows(rows, count, rank, group, q.device)
+    _check_rows((q, k, v), rows, rank, group)
     last = min(_past(attention), count)
     gather: Callable[..., tuple[Tensor, ...]] = _Gather.apply
     tails, keys, values = gather(group, q[:, :, count - last :], k, v)
     # The last rows of the processes before this one; none in the first process, which takes part all the same.
     earlier = tails[:, :, : rank * last]
     history = min(_past(attention), rank * count)
-    return layer.compute(
-        q,
-        keys,
-        values,
-        q_history=earlier[:, :, earlier.shape[2] - history :] if last > 0 else None,
-        documents=None if documents is None else _gathered(documents[:, None, :, None], group)[:, 0, :, 0],
-        lengths=lengths,
-        positions=torch.full((q.shape[0],), rank * count, dtype=torch.int32, device=q.device),
-    )
+    given = {
+        "q_history": earlier[:, :, earlier.shape[2] - history :] if last > 0 else None,
+        "documents": None if documents is None else _gathered(documents[:, None, :, None], group)[:, 0, :, 0],
+        "lengths": lengths,
+        "positions": torch.full((q.shape[0],), rank * count, dtype=torch.int32, device=q.device),
+    }
+    # Called, not computed: what FSDP hangs on the layer must run.
+    o: Tensor = layer(q, keys, values, **{name: each for name, each in given.items() if each is not None})
+    return o
 
 
 def _reach(stage: MapStage) -> tuple[int, int]:
@@ -101,23 +101,24 @@ def _check_attention(attention: Attention) -> None:
         )
 
 
-def _check_rows(
-    rows: Tensor | None, count: int, rank: int, group: dist.ProcessGroup | None, device: torch.device
-) -> None:
+def _check_rows(tensors: Sequence[Tensor], rows: Tensor | None, rank: int, group: dist.ProcessGroup | None) -> None:
     """Every process learns of a fault in another one: none waits for what will not come."""
+    count, device = tensors[0].shape[2], tensors[0].device
     expected = torch.arange(rank * count, (rank + 1) * count, device=device)
     fits = rows is None or torch.equal(rows.to(device=device, dtype=torch.int64), expected)
-    facts = torch.tensor([count, int(fits)], device=device)
+    sizes = [size for tensor in tensors for size in (tensor.shape[0], tensor.shape[2])]
+    facts = torch.tensor([*sizes, int(fits)], device=device)
     all_facts = [torch.empty_like(facts) for _ in range(dist.get_world_size(group))]
     dist.all_gather(all_facts, facts, group=group)
-    counts = [int(each[0]) for each in all_facts]
-    if min(counts) != max(counts):
+    found = {tuple(each.tolist()[:-1]) for each in all_facts}
+    if len(found) > 1 or len({tensor.shape[2] for tensor in tensors}) > 1:
+        shown = "; ".join(f"q {each[1]}, k {each[3]}, v {each[5]} rows of {each[0]} entries" for each in sorted(found))
         raise MtacError(
             "MTA674",
-            f"the processes have {', '.join(str(each) for each in counts)} rows",
-            "give each process as many rows: pad the sequence",
+            f"the processes have {shown}",
+            "give each process as many rows, of q, k and v alike: pad the sequence",
         )
-    if not all(bool(each[1]) for each in all_facts):
+    if not all(bool(each[-1]) for each in all_facts):
         raise MtacError(
             "MTA674",
             "the rows of a process are not consecutive, or not in the order of the processes",

@@ -82,7 +82,9 @@ class _Formulas:
         """Of each row [B, R + Lq], and of each key [B, Lk]."""
         assert self.call.documents is not None
         of_key = self.call.documents.long()
-        return of_key.gather(1, self.positions.clamp(0, self.keys - 1)), of_key
+        at = self.positions.clamp(0, self.keys - 1)
+        # Rows beyond the keys are of no document.
+        return torch.where(at == self.positions, of_key.gather(1, at), -1), of_key
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """o, and lse."""
@@ -94,7 +96,9 @@ class _Formulas:
         weights, lse = self._softmax(scores) if self.pipeline["normalize"] == "softmax" else self._sparsemax(scores)
         for stage in self.pipeline["weights"]:
             weights = self._seen(self._stage(stage, weights))
-        o = torch.matmul(weights[:, :, self.history :], self.v)
+        # What nobody sees is padding, whatever it holds.
+        seen = self.visible.any(dim=-2)[..., None]
+        o = torch.matmul(weights[:, :, self.history :], torch.where(seen, self.v, 0.0))
         for last in self.pipeline["output"]:
             o = self._output(last, o)
         return o.to(self.call.q.dtype), lse

@@ -57,6 +57,14 @@ test("operators' names change with what the spec computes, and with nothing else
   expect(namespaceOf(spec.replace("16", "32"))).not.toBe(namespaceOf(spec));
 });
 
+test("names that Python's modules or the package's own classes have get an underscore, too", () => {
+  const spec = "attention tensor { heads 2 head_dim 16 }\nattention attention_layer { heads 2 head_dim 16 }";
+  const files = packageOf(spec, "json.mta");
+  expect(files["json_/layers.py"]).toContain("class Tensor_(AttentionLayer)");
+  expect(files["json_/layers.py"]).toContain("class AttentionLayer_(AttentionLayer)");
+  expect(packageOf(spec, 'a"b.mta')["a_b/functional.py"]).toContain("of a'b.mta, line 1.");
+});
+
 test("two attentions of one name in Python are refused", () => {
   const spec = "attention a_with_lse { heads 2 head_dim 16 }\nattention a { heads 2 head_dim 16 }";
   expect(() => packageOf(spec, "a.mta")).toThrow("two attentions or stacks are called a_with_lse in Python");

@@ -30,7 +30,7 @@ describe.each(EXAMPLES)("the package of %s", (name) => {
       writeFiles(folder, example(name));
       const said = await python(["-m", "unittest", "discover", "tests"], folder);
       const attentions = readFileSync(join(folder, `tests/test_${name}.py`), "utf8").match(/^class /gm) ?? [];
-      expect(said).toContain(`Ran ${attentions.length * 15} tests`);
+      expect(said).toContain(`Ran ${attentions.length * 16} tests`);
       expect(said).toContain("OK");
     });
   });
@@ -42,7 +42,7 @@ test("the package of an attention with every kind of input passes its own tests"
   const spec = `attention a { heads 4 kv_heads 2 head_dim 24 value_dim 20 mask causal bias ${stages} }`;
   await withFolder(async (folder) => {
     writeFiles(folder, packageOf(spec, "biased.mta"));
-    expect(await python(["-m", "unittest", "discover", "tests"], folder)).toContain("Ran 15 tests");
+    expect(await python(["-m", "unittest", "discover", "tests"], folder)).toContain("Ran 16 tests");
   });
 });
 
@@ -101,7 +101,10 @@ describe("what goes wrong has a code", () => {
     return error;
   };
 
-  test("no compiler, then one", async () => {
+  test("no compiler, one that does not run, then one", async () => {
+    expect(await said('os.environ["CC"] = "nocc -x"')).toContain(
+      "MTA880: there is no C compiler: CC is nocc -x",
+    );
     expect(await said('os.environ["PATH"] = ""')).toContain("MTA880: there is no C compiler");
     expect(await said("")).toContain("torch.Size([1, 2, 8, 16])");
   });

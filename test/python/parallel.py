@@ -68,13 +68,17 @@ def by_rows(rank, count, package, name):
     for parameter, expected in zip(fresh.parameters(), of_parameters, strict=True):
         dist.all_reduce(parameter.grad)
         near("the gradient of a parameter", parameter.grad, expected)
-    for rows, code in ((torch.arange(ROWS).flip(0)[mine], "MTA674"),):
+    q, k, v = leaves
+    short = k[:, :, rank:]
+    permuted = torch.arange(ROWS).flip(0)[mine]
+    faults = (((q, k, v), permuted, "MTA674"), ((q, short, v), None, "MTA674"), ((q, k, v[:1]), None, "MTA603"))
+    for tensors, rows, code in faults:
         try:
-            package.context_parallel(fresh, *leaves, **own, rows=rows)
+            package.context_parallel(fresh, *tensors, **own, rows=rows)
         except package.MtacError as error:
             assert error.code == code, error
         else:
-            raise AssertionError("permuted rows are not refused")
+            raise AssertionError("rows that do not fit are not refused")
 
 
 def sharded(rank, count, package, name):
@@ -87,6 +91,13 @@ def sharded(rank, count, package, name):
     fresh = getattr(package, name)()
     data(fresh, count)
     fully_shard(fresh)
+    with torch.device("meta"):
+        late = getattr(package, name)()
+    fully_shard(late)
+    late.to_empty(device="cpu")
+    late.reset_parameters()
+    for parameter, wanted in zip(late.parameters(), getattr(package, name)().parameters(), strict=True):
+        assert torch.equal(parameter.full_tensor(), wanted)
     found = fresh(*(each[rank : rank + 1] for each in inputs), **{key: each[:1] for key, each in masked.items()})
     found.backward(d_o[rank : rank + 1])
     near("o", found.detach(), o[rank : rank + 1].detach())

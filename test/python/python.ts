@@ -13,8 +13,13 @@ import { parseSafetensors, type StoredTensor, writeSafetensors } from "../../run
 const { MTAC_PYTHON } = process.env;
 export const PYTHON = MTAC_PYTHON || "python3";
 
-/** Runs a program of that Python; gives what it prints. @throws Error with all that it said where it fails. */
-export async function python(args: readonly string[], folder: string): Promise<string> {
+/**
+ * Runs a program of that Python; gives what it prints.
+ *
+ * @param warnings Whether what it says on stderr follows, as the results of unittest do.
+ * @throws Error with all that it said where it fails.
+ */
+export async function python(args: readonly string[], folder: string, warnings = false): Promise<string> {
   const env = { ...process.env, PYRIGHT_PYTHON_IGNORE_WARNINGS: "1" };
   try {
     const { stdout, stderr } = await promisify(execFile)(PYTHON, args, {
@@ -22,7 +27,7 @@ export async function python(args: readonly string[], folder: string): Promise<s
       env,
       maxBuffer: 2 ** 26,
     });
-    return stdout + stderr;
+    return warnings ? stdout + stderr : stdout;
   } catch (cause) {
     const said = cause instanceof Error && "stdout" in cause && "stderr" in cause;
     throw new Error(`${args.join(" ")}\n${said ? `${cause.stdout}${cause.stderr}` : String(cause)}`);

@@ -47,7 +47,7 @@ class Scale:
 
 SCALES = {
     "tiny": Scale(Task(3), Shape(128, 2, 2, 256, VOCABULARY), 60, 16, 1e-3, 10, True, 64),
-    "small": Scale(Task(8), Shape(128, 2, 2, 384, VOCABULARY), 4000, 64, 1e-3, 100, True, 1000),
+    "small": Scale(Task(8), Shape(128, 2, 2, 384, VOCABULARY), 10_000, 64, 1e-3, 100, True, 1000),
     "paper": Scale(Task(52), Shape(128, 4, 2, 768, VOCABULARY), 100_000, 64, 1e-4, 1000, False, 1000),
 }
 

@@ -57,8 +57,8 @@ export default defineConfig({
   lang: "en",
   // The folder of a server in which the site lies, as `/mtac/`.
   base: process.env["DOCS_BASE"] ?? "/",
-  // The build puts the playground there, which is a page of its own.
-  ignoreDeadLinks: [/^\/playground\//],
+  // The build puts programs there, which are pages of their own.
+  ignoreDeadLinks: [/^\/(?:playground|toy)\//],
   markdown: {
     languages: [{ ...grammar, name: "mta" }],
     theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" },
@@ -77,6 +77,7 @@ export default defineConfig({
       { text: "Errors", link: "/errors" },
       { text: "API", link: "/api/" },
       { text: "Playground", link: "/playground/", target: "_self" },
+      { text: "Find the block", link: "/toy/", target: "_self" },
     ],
     sidebar: [
       ...Object.entries(GROUPS).map(([title, names]) => group(title, names)),

@@ -8,7 +8,7 @@ import { gzipSync } from "node:zlib";
 import { openChromium } from "../../compiler/bench/peers/chromium.ts";
 import { formatBytes } from "../../compiler/report/units.ts";
 import { ISOLATION } from "../../examples/playground/plugins/policy.ts";
-import { buildPlayground } from "../../examples/playground/scripts/build.ts";
+import { buildPage } from "../../examples/playground/scripts/build.ts";
 import { serveFolder } from "../../examples/playground/scripts/static-server.ts";
 import { messageOf, report, summarise, withScratch } from "./checks.ts";
 import { checkCompiling } from "./playground-compile.ts";
@@ -30,7 +30,7 @@ export async function checkPlayground(): Promise<boolean> {
   await withScratch(async (scratch) => {
     const folder = join(scratch, "page");
     try {
-      await buildPlayground(folder);
+      await buildPage("playground", folder);
       checkSizes(folder);
       await checkInBrowser(scratch, folder);
     } catch (error) {

@@ -51,3 +51,33 @@ test("the command trains, and its sources pass ruff and mypy", async () => {
     expect(await python(["-m", "mypy", "--strict", "toy"], folder)).toContain("Success");
   });
 });
+
+const EXPORT = `import json, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from attention import Mta
+from toy.data import Task
+from toy.model import Model
+from toy.train import SCALES
+
+tensors = load_file("mta.safetensors")
+with safe_open("mta.safetensors", "pt") as file:
+    print(json.loads(file.metadata()["scale"])["task"]["blocks"])
+model = Model(SCALES["tiny"].shape, Mta)
+model.load_state_dict(tensors)
+(first, *_) = json.loads(Path("mta.json").read_text())
+tokens = torch.tensor([[29, *("abcdefghijklmnopqrstuvwxyz.#_^$".index(letter) for letter in first["text"] + first["answer"])]])
+print((model(tokens, 6)[0] - torch.tensor(first["logits"])).abs().max().item() < 1e-4)`;
+
+test("a trained model is exported with its answers, and read again", async () => {
+  await withFolder(async (folder) => {
+    fill(folder);
+    const args = ["-m", "toy", "--scale", "tiny", "--attention", "mta", "--seeds", "1", "--threads", "1"];
+    await python(args, folder);
+    await python(["-m", "toy.export", "runs/tiny-mta-1", "mta.safetensors", "--answers", "mta.json"], folder);
+    expect(await python(["-c", EXPORT], folder)).toBe("3\nTrue\n");
+  });
+});

@@ -1,9 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
-const CONFIG = fileURLToPath(new URL("../vite.config.ts", import.meta.url));
-
-/** Builds the page into a folder, without a word unless something is wrong. */
-export async function buildPlayground(folder: string): Promise<void> {
-  await build({ configFile: CONFIG, logLevel: "warn", build: { outDir: folder, emptyOutDir: true } });
+/** Builds one of the site's pages that are programs, by its folder's name in `examples`, without a word unless something is wrong. */
+export async function buildPage(name: "playground" | "toy", folder: string): Promise<void> {
+  const configFile = fileURLToPath(new URL(`../../${name}/vite.config.ts`, import.meta.url));
+  await build({ configFile, logLevel: "warn", build: { outDir: folder, emptyOutDir: true } });
 }

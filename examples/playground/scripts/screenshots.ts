@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { openChromium } from "../../../compiler/bench/peers/chromium.ts";
-import { buildPlayground } from "./build.ts";
+import { buildPage } from "./build.ts";
 import { serveFolder } from "./static-server.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -161,7 +161,7 @@ const only = process.argv[3];
 const scratch = mkdtempSync(join(tmpdir(), "mtac-playground-"));
 try {
   mkdirSync(folder, { recursive: true });
-  await buildPlayground(join(scratch, "page"));
+  await buildPage("playground", join(scratch, "page"));
   const server = await serveFolder(join(scratch, "page"));
   const browser = await openChromium({ resolveFrom: ROOT, scratch, gpu: "swiftshader" });
   for (const scene of SCENES)

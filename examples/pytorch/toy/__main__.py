@@ -7,11 +7,17 @@ from pathlib import Path
 
 import torch
 
-from attention import Mta, Plain
+from attention import Mta, MtaPaper, Plain, PlainPaper
 
 from .train import SCALES, train
 
 ATTENTIONS = {"mta": Mta, "plain": Plain}
+PAPER = {"mta": MtaPaper, "plain": PlainPaper}
+
+
+def attention_of(scale: str, name: str) -> type[torch.nn.Module]:
+    """The attention ``mta`` or ``plain`` of a scale's size."""
+    return (PAPER if scale == "paper" else ATTENTIONS)[name]
 
 
 def main() -> None:
@@ -27,7 +33,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for name in arguments.attention:
             folder = arguments.out / f"{arguments.scale}-{name}-{seed}"
-            for line in train(SCALES[arguments.scale], ATTENTIONS[name], seed, folder):
+            for line in train(SCALES[arguments.scale], attention_of(arguments.scale, name), seed, folder):
                 shown = f"loss {line['loss']:.4f}  error {line['error']:6.1%}  {line['seconds']:7.1f} s"
                 print(f"{name:>5}  seed {seed}  step {line['step']:6.0f}  {shown}", flush=True)
 

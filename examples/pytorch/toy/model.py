@@ -44,11 +44,12 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(shape.dim, 2 * shape.hidden, bias=False)
         self.down = nn.Linear(shape.hidden, shape.dim, bias=False)
 
-    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
-        """x is [B, L, dim]."""
+    def forward(self, x: Tensor, turns: Tensor, rows: int) -> Tensor:
+        """x is [B, L, dim]; the result has its last rows only."""
         q, k, v = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        o: Tensor = self.attention(rotate(q, angles), rotate(k, angles), v)
-        x = x + self.output(o.transpose(1, 2).flatten(2))
+        o: Tensor = self.attention(rotate(q, turns), rotate(k, turns), v)
+        # What comes after the attention looks at each row by itself.
+        x = x[:, -rows:] + self.output(o[:, :, -rows:].transpose(1, 2).flatten(2))
         gate, up = self.gate_up(self.network_norm(x)).chunk(2, dim=-1)
         added: Tensor = self.down(F.silu(gate) * up)
         return x + added
@@ -73,23 +74,24 @@ class Model(nn.Module):
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.trunc_normal_(module.weight, std=shape.dim**-0.5)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, L] to logits [B, L, vocabulary]."""
+    def forward(self, tokens: Tensor, rows: int) -> Tensor:
+        """Tokens [B, L] to the logits of their last rows, [B, rows, vocabulary]."""
         x = self.embedding(tokens)
-        angles = rotary_angles(tokens.shape[1], self.shape.dim // self.shape.heads, tokens.device)
-        for block in self.blocks:
-            x = block(x, angles)
+        last = len(self.blocks) - 1
+        turns = rotary_turns(tokens.shape[1], self.shape.dim // self.shape.heads, tokens.device)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, turns, rows if layer == last else tokens.shape[1])
         return F.linear(self.norm(x), self.embedding.weight)
 
 
-def rotary_angles(rows: int, dim: int, device: torch.device, base: float = 1e5) -> Tensor:
-    """Angles of rotary positions, [rows, dim / 2] (arXiv 2104.09864)."""
+def rotary_turns(rows: int, dim: int, device: torch.device, base: float = 1e5) -> Tensor:
+    """Rotary positions (arXiv 2104.09864) as complex numbers of length 1, [rows, dim / 2]."""
     frequencies = base ** (-torch.arange(0, dim, 2, device=device) / dim)
-    return torch.arange(rows, device=device)[:, None] * frequencies
+    angles = torch.arange(rows, device=device)[:, None] * frequencies
+    return torch.polar(torch.ones_like(angles), angles)
 
 
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turns pairs of channels of x [B, H, L, D] by angles [L, D / 2]."""
-    first, second = x.chunk(2, dim=-1)
-    cosine, sine = angles.cos(), angles.sin()
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """Turns pairs of neighbouring channels of x [B, H, L, D] by turns [L, D / 2]."""
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turns).flatten(-2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,14 +46,14 @@ class Scale:
 
 
 SCALES = {
-    "tiny": Scale(Task(3), Shape(128, 2, 2, 256, VOCABULARY), 60, 16, 1e-3, 10, True, 64),
-    "small": Scale(Task(8), Shape(128, 2, 2, 384, VOCABULARY), 10_000, 64, 1e-3, 100, True, 1000),
-    "paper": Scale(Task(52), Shape(128, 4, 2, 768, VOCABULARY), 100_000, 64, 1e-4, 1000, False, 1000),
+    "tiny": Scale(Task(3), Shape(64, 2, 2, 128, VOCABULARY), 60, 16, 1e-3, 10, True, 64),
+    "small": Scale(Task(8), Shape(64, 2, 2, 192, VOCABULARY), 10_000, 64, 2e-3, 100, True, 1000),
+    "paper": Scale(Task(52), Shape(256, 4, 2, 768, VOCABULARY), 100_000, 64, 1e-4, 1000, False, 1000),
 }
 
 
 def train(
-    scale: Scale, attention: Callable[[], nn.Module], seed: int, folder: Path, every: int = 100
+    scale: Scale, attention: type[nn.Module], seed: int, folder: Path, every: int = 100
 ) -> Iterator[dict[str, float]]:
     """Trains a model, or goes on where a run in the same folder was stopped; gives figures every so many steps.
 
@@ -94,7 +94,8 @@ def train(
         torch.save(state | progress, beside := checkpoint.with_suffix(".new"))
         beside.replace(checkpoint)
         yield lines[-1]
-    result = {"scale": asdict(scale), "seed": seed, "threads": torch.get_num_threads(), "lines": lines}
+    made = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    result = {"attention": attention.__name__, "seed": seed, "scale": asdict(scale), "made": made, "lines": lines}
     (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
@@ -109,8 +110,8 @@ def _rate(scale: Scale, step: int) -> float:
 
 def losses(model: nn.Module, tokens: Tensor, task: Task) -> Tensor:
     """Cross entropy of the answer's tokens and the end, [B, letters + 1]."""
-    logits = model(tokens[:, :-1])[:, task.prompt - 1 :]
     wanted = tokens[:, task.prompt :]
+    logits = model(tokens[:, :-1], wanted.shape[1])
     found: Tensor = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
     return found.reshape(wanted.shape)
 
@@ -122,6 +123,7 @@ def evaluate(model: nn.Module, scale: Scale) -> float:
     wrong = 0
     for first in range(0, scale.tested, scale.batch):
         tokens = sample(scale.task, min(scale.batch, scale.tested - first), generator)
-        found = model(tokens[:, :-1])[:, scale.task.prompt - 1 :].argmax(-1)
-        wrong += int((found != tokens[:, scale.task.prompt :]).any(1).sum())
+        wanted = tokens[:, scale.task.prompt :]
+        found = model(tokens[:, :-1], wanted.shape[1]).argmax(-1)
+        wrong += int((found != wanted).any(1).sum())
     return wrong / scale.tested

@@ -95,7 +95,7 @@ export type RowState = (typeof ROW_STATES)[number];
 
 /** One subject at one length. */
 export interface Row {
-  /** The same at every length: `unfused`, a schedule's name, `tuned`, a peer's name. */
+  /** The same at every length: `unfused`, a schedule's name, `tuned`, `backward`, `tuned backward`, a peer's name. */
   readonly subject: string;
   readonly kind: SubjectKind;
   readonly plan: { readonly schedule: Schedule; readonly knobs: Plan["knobs"] } | null;

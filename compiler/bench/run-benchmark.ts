@@ -40,8 +40,8 @@ export interface BenchRequest {
   readonly resolveFrom: string;
   /** Whether the backward pass is timed, too; not, if not given. */
   readonly grad?: boolean;
-  /** The plan that won on the meter's device near a shape. */
-  readonly tuned: (shape: CallShape) => Plan | null;
+  /** The plan that won on the meter's device near a shape, of the attention itself or of its gradients. */
+  readonly tuned: (shape: CallShape, direction: Plan["direction"]) => Plan | null;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: BenchProgress) => void;
   /** How peers and the matrix product are found; tests give their own. */
@@ -131,7 +131,8 @@ async function benchLength(bench: LengthBench): Promise<LengthReport> {
     pipeline,
     shape,
     schedule: request.schedule,
-    tuned: request.tuned(shape),
+    tuned: request.tuned(shape, undefined),
+    tunedBackward: grad ? request.tuned(shape, "backward") : null,
     grad,
   });
   for (const note of left) notes.add(note);
@@ -203,7 +204,8 @@ function lengthReport(finished: Finished): LengthReport {
         : { ...time, operationsPerSecond: perSecond(productOperations(product.size), time) },
   };
   const baseline = ours.find(([{ kind }]) => kind === "baseline")?.[1];
-  const taken = ours.find(([{ tuned }]) => tuned) ?? ours.find(([{ chosen }]) => chosen);
+  const forwards = ours.filter(([{ kind }]) => kind !== "backward");
+  const taken = forwards.find(([{ tuned }]) => tuned) ?? forwards.find(([{ chosen }]) => chosen);
   const context = {
     ...base,
     unit,

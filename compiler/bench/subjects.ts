@@ -30,6 +30,8 @@ export interface SubjectRequest {
   readonly schedule: Schedule | undefined;
   /** The plan that won on this device, where one did. */
   readonly tuned: Plan | null;
+  /** The same of the backward pass. */
+  readonly tunedBackward: Plan | null;
   /** Whether the backward pass is wanted, too. */
   readonly grad: boolean;
 }
@@ -47,7 +49,7 @@ export interface PlanSubjects {
  * @throws MtacError MTA405 when no schedule fits the device
  */
 export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequest): PlanSubjects {
-  const { pipeline, shape, schedule, tuned, grad } = request;
+  const { pipeline, shape, schedule, tuned, tunedBackward, grad } = request;
   const planned: PlanRequest = { machine: meter.machine, shape };
   const notes: string[] = [];
   const subjects: PlanSubject[] = [];
@@ -72,10 +74,16 @@ export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequ
     subjects.push({ name: "tuned", kind: "tuned", plan: tuned, chosen: false, tuned: true });
   if (grad) {
     const plan = choosePlan(pipeline, { ...planned, direction: "backward" });
-    subjects.push({ name: "backward", kind: "backward", plan, chosen: false, tuned: false });
+    const won = tunedBackward !== null && samePlan(plan, tunedBackward);
+    const marks = tunedBackward === null ? { chosen: false, tuned: false } : { chosen: true, tuned: won };
+    subjects.push({ name: "backward", kind: "backward", plan, ...marks });
+    if (tunedBackward !== null && !won)
+      subjects.push({ ...TUNED_BACKWARD, plan: tunedBackward, chosen: false, tuned: true });
   }
   return { subjects, notes };
 }
+
+const TUNED_BACKWARD = { name: "tuned backward", kind: "backward" } as const;
 
 function baselinePlan(pipeline: Pipeline, request: PlanRequest, notes: string[]): Plan | null {
   const { title, unfused } = emissionFacts(request.machine.target);

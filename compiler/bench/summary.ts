@@ -20,7 +20,7 @@ export const NONE = "–";
 
 /** `unfused`, `two_pass (chosen)`, `pytorch 2.1`. */
 export function labelOf({ subject, version, chosen, tuned }: Row): string {
-  const marks = [...(chosen ? ["chosen"] : []), ...(tuned && subject !== "tuned" ? ["tuned"] : [])];
+  const marks = [...(chosen ? ["chosen"] : []), ...(tuned && !subject.startsWith("tuned") ? ["tuned"] : [])];
   const name = version === null ? subject : `${subject} ${version}`;
   return marks.length === 0 ? name : `${name} (${marks.join(", ")})`;
 }
@@ -31,7 +31,8 @@ export function titleOf({ shape: { B, Lq } }: LengthReport): string {
 
 /** What a row's columns do not tell of the backward pass, in a sentence; null where there was none. */
 export function backwardNote(length: LengthReport): string | null {
-  const row = length.rows.find(({ kind }) => kind === "backward");
+  // The tuned one comes last.
+  const row = length.rows.findLast(({ kind }) => kind === "backward");
   if (row === undefined || row.timeOverForward === null) return null;
   const floors = floorsOf(row, length);
   const work = `${formatCount(floors.operations)} operations at least, ${formatRatio(floors.operations / length.operations)} the forward pass's`;

@@ -107,10 +107,45 @@ export interface PlanThatWon {
   readonly plan: Plan;
 }
 
-/** An artifact with plans that won on devices, which then prefer them. One that it has already is named, not repeated. */
+/**
+ * An artifact with plans that won on devices, which then prefer them. One that it has already is named, not repeated. Those for gradients are
+ * left out where it computes none.
+ */
 export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[]): Artifact {
-  if (winners.length === 0) return artifact;
-  const plans = [...artifact.plans];
+  const { backward } = artifact;
+  const ofDirection = (direction: Plan["direction"]): readonly PlanThatWon[] =>
+    winners.filter(({ plan }) => plan.direction === direction);
+  const forward = withWinners(artifact.plans, ofDirection(undefined), String);
+  const gradients =
+    backward === undefined
+      ? null
+      : withWinners(backward, ofDirection("backward"), (number) => `backward${number}`);
+  const { sources, traces } = emitPlans([...forward.added, ...(gradients?.added ?? [])]);
+  return {
+    ...artifact,
+    plans: forward.plans,
+    ...(forward.tuned.length === 0 ? {} : { tuned: forward.tuned }),
+    ...(gradients === null ? {} : { backward: gradients.plans }),
+    ...(gradients === null || gradients.tuned.length === 0 ? {} : { tunedBackward: gradients.tuned }),
+    sources: { ...artifact.sources, ...sources },
+    traces: { ...artifact.traces, ...traces },
+  };
+}
+
+/** Plans of one direction, with those that won. */
+interface WithWinners {
+  readonly plans: readonly Plan[];
+  readonly added: readonly Plan[];
+  readonly tuned: readonly TunedPlan[];
+}
+
+/** @param variant What files of the plan of a number, from 1, are told apart by. */
+function withWinners(
+  given: readonly Plan[],
+  winners: readonly PlanThatWon[],
+  variant: (number: number) => string,
+): WithWinners {
+  const plans = [...given];
   const added: Plan[] = [];
   const known = new Map(plans.map((plan, index) => [meaningOf(plan), index]));
   const tuned = winners.map(({ device, bucket, plan }): TunedPlan => {
@@ -118,26 +153,19 @@ export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[
     let index = known.get(meaning);
     if (index === undefined) {
       index = plans.length;
-      const named = nameVariant({ ...plan, tuned: true }, `${index + 1}`);
+      const named = nameVariant({ ...plan, tuned: true }, variant(index + 1));
       known.set(meaning, index);
       plans.push(named);
       added.push(named);
     }
     return { device, bucket, plan: index };
   });
-  const { sources, traces } = emitPlans(added);
-  return {
-    ...artifact,
-    plans,
-    tuned,
-    sources: { ...artifact.sources, ...sources },
-    traces: { ...artifact.traces, ...traces },
-  };
+  return { plans, added, tuned };
 }
 
-/** What a plan does, without its name and its cost. */
-function meaningOf({ target, storage, kernels, definitions }: Plan): string {
-  return JSON.stringify([target, storage, kernels.map(({ program }) => program), definitions]);
+/** What a plan does, without its name and its cost. How many threads a library uses, no program says. */
+function meaningOf({ target, storage, kernels, definitions, knobs: { threads } }: Plan): string {
+  return JSON.stringify([target, storage, kernels.map(({ program }) => program), definitions, threads]);
 }
 
 /**

@@ -20,8 +20,10 @@ export interface TensorError {
 /**
  * ‖x − ref‖ / ‖ref‖. Equal infinities count as no difference (the lse of a row that sees nothing); anything else that is not
  * finite makes the error infinite.
+ *
+ * @param least What ‖ref‖ counts as at least.
  */
-export function relativeError(tensor: Float64Tensor, reference: Float64Tensor): number {
+export function relativeError(tensor: Float64Tensor, reference: Float64Tensor, least = 0): number {
   if (tensor.data.length !== reference.data.length) return Number.POSITIVE_INFINITY;
   let difference = 0;
   let norm = 0;
@@ -36,7 +38,8 @@ export function relativeError(tensor: Float64Tensor, reference: Float64Tensor): 
     norm += expected ** 2;
   }
   if (difference === 0) return 0;
-  return norm === 0 ? Number.POSITIVE_INFINITY : Math.sqrt(difference / norm);
+  const size = Math.max(Math.sqrt(norm), least);
+  return size === 0 ? Number.POSITIVE_INFINITY : Math.sqrt(difference) / size;
 }
 
 export function compareTensors(
@@ -50,4 +53,31 @@ export function compareTensors(
     const error = actual === undefined ? Number.POSITIVE_INFINITY : relativeError(actual, expected);
     return { tensor, error, bound, ok: error <= bound };
   });
+}
+
+/**
+ * The same of gradients alone, by their names in files. A parameter's is a sum over the whole call, whose terms may cancel: what is right for
+ * these terms need not be for the little that is left, so that such an error counts beside all gradients.
+ */
+export function compareGradients(
+  tensors: ReadonlyMap<string, Float64Tensor>,
+  reference: ReadonlyMap<string, Float64Tensor>,
+  storage: StorageType,
+): readonly TensorError[] {
+  const bound = TOLERANCES[storage].gradients;
+  const gradients = [...reference].filter(([name]) => name.startsWith("d_"));
+  const all = Math.hypot(...gradients.map(([, { data }]) => sizeOf(data)));
+  return gradients.map(([tensor, expected]) => {
+    const actual = tensors.get(tensor);
+    const least = ROW_GRADIENTS.has(tensor) ? 0 : all;
+    const error = actual === undefined ? Number.POSITIVE_INFINITY : relativeError(actual, expected, least);
+    return { tensor, error, bound, ok: error <= bound };
+  });
+}
+
+/** Gradients with rows of their own. */
+const ROW_GRADIENTS: ReadonlySet<string> = new Set(["d_q", "d_q_history", "d_k", "d_v"]);
+
+function sizeOf(data: Float64Tensor["data"]): number {
+  return Math.sqrt(data.reduce((sum, value) => sum + value ** 2, 0));
 }

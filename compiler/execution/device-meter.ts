@@ -83,13 +83,14 @@ class DevicePlan<Tensor extends Layout, Types extends BackendTypes<Tensor>>
   }
 }
 
-/** The backward pass of one call: that is computed forward once, into the call's outputs, and then backward again and again. */
+/** The backward pass of calls: each is computed forward once, into its outputs, and then backward again and again. */
 class DeviceGradients<Tensor extends Layout, Types extends BackendTypes<Tensor>>
   implements MeteredPlan<DeviceCall<Tensor>>
 {
   readonly #device: TargetDevice<Tensor, Types>;
   readonly #launcher: AttentionLauncher<Tensor, Types>;
-  #saved: SavedCall | null = null;
+  /** Calls that were computed forward. */
+  readonly #saved = new Map<DeviceCall<Tensor>, SavedCall>();
   #last: Gradients<Tensor, Types> | null = null;
 
   constructor(device: TargetDevice<Tensor, Types>, launcher: AttentionLauncher<Tensor, Types>) {
@@ -97,10 +98,10 @@ class DeviceGradients<Tensor extends Layout, Types extends BackendTypes<Tensor>>
     this.#launcher = launcher;
   }
 
-  async sample({ inputs, outputs, dO }: DeviceCall<Tensor>): Promise<Sample> {
+  async sample(call: DeviceCall<Tensor>): Promise<Sample> {
+    const { dO } = call;
     if (dO === null) throw new RangeError("gradients of a call without a gradient of its output");
-    this.#saved ??= (await this.#launcher.forward(inputs, { ...outputs, save: true })).saved;
-    const gradients = await this.#launcher.backward(this.#saved, dO);
+    const gradients = await this.#launcher.backward(await this.#savedOf(call), dO);
     this.#free();
     this.#last = gradients;
     return sampleOf(this.#device, gradients.statistics);
@@ -116,8 +117,16 @@ class DeviceGradients<Tensor extends Layout, Types extends BackendTypes<Tensor>>
 
   release(): void {
     this.#free();
-    this.#saved?.release();
+    for (const saved of this.#saved.values()) saved.release();
     this.#launcher.destroy();
+  }
+
+  async #savedOf(call: DeviceCall<Tensor>): Promise<SavedCall> {
+    const { inputs, outputs } = call;
+    const saved =
+      this.#saved.get(call) ?? (await this.#launcher.forward(inputs, { ...outputs, save: true })).saved;
+    this.#saved.set(call, saved);
+    return saved;
   }
 
   #free(): void {

@@ -1,4 +1,4 @@
-import type { Layout } from "../../runtime/contract/index.ts";
+import type { Layout, Plan } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
 import { artifactOf, loadGradients } from "../emit/index.ts";
 import { choosePlan } from "../plan/index.ts";
@@ -16,12 +16,16 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
 ): Promise<RunResult> {
   const { pipeline, call, schedule, onStep } = request;
   const { target, identity, machine } = device;
-  const won = request.tuned?.({ target, identity, machine }) ?? null;
+  const { dO } = call;
+  if (dO !== null) await loadGradients();
+  const wonOf = (direction: Plan["direction"]): Plan | null =>
+    request.tuned?.({ target, identity, machine }, direction) ?? null;
+  const won = wonOf(undefined);
+  const wonBackward = dO === null ? null : wonOf("backward");
   const planned = { machine, shape: shapeOf(call) };
   const plan = won ?? choosePlan(pipeline, { ...planned, ...(schedule === undefined ? {} : { schedule }) });
-  const { dO } = call;
-  const backwardPlans = dO === null ? [] : [choosePlan(pipeline, { ...planned, direction: "backward" })];
-  if (dO !== null) await loadGradients();
+  const backwardPlans =
+    dO === null ? [] : [wonBackward ?? choosePlan(pipeline, { ...planned, direction: "backward" })];
   const artifact = artifactOf(pipeline, [plan], backwardPlans);
   onStep?.("compiling the kernels");
   const asked = {
@@ -50,7 +54,13 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
       compulsoryBytes,
       ...(backward === undefined
         ? {}
-        : { backward: { wallMs: backward.wallMs, workspaceBytes: backward.workspaceBytes } }),
+        : {
+            backward: {
+              choice: wonBackward === null ? "planner" : "tuned",
+              wallMs: backward.wallMs,
+              workspaceBytes: backward.workspaceBytes,
+            },
+          }),
       ...(counted === null ? {} : { counters: counted.counters }),
     },
   };

@@ -32,7 +32,11 @@ export interface RunReport {
   readonly kernels: number;
   readonly wallMs: number;
   /** The backward pass, where gradients were computed on a device. */
-  readonly backward?: { readonly wallMs: number; readonly workspaceBytes: number };
+  readonly backward?: {
+    readonly choice: "tuned" | "planner";
+    readonly wallMs: number;
+    readonly workspaceBytes: number;
+  };
   readonly deviceMs: number | null;
   readonly peakBytes: number | null;
   readonly workspaceBytes: number | null;
@@ -59,8 +63,8 @@ export interface RunRequest {
   readonly pipeline: Pipeline;
   readonly call: AttentionCall;
   readonly schedule: Schedule | undefined;
-  /** The plan that won on the device that was opened, where one did: it goes before the planner's. */
-  readonly tuned?: (device: OpenedDevice) => Plan | null;
+  /** The plan of a pass that won on the device that was opened, where one did: it goes before the planner's. */
+  readonly tuned?: (device: OpenedDevice, direction: Plan["direction"]) => Plan | null;
   /** CUDA: what kernels are planned and compiled for; the device's own, or sm_80 where it is emulated. */
   readonly architecture?: string | undefined;
   /** Hears what is being done now: what takes long on a target. */

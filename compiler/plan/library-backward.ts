@@ -3,7 +3,7 @@ import { keyRanges } from "../ir/index.ts";
 import { type Candidate, candidateOf, dropped, type Lowerings } from "./candidate.ts";
 import type { Kernel } from "./define.ts";
 import { ceilTo, layoutParameters } from "./layout.ts";
-import { ALL_THREADS, NO_SCHEDULE, ROWS } from "./library.ts";
+import { ALL_THREADS, NO_SCHEDULE, ROWS, type Sizes, threadChoices, withThreads } from "./library.ts";
 import { backwardBands, backwardWorkspace, KEY_BLOCK } from "./library-backward-workspace.ts";
 import type { CpuMachine, Task } from "./machine.ts";
 import { predict } from "./predict.ts";
@@ -26,22 +26,26 @@ const LONG = { B: 1, Lq: 2048, Lk: 2048, R: 0 } as const;
 function stripCandidates(task: Task<CpuMachine>): readonly Candidate[] {
   const { pipeline, machine, options = {} } = task;
   const { stripRows } = options;
-  if (stripRows !== undefined) return [stripCandidate(task, ceilTo(stripRows, ROWS))];
+  if (stripRows !== undefined) return [stripCandidate(task, ceilTo(stripRows, ROWS), ALL_THREADS)];
   const { parameterWords } = layoutParameters(pipeline);
   const least = Math.min(...machine.strips);
-  return machine.strips.map((strip) => {
-    const bytes = backwardWorkspace({ pipeline, knobs: knobsOf(strip), parameterWords }, LONG, machine);
-    if (bytes <= MOST_BYTES || strip === least) return stripCandidate(task, strip);
+  return machine.strips.flatMap((strip) => {
+    const knobs = knobsOf(strip, ALL_THREADS);
+    const bytes = backwardWorkspace({ pipeline, knobs, parameterWords }, LONG, machine);
+    if (bytes <= MOST_BYTES || strip === least)
+      return threadChoices(machine.threads).map((threads) =>
+        stripCandidate(withThreads(task, threads), strip, threads),
+      );
     const reason = `${bytes} bytes of workspace for ${LONG.Lk} keys, more than ${MOST_BYTES}`;
-    return dropped("staged", knobsOf(strip), reason);
+    return [dropped("staged", knobs, reason)];
   });
 }
 
-function knobsOf(strip: number): Candidate["knobs"] {
-  return { strip, block: KEY_BLOCK, threads: ALL_THREADS };
+function knobsOf(strip: number, threads: Sizes["threads"]): Candidate["knobs"] {
+  return { strip, block: KEY_BLOCK, threads };
 }
 
-function stripCandidate(task: Task<CpuMachine>, strip: number): Candidate {
+function stripCandidate(task: Task<CpuMachine>, strip: number, threads: Sizes["threads"]): Candidate {
   const { pipeline } = task;
   const kernel: Kernel = {
     name: "backward",
@@ -68,7 +72,7 @@ function stripCandidate(task: Task<CpuMachine>, strip: number): Candidate {
     multiplyAdds: ["mul", "B", "Lq", "Lk", multiplyAddsOfPair(pipeline)],
   };
   const predicted = predict(task, kernel, backwardWork(task, kernel, strip));
-  return candidateOf(task, "staged", knobsOf(strip), {
+  return candidateOf(task, "staged", knobsOf(strip, threads), {
     fits: true,
     value: {
       kernels: [predicted],

@@ -63,7 +63,7 @@ export function unfusedLibrary(task: Task<CpuMachine>): Candidate {
 }
 
 /** Sizes of strips and blocks, and how many threads a call may use: as many as the device has, or so many. */
-interface Sizes {
+export interface Sizes {
   readonly strip: number;
   readonly block: number;
   readonly threads: typeof ALL_THREADS | number;
@@ -72,13 +72,13 @@ interface Sizes {
 export const ALL_THREADS = "all";
 
 /** All first: a plan that was made for one processor computes on others. Then powers of two: for calls so short that threads cost more than they save. */
-function threadChoices(threads: number): readonly Sizes["threads"][] {
+export function threadChoices(threads: number): readonly Sizes["threads"][] {
   const fewer: number[] = [];
   for (let count = 1; count < threads; count *= 2) fewer.unshift(count);
   return [ALL_THREADS, ...fewer];
 }
 
-function withThreads(task: Task<CpuMachine>, threads: Sizes["threads"]): Task<CpuMachine> {
+export function withThreads(task: Task<CpuMachine>, threads: Sizes["threads"]): Task<CpuMachine> {
   if (threads === ALL_THREADS) return task;
   const { machine } = task;
   return { ...task, machine: { ...machine, threads, rates: cpuRates({ lanes: machine.lanes, threads }) } };

@@ -35,7 +35,7 @@ export async function buildSpec(
   const { spec, diagnostics } = analyse(text, printable(file));
   if (spec === null) throw new SpecError(diagnostics);
   const notices: TuningNotice[] = [];
-  const tuned = winnersFor(spec, settings, (notice) => notices.push(notice));
+  const tuned = await winnersFor(spec, settings, (notice) => notices.push(notice));
   const key = keyOf([
     text,
     basename(file),
@@ -69,13 +69,18 @@ function printable(file: string): string {
 
 function winnersFor(
   spec: CheckedSpec,
-  { schedule, tuned, store, tuning }: PluginSettings,
+  { schedule, tuned, store, tuning, grad }: PluginSettings,
   report: (notice: TuningNotice) => void,
 ): ReturnType<typeof tunedWinners> {
   // Who names a schedule gets the planner's choice of that schedule.
-  if (schedule !== null) return new Map();
+  if (schedule !== null) return Promise.resolve(new Map());
   const pipelines = spec.attentions.map((attention) => resolve(attention, basename(spec.file)));
-  const sources = { tuned, ...(store === null ? {} : { store }), ...(tuning === null ? {} : { tuning }) };
+  const sources = {
+    grad,
+    tuned,
+    ...(store === null ? {} : { store }),
+    ...(tuning === null ? {} : { tuning }),
+  };
   return tunedWinners(pipelines, sources, report);
 }
 

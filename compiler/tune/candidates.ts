@@ -66,13 +66,28 @@ export function tuneCandidates(
 export function checkSweeps(
   pipeline: Pipeline,
   requests: readonly PlanRequest[],
-  { schedule, sweeps }: Pick<CandidateChoice, "schedule" | "sweeps">,
+  { sweeps }: Pick<CandidateChoice, "sweeps">,
 ): void {
   if (sweeps.length === 0) return;
-  const all = requests.flatMap((request) =>
-    planCandidates(pipeline, schedule === undefined ? request : { ...request, schedule }),
-  );
+  const all = requests.flatMap((request) => planCandidates(pipeline, request));
   for (const sweep of sweeps) checkSweep(sweep, all);
+}
+
+/**
+ * Sweeps as far as they are about some of the requests: of what both passes of an attention are swept over, one may have no such knob, or
+ * none of its values.
+ */
+export function sweepsWithin(
+  pipeline: Pipeline,
+  requests: readonly PlanRequest[],
+  sweeps: readonly KnobSweep[],
+): readonly KnobSweep[] {
+  if (sweeps.length === 0) return sweeps;
+  const known = valuesOfKnobs(requests.flatMap((request) => planCandidates(pipeline, request)));
+  return sweeps.flatMap(({ knob, values }) => {
+    const own = values.filter((value) => known.get(knob)?.has(value) === true);
+    return own.length === 0 ? [] : [{ knob, values: own }];
+  });
 }
 
 /**

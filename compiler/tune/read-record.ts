@@ -69,11 +69,12 @@ function readFirst({ first }: Fields): { first?: true } {
 /** @throws ValueFault */
 export function readKey(value: unknown): TuningKey {
   const fields = fieldsOf(value, "key");
-  const { bucket } = fields;
+  const { bucket, direction } = fields;
   return {
     mtac: textOf(fields, "mtac"),
     spec: textOf(fields, "spec"),
     target: wordOf(fields, "target", METERED_TARGETS),
+    ...(direction === undefined ? {} : { direction: wordOf(fields, "direction", ["backward"]) }),
     device: textOf(fields, "device"),
     storage: wordOf(fields, "storage", Object.values(STORAGE_FORMS)),
     bucket: readSizes(bucket, "bucket"),

@@ -18,6 +18,8 @@ export interface TuningKey {
   /** `specHash` of the pipeline. */
   readonly spec: string;
   readonly target: MeteredTarget;
+  /** What was measured, where it is not the attention itself. */
+  readonly direction?: "backward";
   /** Device and driver, as one text that changes when either does. */
   readonly device: string;
   readonly storage: StorageForm;
@@ -101,6 +103,7 @@ export function sameSetting(a: Omit<TuningKey, "bucket">, b: Omit<TuningKey, "bu
     a.mtac === b.mtac &&
     a.spec === b.spec &&
     a.target === b.target &&
+    a.direction === b.direction &&
     a.device === b.device &&
     a.storage === b.storage
   );

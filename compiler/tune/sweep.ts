@@ -121,8 +121,9 @@ class Sweep<Placed extends PlacedCall> {
   constructor(request: SweepRequest<Placed>) {
     this.#request = request;
     const { meter, pipeline, shape, seed, known, key } = request;
-    this.#call = randomCall(pipeline, shape, { seed, layer: layerFor(pipeline), grad: false });
-    this.#check = new CorrectnessCheck(meter, pipeline, shape, seed);
+    const grad = key.direction === "backward";
+    this.#call = randomCall(pipeline, shape, { seed, layer: layerFor(pipeline), grad });
+    this.#check = new CorrectnessCheck(meter, pipeline, shape, seed, grad);
     this.#finished = finishedMeasurements(known, key);
   }
 

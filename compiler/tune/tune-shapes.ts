@@ -1,11 +1,20 @@
 import { randomUUID } from "node:crypto";
-import type { CallShape, Pipeline, Schedule, Target } from "../../runtime/contract/index.ts";
+import type { CallShape, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
+import { loadGradients } from "../emit/index.ts";
 import type { Meter } from "../execution/meter.ts";
 import type { CheckedSpec } from "../language/attention.ts";
 import { packageVersion } from "../package.ts";
 import { machinesOf, type PlanRequest } from "../plan/index.ts";
 import { deviceFacts, EMITTED_TARGETS, type MeteredTarget } from "../targets.ts";
-import { checkSweeps, type KnobSweep, type Shard, sweepsFor, tuneCandidates } from "./candidates.ts";
+import {
+  type CandidateChoice,
+  checkSweeps,
+  type KnobSweep,
+  type Shard,
+  sweepsFor,
+  sweepsWithin,
+  tuneCandidates,
+} from "./candidates.ts";
 import { bucketOf, specHash, type TuningKey, type TuningRecord } from "./record.ts";
 import type { StoreContents, TuningStore } from "./store.ts";
 import { runSweep, type SweepProgress, type SweepResult } from "./sweep.ts";
@@ -15,7 +24,10 @@ import { speedOverFirst, type Winner, winnerOf } from "./winner.ts";
 /** Lengths where neither the spec's `tune` block nor the flags name any. */
 const DEFAULT_LENGTHS = [1024] as const;
 
-/** What one shape's sweep found. */
+/** What is computed: the attention, or its gradients. */
+type Direction = Plan["direction"];
+
+/** What one shape's sweep found, of one pass. */
 export interface TunedShape {
   readonly shape: CallShape;
   readonly key: TuningKey;
@@ -31,6 +43,8 @@ export interface TuneWishes {
   readonly sweep?: readonly KnobSweep[];
   readonly schedule?: Schedule;
   readonly candidates?: number;
+  /** The backward pass, too. */
+  readonly grad?: true;
   readonly shard?: Shard;
   /** Measures what is known already, too. */
   readonly again?: true;
@@ -50,9 +64,27 @@ export interface TuneJob {
   readonly signal: AbortSignal;
   /** Lines of the store that are not used. */
   readonly onIgnored: (ignored: StoreContents["ignored"]) => void;
-  readonly onProgress: (shape: CallShape, progress: SweepProgress, budgetMs: number) => void;
-  /** A shape is done. */
+  readonly onProgress: (pass: TunedPass, progress: SweepProgress, budgetMs: number) => void;
+  /** A pass of a shape is done. */
   readonly onTuned: (tuned: TunedShape) => void;
+}
+
+/** A forward or a backward pass of calls of a shape. */
+export interface TunedPass {
+  readonly shape: CallShape;
+  readonly direction: Direction;
+}
+
+/** The passes that are tuned: one after the other, so that both are there of the first shapes where time runs out. */
+export function passesToTune(
+  shapes: readonly CallShape[],
+  wishes: Pick<TuneWishes, "grad">,
+): readonly TunedPass[] {
+  return shapes.flatMap((shape) => directionsOf(wishes).map((direction) => ({ shape, direction })));
+}
+
+function directionsOf({ grad }: Pick<TuneWishes, "grad">): readonly Direction[] {
+  return grad === true ? [undefined, "backward"] : [undefined];
 }
 
 /** Every batch size with every length. */
@@ -86,36 +118,43 @@ export function refuseUnknownSweeps(
   const [shape] = shapesToTune(spec, pipeline, wishes);
   if (shape === undefined) return;
   const sweeps = sweepsOf(spec, pipeline, { target, shape }, wishes);
-  checkSweeps(pipeline, requestsOn(deviceFacts(target).runs, shape), { schedule: wishes.schedule, sweeps });
+  const requests = directionsOf(wishes).flatMap((direction) =>
+    requestsOn(deviceFacts(target).runs, { shape, direction }, wishes),
+  );
+  checkSweeps(pipeline, requests, { sweeps });
 }
 
 /** Measures the plans that could win, shape by shape, and stores what it finds; ends early when `signal` says so. */
 export async function tuneShapes(job: TuneJob): Promise<readonly TunedShape[]> {
   const { shapes, wishes, signal, onTuned } = job;
   const tuned: TunedShape[] = [];
+  const passes = passesToTune(shapes, wishes);
+  if (wishes.grad === true) await loadGradients();
   const start = performance.now();
-  for (const [index, shape] of shapes.entries()) {
+  for (const [index, pass] of passes.entries()) {
     if (signal.aborted) break;
-    // What is left of the budget is shared by the shapes that are left.
+    // What is left of the budget is shared by the passes that are left.
     const left = (wishes.budget ?? Number.POSITIVE_INFINITY) - (performance.now() - start);
-    const done = await tuneShape(job, shape, Math.max(0, left / (shapes.length - index)));
+    const done = await tunePass(job, pass, Math.max(0, left / (passes.length - index)));
     onTuned(done);
     tuned.push(done);
   }
   return tuned;
 }
 
-async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Promise<TunedShape> {
+async function tunePass(job: TuneJob, pass: TunedPass, budgetMs: number): Promise<TunedShape> {
+  const { shape, direction } = pass;
   const { pipeline, meter, store, wishes, signal } = job;
   const key: TuningKey = {
     mtac: packageVersion(),
     spec: specHash(pipeline),
     target: meter.target,
+    ...(direction === undefined ? {} : { direction }),
     device: meter.identity,
     storage: meter.machine.storage(pipeline),
     bucket: bucketOf(shape),
   };
-  const candidates = candidatesFor(job, shape);
+  const candidates = candidatesFor(job, pass);
   const { records, ignored } = store.read();
   job.onIgnored(ignored);
   const found: TuningRecord[] = [];
@@ -134,7 +173,7 @@ async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Prom
       store.append(record);
       found.push(record);
     },
-    onProgress: (progress) => job.onProgress(shape, progress, budgetMs),
+    onProgress: (progress) => job.onProgress(pass, progress, budgetMs),
   });
   const all = [...records, ...found];
   const winner = winnerOf(all, key);
@@ -143,15 +182,27 @@ async function tuneShape(job: TuneJob, shape: CallShape, budgetMs: number): Prom
 
 function candidatesFor(
   { spec, pipeline, meter, wishes }: TuneJob,
-  shape: CallShape,
+  pass: TunedPass,
 ): ReturnType<typeof tuneCandidates> {
-  const choice = {
-    schedule: wishes.schedule,
-    sweeps: sweepsOf(spec, pipeline, { target: meter.target, shape }, wishes),
-    most: wishes.candidates ?? deviceFacts(meter.target).candidates,
+  const { shape, direction } = pass;
+  const { machine, target } = meter;
+  const request = { machine, shape, ...(direction === undefined ? {} : { direction }) };
+  const asked = sweepsOf(spec, pipeline, { target, shape }, wishes);
+  const choice: CandidateChoice = {
+    ...scheduleOf(direction, wishes),
+    sweeps: wishes.grad === true ? sweepsWithin(pipeline, [request], asked) : asked,
+    most: wishes.candidates ?? deviceFacts(target).candidates,
     shard: wishes.shard,
   };
-  return tuneCandidates(pipeline, { machine: meter.machine, shape }, choice);
+  return tuneCandidates(pipeline, request, choice);
+}
+
+/** Schedules are a choice of the forward pass: the backward one has strips only. */
+function scheduleOf(
+  direction: Direction,
+  { schedule }: Pick<TuneWishes, "schedule">,
+): Pick<PlanRequest, "schedule"> {
+  return direction === "backward" || schedule === undefined ? {} : { schedule };
 }
 
 /** What the flags say, else those of the spec's sweeps that are for the target. */
@@ -163,16 +214,27 @@ function sweepsOf(
 ): readonly KnobSweep[] {
   if (wishes.sweep !== undefined) return wishes.sweep;
   const { runs } = deviceFacts(target);
+  const passes = directionsOf(wishes).map((direction) => ({ shape, direction }));
+  const on = (each: Target): readonly PlanRequest[] => passes.flatMap((pass) => requestsOn(each, pass, {}));
   return sweepsFor(pipeline, tuneOf(spec, pipeline)?.sweeps ?? [], {
-    own: requestsOn(runs, shape),
-    others: EMITTED_TARGETS.filter((each) => each !== runs).flatMap((each) => requestsOn(each, shape)),
+    own: on(runs),
+    others: EMITTED_TARGETS.filter((each) => each !== runs).flatMap(on),
   });
 }
 
-function requestsOn(target: Target, shape: CallShape): readonly PlanRequest[] {
+function requestsOn(
+  target: Target,
+  { shape, direction }: TunedPass,
+  wishes: Pick<TuneWishes, "schedule">,
+): readonly PlanRequest[] {
+  const asked = {
+    shape,
+    ...(direction === undefined ? {} : { direction }),
+    ...scheduleOf(direction, wishes),
+  };
   return machinesOf(target)
     .all()
-    .map((machine) => ({ machine, shape }));
+    .map((machine) => ({ machine, ...asked }));
 }
 
 function tuneOf(spec: CheckedSpec, { name }: Pipeline): CheckedSpec["tunes"][number] | undefined {

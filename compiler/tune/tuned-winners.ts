@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { CallShape, Pipeline, Plan } from "../../runtime/contract/index.ts";
-import type { PlanThatWon } from "../emit/index.ts";
+import { loadGradients, type PlanThatWon } from "../emit/index.ts";
 import type { OpenedDevice, RunRequest } from "../execution/request.ts";
 import { unreadableFile } from "../files/errors.ts";
 import { packageVersion } from "../package.ts";
@@ -60,7 +60,7 @@ export function storedRecords(
   }
 }
 
-/** Looks up the plan that won on the device which is opened for a call; for `execute`. */
+/** Looks up the plans that won on the device which is opened for a call; for `execute`. */
 export function tunedChooser(
   pipeline: Pipeline,
   shape: CallShape,
@@ -68,24 +68,32 @@ export function tunedChooser(
   report: (notice: TuningNotice) => void,
 ): Pick<RunRequest, "tuned"> {
   const choose = tunedLookup(pipeline, sources, report);
-  return choose === null ? {} : { tuned: (device) => choose(device, shape) };
+  return choose === null ? {} : { tuned: (device, direction) => choose(device, shape, direction) };
 }
 
-/** The same for shapes that are known later; null where there is nothing to look up. */
+/** The plan that won on a device near a shape, of the attention itself or of its gradients. */
+export type TunedLookup = (
+  device: OpenedDevice,
+  shape: CallShape,
+  direction: Plan["direction"],
+) => Plan | null;
+
+/** The same for shapes that are known later; null where there is nothing to look up. Plans for gradients need `loadGradients`. */
 export function tunedLookup(
   pipeline: Pipeline,
   sources: LookupSources,
   report: (notice: TuningNotice) => void,
-): ((device: OpenedDevice, shape: CallShape) => Plan | null) | null {
+): TunedLookup | null {
   // Who names a schedule gets the planner's choice of that schedule.
   if (sources.schedule !== undefined) return null;
   const records = storedRecords(sources, report);
   if (records.length === 0) return null;
-  return ({ target, identity, machine }, shape) => {
+  return ({ target, identity, machine }, shape, direction) => {
     const setting = {
       mtac: packageVersion(),
       spec: specHash(pipeline),
       target,
+      ...(direction === undefined ? {} : { direction }),
       device: identity,
       storage: machine.storage(pipeline),
     };
@@ -95,21 +103,23 @@ export function tunedLookup(
 
 /**
  * The winners of all devices for what is emitted, by attention: those of the store, and those of an exported file for what the
- * store does not know.
+ * store does not know; those of backward passes only with `grad`.
  *
  * @throws MtacError MTA905 (unreadable), MTA874 (no tuning results)
  */
-export function tunedWinners(
+export async function tunedWinners(
   pipelines: readonly Pipeline[],
-  sources: TuningSources,
+  sources: TuningSources & { readonly grad: boolean },
   report: (notice: TuningNotice) => void,
-): ReadonlyMap<string, readonly PlanThatWon[]> {
+): Promise<ReadonlyMap<string, readonly PlanThatWon[]>> {
   if (sources.tuning === undefined && !(sources.tuned && existsSync(storePath(sources.store))))
     return new Map();
   const mtac = packageVersion();
   const own = exportTuning(storedRecords(sources, report), { mtac }).entries;
   const given = sources.tuning === undefined ? [] : readExported(sources.tuning, mtac, report);
-  const entries = [...own, ...given.filter(({ key }) => !own.some((entry) => sameKey(entry.key, key)))];
+  const all = [...own, ...given.filter(({ key }) => !own.some((entry) => sameKey(entry.key, key)))];
+  const entries = sources.grad ? all : all.filter(({ key }) => key.direction === undefined);
+  if (entries.some(({ key }) => key.direction === "backward")) await loadGradients();
   return new Map(pipelines.map((pipeline) => [pipeline.name, tunedPlans(pipeline, entries)]));
 }
 

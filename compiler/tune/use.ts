@@ -11,7 +11,7 @@ import { nearestWinner } from "./winner.ts";
 export type TuningSetting = Omit<TuningKey, "bucket">;
 
 /**
- * The plan that won on a device nearest to a shape; null where none did, or where the planner makes another plan of those knobs
+ * The plan that won on a device nearest to a shape, of the setting's pass; null where none did, or where the planner makes another plan of those knobs
  * today than the one that was measured.
  */
 export function tunedPlan(
@@ -28,7 +28,7 @@ export function tunedPlan(
 
 /**
  * Plans of winners of whatever device that can still be made, with where they won: for artifacts, which are compiled on one machine
- * and run on others.
+ * and run on others. Those for gradients need `loadGradients`.
  */
 export function tunedPlans(pipeline: Pipeline, entries: readonly TunedEntry[]): readonly PlanThatWon[] {
   const spec = specHash(pipeline);
@@ -55,6 +55,7 @@ function planOf(
     // The one that was measured: which candidates there are may depend on it.
     shape,
     schedule: candidate.schedule,
+    ...(key.direction === undefined ? {} : { direction: key.direction }),
   }).find((each) => each.reason === null && canonical(each.knobs) === knobs);
   if (found === undefined || found.plan === null) return null;
   const plan = storedOn(machine, found.plan, key.storage);

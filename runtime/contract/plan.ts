@@ -145,7 +145,7 @@ export interface Plan {
   readonly definitions: readonly { readonly name: string; readonly value: Expression }[];
   readonly kernels: readonly KernelPlan[];
   readonly steps: readonly Step[];
-  /** Made because it won on some device (`Artifact.tuned`): other devices do not choose it. */
+  /** Made because it won on some device (`Artifact.tuned`, `tunedBackward`): other devices do not choose it. */
   readonly tuned?: true;
   /** The shape for which the cost was predicted. */
   readonly nominal: { readonly B: number; readonly Lq: number; readonly Lk: number; readonly R: number };
@@ -172,6 +172,8 @@ export interface Artifact {
   readonly sources: Readonly<Record<string, string>>;
   /** Plans that were the fastest on a device; elsewhere the order of `plans` decides. */
   readonly tuned?: readonly TunedPlan[];
+  /** The same of `backward`. */
+  readonly tunedBackward?: readonly TunedPlan[];
   /** CUDA: compiled kernels, used where there is no compiler. */
   readonly images?: readonly KernelImage[];
   /** Stages of the spec in the kernels' text, by file name; plan files hold them, launchers do not. */

@@ -14,7 +14,7 @@ export interface TunedPlan {
   /** `deviceIdentity` of the device. */
   readonly device: string;
   readonly bucket: ShapeBucket;
-  /** Index in the artifact's plans. */
+  /** Index in the artifact's plans, or in those of its backward pass. */
   readonly plan: number;
 }
 

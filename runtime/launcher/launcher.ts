@@ -207,7 +207,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     const size = checkPrepareSize(asked);
     const { sizes } = this.#backend;
     const plans = [this.planFor(size)];
-    if (asked.backward === true) plans.push(this.trainer.plan);
+    if (asked.backward === true) plans.push(this.trainer.planFor(size));
     for (const plan of plans) {
       sizes?.checkOutput(plan, size);
       const expanded = expandPlan(plan, size);
@@ -288,7 +288,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     const call: PreparedCall<Tensor, Types> = {
       ...checked,
       subject: `attention "${this.artifact.name}"`,
-      tuned: checked.plan !== this.plan && asked.dO === undefined,
+      tuned: checked.plan !== (asked.dO === undefined ? this.plan : this.trainer.plan),
       parameters: this.#parameters,
       version,
       compile: isReady ? null : () => this.compile(variants),

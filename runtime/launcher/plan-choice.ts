@@ -24,7 +24,7 @@ export interface TunedChoice {
  * @param fits Whether the device can run a plan.
  */
 export function tunedChoices(
-  { plans, tuned = [] }: Artifact,
+  { plans, tuned = [] }: Pick<Artifact, "plans" | "tuned">,
   identity: string,
   choice: PlanChoice,
   fits: (plan: Plan) => boolean,

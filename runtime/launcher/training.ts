@@ -5,10 +5,18 @@ import { nearestName } from "../contract/names.ts";
 import type { ParameterVersion } from "../contract/parameters.ts";
 import type { Artifact, Plan } from "../contract/plan.ts";
 import { D_PARAMETERS, splitParameters } from "../contract/results.ts";
+import type { CallShape } from "../contract/tensor.ts";
 import type { Backend, BackendTypes, CallOutcome, PreparedCall } from "./backend.ts";
 import type { AskedCall } from "./call.ts";
 import type { BackwardOptions, GradientKey, Gradients, SomeGradients } from "./gradients.ts";
-import { choosePlan } from "./plan-choice.ts";
+import {
+  choosePlan,
+  planForShape,
+  shapeOfInputs,
+  type TunedChoice,
+  tunedChoices,
+  whatLacks,
+} from "./plan-choice.ts";
 import { SavedCall, type SavedState } from "./saved.ts";
 
 /** What training needs of a launcher. */
@@ -42,20 +50,31 @@ const GRADIENT_KEYS: readonly GradientKey[] = [
 
 /** The backward side of a launcher. */
 export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
-  /** The first of the artifact's plans for gradients that the device can run. */
+  /** The first of the artifact's plans for gradients that the device can run; see `planFor`. */
   readonly plan: Plan;
+  readonly #tuned: readonly TunedChoice[];
   readonly #launcher: Trained<Tensor, Types>;
 
   /** @throws MtacError MTA620; the target's error, where no plan fits the device. */
   constructor(launcher: Trained<Tensor, Types>) {
     const { backend, artifact } = launcher;
-    const { backward: plans = [] } = artifact;
+    const { backward: plans = [], tunedBackward: tuned = [] } = artifact;
     if (plans.length === 0)
       throw new MtacError("MTA620", "usage", `attention "${artifact.name}" was compiled without gradients`, {
         remedy: "compile the spec with --grad, or with `grad: true` in the build step",
       });
     this.plan = choosePlan(backend, { ...artifact, plans }, {});
+    const fits = (plan: Plan): boolean => whatLacks(backend, plan).length === 0;
+    this.#tuned = tunedChoices({ plans, tuned }, backend.identity, {}, fits);
     this.#launcher = launcher;
+  }
+
+  /**
+   * The plan that gradients of calls of a shape take: the one that was the fastest on this device near that shape, else `plan`. Any suits any
+   * forward plan: it computes again what it needs of the forward pass.
+   */
+  planFor(shape: CallShape): Plan {
+    return planForShape(this.#tuned, this.plan, shape);
   }
 
   /**
@@ -78,7 +97,7 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
       outputs: { dQ, dQHistory, dK, dV, dBias, dParameters },
       wants: (key) => [...wanted].some((each) => each === key) || wantsWords(wanted, key),
     };
-    return { call: this.#launcher.prepare(asked, version, this.plan), wanted };
+    return { call: this.#launcher.prepare(asked, version, this.planFor(shapeOfInputs(inputs))), wanted };
   }
 
   /** Gradients by the keys that callers know them by. */

@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { placeInputs } from "../../compiler/execution/call-tensors.ts";
+import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
 import type { AttentionInputs } from "../../runtime/contract/index.ts";
-import type { CpuDevice } from "../../runtime/cpu/device.ts";
-import { allocate, type CpuLauncher, type CpuTensor, download, upload } from "../../runtime/cpu/index.ts";
+import { type CpuDevice, deviceIdentity } from "../../runtime/cpu/device.ts";
+import {
+  allocate,
+  type CpuLauncher,
+  type CpuTensor,
+  createCpuLauncher,
+  download,
+  upload,
+} from "../../runtime/cpu/index.ts";
 import { drawInputs, drawParameters } from "../support/draw.ts";
 import { drawGradient } from "../support/gradients.ts";
 import { pipelineOf } from "../support/pipelines.ts";
@@ -60,6 +67,31 @@ describe("a backward pass", () => {
     expect(first.statistics.workspaceBytes).toBeGreaterThan(0);
     result.saved.release();
     expect(result.saved.released).toBe(true);
+  });
+
+  test("takes the plan that was the fastest near a call's shape, and says so", async () => {
+    const expected = await everything();
+    const plans = [planOf(device, trial, 8, 2), planOf(device, trial, 4, 1)];
+    const { artifact } = launcher;
+    const tunedBackward = [{ device: deviceIdentity(device), bucket: { B: 2, Lq: 8, Lk: 8, R: 2 }, plan: 1 }];
+    const backward = plans.map((plan, index) => (index === 1 ? { ...plan, tuned: true as const } : plan));
+    const tuned = await createCpuLauncher(
+      device,
+      { ...artifact, backward, tunedBackward },
+      hostParameters(parameters),
+    );
+    const { saved } = await tuned.forward(placed, { save: true });
+    const { dK, statistics } = await tuned.backward(saved, dO);
+    expect(statistics.tuned).toBe(true);
+    const found = await read(dK);
+    expect(found).toHaveLength(expected.get("dK")?.length ?? -1);
+    for (const [index, value] of found.entries())
+      expect(value).toBeCloseTo(expected.get("dK")?.[index] ?? 0, 4);
+    saved.release();
+    tuned.destroy();
+    const { saved: other } = await launcher.forward(placed, { save: true });
+    expect((await launcher.backward(other, dO)).statistics.tuned).toBe(false);
+    other.release();
   });
 
   test("gives some gradients, with the same bits, and where it is told", async () => {

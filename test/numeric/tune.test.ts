@@ -147,12 +147,74 @@ test("what was measured on the processor is what launchers on it take", () => {
   for (const { plan } of tuned) expect(plans[plan].knobs).toMatchObject({ threads: 1 });
 });
 
+describe("mtac tune --grad", () => {
+  const store = path.join(folder, "gradients.jsonl");
+  const tuneOn = (target: string, ...flags: string[]) =>
+    JSON.parse(
+      mtac(["tune", spec, "--target", target, "--grad", "--store", store, "--json", ...flags]).stdout,
+    ).shapes;
+
+  test("on the processor: launchers take the winners of both passes, and of the forward pass alone without gradients", () => {
+    const tune = () => tuneOn("cpu", "--sweep", "threads=1");
+    const found = tune();
+    expect(found.map(({ direction }: { direction: string }) => direction)).toEqual([
+      ...["forward", "backward", "forward", "backward"],
+    ]);
+    for (const { winner } of found) expect(winner.candidate.knobs).toMatchObject({ threads: 1 });
+    for (const { runs, remembered, rejected } of tune()) {
+      expect(runs).toBe(0);
+      expect(remembered).toBeGreaterThan(0);
+      expect(rejected).toEqual([]);
+    }
+    const verify = (...flags: string[]) =>
+      JSON.parse(
+        mtac(["verify", spec, "--target", "cpu", "--grad", "--length", "50", "--json", ...flags]).stdout,
+      );
+    const tuned = verify("--store", store);
+    expect(tuned).toMatchObject({ choice: "tuned", backward: { choice: "tuned" } });
+    expect(tuned.errors.every(({ ok }: { ok: boolean }) => ok)).toBe(true);
+    expect(verify("--no-tuned")).toMatchObject({ choice: "planner", backward: { choice: "planner" } });
+    const compiled = (name: string, ...flags: string[]) => {
+      const out = path.join(folder, name);
+      mtac(["compile", spec, "--target", "cpu", "--store", store, "--out", out, ...flags]);
+      return JSON.parse(readFileSync(path.join(out, "tuned.cpu.plan.json"), "utf8"));
+    };
+    const { backward, tunedBackward } = compiled("trained", "--grad");
+    expect(tunedBackward).toHaveLength(2);
+    for (const { plan } of tunedBackward) expect(backward[plan].knobs).toMatchObject({ threads: 1 });
+    const plain = compiled("untrained");
+    expect(plain.tuned).toHaveLength(2);
+    expect(plain).not.toHaveProperty("tunedBackward");
+  });
+
+  test("on WebGPU: tiles of every size are right", () => {
+    const some = ["--sweep", "tile_q=16,64", "--sweep", "strip_rows=64", "--candidates", "3"];
+    const [, backward] = tuneOn("webgpu", "--lengths", "80", ...some);
+    expect(backward).toMatchObject({ direction: "backward", rejected: [], measured: 3, ended: "finished" });
+    expect(backward.winner.measurement.clock).toBe("device");
+    const { stdout } = mtac(["tune", "show", spec, "--target", "webgpu", "--store", store]);
+    expect(stdout).toMatch(/tuned +backward +webgpu f32/);
+  });
+
+  test("a knob that neither pass has is refused, one of one pass is not", () => {
+    const { stdout } = mtac([
+      ...["tune", spec, ...WEBGPU, "--grad", "--store", store, "--json", "--sweep", "stripe_rows=3"],
+    ]);
+    expect(JSON.parse(stdout).error).toMatchObject({ code: "MTA406", remedy: "did you mean `strip_rows`?" });
+  });
+});
+
 function startTuner(store: string, length: number): ChildProcess {
   return spawn(
     process.execPath,
-    [CLI, "tune", spec, ...WEBGPU, "--store", store, "--candidates", "12", "--lengths", String(length)],
+    [CLI, "tune", spec, ...WEBGPU, "--store", store, "--candidates", "6", ...lengthFlags(length)],
     { stdio: "ignore" },
   );
+}
+
+/** One of them tunes gradients, too. */
+function lengthFlags(length: number): readonly string[] {
+  return ["--lengths", String(length), ...(length === 20 ? ["--grad"] : [])];
 }
 
 function sleep(milliseconds: number): Promise<void> {
@@ -195,17 +257,18 @@ describe("tuners that are killed", () => {
       const { stdout } = mtac([
         "tune",
         spec,
+        ...WEBGPU,
         "--store",
         store,
         "--candidates",
-        "12",
-        "--lengths",
-        String(length),
+        "6",
+        ...lengthFlags(length),
         "--json",
       ]);
-      const [{ measured, remembered, winner }] = JSON.parse(stdout).shapes;
-      expect(measured + remembered).toBe(12);
-      expect(winner).not.toBeNull();
+      for (const { measured, remembered, winner } of JSON.parse(stdout).shapes) {
+        expect(measured + remembered).toBe(6);
+        expect(winner).not.toBeNull();
+      }
     }
     const { errors, choice } = JSON.parse(
       mtac(["verify", spec, ...WEBGPU, "--length", "47", "--store", store, "--json"]).stdout,
@@ -215,7 +278,7 @@ describe("tuners that are killed", () => {
     const first = new Map<string, number>();
     for (const { key, candidate, kind, ...rest } of openStore(store).read().records) {
       if (kind !== "measured" || !("rung" in rest)) continue;
-      const name = JSON.stringify([key.bucket, rest.shape, candidate.source, rest.rung]);
+      const name = JSON.stringify([key.bucket, key.direction, rest.shape, candidate.source, rest.rung]);
       first.set(name, (first.get(name) ?? 0) + 1);
     }
     expect([...first.values()].filter((count) => count > 1)).toEqual([]);

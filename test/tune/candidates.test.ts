@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { resolve } from "../../compiler/ir/index.ts";
 import { cpuMachine, WEBGPU_DEFAULT_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
-import { sweepsFor, tuneCandidates } from "../../compiler/tune/candidates.ts";
+import { sweepsFor, sweepsWithin, tuneCandidates } from "../../compiler/tune/candidates.ts";
 import { attentionWith, convStage } from "../support/attentions.ts";
 
 const pipeline = resolve(attentionWith({ scores: [convStage()] }), "a.mta");
@@ -34,4 +34,30 @@ test("what a spec sweeps on another target restricts nothing here, and what nobo
   expect(() => tuneCandidates(pipeline, cpu, { sweeps: unknown, most: 4 })).toThrow(
     expect.objectContaining({ code: "MTA406" }),
   );
+});
+
+test("backward passes have candidates of their own, the planner's choice first", () => {
+  const valuesOf = (request: typeof cpu | typeof webgpu, knob: string) => {
+    const found = tuneCandidates(pipeline, { ...request, direction: "backward" }, { sweeps: [], most: 100 });
+    expect(new Set(found.map(({ plan }) => plan?.direction))).toEqual(new Set(["backward"]));
+    return new Set(found.map(({ knobs }) => knobs[knob]));
+  };
+  expect([...valuesOf(webgpu, "strip_rows")]).toEqual([128, 64, 256]);
+  expect(valuesOf(webgpu, "tile_q").size).toBeGreaterThan(1);
+  expect([...valuesOf(cpu, "threads")][0]).toBe("all");
+  expect(valuesOf(cpu, "threads")).toEqual(new Set(["all", 4, 2, 1]));
+  expect(valuesOf(cpu, "strip").size).toBeGreaterThan(2);
+});
+
+test("of what both passes are swept over, each takes what it has", () => {
+  const sweeps = [
+    { knob: "product_tile_q", values: [16] },
+    { knob: "strip_rows", values: [64, 512] },
+  ];
+  const backward = [{ ...webgpu, direction: "backward" } as const];
+  expect(sweepsWithin(pipeline, backward, sweeps)).toEqual([{ knob: "strip_rows", values: [64] }]);
+  expect(sweepsWithin(pipeline, [webgpu], sweeps)).toEqual([
+    { knob: "product_tile_q", values: [16] },
+    { knob: "strip_rows", values: [64] },
+  ]);
 });

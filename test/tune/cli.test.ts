@@ -23,6 +23,7 @@ function keyOf(attention: string, changes: Partial<TuningKey> = {}): TuningKey {
 const one = keyOf("one");
 const two = keyOf("two", {
   target: "cuda-emulated",
+  direction: "backward",
   device: "emulated sm_80",
   bucket: { B: 2, Lq: 64, Lk: 128, R: 8 },
 });
@@ -55,9 +56,9 @@ describe("tune show", () => {
       env: { COLUMNS: "200" },
     });
     expect(stdout.split("\n").map((line) => line.trimEnd())).toEqual([
-      "attention  target             device                shape                                   median  speed  candidates              winner",
-      "one        webgpu f32         Some GPU, driver 1.0  1 × 1024 × 1024                         1.5 ms  2.14×  3 measured, 1 rejected  single_pass  tile_q 16  workgroup 64",
-      "two, same  cuda-emulated f32  emulated sm_80        2 × 64 × 128 after 8  123 k cycles (estimated)         1 measured, 0 rejected  single_pass  tile_q 16  workgroup 64",
+      "attention  pass      target             device                shape                                   median  speed  candidates              winner",
+      "one        forward   webgpu f32         Some GPU, driver 1.0  1 × 1024 × 1024                         1.5 ms  2.14×  3 measured, 1 rejected  single_pass  tile_q 16  workgroup 64",
+      "two, same  backward  cuda-emulated f32  emulated sm_80        2 × 64 × 128 after 8  123 k cycles (estimated)         1 measured, 0 rejected  single_pass  tile_q 16  workgroup 64",
       "",
     ]);
     expect(stderr).toBe("1 record of other versions of mtac: never used; `mtac tune prune` drops them\n");

@@ -1,6 +1,7 @@
 import { cpus } from "node:os";
 import { afterEach, expect, test, vi } from "vitest";
-import { cpuMachine, planCandidates } from "../../compiler/plan/index.ts";
+import { addTunedPlans, artifactOf, loadGradients } from "../../compiler/emit/index.ts";
+import { choosePlan, cpuMachine, planCandidates } from "../../compiler/plan/index.ts";
 import { specHash } from "../../compiler/tune/record.ts";
 import { trialCandidate } from "../../compiler/tune/trial-candidates.ts";
 import { tunedPlans } from "../../compiler/tune/use.ts";
@@ -80,4 +81,56 @@ test("a winner on a processor that is not here is planned for its width and its 
   expect(plansOn(identityOf("a", 16, 64))).toMatchObject([{ plan: { knobs: { threads: 32 } } }]);
   expect(plansOn(identityOf("a", 16, 8))).toEqual([]);
   expect(plansOn("of another kind")).toEqual([]);
+});
+
+test("winners of both passes come into an artifact, also such as differ in their threads only", async () => {
+  await loadGradients();
+  const pipeline = pipelineOf("attention a { heads 2 head_dim 16 mask causal scores { conv 2x3 } }", "a");
+  const shape = { B: 1, Lq: 256, Lk: 256, R: 0 };
+  const machine = cpuMachine({ lanes: 16, threads: 4 });
+  const planned = { machine, shape };
+  const gradients = { ...planned, direction: "backward" } as const;
+  const entryOf = (request: typeof planned | typeof gradients, threads: number, Lk: number) => {
+    const chosen = choosePlan(pipeline, request);
+    const candidate = planCandidates(pipeline, request).find(
+      ({ knobs }) => knobs["threads"] === threads && knobs["strip"] === chosen.knobs["strip"],
+    );
+    if (candidate === undefined) throw new Error(`there is no plan for ${threads} threads`);
+    const { direction } = chosen;
+    const key = {
+      ...KEY,
+      spec: specHash(pipeline),
+      target: "cpu",
+      device: identityOf("a", 16, 4),
+      bucket: { ...shape, Lk },
+      ...(direction === undefined ? {} : { direction }),
+    } as const;
+    return {
+      key,
+      candidate: trialCandidate(candidate, false).identity,
+      shape,
+      median: 1,
+      unit: "ns",
+    } as const;
+  };
+  const won = tunedPlans(pipeline, [
+    entryOf(planned, 1, 256),
+    entryOf(gradients, 1, 256),
+    entryOf(gradients, 2, 512),
+  ]);
+  expect(won.map(({ plan }) => plan.direction)).toEqual([undefined, "backward", "backward"]);
+  const own = artifactOf(pipeline, [choosePlan(pipeline, planned)], [choosePlan(pipeline, gradients)]);
+  const { plans, backward, tuned, tunedBackward } = addTunedPlans(own, won);
+  const threads = (of: typeof backward, which: typeof tuned) =>
+    which?.map(({ plan, bucket }) => [of?.[plan]?.knobs["threads"], bucket.Lk]);
+  expect(threads(plans, tuned)).toEqual([[1, 256]]);
+  expect(threads(backward, tunedBackward)).toEqual([
+    [1, 256],
+    [2, 512],
+  ]);
+  expect(backward?.map(({ tuned: found }) => found)).toEqual([undefined, true, true]);
+  // Who computes no gradients has no use for them.
+  const { backward: none, ...forwardOnly } = own;
+  expect(addTunedPlans(forwardOnly, won)).not.toHaveProperty("tunedBackward");
+  expect(none).toHaveLength(1);
 });

@@ -27,6 +27,7 @@ const OTHER_KEYS: Readonly<Record<string, TuningKey>> = {
   mtac: { ...KEY, mtac: "1.2.4" },
   spec: { ...KEY, spec: "b".repeat(64) },
   target: { ...KEY, target: "cuda" },
+  direction: { ...KEY, direction: "backward" },
   device: { ...KEY, device: "Some GPU, driver 1.1" },
   storage: { ...KEY, storage: "f16-native" },
   B: { ...KEY, bucket: { ...KEY.bucket, B: 2 } },

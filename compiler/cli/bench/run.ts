@@ -10,6 +10,7 @@ import {
   overLengths,
   titleOf,
 } from "../../bench/summary.ts";
+import { loadGradients } from "../../emit/index.ts";
 import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { readUtf8 } from "../../files/text.ts";
@@ -52,6 +53,7 @@ export async function run(file: string, flags: BenchFlags): Promise<void> {
   const spec = await readSpec(file, output);
   const { attention, layer } = chooseAttention(spec, flags);
   const pipeline = resolve(attention, file);
+  if (flags.grad === true) await loadGradients();
   const tuned = tunedLookup(pipeline, flags, output.notice);
   const lengths = [...new Set(flags.lengths ?? DEFAULT_LENGTHS)].sort((a, b) => a - b);
   const interruption = interruptible();
@@ -80,7 +82,7 @@ export async function run(file: string, flags: BenchFlags): Promise<void> {
       threads: flags.threads,
       grad: flags.grad === true,
       resolveFrom: process.cwd(),
-      tuned: (shape) => tuned?.(meter, shape) ?? null,
+      tuned: (shape, direction) => tuned?.(meter, shape, direction) ?? null,
       signal: interruption.signal,
       onProgress: (progress) => line.show(progressState(progress, performance.now() - start)),
     });

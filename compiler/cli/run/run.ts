@@ -83,6 +83,10 @@ function warnNonFinite(names: readonly string[], target: TargetName, output: Out
   });
 }
 
+function who(choice: RunReport["choice"]): string {
+  return choice === "tuned" ? "tuned for this device" : "the planner's choice";
+}
+
 /** What was run, where, and what it cost. */
 export function formatReport(name: string, report: RunReport, { style }: Output): string {
   const { device, schedule, choice, kernels, wallMs, deviceMs, peakBytes, workspaceBytes, compulsoryBytes } =
@@ -90,9 +94,8 @@ export function formatReport(name: string, report: RunReport, { style }: Output)
   const rows = [["device", device]];
   const apart = hasDevice(report.target) && deviceFacts(report.target).dispatches;
   if (schedule !== null) {
-    const who = choice === "tuned" ? "tuned for this device" : "the planner's choice";
     const dispatches = apart ? `${plural(kernels, "dispatch").replace(/hs$/, "hes")}, ` : "";
-    rows.push(["schedule", `${schedule}, ${dispatches}${who}`]);
+    rows.push(["schedule", `${schedule}, ${dispatches}${who(choice)}`]);
   }
   const onDevice =
     deviceMs === null || !apart ? "" : style.dim(` (${formatMilliseconds(deviceMs)} on the device)`);
@@ -105,7 +108,7 @@ export function formatReport(name: string, report: RunReport, { style }: Output)
   if (report.backward !== undefined)
     rows.push([
       "backward",
-      `${formatMilliseconds(report.backward.wallMs)}${style.dim(`, ${formatBytes(report.backward.workspaceBytes)} workspace`)}`,
+      `${formatMilliseconds(report.backward.wallMs)}${style.dim(`, ${formatBytes(report.backward.workspaceBytes)} workspace, ${who(report.backward.choice)}`)}`,
     ]);
   if (report.counters !== undefined) {
     const { warpInstructions, mma, sharedWavefronts } = report.counters;

@@ -21,6 +21,7 @@ export const TUNE = command({
     batch: value("<list>", "batch entries (default: 1)", numberList),
     sweep: value("<knob=values>", "measure these values of a knob only, for example tile_q=32,64", knobSweep),
     schedule: shared.SCHEDULE,
+    grad: given("the backward pass, too: after the forward pass of each shape"),
     candidates: value(
       "<n>",
       "measure at most so many, the most promising (default: webgpu 20; cuda 48; cpu 40; emulated 12)",

@@ -1,4 +1,3 @@
-import type { CallShape } from "../../../runtime/contract/index.ts";
 import type { Meter } from "../../execution/meter.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
@@ -11,8 +10,10 @@ import { openStore, type TuningStore } from "../../tune/store.ts";
 import type { SweepProgress } from "../../tune/sweep.ts";
 import { describeCandidate } from "../../tune/trial-candidates.ts";
 import {
+  passesToTune,
   refuseUnknownSweeps,
   shapesToTune,
+  type TunedPass,
   type TunedShape,
   type TuneJob,
   tuneShapes,
@@ -45,8 +46,9 @@ export async function run(file: string | undefined, flags: TuneFlags): Promise<v
   const meter = await openMeter(target, { architecture: flags.arch });
   const line = progressLine(process.stderr, output.noteStyle);
   try {
+    const passes = flags.grad === true ? `, ${passesToTune(shapes, flags).length} passes` : "";
     output.note(
-      `tuning ${output.noteStyle.bold(pipeline.name)} on ${meter.description}: ${plural(shapes.length, "shape")}, results in ${store.file}`,
+      `tuning ${output.noteStyle.bold(pipeline.name)} on ${meter.description}: ${plural(shapes.length, "shape")}${passes}, results in ${store.file}`,
     );
     const tuned = await tuneShapes({
       spec,
@@ -84,7 +86,7 @@ function listener(
 ): Pick<TuneJob, "onIgnored" | "onProgress" | "onTuned"> {
   return {
     onIgnored: (ignored) => noteIgnored(store.file, ignored, output),
-    onProgress: (shape, progress, budgetMs) => line.show(progressState(shape, progress, budgetMs, meter)),
+    onProgress: (pass, progress, budgetMs) => line.show(progressState(pass, progress, budgetMs, meter)),
     onTuned: ({ result: { rejected } }) => {
       line.clear();
       for (const { candidate, reason, message } of rejected)
@@ -95,12 +97,13 @@ function listener(
   };
 }
 
-function shapeTitle({ B, Lq }: CallShape): string {
-  return B === 1 ? `L ${Lq}` : `B ${B} L ${Lq}`;
+function titleOf({ shape: { B, Lq }, direction }: TunedPass): string {
+  const shape = B === 1 ? `L ${Lq}` : `B ${B} L ${Lq}`;
+  return direction === undefined ? shape : `${shape} ${direction}`;
 }
 
 function progressState(
-  shape: CallShape,
+  pass: TunedPass,
   { done, total, elapsedMs, alive, best }: SweepProgress,
   budgetMs: number,
   meter: Meter,
@@ -112,7 +115,7 @@ function progressState(
       : `, best ${formatTime(best.time, meter.unit)}: ${describeCandidate(best.candidate.identity)}`;
   return {
     share: Math.min(1, Math.max(done / total, elapsedMs / budgetMs)),
-    before: shapeTitle(shape),
+    before: titleOf(pass),
     after: `${formatClock(left)} left, ${plural(alive, "candidate")}${leader}`,
   };
 }
@@ -123,7 +126,7 @@ function formatTime(time: number, unit: Meter["unit"]): string {
 
 function formatShapes(tuned: readonly TunedShape[], { unit }: Meter, { style }: Output): string {
   const head = ["shape", "median", "quartiles", "speed", "candidates", "took", "winner"].map(style.dim);
-  const rows = tuned.map(({ shape, result, winner, speedOverFirst: speed }) => {
+  const rows = tuned.map(({ shape, key, result, winner, speedOverFirst: speed }) => {
     const { measured, remembered, rejected, ended, elapsedMs } = result;
     const counts = [
       `${measured} measured`,
@@ -133,7 +136,7 @@ function formatShapes(tuned: readonly TunedShape[], { unit }: Meter, { style }: 
     ].join(", ");
     const time = winner?.measurement;
     return [
-      shapeTitle(shape),
+      titleOf({ shape, direction: key.direction }),
       time === undefined ? "" : formatTime(time.median, unit),
       time === undefined ? "" : style.dim(`${formatTime(time.low, unit)} … ${formatTime(time.high, unit)}`),
       speed === null ? "" : formatRatio(speed),
@@ -149,6 +152,7 @@ function shapeReport({ shape, key, result, winner, speedOverFirst: speed }: Tune
   const { measured, remembered, runs, elapsedMs, ended, rejected } = result;
   return {
     shape,
+    direction: key.direction ?? "forward",
     bucket: key.bucket,
     ended,
     elapsedMs,

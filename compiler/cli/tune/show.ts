@@ -69,7 +69,7 @@ function countCandidates(records: readonly TuningRecord[], kind: TuningRecord["k
 }
 
 function formatKeys(entries: readonly ShownKey[], style: Style): string {
-  const title = ["attention", "target", "device", "shape", "median", "speed", "candidates", "winner"];
+  const title = ["attention", "pass", "target", "device", "shape", "median", "speed", "candidates", "winner"];
   const rows = entries.map(({ attention, key, winner, speedOverFirst: speed, measured, rejected }) => [
     ...keyCells(attention, key, style),
     winner === null ? "" : formatTime(winner.measurement),
@@ -81,12 +81,23 @@ function formatKeys(entries: readonly ShownKey[], style: Style): string {
   ]);
   return table(
     [title.map(style.dim), ...rows],
-    ["left", "left", "left", "left", "right", "right", "left", "left"],
+    ["left", "left", "left", "left", "left", "right", "right", "left", "left"],
   );
 }
 
 function formatRecords(records: readonly TuningRecord[], { names }: TuningSelection, style: Style): string {
-  const title = ["at", "mtac", "attention", "target", "device", "shape", "round", "result", "candidate"];
+  const title = [
+    "at",
+    "mtac",
+    "attention",
+    "pass",
+    "target",
+    "device",
+    "shape",
+    "round",
+    "result",
+    "candidate",
+  ];
   const rows = records.map((record) => [
     record.at,
     record.key.mtac,
@@ -102,6 +113,7 @@ function keyCells(attention: string | null, key: TuningKey, style: Style): reado
   const { B, Lq, Lk, R } = key.bucket;
   return [
     style.bold(attention ?? key.spec.slice(0, 12)),
+    key.direction ?? "forward",
     `${key.target} ${key.storage}`,
     key.device,
     `${B} × ${Lq} × ${Lk}${R === 0 ? "" : ` after ${R}`}`,

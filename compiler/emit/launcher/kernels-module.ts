@@ -27,7 +27,7 @@ export const artifact: Artifact = {
 ${printPlans(plans)}  ],
 ${backward.length === 0 ? "" : `  backward: [\n${printPlans(backward)}  ],\n`}  sources: {
 ${sources}  },
-${printTuned(artifact.tuned ?? [])}${printImages(artifact.images ?? [])}};
+${printTuned("tuned", artifact.tuned)}${printTuned("tunedBackward", artifact.tunedBackward)}${printImages(artifact.images ?? [])}};
 `;
 }
 
@@ -58,10 +58,10 @@ ${loaders.join("")}};
 }
 
 /** Which plan won where. */
-function printTuned(tuned: readonly TunedPlan[]): string {
+function printTuned(key: string, tuned: readonly TunedPlan[] = []): string {
   if (tuned.length === 0) return "";
   const entries = tuned.map((entry) => `    ${printLiteral(entry, "    ")},\n`).join("");
-  return `  tuned: [\n${entries}  ],\n`;
+  return `  ${key}: [\n${entries}  ],\n`;
 }
 
 /** Compiled kernels, as base64 text. */

@@ -6,11 +6,18 @@ import {
   type Schedule,
   type Step,
 } from "../../../runtime/contract/index.ts";
-import { type Candidate, candidateOf, dropped, type Lowerings } from "../candidate.ts";
+import {
+  affordable,
+  type Candidate,
+  candidateOf,
+  dropped,
+  type Lowerings,
+  unexplored,
+} from "../candidate.ts";
 import { mapSlots, NO_REACH } from "../graph.ts";
-import type { GpuMachine, GpuTask } from "../machine.ts";
+import type { GpuMachine, GpuTask, Tile } from "../machine.ts";
 import { mapEntries } from "../map-entries.ts";
-import { predict } from "../predict.ts";
+import { type Predicted, predict } from "../predict.ts";
 import type { Launch } from "../schedule/passes.ts";
 import { STAGED_OPTIONS } from "../schedule/staged.ts";
 import {
@@ -26,7 +33,7 @@ import { CHUNKS } from "../tensor/kernel.ts";
 import { productsIllegal } from "../tensor/support.ts";
 import { type KernelWork, MMA_MULTIPLY_ADDS, NO_COUNTS, WARP, workOf } from "../work.ts";
 import { backwardGraph, mapsOf } from "./graph.ts";
-import { type BackwardKernel, type PartialSum, rowsBytes } from "./kernel.ts";
+import { type BackwardKernel, type PartialSum, rowsBytes, TILE } from "./kernel.ts";
 import { backwardKernels } from "./kernels.ts";
 import { type Products, SCALAR_PRODUCTS } from "./products.ts";
 import { type Clearing, clearKernel, sumKernel } from "./sums.ts";
@@ -34,8 +41,9 @@ import { TENSOR_PRODUCTS } from "./tensor.ts";
 
 /** Bytes that all maps of a strip take together, unless the least strip needs more. */
 const MAP_BYTES = 24 * 2 ** 20;
-/** Rows of a strip at most: more would not cost less, and skip less of a causal mask. */
-const MOST_ROWS = 128;
+/** Rows of a strip at most, the usual height first. */
+const USUAL_ROWS = 128;
+const STRIP_ROWS = [USUAL_ROWS, 64, 256] as const;
 const STRIPS = { entryBytes: 4, leastRows: 16, multiple: 4, skipDead: true } as const;
 
 /** Rows of history that strips begin with: a name that backward plans define. */
@@ -46,23 +54,25 @@ const ROWS_BEFORE = "rows_before";
  * Lq × Lk is kept. Strips add to gradients in the order of the dispatches, so the bits are the same run after run.
  */
 export const SCALAR_BACKWARD: Lowerings<GpuMachine> = lowerings((task) =>
-  stripCandidate(task, task.machine.lowering, SCALAR_PRODUCTS),
+  stripCandidates(task, task.machine.lowering, tilesOf(task.machine), SCALAR_PRODUCTS),
 );
 
 /** The same with products on tensor cores, where these can multiply what is stored. */
 export const TENSOR_BACKWARD: Lowerings<GpuMachine> = lowerings((task) => {
   const knobs = { lowering: "tensor" };
   const illegal = productsIllegal(task.pipeline);
-  if (illegal !== null) return dropped("staged", knobs, illegal);
+  if (illegal !== null) return [dropped("staged", knobs, illegal)];
   const { q, k, v } = CHUNKS;
-  return stripCandidate({ ...task, alignment: { ...task.alignment, q, k, v } }, knobs, TENSOR_PRODUCTS);
+  const aligned = { ...task, alignment: { ...task.alignment, q, k, v } };
+  // Its kernels have tiles of their own.
+  return stripCandidates(aligned, knobs, [null], TENSOR_PRODUCTS);
 });
 
-function lowerings(candidate: (task: GpuTask) => Candidate): Lowerings<GpuMachine> {
+function lowerings(candidates: (task: GpuTask) => readonly Candidate[]): Lowerings<GpuMachine> {
   return {
     single_pass: { options: () => [], candidates: () => [elsewhere("single_pass")] },
     two_pass: { options: () => [], candidates: () => [elsewhere("two_pass")] },
-    staged: { options: () => STAGED_OPTIONS, candidates: (task) => [candidate(task)] },
+    staged: { options: () => STAGED_OPTIONS, candidates },
   };
 }
 
@@ -74,35 +84,78 @@ function elsewhere(schedule: Schedule): Candidate {
   );
 }
 
-function stripCandidate(task: GpuTask, lowering: Candidate["knobs"], products: Products): Candidate {
-  const { pipeline, options = {}, machine } = task;
+/** The tile that suits most devices first, then those that forward passes have. */
+function tilesOf({ staged }: GpuMachine): readonly Tile[] {
+  const others = staged.tiles.filter(({ tileQ, tileK }) => tileQ !== TILE.tileQ || tileK !== TILE.tileK);
+  return [TILE, ...others];
+}
+
+/**
+ * Candidates of strips of every height, with kernels of every tile. All are predicted as the first: what a height or a tile costs the caches is
+ * found by measuring, not by counting.
+ *
+ * @param tiles Null: whatever tiles there are, they are no choice.
+ */
+function stripCandidates(
+  task: GpuTask,
+  lowering: Candidate["knobs"],
+  tiles: readonly (Tile | null)[],
+  products: Products,
+): readonly Candidate[] {
+  const { pipeline, options = {} } = task;
   const graph = backwardGraph(pipeline);
   const slots = mapSlots(graph.steps.map(mapsOf));
-  const maps = [...new Set(slots.values())];
-  const { stripRows = MOST_ROWS, stripBytes = MAP_BYTES } = options;
-  const strips: StripKnobs = {
-    ...STRIPS,
-    stripRows,
-    stripBytes,
-    leastRows: options.stripRows ?? STRIPS.leastRows,
+  const heights = options.stripRows === undefined ? STRIP_ROWS : [options.stripRows];
+  const { taken, left } = affordable(tiles, graph.steps.length);
+  const named = (tile: Tile | null): Candidate["knobs"] =>
+    tile === null ? lowering : { ...lowering, tile_q: tile.tileQ, tile_k: tile.tileK };
+  const kernelsOf = (tile: Tile | null): readonly Launched[] => {
+    const tiled = { ...task, skipDead: true, tile: tile ?? TILE };
+    return graph.steps.flatMap((step) => backwardKernels(tiled, step, slots, products)).flatMap(withSums);
   };
-  const knobs = { ...lowering, strip_rows: stripRows };
-  const kernels = graph.steps
-    .flatMap((step) => backwardKernels({ ...task, skipDead: true }, step, slots, products))
-    .flatMap(withSums);
-  const tooLarge = kernels.find(({ kernel }) => kernel.workgroupBytes > machine.limits.workgroupBytes);
-  if (tooLarge !== undefined) {
-    const { name, workgroupBytes } = tooLarge.kernel;
-    const { memory, owner } = machine.terms;
-    const reason = `"${name}" takes ${workgroupBytes} bytes of ${memory}, ${owner} has ${machine.limits.workgroupBytes}`;
-    return dropped("staged", knobs, reason);
-  }
+  const usual = stripsOf(task, options.stripRows ?? USUAL_ROWS);
+  const predicted = kernelsOf(null).map(({ kernel }) =>
+    predict(task, kernel, workOfKernel(task, kernel, usual)),
+  );
+  return [
+    ...taken.flatMap((tile) => {
+      const pass = { graph, maps: [...new Set(slots.values())], kernels: kernelsOf(tile), predicted };
+      return heights.map((rows) => stripCandidate(task, { ...named(tile), strip_rows: rows }, rows, pass));
+    }),
+    ...left.map((tile) => unexplored("staged", named(tile), graph.steps.length)),
+  ];
+}
+
+/** A backward pass over one strip: what candidates that differ in the height of their strips share. */
+interface StripPass {
+  readonly graph: ReturnType<typeof backwardGraph>;
+  /** Buffers of maps. */
+  readonly maps: readonly string[];
+  readonly kernels: readonly Launched[];
+  readonly predicted: readonly Predicted<BackwardKernel>[];
+}
+
+function stripsOf({ options = {} }: GpuTask, stripRows: number): StripKnobs {
+  const { stripBytes = MAP_BYTES } = options;
+  return { ...STRIPS, stripRows, stripBytes, leastRows: options.stripRows ?? STRIPS.leastRows };
+}
+
+function stripCandidate(
+  task: GpuTask,
+  knobs: Candidate["knobs"],
+  stripRows: number,
+  { graph, maps, kernels, predicted }: StripPass,
+): Candidate {
+  const { pipeline, machine } = task;
+  const strips = stripsOf(task, stripRows);
+  const fault = kernels.map(({ kernel }) => whyTooLarge(machine, kernel)).find((each) => each !== null);
+  if (fault !== undefined) return dropped("staged", knobs, fault);
   const clears = clearsOf(pipeline);
   const cut: Cut = { maps: maps.length, before: ROWS_BEFORE };
   return candidateOf(task, "staged", knobs, {
     fits: true,
     value: {
-      kernels: kernels.map(({ kernel }) => predict(task, kernel, workOfKernel(task, kernel, strips))),
+      kernels: predicted,
       write: () => ({
         definitions: [
           { name: ROWS_BEFORE, value: ["min", "R", graph.history] },
@@ -129,6 +182,16 @@ function stripCandidate(task: GpuTask, lowering: Candidate["knobs"], products: P
       }),
     },
   });
+}
+
+/** Why a device cannot run a kernel; null where it can. */
+function whyTooLarge({ limits, terms }: GpuMachine, kernel: BackwardKernel): string | null {
+  const { name, workgroup, workgroupBytes } = kernel;
+  if (workgroupBytes > limits.workgroupBytes)
+    return `"${name}" takes ${workgroupBytes} bytes of ${terms.memory}, ${terms.owner} has ${limits.workgroupBytes}`;
+  if (workgroup > limits.invocations)
+    return `"${name}" has ${workgroup} ${terms.invocation}s, ${terms.owner} has ${limits.invocations}`;
+  return null;
 }
 
 /** What a kernel does over a whole call: multiply-adds of each entry that it visits, and a word of each map for it. */

@@ -1,7 +1,15 @@
 import { type Expression, elementCount, type Pipeline, type Plan } from "../../../runtime/contract/index.ts";
 import { type BoundResource, mapOperand } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
+import type { Tile } from "../machine.ts";
+import type { StagedTask } from "../schedule/staged-kernels.ts";
 import type { StripKernel } from "../schedule/strips.ts";
+
+/** What all kernels of a backward pass are made for. */
+export interface BackwardTask extends StagedTask {
+  /** Rows and keys of a workgroup of the kernels that write maps, where they have no tiles of their own. */
+  readonly tile: Tile;
+}
 
 /** One kernel of a backward pass over a strip, with the multiply-adds that it does for an entry of a map, over all heads. */
 export interface BackwardKernel extends StripKernel {
@@ -24,7 +32,7 @@ export interface PartialSum {
   readonly bytes: Expression;
 }
 
-/** Rows and keys of a workgroup of the kernels that write maps. */
+/** The tile of such kernels where there is no other choice. */
 export const TILE = { tileQ: 32, tileK: 32 } as const;
 
 /** Invocations of kernels that are no maps'. */

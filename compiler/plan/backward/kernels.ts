@@ -1,6 +1,5 @@
-import type { StagedTask } from "../schedule/staged-kernels.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, D_VALUES, f32, VALUES } from "./kernel.ts";
+import { type BackwardKernel, type BackwardTask, D_VALUES, f32, VALUES } from "./kernel.ts";
 import { mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
 import type { Products } from "./products.ts";
@@ -11,7 +10,7 @@ export type Slots = ReadonlyMap<number, string>;
 
 /** The kernels of a step. */
 export function backwardKernels(
-  task: StagedTask,
+  task: BackwardTask,
   step: BackwardStep,
   slots: Slots,
   products: Products,
@@ -30,7 +29,7 @@ export function backwardKernels(
 }
 
 function backwardKernel(
-  task: StagedTask,
+  task: BackwardTask,
   step: Exclude<BackwardStep, { kind: "output_adjoint" }>,
   slots: Slots,
   products: Products,

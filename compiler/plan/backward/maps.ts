@@ -1,15 +1,9 @@
 import { mapOperand } from "../bindings.ts";
 import { NORMALIZE_REGISTERS } from "../schedule/registers.ts";
-import {
-  convKernel,
-  mixKernel,
-  normalizeKernel,
-  type StagedTask,
-  tileGrid,
-} from "../schedule/staged-kernels.ts";
+import { convKernel, mixKernel, normalizeKernel, tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, TILE } from "./kernel.ts";
+import type { BackwardKernel, BackwardTask } from "./kernel.ts";
 import { tapsOf } from "./sums.ts";
 
 /** The steps from one map to another: those of a forward pass, and what passes back through them. */
@@ -19,16 +13,16 @@ export type MapStep = Extract<BackwardStep, { kind: "mix" | "normalize" | "mix_a
 export type ConvStep = Extract<BackwardStep, { kind: "conv" | "conv_adjoint" }>;
 
 /** Its kernel, as a forward pass has it: for what passes back the taps stand the other way round. */
-export function conv(task: StagedTask, step: ConvStep, from: string, to: string): BackwardKernel {
+export function conv(task: BackwardTask, step: ConvStep, from: string, to: string): BackwardKernel {
   const adjoint = step.kind === "conv_adjoint";
   const name = adjoint ? `${step.op.name}_adjoint` : step.op.name;
   const op = { ...step.op, name, halo: step.rows, pointwise: [] };
-  const kernel = convKernel(task, op, TILE, from, to, adjoint);
+  const kernel = convKernel(task, op, task.tile, from, to, adjoint);
   return { ...kernel, multiplyAdds: task.pipeline.heads * tapsOf(op) };
 }
 
 /** A step's kernel, as a forward pass has it; pointwise stages are steps of their own. */
-export function mapKernel(task: StagedTask, step: MapStep, slot: (map: number) => string): BackwardKernel {
+export function mapKernel(task: BackwardTask, step: MapStep, slot: (map: number) => string): BackwardKernel {
   const { pipeline, machine } = task;
   const { heads } = pipeline;
   const halo = step.rows;
@@ -53,7 +47,7 @@ export function mapKernel(task: StagedTask, step: MapStep, slot: (map: number) =
 
 /** Pointwise stages as a kernel of their own, or what passes back through them: in place. */
 export function pointwiseKernel(
-  task: StagedTask,
+  task: BackwardTask,
   step: Extract<BackwardStep, { kind: "pointwise" | "pointwise_adjoint" }>,
   slot: (map: number) => string,
 ): BackwardKernel {
@@ -78,7 +72,7 @@ export function pointwiseKernel(
 
 /** What passes back through softmax or sparsemax. */
 export function normalizeAdjoint(
-  { pipeline, machine }: StagedTask,
+  { pipeline, machine }: BackwardTask,
   { rows }: Extract<BackwardStep, { kind: "normalize_adjoint" }>,
   weights: string,
   d: string,

@@ -2,10 +2,18 @@ import type { Expression } from "../../../runtime/contract/index.ts";
 import { mapOperand } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
 import { NORMALIZE_REGISTERS } from "../schedule/registers.ts";
-import type { StagedTask } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, D_VALUES, f32, MAP_ROWS, placed, VALUES, WORKGROUP } from "./kernel.ts";
+import {
+  type BackwardKernel,
+  type BackwardTask,
+  D_VALUES,
+  f32,
+  MAP_ROWS,
+  placed,
+  VALUES,
+  WORKGROUP,
+} from "./kernel.ts";
 
 /** Rows of o of a workgroup: more where each leaves a part of a matrix. */
 const ROWS = 16;
@@ -14,7 +22,7 @@ const MATRIX_WORDS = 4096;
 
 /** What passes back through the output's stages. */
 export function outputAdjoint(
-  task: StagedTask,
+  task: BackwardTask,
   { rows }: Extract<BackwardStep, { kind: "output_adjoint" }>,
 ): BackwardKernel {
   const { pipeline, machine } = task;

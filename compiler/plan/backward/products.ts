@@ -3,10 +3,10 @@ import { type BoundResource, mapOperand } from "../bindings.ts";
 import { NO_REACH } from "../graph.ts";
 import type { Grid } from "../machine.ts";
 import { BLOCK_REGISTERS } from "../schedule/registers.ts";
-import { type StagedTask, scoresKernel, tileGrid } from "../schedule/staged-kernels.ts";
+import { scoresKernel, tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, D_VALUES, TILE, WORKGROUP } from "./kernel.ts";
+import { type BackwardKernel, type BackwardTask, D_VALUES, WORKGROUP } from "./kernel.ts";
 import { type ConvStep, conv } from "./maps.ts";
 import { convGradient } from "./sums.ts";
 
@@ -33,26 +33,26 @@ type WeightsGradientStep = Extract<BackwardStep, { kind: "weights_gradient" }>;
 
 /** How the products of a backward pass are computed: what differs from one kind of units to another. */
 export interface Products {
-  scores(task: StagedTask, step: ScoresStep, to: string): BackwardKernel;
-  weightsGradient(task: StagedTask, step: WeightsGradientStep, d: string): BackwardKernel;
-  rowProduct(task: StagedTask, asked: RowProductRequest): BackwardKernel;
-  keyProduct(task: StagedTask, asked: KeyProductRequest): BackwardKernel;
-  conv(task: StagedTask, step: ConvStep, from: string, to: string): BackwardKernel;
-  convGradient(task: StagedTask, step: ConvGradientStep, from: string, d: string): BackwardKernel;
+  scores(task: BackwardTask, step: ScoresStep, to: string): BackwardKernel;
+  weightsGradient(task: BackwardTask, step: WeightsGradientStep, d: string): BackwardKernel;
+  rowProduct(task: BackwardTask, asked: RowProductRequest): BackwardKernel;
+  keyProduct(task: BackwardTask, asked: KeyProductRequest): BackwardKernel;
+  conv(task: BackwardTask, step: ConvStep, from: string, to: string): BackwardKernel;
+  convGradient(task: BackwardTask, step: ConvGradientStep, from: string, d: string): BackwardKernel;
   /** What has to be known of gradients before products with them: of the rows of o's, and of the scores'. */
-  largestRows(task: StagedTask, rows: BackwardStep["rows"]): readonly BackwardKernel[];
-  largestScores(task: StagedTask, map: string): readonly BackwardKernel[];
+  largestRows(task: BackwardTask, rows: BackwardStep["rows"]): readonly BackwardKernel[];
+  largestScores(task: BackwardTask, map: string): readonly BackwardKernel[];
 }
 
 /** Workgroups of one invocation for each four rows (or keys) by four channels. */
-function blockGrid(task: StagedTask, count: Expression, channels: number, heads: number): Grid {
+function blockGrid(task: BackwardTask, count: Expression, channels: number, heads: number): Grid {
   const blocks: Expression = ["mul", ["ceilDiv", count, 4], Math.ceil(channels / 4)];
   return task.machine.mapGrid.rows(["ceilDiv", blocks, WORKGROUP], heads);
 }
 
 /** Rows of a map times keys or values. */
 export function rowProduct(
-  task: StagedTask,
+  task: BackwardTask,
   { of, name, map, rows, written }: RowProductRequest,
 ): BackwardKernel {
   const { pipeline, machine } = task;
@@ -74,7 +74,10 @@ export function rowProduct(
 }
 
 /** Columns of a map times rows: what a strip adds to the gradient of keys or values. */
-export function keyProduct(task: StagedTask, { of, map, read, written }: KeyProductRequest): BackwardKernel {
+export function keyProduct(
+  task: BackwardTask,
+  { of, map, read, written }: KeyProductRequest,
+): BackwardKernel {
   const { pipeline, machine } = task;
   const { heads, kvHeads, headDim, valueDim } = pipeline;
   const channels = of === "k" ? headDim : valueDim;
@@ -94,8 +97,12 @@ export function keyProduct(task: StagedTask, { of, map, read, written }: KeyProd
 }
 
 /** The gradient of the weights: that of their result times the values. */
-export function weightsGradient(task: StagedTask, { rows }: WeightsGradientStep, d: string): BackwardKernel {
-  const { pipeline, machine } = task;
+export function weightsGradient(
+  task: BackwardTask,
+  { rows }: WeightsGradientStep,
+  d: string,
+): BackwardKernel {
+  const { pipeline, machine, tile } = task;
   const { heads, valueDim } = pipeline;
   return {
     name: "weights_gradient",
@@ -104,24 +111,24 @@ export function weightsGradient(task: StagedTask, { rows }: WeightsGradientStep,
     program: {
       kind: "scores",
       of: "values",
-      ...TILE,
+      ...tile,
       finish: { pointwise: [], mask: "zero" },
       skipDead: true,
     },
-    workgroup: (TILE.tileQ * TILE.tileK) / 16,
+    workgroup: (tile.tileQ * tile.tileK) / 16,
     workgroupBytes: 0,
     registers: BLOCK_REGISTERS,
     read: [D_VALUES, "v", "integers", "bias"],
     written: [mapOperand(d, "result", machine.staged.mapWidth)],
-    grid: tileGrid(task, { halo: rows }, TILE, heads),
+    grid: tileGrid(task, { halo: rows }, tile, heads),
     multiplyAdds: heads * valueDim,
   };
 }
 
 /** Scores of a strip, as a forward pass has them; pointwise stages are steps of their own. */
-export function scores(task: StagedTask, { op, rows }: ScoresStep, to: string): BackwardKernel {
+export function scores(task: BackwardTask, { op, rows }: ScoresStep, to: string): BackwardKernel {
   const { heads, headDim } = task.pipeline;
-  const kernel = scoresKernel(task, { ...op, halo: rows, pointwise: [] }, TILE, to);
+  const kernel = scoresKernel(task, { ...op, halo: rows, pointwise: [] }, task.tile, to);
   return { ...kernel, multiplyAdds: heads * headDim };
 }
 

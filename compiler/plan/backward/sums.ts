@@ -3,9 +3,9 @@ import { mapOperand } from "../bindings.ts";
 import { type ConvOp, NO_REACH } from "../graph.ts";
 import type { Launch } from "../schedule/passes.ts";
 import { BLOCK_REGISTERS, NORMALIZE_REGISTERS } from "../schedule/registers.ts";
-import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
+import { tileGrid } from "../schedule/staged-kernels.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, f32, type PartialSum, placed, WORKGROUP } from "./kernel.ts";
+import { type BackwardKernel, type BackwardTask, f32, type PartialSum, placed, WORKGROUP } from "./kernel.ts";
 
 /** Keys of a workgroup that sums products over a strip. */
 export const SUM_KEYS = 256;
@@ -38,7 +38,7 @@ function partial(
 
 /** The gradient of a kernel and its bias, in parts. */
 export function convGradient(
-  task: StagedTask,
+  task: BackwardTask,
   { op, rows }: Extract<BackwardStep, { kind: "conv_gradient" }>,
   from: string,
   d: string,
@@ -77,7 +77,7 @@ export function convGradient(
 
 /** The gradient of the weights of a mix, in parts. */
 export function mixGradient(
-  task: StagedTask,
+  task: BackwardTask,
   { op, rows }: Extract<BackwardStep, { kind: "mix_gradient" }>,
   from: string,
   d: string,
@@ -110,7 +110,7 @@ const BIAS_TILE = { tileQ: 8, tileK: 32 } as const;
 
 /** What the strip's rows have of the gradient of the bias, summed up over the heads and the batch entries that share an entry. */
 export function biasGradient(
-  task: StagedTask,
+  task: BackwardTask,
   { rows }: Extract<BackwardStep, { kind: "bias_gradient" }>,
   d: string,
 ): BackwardKernel {

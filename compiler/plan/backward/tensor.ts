@@ -12,13 +12,13 @@ import { type BoundResource, mapOperand } from "../bindings.ts";
 import { memoryFault } from "../fit.ts";
 import { NO_REACH } from "../graph.ts";
 import type { Grid } from "../machine.ts";
-import { type StagedTask, tileGrid } from "../schedule/staged-kernels.ts";
+import { tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import { toeplitzGeometry } from "../tensor/support.ts";
 import { paddedRow } from "../tensor/tile.ts";
 import { WARP } from "../work.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, D_VALUES } from "./kernel.ts";
+import { type BackwardKernel, type BackwardTask, D_VALUES } from "./kernel.ts";
 import { conv } from "./maps.ts";
 import { keyProduct, type Products, rowProduct, scores, weightsGradient } from "./products.ts";
 import { convGradient, KEY_PARTS, SUM_KEYS } from "./sums.ts";
@@ -57,13 +57,13 @@ function largest(of: "map" | "rows"): BoundResource {
 }
 
 /** Whether gradients are scaled before they are rounded: bf16 has the range of f32. */
-function scales({ pipeline }: StagedTask): boolean {
+function scales({ pipeline }: BackwardTask): boolean {
   return pipeline.storage === "f16";
 }
 
 /** A kernel on tensor cores in place of one on scalar units, where it fits a block's memory. */
 function inPlaceOf(
-  task: StagedTask,
+  task: BackwardTask,
   scalar: BackwardKernel,
   kernel: {
     readonly program: TensorGradientProgram & { readonly sharedBytes: number };
@@ -83,7 +83,7 @@ function inPlaceOf(
 }
 
 /** Rows of q, or of the results' gradient, times keys or values. */
-function pairs(task: StagedTask, scalar: BackwardKernel, of: "k" | "v"): BackwardKernel {
+function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): BackwardKernel {
   const { pipeline } = task;
   const scaled = of === "v" && scales(task);
   const rowBytes = paddedRow(of === "k" ? pipeline.headDim : pipeline.valueDim);
@@ -106,7 +106,7 @@ function pairs(task: StagedTask, scalar: BackwardKernel, of: "k" | "v"): Backwar
 
 /** What finds the largest entries of a strip's gradients, where the kernel that multiplies them scales them. */
 function withLargest(
-  task: StagedTask,
+  task: BackwardTask,
   of: "map" | "rows",
   { rows, from }: { readonly rows: BackwardStep["rows"]; readonly from: BoundResource },
 ): readonly BackwardKernel[] {

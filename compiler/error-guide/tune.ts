@@ -49,4 +49,11 @@ export const TUNING_GUIDE: Readonly<Record<string, GuideEntry>> = {
     cause: "`--tuned`, or the config, names a file that `mtac tune export` did not write.",
     remedy: "Make it anew with `mtac tune export`.",
   },
+  MTA875: {
+    meaning: "an unclear share of a sweep",
+    cause:
+      "A scheduler's variables say by half which task this is (Slurm's `SLURM_ARRAY_TASK_…`, Kubernetes' `JOB_COMPLETION_INDEX`), contradict each other or the flags, or an array's numbers are a list without equal distances.",
+    remedy:
+      "Give `--shard i/n`, or unset the variables. In a Kubernetes manifest set `JOB_COMPLETIONS`, or give `--shards n`; number a Slurm array `0-7`.",
+  },
 };

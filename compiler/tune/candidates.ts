@@ -20,7 +20,6 @@ export interface CandidateChoice {
   readonly sweeps: readonly KnobSweep[];
   /** At most so many, the most promising by the cost model. */
   readonly most: number;
-  readonly shard?: Shard | undefined;
 }
 
 /** A candidate's knobs with its schedule, which can be swept as well. */
@@ -38,7 +37,7 @@ function knobsOf({ schedule, knobs }: Candidate): Readonly<Record<string, number
 export function tuneCandidates(
   pipeline: Pipeline,
   request: PlanRequest,
-  { schedule, sweeps, most, shard }: CandidateChoice,
+  { schedule, sweeps, most }: CandidateChoice,
 ): readonly Candidate[] {
   const all = planCandidates(pipeline, schedule === undefined ? request : { ...request, schedule });
   const legal = all.filter(({ reason }) => reason === null);
@@ -52,9 +51,12 @@ export function tuneCandidates(
     });
   });
   if (wanted.length === 0) throw noCandidate(pipeline.name, "the swept values go together in none");
-  const chosen = mostPromising(wanted, most);
-  if (shard === undefined) return chosen;
-  return chosen.filter((_, index) => index % shard.count === shard.index - 1);
+  return mostPromising(wanted, most);
+}
+
+/** What of a sweep's candidates one machine measures: promising ones and others, as each does. */
+export function partOf<T>(candidates: readonly T[], { index, count }: Shard): readonly T[] {
+  return candidates.filter((_, place) => place % count === index - 1);
 }
 
 /**

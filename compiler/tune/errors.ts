@@ -1,7 +1,7 @@
 import { MtacError } from "../../runtime/contract/index.ts";
 import { systemCode, systemReason } from "../../runtime/contract/system-reason.ts";
 
-/** What sweeps refuse (MTA406 … MTA408), and the tuning store (MTA87x, MTA931). */
+/** What sweeps refuse (MTA406 … MTA408, MTA875), and the tuning store (other MTA87x, MTA931). */
 
 export function unknownKnob(knob: string, known: readonly string[], near: string | null): MtacError {
   return new MtacError(
@@ -27,6 +27,14 @@ export function unknownKnobValue(
 export function noCandidate(name: string, reason: string): MtacError {
   return new MtacError("MTA408", "input", `there is nothing to measure for "${name}": ${reason}`, {
     remedy: "`mtac explain` lists the candidates, and why others were dropped",
+  });
+}
+
+/** @param reason Why it is not clear which share of a sweep a process measures. */
+export function unclearShare(reason: string): MtacError {
+  return new MtacError("MTA875", "usage", `which share of the sweep is this? ${reason}`, {
+    remedy:
+      "say it with `--shard 2/8`, which goes before all variables; in a manifest, set JOB_COMPLETIONS to the job's `completions`, or give `--shards 8`",
   });
 }
 

@@ -16,6 +16,8 @@ export interface SweepRequest<Placed extends PlacedCall> {
   readonly shape: CallShape;
   /** The most promising first. */
   readonly candidates: readonly TrialCandidate[];
+  /** How many the largest part has of a sweep that is shared out, if not so many: rounds are the same in all parts, so that they compare. */
+  readonly largestShare?: number;
   readonly key: TuningKey;
   /** What is known already: a sweep that was cut off goes on where it was. */
   readonly known: readonly TuningRecord[];
@@ -128,8 +130,8 @@ class Sweep<Placed extends PlacedCall> {
   }
 
   async run(): Promise<SweepResult> {
-    const { candidates, meter } = this.#request;
-    const rungs = rungsOf(candidates.length, meter.exact);
+    const { candidates, meter, largestShare = 0 } = this.#request;
+    const rungs = rungsOf(Math.max(candidates.length, largestShare), meter.exact);
     this.#total = rungs.reduce(
       (sum, { runs }, index) =>
         sum + runs * (index === 0 ? candidates.length : (rungs[index - 1]?.keep ?? 0)),

@@ -10,6 +10,7 @@ import {
   type CandidateChoice,
   checkSweeps,
   type KnobSweep,
+  partOf,
   type Shard,
   sweepsFor,
   sweepsWithin,
@@ -34,6 +35,8 @@ export interface TunedShape {
   readonly result: SweepResult;
   readonly winner: Winner | null;
   readonly speedOverFirst: number | null;
+  /** How many candidates there were to measure: none where a sweep has more shares than candidates. */
+  readonly candidates: number;
 }
 
 /** What is to be tuned: each of these goes before what the spec's `tune` block says. */
@@ -155,6 +158,8 @@ async function tunePass(job: TuneJob, pass: TunedPass, budgetMs: number): Promis
     bucket: bucketOf(shape),
   };
   const candidates = candidatesFor(job, pass);
+  const shard = wishes.shard ?? WHOLE;
+  const own = partOf(candidates, shard);
   const { records, ignored } = store.read();
   job.onIgnored(ignored);
   const found: TuningRecord[] = [];
@@ -162,7 +167,8 @@ async function tunePass(job: TuneJob, pass: TunedPass, budgetMs: number): Promis
     meter,
     pipeline,
     shape,
-    candidates: candidates.map((candidate, index) => trialCandidate(candidate, index === 0)),
+    candidates: own.map((candidate) => trialCandidate(candidate, candidate === candidates[0])),
+    largestShare: Math.ceil(candidates.length / shard.count),
     key,
     known: wishes.again === true ? [] : records,
     sweep: randomUUID(),
@@ -177,8 +183,11 @@ async function tunePass(job: TuneJob, pass: TunedPass, budgetMs: number): Promis
   });
   const all = [...records, ...found];
   const winner = winnerOf(all, key);
-  return { shape, key, result, winner, speedOverFirst: winner === null ? null : speedOverFirst(all, winner) };
+  const speed = winner === null ? null : speedOverFirst(all, winner);
+  return { shape, key, result, winner, speedOverFirst: speed, candidates: own.length };
 }
+
+const WHOLE: Shard = { index: 1, count: 1 };
 
 function candidatesFor(
   { spec, pipeline, meter, wishes }: TuneJob,
@@ -192,7 +201,6 @@ function candidatesFor(
     ...scheduleOf(direction, wishes),
     sweeps: wishes.grad === true ? sweepsWithin(pipeline, [request], asked) : asked,
     most: wishes.candidates ?? deviceFacts(target).candidates,
-    shard: wishes.shard,
   };
   return tuneCandidates(pipeline, request, choice);
 }

@@ -29,7 +29,12 @@ export const TUNE = command({
     ),
     /** Milliseconds. */
     budget: value("<time>", "for all shapes together, for example 60s or 5m", duration),
-    shard: value("<i/n>", "one of several parts of the sweep, for example 2/8", shard),
+    shard: value(
+      "<i/n>",
+      "one of several parts of the sweep, for example 2/8 (default: that of the Slurm array task or Kubernetes pod)",
+      shard,
+    ),
+    shards: value("<n>", "how many parts, where a pod's JOB_COMPLETION_INDEX says which", wholeNumber(1)),
     again: given("measure anew what is known already"),
     seed: shared.SEED,
     store: shared.STORE,

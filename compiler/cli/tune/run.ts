@@ -6,6 +6,7 @@ import { computingTarget, openMeter } from "../../targets/index.ts";
 import { type Output, openOutput } from "../../terminal/output.ts";
 import { formatClock, type ProgressLine, type ProgressState, progressLine } from "../../terminal/progress.ts";
 import { table } from "../../terminal/style.ts";
+import { shareOf } from "../../tune/share.ts";
 import { openStore, type TuningStore } from "../../tune/store.ts";
 import type { SweepProgress } from "../../tune/sweep.ts";
 import { describeCandidate } from "../../tune/trial-candidates.ts";
@@ -33,6 +34,7 @@ export async function run(file: string | undefined, flags: TuneFlags): Promise<v
   const target = flags.target ?? (await computingTarget());
   const output = openOutput(flags);
   checkArchitecture({ ...flags, target });
+  const share = shareOf(flags, process.env);
   const store = openStore(flags.store);
   refuseOverlap([{ name: "`--store`", path: store.file }], [{ name: "the spec", path: file }]);
   store.check();
@@ -46,6 +48,8 @@ export async function run(file: string | undefined, flags: TuneFlags): Promise<v
   const meter = await openMeter(target, { architecture: flags.arch });
   const line = progressLine(process.stderr, output.noteStyle);
   try {
+    if (share !== null)
+      output.note(`share ${share.index} of ${share.count} of the candidates (${share.from})`);
     const passes = flags.grad === true ? `, ${passesToTune(shapes, flags).length} passes` : "";
     output.note(
       `tuning ${output.noteStyle.bold(pipeline.name)} on ${meter.description}: ${plural(shapes.length, "shape")}${passes}, results in ${store.file}`,
@@ -56,7 +60,7 @@ export async function run(file: string | undefined, flags: TuneFlags): Promise<v
       shapes,
       meter,
       store,
-      wishes: flags,
+      wishes: share === null ? flags : { ...flags, shard: share },
       signal: interruption.signal,
       ...listener(line, meter, store, output),
     }).finally(() => line.clear());
@@ -66,11 +70,12 @@ export async function run(file: string | undefined, flags: TuneFlags): Promise<v
       target,
       device: meter.identity,
       store: store.file,
+      share,
       interrupted: interruption.signal.aborted,
       shapes: tuned.map(shapeReport),
     });
     if (interruption.signal.aborted) throw new Finished(130);
-    if (tuned.some(({ winner }) => winner === null)) throw new Finished(1);
+    if (tuned.some(({ winner, candidates }) => winner === null && candidates > 0)) throw new Finished(1);
   } finally {
     process.removeListener("SIGINT", interrupt);
     await meter.close();
@@ -126,7 +131,7 @@ function formatTime(time: number, unit: Meter["unit"]): string {
 
 function formatShapes(tuned: readonly TunedShape[], { unit }: Meter, { style }: Output): string {
   const head = ["shape", "median", "quartiles", "speed", "candidates", "took", "winner"].map(style.dim);
-  const rows = tuned.map(({ shape, key, result, winner, speedOverFirst: speed }) => {
+  const rows = tuned.map(({ shape, key, result, candidates, winner, speedOverFirst: speed }) => {
     const { measured, remembered, rejected, ended, elapsedMs } = result;
     const counts = [
       `${measured} measured`,
@@ -140,9 +145,13 @@ function formatShapes(tuned: readonly TunedShape[], { unit }: Meter, { style }: 
       time === undefined ? "" : formatTime(time.median, unit),
       time === undefined ? "" : style.dim(`${formatTime(time.low, unit)} … ${formatTime(time.high, unit)}`),
       speed === null ? "" : formatRatio(speed),
-      counts,
+      candidates === 0 ? "none in this share" : counts,
       formatMilliseconds(elapsedMs),
-      winner === null ? style.red("none") : style.green(describeCandidate(winner.candidate)),
+      winner === null
+        ? candidates === 0
+          ? ""
+          : style.red("none")
+        : style.green(describeCandidate(winner.candidate)),
     ];
   });
   return table([head, ...rows], ["left", "right", "left", "right", "left", "right", "left"]);

@@ -12,7 +12,7 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
   MTA671: {
     meaning: "tensors on devices that differ, or on one without kernels",
     cause:
-      "A call's tensors and parameters lie on one device, and the package has kernels for the processor.",
+      "A call's tensors and parameters lie on one device, and the package has kernels for the processor and for CUDA (not for ROCm).",
     remedy: "Move them with `.to(device)`; `reference=True` takes the plain formulas, on every device.",
   },
   MTA672: {

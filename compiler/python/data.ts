@@ -15,7 +15,7 @@ import { targetOf } from "../weights/sources.ts";
 const FORMAT = 1;
 
 /** q, k and v may be of any of these, whatever the spec says: models are tried in f32 and trained in bf16. */
-const STORAGES = ["f32", "f16", "bf16"] as const satisfies readonly StorageType[];
+export const STORAGES = ["f32", "f16", "bf16"] as const satisfies readonly StorageType[];
 
 /** A short name for what a spec computes, by this version of mtac: two versions of a package live side by side. */
 export function specHash(pipelines: readonly Pipeline[], { version }: Provenance): string {

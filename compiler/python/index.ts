@@ -6,7 +6,8 @@ import { printJson } from "../emit/launcher/literal.ts";
 import { rendererOf } from "../emit/renderer.ts";
 import { packageFolder } from "../emit/template-folder.ts";
 import { wrongOption } from "../options.ts";
-import { packageData, specHash } from "./data.ts";
+import { cudaFiles } from "./cuda.ts";
+import { packageData, STORAGES, specHash } from "./data.ts";
 import { packageModel } from "./model.ts";
 import { openTemplates } from "./template-library.ts";
 
@@ -28,15 +29,17 @@ const render = rendererOf<Templates>(openTemplates);
  * A Python package for PyTorch that computes attentions, with gradients: files by their paths in a folder that `pip install` takes.
  *
  * @param pipelines At least one.
+ * @param options Whether it has kernels for CUDA, too: it has, if not said. Planning them takes most of the time.
  * @throws MtacError MTA933: two attentions or stacks would have one name in Python.
  */
 export function emitPythonPackage(
   pipelines: readonly Pipeline[],
   stacks: readonly EmittedStack[],
   provenance: Provenance,
+  { cuda = true }: { readonly cuda?: boolean } = {},
 ): Readonly<Record<string, string>> {
   const hash = specHash(pipelines, provenance);
-  const model = packageModel(pipelines, stacks, provenance, hash);
+  const model = packageModel(pipelines, stacks, provenance, hash, cuda);
   refuseTwice(model.exports);
   const name = model.package;
   return {
@@ -50,6 +53,9 @@ export function emitPythonPackage(
     [`${name}/py.typed`]: "",
     ...folder("runtime/python", /\.py$/, `${name}/_runtime`),
     ...folder("templates/c", /(?<!^wasm.*)\.[ch]$/, `${name}/_native`),
+    ...(cuda
+      ? inFolder(`${name}/_cuda`, Object.assign({}, ...pipelines.map((each) => cudaFiles(each, STORAGES))))
+      : {}),
     [`tests/test_${name}.py`]: render("python/test.py.hbs", model),
   };
 }
@@ -61,6 +67,10 @@ function folder(path: string, wanted: RegExp, target: string): Readonly<Record<s
   return Object.fromEntries(
     names.sort().map((each) => [`${target}/${each}`, readFileSync(join(from, each), "utf8")]),
   );
+}
+
+function inFolder(target: string, files: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(files).map(([name, text]) => [`${target}/${name}`, text]));
 }
 
 function refuseTwice(names: readonly string[]): void {

@@ -29,6 +29,7 @@ export function packageModel(
   stacks: readonly EmittedStack[],
   provenance: Provenance,
   hash: string,
+  cuda: boolean,
 ) {
   const name = pythonName(fileName(provenance.spec).replace(/\.\w+$/, ""), MODULES);
   const attentions = pipelines.map(attentionModel);
@@ -53,6 +54,7 @@ export function packageModel(
     // Texts of Python hold it, where these would end a text or begin an escape.
     spec: specPlace(provenance.spec).replaceAll('"', "'").replaceAll("\\", "/"),
     hash,
+    cuda,
     namespace: `mtac_${hash}`,
     package: name,
     project: name.replaceAll("_", "-").replace(/^-+|-+$/g, ""),

@@ -97,7 +97,7 @@ def the_pass(direction: str) -> Pass:
             (the library cannot be loaded).
     """
     built = prebuilt(direction)
-    return Pass(direction, built if built.exists() else compile_library(direction, _cache_folder()))
+    return Pass(direction, built if built.exists() else compile_library(direction, cache_folder()))
 
 
 def prebuilt(direction: str) -> Path:
@@ -203,7 +203,7 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(kept)}))
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     given = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(given) if given != "" else Path.home() / ".cache") / "mtac" / "python"
 

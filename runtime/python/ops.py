@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch._library.custom_ops import CustomOpDef
 
-from . import cpu
+from . import cpu, cuda
 from .attention import Attention
 from .call import Call, Size, check, check_values
 from .errors import MtacError
@@ -26,6 +26,24 @@ INPUTS = (
 
 DIFFERENTIABLE = 6
 """So many of the inputs have gradients, the first ones: q, k, v, the parameters, q_history and the bias."""
+
+
+class Kernels(Protocol):
+    """What computes calls on devices of a kind: the modules ``cpu`` and ``cuda``."""
+
+    def forward(self, attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None) -> None:
+        """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
+        ...
+
+    def backward(
+        self, attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """Gradients of ``call.differentiable``, float32 and contiguous; None where one is not wanted."""
+        ...
+
+
+KERNELS: dict[str, Kernels] = {"cpu": cpu, "cuda": cuda}
+"""By PyTorch's names of devices' kinds."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,7 @@ def register(attention: Attention) -> Operators:
         size = _checked(attention, call)
         o, lse = outputs(call, size)
         if not size.empty:
-            cpu.forward(attention, call, size, o, lse if has_lse else None)
+            KERNELS[call.q.device.type].forward(attention, call, size, o, lse if has_lse else None)
             return o, lse
         # No row sees a key, and every stage of the output makes 0 of 0.
         return o.zero_(), lse.fill_(-math.inf)
@@ -73,7 +91,7 @@ def register(attention: Attention) -> Operators:
         _check_gradient(attention, call, size, d_o)
         if size.empty:
             return [each.zero_() for each in _gradients(call, wanted)]
-        results = cpu.backward(attention, call, size, d_o, wanted)
+        results = KERNELS[call.q.device.type].backward(attention, call, size, d_o, wanted)
         return [
             each if result is None else result.to(each.dtype)
             for each, result in zip(_gradients(call, wanted, allocate=False), results, strict=True)
@@ -108,13 +126,15 @@ def register(attention: Attention) -> Operators:
 def _checked(attention: Attention, call: Call) -> Size:
     size = check(attention, call)
     device = call.q.device.type
-    if device != "cpu":
+    if device not in KERNELS or (device == "cuda" and torch.version.hip is not None):
         raise MtacError(
             "MTA671",
-            f"the tensors are on {device}, where this package has no kernels",
-            "move them to the processor, or take the plain formulas with `reference=True`",
+            f"the tensors are on {device}{' by ROCm' if device in KERNELS else ''}, where this package has no kernels",
+            "move them to the processor or to CUDA, or take the plain formulas with `reference=True`",
         )
-    check_values(attention, call, size)
+    if device == "cpu":
+        # Elsewhere looking at values would wait for the device.
+        check_values(attention, call, size)
     return size
 
 

@@ -60,6 +60,8 @@ export interface DriverDouble {
   /** The calls, in order, and a line for each launch. */
   log(): string[];
   violations(): string[];
+  /** From now on modules, attributes and launches with their arguments are written to a file, a line each; an empty path ends it. */
+  record(file: string): void;
   /** As another library on this thread might. */
   forgetContext(): void;
 }
@@ -81,6 +83,7 @@ export function driverDouble(): DriverDouble {
     fail: library.func("double_fail", "int", ["str", "int", "int"]),
     limitMemory: library.func("double_memory", "int", ["uint64"]),
     leaks: library.func("double_leaks", "int", []),
+    record: library.func("double_record", "int", ["str"]),
     forgetContext: library.func("double_forget_context", "int", []),
     log: () => text(0),
     violations: () => text(1),

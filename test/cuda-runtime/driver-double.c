@@ -53,13 +53,15 @@ static Object objects[4096];
 static int object_count;
 static Work queue[4096];
 static long queued, done;
-static int initialised, retained, sticky;
+static int initialised, retained, sticky, launches;
 static _Thread_local uint64_t current;
 static char text[1 << 20], violations[1 << 16];
 static char fail_name[64];
 static int fail_nth, fail_result;
 static uint64_t memory_limit = (uint64_t)1 << 30, memory_used;
 static const uint64_t PRIMARY = 0xc0de;
+static FILE *record;  // of modules, attributes and launches, a line each
+static int quick;     // 1: launches are checked and counted, and nothing else, for measurements of who launches
 
 static void append(char *to, size_t most, const char *format, va_list list) {
   size_t at = strlen(to);
@@ -83,6 +85,7 @@ static int violate(int result, const char *format, ...) {
 
 /// Counts the call, and says whether it is the one that is to fail.
 static int begin(const char *name) {
+  if (quick) return sticky;
   note("%s", name);
   if (fail_nth > 0 && strcmp(name, fail_name) == 0 && --fail_nth == 0) {
     if (fail_result >= ILLEGAL_ADDRESS) sticky = fail_result;
@@ -370,6 +373,7 @@ CUresult cuModuleLoadDataEx(uint64_t *module, const char *image, unsigned count,
   }
   Object *object = add(MODULE, 0, 0);
   uint64_t handle = object->handle;
+  if (record != NULL) fprintf(record, "module %.*s\n", (int)strcspn(image + 12, "\n"), image + 12);
   for (const char *line = image; line != NULL && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
     Function function;
     if (strncmp(line, "kernel ", 7) != 0) continue;
@@ -417,6 +421,7 @@ CUresult cuFuncSetAttribute(uint64_t function, int attribute, int value) {
   if (object == NULL) return INVALID_HANDLE;
   if (attribute != 8) return violate(INVALID_VALUE, "cuFuncSetAttribute: attribute %d", attribute);
   if (value < 0 || value + object->function.statics > 166912) return INVALID_VALUE;
+  if (record != NULL) fprintf(record, "shared %s %d\n", object->function.name, value);
   return object->function.dynamic_limit = value, 0;
 }
 
@@ -424,6 +429,7 @@ CUresult cuLaunchKernel(uint64_t handle, unsigned gx, unsigned gy, unsigned gz, 
                         unsigned shared, uint64_t stream, void **parameters, void **extra) {
   BEGIN("cuLaunchKernel");
   NEED_CONTEXT("cuLaunchKernel");
+  if (quick) return launches++, 0;
   Object *object = find(FUNCTION, handle, "cuLaunchKernel");
   if (object == NULL || find(STREAM, stream, "cuLaunchKernel") == NULL) return INVALID_HANDLE;
   const Function *function = &object->function;
@@ -438,6 +444,9 @@ CUresult cuLaunchKernel(uint64_t handle, unsigned gx, unsigned gy, unsigned gz, 
   work->function = *function, work->threads = bx;
   work->grid[0] = gx, work->grid[1] = gy, work->grid[2] = gz;
   size_t end = 0;
+  if (record != NULL)
+    fprintf(record, "launch %s %u %u %u threads %u shared %u stream %llx", function->name, gx, gy, gz, bx, shared,
+            (unsigned long long)stream);
   for (int i = 0; i < function->count; i++) {
     size_t bytes = function->by_value[i] ? function->by_value[i] : 8;
     size_t align = function->by_value[i] ? 4 : 8;
@@ -451,8 +460,14 @@ CUresult cuLaunchKernel(uint64_t handle, unsigned gx, unsigned gy, unsigned gz, 
     memcpy(&pointer, (void *)at, 8 < bytes ? 8 : bytes);
     if (!function->by_value[i] && pointer != 0 && holder(pointer) == NULL)
       violate(0, "cuLaunchKernel: parameter %d of %s points nowhere", i, function->name);
+    if (record != NULL && !function->by_value[i]) fprintf(record, " @%llx", (unsigned long long)pointer);
+    if (record != NULL && function->by_value[i]) {
+      fputc(' ', record);
+      for (size_t byte = 0; byte < bytes; byte++) fprintf(record, "%02x", ((unsigned char *)at)[byte]);
+    }
     end += bytes;
   }
+  if (record != NULL) fputc('\n', record);
   note("launch %s %u %u %u threads %u shared %u", function->name, gx, gy, gz, bx, shared);
   return 0;
 }
@@ -544,5 +559,16 @@ int double_leaks(void) {
 int double_text(int which, char *out, int size) {
   snprintf(out, size, "%s", which ? violations : text);
   return 0;
+}
+/// From now on modules, attributes and launches with their arguments are written to a file; an empty path ends it.
+int double_record(const char *path) {
+  if (record != NULL) fclose(record);
+  record = *path ? fopen(path, "w") : NULL;
+  return 0;
+}
+/// For measurements; gives the launches since the last time.
+int double_quick(int on) {
+  int counted = launches;
+  return launches = 0, quick = on, counted;
 }
 int double_forget_context(void) { return current = 0, 0; }

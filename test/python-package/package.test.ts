@@ -5,9 +5,9 @@ import { emitPythonPackage } from "../../compiler/python/index.ts";
 
 // What packages for PyTorch hold; test/python runs them.
 
-function packageOf(spec: string, file: string): Readonly<Record<string, string>> {
+function packageOf(spec: string, file: string, cuda = false): Readonly<Record<string, string>> {
   const compiled = compileKernels(checkSource(spec, file).spec, { targets: ["cpu"] });
-  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance);
+  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance, { cuda });
 }
 
 const SPEC = `attention toy { heads 4 kv_heads 2 head_dim 16 mask causal documents scores { conv 2x9 bias } output { norm depth_scale } }
@@ -46,6 +46,23 @@ test("names that Python has taken get an underscore, inputs are those of the mas
   expect(layers).toContain(
     "Lambda(device=device, dtype=dtype),\n                Toy(layer=1, device=device, dtype=dtype),",
   );
+});
+
+test("kernels for CUDA are there for each type, with one file of plans for both directions", () => {
+  const spec = "attention a { heads 2 head_dim 16 mask none }";
+  const files = packageOf(spec, "a.mta", true);
+  const names = Object.keys(files).filter((name) => name.startsWith("a/_cuda/"));
+  for (const storage of ["f32", "f16", "bf16"])
+    for (const ending of ["cu", "backward.cu", "json"])
+      expect(names).toContain(`a/_cuda/a.${storage}.${ending}`);
+  const { forward, backward } = JSON.parse(files["a/_cuda/a.f16.json"] ?? "");
+  // Each plan but the first is for devices that cannot run those before it.
+  const shared = forward.map(({ requires }: { requires: { sharedBytes: number } }) => requires.sharedBytes);
+  expect(shared).toEqual(shared.toSorted((x: number, y: number) => y - x));
+  for (const { kernels } of [...forward, ...backward])
+    for (const { file, entryPoint } of kernels) expect(files[`a/_cuda/${file}`]).toContain(`${entryPoint}(`);
+  expect(files["pyproject.toml"]).toContain('"a._cuda" = ["*.cu", "*.json", "*.cubin"]');
+  expect(packageOf(spec, "a.mta")["pyproject.toml"]).not.toContain("_cuda");
 });
 
 test("operators' names change with what the spec computes, and with nothing else", () => {

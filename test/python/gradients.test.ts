@@ -30,7 +30,10 @@ async function compute(
   const name = `trial_${packages}`;
   const attention = { ...pipeline, name: "attention", storage: "f32" } as const;
   const folder = join(scratch, name);
-  writeFiles(folder, emitPythonPackage([attention], [], { version: `0.0.${packages}`, spec: `${name}.mta` }));
+  writeFiles(
+    folder,
+    emitPythonPackage([attention], [], { version: `0.0.${packages}`, spec: `${name}.mta` }, { cuda: false }),
+  );
   const tensors = new Map<string, StoredTensor>([["d_o", stored(dO, false)]]);
   for (const { key, name: resource, element } of INPUT_TENSORS) {
     const tensor = inputs[key];

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readBlocks } from "../docs/blocks.ts";
@@ -51,7 +51,7 @@ test("is installed by pip, beside another version of itself", async () => {
     const specs = { one: "conv 2x9", two: "conv 3x9" };
     for (const [name, stage] of Object.entries(specs)) {
       const spec = `attention toy { heads 2 head_dim 16 mask causal scores { ${stage} } }`;
-      writeFiles(join(folder, name), packageOf(spec, `${name}.mta`));
+      writeFiles(join(folder, name), packageOf(spec, `${name}.mta`, true));
       const place = ["--target", "installed", "--no-deps", "--no-build-isolation", "--quiet"];
       await python(["-m", "pip", "install", ...place, `./${name}`], folder);
     }
@@ -67,6 +67,8 @@ print([package.Toy()(q, q, q).shape[2] for package in (one, two)], one.Toy().sco
       folder,
     );
     expect(said.trim()).toBe("[8, 8] 2");
+    expect(existsSync(join(folder, "installed/one/_cuda/toy.f16.backward.cu"))).toBe(true);
+    expect(existsSync(join(folder, "installed/one/_cuda/toy.f16.json"))).toBe(true);
   });
 });
 

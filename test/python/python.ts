@@ -43,10 +43,10 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
   }
 }
 
-/** The package of a spec's text, as files. */
-export function packageOf(spec: string, file: string): Readonly<Record<string, string>> {
+/** The package of a spec's text, as files; with kernels for CUDA where they matter. */
+export function packageOf(spec: string, file: string, cuda = false): Readonly<Record<string, string>> {
   const compiled = compileKernels(checkSource(spec, file).spec, { targets: ["cpu"] });
-  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance);
+  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance, { cuda });
 }
 
 /** What the server computes: a call of a package's attention. */
@@ -67,11 +67,15 @@ export class PythonServer {
   #said = "";
   #end: Error | null = null;
 
-  /** @param scratch A folder for tensors. */
-  constructor(scratch: string) {
+  /**
+   * @param scratch A folder for tensors.
+   * @param program Which program of this folder answers.
+   */
+  constructor(scratch: string, program = "server.py", environment: Readonly<Record<string, string>> = {}) {
     this.#scratch = scratch;
-    const program = fileURLToPath(new URL("server.py", import.meta.url));
-    this.#child = spawn(PYTHON, ["-u", program], { stdio: "pipe" });
+    const file = fileURLToPath(new URL(program, import.meta.url));
+    const env = { ...process.env, ...environment };
+    this.#child = spawn(PYTHON, ["-u", file], { stdio: "pipe", env });
     this.#child.stderr.on("data", (text: Buffer) => {
       this.#said += text.toString();
     });
@@ -93,13 +97,18 @@ export class PythonServer {
   ): Promise<ReadonlyMap<string, StoredTensor>> {
     const [inputs, results] = [join(this.#scratch, "inputs"), join(this.#scratch, "results")];
     writeFileSync(inputs, writeSafetensors(tensors));
-    const line = await new Promise<string>((resolve, reject) => {
-      this.#answer = { resolve, reject };
-      if (this.#end !== null) reject(this.#end);
-      this.#child.stdin.write(`${JSON.stringify({ ...request, inputs, results })}\n`);
-    });
+    const line = await this.ask({ ...request, inputs, results });
     if (line !== "{}") throw new Error(line);
     return parseSafetensors(readFileSync(results), results);
+  }
+
+  /** The line that answers a request. */
+  ask(request: object): Promise<string> {
+    return new Promise<string>((resolve, reject) => {
+      this.#answer = { resolve, reject };
+      if (this.#end !== null) reject(this.#end);
+      this.#child.stdin.write(`${JSON.stringify(request)}\n`);
+    });
   }
 
   close(): void {

@@ -24,9 +24,6 @@ export interface CudaCompiler {
   compile(request: CompileRequest): Promise<Uint8Array>;
 }
 
-/** Sources define nothing but device code when this is set. */
-export const KERNELS_ONLY = "-DMTAC_KERNELS_ONLY";
-
 /** Compute capability of an architecture's name, times ten, or null: 80 for `sm_80`, 90 for `sm_90a`. */
 export function capabilityOf(architecture: string): number | null {
   const match = /^sm_(\d{2,3})[af]?$/.exec(architecture);

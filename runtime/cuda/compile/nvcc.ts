@@ -3,12 +3,13 @@ import { access, constants, mkdtemp, readFile, rm, writeFile } from "node:fs/pro
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { CUDA_COMPILE_OPTIONS } from "../../contract/compile-options.ts";
 import { CudaError } from "../errors.ts";
-import { type CompileRequest, type CudaCompiler, KERNELS_ONLY, shorten } from "./compiler.ts";
+import { type CompileRequest, type CudaCompiler, shorten } from "./compiler.ts";
 
 const run = promisify(execFile);
 
-const OPTIONS = ["-std=c++17", "-lineinfo", KERNELS_ONLY] as const;
+const { nvcc: OPTIONS } = CUDA_COMPILE_OPTIONS;
 
 /** Far beyond what one kernel file takes. */
 const TIMEOUT_MS = 300_000;

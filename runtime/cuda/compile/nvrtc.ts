@@ -1,4 +1,5 @@
 import path from "node:path";
+import { CUDA_COMPILE_OPTIONS } from "../../contract/compile-options.ts";
 import {
   type ForeignFunction,
   type ForeignLibrary,
@@ -7,9 +8,9 @@ import {
   openLibrary,
 } from "../../foreign/library.ts";
 import { CudaError, noKoffi } from "../errors.ts";
-import { type CompileRequest, type CudaCompiler, KERNELS_ONLY, shorten } from "./compiler.ts";
+import { type CompileRequest, type CudaCompiler, shorten } from "./compiler.ts";
 
-const OPTIONS = ["--std=c++17", "--generate-line-info", KERNELS_ONLY] as const;
+const { nvrtc: OPTIONS } = CUDA_COMPILE_OPTIONS;
 
 /** nvrtcResult (NVRTC documentation, "Error Handling"). */
 const NVRTC_ERROR_COMPILATION = 6;

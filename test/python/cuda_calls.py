@@ -1,0 +1,110 @@
+"""Makes calls of emitted packages on a stand-in for CUDA's driver: answers each line of JSON on stdin with another."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "i32": torch.int32}
+
+
+class Double:
+    """The driver's stand-in, whose memory is this process's: tensors of PyTorch's lie in it."""
+
+    index = 0
+
+    def __init__(self, path: str) -> None:
+        """Makes a stream, in the context that the package has made current."""
+        self.library = ctypes.CDLL(path)
+        stream = ctypes.c_uint64()
+        assert self.library.cuStreamCreate(ctypes.byref(stream), 1) == 0
+        self._stream = stream.value
+
+    def guard(self) -> AbstractContextManager[object]:
+        """There is one device."""
+        return nullcontext()
+
+    def stream(self) -> int:
+        """Its only one."""
+        return self._stream
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A tensor in the driver's memory."""
+        strides = torch.empty(shape, device="meta").stride()
+        return self.strided(shape, strides, dtype)
+
+    def strided(self, shape: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A tensor with strides in the driver's memory."""
+        last = 0 if 0 in shape else 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
+        size = last * dtype.itemsize
+        address = ctypes.c_uint64()
+        assert self.library.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_uint64(max(size, 16))) == 0
+        memory = (ctypes.c_uint8 * max(size, 16)).from_address(address.value)
+        flat = torch.frombuffer(memory, dtype=torch.uint8)[:size].view(dtype)
+        return flat.as_strided(shape, strides)
+
+    def text(self, which: int) -> str:
+        """0: what was called; 1: how it was misused."""
+        out = ctypes.create_string_buffer(1 << 20)
+        self.library.double_text(which, out, len(out))
+        return out.value.decode()
+
+
+def answer(request: dict, state: dict) -> dict:
+    """Makes one call."""
+    if request["package"] not in sys.modules:
+        sys.path.insert(0, request["folder"])
+        importlib.import_module(request["package"])
+    runtime = f"{request['package']}._runtime"
+    cuda, calls, driver = (importlib.import_module(f"{runtime}.{name}") for name in ("cuda", "call", "driver"))
+    functional = importlib.import_module(f"{request['package']}.functional")
+    attention = getattr(functional, request["constant"]).attention
+    for file, text in request["images"].items():
+        source = (cuda.KERNELS / file).read_text()
+        cuda.image_file(file, source, 80).write_text(text)
+    driver.the_driver().enter(0)
+    double = state.setdefault("double", Double(os.environ["MTAC_LIBCUDA"]))
+    double.library.double_record(request["record"].encode())
+    storage = TYPES[request["storage"]]
+    tensors = {
+        name: double.strided(each["shape"], each["strides"], TYPES[each["storage"]])
+        for name, each in request["tensors"].items()
+    }
+    call = calls.Call(**{name: each for name, each in tensors.items() if name != "d_o"}, layer=request["layer"])
+    size = calls.check(attention, call)
+    pipeline = attention.pipeline
+    o = double.empty((size.batches, pipeline["heads"], size.rows, pipeline["valueDim"]), storage)
+    has_lse = pipeline["normalize"] == "softmax"
+    lse = double.empty((size.batches, pipeline["heads"], size.rows), torch.float32) if has_lse else None
+    cuda.forward(attention, call, size, o, lse, double)
+    double.library.double_record(f"{request['record']}.backward".encode())
+    cuda.backward(attention, call, size, tensors["d_o"], request["wanted"], double)
+    double.library.double_record(b"")
+    pieces = {}
+    for direction in ("forward", "backward"):
+        kernels = cuda._LOADED[attention.namespace, attention.name, request["storage"], direction, 0]
+        launches = [*kernels.prepared.values()][-1]
+        pieces[direction] = {"bytes": launches.bytes, "pieces": launches.pieces}
+    return {"violations": double.text(1), "workspace": pieces}
+
+
+def main() -> None:
+    """Answers until stdin ends."""
+    state: dict = {}
+    for line in sys.stdin:
+        try:
+            said = answer(json.loads(line), state)
+        except Exception as error:
+            said = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(said), flush=True)
+
+
+main()

@@ -1,8 +1,9 @@
 """``python -m toy.export RUN FILE.safetensors``: a trained model's weights, for other programs.
 
-The file has every tensor of the state dict by its name, in float32; those of attentions, ``blocks.0.attention.scores.conv.weight`` say, are
-what mtac's launchers read (``readParameters`` with the prefix ``blocks.0.attention.``). Its metadata has the scale as JSON.
-``--answers FILE.json`` writes what the model answers to samples, and its logits: what another program should find.
+The file has every tensor of the state dict by its name, in float32; those of attentions,
+``blocks.0.attention.scores.conv.weight`` say, are what mtac's launchers read (``readParameters`` with the prefix
+``blocks.0.attention.``). Its metadata has the scale as JSON. ``--answers FILE.json`` writes what the model answers to
+samples, and its logits: what another program should find.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TOKENS = "abcdefghijklmnopqrstuvwxyz.#_^$"
 
 @torch.no_grad()
 def answers(model: Model, task: Task, count: int) -> list[dict[str, object]]:
-    """Held-out texts, what the model writes after each, a letter at a time, and the logits of these letters and of what follows them."""
+    """Held-out texts, what the model writes after each, and the logits of these letters and of what follows them."""
     prompts = sample(task, count, torch.Generator().manual_seed(TEST_SEED))[:, : task.prompt]
     tokens = prompts
     for _ in range(task.letters):

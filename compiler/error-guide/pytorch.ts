@@ -38,4 +38,24 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
       "PyTorch's operators of other makers have no forward-mode derivatives: a tangent would be lost without a word.",
     remedy: "Take the plain formulas with `reference=True`, which `torch.func.jvp` differentiates.",
   },
+  MTA690: {
+    meaning: "a model of transformers without its attentions",
+    cause:
+      "`attach` gives every attention module of a model an attention of its own; there are more modules or fewer, or the model ran before it.",
+    remedy: "Call `attach(model, layers)` with one attention for each layer, a stack's for example.",
+  },
+  MTA691: {
+    meaning: "a model of transformers that wants what the spec does not say",
+    cause:
+      "Its heads, channels, scale, dropout, softcap or mask are others than the spec's: the result would not be the model's.",
+    remedy:
+      "Write the model's values into the spec; `mask documents` takes padding and packed sequences. Masks of four dimensions are not taken.",
+  },
+  MTA692: {
+    meaning: "a cache that lacks what the attention reads",
+    cause:
+      "A convolution over queries reads the query rows before; caches of transformers keep keys and values. Caches of a fixed size have keys that are not there yet.",
+    remedy:
+      "Generate with `use_cache=False`; attentions without convolutions over queries take the default cache.",
+  },
 };

@@ -17,6 +17,7 @@ interface Templates {
   readonly "python/init.py.hbs": Model;
   readonly "python/functional.py.hbs": Model;
   readonly "python/layers.py.hbs": Model;
+  readonly "python/huggingface.py.hbs": Model;
   readonly "python/build.py.hbs": Model;
   readonly "python/test.py.hbs": Model;
   readonly "python/pyproject.toml.hbs": Model;
@@ -48,6 +49,7 @@ export function emitPythonPackage(
     [`${name}/__init__.py`]: render("python/init.py.hbs", model),
     [`${name}/functional.py`]: render("python/functional.py.hbs", model),
     [`${name}/layers.py`]: render("python/layers.py.hbs", model),
+    [`${name}/huggingface.py`]: render("python/huggingface.py.hbs", model),
     [`${name}/build.py`]: render("python/build.py.hbs", model),
     [`${name}/attention.json`]: printJson(packageData(pipelines, provenance, model.namespace)),
     [`${name}/py.typed`]: "",

@@ -2,6 +2,7 @@
 export const KEYWORDS: ReadonlySet<string> = words(`
   False None True and as assert async await break class continue def del elif else except finally for from global if
   import in is lambda nonlocal not or pass raise return try while with yield annotations context_parallel functional
+  huggingface
   layers load torch
 `);
 

@@ -232,6 +232,20 @@ class Attention:
         """Whether results depend on the layer's number."""
         return any(stage["kind"] == "norm" and stage["depthScale"] for stage in self.pipeline["output"])
 
+    @property
+    def past(self) -> int:
+        """How many query rows before its own a row's result depends on: those of ``q_history``."""
+        return sum(_reach(stage)[0] for stage in self._maps)
+
+    @property
+    def later(self) -> int:
+        """How many query rows after its own a row's result depends on."""
+        return sum(_reach(stage)[1] for stage in self._maps)
+
+    @property
+    def _maps(self) -> list[MapStage]:
+        return [*self.pipeline["scores"], *self.pipeline["weights"]]
+
     def masks(self, kind: str) -> bool:
         """Whether the mask has a term of this kind."""
         return any(term["kind"] == kind for term in self.pipeline["mask"])
@@ -240,6 +254,14 @@ class Attention:
 def depth_scale(layer: int) -> float:
     """The factor 1 - lambda of ``norm depth_scale``, layers counted from 0 (arXiv 2410.05258, section 3.1)."""
     return 1 - (0.8 - 0.6 * math.exp(-0.3 * layer))
+
+
+def _reach(stage: MapStage) -> tuple[int, int]:
+    """How many rows a stage reads before its own, and after it."""
+    if stage["kind"] != "conv":
+        return 0, 0
+    size, origin, step = stage["kernel"]["query"], stage["origin"]["query"], stage["dilation"]["query"]
+    return origin * step, (size - 1 - origin) * step
 
 
 def load(file: Path) -> dict[str, Attention]:

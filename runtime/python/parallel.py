@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .attention import Attention, MapStage
+from .attention import Attention
 from .errors import MtacError
 from .layer import AttentionLayer
 
@@ -55,12 +55,12 @@ def context_parallel(
     _check_attention(attention)
     rank, count = dist.get_rank(group), q.shape[2]
     _check_rows((q, k, v), rows, rank, group)
-    last = min(_past(attention), count)
+    last = min(attention.past, count)
     gather: Callable[..., tuple[Tensor, ...]] = _Gather.apply
     tails, keys, values = gather(group, q[:, :, count - last :], k, v)
     # The last rows of the processes before this one; none in the first process, which takes part all the same.
     earlier = tails[:, :, : rank * last]
-    history = min(_past(attention), rank * count)
+    history = min(attention.past, rank * count)
     given = {
         "q_history": earlier[:, :, earlier.shape[2] - history :] if last > 0 else None,
         "documents": None if documents is None else _gathered(documents[:, None, :, None], group)[:, 0, :, 0],
@@ -72,22 +72,8 @@ def context_parallel(
     return o
 
 
-def _reach(stage: MapStage) -> tuple[int, int]:
-    """How many rows a stage reads before its own, and after it."""
-    if stage["kind"] != "conv":
-        return 0, 0
-    size, origin, step = stage["kernel"]["query"], stage["origin"]["query"], stage["dilation"]["query"]
-    return origin * step, (size - 1 - origin) * step
-
-
-def _past(attention: Attention) -> int:
-    stages = [*attention.pipeline["scores"], *attention.pipeline["weights"]]
-    return sum(_reach(stage)[0] for stage in stages)
-
-
 def _check_attention(attention: Attention) -> None:
-    stages = [*attention.pipeline["scores"], *attention.pipeline["weights"]]
-    if any(_reach(stage)[1] > 0 for stage in stages):
+    if attention.later > 0:
         raise MtacError(
             "MTA673",
             f'a convolution of "{attention.name}" reads later query rows, which other processes have',

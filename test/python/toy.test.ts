@@ -79,5 +79,7 @@ test("a trained model is exported with its answers, and read again", async () =>
     await python(args, folder);
     await python(["-m", "toy.export", "runs/tiny-mta-1", "mta.safetensors", "--answers", "mta.json"], folder);
     expect(await python(["-c", EXPORT], folder)).toBe("3\nTrue\n");
+    await python(["-m", "toy.plot", "errors.svg", "runs/tiny-mta-1/result.json"], folder);
+    expect(readFileSync(join(folder, "errors.svg"), "utf8")).toContain("</svg>");
   });
 });

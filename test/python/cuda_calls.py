@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -96,12 +97,74 @@ def answer(request: dict, state: dict) -> dict:
     return {"violations": double.text(1), "workspace": pieces}
 
 
+def measure(request: dict, state: dict) -> dict:
+    """Microseconds of calls, and their launches: of the executor alone, and through PyTorch's operators."""
+    cuda, calls, ops = (
+        importlib.import_module(f"{request['package']}._runtime.{name}") for name in ("cuda", "call", "ops")
+    )
+    function = getattr(importlib.import_module(f"{request['package']}.functional"), request["constant"])
+    attention, double = function.attention, state["double"]
+    storage, rows, pipeline = TYPES[request["storage"]], request["rows"], function.attention.pipeline
+    shapes = ((pipeline["heads"], pipeline["headDim"]), (pipeline["kvHeads"], pipeline["headDim"]))
+    q, k, v = (
+        double.empty((1, heads, rows, columns), storage)
+        for heads, columns in (*shapes, (pipeline["kvHeads"], pipeline["valueDim"]))
+    )
+    inputs = {name: torch.zeros((1, rows), dtype=torch.int32) for name in ("documents",) if attention.masks(name)}
+    call = calls.Call(q, k, v, double.empty((attention.words,), torch.float32), **inputs)
+    size = calls.check(attention, call)
+    o = double.empty((1, pipeline["heads"], rows, pipeline["valueDim"]), storage)
+    lse = double.empty((1, pipeline["heads"], rows), torch.float32)
+    wanted = [True, True, True, True, False, False]
+
+    class OnDouble:
+        """The executor, with memory of PyTorch's allocator for the processor."""
+
+        index = 0
+        guard = staticmethod(nullcontext)
+        stream = staticmethod(double.stream)
+        empty = staticmethod(lambda shape, dtype: torch.empty(shape, dtype=dtype))
+
+        def forward(self, attention, call, size, o, lse) -> None:
+            cuda.forward(attention, call, size, o, lse, self)
+
+        def backward(self, attention, call, size, d_o, wanted) -> list:
+            return cuda.backward(attention, call, size, d_o, wanted, self)
+
+    place = OnDouble()
+    fields = (q, k, v, call.parameters, None, None, inputs.get("documents"), None, None, None)
+    runs = {
+        "forward, executor": lambda: cuda.forward(attention, call, size, o, lse, place),
+        "backward, executor": lambda: cuda.backward(attention, call, size, o, wanted, place),
+        "forward, operator": lambda: function.operators.forward(*fields),
+        "backward, operator": lambda: function.operators.backward(o, *fields, wanted),
+    }
+    before = ops.KERNELS["cpu"]
+    ops.KERNELS["cpu"] = place
+    figures = {}
+    try:
+        for name, run in runs.items():
+            run()
+            double.library.double_quick(1)
+            times = []
+            for _ in range(300):
+                begin = time.perf_counter()
+                run()
+                times.append((time.perf_counter() - begin) * 1e6)
+            launches = double.library.double_quick(0) // 300
+            figures[name] = {"launches": launches, "microseconds": sorted(times)[150]}
+    finally:
+        ops.KERNELS["cpu"] = before
+    return figures
+
+
 def main() -> None:
     """Answers until stdin ends."""
     state: dict = {}
     for line in sys.stdin:
         try:
-            said = answer(json.loads(line), state)
+            request = json.loads(line)
+            said = (measure if "rows" in request else answer)(request, state)
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(said), flush=True)

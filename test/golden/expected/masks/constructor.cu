@@ -54,6 +54,11 @@ constexpr int VALUE_WIDTH = 1;
 constexpr float SCALE = 0.3779644730092272f;
 /// Score of a pair that is not visible: finite so that differences of two are 0. No visible one has it.
 constexpr float HIDDEN = -3.40282346e38f;
+
+// No constant expression for infinity is known to NVRTC and to host compilers alike: this is CUDA's own, of
+// math_constants.h.
+#define INFINITE __int_as_float(0x7f800000)
+
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 

@@ -55,7 +55,11 @@ constexpr int WINDOW = 64;
 constexpr float HIDDEN = -3.40282346e38f;
 /// Largest size of a score with a bias: it stays above HIDDEN, whatever the bias.
 constexpr float LARGEST = 3.40282326e38f;
-constexpr float INFINITE = __builtin_huge_valf();
+
+// No constant expression for infinity is known to NVRTC and to host compilers alike: this is CUDA's own, of
+// math_constants.h.
+#define INFINITE __int_as_float(0x7f800000)
+
 /// Positions beyond it count as this one: no key is there, and what windows and kernels add stays within 32 bits.
 constexpr int LARGEST_POSITION = 0x7dffffff;
 

@@ -1,0 +1,89 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { withFolder } from "../support/folder.ts";
+import { packageOf, python, writeFiles } from "./python.ts";
+
+// NVRTC from PyPI, which needs no GPU, compiles what packages carry. One architecture for each source; all with MTAC_CUDA_FULL=1.
+
+const ARCHITECTURES = [80, 86, 89, 90, 100, 120];
+const { MTAC_CUDA_FULL } = process.env;
+const full = MTAC_CUDA_FULL === "1";
+
+/** Compiles sources; prints for each its form, machine and kernels that are not in it. */
+const PROGRAM = `import json, struct, sys
+from importlib import import_module
+name, wanted = sys.argv[1], json.loads(sys.argv[2])
+cuda, compilers, plan = (import_module(f"{name}._runtime.{each}") for each in ("cuda", "compilers", "plan"))
+compiler = compilers.the_compiler()
+if compiler is None or compiler.kind != "nvrtc":
+    sys.exit("NVRTC is missing: python -m pip install nvidia-cuda-nvrtc")
+for file, capability in wanted:
+    attention, storage = file.split(".")[:2]
+    plans = plan.read(cuda.KERNELS / f"{attention}.{storage}.json")
+    goal = compilers.Goal(compiler, capability)
+    text = (cuda.KERNELS / file).read_text()
+    image = compiler.compile(text, file, plans["options"]["nvrtc"], goal)
+    (machine,) = struct.unpack_from("<H", image, 18)
+    kernels = [kernel for each in plans["forward"] + plans["backward"] for kernel in each["kernels"]]
+    missing = [each["entryPoint"] for each in kernels if each["file"] == file and each["entryPoint"].encode() not in image]
+    print(file, capability, goal.form, image[:4] == b"\\x7fELF", machine, missing)
+`;
+
+/** ELF's number for CUDA (EM_CUDA). */
+const MACHINE = 190;
+
+describe.each(full ? ["mta_830m", "mta_toy", "grouped_window"] : ["mta_toy"])("%s", (name) => {
+  test("NVRTC compiles every source to machine code that has its kernels", {
+    timeout: 3_600_000,
+  }, async () => {
+    await withFolder(async (folder) => {
+      const spec = readFileSync(`examples/${name}.mta`, "utf8");
+      const files = packageOf(spec, `${name}.mta`, true);
+      writeFiles(folder, files);
+      const sources = Object.keys(files)
+        .filter((file) => file.endsWith(".cu"))
+        .map((file) => file.slice(`${name}/_cuda/`.length));
+      expect(sources.length).toBeGreaterThan(5);
+      const wanted = sources.flatMap((file, index) =>
+        ARCHITECTURES.filter((_, at) => full || at === index % ARCHITECTURES.length).map((each) => [
+          file,
+          each,
+        ]),
+      );
+      const said = await python(["-c", PROGRAM, name, JSON.stringify(wanted)], folder);
+      const expected = wanted.map(([file, each]) => `${file} ${each} cubin True ${MACHINE} []`);
+      expect(said.trim().split("\n")).toEqual(expected);
+    });
+  });
+});
+
+test("kernels that are built beforehand are taken, on later minor versions too; others are compiled once", async () => {
+  await withFolder(async (folder) => {
+    writeFiles(folder, packageOf("attention a { heads 2 head_dim 16 mask none }", "a.mta", true));
+    const built = await python(["-m", "a.build", "--processor=-march=native", "--cuda", "sm_80"], folder);
+    expect(built.match(/\.sm_80\.cubin$/gm)).toHaveLength(
+      Object.keys(packageOf("attention a { heads 2 head_dim 16 mask none }", "a.mta", true)).filter((file) =>
+        file.endsWith(".cu"),
+      ).length,
+    );
+    const program = `import os
+os.environ["XDG_CACHE_HOME"] = os.path.abspath("cache")
+from a._runtime import compilers, cuda
+options = {"nvrtc": ["--std=c++17", "-DMTAC_KERNELS_ONLY"]}
+image = cuda._image("a.f16.cu", options, 86)
+text = (cuda.KERNELS / "a.f16.cu").read_text()
+print(image == cuda.image_file("a.f16.cu", text, 80).read_bytes(), os.path.exists("cache"))
+first = cuda._image("a.f16.cu", options, 90)
+compilers.Nvrtc.compile = None
+print(first[:4], cuda._image("a.f16.cu", options, 90) == first, len(os.listdir("cache/mtac/python/cuda")))
+try:
+    compilers.the_compiler = lambda: None
+    cuda._image("a.f16.cu", options, 100)
+except Exception as error:
+    print(error.code)`;
+    const said = await python(["-c", program], folder);
+    expect(said).toBe("True False\nb'\\x7fELF' True 1\nMTA815\n");
+    const refused = await python(["-m", "a.build", "--cuda", "sm_1"], folder).catch(String);
+    expect(refused).toContain("MTA808");
+  });
+});

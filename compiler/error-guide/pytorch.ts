@@ -38,6 +38,20 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
       "PyTorch's operators of other makers have no forward-mode derivatives: a tangent would be lost without a word.",
     remedy: "Take the plain formulas with `reference=True`, which `torch.func.jvp` differentiates.",
   },
+  MTA685: {
+    meaning: "heads that cannot be spread over so many processes",
+    cause:
+      "A mix, a convolution `across` heads and a shared key head join heads: these are computed together, in one process, and each process has as many heads.",
+    remedy:
+      "Spread over a number that the message names, mix smaller groups (`mix 4` in place of `mix 16`), or spread rows in place of heads: `context_parallel`.",
+  },
+  MTA686: {
+    meaning: "not the heads of this process",
+    cause:
+      "The attention's heads are spread over processes, and a tensor has all of them, or another number.",
+    remedy:
+      "Give each process its own heads, as `ColwiseParallel` of the projections does, or DTensors, which know how they lie.",
+  },
   MTA690: {
     meaning: "a model of transformers without its attentions",
     cause:

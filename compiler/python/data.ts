@@ -10,6 +10,7 @@ import type { Provenance } from "../emit/launcher/index.ts";
 import { pipelineMeaning } from "../ir/meaning.ts";
 import { LAYOUTS } from "../weights/layouts.ts";
 import { targetOf } from "../weights/sources.ts";
+import { headPart, parametersByHeads, partCounts } from "./head-parts.ts";
 
 /** What `attention.json` looks like: `FORMAT` of `runtime/python/attention.py`. */
 const FORMAT = 1;
@@ -41,6 +42,23 @@ export function packageData(
 
 function attentionData(pipeline: Pipeline): object {
   const { parameters, source: _source, ...meaning } = pipeline;
+  const byHeads = parametersByHeads(pipeline);
+  return {
+    pipeline: withoutSources(meaning),
+    parameters: parameters.map((parameter) => ({
+      ...parameterData(parameter, pipeline),
+      byHeads: byHeads.has(parameter.name),
+    })),
+    cpu: cpuData(pipeline),
+    parts: Object.fromEntries(
+      partCounts(pipeline).map((count) => [count, { cpu: cpuData(headPart(pipeline, count)) }]),
+    ),
+  };
+}
+
+/** How the C library computes an attention. */
+function cpuData(pipeline: Pipeline): object {
+  const { parameters } = pipeline;
   const artifacts = STORAGES.map((storage) =>
     emitArtifact({ ...pipeline, storage }, { target: "cpu", grad: true }),
   );
@@ -49,15 +67,11 @@ function attentionData(pipeline: Pipeline): object {
       artifacts.map((artifact, index) => [STORAGES[index], planWords(plansOf(artifact), parameters)]),
     );
   return {
-    pipeline: withoutSources(meaning),
-    parameters: parameters.map((parameter) => parameterData(parameter, pipeline)),
-    cpu: {
-      group: headsTogether(pipeline),
-      tileRows: TILE_ROWS,
-      mostParts: MOST_THREADS,
-      forward: words(({ plans }) => plans),
-      backward: words(({ backward = [] }) => backward),
-    },
+    group: headsTogether(pipeline),
+    tileRows: TILE_ROWS,
+    mostParts: MOST_THREADS,
+    forward: words(({ plans }) => plans),
+    backward: words(({ backward = [] }) => backward),
   };
 }
 

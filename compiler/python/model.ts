@@ -63,7 +63,13 @@ export function packageModel(
     stacks: stackModels,
     layers,
     functions,
-    exports: ["MtacError", "context_parallel", ...layers.map((each) => each.class), ...functions].sort(),
+    exports: [
+      "HeadParallel",
+      "MtacError",
+      "context_parallel",
+      ...layers.map((each) => each.class),
+      ...functions,
+    ].sort(),
     first,
   };
 }

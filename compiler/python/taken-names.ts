@@ -7,7 +7,7 @@ export const KEYWORDS: ReadonlySet<string> = words(`
 `);
 
 /** Classes that emitted modules import. */
-export const CLASSES: ReadonlySet<string> = words("AttentionLayer AttentionStack Tensor");
+export const CLASSES: ReadonlySet<string> = words("AttentionLayer AttentionStack HeadParallel Tensor");
 
 /** Python's own modules (`sys.stdlib_module_names` of 3.11), and those beside a package: one of such a name would hide them. */
 export const MODULES: ReadonlySet<string> = words(`

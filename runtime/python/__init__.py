@@ -5,5 +5,14 @@ from .errors import MtacError
 from .function import AttentionFunction
 from .layer import AttentionLayer, AttentionStack
 from .parallel import context_parallel
+from .tensor_parallel import HeadParallel
 
-__all__ = ["AttentionFunction", "AttentionLayer", "AttentionStack", "MtacError", "context_parallel", "load"]
+__all__ = [
+    "AttentionFunction",
+    "AttentionLayer",
+    "AttentionStack",
+    "HeadParallel",
+    "MtacError",
+    "context_parallel",
+    "load",
+]

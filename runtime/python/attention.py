@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypedDict, cast
 
@@ -143,6 +143,7 @@ class ParameterData(TypedDict):
     init: InitialValue
     official: list[str]
     transposed: list[str]
+    byHeads: bool
 
 
 class Words(TypedDict):
@@ -162,12 +163,19 @@ class CpuData(TypedDict):
     backward: dict[str, Words]
 
 
+class PartData(TypedDict):
+    """An attention with a share of the heads."""
+
+    cpu: CpuData
+
+
 class AttentionData(TypedDict):
     """An attention in the file."""
 
     pipeline: Pipeline
     parameters: list[ParameterData]
     cpu: CpuData
+    parts: dict[str, PartData]
 
 
 class PackageData(TypedDict):
@@ -190,6 +198,7 @@ class Parameter:
         init: What it holds before training.
         official: Names that it may have in state dicts of the authors' implementation.
         transposed: Those of them whose last two axes change places.
+        by_heads: Whether the first axis goes along the heads, or groups of them; all heads share others.
     """
 
     name: str
@@ -197,6 +206,7 @@ class Parameter:
     init: InitialValue
     official: tuple[str, ...]
     transposed: frozenset[str]
+    by_heads: bool
 
     @property
     def size(self) -> int:
@@ -214,6 +224,7 @@ class Attention:
         pipeline: What it computes.
         parameters: In the order in which operators take their values.
         cpu: How the C library computes it.
+        parts: The same with a share of the heads, by how many processes the heads can be spread over.
     """
 
     name: str
@@ -221,6 +232,7 @@ class Attention:
     pipeline: Pipeline
     parameters: tuple[Parameter, ...]
     cpu: CpuData
+    parts: Mapping[int, PartData]
 
     @property
     def words(self) -> int:
@@ -249,6 +261,21 @@ class Attention:
     def masks(self, kind: str) -> bool:
         """Whether the mask has a term of this kind."""
         return any(term["kind"] == kind for term in self.pipeline["mask"])
+
+    def part(self, count: int) -> Attention:
+        """What one of ``count`` processes computes, 1 or a key of ``parts``: its share of the heads."""
+        if count == 1:
+            return self
+        pipeline = self.pipeline.copy()
+        pipeline["heads"] //= count
+        pipeline["kvHeads"] //= count
+        parameters = [
+            replace(each, shape=(each.shape[0] // count, *each.shape[1:])) if each.by_heads else each
+            for each in self.parameters
+        ]
+        # No spec's name has capital letters.
+        name = f"{self.name}_TP{count}"
+        return Attention(name, self.namespace, pipeline, tuple(parameters), self.parts[count]["cpu"], {})
 
 
 def depth_scale(layer: int) -> float:
@@ -288,6 +315,7 @@ def _attention(name: str, data: AttentionData, namespace: str) -> Attention:
         pipeline=data["pipeline"],
         parameters=tuple(_parameters(data["parameters"])),
         cpu=data["cpu"],
+        parts={int(count): part for count, part in data["parts"].items()},
     )
 
 
@@ -299,6 +327,7 @@ def _parameters(data: Sequence[ParameterData]) -> Sequence[Parameter]:
             init=each["init"],
             official=tuple(each["official"]),
             transposed=frozenset(each["transposed"]),
+            by_heads=each["byHeads"],
         )
         for each in data
     ]

@@ -15,7 +15,7 @@ from .errors import MtacError
 from .ops import Operators, register
 from .reference import reference as plain_formulas
 
-__all__ = ["AttentionFunction"]
+__all__ = ["AttentionFunction", "function_of"]
 
 _FUNCTIONS: dict[tuple[str, str], AttentionFunction] = {}
 """Those of this process, by namespace and name: operators are registered once."""
@@ -36,7 +36,7 @@ class AttentionFunction:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process registers the operators itself."""
-        return _function_of, (self.attention,)
+        return function_of, (self.attention,)
 
     def __call__(
         self,
@@ -118,7 +118,7 @@ class AttentionFunction:
         return value
 
 
-def _function_of(attention: Attention) -> AttentionFunction:
+def function_of(attention: Attention) -> AttentionFunction:
     """What computes an attention in this process."""
     return _FUNCTIONS.get((attention.namespace, attention.name)) or AttentionFunction(attention)
 

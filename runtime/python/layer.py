@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from .attention import Parameter
 from .errors import MtacError
 from .function import AttentionFunction
+from .heads import HeadSplit
 
 __all__ = ["AttentionLayer", "AttentionStack"]
 
@@ -38,6 +40,7 @@ class AttentionLayer(nn.Module):
         super().__init__()
         self.function = function
         self.layer = layer
+        self.split: HeadSplit | None = None
         for parameter in function.attention.parameters:
             path, name = parameter.name.rsplit(".", 1)
             value = torch.empty(parameter.shape, device=device, dtype=dtype or torch.float32)
@@ -49,6 +52,20 @@ class AttentionLayer(nn.Module):
         """Gives all parameters the values that the spec's ``init`` says."""
         for parameter in self.function.attention.parameters:
             _initialise(self.get_parameter(parameter.name), parameter)
+
+    def split_heads(self, mesh: DeviceMesh) -> None:
+        """Spreads the heads, and the parameters of heads, over the processes of a mesh of one axis.
+
+        Raises:
+            MtacError: MTA685: heads that are computed together would be in different processes.
+        """
+        split = HeadSplit(self.function.attention, mesh)
+        for parameter in self.function.attention.parameters:
+            path, name = parameter.name.rsplit(".", 1)
+            value = self.get_parameter(parameter.name)
+            spread = distribute_tensor(value.detach(), mesh, split.placements(parameter))
+            self.get_submodule(path).register_parameter(name, nn.Parameter(spread, value.requires_grad))
+        self.split = split
 
     def named_values(self) -> dict[str, Tensor]:
         """The parameters, by the names of the spec's language."""
@@ -68,12 +85,20 @@ class AttentionLayer(nn.Module):
         positions: Tensor | None = None,
         reference: bool = False,
     ) -> Tensor:
-        """The attention with this layer's parameters: o [B, H, Lq, Dv]."""
-        o, _ = self.function(
+        """The attention with this layer's parameters: o [B, H, Lq, Dv]; of this process's heads if they are spread."""
+        function, values, split = self.function, self.named_values(), self.split
+        is_spread = isinstance(q, DTensor)
+        if split is not None:
+            function, values = split.function, split.values(values)
+            q, k, v = split.rows("q", q), split.rows("k", k), split.rows("v", v)
+            q_history = None if q_history is None else split.rows("q_history", q_history)
+            bias = split.bias(bias)
+            documents, lengths, positions = (split.whole(each) for each in (documents, lengths, positions))
+        o, _ = function(
             q,
             k,
             v,
-            self.named_values(),
+            values,
             q_history=q_history,
             bias=bias,
             documents=documents,
@@ -82,7 +107,7 @@ class AttentionLayer(nn.Module):
             layer=self.layer,
             reference=reference,
         )
-        return o
+        return o if split is None or not is_spread else split.spread(o)
 
     @torch.no_grad()
     def load_official_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str | None = None) -> None:
@@ -100,7 +125,8 @@ class AttentionLayer(nn.Module):
         """
         found = {each.name: _official(state_dict, each, prefix) for each in self.function.attention.parameters}
         for name, value in found.items():
-            self.get_parameter(name).copy_(value)
+            parameter = self.get_parameter(name)
+            parameter.copy_(_spread_as(parameter, value))
 
     def extra_repr(self) -> str:
         """What ``print`` shows of it."""

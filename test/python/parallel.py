@@ -10,7 +10,10 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 ROWS = 24
 
@@ -103,6 +106,79 @@ def sharded(rank, count, package, name):
     near("o", found.detach(), o[rank : rank + 1].detach())
     for parameter, wanted in zip(fresh.parameters(), expected, strict=True):
         near("the gradient of a parameter", parameter.grad.full_tensor(), wanted)
+
+
+class Block(torch.nn.Module):
+    """Projections, an attention, and the projection of its results, as models have them."""
+
+    def __init__(self, layer, width=32):
+        super().__init__()
+        pipeline = layer.function.attention.pipeline
+        self.dims = [pipeline["headDim"], pipeline["headDim"], pipeline["valueDim"]]
+        heads = [pipeline["heads"], pipeline["kvHeads"], pipeline["kvHeads"]]
+        self.wq, self.wk, self.wv = (
+            torch.nn.Linear(width, count * dim, bias=False) for count, dim in zip(heads, self.dims, strict=True)
+        )
+        self.wo = torch.nn.Linear(heads[0] * self.dims[2], width, bias=False)
+        self.attention = layer
+
+    def forward(self, x, **masked):
+        projections = (self.wq, self.wk, self.wv)
+        q, k, v = (
+            each(x).unflatten(2, (-1, dim)).transpose(1, 2) for each, dim in zip(projections, self.dims, strict=True)
+        )
+        return self.wo(self.attention(q, k, v, **masked).transpose(1, 2).flatten(2))
+
+
+def by_heads(rank, count, package, name):
+    """Each process has some of the heads: tensors of its own, DTensors, and projections that are spread."""
+    layer = getattr(package, name)()
+    o, gradients, of_parameters, d_o, masked = whole(layer)
+    mesh = init_device_mesh("cpu", (count,), mesh_dim_names=("tp",))
+    fresh = getattr(package, name)()
+    inputs, _, _ = data(fresh)
+    style = package.HeadParallel()
+    parallelize_module(fresh, mesh, style)
+    leaves = [each.chunk(count, dim=1)[rank].clone().requires_grad_() for each in inputs]
+    found = fresh(*leaves, **masked)
+    found.backward(d_o.chunk(count, dim=1)[rank])
+    near("o", found.detach(), o.chunk(count, dim=1)[rank])
+    for tensor, leaf, expected in zip("qkv", leaves, gradients, strict=True):
+        near(f"the gradient of {tensor}", leaf.grad, expected.chunk(count, dim=1)[rank])
+    for (each, parameter), expected in zip(fresh.named_parameters(), of_parameters, strict=True):
+        assert parameter.shape == expected.shape, each
+        near(f"the gradient of {each}", parameter.grad.full_tensor(), expected)
+
+    spread = [distribute_tensor(each.detach(), mesh, [Shard(1)]) for each in inputs]
+    near("o of DTensors", fresh(*spread, **masked).full_tensor().detach(), o)
+    try:
+        fresh(*inputs, **masked)
+    except package.MtacError as error:
+        assert error.code == "MTA686", error
+    else:
+        raise AssertionError("all heads are taken where a process has some")
+
+    torch.manual_seed(7)
+    model = Block(layer)
+    torch.manual_seed(7)
+    other = Block(getattr(package, name)())
+    data(other.attention)
+    x = torch.randn(2, ROWS, 32)
+    layer.zero_grad()
+    model(x, **masked).square().sum().backward()
+    columns = {each: ColwiseParallel() for each in ("wq", "wk", "wv")}
+    parallelize_module(other, mesh, columns | {"attention": style, "wo": RowwiseParallel()})
+    y = other(x, **masked)
+    near("a model's results", y.detach(), model(x, **masked).detach())
+    y.square().sum().backward()
+    for (each, parameter), wanted in zip(other.named_parameters(), model.parameters(), strict=True):
+        near(f"a model's gradient of {each}", parameter.grad.full_tensor(), wanted.grad)
+
+    state = {each: value.detach().clone() for each, value in layer.state_dict().items()}
+    other.attention.reset_parameters()
+    other.attention.load_official_state_dict(state)
+    for each, value in other.attention.state_dict().items():
+        assert torch.equal(value.full_tensor(), state[each]), each
 
 
 def dying(rank, count, package, name):

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { withFolder } from "../support/folder.ts";
 import { packageOf, python, writeFiles } from "./python.ts";
 
@@ -38,6 +38,25 @@ const LAYER = readFileSync(new URL("../../examples/mta_830m.mta", import.meta.ur
 
 test.each([2, 4])("rows over %s processes give what one gives", async (processes) => {
   expect(await together("by_rows", processes, LAYER, "Mta830m")).toContain("equal");
+});
+
+/** Heads that are joined by fours, of the paper's layer; and shared key heads, kernels and biases. */
+const HEADS = {
+  "the paper's layer": [LAYER.replaceAll(/(?<=conv 6x11 +)mix 16/g, "mix 4"), "Mta830m"],
+  "grouped keys": [
+    "attention a { heads 8 kv_heads 4 head_dim 16 value_dim 12 mask causal scores { conv 3x5 shared across 2 bias conv 2x3 } output { norm gate channel } }",
+    "A",
+  ],
+} as const;
+
+describe.each([2, 4])("heads over %s processes", (processes) => {
+  test.each(Object.entries(HEADS))("give what one gives: %s", async (_, [spec, layer]) => {
+    expect(await together("by_heads", processes, spec, layer)).toContain("equal");
+  });
+});
+
+test("heads that are mixed stay together", async () => {
+  await expect(together("by_heads", 2, LAYER, "Mta830m")).rejects.toThrow("MTA685");
 });
 
 test("FSDP2 over 2 processes gives what one gives", async () => {

@@ -58,10 +58,19 @@ INLINE vec_i load_i(const int32_t *from) { return *(const vec_i_at *)from; }
 INLINE vec broadcast(float x) { return x - (vec){0}; }
 INLINE vec_i broadcast_i(int32_t x) { return x - (vec_i){0}; }
 
-/* a b + c; rounded once where the processor has an instruction for it. */
+/*
+ * a b + c; rounded once where the processor has an instruction for it. GCC is not left to choose: for some processors it
+ * rounds twice where sums are long chains, and bits would depend on how many rows are computed at a time.
+ */
 INLINE vec multiply_add(vec a, vec b, vec c) {
 #if defined(__wasm_relaxed_simd__)
   return __builtin_wasm_relaxed_madd_f32x4(a, b, c);
+#elif defined(__FMA__) && !defined(__clang__) && LANES == 16
+  return __builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4);
+#elif defined(__FMA__) && !defined(__clang__) && LANES == 8
+  return __builtin_ia32_vfmaddps256(a, b, c);
+#elif defined(__FMA__) && !defined(__clang__) && LANES == 4
+  return __builtin_ia32_vfmaddps(a, b, c);
 #else
   return a * b + c;
 #endif

@@ -5,6 +5,7 @@ import {
   type Plan,
   SCHEDULES,
   type Schedule,
+  withoutDropout,
 } from "../../runtime/contract/index.ts";
 import type { Meter } from "../execution/meter.ts";
 import { choosePlan, type PlanRequest, planCandidates, scheduleIllegal, unfusedPlan } from "../plan/index.ts";
@@ -56,9 +57,12 @@ export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequ
   const baseline = baselinePlan(pipeline, planned, notes);
   if (baseline !== null)
     subjects.push({ name: "unfused", kind: "baseline", plan: baseline, chosen: false, tuned: false });
-  const choice = choosePlan(pipeline, schedule === undefined ? planned : { ...planned, schedule });
+  const choice = choosePlan(
+    withoutDropout(pipeline),
+    schedule === undefined ? planned : { ...planned, schedule },
+  );
   for (const each of schedule === undefined ? SCHEDULES : [schedule]) {
-    const [best] = planCandidates(pipeline, { ...planned, schedule: each });
+    const [best] = planCandidates(withoutDropout(pipeline), { ...planned, schedule: each });
     if (best === undefined || best.plan === null) {
       // Where there is one schedule only, nobody misses the others.
       if (schedule === undefined && !emissionFacts(meter.machine.target).schedules) continue;
@@ -73,7 +77,7 @@ export function planSubjects(meter: Pick<Meter, "machine">, request: SubjectRequ
   if (tuned !== null && !subjects.some((each) => each.tuned))
     subjects.push({ name: "tuned", kind: "tuned", plan: tuned, chosen: false, tuned: true });
   if (grad) {
-    const plan = choosePlan(pipeline, { ...planned, direction: "backward" });
+    const plan = choosePlan(withoutDropout(pipeline), { ...planned, direction: "backward" });
     const won = tunedBackward !== null && samePlan(plan, tunedBackward);
     const marks = tunedBackward === null ? { chosen: false, tuned: false } : { chosen: true, tuned: won };
     subjects.push({ name: "backward", kind: "backward", plan, ...marks });
@@ -92,7 +96,7 @@ function baselinePlan(pipeline: Pipeline, request: PlanRequest, notes: string[])
     return null;
   }
   try {
-    return unfusedPlan(pipeline, request);
+    return unfusedPlan(withoutDropout(pipeline), request);
   } catch (error) {
     // MTA405: it does not fit the device.
     if (!(error instanceof MtacError) || error.code !== "MTA405") throw error;

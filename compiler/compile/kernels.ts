@@ -135,11 +135,19 @@ function sharedPipelines(pipelines: readonly Pipeline[]): ReadonlyMap<string, Pi
 }
 
 /** An artifact without what only emitters read. */
-function shippable({ plans, backward, ...artifact }: Artifact): Artifact {
+function shippable({ plans, backward, dropout, ...artifact }: Artifact): Artifact {
   return {
     ...artifact,
     plans: plans.map(shippablePlan),
     ...(backward === undefined ? {} : { backward: backward.map(shippablePlan) }),
+    ...(dropout === undefined
+      ? {}
+      : {
+          dropout: {
+            plans: dropout.plans.map(shippablePlan),
+            backward: dropout.backward.map(shippablePlan),
+          },
+        }),
   };
 }
 

@@ -1,12 +1,14 @@
-import type {
-  Artifact,
-  CallShape,
-  Pipeline,
-  Plan,
-  Schedule,
-  ShapeBucket,
-  Target,
-  TunedPlan,
+import {
+  type Artifact,
+  type CallShape,
+  hasDropout,
+  type Pipeline,
+  type Plan,
+  type Schedule,
+  type ShapeBucket,
+  type Target,
+  type TunedPlan,
+  withoutDropout,
 } from "../../runtime/contract/index.ts";
 import { type Checks, listed, refuseOptions, truth } from "../options.ts";
 import {
@@ -54,9 +56,16 @@ export function emitArtifact(pipeline: Pipeline, options: ArtifactOptions = {}):
   const machines = machinesOf(target).wanted(devices);
   // Where there is one schedule only, none can be asked for.
   const choosy = schedule !== undefined && emissionFacts(target).schedules;
-  const plans = bestPlans(pipeline, machines, { shape, ...(choosy ? { schedule } : {}) });
-  const backward = grad ? bestPlans(pipeline, machines, { shape, direction: "backward" }) : [];
-  return artifactOf(pipeline, plans, backward);
+  const inference = withoutDropout(pipeline);
+  const plans = bestPlans(inference, machines, { shape, ...(choosy ? { schedule } : {}) });
+  const backward = grad ? bestPlans(inference, machines, { shape, direction: "backward" }) : [];
+  const dropout = hasDropout(pipeline)
+    ? {
+        plans: bestPlans(pipeline, machines, { shape }),
+        backward: grad ? bestPlans(pipeline, machines, { shape, direction: "backward" }) : [],
+      }
+    : undefined;
+  return artifactOf(pipeline, plans, backward, dropout);
 }
 
 /** The form of the storage changes how kernels read, not which plan is best: machines that differ in it share the planner's work. */
@@ -78,22 +87,32 @@ function bestPlans(
  * Plans for machines with their kernels, the most capable first. Of those that do the same the last one stays: it is the least that they need.
  *
  * @param backward Plans for gradients.
+ * @param dropout Plans for calls that drop weights.
  */
 export function artifactOf(
   { name }: Pipeline,
   plans: readonly Plan[],
   backward: readonly Plan[] = [],
+  dropout?: Artifact["dropout"],
 ): Artifact {
   const named = distinct(plans).map((plan, index) => nameVariant(plan, index === 0 ? null : `${index + 1}`));
-  const gradients = distinct(backward).map((plan, index) =>
-    nameVariant(plan, index === 0 ? "backward" : `backward${index + 1}`),
-  );
+  const gradients = variantsOf(backward, "backward");
+  const dropping = {
+    plans: variantsOf(dropout?.plans ?? [], "dropout"),
+    backward: variantsOf(dropout?.backward ?? [], "dropout_backward"),
+  };
   return {
     name,
     plans: named,
     ...(gradients.length === 0 ? {} : { backward: gradients }),
-    ...emitPlans([...named, ...gradients]),
+    ...(dropout === undefined ? {} : { dropout: dropping }),
+    ...emitPlans([...named, ...gradients, ...dropping.plans, ...dropping.backward]),
   };
+}
+
+/** Plans under names of their own: the word, from the second one on with a number. */
+function variantsOf(plans: readonly Plan[], word: string): readonly Plan[] {
+  return distinct(plans).map((plan, index) => nameVariant(plan, index === 0 ? word : `${word}${index + 1}`));
 }
 
 function distinct(plans: readonly Plan[]): readonly Plan[] {

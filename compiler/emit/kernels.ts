@@ -18,6 +18,7 @@ import {
 import { planSource } from "./model/source.ts";
 import {
   convKernelModel,
+  dropoutModel,
   mixKernelModel,
   normalizeModel,
   productModel,
@@ -79,6 +80,8 @@ function kernelText(plan: Plan, kernel: KernelPlan, dialect: Dialect): string {
       return render(`${language}/kernels/mix.hbs`, mixKernelModel(plan, kernel, program, dialect));
     case "normalize":
       return render(`${language}/kernels/normalize.hbs`, normalizeModel(plan, kernel, program, dialect));
+    case "dropout":
+      return render(`${language}/kernels/dropout.hbs`, dropoutModel(plan, kernel, program, dialect));
     case "product":
       return render(`${language}/kernels/product.hbs`, productModel(plan, kernel, program, dialect));
     case "pointwise":

@@ -33,6 +33,7 @@ import type {
 import type { planSource } from "./model/source.ts";
 import type {
   convKernelModel,
+  dropoutModel,
   mixKernelModel,
   normalizeModel,
   productModel,
@@ -47,6 +48,7 @@ interface ScalarKernels {
   readonly scores: ReturnType<typeof scoresModel>;
   readonly conv: ReturnType<typeof convKernelModel>;
   readonly mix: ReturnType<typeof mixKernelModel>;
+  readonly dropout: ReturnType<typeof dropoutModel>;
   readonly normalize: ReturnType<typeof normalizeModel>;
   readonly product: ReturnType<typeof productModel>;
   readonly pointwise: ReturnType<typeof pointwiseKernelModel>;

@@ -1,4 +1,4 @@
-import type { Layout, Plan } from "../../runtime/contract/index.ts";
+import { type Layout, type Plan, withoutDropout } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
 import { artifactOf, loadGradients } from "../emit/index.ts";
 import { choosePlan } from "../plan/index.ts";
@@ -14,7 +14,10 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
   device: TargetDevice<Tensor, Types>,
   request: RunRequest,
 ): Promise<RunResult> {
-  const { pipeline, call, schedule, onStep } = request;
+  const { call, schedule, onStep } = request;
+  // What drops weights is planned for calls that say which.
+  const pipeline =
+    call.inputs.dropoutSeed === undefined ? withoutDropout(request.pipeline) : request.pipeline;
   const { target, identity, machine } = device;
   const { dO } = call;
   if (dO !== null) await loadGradients();

@@ -23,7 +23,12 @@ const SCORE_SPREAD = 1.5;
 export function randomCall(
   pipeline: Pipeline,
   shape: CallShape,
-  options: { readonly seed: number; readonly layer: number | undefined; readonly grad: boolean },
+  options: {
+    readonly seed: number;
+    readonly layer: number | undefined;
+    readonly grad: boolean;
+    readonly drops?: boolean;
+  },
 ): AttentionCall {
   const random = new Generator(options.seed);
   const { headDim, storage, scale } = pipeline;
@@ -49,6 +54,8 @@ export function randomCall(
         return randomLengths(random, shape);
       case "bias":
         return randomBias(random, shapeOf(pipeline, input.axes, shape));
+      case "dropout_seed":
+        return options.drops === true ? random.words(2) : undefined;
       case "positions":
         return undefined;
     }
@@ -103,6 +110,12 @@ class Generator {
     const next = (w ^ (w >>> 19) ^ t ^ (t >>> 8)) >>> 0;
     this.#state.set([y, z, w, next]);
     return next / 2 ** 32;
+  }
+
+  /** Integers of 32 bits. */
+  words(count: number): Float64Tensor {
+    const data = Float64Array.from({ length: count }, () => Math.floor(this.uniform() * 2 ** 32) | 0);
+    return { shape: [count], data };
   }
 
   normal(): number {

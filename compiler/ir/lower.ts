@@ -2,6 +2,7 @@ import type {
   ConvStage,
   GateStage,
   Initializer,
+  LinearStage,
   MixStage,
   NormStage,
   OutputStage,
@@ -70,7 +71,7 @@ function lowerScore(stage: Attention["scores"][number], name: string, context: C
   switch (stage.kind) {
     case "conv":
     case "mix":
-      return lowerWeight(stage, name, context);
+      return lowerLinear(stage, name, context);
     default: {
       const { span, ...pointwise } = stage;
       return { ...pointwise, name, source: sourceLine(span, context.file) };
@@ -78,13 +79,17 @@ function lowerScore(stage: Attention["scores"][number], name: string, context: C
   }
 }
 
-function lowerWeight(stage: StageOf<"conv" | "mix">, name: string, context: Context): WeightStage {
-  switch (stage.kind) {
-    case "conv":
-      return lowerConv(stage, name, context);
-    case "mix":
-      return lowerMix(stage, name, context);
-  }
+function lowerWeight(
+  stage: StageOf<"conv" | "mix" | "dropout">,
+  name: string,
+  context: Context,
+): WeightStage {
+  if (stage.kind !== "dropout") return lowerLinear(stage, name, context);
+  return { kind: "dropout", name, rate: stage.rate, source: sourceLine(stage.span, context.file) };
+}
+
+function lowerLinear(stage: StageOf<"conv" | "mix">, name: string, context: Context): LinearStage {
+  return stage.kind === "conv" ? lowerConv(stage, name, context) : lowerMix(stage, name, context);
 }
 
 function lowerOutput(stage: StageOf<"norm" | "gate">, name: string, context: Context): OutputStage {

@@ -33,6 +33,7 @@ export const IR_RULES = {
   "group-divides": "mix groups and across divide heads",
   "origin-inside": "a convolution's origin lies on a tap of its kernel",
   "pointwise-operands": "numbers of pointwise stages are finite and above 0",
+  "dropout-rate": "a dropout's rate is from 0 to below 1",
   "eps-nonnegative": "a norm's eps is finite and not negative",
   "parameter-names": "a stage's parameters are called after the stage",
   "parameter-order": "the pipeline lists exactly the parameters of its stages, in their order, each once",
@@ -130,7 +131,7 @@ class Verifier {
   #sections(pipeline: Pipeline): void {
     const allowed = {
       scores: ["conv", "mix", ...POINTWISE_KINDS],
-      weights: ["conv", "mix"],
+      weights: ["conv", "mix", "dropout"],
       output: ["norm", "gate"],
     };
     for (const section of ["scores", "weights", "output"] as const) {
@@ -148,6 +149,9 @@ class Verifier {
         return this.#conv(stage, pipeline.heads);
       case "mix":
         return this.#mix(stage, pipeline.heads);
+      case "dropout":
+        this.#require(stage.rate >= 0 && stage.rate < 1, "dropout-rate", `${stage.name}: ${stage.rate}`);
+        return [];
       default:
         return this.#pointwise(stage);
     }

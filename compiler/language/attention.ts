@@ -32,6 +32,7 @@ export type CheckedStage =
       readonly span: Span;
     }
   | (Pointwise & { readonly span: Span })
+  | { readonly kind: "dropout"; readonly rate: number; readonly span: Span }
   | {
       readonly kind: "norm";
       readonly eps: number;
@@ -62,7 +63,7 @@ export interface Attention {
   readonly mask: readonly MaskTerm[];
   readonly normalize: "softmax" | "sparsemax";
   readonly scores: readonly StageOf<"conv" | "mix" | Pointwise["kind"]>[];
-  readonly weights: readonly StageOf<"conv" | "mix">[];
+  readonly weights: readonly StageOf<"conv" | "mix" | "dropout">[];
   readonly output: readonly StageOf<"norm" | "gate">[];
   readonly span: Span;
 }

@@ -50,6 +50,7 @@ type StageHead =
   | Omit<Extract<StageNode, { stage: "conv" }>, "modifiers">
   | Omit<Extract<StageNode, { stage: "mix" }>, "modifiers">
   | Omit<Extract<StageNode, { stage: PointwiseKind }>, "modifiers">
+  | Omit<Extract<StageNode, { stage: "dropout" }>, "modifiers">
   | { readonly stage: "norm" | "gate"; readonly span: Span };
 
 function buildStages(items: readonly CstNode[], context: BuildContext): StageNode[] {
@@ -114,6 +115,8 @@ function stageHead(stage: StageKind, operands: Operands): StageHead {
       return { stage, size: takePair(operands, "6x11"), span };
     case "mix":
       return { stage, group: takeNumber(operands, "mix 16"), span };
+    case "dropout":
+      return { stage, rate: takeNumber(operands, "dropout 0.1"), span };
     case "norm":
     case "gate":
       return { stage, span };

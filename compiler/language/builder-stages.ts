@@ -28,6 +28,8 @@ export function stageNode(value: unknown, index: number, section: ValueReader): 
       return { stage: value.kind, size: reader.pair(value.required), modifiers, span };
     case "mix":
       return { stage: value.kind, group: reader.number(value.required), modifiers, span };
+    case "dropout":
+      return { stage: value.kind, rate: reader.number(value.required), modifiers, span };
     case "norm":
     case "gate":
       return { stage: value.kind, modifiers, span };

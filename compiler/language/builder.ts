@@ -64,7 +64,7 @@ export interface AttentionOptions {
   readonly mask?: MaskOption | readonly MaskOption[];
   readonly normalize?: "softmax" | "sparsemax";
   readonly scores?: readonly (StageValue<"conv"> | StageValue<"mix"> | StageValue<PointwiseKind>)[];
-  readonly weights?: readonly (StageValue<"conv"> | StageValue<"mix">)[];
+  readonly weights?: readonly (StageValue<"conv"> | StageValue<"mix"> | StageValue<"dropout">)[];
   readonly output?: readonly (StageValue<"norm"> | StageValue<"gate">)[];
 }
 
@@ -114,6 +114,14 @@ export function softcap(limit: number): StageValue<"softcap"> {
 /** Cuts negative scores off: max(0, s). */
 export function relu(): StageValue<"relu"> {
   return stageValue("relu", null, {}, callSite(relu));
+}
+
+/**
+ * Drops weights in training calls that give `dropoutSeed`; elsewhere the identity.
+ * @param rate the probability that an entry becomes 0, from 0 to below 1; the others are divided by 1 − rate
+ */
+export function dropout(rate: number): StageValue<"dropout"> {
+  return stageValue("dropout", rate, {}, callSite(dropout));
 }
 
 /** RMS norm over the value dimension, per head. */

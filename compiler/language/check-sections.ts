@@ -21,11 +21,11 @@ export function checkOutput(source: Inherited, around: StageSurroundings, contex
 }
 
 function isScoreStage(stage: CheckedStage): stage is StageOf<"conv" | "mix" | PointwiseKind> {
-  return isWeightStage(stage) || isOneOf(stage.kind, POINTWISE_KINDS);
+  return stage.kind === "conv" || stage.kind === "mix" || isOneOf(stage.kind, POINTWISE_KINDS);
 }
 
-function isWeightStage(stage: CheckedStage): stage is StageOf<"conv" | "mix"> {
-  return stage.kind === "conv" || stage.kind === "mix";
+function isWeightStage(stage: CheckedStage): stage is StageOf<"conv" | "mix" | "dropout"> {
+  return stage.kind === "conv" || stage.kind === "mix" || stage.kind === "dropout";
 }
 
 function isOutputStage(stage: CheckedStage): stage is StageOf<"norm" | "gate"> {

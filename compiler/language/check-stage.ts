@@ -29,6 +29,8 @@ export function checkStage(
       return check.conv(node.size);
     case "mix":
       return check.mix(node.group);
+    case "dropout":
+      return check.dropout(node.rate);
     case "norm":
       return check.norm();
     case "gate":
@@ -116,6 +118,11 @@ class StageCheck {
         ? 0
         : this.context.evaluator.number(operandNode, `\`${kind}\``, operand.range);
     return value === null ? null : this.finish({ ...make(value), span: this.node.span });
+  }
+
+  dropout(rateNode: Expression): StageOf<"dropout"> | null {
+    const rate = this.context.evaluator.number(rateNode, "`dropout`", RANGES.dropout);
+    return rate === null ? null : this.finish({ kind: "dropout", rate, span: this.node.span });
   }
 
   norm(): StageOf<"norm"> | null {

@@ -124,7 +124,7 @@ export class Evaluator {
       this.report("MTA301", expression.span, `${what} is ${shown}, not an integer`, describeRange(range));
       return null;
     }
-    if (number < range.min || number > range.max || (range.nonzero === true && number === 0)) {
+    if (!isWithin(number, range)) {
       this.report("MTA302", expression.span, `${what} is ${number}, outside its range`, describeRange(range));
       return null;
     }
@@ -179,8 +179,13 @@ export class Evaluator {
   }
 }
 
+function isWithin(number: number, { min, max, nonzero = false, below = false }: Range): boolean {
+  return number >= min && number <= max && !(nonzero && number === 0) && !(below && number === max);
+}
+
 /** For example `an integer from 1 to 64`. */
 export function describeRange(range: Range): string {
   const kind = range.integer ? "an integer" : "a number";
+  if (range.below === true) return `${kind} from ${range.min} to below ${range.max}`;
   return `${kind} from ${range.min} to ${range.max}${range.nonzero === true ? ", but not 0" : ""}`;
 }

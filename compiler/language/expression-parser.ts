@@ -31,6 +31,7 @@ const EXPECTS_VALUE: ReadonlySet<TokenType> = new Set(
     "window",
     "mix",
     ...POINTWISE_KINDS.filter((kind) => POINTWISE[kind].operand !== null),
+    "dropout",
     "across",
     "normal",
     "eps",

@@ -43,7 +43,7 @@ export const VALUE_ALIASES: Readonly<Record<string, string>> = {
 
 const ROPE = "apply RoPE to q and k before the call: the language has no positional encoding of its own";
 const ALIBI = "write `mask causal bias` and pass ALiBi's values as the tensor `bias`";
-const DROPOUT = "leave it out: this version computes no dropout";
+const DROPOUT = "write `weights { dropout 0.1 }`, and give training calls a `dropout_seed`";
 
 const ADVICE: Readonly<Record<string, string>> = {
   rope: ROPE,
@@ -52,7 +52,6 @@ const ADVICE: Readonly<Record<string, string>> = {
   rotary_emb: ROPE,
   alibi: ALIBI,
   alibi_slopes: ALIBI,
-  dropout: DROPOUT,
   dropout_p: DROPOUT,
   attn_dropout: DROPOUT,
   attention_dropout: DROPOUT,

@@ -124,6 +124,8 @@ function stageHead(node: StageNode): string {
       return `conv ${pair(node.size)}`;
     case "mix":
       return `mix ${value(node.group)}`;
+    case "dropout":
+      return `dropout ${value(node.rate)}`;
     case "norm":
     case "gate":
       return node.stage;

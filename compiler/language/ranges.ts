@@ -4,6 +4,8 @@ export interface Range {
   readonly integer: boolean;
   /** Zero is excluded: for ranges that lie on both sides of it. */
   readonly nonzero?: boolean;
+  /** Numbers stay below `max`. */
+  readonly below?: boolean;
 }
 
 function integers(min: number, max: number): Range {
@@ -28,6 +30,7 @@ export const RANGES = {
   scale: { ...numbers(-10_000, 10_000), nonzero: true },
   eps: numbers(1e-12, 1),
   std: numbers(1e-9, 100),
+  dropout: { ...numbers(0, 1), below: true },
   lengths: integers(1, 1_048_576),
   batch: integers(1, 65_535),
 } as const satisfies Record<string, Range>;

@@ -96,6 +96,12 @@ export type StageNode =
       readonly modifiers: readonly ModifierNode[];
       readonly span: Span;
     }
+  | {
+      readonly stage: "dropout";
+      readonly rate: Expression;
+      readonly modifiers: readonly ModifierNode[];
+      readonly span: Span;
+    }
   | { readonly stage: "norm" | "gate"; readonly modifiers: readonly ModifierNode[]; readonly span: Span };
 
 export interface SectionNode {

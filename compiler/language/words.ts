@@ -19,8 +19,8 @@ export type PropertyName = (typeof PROPERTIES)[number];
 export const SECTIONS = ["scores", "weights", "output"] as const;
 export type SectionName = (typeof SECTIONS)[number];
 
-export type StageKind = "conv" | "mix" | PointwiseKind | "norm" | "gate";
-export const STAGES: readonly StageKind[] = ["conv", "mix", ...POINTWISE_KINDS, "norm", "gate"];
+export type StageKind = "conv" | "mix" | PointwiseKind | "dropout" | "norm" | "gate";
+export const STAGES: readonly StageKind[] = ["conv", "mix", ...POINTWISE_KINDS, "dropout", "norm", "gate"];
 
 /** Words that start a modifier; `scalar` and `channel` are the two values of the modifier `mode`, which has no word. */
 export const MODIFIER_WORDS = [
@@ -89,12 +89,14 @@ export function isKeyword(word: string): boolean {
 /** Where a kind of stage may stand. */
 export function sectionsOf(kind: StageKind): readonly SectionName[] {
   if (isOneOf(kind, POINTWISE_KINDS)) return ["scores"];
+  if (kind === "dropout") return ["weights"];
   return kind === "conv" || kind === "mix" ? ["scores", "weights"] : ["output"];
 }
 
 const STAGE_MODIFIERS: Readonly<Record<Exclude<StageKind, PointwiseKind>, readonly ModifierWord[]>> = {
   conv: ["pad_key", "pad_query", "across", "dilation", "bias", "shared", "init", "as"],
   mix: ["init", "as"],
+  dropout: [],
   norm: ["eps", "depth_scale", "as"],
   gate: ["scalar", "channel", "as"],
 };

@@ -158,6 +158,7 @@ function stageOperand(stage: StageKind): readonly Expectation[] | null {
     case "conv":
       return [{ kind: "pair", of: "6x11" }];
     case "mix":
+    case "dropout":
       return NUMBER;
     case "norm":
     case "gate":

@@ -1,4 +1,10 @@
-import { type CallShape, MtacError, type Pipeline, type Target } from "../../runtime/contract/index.ts";
+import {
+  type CallShape,
+  MtacError,
+  type Pipeline,
+  type Target,
+  withoutDropout,
+} from "../../runtime/contract/index.ts";
 import { type Candidate, type Machine, machinesOf, planCandidates } from "../plan/index.ts";
 import { EMITTED_TARGETS, emissionFacts } from "../targets.ts";
 
@@ -72,7 +78,7 @@ export class Predictions {
 
 function outcomeOf(pipeline: Pipeline, machine: Machine): Outcome {
   try {
-    const candidates = planCandidates(pipeline, { machine, shape: NOMINAL });
+    const candidates = planCandidates(withoutDropout(pipeline), { machine, shape: NOMINAL });
     const [first] = candidates;
     const best = first !== undefined && first.reason === null ? first : null;
     return { best, reason: best === null ? (first?.reason ?? null) : null, knobs: knobsOf(candidates) };

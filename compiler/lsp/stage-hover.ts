@@ -3,6 +3,7 @@ import {
   type Pipeline,
   type ScoreStage,
   spellPointwise,
+  type WeightStage,
 } from "../../runtime/contract/index.ts";
 import { floorMultiplyAdds, resolve, visiblePairs } from "../ir/index.ts";
 import type { Attention, CheckedStage } from "../language/attention.ts";
@@ -47,6 +48,8 @@ function writtenOut(stage: CheckedStage): string {
     }
     case "mix":
       return `mix ${stage.group} ${initialized(stage.init)}`;
+    case "dropout":
+      return `dropout ${stage.rate}`;
     case "norm":
       return `norm eps ${stage.eps}${stage.depthScale ? " depth_scale" : ""}`;
     case "gate":
@@ -63,7 +66,7 @@ function initialized(init: { readonly kind: string; readonly std?: number }): st
 }
 
 /** Multiply-adds for each entry of the map; for a stage on the output, for each of its numbers. */
-function multiplyAddsOf(stage: ScoreStage | OutputStage, { valueDim }: Pipeline): number {
+function multiplyAddsOf(stage: ScoreStage | WeightStage | OutputStage, { valueDim }: Pipeline): number {
   switch (stage.kind) {
     case "conv":
       return stage.kernel.query * stage.kernel.key * stage.across;
@@ -78,7 +81,7 @@ function multiplyAddsOf(stage: ScoreStage | OutputStage, { valueDim }: Pipeline)
   }
 }
 
-function describeWork(stage: ScoreStage | OutputStage, pipeline: Pipeline): string {
+function describeWork(stage: ScoreStage | WeightStage | OutputStage, pipeline: Pipeline): string {
   const each = multiplyAddsOf(stage, pipeline);
   const { Lq, B } = NOMINAL;
   const onOutput = stage.kind === "norm" || stage.kind === "gate";

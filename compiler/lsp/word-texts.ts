@@ -121,7 +121,7 @@ const SECTION_TEXTS: Words<SectionName> = {
     snippet: "scores { <> }",
   },
   weights: {
-    usage: "weights { conv mix … }",
+    usage: "weights { conv mix dropout … }",
     meaning:
       "Stages on the weights after the softmax, in the order written. Nothing is renormalised. An empty section clears an inherited one.",
     default: "no stages",
@@ -159,6 +159,12 @@ const STAGE_TEXTS: Words<StageKind> = {
     { snippet: "mix <16>" },
   ),
   ...POINTWISE_TEXTS,
+  dropout: sized(
+    "dropout P",
+    "In training calls that give `dropout_seed`, each weight is 0 with probability P, else divided by 1 − P; elsewhere nothing happens.",
+    RANGES.dropout,
+    { snippet: "dropout <0.1>" },
+  ),
   norm: {
     usage: "norm",
     meaning: "RMS norm over `value_dim`, for each row and head, with a weight for each channel.",

@@ -85,7 +85,8 @@ export function buildChain(
   const steps: ChainStep[] = [];
   let region = 0;
   let normalized = -1;
-  [dot, ...scores, ...(role === "apply" ? weights : [])].forEach((op, index) => {
+  const linear = weights.filter((op) => op.kind !== "dropout");
+  [dot, ...scores, ...(role === "apply" ? linear : [])].forEach((op, index) => {
     const last = index === scores.length;
     const mask = !last ? "zero" : role === "apply" ? "normalize" : "hide";
     const finish: Finish = { pointwise: op.pointwise, mask };

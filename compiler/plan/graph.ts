@@ -1,5 +1,6 @@
 import {
   type ConvStage,
+  type DropoutStage,
   isPointwise,
   type LinearStage,
   type MixStage,
@@ -53,6 +54,12 @@ export interface MixOp extends AnyOp, Finished {
 /** An operation whose entries are sums over entries of the map before it. */
 export type LinearOp = ConvOp | MixOp;
 
+/** A dropout of a map, in place. */
+export interface DropoutOp extends AnyOp {
+  readonly kind: "dropout";
+  readonly stage: DropoutStage;
+}
+
 /** Softmax or sparsemax of each row, in place. */
 export interface NormalizeOp extends AnyOp {
   readonly kind: "normalize";
@@ -63,14 +70,14 @@ export interface ProductOp extends AnyOp {
   readonly kind: "product";
 }
 
-export type Op = DotOp | LinearOp | NormalizeOp | ProductOp;
+export type Op = DotOp | LinearOp | DropoutOp | NormalizeOp | ProductOp;
 
 /** What an attention computes, in order: dot, the scores' operations, normalize, the weights' operations, product. */
 export interface Graph {
   readonly dot: DotOp;
   readonly scores: readonly LinearOp[];
   readonly normalize: NormalizeOp;
-  readonly weights: readonly LinearOp[];
+  readonly weights: readonly (LinearOp | DropoutOp)[];
   readonly product: ProductOp;
   /** All of them. */
   readonly ops: readonly Op[];
@@ -92,8 +99,8 @@ export function graphOf(pipeline: Pipeline): Graph {
 
 function buildGraph(pipeline: Pipeline): Graph {
   const stages = [...pipeline.scores, ...pipeline.weights];
-  const scores = linearStages(pipeline.scores, "scores", 0, stages);
-  const weights = linearStages(pipeline.weights, "weights", pipeline.scores.length, stages);
+  const scores = scoreOps(pipeline.scores, stages);
+  const weights = weightOps(pipeline);
   const reach = totalReach(stages);
   const { source } = pipeline;
   const dot: DotOp = { kind: "dot", name: "scores", source, halo: reach, pointwise: scores.first };
@@ -113,18 +120,16 @@ function buildGraph(pipeline: Pipeline): Graph {
     dot,
     scores: scores.linear,
     normalize,
-    weights: weights.linear,
+    weights,
     product,
-    ops: [dot, ...scores.linear, normalize, ...weights.linear, product],
+    ops: [dot, ...scores.linear, normalize, ...weights, product],
     reach,
   };
 }
 
-/** A section's linear operations with the pointwise stages that follow each, and the pointwise ones before the first of them. */
-function linearStages(
-  stages: readonly (ScoreStage | WeightStage)[],
-  section: StageIndex["section"],
-  before: number,
+/** The linear operations on the scores with the pointwise stages that follow each, and the pointwise ones before the first of them. */
+function scoreOps(
+  stages: readonly ScoreStage[],
   all: readonly (ScoreStage | WeightStage)[],
 ): { readonly first: readonly Pointwise[]; readonly linear: readonly LinearOp[] } {
   const first: Pointwise[] = [];
@@ -136,9 +141,22 @@ function linearStages(
       return;
     }
     following = [];
-    linear.push(linearOp(stage, { section, index }, following, totalReach(all.slice(before + index + 1))));
+    linear.push(linearOp(stage, { section: "scores", index }, following, totalReach(all.slice(index + 1))));
   });
   return { first, linear };
+}
+
+function weightOps({ weights }: Pipeline): readonly (LinearOp | DropoutOp)[] {
+  return weights.map((stage, index) => {
+    const halo = totalReach(weights.slice(index + 1));
+    if (stage.kind !== "dropout") return linearOp(stage, { section: "weights", index }, [], halo);
+    return { kind: "dropout", name: operationName(stage), source: stage.source, stage, halo };
+  });
+}
+
+/** What a stage's operation, and a kernel of it, is called. */
+function operationName({ name }: LinearStage | DropoutStage): string {
+  return name.replaceAll(".", "_");
 }
 
 function linearOp(
@@ -147,7 +165,7 @@ function linearOp(
   pointwise: readonly Pointwise[],
   halo: Reach,
 ): LinearOp {
-  const op = { name: stage.name.replaceAll(".", "_"), source: stage.source, index, pointwise, halo };
+  const op = { name: operationName(stage), source: stage.source, index, pointwise, halo };
   return stage.kind === "conv" ? { ...op, kind: "conv", stage } : { ...op, kind: "mix", stage };
 }
 

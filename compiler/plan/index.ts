@@ -1,4 +1,5 @@
 import {
+  hasDropout,
   MtacError,
   type Pipeline,
   type Plan,
@@ -134,6 +135,8 @@ export function scheduleIllegal(pipeline: Pipeline, schedule: Schedule): string 
   if (schedule === "staged") return null;
   if (pipeline.normalize === "sparsemax")
     return "sparsemax needs a whole row of scores at once: only staged keeps one";
+  if (hasDropout(pipeline))
+    return "a dropout takes the map of a strip as a kernel of its own: only staged keeps one";
   if (schedule === "single_pass" && pipeline.weights.length > 0) {
     return "stages after the softmax need the finished sum of each row, which one pass has only at its end";
   }

@@ -66,6 +66,7 @@ function readsOf(program: KernelProgram | undefined): Reads {
       return { ...HISTORY, positions: false };
     case "product":
     case "combine":
+    case "dropout":
     case "normalize_adjoint":
     case "output_adjoint":
       return RANGES;
@@ -92,6 +93,7 @@ function callFields(pipeline: Pipeline, kernel: UnlaunchedKernel, words: boolean
     ...(words && positions ? ["positions_at"] : []),
     ...(words && positions && hasMask(pipeline, "lengths") ? ["lengths_at"] : []),
     ...(words && documents && hasMask(pipeline, "documents") ? ["documents_at"] : []),
+    ...(words && kernel.program?.kind === "dropout" ? ["dropout_seed_at"] : []),
     ...(scaled && (bound.has("o") || bound.has("d_o")) ? ["depth_scale"] : []),
   ];
 }

@@ -119,6 +119,8 @@ export interface KernelNaming {
   entryPoint(pipeline: Pipeline, kernel: string): string;
   /** Integer inputs of a call: buffers of their own, or what stands for them. */
   integers(pipeline: Pipeline): readonly string[];
+  /** What a kernel that drops weights binds for the seed beside these. */
+  readonly seed: readonly string[];
   /** Whether all kernels of a plan take the same launch block. */
   readonly sharedLaunch: boolean;
   /** Pipeline-overridable constants of kernels that read the history. */

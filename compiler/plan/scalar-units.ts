@@ -37,6 +37,8 @@ export interface ScalarUnits {
   readonly exp: UnitWork;
   /** An entry of the online softmax; its weight is written where the same kernel multiplies it. */
   softmax(written: boolean): UnitWork;
+  /** An entry of a dropout: ten rounds of two wide products each. */
+  readonly dropout: UnitWork;
   /** An entry of the softmax of a whole row in a map. */
   readonly normalize: UnitWork;
   /** Four rows by four of `valueBlocks · 4` values over four keys; `same` of the thread's units read the same values. */
@@ -79,6 +81,7 @@ export const WEBGPU_UNITS: ScalarUnits = {
   block: unit({ instructions: 90, sharedBytes: BLOCK_BYTES }),
   exp: unit({ specialFunctions: 1, instructions: 14 }),
   softmax: (written) => unit({ specialFunctions: 1, instructions: 14, sharedBytes: written ? 12 : 8 }),
+  dropout: unit({ instructions: 110 }),
   normalize: unit({ specialFunctions: 1, instructions: 48 }),
   // Neighbouring lanes share the rows' weights.
   product: (valueBlocks, _same, source) =>
@@ -129,6 +132,8 @@ export const CUDA_UNITS: ScalarUnits = {
   block: unit({ instructions: 130, sharedBytes: BLOCK_BYTES }),
   exp: unit({ f32MultiplyAdds: 8, specialFunctions: 1, instructions: 8 }),
   softmax: () => unit({ f32MultiplyAdds: 14, specialFunctions: 1, instructions: 14, sharedBytes: 8 }),
+  // Products of 32 bits by halves.
+  dropout: unit({ instructions: 400 }),
   normalize: unit({ f32MultiplyAdds: 20, specialFunctions: 1, instructions: 96 }),
   product: (_valueBlocks, same) =>
     unit({

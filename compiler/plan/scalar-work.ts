@@ -205,6 +205,15 @@ function entryWork(
         perBlock: threads * 4 * outputs,
       };
     }
+    case "dropout":
+      return {
+        ...block,
+        unit: units.dropout,
+        entries: 1,
+        words: 2,
+        tile: { rows: 1, keys: program.tileK },
+        perBlock: threads * 4,
+      };
     case "normalize":
       return {
         ...block,

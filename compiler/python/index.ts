@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Pipeline } from "../../runtime/contract/index.ts";
+import { hasDropout, type Pipeline } from "../../runtime/contract/index.ts";
 import type { EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { printJson } from "../emit/launcher/literal.ts";
 import { rendererOf } from "../emit/renderer.ts";
@@ -31,7 +31,7 @@ const render = rendererOf<Templates>(openTemplates);
  *
  * @param pipelines At least one.
  * @param options Whether it has kernels for CUDA, too: it has, if not said. Planning them takes most of the time.
- * @throws MtacError MTA933: two attentions or stacks would have one name in Python.
+ * @throws MtacError MTA933: two attentions or stacks would have one name in Python; an attention has dropout.
  */
 export function emitPythonPackage(
   pipelines: readonly Pipeline[],
@@ -39,6 +39,12 @@ export function emitPythonPackage(
   provenance: Provenance,
   { cuda = true }: { readonly cuda?: boolean } = {},
 ): Readonly<Record<string, string>> {
+  const dropping = pipelines.find(hasDropout);
+  if (dropping !== undefined)
+    throw wrongOption(
+      `packages for PyTorch drop no weights yet, and "${dropping.name}" has dropout`,
+      "leave `dropout` out of the spec that the package is made from",
+    );
   const hash = specHash(pipelines, provenance);
   const model = packageModel(pipelines, stacks, provenance, hash, cuda);
   refuseTwice(model.exports);

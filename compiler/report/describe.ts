@@ -7,6 +7,7 @@ import {
   type Plan,
   pointwiseOf,
   type ScoreStage,
+  type WeightStage,
 } from "../../runtime/contract/index.ts";
 import { pointwiseFormula } from "../language/pointwise.ts";
 import { plural } from "./units.ts";
@@ -28,7 +29,7 @@ export function describeMask(mask: readonly MaskTerm[]): string {
   return mask.map((term) => (term.kind === "window" ? `window ${term.size}` : term.kind)).join(" and ");
 }
 
-export function describeStage(stage: ScoreStage | OutputStage): string {
+export function describeStage(stage: ScoreStage | WeightStage | OutputStage): string {
   switch (stage.kind) {
     case "conv": {
       const { past, future, left, right } = convReach(stage);
@@ -45,6 +46,8 @@ export function describeStage(stage: ScoreStage | OutputStage): string {
     }
     case "mix":
       return `mixes groups of ${plural(stage.group, "head")}`;
+    case "dropout":
+      return `0 with probability ${stage.rate}, else divided by ${Number((1 - stage.rate).toPrecision(6))}, in calls that give dropout_seed`;
     case "norm":
       return `RMS over each head's values, eps ${stage.eps}${stage.depthScale ? ", times 1 − λ(layer)" : ""}`;
     case "gate":

@@ -1,5 +1,13 @@
 import { workspaceBytes } from "../../runtime/contract/expand.ts";
-import type { CallShape, Cost, Pipeline, Plan, Schedule, Target } from "../../runtime/contract/index.ts";
+import {
+  type CallShape,
+  type Cost,
+  type Pipeline,
+  type Plan,
+  type Schedule,
+  type Target,
+  withoutDropout,
+} from "../../runtime/contract/index.ts";
 import {
   compulsoryBytes,
   compulsoryGradientBytes,
@@ -126,7 +134,11 @@ export function explain(
   const { pipeline, shape } = facts;
   const machine = machinesOf(target).of(limits);
   const only = schedule === undefined ? {} : { schedule };
-  const forward = explainPlan(machine, shape, planCandidates(pipeline, { machine, shape, ...only }));
+  const forward = explainPlan(
+    machine,
+    shape,
+    planCandidates(withoutDropout(pipeline), { machine, shape, ...only }),
+  );
   return {
     ...facts,
     target,
@@ -145,7 +157,7 @@ function explainGradients(
   const backward = explainPlan(
     machine,
     shape,
-    planCandidates(pipeline, { machine, shape, direction: "backward" }),
+    planCandidates(withoutDropout(pipeline), { machine, shape, direction: "backward" }),
   );
   const { plan } = backward;
   return {

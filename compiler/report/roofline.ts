@@ -1,4 +1,10 @@
-import type { CallShape, Pipeline, Schedule, Target } from "../../runtime/contract/index.ts";
+import {
+  type CallShape,
+  type Pipeline,
+  type Schedule,
+  type Target,
+  withoutDropout,
+} from "../../runtime/contract/index.ts";
 import {
   type Bound,
   boundCandidates,
@@ -79,7 +85,7 @@ function rooflineOn(
   const rates = ratesOf(gpu, target);
   const work = floorWork(pipeline, shape);
   const floor = { ...work, ...floorBound(work, rates) };
-  const planned = planCandidates(pipeline, {
+  const planned = planCandidates(withoutDropout(pipeline), {
     machine,
     shape,
     ...(schedule === undefined ? {} : { schedule }),

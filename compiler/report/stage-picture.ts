@@ -4,6 +4,7 @@ import {
   type Parameter,
   type Pipeline,
   type ScoreStage,
+  type WeightStage,
 } from "../../runtime/contract/index.ts";
 import type { Style } from "../terminal/style.ts";
 import { table } from "../terminal/style.ts";
@@ -19,7 +20,7 @@ export function drawPipeline(pipeline: Pipeline, style: Style): string {
     // A remark that does not fit goes on beside the rail.
     lines.push(...table([remark === "" ? [head] : [head, style.dim(remark)]], [], "  ").split("\n"));
   };
-  const stages = (list: readonly (ScoreStage | OutputStage)[]): void => {
+  const stages = (list: readonly (ScoreStage | WeightStage | OutputStage)[]): void => {
     if (list.length === 0) return;
     const rows = list.map((stage) => [stage.name, describeStage(stage)]);
     for (const row of table(rows).split("\n")) lines.push(`  ${style.dim("├─")} ${colourName(row, style)}`);

@@ -1,4 +1,4 @@
-import type { Pipeline, Schedule } from "../../runtime/contract/index.ts";
+import { type Pipeline, type Schedule, withoutDropout } from "../../runtime/contract/index.ts";
 import { suggest } from "../language/suggest.ts";
 import { type Candidate, type PlanRequest, planCandidates } from "../plan/index.ts";
 import { noCandidate, unknownKnob, unknownKnobValue } from "./errors.ts";
@@ -39,7 +39,10 @@ export function tuneCandidates(
   request: PlanRequest,
   { schedule, sweeps, most }: CandidateChoice,
 ): readonly Candidate[] {
-  const all = planCandidates(pipeline, schedule === undefined ? request : { ...request, schedule });
+  const all = planCandidates(
+    withoutDropout(pipeline),
+    schedule === undefined ? request : { ...request, schedule },
+  );
   const legal = all.filter(({ reason }) => reason === null);
   if (legal.length === 0) throw noCandidate(pipeline.name, all[0]?.reason ?? "the planner lists none");
   for (const sweep of sweeps) checkSweep(sweep, all);
@@ -71,7 +74,7 @@ export function checkSweeps(
   { sweeps }: Pick<CandidateChoice, "sweeps">,
 ): void {
   if (sweeps.length === 0) return;
-  const all = requests.flatMap((request) => planCandidates(pipeline, request));
+  const all = requests.flatMap((request) => planCandidates(withoutDropout(pipeline), request));
   for (const sweep of sweeps) checkSweep(sweep, all);
 }
 
@@ -105,7 +108,7 @@ export function sweepsFor(
 ): readonly KnobSweep[] {
   if (sweeps.length === 0) return sweeps;
   const knownTo = (some: readonly PlanRequest[]) =>
-    valuesOfKnobs(some.flatMap((request) => planCandidates(pipeline, request)));
+    valuesOfKnobs(some.flatMap((request) => planCandidates(withoutDropout(pipeline), request)));
   const own = knownTo(requests.own);
   if (sweeps.every(({ knob }) => own.has(knob))) return sweeps;
   const others = knownTo(requests.others);

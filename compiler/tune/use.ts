@@ -1,4 +1,4 @@
-import type { CallShape, Pipeline, Plan } from "../../runtime/contract/index.ts";
+import { type CallShape, type Pipeline, type Plan, withoutDropout } from "../../runtime/contract/index.ts";
 import { emitKernels, type PlanThatWon } from "../emit/index.ts";
 import { type Machine, machinesOf, planCandidates, storedOn } from "../plan/index.ts";
 import { deviceFacts } from "../targets.ts";
@@ -50,7 +50,7 @@ function planOf(
   { key, candidate, shape }: Pick<TunedEntry, "key" | "candidate" | "shape">,
 ): Plan | null {
   const knobs = canonical(candidate.knobs);
-  const found = planCandidates(pipeline, {
+  const found = planCandidates(withoutDropout(pipeline), {
     machine,
     // The one that was measured: which candidates there are may depend on it.
     shape,

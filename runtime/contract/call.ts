@@ -73,6 +73,8 @@ export interface PrepareSize {
   readonly R?: number;
   /** Whether the calls give `positions`: not, if not given. */
   readonly positions?: boolean;
+  /** Whether the calls give `dropoutSeed`: not, if not given. */
+  readonly dropout?: boolean;
   /** Whether `backward` follows: then what it needs is prepared, too. Not, if not given. */
   readonly backward?: boolean;
 }

@@ -1,6 +1,6 @@
 import { describeValue } from "./arguments.ts";
 import { MtacError } from "./errors.ts";
-import { isPointwise, type LinearStage, type Parameter, type Pipeline } from "./pipeline.ts";
+import { isLinear, type LinearStage, type Parameter, type Pipeline } from "./pipeline.ts";
 import { elementCount, type HostTensor } from "./tensor.ts";
 
 /** f32 values of one parameter, row-major. */
@@ -98,7 +98,7 @@ function writeIdentity(pipeline: Pipeline, { name }: Parameter, data: Float32Arr
 }
 
 function mapStages(pipeline: Pipeline): LinearStage[] {
-  return [...pipeline.scores, ...pipeline.weights].filter((stage) => !isPointwise(stage));
+  return [...pipeline.scores, ...pipeline.weights].filter(isLinear);
 }
 
 interface Law {

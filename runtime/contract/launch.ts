@@ -34,6 +34,7 @@ export const CALL_FIELDS = [
   ["positions_at", "u32"],
   ["lengths_at", "u32"],
   ["documents_at", "u32"],
+  ["dropout_seed_at", "u32"],
   /** 1 − λ(layer); 1 where the pipeline has no depth_scale. */
   ["depth_scale", "f32"],
 ] as const;

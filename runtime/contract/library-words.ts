@@ -1,5 +1,6 @@
 import {
   type ConvStage,
+  dropoutThreshold,
   hasMask,
   headsOf,
   headsTogether,
@@ -26,10 +27,15 @@ export interface Field {
 
 const STORAGES = { f32: 0, f16: 1, bf16: 2 } as const;
 const NORMALIZERS = { softmax: 0, sparsemax: 1 } as const;
-const STAGES = { conv: 0, mix: 1, softcap: 2, relu: 3, norm: 4, gate: 5 } as const satisfies Record<
-  Stage["kind"],
-  number
->;
+const STAGES = {
+  conv: 0,
+  mix: 1,
+  softcap: 2,
+  relu: 3,
+  norm: 4,
+  gate: 5,
+  dropout: 6,
+} as const satisfies Record<Stage["kind"], number>;
 
 function int(name: string, value: number): Field {
   return { name, value, type: "int" };
@@ -92,7 +98,6 @@ function fieldsOf(
   placeOf: (field: string, parameter: string | null) => Field,
 ): readonly Field[] {
   const conv = stage.kind === "conv" ? stage : NO_CONV;
-  const value = stage.kind === "softcap" ? stage.limit : stage.kind === "norm" ? stage.eps : 0;
   const varies =
     (stage.kind === "gate" && stage.mode === "channel") || (stage.kind === "norm" && stage.depthScale);
   return [
@@ -108,8 +113,23 @@ function fieldsOf(
     int("shared", conv.shared ? 1 : 0),
     int("heads", headsOf(stage)),
     int("variant", varies ? 1 : 0),
-    float("value", value),
+    float("value", numberOf(stage)),
+    int("dropped_below", stage.kind === "dropout" ? dropoutThreshold(stage) | 0 : 0),
   ];
+}
+
+/** The number that a stage's formula has. */
+function numberOf(stage: Stage): number {
+  switch (stage.kind) {
+    case "softcap":
+      return stage.limit;
+    case "norm":
+      return stage.eps;
+    case "dropout":
+      return 1 / (1 - stage.rate);
+    default:
+      return 0;
+  }
 }
 
 const NO_CONV: Pick<ConvStage, "kernel" | "origin" | "dilation" | "shared"> = {

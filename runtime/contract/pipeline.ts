@@ -77,6 +77,18 @@ export interface ReluStage {
   readonly source: SourceLine | null;
 }
 
+/**
+ * In a training call that gives `dropout_seed`: 0 with probability `rate`, else divided by 1 − rate, decided for entry (b, h, i, j) by the first word of
+ * Philox4x32-10 with key `dropout_seed` and counter (j, p(i), h, b) (Salmon et al. 2011). In every other call the identity.
+ */
+export interface DropoutStage {
+  readonly kind: "dropout";
+  readonly name: string;
+  /** 0 ≤ rate < 1. */
+  readonly rate: number;
+  readonly source: SourceLine | null;
+}
+
 /** RMS norm over the value dimension, per row and head (paper section 3.3). */
 export interface NormStage {
   readonly kind: "norm";
@@ -108,7 +120,7 @@ export type PointwiseStage = SoftcapStage | ReluStage;
 /** A stage on the scores, before the softmax. */
 export type ScoreStage = LinearStage | PointwiseStage;
 /** A stage on the weights, after the softmax. */
-export type WeightStage = LinearStage;
+export type WeightStage = LinearStage | DropoutStage;
 /** A stage on o. */
 export type OutputStage = NormStage | GateStage;
 
@@ -135,9 +147,30 @@ export interface Pipeline {
   readonly source: SourceLine | null;
 }
 
+/** Whether a stage's entries are sums over entries of the map before it. */
+export function isLinear(stage: ScoreStage | WeightStage): stage is LinearStage {
+  return stage.kind === "conv" || stage.kind === "mix";
+}
+
 /** Whether a stage changes each entry by itself. */
 export function isPointwise(stage: ScoreStage | WeightStage): stage is PointwiseStage {
-  return stage.kind !== "conv" && stage.kind !== "mix";
+  return stage.kind === "softcap" || stage.kind === "relu";
+}
+
+/** Whether calls may give a `dropout_seed`. */
+export function hasDropout({ weights }: Pick<Pipeline, "weights">): boolean {
+  return weights.some(({ kind }) => kind === "dropout");
+}
+
+/** ⌊rate · 2³²⌋: entries whose random word lies below it are dropped. */
+export function dropoutThreshold({ rate }: Pick<DropoutStage, "rate">): number {
+  return Math.floor(rate * 2 ** 32);
+}
+
+/** What a pipeline computes in a call that gives no `dropout_seed`; the same object where it has no dropout. */
+export function withoutDropout(pipeline: Pipeline): Pipeline {
+  if (!hasDropout(pipeline)) return pipeline;
+  return { ...pipeline, weights: pipeline.weights.filter(({ kind }) => kind !== "dropout") };
 }
 
 /** How far a convolution reads from the entry that it writes: rows before and after, keys left and right. */

@@ -169,6 +169,8 @@ export interface Artifact {
   readonly plans: readonly Plan[];
   /** Plans that compute gradients, the most preferred first; artifacts that nobody trains with leave them out. */
   readonly backward?: readonly Plan[];
+  /** Plans for calls that give `dropout_seed`, where the attention has dropout: those above compute what it is without. */
+  readonly dropout?: Readonly<Record<"plans" | "backward", readonly Plan[]>>;
   readonly sources: Readonly<Record<string, string>>;
   /** Plans that were the fastest on a device; elsewhere the order of `plans` decides. */
   readonly tuned?: readonly TunedPlan[];

@@ -98,6 +98,20 @@ export interface CombineProgram {
   readonly arenaWords: number;
 }
 
+/** Drops weights of a strip's map, or what passes back to them, by the words of their places. */
+export interface DropoutProgram {
+  readonly kind: "dropout";
+  readonly stage: StageIndex;
+  /** Whether what passes back is dropped. */
+  readonly adjoint: boolean;
+  /** Whether the map is changed in place; else it stays, and another one is written. */
+  readonly inPlace: boolean;
+  /** What the map's entries are. */
+  readonly entries: "f32" | "f16" | "bf16";
+  readonly tileQ: number;
+  readonly tileK: number;
+}
+
 /** Scores of a strip: map[head][row][key] = finish(scale · q·k). Of values: rows of o's gradient times v, in a backward pass. */
 export interface ScoresProgram {
   readonly kind: "scores";
@@ -174,6 +188,7 @@ export interface LibraryProgram {
 
 /** What a kernel does, as data. */
 export type KernelProgram =
+  | DropoutProgram
   | LibraryProgram
   | FusedProgram
   | CombineProgram

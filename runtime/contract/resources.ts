@@ -1,14 +1,26 @@
-import { hasMask, type Pipeline } from "./pipeline.ts";
+import { hasDropout, hasMask, type Pipeline } from "./pipeline.ts";
 import type { CallShape } from "./tensor.ts";
 
 /** What one element of a tensor is: the spec's storage type, or a fixed one. */
 export type TensorElement = "storage" | "f32" | "i32";
 
 /** Axes of tensors, as documents and messages name them; `B or 1` may be broadcast. */
-export type AxisName = "B" | "H" | "Hkv" | "Lq" | "Lk" | "R" | "D" | "Dv" | "R + Lq" | "B or 1" | "H or 1";
+export type AxisName =
+  | "B"
+  | "H"
+  | "Hkv"
+  | "Lq"
+  | "Lk"
+  | "R"
+  | "D"
+  | "Dv"
+  | "R + Lq"
+  | "B or 1"
+  | "H or 1"
+  | "2";
 
-/** When a tensor exists: with every attention, with a term of the mask, with a softmax. */
-type Existence = "always" | "documents" | "lengths" | "bias" | "softmax";
+/** When a tensor exists: with every attention, with a term of the mask, with a softmax, with a dropout. */
+type Existence = "always" | "documents" | "lengths" | "bias" | "softmax" | "dropout";
 
 /** One tensor of a call: all that is known of it before the call. */
 interface TensorFacts {
@@ -150,6 +162,17 @@ const BIAS = {
   strided: true,
 } as const satisfies TensorFacts;
 
+const DROPOUT_SEED = {
+  name: "dropout_seed",
+  key: "dropoutSeed",
+  role: "input",
+  axes: ["2"],
+  element: "i32",
+  exists: "dropout",
+  optional: true,
+  strided: false,
+} as const satisfies TensorFacts;
+
 const D_Q = {
   name: "d_q",
   key: "dQ",
@@ -222,6 +245,7 @@ export const TENSORS = [
   LENGTHS,
   POSITIONS,
   BIAS,
+  DROPOUT_SEED,
   O,
   LSE,
   D_O,
@@ -261,6 +285,7 @@ export const INPUT_TENSORS: readonly InputResource[] = [
   LENGTHS,
   POSITIONS,
   BIAS,
+  DROPOUT_SEED,
 ];
 /** The tensors that a call gives back. */
 export const OUTPUT_TENSORS: readonly OutputResource[] = [O, LSE];
@@ -274,6 +299,7 @@ export const FORWARD_TENSORS: readonly ForwardResource[] = [
   LENGTHS,
   POSITIONS,
   BIAS,
+  DROPOUT_SEED,
   O,
   LSE,
 ];
@@ -311,6 +337,8 @@ export function tensorExists(pipeline: Pipeline, { exists }: TensorResource): bo
       return true;
     case "softmax":
       return pipeline.normalize === "softmax";
+    case "dropout":
+      return hasDropout(pipeline);
     default:
       return hasMask(pipeline, exists);
   }
@@ -347,6 +375,8 @@ export function axisSizes(
       return shape.B === undefined ? null : [shape.B, 1];
     case "H or 1":
       return [pipeline.heads, 1];
+    case "2":
+      return [2];
   }
 }
 

@@ -45,6 +45,8 @@ export interface AttentionInputs<T> {
   readonly positions?: T;
   /** [B or 1, H or 1, R + Lq, Lk], only with mask `bias`; −∞ hides a pair. */
   readonly bias?: T;
+  /** int32 [2], only with `dropout`: the call drops weights, which ones these words decide. Without it nothing is dropped. */
+  readonly dropoutSeed?: T;
   /** Layer number from 0, for `depth_scale`. */
   readonly layer?: number;
 }

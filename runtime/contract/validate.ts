@@ -110,6 +110,15 @@ export function checkInputs(pipeline: Pipeline, inputs: AttentionInputs<ShapedTe
   return shape;
 }
 
+/** What of a spec says that a tensor exists. */
+function owner(exists: string): string {
+  return exists === "dropout" ? "the weights" : "the mask";
+}
+
+function verb(exists: string): string {
+  return exists === "dropout" ? "do" : "does";
+}
+
 function checkPresence(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>): void {
   for (const input of INPUT_TENSORS) {
     const { key, name, exists, optional } = input;
@@ -119,8 +128,8 @@ function checkPresence(pipeline: Pipeline, inputs: AttentionInputs<ShapedTensor>
       throw new MtacError(
         INPUT_CODES.unexpectedInput,
         "input",
-        `the input ${name} has no meaning here: the mask of "${pipeline.name}" does not say ${exists}`,
-        { remedy: `leave it out, or add ${exists} to the mask` },
+        `the input ${name} has no meaning here: ${owner(exists)} of "${pipeline.name}" ${verb(exists)} not say ${exists}`,
+        { remedy: `leave it out, or add ${exists} to ${owner(exists)}` },
       );
     }
     if (given || !expected || optional) continue;

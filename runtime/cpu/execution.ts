@@ -8,7 +8,7 @@ import type { Cpu, CpuCall, CpuKernel } from "./target.ts";
 import { type CpuTensor, elementAddress } from "./tensors.ts";
 
 /** Words of a call, and of what a backward pass takes and gives: `templates/c/entry.h`. */
-const CALL_WORDS = 36;
+const CALL_WORDS = 37;
 const GRADIENT_WORDS = 13;
 
 /** Tensors with strides, in the order of their words. */
@@ -89,6 +89,7 @@ function writeWords(
     place("positions"),
     lse,
     BigInt(bits),
+    place("dropout_seed"),
     ...strided("d_o"),
     ...["d_q", "d_q_history", "d_k", "d_v", "d_parameters"].map(place),
     BigInt(plan.parameterWords),

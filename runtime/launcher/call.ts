@@ -1,12 +1,14 @@
 import { checkTensorKind, checkTensors } from "../contract/arguments.ts";
+import { MtacError } from "../contract/errors.ts";
 import { type CallSize, expandPlan } from "../contract/expand.ts";
 import type { Layout } from "../contract/layout.ts";
+import { hasDropout } from "../contract/pipeline.ts";
 import type { Plan } from "../contract/plan.ts";
 import { D_O, INPUT_TENSORS, type TensorResource } from "../contract/resources.ts";
 import { type ResultTensor, resultsOf } from "../contract/results.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import { findOutputShapeFault, findTensorFault, type TensorFault } from "../contract/tensor-faults.ts";
-import { checkInputs, checkShape } from "../contract/validate.ts";
+import { checkInputs, checkShape, INPUT_CODES } from "../contract/validate.ts";
 import type { Backend, BackendTypes, CheckedCall, TensorChecks } from "./backend.ts";
 
 /** What is asked of a launcher. */
@@ -34,6 +36,15 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
   checkTensors(inputs, backend.tensors);
   const plan = planFor(inputs);
   const shape = checkInputs(plan.pipeline, inputs);
+  if (hasDropout(plan.pipeline) && inputs.dropoutSeed === undefined)
+    throw new MtacError(
+      INPUT_CODES.missingInput,
+      "input",
+      "the input dropout_seed is missing: the plan drops weights",
+      {
+        remedy: "pass the tensor dropout_seed, or leave the choice of the plan to the launcher",
+      },
+    );
   const { positions, bias } = inputs;
   const dBias = wants("dBias") ? bias?.shape : undefined;
   const size: CallSize = { ...shape, positions: positions !== undefined, dBias };

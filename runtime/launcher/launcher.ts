@@ -58,6 +58,8 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   readonly plan: Plan;
   readonly #backend: Backend<Tensor, Types>;
   readonly #timestamps: boolean;
+  readonly #choice: PlanChoice;
+  #dropoutPlan: Plan | null = null;
   readonly #tuned: readonly TunedChoice[];
   readonly #parameters: ParameterStore<Types["memory"]>;
   readonly #saved = new WeakMap<SavedCall, SavedState<Tensor, Types["memory"]>>();
@@ -79,6 +81,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     this.plan = choosePlan(backend, artifact, options);
     this.#backend = backend;
     this.#timestamps = options.timestamps ?? false;
+    this.#choice = options;
     this.#tuned = tunedChoices(
       artifact,
       backend.identity,
@@ -206,8 +209,9 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     this.#checkUsable();
     const size = checkPrepareSize(asked);
     const { sizes } = this.#backend;
-    const plans = [this.planFor(size)];
-    if (asked.backward === true) plans.push(this.trainer.planFor(size));
+    const drops = asked.dropout === true && this.artifact.dropout !== undefined;
+    const plans = [drops ? this.dropoutPlan : this.planFor(size)];
+    if (asked.backward === true) plans.push(drops ? this.trainer.dropoutPlan : this.trainer.planFor(size));
     for (const plan of plans) {
       sizes?.checkOutput(plan, size);
       const expanded = expandPlan(plan, size);
@@ -252,7 +256,11 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     checkObject("outputs", options, "pass an object { o }, or leave it out");
     const { o, lse } = options;
     const asked: AskedCall<Tensor> = { inputs, outputs: { o, lse }, wants: () => true };
-    return this.#prepare(asked, null, (given) => this.planFor(shapeOfInputs(given)));
+    return this.#prepare(asked, null, (given) =>
+      given.dropoutSeed === undefined || this.artifact.dropout === undefined
+        ? this.planFor(shapeOfInputs(given))
+        : this.dropoutPlan,
+    );
   }
 
   /** Keeps what `backward` needs of a call that is checked: its inputs, and the parameters of this moment. @throws MtacError MTA620 */
@@ -263,6 +271,19 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     const saved = new SavedCall(() => this.#parameters.release(version));
     this.#saved.set(saved, { inputs: { ...inputs }, version });
     return saved;
+  }
+
+  /** The plan for calls that drop weights. @throws the target's error where none fits the device, or the schedule that was asked for. */
+  protected get dropoutPlan(): Plan {
+    const { schedule, plan } = this.#choice;
+    // A plan that the caller has chosen is taken as it is: the call's check says where it drops nothing.
+    if (plan !== undefined) return this.plan;
+    this.#dropoutPlan ??= choosePlan(
+      this.#backend,
+      { ...this.artifact, plans: this.artifact.dropout?.plans ?? [] },
+      schedule === undefined ? {} : { schedule },
+    );
+    return this.#dropoutPlan;
   }
 
   /** What computes gradients. @throws MtacError MTA620 */
@@ -288,7 +309,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     const call: PreparedCall<Tensor, Types> = {
       ...checked,
       subject: `attention "${this.artifact.name}"`,
-      tuned: checked.plan !== (asked.dO === undefined ? this.plan : this.trainer.plan),
+      tuned: this.#isTuned(checked.plan, asked.dO !== undefined),
       parameters: this.#parameters,
       version,
       compile: isReady ? null : () => this.compile(variants),
@@ -296,6 +317,13 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     };
     this.#backend.checkApart(call);
     return call;
+  }
+
+  /** Whether a plan is none of those that are chosen without measurements. */
+  #isTuned(plan: Plan, backward: boolean): boolean {
+    return backward
+      ? plan !== this.trainer.plan && plan !== this.trainer.dropoutPlan
+      : plan !== this.plan && plan !== this.#dropoutPlan;
   }
 
   async #run(call: PreparedCall<Tensor, Types>, options: RunOptions): Promise<CallResult<Tensor, Types>> {

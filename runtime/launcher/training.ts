@@ -52,6 +52,8 @@ const GRADIENT_KEYS: readonly GradientKey[] = [
 export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
   /** The first of the artifact's plans for gradients that the device can run; see `planFor`. */
   readonly plan: Plan;
+  /** The same for calls that drop weights. */
+  readonly dropoutPlan: Plan;
   readonly #tuned: readonly TunedChoice[];
   readonly #launcher: Trained<Tensor, Types>;
 
@@ -64,6 +66,9 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
         remedy: "compile the spec with --grad, or with `grad: true` in the build step",
       });
     this.plan = choosePlan(backend, { ...artifact, plans }, {});
+    const { dropout } = artifact;
+    this.dropoutPlan =
+      dropout === undefined ? this.plan : choosePlan(backend, { ...artifact, plans: dropout.backward }, {});
     const fits = (plan: Plan): boolean => whatLacks(backend, plan).length === 0;
     this.#tuned = tunedChoices({ plans, tuned }, backend.identity, {}, fits);
     this.#launcher = launcher;
@@ -97,7 +102,8 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
       outputs: { dQ, dQHistory, dK, dV, dBias, dParameters },
       wants: (key) => [...wanted].some((each) => each === key) || wantsWords(wanted, key),
     };
-    return { call: this.#launcher.prepare(asked, version, this.planFor(shapeOfInputs(inputs))), wanted };
+    const plan = inputs.dropoutSeed === undefined ? this.planFor(shapeOfInputs(inputs)) : this.dropoutPlan;
+    return { call: this.#launcher.prepare(asked, version, plan), wanted };
   }
 
   /** Gradients by the keys that callers know them by. */

@@ -120,4 +120,5 @@ class _Arguments:
             *[self.contiguous(None if each is None else each.to(torch.int32)) for each in integers],
             self.place(lse),
             struct.unpack("<I", struct.pack("<f", scale))[0],
+            0,
         ]

@@ -42,6 +42,8 @@ export interface Entry {
   /** Added to the logits of row n of head h at start + h · headStride + n · Lk; null without mask `bias`. */
   readonly bias: BiasPart | null;
   readonly sight: Sight;
+  /** Of row 0 of the map: the first of the history. */
+  readonly firstPosition: number;
 }
 
 /** @throws MtacError MTA601 … MTA613 */
@@ -61,9 +63,11 @@ export function entryOf(call: Call, batch: number): Entry {
   const part = (tensor: Float64Tensor, size: number): Float64Array =>
     tensor.data.subarray(batch * size, (batch + 1) * size);
   const bias = hasMask(pipeline, "bias") && inputs.bias !== undefined ? biasPart(inputs.bias, batch) : null;
+  const firstPosition = (inputs.positions?.data[batch] ?? Lk - Lq) - R;
   return {
     call,
     batch,
+    firstPosition,
     q: joinedRows(call, batch),
     k: part(inputs.k, kvHeads * Lk * headDim),
     v: part(inputs.v, kvHeads * Lk * valueDim),
@@ -73,7 +77,7 @@ export function entryOf(call: Call, batch: number): Entry {
       heads: pipeline.heads,
       rows: R + Lq,
       keys: Lk,
-      firstPosition: (inputs.positions?.data[batch] ?? Lk - Lq) - R,
+      firstPosition,
       documents: inputs.documents === undefined ? null : part(inputs.documents, Lk),
       length: inputs.lengths?.data[batch] ?? Number.POSITIVE_INFINITY,
       bias,

@@ -129,7 +129,7 @@ export function runEntry(entry: Entry, options: ReferenceOptions & { readonly ke
   for (const stage of pipeline.scores) {
     const source = map;
     if (options.keep) scores.push(source);
-    map = seeMap(stage.name, (target) => applyMapStage(call, stage, source, target, sight));
+    map = seeMap(stage.name, (target) => applyMapStage(entry, stage, source, target));
   }
   const lse = new Float64Array(heads * (R + Lq));
   const logits = map;
@@ -138,7 +138,7 @@ export function runEntry(entry: Entry, options: ReferenceOptions & { readonly ke
   for (const stage of pipeline.weights) {
     const source = map;
     if (options.keep) weights.push(source);
-    map = seeMap(stage.name, (target) => applyMapStage(call, stage, source, target, sight));
+    map = seeMap(stage.name, (target) => applyMapStage(entry, stage, source, target));
   }
   let o = see("product", weightedValues(entry, map), outputShape);
   for (const stage of pipeline.output) {

@@ -124,14 +124,14 @@ function entryGradients(
   let dMap = next((into) => weightedValuesAdjoint(entry, tape.final, dOut, into, sums.dV));
   for (const [stage, input] of backwards(pipeline.weights, tape.weights)) {
     const dTarget = dMap;
-    dMap = next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
+    dMap = next((into) => mapStageAdjoint(entry, stage, input, dTarget, into, sums.parameters));
   }
   const dWeights = dMap;
   dMap = next((into) => normaliseAdjoint(entry, tape.normalised, dWeights, into));
   if (sums.dBias !== null) biasAdjoint(entry, dMap, sums.dBias);
   for (const [stage, input] of backwards(pipeline.scores, tape.scores)) {
     const dTarget = dMap;
-    dMap = next((into) => mapStageAdjoint(call, stage, input, dTarget, into, sight, sums.parameters));
+    dMap = next((into) => mapStageAdjoint(entry, stage, input, dTarget, into, sums.parameters));
   }
   const dQ = new Float64Array(entry.q.length);
   scoresAdjoint(entry, dMap, dQ, sums.dK);

@@ -1,10 +1,10 @@
 import type { OutputStage, ScoreStage, WeightStage } from "../contract/index.ts";
-import { type Call, parameterData } from "./call.ts";
+import { type Call, type Entry, parameterData } from "./call.ts";
 import { conv, convAdjoint } from "./conv.ts";
+import { dropout } from "./dropout.ts";
 import { mix, mixAdjoint } from "./mix.ts";
 import { gate, gateAdjoint, norm, normAdjoint } from "./output.ts";
 import { pointwise, pointwiseAdjoint } from "./pointwise.ts";
-import type { Sight } from "./visibility.ts";
 
 /** The accumulators of parameter gradients, by name: every parameter of the pipeline has one. */
 export type ParameterGradients = ReadonlyMap<string, Float64Array>;
@@ -15,12 +15,12 @@ function gradientOf(gradients: ParameterGradients, name: string): Float64Array {
 
 /** One stage of `scores` or `weights`, from a map [H, R + Lq, Lk] to another, which is 0 wherever it is not visible. */
 export function applyMapStage(
-  call: Call,
+  entry: Entry,
   stage: ScoreStage | WeightStage,
   source: Float64Array,
   target: Float64Array,
-  sight: Sight,
 ): void {
+  const { call, sight } = entry;
   switch (stage.kind) {
     case "conv": {
       const bias = stage.bias === null ? null : parameterData(call, stage.bias);
@@ -30,6 +30,9 @@ export function applyMapStage(
     case "mix":
       mix(stage, parameterData(call, stage.weight), source, target, sight);
       break;
+    case "dropout":
+      dropout(stage, entry, source, target);
+      break;
     default:
       pointwise(stage, source, target);
       break;
@@ -37,14 +40,14 @@ export function applyMapStage(
 }
 
 export function mapStageAdjoint(
-  call: Call,
+  entry: Entry,
   stage: ScoreStage | WeightStage,
   source: Float64Array,
   dTarget: Float64Array,
   dSource: Float64Array,
-  sight: Sight,
   gradients: ParameterGradients,
 ): void {
+  const { call, sight } = entry;
   switch (stage.kind) {
     case "conv": {
       const weight = parameterData(call, stage.weight);
@@ -59,6 +62,9 @@ export function mapStageAdjoint(
       mixAdjoint(stage, weight, source, dTarget, dSource, sight, dWeight);
       break;
     }
+    case "dropout":
+      dropout(stage, entry, dTarget, dSource);
+      break;
     default:
       pointwiseAdjoint(stage, source, dTarget, dSource);
       break;

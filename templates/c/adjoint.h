@@ -4,6 +4,7 @@
 
 #include "backward-memory.h"
 #include "correlate.h"
+#include "drop.h"
 #include "mix.h"
 #include "scores.h"
 #include "softmax.h"
@@ -157,6 +158,19 @@ static void mix_weights(
     double *to = share + stage->weight_at + (int64_t)(b->head + head) * stage->heads;
     for (int n = 0; n < size; n++) to[n] += (double)sum_of(b->sums[n]);
   }
+}
+#endif
+
+#if WITH_DROPOUT
+/* Dropout of one head, or of the gradient that passes back to it, in place. */
+static void drop_head(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *out, int head) {
+  struct maps from = newest(b, in, out->begin), to = newest(b, out, out->begin);
+  from.at += head * from.head_pitch;
+  to.at += head * to.head_pitch;
+  drop_entries(
+      b->call, stage, b->batch, b->head + head, first_row_of(b, out), out->begin, from, to, b->call->attention->strip,
+      out->end - out->begin);
 }
 #endif
 

@@ -6,6 +6,9 @@
 #include "storage.h"
 
 enum stage_kind { STAGE_CONV = 0, STAGE_MIX = 1, STAGE_SOFTCAP = 2, STAGE_RELU = 3, STAGE_NORM = 4, STAGE_GATE = 5 };
+#if WITH_DROPOUT
+enum { STAGE_DROPOUT = 6 };
+#endif
 enum normalizer { NORMALIZE_SOFTMAX = 0, NORMALIZE_SPARSEMAX = 1 };
 
 /* A stage of the spec. All fields are words of 32 bits, so that programs in other languages can fill it. */
@@ -31,6 +34,10 @@ struct stage {
   int32_t variant;
   /* softcap: X of X tanh(s / X). norm: what is added to the mean square. */
   float value;
+#if WITH_DROPOUT
+  /* dropout: words below it, unsigned, drop their entry. `value` is what the others are multiplied with. */
+  int32_t dropped_below;
+#endif
 };
 
 /* What a spec fixes, and how its work is cut. Words of 32 bits, too. */
@@ -78,6 +85,10 @@ struct call {
   const int32_t *lengths;
   const int32_t *positions;
   float *lse;
+#if WITH_DROPOUT
+  /* Two words; null drops nothing. */
+  const int32_t *dropout_seed;
+#endif
   float depth_scale;
 };
 

@@ -64,8 +64,11 @@ static void run_stage(
 #if WITH_CONV
     if (stage->kind == STAGE_CONV) convolve_forward(b, stage, in, out, head);
 #endif
+#if WITH_DROPOUT
+    if (stage->kind == STAGE_DROPOUT) drop_head(b, stage, in, out, head);
+#endif
 #if WITH_CHANGES
-    if (stage->kind != STAGE_CONV) change_head(b, stage, in, out, head);
+    if (stage->kind == STAGE_SOFTCAP || stage->kind == STAGE_RELU) change_head(b, stage, in, out, head);
 #endif
     settle_head(b, out, head);
   }
@@ -237,8 +240,11 @@ static void adjoin_stage(
       convolve_adjoint(b, stage, turned_weights(b, stage), gradient, out, head);
     }
 #endif
+#if WITH_DROPOUT
+    if (stage->kind == STAGE_DROPOUT) drop_head(b, stage, gradient, gradient, head);
+#endif
 #if WITH_CHANGES
-    if (stage->kind != STAGE_CONV) change_adjoint(b, stage, in, gradient, head);
+    if (stage->kind == STAGE_SOFTCAP || stage->kind == STAGE_RELU) change_adjoint(b, stage, in, gradient, head);
 #endif
     settle_head(b, out, head);
   }

@@ -13,7 +13,8 @@ INLINE struct tensor tensor_at(const int64_t *words) {
 
 /*
  * Addresses of attention, stages, parameters; batches, rows, keys, rows of history; q, q_history, k, v, bias, o as four
- * words each; addresses of documents, lengths, positions, lse (0: not given); the bits of the depth scale.
+ * words each; addresses of documents, lengths, positions, lse (0: not given); the bits of the depth scale;
+ * the address of the seed of dropout (0: not given).
  */
 static struct call call_of(const int64_t *words) {
   union {
@@ -38,6 +39,7 @@ static struct call call_of(const int64_t *words) {
       .lengths = address(words[32]),
       .positions = address(words[33]),
       .lse = (float *)address(words[34]),
+      .dropout_seed = address(words[36]),
       .depth_scale = depth_scale.value,
   };
 }

@@ -6,7 +6,7 @@
 #include "entry.h"
 
 /* Words of a call, before those of its gradients. */
-enum { CALL_WORDS = 36 };
+enum { CALL_WORDS = 37 };
 
 /*
  * d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number; that

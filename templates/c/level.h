@@ -2,6 +2,7 @@
 #ifndef MTAC_LEVEL_H
 #define MTAC_LEVEL_H
 
+#include "drop.h"
 #include "worker.h"
 
 /* Hides in place what the rows of a map do not see. */

@@ -7,6 +7,7 @@
 #define WITH_CONV_DOCUMENTS 1
 #define WITH_MIX 1
 #define WITH_CHANGES 1
+#define WITH_DROPOUT 1
 #define WITH_SOFTMAX 1
 #define WITH_SPARSEMAX 1
 #define WITH_OUTPUT 1

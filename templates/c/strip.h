@@ -103,8 +103,20 @@ static void advance(struct worker *worker, int number, struct maps maps, int fro
     }
   }
 #endif
+#if WITH_DROPOUT
+  if (stage->kind == STAGE_DROPOUT) {
+    const int row = worker->row + future_rows(call->stages, number, all);
+    for (int head = 0; head < at->group; head++) {
+      struct maps in = maps, out = target;
+      in.at += head * in.head_pitch;
+      out.at += head * out.head_pitch;
+      drop_entries(call, stage, worker->batch, worker->head + head, row, from, in, out, worker->rows, to - from);
+    }
+  }
+#endif
 #if WITH_CHANGES
-  if (stage->kind != STAGE_MIX) change_entries(stage, maps, target, at->group, worker->rows, to - from);
+  if (stage->kind == STAGE_SOFTCAP || stage->kind == STAGE_RELU)
+    change_entries(stage, maps, target, at->group, worker->rows, to - from);
 #endif
   advance(worker, number + 1, target, from, to);
 #endif

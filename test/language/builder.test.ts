@@ -128,7 +128,7 @@ describe("the TypeScript builder", () => {
       const options = { heads: 2, headDim: 4, [word]: 0.1 };
       const { diagnostics } = analyseBuilt(Reflect.apply(attention, undefined, ["a", options]), "spec.ts");
       expect(diagnostics.map((each) => each.fix?.message)).toEqual([
-        expect.stringMatching(/apply RoPE|`mask causal bias`|computes no dropout/),
+        expect.stringMatching(/apply RoPE|`mask causal bias`|weights { dropout 0.1 }/),
       ]);
     }
   });

@@ -73,8 +73,14 @@ export function naiveForward(
     const cut = (from: number, to: number): boolean =>
       inputs.documents !== undefined && documentOf(from) !== documentOf(to);
 
-    const stageOf = (stage: Pipeline["scores"][number], S: Map3): Map3 => {
+    const stageOf = (stage: Pipeline["scores"][number] | Pipeline["weights"][number], S: Map3): Map3 => {
       switch (stage.kind) {
+        case "dropout": {
+          const seed = inputs.dropoutSeed?.data;
+          if (seed === undefined) return S;
+          const words = (h: number, i: number, j: number): number => firstWord(seed, [j, p0 + i, h, b]);
+          return (h, i, j) => (words(h, i, j) < stage.rate * 2 ** 32 ? 0 : S(h, i, j) / (1 - stage.rate));
+        }
         case "softcap":
           return (h, i, j) => stage.limit * Math.tanh(S(h, i, j) / stage.limit);
         case "relu":
@@ -146,6 +152,22 @@ export function naiveForward(
     }
   }
   return { o, lse };
+}
+
+/** Philox4x32-10 with integers as long as they get. Not how the reference does it. */
+function firstWord(seed: ArrayLike<number>, counter: readonly number[]): number {
+  const word = (value: number | bigint): bigint => BigInt.asUintN(32, BigInt(value));
+  let key = [word(seed[0] ?? 0), word(seed[1] ?? 0)];
+  let c = counter.map(word);
+  for (let round = 0; round < 10; round += 1) {
+    const [c0 = 0n, c1 = 0n, c2 = 0n, c3 = 0n] = c;
+    const [k0 = 0n, k1 = 0n] = key;
+    const first = 0xd2511f53n * c0;
+    const second = 0xcd9e8d57n * c2;
+    c = [(second >> 32n) ^ c1 ^ k0, word(second), (first >> 32n) ^ c3 ^ k1, word(first)];
+    key = [word(k0 + 0x9e3779b9n), word(k1 + 0xbb67ae85n)];
+  }
+  return Number(c[0]);
 }
 
 /** Sparsemax by bisection on τ: Σ max(z − τ, 0) = 1. Not how the reference does it. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DROPOUT_SPECS, dropoutCase } from "../support/dropouts.ts";
 import { FAR_POSITIONS, FAR_SPECS, farCase } from "../support/far-positions.ts";
 import { legalSchedules } from "../support/gpu.ts";
 import type { KnownCase } from "../support/known-case.ts";
@@ -59,6 +60,15 @@ export function describeFarPositions(targets: SuiteTargets): void {
         (position) =>
           [`${mask}: a row at position ${position}`, () => farCase(mask, position, known[0])] as const,
       ),
+    ),
+  );
+}
+
+/** The entries that a seed drops, whatever computes them. */
+export function describeDropouts(targets: SuiteTargets): void {
+  describeKnown(targets, ({ known }) =>
+    known.flatMap((storage) =>
+      DROPOUT_SPECS.map((spec) => [`${spec}, ${storage}`, () => dropoutCase(spec, storage)] as const),
     ),
   );
 }

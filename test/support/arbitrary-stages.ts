@@ -19,21 +19,42 @@ type MapStage = StageOf<"conv" | "mix">;
 
 const INIT: Initializer = { kind: "identity" };
 
-/** Stages of `scores` (with pointwise ones) or `weights`: none to `maxStages`, several convolutions in a row included. */
-export function mapStages(limits: Limits, pointwise: false): fc.Arbitrary<MapStage[]>;
-export function mapStages(limits: Limits, pointwise: true): fc.Arbitrary<Attention["scores"][number][]>;
-export function mapStages(limits: Limits, pointwise: boolean): fc.Arbitrary<Attention["scores"][number][]> {
+/** Stages of `scores`, pointwise ones among them: none to `maxStages`, several convolutions in a row included. */
+export function scoreStages(limits: Limits): fc.Arbitrary<Attention["scores"][number][]> {
+  return mapStages(limits, pointwiseStage());
+}
+
+/** The same of `weights`, dropouts among them. */
+export function weightStages(limits: Limits): fc.Arbitrary<Attention["weights"][number][]> {
+  return mapStages(limits, dropoutStage());
+}
+
+function mapStages<Other extends Attention["scores" | "weights"][number]>(
+  limits: Limits,
+  other: fc.Arbitrary<Other>,
+): fc.Arbitrary<(MapStage | Other)[]> {
   const stage = fc.oneof(
     { weight: 3, arbitrary: convStage(limits) },
     { weight: 2, arbitrary: mixStage(limits) },
-    { weight: pointwise ? 1 : 0, arbitrary: pointwiseStage() },
+    { weight: 1, arbitrary: other },
   );
   const size = { maxLength: limits.maxStages };
   // Labels from a few letters collide, and colliding names are no attention.
   return fc.array(stage, size).map((stages) => stages.map((each, index) => relabelled(each, index)));
 }
 
-function relabelled<Stage extends Attention["scores"][number]>(stage: Stage, index: number): Stage {
+function dropoutStage(): fc.Arbitrary<StageOf<"dropout">> {
+  return fc.record({
+    kind: fc.constant("dropout" as const),
+    rate: fc.constantFrom(0, 0.1, 0.5),
+    span: fc.constant(NO_SPAN),
+  });
+}
+
+function relabelled<Stage extends Attention["scores" | "weights"][number]>(
+  stage: Stage,
+  index: number,
+): Stage {
   if (!("label" in stage) || stage.label === null) return stage;
   return { ...stage, label: `${stage.label}${index}` };
 }

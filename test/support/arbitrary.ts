@@ -9,7 +9,14 @@ import type {
   Pipeline,
   StorageType,
 } from "../../runtime/contract/index.ts";
-import { divisors, type Limits, mapStages, NO_SPAN, outputStages } from "./arbitrary-stages.ts";
+import {
+  divisors,
+  type Limits,
+  NO_SPAN,
+  outputStages,
+  scoreStages,
+  weightStages,
+} from "./arbitrary-stages.ts";
 import { drawInputs, drawOutputGradient, drawParameters, sinkRows } from "./draw.ts";
 import { offsetKinds, type Shift, shiftLogits } from "./offsets.ts";
 import { describeAttention } from "./spec-text.ts";
@@ -164,8 +171,8 @@ function randomAttention(options: CaseOptions): fc.Arbitrary<Attention> {
         normalize: fc.constantFrom(
           ...(options.normalizers ?? (["softmax", "softmax", "sparsemax"] as const)),
         ),
-        scores: sections.includes("scores") ? mapStages(limits, true) : none,
-        weights: sections.includes("weights") ? mapStages(limits, false) : none,
+        scores: sections.includes("scores") ? scoreStages(limits) : none,
+        weights: sections.includes("weights") ? weightStages(limits) : none,
         output: sections.includes("output") ? outputStages() : none,
         span: fc.constant(NO_SPAN),
       });

@@ -3,6 +3,7 @@ import {
   type CallShape,
   elementCount,
   type Float64Tensor,
+  hasDropout,
   hasMask,
   type Parameter,
   type Pipeline,
@@ -67,6 +68,9 @@ export function drawInputs(
     ...(hasMask(pipeline, "lengths") ? { lengths: drawLengths(shape, random) } : {}),
     ...(positions ? { positions: drawPositions(shape, random) } : {}),
     ...(hasMask(pipeline, "bias") ? { bias: drawBias(pipeline, shape, random) } : {}),
+    ...(hasDropout(pipeline)
+      ? { dropoutSeed: { shape: [2], data: Float64Array.of(seed | 0, (seed ^ 0x5bd1e995) | 0) } }
+      : {}),
   };
 }
 

@@ -54,6 +54,14 @@ export const GRADIENT_CASES: readonly GradientCase[] = [
     spec: "mask causal scores { softcap 1.5 softcap 1 conv 2x3 relu softcap 1 }",
   },
   {
+    name: "dropouts before, between and after convolutions, rows of history",
+    heads: 4,
+    kvHeads: 2,
+    R: 5,
+    positions: true,
+    spec: "mask causal scores { conv 2x3 mix 2 } weights { dropout 0.3 conv 3x3 dropout 0.1 mix 2 dropout 0.5 } output { norm }",
+  },
+  {
     name: "sparsemax over masks of one head each, and rows that see nothing",
     heads: 4,
     kvHeads: 2,

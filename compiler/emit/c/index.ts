@@ -21,7 +21,8 @@ export function emitCFiles(
   name: string,
   provenance: HostProvenance,
 ): Readonly<Record<string, string>> {
-  const [plan] = artifact.plans;
+  // What drops weights drops none in a call without a seed.
+  const [plan] = artifact.dropout?.plans ?? artifact.plans;
   if (plan === undefined) throw new RangeError(`the attention ${pipeline.name} has no plan`);
   const api = cpuApi(name);
   const header = fileHead(pipeline, provenance);

@@ -2,6 +2,7 @@ import {
   type Artifact,
   type AxisName,
   elementCount,
+  hasDropout,
   hasMask,
   type Pipeline,
   type Plan,
@@ -42,6 +43,8 @@ export function sharedModel(pipeline: Pipeline, artifact: Artifact, { name, cuda
     documents: hasMask(pipeline, "documents"),
     lengths: hasMask(pipeline, "lengths"),
     bias: hasMask(pipeline, "bias"),
+    // CUDA's C API computes inference.
+    dropout: !cuda && hasDropout(pipeline),
     depthScale: usesLayer(pipeline),
     // CUDA's C API has none.
     gradients: !cuda && backwardPlan(artifact) !== null,
@@ -49,8 +52,8 @@ export function sharedModel(pipeline: Pipeline, artifact: Artifact, { name, cuda
 }
 
 /** The plan for gradients; null where an attention was compiled without. */
-export function backwardPlan({ backward = [] }: Artifact): Plan | null {
-  return backward[0] ?? null;
+export function backwardPlan({ backward = [], dropout }: Artifact): Plan | null {
+  return dropout?.backward[0] ?? backward[0] ?? null;
 }
 
 export function headerModel(pipeline: Pipeline, artifact: Artifact, api: Api) {

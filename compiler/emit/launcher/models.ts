@@ -33,6 +33,7 @@ const MEANINGS: Readonly<Record<InputKey, string>> = {
   lengths: ": rows and keys that are filled.",
   positions: ": absolute position of row 0. Lk − Lq if not given.",
   bias: ": added to the scores; −∞ hides a pair.",
+  dropoutSeed: ": in training, which weights are dropped; none, if not given.",
 };
 
 /** Functions of a module of its own, or of the one that declares all of a spec, where their names are unique. */

@@ -15,6 +15,11 @@ export class ConstantTable {
     return this.#add("i32", name, value, comment);
   }
 
+  /** A whole number of 32 bits without a sign. */
+  word(name: string, value: number, comment?: string): string {
+    return this.#add("u32", name, value, comment);
+  }
+
   float(name: string, value: number | string, comment?: string): string {
     return this.#add("f32", name, value, comment);
   }

@@ -2,6 +2,8 @@ import {
   adjointReach,
   type ConvProgram,
   convReach,
+  type DropoutProgram,
+  dropoutThreshold,
   hasMask,
   type KernelPlan,
   type LinearStage,
@@ -17,7 +19,7 @@ import { addStripRows } from "./gradients.ts";
 import { convModel, finishModel, mixModel } from "./ops.ts";
 import { outputModel } from "./output.ts";
 import { kernelModel } from "./source.ts";
-import { describe, linearStage, stageName } from "./stages.ts";
+import { describe, linearStage, stageLabel, stageName } from "./stages.ts";
 
 function tileTable({ tileQ, tileK }: { tileQ: number; tileK: number }, { words }: Dialect): ConstantTable {
   const table = new ConstantTable();
@@ -92,6 +94,28 @@ export function mixKernelModel(plan: Plan, kernel: KernelPlan, program: MixProgr
     mix: mixModel(plan, stage, table, program.outputs, adjoint),
     ...stagedModel(plan, kernel, program, dialect, table, purposeOf(stage, adjoint)),
     finish: finishModel(plan.pipeline, stageName(stage), program.finish, dialect),
+  };
+}
+
+export function dropoutModel(plan: Plan, kernel: KernelPlan, program: DropoutProgram, dialect: Dialect) {
+  const stage = plan.pipeline.weights[program.stage.index];
+  if (stage?.kind !== "dropout") throw new RangeError("the plan's dropout names no stage that is one");
+  const table = tileTable(program, dialect);
+  table.word(
+    "DROPPED_BELOW",
+    dropoutThreshold(stage),
+    "Words below it drop their entry: 2^32 times the rate.",
+  );
+  table.float("KEPT_SCALE", Math.fround(1 / (1 - stage.rate)), "1 / (1 - rate), for the entries that stay.");
+  const spelt = `${stageLabel(stage)}, dropout ${stage.rate}`;
+  const place = program.inPlace ? "in place" : "from one map of the strip to the other";
+  const purpose = program.adjoint ? `What passes back through ${spelt}, ${place}.` : `${spelt}, ${place}.`;
+  return {
+    ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }),
+    inPlace: program.inPlace,
+    half: program.entries !== "f32",
+    isF16: program.entries === "f16",
+    pack: `pack_${program.entries}`,
   };
 }
 

@@ -70,7 +70,7 @@ export function linearStage<Kind extends LinearStage["kind"]>(
 }
 
 function isKind<Kind extends LinearStage["kind"]>(
-  stage: Pipeline["scores"][number],
+  stage: Pipeline["scores"][number] | Pipeline["weights"][number],
   kind: Kind,
 ): stage is Extract<LinearStage, { kind: Kind }> {
   return stage.kind === kind;

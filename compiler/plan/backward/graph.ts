@@ -8,6 +8,7 @@ import {
 import {
   type ConvOp,
   type DotOp,
+  type DropoutOp,
   graphOf,
   type LinearOp,
   type MixOp,
@@ -43,6 +44,13 @@ export type BackwardStep =
       readonly from: MapNumber;
       readonly to: MapNumber;
     })
+  | (AnyStep & {
+      readonly kind: "dropout";
+      readonly op: DropoutOp;
+      readonly from: MapNumber;
+      readonly to: MapNumber;
+    })
+  | (AnyStep & { readonly kind: "dropout_adjoint"; readonly op: DropoutOp; readonly d: MapNumber })
   | (AnyStep & { readonly kind: "normalize"; readonly op: NormalizeOp; readonly map: MapNumber })
   /** Weights times v: what the output's stages were given. */
   | (AnyStep & { readonly kind: "values"; readonly from: MapNumber })
@@ -88,7 +96,10 @@ export type BackwardStep =
   | (AnyStep & { readonly kind: "query_gradient"; readonly d: MapNumber })
   | (AnyStep & { readonly kind: "key_gradient"; readonly d: MapNumber });
 
-function reachOf(op: DotOp | LinearOp): Reach {
+/** An operation that makes a map of another, or the first one. */
+type MapOp = DotOp | LinearOp | DropoutOp;
+
+function reachOf(op: MapOp): Reach {
   return op.kind === "conv" ? convReach(op.stage) : NO_REACH;
 }
 
@@ -120,7 +131,7 @@ interface Rows {
  * Rows of the maps that operations give, in their order. An entry's gradient comes from the rows that have read it, so gradients reach the
  * other way than operations do; forward maps are made where a gradient, or a map after them, is made of them.
  */
-function rowsOfMaps(pipeline: Pipeline, ops: readonly (DotOp | LinearOp)[], scores: number): readonly Rows[] {
+function rowsOfMaps(pipeline: Pipeline, ops: readonly MapOp[], scores: number): readonly Rows[] {
   const gradients: Reach[] = [];
   let gradient = NO_REACH;
   for (const op of ops) {
@@ -146,7 +157,7 @@ function rowsOfMaps(pipeline: Pipeline, ops: readonly (DotOp | LinearOp)[], scor
 
 /** An operation with the numbers of its maps. */
 interface Recomputed {
-  readonly op: DotOp | LinearOp;
+  readonly op: MapOp;
   readonly rows: Rows;
   readonly from: MapNumber;
   readonly raw: MapNumber;
@@ -171,9 +182,10 @@ export function backwardGraph(pipeline: Pipeline): BackwardGraph {
     const raw = fresh();
     if (op.kind === "dot") steps.push({ kind: "scores", op, rows: own.made, to: raw });
     else if (op.kind === "conv") steps.push({ kind: "conv", op, rows: own.made, from, to: raw });
-    else steps.push({ kind: "mix", op, rows: own.made, from, to: raw });
+    else if (op.kind === "mix") steps.push({ kind: "mix", op, rows: own.made, from, to: raw });
+    else steps.push({ kind: "dropout", op, rows: own.made, from, to: raw });
     current = raw;
-    if (op.pointwise.length > 0) {
+    if (op.kind !== "dropout" && op.pointwise.length > 0) {
       current = fresh();
       const stages = op.pointwise;
       steps.push({ kind: "pointwise", op, stages, rows: own.made, from: raw, to: current });
@@ -212,6 +224,10 @@ function adjointSteps(
       steps.push({ kind: "normalize_adjoint", rows: rows.gradient, weights: to, d });
       if (hasMask(pipeline, "bias")) steps.push({ kind: "bias_gradient", rows: NO_REACH, d });
     }
+    if (op.kind === "dropout") {
+      steps.push({ kind: "dropout_adjoint", op, rows: rows.gradient, d });
+      continue;
+    }
     if (op.pointwise.length > 0)
       steps.push({ kind: "pointwise_adjoint", op, stages: op.pointwise, rows: rows.gradient, from: raw, d });
     if (op.kind === "dot") break;
@@ -244,9 +260,12 @@ export function mapsOf(step: BackwardStep): {
     case "conv":
     case "mix":
     case "pointwise":
+    case "dropout":
       return { reads: [step.from], writes: step.to };
     case "normalize":
       return { reads: [step.map], writes: step.map };
+    case "dropout_adjoint":
+      return { reads: [step.d], writes: step.d };
     case "values":
     case "value_gradient":
       return { reads: [step.from], writes: null };

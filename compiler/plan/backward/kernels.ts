@@ -1,6 +1,6 @@
 import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, type BackwardTask, D_VALUES, f32, VALUES } from "./kernel.ts";
-import { mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
+import { dropped, mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
 import type { Products } from "./products.ts";
 import { biasGradient, mixGradient } from "./sums.ts";
@@ -50,6 +50,10 @@ function backwardKernel(
     case "pointwise":
     case "pointwise_adjoint":
       return pointwiseKernel(task, step, slot);
+    case "dropout":
+      return dropped(task, step.op, step.rows, { from: slot(step.from), to: slot(step.to) });
+    case "dropout_adjoint":
+      return dropped(task, step.op, step.rows, { adjoint: true, from: slot(step.d), to: slot(step.d) });
     case "normalize_adjoint":
       return normalizeAdjoint(task, step, slot(step.weights), slot(step.d));
     case "bias_gradient":

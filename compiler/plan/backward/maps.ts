@@ -1,6 +1,13 @@
 import { mapOperand } from "../bindings.ts";
+import type { DropoutOp } from "../graph.ts";
 import { NORMALIZE_REGISTERS } from "../schedule/registers.ts";
-import { convKernel, mixKernel, normalizeKernel, tileGrid } from "../schedule/staged-kernels.ts";
+import {
+  convKernel,
+  dropoutKernel,
+  mixKernel,
+  normalizeKernel,
+  tileGrid,
+} from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
 import type { BackwardKernel, BackwardTask } from "./kernel.ts";
@@ -68,6 +75,17 @@ export function pointwiseKernel(
     grid: tileGrid(task, { halo: step.rows }, mixTile, heads),
     multiplyAdds: 8 * heads,
   };
+}
+
+/** A dropout, or what passes back through it. */
+export function dropped(
+  task: BackwardTask,
+  op: DropoutOp,
+  halo: BackwardStep["rows"],
+  how: Parameters<typeof dropoutKernel>[2],
+): BackwardKernel {
+  const name = how.adjoint === true ? `${op.name}_adjoint` : op.name;
+  return { ...dropoutKernel(task, { ...op, name, halo }, how), multiplyAdds: 40 * task.pipeline.heads };
 }
 
 /** What passes back through softmax or sparsemax. */

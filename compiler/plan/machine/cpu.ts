@@ -38,6 +38,7 @@ const CPU: Omit<CpuMachine, "rates" | keyof Processor> = {
     file: (pipeline) => `${pipeline.name}.c`,
     entryPoint: (pipeline) => `${pipeline.name}_launch`,
     integers: integerBuffers,
+    seed: [],
     sharedLaunch: true,
     historyOverrides: {},
   },

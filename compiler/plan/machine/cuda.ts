@@ -75,6 +75,7 @@ const CUDA: Omit<GpuMachine, "limits" | "architecture" | "rates" | "requires"> =
     file: (pipeline) => `${pipeline.name}.cu`,
     entryPoint: (pipeline, kernel) => `${pipeline.name}_${kernel}`,
     integers: integerBuffers,
+    seed: ["dropout_seed"],
     sharedLaunch: true,
     historyOverrides: {},
   },

@@ -83,6 +83,7 @@ const WEBGPU: Omit<GpuMachine, "limits" | "storage"> = {
     entryPoint: () => "main",
     // They follow the parameters.
     integers: () => ["parameters"],
+    seed: [],
     sharedLaunch: false,
     historyOverrides: { HISTORY: ["min", "R", 1] },
   },

@@ -1,14 +1,23 @@
 import {
   adjointReach,
   convReach,
+  type DropoutProgram,
   type Expression,
   type Finish,
   hasMask,
   type NormalizeProgram,
 } from "../../../runtime/contract/index.ts";
-import { mapOperand } from "../bindings.ts";
+import { type BoundResource, type KernelResources, mapOperand } from "../bindings.ts";
 import { doesNotFit, type Fitted, registerFault, whereFits } from "../fit.ts";
-import { type ConvOp, type DotOp, graphOf, type MixOp, type NormalizeOp, type Op } from "../graph.ts";
+import {
+  type ConvOp,
+  type DotOp,
+  type DropoutOp,
+  graphOf,
+  type MixOp,
+  type NormalizeOp,
+  type Op,
+} from "../graph.ts";
 import { ceilTo, valueBlocks } from "../layout.ts";
 import type { GpuTask, Grid, Tile } from "../machine.ts";
 import type { MapProgram } from "../scalar-work.ts";
@@ -51,6 +60,8 @@ export function mapKernels(
         return mixKernel(task, op, from, to);
       case "normalize":
         return normalizeKernel(task, op, to);
+      case "dropout":
+        return dropoutKernel(task, op, { from, to });
       default:
         return [];
     }
@@ -172,6 +183,54 @@ export function mixKernel(
     read: [mapOperand(from, "source", mapWidth), "parameters", "integers", "bias"],
     written: [mapOperand(to, "result", mapWidth)],
     grid: tileGrid(task, op, mixTile, pipeline.heads / outputs),
+  };
+}
+
+/** A dropout of a map of f32, in place where it goes to where it comes from. */
+export function dropoutKernel(
+  task: StagedTask,
+  op: DropoutOp,
+  { from, to, adjoint = false }: { readonly from: string; readonly to: string; readonly adjoint?: boolean },
+): StripKernel<DropoutProgram> {
+  const { mixTile, mapWidth } = task.machine.staged;
+  const map = (resource: string, variable: string): BoundResource => mapOperand(resource, variable, mapWidth);
+  return dropoutOf(task, op, {
+    program: { adjoint, inPlace: from === to, entries: "f32", ...mixTile },
+    read: from === to ? [] : [map(from, "source")],
+    written: [map(to, from === to ? "map" : "result")],
+  });
+}
+
+/** The same of f16 maps of tensor-core kernels, in place. */
+export function halfDropoutKernel(
+  task: GpuTask,
+  op: DropoutOp,
+  map: string,
+  entries: "f16" | "bf16",
+): StripKernel<DropoutProgram> {
+  return dropoutOf(task, op, {
+    program: { adjoint: false, inPlace: true, entries, ...task.machine.staged.mixTile },
+    read: [],
+    written: [mapOperand(map, "map", 1, "f16")],
+  });
+}
+
+function dropoutOf(
+  task: GpuTask,
+  op: DropoutOp,
+  { program, read, written }: KernelResources & { readonly program: Omit<DropoutProgram, "kind" | "stage"> },
+): StripKernel<DropoutProgram> {
+  const { tileQ, tileK } = program;
+  const index = task.pipeline.weights.indexOf(op.stage);
+  return {
+    ...ofOp(op),
+    program: { kind: "dropout", stage: { section: "weights", index }, ...program },
+    workgroup: (tileQ * tileK) / 4,
+    workgroupBytes: 0,
+    registers: NORMALIZE_REGISTERS,
+    read: [...read, "integers", ...task.machine.naming.seed],
+    written,
+    grid: tileGrid(task, op, program, task.pipeline.heads),
   };
 }
 

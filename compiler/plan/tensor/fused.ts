@@ -76,6 +76,7 @@ function twoPassTiles({ pipeline }: GpuTask): Fitted<TwoTiles> {
   if (first === undefined) return doesNotFit("without stages after the softmax one pass does");
   if (second !== undefined)
     return doesNotFit(`pass 2 keeps one tile, and ${second.stage.name} follows ${first.stage.name}`);
+  if (first.kind === "dropout") return doesNotFit("dropout is a kernel of its own");
   const { pointwise } = dot;
   return whereFits(oneHeadConv(first), (conv) => ({
     statistics: { ...PLAIN_TILE, sink: "statistics", finish: { pointwise, mask: "hide" } },

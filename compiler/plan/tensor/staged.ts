@@ -1,14 +1,17 @@
-import type {
-  Expression,
-  Finish,
-  MapSource,
-  TensorStatisticsProgram,
+import {
+  type DropoutProgram,
+  type Expression,
+  type Finish,
+  isLinear,
+  type MapSource,
+  type TensorStatisticsProgram,
 } from "../../../runtime/contract/index.ts";
 import { affordable, type Candidate, type Choice, candidateOf, unexplored } from "../candidate.ts";
-import { allFit, type Fitted, fits, named, whereFits } from "../fit.ts";
-import { type ConvOp, type DotOp, type Graph, graphOf, type Op } from "../graph.ts";
+import { allFit, doesNotFit, type Fitted, fits, named, whereFits } from "../fit.ts";
+import { type ConvOp, type DotOp, type DropoutOp, type Graph, graphOf, type Op } from "../graph.ts";
 import type { GpuTask, Grid } from "../machine.ts";
 import { predict } from "../predict.ts";
+import { halfDropoutKernel } from "../schedule/staged-kernels.ts";
 import { type RoutedOp, routeMaps, stagedChoice } from "../schedule/staged-plan.ts";
 import { forcedStrips, rowEnd, rowsOf, type StripKernel } from "../schedule/strips.ts";
 import { WARP } from "../work.ts";
@@ -58,6 +61,22 @@ interface StagedOp extends RoutedOp {
   readonly mask: Finish["mask"];
   /** The operation whose scores the kernel of the softmax goes through where it comes before it; else null. */
   readonly ahead: DotOp | ConvOp | null;
+}
+
+/** What is divided by less than this has no room in f16 beside other entries. */
+const LEAST_KEPT = 1 / 64;
+
+/** Whether a dropout can change entries of f16. */
+function fitDropout({ stage }: DropoutOp): Fitted<null> {
+  if (1 - stage.rate >= LEAST_KEPT) return fits(null);
+  return doesNotFit(`${stage.name} divides by ${1 - stage.rate}: f16 has no room for that`);
+}
+
+/** A dropout of a map, whose entries have the type of values where it is multiplied with these next. */
+function halfKernel(task: GpuTask, op: DropoutOp, map: string): StripKernel<DropoutProgram> {
+  const { weights, storage } = task.pipeline;
+  const isLast = !weights.slice(weights.indexOf(op.stage)).some(isLinear);
+  return halfDropoutKernel(task, op, map, isLast && storage === "bf16" ? "bf16" : "f16");
 }
 
 /**
@@ -136,7 +155,11 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
   const { op, source, mask } = each;
   const { halo, source: line } = each.conv ?? op;
   const height = rowsOf(halo);
-  const kernel = (name: string, program: MapProgram, grid: Grid): StripKernel<MapProgram> => ({
+  const kernel = (
+    name: string,
+    program: Exclude<MapProgram, DropoutProgram>,
+    grid: Grid,
+  ): StripKernel<MapProgram> => ({
     ...tensorKernel(name, program, line, each),
     halo,
     grid,
@@ -164,6 +187,8 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
         named("statistics", fitTile(task, mapTile(each, each.ahead, "statistics"), knobs)),
         (program) => kernel("statistics", program, rows(["ceilDiv", height, tileRows(program)], heads)),
       );
+    case "dropout":
+      return whereFits(fitDropout(op), () => halfKernel(task, op, each.to));
     case "product":
       return whereFits(fitProduct(task, { source, rowBlocks: knobs.productRowBlocks }), (program) => {
         const strip: Expression = ["sub", rowEnd(halo), "row"];

@@ -52,6 +52,7 @@ function tilingOf(plan: Plan, { kernel, grid, launch, variables }: Ran): Tiling 
       };
     case "scores":
     case "conv":
+    case "dropout":
       return { rows: program.tileQ, keys: program.tileK, heads };
     case "mix":
       return { rows: program.tileQ, keys: program.tileK, heads: heads / program.outputs };

@@ -26,6 +26,7 @@ function verifyKernel(plan: Plan, kernel: KernelPlan): void {
     case "mix":
     case "normalize":
     case "product":
+    case "dropout":
       verifyMapKernel(plan, kernel, program);
       break;
     case "combine":

@@ -2,6 +2,7 @@ import {
   adjointReach,
   type ConvProgram,
   convReach,
+  type DropoutProgram,
   hasMask,
   type KernelPlan,
   type MixProgram,
@@ -14,7 +15,13 @@ import { checkArena, checkEpilogue, checkOutputs } from "./arena.ts";
 import { type Demand, demandIn } from "./rules.ts";
 import { checkFinish, linearAt } from "./stages.ts";
 
-type MapProgram = ScoresProgram | ConvProgram | MixProgram | NormalizeProgram | ProductProgram;
+type MapProgram =
+  | DropoutProgram
+  | ScoresProgram
+  | ConvProgram
+  | MixProgram
+  | NormalizeProgram
+  | ProductProgram;
 
 /** Four rows by four keys an invocation. */
 function checkTile(demand: Demand, tileQ: number, tileK: number, workgroup: number): void {
@@ -76,6 +83,13 @@ export function verifyMapKernel(plan: Plan, kernel: KernelPlan, program: MapProg
         () => `${program.tileQ} × ${program.tileK}`,
       );
       demand("heads", group % program.outputs === 0, () => `${program.outputs} of a group of ${group}`);
+      break;
+    }
+    case "dropout": {
+      const { stage, tileQ, tileK } = program;
+      const found = pipeline[stage.section][stage.index];
+      demand("stages", found?.kind === "dropout", () => `${stage.section}[${stage.index}] is no dropout`);
+      demand("workgroup", workgroup * 4 === tileQ * tileK, () => `${workgroup} for ${tileQ} × ${tileK}`);
       break;
     }
     case "normalize":

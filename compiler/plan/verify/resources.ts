@@ -135,9 +135,10 @@ function verifyWorkspace(plan: Plan): void {
     demandIn(plan, null)("workspace", read.has(name) && written.has(name), () => `"${name}" is not used`);
 }
 
-/** Only the normalisation of a map changes what it reads. */
+/** The normalisation of a map changes what it reads, and a dropout may. */
 function inPlace(kernel: KernelPlan | undefined): boolean {
-  return kernel?.program?.kind === "normalize";
+  const program = kernel?.program;
+  return program?.kind === "normalize" || (program?.kind === "dropout" && program.inPlace);
 }
 
 const FIELDS: readonly string[] = LAUNCH_FIELDS.map(([name]) => name);

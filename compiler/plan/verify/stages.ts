@@ -51,7 +51,7 @@ export function checkFinish(
   );
 }
 
-/** The index of every linear stage, in order. */
+/** The index of every stage that kernels name, in order. */
 export function linearIndexes(pipeline: Pipeline): StageIndex[] {
   return (["scores", "weights"] as const).flatMap((section) =>
     sectionOf(pipeline, section).flatMap((stage, index) => (isPointwise(stage) ? [] : [{ section, index }])),
@@ -70,6 +70,7 @@ function computedBy(
       return program.chain.flatMap((step) => (step.kind === "dot" ? [] : [step.stage]));
     case "conv":
     case "mix":
+    case "dropout":
     case "tensor_fold":
     case "tensor_mix":
     case "tensor_conv":

@@ -14,6 +14,7 @@ import {
   type Pipeline,
   type ScoreStage,
   type SourceLine,
+  type WeightStage,
 } from "../../../../runtime/contract/index.ts";
 import { fill, h } from "../dom.ts";
 import type { CompileReply } from "../worker/protocol.ts";
@@ -99,7 +100,7 @@ function stepsOf(pipeline: Pipeline): readonly Step[] {
   const { heads, headDim, valueDim, scale, normalize, mask } = pipeline;
   const map = `[B, ${heads}, Lq, Lk]`;
   const output = `[B, ${heads}, Lq, ${valueDim}]`;
-  const stage = (each: ScoreStage | OutputStage, shape: string): Step => ({
+  const stage = (each: ScoreStage | WeightStage | OutputStage, shape: string): Step => ({
     name: each.name,
     remark: describeStage(each),
     kind: "stage",
@@ -132,7 +133,7 @@ function stepsOf(pipeline: Pipeline): readonly Step[] {
   ];
 }
 
-function workOf(stage: ScoreStage | OutputStage): number {
+function workOf(stage: ScoreStage | WeightStage | OutputStage): number {
   switch (stage.kind) {
     case "conv":
       return stage.kernel.query * stage.kernel.key * stage.across;

@@ -1,0 +1,4 @@
+import { describeDropouts } from "../suite/known.ts";
+import { targetsOf } from "../suite/table.ts";
+
+describeDropouts(await targetsOf("cuda"));

@@ -106,7 +106,8 @@ function stagedOps(
     return {
       ...route,
       conv: computed === dot ? fused : own,
-      source: sourceAfter(routes[index - 1]?.op),
+      // A dropout leaves a map what it is.
+      source: sourceAfter(routes.slice(0, index).findLast((before) => before.op.kind !== "dropout")?.op),
       mask: computed === last ? "hide" : "zero",
       ahead: route.op === normalize || route.op === last ? ahead : null,
     };

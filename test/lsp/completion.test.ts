@@ -41,7 +41,7 @@ describe("what is offered", () => {
     ["not the constant itself", "const only = |", []],
     ["after the value of a constant", "const only = 3 |", ["attention", "stack", "const", "tune"]],
     ["stages of scores", "attention a { scores { |", ["conv", "mix", ...POINTWISE_KINDS]],
-    ["stages of weights", "attention a { weights { | } }", ["conv", "mix"]],
+    ["stages of weights", "attention a { weights { | } }", ["conv", "mix", "dropout"]],
     ["stages of output", "attention a { output { |", ["norm", "gate"]],
     ["stages of output, each once", "attention a { output { norm eps 1e-5 as n depth_scale |", ["gate"]],
     ["a size", "attention a { scores { conv |", ["6x11"]],
@@ -51,11 +51,11 @@ describe("what is offered", () => {
       "attention a { scores { conv 6x11 pad_key left bias |",
       ["pad_query", "across", "dilation", "shared", "init", "as", "conv", "mix", ...POINTWISE_KINDS],
     ],
-    ["modifiers of mix", "attention a { weights { conv 2x3 bias mix 16 |", ["init", "as", "conv", "mix"]],
+    ["modifiers of mix", "attention a { weights { conv 2x3 bias mix 16 |", ["init", "as", "conv", "mix", "dropout"]],
     [
       "what the stage before was given",
       "attention a { weights { conv 2x3 init zeros as c mix 16 |",
-      ["init", "as", "conv", "mix"],
+      ["init", "as", "conv", "mix", "dropout"],
     ],
     [
       "in a stack after an attention that was not closed",

@@ -84,6 +84,7 @@ export const DIRECT_SUITE: SuiteTarget = {
   known: ["f32"],
   depth: 1,
   holdsOffsets: true,
+  drops: ["f32", "f16"],
 };
 
 export const TENSOR_SUITE: SuiteTarget = {
@@ -119,4 +120,6 @@ export const TENSOR_SUITE: SuiteTarget = {
   depth: 2,
   // `staged` keeps final scores in f16, which has no room for them.
   holdsOffsets: false,
+  // Scalar units compute it.
+  drops: [],
 };

@@ -66,8 +66,8 @@ export function describeFarPositions(targets: SuiteTargets): void {
 
 /** The entries that a seed drops, whatever computes them. */
 export function describeDropouts(targets: SuiteTargets): void {
-  describeKnown(targets, ({ known }) =>
-    known.flatMap((storage) =>
+  describeKnown(targets, ({ known, drops = known }) =>
+    drops.flatMap((storage) =>
       DROPOUT_SPECS.map((spec) => [`${spec}, ${storage}`, () => dropoutCase(spec, storage)] as const),
     ),
   );

@@ -92,4 +92,6 @@ export interface SuiteTarget {
   readonly known: readonly [StorageType, ...StorageType[]];
   readonly depth: number;
   readonly holdsOffsets: boolean;
+  /** Storage types of cases with dropout; those of `known` where it is not given. */
+  readonly drops?: readonly StorageType[];
 }

@@ -16,6 +16,7 @@ export const CHUNK_ELEMENTS = 8;
 export function tensorIllegal(pipeline: Pipeline): string | null {
   if (pipeline.storage !== "f32" && pipeline.normalize === "sparsemax")
     return "sparsemax has no tensor-core kernels";
+  if (pipeline.weights.some(({ kind }) => kind === "dropout")) return "dropout has no tensor-core kernels";
   return productsIllegal(pipeline);
 }
 

@@ -51,7 +51,11 @@ describe("what is offered", () => {
       "attention a { scores { conv 6x11 pad_key left bias |",
       ["pad_query", "across", "dilation", "shared", "init", "as", "conv", "mix", ...POINTWISE_KINDS],
     ],
-    ["modifiers of mix", "attention a { weights { conv 2x3 bias mix 16 |", ["init", "as", "conv", "mix", "dropout"]],
+    [
+      "modifiers of mix",
+      "attention a { weights { conv 2x3 bias mix 16 |",
+      ["init", "as", "conv", "mix", "dropout"],
+    ],
     [
       "what the stage before was given",
       "attention a { weights { conv 2x3 init zeros as c mix 16 |",

@@ -13,7 +13,7 @@ import { targetOf } from "../weights/sources.ts";
 import { headPart, parametersByHeads, partCounts } from "./head-parts.ts";
 
 /** What `attention.json` looks like: `FORMAT` of `runtime/python/attention.py`. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** q, k and v may be of any of these, whatever the spec says: models are tried in f32 and trained in bf16. */
 export const STORAGES = ["f32", "f16", "bf16"] as const satisfies readonly StorageType[];

@@ -13,7 +13,7 @@ from .errors import MtacError
 
 __all__ = ["Attention", "Parameter", "Pipeline", "depth_scale", "load"]
 
-FORMAT = 1
+FORMAT = 2
 """What files of this version look like; those of others are refused."""
 
 

@@ -5,8 +5,8 @@
 #include "backward-memory.h"
 #include "entry.h"
 
-/* Words of a call, before those of its gradients. */
-enum { CALL_WORDS = 37 };
+/* Words of a call, and those of its gradients after them. */
+enum { CALL_WORDS = 37, GRADIENT_WORDS = 13 };
 
 /*
  * d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number; that

@@ -49,16 +49,13 @@ static void *place_of_address(int64_t address) {
   return NULL;
 }
 
-enum { WORDS = 49 };
+enum { WORDS = CALL_WORDS + GRADIENT_WORDS };
 
-/* Words as they lie in a memory, addresses among them in this program's. */
+/* Words as they lie in a memory. What is as large as an address (no size or stride is) becomes a place in this program. */
 static void read_words(int64_t at, int64_t *words) {
-  /* Words that are addresses: see templates/c/entry.h and gradient-entry.h. */
-  static const int ADDRESSES[] = {0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34, 36, 40, 41, 42, 43, 44, 46};
   const int64_t *given = place_of_address(at);
-  for (int n = 0; n < WORDS; n++) words[n] = given[n];
-  for (size_t n = 0; n < sizeof ADDRESSES / sizeof *ADDRESSES; n++)
-    if (words[ADDRESSES[n]]) words[ADDRESSES[n]] = (int64_t)(uintptr_t)place_of_address(words[ADDRESSES[n]]);
+  for (int n = 0; n < WORDS; n++)
+    words[n] = given[n] < FIRST_ADDRESS ? given[n] : (int64_t)(uintptr_t)place_of_address(given[n]);
 }
 
 int main(void) {

@@ -11,6 +11,9 @@ const run = promisify(execFile);
 const DRIVER = fileURLToPath(new URL("driver.c", import.meta.url));
 const BUILDS = fileURLToPath(new URL("../../.cache/sanitize/", import.meta.url));
 
+/** Addresses are larger than any size or stride: that tells them from the other words of a call. */
+const FIRST_ADDRESS = 2 ** 45;
+
 /** What watches a build, by its name. */
 const SANITIZERS = {
   address: ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DWATCHED"],
@@ -34,7 +37,15 @@ async function buildDriver(sanitizer: Sanitizer, lanes: number): Promise<string>
   if (compiler === null) throw new Error("there is no C compiler");
   mkdirSync(BUILDS, { recursive: true });
   const program = path.join(BUILDS, `${sanitizer}${lanes}.${process.pid}`);
-  const flags = ["-std=c11", "-O1", "-g", "-pthread", `-DLANES=${lanes}`, ...SANITIZERS[sanitizer]];
+  const flags = [
+    "-std=c11",
+    "-O1",
+    "-g",
+    "-pthread",
+    `-DLANES=${lanes}`,
+    `-DFIRST_ADDRESS=${FIRST_ADDRESS}`,
+    ...SANITIZERS[sanitizer],
+  ];
   // Vectors wider than the processor's are passed in memory: a note on that is no warning.
   await run(compiler.program, [...flags, "-Wno-psabi", DRIVER, "-o", program, "-lm"]);
   return program;
@@ -56,7 +67,7 @@ class SanitizedLibrary implements CpuLibrary {
   readonly threads = 7;
   readonly #command: readonly string[];
   readonly #live = new Map<number, Uint8Array<ArrayBuffer>>();
-  #next = 2 ** 20;
+  #next = FIRST_ADDRESS;
 
   constructor(command: readonly string[], sanitizer: Sanitizer, lanes: number) {
     this.#command = command;
@@ -97,7 +108,7 @@ class SanitizedLibrary implements CpuLibrary {
   }
 
   async #run(words: CpuMemory, gradients: boolean, parts: number): Promise<void> {
-    const wanted = [Number(words.address), ...addressesOf(this.bytesOf(words), ADDRESS_WORDS)];
+    const wanted = [Number(words.address), ...addressesOf(this.bytesOf(words))];
     const memories = [...this.#live].filter(([start, { length }]) =>
       wanted.some((address) => address >= start && address <= start + length),
     );
@@ -124,12 +135,9 @@ class SanitizedLibrary implements CpuLibrary {
   }
 }
 
-/** Which words of a call are addresses: `templates/c/entry.h`, `gradient-entry.h`. */
-const ADDRESS_WORDS = [0, 1, 2, 7, 11, 15, 19, 23, 27, 31, 32, 33, 34, 36, 40, 41, 42, 43, 44, 46];
-
-function addressesOf(bytes: Uint8Array<ArrayBuffer>, places: readonly number[]): readonly number[] {
+function addressesOf(bytes: Uint8Array<ArrayBuffer>): readonly number[] {
   const words = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
-  return places.map((index) => Number(words[index] ?? 0n)).filter((address) => address !== 0);
+  return [...words].map(Number).filter((word) => word >= FIRST_ADDRESS);
 }
 
 /** What a program gives on its output. @throws Error with what a sanitizer said. */

@@ -8,6 +8,7 @@ import { packageFolder } from "../emit/template-folder.ts";
 import { wrongOption } from "../options.ts";
 import { cudaFiles } from "./cuda.ts";
 import { packageData, STORAGES, specHash } from "./data.ts";
+import type { PackageLayout } from "./layouts.ts";
 import { packageModel } from "./model.ts";
 import { openTemplates } from "./template-library.ts";
 
@@ -22,6 +23,9 @@ interface Templates {
   readonly "python/test.py.hbs": Model;
   readonly "python/pyproject.toml.hbs": Model;
   readonly "python/readme.md.hbs": Model;
+  readonly "python/build.toml.hbs": Model;
+  readonly "python/flake.nix.hbs": Model;
+  readonly "python/card.md.hbs": Model;
 }
 
 const render = rendererOf<Templates>(openTemplates);
@@ -30,14 +34,14 @@ const render = rendererOf<Templates>(openTemplates);
  * A Python package for PyTorch that computes attentions, with gradients: files by their paths in a folder that `pip install` takes.
  *
  * @param pipelines At least one.
- * @param options Whether it has kernels for CUDA, too: it has, if not said. Planning them takes most of the time.
- * @throws MtacError MTA933: two attentions or stacks would have one name in Python; an attention has dropout.
+ * @param options Whether it has kernels for CUDA, too: it has, if not said. Planning them takes most of the time. And how it lies in its folder.
+ * @throws MtacError MTA933: two attentions or stacks would have one name in Python; an attention has dropout; kernel-builder does not take its name.
  */
 export function emitPythonPackage(
   pipelines: readonly Pipeline[],
   stacks: readonly EmittedStack[],
   provenance: Provenance,
-  { cuda = true }: { readonly cuda?: boolean } = {},
+  { cuda = true, layout = "package" }: { readonly cuda?: boolean; readonly layout?: PackageLayout } = {},
 ): Readonly<Record<string, string>> {
   const dropping = pipelines.find(hasDropout);
   if (dropping !== undefined)
@@ -46,26 +50,53 @@ export function emitPythonPackage(
       "leave `dropout` out of the spec that the package is made from",
     );
   const hash = specHash(pipelines, provenance);
-  const model = packageModel(pipelines, stacks, provenance, hash, cuda);
+  const kernelBuilder = layout === "kernel-builder";
+  const model = packageModel(pipelines, stacks, provenance, hash, { cuda, kernelBuilder });
   refuseTwice(model.exports);
   const name = model.package;
   return {
-    "pyproject.toml": render("python/pyproject.toml.hbs", model),
-    "README.md": render("python/readme.md.hbs", model),
-    [`${name}/__init__.py`]: render("python/init.py.hbs", model),
-    [`${name}/functional.py`]: render("python/functional.py.hbs", model),
-    [`${name}/layers.py`]: render("python/layers.py.hbs", model),
-    [`${name}/huggingface.py`]: render("python/huggingface.py.hbs", model),
-    [`${name}/build.py`]: render("python/build.py.hbs", model),
-    [`${name}/attention.json`]: printJson(packageData(pipelines, provenance, model.namespace)),
-    [`${name}/py.typed`]: "",
-    ...folder("runtime/python", /\.py$/, `${name}/_runtime`),
-    ...folder("templates/c", /(?<!^wasm.*)\.[ch]$/, `${name}/_native`),
-    ...(cuda
-      ? inFolder(`${name}/_cuda`, Object.assign({}, ...pipelines.map((each) => cudaFiles(each, STORAGES))))
-      : {}),
+    ...FRAMES[layout](model),
+    ...inFolder(kernelBuilder ? `torch-ext/${name}` : name, {
+      "__init__.py": render("python/init.py.hbs", model),
+      "functional.py": render("python/functional.py.hbs", model),
+      "layers.py": render("python/layers.py.hbs", model),
+      "huggingface.py": render("python/huggingface.py.hbs", model),
+      "build.py": render("python/build.py.hbs", model),
+      "attention.json": printJson(packageData(pipelines, provenance, model.namespace)),
+      "py.typed": "",
+      ...folder("runtime/python", /\.py$/, "_runtime"),
+      ...folder("templates/c", /(?<!^wasm.*)\.[ch]$/, "_native"),
+      ...(cuda
+        ? inFolder("_cuda", Object.assign({}, ...pipelines.map((each) => cudaFiles(each, STORAGES))))
+        : {}),
+    }),
     [`tests/test_${name}.py`]: render("python/test.py.hbs", model),
   };
+}
+
+/** What stands around a package in each layout, and says what it is. */
+const FRAMES: Readonly<Record<PackageLayout, (model: Model) => Readonly<Record<string, string>>>> = {
+  package: (model) => ({
+    "pyproject.toml": render("python/pyproject.toml.hbs", model),
+    "README.md": render("python/readme.md.hbs", model),
+  }),
+  "kernel-builder": (model) => {
+    refuseKernelName(model.kernel);
+    return {
+      "build.toml": render("python/build.toml.hbs", model),
+      "flake.nix": render("python/flake.nix.hbs", model),
+      "CARD.md": render("python/card.md.hbs", model),
+    };
+  },
+};
+
+/** kernel-builder takes names of lower-case letters, digits and hyphens, and makes the module's of them. @throws MtacError MTA933 */
+function refuseKernelName(kernel: string): void {
+  if (!/^[a-z]([a-z0-9-]*[a-z0-9])?$/.test(kernel))
+    throw wrongOption(
+      `kernel-builder takes no kernel that is called "${kernel}"`,
+      "name the spec's file with lower-case letters, digits and `_`, a letter first and no `_` last",
+    );
 }
 
 /** Files of a folder of this package, as they are. */

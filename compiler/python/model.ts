@@ -29,7 +29,7 @@ export function packageModel(
   stacks: readonly EmittedStack[],
   provenance: Provenance,
   hash: string,
-  cuda: boolean,
+  { cuda, kernelBuilder }: { readonly cuda: boolean; readonly kernelBuilder: boolean },
 ) {
   const name = pythonName(fileName(provenance.spec).replace(/\.\w+$/, ""), MODULES);
   const attentions = pipelines.map(attentionModel);
@@ -57,6 +57,10 @@ export function packageModel(
     cuda,
     namespace: `mtac_${hash}`,
     package: name,
+    kernelBuilder,
+    kernel: name.replaceAll("_", "-"),
+    // Kernels on the Hub have a major version: a new one where calls change.
+    major: provenance.version.replace(/\..*$/, ""),
     project: name.replaceAll("_", "-").replace(/^-+|-+$/g, ""),
     list: [...attentions, ...stackModels].map((each) => each.name).join(", "),
     attentions,
@@ -67,6 +71,7 @@ export function packageModel(
       "HeadParallel",
       "MtacError",
       "context_parallel",
+      ...(kernelBuilder ? ["functional", "layers"] : []),
       ...layers.map((each) => each.class),
       ...functions,
     ].sort(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -305,7 +306,17 @@ def load(file: Path) -> dict[str, Attention]:
             f"this runtime reads format {FORMAT}",
             "write the whole package again, with `mtac compile --python`: runtime and data belong together",
         )
-    return {name: _attention(name, each, data["namespace"]) for name, each in data["attentions"].items()}
+    namespace = _built_namespace() or data["namespace"]
+    return {name: _attention(name, each, namespace) for name, each in data["attentions"].items()}
+
+
+def _built_namespace() -> str | None:
+    """The namespace of operators that Hugging Face's kernel-builder gives each build, by a module that it adds."""
+    module = f"{__name__.rsplit('.', 2)[0]}._ops"
+    if __name__.count(".") < 2 or importlib.util.find_spec(module) is None:
+        return None
+    prefix: str = importlib.import_module(module).add_op_namespace_prefix("")
+    return prefix.removesuffix("::")
 
 
 def _attention(name: str, data: AttentionData, namespace: str) -> Attention:

@@ -28,7 +28,7 @@ from .plan import Dispatch, Limits, Plan, Plans, choose, read
 
 __all__ = ["Device", "Launches", "TorchDevice", "backward", "forward", "image_file"]
 
-KERNELS = Path(__file__).resolve().parent.parent / "_cuda"
+KERNELS = Path(__file__).absolute().parent.parent / "_cuda"
 """Sources and plans: a file of plans for each attention and type, and the sources that they name."""
 
 PIECE = 512

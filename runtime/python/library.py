@@ -19,7 +19,7 @@ from .errors import MtacError
 
 __all__ = ["Pass", "compile_library", "prebuilt", "the_pass"]
 
-SOURCES = Path(__file__).resolve().parent.parent / "_native"
+SOURCES = Path(__file__).absolute().parent.parent / "_native"
 """The library's sources: ``native.c`` computes, ``backward.c`` gradients; both include the headers beside them."""
 
 PROGRAMS = {"forward": "native.c", "backward": "backward.c"}

@@ -53,6 +53,8 @@ describe("the command itself", () => {
     [["compile", "examples/mta_toy.mta", "--target", "metal"], "MTA903"],
     [["compile", "examples/mta_toy.mta", "--arch", "ampere"], "MTA915"],
     [["compile", "examples/mta_toy.mta", "--python", "--target", "cpu"], "leave out `--target`"],
+    [["compile", "examples/mta_toy.mta", "--layout", "package"], "add `--python`"],
+    [["compile", "examples/mta_toy.mta", "--python", "--layout", "wheel"], "package, kernel-builder"],
     [["compile", "examples/mta_toy.mta", "--arch", "90a"], "did you mean `sm_90a`?"],
     [["compile", "examples/mta_toy.mta", "--arch", "sm_75"], "set(CMAKE_CUDA_ARCHITECTURES 80)"],
   ])("%j is wrong usage", (args, message) => {

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { checkSource } from "../../compiler/compile/checked-source.ts";
 import { compileKernels } from "../../compiler/compile/kernels.ts";
 import { emitPythonPackage } from "../../compiler/python/index.ts";
+import type { PackageLayout } from "../../compiler/python/layouts.ts";
 import { parseSafetensors, type StoredTensor, writeSafetensors } from "../../runtime/safetensors/index.ts";
 
 /** The Python that has torch, ruff, mypy and pyright. */
@@ -19,8 +20,13 @@ export const PYTHON = MTAC_PYTHON || "python3";
  * @param warnings Whether what it says on stderr follows, as the results of unittest do.
  * @throws Error with all that it said where it fails.
  */
-export async function python(args: readonly string[], folder: string, warnings = false): Promise<string> {
-  const env = { ...process.env, PYRIGHT_PYTHON_IGNORE_WARNINGS: "1" };
+export async function python(
+  args: readonly string[],
+  folder: string,
+  warnings = false,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const env = { ...process.env, PYRIGHT_PYTHON_IGNORE_WARNINGS: "1", ...variables };
   try {
     const { stdout, stderr } = await promisify(execFile)(PYTHON, args, {
       cwd: folder,
@@ -44,9 +50,14 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
 }
 
 /** The package of a spec's text, as files; with kernels for CUDA where they matter. */
-export function packageOf(spec: string, file: string, cuda = false): Readonly<Record<string, string>> {
+export function packageOf(
+  spec: string,
+  file: string,
+  cuda = false,
+  layout: PackageLayout = "package",
+): Readonly<Record<string, string>> {
   const compiled = compileKernels(checkSource(spec, file).spec, { targets: ["cpu"] });
-  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance, { cuda });
+  return emitPythonPackage(compiled.pipelines, compiled.stacks, compiled.provenance, { cuda, layout });
 }
 
 /** What the server computes: a call of a package's attention. */

@@ -1,6 +1,7 @@
+import { PACKAGE_LAYOUTS } from "../../python/layouts.ts";
 import { EMITTED_TARGETS } from "../../targets.ts";
 import { command } from "../command.ts";
-import { either, type FlagsOf, given, optionalText, splitList, text, unless, value } from "../flag.ts";
+import { either, type FlagsOf, given, oneOf, optionalText, splitList, text, unless, value } from "../flag.ts";
 import * as shared from "../flags.ts";
 
 export const COMPILE = command({
@@ -26,6 +27,11 @@ export const COMPILE = command({
     grad: given("gradients, too: launchers have `backward`"),
     python: given(
       "a Python package for PyTorch, with gradients, in place of launchers (default folder: ./<spec name>.python)",
+    ),
+    layout: oneOf(
+      "<layout>",
+      "how the Python package lies in its folder: `package`, which pip installs (the default), or `kernel-builder`, a source that Hugging Face's kernel-builder builds for its Hub",
+      PACKAGE_LAYOUTS,
     ),
     schedule: shared.SCHEDULE,
     length: shared.LENGTH,

@@ -101,11 +101,12 @@ async function makeFiles(file: string, settings: CompileSettings, output: Output
       binaries = await withProgress(output, (report) => buildImageFiles(sources, images, report));
     else compiled = compile({ images });
   }
-  if (settings.python) {
+  if (settings.python !== null) {
     // Loaded only where it is asked for.
     const { emitPythonPackage } = await import("../../python/index.ts");
     const { pipelines, stacks: layers, provenance } = compiled;
-    compiled = { ...compiled, files: emitPythonPackage(pipelines, layers, provenance) };
+    const files = emitPythonPackage(pipelines, layers, provenance, { layout: settings.python });
+    compiled = { ...compiled, files };
   }
   refuseOverwriting(Object.keys({ ...compiled.files, ...binaries }), folder, file, settings);
   const milliseconds = performance.now() - start;

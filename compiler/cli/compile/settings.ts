@@ -2,6 +2,7 @@ import { basename, dirname, extname, relative, resolve } from "node:path";
 import type { Schedule, Target } from "../../../runtime/contract/index.ts";
 import { loadConfig } from "../../config/load.ts";
 import { cudaArchitecture, DEFAULT_ARCHITECTURES } from "../../plan/index.ts";
+import type { PackageLayout } from "../../python/layouts.ts";
 import { emissionFacts, emittedTargets } from "../../targets.ts";
 import { specNeeded, unknownArchitecture, wrongUsage } from "../errors.ts";
 import type { CompileFlags } from "./command.ts";
@@ -23,8 +24,8 @@ export interface CompileSettings {
   readonly out?: string;
   readonly launcher: boolean;
   readonly grad: boolean;
-  /** Whether a Python package is written, and nothing else. */
-  readonly python: boolean;
+  /** How the Python package lies that is written, and nothing else; null where launchers are. */
+  readonly python: PackageLayout | null;
   /** Where compiled kernels go: into the launchers, into files beside them; null for nowhere. */
   readonly images: ImagePlace | null;
   /** Whether to show what ptxas says; where neither is asked for, wherever a target of it is asked for by name. */
@@ -50,9 +51,8 @@ export async function compileSettings(
   const here = (path: string): string => relative(".", path) || ".";
   const specs = spec === undefined ? (config.specs ?? []).map(here) : [spec];
   if (specs.length === 0) throw specNeeded("compile", file);
-  const python = flags.python === true;
-  if (python) refuseBesidePython(flags);
-  const targets = emittedTargets(python ? ["cpu"] : (flags.target ?? config.targets));
+  const python = packageLayout(flags);
+  const targets = emittedTargets(python !== null ? ["cpu"] : (flags.target ?? config.targets));
   const nvccTargets = targets.filter((target) => emissionFacts(target).nvcc);
   const schedule = flags.schedule ?? config.schedule;
   const named = nvccTargets.some((target) => flags.target?.includes(target));
@@ -70,13 +70,25 @@ export async function compileSettings(
     architectures,
     length: flags.length ?? config.length ?? 1024,
     launcher: flags.launcher,
-    grad: python || (flags.grad ?? config.grad ?? false),
+    grad: python !== null || (flags.grad ?? config.grad ?? false),
     python,
     images: nvccTargets.length === 0 ? null : imagePlace(flags.images),
     ptxas: flags.ptxas === undefined ? named : flags.ptxas && nvccTargets.length > 0,
     tuned: flags.tuned && config.tuned !== false,
     ...defined(optional),
   };
+}
+
+/** @throws MtacError MTA900 for `--layout` without `--python`, and for what `--python` does not go with. */
+function packageLayout(flags: CompileFlags): PackageLayout | null {
+  const { python, layout } = flags;
+  if (python === true) {
+    refuseBesidePython(flags);
+    return layout ?? "package";
+  }
+  if (layout !== undefined)
+    throw wrongUsage("`--layout` is how a package for PyTorch lies in its folder", "add `--python`");
+  return null;
 }
 
 /** A package has kernels for what PyTorch computes on, and no launchers. @throws MtacError MTA900 */
@@ -107,7 +119,7 @@ function imagePlace(given: string | true | undefined): ImagePlace | null {
 
 /** The folder that a spec's files go to. */
 export function outputFolder(spec: string, { out, python }: CompileSettings): string {
-  return out ?? `${basename(spec, extname(spec))}.${python ? "python" : "mtac"}`;
+  return out ?? `${basename(spec, extname(spec))}.${python === null ? "mtac" : "python"}`;
 }
 
 type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };

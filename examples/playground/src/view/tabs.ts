@@ -74,7 +74,7 @@ export function createTabs(parts: TabsParts): Tabs {
 
   list.addEventListener("keydown", (event) => {
     const ids = [...buttons.keys()];
-    const at = ids.findIndex((id) => id === current);
+    const at = current === null ? -1 : ids.indexOf(current);
     const next = nextTab(event.key, at, ids.length);
     const id = next === null ? undefined : ids[next];
     if (id === undefined) return;

@@ -1,4 +1,4 @@
-/* The library of gradients, which is compiled when the first of them is asked for: every attention, described by words. */
+/* Gradients, compiled when the first of them is asked for: the library of every attention, described by words. */
 #include "gradient-entry.h"
 #include "gradient-threads.h"
 

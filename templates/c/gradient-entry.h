@@ -9,8 +9,8 @@
 enum { CALL_WORDS = 37, GRADIENT_WORDS = 13 };
 
 /*
- * d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number; that
- * of the bias, and how many batch entries and heads it has.
+ * d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number;
+ * that of the bias, and how many batch entries and heads it has.
  */
 static struct gradients gradients_of(const int64_t *call_words) {
   const int64_t *words = call_words + CALL_WORDS;

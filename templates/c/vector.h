@@ -59,8 +59,8 @@ INLINE vec broadcast(float x) { return x - (vec){0}; }
 INLINE vec_i broadcast_i(int32_t x) { return x - (vec_i){0}; }
 
 /*
- * a b + c; rounded once where the processor has an instruction for it. GCC is not left to choose: for some processors it
- * rounds twice where sums are long chains, and bits would depend on how many rows are computed at a time.
+ * a b + c; rounded once where the processor has an instruction for it. GCC is not left to choose: for some processors
+ * it rounds twice where sums are long chains, and bits would depend on how many rows are computed at a time.
  */
 INLINE vec multiply_add(vec a, vec b, vec c) {
 #if defined(__wasm_relaxed_simd__)

@@ -1,4 +1,7 @@
-/* The module that computes gradients, which `mtac/runtime/wasm` loads when the first of them is asked for. Threads are the host's. */
+/*
+ * The module that computes gradients, which `mtac/runtime/wasm` loads when the first of them is asked for. Threads are
+ * the host's.
+ */
 #include "backward.h"
 #include "gradient-entry.h"
 
@@ -31,8 +34,9 @@ void mtac_prepare(const int64_t *words, void *workspace, int part, int parts) {
 }
 
 /*
- * Sleeps until it is woken, unless the word has changed. A function of its own: V8's baseline compiler (Node 20's) spills
- * the address of this instruction as 64 bits to a slot of 32, and so over the last local of the function that has it.
+ * Sleeps until it is woken, unless the word has changed. A function of its own: V8's baseline compiler (Node 20's)
+ * spills the address of this instruction as 64 bits to a slot of 32, and so over the last local of the function that
+ * has it.
  */
 NOINLINE void sleep_at(int32_t *word, int32_t expected) { __builtin_wasm_memory_atomic_wait32(word, expected, -1); }
 

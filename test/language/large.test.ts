@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { analyse, format, renderDiagnostics } from "../../compiler/language/index.ts";
 
-/** Far above what linear work takes, far below what quadratic work took. */
+/** Far above what linear work takes, far below what quadratic work took: of the processor, as others may use it, too. */
 const SECONDS = 3;
+
+function processorSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
 
 const BASE = "\nattention a { heads 2 head_dim 8 }\n";
 
@@ -12,10 +17,10 @@ function lines(count: number, line: (index: number) => string): string {
 
 /** Codes of a spec's diagnostics, analysed and rendered in time. */
 function codesOf(source: string): readonly string[] {
-  const start = performance.now();
+  const start = processorSeconds();
   const { diagnostics } = analyse(source, "large.mta");
   renderDiagnostics(diagnostics, { source });
-  expect((performance.now() - start) / 1000).toBeLessThan(SECONDS);
+  expect(processorSeconds() - start).toBeLessThan(SECONDS);
   return diagnostics.map(({ code }) => code);
 }
 
@@ -75,9 +80,9 @@ describe("long specs give right results, or coded errors, in time", () => {
 
   test("formatting", () => {
     const constants = lines(20_000, (i) => `const c_${i}x = 1`);
-    const start = performance.now();
+    const start = processorSeconds();
     expect(format(constants, "large.mta")).toEqual({ text: `${constants}\n` });
-    expect((performance.now() - start) / 1000).toBeLessThan(SECONDS);
+    expect(processorSeconds() - start).toBeLessThan(SECONDS);
   });
 
   test("a section with more than 64 stages is refused at once", () => {

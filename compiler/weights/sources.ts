@@ -63,10 +63,10 @@ export function targetOf(pipeline: Pipeline, { section, stage, parameter }: Layo
 /** Stages that the attention applies in another order than the layout does: their section, or none. */
 export function reorderedSections(pipeline: Pipeline, { rules }: Layout): readonly string[] {
   return (["scores", "weights", "output"] as const).filter((section) => {
-    const order: readonly string[] = rules.filter((rule) => rule.section === section).map(({ stage }) => stage);
-    const ranks = pipeline[section]
-      .map(({ kind }) => order.indexOf(kind))
-      .filter((rank) => rank >= 0);
+    const order: readonly string[] = rules
+      .filter((rule) => rule.section === section)
+      .map(({ stage }) => stage);
+    const ranks = pipeline[section].map(({ kind }) => order.indexOf(kind)).filter((rank) => rank >= 0);
     return ranks.some((rank, index) => rank < (ranks[index - 1] ?? 0));
   });
 }

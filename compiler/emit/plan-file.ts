@@ -8,8 +8,9 @@ export function planFileName(attention: string, suffix: string): string {
 
 /** An artifact's plans as a file of their own, by name. */
 export function planFile(
-  { name, plans, backward, tuned, tunedBackward, traces }: Artifact,
+  { name, plans, backward, dropout, tuned, tunedBackward, traces }: Artifact,
   suffix: string,
 ): Readonly<Record<string, string>> {
-  return { [planFileName(name, suffix)]: printJson({ name, plans, backward, tuned, tunedBackward, traces }) };
+  const file = { name, plans, backward, dropout, tuned, tunedBackward, traces };
+  return { [planFileName(name, suffix)]: printJson(file) };
 }

@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { Artifact } from "../../runtime/contract/index.ts";
+import { type Artifact, allPlans } from "../../runtime/contract/index.ts";
 import type { ReportStep } from "../terminal/progress.ts";
 import { compileKernels, hasNvcc, inTurns } from "./nvcc.ts";
 
@@ -44,7 +44,7 @@ async function inspect(
   const { said } = await compileKernels(file, options, { name: file, purpose: architecture });
   const kernels = parsePtxas(said);
   const name = path.basename(file);
-  return [...artifact.plans, ...(artifact.backward ?? [])]
+  return allPlans(artifact)
     .flatMap((plan) => plan.kernels)
     .filter((kernel) => kernel.file === name)
     .flatMap((kernel) => {

@@ -182,5 +182,10 @@ export interface Artifact {
   readonly traces?: Readonly<Record<string, readonly StageLines[]>>;
 }
 
+/** All plans of an artifact: those of calls that drop weights, and those of gradients, too. */
+export function allPlans({ plans, backward = [], dropout }: Artifact): readonly Plan[] {
+  return [...plans, ...backward, ...(dropout?.plans ?? []), ...(dropout?.backward ?? [])];
+}
+
 /** A kernel's lines, counted from 1, that are one stage's, and the stage's line of the spec: first, last, spec. */
 export type StageLines = readonly [first: number, last: number, spec: number];

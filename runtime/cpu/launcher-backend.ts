@@ -2,7 +2,7 @@ import type { KernelVariant } from "../contract/expand.ts";
 import { type DeviceStorage, spanBytes } from "../contract/layout.ts";
 import { libraryFaults } from "../contract/library-parts.ts";
 import { attentionFields, stageFields, wordsOf } from "../contract/library-words.ts";
-import type { Artifact, Plan } from "../contract/plan.ts";
+import { type Artifact, allPlans, type Plan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
 import type { TensorRules } from "../contract/tensor-faults.ts";
 import type { Backend, CallOutcome, FaultDetails, LauncherFault } from "../launcher/backend.ts";
@@ -127,8 +127,8 @@ export class CpuLauncherBackend implements Backend<CpuTensor, Cpu> {
     return download(this.#device, tensor);
   }
 
-  async load({ kernel }: KernelVariant, { plans, backward = [] }: Artifact): Promise<CpuKernel> {
-    const plan = [...plans, ...backward].find(({ kernels }) => kernels.includes(kernel));
+  async load({ kernel }: KernelVariant, artifact: Artifact): Promise<CpuKernel> {
+    const plan = allPlans(artifact).find(({ kernels }) => kernels.includes(kernel));
     if (plan === undefined)
       throw new CpuError("MTA890", "the plan is none of the artifact's", {
         remedy: "pass one of `artifact.plans`, or its index",

@@ -1,4 +1,11 @@
-import type { Artifact, KernelImage, Pipeline, Plan, TunedPlan } from "../../../runtime/contract/index.ts";
+import {
+  type Artifact,
+  type KernelImage,
+  type Pipeline,
+  type Plan,
+  type TunedPlan,
+  withoutDropout,
+} from "../../../runtime/contract/index.ts";
 import { CHOICES, type LauncherFlavour } from "./flavour.ts";
 import { printLiteral, printTemplate } from "./literal.ts";
 
@@ -9,7 +16,8 @@ export function printKernelsModule(
   artifact: Artifact,
   { runtime }: LauncherFlavour,
 ): string {
-  const { plans, backward = [] } = artifact;
+  const { plans, backward = [], dropout } = artifact;
+  const shared = dropout === undefined ? "pipeline" : "pipeline: inference";
   const sources = Object.entries(artifact.sources)
     .map(([file, text]) => `    ${JSON.stringify(file)}: ${printTemplate(text)},\n`)
     .join("");
@@ -19,13 +27,13 @@ import type { Artifact, Pipeline } from "${runtime}";
 
 /** What the kernels compute, every default of the spec filled in. */
 export const pipeline: Pipeline = ${printLiteral(pipeline)};
-
+${dropout === undefined ? "" : printInference(pipeline)}
 /** Plans, the most preferred first, and the kernels that they name. */
 export const artifact: Artifact = {
   name: ${JSON.stringify(artifact.name)},
   plans: [
-${printPlans(plans)}  ],
-${backward.length === 0 ? "" : `  backward: [\n${printPlans(backward)}  ],\n`}  sources: {
+${printPlans(plans, shared)}  ],
+${backward.length === 0 ? "" : `  backward: [\n${printPlans(backward, shared)}  ],\n`}${printDropout(dropout)}  sources: {
 ${sources}  },
 ${printTuned("tuned", artifact.tuned)}${printTuned("tunedBackward", artifact.tunedBackward)}${printImages(artifact.images ?? [])}};
 `;
@@ -74,15 +82,37 @@ function printImages(images: readonly KernelImage[]): string {
   return `  images: [\n${printed.join("")}  ],\n`;
 }
 
-function printPlans(plans: readonly Plan[]): string {
-  return plans.map((plan) => `    ${printPlan(plan)},\n`).join("");
+/** What plans compute that drop nothing. */
+function printInference(pipeline: Pipeline): string {
+  const { weights } = withoutDropout(pipeline);
+  return `
+/** What they compute in calls that give no \`dropoutSeed\`. */
+const inference: Pipeline = { ...pipeline, weights: ${printLiteral(weights)} };
+`;
 }
 
-/** A plan whose pipeline is the module's constant: it is the same in all plans. */
-function printPlan(plan: Plan): string {
+/** Plans for calls that drop weights. */
+function printDropout(dropout: Artifact["dropout"]): string {
+  if (dropout === undefined) return "";
+  const { plans, backward } = dropout;
+  return `  dropout: {
+    plans: [
+${printPlans(plans, "pipeline", "      ")}    ],
+    backward: [
+${printPlans(backward, "pipeline", "      ")}    ],
+  },
+`;
+}
+
+function printPlans(plans: readonly Plan[], shared: string, indent = "    "): string {
+  return plans.map((plan) => `${indent}${printPlan(plan, shared, indent)},\n`).join("");
+}
+
+/** A plan whose pipeline is a constant of the module: it is the same in all plans of a list. */
+function printPlan(plan: Plan, shared: string, indent: string): string {
   const { pipeline: _shared, ...rest } = plan;
-  const literal = printLiteral(rest, "    ");
+  const literal = printLiteral(rest, indent);
   return literal.startsWith("{\n")
-    ? `{\n      pipeline,${literal.slice(1)}`
-    : `{ pipeline, ${literal.slice(2)}`;
+    ? `{\n${indent}  ${shared},${literal.slice(1)}`
+    : `{ ${shared}, ${literal.slice(2)}`;
 }

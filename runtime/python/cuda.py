@@ -154,7 +154,9 @@ def _run(
         bias = results.get("d_bias")
         batches, heads = (0, 0) if bias is None else (bias.shape[0], bias.shape[1])
         sizes = (size.batches, size.rows, size.keys, size.history, int("positions" in given), batches, heads)
-        key = (sizes, tuple(strides.items()), call.layer, tuple(unwanted.items()))
+        # Which axes of a bias broadcast, its strides do not say.
+        shared = None if call.bias is None else tuple(call.bias.shape[:2])
+        key = (sizes, tuple(strides.items()), shared, call.layer, tuple(unwanted.items()))
         launches = kernels.prepared.get(key)
         if launches is None:
             shapes = {name: given[name].shape for name in strides}
@@ -196,7 +198,8 @@ class Kernels:
     """The kernels of an attention, for a type, a direction and a device: the plan that the device can run, loaded.
 
     Attributes:
-        prepared: The launches of calls, by what they depend on: sizes, strides, layer, and what is not wanted.
+        prepared: The launches of calls, by what they depend on: sizes, strides, the bias's axes, layer, and what is not
+            wanted.
     """
 
     def __init__(self, attention: Attention, plans: Plans, direction: str, device: int) -> None:

@@ -39,6 +39,8 @@ interface Example {
   readonly size: Size;
   readonly positions?: boolean;
   readonly layouts?: Readonly<Partial<Record<string, Layout>>>;
+  /** Whether all entries of the batch have one bias. */
+  readonly sharedBias?: true;
   readonly wanted?: readonly GradientKey[];
 }
 
@@ -46,6 +48,8 @@ const ALL: readonly GradientKey[] = ["dQ", "dK", "dV", "dParameters", "dQHistory
 
 const EXAMPLES: readonly Example[] = [
   { size: { B: 2, Lq: 70, Lk: 70, R: 0 } },
+  // The same shape and strides, though of a bias that has one entry.
+  { size: { B: 2, Lq: 70, Lk: 70, R: 0 }, sharedBias: true },
   // The same shape once more, with other strides.
   {
     size: { B: 2, Lq: 70, Lk: 70, R: 0 },
@@ -79,7 +83,7 @@ interface Tensor {
 
 /** The tensors of a call, by name. */
 function tensorsOf(pipeline: Pipeline, storage: StorageType, example: Example): ReadonlyMap<string, Tensor> {
-  const { size, positions = false, layouts = {} } = example;
+  const { size, positions = false, layouts = {}, sharedBias = false } = example;
   const tensors = new Map<string, Tensor>();
   const add = (name: string, shape: readonly number[], element: DeviceStorage): void => {
     const strides = stridesOf(shape, layouts[name] ?? "contiguous");
@@ -89,7 +93,9 @@ function tensorsOf(pipeline: Pipeline, storage: StorageType, example: Example): 
     const { name, axes, element } = tensor;
     const given = name === "positions" ? positions : name !== "q_history" || size.R > 0;
     if (!given || !tensorExists(pipeline, tensor)) continue;
-    add(name, shapeOf(pipeline, axes, size), element === "storage" ? storage : element);
+    const shape = shapeOf(pipeline, axes, size);
+    const own = name === "bias" && sharedBias ? [1, ...shape.slice(1)] : shape;
+    add(name, own, element === "storage" ? storage : element);
   }
   add("d_o", [size.B, pipeline.heads, size.Lq, pipeline.valueDim], storage);
   return tensors;

@@ -14,8 +14,9 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
   },
   MTA602: {
     meaning: "an input that the attention does not read",
-    cause: "An input was passed that the mask does not mention: it would silently have no effect.",
-    remedy: "Leave it out, or add its word to the mask in the spec.",
+    cause:
+      "An input was passed that the mask does not mention, or `dropout_seed` where no weights are dropped: it would silently have no effect.",
+    remedy: "Leave it out, or add its word to the spec.",
   },
   MTA603: {
     meaning: "an input of the wrong shape",
@@ -48,7 +49,8 @@ export const CALL_GUIDE: Readonly<Record<Call, GuideEntry>> = {
   },
   MTA608: {
     meaning: "values that are no 32-bit integers",
-    cause: "`documents`, `lengths` or `positions` holds fractions, NaN or numbers beyond 32 bits.",
+    cause:
+      "`documents`, `lengths`, `positions` or `dropout_seed` holds fractions, NaN or numbers beyond 32 bits.",
     remedy: "Convert the tensor to int32.",
   },
   MTA611: {

@@ -14,6 +14,7 @@ import { kernelArguments } from "../../runtime/contract/kernel-arguments.ts";
 import type { StorageType } from "../../runtime/contract/storage.ts";
 import { emitArtifact } from "../emit/artifact.ts";
 import { printJson } from "../emit/launcher/literal.ts";
+import { passesOf, passNames } from "./passes.ts";
 
 /**
  * What plans are made for: devices from sm_80 on differ in the shared memory of a block, and these are the two that have least of
@@ -32,11 +33,19 @@ export function cudaArtifact(pipeline: Pipeline, storage: StorageType): Artifact
     { ...pipeline, storage },
     { target: "cuda", grad: true, architectures: ARCHITECTURES },
   );
-  const plans = chosenPlans(artifact.plans);
-  const backward = chosenPlans(artifact.backward ?? []);
-  const used = new Set([...plans, ...backward].flatMap(({ kernels }) => kernels.map(({ file }) => file)));
+  const { dropout } = artifact;
+  const chosen = {
+    ...artifact,
+    plans: chosenPlans(artifact.plans),
+    backward: chosenPlans(artifact.backward ?? []),
+    ...(dropout === undefined
+      ? {}
+      : { dropout: { plans: chosenPlans(dropout.plans), backward: chosenPlans(dropout.backward) } }),
+  };
+  const plans = Object.values(passesOf(chosen)).flat();
+  const used = new Set(plans.flatMap(({ kernels }) => kernels.map(({ file }) => file)));
   const sources = Object.fromEntries(Object.entries(artifact.sources).filter(([file]) => used.has(file)));
-  return { ...artifact, plans, backward, sources };
+  return { ...chosen, sources };
 }
 
 /** Plans that some device chooses, which takes the first that it can run: those that need more than one before them are left out. */
@@ -67,23 +76,25 @@ export function cudaFiles(
     const artifact = cudaArtifact(pipeline, storage);
     const inPackage = (file: string): string => file.replace(pipeline.name, `${pipeline.name}.${storage}`);
     for (const [file, text] of Object.entries(artifact.sources)) files[inPackage(file)] = text;
-    files[`${pipeline.name}.${storage}.json`] = printJson(plansOf(artifact, storage, inPackage));
+    files[`${pipeline.name}.${storage}.json`] = printJson({
+      options: CUDA_COMPILE_OPTIONS,
+      passes: planPasses(artifact, pipeline, storage, inPackage),
+    });
   }
   return files;
 }
 
 /** What the package's runtime executes: `Plans` of `runtime/python/plan.py`. */
-function plansOf(
-  { plans, backward = [] }: Artifact,
+function planPasses(
+  artifact: Artifact,
+  pipeline: Pipeline,
   storage: StorageType,
   inPackage: (file: string) => string,
 ): object {
-  const executable = (plan: Plan): object => planData(plan, storage, inPackage);
-  return {
-    options: CUDA_COMPILE_OPTIONS,
-    forward: plans.map(executable),
-    backward: backward.map(executable),
-  };
+  const passes = passesOf(artifact);
+  return Object.fromEntries(
+    passNames(pipeline).map((pass) => [pass, passes[pass].map((plan) => planData(plan, storage, inPackage))]),
+  );
 }
 
 /** A plan without what only people and emitters read, and with all that is known of its launches before a call. */

@@ -11,9 +11,10 @@ import { pipelineMeaning } from "../ir/meaning.ts";
 import { LAYOUTS } from "../weights/layouts.ts";
 import { targetOf } from "../weights/sources.ts";
 import { headPart, parametersByHeads, partCounts } from "./head-parts.ts";
+import { type PassName, passesOf, passNames } from "./passes.ts";
 
 /** What `attention.json` looks like: `FORMAT` of `runtime/python/attention.py`. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** q, k and v may be of any of these, whatever the spec says: models are tried in f32 and trained in bf16. */
 export const STORAGES = ["f32", "f16", "bf16"] as const satisfies readonly StorageType[];
@@ -62,16 +63,15 @@ function cpuData(pipeline: Pipeline): object {
   const artifacts = STORAGES.map((storage) =>
     emitArtifact({ ...pipeline, storage }, { target: "cpu", grad: true }),
   );
-  const words = (plansOf: (artifact: (typeof artifacts)[number]) => readonly Plan[]): object =>
+  const words = (pass: PassName): object =>
     Object.fromEntries(
-      artifacts.map((artifact, index) => [STORAGES[index], planWords(plansOf(artifact), parameters)]),
+      artifacts.map((artifact, index) => [STORAGES[index], planWords(passesOf(artifact)[pass], parameters)]),
     );
   return {
     group: headsTogether(pipeline),
     tileRows: TILE_ROWS,
     mostParts: MOST_THREADS,
-    forward: words(({ plans }) => plans),
-    backward: words(({ backward = [] }) => backward),
+    passes: Object.fromEntries(passNames(pipeline).map((pass) => [pass, words(pass)])),
   };
 }
 
@@ -81,7 +81,7 @@ function withoutSources(value: unknown): unknown {
 }
 
 /** A plan as the C library reads it. @throws RangeError where parameters do not lie one after the other: a defect of the planner */
-function planWords([plan]: readonly Plan[], parameters: readonly Parameter[]): object {
+function planWords([plan]: readonly Plan[] = [], parameters: readonly Parameter[]): object {
   if (plan === undefined) throw new RangeError("the processor has no plan");
   let end = 0;
   for (const [index, { name, offset, length }] of plan.parameters.entries()) {

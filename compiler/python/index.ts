@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { hasDropout, type Pipeline } from "../../runtime/contract/index.ts";
+import type { Pipeline } from "../../runtime/contract/index.ts";
 import type { EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { printJson } from "../emit/launcher/literal.ts";
 import { rendererOf } from "../emit/renderer.ts";
@@ -35,7 +35,7 @@ const render = rendererOf<Templates>(openTemplates);
  *
  * @param pipelines At least one.
  * @param options Whether it has kernels for CUDA, too: it has, if not said. Planning them takes most of the time. And how it lies in its folder.
- * @throws MtacError MTA933: two attentions or stacks would have one name in Python; an attention has dropout; kernel-builder does not take its name.
+ * @throws MtacError MTA933: two attentions or stacks would have one name in Python; kernel-builder does not take its name.
  */
 export function emitPythonPackage(
   pipelines: readonly Pipeline[],
@@ -43,12 +43,6 @@ export function emitPythonPackage(
   provenance: Provenance,
   { cuda = true, layout = "package" }: { readonly cuda?: boolean; readonly layout?: PackageLayout } = {},
 ): Readonly<Record<string, string>> {
-  const dropping = pipelines.find(hasDropout);
-  if (dropping !== undefined)
-    throw wrongOption(
-      `packages for PyTorch drop no weights yet, and "${dropping.name}" has dropout`,
-      "leave `dropout` out of the spec that the package is made from",
-    );
   const hash = specHash(pipelines, provenance);
   const kernelBuilder = layout === "kernel-builder";
   const model = packageModel(pipelines, stacks, provenance, hash, { cuda, kernelBuilder });

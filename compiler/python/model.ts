@@ -1,5 +1,5 @@
 import type { Parameter, Pipeline } from "../../runtime/contract/index.ts";
-import { hasMask, usesLayer } from "../../runtime/contract/pipeline.ts";
+import { hasDropout, hasMask, usesLayer } from "../../runtime/contract/pipeline.ts";
 import type { EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { pascalCase } from "../emit/launcher/names.ts";
 import { describeParameter } from "../emit/launcher/parameter-doc.ts";
@@ -99,7 +99,7 @@ function attentionModel(pipeline: Pipeline) {
     usesLayer: usesLayer(pipeline),
     parameters: pipeline.parameters.map((parameter) => parameterModel(parameter, pipeline)),
     inputs,
-    ownInputs: inputs.filter((each) => each.name !== "layer"),
+    ownInputs: inputs.filter((each) => each.name !== "layer").map(ofLayer),
     example: inputs
       .filter(({ name: input, type }) => type === "Tensor" && input !== "layer")
       .map(({ name: input }) => `, ${input}=${input}`)
@@ -110,6 +110,15 @@ function attentionModel(pipeline: Pipeline) {
 function parameterModel(parameter: Parameter, pipeline: Pipeline) {
   const { name } = parameter;
   return { name, argument: name.replaceAll(".", "_"), text: describeParameter(parameter, pipeline) };
+}
+
+const DROPOUT_SEED = { name: "dropout_seed", type: "Tensor | int | None = None" } as const;
+
+/** An argument as modules take it: they know whether they are trained. */
+function ofLayer(argument: Argument): Argument {
+  if (argument.name !== DROPOUT_SEED.name) return argument;
+  const text = "Which weights training drops: int32 [2], or a number; drawn by PyTorch, if not given.";
+  return { ...argument, text };
 }
 
 /** What a call takes beside q, k, v and the parameters: what the mask needs has no default. */
@@ -133,5 +142,13 @@ function inputsOf(pipeline: Pipeline): readonly Argument[] {
       `[B, ${pipeline.heads}, R, ${pipeline.headDim}], the R query rows just before row 0.`,
     ),
     optional("positions", "[B], integers: the position of row 0 among the keys; Lk - Lq, if not given."),
+    ...(hasDropout(pipeline)
+      ? [
+          {
+            ...DROPOUT_SEED,
+            text: "Which weights training drops: int32 [2], or a number of 64 bits; none, if not given.",
+          },
+        ]
+      : []),
   ];
 }

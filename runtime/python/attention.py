@@ -14,7 +14,7 @@ from .errors import MtacError
 
 __all__ = ["Attention", "Parameter", "Pipeline", "depth_scale", "load"]
 
-FORMAT = 2
+FORMAT = 3
 """What files of this version look like; those of others are refused."""
 
 
@@ -59,6 +59,13 @@ class ReluStage(TypedDict):
     kind: Literal["relu"]
 
 
+class DropoutStage(TypedDict):
+    """In calls with a seed: 0 with a probability, else divided by what is left of 1."""
+
+    kind: Literal["dropout"]
+    rate: float
+
+
 class NormStage(TypedDict):
     """RMS norm of each row of o."""
 
@@ -76,7 +83,7 @@ class GateStage(TypedDict):
     bias: str
 
 
-MapStage = ConvStage | MixStage | SoftcapStage | ReluStage
+MapStage = ConvStage | MixStage | SoftcapStage | ReluStage | DropoutStage
 OutputStage = NormStage | GateStage
 
 
@@ -155,13 +162,12 @@ class Words(TypedDict):
 
 
 class CpuData(TypedDict):
-    """How the C library computes an attention, by storage type."""
+    """How the C library computes an attention, by pass (``Call.kind``) and storage type."""
 
     group: int
     tileRows: int
     mostParts: int
-    forward: dict[str, Words]
-    backward: dict[str, Words]
+    passes: dict[str, dict[str, Words]]
 
 
 class PartData(TypedDict):
@@ -244,6 +250,11 @@ class Attention:
     def uses_layer(self) -> bool:
         """Whether results depend on the layer's number."""
         return any(stage["kind"] == "norm" and stage["depthScale"] for stage in self.pipeline["output"])
+
+    @property
+    def dropouts(self) -> list[float]:
+        """The rates of its dropouts: calls that give a seed drop weights."""
+        return [stage["rate"] for stage in self.pipeline["weights"] if stage["kind"] == "dropout"]
 
     @property
     def past(self) -> int:

@@ -16,6 +16,9 @@ __all__ = ["Call", "Size", "check", "check_values"]
 STORAGES = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 """Types of q, k and v that kernels take, with the names that plans have for them."""
 
+TENSORS = ("q", "k", "v", "parameters", "q_history", "bias", "documents", "lengths", "positions", "dropout_seed")
+"""The tensors of a call."""
+
 INTEGERS = ("documents", "lengths", "positions")
 """Inputs that hold integers, of any type."""
 
@@ -49,6 +52,7 @@ class Call:
         documents: [B, Lk], the document of each key, negative for none.
         lengths: [B], how many rows and keys of each batch entry count.
         positions: [B], the position of row 0 among the keys; Lk - Lq where it is not given.
+        dropout_seed: int32 [2], which weights are dropped; none where it is not given.
         layer: The layer's number, from 0.
     """
 
@@ -61,6 +65,7 @@ class Call:
     documents: Tensor | None = None
     lengths: Tensor | None = None
     positions: Tensor | None = None
+    dropout_seed: Tensor | None = None
     layer: int | None = None
 
     @property
@@ -68,9 +73,13 @@ class Call:
         """What has gradients, in the order of the fields."""
         return self.q, self.k, self.v, self.parameters, self.q_history, self.bias
 
+    def kind(self, direction: str) -> str:
+        """Which pass it is, ``forward`` or ``backward``: one with dropout is another than one without."""
+        return direction if self.dropout_seed is None else f"dropout_{direction}"
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors that are given, by name."""
-        for name in ("q", "k", "v", "parameters", "q_history", "bias", "documents", "lengths", "positions"):
+        for name in TENSORS:
             tensor: Tensor | None = getattr(self, name)
             if tensor is not None:
                 yield name, tensor
@@ -151,6 +160,12 @@ def _check_presence(attention: Attention, call: Call) -> None:
                 f'the input {name} is missing: the mask of "{attention.name}" says {name}',
                 f"pass the tensor {name}",
             )
+    if call.dropout_seed is not None and not attention.dropouts:
+        raise MtacError(
+            "MTA602",
+            f'the input dropout_seed has no meaning here: the weights of "{attention.name}" do not say dropout',
+            "leave it out, or add dropout to the weights",
+        )
 
 
 def _check_shapes(attention: Attention, call: Call) -> Size:
@@ -182,6 +197,8 @@ def _check_shapes(attention: Attention, call: Call) -> Size:
         _check_shape("lengths", call.lengths, "[B]", (batches,))
     if call.positions is not None:
         _check_shape("positions", call.positions, "[B]", (batches,))
+    if call.dropout_seed is not None:
+        _check_shape("dropout_seed", call.dropout_seed, "[2]", (2,))
     return Size(batches, rows, keys, history)
 
 
@@ -228,6 +245,12 @@ def _check_types(call: Call, types: Collection[torch.dtype]) -> None:
                 f"the input {name} is {_name(tensor)}: its values are 32-bit integers",
                 "convert the tensor to int32",
             )
+    if call.dropout_seed is not None and call.dropout_seed.dtype != torch.int32:
+        raise MtacError(
+            "MTA608",
+            f"the input dropout_seed is {_name(call.dropout_seed)}: it is two words of 32 bits",
+            "give int32 [2]; functions take a whole number of 64 bits, too",
+        )
     if call.bias is not None and call.bias.dtype != torch.float32:
         raise refuse(f"bias is {_name(call.bias)}", "give it as float32")
 

@@ -24,7 +24,7 @@ GRADIENT_WORDS = 13
 def forward(attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None) -> None:
     """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
     with _Arguments() as arguments:
-        words = arguments.of(call, size, attention.cpu["forward"], o, lse)
+        words = arguments.of(call, size, attention.cpu["passes"][call.kind("forward")], o, lse)
         words += [0] * GRADIENT_WORDS
         _run(attention, size, the_pass("forward"), words)
 
@@ -42,7 +42,7 @@ def backward(attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: 
     ]
     d_q, d_k, d_v, d_parameters, d_q_history, d_bias = results
     with _Arguments() as arguments:
-        words = arguments.of(call, size, attention.cpu["backward"], None, None)
+        words = arguments.of(call, size, attention.cpu["passes"][call.kind("backward")], None, None)
         words += arguments.strided(d_o)
         words += [arguments.place(each) for each in (d_q, d_q_history, d_k, d_v, d_parameters)]
         words += [attention.words, arguments.place(d_bias)]
@@ -120,5 +120,5 @@ class _Arguments:
             *[self.contiguous(None if each is None else each.to(torch.int32)) for each in integers],
             self.place(lse),
             struct.unpack("<I", struct.pack("<f", scale))[0],
-            0,
+            self.contiguous(call.dropout_seed),
         ]

@@ -146,7 +146,7 @@ def _run(
     d_o: Tensor | None,
 ) -> None:
     with device.guard():
-        kernels = _kernels_of(attention, STORAGES[call.q.dtype], direction, device.index)
+        kernels = _kernels_of(attention, STORAGES[call.q.dtype], call.kind(direction), device.index)
         given = kernels.given(call, size, d_o, device)
         if "o" in results:
             given["o"] = results["o"]
@@ -195,14 +195,14 @@ def _call_fields(
 
 
 class Kernels:
-    """The kernels of an attention, for a type, a direction and a device: the plan that the device can run, loaded.
+    """The kernels of an attention, for a type, a pass and a device: the plan that the device can run, loaded.
 
     Attributes:
         prepared: The launches of calls, by what they depend on: sizes, strides, the bias's axes, layer, and what is not
             wanted.
     """
 
-    def __init__(self, attention: Attention, plans: Plans, direction: str, device: int) -> None:
+    def __init__(self, attention: Attention, plans: Plans, kind: str, device: int) -> None:
         """Chooses a plan, and compiles and loads its kernels.
 
         Raises:
@@ -211,8 +211,7 @@ class Kernels:
         driver = the_driver()
         self._limits: Limits = driver.limits(device)
         self._name = attention.name
-        candidates = plans["forward"] if direction == "forward" else plans["backward"]
-        self._plan = Plan(choose(attention.name, candidates, self._limits))
+        self._plan = Plan(choose(attention.name, plans["passes"][kind], self._limits))
         driver.enter(device)
         modules: dict[str, Module] = {}
         self._functions: list[Function] = []
@@ -240,6 +239,8 @@ class Kernels:
             integers: Tensor | None = getattr(call, name)
             if integers is not None:
                 given[name] = integers.to(torch.int32).contiguous()
+        if call.dropout_seed is not None:
+            given["dropout_seed"] = call.dropout_seed.contiguous()
         given["parameters"] = _parameters(call.parameters, data["parameterBytes"], device)
         return given
 
@@ -354,15 +355,15 @@ _LOADED: dict[tuple[str, str, str, str, int], Kernels] = {}
 _LOADING = threading.Lock()
 
 
-def _kernels_of(attention: Attention, storage: str, direction: str, device: int) -> Kernels:
+def _kernels_of(attention: Attention, storage: str, kind: str, device: int) -> Kernels:
     """Loaded once in a process for each device."""
-    key = (attention.namespace, attention.name, storage, direction, device)
+    key = (attention.namespace, attention.name, storage, kind, device)
     loaded = _LOADED.get(key)
     if loaded is None:
         with _LOADING:
             loaded = _LOADED.get(key)
             if loaded is None:
-                loaded = Kernels(attention, _plans_of(attention.name, storage), direction, device)
+                loaded = Kernels(attention, _plans_of(attention.name, storage), kind, device)
                 _LOADED[key] = loaded
     return loaded
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .attention import Attention
 from .call import STORAGES, Call, check, check_values
+from .dropout import seed_of
 from .errors import MtacError
 from .ops import Operators, register
 from .reference import reference as plain_formulas
@@ -50,13 +51,15 @@ class AttentionFunction:
         documents: Tensor | None = None,
         lengths: Tensor | None = None,
         positions: Tensor | None = None,
+        dropout_seed: Tensor | int | None = None,
         layer: int | None = None,
         reference: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Computes the attention.
 
         float64, and every type with ``reference``, is computed by the plain formulas, which keep every score. Under
-        autocast q, k, v and q_history are converted to its type; parameters stay float32.
+        autocast q, k, v and q_history are converted to its type; parameters stay float32. Where the spec has dropout,
+        a call with ``dropout_seed``, as ``seed_of`` takes it, drops weights; the same ones for the same seed.
 
         Returns:
             o [B, H, Lq, Dv] of q's type; lse [B, H, Lq], float32, empty without a softmax.
@@ -75,13 +78,14 @@ class AttentionFunction:
                 "take the plain formulas with `reference=True`",
             )
         packed = self._pack(parameters, q)
-        call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, layer)
+        seed = seed_of(dropout_seed, q.device)
+        call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer)
         if reference or q.dtype == torch.float64:
             size = check(self.attention, call, STORAGES | {torch.float64: "f64"})
             if not torch.compiler.is_compiling():
                 check_values(self.attention, call, size)
             return plain_formulas(self.attention, call)
-        o, lse = self.operators.forward(q, k, v, packed, q_history, bias, documents, lengths, positions, layer)
+        o, lse = self.operators.forward(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer)
         return o, lse
 
     def _pack(self, parameters: Mapping[str, Tensor], q: Tensor) -> Tensor:

@@ -84,6 +84,19 @@ class HeadSplit:
             )
         return tensor
 
+    def check_dropout(self, drops: bool) -> None:
+        """Refuses calls that drop weights: which ones follows from a head's number among all.
+
+        Raises:
+            MtacError: MTA687.
+        """
+        if drops and self.count > 1:
+            raise MtacError(
+                "MTA687",
+                f'"{self.attention.name}" drops weights, and its heads are spread over {self.count} processes',
+                "spread rows (`context_parallel`) or batch entries, or leave `dropout` out of the spec",
+            )
+
     def bias(self, bias: Tensor | None) -> Tensor | None:
         """This process's heads of a bias [B or 1, H / n or 1, R + Lq, Lk].
 

@@ -111,8 +111,12 @@ def _check_options(attention: Attention, scaling: float | None, dropout: float, 
     if scaling is not None and abs(scaling - scale) > 1e-6 * abs(scale):
         problem = f"the model scales scores by {scaling}, the spec by {scale}"
         raise _unlike(attention, problem, f"write `scale {scaling}`")
-    if dropout > 0:
-        raise _unlike(attention, f"the model drops weights ({dropout})", "set its `attention_dropout` to 0")
+    if dropout > 0 and attention.dropouts != [dropout]:
+        raise _unlike(
+            attention,
+            f"the model drops weights ({dropout})",
+            f"set its `attention_dropout` to 0, or write `weights {{ dropout {dropout} }}`",
+        )
     for name in ("softcap", "s_aux", "head_mask", "position_bias"):
         if options.get(name) is not None:
             raise _unlike(attention, f"the model gives its attention `{name}`", "take a model without it")

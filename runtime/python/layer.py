@@ -12,6 +12,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from .attention import Parameter
+from .dropout import draw_seed
 from .errors import MtacError
 from .function import AttentionFunction
 from .heads import HeadSplit
@@ -83,12 +84,21 @@ class AttentionLayer(nn.Module):
         documents: Tensor | None = None,
         lengths: Tensor | None = None,
         positions: Tensor | None = None,
+        dropout_seed: Tensor | int | None = None,
         reference: bool = False,
     ) -> Tensor:
-        """The attention with this layer's parameters: o [B, H, Lq, Dv]; of this process's heads if they are spread."""
+        """The attention with this layer's parameters: o [B, H, Lq, Dv]; of this process's heads if they are spread.
+
+        Training drops weights where the spec says so; without ``dropout_seed`` PyTorch's generator draws one.
+
+        Raises:
+            MtacError: MTA687: training drops weights of heads that are spread over processes.
+        """
         function, values, split = self.function, self.named_values(), self.split
+        seed = self._seed(dropout_seed, q.device)
         is_spread = isinstance(q, DTensor)
         if split is not None:
+            split.check_dropout(seed is not None)
             function, values = split.function, split.values(values)
             q, k, v = split.rows("q", q), split.rows("k", k), split.rows("v", v)
             q_history = None if q_history is None else split.rows("q_history", q_history)
@@ -104,10 +114,19 @@ class AttentionLayer(nn.Module):
             documents=documents,
             lengths=lengths,
             positions=positions,
+            dropout_seed=seed,
             layer=self.layer,
             reference=reference,
         )
         return o if split is None or not is_spread else split.spread(o)
+
+    def _seed(self, given: Tensor | int | None, device: torch.device) -> Tensor | int | None:
+        """Which weights a call drops: none in evaluation."""
+        if not self.function.attention.dropouts:
+            return given
+        if not self.training:
+            return None
+        return draw_seed(device) if given is None else given
 
     @torch.no_grad()
     def load_official_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str | None = None) -> None:

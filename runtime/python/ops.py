@@ -20,7 +20,7 @@ __all__ = ["Operators", "register"]
 
 INPUTS = (
     "Tensor q, Tensor k, Tensor v, Tensor parameters, Tensor? q_history, Tensor? bias, "
-    "Tensor? documents, Tensor? lengths, Tensor? positions, int? layer"
+    "Tensor? documents, Tensor? lengths, Tensor? positions, Tensor? dropout_seed, int? layer"
 )
 """What both operators take: the fields of ``Call``."""
 
@@ -51,7 +51,7 @@ class Operators:
     """The operators of one attention.
 
     Attributes:
-        forward: (q, k, v, parameters, q_history, bias, documents, lengths, positions, layer) -> (o, lse).
+        forward: (q, k, v, parameters, q_history, bias, documents, lengths, positions, dropout_seed, layer) to (o, lse).
         backward: (d_o, the same, wanted) -> gradients of q, k, v, the parameters, q_history and the bias; empty where
             they are not wanted.
     """

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .attention import Attention
+from .dropout import draw_seed
 from .errors import MtacError
 from .layer import AttentionLayer
 
@@ -31,7 +32,8 @@ def context_parallel(
 
     Keys and values are gathered, and so are the last query rows of the processes before, as far as the convolutions
     read them; gradients go back to the processes that have the rows. Parameters are the same in all processes; their
-    gradients are of this process's rows, and are to be summed over the group.
+    gradients are of this process's rows, and are to be summed over the group. What training drops is what one process
+    would drop: the seed is that of the first process.
 
     Args:
         layer: The attention with its parameters.
@@ -66,6 +68,7 @@ def context_parallel(
         "documents": None if documents is None else _gathered(documents[:, None, :, None], group)[:, 0, :, 0],
         "lengths": lengths,
         "positions": torch.full((q.shape[0],), rank * count, dtype=torch.int32, device=q.device),
+        "dropout_seed": _first_seed(q.device, group) if layer.training and attention.dropouts else None,
     }
     # Called, not computed: what FSDP hangs on the layer must run.
     o: Tensor = layer(q, keys, values, **{name: each for name, each in given.items() if each is not None})
@@ -110,6 +113,13 @@ def _check_rows(tensors: Sequence[Tensor], rows: Tensor | None, rank: int, group
             "the rows of a process are not consecutive, or not in the order of the processes",
             "turn the load balancer off that permutes rows: convolutions need each row's real neighbours",
         )
+
+
+def _first_seed(device: torch.device, group: dist.ProcessGroup | None) -> Tensor:
+    """The seed that the first process draws. Each draws one: their generators stay in step."""
+    seed = draw_seed(device)
+    dist.broadcast(seed, 0 if group is None else dist.get_global_rank(group, 0), group=group)
+    return seed
 
 
 def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:

@@ -92,11 +92,10 @@ class Data(TypedDict):
 
 
 class Plans(TypedDict):
-    """The whole file: plans by direction, the most preferred first, and how their sources are compiled."""
+    """The whole file: plans by pass (``Call.kind``), the most preferred first, and how their sources are compiled."""
 
     options: dict[str, list[str]]
-    forward: list[Data]
-    backward: list[Data]
+    passes: dict[str, list[Data]]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .attention import Attention, ConvStage, MapStage, OutputStage, depth_scale
+from .attention import Attention, ConvStage, DropoutStage, MapStage, OutputStage, depth_scale
 from .call import Call
+from .dropout import dropped
 
 __all__ = ["reference"]
 
@@ -113,9 +114,17 @@ class _Formulas:
             group = stage["group"]
             grouped = x.reshape(x.shape[0], -1, group, *x.shape[2:])
             return torch.einsum("gon,bgnij->bgoij", self.values[stage["weight"]], grouped).flatten(1, 2)
+        if stage["kind"] == "dropout":
+            return self._dropout(stage, x)
         if stage["kind"] == "softcap":
             return stage["limit"] * torch.tanh(x / stage["limit"])
         return torch.relu(x)
+
+    def _dropout(self, stage: DropoutStage, x: Tensor) -> Tensor:
+        seed, rate = self.call.dropout_seed, stage["rate"]
+        if seed is None:
+            return x
+        return torch.where(dropped(seed, rate, self.positions, x.shape[1], self.keys), 0.0, x / (1 - rate))
 
     def _conv(self, stage: ConvStage, x: Tensor) -> Tensor:
         """The convolution of a map; taps that reach another document, or outside the map, count as 0."""

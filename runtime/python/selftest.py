@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import Parameter
+from .dropout import seed_of
 from .errors import MtacError
 from .function import AttentionFunction
 from .layer import AttentionLayer
@@ -68,6 +69,8 @@ class Example:
             self.inputs["documents"] = (torch.arange(keys) * 3 // max(keys, 1)).expand(batches, keys).contiguous()
         if attention.masks("lengths"):
             self.inputs["lengths"] = keys - torch.arange(batches) % max(keys, 1)
+        # Calls with it drop weights.
+        self.seed: int | None = seed if attention.dropouts else None
         self.layer = 2 if attention.uses_layer else None
 
     def leaves(self) -> list[Tensor]:
@@ -95,6 +98,7 @@ class Example:
             bias=self.inputs.get("bias"),
             documents=self.inputs.get("documents"),
             lengths=self.inputs.get("lengths"),
+            dropout_seed=self.seed,
             layer=self.layer,
             reference=reference,
         )[0]
@@ -178,6 +182,7 @@ class AttentionTests(Base):
                 None if example.q_history is None else example.q_history.detach().requires_grad_(),
                 *others,
                 None,
+                seed_of(example.seed, example.q.device),
                 example.layer,
             )
             torch.library.opcheck(self.function.operators.forward, inputs)
@@ -312,6 +317,48 @@ class AttentionTests(Base):
         values = {name: each.detach() for name, each in layer.named_values().items()}
         self.assertEqual([*values], [each.name for each in self.function.attention.parameters])
 
+    def test_dropout(self) -> None:
+        """Calls with a seed drop what it says, those without it nothing; training draws seeds of its own."""
+        attention = self.function.attention
+        example = self.example()
+        layer = AttentionLayer(self.function, example.layer, None, None)
+
+        def trained(seed: Tensor | int | None = None) -> Tensor:
+            given = example.inputs
+            return layer.compute(
+                example.q,
+                example.k,
+                example.v,
+                bias=given.get("bias"),
+                documents=given.get("documents"),
+                lengths=given.get("lengths"),
+                dropout_seed=seed,
+            )
+
+        if not attention.dropouts:
+            with self.assertRaises(MtacError) as caught:
+                trained(1)
+            self.assertEqual(caught.exception.code, "MTA602")
+            return
+        kept, example.seed = example.compute(), None
+        whole = example.compute()
+        self.assert_agrees(example)
+        drops = max(attention.dropouts) > 0
+        self.assertEqual(torch.equal(kept, whole), not drops)
+        torch.manual_seed(5)
+        first, second = trained(), trained()
+        self.assertEqual(torch.equal(first, second), not drops)
+        torch.manual_seed(5)
+        self.assertTrue(torch.equal(torch.compile(trained, fullgraph=True, backend="aot_eager")(), first))
+        again = checkpoint(trained, use_reentrant=False)
+        self.assertIsInstance(again, Tensor)
+        self.assertTrue(torch.equal(again, second))
+        torch.autograd.grad(again, [example.q], example.d_o)
+        for seed in (-(2**63), 2**64 - 1, torch.tensor([3, -4], dtype=torch.int32), torch.tensor(2**40 + 1)):
+            self.assertTrue(torch.equal(trained(seed), trained(seed_of(seed, example.q.device))))
+        layer.eval()
+        self.assertTrue(torch.equal(trained(), trained(1)))
+
     def test_errors(self) -> None:
         """What does not fit is refused, by its code."""
         example = self.example()
@@ -331,7 +378,7 @@ class AttentionTests(Base):
             refused("MTA605" if not example.inputs else "MTA603", example.q, example.k[:, :, :9], example.v[:, :, :9])
         forward = self.function.operators.forward
         with self.assertRaises(MtacError):
-            forward(example.q, example.k, example.v, torch.zeros(self.function.attention.words + 1), *[None] * 6)
+            forward(example.q, example.k, example.v, torch.zeros(self.function.attention.words + 1), *[None] * 7)
         for name in example.inputs.keys() & {"documents", "lengths"}:
             kept, example.inputs[name] = example.inputs[name], example.inputs[name] + 2**32
             refused("MTA608", example.q, example.k, example.v)

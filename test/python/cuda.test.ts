@@ -5,6 +5,7 @@ import { checkSource } from "../../compiler/compile/checked-source.ts";
 import { compileKernels } from "../../compiler/compile/kernels.ts";
 import { cudaArtifact } from "../../compiler/python/cuda.ts";
 import { emitPythonPackage } from "../../compiler/python/index.ts";
+import { passesOf } from "../../compiler/python/passes.ts";
 import { callVariables, expandPlan } from "../../runtime/contract/expand.ts";
 import type { Artifact, DeviceStorage, KernelPlan, Pipeline, Plan } from "../../runtime/contract/index.ts";
 import { kernelArguments } from "../../runtime/contract/kernel-arguments.ts";
@@ -38,6 +39,8 @@ interface Size {
 interface Example {
   readonly size: Size;
   readonly positions?: boolean;
+  /** Whether the call drops weights, where the attention does. */
+  readonly drops?: boolean;
   readonly layouts?: Readonly<Partial<Record<string, Layout>>>;
   /** Whether all entries of the batch have one bias. */
   readonly sharedBias?: true;
@@ -59,6 +62,8 @@ const EXAMPLES: readonly Example[] = [
   { size: { B: 1, Lq: 1, Lk: 77, R: 5 }, layouts: { q_history: "transposed" } },
   { size: { B: 2, Lq: 9, Lk: 40, R: 3 }, positions: true, wanted: ["dQ", "dQHistory", "dParameters"] },
   { size: { B: 1, Lq: 700, Lk: 700, R: 0 }, layouts: { d_o: "transposed" }, wanted: ["dQ", "dBias"] },
+  { size: { B: 2, Lq: 70, Lk: 80, R: 3 }, drops: true },
+  { size: { B: 2, Lq: 70, Lk: 80, R: 3 }, drops: true, layouts: { k: "sliced" }, wanted: ["dV"] },
 ];
 
 function stridesOf(shape: readonly number[], layout: Layout): readonly number[] {
@@ -83,7 +88,12 @@ interface Tensor {
 
 /** The tensors of a call, by name. */
 function tensorsOf(pipeline: Pipeline, storage: StorageType, example: Example): ReadonlyMap<string, Tensor> {
-  const { size, positions = false, layouts = {}, sharedBias = false } = example;
+  const { size, positions = false, drops = false, layouts = {}, sharedBias = false } = example;
+  const isGiven = (name: string): boolean => {
+    if (name === "positions") return positions;
+    if (name === "dropout_seed") return drops;
+    return name !== "q_history" || size.R > 0;
+  };
   const tensors = new Map<string, Tensor>();
   const add = (name: string, shape: readonly number[], element: DeviceStorage): void => {
     const strides = stridesOf(shape, layouts[name] ?? "contiguous");
@@ -91,8 +101,7 @@ function tensorsOf(pipeline: Pipeline, storage: StorageType, example: Example): 
   };
   for (const tensor of INPUT_TENSORS) {
     const { name, axes, element } = tensor;
-    const given = name === "positions" ? positions : name !== "q_history" || size.R > 0;
-    if (!given || !tensorExists(pipeline, tensor)) continue;
+    if (!isGiven(name) || !tensorExists(pipeline, tensor)) continue;
     const shape = shapeOf(pipeline, axes, size);
     const own = name === "bias" && sharedBias ? [1, ...shape.slice(1)] : shape;
     add(name, own, element === "storage" ? storage : element);
@@ -112,8 +121,9 @@ function imageOf(kernels: readonly KernelPlan[]): string {
   return ["MTAC-DOUBLE", ...lines].join("\n");
 }
 
-function imagesOf({ plans, backward = [] }: Artifact): ReadonlyMap<string, string> {
-  return new Map([...plans, ...backward].map(({ kernels }) => [kernels[0]?.file ?? "", imageOf(kernels)]));
+function imagesOf(artifact: Artifact): ReadonlyMap<string, string> {
+  const plans = Object.values(passesOf(artifact)).flat();
+  return new Map(plans.map(({ kernels }) => [kernels[0]?.file ?? "", imageOf(kernels)]));
 }
 
 /** What was written down, addresses by the order in which a call first names them, and the stream as `S`. */
@@ -167,6 +177,8 @@ const SPECS: Readonly<Record<string, string>> = {
   mta_toy: readFileSync("examples/mta_toy.mta", "utf8"),
   grouped_window: readFileSync("examples/grouped_window.mta", "utf8"),
   everything: EVERYTHING,
+  dropping:
+    "attention dropping { heads 4 head_dim 32 mask causal scores { conv 3x5 } weights { dropout 0.1 mix 2 } }",
   bare: "attention bare { heads 2 head_dim 8 mask none }",
 };
 
@@ -215,6 +227,8 @@ async function compare(
   double.record(ours);
   const launcher = await createCudaLauncher(device, artifact, new Map(values));
   const layer = usesLayer(pipeline) ? 3 : undefined;
+  const passes = passesOf(artifact);
+  const loaded = new Set<boolean>();
   for (const example of EXAMPLES) {
     const tensors = tensorsOf(pipeline, storage, example);
     const inputs = new Map([...tensors].map(([name, tensor]) => [name, allocated(device, tensor)]));
@@ -257,18 +271,23 @@ async function compare(
     );
     expect(said.error).toBeUndefined();
     expect(said.violations).toBe("");
-    for (const [suffix, direction, plan] of [
-      ["", "forward", launcher.plan],
-      [".backward", "backward", artifact.backward?.[0]],
+    for (const [suffix, direction, plans] of [
+      ["", "forward", passes[tensors.has("dropout_seed") ? "dropout_forward" : "forward"]],
+      [".backward", "backward", passes[tensors.has("dropout_seed") ? "dropout_backward" : "backward"]],
     ] as const) {
       const launches = recorded(`${ours}${suffix}`);
       expect(launches.length).toBeGreaterThan(0);
       expect(recorded(`${theirs}${suffix}`)).toEqual(launches);
-      if (plan === undefined) throw new Error("the artifact has no plan for gradients");
+      // The device has chosen one of them.
+      const plan = plans.find(({ kernels }) =>
+        launches.every((line) => kernels.some(({ entryPoint }) => line.startsWith(`launch ${entryPoint} `))),
+      );
+      if (plan === undefined) throw new Error(`the artifact has no plan for ${direction}`);
       checkWorkspace(said.workspace[direction], plan, example, tensors, wanted);
     }
-    if (example === EXAMPLES[0]) {
-      // Loaded once, by the first call; what a kernel may use of shared memory, TypeScript asks for before its first launch.
+    if (!loaded.has(tensors.has("dropout_seed"))) {
+      loaded.add(tensors.has("dropout_seed"));
+      // Loaded once, by the first call of a kind; what a kernel may use of shared memory, TypeScript asks for before its first launch.
       const setUps = (file: string): string[] => [...setUp(file), ...setUp(`${file}.backward`)].sort();
       expect(setUps(theirs)).toEqual(setUps(ours));
     } else expect([...setUp(theirs), ...setUp(`${theirs}.backward`)]).toEqual([]);

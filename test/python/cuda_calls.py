@@ -91,7 +91,7 @@ def answer(request: dict, state: dict) -> dict:
     double.library.double_record(b"")
     pieces = {}
     for direction in ("forward", "backward"):
-        kernels = cuda._LOADED[attention.namespace, attention.name, request["storage"], direction, 0]
+        kernels = cuda._LOADED[attention.namespace, attention.name, request["storage"], call.kind(direction), 0]
         launches = [*kernels.prepared.values()][-1]
         pieces[direction] = {"bytes": launches.bytes, "pieces": launches.pieces}
     return {"violations": double.text(1), "workspace": pieces}
@@ -132,7 +132,7 @@ def measure(request: dict, state: dict) -> dict:
             return cuda.backward(attention, call, size, d_o, wanted, self)
 
     place = OnDouble()
-    fields = (q, k, v, call.parameters, None, None, inputs.get("documents"), None, None, None)
+    fields = (q, k, v, call.parameters, None, None, inputs.get("documents"), *[None] * 4)
     runs = {
         "forward, executor": lambda: cuda.forward(attention, call, size, o, lse, place),
         "backward, executor": lambda: cuda.backward(attention, call, size, o, wanted, place),

@@ -3,7 +3,7 @@
 import tempfile
 
 import torch
-from mta_llama import MtacError, Mta, MtaKeys, MtaPlain
+from mta_llama import MtacError, Mta, MtaDropping, MtaKeys, MtaPlain
 from mta_llama.huggingface import attach
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -135,6 +135,27 @@ def training():
     print(difference(compiled(tokens, use_cache=False).logits, model_of()(tokens, use_cache=False).logits) < 1e-4)
 
 
+def dropping():
+    """Training drops weights as the spec says, evaluation none, and a model may say the same rate."""
+    tokens = tokens_of(24, 2)
+    model = model_of(MtaDropping, attention_dropout=0.2)
+    kept = model(tokens).logits
+    print(torch.equal(model(tokens).logits, kept))
+    model.train()
+    gradients = []
+    for checkpointed in (False, True):
+        model.zero_grad()
+        if checkpointed:
+            model.gradient_checkpointing_enable()
+        torch.manual_seed(3)
+        out = model(tokens, labels=tokens, use_cache=False)
+        out.loss.backward()
+        gradients.append([out.logits, *(each.grad for each in model.parameters())])
+    print(difference(gradients[0][0], kept) > 1e-3)
+    print(all(difference(a, b) < 1e-5 for a, b in zip(*gradients)))
+    print(code_of(lambda: model_of(MtaDropping, attention_dropout=0.1).train()(tokens)))
+
+
 def errors():
     """What a model wants and the spec does not say is refused."""
     print(code_of(lambda: model_of(num_hidden_layers=3)))
@@ -151,6 +172,6 @@ def errors():
     print(code_of(lambda: bare(tokens_of(8))))
 
 
-for case in (identity, padding, packed, generation, training, errors):
+for case in (identity, padding, packed, generation, training, dropping, errors):
     print(f"{case.__name__}:")
     case()

@@ -25,6 +25,11 @@ attention mta_keys {
   scores { conv 1x5 }
 }
 
+attention mta_dropping extends mta {
+  scores { conv 2x3 }
+  weights { dropout 0.2 }
+}
+
 attention mta_plain {
   heads 4
   kv_heads 2
@@ -55,6 +60,11 @@ True
 True
 torch.bfloat16
 True
+dropping:
+True
+True
+True
+MTA691
 errors:
 MTA690
 MTA691

@@ -26,7 +26,7 @@ for file, capability in wanted:
     text = (cuda.KERNELS / file).read_text()
     image = compiler.compile(text, file, plans["options"]["nvrtc"], goal)
     (machine,) = struct.unpack_from("<H", image, 18)
-    kernels = [kernel for each in plans["forward"] + plans["backward"] for kernel in each["kernels"]]
+    kernels = [kernel for each in sum(plans["passes"].values(), []) for kernel in each["kernels"]]
     missing = [each["entryPoint"] for each in kernels if each["file"] == file and each["entryPoint"].encode() not in image]
     print(file, capability, goal.form, image[:4] == b"\\x7fELF", machine, missing)
 `;

@@ -30,7 +30,7 @@ describe.each(EXAMPLES)("the package of %s", (name) => {
       writeFiles(folder, example(name));
       const said = await python(["-m", "unittest", "discover", "tests"], folder, true);
       const attentions = readFileSync(join(folder, `tests/test_${name}.py`), "utf8").match(/^class /gm) ?? [];
-      expect(said).toContain(`Ran ${attentions.length * 16} tests`);
+      expect(said).toContain(`Ran ${attentions.length * 17} tests`);
       expect(said).toContain("OK");
     });
   });
@@ -38,11 +38,11 @@ describe.each(EXAMPLES)("the package of %s", (name) => {
 
 test("the package of an attention with every kind of input passes its own tests", async () => {
   const stages =
-    "normalize sparsemax scores { conv 3x5 softcap 20 } weights { mix 2 } output { norm depth_scale gate channel }";
+    "normalize sparsemax scores { conv 3x5 softcap 20 } weights { dropout 0.3 mix 2 } output { norm depth_scale gate channel }";
   const spec = `attention a { heads 4 kv_heads 2 head_dim 24 value_dim 20 mask causal bias ${stages} }`;
   await withFolder(async (folder) => {
     writeFiles(folder, packageOf(spec, "biased.mta"));
-    expect(await python(["-m", "unittest", "discover", "tests"], folder, true)).toContain("Ran 16 tests");
+    expect(await python(["-m", "unittest", "discover", "tests"], folder, true)).toContain("Ran 17 tests");
   });
 });
 
@@ -74,15 +74,17 @@ print([package.Toy()(q, q, q).shape[2] for package in (one, two)], one.Toy().sco
 
 test("the programs of docs/pytorch.md run", async () => {
   const blocks = readBlocks("docs/pytorch.md");
-  const spec = blocks.find(({ language }) => language === "mta")?.text ?? "";
+  const specs = blocks.filter(({ language }) => language === "mta");
   await withFolder(async (folder) => {
-    writeFiles(folder, packageOf(spec, "toy.mta"));
+    for (const [index, file] of ["toy.mta", "dropping.mta"].entries())
+      writeFiles(folder, packageOf(specs[index]?.text ?? "", file));
     const programs = blocks.filter(({ settings }) => settings.get("norun")?.endsWith("test/python runs it"));
-    expect(programs).toHaveLength(2);
+    expect(programs).toHaveLength(3);
     const said: string[] = [];
     for (const { text } of programs) said.push(await python(["-c", text], folder));
     expect(said[0]).toMatch(/^1\.000\n0\.98\d\n0\.96\d\n$/);
     expect(said[1]).toBe("tensor(True)\n");
+    expect(said[2]).toBe("False True\nTrue tensor(True)\n");
   });
 });
 

@@ -57,7 +57,7 @@ def compute(request: dict) -> None:
 
     inputs = {name: leaf(tensors[name]) for name in ("q", "k", "v", "q_history") if name in tensors}
     parameters = {each.name: leaf(tensors[each.name]) for each in function.attention.parameters}
-    others = {name: tensors[name] for name in ("documents", "lengths", "positions") if name in tensors}
+    others = {name: tensors[name] for name in ("documents", "lengths", "positions", "dropout_seed") if name in tensors}
     if "bias" in tensors:
         inputs["bias"] = tensors["bias"].to(torch.float32).requires_grad_()
     o, lse = function(**inputs, parameters=parameters, **others, layer=request["layer"])

@@ -60,6 +60,7 @@ def main() -> None:
     scale = SCALES[scale_name]
     model = Model(scale.shape, attention_of(scale_name, attention))
     model.load_state_dict(torch.load(arguments.run / "checkpoint.pt", weights_only=True)["model"])
+    model.eval()
     tensors = {name: tensor.float().contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, arguments.file, metadata={"scale": json.dumps(asdict(scale)), "attention": attention})
     if arguments.answers is not None:

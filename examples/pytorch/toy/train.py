@@ -73,6 +73,7 @@ def train(
         optimizer.load_state_dict(kept["optimizer"])
         schedule.load_state_dict(kept["schedule"])
         generator.set_state(kept["generator"])
+        torch.set_rng_state(kept["random"])
         step, seconds, lines = kept["step"], kept["seconds"], kept["lines"]
     while step < scale.steps:
         began = time.perf_counter()
@@ -89,7 +90,8 @@ def train(
         error = evaluate(model, scale)
         lines.append({"step": step, "loss": loss.item(), "error": error, "seconds": round(seconds, 2)})
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-        progress = {"generator": generator.get_state(), "step": step, "seconds": seconds, "lines": lines}
+        random = {"generator": generator.get_state(), "random": torch.get_rng_state()}
+        progress = random | {"step": step, "seconds": seconds, "lines": lines}
         # Beside its place and renamed: a run that is stopped while it writes keeps the one before.
         torch.save(state | progress, beside := checkpoint.with_suffix(".new"))
         beside.replace(checkpoint)
@@ -118,7 +120,11 @@ def losses(model: nn.Module, tokens: Tensor, task: Task) -> Tensor:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, scale: Scale) -> float:
-    """The share of held-out samples of which at least one token is wrong, each given the right ones before it."""
+    """The share of held-out samples of which at least one token is wrong, each given the right ones before it.
+
+    Nothing is dropped.
+    """
+    model.eval()
     generator = torch.Generator().manual_seed(TEST_SEED)
     wrong = 0
     for first in range(0, scale.tested, scale.batch):
@@ -126,4 +132,5 @@ def evaluate(model: nn.Module, scale: Scale) -> float:
         wanted = tokens[:, scale.task.prompt :]
         found = model(tokens[:, :-1], wanted.shape[1]).argmax(-1)
         wrong += int((found != wanted).any(1).sum())
+    model.train()
     return wrong / scale.tested

@@ -100,6 +100,9 @@ def _attention_forward(
             f'"{attention.name}" reads {attention.past} query rows before its own, which the cache does not keep',
             "generate with `use_cache=False`",
         )
+    if attention_mask is None:
+        asked = options.get("is_causal")
+        _check_plain(attention, getattr(module, "is_causal", True) if asked is None else asked, keys)
     inputs = _documents(attention, attention_mask, query.shape[0], keys, query.device)
     o: Tensor = layer(query, key, value, **inputs)
     return o.transpose(1, 2).contiguous(), None
@@ -142,6 +145,17 @@ def _documents(
     if not torch.compiler.is_compiling():
         _check_mask(attention, documents, samples, has_documents)
     return {"documents": documents.contiguous()} if has_documents else {}
+
+
+def _check_plain(attention: Attention, causal: bool, keys: int) -> None:
+    """Whether a spec's mask shows what a model without a mask of its own wants: the keys up to a row's, or all keys."""
+    if keys > 1 and attention.masks("causal") != causal:
+        problem = f"the model is {'' if causal else 'not '}causal, and the spec is {'not' if causal else 'causal'}"
+        raise _unlike(attention, problem, "write `mask causal`" if causal else "leave `causal` out of the mask")
+    for term in attention.pipeline["mask"]:
+        if term["kind"] == "window" and term["size"] < keys:
+            problem = f"the model has no window, and the spec one of {term['size']}"
+            raise _unlike(attention, problem, "leave `window` out of the mask, or set the model's")
 
 
 def _check_mask(attention: Attention, documents: Tensor, samples: Tensor, has_documents: bool) -> None:

@@ -3,9 +3,9 @@
 import tempfile
 
 import torch
-from mta_llama import MtacError, Mta, MtaDropping, MtaKeys, MtaPlain
+from mta_llama import MtacError, Mta, MtaAll, MtaDropping, MtaEarlier, MtaKeys, MtaNear, MtaPlain
 from mta_llama.huggingface import attach
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 CONFIG = {
     "vocab_size": 64,
@@ -156,12 +156,37 @@ def dropping():
     print(code_of(lambda: model_of(MtaDropping, attention_dropout=0.1).train()(tokens)))
 
 
+def masks():
+    """What a model has of masks and its spec too: a window, and rows that see later ones."""
+    torch.manual_seed(0)
+    config = MistralConfig(**CONFIG, sliding_window=6)
+    windowed = MistralForCausalLM(config).eval()
+    windowed.set_attn_implementation("eager")
+    tokens = tokens_of(20, 2)
+    wanted = windowed(tokens, use_cache=False).logits
+    attach(windowed, [MtaNear() for _ in range(2)])
+    print(difference(windowed(tokens, use_cache=False).logits, wanted) < 2e-5)
+    config = BertConfig(
+        vocab_size=64, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96,
+        attention_probs_dropout_prob=0.0,
+    )
+    both_ways = BertModel(config).eval()
+    wanted = both_ways(tokens).last_hidden_state
+    attach(both_ways, [MtaAll() for _ in range(2)])
+    print(difference(both_ways(tokens).last_hidden_state, wanted) < 2e-5)
+    attach(both_ways, [MtaEarlier() for _ in range(2)])
+    print(code_of(lambda: both_ways(tokens)))
+
+
 def errors():
     """What a model wants and the spec does not say is refused."""
     print(code_of(lambda: model_of(num_hidden_layers=3)))
     print(code_of(lambda: model_of(num_attention_heads=8)))
     print(code_of(lambda: model_of(attention_dropout=0.1).train()(tokens_of(8))))
     print(code_of(lambda: model_of()(tokens_of(8), attention_mask=torch.ones(1, 1, 8, 8))))
+    print(code_of(lambda: model_of(MtaAll, num_key_value_heads=4)(tokens_of(8))))
+    near = model_of(MtaNear)
+    print(code_of(lambda: near(tokens_of(6))), code_of(lambda: near(tokens_of(7))))
     plain = model_of(MtaPlain)
     print(code_of(lambda: plain(tokens_of(8))))
     mask = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1]])
@@ -172,6 +197,6 @@ def errors():
     print(code_of(lambda: bare(tokens_of(8))))
 
 
-for case in (identity, padding, packed, generation, training, dropping, errors):
+for case in (identity, padding, packed, generation, training, dropping, masks, errors):
     print(f"{case.__name__}:")
     case()

@@ -37,6 +37,25 @@ attention mta_plain {
   mask causal
   scores { conv 2x3 }
 }
+
+attention mta_near {
+  heads 4
+  kv_heads 2
+  head_dim 16
+  mask causal window 6
+}
+
+attention mta_all {
+  heads 4
+  head_dim 16
+  mask none
+}
+
+attention mta_earlier {
+  heads 4
+  head_dim 16
+  mask causal
+}
 `;
 
 const PROGRAM = fileURLToPath(new URL("huggingface.py", import.meta.url));
@@ -65,11 +84,17 @@ True
 True
 True
 MTA691
+masks:
+True
+True
+MTA691
 errors:
 MTA690
 MTA691
 MTA691
 MTA691
+MTA691
+none MTA691
 none
 MTA691
 none

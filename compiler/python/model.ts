@@ -4,6 +4,7 @@ import type { EmittedStack, Provenance } from "../emit/launcher/index.ts";
 import { pascalCase } from "../emit/launcher/names.ts";
 import { describeParameter } from "../emit/launcher/parameter-doc.ts";
 import { fileName, specPlace } from "../emit/provenance.ts";
+import { WIDTH, wrapAt } from "../emit/text/break-line.ts";
 import { CLASSES, KEYWORDS, MODULES } from "./taken-names.ts";
 
 /** An argument of a function. */
@@ -47,6 +48,7 @@ export function packageModel(
     .map((each) => ({ class: each.class }))
     .sort((a, b) => (a.class < b.class ? -1 : 1));
   const functions = attentions.flatMap((each) => [each.function, `${each.function}_with_lse`]).sort();
+  const list = [...attentions, ...stackModels].map((each) => each.name).join(", ");
   const [first] = attentions;
   if (first === undefined) throw new RangeError("a package has at least one attention");
   return {
@@ -62,7 +64,8 @@ export function packageModel(
     // Kernels on the Hub have a major version: a new one where calls change.
     major: provenance.version.replace(/\..*$/, ""),
     project: name.replaceAll("_", "-").replace(/^-+|-+$/g, ""),
-    list: [...attentions, ...stackModels].map((each) => each.name).join(", "),
+    list,
+    listLines: wrapAt(`It has ${list}.`.split(" "), WIDTH),
     attentions,
     stacks: stackModels,
     layers,

@@ -15,7 +15,10 @@ attention lambda { heads 2 head_dim 16 mask none }
 stack model { layers 2 use toy at 1 use lambda otherwise }`;
 
 test("a package has sources, data, tests and what pip needs, in lines of at most 120 characters", () => {
-  const files = packageOf(SPEC, "my-spec.mta");
+  const more = ["first", "second", "third"].map(
+    (each) => `attention ${each}_of_several_attentions extends lambda { }`,
+  );
+  const files = packageOf([SPEC, ...more].join("\n"), "my-spec.mta");
   const names = Object.keys(files);
   for (const name of [
     "pyproject.toml",

@@ -15,14 +15,14 @@ export async function executeOn<Tensor extends Layout, Types extends BackendType
   request: RunRequest,
 ): Promise<RunResult> {
   const { call, schedule, onStep } = request;
-  // What drops weights is planned for calls that say which.
-  const pipeline =
-    call.inputs.dropoutSeed === undefined ? withoutDropout(request.pipeline) : request.pipeline;
+  // What drops weights is planned for calls that say which; nobody has tuned that.
+  const drops = call.inputs.dropoutSeed !== undefined;
+  const pipeline = drops ? request.pipeline : withoutDropout(request.pipeline);
   const { target, identity, machine } = device;
   const { dO } = call;
   if (dO !== null) await loadGradients();
   const wonOf = (direction: Plan["direction"]): Plan | null =>
-    request.tuned?.({ target, identity, machine }, direction) ?? null;
+    (drops ? null : request.tuned?.({ target, identity, machine }, direction)) ?? null;
   const won = wonOf(undefined);
   const wonBackward = dO === null ? null : wonOf("backward");
   const planned = { machine, shape: shapeOf(call) };

@@ -88,7 +88,8 @@ export function sweepsWithin(
   sweeps: readonly KnobSweep[],
 ): readonly KnobSweep[] {
   if (sweeps.length === 0) return sweeps;
-  const known = valuesOfKnobs(requests.flatMap((request) => planCandidates(pipeline, request)));
+  const inference = withoutDropout(pipeline);
+  const known = valuesOfKnobs(requests.flatMap((request) => planCandidates(inference, request)));
   return sweeps.flatMap(({ knob, values }) => {
     const own = values.filter((value) => known.get(knob)?.has(value) === true);
     return own.length === 0 ? [] : [{ knob, values: own }];

@@ -187,6 +187,22 @@ describe("mtac tune --grad", () => {
     expect(plain).not.toHaveProperty("tunedBackward");
   });
 
+  test("with dropout: calls that drop weights take the planner's choice, others the winner", () => {
+    const drops = path.join(folder, "drops.mta");
+    writeFileSync(drops, "attention drops { heads 2 head_dim 16 weights { conv 2x5 dropout 0.5 } }");
+    const cpu = ["--target", "cpu", "--store", path.join(folder, "drops.jsonl"), "--json"];
+    const sweep = ["--sweep", "threads=1", "--lengths", "24"];
+    expect(mtac(["tune", drops, ...cpu, "--grad", ...sweep]).code).toBe(0);
+    const verify = (...flags: string[]) => mtac(["verify", drops, ...cpu, "--length", "24", ...flags]);
+    expect(JSON.parse(verify().stdout)).toMatchObject({
+      choice: "tuned",
+      errors: [{ ok: true }, { ok: true }],
+    });
+    const trained = verify("--grad");
+    expect(trained.code).toBe(0);
+    expect(JSON.parse(trained.stdout)).toMatchObject({ choice: "planner", backward: { choice: "planner" } });
+  });
+
   test("on WebGPU: tiles of every size are right", () => {
     const some = ["--sweep", "tile_q=16,64", "--sweep", "strip_rows=64", "--candidates", "3"];
     const [, backward] = tuneOn("webgpu", "--lengths", "80", ...some);

@@ -16,7 +16,7 @@ export const VERIFY = command({
     batch: shared.BATCH,
     length: withDefault(shared.LENGTH, 128),
     seed: shared.SEED,
-    grad: given("gradients too"),
+    grad: given("gradients too, and weights are dropped, where the spec has dropout"),
     schedule: shared.SCHEDULE,
     arch: shared.DEVICE_ARCHITECTURE,
     tuned: shared.TUNED,

@@ -29,7 +29,7 @@ export async function run(file: string, flags: VerifyFlags): Promise<void> {
   const pipeline = resolve(attention, file);
   if (usesLayer(pipeline) && layer === undefined) throw layerNeeded(pipeline.name);
   const { batch: B, length, seed } = flags;
-  const call = randomCall(pipeline, { B, Lq: length, Lk: length, R: 0 }, { seed, layer, grad, drops: true });
+  const call = randomCall(pipeline, { B, Lq: length, Lk: length, R: 0 }, { seed, layer, grad, drops: grad });
   const request = {
     target,
     pipeline,

@@ -64,6 +64,6 @@ test("of what both passes are swept over, each takes what it has", () => {
 
 test("sweeps of an attention with dropout are over what is tuned: the kernels that drop nothing", () => {
   const dropout = { kind: "dropout", name: "weights.dropout", rate: 0.5, source: null } as const;
-  const sweeps = [{ knob: "schedule", values: ["single_pass"] }];
+  const sweeps = [{ knob: "workgroup", values: [128] }];
   expect(sweepsWithin({ ...pipeline, weights: [dropout] }, [webgpu], sweeps)).toEqual(sweeps);
 });

@@ -16,8 +16,8 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
     remedy: "Move them with `.to(device)`; `reference=True` takes the plain formulas, on every device.",
   },
   MTA672: {
-    meaning: "a package's data is of another version of mtac than its runtime",
-    cause: "`attention.json` or `_runtime` was copied from another package.",
+    meaning: "a package's data is of another version of mtac than its runtime, or damaged",
+    cause: "`attention.json` or `_runtime` was copied from another package, or not as a whole.",
     remedy: "Write the whole package again, with `mtac compile --python`.",
   },
   MTA673: {

@@ -307,16 +307,23 @@ def load(file: Path) -> dict[str, Attention]:
     """Reads a package's attentions, by name.
 
     Raises:
-        MtacError: MTA672: the file is of another version of mtac than this runtime.
+        MtacError: MTA672: the file is of another version of mtac than this runtime, or damaged.
     """
-    data = cast(PackageData, json.loads(file.read_text(encoding="utf-8")))
-    if data.get("format") != FORMAT:
+    remedy = "write the whole package again, with `mtac compile --python`: runtime and data belong together"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no object")
+    except ValueError as error:
+        raise MtacError("MTA672", f"{file.name} is damaged: {error}", remedy) from error
+    if found.get("format") != FORMAT:
         raise MtacError(
             "MTA672",
-            f"{file.name} was written by mtac {data.get('mtac', 'of unknown version')} in format {data.get('format')}; "
-            f"this runtime reads format {FORMAT}",
-            "write the whole package again, with `mtac compile --python`: runtime and data belong together",
+            f"{file.name} was written by mtac {found.get('mtac', 'of unknown version')} in format "
+            f"{found.get('format')}; this runtime reads format {FORMAT}",
+            remedy,
         )
+    data = cast(PackageData, found)
     namespace = _built_namespace() or data["namespace"]
     return {name: _attention(name, each, namespace) for name, each in data["attentions"].items()}
 

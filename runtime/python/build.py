@@ -59,7 +59,7 @@ def _compile_cuda(architecture: str) -> None:
     """Machine code of all CUDA sources for an architecture.
 
     Raises:
-        MtacError: MTA808 (no such architecture), MTA813, MTA815 (no compiler for it), MTA817.
+        MtacError: MTA808 (no such architecture), MTA812 (damaged plans), MTA813, MTA815 (no compiler for it), MTA817.
     """
     match = re.fullmatch(r"sm_(\d{2,3})", architecture)
     if match is None:

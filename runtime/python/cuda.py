@@ -371,13 +371,7 @@ def _kernels_of(attention: Attention, storage: str, kind: str, device: int) -> K
 @functools.cache
 def _plans_of(name: str, storage: str) -> Plans:
     """The plans of an attention for a type of q, k and v."""
-    file = KERNELS / f"{name}.{storage}.json"
-    try:
-        return read(file)
-    except OSError as error:
-        raise MtacError(
-            "MTA812", f"the package has no plans {file.name}: {error}", "write the whole package again"
-        ) from error
+    return read(KERNELS / f"{name}.{storage}.json")
 
 
 def _image(file: str, options: Mapping[str, Sequence[str]], capability: int) -> bytes:

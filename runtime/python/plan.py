@@ -235,8 +235,20 @@ def _field(name: str) -> str:
 
 
 def read(file: Path) -> Plans:
-    """Plans of an attention."""
-    return cast(Plans, json.loads(file.read_text(encoding="utf-8")))
+    """Plans of an attention.
+
+    Raises:
+        MtacError: MTA812: there is no such file, or it is damaged, or another version's.
+    """
+    try:
+        plans = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(plans, dict) or "passes" not in plans:
+            raise ValueError("there are no passes in it")
+    except (OSError, ValueError) as error:
+        raise MtacError(
+            "MTA812", f"the package's plans {file.name} cannot be read: {error}", "write the whole package again"
+        ) from error
+    return cast(Plans, plans)
 
 
 def choose(name: str, plans: Sequence[Data], limits: Limits) -> Data:

@@ -123,12 +123,18 @@ describe("what goes wrong has a code", () => {
     expect(broken).toContain("native.c:1");
   });
 
-  test("data of another version", async () => {
-    const other = await said("", (files) => ({
-      ...files,
-      "toy/attention.json": (files["toy/attention.json"] ?? "").replace(/"format": \d+/, '"format": 9'),
-    }));
-    expect(other).toContain("MTA672");
+  test.each<[string, (data: string) => string]>([
+    ["of another version", (data) => data.replace(/"format": \d+/, '"format": 9')],
+    ["that ends too early", (data) => data.slice(0, 1000)],
+    ["that is none", () => "[]"],
+  ])("data %s", async (_what, change) => {
+    const name = "toy/attention.json";
+    expect(await said("", (files) => ({ ...files, [name]: change(files[name] ?? "") }))).toContain("MTA672");
+  });
+
+  test.each(["", "{}", '{"passes": '])("plans that are %j", async (text) => {
+    const read = 'from pathlib import Path\nfrom toy._runtime import plan\nplan.read(Path("toy/plans.json"))';
+    expect(await said(read, (files) => ({ ...files, "toy/plans.json": text }))).toContain("MTA812");
   });
 
   test("libraries that are built beforehand need no compiler", async () => {

@@ -83,9 +83,10 @@ function rooflineOn(
 ): GpuRoofline {
   const { target, limits } = machine;
   const rates = ratesOf(gpu, target);
-  const work = floorWork(pipeline, shape);
+  const inference = withoutDropout(pipeline);
+  const work = floorWork(inference, shape);
   const floor = { ...work, ...floorBound(work, rates) };
-  const planned = planCandidates(withoutDropout(pipeline), {
+  const planned = planCandidates(inference, {
     machine,
     shape,
     ...(schedule === undefined ? {} : { schedule }),

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { mtac } from "./harness.ts";
+import { mtac, temporaryFolder, write } from "./harness.ts";
 
 /** A terminal with room for rows that are not broken. */
 const WIDE = { env: { COLUMNS: "200" } };
+const folder = temporaryFolder();
 const PAPER = ["examples/mta_830m.mta", "--name", "mta_830m", "--length", "512"];
 
 interface Candidate {
@@ -55,6 +56,17 @@ describe("explain --roofline", () => {
     expect(stdout).toMatch(/→ {2}staged +[\d.]+ ms +workgroup memory +[\d.]+ % {2}tile_q/);
     expect(stdout).toContain("nothing is measured");
     expect(stdout).not.toContain("Candidates");
+  });
+
+  test("of an attention with dropout is that of the kernels which drop nothing: none is faster than the floor", () => {
+    const text =
+      "attention a { heads 2 head_dim 64 dtype bf16 mask causal weights { conv 2x3 dropout 0.1 } }";
+    const spec = write(folder, "a.mta", text);
+    const [found] = explainJson(spec, "--length", "4096", "--gpu", "a100");
+    expect(found?.floor.bound).toBe("tensor cores");
+    const legal = found?.candidates.filter(({ reason }) => reason === null) ?? [];
+    expect(legal.length).toBeGreaterThan(0);
+    for (const { floorShare } of legal) expect(floorShare).toBeLessThanOrEqual(1);
   });
 
   test("shows the best dozen and the planner's choice, and all on request", () => {

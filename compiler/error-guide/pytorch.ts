@@ -33,10 +33,11 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
     remedy: "Turn the load balancer off, and pad the sequence so that each process has as many rows.",
   },
   MTA675: {
-    meaning: "forward-mode differentiation of kernels",
+    meaning: "a derivative that kernels do not have",
     cause:
-      "PyTorch's operators of other makers have no forward-mode derivatives: a tangent would be lost without a word.",
-    remedy: "Take the plain formulas with `reference=True`, which `torch.func.jvp` differentiates.",
+      "Kernels give gradients. PyTorch's operators of other makers have no forward-mode derivatives, where a tangent would be lost without a word, and these have no gradients of gradients.",
+    remedy:
+      "Take the plain formulas with `reference=True`, which `torch.func.jvp` and a second backward pass differentiate.",
   },
   MTA685: {
     meaning: "heads that cannot be spread over so many processes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,8 +39,7 @@ class Size:
         return self.batches == 0 or self.rows == 0 or self.keys == 0
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """The inputs of one call.
 
     Attributes:
@@ -72,6 +72,12 @@ class Call:
     def differentiable(self) -> tuple[Tensor | None, ...]:
         """What has gradients, in the order of the fields."""
         return self.q, self.k, self.v, self.parameters, self.q_history, self.bias
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """All that ``check`` looks at: what fits once fits whenever it is the same."""
+        given = [None if each is None else (each.shape, each.dtype, each.device) for each in self[:-1]]
+        return (*given, self.layer)
 
     def kind(self, direction: str) -> str:
         """Which pass it is, ``forward`` or ``backward``: one with dropout is another than one without."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .attention import Attention, Words, depth_scale
+from .attention import Attention, depth_scale
 from .call import STORAGES, Call, Size
 from .library import Pass, the_pass
 
@@ -24,7 +24,7 @@ GRADIENT_WORDS = 13
 def forward(attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None) -> None:
     """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
     with _Arguments() as arguments:
-        words = arguments.of(call, size, attention.cpu["passes"][call.kind("forward")], o, lse)
+        words = arguments.of(call, size, _plan(attention, call, "forward"), o, lse)
         words += [0] * GRADIENT_WORDS
         _run(attention, size, the_pass("forward"), words)
 
@@ -42,13 +42,28 @@ def backward(attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: 
     ]
     d_q, d_k, d_v, d_parameters, d_q_history, d_bias = results
     with _Arguments() as arguments:
-        words = arguments.of(call, size, attention.cpu["passes"][call.kind("backward")], None, None)
+        words = arguments.of(call, size, _plan(attention, call, "backward"), None, None)
         words += arguments.strided(d_o)
         words += [arguments.place(each) for each in (d_q, d_q_history, d_k, d_v, d_parameters)]
         words += [attention.words, arguments.place(d_bias)]
         words += [0, 0] if call.bias is None else call.bias.shape[:2]
         _run(attention, size, the_pass("backward"), words)
     return results
+
+
+_PLANS: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+
+
+def _plan(attention: Attention, call: Call, direction: str) -> tuple[Tensor, Tensor]:
+    """The words of an attention and of its stages, as the library reads them, for all calls of a kind."""
+    key = (attention.namespace, attention.name, call.kind(direction), STORAGES[call.q.dtype])
+    plan = _PLANS.get(key)
+    if plan is None:
+        *_, kind, storage = key
+        words = attention.cpu["passes"][kind][storage]
+        plan = (torch.tensor(words["attention"], dtype=torch.int32), torch.tensor(words["stages"], dtype=torch.int32))
+        _PLANS[key] = plan
+    return plan
 
 
 def _run(attention: Attention, size: Size, library: Pass, words: Sequence[int]) -> None:
@@ -98,14 +113,14 @@ class _Arguments:
         strides = [0 if rows.shape[axis] == 1 else rows.stride(axis) for axis in range(3)]
         return [self.place(rows), *strides]
 
-    def of(self, call: Call, size: Size, plans: dict[str, Words], o: Tensor | None, lse: Tensor | None) -> list[int]:
+    def of(
+        self, call: Call, size: Size, plan: tuple[Tensor, Tensor], o: Tensor | None, lse: Tensor | None
+    ) -> list[int]:
         """The words of a call, as ``_native/entry.h`` reads them."""
-        plan = plans[STORAGES[call.q.dtype]]
         integers = (call.documents, call.lengths, call.positions)
         scale = 1.0 if call.layer is None else depth_scale(call.layer)
         return [
-            self.contiguous(torch.tensor(plan["attention"], dtype=torch.int32)),
-            self.contiguous(torch.tensor(plan["stages"], dtype=torch.int32)),
+            *[self.place(each) for each in plan],
             self.contiguous(call.parameters),
             size.batches,
             size.rows,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
-from .attention import Attention
+from .attention import Attention, Parameter
 from .call import STORAGES, Call, check, check_values
 from .dropout import seed_of
 from .errors import MtacError
@@ -68,15 +69,12 @@ class AttentionFunction:
             MtacError: MTA601 to MTA608, MTA611 to MTA613, MTA670, MTA671 for what is given; MTA675 for forward-mode
                 differentiation; MTA880 to MTA884 where there is no compiled library.
         """
-        q, k, v = _autocast(q), _autocast(k), _autocast(v)
-        q_history = None if q_history is None else _autocast(q_history)
-        tensors = (q, k, v, q_history, bias, *parameters.values())
-        if not torch.compiler.is_compiling() and any(_has_tangent(each) for each in tensors) and not reference:
-            raise MtacError(
-                "MTA675",
-                "kernels do not differentiate forward: the result's tangent would be 0",
-                "take the plain formulas with `reference=True`",
-            )
+        wanted = _autocast_type(q.device.type)
+        if wanted is not None:
+            q, k, v = (_converted(each, wanted) for each in (q, k, v))
+            q_history = None if q_history is None else _converted(q_history, wanted)
+        if not reference and not torch.compiler.is_compiling() and forward_ad._current_level >= 0:
+            _refuse_tangents(q, k, v, q_history, bias, *parameters.values())
         packed = self._pack(parameters, q)
         seed = seed_of(dropout_seed, q.device)
         call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer)
@@ -90,36 +88,39 @@ class AttentionFunction:
 
     def _pack(self, parameters: Mapping[str, Tensor], q: Tensor) -> Tensor:
         """All values, one parameter after the other: float32, or float64 beside float64."""
-        wanted = [parameter.name for parameter in self.attention.parameters]
-        for name in parameters:
-            if name not in wanted:
-                raise MtacError(
-                    "MTA612",
-                    f'"{self.attention.name}" has no parameter {name}: it has {", ".join(wanted) or "none"}',
-                    "leave it out",
-                )
-        pieces = [self._piece(parameters, index) for index in range(len(wanted))]
+        pieces = [_piece(parameters, each) for each in self.attention.parameters]
+        if len(parameters) != len(pieces):
+            wanted = [each.name for each in self.attention.parameters]
+            name = next(each for each in parameters if each not in wanted)
+            raise MtacError(
+                "MTA612",
+                f'"{self.attention.name}" has no parameter {name}: it has {", ".join(wanted) or "none"}',
+                "leave it out",
+            )
         precision = torch.float64 if q.dtype == torch.float64 else torch.float32
         if not pieces:
             return q.new_empty(0, dtype=precision)
-        return torch.cat([piece.to(precision).reshape(-1) for piece in pieces])
+        # What `torch.cat` of flat pieces gives, in one call.
+        flatten: Callable[[list[Tensor]], Tensor] = _flatten_dense_tensors
+        return flatten([each if each.dtype == precision else each.to(precision) for each in pieces])
 
-    def _piece(self, parameters: Mapping[str, Tensor], index: int) -> Tensor:
-        parameter = self.attention.parameters[index]
-        value = parameters.get(parameter.name)
-        if value is None:
-            raise MtacError(
-                "MTA611",
-                f"the parameter {parameter.name} {list(parameter.shape)} is missing",
-                f"pass the tensor {parameter.name}",
-            )
-        if tuple(value.shape) != parameter.shape:
-            raise MtacError(
-                "MTA613",
-                f"the parameter {parameter.name} has shape {list(value.shape)}; expected {list(parameter.shape)}",
-                "reshape it, or change the stage that it belongs to",
-            )
-        return value
+
+def _piece(parameters: Mapping[str, Tensor], parameter: Parameter) -> Tensor:
+    """The value of a parameter."""
+    value = parameters.get(parameter.name)
+    if value is None:
+        raise MtacError(
+            "MTA611",
+            f"the parameter {parameter.name} {list(parameter.shape)} is missing",
+            f"pass the tensor {parameter.name}",
+        )
+    if value.shape != parameter.shape:
+        raise MtacError(
+            "MTA613",
+            f"the parameter {parameter.name} has shape {list(value.shape)}; expected {list(parameter.shape)}",
+            "reshape it, or change the stage that it belongs to",
+        )
+    return value
 
 
 def function_of(attention: Attention) -> AttentionFunction:
@@ -127,15 +128,25 @@ def function_of(attention: Attention) -> AttentionFunction:
     return _FUNCTIONS.get((attention.namespace, attention.name)) or AttentionFunction(attention)
 
 
-def _has_tangent(tensor: Tensor | None) -> bool:
+def _refuse_tangents(*tensors: Tensor | None) -> None:
+    """Inside of forward-mode differentiation."""
     unpack: Any = forward_ad.unpack_dual
-    return tensor is not None and unpack(tensor).tangent is not None
+    if any(each is not None and unpack(each).tangent is not None for each in tensors):
+        raise MtacError(
+            "MTA675",
+            "kernels do not differentiate forward: the result's tangent would be 0",
+            "take the plain formulas with `reference=True`",
+        )
 
 
-def _autocast(tensor: Tensor) -> Tensor:
-    """In autocast's type, where that is on and kernels take it; float64 stays, as autocast leaves it."""
-    device = tensor.device.type
+def _autocast_type(device: str) -> torch.dtype | None:
+    """Autocast's type, where that is on and kernels take it."""
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-        return tensor
+        return None
     wanted = torch.get_autocast_dtype(device)
-    return tensor.to(wanted) if wanted in STORAGES and tensor.dtype != torch.float64 else tensor
+    return wanted if wanted in STORAGES else None
+
+
+def _converted(tensor: Tensor, wanted: torch.dtype) -> Tensor:
+    """In autocast's type; float64 stays, as autocast leaves it."""
+    return tensor if tensor.dtype == torch.float64 else tensor.to(wanted)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,7 @@ class AttentionLayer(nn.Module):
         self.function = function
         self.layer = layer
         self.split: HeadSplit | None = None
+        self._paths = {each.name: each.name.split(".") for each in function.attention.parameters}
         for parameter in function.attention.parameters:
             path, name = parameter.name.rsplit(".", 1)
             value = torch.empty(parameter.shape, device=device, dtype=dtype or torch.float32)
@@ -70,8 +71,15 @@ class AttentionLayer(nn.Module):
 
     def named_values(self) -> dict[str, Tensor]:
         """The parameters, by the names of the spec's language."""
-        # Not `get_parameter`: what `functional_call` and parametrizations put there is no nn.Parameter.
-        return {each.name: operator.attrgetter(each.name)(self) for each in self.function.attention.parameters}
+        values: dict[str, Tensor] = {}
+        for name, (*path, last) in self._paths.items():
+            module: nn.Module = self
+            for each in path:
+                # As `getattr` finds it, without looking for other things first.
+                module = cast(nn.Module, module._modules[each])
+            # Not `get_parameter`: what `functional_call` and parametrizations put there is no nn.Parameter.
+            values[name] = getattr(module, last)
+        return values
 
     def compute(
         self,

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch._library.custom_ops import CustomOpDef
+from torch._ops import OpOverload
 
 from . import cpu, cuda
 from .attention import Attention
 from .call import Call, Size, check, check_values
+from .dispatch import define
 from .errors import MtacError
 
 __all__ = ["Operators", "register"]
@@ -23,6 +24,9 @@ INPUTS = (
     "Tensor? documents, Tensor? lengths, Tensor? positions, Tensor? dropout_seed, int? layer"
 )
 """What both operators take: the fields of ``Call``."""
+
+MOST_KNOWN = 1024
+"""Shapes of calls that are remembered as fitting."""
 
 DIFFERENTIABLE = 6
 """So many of the inputs have gradients, the first ones: q, k, v, the parameters, q_history and the bias."""
@@ -56,14 +60,14 @@ class Operators:
             they are not wanted.
     """
 
-    forward: CustomOpDef
-    backward: CustomOpDef
+    forward: OpOverload
+    backward: OpOverload
 
 
 def register(attention: Attention) -> Operators:
     """Makes an attention's operators known to PyTorch; once in a process."""
-    name = f"{attention.namespace}::{attention.name}_attn"
     has_lse = attention.pipeline["normalize"] == "softmax"
+    checked = _Checked(attention)
 
     def outputs(call: Call, size: Size) -> tuple[Tensor, Tensor]:
         pipeline = attention.pipeline
@@ -73,7 +77,7 @@ def register(attention: Attention) -> Operators:
 
     def compute(*inputs: Any) -> tuple[Tensor, Tensor]:
         call = Call(*inputs)
-        size = _checked(attention, call)
+        size = checked.size(call)
         o, lse = outputs(call, size)
         if not size.empty:
             KERNELS[call.q.device.type].forward(attention, call, size, o, lse if has_lse else None)
@@ -87,43 +91,55 @@ def register(attention: Attention) -> Operators:
 
     def differentiate(d_o: Tensor, *inputs: Any) -> list[Tensor]:
         call, wanted = Call(*inputs[:-1]), inputs[-1]
-        size = _checked(attention, call)
+        size = checked.size(call)
         _check_gradient(attention, call, size, d_o)
         if size.empty:
             return [each.zero_() for each in _gradients(call, wanted)]
         results = KERNELS[call.q.device.type].backward(attention, call, size, d_o, wanted)
         return [
-            each if result is None else result.to(each.dtype)
-            for each, result in zip(_gradients(call, wanted, allocate=False), results, strict=True)
+            _nothing(call, tensor) if result is None or tensor is None else result.to(tensor.dtype)
+            for tensor, result in zip(call.differentiable, results, strict=True)
         ]
 
     def fake_gradients(_d_o: Tensor, *inputs: Any) -> list[Tensor]:
         return _gradients(Call(*inputs[:-1]), inputs[-1])
 
-    forward = torch.library.custom_op(f"{name}_fwd", compute, mutates_args=(), schema=f"({INPUTS}) -> (Tensor, Tensor)")
-    forward.register_fake(fake)
-    backward = torch.library.custom_op(
-        f"{name}_bwd", differentiate, mutates_args=(), schema=f"(Tensor d_o, {INPUTS}, bool[] wanted) -> Tensor[]"
-    )
-    backward.register_fake(fake_gradients)
-
-    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        *tensors, ctx.layer = inputs
-        ctx.save_for_backward(*tensors)
-        ctx.mark_non_differentiable(output[1])
-
-    def pull_back(ctx: Any, d_o: Tensor, _d_lse: Tensor) -> tuple[Tensor | None, ...]:
-        needed: tuple[bool, ...] = ctx.needs_input_grad
-        wanted = list(needed[:DIFFERENTIABLE])
-        results = backward(d_o, *ctx.saved_tensors, ctx.layer, wanted)
+    def pull_back(needed: Sequence[bool], inputs: Sequence[Any], d_o: Tensor) -> list[Tensor | None]:
+        wanted = [*needed[:DIFFERENTIABLE]]
+        results = backward(d_o, *inputs, wanted)
         found = [result if wish else None for wish, result in zip(wanted, results, strict=True)]
-        return (*found, *[None] * (len(needed) - DIFFERENTIABLE))
+        return [*found, *[None] * (len(needed) - DIFFERENTIABLE)]
 
-    forward.register_autograd(pull_back, setup_context=keep)
+    where, name = attention.namespace, f"{attention.name}_attn"
+    gradients = f"(Tensor d_o, {INPUTS}, bool[] wanted) -> Tensor[]"
+    backward = define(where, f"{name}_bwd", gradients, differentiate, fake_gradients)
+    forward = define(where, f"{name}_fwd", f"({INPUTS}) -> (Tensor, Tensor)", compute, fake, pull_back)
     return Operators(forward, backward)
 
 
-def _checked(attention: Attention, call: Call) -> Size:
+class _Checked:
+    """Sizes of calls that fit an attention."""
+
+    def __init__(self, attention: Attention) -> None:
+        self._attention = attention
+        self._known: dict[object, Size] = {}
+
+    def size(self, call: Call) -> Size:
+        """The size of a call, checked unless one like it was."""
+        signature = call.signature
+        size = self._known.get(signature)
+        if size is None:
+            size = _check(self._attention, call)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[signature] = size
+        if call.q.device.type == "cpu":
+            # Elsewhere looking at values would wait for the device.
+            check_values(self._attention, call, size)
+        return size
+
+
+def _check(attention: Attention, call: Call) -> Size:
     size = check(attention, call)
     device = call.q.device.type
     if device not in KERNELS or (device == "cuda" and torch.version.hip is not None):
@@ -132,20 +148,20 @@ def _checked(attention: Attention, call: Call) -> Size:
             f"the tensors are on {device}{' by ROCm' if device in KERNELS else ''}, where this package has no kernels",
             "move them to the processor or to CUDA, or take the plain formulas with `reference=True`",
         )
-    if device == "cpu":
-        # Elsewhere looking at values would wait for the device.
-        check_values(attention, call, size)
     return size
 
 
-def _gradients(call: Call, wanted: Sequence[bool], allocate: bool = True) -> list[Tensor]:
+def _gradients(call: Call, wanted: Sequence[bool]) -> list[Tensor]:
     """Tensors for what is wanted, and empty ones for the rest."""
     return [
-        call.q.new_empty(0, dtype=call.q.dtype if tensor is None else tensor.dtype)
-        if tensor is None or not wish or not allocate
-        else tensor.new_empty(tensor.shape)
+        _nothing(call, tensor) if tensor is None or not wish else tensor.new_empty(tensor.shape)
         for tensor, wish in zip(call.differentiable, wanted, strict=True)
     ]
+
+
+def _nothing(call: Call, tensor: Tensor | None) -> Tensor:
+    """What stands for a gradient that there is not."""
+    return call.q.new_empty(0, dtype=call.q.dtype if tensor is None else tensor.dtype)
 
 
 def _check_gradient(attention: Attention, call: Call, size: Size, d_o: Tensor) -> None:

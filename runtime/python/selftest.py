@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import pickle
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd import forward_ad
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 from .attention import Parameter
 from .dropout import seed_of
@@ -220,6 +222,45 @@ class AttentionTests(Base):
         self.assertIsInstance(o, Tensor)
         for x, wanted in zip(example.gradients(o), example.gradients(example.compute()), strict=True):
             self.assertTrue(torch.equal(x, wanted))
+
+    def test_selective_checkpointing(self) -> None:
+        """Checkpointing that knows operators by their names saves what the forward pass gave."""
+        example = self.example()
+        forward = self.function.operators.forward
+        seen: list[bool] = []
+
+        def policy(context: Any, operator: object, *_: object, **__: object) -> CheckpointPolicy:
+            if operator is not forward:
+                return CheckpointPolicy.PREFER_RECOMPUTE
+            seen.append(context.is_recompute)
+            return CheckpointPolicy.MUST_SAVE
+
+        contexts = functools.partial(create_selective_checkpoint_contexts, policy)
+        o = checkpoint(example.on, example.q, example.k, example.v, use_reentrant=False, context_fn=contexts)
+        self.assertIsInstance(o, Tensor)
+        for x, wanted in zip(example.gradients(o), example.gradients(example.compute()), strict=True):
+            self.assertTrue(torch.equal(x, wanted))
+        self.assertEqual(seen, [False])
+
+    def test_other_derivatives(self) -> None:
+        """Gradients of gradients, and forward-mode differentiation, are refused; the plain formulas have them."""
+        example = self.example((1, 5, 7, 0))
+
+        def twice(*, reference: bool = False) -> Tensor:
+            o = example.compute(reference=reference)
+            (d_q,) = torch.autograd.grad(o.square().sum(), [example.q], create_graph=True)
+            return torch.autograd.grad(d_q.sum(), [example.k])[0]
+
+        def forward() -> Tensor:
+            with forward_ad.dual_level():
+                dual: Callable[[Tensor, Tensor], Tensor] = forward_ad.make_dual
+                return example.on(dual(example.q.detach(), example.q.detach()), example.k, example.v)
+
+        for refused in (twice, forward):
+            with self.assertRaises(MtacError) as caught:
+                refused()
+            self.assertEqual(caught.exception.code, "MTA675")
+        self.assertEqual(twice(reference=True).shape, example.k.shape)
 
     def test_autocast(self) -> None:
         """Under autocast q, k and v are converted, and gradients come back in their own types."""

@@ -1,50 +1,15 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import koffi from "koffi";
 import { afterAll } from "vitest";
-import { LAUNCH_FIELDS } from "../../runtime/contract/launch-fields.ts";
+import { compileDouble } from "./compile-double.ts";
 
 /** A folder that is removed after the file's tests. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "mtac-cuda-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-/** Compiles one of the stand-ins for NVIDIA's libraries; they are C, so these tests need a C compiler. */
-function compileDouble(name: string): string {
-  const folder = temporaryFolder();
-  const types = { u32: "unsigned", i32: "int", f32: "float" } as const;
-  const fields = LAUNCH_FIELDS.map(([field, type]) => `  ${types[type]} ${field};`).join("\n");
-  writeFileSync(join(folder, "launch.h"), `struct Launch {\n${fields}\n};\n`);
-  const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
-  const library = join(folder, `lib${name}.so`);
-  const { CC = "cc" } = process.env;
-  try {
-    execFileSync(CC, [
-      "-std=gnu11",
-      "-Wall",
-      "-Werror",
-      "-O1",
-      "-fPIC",
-      "-shared",
-      `-I${folder}`,
-      "-o",
-      library,
-      source,
-    ]);
-  } catch (cause) {
-    throw new Error(
-      `the tests of the CUDA driver need a C compiler (CC, else cc): ${name}.c was not compiled`,
-      {
-        cause,
-      },
-    );
-  }
-  return library;
 }
 
 /** The stand-in for libcuda, and how tests ask and order it. */
@@ -67,7 +32,7 @@ export interface DriverDouble {
 }
 
 export function driverDouble(): DriverDouble {
-  const path = compileDouble("driver-double");
+  const path = compileDouble("driver-double", temporaryFolder());
   const library = koffi.load(path);
   const text = (which: number): string[] => {
     const out = Buffer.alloc(2 ** 20);
@@ -97,6 +62,6 @@ export interface NvrtcDouble {
 }
 
 export function nvrtcDouble(): NvrtcDouble {
-  const path = compileDouble("nvrtc-double");
+  const path = compileDouble("nvrtc-double", temporaryFolder());
   return { path, programs: koffi.load(path).func("double_programs", "int", []) };
 }

@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
 import sys
-import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from driver_double import Double
 
 TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "i32": torch.int32}
-
-
-class Double:
-    """The driver's stand-in, whose memory is this process's: tensors of PyTorch's lie in it."""
-
-    index = 0
-
-    def __init__(self, path: str) -> None:
-        """Makes a stream, in the context that the package has made current."""
-        self.library = ctypes.CDLL(path)
-        stream = ctypes.c_uint64()
-        assert self.library.cuStreamCreate(ctypes.byref(stream), 1) == 0
-        self._stream = stream.value
-
-    def guard(self) -> AbstractContextManager[object]:
-        """There is one device."""
-        return nullcontext()
-
-    def stream(self) -> int:
-        """Its only one."""
-        return self._stream
-
-    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor in the driver's memory."""
-        strides = torch.empty(shape, device="meta").stride()
-        return self.strided(shape, strides, dtype)
-
-    def strided(self, shape: Sequence[int], strides: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor with strides in the driver's memory."""
-        last = 0 if 0 in shape else 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
-        size = last * dtype.itemsize
-        address = ctypes.c_uint64()
-        assert self.library.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_uint64(max(size, 16))) == 0
-        memory = (ctypes.c_uint8 * max(size, 16)).from_address(address.value)
-        flat = torch.frombuffer(memory, dtype=torch.uint8)[:size].view(dtype)
-        return flat.as_strided(shape, strides)
-
-    def text(self, which: int) -> str:
-        """0: what was called; 1: how it was misused."""
-        out = ctypes.create_string_buffer(1 << 20)
-        self.library.double_text(which, out, len(out))
-        return out.value.decode()
 
 
 def answer(request: dict, state: dict) -> dict:
@@ -97,74 +51,13 @@ def answer(request: dict, state: dict) -> dict:
     return {"violations": double.text(1), "workspace": pieces}
 
 
-def measure(request: dict, state: dict) -> dict:
-    """Microseconds of calls, and their launches: of the executor alone, and through PyTorch's operators."""
-    cuda, calls, ops = (
-        importlib.import_module(f"{request['package']}._runtime.{name}") for name in ("cuda", "call", "ops")
-    )
-    function = getattr(importlib.import_module(f"{request['package']}.functional"), request["constant"])
-    attention, double = function.attention, state["double"]
-    storage, rows, pipeline = TYPES[request["storage"]], request["rows"], function.attention.pipeline
-    shapes = ((pipeline["heads"], pipeline["headDim"]), (pipeline["kvHeads"], pipeline["headDim"]))
-    q, k, v = (
-        double.empty((1, heads, rows, columns), storage)
-        for heads, columns in (*shapes, (pipeline["kvHeads"], pipeline["valueDim"]))
-    )
-    inputs = {name: torch.zeros((1, rows), dtype=torch.int32) for name in ("documents",) if attention.masks(name)}
-    call = calls.Call(q, k, v, double.empty((attention.words,), torch.float32), **inputs)
-    size = calls.check(attention, call)
-    o = double.empty((1, pipeline["heads"], rows, pipeline["valueDim"]), storage)
-    lse = double.empty((1, pipeline["heads"], rows), torch.float32)
-    wanted = [True, True, True, True, False, False]
-
-    class OnDouble:
-        """The executor, with memory of PyTorch's allocator for the processor."""
-
-        index = 0
-        guard = staticmethod(nullcontext)
-        stream = staticmethod(double.stream)
-        empty = staticmethod(lambda shape, dtype: torch.empty(shape, dtype=dtype))
-
-        def forward(self, attention, call, size, o, lse) -> None:
-            cuda.forward(attention, call, size, o, lse, self)
-
-        def backward(self, attention, call, size, d_o, wanted) -> list:
-            return cuda.backward(attention, call, size, d_o, wanted, self)
-
-    place = OnDouble()
-    fields = (q, k, v, call.parameters, None, None, inputs.get("documents"), *[None] * 4)
-    runs = {
-        "forward, executor": lambda: cuda.forward(attention, call, size, o, lse, place),
-        "backward, executor": lambda: cuda.backward(attention, call, size, o, wanted, place),
-        "forward, operator": lambda: function.operators.forward(*fields),
-        "backward, operator": lambda: function.operators.backward(o, *fields, wanted),
-    }
-    before = ops.KERNELS["cpu"]
-    ops.KERNELS["cpu"] = place
-    figures = {}
-    try:
-        for name, run in runs.items():
-            run()
-            double.library.double_quick(1)
-            times = []
-            for _ in range(300):
-                begin = time.perf_counter()
-                run()
-                times.append((time.perf_counter() - begin) * 1e6)
-            launches = double.library.double_quick(0) // 300
-            figures[name] = {"launches": launches, "microseconds": sorted(times)[150]}
-    finally:
-        ops.KERNELS["cpu"] = before
-    return figures
-
-
 def main() -> None:
     """Answers until stdin ends."""
     state: dict = {}
     for line in sys.stdin:
         try:
             request = json.loads(line)
-            said = (measure if "rows" in request else answer)(request, state)
+            said = answer(request, state)
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(said), flush=True)

@@ -100,6 +100,40 @@ function recordedLaunches(stdout: string, { kernels }: Plan, expected: readonly 
   });
 }
 
+/** Writes an attention's files and compiles them, and beside them what records launches. */
+async function compileKernels(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
+  writeFileSync(path.join(folder, "recorder.cpp"), RECORDER);
+  writeFileSync(path.join(folder, "main.c"), RECORDED_PROGRAM);
+  const sources = Object.keys(files).filter((name) => name.endsWith(".cu"));
+  await run("nvcc", ["-std=c++17", "-arch=sm_80", "-lib", ...sources, "-o", "probe.a"], { cwd: folder });
+}
+
+/** Launches calls of all sizes, and compares them with what a plan says. @param definitions What the program is compiled with. */
+async function compare(folder: string, plan: Plan, definitions: readonly string[] = []): Promise<void> {
+  const options = { cwd: folder, maxBuffer: 2 ** 26 };
+  const include = ["-isystem", path.join(await toolkit(), "include")];
+  const words = `-DLAUNCH_WORDS=${plan.kernels[0]?.launch.length ?? 0}`;
+  await run("gcc", ["-std=c11", ...include, ...definitions, "-c", "main.c", "-o", "main.o"], options);
+  await run(
+    "g++",
+    ["-std=c++17", ...include, words, "main.o", "recorder.cpp", "probe.a", "-o", "main"],
+    options,
+  );
+  for (const size of SIZES) {
+    const { B, Lq, Lk, R, positions } = size;
+    const sizes = [B, Lq, Lk, R, positions ? 1 : 0].map(String);
+    const { stdout, stderr } = await run(path.join(folder, "main"), sizes, options);
+    const expected = expectedLaunches(plan, size);
+    expect(recordedLaunches(stdout, plan, expected), sizes.join(" ")).toEqual(expected);
+    const workspace = expandPlan(plan, size).workspace.reduce((sum, { bytes }) => sum + bytes, 0);
+    const lse = B * plan.pipeline.heads * Lq * 4;
+    expect(Number(stderr)).toBeGreaterThanOrEqual(workspace + lse);
+    // Each piece begins at a multiple of 256 bytes.
+    expect(Number(stderr)).toBeLessThan(workspace + lse + 256 * (plan.workspace.length + 1));
+  }
+}
+
 describe.skipIf(nvcc === null)("the C API launches what the plan says", () => {
   const cases = Object.entries(SPECS).flatMap(([name, source]) =>
     legalSchedules(pipelineOf(source, "probe")).map((schedule) => [name, schedule, source] as const),
@@ -119,32 +153,28 @@ describe.skipIf(nvcc === null)("the C API launches what the plan says", () => {
       expect(plan.knobs["lowering"] === "folded").toBe(specName === "folded" && schedule === "single_pass");
       const files = emitHostFiles(pipeline, artifact, ["sm_80"], { version: "0", spec: "probe.mta" });
       await withFolder(async (folder) => {
-        for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
-        writeFileSync(path.join(folder, "recorder.cpp"), RECORDER);
-        writeFileSync(path.join(folder, "main.c"), RECORDED_PROGRAM);
-        const options = { cwd: folder, maxBuffer: 2 ** 26 };
-        const include = ["-isystem", path.join(await toolkit(), "include")];
-        const words = `-DLAUNCH_WORDS=${plan.kernels[0]?.launch.length ?? 0}`;
-        await run("nvcc", ["-std=c++17", "-c", "-arch=sm_80", "probe.cu", "-o", "probe.o"], options);
-        await run("gcc", ["-std=c11", ...include, "-c", "main.c", "-o", "main.o"], options);
-        await run(
-          "g++",
-          ["-std=c++17", ...include, words, "main.o", "probe.o", "recorder.cpp", "-o", "main"],
-          options,
-        );
-        for (const size of SIZES) {
-          const { B, Lq, Lk, R, positions } = size;
-          const sizes = [B, Lq, Lk, R, positions ? 1 : 0].map(String);
-          const { stdout, stderr } = await run(path.join(folder, "main"), sizes, options);
-          const expected = expectedLaunches(plan, size);
-          expect(recordedLaunches(stdout, plan, expected), sizes.join(" ")).toEqual(expected);
-          const workspace = expandPlan(plan, size).workspace.reduce((sum, { bytes }) => sum + bytes, 0);
-          const lse = B * pipeline.heads * Lq * 4;
-          expect(Number(stderr)).toBeGreaterThanOrEqual(workspace + lse);
-          expect(Number(stderr)).toBeLessThan(workspace + lse + 256 * 5);
-        }
+        await compileKernels(folder, files);
+        await compare(folder, plan);
       });
     },
     120_000,
   );
+
+  test("calls that drop weights and those that do not have plans of their own", async () => {
+    const pipeline = pipelineOf(
+      "attention probe { heads 2 head_dim 16 dtype f16 mask causal scores { conv 2x3 } weights { dropout 0.1 mix 2 } }",
+      "probe",
+    );
+    const artifact = emitArtifact(pipeline, { target: "cuda" });
+    const [plan] = artifact.plans;
+    const [dropping] = artifact.dropout?.plans ?? [];
+    if (plan === undefined || dropping === undefined) throw new Error("no plan");
+    expect(dropping.kernels.length).not.toBe(plan.kernels.length);
+    const files = emitHostFiles(pipeline, artifact, ["sm_80"], { version: "0", spec: "probe.mta" });
+    await withFolder(async (folder) => {
+      await compileKernels(folder, files);
+      await compare(folder, plan);
+      await compare(folder, dropping, ["-DDROPS"]);
+    });
+  }, 240_000);
 });

@@ -65,7 +65,7 @@ const char* cudaGetErrorString(cudaError_t) { return "error"; }
 }
 `;
 
-/** Launches an attention called `probe` with the sizes on the command line: batches, rows, keys, history, positions. */
+/** Launches an attention called `probe` with the sizes on the command line: batches, rows, keys, history, positions. With DROPS, it drops weights. */
 export const RECORDED_PROGRAM = `
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +88,9 @@ int main(int count, char **sizes) {
   if (call.history_rows > 0) call.q_history = (void *)0x5000;
   call.parameters = (void *)0x6000;
   if (atoi(sizes[5])) call.positions = (void *)0x7000;
+#ifdef DROPS
+  call.dropout_seed = (void *)0x8000;
+#endif
   size_t needed = probe_workspace_bytes(&call);
   int error = probe_launch(&call, (void *)0x100000, needed, NULL);
   fprintf(stderr, "%zu\\n", needed);

@@ -43,8 +43,7 @@ export function sharedModel(pipeline: Pipeline, artifact: Artifact, { name, cuda
     documents: hasMask(pipeline, "documents"),
     lengths: hasMask(pipeline, "lengths"),
     bias: hasMask(pipeline, "bias"),
-    // CUDA's C API computes inference.
-    dropout: !cuda && hasDropout(pipeline),
+    dropout: hasDropout(pipeline),
     depthScale: usesLayer(pipeline),
     // CUDA's C API has none.
     gradients: !cuda && backwardPlan(artifact) !== null,
@@ -112,8 +111,14 @@ function stridedModel({ name, axes }: TensorResource) {
   return { name, heads, rows, size };
 }
 
+/** The plans of calls, those that drop weights among them. */
+export function plansOfCalls({ plans, dropout }: Pick<Artifact, "plans" | "dropout">): readonly Plan[] {
+  return [...plans, ...(dropout?.plans ?? [])];
+}
+
 /** The alignment that suits every plan. */
-function alignmentOf({ plans }: Artifact): Plan["alignment"] {
+function alignmentOf(artifact: Artifact): Plan["alignment"] {
+  const plans = plansOfCalls(artifact);
   const most = (tensor: "q" | "k" | "v" | "o"): number =>
     Math.max(...plans.map(({ alignment }) => alignment[tensor]));
   return { q: most("q"), k: most("k"), v: most("v"), o: most("o") };

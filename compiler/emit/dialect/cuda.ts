@@ -41,8 +41,8 @@ export function elementType(element: BindingElement, width: number): string {
 
 /** The C++ namespace of a plan's kernels: several emitted files may be linked together. */
 export function cudaNamespace({ pipeline, direction, kernels }: Plan): string {
-  // `<attention>.2.cu`: the file's number tells an attention's plans apart.
-  const variant = /\.(\d+)\.cu$/.exec(kernels[0]?.file ?? "")?.[1];
+  // `<attention>.2.cu`, `<attention>.dropout.cu`: the file's name tells an attention's plans apart.
+  const variant = /\.(\d+|dropout\d*)\.cu$/.exec(kernels[0]?.file ?? "")?.[1];
   const name = direction === undefined ? pipeline.name : `${pipeline.name}_${direction}`;
   return `mtac_${name}${variant === undefined ? "" : `_${variant}`}`;
 }

@@ -1,6 +1,6 @@
 import type { Artifact, Pipeline } from "../../../../runtime/contract/index.ts";
 import { cudaApi } from "../../capi/api.ts";
-import { headerModel } from "../../capi/header.ts";
+import { headerModel, plansOfCalls } from "../../capi/header.ts";
 import { fileHead, type HostProvenance } from "../../capi/provenance.ts";
 import { render } from "../../templates.ts";
 import { layOutText } from "../../text/index.ts";
@@ -20,7 +20,7 @@ export function emitHostFiles(
 ): Readonly<Record<string, string>> {
   const { name } = pipeline;
   const header = fileHead(pipeline, provenance);
-  const sources = artifact.plans.map((plan, index) => {
+  const sources = plansOfCalls(artifact).map((plan, index) => {
     const file = plan.kernels[0]?.file ?? "";
     const kernels = artifact.sources[file] ?? "";
     return [

@@ -8,7 +8,7 @@ import {
   type TensorResource,
 } from "../../../../runtime/contract/index.ts";
 import { cudaApi } from "../../capi/api.ts";
-import { callModel } from "../../capi/header.ts";
+import { callModel, plansOfCalls } from "../../capi/header.ts";
 import { cudaNamespace, elementType } from "../../dialect/cuda.ts";
 import { HOST_EXPRESSIONS, printExpression } from "../../dialect/expression.ts";
 import { operandOf } from "../../model/source.ts";
@@ -17,7 +17,10 @@ import { expressionsOf, printDefinitions, printSteps } from "./steps.ts";
 export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, api: boolean) {
   const { storage, normalize } = pipeline;
   const softmax = normalize === "softmax";
-  const others = artifact.plans.slice(1).map((other) => ({ namespace: cudaNamespace(other) }));
+  const { plans, dropout } = artifact;
+  const others = plansOfCalls(artifact)
+    .slice(1)
+    .map((other) => ({ namespace: cudaNamespace(other) }));
   const workspaceSizes = plan.workspace.map(({ bytes }) => bytes);
   const statements = {
     workspace: plan.workspace.map((buffer) => ({
@@ -42,14 +45,30 @@ export function hostModel(pipeline: Pipeline, artifact: Artifact, plan: Plan, ap
     pointers: pointers(plan),
     api,
     others,
-    workspaceCalls: `{${artifact.plans.map((each) => `${cudaNamespace(each)}::workspace_bytes(*call)`).join(", ")}}`,
-    plans: artifact.plans.map((each) => ({
-      namespace: cudaNamespace(each),
-      capability: each.requires.computeCapability ?? 0,
-      sharedBytes: each.requires.workgroupBytes,
-    })),
+    several: plansOfCalls(artifact).length > (dropout === undefined ? 1 : 2),
+    workspaceBytes: largestWorkspace(plans),
+    dropoutWorkspaceBytes: largestWorkspace(dropout?.plans ?? []),
+    plans: [
+      ...plans.map((each) =>
+        choiceOf(each, dropout === undefined ? "" : "call->dropout_seed == nullptr && "),
+      ),
+      ...(dropout?.plans ?? []).map((each) => choiceOf(each, "call->dropout_seed != nullptr && ")),
+    ],
     elementBytes: storage === "f32" ? 4 : 2,
   };
+}
+
+/** Bytes that suit any of the plans: which one runs depends on the device. */
+function largestWorkspace(plans: readonly Plan[]): string {
+  const sizes = plans.map((each) => `${cudaNamespace(each)}::workspace_bytes(*call)`);
+  return sizes.length > 1 ? `std::max<size_t>({${sizes.join(", ")}})` : sizes.join("");
+}
+
+/** When a plan is launched: for the calls that it is for, on devices that can run it. */
+function choiceOf(plan: Plan, calls: string) {
+  const { computeCapability = 0, workgroupBytes } = plan.requires;
+  const device = `capability >= ${computeCapability} && shared_bytes >= ${workgroupBytes}`;
+  return { namespace: cudaNamespace(plan), condition: `${calls}${device}` };
 }
 
 /** Dynamic shared memory that a kernel gets without asking. */

@@ -106,8 +106,6 @@ export interface DropoutProgram {
   readonly adjoint: boolean;
   /** Whether the map is changed in place; else it stays, and another one is written. */
   readonly inPlace: boolean;
-  /** What the map's entries are. */
-  readonly entries: "f32" | "f16" | "bf16";
   readonly tileQ: number;
   readonly tileK: number;
 }

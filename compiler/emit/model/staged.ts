@@ -113,9 +113,6 @@ export function dropoutModel(plan: Plan, kernel: KernelPlan, program: DropoutPro
   return {
     ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }),
     inPlace: program.inPlace,
-    half: program.entries !== "f32",
-    isF16: program.entries === "f16",
-    pack: `pack_${program.entries}`,
   };
 }
 

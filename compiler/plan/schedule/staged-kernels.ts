@@ -7,7 +7,7 @@ import {
   hasMask,
   type NormalizeProgram,
 } from "../../../runtime/contract/index.ts";
-import { type BoundResource, type KernelResources, mapOperand } from "../bindings.ts";
+import { type BoundResource, mapOperand } from "../bindings.ts";
 import { doesNotFit, type Fitted, registerFault, whereFits } from "../fit.ts";
 import {
   type ConvOp,
@@ -186,51 +186,26 @@ export function mixKernel(
   };
 }
 
-/** A dropout of a map of f32, in place where it goes to where it comes from. */
+/** A dropout of a map, in place where it goes to where it comes from. */
 export function dropoutKernel(
   task: StagedTask,
   op: DropoutOp,
   { from, to, adjoint = false }: { readonly from: string; readonly to: string; readonly adjoint?: boolean },
 ): StripKernel<DropoutProgram> {
   const { mixTile, mapWidth } = task.machine.staged;
+  const { tileQ, tileK } = mixTile;
   const map = (resource: string, variable: string): BoundResource => mapOperand(resource, variable, mapWidth);
-  return dropoutOf(task, op, {
-    program: { adjoint, inPlace: from === to, entries: "f32", ...mixTile },
-    read: from === to ? [] : [map(from, "source")],
-    written: [map(to, from === to ? "map" : "result")],
-  });
-}
-
-/** The same of f16 maps of tensor-core kernels, in place. */
-export function halfDropoutKernel(
-  task: GpuTask,
-  op: DropoutOp,
-  map: string,
-  entries: "f16" | "bf16",
-): StripKernel<DropoutProgram> {
-  return dropoutOf(task, op, {
-    program: { adjoint: false, inPlace: true, entries, ...task.machine.staged.mixTile },
-    read: [],
-    written: [mapOperand(map, "map", 1, "f16")],
-  });
-}
-
-function dropoutOf(
-  task: GpuTask,
-  op: DropoutOp,
-  { program, read, written }: KernelResources & { readonly program: Omit<DropoutProgram, "kind" | "stage"> },
-): StripKernel<DropoutProgram> {
-  const { tileQ, tileK } = program;
+  const inPlace = from === to;
   const index = task.pipeline.weights.indexOf(op.stage);
   return {
     ...ofOp(op),
-    program: { kind: "dropout", stage: { section: "weights", index }, ...program },
+    program: { kind: "dropout", stage: { section: "weights", index }, adjoint, inPlace, ...mixTile },
     workgroup: (tileQ * tileK) / 4,
     workgroupBytes: 0,
     registers: NORMALIZE_REGISTERS,
-    read: [...read, "integers", ...task.machine.naming.seed],
-    written,
-    grid: tileGrid(task, op, program, task.pipeline.heads),
+    read: [...(inPlace ? [] : [map(from, "source")]), "integers", ...task.machine.naming.seed],
+    written: [map(to, inPlace ? "map" : "result")],
+    grid: tileGrid(task, op, mixTile, task.pipeline.heads),
   };
 }
 

@@ -5,7 +5,7 @@ import type { GpuTask } from "../machine.ts";
 import { passChoice, twoPass } from "../schedule/passes.ts";
 import { attentionParts, predictAttention, predictTile } from "./attention.ts";
 import { foldedCandidates } from "./folded.ts";
-import { oneHeadConv } from "./support.ts";
+import { NO_DROPOUT, oneHeadConv } from "./support.ts";
 import { fitTile } from "./tile.ts";
 import {
   EXACTLY,
@@ -76,7 +76,7 @@ function twoPassTiles({ pipeline }: GpuTask): Fitted<TwoTiles> {
   if (first === undefined) return doesNotFit("without stages after the softmax one pass does");
   if (second !== undefined)
     return doesNotFit(`pass 2 keeps one tile, and ${second.stage.name} follows ${first.stage.name}`);
-  if (first.kind === "dropout") return doesNotFit("dropout is a kernel of its own");
+  if (first.kind === "dropout") return doesNotFit(NO_DROPOUT);
   const { pointwise } = dot;
   return whereFits(oneHeadConv(first), (conv) => ({
     statistics: { ...PLAIN_TILE, sink: "statistics", finish: { pointwise, mask: "hide" } },

@@ -1,6 +1,5 @@
 import {
   convReach,
-  hasDropout,
   hasMask,
   type MixReferences,
   type Pipeline,
@@ -33,8 +32,6 @@ function marksHidden(pipeline: Pipeline): boolean {
 export function findsHighestFirst(pipeline: Pipeline): boolean {
   const last = pipeline.scores.findLast((stage) => stage.kind === "conv" || stage.kind === "mix");
   if (last?.kind === "mix") return false;
-  // A dropout changes weights: it has no use for a map of scores that are weights later.
-  if (hasDropout(pipeline)) return true;
   return hasMask(pipeline, "bias") || (last !== undefined && marksHidden(pipeline));
 }
 

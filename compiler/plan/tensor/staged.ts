@@ -1,24 +1,21 @@
-import {
-  type DropoutProgram,
-  type Expression,
-  type Finish,
-  isLinear,
-  type MapSource,
-  type TensorStatisticsProgram,
+import type {
+  Expression,
+  Finish,
+  MapSource,
+  TensorStatisticsProgram,
 } from "../../../runtime/contract/index.ts";
 import { affordable, type Candidate, type Choice, candidateOf, unexplored } from "../candidate.ts";
 import { allFit, doesNotFit, type Fitted, fits, named, whereFits } from "../fit.ts";
-import { type ConvOp, type DotOp, type DropoutOp, type Graph, graphOf, type Op } from "../graph.ts";
+import { type ConvOp, type DotOp, type Graph, graphOf, type Op } from "../graph.ts";
 import type { GpuTask, Grid } from "../machine.ts";
 import { predict } from "../predict.ts";
-import { halfDropoutKernel } from "../schedule/staged-kernels.ts";
 import { type RoutedOp, routeMaps, stagedChoice } from "../schedule/staged-plan.ts";
 import { forcedStrips, rowEnd, rowsOf, type StripKernel } from "../schedule/strips.ts";
 import { WARP } from "../work.ts";
 import { tensorKernel } from "./kernel.ts";
 import { fitMix, fitProduct } from "./map-kernels.ts";
 import { findsHighestFirst } from "./references.ts";
-import { oneHeadConv, tileRows } from "./support.ts";
+import { NO_DROPOUT, oneHeadConv, tileRows } from "./support.ts";
 import { fitTile } from "./tile.ts";
 import {
   IN_REGISTERS,
@@ -63,22 +60,6 @@ interface StagedOp extends RoutedOp {
   readonly ahead: DotOp | ConvOp | null;
 }
 
-/** What is divided by less than this has no room in f16 beside other entries. */
-const LEAST_KEPT = 1 / 64;
-
-/** Whether a dropout can change entries of f16. */
-function fitDropout({ stage }: DropoutOp): Fitted<null> {
-  if (1 - stage.rate >= LEAST_KEPT) return fits(null);
-  return doesNotFit(`${stage.name} divides by ${1 - stage.rate}: f16 has no room for that`);
-}
-
-/** A dropout of a map, whose entries have the type of values where it is multiplied with these next. */
-function halfKernel(task: GpuTask, op: DropoutOp, map: string): StripKernel<DropoutProgram> {
-  const { weights, storage } = task.pipeline;
-  const isLast = !weights.slice(weights.indexOf(op.stage)).some(isLinear);
-  return halfDropoutKernel(task, op, map, isLast && storage === "bf16" ? "bf16" : "f16");
-}
-
 /**
  * The kernels of one strip, in order. The first convolution goes along with the scores that it reads; a mix that ends the scores
  * writes exponentials. Else the map holds final scores, and a kernel finds out their rows' statistics; or it makes the scores before the one that
@@ -106,8 +87,7 @@ function stagedOps(
     return {
       ...route,
       conv: computed === dot ? fused : own,
-      // A dropout leaves a map what it is.
-      source: sourceAfter(routes.slice(0, index).findLast((before) => before.op.kind !== "dropout")?.op),
+      source: sourceAfter(routes[index - 1]?.op),
       mask: computed === last ? "hide" : "zero",
       ahead: route.op === normalize || route.op === last ? ahead : null,
     };
@@ -156,11 +136,7 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
   const { op, source, mask } = each;
   const { halo, source: line } = each.conv ?? op;
   const height = rowsOf(halo);
-  const kernel = (
-    name: string,
-    program: Exclude<MapProgram, DropoutProgram>,
-    grid: Grid,
-  ): StripKernel<MapProgram> => ({
+  const kernel = (name: string, program: MapProgram, grid: Grid): StripKernel<MapProgram> => ({
     ...tensorKernel(name, program, line, each),
     halo,
     grid,
@@ -189,7 +165,7 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
         (program) => kernel("statistics", program, rows(["ceilDiv", height, tileRows(program)], heads)),
       );
     case "dropout":
-      return whereFits(fitDropout(op), () => halfKernel(task, op, each.to));
+      return doesNotFit(NO_DROPOUT);
     case "product":
       return whereFits(fitProduct(task, { source, rowBlocks: knobs.productRowBlocks }), (program) => {
         const strip: Expression = ["sub", rowEnd(halo), "row"];

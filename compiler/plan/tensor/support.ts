@@ -1,6 +1,7 @@
 import {
   type ConvStage,
   convReach,
+  hasDropout,
   hasMask,
   type Pipeline,
   type Reach,
@@ -12,11 +13,13 @@ import type { ConvOp, LinearOp } from "../graph.ts";
 /** Elements that `cp.async` copies at a time: rows and strides are multiples of it. */
 export const CHUNK_ELEMENTS = 8;
 
+export const NO_DROPOUT = "dropout has no tensor-core kernels";
+
 /** Why tensor cores cannot compute a pipeline, whatever the schedule; null where they can. */
 export function tensorIllegal(pipeline: Pipeline): string | null {
   if (pipeline.storage !== "f32" && pipeline.normalize === "sparsemax")
     return "sparsemax has no tensor-core kernels";
-  if (pipeline.weights.some(({ kind }) => kind === "dropout")) return "dropout has no tensor-core kernels";
+  if (hasDropout(pipeline)) return NO_DROPOUT;
   return productsIllegal(pipeline);
 }
 

@@ -1,6 +1,5 @@
 import type {
   CallShape,
-  DropoutProgram,
   Pipeline,
   Reach,
   TensorFoldProgram,
@@ -194,14 +193,10 @@ export function tensorRowWork(
 
 /** What a tensor-core kernel over maps does. */
 export type MapProgram =
-  | DropoutProgram
   | TensorTileProgram
   | TensorMixProgram
   | TensorStatisticsProgram
   | TensorProductProgram;
-
-/** Instructions of an entry of a dropout, nearly all of them of Philox (ptxas). */
-const DROPOUT_INSTRUCTIONS = 100;
 
 /** Counts of a kernel over maps that computes `live` entries. */
 function countMap(
@@ -239,14 +234,6 @@ function countMap(
         blocks: (Lq * B * Math.ceil(heads / 16)) / (program.warps * program.rowsPerWarp),
       };
     }
-    case "dropout":
-      return {
-        ...NO_COUNTS,
-        instructions: (live * DROPOUT_INSTRUCTIONS) / WARP,
-        cacheBytes: live * 4,
-        mapBytes: live * 4,
-        blocks: live / (program.tileQ * program.tileK),
-      };
     // Log-sum-exp of rows of a map.
     case "tensor_statistics":
       return {

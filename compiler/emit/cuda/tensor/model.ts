@@ -1,12 +1,11 @@
-import {
-  type ConvStage,
-  isLinear,
-  type KernelPlan,
-  type MapSource,
-  type Plan,
-  type Pointwise,
-  type StageIndex,
-  type TensorProgram,
+import type {
+  ConvStage,
+  KernelPlan,
+  MapSource,
+  Plan,
+  Pointwise,
+  StageIndex,
+  TensorProgram,
 } from "../../../../runtime/contract/index.ts";
 import { CUDA } from "../../dialect/cuda.ts";
 import { ConstantTable } from "../../model/constants.ts";
@@ -108,8 +107,9 @@ export function ofHead(array: string, stage: ConvStage): string {
  */
 export function packOf(plan: Plan, index: StageIndex | null, normalizes = false): string {
   const { weights } = plan.pipeline;
-  const linear = weights.findLastIndex(isLinear);
-  const last = normalizes ? linear < 0 : index?.section === "weights" && index.index === linear;
+  const last = normalizes
+    ? weights.length === 0
+    : index?.section === "weights" && index.index === weights.length - 1;
   // Scores have no bounds.
   if (!normalizes && index?.section !== "weights") return "pack_within_f16";
   return `pack_${last ? halfOf(plan) : "f16"}`;

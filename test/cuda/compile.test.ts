@@ -9,6 +9,7 @@ import { choosePlan, DEFAULT_SHAPE } from "../../compiler/plan/index.ts";
 import { type Pipeline, SCHEDULES, type StorageType } from "../../runtime/contract/index.ts";
 import { type RandomCase, randomCase } from "../support/arbitrary.ts";
 import { legalSchedules } from "../support/gpu.ts";
+import { pipelineOf } from "../support/pipelines.ts";
 import { runsOf, SEED } from "../support/seed.ts";
 import { directCandidates, findNvcc, machineFor, planOf } from "./harness.ts";
 import { faultsOf } from "./nvcc.ts";
@@ -106,6 +107,15 @@ describe.skipIf(nvcc === null)("nvcc compiles the examples without warnings, spi
 });
 
 describe.skipIf(nvcc === null)("nvcc compiles random attentions", () => {
+  test("that drop nothing, or nearly all", async () => {
+    const dropping = pipelineOf(
+      "attention a { heads 2 head_dim 32 mask causal weights { dropout 0 conv 2x3 dropout 0.999 } }",
+      "a",
+    );
+    const { sources } = emitArtifact(dropping, { target: "cuda", grad: true });
+    for (const text of Object.values(sources)) expect(await faultsOf(text, "sm_80")).toEqual([]);
+  }, 600_000);
+
   test(`on exact f32 units, any candidate of any schedule (seed ${SEED})`, async () => {
     const check = async ({ pipeline, shape, seed }: RandomCase): Promise<void> => {
       for (const schedule of SCHEDULES) {

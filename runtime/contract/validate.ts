@@ -161,7 +161,7 @@ export function checkShape(
     throw new MtacError(
       INPUT_CODES.inputShape,
       "input",
-      `the input ${name} has shape [${shape.join(", ")}]; expected [${symbols}] = [${expected.join(", ")}]`,
+      `the input ${name} has shape [${shape.join(", ")}]; expected ${[...new Set([`[${symbols}]`, `[${expected.join(", ")}]`])].join(" = ")}`,
       { remedy: `give ${name} in the layout [${symbols}], row-major` },
     );
   }

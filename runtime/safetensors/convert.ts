@@ -57,7 +57,7 @@ function narrow(name: string, values: BigInt64Array): Int32Array {
         "integerRange",
         "safetensors",
         problem,
-        "keep documents, lengths and positions below 2^31",
+        "keep integers within int32, -2^31 to 2^31 - 1",
       );
     }
     narrowed[index] = Number(value);

@@ -70,6 +70,14 @@ function expectCall(found: ReadonlyMap<string, Float64Tensor>, inputs: Attention
   expect(problem(values, expected, { bound: 2e-5, floor: 0.1 })).toBeNull();
 }
 
+test("a seed of another shape is refused", () => {
+  const inputs = { ...training, dropoutSeed: { shape: [3], data: Float64Array.of(1, 2, 3) } };
+  expect(() => referenceForward(pipeline, parameters, inputs)).toThrow(
+    "the input dropout_seed has shape [3]; expected [2]",
+  );
+  expect(() => referenceForward(pipeline, parameters, inputs)).not.toThrow("[2] = [2]");
+});
+
 describe("on the processor", () => {
   let opened: CpuDevice;
   let device: CallDevice<CpuTensor, Cpu>;

@@ -118,6 +118,17 @@ async function checkUse(page: Page, device: string): Promise<void> {
     `${device}: a wrong text, a drawn one, maps`,
     maps.join(", ") === wanted ? null : `maps ${maps.join(", ")}`,
   );
+  // Another head of the answer that is there, while the next text is read.
+  const stays = await page.evaluate(() => {
+    const input = document.querySelector<HTMLInputElement>("input.text");
+    const head = document.querySelectorAll("select")[1];
+    if (input === null || head === undefined) return false;
+    input.value = "abcde.fghij.klmno.pqrst.uvwxy.zabcd.efghi.jklmn#uv";
+    input.dispatchEvent(new Event("input"));
+    head.dispatchEvent(new Event("change"));
+    return document.querySelector('[data-kind="mta"] .right') !== null;
+  });
+  report(`${device}: an answer stays that of its text`, stays ? null : "it is judged by the next one");
 }
 
 export async function checkToy(): Promise<boolean> {

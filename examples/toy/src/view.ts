@@ -32,8 +32,8 @@ export class Page {
   readonly #layer = choice(SHAPE.layers, () => this.#draw());
   readonly #head = choice(SHAPE.heads, () => this.#draw());
   #finders: readonly Finder[] = [];
-  #sample: Sample | null = null;
-  #shown: readonly Shown[] = [];
+  /** The text that was answered last, and the answers. */
+  #answered: { readonly sample: Sample; readonly shown: readonly Shown[] } | null = null;
   /** Counts the texts: an answer to one before is not shown. */
   #texts = 0;
 
@@ -78,13 +78,13 @@ export class Page {
     const own = ++this.#texts;
     if (this.#input.value !== text) this.#input.value = text;
     try {
-      this.#sample = parseSample(text);
+      const sample = parseSample(text);
       this.#trouble.textContent = "";
       const shown: Shown[] = [];
       for (const finder of this.#finders)
         shown.push({ finder, answer: await finder.answer(text.trim().toLowerCase()) });
       if (own !== this.#texts) return;
-      this.#shown = shown;
+      this.#answered = { sample, shown };
       this.#draw();
     } catch (error) {
       if (own !== this.#texts) return;
@@ -96,10 +96,10 @@ export class Page {
   }
 
   #draw(): void {
-    const sample = this.#sample;
-    if (sample === null) return;
+    if (this.#answered === null) return;
+    const { sample, shown } = this.#answered;
     const chosen = { layer: Number(this.#layer.value), head: Number(this.#head.value) };
-    fill(this.#models, ...this.#shown.map((shown) => modelOf(shown, sample, chosen)));
+    fill(this.#models, ...shown.map((each) => modelOf(each, sample, chosen)));
   }
 }
 

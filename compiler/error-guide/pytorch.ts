@@ -53,13 +53,6 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
     remedy:
       "Give each process its own heads, as `ColwiseParallel` of the projections does, or DTensors, which know how they lie.",
   },
-  MTA687: {
-    meaning: "training with dropout where heads are spread over processes",
-    cause:
-      "Which weights are dropped follows from their head's number among all heads, and a process computes with the numbers of its own.",
-    remedy:
-      "Spread rows (`context_parallel`) or batch entries in place of heads, or leave `dropout` out of the spec. Evaluation drops nothing, and is not refused.",
-  },
   MTA690: {
     meaning: "a model of transformers without its attentions",
     cause:

@@ -8,7 +8,7 @@ import type { Cpu, CpuCall, CpuKernel } from "./target.ts";
 import { type CpuTensor, elementAddress } from "./tensors.ts";
 
 /** Words of a call, and of what a backward pass takes and gives: `templates/c/entry.h`. */
-const CALL_WORDS = 37;
+const CALL_WORDS = 38;
 const GRADIENT_WORDS = 13;
 
 /** Tensors with strides, in the order of their words. */
@@ -90,6 +90,8 @@ function writeWords(
     lse,
     BigInt(bits),
     place("dropout_seed"),
+    // All heads are computed here.
+    0n,
     ...strided("d_o"),
     ...["d_q", "d_q_history", "d_k", "d_v", "d_parameters"].map(place),
     BigInt(plan.parameterWords),

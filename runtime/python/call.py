@@ -54,6 +54,7 @@ class Call(NamedTuple):
         positions: [B], the position of row 0 among the keys; Lk - Lq where it is not given.
         dropout_seed: int32 [2], which weights are dropped; none where it is not given.
         layer: The layer's number, from 0.
+        first_head: What dropout counts heads from, where other processes have other heads.
     """
 
     q: Tensor
@@ -67,6 +68,7 @@ class Call(NamedTuple):
     positions: Tensor | None = None
     dropout_seed: Tensor | None = None
     layer: int | None = None
+    first_head: int = 0
 
     @property
     def differentiable(self) -> tuple[Tensor | None, ...]:
@@ -76,7 +78,7 @@ class Call(NamedTuple):
     @property
     def signature(self) -> tuple[object, ...]:
         """All that ``check`` looks at: what fits once fits whenever it is the same."""
-        given = [None if each is None else (each.shape, each.dtype, each.device) for each in self[:-1]]
+        given = [None if each is None else (each.shape, each.dtype, each.device) for each in self[:-2]]
         return (*given, self.layer)
 
     def kind(self, direction: str) -> str:

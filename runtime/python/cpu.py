@@ -136,4 +136,5 @@ class _Arguments:
             self.place(lse),
             struct.unpack("<I", struct.pack("<f", scale))[0],
             self.contiguous(call.dropout_seed),
+            call.first_head,
         ]

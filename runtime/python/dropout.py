@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from .errors import MtacError
 
-__all__ = ["draw_seed", "dropped", "seed_of"]
+__all__ = ["draw_seed", "dropped", "first_seed", "seed_of"]
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 """Of the two products of a round of Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3")."""
@@ -25,6 +26,13 @@ WORD = 0xFFFFFFFF
 def draw_seed(device: torch.device) -> Tensor:
     """A seed, int32 [2], from PyTorch's generator of a device: ``torch.manual_seed`` repeats it."""
     return torch.randint(-(2**31), 2**31, (2,), dtype=torch.int32, device=device)
+
+
+def first_seed(device: torch.device, group: dist.ProcessGroup | None) -> Tensor:
+    """The seed that the first process of a group draws. Each draws one: their generators stay in step."""
+    seed = draw_seed(device)
+    dist.broadcast(seed, 0 if group is None else dist.get_global_rank(group, 0), group=group)
+    return seed
 
 
 def seed_of(value: Tensor | int | None, device: torch.device) -> Tensor | None:
@@ -51,21 +59,21 @@ def seed_of(value: Tensor | int | None, device: torch.device) -> Tensor | None:
     return value.view(torch.int32) if value.dtype == torch.uint32 else value
 
 
-def dropped(seed: Tensor, rate: float, positions: Tensor, heads: int, keys: int) -> Tensor:
+def dropped(seed: Tensor, rate: float, positions: Tensor, heads: Tensor, keys: int) -> Tensor:
     """Which weights a dropout makes 0: [B, H, rows, Lk].
 
     Args:
         seed: int32 [2].
         rate: The probability.
         positions: [B, rows], where each row stands among the keys.
-        heads: H.
+        heads: [H], the number of each head.
         keys: Lk.
     """
     device = seed.device
     counter = (
         torch.arange(keys, device=device)[None, None, None, :],
         positions.long()[:, None, :, None] & WORD,
-        torch.arange(heads, device=device)[None, :, None, None],
+        heads[None, :, None, None],
         torch.arange(positions.shape[0], device=device)[:, None, None, None],
     )
     return _first_word(counter, seed.long() & WORD) < math.floor(rate * 2**32)

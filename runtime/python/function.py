@@ -54,6 +54,7 @@ class AttentionFunction:
         positions: Tensor | None = None,
         dropout_seed: Tensor | int | None = None,
         layer: int | None = None,
+        first_head: int = 0,
         reference: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Computes the attention.
@@ -61,6 +62,7 @@ class AttentionFunction:
         float64, and every type with ``reference``, is computed by the plain formulas, which keep every score. Under
         autocast q, k, v and q_history are converted to its type; parameters stay float32. Where the spec has dropout,
         a call with ``dropout_seed``, as ``seed_of`` takes it, drops weights; the same ones for the same seed.
+        ``first_head`` is the number of head 0 among all, where other processes have other heads.
 
         Returns:
             o [B, H, Lq, Dv] of q's type; lse [B, H, Lq], float32, empty without a softmax.
@@ -77,13 +79,13 @@ class AttentionFunction:
             _refuse_tangents(q, k, v, q_history, bias, *parameters.values())
         packed = self._pack(parameters, q)
         seed = seed_of(dropout_seed, q.device)
-        call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer)
+        call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer, first_head)
         if reference or q.dtype == torch.float64:
             size = check(self.attention, call, STORAGES | {torch.float64: "f64"})
             if not torch.compiler.is_compiling():
                 check_values(self.attention, call, size)
             return plain_formulas(self.attention, call)
-        o, lse = self.operators.forward(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer)
+        o, lse = self.operators.forward(*call)
         return o, lse
 
     def _pack(self, parameters: Mapping[str, Tensor], q: Tensor) -> Tensor:

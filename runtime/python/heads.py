@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, autograd
 from torch.distributed.device_mesh import DeviceMesh
@@ -12,6 +13,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor.placement_types import Placement
 
 from .attention import Attention, Parameter
+from .dropout import first_seed
 from .errors import MtacError
 from .function import AttentionFunction, function_of
 
@@ -84,18 +86,14 @@ class HeadSplit:
             )
         return tensor
 
-    def check_dropout(self, drops: bool) -> None:
-        """Refuses calls that drop weights: which ones follows from a head's number among all.
+    @property
+    def first_head(self) -> int:
+        """The number of this process's head 0 among all."""
+        return self.mesh.get_local_rank() * (self.attention.pipeline["heads"] // self.count)
 
-        Raises:
-            MtacError: MTA687.
-        """
-        if drops and self.count > 1:
-            raise MtacError(
-                "MTA687",
-                f'"{self.attention.name}" drops weights, and its heads are spread over {self.count} processes',
-                "spread rows (`context_parallel`) or batch entries, or leave `dropout` out of the spec",
-            )
+    def draw_seed(self, device: torch.device) -> Tensor:
+        """A seed of dropout that all processes have."""
+        return first_seed(device, self.mesh.get_group())
 
     def bias(self, bias: Tensor | None) -> Tensor | None:
         """This process's heads of a bias [B or 1, H / n or 1, R + Lq, Lk].

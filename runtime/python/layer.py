@@ -98,15 +98,11 @@ class AttentionLayer(nn.Module):
         """The attention with this layer's parameters: o [B, H, Lq, Dv]; of this process's heads if they are spread.
 
         Training drops weights where the spec says so; without ``dropout_seed`` PyTorch's generator draws one.
-
-        Raises:
-            MtacError: MTA687: training drops weights of heads that are spread over processes.
         """
         function, values, split = self.function, self.named_values(), self.split
         seed = self._seed(dropout_seed, q.device)
         is_spread = isinstance(q, DTensor)
         if split is not None:
-            split.check_dropout(seed is not None)
             function, values = split.function, split.values(values)
             q, k, v = split.rows("q", q), split.rows("k", k), split.rows("v", v)
             q_history = None if q_history is None else split.rows("q_history", q_history)
@@ -124,6 +120,7 @@ class AttentionLayer(nn.Module):
             positions=positions,
             dropout_seed=seed,
             layer=self.layer,
+            first_head=0 if split is None else split.first_head,
             reference=reference,
         )
         return o if split is None or not is_spread else split.spread(o)
@@ -134,7 +131,9 @@ class AttentionLayer(nn.Module):
             return given
         if not self.training:
             return None
-        return draw_seed(device) if given is None else given
+        if given is not None:
+            return given
+        return draw_seed(device) if self.split is None else self.split.draw_seed(device)
 
     @torch.no_grad()
     def load_official_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str | None = None) -> None:

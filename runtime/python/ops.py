@@ -21,7 +21,7 @@ __all__ = ["Operators", "register"]
 
 INPUTS = (
     "Tensor q, Tensor k, Tensor v, Tensor parameters, Tensor? q_history, Tensor? bias, "
-    "Tensor? documents, Tensor? lengths, Tensor? positions, Tensor? dropout_seed, int? layer"
+    "Tensor? documents, Tensor? lengths, Tensor? positions, Tensor? dropout_seed, int? layer, int first_head"
 )
 """What both operators take: the fields of ``Call``."""
 

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .attention import Attention
-from .dropout import draw_seed
+from .dropout import first_seed
 from .errors import MtacError
 from .layer import AttentionLayer
 
@@ -68,7 +68,7 @@ def context_parallel(
         "documents": None if documents is None else _gathered(documents[:, None, :, None], group)[:, 0, :, 0],
         "lengths": lengths,
         "positions": torch.full((q.shape[0],), rank * count, dtype=torch.int32, device=q.device),
-        "dropout_seed": _first_seed(q.device, group) if layer.training and attention.dropouts else None,
+        "dropout_seed": first_seed(q.device, group) if layer.training and attention.dropouts else None,
     }
     # Called, not computed: what FSDP hangs on the layer must run.
     o: Tensor = layer(q, keys, values, **{name: each for name, each in given.items() if each is not None})
@@ -113,13 +113,6 @@ def _check_rows(tensors: Sequence[Tensor], rows: Tensor | None, rank: int, group
             "the rows of a process are not consecutive, or not in the order of the processes",
             "turn the load balancer off that permutes rows: convolutions need each row's real neighbours",
         )
-
-
-def _first_seed(device: torch.device, group: dist.ProcessGroup | None) -> Tensor:
-    """The seed that the first process draws. Each draws one: their generators stay in step."""
-    seed = draw_seed(device)
-    dist.broadcast(seed, 0 if group is None else dist.get_global_rank(group, 0), group=group)
-    return seed
 
 
 def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:

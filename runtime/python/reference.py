@@ -124,7 +124,8 @@ class _Formulas:
         seed, rate = self.call.dropout_seed, stage["rate"]
         if seed is None:
             return x
-        return torch.where(dropped(seed, rate, self.positions, x.shape[1], self.keys), 0.0, x / (1 - rate))
+        heads = self.call.first_head + torch.arange(x.shape[1], device=x.device)
+        return torch.where(dropped(seed, rate, self.positions, heads, self.keys), 0.0, x / (1 - rate))
 
     def _conv(self, stage: ConvStage, x: Tensor) -> Tensor:
         """The convolution of a map; taps that reach another document, or outside the map, count as 0."""

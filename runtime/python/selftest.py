@@ -186,6 +186,7 @@ class AttentionTests(Base):
                 None,
                 seed_of(example.seed, example.q.device),
                 example.layer,
+                0,
             )
             torch.library.opcheck(self.function.operators.forward, inputs)
             plain = tuple(each.detach() if isinstance(each, Tensor) else each for each in inputs)
@@ -419,7 +420,7 @@ class AttentionTests(Base):
             refused("MTA605" if not example.inputs else "MTA603", example.q, example.k[:, :, :9], example.v[:, :, :9])
         forward = self.function.operators.forward
         with self.assertRaises(MtacError):
-            forward(example.q, example.k, example.v, torch.zeros(self.function.attention.words + 1), *[None] * 7)
+            forward(example.q, example.k, example.v, torch.zeros(self.function.attention.words + 1), *[None] * 7, 0)
         for name in example.inputs.keys() & {"documents", "lengths"}:
             kept, example.inputs[name] = example.inputs[name], example.inputs[name] + 2**32
             refused("MTA608", example.q, example.k, example.v)

@@ -88,6 +88,8 @@ struct call {
 #if WITH_DROPOUT
   /* Two words; null drops nothing. */
   const int32_t *dropout_seed;
+  /* What dropout counts the call's heads from: it may compute some of an attention's. */
+  int first_head;
 #endif
   float depth_scale;
 };

@@ -37,6 +37,7 @@ INLINE vec_u random_words(vec_u keys, uint32_t position, uint32_t head, uint32_t
 NOINLINE void drop_entries(
     const struct call *call, const struct stage *stage, int batch, int head, int number, int key, struct maps in,
     struct maps out, int rows, int columns) {
+  const uint32_t counted = (uint32_t)(call->first_head + head);
   for (int row = 0; row < rows; row++) {
     const float *from = in.at + (int64_t)row * in.pitch;
     float *to = out.at + (int64_t)row * out.pitch;
@@ -45,7 +46,7 @@ NOINLINE void drop_entries(
       vec x = load(from + column);
       if (call->dropout_seed) {
         const vec_u keys = (vec_u)lane_numbers() + (uint32_t)(key + column);
-        const vec_u words = random_words(keys, position, (uint32_t)head, (uint32_t)batch, call->dropout_seed);
+        const vec_u words = random_words(keys, position, counted, (uint32_t)batch, call->dropout_seed);
         x = choose(words < (uint32_t)stage->dropped_below, broadcast(0), x * stage->value);
       }
       store(to + column, x);

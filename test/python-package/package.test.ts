@@ -51,18 +51,26 @@ test("names that Python has taken get an underscore, inputs are those of the mas
   );
 });
 
-test("kernels for CUDA are there for each type, with one file of plans for both directions", () => {
-  const spec = "attention a { heads 2 head_dim 16 mask none }";
+test("kernels for CUDA are there for each type, with one file of plans for all passes", () => {
+  const spec = "attention a { heads 2 head_dim 16 mask none weights { dropout 0.1 } }";
   const files = packageOf(spec, "a.mta", true);
   const names = Object.keys(files).filter((name) => name.startsWith("a/_cuda/"));
   for (const storage of ["f32", "f16", "bf16"])
-    for (const ending of ["cu", "backward.cu", "json"])
+    for (const ending of ["cu", "backward.cu", "dropout.cu", "dropout_backward.cu", "json"])
       expect(names).toContain(`a/_cuda/a.${storage}.${ending}`);
-  const { forward, backward } = JSON.parse(files["a/_cuda/a.f16.json"] ?? "");
+  const { passes } = JSON.parse(files["a/_cuda/a.f16.json"] ?? "");
+  expect(Object.keys(passes)).toEqual(["forward", "backward", "dropout_forward", "dropout_backward"]);
   // Each plan but the first is for devices that cannot run those before it.
-  const shared = forward.map(({ requires }: { requires: { sharedBytes: number } }) => requires.sharedBytes);
+  const shared = passes.forward.map(
+    ({ requires }: { requires: { sharedBytes: number } }) => requires.sharedBytes,
+  );
   expect(shared).toEqual(shared.toSorted((x: number, y: number) => y - x));
-  for (const { kernels } of [...forward, ...backward])
+  for (const { kernels } of [
+    ...passes.forward,
+    ...passes.backward,
+    ...passes.dropout_forward,
+    ...passes.dropout_backward,
+  ])
     for (const { file, entryPoint } of kernels) expect(files[`a/_cuda/${file}`]).toContain(`${entryPoint}(`);
   expect(files["pyproject.toml"]).toContain('"a._cuda" = ["*.cu", "*.json", "*.cubin"]');
   expect(packageOf(spec, "a.mta")["pyproject.toml"]).not.toContain("_cuda");

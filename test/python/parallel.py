@@ -144,6 +144,7 @@ def by_heads(rank, count, package, name):
     style = package.HeadParallel()
     parallelize_module(fresh, mesh, style)
     leaves = [each.chunk(count, dim=1)[rank].clone().requires_grad_() for each in inputs]
+    torch.manual_seed(SEED + rank)
     found = fresh(*leaves, **masked)
     found.backward(d_o.chunk(count, dim=1)[rank])
     near("o", found.detach(), o.chunk(count, dim=1)[rank])
@@ -154,6 +155,7 @@ def by_heads(rank, count, package, name):
         near(f"the gradient of {each}", parameter.grad.full_tensor(), expected)
 
     spread = [distribute_tensor(each.detach(), mesh, [Shard(1)]) for each in inputs]
+    torch.manual_seed(SEED + rank)
     near("o of DTensors", fresh(*spread, **masked).full_tensor().detach(), o)
     try:
         fresh(*inputs, **masked)
@@ -169,11 +171,14 @@ def by_heads(rank, count, package, name):
     data(other.attention)
     x = torch.randn(2, ROWS, 32)
     layer.zero_grad()
-    model(x, **masked).square().sum().backward()
+    torch.manual_seed(SEED)
+    expected = model(x, **masked)
+    expected.square().sum().backward()
     columns = {each: ColwiseParallel() for each in ("wq", "wk", "wv")}
     parallelize_module(other, mesh, columns | {"attention": style, "wo": RowwiseParallel()})
+    torch.manual_seed(SEED + rank)
     y = other(x, **masked)
-    near("a model's results", y.detach(), model(x, **masked).detach())
+    near("a model's results", y.detach(), expected.detach())
     y.square().sum().backward()
     for (each, parameter), wanted in zip(other.named_parameters(), model.parameters(), strict=True):
         near(f"a model's gradient of {each}", parameter.grad.full_tensor(), wanted.grad)

@@ -46,16 +46,15 @@ test.each([2, 4])("rows over %s processes drop the weights that one drops", asyn
   expect(await together("by_rows", processes, spec, "A")).toContain("equal");
 });
 
-test("heads that drop weights stay together", async () => {
-  const spec = "attention a { heads 2 head_dim 16 mask causal weights { dropout 0.3 } }";
-  await expect(together("by_heads", 2, spec, "A")).rejects.toThrow("MTA687");
-});
-
 /** Heads that are joined by fours, of the paper's layer; and shared key heads, kernels and biases. */
 const HEADS = {
   "the paper's layer": [LAYER.replaceAll(/(?<=conv 6x11 +)mix 16/g, "mix 4"), "Mta830m"],
   "grouped keys": [
     "attention a { heads 8 kv_heads 4 head_dim 16 value_dim 12 mask causal scores { conv 3x5 shared across 2 bias conv 2x3 } output { norm gate channel } }",
+    "A",
+  ],
+  dropout: [
+    "attention a { heads 8 head_dim 16 mask causal scores { conv 3x5 } weights { dropout 0.3 mix 2 dropout 0.2 } }",
     "A",
   ],
 } as const;

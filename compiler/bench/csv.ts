@@ -9,6 +9,7 @@ const COLUMNS: readonly (readonly [
   of: (row: Row, length: LengthReport, report: BenchReport) => Field,
 ])[] = [
   ["attention", (_row, _length, { spec }) => spec.attention],
+  ["storage", (_row, _length, { spec }) => spec.storage],
   ["target", (_row, _length, { target }) => target],
   ["device", (row, _length, { device }) => row.runsOn ?? device.description],
   ["batch", (_row, { shape }) => shape.B],
@@ -44,10 +45,12 @@ const COLUMNS: readonly (readonly [
   ["growth_residual", ({ subject }, _length, report) => growth(report, subject)?.residual],
 ];
 
-/** The rows of a report as RFC 4180 has them: CRLF between lines, a field quoted where it must be; nothing where there is no value. */
-export function toCsv(report: BenchReport): string {
-  const lines = report.lengths.flatMap((length) =>
-    length.rows.map((row) => COLUMNS.map(([, of]) => csvField(of(row, length, report)))),
+/** The rows of reports as RFC 4180 has them: CRLF between lines, a field quoted where it must be; nothing where there is no value. */
+export function toCsv(reports: readonly BenchReport[]): string {
+  const lines = reports.flatMap((report) =>
+    report.lengths.flatMap((length) =>
+      length.rows.map((row) => COLUMNS.map(([, of]) => csvField(of(row, length, report)))),
+    ),
   );
   return [COLUMNS.map(([name]) => name), ...lines].map((fields) => `${fields.join(",")}\r\n`).join("");
 }

@@ -88,7 +88,7 @@ function provenanceOf(report: BenchReport): readonly (readonly [string, string])
     ["identity", device.identity],
     [
       "machine",
-      `${provenance.processor}, ${provenance.cores} cores, ${provenance.platform}, Node ${provenance.node}`,
+      `${provenance.processor}, ${provenance.cores} cores, ${provenance.platform}${provenance.node === null ? "" : `, Node ${provenance.node}`}`,
     ],
     [
       "attention",

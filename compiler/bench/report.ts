@@ -29,7 +29,8 @@ export interface BenchReport {
 export interface Provenance {
   /** Version of mtac. */
   readonly mtac: string;
-  readonly node: string;
+  /** Of Node; null where a kit's runner in Python took the times. */
+  readonly node: string | null;
   readonly platform: string;
   readonly processor: string;
   /** Processors that this process may use. */
@@ -113,14 +114,14 @@ export interface Row {
   readonly error: { readonly tensor: string; readonly error: number; readonly bound: number } | null;
   /** null unless the state is `measured`. */
   readonly time: Spread | null;
-  /** The baseline's median over this one's; null for the backward pass, which has no baseline. */
+  /** The baseline's median over this one's; null for the backward pass, which has no baseline but in kits for a GPU. */
   readonly speedup: number | null;
   /** The backward pass: its median over that of the forward pass, by the tuned plan where there is one, else by the planner's choice. */
   readonly timeOverForward: number | null;
   readonly operationsPerSecond: number | null;
   /** Of the matrix product's operations per second. Peers run elsewhere: null. */
   readonly shareOfProduct: number | null;
-  /** Bytes that the call holds at its peak; null for peers, which do not tell. */
+  /** Bytes that the call holds at its peak; null for peers, which do not tell but in kits. */
   readonly peakBytes: number | null;
   readonly bytesOverCompulsory: number | null;
   /** Bytes that the call holds beside what it is given and gives; null for peers. */

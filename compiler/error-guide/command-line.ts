@@ -198,6 +198,11 @@ export const COMMAND_LINE_GUIDE: Readonly<Record<string, GuideEntry>> = {
     cause: "`compile`, `emitArtifact` or the planner was given an option of another name or type.",
     remedy: "Correct it; TypeScript knows all of them.",
   },
+  MTA934: {
+    meaning: "a file that a kit for a GPU did not write",
+    cause: "`mtac bench --import` was given another file, or one of a kit that another version of mtac made.",
+    remedy: "Give the `results.json` that `python3 run.py` wrote, with the mtac that made the kit.",
+  },
   MTA960: {
     meaning: "a wrong option of the bundler plugin",
     cause: "`mtac({ … })` was given an option of another name or type.",

@@ -63,17 +63,25 @@ function needsNoMore(a: Requirements, b: Requirements): boolean {
   );
 }
 
+/** What a package computes with on CUDA devices. */
+export interface CudaKernels {
+  /** Types of q, k and v. */
+  readonly storages: readonly StorageType[];
+  /** The kernels of an attention for one of them: those that the planner chooses, if not given. */
+  readonly artifactOf?: (pipeline: Pipeline, storage: StorageType) => Artifact;
+}
+
 /**
  * The CUDA kernels of an attention and the plans that launch them, by their paths in a package: one file of plans for each type of
  * q, k and v, which is read when it is first asked for.
  */
 export function cudaFiles(
   pipeline: Pipeline,
-  storages: readonly StorageType[],
+  { storages, artifactOf = cudaArtifact }: CudaKernels,
 ): Readonly<Record<string, string>> {
   const files: Record<string, string> = {};
   for (const storage of storages) {
-    const artifact = cudaArtifact(pipeline, storage);
+    const artifact = artifactOf(pipeline, storage);
     const inPackage = (file: string): string => file.replace(pipeline.name, `${pipeline.name}.${storage}`);
     for (const [file, text] of Object.entries(artifact.sources)) files[inPackage(file)] = text;
     files[`${pipeline.name}.${storage}.json`] = printJson({

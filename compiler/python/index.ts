@@ -6,7 +6,7 @@ import { printJson } from "../emit/launcher/literal.ts";
 import { rendererOf } from "../emit/renderer.ts";
 import { packageFolder } from "../emit/template-folder.ts";
 import { wrongOption } from "../options.ts";
-import { cudaFiles } from "./cuda.ts";
+import { type CudaKernels, cudaFiles } from "./cuda.ts";
 import { packageData, STORAGES, specHash } from "./data.ts";
 import type { PackageLayout } from "./layouts.ts";
 import { packageModel } from "./model.ts";
@@ -30,22 +30,30 @@ interface Templates {
 
 const render = rendererOf<Templates>(openTemplates);
 
+/** How a package is written. */
+export interface PackageOptions {
+  /** Whether it has kernels for CUDA, or which: it has those that the planner chooses, if not said. Planning them takes most of the time. */
+  readonly cuda?: boolean | CudaKernels;
+  /** How it lies in its folder: as pip takes it, if not said. */
+  readonly layout?: PackageLayout;
+}
+
 /**
  * A Python package for PyTorch that computes attentions, with gradients: files by their paths in a folder that `pip install` takes.
  *
  * @param pipelines At least one.
- * @param options Whether it has kernels for CUDA, too: it has, if not said. Planning them takes most of the time. And how it lies in its folder.
  * @throws MtacError MTA933: two attentions or stacks would have one name in Python; kernel-builder does not take its name.
  */
 export function emitPythonPackage(
   pipelines: readonly Pipeline[],
   stacks: readonly EmittedStack[],
   provenance: Provenance,
-  { cuda = true, layout = "package" }: { readonly cuda?: boolean; readonly layout?: PackageLayout } = {},
+  { cuda = true, layout = "package" }: PackageOptions = {},
 ): Readonly<Record<string, string>> {
   const hash = specHash(pipelines, provenance);
   const kernelBuilder = layout === "kernel-builder";
-  const model = packageModel(pipelines, stacks, provenance, hash, { cuda, kernelBuilder });
+  const kernels = cuda === true ? { storages: STORAGES } : cuda || null;
+  const model = packageModel(pipelines, stacks, provenance, hash, { cuda: kernels !== null, kernelBuilder });
   refuseTwice(model.exports);
   const name = model.package;
   return {
@@ -60,9 +68,9 @@ export function emitPythonPackage(
       "py.typed": "",
       ...folder("runtime/python", /\.py$/, "_runtime"),
       ...folder("templates/c", /(?<!^wasm.*)\.[ch]$/, "_native"),
-      ...(cuda
-        ? inFolder("_cuda", Object.assign({}, ...pipelines.map((each) => cudaFiles(each, STORAGES))))
-        : {}),
+      ...(kernels === null
+        ? {}
+        : inFolder("_cuda", Object.assign({}, ...pipelines.map((each) => cudaFiles(each, kernels))))),
     }),
     [`tests/test_${name}.py`]: render("python/test.py.hbs", model),
   };

@@ -15,7 +15,7 @@ from .errors import MtacError
 from .library import PROGRAMS, THIS_PROCESSOR, compile_library, prebuilt
 from .plan import read
 
-__all__ = ["main"]
+__all__ = ["compile_cuda", "main"]
 
 
 def main() -> None:
@@ -48,14 +48,14 @@ def main() -> None:
                 os.replace(beside, target)
             print(target)
         for architecture in filter(None, arguments.cuda.split(",")):
-            _compile_cuda(architecture)
+            compile_cuda(architecture)
     except MtacError as error:
         parser.exit(1, f"{error}\n")
     except OSError as error:
         parser.exit(1, f"MTA882: {error}\n  install the package where it can be written\n")
 
 
-def _compile_cuda(architecture: str) -> None:
+def compile_cuda(architecture: str) -> None:
     """Machine code of all CUDA sources for an architecture.
 
     Raises:

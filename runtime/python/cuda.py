@@ -26,7 +26,7 @@ from .driver import Function, Module, the_driver
 from .errors import MtacError
 from .plan import Dispatch, Limits, Plan, Plans, choose, read
 
-__all__ = ["Device", "Launches", "TorchDevice", "backward", "forward", "image_file"]
+__all__ = ["Device", "Launches", "TorchDevice", "backward", "forward", "image", "image_file"]
 
 KERNELS = Path(__file__).absolute().parent.parent / "_cuda"
 """Sources and plans: a file of plans for each attention and type, and the sources that they name."""
@@ -218,8 +218,8 @@ class Kernels:
         for kernel in self._plan.kernels:
             file = kernel["file"]
             if file not in modules:
-                image = _image(file, plans["options"], self._limits.compute_capability)
-                modules[file] = driver.load(image, file)
+                code = image(file, plans["options"], self._limits.compute_capability)
+                modules[file] = driver.load(code, file)
             self._functions.append(modules[file].function(kernel["entryPoint"], kernel["sharedBytes"]))
         self.prepared: dict[object, Launches] = {}
 
@@ -374,7 +374,7 @@ def _plans_of(name: str, storage: str) -> Plans:
     return read(KERNELS / f"{name}.{storage}.json")
 
 
-def _image(file: str, options: Mapping[str, Sequence[str]], capability: int) -> bytes:
+def image(file: str, options: Mapping[str, Sequence[str]], capability: int) -> bytes:
     """A source's machine code: one that was built beforehand, else compiled."""
     try:
         text = (KERNELS / file).read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ test("fields of CSV are quoted where they must be", () => {
 });
 
 test("a report as CSV", async () => {
-  await expect(toCsv(FIXED_REPORT)).toMatchFileSnapshot("expected/report.csv");
+  await expect(toCsv([FIXED_REPORT])).toMatchFileSnapshot("expected/report.csv");
 });
 
 test("a report as HTML", async () => {

@@ -73,15 +73,15 @@ test("kernels that are built beforehand are taken, on later minor versions too; 
 os.environ["XDG_CACHE_HOME"] = os.path.abspath("cache")
 from a._runtime import compilers, cuda
 options = {"nvrtc": ["--std=c++17", "-DMTAC_KERNELS_ONLY"]}
-image = cuda._image("a.f16.cu", options, 86)
+image = cuda.image("a.f16.cu", options, 86)
 text = (cuda.KERNELS / "a.f16.cu").read_text()
 print(image == cuda.image_file("a.f16.cu", text, 80).read_bytes(), os.path.exists("cache"))
-first = cuda._image("a.f16.cu", options, 90)
+first = cuda.image("a.f16.cu", options, 90)
 compilers.Nvrtc.compile = None
-print(first[:4], cuda._image("a.f16.cu", options, 90) == first, len(os.listdir("cache/mtac/python/cuda")))
+print(first[:4], cuda.image("a.f16.cu", options, 90) == first, len(os.listdir("cache/mtac/python/cuda")))
 try:
     compilers.the_compiler = lambda: None
-    cuda._image("a.f16.cu", options, 100)
+    cuda.image("a.f16.cu", options, 100)
 except Exception as error:
     print(error.code)`;
     const said = await python(["-c", program], folder);

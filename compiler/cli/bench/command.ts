@@ -17,7 +17,7 @@ export const BENCH = command({
   summary: "time the plans against the unfused baseline and other implementations",
   description:
     "Time the best plan of each schedule and the tuned plan against the unfused baseline and other implementations over lengths, in turns, each checked against the float64 reference first.",
-  arguments: [["<spec>", "spec file (.mta or .ts)"]],
+  arguments: [["[spec]", "spec file (.mta or .ts)"]],
   flags: {
     target: shared.device(METERED_TARGETS, "what to time"),
     arch: shared.DEVICE_ARCHITECTURE,
@@ -39,6 +39,7 @@ export const BENCH = command({
       "of onnxruntime-web, onnxruntime-node, pytorch; all or none (default: all; cuda-emulated: none)",
       splitList,
     ),
+    import: text("<file>", "show what a kit for a GPU found (`npm run gpu:kit`), in place of timing a spec"),
     csv: text("<file>", "write the numbers as CSV"),
     html: text("<file>", "write a report with plots, as one file"),
     plot: text("<file.svg>", "write the plot of times"),

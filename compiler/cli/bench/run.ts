@@ -1,39 +1,46 @@
 import { isPeerName, PEER_NAMES, type PeerName } from "../../bench/peers/index.ts";
 import { type BenchReport, hasWrongResults } from "../../bench/report.ts";
 import { type BenchProgress, runBenchmark } from "../../bench/run-benchmark.ts";
-import {
-  backwardNote,
-  CELLS,
-  formatProduct,
-  lengthTable,
-  NONE,
-  overLengths,
-  titleOf,
-} from "../../bench/summary.ts";
 import { loadGradients } from "../../emit/index.ts";
-import { checkWritable, writeAtomically } from "../../files/atomic-write.ts";
+import { checkWritable } from "../../files/atomic-write.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { readUtf8 } from "../../files/text.ts";
 import { resolve } from "../../ir/index.ts";
 import { plural } from "../../report/units.ts";
 import { computingTarget, openMeter } from "../../targets/index.ts";
 import { deviceFacts, type MeteredTarget } from "../../targets.ts";
-import { type Output, openOutput } from "../../terminal/output.ts";
+import { openOutput } from "../../terminal/output.ts";
 import { formatClock, progressLine } from "../../terminal/progress.ts";
-import { type Alignment, inLine, table, wrap } from "../../terminal/style.ts";
 import { storePath } from "../../tune/store-path.ts";
 import { tunedLookup } from "../../tune/tuned-winners.ts";
-import { peersWithoutTimes, unknownPeer } from "../errors.ts";
+import { peersWithoutTimes, unknownPeer, wrongUsage } from "../errors.ts";
 import { Finished } from "../failure.ts";
 import { checkArchitecture } from "../flags.ts";
 import { chooseAttention } from "../specs/attention-choice.ts";
 import { readSpec } from "../specs/spec-file.ts";
 import type { BenchFlags } from "./command.ts";
+import { formatReport, writeReports } from "./report.ts";
 
 const DEFAULT_LENGTHS = [128, 256, 512] as const;
 
-/** `mtac bench SPEC`: times plans and peers, and writes what was found. */
-export async function run(file: string, flags: BenchFlags): Promise<void> {
+/** `mtac bench`: times a spec's plans and peers, or shows what a kit for a GPU found. */
+export async function run(file: string | undefined, flags: BenchFlags): Promise<void> {
+  if (flags.import !== undefined) {
+    if (file !== undefined)
+      throw wrongUsage("`--import` shows what a kit found, whose specs it has", "leave out the spec");
+    const { showKit } = await import("./kit.ts");
+    return showKit(flags.import, flags);
+  }
+  if (file === undefined)
+    throw wrongUsage(
+      "`mtac bench` needs a spec",
+      "`mtac bench spec.mta`, or `mtac bench --import results.json`",
+    );
+  return benchSpec(file, flags);
+}
+
+/** Times plans and peers, and writes what was found. */
+async function benchSpec(file: string, flags: BenchFlags): Promise<void> {
   const target = flags.target ?? (await computingTarget());
   const output = openOutput(flags);
   checkArchitecture({ ...flags, target });
@@ -87,7 +94,7 @@ export async function run(file: string, flags: BenchFlags): Promise<void> {
       onProgress: (progress) => line.show(progressState(progress, performance.now() - start)),
     });
     line.clear();
-    await writeFiles(report, flags, output);
+    await writeReports([report], flags, output);
     output.text(formatReport(report, output));
     output.result(report);
     if (report.interrupted) throw new Finished(130);
@@ -128,29 +135,6 @@ function nothingTimed({ lengths }: BenchReport): boolean {
   return lengths.every(({ rows }) => rows.every(({ time }) => time === null));
 }
 
-/** Each file is made when it is asked for: plots load the drawing library. */
-async function writeFiles(
-  report: BenchReport,
-  { csv, html, plot }: BenchFlags,
-  output: Output,
-): Promise<void> {
-  if (csv !== undefined) {
-    const { toCsv } = await import("../../bench/csv.ts");
-    writeAtomically(csv, toCsv(report));
-  }
-  if (html !== undefined || plot !== undefined) {
-    const plots = await import("../../bench/plots.ts");
-    const time = plots.timePlot(report);
-    if (plot !== undefined) writeAtomically(plot, time);
-    if (html !== undefined) {
-      const { toHtml } = await import("../../bench/html.ts");
-      const drawings = { time, product: plots.productPlot(report), bytes: plots.bytesPlot(report) };
-      writeAtomically(html, toHtml(report, drawings));
-    }
-  }
-  for (const path of [csv, html, plot]) if (path !== undefined) output.note(`wrote ${inLine(path)}`);
-}
-
 function progressState(
   { step, name, done, total, length, lengthsDone, lengths }: BenchProgress,
   elapsedMs: number,
@@ -160,56 +144,4 @@ function progressState(
     before: `L ${length}`,
     after: `${formatClock(elapsedMs)}, ${step} ${name}`,
   };
-}
-
-function formatReport(report: BenchReport, output: Output): string {
-  const { style } = output;
-  const { lengths, unit, missing, notes, growth } = report;
-  const alignment: readonly Alignment[] = [
-    "left",
-    "right",
-    "left",
-    "right",
-    "right",
-    "right",
-    "right",
-    "right",
-  ];
-  const blocks = lengths.map((length) => {
-    const { head, rows } = lengthTable(length, unit);
-    const coloured = rows.map((cells, index) => {
-      const row = length.rows[index];
-      const colour = row?.state === "wrong" || row?.state === "failed" ? style.red : (text: string) => text;
-      return cells.map((cell, column) =>
-        column <= 1 ? colour(cell) : cell === NONE ? style.dim(cell) : cell,
-      );
-    });
-    const reasons = length.rows.flatMap(({ subject, reason, state }) =>
-      reason === null ? [] : [`  ${style.red(state)} ${subject}: ${reason}`],
-    );
-    const backward = backwardNote(length);
-    return [
-      style.bold(titleOf(length)),
-      table([head.map(style.dim), ...coloured], alignment, "  "),
-      ...(backward === null ? [] : [wrap(`  ${style.dim(backward)}`, "  ")]),
-      ...reasons,
-    ].join("\n");
-  });
-  if (growth.length > 0) {
-    const { rows } = overLengths(report, CELLS.bytes, { growth: true });
-    const lines = rows.map((cells) => [cells[0] ?? "", cells.at(-1) ?? ""]);
-    blocks.push(`${style.bold("growth of the time")}\n${table(lines, [], "  ")}`);
-  }
-  const remarks = [
-    ...notes.map((note) => `${style.yellow("note")} ${note}`),
-    ...missing.map(
-      ({ name, reason, remedy }) =>
-        `${style.yellow("missing")} ${name}: ${reason}\n  ${style.cyan("=")} fix: ${remedy}`,
-    ),
-  ];
-  return [
-    `${style.dim("best matrix product")}  ${formatProduct(report)}`,
-    ...blocks,
-    ...(remarks.length === 0 ? [] : [remarks.join("\n")]),
-  ].join("\n\n");
 }

@@ -4,7 +4,8 @@
   {"command": "open", "pipeline": …, "call": …, "threads": …, "tensors": [{"name", "type", "dims", "file"}]}  →  {"version", "device"}
   {"command": "run", "file": …}    writes o, float32 [B, H, Lq, Dv], into the file              →  {}
   {"command": "time", "count": …}  after one run that is not counted                            →  {"milliseconds": […]}
-A request that fails is answered with {"error": …}. The end of the input ends the process.
+A request that fails is answered with {"error": …}. The end of the input ends the process. The kit for a GPU imports it as a module,
+and takes gradients through `Attention.compute`.
 """
 
 import ctypes
@@ -15,9 +16,11 @@ import re
 import sys
 import time
 
-# Libraries that print must not be taken for answers.
-ANSWERS = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)
+ANSWERS = sys.stdout
+if __name__ == "__main__":
+    # Libraries that print must not be taken for answers.
+    ANSWERS = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
 
 
 def answer(fields):
@@ -29,6 +32,8 @@ try:
     import torch
     import torch.nn.functional as F
 except ImportError as problem:
+    if __name__ != "__main__":
+        raise
     sys.stdin.readline()
     answer({"error": f"{sys.executable} (Python {platform.python_version()}) has no PyTorch: {problem}"})
     sys.exit(0)
@@ -183,6 +188,10 @@ class Attention:
 
     @torch.inference_mode()
     def forward(self):
+        return self.compute()
+
+    def compute(self):
+        """o [B, H, Lq, Dv], differentiable in q, k, v and the parameters."""
         heads, groups = self.pipeline["heads"], self.pipeline["kvHeads"]
         batches, _, rows, width = self.q.shape
         new, keys = self.call["Lq"], self.call["Lk"]
@@ -285,4 +294,5 @@ def main():
             answer({"error": f"{type(problem).__name__}: {problem}"})
 
 
-main()
+if __name__ == "__main__":
+    main()

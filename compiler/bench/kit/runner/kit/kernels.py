@@ -1,0 +1,50 @@
+"""Compiles what the packages have no machine code of for this device, on all processor cores, into the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from .context import Case, Context, Package
+from .devices import TYPES
+from .results import CaseResult
+
+__all__ = ["cases"]
+
+
+def cases(context: Context, _step: str) -> Iterator[Case]:
+    """Package after package, in the manifest's order."""
+    for package in context.packages.values():
+        yield Case(package.name, partial(_compile, package))
+
+
+def _compile(package: Package) -> CaseResult:
+    cuda, plan, driver = (package.module(f"_runtime.{name}") for name in ("cuda", "plan", "driver"))
+    limits = driver.the_driver().limits(0)
+    refused = package.module("_runtime").MtacError
+    wanted: dict[str, tuple[str, ...]] = {}
+    unfit: list[str] = []
+    for name in package.attentions:
+        for storage in TYPES:
+            file = cuda.KERNELS / f"{name}.{storage}.json"
+            if not file.exists():
+                continue
+            plans = plan.read(file)
+            for direction in ("forward", "backward"):
+                try:
+                    chosen = plan.choose(name, plans[direction], limits)
+                except refused as problem:
+                    unfit.append(f"{problem}".splitlines()[0])
+                    continue
+                wanted |= {kernel["file"]: plans["options"] for kernel in chosen["kernels"]}
+    # The compiler runs in the library's own code, where Python's lock is free.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        futures = [
+            pool.submit(cuda.image, file, options, limits.compute_capability) for file, options in wanted.items()
+        ]
+        for each in futures:
+            each.result()
+    found: CaseResult = {"status": "passed", "data": {"sources": len(wanted), "unfit": unfit}}
+    return found

@@ -1,0 +1,90 @@
+"""Times and memory of calls, forward and backward, beside other attention."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .calls import Call
+from .context import Case, Context, Package
+from .devices import TYPES, Device
+from .peers import SUBJECTS, Subject, unsuited
+from .results import CaseResult
+
+__all__ = ["cases", "spread"]
+
+TOKENS = 16384
+"""Rows of all batch entries together on a GPU, as papers on attention kernels measure."""
+
+SECONDS = 0.4
+"""That each pass is repeated for."""
+
+
+def cases(context: Context, step: str) -> Iterator[Case]:
+    """Length after length, those first that tell most; ours before the others."""
+    on_gpu = context.device.lacking is None
+    for entry in context.manifest["timing"]["main" if step == "timing" else "others"]:
+        package, name = context.packages[entry["package"]], entry["attention"]
+        for type_name in entry["types"] if on_gpu else ["f32"]:
+            for length in entry["lengths" if on_gpu else "processorLengths"]:
+                for subject in SUBJECTS:
+                    yield Case(
+                        f"{name} {type_name} L {length}: {subject}",
+                        partial(_measure, context, package, name, type_name, subject, length),
+                    )
+
+
+def _measure(context: Context, package: Package, name: str, type_name: str, subject: str, length: int) -> CaseResult:
+    device = context.device
+    batches = max(TOKENS // length, 1) if device.lacking is None else 1
+    function = package.function(name)
+    call = Call.of_example(package, function, (batches, length, length, 0), TYPES[type_name], context.seed)
+    call = call.on(device.kind)
+    reason = unsuited(subject, call, device)
+    if reason is not None:
+        return {"status": "skipped", "reason": reason}
+    data: dict[str, Any] = {
+        "package": package.name,
+        "attention": name,
+        "type": type_name,
+        "batch": batches,
+        "length": length,
+        "subject": subject,
+    }
+    return {"status": "passed", "data": data | _passes(device, SUBJECTS[subject](call, device), call.d_o)}
+
+
+def _passes(device: Device, one: Subject, d_o: Tensor) -> dict[str, Any]:
+    """Times of the forward and the backward pass, and the bytes at the peak of both."""
+
+    def forward() -> Tensor:
+        with torch.no_grad():
+            return one.compute()
+
+    found: dict[str, Any] = {"forward": spread(device, forward)}
+    o = one.compute()
+    given = d_o.to(o.dtype)
+
+    def backward() -> object:
+        return torch.autograd.grad(o, one.leaves, given, retain_graph=True, allow_unused=True)
+
+    return found | {"backward": spread(device, backward)}
+
+
+def spread(device: Device, run: Callable[[], object]) -> dict[str, Any]:
+    """Median and quartiles of the times in nanoseconds, and the bytes at a run's peak."""
+    times = device.samples(run, SECONDS)
+    low, median, high = statistics.quantiles(times, n=4, method="inclusive")
+    return {
+        "median": median,
+        "low": low,
+        "high": high,
+        "samples": len(times),
+        "clock": device.clock,
+        "peakBytes": device.peak(run),
+    }

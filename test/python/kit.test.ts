@@ -1,4 +1,5 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -42,7 +43,7 @@ beforeAll(async () => {
     kit,
     {
       specs: [{ name: "small", text: SPEC }],
-      vectors: [fileURLToPath(new URL("../vectors", import.meta.url))],
+      vectors: [someVectors()],
       main: [TIMED],
       others: [],
       candidates: { package: "small", attention: "small", most: 2 },
@@ -50,16 +51,39 @@ beforeAll(async () => {
     },
     (line) => said.push(line),
   );
-  // Three vectors are enough here.
-  change("kit.json", (text) => {
-    const manifest = JSON.parse(text);
-    manifest.vectors = manifest.vectors.filter(({ name }: { name: string }) => /^(17|33|45)_/.test(name));
-    return JSON.stringify(manifest);
-  });
   change("kit/random_calls.py", (text) => text.replace("ROUNDS = 40", "ROUNDS = 1"));
 }, 120_000);
 
 afterAll(() => double.reset());
+
+/** A folder of three vectors: all 15 take a while. */
+function someVectors(): string {
+  const all = fileURLToPath(new URL("../vectors", import.meta.url));
+  const folder = join(scratch, "vectors");
+  const index: readonly { case: string }[] = JSON.parse(readFileSync(join(all, "index.json"), "utf8"));
+  const some = index.filter(({ case: name }) => /^(17|33|45)_/.test(name));
+  for (const { case: name } of some) cpSync(join(all, name), join(folder, name), { recursive: true });
+  writeFileSync(join(folder, "index.json"), JSON.stringify(some));
+  return folder;
+}
+
+/** As if all kernels had been compiled beforehand: the double loads none. */
+async function writeImages(): Promise<void> {
+  await python(
+    ["-c", "from pathlib import Path; from kit.orchestrate import unpack; unpack(Path.cwd())"],
+    kit,
+  );
+  for (const name of ["small", "vectors", "candidates"]) {
+    const place = join(kit, "packages", name, name, "_cuda");
+    for (const file of readdirSync(place).filter((each) => each.endsWith(".cu"))) {
+      const digest = createHash("sha256")
+        .update(readFileSync(join(place, file)))
+        .digest("hex")
+        .slice(0, 8);
+      writeFileSync(join(place, `${file.slice(0, -3)}-${digest}.sm_80.cubin`), "image");
+    }
+  }
+}
 
 function change(file: string, by: (text: string) => string): void {
   const path = join(kit, file);
@@ -90,7 +114,7 @@ function statesOf({ steps }: KitResults): Readonly<Record<string, string>> {
 }
 
 test("a kit is a folder of its runner, packages and vectors", () => {
-  expect(said).toEqual(["3 packages, 15 vectors, 4 other plans"]);
+  expect(said).toEqual(["3 packages, 3 vectors, 4 other plans"]);
   expect(bytes).toBeLessThan(6 * 2 ** 20);
 });
 
@@ -133,20 +157,17 @@ test("what only a GPU does is done on a double of it", async () => {
     '#!/bin/sh\nwhile [ "$1" != "-m" ]; do program=$1; shift; done\nexec "$program" "$@"\n',
   );
   chmodSync(tool, 0o755);
-  const steps = "kernels,random,timing,sanitizer,schedules,graphs";
+  await writeImages();
+  const steps = "environment,kernels,random,timing,sanitizer,schedules,graphs";
   const { results, status } = await run(["--only", steps], {
     MTAC_LIBCUDA: double.path,
     PYTHONPATH: fileURLToPath(new URL("gpu-double", import.meta.url)),
     PATH: `${folder}:${process.env["PATH"]}`,
   });
-  const { kernels, graphs, ...others } = statesOf(results);
+  expect(troublesOf(results)).toEqual([expect.stringContaining("the replay gives another")]);
+  const { graphs, ...others } = statesOf(results);
   expect(new Set(Object.values(others))).toEqual(new Set(["passed"]));
-  // Without NVRTC and nvcc nothing compiles.
-  expect(["passed", "failed"]).toContain(kernels);
   expect(graphs).toBe("wrong");
-  expect(troublesOf(results).filter((line) => !line.startsWith("failed kernels"))).toEqual([
-    expect.stringContaining("the replay gives another"),
-  ]);
   expect(status).toBe(1);
   expect(hasTroubles(results)).toBe(true);
   const sanitized = results.steps.find(({ name }) => name === "sanitizer");

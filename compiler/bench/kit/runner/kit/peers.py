@@ -20,7 +20,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from .calls import Call
 from .devices import Device
 
-__all__ = ["SUBJECTS", "Subject", "unsuited"]
+__all__ = ["OWN", "SUBJECTS", "Subject", "unsuited"]
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,10 @@ def _plain(call: Call, device: Device) -> Subject:
     return Subject(one.compute, leaves)
 
 
+OWN = "mtac"
+
 SUBJECTS: dict[str, Callable[[Call, Device], Subject]] = {
-    "mtac": _mtac,
+    OWN: _mtac,
     "sdpa flash": _flash,
     "flex_attention": _flex,
     "plain": _plain,

@@ -13,7 +13,7 @@ from torch import Tensor
 from .calls import Call
 from .context import Case, Context, Package
 from .devices import TYPES, Device
-from .peers import SUBJECTS, Subject, unsuited
+from .peers import OWN, SUBJECTS, Subject, unsuited
 from .results import CaseResult
 
 __all__ = ["cases", "spread"]
@@ -56,7 +56,16 @@ def _measure(context: Context, package: Package, name: str, type_name: str, subj
         "length": length,
         "subject": subject,
     }
-    return {"status": "passed", "data": data | _passes(device, SUBJECTS[subject](call, device), call.d_o)}
+    try:
+        data |= _passes(device, SUBJECTS[subject](call, device), call.d_o)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as problem:
+        # What others cannot do is no fault of ours.
+        if subject == OWN:
+            raise
+        return {"status": "skipped", "reason": f"{type(problem).__name__}: {problem}".splitlines()[0]}
+    return {"status": "passed", "data": data}
 
 
 def _passes(device: Device, one: Subject, d_o: Tensor) -> dict[str, Any]:

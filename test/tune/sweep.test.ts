@@ -102,6 +102,25 @@ describe("a sweep", () => {
     ).toHaveLength(1);
   });
 
+  test("a small share has the rounds of the largest one, so that their results compare", async () => {
+    const last = async (count: number, more: { largestShare?: number }): Promise<number> => {
+      const own = candidates.slice(0, count);
+      const records: TuningRecord[] = [];
+      await runSweep(
+        sweepRequest(
+          meterOf(own, (index) => ({ time: (3 + index) * MILLISECOND })),
+          own,
+          records,
+          more,
+        ),
+      );
+      return Math.max(...records.map((record) => (record.kind === "measured" ? record.rung : 0)));
+    };
+    const rounds = await last(24, {});
+    expect(await last(2, { largestShare: 24 })).toBe(rounds);
+    expect(await last(2, {})).toBeLessThan(rounds);
+  });
+
   test("never chooses what is wrong, does not compile or loses the device, and says why", async () => {
     const faults: Readonly<Record<number, Behaviour["fault"]>> = {
       1: "wrong",

@@ -222,6 +222,7 @@ class Kernels:
                 modules[file] = driver.load(code, file)
             self._functions.append(modules[file].function(kernel["entryPoint"], kernel["sharedBytes"]))
         self.prepared: dict[object, Launches] = {}
+        self._changing = threading.Lock()
 
     def given(self, call: Call, size: Size, d_o: Tensor | None, device: Device) -> dict[str, Tensor]:
         """What kernels read, by name, as they can read it: copied where strides or addresses do not suit them."""
@@ -266,10 +267,11 @@ class Kernels:
                     "split the batch or the rows",
                 )
         launches = Launches(self._plan, self._functions, [*workspace, *unwanted.items()], dispatches)
-        if len(self.prepared) >= MOST_SHAPES:
-            # The one that was made first; another thread may have been faster.
-            self.prepared.pop(next(iter(self.prepared)), None)
-        self.prepared[key] = launches
+        with self._changing:
+            if len(self.prepared) >= MOST_SHAPES:
+                # The one that was made first.
+                del self.prepared[next(iter(self.prepared))]
+            self.prepared[key] = launches
         return launches
 
 

@@ -28,7 +28,7 @@ strides: True True
 strides that are no multiples: False True
 columns apart: False True
 an address between: False True
-shapes that are kept: True done
+shapes that are kept: 256 done
 misuse of the driver: none
 a fault: MTA834
 a fault in a source: MTA813

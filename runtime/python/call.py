@@ -219,9 +219,10 @@ def _check_shape(name: str, tensor: Tensor, symbols: str, expected: tuple[int | 
         return
     axes = symbols[1:-1].split(", ")
     numbers = [str(wanted) if wanted is not None else axis for axis, wanted in zip(axes, expected, strict=True)]
+    layout = symbols if numbers == axes else f"{symbols} = [{', '.join(numbers)}]"
     raise MtacError(
         "MTA603",
-        f"the input {name} has shape {list(shape)}; expected {symbols} = [{', '.join(numbers)}]",
+        f"the input {name} has shape {list(shape)}; expected {layout}",
         f"give {name} in the layout {symbols}",
     )
 

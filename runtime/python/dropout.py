@@ -43,7 +43,7 @@ def seed_of(value: Tensor | int | None, device: torch.device) -> Tensor | None:
         device: Where a number is to lie; tensors stay where they are.
 
     Raises:
-        MtacError: MTA608: a number of more than 64 bits.
+        MtacError: MTA608: a number of more than 64 bits, or neither a whole number nor a tensor.
     """
     if isinstance(value, int):
         if not -(2**63) <= value < 2**64:
@@ -53,6 +53,12 @@ def seed_of(value: Tensor | int | None, device: torch.device) -> Tensor | None:
         value = torch.full((1,), value - 2**64 if value >= 2**63 else value, dtype=torch.int64, device=device)
     if value is None:
         return None
+    if not isinstance(value, Tensor):
+        raise MtacError(
+            "MTA608",
+            f"dropout_seed is a {type(value).__name__}",
+            "give a whole number of 64 bits, or a tensor, int32 [2]",
+        )
     if value.dtype in (torch.int64, torch.uint64) and value.numel() == 1:
         # Processors and GPUs have the low word first.
         return value.reshape(1).view(torch.int32)

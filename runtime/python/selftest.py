@@ -398,6 +398,11 @@ class AttentionTests(Base):
         torch.autograd.grad(again, [example.q], example.d_o)
         for seed in (-(2**63), 2**64 - 1, torch.tensor([3, -4], dtype=torch.int32), torch.tensor(2**40 + 1)):
             self.assertTrue(torch.equal(trained(seed), trained(seed_of(seed, example.q.device))))
+        unlike: list[Any] = ["7", 0.5, 2**64]
+        for seed in unlike:
+            with self.assertRaises(MtacError) as caught:
+                trained(seed)
+            self.assertEqual(caught.exception.code, "MTA608")
         layer.eval()
         self.assertTrue(torch.equal(trained(), trained(1)))
 

@@ -67,7 +67,7 @@ test("`mtac bench` times every schedule on SwiftShader, and writes JSON, CSV, HT
 
   const lines = readFileSync(csv, "utf8").split("\r\n");
   expect(lines).toHaveLength(1 + 2 * subjects.length + 1);
-  expect(new Set(lines.slice(0, -1).map((line) => line.split(",").length))).toEqual(new Set([34]));
+  expect(new Set(lines.slice(0, -1).map((line) => line.split(",").length))).toEqual(new Set([35]));
   const page = readFileSync(html, "utf8");
   expect(page.match(/<svg /g)).toHaveLength(3);
   expect(page.match(/<table>/g)).toHaveLength(5);

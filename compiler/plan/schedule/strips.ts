@@ -166,20 +166,25 @@ function keyRange(pipeline: Pipeline, reach: Reach, skipDead: boolean, body: rea
   return [define("key_begin", aligned, [define("key_end", ["max", "key_begin", known(high, "Lk")], body)])];
 }
 
-/** Kernels whose columns end with their grid: they do not ask where the strip's keys end. */
 const ENDED_BY_GRID: ReadonlySet<KernelProgram["kind"]> = new Set(["scores", "mix", "product"]);
+
+/** Whether a kernel's columns end with its grid: it does not ask where the strip's keys end. A dropout fills tiles of another map. */
+function isEndedByGrid(program: KernelProgram): boolean {
+  return program.kind === "dropout" ? !program.inPlace : ENDED_BY_GRID.has(program.kind);
+}
+
 /** Kernels that write rows of o: the call's own. */
 const PRODUCTS: ReadonlySet<KernelProgram["kind"]> = new Set(["product", "tensor_product"]);
 
 /** The launch fields of a dispatch over a strip. */
-export function stripLaunch({ program: { kind }, halo }: StripKernel): Launch {
+export function stripLaunch({ program, halo }: StripKernel): Launch {
   return {
     batch: "batch",
-    row_begin: PRODUCTS.has(kind) ? "row" : rowBegin(halo),
+    row_begin: PRODUCTS.has(program.kind) ? "row" : rowBegin(halo),
     row_end: rowEnd(halo),
     strip_row: ["sub", "row", "halo_past"],
     key_begin: "key_begin",
-    ...(ENDED_BY_GRID.has(kind) ? {} : { key_end: "key_end" }),
+    ...(isEndedByGrid(program) ? {} : { key_end: "key_end" }),
     map_row_stride: "map_row_stride",
     map_head_stride: "map_head_stride",
   };

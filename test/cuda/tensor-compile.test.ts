@@ -7,6 +7,7 @@ import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
 import { type CallShape, type Pipeline, SCHEDULES } from "../../runtime/contract/index.ts";
 import { randomCase } from "../support/arbitrary.ts";
+import { pipelineOf } from "../support/pipelines.ts";
 import { runsOf, SEED } from "../support/seed.ts";
 import { findNvcc } from "./harness.ts";
 import { faultsOf } from "./nvcc.ts";
@@ -54,6 +55,16 @@ describe.skipIf(nvcc === null)(
       },
       1_800_000,
     );
+
+    test("products of many channels, where weights are made of scores on the way", async () => {
+      const wide = pipelineOf(
+        "attention a { heads 2 head_dim 64 value_dim 128 dtype f16 mask causal window 23 }",
+        "a",
+      );
+      const texts = tensorPlans(wide, SHAPE, "staged").flatMap((plan) => Object.values(emitKernels(plan())));
+      const faults = await Promise.all([...new Set(texts)].map((text) => faultsOf(text, "sm_80")));
+      expect(faults.flat()).toEqual([]);
+    }, 600_000);
 
     test(`random attentions, any plan (seed ${SEED})`, async () => {
       const cases = randomCase({

@@ -76,6 +76,8 @@ const PRODUCT_TILE_K = 64;
 const PRODUCT_REGISTERS = 70;
 /** And a block of sixteen rows: weights of a step, where the rows lie. */
 const PRODUCT_ROW_REGISTERS = 20;
+/** More at times where weights are made of scores on the way: two blocks of rows with 128 results each would spill. */
+const WEIGHING_REGISTERS = 16;
 
 /** The product of a map with v and the output's stages, or the limit that it breaks. */
 export function fitProduct(
@@ -85,7 +87,8 @@ export function fitProduct(
   const results = rowBlocks * Math.ceil(pipeline.valueDim / 16) * 8;
   const registers =
     results + Math.max(PRODUCT_REGISTERS + rowBlocks * PRODUCT_ROW_REGISTERS, gateRegisters(pipeline));
-  if (registers > 250) return doesNotFit(`product: needs about ${registers} registers a thread, of 255`);
+  const most = registers + (source === "scores" ? WEIGHING_REGISTERS : 0);
+  if (most > 250) return doesNotFit(`product: needs about ${most} registers a thread, of 255`);
   const rowBytes = paddedRow(pipeline.valueDim);
   const sharedBytes = 2 * PRODUCT_TILE_K * rowBytes;
   const fault = memoryFault(machine, sharedBytes);

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, TypedDict
 
-__all__ = ["FORMAT", "VERSION", "CaseResult", "Results", "StepResult", "write"]
+__all__ = ["FORMAT", "VERSION", "CaseResult", "Results", "StepResult", "text_of", "write"]
 
 FORMAT = "mtac gpu kit"
 VERSION = 1
@@ -66,8 +66,13 @@ def write(file: Path, results: Results) -> None:
     """Writes the whole file or leaves the old one: what was found so far survives everything that follows."""
     beside = file.with_name(f"{file.name}.new")
     with beside.open("w", encoding="utf-8") as text:
-        json.dump(results, text, indent=1)
+        text.write(text_of(results))
         text.write("\n")
         text.flush()
         os.fsync(text.fileno())
     os.replace(beside, file)
+
+
+def text_of(results: Results) -> str:
+    """Results as JSON."""
+    return json.dumps(results, indent=1)

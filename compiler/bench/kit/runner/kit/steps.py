@@ -41,7 +41,7 @@ STEPS = (
     Step("determinism", "the same bits, run after run", 4, gpu=False),
     Step("timing", "times and memory beside other attention", 20, gpu=False, case_limit=120),
     Step("timing_others", "times of other specs", 10, gpu=False, case_limit=120),
-    Step("sanitizer", "compute-sanitizer: memory and races", 8, gpu=True, case_limit=90),
+    Step("sanitizer", "compute-sanitizer: memory and races", 8, gpu=True, case_limit=100),
     Step("schedules", "other plans of the planner", 8, gpu=True),
     Step("graphs", "calls captured in CUDA graphs", 2, gpu=True),
 )

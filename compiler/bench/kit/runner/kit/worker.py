@@ -51,13 +51,15 @@ def main() -> int:
 
         context = Context(Path.cwd(), arguments.device, arguments.seed, end)
         step = next(each for each in STEPS if each.name == arguments.step)
-        lacking = context.device.lacking if step.gpu else None
         module = importlib.import_module(f".{MODULES[step.name]}", __package__)
-        if lacking is None:
-            lacking = module.lacking(context) if hasattr(module, "lacking") else None
-        if lacking is not None:
-            _say(lines, {"lacking": lacking})
-            return MISSING
+        # A process that goes on with the cases of another one need not ask again.
+        if arguments.skip == 0:
+            lacking = context.device.lacking if step.gpu else None
+            if lacking is None and hasattr(module, "lacking"):
+                lacking = module.lacking(context)
+            if lacking is not None:
+                _say(lines, {"lacking": lacking})
+                return MISSING
         for number, case in enumerate(module.cases(context, step.name)):
             if number < arguments.skip:
                 continue

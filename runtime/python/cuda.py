@@ -26,7 +26,7 @@ from .driver import Function, Module, the_driver
 from .errors import MtacError
 from .plan import Dispatch, Limits, Plan, Plans, choose, read
 
-__all__ = ["Device", "Launches", "TorchDevice", "backward", "forward", "image", "image_file"]
+__all__ = ["Device", "Launches", "TorchDevice", "backward", "built_image", "forward", "image", "image_file"]
 
 KERNELS = Path(__file__).absolute().parent.parent / "_cuda"
 """Sources and plans: a file of plans for each attention and type, and the sources that they name."""
@@ -378,16 +378,23 @@ def _plans_of(name: str, storage: str) -> Plans:
 
 def image(file: str, options: Mapping[str, Sequence[str]], capability: int) -> bytes:
     """A source's machine code: one that was built beforehand, else compiled."""
+    built = built_image(file, capability)
+    return compile_cached(_source(file), file, options, capability) if built is None else built.read_bytes()
+
+
+def built_image(file: str, capability: int) -> Path | None:
+    """Where a source's machine code lies that was built beforehand and runs on a device; None if there is none."""
+    text = _source(file)
+    # Machine code runs on later minor versions of its major one (CUDA C++ Programming Guide, "Binary Compatibility").
+    places = (image_file(file, text, older) for older in range(capability, capability // 10 * 10 - 1, -1))
+    return next((each for each in places if each.exists()), None)
+
+
+def _source(file: str) -> str:
     try:
-        text = (KERNELS / file).read_text(encoding="utf-8")
+        return (KERNELS / file).read_text(encoding="utf-8")
     except OSError as error:
         raise MtacError("MTA812", f"the package lacks the source {file}", "write the whole package again") from error
-    # Machine code runs on later minor versions of its major one (CUDA C++ Programming Guide, "Binary Compatibility").
-    for older in range(capability, capability // 10 * 10 - 1, -1):
-        built = image_file(file, text, older)
-        if built.exists():
-            return built.read_bytes()
-    return compile_cached(text, file, options, capability)
 
 
 def image_file(file: str, text: str, capability: int) -> Path:

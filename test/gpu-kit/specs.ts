@@ -30,6 +30,7 @@ const FILES = {
   plain: "test/gpu-kit/specs/plain.mta",
   masks: "test/golden/specs/masks.mta",
   stages: "test/gpu-kit/specs/stages.mta",
+  dropout: "test/gpu-kit/specs/dropout.mta",
   two_pass: "test/golden/specs/two_pass.mta",
   folded: "test/golden/specs/folded.mta",
 };
@@ -54,6 +55,7 @@ export const OTHERS: readonly TimedAttention[] = [
   ...(
     [
       ["plain", "plain"],
+      ["dropout", "dropped"],
       ["mta_830m", "mta_830m_heads"],
       ["mta_toy", "mta_toy"],
       ["grouped_window", "grouped_window"],

@@ -159,6 +159,8 @@ class Attention:
             return self.conv(stage, source)
         if kind == "mix":
             return self.mix(stage, source)
+        if kind == "dropout":
+            return F.dropout(source, stage["rate"], training=self.call.get("dropout", False))
         return POINTWISE[kind](source, stage)
 
     def norm(self, stage, o):

@@ -32,7 +32,7 @@ class Call:
         function: The package's ``AttentionFunction``.
         tolerances: Of o and of gradients, by type, as the package's own tests have them.
         tensors: q, k, v, and q_history and bias where there are any: what has gradients beside parameters.
-        integers: documents, lengths, positions.
+        integers: documents, lengths, positions, dropout_seed.
     """
 
     function: Any
@@ -89,7 +89,11 @@ class Call:
         optional = {"q_history": drawn.q_history, "bias": drawn.inputs.pop("bias", None)}
         tensors = {"q": drawn.q, "k": drawn.k, "v": drawn.v}
         tensors |= {name: each for name, each in optional.items() if each is not None}
-        return Call(function, selftest.TOLERANCES, tensors, drawn.parameters, drawn.inputs, drawn.d_o, drawn.layer)
+        integers = drawn.inputs
+        if drawn.seed is not None:
+            # A tensor: captured graphs read what it holds when they are replayed.
+            integers["dropout_seed"] = package.module("_runtime.dropout").seed_of(drawn.seed, drawn.q.device)
+        return Call(function, selftest.TOLERANCES, tensors, drawn.parameters, integers, drawn.d_o, drawn.layer)
 
     def on(self, kind: str) -> Call:
         """The same on a device of a kind."""

@@ -41,9 +41,9 @@ def _check(context: Context, package: Package, name: str) -> CaseResult:
         o, _ = call.compute()
         captured = {"o": o} | call.gradients(o)
     with torch.no_grad():
-        for mine, theirs in ((call.tensors, other.tensors), (call.parameters, other.parameters)):
-            for key, tensor in mine.items():
-                tensor.copy_(theirs[key])
+        for kind in ("tensors", "parameters", "integers"):
+            for key, tensor in getattr(call, kind).items():
+                tensor.copy_(getattr(other, kind)[key])
         call.d_o.copy_(other.d_o)
     graph.replay()
     torch.cuda.synchronize()

@@ -18,6 +18,11 @@ function read(value: object = FIXED_KIT): KitResults {
   return readKitResults(JSON.stringify(value), "results.json");
 }
 
+function withoutBackward(found: object): object {
+  if (!("name" in found && found.name === "toy bf16 L 1024: plain" && "data" in found)) return found;
+  return { ...found, data: { ...Object(found.data), backward: null, why: "no backward pass: no memory" } };
+}
+
 describe("what a kit found", () => {
   test("becomes a benchmark's report", () => {
     const [report, ...more] = kitReports(read());
@@ -53,6 +58,28 @@ describe("what a kit found", () => {
         ["sdpa flash backward", "2×", "1.88×"],
         ["plain backward", "0.25×", "–"],
       ],
+    });
+  });
+
+  test("has times of forward passes whose backward passes could not be timed", () => {
+    const steps = FIXED_KIT.steps.map((step) =>
+      step.name === "timing" ? { ...step, cases: step.cases.map(withoutBackward) } : step,
+    );
+    const [report] = kitReports(read({ ...FIXED_KIT, steps }));
+    const [first] = report?.lengths ?? [];
+    expect(first?.rows.map(({ subject }) => subject)).toEqual([
+      "mtac",
+      "sdpa flash",
+      "plain",
+      "mtac backward",
+      "sdpa flash backward",
+    ]);
+    expect(first?.rows[3]?.speedup).toBe(null);
+    expect(report?.missing).toContainEqual({
+      name: "plain",
+      lengths: [1024],
+      reason: "no backward pass: no memory (L 1024)",
+      remedy: "its other lengths were timed",
     });
   });
 

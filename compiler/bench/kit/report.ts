@@ -95,7 +95,7 @@ function lengthReport(pipeline: Pipeline, timings: readonly KitTiming[], length:
   };
   const baseline = timings.find(({ subject }) => subject === BASELINE);
   const rows = (["forward", "backward"] as const).flatMap((pass) =>
-    timings.map((timing) => rowOf(timing, pass, floors[pass], baseline?.[pass] ?? null)),
+    timings.flatMap((timing) => rowOf(timing, pass, floors[pass], baseline?.[pass] ?? null) ?? []),
   );
   return { shape, ...floors.forward, gradients: floors.backward, product: null, rows };
 }
@@ -105,9 +105,11 @@ function rowOf(
   pass: "forward" | "backward",
   floors: { readonly operations: number; readonly compulsoryBytes: number },
   baseline: KitTime | null,
-): Row {
+): Row | null {
   const { subject } = timing;
-  const { peakBytes, ...time } = timing[pass];
+  const found = timing[pass];
+  if (found === null) return null;
+  const { peakBytes, ...time } = found;
   const own = subject === OWN;
   const backward = pass === "backward";
   return {
@@ -141,11 +143,11 @@ function missingOf(
 ): BenchReport["missing"] {
   const cases = steps.filter(({ name }) => name.startsWith("timing")).flatMap((step) => step.cases);
   const found = new Map<string, BenchReport["missing"][number]>();
-  for (const { name, reason, status } of cases) {
+  for (const { name, reason, status, data } of cases) {
     const match = /^(\S+) (\S+) L (\d+): (.+)$/.exec(name);
     const [, of = "", ofType = "", length = "", subject = ""] = match ?? [];
-    if (status === "passed" || of !== attention || ofType !== type) continue;
-    const why = firstLine(reason ?? status);
+    if ((status === "passed" && data["why"] === undefined) || of !== attention || ofType !== type) continue;
+    const why = firstLine(shown(data["why"], reason ?? status));
     const key = `${subject} ${why}`;
     const lengths = [...(found.get(key)?.lengths ?? []), Number(length)];
     const timed = timings.some((each) => each.subject === subject);

@@ -73,7 +73,8 @@ export interface KitTiming {
   readonly length: number;
   readonly subject: string;
   readonly forward: KitTime;
-  readonly backward: KitTime;
+  /** null: it could not be timed, though the forward pass was. */
+  readonly backward: KitTime | null;
 }
 
 /** Times of another plan: a case of the step `schedules`. */
@@ -197,7 +198,7 @@ function readTiming(data: Fields): KitTiming {
     length: wholeNumberOf(data, "length", 1),
     subject: textOf(data, "subject"),
     forward: readTime(data["forward"]),
-    backward: readTime(data["backward"]),
+    backward: data["backward"] === null ? null : readTime(data["backward"]),
   };
 }
 

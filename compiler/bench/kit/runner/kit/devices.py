@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +17,12 @@ TYPES: Mapping[str, torch.dtype] = {"f32": torch.float32, "f16": torch.float16, 
 
 LEAST_CAPABILITY = (8, 0)
 MOST_SAMPLES = 30
+
+WARM_UP = 0.15
+"""Seconds of runs that are not counted: a GPU that had nothing to do takes so long to its full clock."""
+
+SLOW = 8
+"""Times as long as its samples should take: what takes longer still has fewer samples."""
 
 
 class Device(Protocol):
@@ -74,14 +82,14 @@ class Processor:
 
     def samples(self, run: Callable[[], object], seconds: float) -> list[float]:
         """Nanoseconds of runs, by the clock."""
-        run()
-        times: list[float] = []
-        end = time.monotonic() + seconds
-        while len(times) < 3 or (len(times) < MOST_SAMPLES and time.monotonic() < end):
+
+        def once() -> float:
             begin = time.perf_counter_ns()
             run()
-            times.append(time.perf_counter_ns() - begin)
-        return times
+            return time.perf_counter_ns() - begin
+
+        run()
+        return _samples(once, seconds)
 
     def peak(self, run: Callable[[], object]) -> int | None:
         """Not known."""
@@ -94,6 +102,20 @@ class Gpu:
     kind = "cuda"
     clock = "device"
     lacking: str | None = None
+
+    def __init__(self) -> None:
+        """Has PyTorch map memory as it is needed, where that works: then large calls leave no gaps."""
+        settings: Any = getattr(torch._C, "_accelerator_setAllocatorSettings", None)
+        if settings is None or "PYTORCH_CUDA_ALLOC_CONF" in os.environ or "PYTORCH_ALLOC_CONF" in os.environ:
+            return
+        try:
+            settings("expandable_segments:True")
+            torch.empty(2**25, dtype=torch.uint8, device=self.kind)
+            self.synchronize()
+        except Exception:
+            # Some containers' drivers map none, and some builds have no such setting.
+            with suppress(Exception):
+                settings("expandable_segments:False")
 
     def synchronize(self) -> None:
         """Waits for all that was queued; raises what went wrong there."""
@@ -116,19 +138,25 @@ class Gpu:
         """Nanoseconds of runs, by events on the stream."""
         # PyTorch does not type it.
         events: Any = torch.cuda
-        for _ in range(2):
-            run()
-        self.synchronize()
-        times: list[float] = []
-        end = time.monotonic() + seconds
-        while len(times) < 3 or (len(times) < MOST_SAMPLES and time.monotonic() < end):
+
+        def once() -> float:
             before, after = events.Event(enable_timing=True), events.Event(enable_timing=True)
             before.record()
             run()
             after.record()
             after.synchronize()
-            times.append(before.elapsed_time(after) * 1e6)
-        return times
+            milliseconds: float = before.elapsed_time(after)
+            return milliseconds * 1e6
+
+        # The first run compiles and loads kernels.
+        run()
+        self.synchronize()
+        end = time.monotonic() + WARM_UP
+        while True:
+            run()
+            self.synchronize()
+            if time.monotonic() >= end:
+                return _samples(once, seconds)
 
     def peak(self, run: Callable[[], object]) -> int | None:
         """Of PyTorch's allocator."""
@@ -143,6 +171,17 @@ class Gpu:
         return found
 
 
+def _samples(once: Callable[[], float], seconds: float) -> list[float]:
+    """Nanoseconds of runs: at least three, but of what takes long fewer."""
+    times: list[float] = []
+    begin = time.monotonic()
+    while True:
+        times.append(once())
+        took = time.monotonic() - begin
+        if len(times) >= MOST_SAMPLES or took >= (seconds if len(times) >= 3 else SLOW * seconds):
+            return times
+
+
 def device_of(wanted: str) -> Device:
     """The GPU, where there is one and ``wanted`` is not ``cpu``."""
     lacking = "the processor was asked for" if wanted == "cpu" else _lacking()
@@ -153,7 +192,11 @@ def _lacking() -> str | None:
     if not torch.cuda.is_available():
         built = "built for CUDA" if torch.version.cuda is not None else "built without CUDA"
         return f"a CUDA device: PyTorch {torch.__version__}, {built}, finds none"
-    found = torch.cuda.get_device_capability()
+    try:
+        found = torch.cuda.get_device_capability()
+        torch.ones(1, device=Gpu.kind).item()
+    except Exception as problem:
+        return f"a CUDA device that works: {type(problem).__name__}: {problem}".splitlines()[0]
     if found < LEAST_CAPABILITY:
         return f"a device of compute capability 8.0 or newer: this one has {found[0]}.{found[1]}"
     return None

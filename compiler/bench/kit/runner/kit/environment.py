@@ -56,8 +56,6 @@ def _device(context: Context) -> CaseResult:
     if context.device.lacking is not None:
         return {"status": "skipped", "reason": f"the machine lacks {context.device.lacking}"}
     found = torch.cuda.get_device_properties(0)
-    package = next(iter(context.packages.values()))
-    compiler = package.module("_runtime.compilers").the_compiler()
     return {
         "status": "passed",
         "data": {
@@ -66,16 +64,28 @@ def _device(context: Context) -> CaseResult:
             "multiprocessors": found.multi_processor_count,
             "memory": found.total_memory,
             "devices": torch.cuda.device_count(),
-            "kernelCompiler": None if compiler is None else compiler.description,
+            "kernelCompiler": _kernel_compiler(context),
             "nvidiaSmi": _nvidia_smi(),
         },
     }
 
 
+def _kernel_compiler(context: Context) -> str | None:
+    package = next(iter(context.packages.values()))
+    try:
+        compiler = package.module("_runtime.compilers").the_compiler()
+        return None if compiler is None else str(compiler.description)
+    except Exception as problem:
+        return f"none that works: {problem}"
+
+
 def _nvidia_smi() -> dict[str, str] | None:
-    """Driver and clocks, as they are before the run."""
-    if shutil.which("nvidia-smi") is None:
-        return None
+    """Driver and clocks, as they are before the run; None where the tool does not tell."""
     command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader", "--id=0"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    return dict(zip(QUERY.split(","), (each.strip() for each in said.stdout.split(",")), strict=False))
+    try:
+        said = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    values = [each.strip() for each in said.stdout.split(",")]
+    names = QUERY.split(",")
+    return dict(zip(names, values, strict=True)) if said.returncode == 0 and len(values) == len(names) else None

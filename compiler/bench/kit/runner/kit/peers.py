@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.compiler
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
@@ -20,7 +21,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from .calls import Call
 from .devices import Device
 
-__all__ = ["OWN", "SUBJECTS", "Subject", "unsuited"]
+__all__ = ["COMPILED", "OWN", "SUBJECTS", "Subject", "unsuited"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def _flash(call: Call, device: Device) -> Subject:
     pipeline = call.function.attention.pipeline
     causal = any(term["kind"] == "causal" for term in pipeline["mask"])
     grouped = pipeline["heads"] != pipeline["kvHeads"]
+    rate = max(call.function.attention.dropouts, default=0.0)
     backends = [SDPBackend.FLASH_ATTENTION] + ([SDPBackend.MATH] if device.lacking is not None else [])
 
     # PyTorch does not type it.
@@ -53,7 +55,9 @@ def _flash(call: Call, device: Device) -> Subject:
 
     def compute() -> Tensor:
         with choose(backends):
-            return scaled_dot_product_attention(q, k, v, is_causal=causal, scale=pipeline["scale"], enable_gqa=grouped)
+            return scaled_dot_product_attention(
+                q, k, v, dropout_p=rate, is_causal=causal, scale=pipeline["scale"], enable_gqa=grouped
+            )
 
     return Subject(compute, [q, k, v])
 
@@ -70,6 +74,8 @@ def _flex(call: Call, _device: Device) -> Subject:
         seen = row >= key if causal else row >= 0
         return seen if window is None else seen & (row - key < window) & (key - row < window)
 
+    # PyTorch compiles a function for so many sizes only, and then takes formulas that keep every score.
+    torch.compiler.reset()
     mask = flex.create_block_mask(visible, None, None, q.shape[2], k.shape[2], device=q.device)
     compiled: Any = torch.compile(flex.flex_attention, dynamic=False)
     grouped = pipeline["heads"] != pipeline["kvHeads"]
@@ -97,7 +103,7 @@ def _plain(call: Call, device: Device) -> Subject:
         # Of the package's runtime, where the function's class lives.
         runtime: Any = importlib.import_module(type(attention).__module__)
         factor = runtime.depth_scale(call.layer)
-    sizes = {"Lq": q.shape[2], "Lk": k.shape[2], "R": 0, "depthFactor": factor}
+    sizes = {"Lq": q.shape[2], "Lk": k.shape[2], "R": 0, "depthFactor": factor, "dropout": True}
     given = {name: each.detach() for name, each in (call.tensors | call.parameters).items()} | call.integers
     threads = torch.get_num_threads() if device.lacking is not None else None
     one = plain.Attention(pipeline, sizes, threads, given)
@@ -117,6 +123,9 @@ SUBJECTS: dict[str, Callable[[Call, Device], Subject]] = {
 }
 """What is timed, ours first."""
 
+COMPILED = ("flex_attention",)
+"""What PyTorch compiles anew for each length."""
+
 
 def unsuited(name: str, call: Call, device: Device) -> str | None:
     """Why a subject cannot be timed beside a call; None if it can."""
@@ -124,6 +133,8 @@ def unsuited(name: str, call: Call, device: Device) -> str | None:
     kinds = {term["kind"] for term in pipeline["mask"]}
     if name in ("sdpa flash", "flex_attention") and pipeline["headDim"] != pipeline["valueDim"]:
         return "its keys and values have as many channels"
+    if name == "flex_attention" and any(call.function.attention.dropouts):
+        return "it has no dropout"
     if name == "sdpa flash" and device.lacking is None and call.dtype == torch.float32:
         return "there is no flash attention in float32"
     if name == "flex_attention" and device.lacking is not None:

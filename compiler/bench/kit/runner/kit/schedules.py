@@ -47,13 +47,12 @@ def _measure(context: Context, candidate: dict[str, Any]) -> CaseResult:
         package, package.function(candidate["attention"]), size, TYPES[candidate["type"]], context.seed
     ).on(device.kind)
     try:
-        o = drawn.compute()[0]
+        found = _results(drawn, backward)
     except Exception as problem:
         if getattr(problem, "code", None) != NO_PLAN_FITS:
             raise
         return {"status": "skipped", "reason": f"{problem}".splitlines()[0]}
-    expected_o = usual.compute()[0]
-    found, expected = (drawn.gradients(o), usual.gradients(expected_o)) if backward else ({"o": o}, {"o": expected_o})
+    expected = _results(usual, backward)
     # Both are off from the exact result, each by as much as its tolerance.
     bound = 8 * usual.tolerances[usual.dtype][1 if backward else 0]
     scale = sum(float(each.detach().double().square().sum()) for each in expected.values()) ** 0.5
@@ -63,6 +62,11 @@ def _measure(context: Context, candidate: dict[str, Any]) -> CaseResult:
         run = _backward(drawn, drawn.compute()[0]) if backward else partial(_forward, drawn)
         result["data"] = {**candidate, "time": spread(device, run)}
     return result
+
+
+def _results(call: Call, backward: bool) -> dict[str, Tensor]:
+    o = call.compute()[0]
+    return call.gradients(o) if backward else {"o": o}
 
 
 def _forward(call: Call) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .calls import Call
 from .context import Case, Context, Package
 from .devices import TYPES, Device
-from .peers import OWN, SUBJECTS, Subject, unsuited
+from .peers import COMPILED, OWN, SUBJECTS, Subject, unsuited
 from .results import CaseResult
 
 __all__ = ["cases", "spread"]
@@ -26,17 +26,22 @@ SECONDS = 0.4
 
 
 def cases(context: Context, step: str) -> Iterator[Case]:
-    """Length after length, those first that tell most; ours before the others."""
+    """Length after length, those first that tell most; ours before the others.
+
+    What PyTorch compiles anew for each length, for seconds, waits until the rest is done.
+    """
     on_gpu = context.device.lacking is None
     for entry in context.manifest["timing"]["main" if step == "timing" else "others"]:
         package, name = context.packages[entry["package"]], entry["attention"]
         for type_name in entry["types"] if on_gpu else ["f32"]:
-            for length in entry["lengths" if on_gpu else "processorLengths"]:
-                for subject in SUBJECTS:
-                    yield Case(
-                        f"{name} {type_name} L {length}: {subject}",
-                        partial(_measure, context, package, name, type_name, subject, length),
-                    )
+            for compiled in (False, True):
+                for length in entry["lengths" if on_gpu else "processorLengths"]:
+                    for subject in SUBJECTS:
+                        if (subject in COMPILED) == compiled:
+                            yield Case(
+                                f"{name} {type_name} L {length}: {subject}",
+                                partial(_measure, context, package, name, type_name, subject, length),
+                            )
 
 
 def _measure(context: Context, package: Package, name: str, type_name: str, subject: str, length: int) -> CaseResult:
@@ -57,38 +62,47 @@ def _measure(context: Context, package: Package, name: str, type_name: str, subj
         "subject": subject,
     }
     try:
-        data |= _passes(device, SUBJECTS[subject](call, device), call.d_o)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
+        one = SUBJECTS[subject](call, device)
+        data["forward"] = spread(device, partial(_forward, one))
     except Exception as problem:
-        # What others cannot do is no fault of ours.
-        if subject == OWN:
-            raise
-        return {"status": "skipped", "reason": f"{type(problem).__name__}: {problem}".splitlines()[0]}
+        return _told(problem, subject)
+    try:
+        data["backward"] = _backward(device, one, call.d_o)
+    except Exception as problem:
+        # The time of the forward pass is found, and does not go with it.
+        told = _told(problem, subject)
+        return {"status": "passed", "data": data | {"backward": None, "why": f"no backward pass: {told['reason']}"}}
     return {"status": "passed", "data": data}
 
 
-def _passes(device: Device, one: Subject, d_o: Tensor) -> dict[str, Any]:
-    """Times of the forward and the backward pass, and the bytes at the peak of both."""
+def _told(problem: Exception, subject: str) -> CaseResult:
+    """What others cannot do, and what memory does not suffice for, is no fault of ours."""
+    if isinstance(problem, MemoryError | torch.OutOfMemoryError):
+        return {"status": "skipped", "reason": f"no memory: {problem}".splitlines()[0]}
+    if subject == OWN:
+        raise problem
+    return {"status": "skipped", "reason": f"{type(problem).__name__}: {problem}".splitlines()[0]}
 
-    def forward() -> Tensor:
-        with torch.no_grad():
-            return one.compute()
 
-    found: dict[str, Any] = {"forward": spread(device, forward)}
+def _forward(one: Subject) -> Tensor:
+    with torch.no_grad():
+        return one.compute()
+
+
+def _backward(device: Device, one: Subject, d_o: Tensor) -> dict[str, Any]:
     o = one.compute()
     given = d_o.to(o.dtype)
 
     def backward() -> object:
         return torch.autograd.grad(o, one.leaves, given, retain_graph=True, allow_unused=True)
 
-    return found | {"backward": spread(device, backward)}
+    return spread(device, backward)
 
 
 def spread(device: Device, run: Callable[[], object]) -> dict[str, Any]:
     """Median and quartiles of the times in nanoseconds, and the bytes at a run's peak."""
     times = device.samples(run, SECONDS)
-    low, median, high = statistics.quantiles(times, n=4, method="inclusive")
+    low, median, high = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
     return {
         "median": median,
         "low": low,

@@ -36,6 +36,8 @@ export interface PackageOptions {
   readonly cuda?: boolean | CudaKernels;
   /** How it lies in its folder: as pip takes it, if not said. */
   readonly layout?: PackageLayout;
+  /** Of kernel-builder's layout: where its builds go on the Hub, `owner/name`; a place to put the owner in, if not said. */
+  readonly repository?: string;
 }
 
 /**
@@ -48,12 +50,16 @@ export function emitPythonPackage(
   pipelines: readonly Pipeline[],
   stacks: readonly EmittedStack[],
   provenance: Provenance,
-  { cuda = true, layout = "package" }: PackageOptions = {},
+  { cuda = true, layout = "package", repository }: PackageOptions = {},
 ): Readonly<Record<string, string>> {
   const hash = specHash(pipelines, provenance);
   const kernelBuilder = layout === "kernel-builder";
   const kernels = cuda === true ? { storages: STORAGES } : cuda || null;
-  const model = packageModel(pipelines, stacks, provenance, hash, { cuda: kernels !== null, kernelBuilder });
+  const model = packageModel(pipelines, stacks, provenance, hash, {
+    cuda: kernels !== null,
+    kernelBuilder,
+    repository,
+  });
   refuseTwice(model.exports);
   const name = model.package;
   return {
@@ -83,21 +89,22 @@ const FRAMES: Readonly<Record<PackageLayout, (model: Model) => Readonly<Record<s
     "README.md": render("python/readme.md.hbs", model),
   }),
   "kernel-builder": (model) => {
-    refuseKernelName(model.kernel);
+    refuseKernelName(model.kernel, model.spec);
     return {
       "build.toml": render("python/build.toml.hbs", model),
       "flake.nix": render("python/flake.nix.hbs", model),
-      "CARD.md": render("python/card.md.hbs", model),
+      // A build fills it in, as a template with braces of its own.
+      "CARD.md": render("python/card.md.hbs", { ...model, spec: model.spec.replaceAll("{", "&#123;") }),
     };
   },
 };
 
-/** kernel-builder takes names of lower-case letters, digits and hyphens, and makes the module's of them. @throws MtacError MTA933 */
-function refuseKernelName(kernel: string): void {
-  if (!/^[a-z]([a-z0-9-]*[a-z0-9])?$/.test(kernel))
+/** kernel-builder takes names of lower-case letters, digits and hyphens, two at least, and makes the module's of them. @throws MtacError MTA933 */
+function refuseKernelName(kernel: string, spec: string): void {
+  if (!/^[a-z][a-z0-9-]*[a-z0-9]$/.test(kernel))
     throw wrongOption(
-      `kernel-builder takes no kernel that is called "${kernel}"`,
-      "name the spec's file with lower-case letters, digits and `_`, a letter first and no `_` last",
+      `kernel-builder takes no kernel that is called as ${spec} would be, "${kernel}"`,
+      "name the spec's file with two or more lower-case letters, digits and `_`, a letter first and no `_` last, and not as a word or a module of Python",
     );
 }
 

@@ -30,7 +30,11 @@ export function packageModel(
   stacks: readonly EmittedStack[],
   provenance: Provenance,
   hash: string,
-  { cuda, kernelBuilder }: { readonly cuda: boolean; readonly kernelBuilder: boolean },
+  {
+    cuda,
+    kernelBuilder,
+    repository,
+  }: { readonly cuda: boolean; readonly kernelBuilder: boolean; readonly repository?: string | undefined },
 ) {
   const name = pythonName(fileName(provenance.spec).replace(/\.\w+$/, ""), MODULES);
   const attentions = pipelines.map(attentionModel);
@@ -61,6 +65,7 @@ export function packageModel(
     package: name,
     kernelBuilder,
     kernel: name.replaceAll("_", "-"),
+    repository: repository ?? `OWNER/${name.replaceAll("_", "-")}`,
     // Kernels on the Hub have a major version: a new one where calls change.
     major: provenance.version.replace(/\..*$/, ""),
     project: name.replaceAll("_", "-").replace(/^-+|-+$/g, ""),

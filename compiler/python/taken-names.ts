@@ -11,7 +11,7 @@ export const CLASSES: ReadonlySet<string> = words("AttentionLayer AttentionStack
 
 /** Python's own modules (`sys.stdlib_module_names` of 3.11), and those beside a package: one of such a name would hide them. */
 export const MODULES: ReadonlySet<string> = words(`
-  numpy setuptools tests torch transformers
+  kernels numpy setuptools tests torch transformers
   abc aifc antigravity argparse array ast asynchat asyncio asyncore atexit audioop base64 bdb binascii bisect
   builtins bz2 cProfile calendar cgi cgitb chunk cmath cmd code codecs codeop collections colorsys compileall
   concurrent configparser contextlib contextvars copy copyreg crypt csv ctypes curses dataclasses datetime dbm

@@ -23,7 +23,9 @@ test("kernel-builder's layout holds the package whole, and what kernel-builder r
   for (const ending of endings) expect(copied).toContain(`"${ending}"`);
   expect(layout["build.toml"]).toContain('name = "toy"\nversion = 0\n');
   expect(layout["build.toml"]).toContain('backends = ["cpu", "cuda"]');
-  expect(layout["CARD.md"]).toContain('toy = get_kernel("OWNER/toy", version=0, trust_remote_code=True)');
+  // A build fills the card in, and fails without the repository's name.
+  expect(layout["build.toml"]).toContain('[general.hub]\nrepo-id = "OWNER/toy"\n');
+  expect(layout["CARD.md"]).toContain('toy = get_kernel("{{ repo_id }}", version=0, trust_remote_code=True)');
   expect(Object.keys(layout)).toEqual(expect.arrayContaining(["flake.nix", "tests/test_toy.py"]));
 });
 
@@ -71,6 +73,13 @@ test("its Python passes ruff", async () => {
 });
 
 test("names that kernel-builder does not take are refused", () => {
-  for (const file of ["Toy.mta", "toy_.mta", "9.mta"])
-    expect(() => layoutOf(file), file).toThrow(/^kernel-builder takes no kernel/);
+  for (const file of ["Toy.mta", "toy_.mta", "9.mta", "a.mta", "class.mta", "kernels.mta"])
+    expect(() => layoutOf(file), file).toThrow(
+      new RegExp(`^kernel-builder takes no kernel that is called as ${file}`),
+    );
+});
+
+test("the card is a template that has nothing in it but the repository", () => {
+  const { "CARD.md": card = "" } = layoutOf("x{{y}}{%z.mta");
+  expect(card.match(/\{[{%#].*?[}%#]\}/g)).toEqual(["{{ repo_id }}"]);
 });

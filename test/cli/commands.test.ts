@@ -113,6 +113,42 @@ describe("check", () => {
   });
 });
 
+describe("compile --python", () => {
+  const SPEC = "attention NAME { heads 2 head_dim 16 mask causal scores { conv 2x3 } }";
+
+  function emit(name: string, ...more: readonly string[]): string {
+    const file = write(folder, "again.mta", SPEC.replace("NAME", name));
+    const out = join(folder, "again");
+    expect(mtac(["compile", file, "--python", ...more, "--out", out])).toMatchObject({ code: 0 });
+    return out;
+  }
+
+  test("leaves nothing of what it wrote before, and what is not its own", () => {
+    const kernels = join(emit("first"), "again/_cuda");
+    expect(readdirSync(kernels)).toContain("first.f32.cu");
+    for (const name of ["first.f32-01234567.sm_90.cubin", "second.f32-01234567.sm_90.cubin", "notes.txt"])
+      write(kernels, name, "");
+    write(join(folder, "again"), "notes.md", "");
+    const out = emit("second");
+    expect(readdirSync(out)).toContain("notes.md");
+    const names = readdirSync(kernels);
+    expect(names.filter((name) => name.startsWith("first"))).toEqual([]);
+    expect(names).toEqual(
+      expect.arrayContaining(["notes.txt", "second.f32.cu", "second.f32-01234567.sm_90.cubin"]),
+    );
+  });
+
+  test("keeps the place on the Hub that a kernel's owner chose", () => {
+    const layout = ["--layout", "kernel-builder"];
+    const file = join(emit("first", ...layout), "build.toml");
+    const text = readFileSync(file, "utf8");
+    expect(text).toContain('repo-id = "OWNER/again"');
+    write(join(folder, "again"), "build.toml", text.replace("OWNER/again", "me/attention"));
+    emit("second", ...layout);
+    expect(readFileSync(file, "utf8")).toContain('repo-id = "me/attention"');
+  });
+});
+
 describe("fmt", () => {
   test("formats in place, once", () => {
     const file = write(folder, "untidy.mta", "attention   a{heads 2\n head_dim 4}");

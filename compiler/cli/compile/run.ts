@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import path, { dirname, relative } from "node:path";
 import type { Artifact } from "../../../runtime/contract/index.ts";
 import { withLaunchers } from "../../compile/compile.ts";
@@ -6,7 +6,7 @@ import { type CompiledKernels, type CompileOptions, compileKernels } from "../..
 import { configPlaces } from "../../config/load.ts";
 import { loadGradients } from "../../emit/index.ts";
 import { writeAtomically, writeFolderAtomically } from "../../files/atomic-write.ts";
-import { writtenTwice } from "../../files/errors.ts";
+import { unwritablePath, writtenTwice } from "../../files/errors.ts";
 import { refuseOverlap } from "../../files/overlap.ts";
 import { resolve } from "../../ir/index.ts";
 import type { CheckedSpec } from "../../language/attention.ts";
@@ -105,7 +105,10 @@ async function makeFiles(file: string, settings: CompileSettings, output: Output
     // Loaded only where it is asked for.
     const { emitPythonPackage } = await import("../../python/index.ts");
     const { pipelines, stacks: layers, provenance } = compiled;
-    const files = emitPythonPackage(pipelines, layers, provenance, { layout: settings.python });
+    const files = emitPythonPackage(pipelines, layers, provenance, {
+      layout: settings.python,
+      ...repositoryOf(folder),
+    });
     compiled = { ...compiled, files };
   }
   refuseOverwriting(Object.keys({ ...compiled.files, ...binaries }), folder, file, settings);
@@ -118,6 +121,7 @@ async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Ou
   const { spec, folder, compiled, binaries, stacks } = made;
   const start = performance.now();
   writeFolderAtomically(folder, compiled.files);
+  if (settings.python !== null) removeStale(folder, Object.keys(compiled.files));
   for (const [name, content] of Object.entries(binaries)) writeAtomically(path.join(folder, name), content);
   const milliseconds = made.milliseconds + performance.now() - start;
   const files = { ...compiled.files, ...binaries };
@@ -137,6 +141,41 @@ async function writeFiles(made: MadeFiles, settings: CompileSettings, output: Ou
     milliseconds,
     ...(ptxas === undefined ? {} : { ptxas }),
   };
+}
+
+/** What a kernel's `build.toml` says of its place on the Hub, which nobody but its owner knows. */
+function repositoryOf(folder: string): { readonly repository?: string } {
+  try {
+    const [, repository] =
+      /^repo-id = "([^"\n]+)"$/m.exec(readFileSync(path.join(folder, "build.toml"), "utf8")) ?? [];
+    return repository === undefined ? {} : { repository };
+  } catch {
+    return {};
+  }
+}
+
+/** What mtac wrote into a package's own folders before, and does not write now: kernels of attentions that are gone would be compiled, and shipped. @throws MtacError MTA906 */
+function removeStale(folder: string, written: readonly string[]): void {
+  const kept = new Set(written.map((name) => path.join(folder, name)));
+  const own = new Set(
+    written
+      .map((name) => path.dirname(name))
+      .filter((name) => /(?:^|\/)_(?:cuda|native|runtime)$/.test(name)),
+  );
+  for (const each of own)
+    for (const name of readdirSync(path.join(folder, each))) {
+      const file = path.join(folder, each, name);
+      // Machine code is called as its source, and the source's digest.
+      const source = /^(.*)-[0-9a-f]{8}\.sm_\d+\.cubin$/.exec(name)?.[1];
+      const gone =
+        source === undefined ? !kept.has(file) : !kept.has(path.join(folder, each, `${source}.cu`));
+      if (!gone || !/\.(?:cu|json|cubin|[ch]|py)$/.test(name)) continue;
+      try {
+        rmSync(file);
+      } catch (cause) {
+        throw unwritablePath(file, cause);
+      }
+    }
 }
 
 /** Shows what ptxas says, where there is one. */

@@ -23,20 +23,31 @@ const { values: flags } = parseArgs({
 const own = fileURLToPath(new URL("../vectors", import.meta.url));
 const { MTAC_PYTHON: python = "python3" } = process.env;
 const begin = performance.now();
-await loadGradients();
-const bytes = makeKit(
-  flags.out,
-  {
-    specs: KIT_SPECS,
-    vectors: [own, ...flags.vectors],
-    main: MAIN,
-    others: OTHERS,
-    candidates: { package: "mta_830m", attention: "mta_830m", most: Number(flags.candidates) },
-    cubins: flags["no-cubins"] ? null : { architectures: (flags.cubins ?? "sm_90").split(","), python },
-  },
-  (line) => console.log(line),
-);
-const seconds = (performance.now() - begin) / 1000;
-console.log(
-  `${flags.out}: ${(bytes / 2 ** 20).toFixed(1)} MiB in ${seconds.toFixed(0)} s; there: python3 run.py --minutes 8`,
-);
+const architectures = (flags.cubins ?? "sm_90").split(",");
+try {
+  const most = Number(flags.candidates);
+  if (!Number.isSafeInteger(most) || most < 0) throw new Error("--candidates is a whole number from 0");
+  for (const each of architectures)
+    if (!/^sm_\d{2,3}$/.test(each))
+      throw new Error(`--cubins has no architecture ${each}: give sm_90 or the like`);
+  await loadGradients();
+  const bytes = makeKit(
+    flags.out,
+    {
+      specs: KIT_SPECS,
+      vectors: [own, ...flags.vectors],
+      main: MAIN,
+      others: OTHERS,
+      candidates: most === 0 ? null : { package: "mta_830m", attention: "mta_830m", most },
+      cubins: flags["no-cubins"] ? null : { architectures, python },
+    },
+    (line) => console.log(line),
+  );
+  const seconds = (performance.now() - begin) / 1000;
+  console.log(
+    `${flags.out}: ${(bytes / 2 ** 20).toFixed(1)} MiB in ${seconds.toFixed(0)} s; there: python3 run.py --minutes 8`,
+  );
+} catch (problem) {
+  console.error(problem instanceof Error ? problem.message : problem);
+  process.exitCode = 1;
+}

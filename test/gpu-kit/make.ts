@@ -79,8 +79,32 @@ const PLAIN = fileURLToPath(new URL("../../compiler/bench/peers/programs/attenti
  * @throws Error where it is larger than `MOST_BYTES`, or kernels could not be compiled.
  */
 export function makeKit(folder: string, contents: KitContents, report: (line: string) => void): number {
+  if (contents.cubins !== null) checkPython(contents.cubins.python);
   mkdirSync(folder, { recursive: true });
-  if (readdirSync(folder).length > 0) throw new Error(`${folder} is not empty`);
+  if (readdirSync(folder).length > 0) throw new Error(`${folder} is not empty: name another one by --out`);
+  try {
+    return fill(folder, contents, report);
+  } catch (cause) {
+    // What is half a kit must not be carried, nor be in the way of a whole one.
+    for (const file of readdirSync(folder)) rmSync(join(folder, file), { recursive: true });
+    throw cause;
+  }
+}
+
+/** Kernels are compiled by the packages' own runtime: what it lacks is better known before minutes of planning. */
+function checkPython(python: string): void {
+  try {
+    execFileSync(python, ["-c", "import torch"], { stdio: "pipe" });
+  } catch (cause) {
+    const why = cause instanceof Error ? (cause.message.trim().split("\n").at(-1) ?? "") : String(cause);
+    throw new Error(
+      `${python} does not run PyTorch (${why}): set MTAC_PYTHON to one that does, or leave machine code out by --no-cubins`,
+      { cause },
+    );
+  }
+}
+
+function fill(folder: string, contents: KitContents, report: (line: string) => void): number {
   cpSync(RUNNER, folder, { recursive: true, filter: (file) => !/__pycache__|_cache$/.test(file) });
   cpSync(PLAIN, join(folder, "kit/plain.py"));
   const packages: PackageEntry[] = contents.specs.map((spec) => specPackage(folder, spec));

@@ -26,7 +26,7 @@ import {
 import { type KitResults, readKitResults } from "../../compiler/bench/kit/results.ts";
 import { loadGradients } from "../../compiler/emit/index.ts";
 import { driverDouble, temporaryFolder } from "../cuda-runtime/doubles.ts";
-import { makeKit } from "../gpu-kit/make.ts";
+import { type KitContents, makeKit } from "../gpu-kit/make.ts";
 import { PYTHON, python } from "./python.ts";
 
 // A small kit for a GPU, made and run: on the processor; with a double of the GPU, so that all that only a GPU gets to do is done once; and
@@ -174,6 +174,24 @@ test("a kit is a folder of its runner, packages and vectors", () => {
   expect(bytes).toBeLessThan(6 * 2 ** 20);
 });
 
+test("a kit that cannot be made whole says what is missing, and leaves nothing behind", () => {
+  const contents = {
+    specs: [{ name: "small", text: SPEC }],
+    vectors: [],
+    main: [TIMED],
+    others: [],
+    candidates: null,
+  };
+  const cubins = { architectures: ["sm_90"], python: join(scratch, "no-python") };
+  const folder = join(scratch, "half a kit");
+  const make = (more: Partial<KitContents>) => () =>
+    makeKit(folder, { ...contents, cubins: null, ...more }, () => {});
+  expect(make({ cubins })).toThrow("set MTAC_PYTHON to one that does");
+  expect(existsSync(folder)).toBe(false);
+  expect(make({ vectors: [join(scratch, "no-vectors")] })).toThrow("ENOENT");
+  expect(readdirSync(folder)).toEqual([]);
+});
+
 test("without a GPU its parts are missing, and the processor's are done", async () => {
   const steps = "environment,kernels,vectors_forward,vectors_backward,random,timing";
   const { results, said: lines, status } = await run(["--only", steps]);
@@ -270,7 +288,7 @@ from kit.orchestrate import unpack
 
 unpack(Path.cwd())
 context = Context(Path.cwd(), "cpu", 1, time.monotonic() + 60)
-slow = len(devices._samples(lambda: time.sleep(0.3) or 1.0, 0.1))
+slow = len(devices._samples(lambda: time.sleep(0.5) or 1.0, 0.1))
 quick = len(devices._samples(lambda: 1.0, 0.1))
 
 class Fails(torch.autograd.Function):
@@ -290,12 +308,23 @@ peers.SUBJECTS["plain"] = subject
 found = timing._measure(context, context.packages["small"], "small", "f32", "plain", 32)
 print(json.dumps([slow, quick, found]))`;
   const [slow, quick, found] = JSON.parse(await python(["-c", program], kit));
-  expect(slow).toBe(3);
+  expect(slow).toBe(2);
   expect(quick).toBe(30);
   expect(found).toMatchObject({
     status: "passed",
     data: { forward: { clock: "wall" }, backward: null, why: "no backward pass: no memory: no bytes" },
   });
+});
+
+test("a GPU is warm before it is timed, though a run takes no time", async () => {
+  const program = `
+from kit import devices
+
+runs = []
+times = devices.Gpu().samples(lambda: runs.append(0), 0.4)
+print(len(times), len(runs) > 1000)`;
+  const said = await python(["-c", program, "kit.worker"], kit, false, doubleVariables(scratch));
+  expect(said).toBe("30 True\n");
 });
 
 test("FlexAttention is compiled at each length", async () => {
@@ -453,7 +482,15 @@ def cases(context, step):
     // Nothing can be written to a file that is a folder: so it is on a disk that takes nothing.
     mkdirSync(join(copy, ".trial"));
     const elsewhere = temporaryFolder();
-    const said = await python([join(copy, "run.py"), "--only", "determinism", "--seed", "5"], elsewhere);
+    // Nor can what is compiled be kept.
+    const cache = join(elsewhere, "no-folder");
+    writeFileSync(cache, "");
+    const said = await python(
+      [join(copy, "run.py"), "--only", "determinism", "--seed", "5"],
+      elsewhere,
+      false,
+      { XDG_CACHE_HOME: cache },
+    );
     expect(said).toContain("passed  determinism");
     expect(existsSync(join(elsewhere, "results.json"))).toBe(true);
     expect(existsSync(join(copy, "packages/small/small/functional.py"))).toBe(false);

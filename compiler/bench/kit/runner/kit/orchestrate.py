@@ -226,6 +226,7 @@ def main(folder: Path, given: Sequence[str] | None = None) -> None:
     out = Path(arguments.out).absolute()
     try:
         _make_way(out)
+        _find_cache()
         folder = _unpacked(folder)
         manifest: dict[str, Any] = json.loads((folder / "kit.json").read_text(encoding="utf-8"))
         kit = {name: manifest[name] for name in ("mtac", "made", "packages", "timing", "candidates", "cubins")}
@@ -324,14 +325,30 @@ def _unpacked(folder: Path) -> Path:
         trial.write_text("")
         trial.unlink()
     except OSError:
-        scratch = tempfile.mkdtemp(prefix="mtac-gpu-kit-")
-        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-        place = Path(scratch) / "kit"
+        place = _scratch() / "kit"
         shutil.copytree(folder, place, ignore=shutil.ignore_patterns("packages"))
         place.chmod(0o755)
         folder = place
     unpack(folder)
     return folder
+
+
+def _find_cache() -> None:
+    """Kernels that are compiled here go to a temporary folder where the user's cache cannot be written."""
+    try:
+        place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except (OSError, RuntimeError):
+        os.environ["XDG_CACHE_HOME"] = str(_scratch())
+
+
+def _scratch() -> Path:
+    """A folder that goes with this process."""
+    place = tempfile.mkdtemp(prefix="mtac-gpu-kit-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
 
 
 def unpack(folder: Path) -> None:

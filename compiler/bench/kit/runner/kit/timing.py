@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -47,9 +48,7 @@ def cases(context: Context, step: str) -> Iterator[Case]:
 def _measure(context: Context, package: Package, name: str, type_name: str, subject: str, length: int) -> CaseResult:
     device = context.device
     batches = max(TOKENS // length, 1) if device.lacking is None else 1
-    function = package.function(name)
-    call = Call.of_example(package, function, (batches, length, length, 0), TYPES[type_name], context.seed)
-    call = call.on(device.kind)
+    call = _drawn(context, package, name, type_name, batches, length)
     reason = unsuited(subject, call, device)
     if reason is not None:
         return {"status": "skipped", "reason": reason}
@@ -73,6 +72,14 @@ def _measure(context: Context, package: Package, name: str, type_name: str, subj
         told = _told(problem, subject)
         return {"status": "passed", "data": data | {"backward": None, "why": f"no backward pass: {told['reason']}"}}
     return {"status": "passed", "data": data}
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn(context: Context, package: Package, name: str, type_name: str, batches: int, length: int) -> Call:
+    """The call that subject after subject is timed with: drawing it takes longer than timing it."""
+    size = (batches, length, length, 0)
+    call = Call.of_example(package, package.function(name), size, TYPES[type_name], context.seed)
+    return call.on(context.device.kind)
 
 
 def _told(problem: Exception, subject: str) -> CaseResult:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,8 @@ FOUND = 99
 
 LIMIT = 70
 """Seconds for one call."""
+
+MOST_AT_ONCE = 6
 
 SLACK = 10
 """Seconds that the tool has to end behind the program that it watches, which ends itself at the limit."""
@@ -52,14 +55,26 @@ def lacking(_context: Context) -> str | None:
 
 
 def cases(context: Context, _step: str) -> Iterator[Case]:
-    """Each attention with each tool, in bfloat16 and float32."""
-    for tool in TOOLS:
-        for type_name in ("bf16", "f32"):
-            for package, name in context.attentions():
-                yield Case(
-                    f"{tool} {name} {type_name}",
-                    partial(_check, tool, package.name, name, type_name),
-                )
+    """Each attention with both tools, in bfloat16 and float32; several at once: most of a call is PyTorch's start."""
+    calls = [
+        (tool, package.name, name, type_name)
+        for type_name in ("bf16", "f32")
+        for package, name in context.attentions()
+        for tool in TOOLS
+    ]
+    at_once = max(1, min(MOST_AT_ONCE, (os.cpu_count() or 1) // 2))
+    pool = ThreadPoolExecutor(at_once)
+    under_way: dict[int, Future[CaseResult]] = {}
+
+    def result(number: int) -> CaseResult:
+        # Only those that follow soon: what nobody waits for ends with the step.
+        for each in range(number, min(number + at_once, len(calls))):
+            if each not in under_way:
+                under_way[each] = pool.submit(_check, *calls[each])
+        return under_way.pop(number).result()
+
+    for number, (tool, _, name, type_name) in enumerate(calls):
+        yield Case(f"{tool} {name} {type_name}", partial(result, number))
 
 
 def _check(tool: str, package: str, name: str, type_name: str) -> CaseResult:

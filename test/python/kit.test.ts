@@ -429,6 +429,23 @@ def cases(context, step):
     });
   });
 
+  test("does not wait for a process that nothing ends", async () => {
+    const program = `
+import subprocess
+from kit import orchestrate
+
+class Stuck(subprocess.Popen):
+    def wait(self, timeout=None):
+        if timeout is None:
+            raise AssertionError("it is waited for without end")
+        raise subprocess.TimeoutExpired("stuck", timeout)
+
+stuck = Stuck(["sleep", "600"], start_new_session=True)
+orchestrate._kill(stuck)
+print(subprocess.Popen.wait(stuck, 10))`;
+    expect(await python(["-c", program], kit)).toBe("-9\n");
+  });
+
   test("goes on with the first case where a process ends before it, but not for ever", async () => {
     const mark = join(scratch, "started");
     const text = `import os

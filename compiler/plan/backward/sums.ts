@@ -172,7 +172,7 @@ export function clearKernel(resource: string, rows: Expression, words: Expressio
       registers: NORMALIZE_REGISTERS,
       read: [],
       written: [f32(resource, "result")],
-      grid: [["min", 1024, ["ceilDiv", ["mul", rows, words], 4 * WORKGROUP]], 1, 1],
+      grid: [["min", 1024, ["ceilDiv", ["mul", rows, words], 16 * WORKGROUP]], 1, 1],
       multiplyAdds: 0,
     },
   };

@@ -31,9 +31,9 @@ const TILE_K = 64;
 const STEP_ROWS = 32;
 /** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows (ptxas reports). */
 const MOST_CHANNELS = { keys: 128, rows: 96 } as const;
-/** Blocks that find the largest entries of a head. */
+/** Blocks that find the largest entries of a head; eight threads a row, they take 128 rows at a time. */
 const PARTS = 16;
-const LARGEST_WARPS = 8;
+const LARGEST_WARPS = 2;
 const REGISTERS = 255;
 /** Fragments of a kernel that a thread keeps, or sums of products of two kernel rows with blocks of keys (ptxas reports). */
 const MOST_FRAGMENTS = { f16: 12, scaled: 12, exact: 9, gradient: 24 } as const;

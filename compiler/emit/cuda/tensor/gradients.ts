@@ -250,6 +250,9 @@ export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program:
   };
 }
 
+/** Threads that read a line of memory, 128 bytes, sixteen bytes each. */
+const ROW_TEAM = 8;
+
 /** The model of `templates/cuda/tensor/largest.cu.hbs`. */
 export function tensorLargestModel(plan: Plan, kernel: KernelPlan, program: TensorLargestProgram) {
   const ofMap = program.of === "map";
@@ -259,6 +262,7 @@ export function tensorLargestModel(plan: Plan, kernel: KernelPlan, program: Tens
     program.parts,
     "Blocks that share a head's rows, each of which leaves its largest entry.",
   );
+  constants.int("TEAM", ROW_TEAM, "Neighbouring threads that share a row.");
   if (!ofMap) addStripRows(constants, plan.pipeline);
   return {
     ...tensorModel(plan, kernel, {

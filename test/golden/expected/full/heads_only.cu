@@ -105,6 +105,15 @@ __device__ __forceinline__ bool visible(const Batch& batch, int row, int key) {
 /// An element of q, k, v and o: the bits of an f16.
 using Element = unsigned short;
 
+constexpr float LOG2_E = 1.44269504088896340736f;
+
+/// 2^x.
+__device__ __forceinline__ float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// Where a query row lies, in the history where it is before row 0.
 __device__ __forceinline__ const Element* query_row(const Batch& batch, const Element* q, const Element* q_history,
     unsigned head, int row) {
@@ -206,7 +215,6 @@ __device__ __forceinline__ float lanes_max(float value) {
   return value;
 }
 
-constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
 /// The signs of a pair of 16-bit numbers.
 constexpr unsigned SIGNS = 0x80008000u;
@@ -299,13 +307,6 @@ __device__ __forceinline__ void cp_async_commit() {
 template <int N>
 __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
-}
-
-/// 2^x.
-__device__ __forceinline__ float exp2_approx(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
 }
 
 /// The same of two, as a pair.

@@ -531,7 +531,7 @@ namespace normalize {
 /// Threads of a block.
 constexpr int THREADS = 256;
 /// Neighbouring threads that share a row.
-constexpr int TEAM = 32;
+constexpr int TEAM = 8;
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     const Launch launch,
@@ -549,6 +549,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
   // Whole groups of four keys that hold all the row sees.
   const int begin = max(range.x / 4 * 4, launch.key_begin);
   const int end = min(range.y, launch.key_end);
+  // Of groups between these the row sees every key.
+  const int whole_begin = (range.x + 3) / 4 * 4;
+  const int whole_end = range.y / 4 * 4;
+  const bool is_whole = interior(batch, row, 1, whole_begin, whole_end - whole_begin);
 
   float highest = HIDDEN;
   // Stays 0 as long as all scores are finite, else becomes NaN: a row with one that is not is NaN as a whole.
@@ -556,14 +560,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
   for (int key = begin + lane; key < end; key += 4 * TEAM) {
     float scores[4];
     read_four(scores, line + key);
-    const bool inside = interior(batch, row, 1, key, 4);
+    if (!is_whole || key < whole_begin || key >= whole_end) {
+#pragma unroll
+      for (int j = 0; j < 4; j++) {
+        if (!visible(batch, row, key + j)) scores[j] = HIDDEN;
+      }
+      write_four(line + key, scores);
+    }
+    const float largest = fmaxf(fmaxf(scores[0], scores[1]), fmaxf(scores[2], scores[3]));
+    highest = fmaxf(highest, largest);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      if (!inside && !visible(batch, row, key + j)) scores[j] = HIDDEN;
-      highest = fmaxf(highest, scores[j]);
       probe = fmaf(scores[j], 0.0f, probe);
     }
-    write_four(line + key, scores);
   }
   highest = lanes_max<TEAM>(highest);
   probe = lanes_sum<TEAM>(probe);
@@ -596,22 +605,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     if (count > 0.0f) threshold = (sum - 1.0f) / count;
   }
 
-  // The weights; 0 wherever the strip's other rows see more than this one.
+  // The weights, from scores that the same lane has read before; 0 wherever the strip's other rows see more than this
+  // one.
   if (!exists) return;
-  for (int key = launch.key_begin + lane; key < launch.key_end; key += 4 * TEAM) {
-    float weights[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    if (key >= begin && key < end) {
-      read_four(weights, line + key);
+  for (int key = begin + lane; key < end; key += 4 * TEAM) {
+    float weights[4];
+    read_four(weights, line + key);
 #pragma unroll
-      for (int j = 0; j < 4; j++) {
-        if (probe != 0.0f) {
-          weights[j] = visible(batch, row, key + j) ? probe : 0.0f;
-        } else {
-          weights[j] = weights[j] == HIDDEN ? 0.0f : fmaxf(weights[j] - highest - threshold, 0.0f);
-        }
-      }
+    for (int j = 0; j < 4; j++) {
+      weights[j] = weights[j] == HIDDEN ? 0.0f : fmaxf(weights[j] - highest - threshold, 0.0f);
     }
     write_four(line + key, weights);
+  }
+  constexpr float NOTHING[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (int key = launch.key_begin + lane; key < begin; key += 4 * TEAM) write_four(line + key, NOTHING);
+  for (int key = max(begin, (end + 3) / 4 * 4) + lane; key < launch.key_end; key += 4 * TEAM)
+    write_four(line + key, NOTHING);
+  if (probe == 0.0f) return;
+  for (int key = begin + lane; key < end; key += 4 * TEAM) {
+    for (int j = 0; j < 4; j++) line[key + j] = visible(batch, row, key + j) ? probe : 0.0f;
   }
 }
 
@@ -889,7 +901,7 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
         stream, launch, map_0, call.parameters, call.positions, map_1))
         return error;
       if (const int error = queue(normalize::constructor_normalize,
-        {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 256, 0, stream, launch, call.positions, map_1))
+        {ceil_div(launch.row_end - launch.row_begin, 32), 3, batches}, 256, 0, stream, launch, call.positions, map_1))
         return error;
       launch.row_begin = static_cast<int>(row);
       if (const int error = queue(product::constructor_product,

@@ -149,6 +149,15 @@ __device__ __forceinline__ float softcap(float value, float limit) {
 /// An element of q, k, v and o: the bits of a bf16.
 using Element = unsigned short;
 
+constexpr float LOG2_E = 1.44269504088896340736f;
+
+/// 2^x.
+__device__ __forceinline__ float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// Where a query row lies, in the history where it is before row 0.
 __device__ __forceinline__ const Element* query_row(const Batch& batch, const Element* q, const Element* q_history,
     unsigned head, int row) {
@@ -241,7 +250,6 @@ __device__ __forceinline__ float lanes_max(float value) {
   return value;
 }
 
-constexpr float LOG2_E = 1.44269504088896340736f;
 constexpr float LN_2 = 0.69314718055994530942f;
 constexpr float LARGEST_F16 = 65504.0f;
 /// The signs of a pair of 16-bit numbers.
@@ -339,13 +347,6 @@ __device__ __forceinline__ void cp_async_commit() {
 template <int N>
 __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
-}
-
-/// 2^x.
-__device__ __forceinline__ float exp2_approx(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
 }
 
 /// The larger one; NaN if one of them is.

@@ -134,7 +134,7 @@ export const CUDA_UNITS: ScalarUnits = {
   softmax: () => unit({ f32MultiplyAdds: 14, specialFunctions: 1, instructions: 14, sharedBytes: 8 }),
   // Products of 32 bits by halves.
   dropout: unit({ instructions: 400 }),
-  normalize: unit({ f32MultiplyAdds: 20, specialFunctions: 1, instructions: 96 }),
+  normalize: unit({ f32MultiplyAdds: 12, specialFunctions: 2, instructions: 48 }),
   product: (_valueBlocks, same) =>
     unit({
       f32MultiplyAdds: 64,

@@ -58,7 +58,7 @@ const CUDA: Omit<GpuMachine, "limits" | "architecture" | "rates" | "requires"> =
     stripBytes: 40 * 2 ** 20,
     mixTile: { tileQ: 8, tileK: 64 },
     // Eight lanes a row: a line of memory at a time, and what a row costs once is shared by four in a warp.
-    normalize: { workgroup: 256, team: 8, words: () => 0 },
+    normalize: { workgroup: 64, team: 8, words: () => 0 },
     // More rows at a time need no fewer barriers.
     product: { epilogueWords: 8192, masks: true, source: "weights" },
     outputRows: [1],

@@ -30,7 +30,7 @@ export function fusedRegisters(pipeline: Pipeline, role: ChainRole, outputs: num
 
 /** Registers of a kernel over maps that makes 4x4 blocks, and of the softmax of rows. */
 export const BLOCK_REGISTERS = 96;
-export const NORMALIZE_REGISTERS = 40;
+export const NORMALIZE_REGISTERS = 56;
 
 /** Of a mix of which an invocation accumulates so many heads. */
 export function mixRegisters(outputs: number): number {

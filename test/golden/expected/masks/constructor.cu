@@ -526,10 +526,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_scores_conv
 namespace normalize {
 
 // Sparsemax of the strip's rows, in place (Martins and Astudillo 2016).
-// 256 threads.
+// 64 threads.
 
 /// Threads of a block.
-constexpr int THREADS = 256;
+constexpr int THREADS = 64;
 /// Neighbouring threads that share a row.
 constexpr int TEAM = 8;
 
@@ -901,7 +901,7 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
         stream, launch, map_0, call.parameters, call.positions, map_1))
         return error;
       if (const int error = queue(normalize::constructor_normalize,
-        {ceil_div(launch.row_end - launch.row_begin, 32), 3, batches}, 256, 0, stream, launch, call.positions, map_1))
+        {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 64, 0, stream, launch, call.positions, map_1))
         return error;
       launch.row_begin = static_cast<int>(row);
       if (const int error = queue(product::constructor_product,

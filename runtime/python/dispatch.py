@@ -101,6 +101,6 @@ def _differentiable(name: str, operator: OpOverload, kernel: Kernel, pull_back: 
         if not (torch.is_grad_enabled() and needs_gradients(*inputs)):
             return compute(keys, inputs)
         results: tuple[Tensor, ...] = function.apply(keys, *inputs)
-        return results if pull_back is not None else [*results]
+        return results
 
     return call

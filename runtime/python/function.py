@@ -9,6 +9,7 @@ import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors
+from torch.distributed.tensor import DTensor
 
 from .attention import Attention, Parameter
 from .call import STORAGES, Call, check, check_values
@@ -16,6 +17,7 @@ from .dropout import seed_of
 from .errors import MtacError
 from .ops import Operators, register
 from .reference import reference as plain_formulas
+from .sharding import whole_on
 
 __all__ = ["AttentionFunction", "function_of"]
 
@@ -79,6 +81,8 @@ class AttentionFunction:
             _refuse_tangents(q, k, v, q_history, bias, *parameters.values())
         packed = self._pack(parameters, q)
         seed = seed_of(dropout_seed, q.device)
+        if seed is not None and isinstance(q, DTensor) and not isinstance(seed, DTensor):
+            seed = whole_on(q.device_mesh, seed)
         call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer, first_head)
         if reference or q.dtype == torch.float64:
             size = check(self.attention, call, STORAGES | {torch.float64: "f64"})

@@ -16,6 +16,7 @@ from .dropout import draw_seed
 from .errors import MtacError
 from .function import AttentionFunction
 from .heads import HeadSplit
+from .sharding import common_seed
 
 __all__ = ["AttentionLayer", "AttentionStack"]
 
@@ -100,7 +101,7 @@ class AttentionLayer(nn.Module):
         Training drops weights where the spec says so; without ``dropout_seed`` PyTorch's generator draws one.
         """
         function, values, split = self.function, self.named_values(), self.split
-        seed = self._seed(dropout_seed, q.device)
+        seed = self._seed(dropout_seed, q)
         is_spread = isinstance(q, DTensor)
         if split is not None:
             function, values = split.function, split.values(values)
@@ -125,7 +126,7 @@ class AttentionLayer(nn.Module):
         )
         return o if split is None or not is_spread else split.spread(o)
 
-    def _seed(self, given: Tensor | int | None, device: torch.device) -> Tensor | int | None:
+    def _seed(self, given: Tensor | int | None, q: Tensor) -> Tensor | int | None:
         """Which weights a call drops: none in evaluation."""
         if not self.function.attention.dropouts:
             return given
@@ -133,7 +134,9 @@ class AttentionLayer(nn.Module):
             return None
         if given is not None:
             return given
-        return draw_seed(device) if self.split is None else self.split.draw_seed(device)
+        if self.split is not None:
+            return self.split.draw_seed(q.device)
+        return common_seed(q.device, q.device_mesh) if isinstance(q, DTensor) else draw_seed(q.device)
 
     @torch.no_grad()
     def load_official_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str | None = None) -> None:

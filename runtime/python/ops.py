@@ -16,6 +16,7 @@ from .attention import Attention
 from .call import Call, Size, check, check_values
 from .dispatch import define
 from .errors import MtacError
+from .sharding import register_placements
 
 __all__ = ["Operators", "register"]
 
@@ -89,19 +90,19 @@ def register(attention: Attention) -> Operators:
         call = Call(*inputs)
         return outputs(call, check(attention, call))
 
-    def differentiate(d_o: Tensor, *inputs: Any) -> list[Tensor]:
+    def differentiate(d_o: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
         call, wanted = Call(*inputs[:-1]), inputs[-1]
         size = checked.size(call)
         _check_gradient(attention, call, size, d_o)
         if size.empty:
-            return [each.zero_() for each in _gradients(call, wanted)]
+            return tuple(each.zero_() for each in _gradients(call, wanted))
         results = KERNELS[call.q.device.type].backward(attention, call, size, d_o, wanted)
-        return [
+        return tuple(
             _nothing(call, tensor) if result is None or tensor is None else result.to(tensor.dtype)
             for tensor, result in zip(call.differentiable, results, strict=True)
-        ]
+        )
 
-    def fake_gradients(_d_o: Tensor, *inputs: Any) -> list[Tensor]:
+    def fake_gradients(_d_o: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
         return _gradients(Call(*inputs[:-1]), inputs[-1])
 
     def pull_back(needed: Sequence[bool], inputs: Sequence[Any], d_o: Tensor) -> list[Tensor | None]:
@@ -111,9 +112,11 @@ def register(attention: Attention) -> Operators:
         return [*found, *[None] * (len(needed) - DIFFERENTIABLE)]
 
     where, name = attention.namespace, f"{attention.name}_attn"
-    gradients = f"(Tensor d_o, {INPUTS}, bool[] wanted) -> Tensor[]"
+    results = ", ".join(["Tensor"] * DIFFERENTIABLE)
+    gradients = f"(Tensor d_o, {INPUTS}, bool[] wanted) -> ({results})"
     backward = define(where, f"{name}_bwd", gradients, differentiate, fake_gradients)
     forward = define(where, f"{name}_fwd", f"({INPUTS}) -> (Tensor, Tensor)", compute, fake, pull_back)
+    register_placements(forward, backward)
     return Operators(forward, backward)
 
 
@@ -151,12 +154,12 @@ def _check(attention: Attention, call: Call) -> Size:
     return size
 
 
-def _gradients(call: Call, wanted: Sequence[bool]) -> list[Tensor]:
+def _gradients(call: Call, wanted: Sequence[bool]) -> tuple[Tensor, ...]:
     """Tensors for what is wanted, and empty ones for the rest."""
-    return [
+    return tuple(
         _nothing(call, tensor) if tensor is None or not wish else tensor.new_empty(tensor.shape)
         for tensor, wish in zip(call.differentiable, wanted, strict=True)
-    ]
+    )
 
 
 def _nothing(call: Call, tensor: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.tensor import Replicate, Shard, distribute_module, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 ROWS = 24
@@ -188,6 +188,48 @@ def by_heads(rank, count, package, name):
     other.attention.load_official_state_dict(state)
     for each, value in other.attention.state_dict().items():
         assert torch.equal(value.full_tensor(), state[each]), each
+
+
+def by_entries(rank, count, package, name):
+    """DTensors of batch entries, of rows, and whole ones, to a layer without HeadParallel."""
+    layer = getattr(package, name)()
+    o, gradients, of_parameters, d_o, masked = whole(layer)
+    mesh = init_device_mesh("cpu", (count,))
+    for way in (Shard(0), Shard(2), Replicate()):
+        fresh = getattr(package, name)()
+        inputs, _, _ = data(fresh)
+        distribute_module(fresh, mesh)
+        leaves = [distribute_tensor(each, mesh, [way]).requires_grad_() for each in inputs]
+        spread = {key: distribute_tensor(value, mesh, [Shard(0)]) for key, value in masked.items()}
+        torch.manual_seed(SEED + rank)
+        found = fresh(*leaves, **spread)
+        if layer.function.attention.dropouts:
+            assert found.placements == (Replicate(),), found.placements
+        elif way == Shard(0):
+            assert found.placements == (way,), found.placements
+        found.backward(distribute_tensor(d_o, mesh, found.placements))
+        near("o", found.full_tensor().detach(), o)
+        for tensor, leaf, expected in zip("qkv", leaves, gradients, strict=True):
+            near(f"the gradient of {tensor}", leaf.grad.full_tensor(), expected)
+        for (each, parameter), expected in zip(fresh.named_parameters(), of_parameters, strict=True):
+            near(f"the gradient of {each}", parameter.grad.full_tensor(), expected)
+
+
+def by_heads_sharded(rank, count, package, name):
+    """Heads over two processes, and FSDP2 over the pairs of them: what one process computes."""
+    layer = getattr(package, name)()
+    inputs, d_o, masked = data(layer, count // 2)
+    layer(*inputs, **masked).backward(d_o / (count // 2))
+    mesh = init_device_mesh("cpu", (count // 2, 2), mesh_dim_names=("dp", "tp"))
+    fresh = getattr(package, name)()
+    data(fresh, count // 2)
+    parallelize_module(fresh, mesh["tp"], package.HeadParallel())
+    fully_shard(fresh, mesh=mesh["dp"])
+    entry, part = divmod(rank, 2)
+    mine = [each[entry : entry + 1].chunk(2, dim=1)[part] for each in (*inputs, d_o)]
+    fresh(*mine[:3], **{key: each[:1] for key, each in masked.items()}).backward(mine[3])
+    for (each, parameter), wanted in zip(fresh.named_parameters(), layer.parameters(), strict=True):
+        near(f"the gradient of {each}", parameter.grad.full_tensor(), wanted.grad)
 
 
 def dying(rank, count, package, name):

@@ -65,6 +65,23 @@ describe.each([2, 4])("heads over %s processes", (processes) => {
   });
 });
 
+/** Batch entries with a mask's documents, and with dropout, which counts them. */
+const ENTRIES = {
+  documents:
+    "attention a { heads 4 head_dim 16 mask causal documents scores { conv 3x5 mix 4 } output { norm gate } }",
+  dropout: "attention a { heads 2 head_dim 16 mask causal scores { conv 3x5 } weights { dropout 0.3 } }",
+} as const;
+
+test.each(Object.entries(ENTRIES))("DTensors give what one process gives: %s", async (_, spec) => {
+  expect(await together("by_entries", 2, spec, "A")).toContain("equal");
+});
+
+test("heads over 2 processes and FSDP2 over 2 pairs give what one process gives", async () => {
+  const spec =
+    "attention a { heads 4 head_dim 16 mask causal documents scores { conv 3x5 mix 2 } output { norm gate } }";
+  expect(await together("by_heads_sharded", 4, spec, "A")).toContain("equal");
+});
+
 test("heads that are mixed stay together", async () => {
   await expect(together("by_heads", 2, LAYER, "Mta830m")).rejects.toThrow("MTA685");
 });

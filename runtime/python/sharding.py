@@ -1,0 +1,91 @@
+"""How attentions compute on DTensors: which placements their operators take, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+from torch.distributed.tensor.experimental import register_sharding
+from torch.distributed.tensor.placement_types import Placement
+
+from .call import Call
+from .dropout import first_seed
+
+__all__ = ["common_seed", "register_placements", "whole_on"]
+
+Placements = list[Placement | None]
+"""Of results or inputs, one after the other; None for what is no tensor."""
+
+
+def register_placements(forward: OpOverload, backward: OpOverload) -> None:
+    """Lets an attention's operators take DTensors: whole ones, or batch entries that are spread over processes.
+
+    Heads are spread by ``HeadParallel``, rows by ``context_parallel``; a DTensor that is spread so is gathered here.
+    Where weights are dropped, batch entries are gathered, too: an entry's number decides which ones fall.
+    """
+
+    def of_forward(*inputs: Any) -> Sequence[tuple[Placements, Placements]]:
+        ways = [(all_whole(2), all_whole_of(inputs))]
+        if call_of(inputs).dropout_seed is None:
+            ways.append(([Shard(0)] * 2, by_batches(inputs)))
+        return ways
+
+    def of_backward(d_o: Any, *others: Any) -> Sequence[tuple[Placements, Placements]]:
+        *inputs, _wanted = others
+        count = len(call_of(inputs).differentiable)
+        ways = [(all_whole(count), [Replicate(), *all_whole_of(inputs), None])]
+        if call_of(inputs).dropout_seed is None:
+            placements = by_batches(inputs)
+            # Processes have parts of the sum that is the gradient of what all entries share.
+            gradients: Placements = [Partial() if way == Replicate() else Shard(0) for way in placements[:count]]
+            ways.append((gradients, [Shard(0), *placements, None]))
+        return ways
+
+    register_sharding(forward)(of_forward)
+    register_sharding(backward)(of_backward)
+
+
+def common_seed(device: torch.device, mesh: DeviceMesh) -> Tensor:
+    """A seed of dropout that all processes of a mesh have: the first one's."""
+    seed = first_seed(device, mesh.get_group(0))
+    for axis in range(1, mesh.ndim):
+        dist.broadcast(seed, group_src=0, group=mesh.get_group(axis))
+    return seed
+
+
+def whole_on(mesh: DeviceMesh, tensor: Tensor) -> DTensor:
+    """A tensor that each process of a mesh has, as a DTensor."""
+    return DTensor.from_local(tensor, mesh, [Replicate()] * mesh.ndim, run_check=False)
+
+
+def call_of(inputs: Sequence[Any]) -> Call:
+    """The fields of a call, each a tensor's description."""
+    return Call(*inputs)
+
+
+def all_whole(count: int) -> Placements:
+    """Results that each process has."""
+    return [Replicate()] * count
+
+
+def all_whole_of(inputs: Sequence[Any]) -> Placements:
+    """Inputs that each process has."""
+    return [Replicate() if hasattr(each, "shape") else None for each in inputs]
+
+
+def by_batches(inputs: Sequence[Any]) -> Placements:
+    """Inputs of which each process has some batch entries: all but the parameters, and a bias that entries share."""
+    call = call_of(inputs)
+    shared = [call.parameters]
+    if call.bias is not None and call.bias.shape[0] == 1:
+        shared.append(call.bias)
+    return [
+        None if whole is None else Replicate() if any(each is other for other in shared) else Shard(0)
+        for each, whole in zip(inputs, all_whole_of(inputs), strict=True)
+    ]

@@ -53,6 +53,13 @@ export const PYTORCH_GUIDE: Readonly<Record<string, GuideEntry>> = {
     remedy:
       "Give each process its own heads, as `ColwiseParallel` of the projections does, or DTensors, which know how they lie.",
   },
+  MTA687: {
+    meaning: "DTensors and other tensors",
+    cause:
+      "Some tensors or parameters of a call are DTensors and others are not; or the plain formulas (`reference=True`, float64), which do not compute on DTensors, are asked for.",
+    remedy:
+      "Put the layer on the mesh with `distribute_module` and every tensor with `distribute_tensor`; for the plain formulas give each process its own tensors.",
+  },
   MTA690: {
     meaning: "a model of transformers without its attentions",
     cause:

@@ -17,7 +17,7 @@ from .dropout import seed_of
 from .errors import MtacError
 from .ops import Operators, register
 from .reference import reference as plain_formulas
-from .sharding import whole_on
+from .sharding import check_spread, whole_on
 
 __all__ = ["AttentionFunction", "function_of"]
 
@@ -70,8 +70,8 @@ class AttentionFunction:
             o [B, H, Lq, Dv] of q's type; lse [B, H, Lq], float32, empty without a softmax.
 
         Raises:
-            MtacError: MTA601 to MTA608, MTA611 to MTA613, MTA670, MTA671 for what is given; MTA675 for forward-mode
-                differentiation; MTA880 to MTA884 where there is no compiled library.
+            MtacError: MTA601 to MTA608, MTA611 to MTA613, MTA670, MTA671, MTA687 for what is given; MTA675 for
+                forward-mode differentiation; MTA880 to MTA884 where there is no compiled library.
         """
         wanted = _autocast_type(q.device.type)
         if wanted is not None:
@@ -84,7 +84,10 @@ class AttentionFunction:
         if seed is not None and isinstance(q, DTensor) and not isinstance(seed, DTensor):
             seed = whole_on(q.device_mesh, seed)
         call = Call(q, k, v, packed, q_history, bias, documents, lengths, positions, seed, layer, first_head)
-        if reference or q.dtype == torch.float64:
+        is_plain = reference or q.dtype == torch.float64
+        if isinstance(q, DTensor) or isinstance(packed, DTensor):
+            check_spread(self.attention, call, is_plain)
+        if is_plain:
             size = check(self.attention, call, STORAGES | {torch.float64: "f64"})
             if not torch.compiler.is_compiling():
                 check_values(self.attention, call, size)

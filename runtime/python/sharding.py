@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch._ops import OpOverload
+from torch.distributed._functional_collectives import broadcast
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 from torch.distributed.tensor.experimental import register_sharding
 from torch.distributed.tensor.placement_types import Placement
 
-from .call import Call
-from .dropout import first_seed
+from .attention import Attention
+from .call import Call, check
+from .dropout import draw_seed
+from .errors import MtacError
 
-__all__ = ["common_seed", "register_placements", "whole_on"]
+__all__ = ["check_spread", "common_seed", "register_placements", "whole_on"]
 
 Placements = list[Placement | None]
 """Of results or inputs, one after the other; None for what is no tensor."""
@@ -51,11 +53,36 @@ def register_placements(forward: OpOverload, backward: OpOverload) -> None:
     register_sharding(backward)(of_backward)
 
 
+def check_spread(attention: Attention, call: Call, plain: bool) -> None:
+    """Checks a call with DTensors before its operator does: PyTorch puts words of its own around errors of operators.
+
+    Raises:
+        MtacError: MTA687 (some tensors are DTensors and others are not, or the plain formulas are asked for), and what
+            ``check`` raises.
+    """
+    if plain:
+        raise MtacError(
+            "MTA687",
+            "the plain formulas, which float64 takes, do not compute on DTensors",
+            "give each process its tensors (`to_local`, `full_tensor`), or give float32",
+        )
+    given = zip(Call._fields, call, strict=True)
+    others = [name for name, each in given if isinstance(each, Tensor) and not isinstance(each, DTensor)]
+    if others:
+        raise MtacError(
+            "MTA687",
+            f"some tensors are DTensors, and {', '.join(others)} not",
+            "put the layer on the mesh with `distribute_module`, and every tensor with `distribute_tensor`",
+        )
+    check(attention, call)
+
+
 def common_seed(device: torch.device, mesh: DeviceMesh) -> Tensor:
     """A seed of dropout that all processes of a mesh have: the first one's."""
-    seed = first_seed(device, mesh.get_group(0))
-    for axis in range(1, mesh.ndim):
-        dist.broadcast(seed, group_src=0, group=mesh.get_group(axis))
+    seed = draw_seed(device)
+    for axis in range(mesh.ndim):
+        # Not `dist.broadcast`, which breaks the graphs of `torch.compile`.
+        seed = broadcast(seed, 0, (mesh, axis))
     return seed
 
 

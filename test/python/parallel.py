@@ -213,6 +213,24 @@ def by_entries(rank, count, package, name):
             near(f"the gradient of {tensor}", leaf.grad.full_tensor(), expected)
         for (each, parameter), expected in zip(fresh.named_parameters(), of_parameters, strict=True):
             near(f"the gradient of {each}", parameter.grad.full_tensor(), expected)
+    q, k, v = (each.detach() for each in inputs)
+    spread = [distribute_tensor(each, mesh, [Shard(0)]) for each in (q, k, v)]
+    masks = {key: distribute_tensor(value, mesh, [Shard(0)]) for key, value in masked.items()}
+    short = distribute_tensor(k[:, :, 1:].contiguous(), mesh, [Shard(0)])
+    for tensors, options, code in (
+        ((spread[0], k, spread[2]), {}, "MTA687"),
+        (spread, {"reference": True}, "MTA687"),
+        ((spread[0], short, spread[2]), {}, "MTA603"),
+    ):
+        try:
+            fresh.compute(*tensors, **masks, **options)
+        except package.MtacError as error:
+            assert error.code == code, error
+        else:
+            raise AssertionError(f"{code} is not raised")
+    compiled = torch.compile(fresh, fullgraph=True, backend="aot_eager")
+    torch.manual_seed(SEED + rank)
+    near("o of a compiled layer", compiled(*spread, **masks).full_tensor().detach(), o)
 
 
 def by_heads_sharded(rank, count, package, name):

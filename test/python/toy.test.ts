@@ -20,18 +20,12 @@ from pathlib import Path
 from dataclasses import replace
 import toy.train as train
 from attention import Mta, MtaPaper
-
-class Plain(Mta):
-    def forward(self, *tensors):
-        return self.compute(*tensors, reference=True)
-
-class PlainPaper(MtaPaper):
-    forward = Plain.forward
+from toy.__main__ import Formulas, FormulasPaper
 
 torch.set_num_threads(1)
 scale = replace(train.SCALES["tiny"], steps=6, warmup=2)
 dropping = replace(scale, shape=replace(scale.shape, dim=256))
-for scale, attention, plain in ((scale, Mta, Plain), (dropping, MtaPaper, PlainPaper)):
+for scale, attention, plain in ((scale, Mta, Formulas), (dropping, MtaPaper, FormulasPaper)):
     lines = {}
     runs = (("whole", attention, 6), ("plain", plain, 6), ("parts", attention, 3), ("parts", attention, 6))
     for name, kind, steps in runs:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-COLOURS = {"Mta": "#0f766e", "MtaPaper": "#0f766e"}
-"""Multi-token attention is green, the baseline grey."""
+LINES = {
+    "Mta": ("multi-token attention", "#0f766e"),
+    "Formulas": ("multi-token attention, by plain formulas", "#d97706"),
+    "Plain": ("plain attention", "#8a9894"),
+}
+"""What lines of attentions are called, and their colours."""
 
 
 def plot(results: list[Path], file: Path) -> None:
@@ -23,14 +27,13 @@ def plot(results: list[Path], file: Path) -> None:
     named: set[str] = set()
     for result in results:
         run = json.loads(result.read_text())
-        attention = run["attention"]
+        label, colour = LINES[run["attention"].removesuffix("Paper")]
         steps = [line["step"] for line in run["lines"]]
         errors = [100 * line["error"] for line in run["lines"]]
-        label = "multi-token attention" if attention in COLOURS else "plain attention"
         axes.plot(
             steps,
             errors,
-            color=COLOURS.get(attention, "#8a9894"),
+            color=colour,
             linewidth=1.5,
             label=None if label in named else label,
         )

@@ -30,6 +30,8 @@ class Scale:
         steps: Steps of training.
         batch: Samples of a step.
         rate: Learning rate after the warm-up.
+        matrices: The same for the matrices of the layers, which Muon trains (https://kellerjordan.github.io/posts/muon),
+            AdamW the rest; 0 where AdamW trains all.
         warmup: Steps until then.
         decays: Whether the rate falls to 0, as half a cosine.
         tested: Held-out samples.
@@ -40,15 +42,16 @@ class Scale:
     steps: int
     batch: int
     rate: float
+    matrices: float
     warmup: int
     decays: bool
     tested: int
 
 
 SCALES = {
-    "tiny": Scale(Task(3), Shape(64, 2, 2, 128, VOCABULARY), 60, 16, 1e-3, 10, True, 64),
-    "small": Scale(Task(8), Shape(64, 2, 2, 192, VOCABULARY), 10_000, 64, 2e-3, 100, True, 1000),
-    "paper": Scale(Task(52), Shape(256, 4, 2, 768, VOCABULARY), 100_000, 64, 1e-4, 1000, False, 1000),
+    "tiny": Scale(Task(3), Shape(64, 2, 2, 128, VOCABULARY), 60, 16, 1e-3, 5e-3, 10, True, 64),
+    "small": Scale(Task(8), Shape(64, 3, 2, 192, VOCABULARY), 4_000, 64, 2e-3, 5e-3, 100, True, 1000),
+    "paper": Scale(Task(52), Shape(256, 4, 2, 768, VOCABULARY), 100_000, 64, 1e-4, 0, 1000, False, 1000),
 }
 
 
@@ -61,8 +64,9 @@ def train(
     """
     torch.manual_seed(seed)
     model = Model(scale.shape, attention)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=scale.rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(scale, step))
+    optimizers = _optimizers(model, scale)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(each, lambda step: _rate(scale, step)) for each in optimizers]
+    stepping: list[torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler] = [*optimizers, *schedules]
     generator = torch.Generator().manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
@@ -70,26 +74,26 @@ def train(
     if checkpoint.exists():
         kept = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(kept["model"])
-        optimizer.load_state_dict(kept["optimizer"])
-        schedule.load_state_dict(kept["schedule"])
+        for each, state in zip(stepping, kept["stepping"], strict=True):
+            each.load_state_dict(state)
         generator.set_state(kept["generator"])
         torch.set_rng_state(kept["random"])
         step, seconds, lines = kept["step"], kept["seconds"], kept["lines"]
     while step < scale.steps:
         began = time.perf_counter()
         loss = losses(model, sample(scale.task, scale.batch, generator), scale.task).mean()
-        optimizer.zero_grad()
+        model.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        for each in stepping:
+            each.step()
         step += 1
         seconds += time.perf_counter() - began
         if step % every and step < scale.steps:
             continue
         error = evaluate(model, scale)
         lines.append({"step": step, "loss": loss.item(), "error": error, "seconds": round(seconds, 2)})
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+        state = {"model": model.state_dict(), "stepping": [each.state_dict() for each in stepping]}
         random = {"generator": generator.get_state(), "random": torch.get_rng_state()}
         progress = random | {"step": step, "seconds": seconds, "lines": lines}
         # Beside its place and renamed: a run that is stopped while it writes keeps the one before.
@@ -99,6 +103,18 @@ def train(
     made = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     result = {"attention": attention.__name__, "seed": seed, "scale": asdict(scale), "made": made, "lines": lines}
     (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _optimizers(model: Model, scale: Scale) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, where the scale has a rate for them, and AdamW for all else."""
+    matrices = [each for each in model.blocks.parameters() if each.ndim == 2] if scale.matrices else []
+    taken = {id(each) for each in matrices}
+    rest = [each for each in model.parameters() if id(each) not in taken]
+    adam = torch.optim.AdamW(rest, lr=scale.rate, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.0)
+    if not matrices:
+        return [adam]
+    # Steps as large as AdamW's, whatever a matrix's shape is (arXiv 2502.16982, section 2.2).
+    return [adam, torch.optim.Muon(matrices, lr=scale.matrices, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")]
 
 
 def _rate(scale: Scale, step: int) -> float:

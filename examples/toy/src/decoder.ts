@@ -2,7 +2,7 @@
 import { readParameters } from "mtac/runtime";
 
 /** What the model looks like, as it was trained: scale `small` of examples/pytorch. */
-export const SHAPE = { vocabulary: 32, dim: 64, layers: 2, heads: 2, hidden: 192 } as const;
+export const SHAPE = { vocabulary: 32, dim: 64, layers: 3, heads: 2, hidden: 192 } as const;
 
 const ROTARY_BASE = 1e5;
 const EPSILON = 1e-5;

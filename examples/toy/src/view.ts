@@ -51,7 +51,7 @@ export class Page {
         "Eight blocks of five letters, and two letters of one of them: which block is it? Two small language models read the text and write that block. They were trained alike, on the toy task of ",
         link("https://arxiv.org/abs/2504.00927", "Multi-Token Attention"),
         ", and differ in one line: ",
-        h("code", {}, "scores { conv 2x9 }"),
+        h("code", {}, "scores { conv 3x9 }"),
         ". Their attentions run on kernels that mtac emitted.",
       ),
       h("div", { class: "fields" }, field("Blocks, #, two letters of one block", this.#input), another),

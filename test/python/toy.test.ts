@@ -23,23 +23,26 @@ from attention import Mta, MtaPaper
 from toy.__main__ import Formulas, FormulasPaper
 
 torch.set_num_threads(1)
-scale = replace(train.SCALES["tiny"], steps=6, warmup=2)
-dropping = replace(scale, shape=replace(scale.shape, dim=256))
-for scale, attention, plain in ((scale, Mta, Formulas), (dropping, MtaPaper, FormulasPaper)):
+# Muon's steps are rounded to bfloat16: they enlarge what the last bits of gradients differ by.
+muon = replace(train.SCALES["tiny"], steps=6, warmup=2)
+adam = replace(muon, matrices=0)
+dropping = replace(adam, shape=replace(adam.shape, dim=256))
+kinds = ((muon, Mta, Formulas, 1e-2), (adam, Mta, Formulas, 1e-4), (dropping, MtaPaper, FormulasPaper, 1e-4))
+for number, (scale, attention, plain, tolerance) in enumerate(kinds):
     lines = {}
     runs = (("whole", attention, 6), ("plain", plain, 6), ("parts", attention, 3), ("parts", attention, 6))
     for name, kind, steps in runs:
-        folder = Path(attention.__name__, name)
+        folder = Path(str(number), name)
         torch.manual_seed(len(name) + steps)
         lines[name] = [each["loss"] for each in train.train(replace(scale, steps=steps, decays=False), kind, 5, folder, every=1)]
-    print(max(abs(a - b) for a, b in zip(lines["whole"], lines["plain"])) < 1e-4)
+    print(max(abs(a - b) for a, b in zip(lines["whole"], lines["plain"])) < tolerance)
     print(len(lines["parts"]), lines["parts"] == lines["whole"][3:])
     print((folder / "result.json").exists(), len(lines["whole"]))`;
 
 test("training equals training with the plain formulas, and goes on where it was stopped", async () => {
   await withFolder(async (folder) => {
     fill(folder);
-    expect(await python(["-c", STEPS], folder)).toBe("True\n3 True\nTrue 6\n".repeat(2));
+    expect(await python(["-c", STEPS], folder)).toBe("True\n3 True\nTrue 6\n".repeat(3));
   });
 });
 

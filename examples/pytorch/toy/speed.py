@@ -1,4 +1,4 @@
-"""``python -m toy.speed``: one attention call of the scale ``small``, forward and backward: mtac's against the formulas."""
+"""``python -m toy.speed``: an attention call at the scale ``small``, forward and backward, by mtac and by formulas."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .__main__ import ATTENTIONS
 from .train import SCALES
 
 ROUNDS = 30
+"""Calls that are timed of each kind."""
 
 
 def call(attention: nn.Module, tensors: list[torch.Tensor]) -> float:

@@ -120,7 +120,7 @@ function withLargest(
       program: { kind: "tensor_largest", of, warps: LARGEST_WARPS, parts: PARTS },
       workgroup: LARGEST_WARPS * WARP,
       workgroupBytes: 0,
-      registers: 96,
+      registers: 40,
       read: [from, "integers"],
       written: [largest(of)],
       grid: machine.mapGrid.rows(PARTS, pipeline.heads),

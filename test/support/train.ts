@@ -2,22 +2,34 @@ import { artifactOf } from "../../compiler/emit/index.ts";
 import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
 import type { CallDevice } from "../../compiler/execution/device.ts";
 import { readGradients } from "../../compiler/execution/training.ts";
-import { choosePlan, type Machine } from "../../compiler/plan/index.ts";
+import { choosePlan, type Machine, planCandidates } from "../../compiler/plan/index.ts";
 import { elementCount, type Layout } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
 import type { Gradients, GradientTrial } from "./gradients.ts";
 import { callShapeOf } from "./rounded.ts";
 
-/** Gradients through a launcher of a device, in strips of so many rows. What they are written to is full of NaN before. */
+/**
+ * Gradients through a launcher of a device, in strips of so many rows. What they are written to is full of NaN before.
+ *
+ * @param lowering Taken where the planner has it, though it prefers another.
+ */
 export async function gradientsOn<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   device: CallDevice<Tensor, Types>,
   machine: Machine,
   { pipeline, inputs, parameters, dO }: GradientTrial,
   stripRows: number,
+  lowering?: string,
 ): Promise<Gradients> {
   const planned = { machine, shape: callShapeOf(inputs) };
   const plan = choosePlan(pipeline, planned);
-  const backward = choosePlan(pipeline, { ...planned, direction: "backward", options: { stripRows } });
+  const asked = { ...planned, direction: "backward", options: { stripRows } } as const;
+  const wanted =
+    lowering === undefined
+      ? undefined
+      : planCandidates(pipeline, asked).find(
+          ({ plan: found, knobs }) => found !== null && knobs["lowering"] === lowering,
+        );
+  const backward = wanted?.plan ?? choosePlan(pipeline, asked);
   const launcher = await device.launch(artifactOf(pipeline, [plan], [backward]), hostParameters(parameters));
   const placed = placeInputs(pipeline, inputs, (tensor, as) => device.upload(tensor, as));
   const { saved } = await launcher.forward(placed, { save: true });

@@ -28,8 +28,8 @@ Placements = list[Placement | None]
 def register_placements(forward: OpOverload, backward: OpOverload) -> None:
     """Lets an attention's operators take DTensors: whole ones, or batch entries that are spread over processes.
 
-    Heads are spread by ``HeadParallel``, rows by ``context_parallel``; a DTensor that is spread so is redistributed here.
-    Where weights are dropped, batch entries are gathered, too: an entry's number decides which ones fall.
+    Heads are spread by ``HeadParallel``, rows by ``context_parallel``; a DTensor that is spread so is redistributed
+    here. Where weights are dropped, batch entries are gathered, too: an entry's number decides which ones fall.
     """
 
     def of_forward(*inputs: Any) -> Sequence[tuple[Placements, Placements]]:

@@ -116,6 +116,24 @@ describe.skipIf(nvcc === null)("nvcc compiles random attentions", () => {
     for (const text of Object.values(sources)) expect(await faultsOf(text, "sm_80")).toEqual([]);
   }, 600_000);
 
+  test("whose rows' documents and windows would take a register each over a loop of keys", async () => {
+    const pipeline = pipelineOf(
+      `attention a { heads 12; kv_heads 3; head_dim 86; value_dim 150; dtype bf16
+  mask window 12 documents lengths
+  scores { conv 1x36 pad_key right across 3 shared; conv 7x11 pad_key right pad_query both shared }
+  output { norm }
+}`,
+      "a",
+    );
+    // Four blocks of results a thread.
+    const large = directCandidates(pipeline, DEFAULT_SHAPE, "single_pass").find(
+      ({ knobs }) => knobs["tile_q"] === 32 && knobs["tile_k"] === 32 && knobs["workgroup"] === 256,
+    );
+    if (large === undefined) throw new RangeError("the planner has dropped the tile");
+    for (const text of Object.values(emitKernels(planOf(large))))
+      expect(await faultsOf(text, "sm_80")).toEqual([]);
+  }, 600_000);
+
   test(`on exact f32 units, any candidate of any schedule (seed ${SEED})`, async () => {
     const check = async ({ pipeline, shape, seed }: RandomCase): Promise<void> => {
       for (const schedule of SCHEDULES) {

@@ -257,6 +257,13 @@ __device__ __forceinline__ unsigned see(const Batch& batch, int row, int key, bo
   return seen;
 }
 
+/// The same where it is hardly ever asked, in a loop over keys: the compiler must not think that what it needs of the
+/// rows is worth a register each over the whole loop.
+__device__ __forceinline__ unsigned see_rarely(const Batch& batch, int row, int key) {
+  asm volatile("" : "+r"(row));
+  return see(batch, row, key, false);
+}
+
 /// Adds four rows of four channels times four others.
 __device__ __forceinline__ void add_dots(float (&block)[4][4], const float4 (&x)[4], const float4 (&y)[4]) {
   each_entry(block, [&](float& entry, int i, int j) {
@@ -714,7 +721,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_product(
       for (int i = 0; i < 4; i++) read_four(a[i], lines[i] + key);
       load_values(x, batch, v, first_head, key, value);
       if (interior(batch, row, 4, key, 4) || all_finite(x)) add_products(block, a, x, 0xffffu);
-      else add_products(block, a, x, see(batch, row, key, false));
+      else add_products(block, a, x, see_rarely(batch, row, key));
     }
   });
 

@@ -278,6 +278,13 @@ __device__ __forceinline__ unsigned see(const Batch& batch, int row, int key, bo
   return seen;
 }
 
+/// The same where it is hardly ever asked, in a loop over keys: the compiler must not think that what it needs of the
+/// rows is worth a register each over the whole loop.
+__device__ __forceinline__ unsigned see_rarely(const Batch& batch, int row, int key) {
+  asm volatile("" : "+r"(row));
+  return see(batch, row, key, false);
+}
+
 /// Adds four rows of four channels times four others.
 __device__ __forceinline__ void add_dots(float (&block)[4][4], const float4 (&x)[4], const float4 (&y)[4]) {
   each_entry(block, [&](float& entry, int i, int j) {
@@ -1066,7 +1073,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) walked_twice_apply(
           for (int i = 0; i < 4; i++)
             read_four(weights[i], arena + AFTER_WEIGHTS_CONV_AT + (r + i) * AFTER_WEIGHTS_CONV_ROW_STRIDE + column);
           if (plain) add_products(block, weights, x, 0xffffu);
-          else add_products(block, weights, x, see(batch, tile_row + r % TILE_Q, step_key + column, false));
+          else add_products(block, weights, x, see_rarely(batch, tile_row + r % TILE_Q, step_key + column));
         });
       }
     }

@@ -9,7 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .compilers import Goal, the_compiler, write_whole
+from .cache import write_whole
+from .compilers import Goal, the_compiler
 from .cuda import KERNELS, image_file
 from .errors import MtacError
 from .library import PROGRAMS, THIS_PROCESSOR, compile_library, prebuilt

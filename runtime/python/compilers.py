@@ -17,8 +17,8 @@ from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
 from pathlib import Path
 from typing import Any, Protocol
 
+from .cache import cache_folder, entry_name, find_entry, write_whole
 from .errors import MtacError
-from .library import cache_folder
 
 __all__ = ["Compiler", "Nvcc", "Nvrtc", "compile_cached", "the_compiler"]
 
@@ -233,14 +233,15 @@ def compile_cached(text: str, name: str, options: Mapping[str, Sequence[str]], c
     goal = Goal(compiler, capability)
     chosen = options[compiler.kind]
     made_of = repr((text, compiler.description, chosen, goal.architecture, goal.form))
-    folder = cache_folder() / "cuda"
-    target = folder / f"{hashlib.sha256(made_of.encode()).hexdigest()[:32]}.{goal.form}"
-    if target.exists():
-        return target.read_bytes()
+    folder, ending = cache_folder() / "cuda", f".{goal.form}"
+    key = hashlib.sha256(made_of.encode()).hexdigest()[:32]
+    kept = find_entry(folder, key, ending)
+    if kept is not None:
+        return kept.read_bytes()
     made = compiler.compile(text, name, chosen, goal)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(target, made)
+        write_whole(folder / entry_name(key, made, ending), made)
     except OSError as error:
         raise MtacError(
             "MTA882",
@@ -248,15 +249,3 @@ def compile_cached(text: str, name: str, options: Mapping[str, Sequence[str]], c
             "set XDG_CACHE_HOME to a writable folder",
         ) from error
     return made
-
-
-def write_whole(target: Path, content: bytes) -> None:
-    """Written beside its place and renamed: processes that write at once never leave half a file."""
-    handle, beside = tempfile.mkstemp(dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(beside, target)
-    except BaseException:
-        os.unlink(beside)
-        raise

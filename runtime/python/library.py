@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .cache import cache_folder, entry_name, find_entry
 from .errors import MtacError
 
 __all__ = ["Pass", "compile_library", "prebuilt", "the_pass"]
@@ -114,7 +115,7 @@ def prebuilt(direction: str) -> Path:
 def compile_library(direction: str, folder: Path, processor: str = THIS_PROCESSOR) -> Path:
     """The library of a direction in a folder: as it lies there, or compiled into it.
 
-    An entry's name says what it was made of: another source, compiler, processor or set of flags is another entry.
+    Another source, compiler, processor or set of flags is another entry.
 
     Args:
         direction: ``forward`` or ``backward``.
@@ -126,19 +127,21 @@ def compile_library(direction: str, folder: Path, processor: str = THIS_PROCESSO
     """
     compiler, version = _compiler()
     flags = (*FLAGS, processor)
-    target = folder / f"{_key(direction, version, flags)}{_ending()}"
-    if target.exists():
-        return target
+    key = _key(direction, version, flags)
+    kept = find_entry(folder, key, _ending())
+    if kept is not None:
+        return kept
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Compiled beside its place and renamed: processes that compile at once never load half a library.
         with tempfile.TemporaryDirectory(dir=folder) as beside:
-            result = Path(beside) / target.name
+            result = Path(beside) / f"library{_ending()}"
             _run(compiler, [*flags, str(SOURCES / PROGRAMS[direction]), "-o", str(result), "-lm"], folder)
+            # Compiled beside its place and renamed: processes that compile at once never load half a library.
+            target = folder / entry_name(key, result.read_bytes(), _ending())
             os.replace(result, target)
+            return target
     except OSError as error:
         raise _unwritable(folder) from error
-    return target
 
 
 def _run(compiler: Sequence[str], arguments: Sequence[str], folder: Path) -> None:
@@ -201,11 +204,6 @@ def _processor() -> str:
         return platform.processor()
     kept = ("model name", "flags", "Features", "CPU part")
     return "\n".join(sorted({line for line in lines if line.startswith(kept)}))
-
-
-def cache_folder() -> Path:
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(given) if given != "" else Path.home() / ".cache") / "mtac" / "python"
 
 
 def _ending() -> str:

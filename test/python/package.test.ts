@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readBlocks } from "../docs/blocks.ts";
@@ -115,6 +115,23 @@ describe("what goes wrong has a code", () => {
 
   test("a cache that cannot be written", async () => {
     expect(await said('open("cache", "w").close()')).toContain("MTA882");
+  });
+
+  test("a cache whose library was cut short is filled anew", async () => {
+    await withFolder(async (folder) => {
+      writeFiles(folder, packageOf(SMALL, "toy.mta"));
+      const call = (): Promise<string> =>
+        python(["-c", CALL], folder, false, { XDG_CACHE_HOME: join(folder, "cache") });
+      await call();
+      const cache = join(folder, "cache/mtac/python");
+      const [library = "", ...more] = readdirSync(cache);
+      expect(more).toEqual([]);
+      const whole = readFileSync(join(cache, library));
+      // Its header is there: a loader maps pages that the file does not have.
+      truncateSync(join(cache, library), whole.length / 2);
+      expect(await call()).toContain("torch.Size([1, 2, 8, 16])");
+      expect(readdirSync(cache)).toHaveLength(1);
+    });
   });
 
   test("a compiler that fails, with what it says", async () => {

@@ -132,6 +132,9 @@ test("mtac bench --import prints it, and ends with 1 where something went wrong"
       expect(stdout).toContain(text);
     const json = JSON.parse(mtac(["bench", "--import", file, "--json"]).stdout);
     expect(json.reports).toHaveLength(1);
+    // As PowerShell writes it.
+    writeFileSync(file, `\ufeff${JSON.stringify(FIXED_KIT)}`);
+    expect(JSON.parse(mtac(["bench", "--import", file, "--name", "toy", "--json"]).stdout)).toEqual(json);
     writeFileSync(file, "{}");
     expect(mtac(["bench", "--import", file]).stderr).toContain("MTA934");
     return Promise.resolve();

@@ -44,6 +44,8 @@ describe("the command itself", () => {
     [["check", "--colour", "x.mta"], "unknown option '--colour'"],
     [["bench"], "`mtac bench spec.mta`, or `mtac bench --import results.json`"],
     [["bench", "x.mta", "--import", "results.json"], "leave out the spec"],
+    [["bench", "--import", "results.json", "--grad"], "`--grad` does not go with `--import`"],
+    [["bench", "--import", "results.json", "--no-tuned", "--rounds", "5"], "`--rounds`, `--no-tuned` do not"],
     [["bench", "x.mta", "--peers", "tensorflow"], "choose from `onnxruntime-web`"],
     [["bench", "x.mta", "--target", "cuda-emulated", "--peers", "all"], "MTA925"],
     [["bench", "x.mta", "--lengths", "128,0"], "expected a whole number, at least 1"],

@@ -97,7 +97,8 @@ export interface KitCandidate {
 export function readKitResults(text: string, name: string): KitResults {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // Editors and shells of Windows begin files with a byte order mark.
+    value = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch {
     throw noResults(`${name} is no JSON`);
   }

@@ -1,3 +1,4 @@
+import type { Command } from "commander";
 import { isPeerName, PEER_NAMES, type PeerName } from "../../bench/peers/index.ts";
 import { type BenchReport, hasWrongResults } from "../../bench/report.ts";
 import { type BenchProgress, runBenchmark } from "../../bench/run-benchmark.ts";
@@ -24,10 +25,11 @@ import { formatReport, writeReports } from "./report.ts";
 const DEFAULT_LENGTHS = [128, 256, 512] as const;
 
 /** `mtac bench`: times a spec's plans and peers, or shows what a kit for a GPU found. */
-export async function run(file: string | undefined, flags: BenchFlags): Promise<void> {
+export async function run(file: string | undefined, flags: BenchFlags, command: Command): Promise<void> {
   if (flags.import !== undefined) {
     if (file !== undefined)
       throw wrongUsage("`--import` shows what a kit found, whose specs it has", "leave out the spec");
+    refuseTimingFlags(command);
     const { showKit } = await import("./kit.ts");
     return showKit(flags.import, flags);
   }
@@ -37,6 +39,23 @@ export async function run(file: string | undefined, flags: BenchFlags): Promise<
       "`mtac bench spec.mta`, or `mtac bench --import results.json`",
     );
   return benchSpec(file, flags);
+}
+
+/** What goes with `--import`: all other flags say what to time, and how. */
+const SHOWING = ["import", "name", "csv", "html", "plot", "json"];
+
+/** @throws MtacError MTA900 */
+function refuseTimingFlags(command: Command): void {
+  const useless = command.options.filter((option) => {
+    const name = option.attributeName();
+    return !SHOWING.includes(name) && command.getOptionValueSource(name) === "cli";
+  });
+  if (useless.length === 0) return;
+  const list = useless.map(({ long }) => `\`${long}\``).join(", ");
+  throw wrongUsage(
+    `${list} ${useless.length === 1 ? "does" : "do"} not go with \`--import\`, which times nothing`,
+    `leave ${useless.length === 1 ? "it" : "them"} out`,
+  );
 }
 
 /** Times plans and peers, and writes what was found. */

@@ -125,7 +125,8 @@ const DROPOUT_SEED = { name: "dropout_seed", type: "Tensor | int | None = None" 
 /** An argument as modules take it: they know whether they are trained. */
 function ofLayer(argument: Argument): Argument {
   if (argument.name !== DROPOUT_SEED.name) return argument;
-  const text = "Which weights training drops: int32 [2], or a number; drawn by PyTorch, if not given.";
+  const text =
+    "Which weights training drops: int32 [2], or a number (default: drawn). Evaluation ignores it.";
   return { ...argument, text };
 }
 

@@ -99,6 +99,7 @@ class AttentionLayer(nn.Module):
         """The attention with this layer's parameters: o [B, H, Lq, Dv]; of this process's heads if they are spread.
 
         Training drops weights where the spec says so; without ``dropout_seed`` PyTorch's generator draws one.
+        Evaluation drops none and ignores ``dropout_seed``, like ``torch.nn.functional.dropout(training=False)``.
         """
         function, values, split = self.function, self.named_values(), self.split
         seed = self._seed(dropout_seed, q)

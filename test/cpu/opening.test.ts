@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -95,21 +96,38 @@ describe("machine code", () => {
     expect(kept()).toEqual([]);
   });
 
-  test.skipIf(!hasCompiler)("a library in the cache that is damaged", async () => {
-    const compiler = await findCompiler();
-    if (compiler === null) throw new Error("there is no compiler");
-    // Compiled for nothing in particular: nobody else loads it.
-    const own = path.join(folder, "own");
-    mkdirSync(own);
-    const file = await compileLibrary(compiler, "native.c", { folder: own });
-    expect(readdirSync(own)).toEqual([path.basename(file)]);
-    const place = path.join(folder, "mtac", "cpu");
-    mkdirSync(place, { recursive: true });
-    writeFileSync(path.join(place, path.basename(file)), "no library");
-    await refused(openCpu({ library: "native" }), "MTA884", /no library|invalid|file too short|mtac/);
-    const device = await openCpu();
-    expect(device.library.kind).toBe("wasm");
-    await device.close();
+  describe.skipIf(!hasCompiler)("a library in the cache", () => {
+    /** Puts one there, and gives its place: compiled, and changed. */
+    async function place(change: (library: Buffer, name: string) => readonly [Uint8Array, string]) {
+      const compiler = await findCompiler();
+      if (compiler === null) throw new Error("there is no compiler");
+      const file = await compileLibrary(compiler, "native.c", { folder: path.join(folder, "own") });
+      expect(readdirSync(path.dirname(file))).toEqual([path.basename(file)]);
+      const [content, name] = change(readFileSync(file), path.basename(file));
+      const cache = path.join(folder, "mtac", "cpu");
+      mkdirSync(cache, { recursive: true });
+      writeFileSync(path.join(cache, name), content);
+      return cache;
+    }
+
+    test("that cannot be loaded", async () => {
+      const content = Buffer.from("no library");
+      const digest = createHash("sha256").update(content).digest("hex").slice(0, 16);
+      await place((_library, name) => [content, name.replace(/-\w+/, `-${digest}`)]);
+      await refused(openCpu({ library: "native" }), "MTA884", /no library|invalid|file too short|mtac/);
+      const device = await openCpu();
+      expect(device.library.kind).toBe("wasm");
+      await device.close();
+    });
+
+    test("that was cut short is compiled anew", async () => {
+      // Its header is there: a loader maps pages that the file does not have.
+      const cache = await place((library, name) => [library.subarray(0, library.length / 2), name]);
+      const device = await openCpu({ library: "native" });
+      expect(device.library.kind).toBe("native");
+      await device.close();
+      expect(readdirSync(cache)).toHaveLength(1);
+    });
   });
 });
 

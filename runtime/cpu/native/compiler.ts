@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,6 +32,8 @@ const FLAGS = [
   "-shared",
   "-pthread",
 ] as const;
+
+const ENDING = process.platform === "darwin" ? ".dylib" : ".so";
 
 const TIMEOUT_MS = 300_000;
 
@@ -69,8 +71,8 @@ export async function findCompiler(): Promise<CCompiler | null> {
 }
 
 /**
- * The library for this processor: from the cache, or compiled into it. An entry's name says what it was made of, so that another source, compiler,
- * processor or set of flags is another entry.
+ * The library for this processor: from the cache, or compiled into it. An entry's name says what it was made of and what it holds: another source,
+ * compiler, processor or set of flags is another entry.
  *
  * @throws CpuError MTA882 (the cache's folder cannot be written), MTA883 (the compiler fails).
  */
@@ -81,22 +83,21 @@ export async function compileLibrary(
 ): Promise<string> {
   const { processor = THIS_PROCESSOR, folder = path.join(cacheFolder(), "cpu") } = options;
   const flags = [...FLAGS, ...processor];
-  const target = path.join(
-    folder,
-    `${await keyOf(compiler, source, flags)}.${process.platform === "darwin" ? "dylib" : "so"}`,
-  );
-  if (await exists(target)) return target;
+  const key = await keyOf(compiler, source, flags);
+  const kept = await findEntry(folder, key);
+  if (kept !== null) return kept;
   try {
     await mkdir(folder, { recursive: true });
   } catch (cause) {
     throw unwritable(folder, cause);
   }
   // Compiled beside its place and renamed: processes that compile at once never load half a library.
-  const beside = `${target}.${randomUUID()}`;
+  const beside = path.join(folder, `${randomUUID()}${ENDING}`);
   try {
     await run(compiler.program, [...flags, path.join(SOURCES, source), "-o", beside, "-lm"], {
       timeout: TIMEOUT_MS,
     });
+    const target = path.join(folder, entryName(key, await readFile(beside)));
     await rename(beside, target);
     return target;
   } catch (cause) {
@@ -118,11 +119,27 @@ function unwritable(folder: string, cause: unknown): CpuError {
   });
 }
 
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    (found) => found.isFile(),
-    () => false,
-  );
+/**
+ * The entry of a key, or null. One that does not hold what its name says, because it was damaged or cut short, is removed: to load half a
+ * library ends the process.
+ */
+async function findEntry(folder: string, key: string): Promise<string | null> {
+  const names = await readdir(folder).catch((): string[] => []);
+  for (const name of names) {
+    if (!name.startsWith(`${key}-`) || !name.endsWith(ENDING)) continue;
+    const file = path.join(folder, name);
+    const content = await readFile(file).catch(() => null);
+    // What cannot be read or removed is passed over.
+    if (content === null) continue;
+    if (name === entryName(key, content)) return file;
+    await rm(file, { force: true }).catch(() => undefined);
+  }
+  return null;
+}
+
+/** What the file of an entry is called; `key` says what it was made of. */
+function entryName(key: string, content: Uint8Array): string {
+  return `${key}-${createHash("sha256").update(content).digest("hex").slice(0, 16)}${ENDING}`;
 }
 
 async function keyOf(

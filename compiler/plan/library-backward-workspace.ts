@@ -44,6 +44,7 @@ export function backwardWorkspace(
   return [
     ...bands.map(({ keep }) => group * (strip + keep) * pitch * 4),
     parts * sights * SIGHT_BYTES,
+    parts * sights * SPAN_BYTES,
     kvHeads * keys * headDim * 4,
     kvHeads * keys * valueDim * 4,
     kvHeads * panels,
@@ -57,7 +58,7 @@ export function backwardWorkspace(
     own(valueDim, valueWidth),
     turned.reduce((sum, each) => sum + each, 0) * 4,
     parts * Math.max(1, ...sums) * lanes * 4,
-    parts * group * pitch * 4,
+    parts * group * MIX_COLUMNS * 4,
     parts * KEY_BLOCK * Math.max(headWidth, valueWidth) * 4,
     documents ? parts * rows * pitch * 4 : 0,
     parts * parameterWords * 4,
@@ -65,10 +66,15 @@ export function backwardWorkspace(
   ].reduce((sum, bytes) => sum + taken(bytes), 0);
 }
 
-/** Rows that the library computes at a time; keys of a block (`KEY_BLOCK`); floats by which rows are longer than they need be. */
+/**
+ * Rows that the library computes at a time; keys of a block (`KEY_BLOCK`); columns of a mix in place; floats by which rows are longer than they need
+ * be; bytes of a `struct span`.
+ */
 const ROWS = 4;
 export const KEY_BLOCK = 128;
+const MIX_COLUMNS = 128;
 const CACHE_LINE = 16;
+const SPAN_BYTES = 8;
 
 function hasWeights({ kind }: Stage): boolean {
   return kind === "conv" || kind === "mix";

@@ -51,9 +51,13 @@ static int document_end(const struct backward *b, const struct band *band, int r
 static void convolve_band(
     const struct backward *b, const struct stage *stage, const float *weights, float bias, int adds,
     const struct band *in, int in_head, const struct band *out, int out_head) {
-  const int columns = out->end - out->begin, reach = halo_of(stage);
+  const int reach = halo_of(stage);
   for (int row = 0, end; row < b->call->attention->strip; row = end) {
     end = document_end(b, out, row);
+    /* A few rows at a time see fewer keys than all do. */
+    if (stage->dilation_query == 1) end = least(end, row + CONV_ROWS);
+    const int columns = seen_columns(b, out, row, end);
+    if (columns <= 0) continue;
     const float *from = b->call->attention->documents
         ? rows_of_document(b, out, in, in_head, row, end, reach, out->begin, columns)
         : band_row(b, in, in_head, row) + out->begin;
@@ -110,9 +114,17 @@ static void convolve_weights(
         shifted.at = in->at + (int64_t)offset * b->pitch;
         from = rows_of_document(b, gradient, &shifted, first + c, row, end, reach, gradient->begin, columns);
       }
-      correlate(
-          stage, band_row(b, gradient, head, row) + gradient->begin, b->pitch,
-          from - stage->origin_key * stage->dilation_key, b->pitch, end - row, columns, b->sums);
+      const struct correlation maps = {
+          .gradient = band_row(b, gradient, head, row) + gradient->begin,
+          .gradient_pitch = b->pitch,
+          .input = from - stage->origin_key * stage->dilation_key,
+          .input_pitch = b->pitch,
+          .rows = end - row,
+          .columns = columns,
+          .spans = spans_at(b, first_row_of(b, gradient) + row),
+          .first_column = gradient->begin,
+      };
+      correlate(stage, &maps, b->sums);
     }
     double *to = share + stage->weight_at + kernel_at(b, stage, head, c);
     for (int n = 0; n < kernel; n++) to[n] += (double)sum_of(b->sums[n]);
@@ -132,14 +144,24 @@ static void convolve_weights(
 static void mix_row(
     const struct backward *b, const struct stage *stage, const float *weights, const struct band *in,
     const struct band *out, int row) {
-  const int group = b->call->attention->group, columns = out->end - out->begin;
+  const int group = b->call->attention->group, columns = round_up(seen_columns(b, out, row, row + 1), PANEL);
   for (int head = 0; head < group; head += stage->heads) {
-    const struct maps from = {band_row(b, in, head, row) + out->begin, head_pitch(b, in), b->pitch};
-    const struct maps there = {band_row(b, out, head, row) + out->begin, head_pitch(b, out), b->pitch};
-    const struct maps to = in == out ? (struct maps){b->row_maps, b->pitch, b->pitch} : there;
-    mix_group(weights + (int64_t)(b->head + head) * stage->heads, stage->heads, from, to, 1, columns);
-    if (in != out) continue;
-    for (int n = 0; n < stage->heads; n++) copy(there.at + n * there.head_pitch, to.at + n * to.head_pitch, columns);
+    const float *matrix = weights + (int64_t)(b->head + head) * stage->heads;
+    struct maps from = {band_row(b, in, head, row) + out->begin, head_pitch(b, in), b->pitch};
+    struct maps to = {band_row(b, out, head, row) + out->begin, head_pitch(b, out), b->pitch};
+    if (in != out) {
+      mix_group(matrix, stage->heads, from, to, 1, columns);
+      continue;
+    }
+    /* In place by way of a few columns, which stay in the first cache. */
+    for (int done = 0, some; done < columns; done += some) {
+      const struct maps between = {b->row_maps, MIX_COLUMNS, MIX_COLUMNS};
+      some = least(MIX_COLUMNS, columns - done);
+      mix_group(matrix, stage->heads, from, between, 1, some);
+      for (int n = 0; n < stage->heads; n++) copy(to.at + n * to.head_pitch, between.at + n * MIX_COLUMNS, some);
+      from.at += some;
+      to.at += some;
+    }
   }
 }
 
@@ -154,7 +176,7 @@ static void mix_weights(
       multiply_group(
           band_row(b, gradient, head, r) + gradient->begin, head_pitch(b, gradient),
           band_row(b, in, head, offset + r) + gradient->begin, head_pitch(b, in), stage->heads,
-          gradient->end - gradient->begin, b->sums);
+          seen_columns(b, gradient, r, r + 1), b->sums);
     double *to = share + stage->weight_at + (int64_t)(b->head + head) * stage->heads;
     for (int n = 0; n < size; n++) to[n] += (double)sum_of(b->sums[n]);
   }
@@ -221,17 +243,14 @@ static void add_faulty(
 }
 
 /*
- * out[row] += sum over keys of weights[key][row] values[key]: weights turned. `rows` is a multiple of ROWS. The next
- * rows of `out` come in meanwhile.
+ * out[n] += sum over rows of weights[row][n] values[row], for ROWS keys n: weights turned. The next rows of `out` come in
+ * meanwhile.
  */
 NOINLINE void add_transposed(
     const float *weights, ptrdiff_t weight_pitch, const float *values, int64_t value_pitch, float *out, int channels,
-    int rows, int keys) {
-  for (int row = 0; row < rows; row += ROWS) {
-    float *to = out + (int64_t)row * channels;
-    for (int n = 0; n < ROWS * channels; n += 16) PREFETCH(to + ROWS * channels + n);
-    add_weighted(weights + row, 1, weight_pitch, values, value_pitch, to, channels, ROWS, keys, values);
-  }
+    int rows) {
+  for (int n = 0; n < ROWS * channels; n += 16) PREFETCH(out + ROWS * channels + n);
+  add_weighted(weights, 1, weight_pitch, values, value_pitch, out, channels, ROWS, rows, values);
 }
 
 #endif

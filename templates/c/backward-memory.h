@@ -4,6 +4,7 @@
 
 #include "bands.h"
 #include "sight.h"
+#include "span.h"
 
 /* What comes in and what goes out; a result that is not wanted is null. */
 struct gradients {
@@ -54,6 +55,8 @@ struct backward {
   /* The strip's first row, in the gradient of the raw scores. */
   int row;
   struct sight *sights;
+  /* Of each row of the sights and the ROWS - 1 after it: keys that one of them sees. */
+  struct span *spans;
   int first_sight;
   int sight_count;
   /* Most rows that a map leads by; rows of the longest band. */
@@ -84,7 +87,7 @@ struct backward {
   int value_width;
   /* Weights of all stages, turned: a convolution's by 180 degrees and by heads, a mix's transposed. */
   float *turned;
-  /* For each task: sums of products, a row of all heads' maps, a block of K or V, rows of one document. */
+  /* For each task: sums of products, some columns of a row of all heads' maps, a block of K or V, rows of one document. */
   vec *sums;
   float *row_maps;
   float *block;
@@ -100,6 +103,9 @@ struct backward {
 
 /* Keys that are read, and whose gradients are added to, at a time. */
 enum { KEY_BLOCK = 128 };
+
+/* Columns of a mix in place at a time: whole panels. */
+enum { MIX_COLUMNS = 128 };
 
 INLINE void meet(const struct backward *b) {
   if (b->together->parts > 1) b->together->wait(b->together->context);
@@ -188,6 +194,8 @@ static uint64_t lay_out_backward(
   b->sight_count = b->most_lead + b->most_rows;
   b->sights = take(&workspace, &used, (uint64_t)parts * (uint64_t)b->sight_count, sizeof(struct sight));
   if (b->sights) b->sights += (int64_t)part * b->sight_count;
+  b->spans = take(&workspace, &used, (uint64_t)parts * (uint64_t)b->sight_count, sizeof(struct span));
+  if (b->spans) b->spans += (int64_t)part * b->sight_count;
   b->head_width = round_up(at->head_dim, LANES);
   b->value_width = round_up(at->value_dim, LANES);
   const uint64_t head_width = (uint64_t)b->head_width, value_width = (uint64_t)b->value_width;
@@ -215,7 +223,7 @@ static uint64_t lay_out_backward(
   }
   const uint64_t all_parts = (uint64_t)parts, own = (uint64_t)part;
   b->sums = take(&workspace, &used, all_parts * (uint64_t)b->sums_each, sizeof(vec));
-  b->row_maps = take(&workspace, &used, all_parts * group * (uint64_t)b->pitch, 4);
+  b->row_maps = take(&workspace, &used, all_parts * group * MIX_COLUMNS, 4);
   const uint64_t width = head_width > value_width ? head_width : value_width;
   b->block = take(&workspace, &used, all_parts * KEY_BLOCK * width, 4);
   b->scratch = at->documents ? take(&workspace, &used, all_parts * (uint64_t)b->scratch_each, 4) : NULL;
@@ -223,7 +231,7 @@ static uint64_t lay_out_backward(
   if (b->sums) {
     b->output_sums += own * (uint64_t)wanted->parameters;
     b->sums += own * (uint64_t)b->sums_each;
-    b->row_maps += own * group * (uint64_t)b->pitch;
+    b->row_maps += own * group * MIX_COLUMNS;
     b->block += own * KEY_BLOCK * width;
     if (b->scratch) b->scratch += own * (uint64_t)b->scratch_each;
   }
@@ -232,6 +240,8 @@ static uint64_t lay_out_backward(
 }
 
 INLINE struct sight sight_at(const struct backward *b, int row) { return b->sights[row - b->first_sight]; }
+
+INLINE const struct span *spans_at(const struct backward *b, int row) { return b->spans + row - b->first_sight; }
 
 /* A map's newest row `row` (0 is the first) of a head, at key 0. */
 INLINE float *band_row(const struct backward *b, const struct band *band, int head, int row) {
@@ -250,6 +260,16 @@ INLINE struct maps newest(const struct backward *b, const struct band *band, int
 
 /* The first of a map's newest rows, by its number in the call. */
 INLINE int first_row_of(const struct backward *b, const struct band *band) { return b->row - band->lead; }
+
+/* Columns from the first of a map on, whole vectors, that rows [row, end) see any of. */
+INLINE int seen_columns(const struct backward *b, const struct band *band, int row, int end) {
+  int last = band->begin;
+  for (int n = row; n < end; n++) {
+    const struct sight sight = sight_at(b, first_row_of(b, band) + n);
+    if (sight.begin < sight.end) last = most(last, sight.end);
+  }
+  return round_up(last - band->begin, LANES);
+}
 
 /* Hides what a row of a map does not see, wherever this or an older row in its place has numbers. */
 INLINE void settle_row(const struct backward *b, const struct band *band, int head, int row) {

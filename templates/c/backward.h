@@ -17,6 +17,11 @@ static void look_back(struct backward *b) {
   const int strip = b->call->attention->strip;
   b->first_sight = b->row - b->most_lead;
   for (int n = 0; n < b->sight_count; n++) b->sights[n] = sight_of(b->call, b->batch, b->first_sight + n);
+  for (int n = b->sight_count - 1; n >= 0; n--) {
+    b->spans[n] = (struct span){b->sights[n].begin, b->sights[n].end};
+    for (int m = n + 1; m < least(n + ROWS, b->sight_count); m++)
+      b->spans[n] = join_spans(b->spans[n], (struct span){b->sights[m].begin, b->sights[m].end});
+  }
   for (int n = 0; n < b->band_count; n++) {
     struct band *band = &b->bands[n];
     int begin = b->call->key_rows, end = 0;
@@ -34,20 +39,47 @@ static void look_back(struct backward *b) {
 }
 
 /* Rows that are still read make room for the strip's. */
-static void move_rows(const struct backward *b) {
+static void move_rows(struct backward *b) {
   const struct attention *at = b->call->attention;
   EACH_TASK(b, task, b->band_count * at->group) {
     const struct band *band = &b->bands[task / at->group];
     const int head = task % at->group;
+    const int from = least(band->kept_begin, band->used_begin), to = most(band->kept_end, band->used_end);
     for (int row = band->keep - 1; row >= 0; row--)
-      copy(
-          band_row(b, band, head, at->strip + row) - b->pad, band_row(b, band, head, row) - b->pad,
-          b->pitch / LANES * LANES);
+      copy(band_row(b, band, head, at->strip + row) + from, band_row(b, band, head, row) + from, to - from);
+  }
+  for (int n = 0; n < b->band_count; n++) {
+    struct band *band = &b->bands[n];
+    /* Where more rows are kept than a strip has, some of them were kept before. */
+    const int all = band->keep > at->strip;
+    band->kept_begin = all ? least(band->kept_begin, band->used_begin) : band->used_begin;
+    band->kept_end = all ? most(band->kept_end, band->used_end) : band->used_end;
   }
 }
 
 #if WITH_STAGES
-/* A stage forward, for the strip's rows. */
+/* Whether a head's map after the stage depends on its own map before it only. */
+INLINE int keeps_to_heads(const struct stage *stage) {
+  return stage->kind != STAGE_MIX && (stage->kind != STAGE_CONV || stage->heads == 1);
+}
+
+/* A stage forward, for the strip's rows of one head. */
+static void run_head_stage(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *out, int head) {
+#if WITH_CONV
+  if (stage->kind == STAGE_CONV) convolve_forward(b, stage, in, out, head);
+#endif
+#if WITH_DROPOUT
+  if (stage->kind == STAGE_DROPOUT) drop_head(b, stage, in, out, head);
+#endif
+#if WITH_CHANGES
+  if (stage->kind == STAGE_SOFTCAP || stage->kind == STAGE_RELU) change_head(b, stage, in, out, head);
+#endif
+  (void)stage, (void)in;
+  settle_head(b, out, head);
+}
+
+/* A stage that joins heads, for the strip's rows. */
 static void run_stage(
     const struct backward *b, const struct stage *stage, const struct band *in, const struct band *out) {
   const struct attention *at = b->call->attention;
@@ -60,55 +92,82 @@ static void run_stage(
     return;
   }
 #endif
-  EACH_TASK(b, head, at->group) {
-#if WITH_CONV
-    if (stage->kind == STAGE_CONV) convolve_forward(b, stage, in, out, head);
-#endif
-#if WITH_DROPOUT
-    if (stage->kind == STAGE_DROPOUT) drop_head(b, stage, in, out, head);
-#endif
-#if WITH_CHANGES
-    if (stage->kind == STAGE_SOFTCAP || stage->kind == STAGE_RELU) change_head(b, stage, in, out, head);
-#endif
-    settle_head(b, out, head);
+  EACH_TASK(b, head, at->group) run_head_stage(b, stage, in, out, head);
+}
+
+/* Stages of a chain from number `n` on, as long as a head needs no other: while its maps are in the cache. */
+static void run_own_stages(const struct backward *b, const struct chain *chain, int n, int head) {
+  for (; n < chain->count && keeps_to_heads(&chain->stages[n]); n++)
+    run_head_stage(b, &chain->stages[n], chain->maps[n], chain->maps[n + 1], head);
+}
+
+/* The rest of a chain of which each head has done what it can do alone. */
+static void run_chain(const struct backward *b, const struct chain *chain) {
+  int n = 0;
+  while (n < chain->count) {
+    for (; n < chain->count && keeps_to_heads(&chain->stages[n]); n++) {
+    }
+    if (n == chain->count) return;
+    meet(b);
+    run_stage(b, &chain->stages[n], chain->maps[n], chain->maps[n + 1]);
+    n++;
+    if (n == chain->count || !keeps_to_heads(&chain->stages[n])) continue;
+    meet(b);
+    EACH_TASK(b, head, b->call->attention->group) run_own_stages(b, chain, n, head);
   }
 }
 #endif
 
-/* The raw scores of the strip, then all stages, the normaliser among them: the maps of the forward pass. */
-static void compute_maps(struct backward *b) {
+/* A head's rows of the raw scores. */
+static void compute_scores(const struct backward *b, int head) {
+  const struct attention *at = b->call->attention;
+  const struct band *raw = b->scores.maps[0];
+  float *q = b->q + (int64_t)head * at->strip * at->head_dim;
+  for (int row = 0; row < at->strip; row++)
+    read_query(b, head, first_row_of(b, raw) + row, q + row * at->head_dim, at->head_dim);
+  multiply_keys(b, q, b->packed_k, at->head_dim, raw, head);
+  settle_head(b, raw, head);
+}
+
+/* A head's logits become weights. */
+static void normalize_logits(const struct backward *b, int head) {
   const struct call *call = b->call;
   const struct attention *at = call->attention;
-  const struct band *raw = b->scores.maps[0], *logits = b->weights.maps[0];
+  const struct band *logits = b->weights.maps[0];
+  for (int row = 0; row < at->strip; row++) {
+    const int number = first_row_of(b, logits) + row, from = least(logits->begin, logits->used_begin);
+    const int to = most(logits->end, logits->used_end);
+    float *weights = band_row(b, logits, head, row) + from;
+    const struct sight sight = sight_at(b, number);
+    const float largest = find_largest(call, sight, b->batch, b->head + head, number, weights, from);
+    const float sum = weigh(at, sight, weights, from, largest);
+    divide(call, sight, b->batch, b->head + head, number, weights, from, to, sum);
+  }
+}
+
+/* The raw scores of the strip, then all stages, the normaliser among them: the maps of the forward pass. */
+static void compute_maps(const struct backward *b) {
+  const struct attention *at = b->call->attention;
   EACH_TASK(b, head, at->group) {
-    float *q = b->q + (int64_t)head * at->strip * at->head_dim;
-    for (int row = 0; row < at->strip; row++)
-      read_query(b, head, first_row_of(b, raw) + row, q + row * at->head_dim, at->head_dim);
-    multiply_keys(b, q, b->packed_k, at->head_dim, raw, head);
-    settle_head(b, raw, head);
-  }
-  meet(b);
-  for (int section = 0; section < 2; section++) {
+    compute_scores(b, head);
 #if WITH_STAGES
-    const struct chain *chain = section == 0 ? &b->scores : &b->weights;
-    for (int n = 0; n < chain->count; n++) {
-      run_stage(b, &chain->stages[n], chain->maps[n], chain->maps[n + 1]);
-      meet(b);
-    }
+    run_own_stages(b, &b->scores, 0, head);
 #endif
-    if (section == 1) break;
-    EACH_TASK(b, head, at->group)
-      for (int row = 0; row < at->strip; row++) {
-        const int number = first_row_of(b, logits) + row, from = least(logits->begin, logits->used_begin);
-        const int to = most(logits->end, logits->used_end);
-        float *weights = band_row(b, logits, head, row) + from;
-        const struct sight sight = sight_at(b, number);
-        const float largest = find_largest(call, sight, b->batch, b->head + head, number, weights, from);
-        const float sum = weigh(at, sight, weights, from, largest);
-        divide(call, sight, b->batch, b->head + head, number, weights, from, to, sum);
-      }
-    meet(b);
   }
+#if WITH_STAGES
+  run_chain(b, &b->scores);
+#endif
+  meet(b);
+  EACH_TASK(b, head, at->group) {
+    normalize_logits(b, head);
+#if WITH_STAGES
+    run_own_stages(b, &b->weights, 0, head);
+#endif
+  }
+#if WITH_STAGES
+  run_chain(b, &b->weights);
+#endif
+  meet(b);
 }
 
 /* A head's rows of o before `output`, and from the gradient of what comes out of it the gradient of them. */
@@ -214,7 +273,27 @@ INLINE const float *turned_weights(const struct backward *b, const struct stage 
   return turned;
 }
 
-/* A stage backward, for the strip's rows: gradients of its parameters, then of its input. */
+/* A stage backward, for the strip's rows of one head: gradients of its parameters, then of its input. */
+static void adjoin_head_stage(
+    const struct backward *b, const struct stage *stage, const struct band *in, const struct band *gradient,
+    const struct band *out, int head) {
+#if WITH_CONV
+  if (stage->kind == STAGE_CONV) {
+    convolve_weights(b, stage, in, gradient, head, b->shares + (int64_t)head * b->wanted->parameters);
+    convolve_adjoint(b, stage, turned_weights(b, stage), gradient, out, head);
+  }
+#endif
+#if WITH_DROPOUT
+  if (stage->kind == STAGE_DROPOUT) drop_head(b, stage, gradient, gradient, head);
+#endif
+#if WITH_CHANGES
+  if (stage->kind == STAGE_SOFTCAP || stage->kind == STAGE_RELU) change_adjoint(b, stage, in, gradient, head);
+#endif
+  (void)stage, (void)in, (void)gradient;
+  settle_head(b, out, head);
+}
+
+/* The same of a stage that joins heads. */
 static void adjoin_stage(
     const struct backward *b, const struct stage *stage, const struct band *in, const struct band *gradient,
     const struct band *out) {
@@ -233,29 +312,7 @@ static void adjoin_stage(
     return;
   }
 #endif
-  EACH_TASK(b, head, at->group) {
-#if WITH_CONV
-    if (stage->kind == STAGE_CONV) {
-      convolve_weights(b, stage, in, gradient, head, b->shares + (int64_t)head * b->wanted->parameters);
-      convolve_adjoint(b, stage, turned_weights(b, stage), gradient, out, head);
-    }
-#endif
-#if WITH_DROPOUT
-    if (stage->kind == STAGE_DROPOUT) drop_head(b, stage, gradient, gradient, head);
-#endif
-#if WITH_CHANGES
-    if (stage->kind == STAGE_SOFTCAP || stage->kind == STAGE_RELU) change_adjoint(b, stage, in, gradient, head);
-#endif
-    settle_head(b, out, head);
-  }
-}
-
-/* Stages of a section backward, from the last to the first. */
-static void adjoin_chain(const struct backward *b, const struct chain *chain) {
-  for (int n = chain->count - 1; n >= 0; n--) {
-    adjoin_stage(b, &chain->stages[n], chain->maps[n], chain->gradients[n + 1], chain->gradients[n]);
-    meet(b);
-  }
+  EACH_TASK(b, head, at->group) adjoin_head_stage(b, stage, in, gradient, out, head);
 }
 #endif
 
@@ -277,6 +334,41 @@ static void write_query_gradients(const struct backward *b, int head) {
   }
 }
 
+/*
+ * What a head does alone backward, while its maps are in the cache: stages of a chain from number `n` to the first, as
+ * long as it needs no other head; the normaliser after those of the weights, the gradient of q after those of the scores.
+ */
+static void adjoin_alone(const struct backward *b, const struct chain *chain, int n, int head) {
+  for (;;) {
+#if WITH_STAGES
+    for (; n >= 0 && keeps_to_heads(&chain->stages[n]); n--)
+      adjoin_head_stage(
+          b, &chain->stages[n], chain->maps[n], chain->gradients[n + 1], chain->gradients[n], head);
+#endif
+    if (n >= 0) return;
+    if (chain == &b->scores) break;
+    normalizer_adjoint(b, head);
+    if (b->wanted->d_bias != NULL) return;
+    chain = &b->scores;
+    n = chain->count - 1;
+  }
+  write_query_gradients(b, head);
+}
+
+#if WITH_STAGES
+/* A chain backward, from where each head alone came to. */
+static void adjoin_chain(const struct backward *b, const struct chain *chain) {
+  for (int n = chain->count - 1; n >= 0; n--) {
+    if (keeps_to_heads(&chain->stages[n])) continue;
+    meet(b);
+    adjoin_stage(b, &chain->stages[n], chain->maps[n], chain->gradients[n + 1], chain->gradients[n]);
+    if (n > 0 && !keeps_to_heads(&chain->stages[n - 1])) continue;
+    meet(b);
+    EACH_TASK(b, head, b->call->attention->group) adjoin_alone(b, chain, n - 1, head);
+  }
+}
+#endif
+
 /* One strip of rows. */
 static void backward_strip(struct backward *b) {
   const struct attention *at = b->call->attention;
@@ -295,32 +387,28 @@ static void backward_strip(struct backward *b) {
       for (int c = 0; c < at->value_dim; c++) dense[row * at->value_dim + c] = d_o[row * b->value_width + c];
     multiply_keys(b, dense, b->packed_v, at->value_dim, d_weights, head);
     settle_head(b, d_weights, head);
+    for (int row = 0; row < at->strip; row++)
+      read_query(
+          b, head, first_row_of(b, d_raw) + row, b->own_q + ((int64_t)head * at->strip + row) * b->head_width,
+          b->head_width);
+    adjoin_alone(b, &b->weights, b->weights.count - 1, head);
   }
-  meet(b);
-  add_key_gradients(b, weights, b->d_o, &b->d_v);
-  meet(b);
 #if WITH_STAGES
   adjoin_chain(b, &b->weights);
 #endif
-  EACH_TASK(b, head, at->group) normalizer_adjoint(b, head);
-  meet(b);
 #if WITH_BIAS
   if (b->wanted->d_bias != NULL) {
+    meet(b);
     add_bias_gradients(b);
     meet(b);
+    EACH_TASK(b, head, at->group) adjoin_alone(b, &b->scores, b->scores.count - 1, head);
   }
 #endif
 #if WITH_STAGES
   adjoin_chain(b, &b->scores);
 #endif
-  EACH_TASK(b, head, at->group) {
-    for (int row = 0; row < at->strip; row++)
-      read_query(
-          b, head, first_row_of(b, d_raw) + row, b->own_q + ((int64_t)head * at->strip + row) * b->head_width,
-          b->head_width);
-    write_query_gradients(b, head);
-  }
   meet(b);
+  add_key_gradients(b, weights, b->d_o, &b->d_v);
   add_key_gradients(b, d_raw, b->own_q, &b->d_k);
   meet(b);
 }
@@ -379,7 +467,10 @@ static void backward_group(struct backward *b) {
     zero(
         band_row(b, band, task % at->group, 0) - b->pad, (size_t)(at->strip + band->keep) * (size_t)b->pitch);
   }
-  for (int n = 0; n < b->band_count; n++) b->bands[n].begin = b->bands[n].end = 0;
+  for (int n = 0; n < b->band_count; n++) {
+    struct band *band = &b->bands[n];
+    band->begin = band->end = band->kept_begin = band->kept_end = 0;
+  }
   meet(b);
   b->row = b->call->query_rows + b->most_lead;
   do {

@@ -22,6 +22,9 @@ struct band {
   int end;
   int used_begin;
   int used_end;
+  /* Columns outside of which the rows after the newest are 0. */
+  int kept_begin;
+  int kept_end;
 };
 
 /* Stages of one section and the maps around them: map n is the input of stage n. */

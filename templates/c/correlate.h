@@ -2,106 +2,141 @@
 #ifndef MTAC_CORRELATE_H
 #define MTAC_CORRELATE_H
 
-#include "attention.h"
+#include "span.h"
 
 #if WITH_CONV
-/* Sums that stay in registers. */
-enum { CORRELATED = LANES == 16 ? 24 : 10, MOST_TAPS = 8 };
+/*
+ * Rows of the gradient that are held in registers while the input goes by; taps along the queries and along the keys
+ * whose sums stay in registers beside them.
+ */
+enum { HELD_ROWS = ROWS, MOST_TAPS = LANES == 16 ? 6 : 3, SHIFTS = LANES == 16 ? 4 : 3 };
 
 /*
- * Row r of the input meets row r - a of the gradient, for `taps` values of a, and `shifts` neighbouring columns:
- * sums[a][b] += gradient[-a] input[b].
+ * `count` rows of the gradient and one vector of columns: row r of the input meets row r - a of the gradient, at `shifts`
+ * neighbouring taps.
  */
-INLINE void correlate_rows(
-    const int taps, const int shifts, const float *gradient, int64_t gradient_pitch, const float *input, int step,
-    int columns, vec *sums, int sums_pitch) {
-  vec s[MOST_TAPS][4];
+INLINE void correlate_tile(
+    const int taps, const int shifts, const int count, const float *gradient, int64_t gradient_pitch, const float *input,
+    int64_t input_pitch, int step, vec sums[MOST_TAPS][SHIFTS]) {
+  vec y[HELD_ROWS];
+  UNROLL for (int m = 0; m < count; m++) y[m] = load(gradient + m * gradient_pitch);
+  UNROLL for (int r = 0; r < count + taps - 1; r++)
+    UNROLL for (int b = 0; b < shifts; b++) {
+      vec x = load(input + r * input_pitch + b * step);
+      IN_REGISTER(x);
+      UNROLL for (int a = 0; a < taps; a++)
+        if (r - a >= 0 && r - a < count) sums[a][b] = multiply_add(y[r - a], x, sums[a][b]);
+    }
+}
+
+/* Two maps that are multiplied: what tap (0, 0) of row 0 and column 0 reads, and how far rows and taps are apart. */
+struct correlation {
+  const float *gradient;
+  int64_t gradient_pitch;
+  const float *input;
+  int64_t input_pitch;
+  int step;
+  int rows;
+  int columns;
+  /* Of each row and the ROWS - 1 after it, which columns of the gradient are not 0, counted from `first_column`. */
+  const struct span *spans;
+  int apart;
+  int first_column;
+};
+
+/* Columns, in whole vectors, in which `count` rows from `row` on have anything. */
+INLINE void columns_of_rows(const struct correlation *maps, int row, int count, int *from, int *to) {
+  struct span all = maps->spans[row * maps->apart];
+  if (maps->apart > 1)
+    for (int m = 1; m < count; m++) all = join_spans(all, maps->spans[(row + m) * maps->apart]);
+  *from = most(0, all.begin - maps->first_column) / LANES * LANES;
+  *to = least(maps->columns, all.end - maps->first_column);
+}
+
+/* sums[a][b] += gradient[i][j] input[i + a][j + b step] over all rows and columns, for `taps` a and `shifts` b. */
+INLINE void correlate_maps(
+    const int taps, const int shifts, const struct correlation *maps, const float *input, vec *sums, int sums_pitch) {
+  vec s[MOST_TAPS][SHIFTS];
   UNROLL for (int a = 0; a < taps; a++)
     UNROLL for (int b = 0; b < shifts; b++) s[a][b] = sums[a * sums_pitch + b];
-  KEEP_LOOP for (int column = 0; column < columns; column += LANES) {
-    vec x[4];
-    UNROLL for (int b = 0; b < shifts; b++) x[b] = load(input + column + b * step);
-    UNROLL for (int a = 0; a < taps; a++) {
-      const vec y = load(gradient - a * gradient_pitch + column);
-      UNROLL for (int b = 0; b < shifts; b++) s[a][b] = multiply_add(y, x[b], s[a][b]);
-    }
+  int row = 0, from, to;
+  KEEP_LOOP for (; row + HELD_ROWS <= maps->rows; row += HELD_ROWS) {
+    const float *y = maps->gradient + row * maps->gradient_pitch, *x = input + row * maps->input_pitch;
+    columns_of_rows(maps, row, HELD_ROWS, &from, &to);
+    KEEP_LOOP for (int column = from; column < to; column += LANES)
+      correlate_tile(
+          taps, shifts, HELD_ROWS, y + column, maps->gradient_pitch, x + column, maps->input_pitch, maps->step, s);
+  }
+  KEEP_LOOP for (; row < maps->rows; row++) {
+    const float *y = maps->gradient + row * maps->gradient_pitch, *x = input + row * maps->input_pitch;
+    columns_of_rows(maps, row, 1, &from, &to);
+    KEEP_LOOP for (int column = from; column < to; column += LANES)
+      correlate_tile(taps, shifts, 1, y + column, 0, x + column, maps->input_pitch, maps->step, s);
   }
   UNROLL for (int a = 0; a < taps; a++)
     UNROLL for (int b = 0; b < shifts; b++) sums[a * sums_pitch + b] = s[a][b];
 }
 
 /* All taps along the keys. */
-INLINE void correlate_taps(
-    const int taps, int taps_key, const float *gradient, int64_t gradient_pitch, const float *input, int step,
-    int columns, vec *sums) {
-  const int most_shifts = CORRELATED / taps < 1 ? 1 : CORRELATED / taps;
-  int b = 0;
-  if (most_shifts >= 4)
-    for (; b + 4 <= taps_key; b += 4)
-      correlate_rows(taps, 4, gradient, gradient_pitch, input + b * step, step, columns, sums + b, taps_key);
-  if (most_shifts >= 3)
-    for (; b + 3 <= taps_key; b += 3)
-      correlate_rows(taps, 3, gradient, gradient_pitch, input + b * step, step, columns, sums + b, taps_key);
-  if (most_shifts >= 2)
-    for (; b + 2 <= taps_key; b += 2)
-      correlate_rows(taps, 2, gradient, gradient_pitch, input + b * step, step, columns, sums + b, taps_key);
-  for (; b < taps_key; b++)
-    correlate_rows(taps, 1, gradient, gradient_pitch, input + b * step, step, columns, sums + b, taps_key);
-}
-
 #define DEFINE_CORRELATE(taps) \
-  NOINLINE void correlate_##taps( \
-      int taps_key, const float *gradient, int64_t gradient_pitch, const float *input, int step, int columns, \
-      vec *sums) { \
-    correlate_taps(taps, taps_key, gradient, gradient_pitch, input, step, columns, sums); \
+  NOINLINE void correlate_##taps(const struct correlation *maps, int taps_key, const float *input, vec *sums) { \
+    int b = 0; \
+    for (; b + SHIFTS <= taps_key; b += SHIFTS) \
+      correlate_maps(taps, SHIFTS, maps, input + b * maps->step, sums + b, taps_key); \
+    for (; b < taps_key; b++) correlate_maps(taps, 1, maps, input + b * maps->step, sums + b, taps_key); \
   }
 
 DEFINE_CORRELATE(1)
 DEFINE_CORRELATE(2)
 DEFINE_CORRELATE(3)
+#if LANES == 16
 DEFINE_CORRELATE(4)
 DEFINE_CORRELATE(5)
 DEFINE_CORRELATE(6)
-DEFINE_CORRELATE(7)
-DEFINE_CORRELATE(8)
+#endif
 
 #define CASE_CORRELATE(taps) \
   case taps: \
-    correlate_##taps(taps_key, gradient, gradient_pitch, input, step, columns, sums); \
+    correlate_##taps(maps, taps_key, input, sums); \
     break;
 
 /* A switch, not a table: modules of WebAssembly that share a memory may have no data of their own. */
 static void correlate_some(
-    int taps, int taps_key, const float *gradient, int64_t gradient_pitch, const float *input, int step, int columns,
-    vec *sums) {
+    int taps, const struct correlation *maps, int taps_key, const float *input, vec *sums) {
   switch (taps) {
     CASE_CORRELATE(1)
     CASE_CORRELATE(2)
     CASE_CORRELATE(3)
+#if LANES == 16
     CASE_CORRELATE(4)
     CASE_CORRELATE(5)
     CASE_CORRELATE(6)
-    CASE_CORRELATE(7)
-    CASE_CORRELATE(8)
+#endif
   }
 }
 
 /*
- * sums[a][b] += gradient[i][j] input[i + a dilation_query][j + b dilation_key], over `rows` rows and whole vectors of
- * columns. `input` is where tap (0, 0) of row 0 reads.
+ * sums[a][b] += gradient[i][j] input[i + a dilation_query][j + b dilation_key]. Rows that are `dilation_query` apart make
+ * maps of their own. `maps` says where they are; taps that do not fit one pass share out evenly.
  */
-static void correlate(
-    const struct stage *stage, const float *gradient, int64_t gradient_pitch, const float *input, int64_t input_pitch,
-    int rows, int columns, vec *sums) {
+static void correlate(const struct stage *stage, const struct correlation *maps, vec *sums) {
   const int apart = stage->dilation_query;
-  for (int row = 0; row < rows + (stage->taps_query - 1) * apart; row++) {
-    const int last = least(stage->taps_query - 1, row / apart);
-    int tap = row < rows ? 0 : (row - rows) / apart + 1;
-    for (; tap <= last; tap += MOST_TAPS)
-      correlate_some(
-          least(MOST_TAPS, last - tap + 1), stage->taps_key, gradient + (int64_t)(row - tap * apart) * gradient_pitch,
-          apart * gradient_pitch, input + row * input_pitch, stage->dilation_key, columns,
-          sums + tap * stage->taps_key);
+  const int passes = (stage->taps_query + MOST_TAPS - 1) / MOST_TAPS;
+  for (int first = 0; first < apart && first < maps->rows; first++) {
+    struct correlation some = *maps;
+    some.gradient += first * maps->gradient_pitch;
+    some.input += first * maps->input_pitch;
+    some.spans += first;
+    some.gradient_pitch *= apart;
+    some.input_pitch *= apart;
+    some.step = stage->dilation_key;
+    some.rows = (maps->rows - first + apart - 1) / apart;
+    some.apart = apart;
+    for (int pass = 0, tap = 0; pass < passes; pass++) {
+      const int taps = (stage->taps_query - tap + passes - pass - 1) / (passes - pass);
+      correlate_some(taps, &some, stage->taps_key, some.input + tap * some.input_pitch, sums + tap * stage->taps_key);
+      tap += taps;
+    }
   }
 }
 #endif
@@ -118,9 +153,13 @@ INLINE void multiply_heads(
     UNROLL for (int n = 0; n < inputs; n++) s[m][n] = sums[m * group + n];
   KEEP_LOOP for (int column = 0; column < columns; column += LANES) {
     vec x[PRODUCT_HEADS];
-    UNROLL for (int n = 0; n < inputs; n++) x[n] = load(input + n * input_pitch + column);
+    UNROLL for (int n = 0; n < inputs; n++) {
+      x[n] = load(input + n * input_pitch + column);
+      IN_REGISTER(x[n]);
+    }
     UNROLL for (int m = 0; m < outputs; m++) {
-      const vec y = load(gradient + m * gradient_pitch + column);
+      vec y = load(gradient + m * gradient_pitch + column);
+      IN_REGISTER(y);
       UNROLL for (int n = 0; n < inputs; n++) s[m][n] = multiply_add(y, x[n], s[m][n]);
     }
   }

@@ -3,6 +3,7 @@
 #define MTAC_OUTPUT_ADJOINT_H
 
 #include "output.h"
+#include "workspace.h"
 
 #if WITH_OUTPUT
 /* The sum of a[n] b[n]. */
@@ -21,14 +22,23 @@ static void normalize_adjoint(
     float *d_weight) {
   const float mean = dot(o, o, channels) / (float)channels + stage->value;
   const float inverse = mean == 0 ? 0 : 1 / __builtin_sqrtf(mean);
-  float along = 0;
-  for (int c = 0; c < channels; c++) {
+  vec sums = broadcast(0);
+  int c = 0;
+  for (; c + LANES <= channels; c += LANES) {
+    const vec product = scale * load(o + c) * load(gradient + c);
+    store(d_weight + c, multiply_add(product, broadcast(inverse), load(d_weight + c)));
+    sums = multiply_add(product, load(weight + c), sums);
+  }
+  float along = sum_of(sums);
+  for (; c < channels; c++) {
     const float product = scale * o[c] * gradient[c];
     d_weight[c] += product * inverse;
     along += product * weight[c];
   }
-  const float shrink = along * inverse * inverse * inverse / (float)channels;
-  for (int c = 0; c < channels; c++) gradient[c] = scale * inverse * weight[c] * gradient[c] - shrink * o[c];
+  const float shrink = along * inverse * inverse * inverse / (float)channels, grow = scale * inverse;
+  for (c = 0; c + LANES <= channels; c += LANES)
+    store(gradient + c, grow * load(weight + c) * load(gradient + c) - shrink * load(o + c));
+  for (; c < channels; c++) gradient[c] = grow * weight[c] * gradient[c] - shrink * o[c];
 }
 
 /* The gradient of o sigmoid(o . weight + bias), one gate for the row, in place. */
@@ -37,7 +47,12 @@ static void gate_row_adjoint(
   const float open = sigmoid(broadcast(dot(o, weight, channels) + bias))[0];
   const float d_logit = dot(o, gradient, channels) * open * (1 - open);
   *d_bias += d_logit;
-  for (int c = 0; c < channels; c++) {
+  int c = 0;
+  for (; c + LANES <= channels; c += LANES) {
+    store(d_weight + c, multiply_add(broadcast(d_logit), load(o + c), load(d_weight + c)));
+    store(gradient + c, multiply_add(broadcast(d_logit), load(weight + c), load(gradient + c) * open));
+  }
+  for (; c < channels; c++) {
     d_weight[c] += d_logit * o[c];
     gradient[c] = gradient[c] * open + d_logit * weight[c];
   }
@@ -100,13 +115,17 @@ static void apply_outputs(const struct call *call, int count, float *o, int widt
 static void adjoin_output_row(const struct call *call, const float *o, float *gradient, float *sums) {
   const struct attention *at = call->attention;
   const int channels = at->value_dim, width = round_up(channels, LANES);
-  float input[512 + LANES], logits[512 + LANES];
+  float changed[512 + LANES], logits[512 + LANES];
   for (int n = at->output_stages - 1; n >= 0; n--) {
     const struct stage *stage = &call->stages[at->score_stages + at->weight_stages + n];
     const float *weight = call->parameters + stage->weight_at, *bias = call->parameters + stage->bias_at;
     float *d_weight = sums + stage->weight_at, *d_bias = sums + stage->bias_at;
-    for (int c = 0; c < width; c++) input[c] = o[c];
-    apply_outputs(call, n, input, width);
+    const float *input = o;
+    if (n > 0) {
+      copy(changed, o, width);
+      apply_outputs(call, n, changed, width);
+      input = changed;
+    }
     if (stage->kind == STAGE_NORM)
       normalize_adjoint(stage, weight, stage->variant ? call->depth_scale : 1, input, gradient, channels, d_weight);
     else if (stage->variant)

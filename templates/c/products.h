@@ -18,15 +18,30 @@ static void read_query(const struct backward *b, int head, int number, float *to
   read_stored(to, from->data, start, at->head_dim, at->storage, at->scale);
 }
 
+/*
+ * Rows of a band, in tiles of ROWS, of which any sees one of the keys [from, to): those before the first and after the
+ * last tile have nothing there.
+ */
+static void rows_that_see(const struct backward *b, const struct span *spans, int from, int to, int *first, int *end) {
+  *first = 0;
+  *end = b->call->attention->strip;
+  while (*first < *end && (spans[*first].begin >= to || spans[*first].end <= from)) *first += ROWS;
+  while (*first < *end && (spans[*end - ROWS].begin >= to || spans[*end - ROWS].end <= from)) *end -= ROWS;
+}
+
 /* rows . keys for columns [band->begin, band->end) of a head's newest rows; `rows` without gaps, `packed` in panels. */
 static void multiply_keys(
     const struct backward *b, const float *rows, const float *packed, int channels, const struct band *band, int head) {
   const struct attention *at = b->call->attention;
   const int panels = (b->call->key_rows + PANEL - 1) / PANEL, kv_head = (b->head + head) / (at->heads / at->kv_heads);
-  for (int key = band->begin; key < band->end; key += PANEL)
+  const struct span *spans = spans_at(b, first_row_of(b, band));
+  for (int key = band->begin; key < band->end; key += PANEL) {
+    int first, end;
+    rows_that_see(b, spans, key, key + PANEL, &first, &end);
     score_panel(
-        rows, packed + ((int64_t)kv_head * panels + key / PANEL) * channels * PANEL, band_row(b, band, head, 0) + key,
-        b->pitch, at->strip, channels);
+        rows + (int64_t)first * channels, packed + ((int64_t)kv_head * panels + key / PANEL) * channels * PANEL,
+        band_row(b, band, head, first) + key, b->pitch, end - first, channels);
+  }
 }
 
 /* Rows of K or V [from, from + keys) as floats, whole vectors wide. */
@@ -54,6 +69,7 @@ static void multiply_values(
   const struct attention *at = b->call->attention;
   const int kv_head = (b->head + head) / (at->heads / at->kv_heads), last = least(band->end, b->call->key_rows);
   const int panels = (b->call->key_rows + PANEL - 1) / PANEL;
+  const struct span *spans = spans_at(b, first_row_of(b, band));
   zero(out, (size_t)at->strip * (size_t)width);
   for (int key = band->begin; key < last; key += KEY_BLOCK) {
     int64_t pitch;
@@ -62,8 +78,17 @@ static void multiply_values(
     const float *weights = band_row(b, band, head, 0) + key;
     int fault = 0;
     for (int panel = key / PANEL; panel * PANEL < key + keys; panel++) fault |= faulty[kv_head * panels + panel];
-    if (fault) add_faulty(weights, b->pitch, 1, values, pitch, out, width, at->strip, keys);
-    else add_values(weights, b->pitch, values, pitch, out, width, at->strip, keys, values + keys * pitch);
+    if (fault) {
+      add_faulty(weights, b->pitch, 1, values, pitch, out, width, at->strip, keys);
+      continue;
+    }
+    for (int row = 0; row < at->strip; row += ROWS) {
+      const int from = most(0, spans[row].begin - key), to = least(keys, spans[row].end - key);
+      if (from < to)
+        add_values(
+            weights + (int64_t)row * b->pitch + from, b->pitch, values + from * pitch, pitch, out + (int64_t)row * width,
+            width, ROWS, to - from, values + (from + keys) * pitch + row / ROWS * 16 % width);
+    }
   }
 }
 
@@ -77,6 +102,7 @@ static void add_key_gradients(
   const int sharing = at->heads / at->kv_heads, width = sums->width, last = least(band->end, sums->keys);
   const int blocks = (last - band->begin + KEY_BLOCK - 1) / KEY_BLOCK;
   const int first = b->head / sharing, kv_heads = (b->head + at->group - 1) / sharing - first + 1;
+  const struct span *spans = spans_at(b, first_row_of(b, band));
   if (sums->result == NULL || last <= band->begin) return;
   EACH_TASK(b, task, kv_heads * blocks) {
     const int kv_head = first + task / blocks, key = band->begin + task % blocks * KEY_BLOCK;
@@ -86,9 +112,18 @@ static void add_key_gradients(
          head++) {
       const float *weights = band_row(b, band, head - b->head, 0) + key;
       const float *own = rows + (int64_t)(head - b->head) * at->strip * width;
-      if (all_finite(own, width, at->strip, width))
-        add_transposed(weights, b->pitch, own, width, to, width, count, at->strip);
-      else add_faulty(weights, 1, b->pitch, own, width, to, width, count, at->strip);
+      if (!all_finite(own, width, at->strip, width)) {
+        add_faulty(weights, 1, b->pitch, own, width, to, width, count, at->strip);
+        continue;
+      }
+      for (int n = 0; n < count; n += ROWS) {
+        int row, end;
+        rows_that_see(b, spans, key + n, key + n + ROWS, &row, &end);
+        if (row < end)
+          add_transposed(
+              weights + (int64_t)row * b->pitch + n, b->pitch, own + (int64_t)row * width, width,
+              to + (int64_t)n * width, width, end - row);
+      }
     }
   }
 }

@@ -15,7 +15,10 @@ INLINE void value_tile(
   KEEP_LOOP for (int key = 0; key < keys; key++) {
     PREFETCH(next + key * value_pitch);
     vec v[VALUE_VECTORS];
-    UNROLL for (int n = 0; n < vectors; n++) v[n] = load(values + key * value_pitch + n * LANES);
+    UNROLL for (int n = 0; n < vectors; n++) {
+      v[n] = load(values + key * value_pitch + n * LANES);
+      IN_REGISTER(v[n]);
+    }
     UNROLL for (int m = 0; m < ROWS; m++) {
       const vec w = broadcast(weights[m * weight_pitch + key * weight_step]);
       UNROLL for (int n = 0; n < vectors; n++) sums[m][n] = multiply_add(w, v[n], sums[m][n]);

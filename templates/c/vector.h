@@ -50,6 +50,13 @@ typedef uint16_t vec_h_at __attribute__((vector_size(LANES * 2), aligned(2), may
 #define PREFETCH(address) __builtin_prefetch(address)
 #endif
 
+/* GCC reads a vector from memory anew for each product that it is a factor of, unless it is told to keep it. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define IN_REGISTER(x) __asm__("" : "+v"(x))
+#else
+#define IN_REGISTER(x) ((void)(x))
+#endif
+
 INLINE vec load(const float *from) { return *(const vec_at *)from; }
 INLINE void store(float *to, vec x) { *(vec_at *)to = x; }
 INLINE vec_i load_i(const int32_t *from) { return *(const vec_i_at *)from; }

@@ -109,11 +109,11 @@ struct maps {
  * for, beside the operands. 32 registers with AVX-512 and on ARM; 16 otherwise.
  */
 #if LANES == 16
-enum { SCORE_ROWS = 8, SCORE_VECTORS = 2, MIX_HEADS = 8, MIX_VECTORS = 2, VALUE_VECTORS = 6 };
+enum { SCORE_ROWS = 8, SCORE_VECTORS = 2, MIX_HEADS = 8, MIX_VECTORS = 2, VALUE_ROWS = 4, VALUE_VECTORS = 6 };
 #elif LANES == 8
-enum { SCORE_ROWS = 4, SCORE_VECTORS = 2, MIX_HEADS = 4, MIX_VECTORS = 2, VALUE_VECTORS = 3 };
+enum { SCORE_ROWS = 4, SCORE_VECTORS = 2, MIX_HEADS = 4, MIX_VECTORS = 2, VALUE_ROWS = 4, VALUE_VECTORS = 3 };
 #else
-enum { SCORE_ROWS = 2, SCORE_VECTORS = 4, MIX_HEADS = 2, MIX_VECTORS = 4, VALUE_VECTORS = 4 };
+enum { SCORE_ROWS = 2, SCORE_VECTORS = 4, MIX_HEADS = 2, MIX_VECTORS = 4, VALUE_ROWS = 2, VALUE_VECTORS = 4 };
 #endif
 #if LANES == 8
 #define CONV_ROWS 8

@@ -9,7 +9,14 @@
  * Rows of the gradient that are held in registers while the input goes by; taps along the queries and along the keys
  * whose sums stay in registers beside them.
  */
-enum { HELD_ROWS = ROWS, MOST_TAPS = LANES == 16 ? 6 : 3, SHIFTS = LANES == 16 ? 4 : 3 };
+enum { MOST_TAPS = 6 };
+#if LANES == 16
+enum { HELD_ROWS = 4, SHIFTS = 4 };
+#elif LANES == 8
+enum { HELD_ROWS = 2, SHIFTS = 2 };
+#else
+enum { HELD_ROWS = 2, SHIFTS = 1 };
+#endif
 
 /*
  * `count` rows of the gradient and one vector of columns: row r of the input meets row r - a of the gradient, at `shifts`
@@ -83,17 +90,15 @@ INLINE void correlate_maps(
     int b = 0; \
     for (; b + SHIFTS <= taps_key; b += SHIFTS) \
       correlate_maps(taps, SHIFTS, maps, input + b * maps->step, sums + b, taps_key); \
-    for (; b < taps_key; b++) correlate_maps(taps, 1, maps, input + b * maps->step, sums + b, taps_key); \
+    for (; SHIFTS > 1 && b < taps_key; b++) correlate_maps(taps, 1, maps, input + b * maps->step, sums + b, taps_key); \
   }
 
 DEFINE_CORRELATE(1)
 DEFINE_CORRELATE(2)
 DEFINE_CORRELATE(3)
-#if LANES == 16
 DEFINE_CORRELATE(4)
 DEFINE_CORRELATE(5)
 DEFINE_CORRELATE(6)
-#endif
 
 #define CASE_CORRELATE(taps) \
   case taps: \
@@ -107,11 +112,9 @@ static void correlate_some(
     CASE_CORRELATE(1)
     CASE_CORRELATE(2)
     CASE_CORRELATE(3)
-#if LANES == 16
     CASE_CORRELATE(4)
     CASE_CORRELATE(5)
     CASE_CORRELATE(6)
-#endif
   }
 }
 

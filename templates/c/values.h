@@ -4,13 +4,13 @@
 
 #include "attention.h"
 
-/* ROWS rows of o and `vectors` vectors of channels stay in registers while the keys go by. */
+/* VALUE_ROWS rows of o and `vectors` vectors of channels stay in registers while the keys go by. */
 INLINE void value_tile(
     const int vectors, const float *restrict weights, ptrdiff_t weight_pitch, ptrdiff_t weight_step,
     const float *restrict values, int64_t value_pitch, float *restrict out, int out_pitch, int keys,
     const float *next) {
-  vec sums[ROWS][VALUE_VECTORS];
-  UNROLL for (int m = 0; m < ROWS; m++)
+  vec sums[VALUE_ROWS][VALUE_VECTORS];
+  UNROLL for (int m = 0; m < VALUE_ROWS; m++)
     UNROLL for (int n = 0; n < vectors; n++) sums[m][n] = load(out + m * out_pitch + n * LANES);
   KEEP_LOOP for (int key = 0; key < keys; key++) {
     PREFETCH(next + key * value_pitch);
@@ -19,12 +19,12 @@ INLINE void value_tile(
       v[n] = load(values + key * value_pitch + n * LANES);
       IN_REGISTER(v[n]);
     }
-    UNROLL for (int m = 0; m < ROWS; m++) {
+    UNROLL for (int m = 0; m < VALUE_ROWS; m++) {
       const vec w = broadcast(weights[m * weight_pitch + key * weight_step]);
       UNROLL for (int n = 0; n < vectors; n++) sums[m][n] = multiply_add(w, v[n], sums[m][n]);
     }
   }
-  UNROLL for (int m = 0; m < ROWS; m++)
+  UNROLL for (int m = 0; m < VALUE_ROWS; m++)
     UNROLL for (int n = 0; n < vectors; n++) store(out + m * out_pitch + n * LANES, sums[m][n]);
 }
 
@@ -32,8 +32,8 @@ INLINE void value_tile(
 INLINE void add_weighted(
     const float *weights, ptrdiff_t weight_pitch, ptrdiff_t weight_step, const float *values, int64_t value_pitch,
     float *out, int channels, int rows, int keys, const float *next) {
-  for (int row = 0; row < rows; row += ROWS) {
-    const float *w = weights + (int64_t)row * weight_pitch, *line = next + row / ROWS * 16 % channels;
+  for (int row = 0; row < rows; row += VALUE_ROWS) {
+    const float *w = weights + (int64_t)row * weight_pitch, *line = next + row / VALUE_ROWS * 16 % channels;
     float *to = out + (int64_t)row * channels;
     int c = 0;
     for (; c + VALUE_VECTORS * LANES <= channels; c += VALUE_VECTORS * LANES)

@@ -48,7 +48,7 @@ static int document_end(const struct backward *b, const struct band *band, int r
 }
 
 /* One input head's part of a convolution from `in` to `out`, whose newest rows begin `origin_query` taps after in's. */
-static void convolve_band(
+NOINLINE void convolve_band(
     const struct backward *b, const struct stage *stage, const float *weights, float bias, int adds,
     const struct band *in, int in_head, const struct band *out, int out_head) {
   const int reach = halo_of(stage);
@@ -243,8 +243,8 @@ static void add_faulty(
 }
 
 /*
- * out[n] += sum over rows of weights[row][n] values[row], for ROWS keys n: weights turned. The next rows of `out` come in
- * meanwhile.
+ * out[n] += sum over rows of weights[row][n] values[row], for ROWS keys n: weights turned. The next rows of `out` come
+ * in meanwhile.
  */
 NOINLINE void add_transposed(
     const float *weights, ptrdiff_t weight_pitch, const float *values, int64_t value_pitch, float *out, int channels,

@@ -87,7 +87,9 @@ struct backward {
   int value_width;
   /* Weights of all stages, turned: a convolution's by 180 degrees and by heads, a mix's transposed. */
   float *turned;
-  /* For each task: sums of products, some columns of a row of all heads' maps, a block of K or V, rows of one document. */
+  /*
+   * For each task: sums of products, some columns of a row of all heads' maps, a block of K or V, rows of one document.
+   */
   vec *sums;
   float *row_maps;
   float *block;
@@ -279,7 +281,7 @@ INLINE void settle_row(const struct backward *b, const struct band *band, int he
       b->call, sight_at(b, number), b->batch, b->head + head, number, band_row(b, band, head, row) + from, from, to, 0);
 }
 
-static void settle_head(const struct backward *b, const struct band *band, int head) {
+NOINLINE void settle_head(const struct backward *b, const struct band *band, int head) {
   for (int row = 0; row < b->call->attention->strip; row++) settle_row(b, band, head, row);
 }
 

@@ -64,7 +64,7 @@ INLINE int keeps_to_heads(const struct stage *stage) {
 }
 
 /* A stage forward, for the strip's rows of one head. */
-static void run_head_stage(
+NOINLINE void run_head_stage(
     const struct backward *b, const struct stage *stage, const struct band *in, const struct band *out, int head) {
 #if WITH_CONV
   if (stage->kind == STAGE_CONV) convolve_forward(b, stage, in, out, head);
@@ -96,7 +96,7 @@ static void run_stage(
 }
 
 /* Stages of a chain from number `n` on, as long as a head needs no other: while its maps are in the cache. */
-static void run_own_stages(const struct backward *b, const struct chain *chain, int n, int head) {
+NOINLINE void run_own_stages(const struct backward *b, const struct chain *chain, int n, int head) {
   for (; n < chain->count && keeps_to_heads(&chain->stages[n]); n++)
     run_head_stage(b, &chain->stages[n], chain->maps[n], chain->maps[n + 1], head);
 }
@@ -274,7 +274,7 @@ INLINE const float *turned_weights(const struct backward *b, const struct stage 
 }
 
 /* A stage backward, for the strip's rows of one head: gradients of its parameters, then of its input. */
-static void adjoin_head_stage(
+NOINLINE void adjoin_head_stage(
     const struct backward *b, const struct stage *stage, const struct band *in, const struct band *gradient,
     const struct band *out, int head) {
 #if WITH_CONV
@@ -336,9 +336,10 @@ static void write_query_gradients(const struct backward *b, int head) {
 
 /*
  * What a head does alone backward, while its maps are in the cache: stages of a chain from number `n` to the first, as
- * long as it needs no other head; the normaliser after those of the weights, the gradient of q after those of the scores.
+ * long as it needs no other head; the normaliser after those of the weights, the gradient of q after those of the
+ * scores.
  */
-static void adjoin_alone(const struct backward *b, const struct chain *chain, int n, int head) {
+NOINLINE void adjoin_alone(const struct backward *b, const struct chain *chain, int n, int head) {
   for (;;) {
 #if WITH_STAGES
     for (; n >= 0 && keeps_to_heads(&chain->stages[n]); n--)

@@ -19,12 +19,12 @@ enum { HELD_ROWS = 2, SHIFTS = 1 };
 #endif
 
 /*
- * `count` rows of the gradient and one vector of columns: row r of the input meets row r - a of the gradient, at `shifts`
- * neighbouring taps.
+ * `count` rows of the gradient and one vector of columns: row r of the input meets row r - a of the gradient, at
+ * `shifts` neighbouring taps.
  */
 INLINE void correlate_tile(
-    const int taps, const int shifts, const int count, const float *gradient, int64_t gradient_pitch, const float *input,
-    int64_t input_pitch, int step, vec sums[MOST_TAPS][SHIFTS]) {
+    const int taps, const int shifts, const int count, const float *gradient, int64_t gradient_pitch,
+    const float *input, int64_t input_pitch, int step, vec sums[MOST_TAPS][SHIFTS]) {
   vec y[HELD_ROWS];
   UNROLL for (int m = 0; m < count; m++) y[m] = load(gradient + m * gradient_pitch);
   UNROLL for (int r = 0; r < count + taps - 1; r++)
@@ -60,28 +60,36 @@ INLINE void columns_of_rows(const struct correlation *maps, int row, int count, 
   *to = least(maps->columns, all.end - maps->first_column);
 }
 
-/* sums[a][b] += gradient[i][j] input[i + a][j + b step] over all rows and columns, for `taps` a and `shifts` b. */
+/*
+ * sums[a][b] += gradient[i][j] input[i + a][j + b step], for `taps` a and `shifts` b, over all columns and the rows
+ * that make up whole tiles of `count` from `row` on.
+ */
 INLINE void correlate_maps(
-    const int taps, const int shifts, const struct correlation *maps, const float *input, vec *sums, int sums_pitch) {
+    const int taps, const int shifts, const int count, const struct correlation *maps, int row, const float *input,
+    vec *sums, int sums_pitch) {
   vec s[MOST_TAPS][SHIFTS];
   UNROLL for (int a = 0; a < taps; a++)
     UNROLL for (int b = 0; b < shifts; b++) s[a][b] = sums[a * sums_pitch + b];
-  int row = 0, from, to;
-  KEEP_LOOP for (; row + HELD_ROWS <= maps->rows; row += HELD_ROWS) {
+  KEEP_LOOP for (; row + count <= maps->rows; row += count) {
+    int from, to;
     const float *y = maps->gradient + row * maps->gradient_pitch, *x = input + row * maps->input_pitch;
-    columns_of_rows(maps, row, HELD_ROWS, &from, &to);
+    columns_of_rows(maps, row, count, &from, &to);
     KEEP_LOOP for (int column = from; column < to; column += LANES)
       correlate_tile(
-          taps, shifts, HELD_ROWS, y + column, maps->gradient_pitch, x + column, maps->input_pitch, maps->step, s);
-  }
-  KEEP_LOOP for (; row < maps->rows; row++) {
-    const float *y = maps->gradient + row * maps->gradient_pitch, *x = input + row * maps->input_pitch;
-    columns_of_rows(maps, row, 1, &from, &to);
-    KEEP_LOOP for (int column = from; column < to; column += LANES)
-      correlate_tile(taps, shifts, 1, y + column, 0, x + column, maps->input_pitch, maps->step, s);
+          taps, shifts, count, y + column, maps->gradient_pitch, x + column, maps->input_pitch, maps->step, s);
   }
   UNROLL for (int a = 0; a < taps; a++)
     UNROLL for (int b = 0; b < shifts; b++) sums[a * sums_pitch + b] = s[a][b];
+}
+
+/* The rows that are left of whole tiles: few, where documents end inside of a strip. */
+NOINLINE void correlate_rest(const struct correlation *maps, int taps_query, int taps_key, vec *sums) {
+  const int row = maps->rows / HELD_ROWS * HELD_ROWS;
+  if (row == maps->rows) return;
+  for (int a = 0; a < taps_query; a++)
+    for (int b = 0; b < taps_key; b++)
+      correlate_maps(
+          1, 1, 1, maps, row, maps->input + a * maps->input_pitch + b * maps->step, sums + a * taps_key + b, taps_key);
 }
 
 /* All taps along the keys. */
@@ -89,8 +97,9 @@ INLINE void correlate_maps(
   NOINLINE void correlate_##taps(const struct correlation *maps, int taps_key, const float *input, vec *sums) { \
     int b = 0; \
     for (; b + SHIFTS <= taps_key; b += SHIFTS) \
-      correlate_maps(taps, SHIFTS, maps, input + b * maps->step, sums + b, taps_key); \
-    for (; SHIFTS > 1 && b < taps_key; b++) correlate_maps(taps, 1, maps, input + b * maps->step, sums + b, taps_key); \
+      correlate_maps(taps, SHIFTS, HELD_ROWS, maps, 0, input + b * maps->step, sums + b, taps_key); \
+    for (; SHIFTS > 1 && b < taps_key; b++) \
+      correlate_maps(taps, 1, HELD_ROWS, maps, 0, input + b * maps->step, sums + b, taps_key); \
   }
 
 DEFINE_CORRELATE(1)
@@ -106,8 +115,7 @@ DEFINE_CORRELATE(6)
     break;
 
 /* A switch, not a table: modules of WebAssembly that share a memory may have no data of their own. */
-static void correlate_some(
-    int taps, const struct correlation *maps, int taps_key, const float *input, vec *sums) {
+static void correlate_some(int taps, const struct correlation *maps, int taps_key, const float *input, vec *sums) {
   switch (taps) {
     CASE_CORRELATE(1)
     CASE_CORRELATE(2)
@@ -119,8 +127,8 @@ static void correlate_some(
 }
 
 /*
- * sums[a][b] += gradient[i][j] input[i + a dilation_query][j + b dilation_key]. Rows that are `dilation_query` apart make
- * maps of their own. `maps` says where they are; taps that do not fit one pass share out evenly.
+ * sums[a][b] += gradient[i][j] input[i + a dilation_query][j + b dilation_key]. Rows that are `dilation_query` apart
+ * make maps of their own. `maps` says where they are; taps that do not fit one pass share out evenly.
  */
 static void correlate(const struct stage *stage, const struct correlation *maps, vec *sums) {
   const int apart = stage->dilation_query;
@@ -140,6 +148,7 @@ static void correlate(const struct stage *stage, const struct correlation *maps,
       correlate_some(taps, &some, stage->taps_key, some.input + tap * some.input_pitch, sums + tap * stage->taps_key);
       tap += taps;
     }
+    correlate_rest(&some, stage->taps_query, stage->taps_key, sums);
   }
 }
 #endif

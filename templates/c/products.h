@@ -30,7 +30,7 @@ static void rows_that_see(const struct backward *b, const struct span *spans, in
 }
 
 /* rows . keys for columns [band->begin, band->end) of a head's newest rows; `rows` without gaps, `packed` in panels. */
-static void multiply_keys(
+NOINLINE void multiply_keys(
     const struct backward *b, const float *rows, const float *packed, int channels, const struct band *band, int head) {
   const struct attention *at = b->call->attention;
   const int panels = (b->call->key_rows + PANEL - 1) / PANEL, kv_head = (b->head + head) / (at->heads / at->kv_heads);
@@ -63,7 +63,7 @@ static const float *read_rows(
 }
 
 /* out[strip, width] = map K or map V, of a head's newest rows. */
-static void multiply_values(
+NOINLINE void multiply_values(
     const struct backward *b, const struct band *band, int head, const struct tensor *tensor,
     const unsigned char *faulty, int channels, int width, float *out) {
   const struct attention *at = b->call->attention;
@@ -86,8 +86,9 @@ static void multiply_values(
       const int from = most(0, spans[row].begin - key), to = least(keys, spans[row].end - key);
       if (from < to)
         add_values(
-            weights + (int64_t)row * b->pitch + from, b->pitch, values + from * pitch, pitch, out + (int64_t)row * width,
-            width, ROWS, to - from, values + (from + keys) * pitch + row / ROWS * 16 % width);
+            weights + (int64_t)row * b->pitch + from, b->pitch, values + from * pitch, pitch,
+            out + (int64_t)row * width, width, ROWS, to - from,
+            values + (from + keys) * pitch + row / ROWS * 16 % width);
     }
   }
 }
@@ -96,7 +97,7 @@ static void multiply_values(
  * The gradient of K or V: keys of all rows of the heads that read them, in their order. `rows` [heads][strip][width]. A
  * task has a block of keys.
  */
-static void add_key_gradients(
+NOINLINE void add_key_gradients(
     const struct backward *b, const struct band *band, const float *rows, const struct key_sums *sums) {
   const struct attention *at = b->call->attention;
   const int sharing = at->heads / at->kv_heads, width = sums->width, last = least(band->end, sums->keys);

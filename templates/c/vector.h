@@ -50,8 +50,11 @@ typedef uint16_t vec_h_at __attribute__((vector_size(LANES * 2), aligned(2), may
 #define PREFETCH(address) __builtin_prefetch(address)
 #endif
 
-/* GCC reads a vector from memory anew for each product that it is a factor of, unless it is told to keep it. */
-#if defined(__x86_64__) && !defined(__clang__)
+/*
+ * GCC reads a vector from memory anew for each product that it is a factor of, unless it is told to keep it. Vectors
+ * may be longer than registers: then they stay in memory.
+ */
+#if !defined(__clang__) && ((defined(__AVX512F__) && LANES == 16) || (defined(__AVX__) && LANES == 8))
 #define IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
 #define IN_REGISTER(x) ((void)(x))

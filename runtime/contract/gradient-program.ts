@@ -106,6 +106,8 @@ export interface TensorPairsProgram extends TensorGradient {
   /** Blocks of sixteen rows that a warp computes. */
   readonly rowBlocks: number;
   readonly tileK: number;
+  /** Keys of a block, a few tiles. */
+  readonly blockKeys: number;
 }
 
 /** As `RowProductProgram`. */

@@ -39,6 +39,14 @@ const REGISTERS = 255;
 const MOST_FRAGMENTS = { f16: 12, scaled: 12, exact: 9, gradient: 24 } as const;
 /** Blocks of keys that a key's taps read. */
 const MOST_DISTANCES = 9;
+/** Keys of a block that multiplies rows with keys or values: it keeps the rows for two tiles. */
+const PAIR_KEYS = 2 * TILE_K;
+/** How warps share the rows of a block that multiplies them with keys or values, fewest rows first. */
+const ROW_SHARES = [
+  { warps: WARPS, rowBlocks: 2 },
+  { warps: 3, rowBlocks: 3 },
+  { warps: WARPS, rowBlocks: 3 },
+] as const;
 /** Keys along which a block keeps the fragments of its kernel. */
 const CONV_KEYS = 256;
 /** Bytes of the sums of one: sixteen by eight f32. */
@@ -82,9 +90,17 @@ function inPlaceOf(
   };
 }
 
+/** The fewest rows of a block that hold those of a usual strip with the rows around it: a second block for a few rows would do as much again. */
+function rowShare({ past, future }: BackwardKernel["halo"]): (typeof ROW_SHARES)[number] {
+  const rows = BLOCK_ROWS + past + future;
+  return ROW_SHARES.find(({ warps, rowBlocks }) => warps * 16 * rowBlocks >= rows) ?? ROW_SHARES[0];
+}
+
 /** Rows of q, or of the results' gradient, times keys or values. */
 function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): BackwardKernel {
   const { pipeline } = task;
+  const { warps, rowBlocks } = rowShare(scalar.halo);
+  const tileQ = warps * 16 * rowBlocks;
   const scaled = of === "v" && scales(task);
   const rowBytes = paddedRow(of === "k" ? pipeline.headDim : pipeline.valueDim);
   const rows = of === "k" ? ["q", "q_history"] : [D_VALUES, ...(scaled ? [largest("rows")] : [])];
@@ -92,15 +108,16 @@ function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): Backw
     program: {
       kind: "tensor_pairs",
       of,
-      rowBlocks: 2,
-      warps: WARPS,
+      rowBlocks,
+      warps,
       tileK: TILE_K,
+      blockKeys: PAIR_KEYS,
       scaled,
-      sharedBytes: (BLOCK_ROWS + TILE_K) * rowBytes,
+      sharedBytes: (tileQ + 2 * TILE_K) * rowBytes,
       rowBytes,
     },
     read: [...rows, of, "integers", "bias"],
-    grid: tileGrid(task, scalar, { tileQ: BLOCK_ROWS, tileK: TILE_K }, pipeline.heads),
+    grid: tileGrid(task, scalar, { tileQ, tileK: PAIR_KEYS }, pipeline.heads),
   });
 }
 

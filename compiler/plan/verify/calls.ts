@@ -78,7 +78,7 @@ function tilingOf(plan: Plan, { kernel, grid, launch, variables }: Ran): Tiling 
     case "tensor_conv":
       return { rows: program.warps * 16, keys: program.blockKeys, heads };
     case "tensor_pairs":
-      return { rows: program.warps * 16 * program.rowBlocks, keys: program.tileK, heads };
+      return { rows: program.warps * 16 * program.rowBlocks, keys: program.blockKeys, heads };
     // How many rows and heads a workgroup mixes, and how many keys it folds, stands in their templates.
     case "tensor_mix":
     case "tensor_fold":

@@ -22,7 +22,7 @@ type Multiplying = Exclude<
 function heldRows(program: Multiplying): number {
   switch (program.kind) {
     case "tensor_pairs":
-      return program.warps * 16 * program.rowBlocks + program.tileK;
+      return program.warps * 16 * program.rowBlocks + 2 * program.tileK;
     case "tensor_row_product":
       return 2 * program.tileK;
     case "tensor_key_product":
@@ -53,6 +53,12 @@ export function verifyTensorGradient(plan: Plan, kernel: KernelPlan, program: Te
   );
   const step = program.kind === "tensor_key_product" ? program.tileQ : program.tileK;
   demand("granules", step >= 32 && step % 32 === 0, () => `steps of ${step}`);
+  if (program.kind === "tensor_pairs")
+    demand(
+      "granules",
+      program.blockKeys % step === 0,
+      () => `${program.blockKeys} keys of a block in steps of ${step}`,
+    );
   // What is scaled is divided by what one kernel before it has found.
   const reads = kernel.bindings.some(({ operand }) => operand?.variable === "largest");
   demand(

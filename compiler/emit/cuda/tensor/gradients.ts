@@ -35,20 +35,22 @@ const SCALED =
 
 /** The model of `templates/cuda/tensor/pairs.cu.hbs`. */
 export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: TensorPairsProgram) {
-  const { of, rowBlocks, tileK, rowBytes, warps, scaled } = program;
+  const { of, rowBlocks, tileK, blockKeys, rowBytes, warps, scaled } = program;
   const ofKeys = of === "k";
-  const { granules: count } = channels(plan, of);
+  const { name, granules: count } = channels(plan, of);
   const constants = threadConstants(program);
   constants.int("ROW_BLOCKS", rowBlocks, "Blocks of sixteen rows of a warp.");
   constants.int("TILE_Q", warps * 16 * rowBlocks, "Rows of a block.");
-  constants.int("TILE_K", tileK, "Keys of a block.");
+  constants.int("TILE_K", tileK, "Keys of a step.");
+  constants.int("BLOCK_KEYS", blockKeys, "Keys of a block.");
   constants.int("COLUMNS", tileK, "Keys that are multiplied at a time.");
   constants.int("D_STEPS", count / 2, "Sixteen channels at a time.");
   constants.int("ROW_CHUNKS", count, "Blocks of eight channels.");
   constants.int("ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("K_ROW_BYTES", rowBytes);
   constants.int("Q_ROW_BYTES", rowBytes);
-  constants.int("Q_AT", tileK * rowBytes, "Rows lie behind the keys.");
+  constants.int("STAGE_BYTES", "TILE_K * K_ROW_BYTES");
+  constants.int("Q_AT", "2 * STAGE_BYTES", "Rows lie behind the keys of two steps.");
   if (scaled) partsConstant(plan, constants);
   if (!ofKeys) addStripRows(constants, plan.pipeline);
   return {
@@ -64,6 +66,8 @@ export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: Tensor
     }),
     ofKeys,
     scaled,
+    channels: name,
+    variable: of,
     // Rows around the tile, copies of the keys, queries in registers: nothing that scores of a forward pass may want.
     haloRows: false,
     halo: false,
@@ -136,6 +140,7 @@ export function tensorKeyProductModel(plan: Plan, kernel: KernelPlan, program: T
     scaled,
     /** Whether it is the map that holds gradients. */
     mapScaled: scaled && ofKeys,
+    multiplies: scaled || ofKeys,
     result: ofKeys ? "d_k" : "d_v",
   };
 }

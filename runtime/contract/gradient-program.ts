@@ -17,6 +17,7 @@ export interface PointwiseProgram {
 /** What passes back through softmax or sparsemax: the gradient's map becomes that of the scores, in place. */
 export interface NormalizeAdjointProgram {
   readonly kind: "normalize_adjoint";
+  readonly records?: LargestEntry;
   /** Invocations that share a row. */
   readonly team: number;
   readonly arenaWords: number;
@@ -57,6 +58,7 @@ export interface MixGradientProgram {
 /** What passes back through the output's stages, row by row, and what it adds to their parameters. */
 export interface OutputAdjointProgram {
   readonly kind: "output_adjoint";
+  readonly records?: LargestEntry;
   /** Rows of a workgroup, and how many of them it computes at a time. */
   readonly rows: number;
   readonly rowsAtOnce: number;
@@ -86,14 +88,21 @@ export interface ClearProgram {
   readonly kind: "clear";
 }
 
+/**
+ * The largest size among gradients of one kind, over all strips so far: `at` among as many kinds as there are `of` for each head. f16 has a narrow
+ * range: gradients are multiplied by the power of two that it asks for before they are rounded, the result is divided by it. A kernel that writes
+ * gradients `records` theirs: what is larger than what stands there takes its place.
+ */
+export interface LargestEntry {
+  readonly at: number;
+  readonly of: number;
+}
+
 /** What of it tensor cores compute: maps stay f32, and are rounded to the storage type where they are multiplied. */
 interface TensorGradient {
   readonly warps: number;
-  /**
-   * Whether a factor of gradients is multiplied by a power of two before it is rounded, and the result divided by it: f16 has a narrow range.
-   * `largest` of it says which.
-   */
-  readonly scaled: boolean;
+  /** That of a factor that is scaled; null where none is. */
+  readonly scale: LargestEntry | null;
   readonly sharedBytes: number;
   /** Bytes of a row in shared memory. */
   readonly rowBytes: number;
@@ -108,6 +117,7 @@ export interface TensorPairsProgram extends TensorGradient {
   readonly tileK: number;
   /** Keys of a block, a few tiles. */
   readonly blockKeys: number;
+  readonly records?: LargestEntry;
 }
 
 /** As `RowProductProgram`. */
@@ -126,18 +136,20 @@ export interface TensorKeyProductProgram extends TensorGradient {
   readonly tileQ: number;
 }
 
-/** The largest entries of a strip's map, or of its rows of o's gradient, in parts: so many of each head. */
+/** The largest entries of a strip's map, where the kernel that writes it does not record them; so many blocks share a head's rows. */
 export interface TensorLargestProgram {
   readonly kind: "tensor_largest";
-  readonly of: "map" | "rows";
   readonly warps: number;
   readonly parts: number;
+  readonly records: LargestEntry;
 }
 
 /** As `ConvGradientProgram`, of a convolution within heads: entries are scaled and rounded to f16. */
 export interface TensorConvGradientProgram {
   readonly kind: "tensor_conv_gradient";
   readonly stage: StageIndex;
+  /** That of the gradients. */
+  readonly scale: LargestEntry;
   readonly warps: number;
   /** Blocks of sixteen rows that a warp takes. */
   readonly rowBlocks: number;
@@ -160,8 +172,11 @@ export interface TensorConvProgram {
   readonly kind: "tensor_conv";
   readonly stage: StageIndex;
   readonly adjoint: boolean;
-  /** `exact`: pairs that hold 22 bits, at three times the products. `scaled`: multiplied by a power of two before, of the tile's largest entry. */
-  readonly precision: "f16" | "exact" | "scaled";
+  /** `exact`: pairs that hold 22 bits, at three times the products. */
+  readonly precision: "f16" | "exact";
+  /** That of what passes back. */
+  readonly scale: LargestEntry | null;
+  readonly records?: LargestEntry;
   readonly warps: number;
   /** Keys of a step, and of a workgroup. */
   readonly tileK: number;

@@ -5,6 +5,7 @@ import {
   elementCount,
   type KernelPlan,
   type KeyProductProgram,
+  type LargestEntry,
   type MixGradientProgram,
   type NormalizeAdjointProgram,
   type OutputAdjointProgram,
@@ -25,6 +26,23 @@ import { describe, linearStage, parameterAt, sourceLine, stageLabel } from "./st
 /** Fours of channels of a row of values that lies in a strip. */
 export function addStripRows(table: ConstantTable, { valueDim }: Pipeline): void {
   table.int("VALUE_FOURS", Math.ceil(valueDim / 4), "Fours of channels of a row of values in the strip.");
+}
+
+/** Which largest entry a kernel records: said to it as constants. */
+export function recordsConstants(table: ConstantTable, records: LargestEntry | undefined): void {
+  if (records === undefined) return;
+  kindsConstant(table, records);
+  table.int("RECORDED_AT", records.at, "The kind of those that are written here.");
+}
+
+/** Which one a kernel scales by. */
+export function scaleConstants(table: ConstantTable, scale: LargestEntry): void {
+  kindsConstant(table, scale);
+  table.int("SCALED_AT", scale.at, "The kind of those that are scaled here.");
+}
+
+function kindsConstant(table: ConstantTable, { of }: LargestEntry): void {
+  table.int("KINDS", of, "Kinds of gradients whose largest sizes each head has.");
 }
 
 export function pointwiseKernelModel(
@@ -58,10 +76,12 @@ export function normalizeAdjointModel(
   const table = new ConstantTable();
   table.int("TEAM", program.team, `Neighbouring ${dialect.words.threads} that share a row.`);
   table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
+  recordsConstants(table, program.records);
   const purpose = sparsemax
     ? "What passes back through sparsemax: the gradient less its mean, where there is weight (Martins and Astudillo 2016, section 2.5)."
     : "What passes back through the softmax: weight * (gradient - the weights' mean of the gradient).";
-  return { ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }), sparsemax };
+  const model = kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] });
+  return { ...model, sparsemax, records: program.records !== undefined };
 }
 
 /** Rows of keys or of values, as the four-channel blocks of a kernel count them. */
@@ -170,6 +190,7 @@ export function outputAdjointModel(
   const table = new ConstantTable();
   table.int("ROWS", program.rows, `Rows of a ${dialect.words.group}.`);
   addStripRows(table, pipeline);
+  recordsConstants(table, program.records);
   if (output.length > 0) {
     table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
     const { threads } = dialect.words;
@@ -226,6 +247,7 @@ export function outputAdjointModel(
     ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }),
     stages,
     backwards: [...stages].reverse(),
+    records: program.records !== undefined,
   };
 }
 

@@ -33,7 +33,7 @@ import { CHUNKS } from "../tensor/kernel.ts";
 import { productsIllegal } from "../tensor/support.ts";
 import { type KernelWork, MMA_MULTIPLY_ADDS, NO_COUNTS, WARP, workOf } from "../work.ts";
 import { backwardGraph, mapsOf } from "./graph.ts";
-import { type BackwardKernel, type PartialSum, rowsBytes, TILE } from "./kernel.ts";
+import { type BackwardKernel, type Largest, type PartialSum, rowsBytes, TILE } from "./kernel.ts";
 import { backwardKernels } from "./kernels.ts";
 import { type Products, SCALAR_PRODUCTS } from "./products.ts";
 import { type Clearing, clearKernel, sumKernel } from "./sums.ts";
@@ -105,12 +105,13 @@ function stripCandidates(
   const { pipeline, options = {} } = task;
   const graph = backwardGraph(pipeline);
   const slots = mapSlots(graph.steps.map(mapsOf));
+  const largest = products.largest(task, graph.steps);
   const heights = options.stripRows === undefined ? STRIP_ROWS : [options.stripRows];
   const { taken, left } = affordable(tiles, graph.steps.length);
   const named = (tile: Tile | null): Candidate["knobs"] =>
     tile === null ? lowering : { ...lowering, tile_q: tile.tileQ, tile_k: tile.tileK };
   const kernelsOf = (tile: Tile | null): readonly Launched[] => {
-    const tiled = { ...task, skipDead: true, tile: tile ?? TILE };
+    const tiled = { ...task, skipDead: true, largest, tile: tile ?? TILE };
     return graph.steps.flatMap((step) => backwardKernels(tiled, step, slots, products)).flatMap(withSums);
   };
   const usual = stripsOf(task, options.stripRows ?? USUAL_ROWS);
@@ -119,7 +120,13 @@ function stripCandidates(
   );
   return [
     ...taken.flatMap((tile) => {
-      const pass = { graph, maps: [...new Set(slots.values())], kernels: kernelsOf(tile), predicted };
+      const pass = {
+        graph,
+        maps: [...new Set(slots.values())],
+        largest,
+        kernels: kernelsOf(tile),
+        predicted,
+      };
       return heights.map((rows) => stripCandidate(task, { ...named(tile), strip_rows: rows }, rows, pass));
     }),
     ...left.map((tile) => unexplored("staged", named(tile), graph.steps.length)),
@@ -131,6 +138,7 @@ interface StripPass {
   readonly graph: ReturnType<typeof backwardGraph>;
   /** Buffers of maps. */
   readonly maps: readonly string[];
+  readonly largest: Largest;
   readonly kernels: readonly Launched[];
   readonly predicted: readonly Predicted<BackwardKernel>[];
 }
@@ -144,13 +152,13 @@ function stripCandidate(
   task: GpuTask,
   knobs: Candidate["knobs"],
   stripRows: number,
-  { graph, maps, kernels, predicted }: StripPass,
+  { graph, maps, largest, kernels, predicted }: StripPass,
 ): Candidate {
   const { pipeline, machine } = task;
   const strips = stripsOf(task, stripRows);
   const fault = kernels.map(({ kernel }) => whyTooLarge(machine, kernel)).find((each) => each !== null);
   if (fault !== undefined) return dropped("staged", knobs, fault);
-  const clears = clearsOf(pipeline);
+  const clears = clearsOf(pipeline, largest);
   const cut: Cut = { maps: maps.length, before: ROWS_BEFORE };
   return candidateOf(task, "staged", knobs, {
     fits: true,
@@ -166,7 +174,7 @@ function stripCandidate(
             name,
             bytes: ["mul", STRIPS.entryBytes, "batch_step", pipeline.heads, "map_head_stride"] as const,
           })),
-          ...workspaceOf(pipeline, kernels),
+          ...workspaceOf(pipeline, largest, kernels),
         ],
         kernels: [...clears.map(({ kernel }) => kernel), ...kernels.map(({ kernel }) => kernel)],
         steps: [
@@ -285,7 +293,7 @@ function dispatch({ name, grid }: BackwardKernel, launch: Launch, multiplyAdds: 
   return { kind: "dispatch", kernel: name, grid, launch, multiplyAdds };
 }
 
-function clearsOf(pipeline: Pipeline): readonly Clearing[] {
+function clearsOf(pipeline: Pipeline, { kinds }: Largest): readonly Clearing[] {
   const { heads, kvHeads, headDim, valueDim, parameters } = pipeline;
   const words = parameters.reduce((sum, { shape }) => sum + shape.reduce((all, size) => all * size, 1), 0);
   return [
@@ -296,17 +304,20 @@ function clearsOf(pipeline: Pipeline): readonly Clearing[] {
       ? [clearKernel("d_bias", ["mul", "d_bias_batches", "d_bias_heads", ["add", "R", "Lq"]], "Lk")]
       : []),
     ...(words === 0 ? [] : [clearKernel("d_parameters", 1, words)]),
+    ...(kinds === 0 ? [] : [clearKernel("largest", ["mul", "B", heads], kinds)]),
   ];
 }
 
 /** Rows that lie in strips, and parts of parameters' gradients. */
-function workspaceOf(pipeline: Pipeline, kernels: readonly Launched[]): Plan["workspace"] {
+function workspaceOf(
+  pipeline: Pipeline,
+  { kinds }: Largest,
+  kernels: readonly Launched[],
+): Plan["workspace"] {
   return [
     ...(pipeline.output.length > 0 ? [{ name: "values", bytes: rowsBytes(pipeline) }] : []),
     { name: "d_values", bytes: rowsBytes(pipeline) },
-    ...kernels.flatMap(({ kernel: { buffer }, sum }) =>
-      buffer === undefined || sum !== null ? [] : [buffer],
-    ),
+    ...(kinds === 0 ? [] : [{ name: "largest", bytes: ["mul", 4 * kinds, "B", pipeline.heads] as const }]),
     ...kernels.flatMap(({ kernel }) =>
       (kernel.sums ?? []).map(({ buffer, bytes }) => ({ name: buffer, bytes })),
     ),

@@ -1,23 +1,38 @@
-import { type Expression, elementCount, type Pipeline, type Plan } from "../../../runtime/contract/index.ts";
+import { type Expression, elementCount, type Pipeline } from "../../../runtime/contract/index.ts";
 import { type BoundResource, mapOperand } from "../bindings.ts";
 import { ceilTo } from "../layout.ts";
 import type { Tile } from "../machine.ts";
 import type { StagedTask } from "../schedule/staged-kernels.ts";
 import type { StripKernel } from "../schedule/strips.ts";
+import type { BackwardStep } from "./graph.ts";
 
 /** What all kernels of a backward pass are made for. */
 export interface BackwardTask extends StagedTask {
+  readonly largest: Largest;
   /** Rows and keys of a workgroup of the kernels that write maps, where they have no tiles of their own. */
   readonly tile: Tile;
 }
+
+/** Gradients whose largest entries are recorded: f16 holds them scaled. */
+export interface Largest {
+  /** Kinds of gradients: each head has an entry of each. */
+  readonly kinds: number;
+  /** That of the rows of o's gradient; null where nothing asks for it. */
+  readonly rows: number | null;
+  /** Those of maps, by their numbers. */
+  readonly maps: ReadonlyMap<number, number>;
+  /** The steps after which a map is as it is multiplied. */
+  readonly recorded: ReadonlyMap<BackwardStep, number>;
+}
+
+/** Nothing is recorded: f32 holds all gradients. */
+export const NO_LARGEST: Largest = { kinds: 0, rows: null, maps: new Map(), recorded: new Map() };
 
 /** One kernel of a backward pass over a strip, with the multiply-adds that it does for an entry of a map, over all heads. */
 export interface BackwardKernel extends StripKernel {
   readonly multiplyAdds: number;
   /** What it leaves to be added up after it: parts, and how many each dispatch makes. */
   readonly sums?: readonly PartialSum[];
-  /** What of the workspace is its own, beside maps and parts. */
-  readonly buffer?: Plan["workspace"][number];
 }
 
 /** Parts of a parameter's gradient. */

@@ -1,4 +1,4 @@
-import type { BackwardStep } from "./graph.ts";
+import { type BackwardStep, mapsOf } from "./graph.ts";
 import { type BackwardKernel, type BackwardTask, D_VALUES, f32, VALUES } from "./kernel.ts";
 import { dropped, mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
@@ -15,22 +15,14 @@ export function backwardKernels(
   slots: Slots,
   products: Products,
 ): readonly BackwardKernel[] {
-  switch (step.kind) {
-    case "output_adjoint":
-      return [outputAdjoint(task, step), ...products.largestRows(task, step.rows)];
-    case "query_gradient":
-      return [
-        ...products.largestScores(task, slots.get(step.d) ?? ""),
-        backwardKernel(task, step, slots, products),
-      ];
-    default:
-      return [backwardKernel(task, step, slots, products)];
-  }
+  const written = mapsOf(step).writes;
+  const map = written === null ? "" : (slots.get(written) ?? "");
+  return products.recorded(task, step, backwardKernel(task, step, slots, products), map);
 }
 
 function backwardKernel(
   task: BackwardTask,
-  step: Exclude<BackwardStep, { kind: "output_adjoint" }>,
+  step: BackwardStep,
   slots: Slots,
   products: Products,
 ): BackwardKernel {
@@ -56,6 +48,8 @@ function backwardKernel(
       return dropped(task, step.op, step.rows, { adjoint: true, from: slot(step.d), to: slot(step.d) });
     case "normalize_adjoint":
       return normalizeAdjoint(task, step, slot(step.weights), slot(step.d));
+    case "output_adjoint":
+      return outputAdjoint(task, step);
     case "bias_gradient":
       return biasGradient(task, step, slot(step.d));
     case "values":
@@ -77,11 +71,13 @@ function backwardKernel(
       });
     case "query_gradient": {
       const written = [f32("d_q"), f32("d_q_history")];
-      return products.rowProduct(task, { of: "k", name: "query_gradient", map: slot(step.d), rows, written });
+      const { d } = step;
+      return products.rowProduct(task, { of: "k", name: "query_gradient", map: slot(d), d, rows, written });
     }
     case "key_gradient": {
       const read = ["q", "q_history"];
-      return products.keyProduct(task, { of: "k", map: slot(step.d), read, written: [f32("d_k")] });
+      const { d } = step;
+      return products.keyProduct(task, { of: "k", map: slot(d), d, read, written: [f32("d_k")] });
     }
     case "conv_gradient":
       return products.convGradient(task, step, slot(step.from), slot(step.d));

@@ -1,12 +1,19 @@
 import type { Expression } from "../../../runtime/contract/index.ts";
 import { type BoundResource, mapOperand } from "../bindings.ts";
 import { NO_REACH } from "../graph.ts";
-import type { Grid } from "../machine.ts";
+import type { GpuTask, Grid } from "../machine.ts";
 import { BLOCK_REGISTERS } from "../schedule/registers.ts";
 import { scoresKernel, tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import type { BackwardStep } from "./graph.ts";
-import { type BackwardKernel, type BackwardTask, D_VALUES, WORKGROUP } from "./kernel.ts";
+import {
+  type BackwardKernel,
+  type BackwardTask,
+  D_VALUES,
+  type Largest,
+  NO_LARGEST,
+  WORKGROUP,
+} from "./kernel.ts";
 import { type ConvStep, conv } from "./maps.ts";
 import { convGradient } from "./sums.ts";
 
@@ -15,6 +22,8 @@ interface RowProductRequest {
   readonly of: "k" | "v";
   readonly name: string;
   readonly map: string;
+  /** The number of a map of gradients. */
+  readonly d?: number;
   readonly rows: BackwardStep["rows"];
   readonly written: readonly BoundResource[];
 }
@@ -23,6 +32,8 @@ interface RowProductRequest {
 interface KeyProductRequest {
   readonly of: "k" | "v";
   readonly map: string;
+  /** The number of a map of gradients. */
+  readonly d?: number;
   readonly read: readonly (string | BoundResource)[];
   readonly written: readonly BoundResource[];
 }
@@ -39,9 +50,15 @@ export interface Products {
   keyProduct(task: BackwardTask, asked: KeyProductRequest): BackwardKernel;
   conv(task: BackwardTask, step: ConvStep, from: string, to: string): BackwardKernel;
   convGradient(task: BackwardTask, step: ConvGradientStep, from: string, d: string): BackwardKernel;
-  /** What has to be known of gradients before products with them: of the rows of o's, and of the scores'. */
-  largestRows(task: BackwardTask, rows: BackwardStep["rows"]): readonly BackwardKernel[];
-  largestScores(task: BackwardTask, map: string): readonly BackwardKernel[];
+  /** What has to be known of gradients before they are multiplied. */
+  largest(task: GpuTask, steps: readonly BackwardStep[]): Largest;
+  /** A step's kernel that makes that known, or has one after it do so. */
+  recorded(
+    task: BackwardTask,
+    step: BackwardStep,
+    kernel: BackwardKernel,
+    map: string,
+  ): readonly BackwardKernel[];
 }
 
 /** Workgroups of one invocation for each four rows (or keys) by four channels. */
@@ -140,6 +157,6 @@ export const SCALAR_PRODUCTS: Products = {
   keyProduct,
   conv,
   convGradient,
-  largestRows: () => [],
-  largestScores: () => [],
+  largest: () => NO_LARGEST,
+  recorded: (_task, _step, kernel) => [kernel],
 };

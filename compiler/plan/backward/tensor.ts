@@ -2,6 +2,7 @@ import {
   type ConvStage,
   type Expression,
   hasMask,
+  type LargestEntry,
   type Pipeline,
   type StageIndex,
   sourceKeys,
@@ -10,14 +11,13 @@ import {
 } from "../../../runtime/contract/index.ts";
 import { type BoundResource, mapOperand } from "../bindings.ts";
 import { memoryFault } from "../fit.ts";
-import { NO_REACH } from "../graph.ts";
 import type { Grid } from "../machine.ts";
 import { tileGrid } from "../schedule/staged-kernels.ts";
 import { rowsOf } from "../schedule/strips.ts";
 import { toeplitzGeometry } from "../tensor/support.ts";
 import { paddedRow } from "../tensor/tile.ts";
 import { WARP } from "../work.ts";
-import type { BackwardStep } from "./graph.ts";
+import { type BackwardStep, mapsOf } from "./graph.ts";
 import { type BackwardKernel, type BackwardTask, D_VALUES } from "./kernel.ts";
 import { conv } from "./maps.ts";
 import { keyProduct, type Products, rowProduct, scores, weightsGradient } from "./products.ts";
@@ -31,12 +31,12 @@ const TILE_K = 64;
 const STEP_ROWS = 32;
 /** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows (ptxas reports). */
 const MOST_CHANNELS = { keys: 128, rows: 96 } as const;
-/** Blocks that find the largest entries of a head; eight threads a row, they take 128 rows at a time. */
+/** Blocks that find the largest entry of a head; eight threads a row, they take 128 rows at a time. */
 const PARTS = 16;
 const LARGEST_WARPS = 2;
 const REGISTERS = 255;
 /** Fragments of a kernel that a thread keeps, or sums of products of two kernel rows with blocks of keys (ptxas reports). */
-const MOST_FRAGMENTS = { f16: 12, scaled: 12, exact: 9, gradient: 24 } as const;
+const MOST_FRAGMENTS = { f16: 12, exact: 9, gradient: 24 } as const;
 /** Blocks of keys that a key's taps read. */
 const MOST_DISTANCES = 9;
 /** Keys of a block that multiplies rows with keys or values: it keeps the rows for two tiles. */
@@ -52,21 +52,21 @@ const CONV_KEYS = 256;
 /** Bytes of the sums of one: sixteen by eight f32. */
 const PRODUCT_BYTES = 512;
 
-/** Buffers of the largest entries. */
-const LARGEST = { map: "largest_scores", rows: "largest_values" } as const;
+/** The buffer of the largest entries. */
+const LARGEST = mapOperand("largest", "largest", 1);
 
-/** Bytes of such a buffer. */
-export function largestBytes(heads: number): Expression {
-  return ["mul", 4 * PARTS, "batch_step", heads];
+/** That of the rows of o's gradient, or of a map; null where it is not scaled. */
+function entryOf(
+  { largest: { kinds, rows, maps } }: BackwardTask,
+  d: number | undefined,
+): LargestEntry | null {
+  const at = d === undefined ? rows : (maps.get(d) ?? null);
+  return at === null ? null : { at, of: kinds };
 }
 
-function largest(of: "map" | "rows"): BoundResource {
-  return mapOperand(LARGEST[of], "largest", 1);
-}
-
-/** Whether gradients are scaled before they are rounded: bf16 has the range of f32. */
-function scales({ pipeline }: BackwardTask): boolean {
-  return pipeline.storage === "f16";
+/** What a kernel reads that scales. */
+function scaledBy(scale: LargestEntry | null): readonly BoundResource[] {
+  return scale === null ? [] : [LARGEST];
 }
 
 /** A kernel on tensor cores in place of one on scalar units, where it fits a block's memory. */
@@ -101,9 +101,9 @@ function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): Backw
   const { pipeline } = task;
   const { warps, rowBlocks } = rowShare(scalar.halo);
   const tileQ = warps * 16 * rowBlocks;
-  const scaled = of === "v" && scales(task);
+  const scale = of === "v" ? entryOf(task, undefined) : null;
   const rowBytes = paddedRow(of === "k" ? pipeline.headDim : pipeline.valueDim);
-  const rows = of === "k" ? ["q", "q_history"] : [D_VALUES, ...(scaled ? [largest("rows")] : [])];
+  const rows = of === "k" ? ["q", "q_history"] : [D_VALUES, ...scaledBy(scale)];
   return inPlaceOf(task, scalar, {
     program: {
       kind: "tensor_pairs",
@@ -112,7 +112,7 @@ function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): Backw
       warps,
       tileK: TILE_K,
       blockKeys: PAIR_KEYS,
-      scaled,
+      scale,
       sharedBytes: (tileQ + 2 * TILE_K) * rowBytes,
       rowBytes,
     },
@@ -121,30 +121,25 @@ function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): Backw
   });
 }
 
-/** What finds the largest entries of a strip's gradients, where the kernel that multiplies them scales them. */
-function withLargest(
-  task: BackwardTask,
-  of: "map" | "rows",
-  { rows, from }: { readonly rows: BackwardStep["rows"]; readonly from: BoundResource },
-): readonly BackwardKernel[] {
-  if (!scales(task)) return [];
-  const { pipeline, machine } = task;
-  return [
-    {
-      name: LARGEST[of],
-      source: pipeline.source,
-      halo: rows,
-      program: { kind: "tensor_largest", of, warps: LARGEST_WARPS, parts: PARTS },
-      workgroup: LARGEST_WARPS * WARP,
-      workgroupBytes: 0,
-      registers: 40,
-      read: [from, "integers"],
-      written: [largest(of)],
-      grid: machine.mapGrid.rows(PARTS, pipeline.heads),
-      multiplyAdds: pipeline.heads,
-      buffer: { name: LARGEST[of], bytes: largestBytes(pipeline.heads) },
-    },
-  ];
+/** What finds the largest entry of a map where the kernel that writes it does not record it. */
+function largestOf(
+  { pipeline, machine }: BackwardTask,
+  { name, source, halo }: BackwardKernel,
+  { map, records }: { readonly map: string; readonly records: LargestEntry },
+): BackwardKernel {
+  return {
+    name: `${name}_largest`,
+    source,
+    halo,
+    program: { kind: "tensor_largest", warps: LARGEST_WARPS, parts: PARTS, records },
+    workgroup: LARGEST_WARPS * WARP,
+    workgroupBytes: 0,
+    registers: 40,
+    read: [mapOperand(map, "map", 1), "integers"],
+    written: [LARGEST],
+    grid: machine.mapGrid.rows(PARTS, pipeline.heads),
+    multiplyAdds: pipeline.heads,
+  };
 }
 
 /** What a convolution's products are made of, or null where products of one head's neighbouring rows and keys cannot compute it. */
@@ -163,8 +158,22 @@ function fragments(pipeline: Pipeline, stage: ConvStage, adjoint: boolean) {
 
 /** Scores may have much in common that f16 would not hold beside their differences; gradients have a range of their own. */
 function precisionOf(adjoint: boolean, { section }: StageIndex): TensorConvProgram["precision"] {
-  if (adjoint) return "scaled";
-  return section === "scores" ? "exact" : "f16";
+  return !adjoint && section === "scores" ? "exact" : "f16";
+}
+
+/** The map of gradients that a step multiplies as f16. */
+function scaledMap(pipeline: Pipeline, step: BackwardStep): number | null {
+  switch (step.kind) {
+    case "query_gradient":
+    case "key_gradient":
+      // bf16 has the range of f32.
+      return pipeline.storage === "f16" ? step.d : null;
+    case "conv_gradient":
+    case "conv_adjoint":
+      return fragments(pipeline, step.op.stage, step.kind === "conv_adjoint") === null ? null : step.d;
+    default:
+      return null;
+  }
 }
 
 /** Products on tensor cores: rounded to the storage type where they are multiplied, summed in f32. */
@@ -177,7 +186,7 @@ export const TENSOR_PRODUCTS: Products = {
     const scalar = rowProduct(task, asked);
     const channels = of === "k" ? pipeline.headDim : pipeline.valueDim;
     const rowBlocks = channels > MOST_CHANNELS.rows ? 1 : 2;
-    const scaled = of === "k" && scales(task);
+    const scale = asked.d === undefined ? null : entryOf(task, asked.d);
     const rowBytes = paddedRow(channels);
     return inPlaceOf(task, scalar, {
       program: {
@@ -186,11 +195,11 @@ export const TENSOR_PRODUCTS: Products = {
         rowBlocks,
         warps: WARPS,
         tileK: TILE_K,
-        scaled,
+        scale,
         sharedBytes: 2 * TILE_K * rowBytes,
         rowBytes,
       },
-      read: [mapOperand(map, "map", 1), of, ...(scaled ? [largest("map")] : []), "integers", "bias"],
+      read: [mapOperand(map, "map", 1), of, ...scaledBy(scale), "integers", "bias"],
       grid: machine.mapGrid.rows(["ceilDiv", rowsOf(rows), WARPS * 16 * rowBlocks], pipeline.heads),
     });
   },
@@ -200,7 +209,8 @@ export const TENSOR_PRODUCTS: Products = {
     const scalar = keyProduct(task, asked);
     const channels = of === "k" ? pipeline.headDim : pipeline.valueDim;
     if (channels > MOST_CHANNELS.keys) return scalar;
-    const scaled = scales(task);
+    // Weights are not scaled, the rows that they multiply are.
+    const scale = entryOf(task, asked.d);
     const rowBytes = paddedRow(channels);
     const keys: Expression = ["sub", "key_end", "key_begin"];
     return inPlaceOf(task, scalar, {
@@ -209,17 +219,11 @@ export const TENSOR_PRODUCTS: Products = {
         of,
         warps: WARPS,
         tileQ: STEP_ROWS,
-        scaled,
+        scale,
         sharedBytes: 2 * STEP_ROWS * rowBytes,
         rowBytes,
       },
-      read: [
-        mapOperand(map, "map", 1),
-        ...read,
-        ...(scaled ? [largest(of === "k" ? "map" : "rows")] : []),
-        "integers",
-        "bias",
-      ],
+      read: [mapOperand(map, "map", 1), ...read, ...scaledBy(scale), "integers", "bias"],
       grid: machine.mapGrid.rows(["ceilDiv", keys, BLOCK_ROWS], pipeline.kvHeads),
     });
   },
@@ -229,6 +233,7 @@ export const TENSOR_PRODUCTS: Products = {
     const { stage, index } = step.op;
     const adjoint = step.kind === "conv_adjoint";
     const precision = precisionOf(adjoint, index);
+    const scale = step.kind === "conv_adjoint" ? entryOf(task, step.d) : null;
     const shape = fragments(pipeline, stage, adjoint);
     if (shape === null || shape.count > MOST_FRAGMENTS[precision]) return scalar;
     const { pairs, granulesLeft, granulesRight } = shape;
@@ -241,13 +246,14 @@ export const TENSOR_PRODUCTS: Products = {
         stage: index,
         adjoint,
         precision,
+        scale,
         warps: WARPS,
         ...keys,
         blockKeys: CONV_KEYS,
         sharedBytes: (tileQ + 2 * pairs) * rowBytes * (precision === "exact" ? 2 : 1),
         rowBytes,
       },
-      read: [mapOperand(from, "source", 1), "parameters", "integers", "bias"],
+      read: [mapOperand(from, "source", 1), "parameters", "integers", "bias", ...scaledBy(scale)],
       grid: tileGrid(task, scalar, { tileQ, tileK: CONV_KEYS }, pipeline.heads),
     });
   },
@@ -256,7 +262,8 @@ export const TENSOR_PRODUCTS: Products = {
     const scalar = convGradient(task, step, from, d);
     const { stage, index } = step.op;
     const shape = fragments(pipeline, stage, false);
-    if (shape === null || shape.count > MOST_FRAGMENTS.gradient) return scalar;
+    const scale = entryOf(task, step.d);
+    if (scale === null || shape === null || shape.count > MOST_FRAGMENTS.gradient) return scalar;
     const { pairs, distances, granulesLeft, granulesRight } = shape;
     const keys = { tileK: TILE_K, granulesLeft, granulesRight };
     const rowBytes = { d: paddedRow(TILE_K), source: paddedRow(sourceKeys(keys)) };
@@ -266,6 +273,7 @@ export const TENSOR_PRODUCTS: Products = {
       program: {
         kind: "tensor_conv_gradient",
         stage: index,
+        scale,
         warps: WARPS,
         rowBlocks: 2,
         ...keys,
@@ -273,10 +281,48 @@ export const TENSOR_PRODUCTS: Products = {
         sharedBytes,
         rowBytes,
       },
-      read: scalar.read,
+      read: [...scalar.read, LARGEST],
       grid: machine.mapGrid.rows(KEY_PARTS, pipeline.heads),
     });
   },
-  largestRows: (task, rows) => withLargest(task, "rows", { rows, from: D_VALUES }),
-  largestScores: (task, map) => withLargest(task, "map", { rows: NO_REACH, from: mapOperand(map, "map", 1) }),
+  largest({ pipeline }, steps) {
+    const maps = new Map<number, number>();
+    const recorded = new Map<BackwardStep, number>();
+    const rows = pipeline.storage === "f16" ? 0 : null;
+    let kinds = rows === null ? 0 : 1;
+    for (const [index, step] of steps.entries()) {
+      if (step.kind === "output_adjoint" && rows !== null) recorded.set(step, rows);
+      const d = scaledMap(pipeline, step);
+      if (d === null || maps.has(d)) continue;
+      const writer = steps.slice(0, index).findLast((each) => mapsOf(each).writes === d);
+      if (writer !== undefined) recorded.set(writer, kinds);
+      maps.set(d, kinds);
+      kinds += 1;
+    }
+    return { kinds, rows, maps, recorded };
+  },
+  recorded(task, step, kernel, map) {
+    const { kinds, recorded } = task.largest;
+    const at = recorded.get(step);
+    if (at === undefined) return [kernel];
+    const records = { at, of: kinds };
+    const { program } = kernel;
+    switch (program.kind) {
+      case "output_adjoint":
+      case "normalize_adjoint":
+      case "tensor_pairs":
+      case "tensor_conv":
+        return [
+          {
+            ...kernel,
+            program: { ...program, records },
+            // One binding: it may read another kind's.
+            read: kernel.read.filter((each) => each !== LARGEST),
+            written: [...kernel.written, LARGEST],
+          },
+        ];
+      default:
+        return [kernel, largestOf(task, kernel, { map, records })];
+    }
+  },
 };

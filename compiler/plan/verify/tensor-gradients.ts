@@ -34,6 +34,18 @@ function heldRows(program: Multiplying): number {
 export function verifyTensorGradient(plan: Plan, kernel: KernelPlan, program: TensorGradientProgram): void {
   const demand = demandIn(plan, kernel.name);
   demand("workgroup", kernel.workgroupSize === program.warps * 32, () => `${program.warps} warps`);
+  // What is scaled is divided by what kernels before it have recorded.
+  const bound = kernel.bindings.some(({ operand }) => operand?.variable === "largest");
+  const asked = [
+    ...("scale" in program && program.scale !== null ? [program.scale] : []),
+    ...("records" in program && program.records !== undefined ? [program.records] : []),
+  ];
+  demand("bindings", bound === asked.length > 0, () => `${bound ? "a" : "no"} buffer of largest entries`);
+  demand(
+    "places",
+    asked.every(({ at, of }) => at >= 0 && at < of),
+    () => asked.map(({ at, of }) => `entry ${at} of ${of}`).join(", "),
+  );
   if (program.kind === "tensor_largest") {
     demand("workgroup", program.parts >= 1, () => `${program.parts} parts`);
     return;
@@ -59,13 +71,6 @@ export function verifyTensorGradient(plan: Plan, kernel: KernelPlan, program: Te
       program.blockKeys % step === 0,
       () => `${program.blockKeys} keys of a block in steps of ${step}`,
     );
-  // What is scaled is divided by what one kernel before it has found.
-  const reads = kernel.bindings.some(({ operand }) => operand?.variable === "largest");
-  demand(
-    "bindings",
-    reads === program.scaled,
-    () => `${program.scaled ? "no" : "a"} buffer of largest entries`,
-  );
 }
 
 type Convolving = TensorConvProgram | TensorConvGradientProgram;

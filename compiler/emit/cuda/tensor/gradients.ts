@@ -12,16 +12,9 @@ import {
   type TensorRowProductProgram,
 } from "../../../../runtime/contract/index.ts";
 import type { ConstantTable } from "../../model/constants.ts";
-import { addStripRows } from "../../model/gradients.ts";
+import { addStripRows, recordsConstants, scaleConstants } from "../../model/gradients.ts";
 import { describe, linearStage, parameterAt } from "../../model/stages.ts";
 import { granules, ofHead, ROW_COMMENT, tensorModel, threadConstants, weightConstant } from "./model.ts";
-
-/** Parts of the largest entries of a head: as many as the kernel leaves that finds them. */
-function partsConstant(plan: Plan, constants: ConstantTable): void {
-  for (const { program } of plan.kernels)
-    if (program?.kind === "tensor_largest")
-      constants.int("PARTS", program.parts, "Largest entries that are known of a head: of so many parts.");
-}
 
 /** Channels of rows of keys or values: blocks of eight, two at a time. */
 function channels({ pipeline }: Plan, of: "k" | "v"): { readonly name: string; readonly granules: number } {
@@ -35,7 +28,7 @@ const SCALED =
 
 /** The model of `templates/cuda/tensor/pairs.cu.hbs`. */
 export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: TensorPairsProgram) {
-  const { of, rowBlocks, tileK, blockKeys, rowBytes, warps, scaled } = program;
+  const { of, rowBlocks, tileK, blockKeys, rowBytes, warps, scale, records } = program;
   const ofKeys = of === "k";
   const { name, granules: count } = channels(plan, of);
   const constants = threadConstants(program);
@@ -51,7 +44,8 @@ export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: Tensor
   constants.int("Q_ROW_BYTES", rowBytes);
   constants.int("STAGE_BYTES", "TILE_K * K_ROW_BYTES");
   constants.int("Q_AT", "2 * STAGE_BYTES", "Rows lie behind the keys of two steps.");
-  if (scaled) partsConstant(plan, constants);
+  if (scale !== null) scaleConstants(constants, scale);
+  recordsConstants(constants, records);
   if (!ofKeys) addStripRows(constants, plan.pipeline);
   return {
     ...tensorModel(plan, kernel, {
@@ -59,13 +53,14 @@ export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: Tensor
         ofKeys
           ? "Scores of a strip of query rows: map[head][row][key] = scale * q . k where visible, else 0."
           : "The gradient of the weights: map[head][row][key] = that of their result . v where visible, else 0.",
-        ...(scaled ? [SCALED] : []),
+        ...(scale === null ? [] : [SCALED]),
       ],
       constants,
       blocksPerSm: 2,
     }),
     ofKeys,
-    scaled,
+    scaled: scale !== null,
+    records: records !== undefined,
     channels: name,
     variable: of,
     // Rows around the tile, copies of the keys, queries in registers: nothing that scores of a forward pass may want.
@@ -79,7 +74,7 @@ export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: Tensor
 
 /** The model of `templates/cuda/tensor/row_product.cu.hbs`. */
 export function tensorRowProductModel(plan: Plan, kernel: KernelPlan, program: TensorRowProductProgram) {
-  const { of, rowBlocks, tileK, rowBytes, warps, scaled } = program;
+  const { of, rowBlocks, tileK, rowBytes, warps, scale } = program;
   const ofKeys = of === "k";
   const { name, granules: count } = channels(plan, of);
   const constants = threadConstants(program);
@@ -90,7 +85,7 @@ export function tensorRowProductModel(plan: Plan, kernel: KernelPlan, program: T
   constants.int("VALUE_GRANULES", count, "Blocks of eight channels.");
   constants.int("V_ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("STAGE_BYTES", "TILE_K * V_ROW_BYTES");
-  if (scaled) partsConstant(plan, constants);
+  if (scale !== null) scaleConstants(constants, scale);
   if (!ofKeys) addStripRows(constants, plan.pipeline);
   return {
     ...tensorModel(plan, kernel, {
@@ -98,20 +93,20 @@ export function tensorRowProductModel(plan: Plan, kernel: KernelPlan, program: T
         ofKeys
           ? "The gradient of the queries: scale * that of the scores times the keys."
           : "The strip's weights times the values: what the output's stages are given.",
-        ...(scaled ? [SCALED] : []),
+        ...(scale === null ? [] : [SCALED]),
       ],
       constants,
       blocksPerSm: 1,
     }),
     ofKeys,
-    scaled,
+    scaled: scale !== null,
     variable: of,
   };
 }
 
 /** The model of `templates/cuda/tensor/key_product.cu.hbs`. */
 export function tensorKeyProductModel(plan: Plan, kernel: KernelPlan, program: TensorKeyProductProgram) {
-  const { of, tileQ, rowBytes, warps, scaled } = program;
+  const { of, tileQ, rowBytes, warps, scale } = program;
   const ofKeys = of === "k";
   const { name, granules: count } = channels(plan, of);
   const constants = threadConstants(program);
@@ -123,7 +118,7 @@ export function tensorKeyProductModel(plan: Plan, kernel: KernelPlan, program: T
   constants.int("ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("STAGE_BYTES", "TILE_Q * ROW_BYTES");
   constants.int("KEY_HEADS", plan.pipeline.kvHeads, "Heads of keys and values.");
-  if (scaled) partsConstant(plan, constants);
+  if (scale !== null) scaleConstants(constants, scale);
   if (!ofKeys) addStripRows(constants, plan.pipeline);
   return {
     ...tensorModel(plan, kernel, {
@@ -131,16 +126,16 @@ export function tensorKeyProductModel(plan: Plan, kernel: KernelPlan, program: T
         ofKeys
           ? "Adds what the strip's rows give to the gradient of the keys: scale * that of the scores, transposed, times the queries."
           : "Adds what the strip's rows give to the gradient of the values: the weights, transposed, times that of their results.",
-        ...(scaled ? [SCALED] : []),
+        ...(scale === null ? [] : [SCALED]),
       ],
       constants,
       blocksPerSm: 1,
     }),
     ofKeys,
-    scaled,
+    scaled: scale !== null,
     /** Whether it is the map that holds gradients. */
-    mapScaled: scaled && ofKeys,
-    multiplies: scaled || ofKeys,
+    mapScaled: scale !== null && ofKeys,
+    multiplies: scale !== null || ofKeys,
     result: ofKeys ? "d_k" : "d_v",
   };
 }
@@ -148,7 +143,8 @@ export function tensorKeyProductModel(plan: Plan, kernel: KernelPlan, program: T
 /** The model of `templates/cuda/tensor/gradient_conv.cu.hbs`. */
 export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorConvProgram) {
   const stage = linearStage(plan.pipeline, program.stage, "conv");
-  const { adjoint, precision, warps, tileK, blockKeys, granulesLeft, granulesRight, rowBytes } = program;
+  const { adjoint, precision, scale, records, warps, tileK, blockKeys } = program;
+  const { granulesLeft, granulesRight, rowBytes } = program;
   const reach = adjoint ? adjointReach(convReach(stage)) : convReach(stage);
   const constants = threadConstants(program);
   constants.int("TILE_Q", warps * 16, "Rows of a block.");
@@ -175,12 +171,15 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
   constants.int("S_ROWS", "TILE_Q + 2 * PAIRS", "Rows of a block with those around them.");
   constants.int("S_ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("S_BYTES", "S_ROWS * S_ROW_BYTES");
+  recordsConstants(constants, records);
   const ofWeights = program.stage.section === "weights";
-  constants.float(
-    "FACTOR",
-    ofWeights ? WEIGHT_SCALE : 1,
-    "Entries are multiplied by it before they are rounded.",
-  );
+  if (scale !== null) scaleConstants(constants, scale);
+  else
+    constants.float(
+      "FACTOR",
+      ofWeights ? WEIGHT_SCALE : 1,
+      "Entries are multiplied by it before they are rounded.",
+    );
   weightConstant(plan, constants, stage);
   const added = stage.bias === null || adjoint ? null : stage.bias;
   if (added !== null) constants.int("BIAS_AT", parameterAt(plan, added), `${added} in parameters.`);
@@ -190,18 +189,17 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
         adjoint
           ? `What passes back through ${describe(stage)}: from the gradient of its result to that of its input.`
           : `${describe(stage)}, from one map of the strip to the other.`,
-        {
-          f16: "Products with banded matrices, of entries as f16; sums are f32.",
-          exact: "Products with banded matrices, of pairs of f16 that hold 22 bits; sums are f32.",
-          scaled:
-            "Products with banded matrices, of entries multiplied by a power of two, as f16; sums are f32.",
-        }[precision],
+        precision === "exact"
+          ? "Products with banded matrices, of pairs of f16 that hold 22 bits; sums are f32."
+          : "Products with banded matrices, of entries as f16; sums are f32.",
+        ...(scale === null ? [] : [SCALED]),
       ],
       constants,
       blocksPerSm: 2,
     }),
     adjoint,
-    scaled: precision === "scaled",
+    scaled: scale !== null,
+    records: records !== undefined,
     exact: precision === "exact",
     kernelAt: ofHead("WEIGHT_AT", stage),
     biasAt: added === null ? "" : ofHead("BIAS_AT", stage),
@@ -215,8 +213,9 @@ const WEIGHT_SCALE = 64;
 export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program: TensorConvGradientProgram) {
   const stage = linearStage(plan.pipeline, program.stage, "conv");
   const { past, future, left } = convReach(stage);
-  const { warps, rowBlocks, tileK, blockKeys, granulesLeft, granulesRight, rowBytes } = program;
+  const { scale, warps, rowBlocks, tileK, blockKeys, granulesLeft, granulesRight, rowBytes } = program;
   const constants = threadConstants(program);
+  scaleConstants(constants, scale);
   constants.int("ROW_BLOCKS", rowBlocks, "Blocks of sixteen rows of a warp.");
   constants.int("TILE_Q", warps * 16 * rowBlocks, "Rows of a step.");
   constants.int("TILE_K", tileK, "Keys of a step.");
@@ -260,23 +259,13 @@ const ROW_TEAM = 8;
 
 /** The model of `templates/cuda/tensor/largest.cu.hbs`. */
 export function tensorLargestModel(plan: Plan, kernel: KernelPlan, program: TensorLargestProgram) {
-  const ofMap = program.of === "map";
   const constants = threadConstants(program);
-  constants.int(
-    "PARTS",
-    program.parts,
-    "Blocks that share a head's rows, each of which leaves its largest entry.",
-  );
+  constants.int("PARTS", program.parts, "Blocks that share a head's rows.");
   constants.int("TEAM", ROW_TEAM, "Neighbouring threads that share a row.");
-  if (!ofMap) addStripRows(constants, plan.pipeline);
-  return {
-    ...tensorModel(plan, kernel, {
-      purpose: [
-        `The largest entries of the strip's gradients of ${ofMap ? "scores" : "results"}: f16 holds them scaled.`,
-      ],
-      constants,
-      blocksPerSm: null,
-    }),
-    ofMap,
-  };
+  recordsConstants(constants, program.records);
+  return tensorModel(plan, kernel, {
+    purpose: ["The largest of the strip's gradients: f16 holds them scaled."],
+    constants,
+    blocksPerSm: null,
+  });
 }

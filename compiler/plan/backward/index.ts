@@ -41,9 +41,8 @@ import { TENSOR_PRODUCTS } from "./tensor.ts";
 
 /** Bytes that all maps of a strip take together, unless the least strip needs more. */
 const MAP_BYTES = 24 * 2 ** 20;
-/** Rows of a strip at most, the usual height first. */
-const USUAL_ROWS = 128;
-const STRIP_ROWS = [USUAL_ROWS, 64, 256] as const;
+/** Rows of a strip at most, the usual height first: tensor cores add to gradients of keys once a strip. */
+const STRIP_ROWS = { scalar: [128, 64, 256], tensor: [256, 128, 64] } as const;
 const STRIPS = { entryBytes: 4, leastRows: 16, multiple: 4, skipDead: true } as const;
 
 /** Rows of history that strips begin with: a name that backward plans define. */
@@ -54,7 +53,12 @@ const ROWS_BEFORE = "rows_before";
  * Lq × Lk is kept. Strips add to gradients in the order of the dispatches, so the bits are the same run after run.
  */
 export const SCALAR_BACKWARD: Lowerings<GpuMachine> = lowerings((task) =>
-  stripCandidates(task, task.machine.lowering, tilesOf(task.machine), SCALAR_PRODUCTS),
+  stripCandidates(task, {
+    lowering: task.machine.lowering,
+    tiles: tilesOf(task.machine),
+    products: SCALAR_PRODUCTS,
+    heights: STRIP_ROWS.scalar,
+  }),
 );
 
 /** The same with products on tensor cores, where these can multiply what is stored. */
@@ -65,7 +69,12 @@ export const TENSOR_BACKWARD: Lowerings<GpuMachine> = lowerings((task) => {
   const { q, k, v } = CHUNKS;
   const aligned = { ...task, alignment: { ...task.alignment, q, k, v } };
   // Its kernels have tiles of their own.
-  return stripCandidates(aligned, knobs, [null], TENSOR_PRODUCTS);
+  return stripCandidates(aligned, {
+    lowering: knobs,
+    tiles: [null],
+    products: TENSOR_PRODUCTS,
+    heights: STRIP_ROWS.tensor,
+  });
 });
 
 function lowerings(candidates: (task: GpuTask) => readonly Candidate[]): Lowerings<GpuMachine> {
@@ -90,23 +99,29 @@ function tilesOf({ staged }: GpuMachine): readonly Tile[] {
   return [TILE, ...others];
 }
 
+/** What candidates of a lowering are made of. */
+interface StripChoices {
+  readonly lowering: Candidate["knobs"];
+  /** Null: whatever tiles there are, they are no choice. */
+  readonly tiles: readonly (Tile | null)[];
+  readonly products: Products;
+  /** Rows of a strip at most, the usual height first. */
+  readonly heights: readonly [number, ...number[]];
+}
+
 /**
  * Candidates of strips of every height, with kernels of every tile. All are predicted as the first: what a height or a tile costs the caches is
  * found by measuring, not by counting.
- *
- * @param tiles Null: whatever tiles there are, they are no choice.
  */
 function stripCandidates(
   task: GpuTask,
-  lowering: Candidate["knobs"],
-  tiles: readonly (Tile | null)[],
-  products: Products,
+  { lowering, tiles, products, heights: all }: StripChoices,
 ): readonly Candidate[] {
   const { pipeline, options = {} } = task;
   const graph = backwardGraph(pipeline);
   const slots = mapSlots(graph.steps.map(mapsOf));
   const largest = products.largest(task, graph.steps);
-  const heights = options.stripRows === undefined ? STRIP_ROWS : [options.stripRows];
+  const heights = options.stripRows === undefined ? all : [options.stripRows];
   const { taken, left } = affordable(tiles, graph.steps.length);
   const named = (tile: Tile | null): Candidate["knobs"] =>
     tile === null ? lowering : { ...lowering, tile_q: tile.tileQ, tile_k: tile.tileK };
@@ -114,7 +129,7 @@ function stripCandidates(
     const tiled = { ...task, skipDead: true, largest, tile: tile ?? TILE };
     return graph.steps.flatMap((step) => backwardKernels(tiled, step, slots, products)).flatMap(withSums);
   };
-  const usual = stripsOf(task, options.stripRows ?? USUAL_ROWS);
+  const usual = stripsOf(task, options.stripRows ?? all[0]);
   const predicted = kernelsOf(null).map(({ kernel }) =>
     predict(task, kernel, workOfKernel(task, kernel, usual)),
   );

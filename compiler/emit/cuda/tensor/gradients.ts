@@ -174,6 +174,8 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
   recordsConstants(constants, records);
   const ofWeights = program.stage.section === "weights";
   if (scale !== null) scaleConstants(constants, scale);
+  else if (precision === "exact")
+    constants.word("TO_SIGNS", NARROW.toSigns, `Carries exponents of ${NARROW.below} and more into signs.`);
   else
     constants.float(
       "FACTOR",
@@ -190,7 +192,7 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
           ? `What passes back through ${describe(stage)}: from the gradient of its result to that of its input.`
           : `${describe(stage)}, from one map of the strip to the other.`,
         precision === "exact"
-          ? "Products with banded matrices, of pairs of f16 that hold 22 bits; sums are f32."
+          ? `Products with banded matrices, of entries as f16, or as pairs that hold 22 bits where some are ${NARROW.below} or more; sums are f32.`
           : "Products with banded matrices, of entries as f16; sums are f32.",
         ...(scale === null ? [] : [SCALED]),
       ],
@@ -201,10 +203,14 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
     scaled: scale !== null,
     records: records !== undefined,
     exact: precision === "exact",
+    narrow: NARROW.below,
     kernelAt: ofHead("WEIGHT_AT", stage),
     biasAt: added === null ? "" : ofHead("BIAS_AT", stage),
   };
 }
+
+/** Scores that f16 holds to a five-hundredth: what it would add to the error of a gradient is less than what rounding q and k does. */
+const NARROW = { below: 8, toSigns: 0x38003800 } as const;
 
 /** Shares of thousands of keys are as small as f16 can be. */
 const WEIGHT_SCALE = 64;

@@ -28,7 +28,7 @@ const WARPS = 4;
 const BLOCK_ROWS = WARPS * 32;
 const TILE_K = 64;
 /** Rows of a step of what gathers over rows. */
-const STEP_ROWS = 32;
+const STEP_ROWS = 64;
 /** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows (ptxas reports). */
 const MOST_CHANNELS = { keys: 128, rows: 96 } as const;
 /** Blocks that find the largest entry of a head; eight threads a row, they take 128 rows at a time. */

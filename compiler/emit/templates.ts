@@ -6,6 +6,8 @@ import type {
   tensorConvModel,
   tensorKeyProductModel,
   tensorLargestModel,
+  tensorMapMixModel,
+  tensorMixGradientModel,
   tensorPairsModel,
   tensorRowProductModel,
 } from "./cuda/tensor/gradients.ts";
@@ -91,6 +93,8 @@ export interface Templates extends ScalarTemplates, SharedTemplates {
   "cuda/tensor/key_product.cu.hbs": ReturnType<typeof tensorKeyProductModel>;
   "cuda/tensor/gradient_conv.cu.hbs": ReturnType<typeof tensorConvModel>;
   "cuda/tensor/conv_gradient.cu.hbs": ReturnType<typeof tensorConvGradientModel>;
+  "cuda/tensor/gradient_mix.cu.hbs": ReturnType<typeof tensorMapMixModel>;
+  "cuda/tensor/mix_gradient.cu.hbs": ReturnType<typeof tensorMixGradientModel>;
   "cuda/tensor/largest.cu.hbs": ReturnType<typeof tensorLargestModel>;
   "capi/launch.cu.hbs": ReturnType<typeof hostModel>;
   "capi/conv-taps.h.hbs": { readonly taps: readonly number[] };

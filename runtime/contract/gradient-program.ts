@@ -189,7 +189,34 @@ export interface TensorConvProgram {
   readonly rowBytes: number;
 }
 
-/** Keys of a step of either with those around them: whole pairs of blocks of eight. */
+/** A mix of heads from one map to another, or what passes back through it: entries are rounded to f16, or to pairs of f16, as in `TensorConvProgram`. */
+export interface TensorMapMixProgram {
+  readonly kind: "tensor_map_mix";
+  readonly stage: StageIndex;
+  readonly adjoint: boolean;
+  readonly precision: "f16" | "exact";
+  readonly scale: LargestEntry | null;
+  readonly records?: LargestEntry;
+  readonly warps: number;
+  /** Heads of a workgroup, whole groups of sixteen heads at most; its rows, and its keys. */
+  readonly heads: number;
+  readonly tileQ: number;
+  readonly blockKeys: number;
+}
+
+/** As `MixGradientProgram`: entries are scaled and rounded to f16. */
+export interface TensorMixGradientProgram {
+  readonly kind: "tensor_mix_gradient";
+  readonly stage: StageIndex;
+  /** That of the gradients. */
+  readonly scale: LargestEntry;
+  readonly warps: number;
+  /** Heads of a workgroup, and its keys. */
+  readonly heads: number;
+  readonly blockKeys: number;
+}
+
+/** Keys of a step of either convolution with those around them: whole pairs of blocks of eight. */
 export function sourceKeys({
   tileK,
   granulesLeft,
@@ -205,6 +232,8 @@ export type TensorGradientProgram =
   | TensorKeyProductProgram
   | TensorConvProgram
   | TensorConvGradientProgram
+  | TensorMapMixProgram
+  | TensorMixGradientProgram
   | TensorLargestProgram;
 
 /** A kernel's work in a backward pass only. */

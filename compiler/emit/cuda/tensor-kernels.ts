@@ -10,6 +10,8 @@ import {
   tensorConvModel,
   tensorKeyProductModel,
   tensorLargestModel,
+  tensorMapMixModel,
+  tensorMixGradientModel,
   tensorPairsModel,
   tensorRowProductModel,
 } from "./tensor/gradients.ts";
@@ -49,6 +51,10 @@ export function tensorKernelText(
       return render("cuda/tensor/gradient_conv.cu.hbs", tensorConvModel(plan, kernel, program));
     case "tensor_conv_gradient":
       return render("cuda/tensor/conv_gradient.cu.hbs", tensorConvGradientModel(plan, kernel, program));
+    case "tensor_map_mix":
+      return render("cuda/tensor/gradient_mix.cu.hbs", tensorMapMixModel(plan, kernel, program));
+    case "tensor_mix_gradient":
+      return render("cuda/tensor/mix_gradient.cu.hbs", tensorMixGradientModel(plan, kernel, program));
     case "tensor_largest":
       return render("cuda/tensor/largest.cu.hbs", tensorLargestModel(plan, kernel, program));
     case "tensor_product":

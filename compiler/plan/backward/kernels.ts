@@ -1,9 +1,9 @@
 import { type BackwardStep, mapsOf } from "./graph.ts";
 import { type BackwardKernel, type BackwardTask, D_VALUES, f32, VALUES } from "./kernel.ts";
-import { dropped, mapKernel, normalizeAdjoint, pointwiseKernel } from "./maps.ts";
+import { dropped, normalizeAdjoint, normalized, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
 import type { Products } from "./products.ts";
-import { biasGradient, mixGradient } from "./sums.ts";
+import { biasGradient } from "./sums.ts";
 
 /** The buffers of steps' maps, by the maps' numbers. */
 export type Slots = ReadonlyMap<number, string>;
@@ -36,9 +36,11 @@ function backwardKernel(
     case "conv_adjoint":
       return products.conv(task, step, slot(step.d), slot(step.to));
     case "mix":
-    case "normalize":
+      return products.mix(task, step, slot(step.from), slot(step.to));
     case "mix_adjoint":
-      return mapKernel(task, step, slot);
+      return products.mix(task, step, slot(step.d), slot(step.to));
+    case "normalize":
+      return normalized(task, step, slot(step.map));
     case "pointwise":
     case "pointwise_adjoint":
       return pointwiseKernel(task, step, slot);
@@ -82,6 +84,6 @@ function backwardKernel(
     case "conv_gradient":
       return products.convGradient(task, step, slot(step.from), slot(step.d));
     case "mix_gradient":
-      return mixGradient(task, step, slot(step.from), slot(step.d));
+      return products.mixGradient(task, step, slot(step.from), slot(step.d));
   }
 }

@@ -13,8 +13,8 @@ import type { BackwardStep } from "./graph.ts";
 import type { BackwardKernel, BackwardTask } from "./kernel.ts";
 import { tapsOf } from "./sums.ts";
 
-/** The steps from one map to another: those of a forward pass, and what passes back through them. */
-export type MapStep = Extract<BackwardStep, { kind: "mix" | "normalize" | "mix_adjoint" }>;
+/** A mix of heads, or what passes back through it. */
+export type MixStep = Extract<BackwardStep, { kind: "mix" | "mix_adjoint" }>;
 
 /** A convolution, or what passes back through it. */
 export type ConvStep = Extract<BackwardStep, { kind: "conv" | "conv_adjoint" }>;
@@ -28,28 +28,25 @@ export function conv(task: BackwardTask, step: ConvStep, from: string, to: strin
   return { ...kernel, multiplyAdds: task.pipeline.heads * tapsOf(op) };
 }
 
-/** A step's kernel, as a forward pass has it; pointwise stages are steps of their own. */
-export function mapKernel(task: BackwardTask, step: MapStep, slot: (map: number) => string): BackwardKernel {
+/** Its kernel, as a forward pass has it; pointwise stages are steps of their own. */
+export function mix(task: BackwardTask, step: MixStep, from: string, to: string): BackwardKernel {
+  const adjoint = step.kind === "mix_adjoint";
+  const name = adjoint ? `${step.op.name}_adjoint` : step.op.name;
+  const op = { ...step.op, name, halo: step.rows, pointwise: [] };
+  const kernel = mixKernel(task, op, from, to, adjoint);
+  return { ...kernel, multiplyAdds: task.pipeline.heads * op.stage.group };
+}
+
+/** The normaliser of rows, in place. */
+export function normalized(
+  task: BackwardTask,
+  { op, rows }: Extract<BackwardStep, { kind: "normalize" }>,
+  map: string,
+): BackwardKernel {
   const { pipeline, machine } = task;
-  const { heads } = pipeline;
-  const halo = step.rows;
-  switch (step.kind) {
-    case "mix": {
-      const op = { ...step.op, halo, pointwise: [] };
-      return { ...mixKernel(task, op, slot(step.from), slot(step.to)), multiplyAdds: heads * op.stage.group };
-    }
-    case "mix_adjoint": {
-      const op = { ...step.op, name: `${step.op.name}_adjoint`, halo, pointwise: [] };
-      const kernel = mixKernel(task, op, slot(step.d), slot(step.to), true);
-      return { ...kernel, multiplyAdds: heads * op.stage.group };
-    }
-    case "normalize": {
-      const map = slot(step.map);
-      const { program, ...kernel } = normalizeKernel(task, { ...step.op, halo }, map);
-      const written = [mapOperand(map, "map", machine.staged.mapWidth)];
-      return { ...kernel, written, program: { ...program, keepsLse: false }, multiplyAdds: 8 * heads };
-    }
-  }
+  const { program, ...kernel } = normalizeKernel(task, { ...op, halo: rows }, map);
+  const written = [mapOperand(map, "map", machine.staged.mapWidth)];
+  return { ...kernel, written, program: { ...program, keepsLse: false }, multiplyAdds: 8 * pipeline.heads };
 }
 
 /** Pointwise stages as a kernel of their own, or what passes back through them: in place. */

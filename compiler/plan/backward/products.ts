@@ -14,8 +14,8 @@ import {
   NO_LARGEST,
   WORKGROUP,
 } from "./kernel.ts";
-import { type ConvStep, conv } from "./maps.ts";
-import { convGradient } from "./sums.ts";
+import { type ConvStep, conv, type MixStep, mix } from "./maps.ts";
+import { convGradient, mixGradient } from "./sums.ts";
 
 /** A map's product with keys or values, row by row. */
 interface RowProductRequest {
@@ -40,6 +40,7 @@ interface KeyProductRequest {
 
 type ScoresStep = Extract<BackwardStep, { kind: "scores" }>;
 type ConvGradientStep = Extract<BackwardStep, { kind: "conv_gradient" }>;
+type MixGradientStep = Extract<BackwardStep, { kind: "mix_gradient" }>;
 type WeightsGradientStep = Extract<BackwardStep, { kind: "weights_gradient" }>;
 
 /** How the products of a backward pass are computed: what differs from one kind of units to another. */
@@ -50,6 +51,8 @@ export interface Products {
   keyProduct(task: BackwardTask, asked: KeyProductRequest): BackwardKernel;
   conv(task: BackwardTask, step: ConvStep, from: string, to: string): BackwardKernel;
   convGradient(task: BackwardTask, step: ConvGradientStep, from: string, d: string): BackwardKernel;
+  mix(task: BackwardTask, step: MixStep, from: string, to: string): BackwardKernel;
+  mixGradient(task: BackwardTask, step: MixGradientStep, from: string, d: string): BackwardKernel;
   /** What has to be known of gradients before they are multiplied. */
   largest(task: GpuTask, steps: readonly BackwardStep[]): Largest;
   /** A step's kernel that makes that known, or has one after it do so. */
@@ -157,6 +160,8 @@ export const SCALAR_PRODUCTS: Products = {
   keyProduct,
   conv,
   convGradient,
+  mix,
+  mixGradient,
   largest: () => NO_LARGEST,
   recorded: (_task, _step, kernel) => [kernel],
 };

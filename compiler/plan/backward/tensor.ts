@@ -3,6 +3,7 @@ import {
   type Expression,
   hasMask,
   type LargestEntry,
+  type MixStage,
   type Pipeline,
   type StageIndex,
   sourceKeys,
@@ -19,9 +20,9 @@ import { paddedRow } from "../tensor/tile.ts";
 import { WARP } from "../work.ts";
 import { type BackwardStep, mapsOf } from "./graph.ts";
 import { type BackwardKernel, type BackwardTask, D_VALUES } from "./kernel.ts";
-import { conv } from "./maps.ts";
+import { conv, mix } from "./maps.ts";
 import { keyProduct, type Products, rowProduct, scores, weightsGradient } from "./products.ts";
-import { convGradient, KEY_PARTS, SUM_KEYS } from "./sums.ts";
+import { convGradient, KEY_PARTS, mixGradient, SUM_KEYS } from "./sums.ts";
 
 const WARPS = 4;
 /** Rows of a block of the kernels that take 32 a warp, and keys of one that takes as many. */
@@ -47,6 +48,10 @@ const ROW_SHARES = [
   { warps: 3, rowBlocks: 3 },
   { warps: WARPS, rowBlocks: 3 },
 ] as const;
+/** Heads of a fragment: groups of more are mixed on f32 units. */
+const FRAGMENT_HEADS = 16;
+/** Rows of a block that mixes heads. */
+const MIX_ROWS = 16;
 /** Keys along which a block keeps the fragments of its kernel. */
 const CONV_KEYS = 256;
 /** Bytes of the sums of one: sixteen by eight f32. */
@@ -161,6 +166,11 @@ function precisionOf(adjoint: boolean, { section }: StageIndex): TensorConvProgr
   return !adjoint && section === "scores" ? "exact" : "f16";
 }
 
+/** Heads that a block mixes: whole groups. */
+function mixedHeads({ group }: MixStage): number {
+  return group * Math.floor(FRAGMENT_HEADS / group);
+}
+
 /** The map of gradients that a step multiplies as f16. */
 function scaledMap(pipeline: Pipeline, step: BackwardStep): number | null {
   switch (step.kind) {
@@ -171,6 +181,9 @@ function scaledMap(pipeline: Pipeline, step: BackwardStep): number | null {
     case "conv_gradient":
     case "conv_adjoint":
       return fragments(pipeline, step.op.stage, step.kind === "conv_adjoint") === null ? null : step.d;
+    case "mix_gradient":
+    case "mix_adjoint":
+      return step.op.stage.group > FRAGMENT_HEADS ? null : step.d;
     default:
       return null;
   }
@@ -285,6 +298,53 @@ export const TENSOR_PRODUCTS: Products = {
       grid: machine.mapGrid.rows(KEY_PARTS, pipeline.heads),
     });
   },
+  mix(task, step, from, to) {
+    const { pipeline } = task;
+    const scalar = mix(task, step, from, to);
+    const { stage, index } = step.op;
+    if (stage.group > FRAGMENT_HEADS) return scalar;
+    const adjoint = step.kind === "mix_adjoint";
+    const scale = step.kind === "mix_adjoint" ? entryOf(task, step.d) : null;
+    const heads = mixedHeads(stage);
+    const blocks = { tileQ: MIX_ROWS, tileK: CONV_KEYS };
+    return inPlaceOf(task, scalar, {
+      program: {
+        kind: "tensor_map_mix",
+        stage: index,
+        adjoint,
+        precision: precisionOf(adjoint, index),
+        scale,
+        warps: WARPS,
+        heads,
+        tileQ: MIX_ROWS,
+        blockKeys: CONV_KEYS,
+        sharedBytes: 0,
+      },
+      read: [mapOperand(from, "source", 1), "parameters", "integers", "bias", ...scaledBy(scale)],
+      grid: tileGrid(task, scalar, blocks, Math.ceil(pipeline.heads / heads)),
+    });
+  },
+  mixGradient(task, step, from, d) {
+    const { pipeline, machine } = task;
+    const scalar = mixGradient(task, step, from, d);
+    const { stage, index } = step.op;
+    const scale = entryOf(task, step.d);
+    if (scale === null || stage.group > FRAGMENT_HEADS) return scalar;
+    const heads = mixedHeads(stage);
+    return inPlaceOf(task, scalar, {
+      program: {
+        kind: "tensor_mix_gradient",
+        stage: index,
+        scale,
+        warps: WARPS,
+        heads,
+        blockKeys: SUM_KEYS,
+        sharedBytes: 0,
+      },
+      read: [...scalar.read, "integers", LARGEST],
+      grid: machine.mapGrid.rows(KEY_PARTS, Math.ceil(pipeline.heads / heads)),
+    });
+  },
   largest({ pipeline }, steps) {
     const maps = new Map<number, number>();
     const recorded = new Map<BackwardStep, number>();
@@ -312,6 +372,7 @@ export const TENSOR_PRODUCTS: Products = {
       case "normalize_adjoint":
       case "tensor_pairs":
       case "tensor_conv":
+      case "tensor_map_mix":
         return [
           {
             ...kernel,

@@ -77,6 +77,8 @@ function tilingOf(plan: Plan, { kernel, grid, launch, variables }: Ran): Tiling 
       return { rows: program.warps * 16 * program.rowBlocks, keys: ALL_KEYS, heads };
     case "tensor_conv":
       return { rows: program.warps * 16, keys: program.blockKeys, heads };
+    case "tensor_map_mix":
+      return { rows: program.tileQ, keys: program.blockKeys, heads: Math.ceil(heads / program.heads) };
     case "tensor_pairs":
       return { rows: program.warps * 16 * program.rowBlocks, keys: program.blockKeys, heads };
     // How many rows and heads a workgroup mixes, and how many keys it folds, stands in their templates.

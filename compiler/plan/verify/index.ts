@@ -51,6 +51,8 @@ function verifyKernel(plan: Plan, kernel: KernelPlan): void {
     case "tensor_key_product":
     case "tensor_conv":
     case "tensor_conv_gradient":
+    case "tensor_map_mix":
+    case "tensor_mix_gradient":
     case "tensor_largest":
       verifyTensorGradient(plan, kernel, program);
       break;

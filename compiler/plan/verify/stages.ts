@@ -74,6 +74,7 @@ function computedBy(
     case "tensor_fold":
     case "tensor_mix":
     case "tensor_conv":
+    case "tensor_map_mix":
       return [program.stage];
     case "tensor_tile":
       return [

@@ -15,7 +15,14 @@ import { rowBytes } from "./tensor.ts";
 /** What multiplies rows of the call. */
 type Multiplying = Exclude<
   TensorGradientProgram,
-  { kind: "tensor_largest" | "tensor_conv" | "tensor_conv_gradient" }
+  {
+    kind:
+      | "tensor_largest"
+      | "tensor_conv"
+      | "tensor_conv_gradient"
+      | "tensor_map_mix"
+      | "tensor_mix_gradient";
+  }
 >;
 
 /** Rows of 16-bit elements that a kernel keeps in shared memory. */
@@ -52,6 +59,16 @@ export function verifyTensorGradient(plan: Plan, kernel: KernelPlan, program: Te
   }
   if (program.kind === "tensor_conv" || program.kind === "tensor_conv_gradient") {
     checkConv(plan, kernel, program);
+    return;
+  }
+  if (program.kind === "tensor_map_mix" || program.kind === "tensor_mix_gradient") {
+    const { group } = linearAt(demand, plan.pipeline, program.stage, "mix");
+    demand(
+      "heads",
+      program.heads % group === 0 && program.heads <= 16,
+      () => `${program.heads} heads of a fragment for groups of ${group}`,
+    );
+    demand("granules", program.blockKeys % 32 === 0, () => `${program.blockKeys} keys of a block`);
     return;
   }
   const { headDim, valueDim } = plan.pipeline;

@@ -1,13 +1,18 @@
 import {
   adjointReach,
+  type ConvStage,
   convReach,
   type KernelPlan,
+  type MixStage,
   type Plan,
+  type StageIndex,
   sourceKeys,
   type TensorConvGradientProgram,
   type TensorConvProgram,
   type TensorKeyProductProgram,
   type TensorLargestProgram,
+  type TensorMapMixProgram,
+  type TensorMixGradientProgram,
   type TensorPairsProgram,
   type TensorRowProductProgram,
 } from "../../../../runtime/contract/index.ts";
@@ -172,30 +177,13 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
   constants.int("S_ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("S_BYTES", "S_ROWS * S_ROW_BYTES");
   recordsConstants(constants, records);
-  const ofWeights = program.stage.section === "weights";
-  if (scale !== null) scaleConstants(constants, scale);
-  else if (precision === "exact")
-    constants.word("TO_SIGNS", NARROW.toSigns, `Carries exponents of ${NARROW.below} and more into signs.`);
-  else
-    constants.float(
-      "FACTOR",
-      ofWeights ? WEIGHT_SCALE : 1,
-      "Entries are multiplied by it before they are rounded.",
-    );
+  factorConstants(constants, program);
   weightConstant(plan, constants, stage);
   const added = stage.bias === null || adjoint ? null : stage.bias;
   if (added !== null) constants.int("BIAS_AT", parameterAt(plan, added), `${added} in parameters.`);
   return {
     ...tensorModel(plan, kernel, {
-      purpose: [
-        adjoint
-          ? `What passes back through ${describe(stage)}: from the gradient of its result to that of its input.`
-          : `${describe(stage)}, from one map of the strip to the other.`,
-        precision === "exact"
-          ? `Products with banded matrices, of entries as f16, or as pairs that hold 22 bits where some are ${NARROW.below} or more; sums are f32.`
-          : "Products with banded matrices, of entries as f16; sums are f32.",
-        ...(scale === null ? [] : [SCALED]),
-      ],
+      purpose: [mapPurpose(stage, adjoint), ...precisionPurpose("banded matrices", program)],
       constants,
       blocksPerSm: 2,
     }),
@@ -207,6 +195,44 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
     kernelAt: ofHead("WEIGHT_AT", stage),
     biasAt: added === null ? "" : ofHead("BIAS_AT", stage),
   };
+}
+
+/** What a kernel does from one map to another. */
+function mapPurpose(stage: ConvStage | MixStage, adjoint: boolean): string {
+  return adjoint
+    ? `What passes back through ${describe(stage)}: from the gradient of its result to that of its input.`
+    : `${describe(stage)}, from one map of the strip to the other.`;
+}
+
+function gradientPurpose(stage: ConvStage | MixStage): string {
+  return `The gradient of ${describe(stage)}: its input times that of its result, a part each block; sums are f32.`;
+}
+
+/** How entries of a map are rounded. */
+type Rounding = Pick<TensorConvProgram, "precision" | "scale" | "stage">;
+
+function precisionPurpose(factor: string, { precision, scale }: Rounding): readonly string[] {
+  return [
+    precision === "exact"
+      ? `Products with ${factor}, of entries as f16, or as pairs that hold 22 bits where some are ${NARROW.below} or more; sums are f32.`
+      : `Products with ${factor}, of entries as f16; sums are f32.`,
+    ...(scale === null ? [] : [SCALED]),
+  ];
+}
+
+function factorConstants(constants: ConstantTable, { precision, scale, stage }: Rounding): void {
+  const factor = stage.section === "weights" ? WEIGHT_SCALE : 1;
+  if (scale !== null) scaleConstants(constants, scale);
+  else if (precision === "exact")
+    constants.word("TO_SIGNS", NARROW.toSigns, `Carries exponents of ${NARROW.below} and more into signs.`);
+  else constants.float("FACTOR", factor, "Entries are multiplied by it before they are rounded.");
+}
+
+/** Whether a map holds weights, which are scaled. */
+function weightScale(constants: ConstantTable, { section }: StageIndex): boolean {
+  if (section !== "weights") return false;
+  constants.float("WEIGHT_SCALE", WEIGHT_SCALE, "Weights are multiplied by it before they are rounded.");
+  return true;
 }
 
 /** Scores that f16 holds to a five-hundredth: what it would add to the error of a gradient is less than what rounding q and k does. */
@@ -243,19 +269,63 @@ export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program:
   constants.int("D_ROW_BYTES", rowBytes.d, ROW_COMMENT);
   constants.int("S_ROW_BYTES", rowBytes.source);
   constants.int("S_AT", "D_ROWS * D_ROW_BYTES");
-  const ofWeights = program.stage.section === "weights";
-  if (ofWeights)
-    constants.float("WEIGHT_SCALE", WEIGHT_SCALE, "Weights are multiplied by it before they are rounded.");
+  const ofWeights = weightScale(constants, program.stage);
   return {
     ...tensorModel(plan, kernel, {
-      purpose: [
-        `The gradient of ${describe(stage)}: its input times that of its result, a part each block.`,
-        "Gradients are multiplied by a power of two before they are rounded to f16; sums are f32.",
-      ],
+      purpose: [gradientPurpose(stage), SCALED],
       constants,
       blocksPerSm: 2,
     }),
     biasParts: stage.bias !== null,
+    ofWeights,
+  };
+}
+
+/** Heads that a kernel mixes in one fragment. */
+function mixConstants(constants: ConstantTable, stage: MixStage, heads: number): void {
+  constants.int("GROUP", stage.group, describe(stage));
+  constants.int("BLOCK_HEADS", heads, "Heads of a block: whole groups, in one fragment.");
+}
+
+/** The model of `templates/cuda/tensor/gradient_mix.cu.hbs`. */
+export function tensorMapMixModel(plan: Plan, kernel: KernelPlan, program: TensorMapMixProgram) {
+  const stage = linearStage(plan.pipeline, program.stage, "mix");
+  const { adjoint, precision, scale, records } = program;
+  const constants = threadConstants(program);
+  constants.int("TILE_Q", program.tileQ, "Rows of a block.");
+  constants.int("BLOCK_KEYS", program.blockKeys, "Keys of a block.");
+  mixConstants(constants, stage, program.heads);
+  weightConstant(plan, constants, stage);
+  recordsConstants(constants, records);
+  factorConstants(constants, program);
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: [mapPurpose(stage, adjoint), ...precisionPurpose("fragments of the mix", program)],
+      constants,
+      blocksPerSm: null,
+    }),
+    adjoint,
+    scaled: scale !== null,
+    records: records !== undefined,
+    exact: precision === "exact",
+    narrow: NARROW.below,
+  };
+}
+
+/** The model of `templates/cuda/tensor/mix_gradient.cu.hbs`. */
+export function tensorMixGradientModel(plan: Plan, kernel: KernelPlan, program: TensorMixGradientProgram) {
+  const stage = linearStage(plan.pipeline, program.stage, "mix");
+  const constants = threadConstants(program);
+  scaleConstants(constants, program.scale);
+  constants.int("BLOCK_KEYS", program.blockKeys, "Keys of a block.");
+  mixConstants(constants, stage, program.heads);
+  const ofWeights = weightScale(constants, program.stage);
+  return {
+    ...tensorModel(plan, kernel, {
+      purpose: [gradientPurpose(stage), SCALED],
+      constants,
+      blocksPerSm: null,
+    }),
     ofWeights,
   };
 }

@@ -35,6 +35,8 @@ const STAGED: Partial<Attention> = {
   output: [normStage()],
 };
 const TENSOR: Partial<Attention> = { headDim: 64, valueDim: 64, dtype: "f16", scores: [convStage()] };
+/** Between two stages that are no products: what passes back is looked through for its largest size. */
+const MIXED: Partial<Attention> = { ...TENSOR, scores: [softcapStage(20), mixStage(2), softcapStage(30)] };
 
 const MACHINES: Readonly<Record<Target, Machine>> = {
   webgpu: webgpuMachine(WEBGPU_DEFAULT_LIMITS),
@@ -69,6 +71,7 @@ const single = planOf({ scores: [convStage()], output: [normStage()] }, "single_
 const tensor = planOf(TENSOR, "single_pass", "cuda", "toeplitz");
 const folded = planOf(TENSOR, "single_pass", "cuda", "folded");
 const gradients = planOf(TENSOR, "staged", "cuda", "tensor", "backward");
+const mixed = planOf(MIXED, "staged", "cuda", "tensor", "backward");
 const library = planOf(STAGED, "staged", "cpu");
 
 type Path = readonly (string | number)[];
@@ -159,7 +162,7 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [staged, binding(staged, "scores", "q_history", "resource"), "keys"],
     [staged, binding(staged, "scores", "launch", "resource"), "q"],
     [staged, at(staged, "scores", "bindings"), []],
-    [gradients, program(gradients, "key_gradient", "scaled"), false],
+    [gradients, program(gradients, "key_gradient", "scale"), null],
   ],
   operands: [
     [staged, binding(staged, "scores", "q", "operand", "variable"), "k"],
@@ -289,6 +292,8 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [two, program(two, "apply", "headBlock"), 1],
     [two, program(two, "apply", "headBlock"), 4],
     [staged, program(staged, "weights_mix", "outputs"), 3],
+    [mixed, program(mixed, "scores_mix", "heads"), 15],
+    [mixed, program(mixed, "scores_mix_gradient", "heads"), 32],
   ],
   workgroup: [
     [two, program(two, "statistics", "team"), 3],
@@ -298,7 +303,7 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [staged, program(staged, "normalize", "team"), 7],
     [tensor, program(tensor, "attention", "warps"), 2],
     [gradients, program(gradients, "scores", "warps"), 2],
-    [gradients, program(gradients, "largest_scores", "parts"), 0],
+    [mixed, program(mixed, "scores_pointwise_adjoint_largest", "parts"), 0],
   ],
   epilogue: [
     [staged, program(staged, "product", "epilogue", "mode"), "direct"],
@@ -316,6 +321,8 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [folded, program(folded, "attention", "places", "q"), less(16)],
     [gradients, program(gradients, "query_gradient", "sharedBytes"), less(16)],
     [gradients, program(gradients, "key_gradient", "rowBytes"), less(16)],
+    [gradients, program(gradients, "query_gradient", "scale", "at"), 9],
+    [gradients, program(gradients, "scores_conv_adjoint", "records", "at"), -1],
     [gradients, program(gradients, "scores_conv", "sharedBytes"), less(16)],
     [gradients, program(gradients, "scores_conv_gradient", "rowBytes", "source"), less(32)],
   ],
@@ -329,12 +336,14 @@ const BREAKS: Readonly<Record<PlanRule, readonly Break[]>> = {
     [tensor, program(tensor, "attention", "columns"), 24],
     [tensor, program(tensor, "attention", "tileK"), 40],
     [gradients, program(gradients, "weights_gradient", "tileK"), 48],
+    [gradients, program(gradients, "scores", "blockKeys"), 96],
+    [mixed, program(mixed, "scores_mix_adjoint", "blockKeys"), 80],
     [gradients, program(gradients, "scores_conv", "tileK"), 24],
     [gradients, program(gradients, "scores_conv_gradient", "blockKeys"), 96],
   ],
 };
 
-const PLANS = { staged, two, single, tensor, folded, gradients };
+const PLANS = { staged, two, single, tensor, folded, gradients, mixed };
 
 test.each(Object.entries(PLANS))("the %s plan that the rules are tried on is good", (_name, plan) => {
   expect(verifyPlan(plan)).toBe(plan);

@@ -556,10 +556,26 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
   // Whole groups of four keys that hold all the row sees.
   const int begin = max(range.x / 4 * 4, launch.key_begin);
   const int end = min(range.y, launch.key_end);
-  // Of groups between these the row sees every key.
+  // The row sees every key of the groups between its first and its last: only these are tested, each by the lane that
+  // reads it later.
+  const auto hide = [&](int key) {
+    float scores[4];
+    read_four(scores, line + key);
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      if (!visible(batch, row, key + j)) scores[j] = HIDDEN;
+    }
+    write_four(line + key, scores);
+  };
   const int whole_begin = (range.x + 3) / 4 * 4;
   const int whole_end = range.y / 4 * 4;
-  const bool is_whole = interior(batch, row, 1, whole_begin, whole_end - whole_begin);
+  if (interior(batch, row, 1, whole_begin, whole_end - whole_begin)) {
+    if (begin < whole_begin && lane == 0) hide(begin);
+    const bool is_last = whole_end >= whole_begin && whole_end < end;
+    if (is_last && (whole_end - begin) % (4 * TEAM) == lane) hide(whole_end);
+  } else {
+    for (int key = begin + lane; key < end; key += 4 * TEAM) hide(key);
+  }
 
   float highest = HIDDEN;
   // Stays 0 as long as all scores are finite, else becomes NaN: a row with one that is not is NaN as a whole.
@@ -567,13 +583,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
   for (int key = begin + lane; key < end; key += 4 * TEAM) {
     float scores[4];
     read_four(scores, line + key);
-    if (!is_whole || key < whole_begin || key >= whole_end) {
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        if (!visible(batch, row, key + j)) scores[j] = HIDDEN;
-      }
-      write_four(line + key, scores);
-    }
     const float largest = fmaxf(fmaxf(scores[0], scores[1]), fmaxf(scores[2], scores[3]));
     highest = fmaxf(highest, largest);
 #pragma unroll

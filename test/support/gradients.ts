@@ -253,7 +253,8 @@ export function describeGradientChecks<Way extends object | number | string>(
         for (const [name, reference] of expected) {
           const values = Array.from(found.get(name) ?? []);
           // What is rounded to 16 bits is as exact as the whole tensor's entries ask for.
-          const largest = reference.reduce((most, each) => (Math.abs(each) > most ? Math.abs(each) : most), 0);
+          const sizes = Array.from(reference, Math.abs);
+          const largest = sizes.reduce((most, size) => (size > most ? size : most), 0);
           const wrong = values.flatMap((value, index) => {
             const wanted = reference[index] ?? 0;
             const most = exact ? 1e-3 : Math.max(2e-2 * Math.max(1, Math.abs(wanted)), 5e-3 * largest);

@@ -28,8 +28,8 @@ const WARPS = 4;
 /** Rows of a block of the kernels that take 32 a warp, and keys of one that takes as many. */
 const BLOCK_ROWS = WARPS * 32;
 const TILE_K = 64;
-/** Rows of a step of what gathers over rows. */
-const STEP_ROWS = 64;
+/** Rows of a step of what gathers over rows, and the most channels beside which a thread has registers for the entries of as many (ptxas reports). */
+const STEP_ROWS = { few: 32, many: 64, mostChannels: 96 } as const;
 /** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows (ptxas reports). */
 const MOST_CHANNELS = { keys: 128, rows: 96 } as const;
 /** Blocks that find the largest entry of a head; eight threads a row, they take 128 rows at a time. */
@@ -222,6 +222,7 @@ export const TENSOR_PRODUCTS: Products = {
     const scalar = keyProduct(task, asked);
     const channels = of === "k" ? pipeline.headDim : pipeline.valueDim;
     if (channels > MOST_CHANNELS.keys) return scalar;
+    const tileQ = channels > STEP_ROWS.mostChannels ? STEP_ROWS.few : STEP_ROWS.many;
     // Weights are not scaled, the rows that they multiply are.
     const scale = entryOf(task, asked.d);
     const rowBytes = paddedRow(channels);
@@ -231,9 +232,9 @@ export const TENSOR_PRODUCTS: Products = {
         kind: "tensor_key_product",
         of,
         warps: WARPS,
-        tileQ: STEP_ROWS,
+        tileQ,
         scale,
-        sharedBytes: 2 * STEP_ROWS * rowBytes,
+        sharedBytes: 2 * tileQ * rowBytes,
         rowBytes,
       },
       read: [mapOperand(map, "map", 1), ...read, ...scaledBy(scale), "integers", "bias"],

@@ -177,6 +177,9 @@ export function biasGradientModel(
   return kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] });
 }
 
+/** Channels of a row that 32 lanes have registers for, with the parameters of the output's stages. */
+const MOST_LANE_CHANNELS = 256;
+
 export function outputAdjointModel(
   plan: Plan,
   kernel: KernelPlan,
@@ -187,6 +190,11 @@ export function outputAdjointModel(
   const { output, valueDim } = pipeline;
   // Whole fours, like rows of the strip.
   const words = 4 * Math.ceil(valueDim / 4);
+  // A warp has a row in its registers: only a gate of channels needs all of it at every place.
+  const byLanes =
+    dialect.language === "cuda" &&
+    valueDim <= MOST_LANE_CHANNELS &&
+    output.every((stage) => stage.kind === "norm" || stage.mode !== "channel");
   const table = new ConstantTable();
   table.int("ROWS", program.rows, `Rows of a ${dialect.words.group}.`);
   addStripRows(table, pipeline);
@@ -207,6 +215,8 @@ export function outputAdjointModel(
     table.int("FACTORS_AT", program.rowsAtOnce * rowWords, "First word of the rows' factors.");
     table.int("SUMS_AT", program.rowsAtOnce * (rowWords + 1), "First word of what is summed up.");
     table.int("PARAMETER_WORDS", program.parameterWords, "Words of the gradients of the stages' parameters.");
+    if (byLanes)
+      table.int("CHANNELS_OF_LANE", Math.ceil(valueDim / 32), "Channels of a row for each of 32 lanes.");
   }
   const first = Math.min(...output.flatMap((stage) => parametersOf(plan, stage).map(({ at }) => at)));
   const nameOf = ({ name }: OutputStage): string => name.replaceAll(".", "_").toUpperCase();
@@ -223,6 +233,7 @@ export function outputAdjointModel(
     const placedBias = bias === undefined ? { at: "", part: "" } : placed("BIAS", bias.at);
     return {
       index,
+      nextIndex: index + 1,
       line: sourceLine(stage),
       spec: stageLabel(stage),
       norm: stage.kind === "norm",
@@ -247,6 +258,7 @@ export function outputAdjointModel(
     ...kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] }),
     stages,
     backwards: [...stages].reverse(),
+    byLanes,
     records: program.records !== undefined,
   };
 }

@@ -173,7 +173,7 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
     tileK / 8 + granulesLeft + granulesRight,
     "Blocks of eight of them that are read.",
   );
-  constants.int("S_ROWS", "TILE_Q + 2 * PAIRS", "Rows of a block with those around them.");
+  constants.int("S_ROWS", "TILE_Q + 2 * PAIRS - 1", "Rows of a block with those around them.");
   constants.int("S_ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("S_BYTES", "S_ROWS * S_ROW_BYTES");
   recordsConstants(constants, records);
@@ -265,7 +265,7 @@ export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program:
     "Blocks of eight keys that a key's taps read.",
   );
   constants.int("SOURCE_KEYS", sourceKeys(program), "Keys of a step with those around them.");
-  constants.int("D_ROWS", "TILE_Q + 2 * PAIRS", "Rows that read those of a step.");
+  constants.int("D_ROWS", "TILE_Q + 2 * PAIRS - 1", "Rows that read those of a step.");
   constants.int("D_ROW_BYTES", rowBytes.d, ROW_COMMENT);
   constants.int("S_ROW_BYTES", rowBytes.source);
   constants.int("S_AT", "D_ROWS * D_ROW_BYTES");

@@ -2,9 +2,10 @@
 //
 //   npm run counts -- [--length 512,1024] [--dim 64,96,128] [--spec "pre 6x11"] [--schedule staged] [--lowering folded] [--all] [--grad] [--json]
 //
-// The first length counts every schedule; the others the one that was cheapest there. --all counts every tensor-core
+// The first length counts every schedule; the others the plan that was cheapest there: what is compared is the kernels, not what a planner
+// makes of how many blocks fill a device. --all counts every tensor-core
 // candidate of a schedule rather than the planner's first. --grad counts backward passes, f32 units among them, at one length.
-import { parseArgs } from "node:util";
+import { isDeepStrictEqual, parseArgs } from "node:util";
 import { type Candidate, cudaArchitecture, cudaMachine, planCandidates } from "../../compiler/plan/index.ts";
 import type { Pipeline, Schedule } from "../../runtime/contract/index.ts";
 import { pipelineOf } from "../support/pipelines.ts";
@@ -37,7 +38,12 @@ const results: object[] = [];
 let missed = 0;
 
 /** The planner's tensor-core candidates of a schedule, for a batch that fills a device: cycles of one multiprocessor are counted, not its neighbours' idleness. */
-function candidatesOf(pipeline: Pipeline, length: number, schedule: Schedule): readonly Candidate[] {
+function candidatesOf(
+  pipeline: Pipeline,
+  length: number,
+  schedule: Schedule,
+  first: ReportRow | null,
+): readonly Candidate[] {
   const candidates = planCandidates(pipeline, {
     machine,
     shape: { ...shapeOf(length), B: 64 },
@@ -49,20 +55,22 @@ function candidatesOf(pipeline: Pipeline, length: number, schedule: Schedule): r
       (grad || knobs["lowering"] !== "direct") &&
       (flags.lowering === undefined || knobs["lowering"] === flags.lowering),
   );
-  return flags.all ? candidates : candidates.slice(0, 1);
+  if (flags.all) return candidates;
+  const same = candidates.filter(({ knobs }) => isDeepStrictEqual(knobs, first?.knobs));
+  return (same.length > 0 ? same : candidates).slice(0, 1);
 }
 
-/** Counts a spec at one length, and returns the cheapest of the schedules. */
+/** Counts a spec at one length, and returns the cheapest of the schedules; after the first length the plan that was cheapest there. */
 async function cheapest(
   counted: CountedSpec,
   length: number,
-  schedules: readonly Schedule[],
+  first: ReportRow | null,
 ): Promise<ReportRow | null> {
   const pipeline = pipelineOf(counted.text, "counted");
   let best: ReportRow | null = null;
-  for (const schedule of schedules) {
+  for (const schedule of first === null ? SCHEDULES_COUNTED : [first.schedule]) {
     if (flags.schedule !== undefined && flags.schedule !== schedule) continue;
-    for (const candidate of candidatesOf(pipeline, length, schedule)) {
+    for (const candidate of candidatesOf(pipeline, length, schedule, first)) {
       const row = await count(pipeline, candidate, length, counting);
       if (best === null || row.perScore < best.perScore) best = row;
       results.push({ spec: counted.name, headDim: counted.headDim, ...row });
@@ -87,7 +95,7 @@ for (const headDim of flags.dim.split(",").map(Number)) {
     if (flags.spec !== undefined && flags.spec !== counted.name) continue;
     let first: ReportRow | null = null;
     for (const length of lengths) {
-      const best = await cheapest(counted, length, first === null ? SCHEDULES_COUNTED : [first.schedule]);
+      const best = await cheapest(counted, length, first);
       if (best === null) continue;
       // A schedule that was asked for is compared with nothing.
       if (flags.schedule === undefined) {

@@ -30,8 +30,8 @@ const BLOCK_ROWS = WARPS * 32;
 const TILE_K = 64;
 /** Rows of a step of what gathers over rows, and the most channels beside which a thread has registers for the entries of as many (ptxas reports). */
 const STEP_ROWS = { few: 32, many: 64, mostChannels: 96 } as const;
-/** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows (ptxas reports). */
-const MOST_CHANNELS = { keys: 128, rows: 96 } as const;
+/** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows, fewer where masks read memory for each pair (ptxas reports). */
+const MOST_CHANNELS = { keys: 128, rows: 96, testedRows: 80 } as const;
 /** Blocks that find the largest entry of a head; eight threads a row, they take 128 rows at a time. */
 const PARTS = 16;
 const LARGEST_WARPS = 2;
@@ -42,12 +42,22 @@ const MOST_FRAGMENTS = { f16: 12, exact: 9, gradient: 24 } as const;
 const MOST_DISTANCES = 9;
 /** Keys of a block that multiplies rows with keys or values: it keeps the rows for two tiles. */
 const PAIR_KEYS = 2 * TILE_K;
-/** How warps share the rows of a block that multiplies them with keys or values, fewest rows first. */
-const ROW_SHARES = [
-  { warps: WARPS, rowBlocks: 2 },
-  { warps: 3, rowBlocks: 3 },
-  { warps: WARPS, rowBlocks: 3 },
-] as const;
+/**
+ * How warps share the rows of a block that multiplies them with keys or values, fewest rows first. Masks that read memory for each pair take the
+ * registers of a third block of rows (ptxas reports).
+ */
+const ROW_SHARES = {
+  ranges: [
+    { warps: WARPS, rowBlocks: 2 },
+    { warps: 3, rowBlocks: 3 },
+    { warps: WARPS, rowBlocks: 3 },
+  ],
+  pairs: [
+    { warps: WARPS, rowBlocks: 2 },
+    { warps: 5, rowBlocks: 2 },
+    { warps: 6, rowBlocks: 2 },
+  ],
+} as const;
 /** Heads of a fragment: groups of more are mixed on f32 units. */
 const FRAGMENT_HEADS = 16;
 /** Rows of a block that mixes heads. */
@@ -96,15 +106,24 @@ function inPlaceOf(
 }
 
 /** The fewest rows of a block that hold those of a usual strip with the rows around it: a second block for a few rows would do as much again. */
-function rowShare({ past, future }: BackwardKernel["halo"]): (typeof ROW_SHARES)[number] {
+function rowShare(
+  pipeline: Pipeline,
+  { past, future }: BackwardKernel["halo"],
+): { readonly warps: number; readonly rowBlocks: number } {
+  const shares = testsPairs(pipeline) ? ROW_SHARES.pairs : ROW_SHARES.ranges;
   const rows = BLOCK_ROWS + past + future;
-  return ROW_SHARES.find(({ warps, rowBlocks }) => warps * 16 * rowBlocks >= rows) ?? ROW_SHARES[0];
+  return shares.find(({ warps, rowBlocks }) => warps * 16 * rowBlocks >= rows) ?? shares[0];
+}
+
+/** Whether the mask is looked up for pairs of rows and keys, where they are no ranges. */
+function testsPairs(pipeline: Pipeline): boolean {
+  return hasMask(pipeline, "documents") || hasMask(pipeline, "bias");
 }
 
 /** Rows of q, or of the results' gradient, times keys or values. */
 function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): BackwardKernel {
   const { pipeline } = task;
-  const { warps, rowBlocks } = rowShare(scalar.halo);
+  const { warps, rowBlocks } = rowShare(pipeline, scalar.halo);
   const tileQ = warps * 16 * rowBlocks;
   const scale = of === "v" ? entryOf(task, undefined) : null;
   const rowBytes = paddedRow(of === "k" ? pipeline.headDim : pipeline.valueDim);
@@ -198,7 +217,8 @@ export const TENSOR_PRODUCTS: Products = {
     const { of, map, rows } = asked;
     const scalar = rowProduct(task, asked);
     const channels = of === "k" ? pipeline.headDim : pipeline.valueDim;
-    const rowBlocks = channels > MOST_CHANNELS.rows ? 1 : 2;
+    const { rows: most, testedRows } = MOST_CHANNELS;
+    const rowBlocks = channels > (testsPairs(pipeline) ? testedRows : most) ? 1 : 2;
     const scale = asked.d === undefined ? null : entryOf(task, asked.d);
     const rowBytes = paddedRow(channels);
     return inPlaceOf(task, scalar, {

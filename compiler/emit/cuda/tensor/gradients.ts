@@ -61,7 +61,8 @@ export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: Tensor
         ...(scale === null ? [] : [SCALED]),
       ],
       constants,
-      blocksPerSm: 2,
+      // More warps have fewer registers each.
+      blocksPerSm: warps > 4 ? 1 : 2,
     }),
     ofKeys,
     scaled: scale !== null,
@@ -106,6 +107,8 @@ export function tensorRowProductModel(plan: Plan, kernel: KernelPlan, program: T
     ofKeys,
     scaled: scale !== null,
     variable: of,
+    /** Whether sums of two blocks of rows fill the registers. */
+    crowded: rowBlocks > 1,
   };
 }
 
@@ -177,7 +180,7 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
   constants.int("S_ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("S_BYTES", "S_ROWS * S_ROW_BYTES");
   recordsConstants(constants, records);
-  factorConstants(constants, program);
+  factorConstants(plan, constants, program);
   weightConstant(plan, constants, stage);
   const added = stage.bias === null || adjoint ? null : stage.bias;
   if (added !== null) constants.int("BIAS_AT", parameterAt(plan, added), `${added} in parameters.`);
@@ -220,12 +223,19 @@ function precisionPurpose(factor: string, { precision, scale }: Rounding): reado
   ];
 }
 
-function factorConstants(constants: ConstantTable, { precision, scale, stage }: Rounding): void {
+function factorConstants(plan: Plan, constants: ConstantTable, { precision, scale, stage }: Rounding): void {
   const factor = stage.section === "weights" ? WEIGHT_SCALE : 1;
   if (scale !== null) scaleConstants(constants, scale);
-  else if (precision === "exact")
-    constants.word("TO_SIGNS", NARROW.toSigns, `Carries exponents of ${NARROW.below} and more into signs.`);
+  else if (precision === "exact") narrowConstant(plan, constants);
   else constants.float("FACTOR", factor, "Entries are multiplied by it before they are rounded.");
+}
+
+/** Gradients of sparsemax jump where a score leaves its support: no score is narrow. */
+function narrowConstant({ pipeline }: Plan, constants: ConstantTable): void {
+  const { below, toSigns, allToSigns } = NARROW;
+  if (pipeline.normalize === "sparsemax")
+    constants.word("TO_SIGNS", allToSigns, "Carries exponents of all but zeros into signs.");
+  else constants.word("TO_SIGNS", toSigns, `Carries exponents of ${below} and more into signs.`);
 }
 
 /** Whether a map holds weights, which are scaled. */
@@ -236,7 +246,7 @@ function weightScale(constants: ConstantTable, { section }: StageIndex): boolean
 }
 
 /** Scores that f16 holds to a five-hundredth: what it would add to the error of a gradient is less than what rounding q and k does. */
-const NARROW = { below: 8, toSigns: 0x38003800 } as const;
+const NARROW = { below: 8, toSigns: 0x38003800, allToSigns: 0x7c007c00 } as const;
 
 /** Shares of thousands of keys are as small as f16 can be. */
 const WEIGHT_SCALE = 64;
@@ -297,7 +307,7 @@ export function tensorMapMixModel(plan: Plan, kernel: KernelPlan, program: Tenso
   mixConstants(constants, stage, program.heads);
   weightConstant(plan, constants, stage);
   recordsConstants(constants, records);
-  factorConstants(constants, program);
+  factorConstants(plan, constants, program);
   return {
     ...tensorModel(plan, kernel, {
       purpose: [mapPurpose(stage, adjoint), ...precisionPurpose("fragments of the mix", program)],
@@ -320,6 +330,7 @@ export function tensorMixGradientModel(plan: Plan, kernel: KernelPlan, program: 
   constants.int("BLOCK_KEYS", program.blockKeys, "Keys of a block.");
   mixConstants(constants, stage, program.heads);
   const ofWeights = weightScale(constants, program.stage);
+  if (!ofWeights) narrowConstant(plan, constants);
   return {
     ...tensorModel(plan, kernel, {
       purpose: [gradientPurpose(stage), SCALED],

@@ -24,7 +24,7 @@ describe.skipIf(!available)("gradients on CUDA, executed from PTX", async () => 
       const isTensor = trial.pipeline.storage !== "f32" && [12, 32].includes(stripRows);
       return gradientsOn(memory, machineFor("sm_80"), trial, stripRows, isTensor ? "tensor" : undefined);
     },
-    { runs: GRADIENT_RUNS.cuda.runs, isolates: 8, rounded: ["f16", "bf16"] },
+    { runs: GRADIENT_RUNS.cuda.runs, isolates: 12, rounded: ["f16", "bf16"] },
   );
 
   test("gradients that begin at any word of the caller's memory", async () => {

@@ -28,7 +28,7 @@ const { MTAC_ALL_VECTORS } = process.env;
  * Of all gradients' size: one that is a small rest of large terms is as exact as f32 is for these. Random attentions may have rows that see
  * one key before a norm, whose weights' gradients are 0 in exact arithmetic.
  */
-const FLOOR = { vectors: 0.1, random: 1 } as const;
+export const FLOOR = { vectors: 0.1, random: 1 } as const;
 
 /** What a vector's logits cost of accuracy. */
 function factorOf(name: string): number {

@@ -33,7 +33,7 @@ const HARD: readonly Hard[] = [
   {
     what: "small scores under a large kernel",
     spec: "dtype f16 heads 2 head_dim 16 mask causal scores { conv 3x5 }",
-    larger: { parameter: "scores.conv.weight", factor: 50, queries: 0.3 },
+    larger: { parameter: "scores.conv.weight", factor: 100, queries: 0.3 },
   },
   {
     what: "a mix that is beyond f16",
@@ -81,8 +81,12 @@ describe.skipIf(!available)("gradients on tensor cores stay as exact as their st
     const common = Math.sqrt((offset ?? 0) / scale);
     const given = (tensor: Float64Tensor, factor: number): Float64Tensor =>
       rounded(offset === undefined ? scaled(tensor, factor) : withConstant(tensor, common));
+    // One of each head: heads that do not exist have none.
+    const biases = [1, pipeline.heads, shape.Lq, shape.Lk] as const;
+    const bias = { shape: biases, data: new Float64Array(biases.reduce((all, size) => all * size, 1)) };
     const inputs = {
       ...drawn,
+      ...(drawn.bias === undefined ? {} : { bias }),
       q: given(drawn.q, larger?.queries ?? 1),
       k: given(drawn.k, 1),
       v: rounded(drawn.v),

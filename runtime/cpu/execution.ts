@@ -8,7 +8,7 @@ import type { Cpu, CpuCall, CpuKernel } from "./target.ts";
 import { type CpuTensor, elementAddress } from "./tensors.ts";
 
 /** Words of a call, and of what a backward pass takes and gives: `templates/c/entry.h`. */
-const CALL_WORDS = 38;
+const CALL_WORDS = 39;
 const GRADIENT_WORDS = 13;
 
 /** Tensors with strides, in the order of their words. */
@@ -92,6 +92,7 @@ function writeWords(
     place("dropout_seed"),
     // All heads are computed here.
     0n,
+    place("values"),
     ...strided("d_o"),
     ...["d_q", "d_q_history", "d_k", "d_v", "d_parameters"].map(place),
     BigInt(plan.parameterWords),

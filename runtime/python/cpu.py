@@ -137,4 +137,6 @@ class _Arguments:
             struct.unpack("<I", struct.pack("<f", scale))[0],
             self.contiguous(call.dropout_seed),
             call.first_head,
+            # What the stages of the output are given is not kept.
+            0,
         ]

@@ -91,6 +91,13 @@ struct call {
   /* What dropout counts the call's heads from: it may compute some of an attention's. */
   int first_head;
 #endif
+#if WITH_OUTPUT
+  /*
+   * f32 [batches, heads, query_rows, value_dim], what the stages of `output` are given: the forward pass keeps it here
+   * for the backward pass, which else computes it again. Null: not kept.
+   */
+  float *values;
+#endif
   float depth_scale;
 };
 

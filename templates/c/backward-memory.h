@@ -77,7 +77,8 @@ struct backward {
   /* q of the rows whose scores are computed, without gaps, and of the strip's own rows, whole vectors wide; scaled. */
   float *q;
   float *own_q;
-  /* o before `output`, and its gradient: [heads][strip][value_width]; of q [heads][strip][head_width]. */
+  /* What the stages of `output` are given, and the gradient of o: [heads][strip][value_width]; of q
+     [heads][strip][head_width]. */
   float *o;
   float *d_o;
   float *d_q;

@@ -170,7 +170,7 @@ static void compute_maps(const struct backward *b) {
   meet(b);
 }
 
-/* A head's rows of o before `output`, and from the gradient of what comes out of it the gradient of them. */
+/* A head's rows of the gradient of o: of what comes out of `output`, and from that of what its stages are given. */
 static void adjoin_output(const struct backward *b, int head) {
   const struct call *call = b->call;
   const struct attention *at = call->attention;
@@ -185,11 +185,15 @@ static void adjoin_output(const struct backward *b, int head) {
         d_o + row * width, from->data, row_of(from, b->batch, b->head + head, first + row), channels, at->storage, 1);
   }
 #if WITH_OUTPUT
+  if (at->output_stages == 0) return;
   float *o = b->o + (int64_t)head * at->strip * width;
-  multiply_values(b, weights, head, &call->v, b->faulty_v, channels, width, o);
-  for (int row = 0; row < at->strip; row++)
-    if (first + row >= 0 && first + row < call->query_rows)
-      adjoin_output_row(call, o + row * width, d_o + row * width, b->output_sums);
+  if (call->values == NULL) multiply_values(b, weights, head, &call->v, b->faulty_v, channels, width, o);
+  for (int row = 0; row < at->strip; row++) {
+    const int number = first + row;
+    if (number < 0 || number >= call->query_rows) continue;
+    const float *given = call->values ? kept_values(call, b->batch, b->head + head, number) : o + row * width;
+    adjoin_output_row(call, given, d_o + row * width, b->output_sums);
+  }
   gather_output_sums(call, b->output_sums, b->shares + (int64_t)head * b->wanted->parameters);
 #endif
 }

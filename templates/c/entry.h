@@ -14,7 +14,8 @@ INLINE struct tensor tensor_at(const int64_t *words) {
 /*
  * Addresses of attention, stages, parameters; batches, rows, keys, rows of history; q, q_history, k, v, bias, o as four
  * words each; addresses of documents, lengths, positions, lse (0: not given); the bits of the depth scale;
- * the address of the seed of dropout (0: not given); the number that dropout counts heads from.
+ * the address of the seed of dropout (0: not given); the number that dropout counts heads from; the address of
+ * what the stages of `output` are given (0: not kept).
  */
 static struct call call_of(const int64_t *words) {
   union {
@@ -41,6 +42,7 @@ static struct call call_of(const int64_t *words) {
       .lse = (float *)address(words[34]),
       .dropout_seed = address(words[36]),
       .first_head = (int)words[37],
+      .values = (float *)address(words[38]),
       .depth_scale = depth_scale.value,
   };
 }

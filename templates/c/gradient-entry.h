@@ -6,7 +6,7 @@
 #include "entry.h"
 
 /* Words of a call, and those of its gradients after them. */
-enum { CALL_WORDS = 38, GRADIENT_WORDS = 13 };
+enum { CALL_WORDS = 39, GRADIENT_WORDS = 13 };
 
 /*
  * d_o as four words; addresses of the gradients of q, q_history, k, v, the parameters (0: not wanted); their number;

@@ -122,7 +122,8 @@ static void adjoin_output_row(const struct call *call, const float *o, float *gr
     float *d_weight = sums + stage->weight_at, *d_bias = sums + stage->bias_at;
     const float *input = o;
     if (n > 0) {
-      copy(changed, o, width);
+      fill(changed, 0, width);
+      read_stored(changed, o, 0, channels, STORAGE_F32, 1);
       apply_outputs(call, n, changed, width);
       input = changed;
     }

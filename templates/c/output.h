@@ -5,6 +5,12 @@
 #include "values.h"
 
 #if WITH_OUTPUT
+/* Where a row of what the stages are given is kept. */
+INLINE float *kept_values(const struct call *call, int batch, int head, int row) {
+  const struct attention *at = call->attention;
+  return call->values + (((int64_t)batch * at->heads + head) * call->query_rows + row) * at->value_dim;
+}
+
 /* o / sqrt(mean of squares + eps) * weight. `channels` of `width` (whole vectors) exist; the others are 0. */
 INLINE void normalize_output(
     const struct stage *stage, const float *weight, float scale, float *o, int channels, int width) {

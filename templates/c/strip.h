@@ -327,6 +327,11 @@ static void write_output(struct worker *worker) {
   for (int head = 0; head < at->group; head++) {
     float *out = worker->out + (int64_t)head * at->strip * width;
 #if WITH_OUTPUT
+    if (call->values != NULL)
+      for (int row = first; row < worker->rows; row++)
+        write_stored(
+            kept_values(call, worker->batch, worker->head + head, worker->row + row), 0, out + row * width, channels,
+            STORAGE_F32);
     change_output(worker, out, first);
 #endif
     for (int row = first; row < worker->rows; row++) {

@@ -1,10 +1,10 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { TOLERANCES } from "../../compiler/execution/comparison.ts";
+import { compareTensors, TOLERANCES } from "../../compiler/execution/comparison.ts";
 import { randomCall } from "../../compiler/execution/random-call.ts";
 import type { Float64Tensor, Pipeline } from "../../runtime/contract/index.ts";
-import { referenceGradients } from "../../runtime/reference/index.ts";
+import { referenceForward, referenceGradients } from "../../runtime/reference/index.ts";
 import { withFolder } from "../support/folder.ts";
 import { drawGradient, type GradientTrial, named, problem } from "../support/gradients.ts";
 import { pipelineOf } from "../support/pipelines.ts";
@@ -47,7 +47,7 @@ async function build(
   const [compiler, standard] = language === "c" ? [c, "-std=c11"] : [cpp, "-std=c++17"];
   const objects: string[] = [];
   for (const each of [name, `${name}_backward`]) {
-    // Only the texts of errors are of the first.
+    // The first has the texts of errors, and a forward pass that is short.
     const flags = each !== name && name === "mixed" ? FAST : ["-O0"];
     await run(c, ["-std=c11", ...STRICT, ...flags, "-c", `${each}.c`, "-o", `${each}.o`], options);
     objects.push(`${each}.o`);
@@ -58,11 +58,7 @@ async function build(
 
 /** The floats of a program's result, those of the parameters by name. */
 function read(pipeline: Pipeline, bytes: ReadonlyMap<GradientName, Buffer>): Map<string, Float32Array> {
-  const floats = [...bytes].map(([name, buffer]) => {
-    const copy = new Uint8Array(buffer);
-    return [name, new Float32Array(copy.buffer)] as const;
-  });
-  const found = new Map<string, Float32Array>(floats);
+  const found = new Map<string, Float32Array>([...bytes].map(([name, each]) => [name, floatsOf(each)]));
   let at = 0;
   for (const { name, shape } of pipeline.parameters) {
     const size = shape.reduce((product, each) => product * each, 1);
@@ -70,6 +66,10 @@ function read(pipeline: Pipeline, bytes: ReadonlyMap<GradientName, Buffer>): Map
     at += size;
   }
   return found;
+}
+
+function floatsOf(bytes: Buffer): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer);
 }
 
 function wantedOf({ pipeline, inputs }: GradientTrial): readonly GradientName[] {
@@ -94,6 +94,35 @@ async function check(folder: string, trial: GradientTrial): Promise<void> {
     for (const name of some)
       expect(again.get(name)?.equals(first.get(name) ?? Buffer.alloc(0)), name).toBe(true);
   }
+}
+
+/**
+ * A forward pass keeps what the stages of the output are given: o of the spec without them. Gradients that read it agree with the
+ * reference, in one thread and in three by the same bits.
+ */
+async function checkValues(folder: string, trial: GradientTrial): Promise<void> {
+  const { pipeline, parameters, inputs, dO } = trial;
+  const wanted = wantedOf(trial);
+  const file = path.join(folder, "values.bin");
+  const way = { wanted, strides: null };
+  const first = await computeGradients(folder, trial, { ...way, threads: 1, values: "kept" });
+  const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
+  expect(problem(read(pipeline, first), expected, BOUNDS)).toBeNull();
+  const values = readFileSync(file);
+  const { o } = referenceForward({ ...pipeline, output: [] }, parameters, inputs);
+  const kept = { shape: o.shape, data: Float64Array.from(floatsOf(values)) };
+  // They are f32 whatever the storage.
+  const errors = compareTensors(new Map([["o", kept]]), new Map([["o", o]]), "f32");
+  expect(errors.filter(({ ok }) => !ok)).toEqual([]);
+
+  const again = await computeGradients(folder, trial, { ...way, threads: 3, values: "kept" });
+  expect(readFileSync(file).equals(values)).toBe(true);
+  for (const [name, bytes] of first) expect(again.get(name)?.equals(bytes), name).toBe(true);
+
+  // Nobody computes what is given: NaN shows.
+  writeFileSync(file, Buffer.alloc(values.length, 255));
+  const wrong = await computeGradients(folder, trial, { ...way, threads: 1, values: "read" });
+  expect(read(pipeline, wrong).get("d_v")?.some(Number.isNaN)).toBe(true);
 }
 
 /** d_o in the shape of o, from what lies in memory with these strides. */
@@ -145,6 +174,7 @@ describe.each(compilers)("gradients by a program of $c and $cpp", (make) => {
     await withFolder(async (folder) => {
       await build(folder, source, trial.pipeline, make, name === "half" || name === "mixed" ? "cpp" : "c");
       await check(folder, trial);
+      if (trial.pipeline.output.length > 0) await checkValues(folder, trial);
     });
   });
 

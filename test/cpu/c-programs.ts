@@ -124,18 +124,20 @@ export interface BackwardWay {
   readonly wanted: readonly GradientName[];
   /** Strides of d_o along batch, heads, rows; null for a contiguous one. */
   readonly strides: readonly number[] | null;
+  /** Where `values` comes from: a forward pass, which leaves values.bin, too, or this file. Left out: there is none. */
+  readonly values?: "kept" | "read";
 }
 
 /** Computes gradients by the program in a folder: bytes of f32, by name. @param dO What lies in memory. */
 export async function computeGradients(
   folder: string,
   { pipeline, inputs, parameters, dO }: GradientTrial,
-  { threads, wanted, strides }: BackwardWay,
+  { threads, wanted, strides, values }: BackwardWay,
 ): Promise<ReadonlyMap<GradientName, Buffer>> {
   const call = writeCall(folder, pipeline, inputs, parameters, threads);
   writeFileSync(path.join(folder, "d_o.bin"), stored(pipeline.storage, dO));
   const flags = GRADIENTS.map((name) => (wanted.includes(name) ? 1 : 0));
-  const rest = [...(strides ?? [-1, -1, -1]), ...flags].map(String);
+  const rest = [...(strides ?? [-1, -1, -1]), ...flags].map(String).concat(values ?? "none");
   await run(path.join(folder, "backward"), [...call, ...rest], { cwd: folder });
   return new Map(wanted.map((name) => [name, readFileSync(path.join(folder, `${name}.bin`))]));
 }
@@ -239,7 +241,32 @@ ${optional(normalize === "softmax", '  write_file("lse.bin", call.lse, rows * 4)
 `;
 }
 
-/** The same for gradients. It leaves o and lse out, and reads strides and what is wanted behind the call's arguments. */
+/** Gives the call of a program for gradients its values. */
+function valuesOf({ name, storage }: Pipeline): string {
+  const upper = name.toUpperCase();
+  const [element, bytes] = storage === "f32" ? ["float", 4] : ["void", 2];
+  return `  if (strcmp(arguments[19], "read") == 0) call.values = (float *)read_file("values.bin");
+  if (strcmp(arguments[19], "kept") == 0) {
+    const size_t all = heads * (size_t)call.query_rows * ${upper}_VALUE_DIM;
+    call.values = (float *)malloc(4 * all + 4);
+    call.o = (${element} *)malloc(${bytes} * all);
+    const size_t forward_bytes = ${name}_workspace_bytes(&call, threads);
+    void *forward_memory = malloc(forward_bytes);
+    if (call.values == NULL || forward_memory == NULL) return 2;
+    memset(call.values, 255, 4 * all + 4);
+    if (${name}_launch(&call, forward_memory, forward_bytes, threads) != 0) return 4;
+    float behind;
+    memcpy(&behind, call.values + all, 4);
+    if (behind == behind) return 3;
+    write_file("values.bin", call.values, 4 * all);
+    call.o = NULL;
+  }`;
+}
+
+/**
+ * A program, both C and C++, that computes the gradients of a call. It leaves o and lse out, and reads strides, what is wanted, and where
+ * values come from behind the call's arguments.
+ */
 export function backwardProgramOf(pipeline: Pipeline): string {
   const { name, storage } = pipeline;
   const upper = name.toUpperCase();
@@ -248,7 +275,7 @@ export function backwardProgramOf(pipeline: Pipeline): string {
     ? `(size_t)(call.bias_strides.batch != 0 ? call.batches : 1) * (size_t)(call.bias_strides.head != 0 ? ${upper}_HEADS : 1) *
       (size_t)(call.history_rows + call.query_rows) * (size_t)call.key_rows`
     : "0";
-  return `${opening(pipeline, 18)}
+  return `${opening(pipeline, 19)}
   ${name}_gradients gradients;
   memset(&gradients, 0, sizeof gradients);
   gradients.d_o = (const ${element} *)read_file("d_o.bin");
@@ -275,6 +302,7 @@ export function backwardProgramOf(pipeline: Pipeline): string {
   gradients.d_v = results[3];
 ${optional(pipeline.parameters.length > 0, "  gradients.d_parameters = results[4];")}
 ${optional(hasMask(pipeline, "bias"), "  gradients.d_bias = results[5];")}
+${optional(pipeline.output.length > 0, valuesOf(pipeline))}
   const size_t bytes = ${name}_backward_workspace_bytes(&call, &gradients, threads);
   unsigned char *memory = (unsigned char *)malloc(bytes + 1);
   if (memory == NULL) return 2;

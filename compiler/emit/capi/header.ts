@@ -34,6 +34,8 @@ const SIZES: Readonly<Partial<Record<AxisName, string>>> = {
 
 /** What the header and the functions behind it both name. */
 export function sharedModel(pipeline: Pipeline, artifact: Artifact, { name, cuda }: Api) {
+  // CUDA's C API has none.
+  const gradients = !cuda && backwardPlan(artifact) !== null;
   return {
     name,
     upper: name.toUpperCase(),
@@ -45,8 +47,9 @@ export function sharedModel(pipeline: Pipeline, artifact: Artifact, { name, cuda
     bias: hasMask(pipeline, "bias"),
     dropout: hasDropout(pipeline),
     depthScale: usesLayer(pipeline),
-    // CUDA's C API has none.
-    gradients: !cuda && backwardPlan(artifact) !== null,
+    gradients,
+    // Only a backward pass asks what the stages of the output were given.
+    keepsValues: gradients && pipeline.output.length > 0,
   };
 }
 
@@ -77,6 +80,7 @@ export function headerModel(pipeline: Pipeline, artifact: Artifact, api: Api) {
     type: storage === "f32" ? "float" : "void",
     element: (api.cuda ? CUDA_ELEMENTS : CPU_ELEMENTS)[storage],
     alignment: alignmentOf(artifact),
+    outputStages: [...new Set(pipeline.output.map(({ kind }) => kind))].join(" and "),
     parameterCount: pipeline.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
     parameters: (plan?.parameters ?? []).map(({ name, offset }) => ({
       name,

@@ -14,6 +14,7 @@ import { type Checks, listed, refuseOptions, truth } from "../options.ts";
 import {
   choosePlan,
   DEFAULT_SHAPE,
+  keepValues,
   type Machine,
   machinesOf,
   PLAN_OPTIONS,
@@ -86,7 +87,7 @@ function bestPlans(
 /**
  * Plans for machines with their kernels, the most capable first. Of those that do the same the last one stays: it is the least that they need.
  *
- * @param backward Plans for gradients.
+ * @param backward Plans for gradients. Where there are some, forward plans can keep what these need.
  * @param dropout Plans for calls that drop weights.
  */
 export function artifactOf(
@@ -95,10 +96,14 @@ export function artifactOf(
   backward: readonly Plan[] = [],
   dropout?: Artifact["dropout"],
 ): Artifact {
-  const named = distinct(plans).map((plan, index) => nameVariant(plan, index === 0 ? null : `${index + 1}`));
+  const forward = (all: readonly Plan[]): readonly Plan[] =>
+    backward.length === 0 ? all : all.map(keepValues);
+  const named = distinct(forward(plans)).map((plan, index) =>
+    nameVariant(plan, index === 0 ? null : `${index + 1}`),
+  );
   const gradients = variantsOf(backward, "backward");
   const dropping = {
-    plans: variantsOf(dropout?.plans ?? [], "dropout"),
+    plans: variantsOf(forward(dropout?.plans ?? []), "dropout"),
     backward: variantsOf(dropout?.backward ?? [], "dropout_backward"),
   };
   return {
@@ -134,7 +139,10 @@ export function addTunedPlans(artifact: Artifact, winners: readonly PlanThatWon[
   const { backward } = artifact;
   const ofDirection = (direction: Plan["direction"]): readonly PlanThatWon[] =>
     winners.filter(({ plan }) => plan.direction === direction);
-  const forward = withWinners(artifact.plans, ofDirection(undefined), String);
+  const won = ofDirection(undefined);
+  const keeping =
+    backward === undefined ? won : won.map((each) => ({ ...each, plan: keepValues(each.plan) }));
+  const forward = withWinners(artifact.plans, keeping, String);
   const gradients =
     backward === undefined
       ? null

@@ -33,6 +33,7 @@ export {
 } from "./architectures.ts";
 export type { Candidate } from "./candidate.ts";
 export { type Estimate, estimate } from "./estimate.ts";
+export { keepValues } from "./keep-values.ts";
 export { backwardWorkspace } from "./library-backward-workspace.ts";
 export { libraryWorkspace } from "./library-workspace.ts";
 export * from "./limits.ts";

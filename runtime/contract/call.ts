@@ -15,7 +15,7 @@ const STRIDE_AXES = ["b", "h", "l"] as const;
  */
 export function callValues(
   plan: Plan,
-  { Lq, Lk, R, positions }: CallSize,
+  { Lq, Lk, R, positions, valuesKept = false }: CallSize,
   { layer }: Pick<AttentionInputs<Layout>, "layer">,
   layoutOf: (name: string) => Layout | undefined,
 ): LaunchValues {
@@ -24,6 +24,7 @@ export function callValues(
     query_rows: Lq,
     key_rows: Lk,
     history_rows: R,
+    keeps_values: valuesKept ? 1 : 0,
     has_positions: positions ? 1 : 0,
     depth_scale: scaled && layer !== undefined ? depthScale(layer) : 1,
   };

@@ -9,6 +9,8 @@ export interface CallSize extends CallShape {
   readonly positions: boolean;
   /** The shape of the gradient of `bias`, which is the bias's own: where it is asked for. */
   readonly dBias?: readonly number[] | undefined;
+  /** Whether what the output's stages are given is kept (by a forward pass) or at hand (for a backward pass): see `VALUES`. */
+  readonly valuesKept?: boolean;
 }
 
 /** One dispatch with all expressions evaluated. */
@@ -83,7 +85,7 @@ export function isName({ from, to, by }: Loop): boolean {
 
 /** Sizes of a call, and what a plan defines by them. */
 export function callVariables(plan: PlanMemory, size: CallSize): Variables {
-  const { B, Lq, Lk, R, dBias = [] } = size;
+  const { B, Lq, Lk, R, dBias = [], valuesKept = false } = size;
   const variables: Record<string, number> = {
     B,
     Lq,
@@ -93,6 +95,7 @@ export function callVariables(plan: PlanMemory, size: CallSize): Variables {
     positions: size.positions ? 1 : 0,
     d_bias_batches: dBias[0] ?? 0,
     d_bias_heads: dBias[1] ?? 0,
+    values_kept: valuesKept ? 1 : 0,
   };
   for (const { name, value } of plan.definitions) variables[name] = evaluate(value, variables);
   return variables;

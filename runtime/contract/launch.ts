@@ -29,6 +29,8 @@ export const CALL_FIELDS = [
   ["bias_stride_b", "u32"],
   ["bias_stride_h", "u32"],
   ["bias_stride_l", "u32"],
+  /** 1 where the call keeps what the output's stages are given: on targets where a buffer is bound even if it does not. */
+  ["keeps_values", "u32"],
   /** 1 where the call gives `positions`. */
   ["has_positions", "u32"],
   ["positions_at", "u32"],

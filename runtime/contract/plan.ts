@@ -82,7 +82,7 @@ export interface KernelPlan {
 
 /**
  * What a call does, in order. Expressions see B, Lq, Lk, R (rows of history), H, `positions` (1 where the call gives them, else
- * 0), `d_bias_batches` and `d_bias_heads` (axes of the gradient of `bias`, 0 where it is not asked for), the plan's `definitions`, and the variables of the enclosing loops. A dispatch with an empty grid is skipped.
+ * 0), `d_bias_batches` and `d_bias_heads` (axes of the gradient of `bias`, 0 where it is not asked for), `values_kept` (1 where the call has `VALUES`), the plan's `definitions`, and the variables of the enclosing loops. A dispatch with an empty grid is skipped.
  */
 export type Step =
   | {

@@ -19,8 +19,8 @@ export type AxisName =
   | "H or 1"
   | "2";
 
-/** When a tensor exists: with every attention, with a term of the mask, with a softmax, with a dropout. */
-type Existence = "always" | "documents" | "lengths" | "bias" | "softmax" | "dropout";
+/** When a tensor exists: with every attention, with a term of the mask, with a softmax, with a dropout, with stages of the output. */
+type Existence = "always" | "documents" | "lengths" | "bias" | "softmax" | "dropout" | "output";
 
 /** One tensor of a call: all that is known of it before the call. */
 interface TensorFacts {
@@ -28,7 +28,7 @@ interface TensorFacts {
   readonly name: string;
   /** In `AttentionInputs` and in outputs. */
   readonly key: string;
-  readonly role: "input" | "output" | "output_gradient" | "gradient";
+  readonly role: "input" | "output" | "kept" | "output_gradient" | "gradient";
   readonly axes: readonly AxisName[];
   readonly element: TensorElement;
   readonly exists: Existence;
@@ -58,6 +58,21 @@ export const LSE = {
   axes: ["B", "H", "Lq"],
   element: "f32",
   exists: "softmax",
+  optional: true,
+  strided: false,
+} as const satisfies TensorFacts;
+
+/**
+ * Weights times v: what the output's stages are given. A forward pass that a backward pass follows may keep it; one that finds it does not compute it
+ * again.
+ */
+export const VALUES = {
+  name: "values",
+  key: "values",
+  role: "kept",
+  axes: ["B", "H", "Lq", "Dv"],
+  element: "f32",
+  exists: "output",
   optional: true,
   strided: false,
 } as const satisfies TensorFacts;
@@ -248,6 +263,7 @@ export const TENSORS = [
   DROPOUT_SEED,
   O,
   LSE,
+  VALUES,
   D_O,
   D_Q,
   D_Q_HISTORY,
@@ -273,7 +289,10 @@ export type GradientResource = Extract<TensorResource, { readonly role: "gradien
 export type InputKey = InputResource["key"];
 
 /** A tensor of a forward pass. */
-export type ForwardResource = Exclude<TensorResource, { readonly role: "output_gradient" | "gradient" }>;
+export type ForwardResource = Exclude<
+  TensorResource,
+  { readonly role: "kept" | "output_gradient" | "gradient" }
+>;
 
 /** The tensors that a call gives. */
 export const INPUT_TENSORS: readonly InputResource[] = [
@@ -339,6 +358,8 @@ export function tensorExists(pipeline: Pipeline, { exists }: TensorResource): bo
       return pipeline.normalize === "softmax";
     case "dropout":
       return hasDropout(pipeline);
+    case "output":
+      return pipeline.output.length > 0;
     default:
       return hasMask(pipeline, exists);
   }

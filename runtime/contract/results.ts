@@ -1,7 +1,7 @@
 import type { CallSize } from "./expand.ts";
 import type { DeviceStorage } from "./layout.ts";
 import type { Plan } from "./plan.ts";
-import { GRADIENT_TENSORS, OUTPUT_TENSORS, shapeOf, tensorExists } from "./resources.ts";
+import { GRADIENT_TENSORS, OUTPUT_TENSORS, shapeOf, tensorExists, VALUES } from "./resources.ts";
 import { elementCount, type HostTensor } from "./tensor.ts";
 
 /** The gradients of all parameters, one after the other in the plan's order. */
@@ -19,14 +19,23 @@ export interface ResultTensor {
   readonly strided: boolean;
 }
 
-/** What a plan can give of a call: o and lse, or gradients. @param hasHistory Whether the call gives `q_history`. */
+/** Whether calls of a plan can keep what the output's stages are given. */
+export function keepsValues({ direction, kernels }: Pick<Plan, "direction" | "kernels">): boolean {
+  return (
+    direction !== "backward" &&
+    kernels.some(({ bindings }) => bindings.some(({ resource }) => resource === VALUES.name))
+  );
+}
+
+/** What a plan can give of a call: o and lse, and what is kept for gradients; or gradients. @param hasHistory Whether the call gives `q_history`. */
 export function resultsOf(
   { pipeline, direction, parameterWords }: Pick<Plan, "pipeline" | "direction" | "parameterWords">,
   size: CallSize,
   hasHistory: boolean,
 ): readonly ResultTensor[] {
-  const { dBias } = size;
-  const tensors = direction === "backward" ? GRADIENT_TENSORS : OUTPUT_TENSORS;
+  const { dBias, valuesKept = false } = size;
+  const forward = valuesKept ? [...OUTPUT_TENSORS, VALUES] : OUTPUT_TENSORS;
+  const tensors = direction === "backward" ? GRADIENT_TENSORS : forward;
   const results = tensors.flatMap((tensor): readonly ResultTensor[] => {
     const { name, key, axes, element, strided } = tensor;
     const ofBias = name === "d_bias";

@@ -4,8 +4,8 @@ import { type CallSize, expandPlan } from "../contract/expand.ts";
 import type { Layout } from "../contract/layout.ts";
 import { hasDropout } from "../contract/pipeline.ts";
 import type { Plan } from "../contract/plan.ts";
-import { D_O, INPUT_TENSORS, type TensorResource } from "../contract/resources.ts";
-import { type ResultTensor, resultsOf } from "../contract/results.ts";
+import { D_O, INPUT_TENSORS, type TensorResource, VALUES } from "../contract/resources.ts";
+import { keepsValues, type ResultTensor, resultsOf } from "../contract/results.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import { findOutputShapeFault, findTensorFault, type TensorFault } from "../contract/tensor-faults.ts";
 import { checkInputs, checkShape, INPUT_CODES } from "../contract/validate.ts";
@@ -16,6 +16,8 @@ export interface AskedCall<Tensor> {
   readonly inputs: AttentionInputs<Tensor>;
   /** The gradient of o, where gradients are asked for. */
   readonly dO?: Tensor;
+  /** What the output's stages were given, where gradients are asked for and the forward pass has kept it. */
+  readonly values?: Tensor | undefined;
   /** The caller's tensors for results, by their keys. */
   readonly outputs: Readonly<Record<string, Tensor | undefined>>;
   /** Whether a result is to be given, by its key. */
@@ -30,7 +32,7 @@ export interface AskedCall<Tensor> {
  */
 export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   backend: Backend<Tensor, Types>,
-  { inputs, dO, outputs, wants }: AskedCall<Tensor>,
+  { inputs, dO, values, outputs, wants }: AskedCall<Tensor>,
   planFor: (inputs: AttentionInputs<Tensor>) => Plan,
 ): CheckedCall<Tensor> {
   checkTensors(inputs, backend.tensors);
@@ -47,7 +49,9 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
     );
   const { positions, bias } = inputs;
   const dBias = wants("dBias") ? bias?.shape : undefined;
-  const size: CallSize = { ...shape, positions: positions !== undefined, dBias };
+  const valuesKept =
+    plan.direction === "backward" ? values !== undefined : keepsValues(plan) && wants(VALUES.key);
+  const size: CallSize = { ...shape, positions: positions !== undefined, dBias, valuesKept };
   const tensors = new Map<string, Tensor>();
   for (const input of INPUT_TENSORS) {
     const tensor = inputs[input.key];
@@ -61,6 +65,7 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
     checkShape(plan.pipeline, D_O, dO, size);
     checkInput(backend, plan, D_O, dO);
     tensors.set(D_O.name, dO);
+    if (values !== undefined) tensors.set(VALUES.name, values);
   }
   const all = resultsOf(plan, size, inputs.qHistory !== undefined);
   const results = all.filter(({ key }) => wants(key));

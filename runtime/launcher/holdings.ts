@@ -4,10 +4,13 @@ import { type Layout, tensorBytes } from "../contract/layout.ts";
 import type { ParameterVersion } from "../contract/parameters.ts";
 import type { KernelPlan } from "../contract/plan.ts";
 import type { Pooled } from "../contract/pool.ts";
-import { findTensor, LSE } from "../contract/resources.ts";
+import { findTensor, LSE, VALUES } from "../contract/resources.ts";
 import { D_PARAMETERS, type ResultTensor } from "../contract/results.ts";
 import { elementCount } from "../contract/tensor.ts";
 import type { Backend, BackendTypes, PreparedCall } from "./backend.ts";
+
+/** Tensors of a call that another implementation could do without. */
+const BESIDE: readonly string[] = [LSE.name, VALUES.name];
 
 /** What a call holds on its device from its start to its end: results, parameters, workspace. */
 export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
@@ -44,12 +47,13 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
   /** What the call costs, with what it holds by now. */
   footprint(): CallFootprint {
     const { plan, tuned, tensors, expanded } = this.#call;
-    const lse = this.results.get(LSE.name);
-    const results = [...this.results.values()].filter((tensor) => tensor !== lse);
-    const given = [...tensors.values(), ...results].reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-    const compulsoryBytes = given + this.parameters.bytes;
+    const all = [...tensors, ...this.results];
+    const bytesOf = (some: typeof all): number =>
+      some.reduce((sum, [, tensor]) => sum + tensorBytes(tensor), 0);
+    const beside = all.filter(([name]) => BESIDE.includes(name));
+    const compulsoryBytes = bytesOf(all) - bytesOf(beside) + this.parameters.bytes;
     const held = this.#held.reduce((sum, { size }) => sum + size, 0);
-    const workspaceBytes = held + (lse === undefined ? 0 : tensorBytes(lse));
+    const workspaceBytes = held + bytesOf(beside);
     return {
       schedule: plan.schedule,
       tuned,

@@ -5,12 +5,13 @@ import type { Layout } from "../contract/layout.ts";
 import { place } from "../contract/messages.ts";
 import { ParameterStore, type ParameterValues, type ParameterVersion } from "../contract/parameters.ts";
 import type { Artifact, KernelPlan, Plan } from "../contract/plan.ts";
-import { LSE, O } from "../contract/resources.ts";
+import { LSE, O, VALUES } from "../contract/resources.ts";
 import type { AttentionInputs, CallShape, HostTensor } from "../contract/tensor.ts";
 import { checkPrepareSize } from "../contract/validate.ts";
 import type {
   Backend,
   BackendTypes,
+  CallOutcome,
   CallResult,
   CheckedCall,
   ForwardOptions,
@@ -28,7 +29,7 @@ import {
   tunedChoices,
   whatLacks,
 } from "./plan-choice.ts";
-import { SavedCall, type SavedState } from "./saved.ts";
+import { SavedCall, type SavedState, SharedTensor } from "./saved.ts";
 import { Trainer } from "./training.ts";
 
 /** How a launcher chooses plans and measures, on any target. */
@@ -126,11 +127,12 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     const how = { timestamps: this.#timestamps, protectsInputs: true };
     const call = this.prepareCall(inputs, options);
     if (options.save !== true) return this.#run(call, how);
-    const saved = this.saveCall(inputs);
+    const saving = this.saveCall(inputs);
     try {
-      return { ...(await this.#run(call, how)), saved };
+      const outcome = await this.#backend.run(call, how);
+      return { ...resultOfCall(outcome), saved: saving.keep(outcome) };
     } catch (error) {
-      saved.release();
+      saving.abandon();
       throw error;
     }
   }
@@ -161,14 +163,16 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     options: BackwardOptions<Tensor> = {},
   ): Promise<SomeGradients<Gradients<Tensor, Types>>> {
     const { trainer } = this;
-    const { call, wanted } = trainer.prepare(saved, dO, options, true);
+    const { call, wanted, values } = trainer.prepare(saved, dO, options, true);
     // The saved call may be released while this one runs.
     const version = this.#parameters.acquire(call.version ?? undefined);
+    values?.hold();
     try {
       const how = { timestamps: this.#timestamps, protectsInputs: true };
       return await trainer.finish(await this.#backend.run(call, how), wanted);
     } finally {
       this.#parameters.release(version);
+      values?.release();
     }
   }
 
@@ -255,7 +259,8 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     this.#checkUsable();
     checkObject("outputs", options, "pass an object { o }, or leave it out");
     const { o, lse } = options;
-    const asked: AskedCall<Tensor> = { inputs, outputs: { o, lse }, wants: () => true };
+    const wants = (key: string): boolean => key !== VALUES.key || options.save === true;
+    const asked: AskedCall<Tensor> = { inputs, outputs: { o, lse }, wants };
     return this.#prepare(asked, null, (given) =>
       given.dropoutSeed === undefined || this.artifact.dropout === undefined
         ? this.planFor(shapeOfInputs(given))
@@ -263,14 +268,25 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     );
   }
 
-  /** Keeps what `backward` needs of a call that is checked: its inputs, and the parameters of this moment. @throws MtacError MTA620 */
-  protected saveCall(inputs: AttentionInputs<Tensor>): SavedCall {
+  /** Begins to keep what `backward` needs of a call that is checked: its inputs, and the parameters of this moment. @throws MtacError MTA620 */
+  protected saveCall(inputs: AttentionInputs<Tensor>): Saving<Types["owned"]> {
     // What cannot follow is refused before anything is computed.
     void this.trainer;
     const version = this.#parameters.acquire();
-    const saved = new SavedCall(() => this.#parameters.release(version));
-    this.#saved.set(saved, { inputs: { ...inputs }, version });
-    return saved;
+    const own = { ...inputs };
+    return {
+      keep: ({ results }) => {
+        const given = results.get(VALUES.name);
+        const values = given === undefined ? null : new SharedTensor<Tensor>(given);
+        const saved = new SavedCall(() => {
+          this.#parameters.release(version);
+          values?.release();
+        });
+        this.#saved.set(saved, { inputs: own, version, values });
+        return saved;
+      },
+      abandon: () => this.#parameters.release(version),
+    };
   }
 
   /** The plan for calls that drop weights. @throws the target's error where none fits the device, or the schedule that was asked for. */
@@ -327,8 +343,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   }
 
   async #run(call: PreparedCall<Tensor, Types>, options: RunOptions): Promise<CallResult<Tensor, Types>> {
-    const { results, statistics } = await this.#backend.run(call, options);
-    return { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, statistics };
+    return resultOfCall(await this.#backend.run(call, options));
   }
 
   #find({ kernel, constants }: KernelVariant): Types["kernel"] | undefined {
@@ -360,6 +375,22 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
       );
     this.#backend.checkUsable();
   }
+}
+
+/** A call that is being saved: one of both follows, once. */
+export interface Saving<Owned> {
+  /** The call has been computed, or what computes it is recorded. */
+  keep(outcome: { readonly results: ReadonlyMap<string, Owned> }): SavedCall;
+  /** It failed. */
+  abandon(): void;
+}
+
+/** What callers get of a call: what is kept for gradients is the launcher's. */
+function resultOfCall<Tensor extends Layout, Types extends BackendTypes<Tensor>>({
+  results,
+  statistics,
+}: CallOutcome<Tensor, Types>): CallResult<Tensor, Types> {
+  return { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, statistics };
 }
 
 /** @throws RangeError when a back end did not give it: a defect. */

@@ -30,4 +30,28 @@ export class SavedCall {
 export interface SavedState<Tensor, Memory> {
   readonly inputs: AttentionInputs<Tensor>;
   readonly version: ParameterVersion<Memory>;
+  /** What the output's stages were given; null where there are none, or where the forward pass did not keep it. */
+  readonly values: SharedTensor<Tensor> | null;
+}
+
+/** A tensor that lives as long as one of its holders needs it. */
+export class SharedTensor<Tensor> {
+  readonly tensor: Tensor;
+  readonly #destroy: () => void;
+  #holders = 1;
+
+  constructor(tensor: Tensor & { destroy(): void }) {
+    this.tensor = tensor;
+    this.#destroy = () => tensor.destroy();
+  }
+
+  /** One more holder, who calls `release` once. */
+  hold(): void {
+    this.#holders++;
+  }
+
+  release(): void {
+    this.#holders--;
+    if (this.#holders === 0) this.#destroy();
+  }
 }

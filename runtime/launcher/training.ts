@@ -17,7 +17,7 @@ import {
   tunedChoices,
   whatLacks,
 } from "./plan-choice.ts";
-import { SavedCall, type SavedState } from "./saved.ts";
+import { SavedCall, type SavedState, type SharedTensor } from "./saved.ts";
 
 /** What training needs of a launcher. */
 export interface Trained<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
@@ -36,6 +36,8 @@ export interface Trained<Tensor extends Layout, Types extends BackendTypes<Tenso
 export interface PreparedPass<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
   readonly call: PreparedCall<Tensor, Types>;
   readonly wanted: ReadonlySet<GradientKey>;
+  /** What it reads that belongs to the saved call. */
+  readonly values: SharedTensor<Tensor> | null;
 }
 
 const GRADIENT_KEYS: readonly GradientKey[] = [
@@ -76,7 +78,7 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
 
   /**
    * The plan that gradients of calls of a shape take: the one that was the fastest on this device near that shape, else `plan`. Any suits any
-   * forward plan: it computes again what it needs of the forward pass.
+   * forward plan: what that has not kept it computes again.
    */
   planFor(shape: CallShape): Plan {
     return planForShape(this.#tuned, this.plan, shape);
@@ -94,16 +96,17 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
     onHost: boolean,
   ): PreparedPass<Tensor, Types> {
     const wanted = wantedGradients(options, onHost ? "parameters" : D_PARAMETERS.key);
-    const { inputs, version } = this.#stateOf(saved);
+    const { inputs, version, values } = this.#stateOf(saved);
     const { dQ, dQHistory, dK, dV, dBias, dParameters } = options;
     const asked: AskedCall<Tensor> = {
       inputs,
       dO,
+      values: values?.tensor,
       outputs: { dQ, dQHistory, dK, dV, dBias, dParameters },
       wants: (key) => [...wanted].some((each) => each === key) || wantsWords(wanted, key),
     };
     const plan = inputs.dropoutSeed === undefined ? this.planFor(shapeOfInputs(inputs)) : this.dropoutPlan;
-    return { call: this.#launcher.prepare(asked, version, plan), wanted };
+    return { call: this.#launcher.prepare(asked, version, plan), wanted, values };
   }
 
   /** Gradients by the keys that callers know them by. */

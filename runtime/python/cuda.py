@@ -153,7 +153,7 @@ def _run(
         strides = {name: given[name].stride() for name in STRIDED if name in given}
         bias = results.get("d_bias")
         batches, heads = (0, 0) if bias is None else (bias.shape[0], bias.shape[1])
-        sizes = (size.batches, size.rows, size.keys, size.history, int("positions" in given), batches, heads)
+        sizes = (size.batches, size.rows, size.keys, size.history, int("positions" in given), batches, heads, 0)
         # Which axes of a bias broadcast, its strides do not say.
         shared = None if call.bias is None else tuple(call.bias.shape[:2])
         key = (sizes, tuple(strides.items()), shared, call.layer, tuple(unwanted.items()))
@@ -175,7 +175,7 @@ def _call_fields(
     strides: Mapping[str, Sequence[int]],
 ) -> dict[str, int | float]:
     """Fields of the launch block that describe the call."""
-    _, rows, keys, history, positions, _, _ = sizes
+    _, rows, keys, history, positions, *_ = sizes
     fields: dict[str, int | float] = {
         "query_rows": rows,
         "key_rows": keys,

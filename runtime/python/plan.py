@@ -120,7 +120,7 @@ class Limits:
 Dispatch = tuple[int, int, int, int, tuple[int | float, ...]]
 """A kernel by its place in the plan, its grid, and the words of its launch block."""
 
-SIZES = ("B", "Lq", "Lk", "R", "positions", "d_bias_batches", "d_bias_heads")
+SIZES = ("B", "Lq", "Lk", "R", "positions", "d_bias_batches", "d_bias_heads", "values_kept")
 """What expressions see of a call, beside H."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")

@@ -124,13 +124,13 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
   ): EncodedCall & { readonly saved?: SavedCall } {
     checkEncoder(encoder);
     const call = this.prepareCall(inputs, options);
-    const saved = options.save === true ? this.saveCall(inputs) : null;
+    const saving = options.save === true ? this.saveCall(inputs) : null;
     try {
       const { results, ...recorded } = this.#record(encoder, call);
       const encoded = { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, ...recorded };
-      return saved === null ? encoded : { ...encoded, saved };
+      return saving === null ? encoded : { ...encoded, saved: saving.keep({ results }) };
     } catch (error) {
-      saved?.release();
+      saving?.abandon();
       throw error;
     }
   }

@@ -98,7 +98,6 @@ function channelsOf({ headDim, valueDim }: Pipeline, of: "k" | "v", table: Const
 export function rowProductModel(plan: Plan, kernel: KernelPlan, { of }: RowProductProgram, dialect: Dialect) {
   const table = new ConstantTable();
   channelsOf(plan.pipeline, of, table);
-  if (of === "v") addStripRows(table, plan.pipeline);
   const purpose =
     of === "k"
       ? "The gradient of the queries: scale * that of the scores times the keys."

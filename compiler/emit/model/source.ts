@@ -7,6 +7,7 @@ import {
   type Operand,
   type Pipeline,
   type Plan,
+  VALUES,
 } from "../../../runtime/contract/index.ts";
 import { cudaNamespace } from "../dialect/cuda.ts";
 import type { Dialect } from "../dialect/dialect.ts";
@@ -114,6 +115,11 @@ function rowModel(size: number, width: number, dialect: Dialect) {
   };
 }
 
+/** Whether a kernel can keep what the output's stages are given. */
+export function keeps({ bindings }: KernelPlan): boolean {
+  return bindings.some(({ resource }) => resource === VALUES.name);
+}
+
 /** What every scalar kernel's template gets. */
 export function kernelModel(
   plan: Plan,
@@ -139,6 +145,7 @@ export function kernelModel(
     bindings: kernel.bindings.map((bound) => dialect.binding(bound, operandOf(bound), plan)),
     constants: [...own.print(dialect), ...constants.print(dialect)],
     history: "HISTORY" in kernel.overrides,
+    keeps: keeps(kernel),
     skipDead,
   };
 }

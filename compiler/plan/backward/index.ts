@@ -5,6 +5,7 @@ import {
   type Plan,
   type Schedule,
   type Step,
+  VALUES,
 } from "../../../runtime/contract/index.ts";
 import {
   affordable,
@@ -33,7 +34,7 @@ import { CHUNKS } from "../tensor/kernel.ts";
 import { productsIllegal } from "../tensor/support.ts";
 import { type KernelWork, MMA_MULTIPLY_ADDS, NO_COUNTS, WARP, workOf } from "../work.ts";
 import { backwardGraph, mapsOf } from "./graph.ts";
-import { type BackwardKernel, type Largest, type PartialSum, rowsBytes, TILE } from "./kernel.ts";
+import { type BackwardKernel, KEPT, type Largest, type PartialSum, rowsBytes, TILE } from "./kernel.ts";
 import { backwardKernels } from "./kernels.ts";
 import { type Products, SCALAR_PRODUCTS } from "./products.ts";
 import { type Clearing, clearKernel, sumKernel } from "./sums.ts";
@@ -262,13 +263,23 @@ function withSums(kernel: BackwardKernel): readonly Launched[] {
 
 function stripDispatch(pipeline: Pipeline, { kernel, sum }: Launched): Step {
   if (sum !== null) return dispatch(kernel, { count: sum.pieces }, 0);
-  return dispatch(kernel, launchOf(kernel, pipeline), [
+  // What the forward pass has kept is not computed again.
+  const [x, y, z] = kernel.grid;
+  const again: BackwardKernel = { ...kernel, grid: [["mul", VALUES_LACK, x], y, z] };
+  return dispatch(writesValues(kernel) ? again : kernel, launchOf(kernel, pipeline), [
     "mul",
     "batches",
     kernel.multiplyAdds,
     ["sub", "key_end", "key_begin"],
     "strip",
   ]);
+}
+
+/** 1 where what the output's stages are given has to be computed again, else 0. */
+const VALUES_LACK: Expression = ["sub", 1, "values_kept"];
+
+function writesValues({ written }: BackwardKernel): boolean {
+  return written.includes(KEPT);
 }
 
 /** Launch fields of a dispatch over a strip: what all kernels ask for that work on one, and what some do, or do not. */
@@ -329,10 +340,18 @@ function workspaceOf(
   { kinds }: Largest,
   kernels: readonly Launched[],
 ): Plan["workspace"] {
+  const { output, heads, valueDim } = pipeline;
   return [
-    ...(pipeline.output.length > 0 ? [{ name: "values", bytes: rowsBytes(pipeline) }] : []),
+    ...(output.length > 0
+      ? [
+          {
+            name: VALUES.name,
+            bytes: ["max", 16, ["mul", 4 * valueDim, VALUES_LACK, "B", heads, "Lq"]] as const,
+          },
+        ]
+      : []),
     { name: "d_values", bytes: rowsBytes(pipeline) },
-    ...(kinds === 0 ? [] : [{ name: "largest", bytes: ["mul", 4 * kinds, "B", pipeline.heads] as const }]),
+    ...(kinds === 0 ? [] : [{ name: "largest", bytes: ["mul", 4 * kinds, "B", heads] as const }]),
     ...kernels.flatMap(({ kernel }) =>
       (kernel.sums ?? []).map(({ buffer, bytes }) => ({ name: buffer, bytes })),
     ),

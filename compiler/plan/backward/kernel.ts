@@ -1,5 +1,6 @@
-import { type Expression, elementCount, type Pipeline } from "../../../runtime/contract/index.ts";
+import { type Expression, elementCount, type Pipeline, VALUES } from "../../../runtime/contract/index.ts";
 import { type BoundResource, mapOperand } from "../bindings.ts";
+import { KEPT_VALUES } from "../keep-values.ts";
 import { ceilTo } from "../layout.ts";
 import type { Tile } from "../machine.ts";
 import type { StagedTask } from "../schedule/staged-kernels.ts";
@@ -61,8 +62,9 @@ export function rowsBytes(pipeline: Pipeline): Expression {
   return ["mul", 4 * ceilTo(pipeline.valueDim, 4), "batch_step", pipeline.heads, MAP_ROWS];
 }
 
-/** What the output's stages are given, and the gradient of that: rows in the strip. */
-export const VALUES = mapOperand("values", "values", 4);
+/** What the output's stages are given: as the forward pass keeps it, where it did, and computed again where it did not. */
+export const KEPT: BoundResource = { resource: VALUES.name, operand: KEPT_VALUES };
+/** The gradient of that: rows in the strip. */
 export const D_VALUES = mapOperand("d_values", "d_values", 4);
 
 /** A buffer of f32, under the name that a kernel has for it. */

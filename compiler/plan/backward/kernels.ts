@@ -1,5 +1,5 @@
 import { type BackwardStep, mapsOf } from "./graph.ts";
-import { type BackwardKernel, type BackwardTask, D_VALUES, f32, VALUES } from "./kernel.ts";
+import { type BackwardKernel, type BackwardTask, D_VALUES, f32, KEPT } from "./kernel.ts";
 import { dropped, normalizeAdjoint, normalized, pointwiseKernel } from "./maps.ts";
 import { outputAdjoint } from "./output.ts";
 import type { Products } from "./products.ts";
@@ -60,7 +60,7 @@ function backwardKernel(
         name: "values",
         map: slot(step.from),
         rows,
-        written: [VALUES],
+        written: [KEPT],
       });
     case "weights_gradient":
       return products.weightsGradient(task, step, slot(step.d));

@@ -9,9 +9,9 @@ import {
   type BackwardTask,
   D_VALUES,
   f32,
+  KEPT,
   MAP_ROWS,
   placed,
-  VALUES,
   WORKGROUP,
 } from "./kernel.ts";
 
@@ -51,7 +51,7 @@ export function outputAdjoint(
     registers: NORMALIZE_REGISTERS,
     read: [
       mapOperand("d_o", "d_o", 1, "storage"),
-      ...(output.length === 0 ? [] : [VALUES, "parameters"]),
+      ...(output.length === 0 ? [] : [KEPT, "parameters"]),
       "integers",
     ],
     written: [D_VALUES, ...(parameterWords === 0 ? [] : [f32(buffer, "parts")])],

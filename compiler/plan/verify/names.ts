@@ -11,6 +11,7 @@ export const CALL_VARIABLES = [
   "positions",
   "d_bias_batches",
   "d_bias_heads",
+  "values_kept",
 ] as const;
 
 const OPERANDS: Readonly<Record<Operator, readonly [least: number, most: number]>> = {

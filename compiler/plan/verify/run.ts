@@ -7,6 +7,7 @@ import {
   type Plan,
   type Step,
   type Target,
+  VALUES,
   type Variables,
 } from "../../../runtime/contract/index.ts";
 import { demandIn } from "./rules.ts";
@@ -15,6 +16,7 @@ import { demandIn } from "./rules.ts";
 export const SAMPLE_CALLS: readonly CallSize[] = [
   { B: 1, Lq: 1, Lk: 1, R: 0, positions: false },
   { B: 2, Lq: 70, Lk: 133, R: 13, positions: true, dBias: [2, 1, 83, 133] },
+  { B: 1, Lq: 33, Lk: 40, R: 0, positions: false, valuesKept: true },
 ];
 
 /** One dispatch of a sample call. */
@@ -34,7 +36,10 @@ const MOST_GRID = {
   cpu: [MOST, MOST, MOST],
 } as const satisfies Record<Target, readonly number[]>;
 
-function variablesOf(plan: Plan, { B, Lq, Lk, R, positions, dBias = [0, 0] }: CallSize): Variables {
+function variablesOf(
+  plan: Plan,
+  { B, Lq, Lk, R, positions, dBias = [0, 0], valuesKept = false }: CallSize,
+): Variables {
   const variables: Record<string, number> = {
     B,
     Lq,
@@ -44,6 +49,7 @@ function variablesOf(plan: Plan, { B, Lq, Lk, R, positions, dBias = [0, 0] }: Ca
     positions: Number(positions),
     d_bias_batches: dBias[0] ?? 0,
     d_bias_heads: dBias[1] ?? 0,
+    values_kept: Number(valuesKept),
   };
   for (const { name, value } of plan.definitions) variables[name] = whole(plan, null, value, variables, name);
   return variables;
@@ -133,5 +139,7 @@ export function runPlan(
       return [name, size];
     }),
   );
+  // Then it is the call's, and written before it.
+  if (call.valuesKept === true) buffers.delete(VALUES.name);
   return { dispatches: runSteps(plan, kernels, plan.steps, variables), buffers };
 }

@@ -79,7 +79,7 @@ function pointers(plan: Plan): string[] {
   const used = new Map(
     plan.kernels.flatMap(({ bindings }) => bindings.map((binding) => [binding.resource, binding] as const)),
   );
-  const tensors = TENSORS.filter(({ name }) => used.has(name)).flatMap((tensor) => pointer(tensor));
+  const tensors = TENSORS.filter(({ name, role }) => used.has(name) && role !== "kept").flatMap(pointer);
   const workspace = plan.workspace.flatMap(({ name }) => {
     const binding = used.get(name);
     if (binding === undefined) return [];
@@ -107,6 +107,8 @@ function kernelArguments(pipeline: Pipeline, kernel: KernelPlan): string {
     .map(({ resource }) => {
       if (resource === "parameters") return pipeline.parameters.length > 0 ? "call.parameters" : "nullptr";
       const tensor = findTensor(resource);
+      // No backward pass follows from C.
+      if (tensor?.role === "kept") return "nullptr";
       return tensor?.role === "input" && tensor.element !== "storage" ? `call.${resource}` : resource;
     })
     .join(", ");

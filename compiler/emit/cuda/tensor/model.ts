@@ -9,7 +9,7 @@ import type {
 } from "../../../../runtime/contract/index.ts";
 import { CUDA } from "../../dialect/cuda.ts";
 import { ConstantTable } from "../../model/constants.ts";
-import { maskModel, operandOf } from "../../model/source.ts";
+import { keeps, maskModel, operandOf } from "../../model/source.ts";
 import { describe, parameterAt, sourceLine, stageLabel } from "../../model/stages.ts";
 import { type PointwiseModel, pointwiseModel } from "../../pointwise.ts";
 
@@ -41,6 +41,7 @@ export function tensorModel(
     bounds: options.blocksPerSm === null ? "THREADS" : `THREADS, ${options.blocksPerSm}`,
     mask: maskModel(plan.pipeline, CUDA),
     half: halfOf(plan),
+    keeps: keeps(kernel),
   };
 }
 

@@ -190,10 +190,33 @@ describe("a backward pass", () => {
   });
 
   test("a saved call may be released while a pass is under way", async () => {
+    const expected = await everything();
     const { saved } = await launcher.forward(placed, { save: true });
     const pass = launcher.backward(saved, dO);
     saved.release();
-    expect((await pass).dQ.shape).toEqual([2, 2, 9, 8]);
+    // What was kept is not lent to others before the pass has ended.
+    const shape = [2, 2, 9, 8];
+    const others = upload(device, { shape, data: new Float32Array(288).fill(Number.NaN) }, "f32");
+    expect(await read((await pass).dQ)).toEqual(expected.get("dQ"));
+    others.destroy();
+  });
+
+  test("reads what the forward pass has kept, which only a call that is saved keeps", async () => {
+    const expected = await everything();
+    const { saved, statistics } = await launcher.forward(placed, { save: true });
+    const plain = await launcher.forward(placed);
+    const bytes = 4 * 2 * 2 * 9 * 8;
+    expect(statistics.workspaceBytes - plain.statistics.workspaceBytes).toBe(bytes);
+    expect(statistics.compulsoryBytes).toBe(plain.statistics.compulsoryBytes);
+    const forgetful = await trainerOf(device, planOf(device, trial, 8, 2), parameters, true);
+    const forgotten = await forgetful.forward(placed, { save: true });
+    expect(forgotten.statistics.workspaceBytes).toBe(plain.statistics.workspaceBytes);
+    const found = await read((await forgetful.backward(forgotten.saved, dO)).dK);
+    for (const [index, value] of found.entries())
+      expect(value).toBeCloseTo(expected.get("dK")?.[index] ?? Number.NaN, 5);
+    saved.release();
+    forgotten.saved.release();
+    forgetful.destroy();
   });
 
   test("prepares what both need", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { hostParameters, placeInputs } from "../../compiler/execution/call-tensors.ts";
 import { EVERY_GRADIENT, readGradients } from "../../compiler/execution/training.ts";
-import { choosePlan, cpuMachine } from "../../compiler/plan/index.ts";
+import { choosePlan, cpuMachine, keepValues } from "../../compiler/plan/index.ts";
 import type { Float64Tensor, Plan } from "../../runtime/contract/index.ts";
 import type { CpuDevice } from "../../runtime/cpu/device.ts";
 import {
@@ -35,15 +35,17 @@ export function planOf(
   return withThreads(plan, threads);
 }
 
-/** A launcher that has such a plan. */
+/** A launcher that has such a plan. @param forgets Whether its forward pass keeps nothing for it. */
 export function trainerOf(
   device: CpuDevice,
   backward: Plan,
   parameters: ReadonlyMap<string, Float64Tensor>,
+  forgets = false,
 ): Promise<CpuLauncher> {
   const { pipeline, nominal: shape } = backward;
   const plan = choosePlan(pipeline, { machine: cpuMachine(device.library), shape });
-  const artifact = { name: pipeline.name, plans: [plan], backward: [backward], sources: {} };
+  const plans = [forgets ? plan : keepValues(plan)];
+  const artifact = { name: pipeline.name, plans, backward: [backward], sources: {} };
   return createCpuLauncher(device, artifact, hostParameters(parameters));
 }
 
@@ -53,7 +55,7 @@ async function gradientsOf(
   plan: Plan,
 ): Promise<Map<string, Float32Array | Int32Array>> {
   const { pipeline, parameters, inputs, dO } = trial;
-  const launcher = await trainerOf(device, plan, parameters);
+  const launcher = await trainerOf(device, plan, parameters, trial.forgets);
   const placed = placeInputs(pipeline, inputs, (tensor, as) => upload(device, tensor, as));
   const { saved } = await launcher.forward(placed, { save: true });
   const asked = { wanted: EVERY_GRADIENT };

@@ -9,6 +9,8 @@ export interface GradientCase {
   readonly R?: number;
   /** Whether batch entries begin at different positions. */
   readonly positions?: boolean;
+  /** Whether the forward pass keeps nothing. */
+  readonly forgets?: boolean;
 }
 
 export const GRADIENT_CASES: readonly GradientCase[] = [
@@ -33,6 +35,15 @@ export const GRADIENT_CASES: readonly GradientCase[] = [
     R: 7,
     positions: true,
     spec: "mask causal documents scores { conv 3x5 bias conv 2x3 } weights { conv 2x5 conv 3x1 } output { norm gate }",
+  },
+  {
+    name: "what the output's stages are given once more, where nothing has kept it",
+    heads: 2,
+    kvHeads: 1,
+    R: 7,
+    positions: true,
+    forgets: true,
+    spec: "mask causal documents weights { conv 3x3 pad_query both } output { norm gate channel }",
   },
   {
     name: "kernels that groups share, across heads, dilated",

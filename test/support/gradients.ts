@@ -56,6 +56,8 @@ export interface GradientTrial {
   readonly parameters: ReadonlyMap<string, Float64Tensor>;
   readonly inputs: AttentionInputs<Float64Tensor>;
   readonly dO: Float64Tensor;
+  /** Whether the forward pass keeps nothing of what it computes: the backward pass computes all of it again. */
+  readonly forgets?: boolean;
 }
 
 function norm(data: Iterable<number>): number {
@@ -216,7 +218,7 @@ export function describeGradientChecks<Way extends object | number | string>(
         const sizes = pipeline.storage === "f16" ? [1e-3, 1, 1e3] : [1e-8, 1, 1e4];
         const size = sizes[Math.abs(seed) % 3] ?? 1;
         const dO = drawGradient(pipeline, inputs, seed, size);
-        const trial = { pipeline, parameters, inputs, dO };
+        const trial = { pipeline, parameters, inputs, dO, forgets: Math.abs(seed) % 4 === 0 };
         const expected = named(referenceGradients(pipeline, parameters, inputs, dO));
         const found = await compute(trial, draw(Math.abs(seed)));
         const bound = boundOf(pipeline.storage);
@@ -277,7 +279,14 @@ export function describeGradientChecks<Way extends object | number | string>(
 const CASE_SHAPE = { B: 2, Lq: 14, Lk: 23 } as const;
 
 /** The call of a case. Where a bias may hide keys it hides other ones from each head, where lengths may, all of the second entry. */
-function trialOfCase({ spec, heads, kvHeads, R = 0, positions = false }: GradientCase): GradientTrial {
+function trialOfCase({
+  spec,
+  heads,
+  kvHeads,
+  R = 0,
+  positions = false,
+  forgets = false,
+}: GradientCase): GradientTrial {
   const source = `attention a { heads ${heads} kv_heads ${kvHeads} head_dim 5 value_dim 6 ${spec} }`;
   const pipeline = pipelineOf(source, "a");
   const shape = { ...CASE_SHAPE, R };
@@ -296,7 +305,7 @@ function trialOfCase({ spec, heads, kvHeads, R = 0, positions = false }: Gradien
       : {}),
   };
   const dO = drawGradient(pipeline, inputs, 13, 1);
-  return { pipeline, parameters: drawParameters(pipeline, 12), inputs, dO };
+  return { pipeline, parameters: drawParameters(pipeline, 12), inputs, dO, forgets };
 }
 
 /** Biases that all have, or each one, and what passes back to them: through stages before and after, from rows of history, too. */

@@ -3,10 +3,16 @@ import { hostParameters, placeInputs } from "../../compiler/execution/call-tenso
 import type { CallDevice } from "../../compiler/execution/device.ts";
 import { readGradients } from "../../compiler/execution/training.ts";
 import { choosePlan, type Machine, planCandidates } from "../../compiler/plan/index.ts";
-import { elementCount, type Layout } from "../../runtime/contract/index.ts";
+import { type Artifact, elementCount, type Layout, type Plan } from "../../runtime/contract/index.ts";
 import type { BackendTypes } from "../../runtime/launcher/backend.ts";
 import type { Gradients, GradientTrial } from "./gradients.ts";
 import { callShapeOf } from "./rounded.ts";
+
+/** An artifact whose forward plan keeps nothing for a backward pass. */
+function forgetting(whole: Artifact, plan: Plan): Artifact {
+  const { plans, sources } = artifactOf(plan.pipeline, [plan]);
+  return { ...whole, plans, sources: { ...whole.sources, ...sources } };
+}
 
 /**
  * Gradients through a launcher of a device, in strips of so many rows. What they are written to is full of NaN before.
@@ -16,7 +22,7 @@ import { callShapeOf } from "./rounded.ts";
 export async function gradientsOn<Tensor extends Layout, Types extends BackendTypes<Tensor>>(
   device: CallDevice<Tensor, Types>,
   machine: Machine,
-  { pipeline, inputs, parameters, dO }: GradientTrial,
+  { pipeline, inputs, parameters, dO, forgets = false }: GradientTrial,
   stripRows: number,
   lowering?: string,
 ): Promise<Gradients> {
@@ -30,7 +36,8 @@ export async function gradientsOn<Tensor extends Layout, Types extends BackendTy
           ({ plan: found, knobs }) => found !== null && knobs["lowering"] === lowering,
         );
   const backward = wanted?.plan ?? choosePlan(pipeline, asked);
-  const launcher = await device.launch(artifactOf(pipeline, [plan], [backward]), hostParameters(parameters));
+  const whole = artifactOf(pipeline, [plan], [backward]);
+  const launcher = await device.launch(forgets ? forgetting(whole, plan) : whole, hostParameters(parameters));
   const placed = placeInputs(pipeline, inputs, (tensor, as) => device.upload(tensor, as));
   const { saved } = await launcher.forward(placed, { save: true });
   const full = (shape: readonly number[]): Types["owned"] =>

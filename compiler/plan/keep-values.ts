@@ -1,6 +1,5 @@
 import {
   type KernelPlan,
-  keepsValues,
   LAUNCH_FIELDS,
   type LaunchField,
   O,
@@ -26,12 +25,12 @@ const LEAST_BUFFERS: Readonly<Record<Target, number>> = {
  * no such stages, or where a kernel would bind more buffers than every device has: then the backward pass computes it again.
  */
 export function keepValues(plan: Plan): Plan {
-  const { target, pipeline, direction, requires } = plan;
-  if (direction === "backward" || pipeline.output.length === 0 || keepsValues(plan)) return plan;
+  const { target, pipeline, direction, requires, keepsValues = false } = plan;
+  if (direction === "backward" || pipeline.output.length === 0 || keepsValues) return plan;
   const kernels = plan.kernels.map((kernel) => (writesOutput(kernel) ? keeping(kernel, target) : kernel));
   const storageBuffers = Math.max(...kernels.map(({ bindings }) => storageBufferCount(bindings)));
   if (storageBuffers > LEAST_BUFFERS[target]) return plan;
-  return { ...plan, requires: { ...requires, storageBuffers }, kernels };
+  return { ...plan, keepsValues: true, requires: { ...requires, storageBuffers }, kernels };
 }
 
 function writesOutput({ bindings }: KernelPlan): boolean {

@@ -128,6 +128,8 @@ export interface Plan {
   readonly target: Target;
   /** Set where it computes gradients from the same inputs and that of o; else it computes o. */
   readonly direction?: "backward";
+  /** Set where calls can keep what the output's stages are given, for a backward pass: see `VALUES`. */
+  readonly keepsValues?: true;
   readonly schedule: Schedule;
   readonly storage: StorageForm;
   readonly pipeline: Pipeline;

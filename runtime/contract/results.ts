@@ -19,14 +19,6 @@ export interface ResultTensor {
   readonly strided: boolean;
 }
 
-/** Whether calls of a plan can keep what the output's stages are given. */
-export function keepsValues({ direction, kernels }: Pick<Plan, "direction" | "kernels">): boolean {
-  return (
-    direction !== "backward" &&
-    kernels.some(({ bindings }) => bindings.some(({ resource }) => resource === VALUES.name))
-  );
-}
-
 /** What a plan can give of a call: o and lse, and what is kept for gradients; or gradients. @param hasHistory Whether the call gives `q_history`. */
 export function resultsOf(
   { pipeline, direction, parameterWords }: Pick<Plan, "pipeline" | "direction" | "parameterWords">,

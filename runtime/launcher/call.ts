@@ -5,7 +5,7 @@ import type { Layout } from "../contract/layout.ts";
 import { hasDropout } from "../contract/pipeline.ts";
 import type { Plan } from "../contract/plan.ts";
 import { D_O, INPUT_TENSORS, type TensorResource, VALUES } from "../contract/resources.ts";
-import { keepsValues, type ResultTensor, resultsOf } from "../contract/results.ts";
+import { type ResultTensor, resultsOf } from "../contract/results.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import { findOutputShapeFault, findTensorFault, type TensorFault } from "../contract/tensor-faults.ts";
 import { checkInputs, checkShape, INPUT_CODES } from "../contract/validate.ts";
@@ -49,8 +49,7 @@ export function checkCall<Tensor extends Layout, Types extends BackendTypes<Tens
     );
   const { positions, bias } = inputs;
   const dBias = wants("dBias") ? bias?.shape : undefined;
-  const valuesKept =
-    plan.direction === "backward" ? values !== undefined : keepsValues(plan) && wants(VALUES.key);
+  const valuesKept = values !== undefined || (plan.keepsValues === true && wants(VALUES.key));
   const size: CallSize = { ...shape, positions: positions !== undefined, dBias, valuesKept };
   const tensors = new Map<string, Tensor>();
   for (const input of INPUT_TENSORS) {

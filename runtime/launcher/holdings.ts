@@ -9,9 +9,6 @@ import { D_PARAMETERS, type ResultTensor } from "../contract/results.ts";
 import { elementCount } from "../contract/tensor.ts";
 import type { Backend, BackendTypes, PreparedCall } from "./backend.ts";
 
-/** Tensors of a call that another implementation could do without. */
-const BESIDE: readonly string[] = [LSE.name, VALUES.name];
-
 /** What a call holds on its device from its start to its end: results, parameters, workspace. */
 export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
   /** What the call gives, by resource name. */
@@ -47,13 +44,14 @@ export class CallHoldings<Tensor extends Layout, Types extends BackendTypes<Tens
   /** What the call costs, with what it holds by now. */
   footprint(): CallFootprint {
     const { plan, tuned, tensors, expanded } = this.#call;
-    const all = [...tensors, ...this.results];
-    const bytesOf = (some: typeof all): number =>
-      some.reduce((sum, [, tensor]) => sum + tensorBytes(tensor), 0);
-    const beside = all.filter(([name]) => BESIDE.includes(name));
-    const compulsoryBytes = bytesOf(all) - bytesOf(beside) + this.parameters.bytes;
-    const held = this.#held.reduce((sum, { size }) => sum + size, 0);
-    const workspaceBytes = held + bytesOf(beside);
+    let compulsoryBytes = this.parameters.bytes;
+    let workspaceBytes = this.#held.reduce((sum, { size }) => sum + size, 0);
+    for (const [name, tensor] of [...tensors, ...this.results]) {
+      const bytes = tensorBytes(tensor);
+      // Others can do without these.
+      if (name === LSE.name || name === VALUES.name) workspaceBytes += bytes;
+      else compulsoryBytes += bytes;
+    }
     return {
       schedule: plan.schedule,
       tuned,

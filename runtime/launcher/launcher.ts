@@ -29,7 +29,7 @@ import {
   tunedChoices,
   whatLacks,
 } from "./plan-choice.ts";
-import { SavedCall, type SavedState, SharedTensor } from "./saved.ts";
+import { SavedCall, type SavedState } from "./saved.ts";
 import { Trainer } from "./training.ts";
 
 /** How a launcher chooses plans and measures, on any target. */
@@ -63,7 +63,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   #dropoutPlan: Plan | null = null;
   readonly #tuned: readonly TunedChoice[];
   readonly #parameters: ParameterStore<Types["memory"]>;
-  readonly #saved = new WeakMap<SavedCall, SavedState<Tensor, Types["memory"]>>();
+  readonly #saved = new WeakMap<SavedCall, SavedState<Tensor, Types>>();
   /** Made when gradients are first asked for. */
   #trainer: Trainer<Tensor, Types> | null = null;
   /** By kernel, then by the values of its constants. */
@@ -126,13 +126,12 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   ): Promise<CallResult<Tensor, Types> & { readonly saved?: SavedCall }> {
     const how = { timestamps: this.#timestamps, protectsInputs: true };
     const call = this.prepareCall(inputs, options);
-    if (options.save !== true) return this.#run(call, how);
-    const saving = this.saveCall(inputs);
+    const saved = options.save === true ? this.saveCall(inputs) : null;
     try {
-      const outcome = await this.#backend.run(call, how);
-      return { ...resultOfCall(outcome), saved: saving.keep(outcome) };
+      const { results, statistics } = await this.#backend.run(call, how);
+      return { ...this.named(results, saved), statistics };
     } catch (error) {
-      saving.abandon();
+      saved?.release();
       throw error;
     }
   }
@@ -163,16 +162,14 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     options: BackwardOptions<Tensor> = {},
   ): Promise<SomeGradients<Gradients<Tensor, Types>>> {
     const { trainer } = this;
-    const { call, wanted, values } = trainer.prepare(saved, dO, options, true);
+    const { call, wanted, state } = trainer.prepare(saved, dO, options, true);
     // The saved call may be released while this one runs.
-    const version = this.#parameters.acquire(call.version ?? undefined);
-    values?.hold();
+    state.hold();
     try {
       const how = { timestamps: this.#timestamps, protectsInputs: true };
       return await trainer.finish(await this.#backend.run(call, how), wanted);
     } finally {
-      this.#parameters.release(version);
-      values?.release();
+      state.release();
     }
   }
 
@@ -268,25 +265,39 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     );
   }
 
-  /** Begins to keep what `backward` needs of a call that is checked: its inputs, and the parameters of this moment. @throws MtacError MTA620 */
-  protected saveCall(inputs: AttentionInputs<Tensor>): Saving<Types["owned"]> {
+  /** Keeps what `backward` needs of a call that is checked: its inputs, and the parameters of this moment. @throws MtacError MTA620 */
+  protected saveCall(inputs: AttentionInputs<Tensor>): SavedCall {
     // What cannot follow is refused before anything is computed.
     void this.trainer;
     const version = this.#parameters.acquire();
-    const own = { ...inputs };
-    return {
-      keep: ({ results }) => {
-        const given = results.get(VALUES.name);
-        const values = given === undefined ? null : new SharedTensor<Tensor>(given);
-        const saved = new SavedCall(() => {
-          this.#parameters.release(version);
-          values?.release();
-        });
-        this.#saved.set(saved, { inputs: own, version, values });
-        return saved;
+    let holders = 1;
+    const state: SavedState<Tensor, Types> = {
+      inputs: { ...inputs },
+      version,
+      values: undefined,
+      hold: () => void holders++,
+      release: () => {
+        holders--;
+        if (holders > 0) return;
+        this.#parameters.release(version);
+        state.values?.destroy();
       },
-      abandon: () => this.#parameters.release(version),
     };
+    const saved = new SavedCall(() => state.release());
+    this.#saved.set(saved, state);
+    return saved;
+  }
+
+  /** What callers get of a call; what is kept for gradients the launcher keeps. */
+  protected named(
+    results: CallOutcome<Tensor, Types>["results"],
+    saved: SavedCall | null = null,
+  ): Named<Types> {
+    const named = { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null };
+    const state = saved && this.#saved.get(saved);
+    if (!state) return named;
+    state.values = results.get(VALUES.name);
+    return { ...named, saved };
   }
 
   /** The plan for calls that drop weights. @throws the target's error where none fits the device, or the schedule that was asked for. */
@@ -343,7 +354,8 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   }
 
   async #run(call: PreparedCall<Tensor, Types>, options: RunOptions): Promise<CallResult<Tensor, Types>> {
-    return resultOfCall(await this.#backend.run(call, options));
+    const { results, statistics } = await this.#backend.run(call, options);
+    return { ...this.named(results), statistics };
   }
 
   #find({ kernel, constants }: KernelVariant): Types["kernel"] | undefined {
@@ -377,21 +389,12 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   }
 }
 
-/** A call that is being saved: one of both follows, once. */
-export interface Saving<Owned> {
-  /** The call has been computed, or what computes it is recorded. */
-  keep(outcome: { readonly results: ReadonlyMap<string, Owned> }): SavedCall;
-  /** It failed. */
-  abandon(): void;
-}
-
-/** What callers get of a call: what is kept for gradients is the launcher's. */
-function resultOfCall<Tensor extends Layout, Types extends BackendTypes<Tensor>>({
-  results,
-  statistics,
-}: CallOutcome<Tensor, Types>): CallResult<Tensor, Types> {
-  return { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, statistics };
-}
+/** Results as callers know them. */
+type Named<Types extends { readonly owned: unknown }> = {
+  readonly o: Types["owned"];
+  readonly lse: Types["owned"] | null;
+  readonly saved?: SavedCall;
+};
 
 /** @throws RangeError when a back end did not give it: a defect. */
 export function resultOf<Result>(results: ReadonlyMap<string, Result>, name: string): Result {

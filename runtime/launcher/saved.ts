@@ -1,5 +1,7 @@
+import type { Layout } from "../contract/layout.ts";
 import type { ParameterVersion } from "../contract/parameters.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
+import type { BackendTypes } from "./backend.ts";
 
 /**
  * What `forward(inputs, { save: true })` keeps for `backward`: the call's inputs and the parameters that it read. `release()` it after the last
@@ -26,32 +28,13 @@ export class SavedCall {
   }
 }
 
-/** What is behind a `SavedCall`; its launcher alone knows it. */
-export interface SavedState<Tensor, Memory> {
+/** What is behind a `SavedCall`; its launcher alone knows it. It lives as long as one of its holders needs it, its maker the first one. */
+export interface SavedState<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
   readonly inputs: AttentionInputs<Tensor>;
-  readonly version: ParameterVersion<Memory>;
-  /** What the output's stages were given; null where there are none, or where the forward pass did not keep it. */
-  readonly values: SharedTensor<Tensor> | null;
-}
-
-/** A tensor that lives as long as one of its holders needs it. */
-export class SharedTensor<Tensor> {
-  readonly tensor: Tensor;
-  readonly #destroy: () => void;
-  #holders = 1;
-
-  constructor(tensor: Tensor & { destroy(): void }) {
-    this.tensor = tensor;
-    this.#destroy = () => tensor.destroy();
-  }
-
+  readonly version: ParameterVersion<Types["memory"]>;
+  /** What the output's stages were given, where there are some and the forward pass has kept it. */
+  values: Types["owned"] | undefined;
   /** One more holder, who calls `release` once. */
-  hold(): void {
-    this.#holders++;
-  }
-
-  release(): void {
-    this.#holders--;
-    if (this.#holders === 0) this.#destroy();
-  }
+  hold(): void;
+  release(): void;
 }

@@ -17,13 +17,13 @@ import {
   tunedChoices,
   whatLacks,
 } from "./plan-choice.ts";
-import { SavedCall, type SavedState, type SharedTensor } from "./saved.ts";
+import { SavedCall, type SavedState } from "./saved.ts";
 
 /** What training needs of a launcher. */
 export interface Trained<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
   readonly backend: Backend<Tensor, Types>;
   readonly artifact: Artifact;
-  readonly saved: WeakMap<SavedCall, SavedState<Tensor, Types["memory"]>>;
+  readonly saved: WeakMap<SavedCall, SavedState<Tensor, Types>>;
   /** Checks a call of a plan. */
   prepare(
     asked: AskedCall<Tensor>,
@@ -36,8 +36,8 @@ export interface Trained<Tensor extends Layout, Types extends BackendTypes<Tenso
 export interface PreparedPass<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
   readonly call: PreparedCall<Tensor, Types>;
   readonly wanted: ReadonlySet<GradientKey>;
-  /** What it reads that belongs to the saved call. */
-  readonly values: SharedTensor<Tensor> | null;
+  /** What it reads of the saved call. */
+  readonly state: SavedState<Tensor, Types>;
 }
 
 const GRADIENT_KEYS: readonly GradientKey[] = [
@@ -96,17 +96,18 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
     onHost: boolean,
   ): PreparedPass<Tensor, Types> {
     const wanted = wantedGradients(options, onHost ? "parameters" : D_PARAMETERS.key);
-    const { inputs, version, values } = this.#stateOf(saved);
-    const { dQ, dQHistory, dK, dV, dBias, dParameters } = options;
+    const state = this.#stateOf(saved);
+    const { inputs, version, values } = state;
+    const { wanted: _names, ...outputs } = options;
     const asked: AskedCall<Tensor> = {
       inputs,
       dO,
-      values: values?.tensor,
-      outputs: { dQ, dQHistory, dK, dV, dBias, dParameters },
+      values,
+      outputs,
       wants: (key) => [...wanted].some((each) => each === key) || wantsWords(wanted, key),
     };
     const plan = inputs.dropoutSeed === undefined ? this.planFor(shapeOfInputs(inputs)) : this.dropoutPlan;
-    return { call: this.#launcher.prepare(asked, version, plan), wanted, values };
+    return { call: this.#launcher.prepare(asked, version, plan), wanted, state };
   }
 
   /** Gradients by the keys that callers know them by. */
@@ -145,7 +146,7 @@ export class Trainer<Tensor extends Layout, Types extends BackendTypes<Tensor>> 
   }
 
   /** @throws MtacError MTA621 … MTA623 */
-  #stateOf(saved: unknown): SavedState<Tensor, Types["memory"]> {
+  #stateOf(saved: unknown): SavedState<Tensor, Types> {
     const { artifact, saved: states } = this.#launcher;
     const subject = `attention "${artifact.name}"`;
     const fault = (code: string, message: string, remedy = SAVE): MtacError =>

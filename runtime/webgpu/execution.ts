@@ -1,6 +1,5 @@
 import type { CallFootprint } from "../contract/call.ts";
 import type { KernelPlan } from "../contract/plan.ts";
-import { VALUES } from "../contract/resources.ts";
 import { elementCount } from "../contract/tensor.ts";
 import { CallHoldings } from "../launcher/holdings.ts";
 import { bindKernel } from "./bindings.ts";
@@ -11,11 +10,6 @@ import { InputSnapshot, SNAPSHOT_USAGE } from "./snapshot.ts";
 import type { GpuBackend, WebGpu, WebGpuCall } from "./target.ts";
 import type { DeviceTensor } from "./tensors.ts";
 import { launchBlocks, slotBytes } from "./uniforms.ts";
-
-/** What the caller gives, and may change: not what a saved call keeps. */
-function callersOf({ tensors }: WebGpuCall): ReadonlyMap<string, DeviceTensor> {
-  return new Map([...tensors].filter(([name]) => name !== VALUES.name));
-}
 
 /**
  * One call with everything that it holds on the device: made inside error scopes when it is called, bound to its kernels once
@@ -51,7 +45,7 @@ export class CallExecution {
       places.set("parameters", { buffer: this.#parameters ?? buffer, size: Math.max(words * 4, 16) });
       this.footprint = holdings.footprint();
       const snapshot = copiesInputs
-        ? new InputSnapshot(callersOf(call), (bytes) => holdings.hold(bytes, "input copy", SNAPSHOT_USAGE))
+        ? new InputSnapshot(call.tensors, (bytes) => holdings.hold(bytes, "input copy", SNAPSHOT_USAGE))
         : null;
       this.#snapshot = snapshot;
       this.#places =

@@ -1,11 +1,10 @@
 import type { CallFootprint } from "../contract/call.ts";
 import type { ParameterValues } from "../contract/parameters.ts";
 import type { Artifact } from "../contract/plan.ts";
-import { LSE, O } from "../contract/resources.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import type { CallOutputs, CallResult, ForwardOptions } from "../launcher/backend.ts";
 import type { BackwardOptions, Gradients, SavedResult, SomeGradients } from "../launcher/gradients.ts";
-import { AttentionLauncher, type CommonOptions, readied, resultOf } from "../launcher/launcher.ts";
+import { AttentionLauncher, type CommonOptions, readied } from "../launcher/launcher.ts";
 import type { SavedCall } from "../launcher/saved.ts";
 import { WebGpuBackend } from "./backend.ts";
 import { checkDevice, checkEncoder } from "./device-state.ts";
@@ -124,13 +123,12 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
   ): EncodedCall & { readonly saved?: SavedCall } {
     checkEncoder(encoder);
     const call = this.prepareCall(inputs, options);
-    const saving = options.save === true ? this.saveCall(inputs) : null;
+    const saved = options.save === true ? this.saveCall(inputs) : null;
     try {
       const { results, ...recorded } = this.#record(encoder, call);
-      const encoded = { o: resultOf(results, O.name), lse: results.get(LSE.name) ?? null, ...recorded };
-      return saving === null ? encoded : { ...encoded, saved: saving.keep({ results }) };
+      return { ...this.named(results, saved), ...recorded };
     } catch (error) {
-      saving?.abandon();
+      saved?.release();
       throw error;
     }
   }

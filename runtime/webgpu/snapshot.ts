@@ -1,3 +1,4 @@
+import { VALUES } from "../contract/resources.ts";
 import { elementCount } from "../contract/tensor.ts";
 import { BUFFER_USAGE } from "./constants.ts";
 import { boundBytes } from "./placement.ts";
@@ -26,8 +27,10 @@ export class InputSnapshot {
 
   /** @param tensors By resource name. */
   constructor(tensors: ReadonlyMap<string, DeviceTensor>, make: (bytes: number) => GPUBuffer) {
-    // Integers are copied behind the parameters anyway.
-    const bound = [...tensors.values()].filter(({ storage }) => storage !== "i32");
+    // Integers are copied behind the parameters anyway; nobody else has what a saved call keeps.
+    const bound = [...tensors]
+      .filter(([name, { storage }]) => storage !== "i32" && name !== VALUES.name)
+      .map(([, tensor]) => tensor);
     this.#copies = mergeRanges(bound).map((range) => ({ ...range, buffer: make(range.end - range.begin) }));
   }
 

@@ -11,7 +11,7 @@ const LIMITS: Readonly<Record<string, number>> = {
   openBrowserGpu: 4 * 1024,
   parseSafetensors: 4 * 1024,
   readParameters: 4.5 * 1024,
-  createLauncher: 20 * 1024,
+  createLauncher: 20.25 * 1024,
 };
 
 test.each(Object.entries(BUNDLERS))(

@@ -47,7 +47,8 @@ const ANY_SIZE = { B: 1, Lq: 1, Lk: 1, R: 1, positions: false, dBias: [1, 1, 2, 
 
 /** What a call gives back. */
 function namesOfResults(plan: Plan): readonly string[] {
-  return resultsOf(plan, ANY_SIZE, true).map(({ name }) => name);
+  const size = { ...ANY_SIZE, valuesKept: plan.keepsValues === true };
+  return resultsOf(plan, size, true).map(({ name }) => name);
 }
 
 /** How a kernel's text declares what it binds: names of its own, elements of the tensor's type, whole loads. */

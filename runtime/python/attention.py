@@ -252,6 +252,11 @@ class Attention:
         return any(stage["kind"] == "norm" and stage["depthScale"] for stage in self.pipeline["output"])
 
     @property
+    def keeps_values(self) -> bool:
+        """Whether a forward pass can keep what the backward pass else computes again: where ``output`` has stages."""
+        return len(self.pipeline["output"]) > 0
+
+    @property
     def dropouts(self) -> list[float]:
         """The rates of its dropouts: calls that give a seed drop weights."""
         return [stage["rate"] for stage in self.pipeline["weights"] if stage["kind"] == "dropout"]

@@ -21,19 +21,22 @@ GRADIENT_WORDS = 13
 """What follows the words of a call: what a backward pass takes and gives."""
 
 
-def forward(attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None) -> None:
-    """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
+def forward(attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None, values: Tensor | None) -> None:
+    """Computes o [B, H, Lq, Dv], lse [B, H, Lq] and values, of o's shape and float32; all are contiguous."""
     with _Arguments() as arguments:
-        words = arguments.of(call, size, _plan(attention, call, "forward"), o, lse)
+        words = arguments.of(call, size, _plan(attention, call, "forward"), o, lse, values)
         words += [0] * GRADIENT_WORDS
         _run(attention, size, the_pass("forward"), words)
 
 
-def backward(attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+def backward(
+    attention: Attention, call: Call, size: Size, d_o: Tensor, values: Tensor | None, wanted: Sequence[bool]
+) -> list[Tensor | None]:
     """Gradients of ``call.differentiable``, float32 and contiguous; None where one is not wanted.
 
     Args:
         d_o: The gradient of o, of its type, with any strides.
+        values: What the forward pass gave, contiguous; without it, that is computed again.
         wanted: Whether to compute each of them.
     """
     results: list[Tensor | None] = [
@@ -42,7 +45,7 @@ def backward(attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: 
     ]
     d_q, d_k, d_v, d_parameters, d_q_history, d_bias = results
     with _Arguments() as arguments:
-        words = arguments.of(call, size, _plan(attention, call, "backward"), None, None)
+        words = arguments.of(call, size, _plan(attention, call, "backward"), None, None, values)
         words += arguments.strided(d_o)
         words += [arguments.place(each) for each in (d_q, d_q_history, d_k, d_v, d_parameters)]
         words += [attention.words, arguments.place(d_bias)]
@@ -114,7 +117,13 @@ class _Arguments:
         return [self.place(rows), *strides]
 
     def of(
-        self, call: Call, size: Size, plan: tuple[Tensor, Tensor], o: Tensor | None, lse: Tensor | None
+        self,
+        call: Call,
+        size: Size,
+        plan: tuple[Tensor, Tensor],
+        o: Tensor | None,
+        lse: Tensor | None,
+        values: Tensor | None,
     ) -> list[int]:
         """The words of a call, as ``_native/entry.h`` reads them."""
         integers = (call.documents, call.lengths, call.positions)
@@ -137,6 +146,5 @@ class _Arguments:
             struct.unpack("<I", struct.pack("<f", scale))[0],
             self.contiguous(call.dropout_seed),
             call.first_head,
-            # What the stages of the output are given is not kept.
-            0,
+            self.place(values),
         ]

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -87,11 +87,21 @@ class TorchDevice:
 
 
 def forward(
-    attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None, device: Device | None = None
+    attention: Attention,
+    call: Call,
+    size: Size,
+    o: Tensor,
+    lse: Tensor | None,
+    values: Tensor | None,
+    device: Device | None = None,
 ) -> None:
-    """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
-    results = {"o": o} if lse is None else {"o": o, "lse": lse}
-    _run(attention, "forward", call, size, device or _device_of(call.q), results, {}, None)
+    """Computes o [B, H, Lq, Dv], lse [B, H, Lq] and values, of o's shape and float32; all are contiguous."""
+    results = {"o": o}
+    if lse is not None:
+        results["lse"] = lse
+    if values is not None:
+        results["values"] = values
+    _run(attention, "forward", call, size, device or _device_of(call.q), results, {}, None, None)
 
 
 def backward(
@@ -99,6 +109,7 @@ def backward(
     call: Call,
     size: Size,
     d_o: Tensor,
+    values: Tensor | None,
     wanted: Sequence[bool],
     device: Device | None = None,
 ) -> list[Tensor | None]:
@@ -106,6 +117,7 @@ def backward(
 
     Args:
         d_o: The gradient of o, of its type, with any strides.
+        values: What the forward pass gave, contiguous; without it, that is computed again.
         wanted: Whether to compute each of them.
     """
     place = device or _device_of(call.q)
@@ -122,7 +134,7 @@ def backward(
             continue
         named[name] = place.empty(tensor.shape, torch.float32)
         results.append(named[name])
-    _run(attention, "backward", call, size, place, named, unwanted, d_o)
+    _run(attention, "backward", call, size, place, named, unwanted, d_o, values)
     return results
 
 
@@ -144,25 +156,31 @@ def _run(
     results: Mapping[str, Tensor],
     unwanted: Mapping[str, int],
     d_o: Tensor | None,
+    values: Tensor | None,
 ) -> None:
     with device.guard():
         kernels = _kernels_of(attention, STORAGES[call.q.dtype], call.kind(direction), device.index)
         given = kernels.given(call, size, d_o, device)
+        if values is not None:
+            given["values"] = values
         if "o" in results:
             given["o"] = results["o"]
         strides = {name: given[name].stride() for name in STRIDED if name in given}
         bias = results.get("d_bias")
         batches, heads = (0, 0) if bias is None else (bias.shape[0], bias.shape[1])
-        sizes = (size.batches, size.rows, size.keys, size.history, int("positions" in given), batches, heads, 0)
+        tensors = given | {**results}
+        flags = (int("positions" in given), batches, heads, int("values" in tensors))
+        sizes = (size.batches, size.rows, size.keys, size.history, *flags)
         # Which axes of a bias broadcast, its strides do not say.
         shared = None if call.bias is None else tuple(call.bias.shape[:2])
         key = (sizes, tuple(strides.items()), shared, call.layer, tuple(unwanted.items()))
         launches = kernels.prepared.get(key)
         if launches is None:
             shapes = {name: given[name].shape for name in strides}
-            launches = kernels.prepare(key, sizes, _call_fields(attention, call, sizes, shapes, strides), unwanted)
+            fields = _call_fields(attention, call, sizes, shapes, strides)
+            launches = kernels.prepare(key, sizes, fields, tensors, unwanted)
         # What has no elements has no place.
-        places = {name: each.data_ptr() for name, each in (given | {**results}).items() if each.numel() > 0}
+        places = {name: each.data_ptr() for name, each in tensors.items() if each.numel() > 0}
         workspace = device.empty((launches.bytes,), torch.uint8) if launches.bytes > 0 else None
         launches.run(places, 0 if workspace is None else workspace.data_ptr(), device)
 
@@ -250,9 +268,17 @@ class Kernels:
         key: object,
         sizes: Sequence[int],
         fields: dict[str, int | float],
+        tensors: Collection[str],
         unwanted: Mapping[str, int],
     ) -> Launches:
         """What calls launch, kept for the next ones.
+
+        Args:
+            key: What they depend on.
+            sizes: Values of ``SIZES``.
+            fields: Fields of the launch block that describe the call.
+            tensors: Names of the call's tensors. Buffers of the plan that they are need no workspace.
+            unwanted: Results that nobody wants, and their bytes.
 
         Raises:
             MtacError: MTA830: a launch has more blocks than the device takes.
@@ -266,7 +292,8 @@ class Kernels:
                     f"the device takes {[*self._limits.grid]}",
                     "split the batch or the rows",
                 )
-        launches = Launches(self._plan, self._functions, [*workspace, *unwanted.items()], dispatches)
+        own = [(name, size) for name, size in workspace if name not in tensors]
+        launches = Launches(self._plan, self._functions, [*own, *unwanted.items()], dispatches)
         with self._changing:
             if len(self.prepared) >= MOST_SHAPES:
                 # The one that was made first.

@@ -28,11 +28,17 @@ LIBRARIES: list[Any] = []
 Kernel = Callable[..., Any]
 
 PullBack = Callable[[Sequence[bool], Sequence[Any], Tensor], Sequence[Tensor | None]]
-"""(which inputs need gradients, the inputs, the first result's gradient) -> gradients of the inputs."""
+"""(which inputs need gradients, the inputs and kept results, the first one's gradient) -> gradients of the inputs."""
 
 
 def define(
-    namespace: str, name: str, schema: str, kernel: Kernel, fake: Kernel, pull_back: PullBack | None = None
+    namespace: str,
+    name: str,
+    schema: str,
+    kernel: Kernel,
+    fake: Kernel,
+    pull_back: PullBack | None = None,
+    kept: Sequence[int] = (),
 ) -> OpOverload:
     """An operator ``torch.ops.<namespace>.<name>``; what another copy of the package has defined, if there is one.
 
@@ -43,6 +49,7 @@ def define(
         kernel: Computes it, on every device.
         fake: Gives results without values.
         pull_back: Its gradient, of which all but the first result have none. Without it there is no gradient.
+        kept: Places of the results that ``pull_back`` is given behind the inputs.
     """
     found = getattr(torch.ops, namespace)
     if hasattr(found, name):
@@ -55,12 +62,14 @@ def define(
     library.impl(name, kernel, "CompositeExplicitAutograd")
     torch.library.register_fake(f"{namespace}::{name}", fake, lib=library)
     operator = cast(OpOverload, getattr(found, name).default)
-    with_gradient = _differentiable(f"{namespace}::{name}", operator, kernel, pull_back)
+    with_gradient = _differentiable(f"{namespace}::{name}", operator, kernel, pull_back, kept)
     library.impl(name, with_gradient, "Autograd", with_keyset=True)
     return operator
 
 
-def _differentiable(name: str, operator: OpOverload, kernel: Kernel, pull_back: PullBack | None) -> Kernel:
+def _differentiable(
+    name: str, operator: OpOverload, kernel: Kernel, pull_back: PullBack | None, kept: Sequence[int]
+) -> Kernel:
     """What the dispatcher calls for autograd."""
     after: Any = _C._after_autograd_keyset
     below_autograd: Any = _C._AutoDispatchBelowAutograd
@@ -73,9 +82,10 @@ def _differentiable(name: str, operator: OpOverload, kernel: Kernel, pull_back: 
 
     def forward(ctx: Any, keys: Any, *inputs: Any) -> tuple[Tensor, ...]:
         results = tuple(compute(keys, inputs))
+        needed = (*inputs, *[results[place] for place in kept])
         # Tensors are saved as autograd wants them; the rest is as it is.
-        ctx.save_for_backward(*[each if isinstance(each, Tensor) else None for each in inputs])
-        ctx.others = [None if isinstance(each, Tensor) else each for each in inputs]
+        ctx.save_for_backward(*[each if isinstance(each, Tensor) else None for each in needed])
+        ctx.others = [None if isinstance(each, Tensor) else each for each in needed]
         ctx.mark_non_differentiable(*results[1:])
         ctx.set_materialize_grads(False)
         return results

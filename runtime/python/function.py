@@ -92,8 +92,16 @@ class AttentionFunction:
             if not torch.compiler.is_compiling():
                 check_values(self.attention, call, size)
             return plain_formulas(self.attention, call)
-        o, lse = self.operators.forward(*call)
+        o, lse, _ = self.operators.forward(*call, self._keeps_values(call))
         return o, lse
+
+    def _keeps_values(self, call: Call) -> bool:
+        """Whether a backward pass may follow, for which to keep what it else computes again."""
+        return (
+            self.attention.keeps_values
+            and torch.is_grad_enabled()
+            and any(each is not None and each.requires_grad for each in call.differentiable)
+        )
 
     def _pack(self, parameters: Mapping[str, Tensor], q: Tensor) -> Tensor:
         """All values, one parameter after the other: float32, or float64 beside float64."""

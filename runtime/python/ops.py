@@ -26,6 +26,9 @@ INPUTS = (
 )
 """What both operators take: the fields of ``Call``."""
 
+VALUES = 2
+"""Which result of the forward operator its gradient is given."""
+
 MOST_KNOWN = 1024
 """Shapes of calls that are remembered as fitting."""
 
@@ -36,14 +39,25 @@ DIFFERENTIABLE = 6
 class Kernels(Protocol):
     """What computes calls on devices of a kind: the modules ``cpu`` and ``cuda``."""
 
-    def forward(self, attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None) -> None:
-        """Computes o [B, H, Lq, Dv] and lse [B, H, Lq], which are contiguous."""
+    def forward(
+        self, attention: Attention, call: Call, size: Size, o: Tensor, lse: Tensor | None, values: Tensor | None
+    ) -> None:
+        """Computes o [B, H, Lq, Dv], lse [B, H, Lq] and values, of o's shape and float32; all are contiguous."""
         ...
 
     def backward(
-        self, attention: Attention, call: Call, size: Size, d_o: Tensor, wanted: Sequence[bool]
+        self,
+        attention: Attention,
+        call: Call,
+        size: Size,
+        d_o: Tensor,
+        values: Tensor | None,
+        wanted: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Gradients of ``call.differentiable``, float32 and contiguous; None where one is not wanted."""
+        """Gradients of ``call.differentiable``, float32 and contiguous; None where one is not wanted.
+
+        ``values`` is what the forward pass gave, contiguous; without it, that is computed again.
+        """
         ...
 
 
@@ -56,9 +70,10 @@ class Operators:
     """The operators of one attention.
 
     Attributes:
-        forward: (q, k, v, parameters, q_history, bias, documents, lengths, positions, dropout_seed, layer) to (o, lse).
-        backward: (d_o, the same, wanted) -> gradients of q, k, v, the parameters, q_history and the bias; empty where
-            they are not wanted.
+        forward: (the fields of ``Call``, keep) -> (o, lse, values). Values are weights times v [B, H, Lq, Dv], float32:
+            what the stages of ``output`` are given; empty where there are none, or without ``keep``.
+        backward: (d_o, values, the fields of ``Call``, wanted) -> gradients of q, k, v, the parameters, q_history and
+            the bias; empty where they are not wanted. Empty values are computed again.
     """
 
     forward: OpOverload
@@ -67,55 +82,59 @@ class Operators:
 
 def register(attention: Attention) -> Operators:
     """Makes an attention's operators known to PyTorch; once in a process."""
-    has_lse = attention.pipeline["normalize"] == "softmax"
+    has_lse, has_stages = attention.pipeline["normalize"] == "softmax", attention.keeps_values
     checked = _Checked(attention)
 
-    def outputs(call: Call, size: Size) -> tuple[Tensor, Tensor]:
-        pipeline = attention.pipeline
-        o = call.q.new_empty((size.batches, pipeline["heads"], size.rows, pipeline["valueDim"]))
-        shape = (size.batches, pipeline["heads"], size.rows) if has_lse else (0,)
-        return o, call.q.new_empty(shape, dtype=torch.float32)
+    def outputs(call: Call, size: Size, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+        shape, new = _shape_of_o(attention, size), call.q.new_empty
+        lse = new(shape[:-1] if has_lse else (0,), dtype=torch.float32)
+        values = new(shape if keep and has_stages else (0,), dtype=torch.float32)
+        return new(shape), lse, values
 
-    def compute(*inputs: Any) -> tuple[Tensor, Tensor]:
-        call = Call(*inputs)
+    def compute(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        call, keep = Call(*inputs[:-1]), inputs[-1]
         size = checked.size(call)
-        o, lse = outputs(call, size)
+        o, lse, values = outputs(call, size, keep)
         if not size.empty:
-            KERNELS[call.q.device.type].forward(attention, call, size, o, lse if has_lse else None)
-            return o, lse
+            kernels, kept = KERNELS[call.q.device.type], values if keep and has_stages else None
+            kernels.forward(attention, call, size, o, lse if has_lse else None, kept)
+            return o, lse, values
         # No row sees a key, and every stage of the output makes 0 of 0.
-        return o.zero_(), lse.fill_(-math.inf)
+        return o.zero_(), lse.fill_(-math.inf), values.zero_()
 
-    def fake(*inputs: Any) -> tuple[Tensor, Tensor]:
-        call = Call(*inputs)
-        return outputs(call, check(attention, call))
+    def fake(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        call = Call(*inputs[:-1])
+        return outputs(call, check(attention, call), inputs[-1])
 
-    def differentiate(d_o: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    def differentiate(d_o: Tensor, values: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
         call, wanted = Call(*inputs[:-1]), inputs[-1]
         size = checked.size(call)
         _check_gradient(attention, call, size, d_o)
+        kept = _checked_values(attention, call, size, values)
         if size.empty:
             return tuple(each.zero_() for each in _gradients(call, wanted))
-        results = KERNELS[call.q.device.type].backward(attention, call, size, d_o, wanted)
+        results = KERNELS[call.q.device.type].backward(attention, call, size, d_o, kept, wanted)
         return tuple(
             _nothing(call, tensor) if result is None or tensor is None else result.to(tensor.dtype)
             for tensor, result in zip(call.differentiable, results, strict=True)
         )
 
-    def fake_gradients(_d_o: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    def fake_gradients(_d_o: Tensor, _values: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
         return _gradients(Call(*inputs[:-1]), inputs[-1])
 
-    def pull_back(needed: Sequence[bool], inputs: Sequence[Any], d_o: Tensor) -> list[Tensor | None]:
+    def pull_back(needed: Sequence[bool], given: Sequence[Any], d_o: Tensor) -> list[Tensor | None]:
         wanted = [*needed[:DIFFERENTIABLE]]
-        results = backward(d_o, *inputs, wanted)
+        *inputs, _keep, values = given
+        results = backward(d_o, values, *inputs, wanted)
         found = [result if wish else None for wish, result in zip(wanted, results, strict=True)]
         return [*found, *[None] * (len(needed) - DIFFERENTIABLE)]
 
     where, name = attention.namespace, f"{attention.name}_attn"
     results = ", ".join(["Tensor"] * DIFFERENTIABLE)
-    gradients = f"(Tensor d_o, {INPUTS}, bool[] wanted) -> ({results})"
+    gradients = f"(Tensor d_o, Tensor values, {INPUTS}, bool[] wanted) -> ({results})"
     backward = define(where, f"{name}_bwd", gradients, differentiate, fake_gradients)
-    forward = define(where, f"{name}_fwd", f"({INPUTS}) -> (Tensor, Tensor)", compute, fake, pull_back)
+    schema = f"({INPUTS}, bool keep) -> (Tensor, Tensor, Tensor)"
+    forward = define(where, f"{name}_fwd", schema, compute, fake, pull_back, [VALUES])
     register_placements(forward, backward)
     return Operators(forward, backward)
 
@@ -167,9 +186,33 @@ def _nothing(call: Call, tensor: Tensor | None) -> Tensor:
     return call.q.new_empty(0, dtype=call.q.dtype if tensor is None else tensor.dtype)
 
 
-def _check_gradient(attention: Attention, call: Call, size: Size, d_o: Tensor) -> None:
+def _shape_of_o(attention: Attention, size: Size) -> tuple[int, ...]:
     pipeline = attention.pipeline
-    expected = (size.batches, pipeline["heads"], size.rows, pipeline["valueDim"])
+    return size.batches, pipeline["heads"], size.rows, pipeline["valueDim"]
+
+
+def _checked_values(attention: Attention, call: Call, size: Size, values: Tensor) -> Tensor | None:
+    """What the forward pass kept, as kernels read it; None where it kept nothing."""
+    if values.numel() == 0:
+        return None
+    expected = _shape_of_o(attention, size) if attention.keeps_values else (0,)
+    if tuple(values.shape) != expected:
+        raise MtacError(
+            "MTA603",
+            f"the forward pass's values have shape {list(values.shape)}; expected {list(expected)}",
+            "give what the forward operator gave for the same inputs, or an empty tensor",
+        )
+    if values.dtype != torch.float32 or values.device != call.q.device:
+        raise MtacError(
+            "MTA670",
+            f"the forward pass's values are {values.dtype} on {values.device}; q is on {call.q.device}",
+            "give what the forward operator gave: float32, on q's device",
+        )
+    return values.contiguous()
+
+
+def _check_gradient(attention: Attention, call: Call, size: Size, d_o: Tensor) -> None:
+    expected = _shape_of_o(attention, size)
     if tuple(d_o.shape) != expected:
         raise MtacError(
             "MTA603",

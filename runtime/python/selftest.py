@@ -9,7 +9,9 @@ import pickle
 import unittest
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -105,6 +107,14 @@ class Example:
             reference=reference,
         )[0]
 
+    def operands(self) -> list[Any]:
+        """What operators take, the parameters as one tensor: leaves of their own."""
+        packed = torch.cat([torch.zeros(0), *(each.reshape(-1) for each in self.parameters.values())])
+        tensors = (self.q, self.k, self.v, packed, self.q_history, self.inputs.get("bias"))
+        integers = [self.inputs.get(name) for name in ("documents", "lengths", "positions")]
+        leaves = [None if each is None else each.detach().requires_grad_() for each in tensors]
+        return [*leaves, *integers, seed_of(self.seed, self.q.device), self.layer, 0]
+
     def gradients(self, o: Tensor, d_o: Tensor | None = None) -> list[Tensor]:
         """Gradients of the leaves; zeros where there are none."""
         found = torch.autograd.grad(o, self.leaves(), self.d_o if d_o is None else d_o, materialize_grads=True)
@@ -171,27 +181,17 @@ class AttentionTests(Base):
 
     def test_opcheck(self) -> None:
         """Schema, fake kernels, autograd registration and AOT dispatch, as PyTorch checks them."""
+        operators = self.function.operators
         for history in (0, 4):
             example = self.example((1, 12, 20, history))
-            packed = torch.cat([torch.zeros(0), *(each.reshape(-1) for each in example.parameters.values())])
             given = example.inputs
-            others = [given.get(name) for name in ("bias", "documents", "lengths")]
-            inputs = (
-                example.q.detach().requires_grad_(),
-                example.k.detach().requires_grad_(),
-                example.v.detach().requires_grad_(),
-                packed.detach().requires_grad_(),
-                None if example.q_history is None else example.q_history.detach().requires_grad_(),
-                *others,
-                None,
-                seed_of(example.seed, example.q.device),
-                example.layer,
-                0,
-            )
-            torch.library.opcheck(self.function.operators.forward, inputs)
-            plain = tuple(each.detach() if isinstance(each, Tensor) else each for each in inputs)
             wanted = [True, True, True, True, history > 0, "bias" in given]
-            torch.library.opcheck(self.function.operators.backward, (example.d_o, *plain, wanted))
+            for keep in (False, True):
+                inputs = example.operands()
+                torch.library.opcheck(operators.forward, (*inputs, keep))
+                plain = [each.detach() if isinstance(each, Tensor) else each for each in inputs]
+                values = operators.forward(*plain, keep)[2]
+                torch.library.opcheck(operators.backward, (example.d_o, values, *plain, wanted))
 
     def test_gradcheck(self) -> None:
         """float64 takes the plain formulas, whose gradients agree with finite differences."""
@@ -315,6 +315,60 @@ class AttentionTests(Base):
         for leaf, was in zip(example.leaves(), before, strict=True):
             self.assertTrue(torch.equal(leaf, was))
 
+    def test_kept_values(self) -> None:
+        """The backward pass gives the same with what the forward pass has kept, and where it computes that again."""
+        forward, backward = self.function.operators.forward, self.function.operators.backward
+        keeps_values = self.function.attention.keeps_values
+        for dtype in TOLERANCES:
+            example = self.example((2, 21, 33, 5), dtype)
+            inputs = [each.detach() if isinstance(each, Tensor) else each for each in example.operands()]
+            wanted = [True] * 5 + ["bias" in example.inputs]
+            results, again = forward(*inputs, True), forward(*inputs, False)
+            for x, expected in zip(results[:2], again, strict=False):
+                self.assertTrue(torch.equal(x, expected))
+            self.assertEqual(results[2].shape, example.d_o.shape if keeps_values else (0,))
+            self.assertEqual([values.dtype for values in (results[2], again[2])], [torch.float32] * 2)
+            self.assertEqual(again[2].shape, (0,))
+            found = backward(example.d_o, results[2], *inputs, wanted)
+            scale = sum(float(each.double().square().sum()) for each in found) ** 0.5
+            for x, expected in zip(found, backward(example.d_o, again[2], *inputs, wanted), strict=True):
+                self.assert_near(x, expected, TOLERANCES[dtype][1], "a gradient", scale)
+            if keeps_values:
+                other = backward(example.d_o, results[2] * 2, *inputs, wanted)
+                self.assertFalse(all(torch.equal(x, expected) for x, expected in zip(other, found, strict=True)))
+            of_type = "MTA670" if keeps_values else "MTA603"
+            for wrong, code in ((torch.ones(3), "MTA603"), (results[0].double(), of_type)):
+                with self.assertRaises(MtacError) as caught:
+                    backward(example.d_o, wrong, *inputs, wanted)
+                self.assertEqual(caught.exception.code, code)
+
+    def test_saved_tensors(self) -> None:
+        """What the stages of the output are given is saved for gradients only, and hooks may lay it out otherwise."""
+        example = self.example((2, 21, 33, 0))
+        keeps_values = self.function.attention.keeps_values
+        saved: list[Tensor] = []
+
+        def pack(x: Tensor) -> Tensor:
+            saved.append(x)
+            return x.clone()
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: torch.stack([x, x], dim=-1)[..., 0]):
+            o = example.compute()
+        self.assertEqual(saved[-1].shape, o.shape if keeps_values else (0,))
+        for x, expected in zip(example.gradients(o), example.gradients(example.compute()), strict=True):
+            self.assertTrue(torch.equal(x, expected))
+        forward = mock.Mock(wraps=self.function.operators.forward)
+        with mock.patch.object(self.function, "operators", replace(self.function.operators, forward=forward)):
+            example.compute()
+            with torch.no_grad():
+                example.compute()
+            for leaf in example.leaves():
+                leaf.requires_grad_(False)
+            example.compute()
+            example.v.requires_grad_()
+            example.compute()
+        self.assertEqual([each.args[-1] for each in forward.mock_calls], [keeps_values, False, False, keeps_values])
+
     def test_some_gradients(self) -> None:
         """What nobody asks for is not computed."""
         example = self.example()
@@ -423,9 +477,9 @@ class AttentionTests(Base):
         refused("MTA671", example.q, example.k.to("meta"), example.v)
         if self.function.attention.pipeline["mask"]:
             refused("MTA605" if not example.inputs else "MTA603", example.q, example.k[:, :, :9], example.v[:, :, :9])
-        forward = self.function.operators.forward
+        forward, parameters = self.function.operators.forward, torch.zeros(self.function.attention.words + 1)
         with self.assertRaises(MtacError):
-            forward(example.q, example.k, example.v, torch.zeros(self.function.attention.words + 1), *[None] * 7, 0)
+            forward(example.q, example.k, example.v, parameters, *[None] * 7, 0, False)
         for name in example.inputs.keys() & {"documents", "lengths"}:
             kept, example.inputs[name] = example.inputs[name], example.inputs[name] + 2**32
             refused("MTA608", example.q, example.k, example.v)

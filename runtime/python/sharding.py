@@ -32,21 +32,22 @@ def register_placements(forward: OpOverload, backward: OpOverload) -> None:
     here. Where weights are dropped, batch entries are gathered, too: an entry's number decides which ones fall.
     """
 
-    def of_forward(*inputs: Any) -> Sequence[tuple[Placements, Placements]]:
-        ways = [(all_whole(2), all_whole_of(inputs))]
+    def of_forward(*given: Any) -> Sequence[tuple[Placements, Placements]]:
+        *inputs, _keep = given
+        ways = [(all_whole(3), [*all_whole_of(inputs), None])]
         if call_of(inputs).dropout_seed is None:
-            ways.append(([Shard(0)] * 2, by_batches(inputs)))
+            ways.append(([Shard(0)] * 3, [*by_batches(inputs), None]))
         return ways
 
-    def of_backward(d_o: Any, *others: Any) -> Sequence[tuple[Placements, Placements]]:
+    def of_backward(_d_o: Any, _values: Any, *others: Any) -> Sequence[tuple[Placements, Placements]]:
         *inputs, _wanted = others
         count = len(call_of(inputs).differentiable)
-        ways = [(all_whole(count), [Replicate(), *all_whole_of(inputs), None])]
+        ways = [(all_whole(count), [*all_whole(2), *all_whole_of(inputs), None])]
         if call_of(inputs).dropout_seed is None:
             placements = by_batches(inputs)
             # Processes have parts of the sum that is the gradient of what all entries share.
             gradients: Placements = [Partial() if way == Replicate() else Shard(0) for way in placements[:count]]
-            ways.append((gradients, [Shard(0), *placements, None]))
+            ways.append((gradients, [Shard(0), Shard(0), *placements, None]))
         return ways
 
     register_sharding(forward)(of_forward)

@@ -36,12 +36,14 @@ def answer(request: dict, state: dict) -> dict:
     call = calls.Call(**{name: each for name, each in tensors.items() if name != "d_o"}, layer=request["layer"])
     size = calls.check(attention, call)
     pipeline = attention.pipeline
-    o = double.empty((size.batches, pipeline["heads"], size.rows, pipeline["valueDim"]), storage)
+    shape = (size.batches, pipeline["heads"], size.rows, pipeline["valueDim"])
+    o = double.empty(shape, storage)
     has_lse = pipeline["normalize"] == "softmax"
     lse = double.empty((size.batches, pipeline["heads"], size.rows), torch.float32) if has_lse else None
-    cuda.forward(attention, call, size, o, lse, double)
+    values = double.empty(shape, torch.float32) if attention.keeps_values and request["keep"] else None
+    cuda.forward(attention, call, size, o, lse, values, double)
     double.library.double_record(f"{request['record']}.backward".encode())
-    cuda.backward(attention, call, size, tensors["d_o"], request["wanted"], double)
+    cuda.backward(attention, call, size, tensors["d_o"], values, request["wanted"], double)
     double.library.double_record(b"")
     pieces = {}
     for direction in ("forward", "backward"):

@@ -73,7 +73,7 @@ def run(rows=5):
     q, k, v = (double.empty(shape, torch.float32) for _ in range(3))
     inputs = call.Call(q, k, v, double.empty((ATTENTION.words,), torch.float32))
     o, lse = double.empty(shape, torch.float32), double.empty(shape[:-1], torch.float32)
-    cuda.forward(ATTENTION, inputs, call.check(ATTENTION, inputs), o, lse, double)
+    cuda.forward(ATTENTION, inputs, call.check(ATTENTION, inputs), o, lse, None, double)
     return "done"
 
 

@@ -58,11 +58,12 @@ class OnDouble:
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype)
 
-    def forward(self, attention, call, size, o, lse) -> None:
-        self.cuda.forward(attention, call, size, o, lse, self)
+    # What they are given differs between versions.
+    def forward(self, *given) -> None:
+        self.cuda.forward(*given, self)
 
-    def backward(self, attention, call, size, d_o, wanted) -> list:
-        return self.cuda.backward(attention, call, size, d_o, wanted, self)
+    def backward(self, *given) -> list:
+        return self.cuda.backward(*given, self)
 
 
 class Subject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Sequence
 
 import torch
@@ -71,10 +72,13 @@ def _plan(attention: Attention, call: Call, direction: str) -> tuple[Tensor, Ten
 
 def _run(attention: Attention, size: Size, library: Pass, words: Sequence[int]) -> None:
     parts = _parts(attention, size)
-    bytes_needed = library.workspace_bytes(words, parts)
+    # ctypes' own arrays take longer to fill than the rest of this.
+    packed = array("q", words)
+    place, _ = packed.buffer_info()
+    bytes_needed = library.workspace_bytes(place, parts)
     workspace = torch.empty(bytes_needed + ALIGNMENT, dtype=torch.uint8)
     address = workspace.data_ptr()
-    library.compute(words, address + -address % ALIGNMENT, parts)
+    library.compute(place, address + -address % ALIGNMENT, parts)
 
 
 def _parts(attention: Attention, size: Size) -> int:

@@ -160,23 +160,21 @@ def _run(
 ) -> None:
     with device.guard():
         kernels = _kernels_of(attention, STORAGES[call.q.dtype], call.kind(direction), device.index)
-        given = kernels.given(call, size, d_o, device)
+        tensors = kernels.given(call, size, d_o, device)
         if values is not None:
-            given["values"] = values
-        if "o" in results:
-            given["o"] = results["o"]
-        strides = {name: given[name].stride() for name in STRIDED if name in given}
+            tensors["values"] = values
+        tensors.update(results)
+        strides = {name: tensors[name].stride() for name in STRIDED if name in tensors}
         bias = results.get("d_bias")
         batches, heads = (0, 0) if bias is None else (bias.shape[0], bias.shape[1])
-        tensors = given | {**results}
-        flags = (int("positions" in given), batches, heads, int("values" in tensors))
+        flags = (int("positions" in tensors), batches, heads, int("values" in tensors))
         sizes = (size.batches, size.rows, size.keys, size.history, *flags)
         # Which axes of a bias broadcast, its strides do not say.
         shared = None if call.bias is None else tuple(call.bias.shape[:2])
         key = (sizes, tuple(strides.items()), shared, call.layer, tuple(unwanted.items()))
         launches = kernels.prepared.get(key)
         if launches is None:
-            shapes = {name: given[name].shape for name in strides}
+            shapes = {name: tensors[name].shape for name in strides}
             fields = _call_fields(attention, call, sizes, shapes, strides)
             launches = kernels.prepare(key, sizes, fields, tensors, unwanted)
         # What has no elements has no place.

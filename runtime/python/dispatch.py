@@ -22,6 +22,9 @@ _C: Any = torch._C
 BACKENDS = (_C.DispatchKey.CPU, _C.DispatchKey.CUDA)
 """Where nothing but the kernel is left to be asked: no mode, no transform, no subclass of Tensor."""
 
+TENSOR_TYPES = ("Tensor", "Optional[Tensor]")
+"""What schemas call tensors."""
+
 LIBRARIES: list[Any] = []
 """What is defined is so as long as these are."""
 
@@ -45,7 +48,7 @@ def define(
     Args:
         namespace: Of ``torch.ops``.
         name: Without the namespace.
-        schema: What it takes and gives.
+        schema: What it takes and gives; it takes tensors first.
         kernel: Computes it, on every device.
         fake: Gives results without values.
         pull_back: Its gradient, of which all but the first result have none. Without it there is no gradient.
@@ -74,6 +77,7 @@ def _differentiable(
     after: Any = _C._after_autograd_keyset
     below_autograd: Any = _C._AutoDispatchBelowAutograd
     needs_gradients: Any = _C._any_requires_grad
+    tensors = sum(str(each.type) in TENSOR_TYPES for each in operator._schema.arguments)
 
     def compute(keys: Any, inputs: tuple[Any, ...]) -> Any:
         rest = keys & after
@@ -82,10 +86,9 @@ def _differentiable(
 
     def forward(ctx: Any, keys: Any, *inputs: Any) -> tuple[Tensor, ...]:
         results = tuple(compute(keys, inputs))
-        needed = (*inputs, *[results[place] for place in kept])
         # Tensors are saved as autograd wants them; the rest is as it is.
-        ctx.save_for_backward(*[each if isinstance(each, Tensor) else None for each in needed])
-        ctx.others = [None if isinstance(each, Tensor) else each for each in needed]
+        ctx.save_for_backward(*inputs[:tensors], *[results[place] for place in kept])
+        ctx.others = inputs[tensors:]
         ctx.mark_non_differentiable(*results[1:])
         ctx.set_materialize_grads(False)
         return results
@@ -100,8 +103,8 @@ def _differentiable(
         needed = ctx.needs_input_grad[1:]
         if gradient is None:
             return (None, *[None] * len(needed))
-        pairs = zip(ctx.saved_tensors, ctx.others, strict=True)
-        return (None, *pull_back(needed, [other if saved is None else saved for saved, other in pairs], gradient))
+        saved = ctx.saved_tensors
+        return (None, *pull_back(needed, (*saved[:tensors], *ctx.others, *saved[tensors:]), gradient))
 
     # Graphs of autograd and profiles show this name.
     methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}

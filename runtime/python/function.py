@@ -32,6 +32,7 @@ class AttentionFunction:
         """Registers the attention's operators."""
         self.attention = attention
         self.operators: Operators = register(attention)
+        self._keeps_values = attention.keeps_values
         _FUNCTIONS[attention.namespace, attention.name] = self
 
     def __deepcopy__(self, _memo: object) -> AttentionFunction:
@@ -92,16 +93,10 @@ class AttentionFunction:
             if not torch.compiler.is_compiling():
                 check_values(self.attention, call, size)
             return plain_formulas(self.attention, call)
-        o, lse, _ = self.operators.forward(*call, self._keeps_values(call))
+        # What a backward pass would compute again is kept where one may follow.
+        keep = self._keeps_values and torch.is_grad_enabled() and any(map(_requires_gradient, call.differentiable))
+        o, lse, _ = self.operators.forward(*call, keep)
         return o, lse
-
-    def _keeps_values(self, call: Call) -> bool:
-        """Whether a backward pass may follow, for which to keep what it else computes again."""
-        return (
-            self.attention.keeps_values
-            and torch.is_grad_enabled()
-            and any(each is not None and each.requires_grad for each in call.differentiable)
-        )
 
     def _pack(self, parameters: Mapping[str, Tensor], q: Tensor) -> Tensor:
         """All values, one parameter after the other: float32, or float64 beside float64."""
@@ -143,6 +138,10 @@ def _piece(parameters: Mapping[str, Tensor], parameter: Parameter) -> Tensor:
 def function_of(attention: Attention) -> AttentionFunction:
     """What computes an attention in this process."""
     return _FUNCTIONS.get((attention.namespace, attention.name)) or AttentionFunction(attention)
+
+
+def _requires_gradient(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.requires_grad
 
 
 def _refuse_tangents(*tensors: Tensor | None) -> None:

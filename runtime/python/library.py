@@ -65,25 +65,20 @@ class Pass:
                 f"delete {file}, or point XDG_CACHE_HOME to another folder",
             ) from error
         size, compute = SYMBOLS[direction]
-        words = ctypes.POINTER(ctypes.c_int64)
         self._size = getattr(library, size)
-        self._size.argtypes = [words, ctypes.c_int, ctypes.POINTER(ctypes.c_int64)]
+        self._size.argtypes = [ctypes.c_uint64, ctypes.c_int, ctypes.POINTER(ctypes.c_int64)]
         self._compute = getattr(library, compute)
-        self._compute.argtypes = [words, ctypes.c_uint64, ctypes.c_int]
+        self._compute.argtypes = [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int]
 
-    def workspace_bytes(self, words: Sequence[int], parts: int) -> int:
-        """Bytes of workspace, aligned to 64, that a call in so many parts needs."""
+    def workspace_bytes(self, words: int, parts: int) -> int:
+        """Bytes of workspace, aligned to 64, that a call in so many parts needs; its words lie at an address."""
         size = ctypes.c_int64()
-        self._size(_array(words), parts, ctypes.byref(size))
+        self._size(words, parts, ctypes.byref(size))
         return size.value
 
-    def compute(self, words: Sequence[int], workspace: int, parts: int) -> None:
+    def compute(self, words: int, workspace: int, parts: int) -> None:
         """Computes a call, each part on a thread of its own; Python's other threads go on meanwhile."""
-        self._compute(_array(words), workspace, parts)
-
-
-def _array(words: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
-    return (ctypes.c_int64 * len(words))(*words)
+        self._compute(words, workspace, parts)
 
 
 @functools.cache

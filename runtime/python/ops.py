@@ -82,22 +82,22 @@ class Operators:
 
 def register(attention: Attention) -> Operators:
     """Makes an attention's operators known to PyTorch; once in a process."""
-    has_lse, has_stages = attention.pipeline["normalize"] == "softmax", attention.keeps_values
+    has_lse, keeps_values = attention.pipeline["normalize"] == "softmax", attention.keeps_values
     checked = _Checked(attention)
 
     def outputs(call: Call, size: Size, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
-        shape, new = _shape_of_o(attention, size), call.q.new_empty
-        lse = new(shape[:-1] if has_lse else (0,), dtype=torch.float32)
-        values = new(shape if keep and has_stages else (0,), dtype=torch.float32)
-        return new(shape), lse, values
+        shape = _shape_of_o(attention, size)
+        o, lse = call.q.new_empty(shape), call.q.new_empty(shape[:-1] if has_lse else 0, dtype=torch.float32)
+        values = torch.empty_like(o, dtype=torch.float32) if keep and keeps_values else lse.new_empty(0)
+        return o, lse, values
 
     def compute(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
         call, keep = Call(*inputs[:-1]), inputs[-1]
         size = checked.size(call)
         o, lse, values = outputs(call, size, keep)
         if not size.empty:
-            kernels, kept = KERNELS[call.q.device.type], values if keep and has_stages else None
-            kernels.forward(attention, call, size, o, lse if has_lse else None, kept)
+            kept = values if keep and keeps_values else None
+            KERNELS[call.q.device.type].forward(attention, call, size, o, lse if has_lse else None, kept)
             return o, lse, values
         # No row sees a key, and every stage of the output makes 0 of 0.
         return o.zero_(), lse.fill_(-math.inf), values.zero_()
@@ -115,7 +115,7 @@ def register(attention: Attention) -> Operators:
             return tuple(each.zero_() for each in _gradients(call, wanted))
         results = KERNELS[call.q.device.type].backward(attention, call, size, d_o, kept, wanted)
         return tuple(
-            _nothing(call, tensor) if result is None or tensor is None else result.to(tensor.dtype)
+            _nothing(call, tensor) if result is None or tensor is None else _converted(result, tensor.dtype)
             for tensor, result in zip(call.differentiable, results, strict=True)
         )
 
@@ -179,6 +179,10 @@ def _gradients(call: Call, wanted: Sequence[bool]) -> tuple[Tensor, ...]:
         _nothing(call, tensor) if tensor is None or not wish else tensor.new_empty(tensor.shape)
         for tensor, wish in zip(call.differentiable, wanted, strict=True)
     )
+
+
+def _converted(result: Tensor, dtype: torch.dtype) -> Tensor:
+    return result if result.dtype == dtype else result.to(dtype)
 
 
 def _nothing(call: Call, tensor: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import { checkSource } from "../../compiler/compile/checked-source.ts";
 import { compileKernels } from "../../compiler/compile/kernels.ts";
 import { artifactOf } from "../../compiler/emit/artifact.ts";
-import { cudaArchitecture, cudaMachine } from "../../compiler/plan/index.ts";
+import { cudaArchitecture, cudaMachine, keepValues } from "../../compiler/plan/index.ts";
 import { cudaArtifact } from "../../compiler/python/cuda.ts";
 import { emitPythonPackage } from "../../compiler/python/index.ts";
 import { tuneCandidates } from "../../compiler/tune/candidates.ts";
@@ -245,9 +245,9 @@ function withPlan(
   plan: Plan,
   direction: CandidateEntry["direction"],
 ): Artifact {
-  const [forward, backward] = direction === "forward" ? [[plan], usual.backward] : [usual.plans, [plan]];
-  // Plans that are named already must not be named again.
-  const named = direction === "forward" ? artifactOf(pipeline, forward) : artifactOf(pipeline, [], backward);
+  // Plans that are named already must not be named again. The usual gradients take what a forward pass keeps.
+  const named =
+    direction === "forward" ? artifactOf(pipeline, [keepValues(plan)]) : artifactOf(pipeline, [], [plan]);
   return direction === "forward"
     ? { ...usual, plans: named.plans, sources: { ...usual.sources, ...named.sources } }
     : { ...usual, backward: named.backward ?? [], sources: { ...usual.sources, ...named.sources } };

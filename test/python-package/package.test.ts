@@ -76,6 +76,27 @@ test("kernels for CUDA are there for each type, with one file of plans for all p
   expect(packageOf(spec, "a.mta")["pyproject.toml"]).not.toContain("_cuda");
 });
 
+test("forward passes on CUDA can keep what the output's stages are given, with dropout and without", () => {
+  const spec = "attention a { heads 2 head_dim 16 mask none weights { dropout 0.1 } output { norm gate } }";
+  const bare = spec.replace("output { norm gate }", "");
+  for (const [text, kept] of [
+    [spec, true],
+    [bare, false],
+  ] as const) {
+    const files = packageOf(text, "a.mta", true);
+    for (const storage of ["f32", "f16", "bf16"]) {
+      const { passes } = JSON.parse(files[`a/_cuda/a.${storage}.json`] ?? "");
+      for (const pass of ["forward", "dropout_forward", "backward", "dropout_backward"])
+        for (const { schedule, kernels } of passes[pass]) {
+          const bound = kernels.some((kernel: { arguments: string[] }) =>
+            kernel.arguments.includes("values"),
+          );
+          expect(bound, `${storage} ${pass} ${schedule}`).toBe(kept);
+        }
+    }
+  }
+});
+
 test("operators' names change with what the spec computes, and with nothing else", () => {
   const namespaceOf = (spec: string): string | undefined =>
     /"namespace": "(mtac_[0-9a-f]{8})"/.exec(packageOf(spec, "a.mta")["a/attention.json"] ?? "")?.[1];

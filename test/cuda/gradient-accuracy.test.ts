@@ -30,6 +30,16 @@ const HARD: readonly Hard[] = [
     spec: `dtype ${dtype} heads 4 kv_heads 2 head_dim 16 mask causal scores { mix 4 }`,
     offset: 250,
   })),
+  ...[20, 250].map((offset) => ({
+    what: `f16: scores that have ${offset} in common are convolved`,
+    spec: "dtype f16 heads 2 head_dim 16 mask causal scores { conv 6x11 }",
+    offset,
+  })),
+  {
+    what: "bf16: scores that have 250 in common are convolved",
+    spec: "dtype bf16 heads 4 kv_heads 2 head_dim 16 mask causal scores { conv 3x5 }",
+    offset: 250,
+  },
   {
     what: "small scores under a large kernel",
     spec: "dtype f16 heads 2 head_dim 16 mask causal scores { conv 3x5 }",

@@ -251,6 +251,9 @@ const NARROW = { below: 8, toSigns: 0x38003800, allToSigns: 0x7c007c00 } as cons
 /** Shares of thousands of keys are as small as f16 can be. */
 const WEIGHT_SCALE = 64;
 
+/** Scores that have less in common lose nothing by it: f16 rounds gradients to a two-thousandth. */
+const LARGE_SCORE = 16;
+
 /** The model of `templates/cuda/tensor/conv_gradient.cu.hbs`. */
 export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program: TensorConvGradientProgram) {
   const stage = linearStage(plan.pipeline, program.stage, "conv");
@@ -280,6 +283,8 @@ export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program:
   constants.int("S_ROW_BYTES", rowBytes.source);
   constants.int("S_AT", "D_ROWS * D_ROW_BYTES");
   const ofWeights = weightScale(constants, program.stage);
+  if (!ofWeights)
+    constants.float("LARGE_SCORE", LARGE_SCORE, "What scores have in common is worth a look from here on.");
   return {
     ...tensorModel(plan, kernel, {
       purpose: [gradientPurpose(stage), SCALED],

@@ -176,6 +176,8 @@ export function biasGradientModel(
   return kernelModel(plan, kernel, dialect, { constants: table, purpose: [purpose] });
 }
 
+/** Channels of a row that eight lanes have registers for. */
+const FEW_CHANNELS = 128;
 /** Channels of a row that 32 lanes have registers for, with the parameters of the output's stages. */
 const MOST_LANE_CHANNELS = 256;
 
@@ -214,8 +216,15 @@ export function outputAdjointModel(
     table.int("FACTORS_AT", program.rowsAtOnce * rowWords, "First word of the rows' factors.");
     table.int("SUMS_AT", program.rowsAtOnce * (rowWords + 1), "First word of what is summed up.");
     table.int("PARAMETER_WORDS", program.parameterWords, "Words of the gradients of the stages' parameters.");
-    if (byLanes)
-      table.int("CHANNELS_OF_LANE", Math.ceil(valueDim / 32), "Channels of a row for each of 32 lanes.");
+    if (byLanes) {
+      const lanes = valueDim <= FEW_CHANNELS ? 8 : 32;
+      table.int("LANES", lanes, "Neighbouring lanes that share a row.");
+      table.int(
+        "CHANNELS_OF_LANE",
+        4 * Math.ceil(words / 4 / lanes),
+        "Channels of a row for each, in fours.",
+      );
+    }
   }
   const first = Math.min(...output.flatMap((stage) => parametersOf(plan, stage).map(({ at }) => at)));
   const nameOf = ({ name }: OutputStage): string => name.replaceAll(".", "_").toUpperCase();
@@ -258,6 +267,8 @@ export function outputAdjointModel(
     stages,
     backwards: [...stages].reverse(),
     byLanes,
+    /** Whether no row has channels after its last whole four. */
+    wholeFours: valueDim % 4 === 0,
     records: program.records !== undefined,
   };
 }

@@ -16,7 +16,7 @@ import {
 } from "./kernel.ts";
 
 /** Rows of o of a workgroup: more where each leaves a part of a matrix. */
-const ROWS = 16;
+const ROWS = 32;
 const MATRIX_ROWS = 128;
 const MATRIX_WORDS = 4096;
 

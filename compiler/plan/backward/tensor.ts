@@ -2,7 +2,6 @@ import {
   type ConvStage,
   type Expression,
   hasMask,
-  type LargestEntry,
   type MixStage,
   type Pipeline,
   type StageIndex,
@@ -10,7 +9,7 @@ import {
   type TensorConvProgram,
   type TensorGradientProgram,
 } from "../../../runtime/contract/index.ts";
-import { type BoundResource, mapOperand } from "../bindings.ts";
+import { mapOperand } from "../bindings.ts";
 import { memoryFault } from "../fit.ts";
 import type { Grid } from "../machine.ts";
 import { tileGrid } from "../schedule/staged-kernels.ts";
@@ -18,8 +17,9 @@ import { rowsOf } from "../schedule/strips.ts";
 import { toeplitzGeometry } from "../tensor/support.ts";
 import { paddedRow } from "../tensor/tile.ts";
 import { WARP } from "../work.ts";
-import { type BackwardStep, mapsOf } from "./graph.ts";
+import type { BackwardStep } from "./graph.ts";
 import { type BackwardKernel, type BackwardTask, D_VALUES } from "./kernel.ts";
+import { entryOf, LARGEST, largestOfSteps, recorded, scaledBy } from "./largest.ts";
 import { conv, mix } from "./maps.ts";
 import { keyProduct, type Products, rowProduct, scores, weightsGradient } from "./products.ts";
 import { convGradient, KEY_PARTS, mixGradient, SUM_KEYS } from "./sums.ts";
@@ -32,9 +32,6 @@ const TILE_K = 64;
 const STEP_ROWS = { few: 32, many: 64, mostChannels: 96 } as const;
 /** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows, fewer where masks read memory for each pair (ptxas reports). */
 const MOST_CHANNELS = { keys: 128, rows: 96, testedRows: 80 } as const;
-/** Blocks that find the largest entry of a head; eight threads a row, they take 128 rows at a time. */
-const PARTS = 16;
-const LARGEST_WARPS = 2;
 const REGISTERS = 255;
 /** Fragments of a kernel that a thread keeps, or sums of products of two kernel rows with blocks of keys (ptxas reports). */
 const MOST_FRAGMENTS = { f16: 12, exact: 9, gradient: 24 } as const;
@@ -66,23 +63,6 @@ const MIX_ROWS = 16;
 const CONV_KEYS = 256;
 /** Bytes of the sums of one: sixteen by eight f32. */
 const PRODUCT_BYTES = 512;
-
-/** The buffer of the largest entries. */
-const LARGEST = mapOperand("largest", "largest", 1);
-
-/** That of the rows of o's gradient, or of a map; null where it is not scaled. */
-function entryOf(
-  { largest: { kinds, rows, maps } }: BackwardTask,
-  d: number | undefined,
-): LargestEntry | null {
-  const at = d === undefined ? rows : (maps.get(d) ?? null);
-  return at === null ? null : { at, of: kinds };
-}
-
-/** What a kernel reads that scales. */
-function scaledBy(scale: LargestEntry | null): readonly BoundResource[] {
-  return scale === null ? [] : [LARGEST];
-}
 
 /** A kernel on tensor cores in place of one on scalar units, where it fits a block's memory. */
 function inPlaceOf(
@@ -143,27 +123,6 @@ function pairs(task: BackwardTask, scalar: BackwardKernel, of: "k" | "v"): Backw
     read: [...rows, of, "integers", "bias"],
     grid: tileGrid(task, scalar, { tileQ, tileK: PAIR_KEYS }, pipeline.heads),
   });
-}
-
-/** What finds the largest entry of a map where the kernel that writes it does not record it. */
-function largestOf(
-  { pipeline, machine }: BackwardTask,
-  { name, source, halo }: BackwardKernel,
-  { map, records }: { readonly map: string; readonly records: LargestEntry },
-): BackwardKernel {
-  return {
-    name: `${name}_largest`,
-    source,
-    halo,
-    program: { kind: "tensor_largest", warps: LARGEST_WARPS, parts: PARTS, records },
-    workgroup: LARGEST_WARPS * WARP,
-    workgroupBytes: 0,
-    registers: 40,
-    read: [mapOperand(map, "map", 1), "integers"],
-    written: [LARGEST],
-    grid: machine.mapGrid.rows(PARTS, pipeline.heads),
-    multiplyAdds: pipeline.heads,
-  };
 }
 
 /** What a convolution's products are made of, or null where products of one head's neighbouring rows and keys cannot compute it. */
@@ -366,45 +325,6 @@ export const TENSOR_PRODUCTS: Products = {
       grid: machine.mapGrid.rows(KEY_PARTS, Math.ceil(pipeline.heads / heads)),
     });
   },
-  largest({ pipeline }, steps) {
-    const maps = new Map<number, number>();
-    const recorded = new Map<BackwardStep, number>();
-    const rows = pipeline.storage === "f16" ? 0 : null;
-    let kinds = rows === null ? 0 : 1;
-    for (const [index, step] of steps.entries()) {
-      if (step.kind === "output_adjoint" && rows !== null) recorded.set(step, rows);
-      const d = scaledMap(pipeline, step);
-      if (d === null || maps.has(d)) continue;
-      const writer = steps.slice(0, index).findLast((each) => mapsOf(each).writes === d);
-      if (writer !== undefined) recorded.set(writer, kinds);
-      maps.set(d, kinds);
-      kinds += 1;
-    }
-    return { kinds, rows, maps, recorded };
-  },
-  recorded(task, step, kernel, map) {
-    const { kinds, recorded } = task.largest;
-    const at = recorded.get(step);
-    if (at === undefined) return [kernel];
-    const records = { at, of: kinds };
-    const { program } = kernel;
-    switch (program.kind) {
-      case "output_adjoint":
-      case "normalize_adjoint":
-      case "tensor_pairs":
-      case "tensor_conv":
-      case "tensor_map_mix":
-        return [
-          {
-            ...kernel,
-            program: { ...program, records },
-            // One binding: it may read another kind's.
-            read: kernel.read.filter((each) => each !== LARGEST),
-            written: [...kernel.written, LARGEST],
-          },
-        ];
-      default:
-        return [kernel, largestOf(task, kernel, { map, records })];
-    }
-  },
+  largest: ({ pipeline }, steps) => largestOfSteps(pipeline, steps, (step) => scaledMap(pipeline, step)),
+  recorded,
 };

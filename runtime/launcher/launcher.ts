@@ -300,6 +300,20 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
     return { ...named, saved };
   }
 
+  /** `end` of a recorded call, whose commands use what a saved call keeps: that stays until then, too. */
+  protected holding(saved: SavedCall | null, end: () => void): () => void {
+    const state = saved && this.#saved.get(saved);
+    if (!state) return end;
+    state.hold();
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      end();
+      state.release();
+    };
+  }
+
   /** The plan for calls that drop weights. @throws the target's error where none fits the device, or the schedule that was asked for. */
   protected get dropoutPlan(): Plan {
     const { schedule, plan } = this.#choice;

@@ -126,7 +126,8 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
     const saved = options.save === true ? this.saveCall(inputs) : null;
     try {
       const { results, ...recorded } = this.#record(encoder, call);
-      return { ...this.named(results, saved), ...recorded };
+      const release = this.holding(saved, recorded.release);
+      return { ...this.named(results, saved), ...recorded, release };
     } catch (error) {
       saved?.release();
       throw error;
@@ -135,7 +136,7 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
 
   /**
    * Records gradients of Σ o·dO into the caller's encoder, as `encode` does the attention; `prepare({ …, backward: true })` first. The parameters'
-   * gradients stay on the device. The saved call may be released once the commands are submitted.
+   * gradients stay on the device. The commands of a saved call that was recorded must run before these: they write what these read.
    *
    * @throws As `backward`; GpuError MTA742, MTA715.
    */
@@ -149,7 +150,8 @@ export class Launcher extends AttentionLauncher<DeviceTensor, WebGpu> {
     const { trainer } = this;
     const { call } = trainer.prepare(saved, dO, options, false);
     const { results, ...recorded } = this.#record(encoder, call);
-    return { ...trainer.byKey(results), ...recorded };
+    const release = this.holding(saved, recorded.release);
+    return { ...trainer.byKey(results), ...recorded, release };
   }
 
   #record(

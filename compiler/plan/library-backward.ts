@@ -82,15 +82,15 @@ function stripCandidate(task: Task<CpuMachine>, strip: number, threads: Sizes["t
 }
 
 /**
- * Multiply-adds that a visible pair of all heads takes: scores again, gradients of weights, q, k and v, o again before stages of `output`; each
- * convolution and each mix forward, backward, and for its weights.
+ * Multiply-adds that a visible pair of all heads takes: scores again, gradients of weights, q, k and v (what stages of `output` are given the
+ * forward pass has kept); each convolution and each mix forward, backward, and for its weights.
  */
-function multiplyAddsOfPair({ heads, headDim, valueDim, scores, weights, output }: Pipeline): number {
+function multiplyAddsOfPair({ heads, headDim, valueDim, scores, weights }: Pipeline): number {
   const stages = [...scores, ...weights].map((stage) => {
     if (stage.kind === "conv") return 3 * stage.across * stage.kernel.query * stage.kernel.key;
     return stage.kind === "mix" ? 3 * stage.group : 2;
   });
-  const products = 3 * headDim + (output.length > 0 ? 3 : 2) * valueDim;
+  const products = 3 * headDim + 2 * valueDim;
   return heads * stages.reduce((sum, each) => sum + each, products);
 }
 

@@ -20,6 +20,7 @@ import {
   backwardWorkspace,
   type Candidate,
   type Estimate,
+  keepValues,
   libraryWorkspace,
   type Machine,
   machinesOf,
@@ -158,6 +159,7 @@ function explainGradients(
     machine,
     shape,
     planCandidates(withoutDropout(pipeline), { machine, shape, direction: "backward" }),
+    forward !== null && keepValues(forward).keepsValues === true,
   );
   const { plan } = backward;
   return {
@@ -168,9 +170,15 @@ function explainGradients(
   };
 }
 
-function explainPlan(machine: Machine, shape: CallShape, candidates: readonly Candidate[]): ExplainedPlan {
+/** @param valuesKept Whether a forward pass has kept what the output's stages are given. */
+function explainPlan(
+  machine: Machine,
+  shape: CallShape,
+  candidates: readonly Candidate[],
+  valuesKept = false,
+): ExplainedPlan {
   const plan = candidates[0]?.plan ?? null;
-  const measured = plan === null ? null : measurePlan(plan, shape);
+  const measured = plan === null ? null : measurePlan(plan, shape, valuesKept);
   return {
     candidates: candidates.map(({ schedule: name, knobs, reason, cost, estimate, unexplored }) => ({
       schedule: name,
@@ -201,8 +209,12 @@ function processorWorkspace(
 }
 
 /** Bytes of a plan's workspace, and how many dispatches a call makes, for a shape. */
-export function measurePlan(plan: Plan, shape: CallShape): { workspaceBytes: number; dispatches: number } {
-  const size = { ...shape, positions: false };
+export function measurePlan(
+  plan: Plan,
+  shape: CallShape,
+  valuesKept = false,
+): { workspaceBytes: number; dispatches: number } {
+  const size = { ...shape, positions: false, valuesKept };
   return { workspaceBytes: workspaceBytes(plan, size), dispatches: countDispatches(plan, size) };
 }
 

@@ -131,9 +131,10 @@ function stripCandidates(
     return graph.steps.flatMap((step) => backwardKernels(tiled, step, slots, products)).flatMap(withSums);
   };
   const usual = stripsOf(task, options.stripRows ?? all[0]);
-  const predicted = kernelsOf(null).map(({ kernel }) =>
-    predict(task, kernel, workOfKernel(task, kernel, usual)),
-  );
+  // What the output's stages are given forward passes keep, but for a few.
+  const predicted = kernelsOf(null)
+    .filter(({ kernel }) => !writesValues(kernel))
+    .map(({ kernel }) => predict(task, kernel, workOfKernel(task, kernel, usual)));
   return [
     ...taken.flatMap((tile) => {
       const pass = {

@@ -58,5 +58,15 @@ describe("gradients on WebGPU", () => {
     if (backward.dQ === null) throw new RangeError("there is no gradient of q");
     expect(await download(device, backward.dQ)).toEqual(await download(device, dQ));
     launcher.destroy();
+
+    // A pass that has to compile its kernels first is under way for a while.
+    const late = await createLauncher(device, artifact, hostParameters(drawParameters(pipeline, 2)));
+    const { saved: early, statistics } = await late.forward(inputs, { save: true });
+    const pass = late.backward(early, dO);
+    early.release();
+    expect(await download(device, (await pass).dQ)).toEqual(await download(device, dQ));
+    const plain = await late.forward(inputs);
+    expect(plain.statistics.workspaceBytes).toBe(statistics.workspaceBytes - 4 * 2 * 2 * 9 * 5);
+    late.destroy();
   });
 });

@@ -75,6 +75,7 @@ export const TENSOR_BACKWARD: Lowerings<GpuMachine> = lowerings((task) => {
     tiles: [null],
     products: TENSOR_PRODUCTS,
     heights: STRIP_ROWS.tensor,
+    warpRows: 32,
   });
 });
 
@@ -108,6 +109,8 @@ interface StripChoices {
   readonly products: Products;
   /** Rows of a strip at most, the usual height first. */
   readonly heights: readonly [number, ...number[]];
+  /** Rows that a warp takes of a strip where there are none around it: parts of that many would be idle. */
+  readonly warpRows?: number;
 }
 
 /**
@@ -116,7 +119,7 @@ interface StripChoices {
  */
 function stripCandidates(
   task: GpuTask,
-  { lowering, tiles, products, heights: all }: StripChoices,
+  { lowering, tiles, products, heights: all, warpRows }: StripChoices,
 ): readonly Candidate[] {
   const { pipeline, options = {} } = task;
   const graph = backwardGraph(pipeline);
@@ -130,7 +133,9 @@ function stripCandidates(
     const tiled = { ...task, skipDead: true, largest, tile: tile ?? TILE };
     return graph.steps.flatMap((step) => backwardKernels(tiled, step, slots, products)).flatMap(withSums);
   };
-  const usual = stripsOf(task, options.stripRows ?? all[0]);
+  const around = graph.reach.past + graph.reach.future;
+  const whole = around === 0 && options.stripRows === undefined ? warpRows : undefined;
+  const usual = stripsOf(task, options.stripRows ?? all[0], whole);
   // What the output's stages are given forward passes keep, but for a few.
   const predicted = kernelsOf(null)
     .filter(({ kernel }) => !writesValues(kernel))
@@ -143,6 +148,7 @@ function stripCandidates(
         largest,
         kernels: kernelsOf(tile),
         predicted,
+        warpRows: whole,
       };
       return heights.map((rows) => stripCandidate(task, { ...named(tile), strip_rows: rows }, rows, pass));
     }),
@@ -158,21 +164,23 @@ interface StripPass {
   readonly largest: Largest;
   readonly kernels: readonly Launched[];
   readonly predicted: readonly Predicted<BackwardKernel>[];
+  readonly warpRows: number | undefined;
 }
 
-function stripsOf({ options = {} }: GpuTask, stripRows: number): StripKnobs {
+function stripsOf({ options = {} }: GpuTask, stripRows: number, warpRows?: number): StripKnobs {
   const { stripBytes = MAP_BYTES } = options;
-  return { ...STRIPS, stripRows, stripBytes, leastRows: options.stripRows ?? STRIPS.leastRows };
+  const strips = { ...STRIPS, stripRows, stripBytes, leastRows: options.stripRows ?? STRIPS.leastRows };
+  return warpRows === undefined ? strips : { ...strips, warpRows };
 }
 
 function stripCandidate(
   task: GpuTask,
   knobs: Candidate["knobs"],
   stripRows: number,
-  { graph, maps, largest, kernels, predicted }: StripPass,
+  { graph, maps, largest, kernels, predicted, warpRows }: StripPass,
 ): Candidate {
   const { pipeline, machine } = task;
-  const strips = stripsOf(task, stripRows);
+  const strips = stripsOf(task, stripRows, warpRows);
   const fault = kernels.map(({ kernel }) => whyTooLarge(machine, kernel)).find((each) => each !== null);
   if (fault !== undefined) return dropped("staged", knobs, fault);
   const clears = clearsOf(pipeline, largest);

@@ -30,6 +30,8 @@ export interface StripKnobs extends StripShape {
   /** The fewest rows that a strip gains, and what its rows are a multiple of. */
   readonly leastRows: number;
   readonly multiple: number;
+  /** Rows that a warp takes: strips that gain at least two such parts are whole ones, rather lower than with a part that is mostly idle. */
+  readonly warpRows?: number;
 }
 
 /** The same strips, but as high and as large as options force them to be. */
@@ -61,7 +63,11 @@ function define(variable: string, value: Expression, body: readonly Step[]): Ste
   return loop(variable, value, ["add", value, 1], 1, body);
 }
 
-function ceilTo(value: Expression, multiple: number): Expression {
+function floorTo(value: Expression, multiple: Expression): Expression {
+  return ["mul", multiple, ["floorDiv", value, multiple]];
+}
+
+function ceilTo(value: Expression, multiple: Expression): Expression {
   return ["mul", multiple, ["ceilDiv", value, multiple]];
 }
 
@@ -90,6 +96,12 @@ export function stripDefinitions(
     knobs.stripBytes,
     ["mul", columnBytes, "map_row_stride", "batch_step"],
   ];
+  const fitting: Expression = ["min", knobs.stripRows, ["sub", rowsThatFit, halo]];
+  const { warpRows, multiple } = knobs;
+  const whole: Expression =
+    warpRows === undefined
+      ? multiple
+      : ["select", ["max", 0, ["floorDiv", fitting, 2 * warpRows]], warpRows, multiple];
   // Entries, or their heads, lie along one axis of a grid.
   const mostEntries = Math.floor(MOST_GRID / pipeline.heads);
   return [
@@ -113,13 +125,13 @@ export function stripDefinitions(
     },
     {
       name: "most_rows",
-      value: ["max", knobs.leastRows, ["min", knobs.stripRows, ["sub", rowsThatFit, halo]]],
+      value: ["max", knobs.leastRows, warpRows === undefined ? fitting : floorTo(fitting, whole)],
     },
     // Strips of equal height: a short last one would pay the halo for little.
     {
       name: "strip",
       value: knobs.skipDead
-        ? ["min", rows, ceilTo(["ceilDiv", rows, ["ceilDiv", rows, "most_rows"]], knobs.multiple)]
+        ? ["min", rows, ceilTo(["ceilDiv", rows, ["ceilDiv", rows, "most_rows"]], whole)]
         : rows,
     },
     { name: "map_rows", value: ["add", "strip", halo] },

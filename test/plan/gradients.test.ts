@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { choosePlan, type Machine, WEBGPU_COMMON_LIMITS, webgpuMachine } from "../../compiler/plan/index.ts";
+import { verifyPlan } from "../../compiler/plan/verify/index.ts";
 import { type CallSize, expandPlan } from "../../runtime/contract/expand.ts";
 import { type LaunchField, launchBytes, resultsOf, writeFields } from "../../runtime/contract/index.ts";
 import { machineFor } from "../cuda/harness.ts";
@@ -72,4 +73,32 @@ describe.each(MACHINES)("gradients on %s", (_, machine) => {
       "d_bias",
     );
   });
+});
+
+test("strips on tensor cores are whole parts of warps where nothing lies around them, and they gain two such parts", () => {
+  const heightsOf = (stages: string, L: number): readonly number[] => {
+    const plan = choosePlan(
+      pipelineOf(`attention a { dtype f16 heads 16 head_dim 64 mask causal ${stages} }`, "a"),
+      {
+        machine: machineFor("sm_80"),
+        shape: { B: 1, Lq: 512, Lk: 512, R: 0 },
+        direction: "backward",
+      },
+    );
+    expect(plan.knobs["lowering"]).toBe("tensor");
+    const size: CallSize = { B: 1, Lq: L, Lk: L, R: 0, positions: false };
+    verifyPlan(plan, [size]);
+    const { dispatches } = expandPlan(plan, size);
+    return dispatches.flatMap(({ kernel, launch: { row_begin = 0, row_end = 0 } }) =>
+      kernel.name === "query_gradient" ? [row_end - row_begin] : [],
+    );
+  };
+  const mixed = "scores { mix 16 } weights { mix 16 }";
+  const heights = heightsOf(mixed, 512);
+  expect(heights.slice(0, -1).every((rows) => rows % 32 === 0)).toBe(true);
+  expect(heights.length).toBeGreaterThan(1);
+  expect(heights.reduce((sum, rows) => sum + rows, 0)).toBe(512);
+  // Lower strips would be gone through too often.
+  expect(Math.max(...heightsOf(mixed, 4096))).toBeLessThan(32);
+  expect(heightsOf("scores { conv 6x11 } weights { mix 16 }", 512)[0]).not.toBe(heights[0]);
 });

@@ -29,7 +29,7 @@ import {
   tunedChoices,
   whatLacks,
 } from "./plan-choice.ts";
-import { SavedCall, type SavedState } from "./saved.ts";
+import { SavedCall, SavedState } from "./saved.ts";
 import { Trainer } from "./training.ts";
 
 /** How a launcher chooses plans and measures, on any target. */
@@ -269,20 +269,7 @@ export class AttentionLauncher<Tensor extends Layout, Types extends BackendTypes
   protected saveCall(inputs: AttentionInputs<Tensor>): SavedCall {
     // What cannot follow is refused before anything is computed.
     void this.trainer;
-    const version = this.#parameters.acquire();
-    let holders = 1;
-    const state: SavedState<Tensor, Types> = {
-      inputs: { ...inputs },
-      version,
-      values: undefined,
-      hold: () => void holders++,
-      release: () => {
-        holders--;
-        if (holders > 0) return;
-        this.#parameters.release(version);
-        state.values?.destroy();
-      },
-    };
+    const state = new SavedState<Tensor, Types>(inputs, this.#parameters);
     const saved = new SavedCall(() => state.release());
     this.#saved.set(saved, state);
     return saved;

@@ -1,5 +1,5 @@
 import type { Layout } from "../contract/layout.ts";
-import type { ParameterVersion } from "../contract/parameters.ts";
+import type { ParameterStore, ParameterVersion } from "../contract/parameters.ts";
 import type { AttentionInputs } from "../contract/tensor.ts";
 import type { BackendTypes } from "./backend.ts";
 
@@ -29,12 +29,30 @@ export class SavedCall {
 }
 
 /** What is behind a `SavedCall`; its launcher alone knows it. It lives as long as one of its holders needs it, its maker the first one. */
-export interface SavedState<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
+export class SavedState<Tensor extends Layout, Types extends BackendTypes<Tensor>> {
   readonly inputs: AttentionInputs<Tensor>;
   readonly version: ParameterVersion<Types["memory"]>;
   /** What the output's stages were given, where there are some and the forward pass has kept it. */
   values: Types["owned"] | undefined;
+  readonly #parameters: ParameterStore<Types["memory"]>;
+  #holders = 1;
+
+  /** Keeps the parameters of this moment. */
+  constructor(inputs: AttentionInputs<Tensor>, parameters: ParameterStore<Types["memory"]>) {
+    this.inputs = { ...inputs };
+    this.version = parameters.acquire();
+    this.#parameters = parameters;
+  }
+
   /** One more holder, who calls `release` once. */
-  hold(): void;
-  release(): void;
+  hold(): void {
+    this.#holders++;
+  }
+
+  release(): void {
+    this.#holders--;
+    if (this.#holders > 0) return;
+    this.#parameters.release(this.version);
+    this.values?.destroy();
+  }
 }

@@ -176,6 +176,7 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
     tileK / 8 + granulesLeft + granulesRight,
     "Blocks of eight of them that are read.",
   );
+  constants.int("TAP_OFFSETS", "8 * DISTANCES + 6", "Keys from which one of eight keys may read pairs, in order.");
   constants.int("S_ROWS", "TILE_Q + 2 * PAIRS - 1", "Rows of a block with those around them.");
   constants.int("S_ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("S_BYTES", "S_ROWS * S_ROW_BYTES");

@@ -176,7 +176,11 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
     tileK / 8 + granulesLeft + granulesRight,
     "Blocks of eight of them that are read.",
   );
-  constants.int("TAP_OFFSETS", "8 * DISTANCES + 6", "Keys from which one of eight keys may read pairs, in order.");
+  constants.int(
+    "TAP_OFFSETS",
+    "8 * DISTANCES + 6",
+    "Keys from which one of eight keys may read pairs, in order.",
+  );
   constants.int("S_ROWS", "TILE_Q + 2 * PAIRS - 1", "Rows of a block with those around them.");
   constants.int("S_ROW_BYTES", rowBytes, ROW_COMMENT);
   constants.int("S_BYTES", "S_ROWS * S_ROW_BYTES");
@@ -213,7 +217,7 @@ function gradientPurpose(stage: ConvStage | MixStage): string {
 }
 
 /** How entries of a map are rounded. */
-type Rounding = Pick<TensorConvProgram, "precision" | "scale" | "stage">;
+type Rounding = Pick<TensorConvProgram, "precision" | "scale">;
 
 function precisionPurpose(factor: string, { precision, scale }: Rounding): readonly string[] {
   return [
@@ -224,11 +228,9 @@ function precisionPurpose(factor: string, { precision, scale }: Rounding): reado
   ];
 }
 
-function factorConstants(plan: Plan, constants: ConstantTable, { precision, scale, stage }: Rounding): void {
-  const factor = stage.section === "weights" ? WEIGHT_SCALE : 1;
+function factorConstants(plan: Plan, constants: ConstantTable, { precision, scale }: Rounding): void {
   if (scale !== null) scaleConstants(constants, scale);
   else if (precision === "exact") narrowConstant(plan, constants);
-  else constants.float("FACTOR", factor, "Entries are multiplied by it before they are rounded.");
 }
 
 /** Gradients of sparsemax jump where a score leaves its support: no score is narrow. */
@@ -239,18 +241,13 @@ function narrowConstant({ pipeline }: Plan, constants: ConstantTable): void {
   else constants.word("TO_SIGNS", toSigns, `Carries exponents of ${below} and more into signs.`);
 }
 
-/** Whether a map holds weights, which are scaled. */
-function weightScale(constants: ConstantTable, { section }: StageIndex): boolean {
-  if (section !== "weights") return false;
-  constants.float("WEIGHT_SCALE", WEIGHT_SCALE, "Weights are multiplied by it before they are rounded.");
-  return true;
+/** Whether a stage is given what the softmax gives: weights of at most one. What other stages give may be beyond f16. */
+function isBounded({ section, index }: StageIndex): boolean {
+  return section === "weights" && index === 0;
 }
 
 /** Scores that f16 holds to a five-hundredth: what it would add to the error of a gradient is less than what rounding q and k does. */
 const NARROW = { below: 8, toSigns: 0x38003800, allToSigns: 0x7c007c00 } as const;
-
-/** Shares of thousands of keys are as small as f16 can be. */
-const WEIGHT_SCALE = 64;
 
 /** Scores that have less in common lose nothing by it: f16 rounds gradients to a two-thousandth. */
 const LARGE_SCORE = 16;
@@ -283,7 +280,7 @@ export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program:
   constants.int("D_ROW_BYTES", rowBytes.d, ROW_COMMENT);
   constants.int("S_ROW_BYTES", rowBytes.source);
   constants.int("S_AT", "D_ROWS * D_ROW_BYTES");
-  const ofWeights = weightScale(constants, program.stage);
+  const ofWeights = program.stage.section === "weights";
   if (!ofWeights)
     constants.float("LARGE_SCORE", LARGE_SCORE, "What scores have in common is worth a look from here on.");
   return {
@@ -294,6 +291,7 @@ export function tensorConvGradientModel(plan: Plan, kernel: KernelPlan, program:
     }),
     biasParts: stage.bias !== null,
     ofWeights,
+    bounded: isBounded(program.stage),
   };
 }
 
@@ -335,7 +333,7 @@ export function tensorMixGradientModel(plan: Plan, kernel: KernelPlan, program: 
   scaleConstants(constants, program.scale);
   constants.int("BLOCK_KEYS", program.blockKeys, "Keys of a block.");
   mixConstants(constants, stage, program.heads);
-  const ofWeights = weightScale(constants, program.stage);
+  const ofWeights = program.stage.section === "weights";
   if (!ofWeights) narrowConstant(plan, constants);
   return {
     ...tensorModel(plan, kernel, {
@@ -344,6 +342,8 @@ export function tensorMixGradientModel(plan: Plan, kernel: KernelPlan, program: 
       blocksPerSm: null,
     }),
     ofWeights,
+    // Scores beyond f16 are looked at once they are known to be large.
+    unbounded: ofWeights && !isBounded(program.stage),
   };
 }
 

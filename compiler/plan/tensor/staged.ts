@@ -145,7 +145,7 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
     case "dot":
     case "conv": {
       const name = tileName(each);
-      return whereFits(named(name, fitTile(task, mapTile(each, op, "map"), knobs)), (program) =>
+      return whereFits(named(name, fitMapTile(task, mapTile(each, op, "map"), knobs)), (program) =>
         kernel(name, program, tiles(["ceilDiv", height, tileRows(program)], KEY_CHUNKS, heads)),
       );
     }
@@ -172,6 +172,13 @@ function fitKernel(task: GpuTask, each: StagedOp, knobs: StagedTensorKnobs): Fit
         return kernel(op.name, program, rows(["ceilDiv", strip, tileRows(program)], heads));
       });
   }
+}
+
+/** A tile kernel that writes to a map: with its queries in registers where these hold them. */
+function fitMapTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): ReturnType<typeof fitTile> {
+  const inRegisters =
+    request.source === "dot" ? fitTile(task, request, { ...knobs, queriesInRegisters: true }) : null;
+  return inRegisters?.fits ? inRegisters : fitTile(task, request, knobs);
 }
 
 /** Scores go by the name of the convolution, too, that goes along with them. */

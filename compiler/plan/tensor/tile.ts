@@ -117,8 +117,11 @@ export function fitTile(task: GpuTask, request: TileRequest, knobs: TileKnobs): 
   const { geometry, haloPast, haloFuture, distances, pairs } = shape;
   const illegal = convIllegal(request, tileK, geometry);
   if (illegal !== null) return doesNotFit(illegal);
-  // Queries are read again for each of these: all keys of the step where nothing else needs the registers.
-  const columns = sink === "map" ? tileK : Math.min(tileK, rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
+  // Queries in shared memory are read again for each of these: all keys of the step where nothing else needs the registers.
+  const columns =
+    sink === "map" && !queriesInRegisters
+      ? tileK
+      : Math.min(tileK, sink === "map" || rowBlocks === 1 || !queriesInRegisters ? 32 : 16);
   const carried = Math.max(0, distances - 1);
   const registers = tileRegisters(pipeline, request, knobs, { columns, carried, taps: pairs * distances });
   if (registers > MOST_REGISTERS)

@@ -272,6 +272,11 @@ __device__ __forceinline__ unsigned pack_within_f16(float low, float high) {
   return pair;
 }
 
+/// What rounding two f32 to f16 leaves over, in f16: pairs of the two hold 22 bits.
+__device__ __forceinline__ unsigned rest_f16(unsigned rounded, float low, float high) {
+  return pack_f16(low - low_f16(rounded), high - high_f16(rounded));
+}
+
 /// Exponents of a f16 pair plus one: all ones, which mean infinity or NaN, carry into the sign bits.
 __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
   return (pair & 0x7c007c00u) + 0x04000400u;
@@ -338,10 +343,17 @@ __device__ __forceinline__ float rescaling(float old, float highest, float expon
   return exp2_approx(__fmul_rn(old, exponent) - __fmul_rn(highest, exponent));
 }
 
+/// The binary logarithm of a sum of weights, to 22 bits (PTX ISA, "lg2").
+__device__ __forceinline__ float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
 __device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
   if (sum == 0.0f) return -INFINITE;
-  return (highest * exponent + log2f(sum)) * LN_2;
+  return (highest * exponent + log2_approx(sum)) * LN_2;
 }
 
 /// The keys that a row sees at most: the first one, and how many.
@@ -1315,32 +1327,43 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// Two neighbouring taps as a f16 pair; and what rounding them leaves over, as another one.
-__device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
-  return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
-}
-
-/// Where a lane's taps lie in a fragment of the banded Toeplitz matrix that a block of eight source keys is multiplied
-/// by: the convolution of one kernel row along the keys. It is the same for all blocks at one distance, so it is made
-/// once.
-__device__ __forceinline__ int offset_at(int distance, const Lane& lane) {
-  return distance + 2 * lane.quad - lane.group;
-}
-
 /// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
 struct Taps {
   unsigned pairs[TAP_PAIRS][DISTANCES][2];
 };
 
-__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, Taps& taps) {
+/// Pairs of neighbouring taps of each kernel row, in order, in shared memory: fragments of banded matrices are made of
+/// them. `RESTS`: then what rounding them leaves over, too. The whole block calls this.
+template <int ROWS, int OFFSETS, bool RESTS, typename Tap>
+__device__ __forceinline__ void store_tap_pairs(unsigned* pairs, int thread, const Tap& tap) {
+  for (int id = thread; id < ROWS * OFFSETS; id += THREADS) {
+    const float low = tap(id / OFFSETS, id % OFFSETS);
+    const float high = tap(id / OFFSETS, id % OFFSETS + 1);
+    const unsigned pair = pack_f16(low, high);
+    pairs[id] = pair;
+    if (RESTS) pairs[ROWS * OFFSETS + id] = rest_f16(pair, low, high);
+  }
+  __syncthreads();
+}
+
+/// Makes them, by way of shared memory. The whole block calls this.
+__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, unsigned char* shared_memory,
+    Taps& taps) {
+  // From what the last of eight keys has to its left on.
+  constexpr int FIRST = 8 * (GRANULES_RIGHT + 1 - DISTANCES) - 7;
+  constexpr int OFFSETS = 8 * DISTANCES + 6;
+  unsigned* const pairs = reinterpret_cast<unsigned*>(shared_memory);
+  store_tap_pairs<2 * TAP_PAIRS, OFFSETS, false>(
+    pairs, lane.thread, [&](int a, int i) { return tap(kernel, a, FIRST + i); });
+  const unsigned* const own = pairs + 7 + 2 * lane.quad - lane.group;
 #pragma unroll
   for (int pair = 0; pair < TAP_PAIRS; pair++) {
 #pragma unroll
     for (int j = 0; j < DISTANCES; j++) {
-      const int offset = offset_at(8 * (GRANULES_RIGHT - j), lane);
 #pragma unroll
       for (int a = 0; a < 2; a++) {
-        taps.pairs[pair][j][a] = taps_at(kernel, 2 * pair + a, offset);
+        const unsigned* const from = own + (2 * pair + a) * OFFSETS + 8 * (DISTANCES - 1 - j);
+        taps.pairs[pair][j][a] = from[0];
       }
     }
   }
@@ -1938,7 +1961,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
   const Element* const values = values_of(batch, v, head);
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   Taps taps;
-  make_taps(kernel, lane, taps);
+  make_taps(kernel, lane, shared_memory + S_AT, taps);
   const float added = parameters[BIAS_AT + head];
   const unsigned query_fragments =
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;

@@ -419,10 +419,17 @@ __device__ __forceinline__ float reference_of(float highest) {
   return highest == HIDDEN ? 0.0f : highest;
 }
 
+/// The binary logarithm of a sum of weights, to 22 bits (PTX ISA, "lg2").
+__device__ __forceinline__ float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
 __device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
   if (sum == 0.0f) return -INFINITE;
-  return (highest * exponent + log2f(sum)) * LN_2;
+  return (highest * exponent + log2_approx(sum)) * LN_2;
 }
 
 /// What a row's softmax leaves for later kernels: the maximum, and the sum's reciprocal. Not one log-sum-exp: where the
@@ -505,7 +512,7 @@ constexpr int REACH_FUTURE = 0;
 /// Steps of sixteen along head_dim.
 constexpr int D_STEPS = 2;
 /// Keys whose scores are made at a time.
-constexpr int COLUMNS = 64;
+constexpr int COLUMNS = 32;
 /// 16-byte units of a query row.
 constexpr int Q_CHUNKS = 4;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
@@ -513,14 +520,14 @@ constexpr int Q_ROW_BYTES = 80;
 constexpr int K_ROW_BYTES = 80;
 /// Bytes of shared memory where things lie.
 constexpr int K_AT = 0;
-constexpr int Q_AT = 5120;
-constexpr int HALO_AT = 10240;
+constexpr int Q_AT = 0;
+constexpr int HALO_AT = 5120;
 /// Rows around the tile that the convolution reads.
 constexpr int HALO_PAST = 8;
 constexpr int HALO_FUTURE = 0;
 constexpr int HALO_ROWS = 8;
 constexpr int S_ROW_BYTES = 144;
-constexpr int S_AT = 10880;
+constexpr int S_AT = 5760;
 /// scores.conv (line 9), conv 6x11
 constexpr int KERNEL_QUERY = 6;
 constexpr int KERNEL_KEY = 11;
@@ -539,7 +546,7 @@ constexpr int TAP_PAIRS = 3;
 /// scores.conv.weight in parameters.
 constexpr int WEIGHT_AT = 0;
 /// What the rows' scores are relative to.
-constexpr int REFERENCES_AT = 21248;
+constexpr int REFERENCES_AT = 16128;
 constexpr int REFERENCE_ROWS = TILE_Q + HALO_ROWS;
 constexpr int CONSTANTS_AT = REFERENCES_AT + REFERENCE_ROWS * 4;
 constexpr int TAP_SUMS_AT = CONSTANTS_AT + TILE_Q * 4;
@@ -587,32 +594,43 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// Two neighbouring taps as a f16 pair; and what rounding them leaves over, as another one.
-__device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
-  return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
-}
-
-/// Where a lane's taps lie in a fragment of the banded Toeplitz matrix that a block of eight source keys is multiplied
-/// by: the convolution of one kernel row along the keys. It is the same for all blocks at one distance, so it is made
-/// once.
-__device__ __forceinline__ int offset_at(int distance, const Lane& lane) {
-  return distance + 2 * lane.quad - lane.group;
-}
-
 /// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
 struct Taps {
   unsigned pairs[TAP_PAIRS][DISTANCES][2];
 };
 
-__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, Taps& taps) {
+/// Pairs of neighbouring taps of each kernel row, in order, in shared memory: fragments of banded matrices are made of
+/// them. `RESTS`: then what rounding them leaves over, too. The whole block calls this.
+template <int ROWS, int OFFSETS, bool RESTS, typename Tap>
+__device__ __forceinline__ void store_tap_pairs(unsigned* pairs, int thread, const Tap& tap) {
+  for (int id = thread; id < ROWS * OFFSETS; id += THREADS) {
+    const float low = tap(id / OFFSETS, id % OFFSETS);
+    const float high = tap(id / OFFSETS, id % OFFSETS + 1);
+    const unsigned pair = pack_f16(low, high);
+    pairs[id] = pair;
+    if (RESTS) pairs[ROWS * OFFSETS + id] = rest_f16(pair, low, high);
+  }
+  __syncthreads();
+}
+
+/// Makes them, by way of shared memory. The whole block calls this.
+__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, unsigned char* shared_memory,
+    Taps& taps) {
+  // From what the last of eight keys has to its left on.
+  constexpr int FIRST = 8 * (GRANULES_RIGHT + 1 - DISTANCES) - 7;
+  constexpr int OFFSETS = 8 * DISTANCES + 6;
+  unsigned* const pairs = reinterpret_cast<unsigned*>(shared_memory);
+  store_tap_pairs<2 * TAP_PAIRS, OFFSETS, false>(
+    pairs, lane.thread, [&](int a, int i) { return tap(kernel, a, FIRST + i); });
+  const unsigned* const own = pairs + 7 + 2 * lane.quad - lane.group;
 #pragma unroll
   for (int pair = 0; pair < TAP_PAIRS; pair++) {
 #pragma unroll
     for (int j = 0; j < DISTANCES; j++) {
-      const int offset = offset_at(8 * (GRANULES_RIGHT - j), lane);
 #pragma unroll
       for (int a = 0; a < 2; a++) {
-        taps.pairs[pair][j][a] = taps_at(kernel, 2 * pair + a, offset);
+        const unsigned* const from = own + (2 * pair + a) * OFFSETS + 8 * (DISTANCES - 1 - j);
+        taps.pairs[pair][j][a] = from[0];
       }
     }
   }
@@ -772,7 +790,8 @@ __device__ __forceinline__ void load_keys(
 
 /// s = queries * keys where rows see any of sixteen keys, else 0.
 __device__ __forceinline__ void multiply_seen(
-    unsigned queries, unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4], const int2 (&seen)[ROW_BLOCKS], int key) {
+    const unsigned (&queries)[ROW_BLOCKS][D_STEPS][4], unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4],
+    const int2 (&seen)[ROW_BLOCKS], int key) {
 #pragma unroll
   for (int n = 0; n < COLUMNS / 8; n += 2) {
 #pragma unroll
@@ -784,9 +803,8 @@ __device__ __forceinline__ void multiply_seen(
       }
 #pragma unroll
       for (int d = 0; d < D_STEPS; d++) {
-        unsigned a[4];
+        const unsigned (&a)[4] = queries[x][d];
         unsigned b[4];
-        ldmatrix_x4(a, queries + x * 16 * Q_ROW_BYTES + d * 32);
         ldmatrix_x4(b, keys + n * 8 * K_ROW_BYTES + d * 32);
         mma_f16(s[x][n], a, b[0], b[1], d == 0);
         mma_f16(s[x][n + 1], a, b[2], b[3], d == 0);
@@ -798,19 +816,16 @@ __device__ __forceinline__ void multiply_seen(
 /// s += queries * keys; s = the product where it is the first.
 template <bool FIRST>
 __device__ __forceinline__ void multiply_keys(
-    unsigned queries, unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+    const unsigned (&queries)[ROW_BLOCKS][D_STEPS][4], unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
   for (int d = 0; d < D_STEPS; d++) {
-    unsigned a[ROW_BLOCKS][4];
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(a[x], queries + x * 16 * Q_ROW_BYTES + d * 32);
 #pragma unroll
     for (int n = 0; n < COLUMNS / 8; n += 2) {
       unsigned b[4];
       ldmatrix_x4(b, keys + n * 8 * K_ROW_BYTES + d * 32);
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
-        const unsigned (&a_x)[4] = a[x];
+        const unsigned (&a_x)[4] = queries[x][d];
         mma_f16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
         mma_f16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
       }
@@ -1198,7 +1213,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   const Element* const keys = keys_of(batch, k, head);
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   Taps taps;
-  make_taps(kernel, lane, taps);
+  make_taps(kernel, lane, shared_memory + S_AT, taps);
   const unsigned query_fragments =
     shared + Q_AT + (lane.warp * ROW_BLOCKS * 16 + (lane.index & 15)) * Q_ROW_BYTES + (lane.index >> 4) * 16;
   const unsigned key_fragments =
@@ -1210,6 +1225,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
   __syncthreads();
   const bool referenced = make_references(shared_memory, batch, keys, tile_row, lane);
   make_constants(shared_memory, kernel, referenced, lane.thread);
+  cp_async_wait<0>();
+  __syncthreads();
+  unsigned queries[ROW_BLOCKS][D_STEPS][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) ldmatrix_x4(queries[x][d], query_fragments + x * 16 * Q_ROW_BYTES + d * 32);
+  }
+  // The queries' place is that of keys and values from here on.
+  __syncthreads();
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   cp_async_commit();
   // Of the blocks that share the tile's rows, the one whose keys are the first.
@@ -1254,9 +1279,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_scores_conv(
         continue;
       }
       float s[ROW_BLOCKS][COLUMNS / 8][4];
-      if (all_within(seen, step_key + c, COLUMNS))
-        multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
-      else multiply_seen(query_fragments, key_fragments + c * K_ROW_BYTES, s, seen, step_key + c);
+      if (all_within(seen, step_key + c, COLUMNS)) multiply_keys<true>(queries, key_fragments + c * K_ROW_BYTES, s);
+      else multiply_seen(queries, key_fragments + c * K_ROW_BYTES, s, seen, step_key + c);
       float references[ROW_BLOCKS][2];
       read_references(shared_memory, lane, references);
       each_entry<COLUMNS / 8>(s, [&](float& entry, int x, int, int i) {
@@ -1726,32 +1750,43 @@ __device__ __forceinline__ float tap(const float* kernel, int a, int offset) {
   return kernel[a * KERNEL_KEY + b];
 }
 
-/// Two neighbouring taps as a f16 pair; and what rounding them leaves over, as another one.
-__device__ __forceinline__ unsigned taps_at(const float* kernel, int a, int offset) {
-  return pack_f16(tap(kernel, a, offset), tap(kernel, a, offset + 1));
-}
-
-/// Where a lane's taps lie in a fragment of the banded Toeplitz matrix that a block of eight source keys is multiplied
-/// by: the convolution of one kernel row along the keys. It is the same for all blocks at one distance, so it is made
-/// once.
-__device__ __forceinline__ int offset_at(int distance, const Lane& lane) {
-  return distance + 2 * lane.quad - lane.group;
-}
-
 /// Fragments of the convolution: kernel rows in pairs, distances in blocks of eight keys from right to left.
 struct Taps {
   unsigned pairs[TAP_PAIRS][DISTANCES][2];
 };
 
-__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, Taps& taps) {
+/// Pairs of neighbouring taps of each kernel row, in order, in shared memory: fragments of banded matrices are made of
+/// them. `RESTS`: then what rounding them leaves over, too. The whole block calls this.
+template <int ROWS, int OFFSETS, bool RESTS, typename Tap>
+__device__ __forceinline__ void store_tap_pairs(unsigned* pairs, int thread, const Tap& tap) {
+  for (int id = thread; id < ROWS * OFFSETS; id += THREADS) {
+    const float low = tap(id / OFFSETS, id % OFFSETS);
+    const float high = tap(id / OFFSETS, id % OFFSETS + 1);
+    const unsigned pair = pack_f16(low, high);
+    pairs[id] = pair;
+    if (RESTS) pairs[ROWS * OFFSETS + id] = rest_f16(pair, low, high);
+  }
+  __syncthreads();
+}
+
+/// Makes them, by way of shared memory. The whole block calls this.
+__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, unsigned char* shared_memory,
+    Taps& taps) {
+  // From what the last of eight keys has to its left on.
+  constexpr int FIRST = 8 * (GRANULES_RIGHT + 1 - DISTANCES) - 7;
+  constexpr int OFFSETS = 8 * DISTANCES + 6;
+  unsigned* const pairs = reinterpret_cast<unsigned*>(shared_memory);
+  store_tap_pairs<2 * TAP_PAIRS, OFFSETS, false>(
+    pairs, lane.thread, [&](int a, int i) { return tap(kernel, a, FIRST + i); });
+  const unsigned* const own = pairs + 7 + 2 * lane.quad - lane.group;
 #pragma unroll
   for (int pair = 0; pair < TAP_PAIRS; pair++) {
 #pragma unroll
     for (int j = 0; j < DISTANCES; j++) {
-      const int offset = offset_at(8 * (GRANULES_RIGHT - j), lane);
 #pragma unroll
       for (int a = 0; a < 2; a++) {
-        taps.pairs[pair][j][a] = taps_at(kernel, 2 * pair + a, offset);
+        const unsigned* const from = own + (2 * pair + a) * OFFSETS + 8 * (DISTANCES - 1 - j);
+        taps.pairs[pair][j][a] = from[0];
       }
     }
   }
@@ -1955,7 +1990,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) full_weights_conv(
   if (steps == 0) return;
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   Taps taps;
-  make_taps(kernel, lane, taps);
+  make_taps(kernel, lane, shared_memory + S_AT, taps);
   // Rows of the map that the stage before has written.
   const MapTile<S_ROWS> map_tile = open_map_tile<S_ROWS>(
     source, launch, head, tile_row - HALO_PAST, max(-launch.history_rows, launch.row_begin - REACH_PAST),
@@ -2761,7 +2796,7 @@ int launch_all(const full_call& call, unsigned char* workspace_at, cudaStream_t 
       launch.statistics_history = static_cast<int>(weight_history);
       if (const int error = queue(scores_conv::full_scores_conv,
         {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
-        batches}, 128, 22624, stream, launch, q, q_history, k, call.parameters, call.positions, map_0,
+        batches}, 128, 17504, stream, launch, q, q_history, k, call.parameters, call.positions, map_0,
         references_map_0))
           return error;
       if (const int error = queue(scores_mix::full_scores_mix,
@@ -2850,7 +2885,7 @@ extern "C" int full_launch(const full_call* call, void* workspace, size_t worksp
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
     return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 22624) return mtac_full::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 17504) return mtac_full::launch_all(*call, memory, stream);
   return FULL_ERROR_DEVICE;
 }
 

@@ -376,10 +376,17 @@ __device__ __forceinline__ float reference_of(float highest) {
   return highest == HIDDEN ? 0.0f : highest;
 }
 
+/// The binary logarithm of a sum of weights, to 22 bits (PTX ISA, "lg2").
+__device__ __forceinline__ float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
 __device__ __forceinline__ float log_sum_exp(float highest, float exponent, float sum) {
   if (sum == 0.0f) return -INFINITE;
-  return (highest * exponent + log2f(sum)) * LN_2;
+  return (highest * exponent + log2_approx(sum)) * LN_2;
 }
 
 /// What a row's softmax leaves for later kernels: the maximum, and the sum's reciprocal. Not one log-sum-exp: where the
@@ -442,7 +449,7 @@ constexpr int REACH_LEFT = 0;
 /// Steps of sixteen along head_dim.
 constexpr int D_STEPS = 2;
 /// Keys whose scores are made at a time.
-constexpr int COLUMNS = 64;
+constexpr int COLUMNS = 32;
 /// 16-byte units of a query row.
 constexpr int Q_CHUNKS = 4;
 /// Rows in shared memory: an odd number of 16-byte units, against bank conflicts.
@@ -450,13 +457,13 @@ constexpr int Q_ROW_BYTES = 80;
 constexpr int K_ROW_BYTES = 80;
 /// Bytes of shared memory where things lie.
 constexpr int K_AT = 0;
-constexpr int Q_AT = 5120;
+constexpr int Q_AT = 0;
 /// Rows around the tile that the convolution reads.
 constexpr int HALO_PAST = 0;
 constexpr int HALO_FUTURE = 0;
 constexpr int HALO_ROWS = 0;
 /// What the rows' scores are relative to.
-constexpr int REFERENCES_AT = 10240;
+constexpr int REFERENCES_AT = 5120;
 constexpr int REFERENCE_ROWS = TILE_Q + HALO_ROWS;
 constexpr int CONSTANTS_AT = REFERENCES_AT;
 constexpr int KEY_MEANS_AT = CONSTANTS_AT + REFERENCE_ROWS * 4;
@@ -544,19 +551,16 @@ __device__ __forceinline__ void load_keys(
 /// s += queries * keys; s = the product where it is the first.
 template <bool FIRST>
 __device__ __forceinline__ void multiply_keys(
-    unsigned queries, unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
+    const unsigned (&queries)[ROW_BLOCKS][D_STEPS][4], unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
   for (int d = 0; d < D_STEPS; d++) {
-    unsigned a[ROW_BLOCKS][4];
-#pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(a[x], queries + x * 16 * Q_ROW_BYTES + d * 32);
 #pragma unroll
     for (int n = 0; n < COLUMNS / 8; n += 2) {
       unsigned b[4];
       ldmatrix_x4(b, keys + n * 8 * K_ROW_BYTES + d * 32);
 #pragma unroll
       for (int x = 0; x < ROW_BLOCKS; x++) {
-        const unsigned (&a_x)[4] = a[x];
+        const unsigned (&a_x)[4] = queries[x][d];
         mma_f16(s[x][n], a_x, b[0], b[1], FIRST && d == 0);
         mma_f16(s[x][n + 1], a_x, b[2], b[3], FIRST && d == 0);
       }
@@ -763,6 +767,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
   cp_async_wait<0>();
   __syncthreads();
   make_references(shared_memory, batch, keys, tile_row, lane);
+  cp_async_wait<0>();
+  __syncthreads();
+  unsigned queries[ROW_BLOCKS][D_STEPS][4];
+#pragma unroll
+  for (int x = 0; x < ROW_BLOCKS; x++) {
+#pragma unroll
+    for (int d = 0; d < D_STEPS; d++) ldmatrix_x4(queries[x][d], query_fragments + x * 16 * Q_ROW_BYTES + d * 32);
+  }
+  // The queries' place is that of keys and values from here on.
+  __syncthreads();
   load_keys(shared + K_AT, keys, launch, source_begin, source_end, lane.thread);
   cp_async_commit();
   // Of the blocks that share the tile's rows, the one whose keys are the first.
@@ -787,7 +801,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
       // Nothing of a step without a key that the warp's rows see is used.
       if (step_key >= own_range.y) break;
       float s[ROW_BLOCKS][COLUMNS / 8][4];
-      multiply_keys<true>(query_fragments, key_fragments + c * K_ROW_BYTES, s);
+      multiply_keys<true>(queries, key_fragments + c * K_ROW_BYTES, s);
       float references[ROW_BLOCKS][2];
       read_references(shared_memory, lane, references);
       each_entry<COLUMNS / 8>(s, [&](float& entry, int x, int, int i) {
@@ -1897,7 +1911,7 @@ int launch_all(const heads_only_call& call, unsigned char* workspace_at, cudaStr
       launch.statistics_history = static_cast<int>(weight_history);
       if (const int error = queue(scores::heads_only_scores,
         {ceil_div(launch.row_end - launch.row_begin, 64) * ceil_div(64 * ceil_div(key_end, 64) - key_begin, 512), 4,
-        batches}, 128, 10576, stream, launch, q, q_history, k, call.parameters, call.positions, map_0,
+        batches}, 128, 5456, stream, launch, q, q_history, k, call.parameters, call.positions, map_0,
         references_map_0))
           return error;
       if (const int error = queue(scores_mix::heads_only_scores_mix,
@@ -1983,7 +1997,7 @@ extern "C" int heads_only_launch(const heads_only_call* call, void* workspace, s
   if (const cudaError_t error = cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
     return error;
   unsigned char* const memory = static_cast<unsigned char*>(workspace);
-  if (capability >= 80 && shared_bytes >= 10576) return mtac_heads_only::launch_all(*call, memory, stream);
+  if (capability >= 80 && shared_bytes >= 10240) return mtac_heads_only::launch_all(*call, memory, stream);
   return HEADS_ONLY_ERROR_DEVICE;
 }
 

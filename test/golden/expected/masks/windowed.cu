@@ -371,6 +371,11 @@ __device__ __forceinline__ unsigned pack_within_f16(float low, float high) {
   return pair;
 }
 
+/// What rounding two f32 to f16 leaves over, in f16: pairs of the two hold 22 bits.
+__device__ __forceinline__ unsigned rest_f16(unsigned rounded, float low, float high) {
+  return pack_f16(low - low_f16(rounded), high - high_f16(rounded));
+}
+
 /// The f16 that is nearest to a number; the largest of those beyond.
 __device__ __forceinline__ float rounded_f16(float value) {
   return low_f16(pack_f16(within_f16(value), 0.0f));
@@ -478,10 +483,17 @@ __device__ __forceinline__ float rescaling(float old, float highest, float expon
   return exp2_approx((old - highest) * exponent);
 }
 
+/// The binary logarithm of a sum of weights, to 22 bits (PTX ISA, "lg2").
+__device__ __forceinline__ float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// The log-sum-exp of a row: of its maximum, and the sum of its weights beside that.
 __device__ __forceinline__ float log_sum_exp(float highest, float sum) {
   if (sum == 0.0f) return -INFINITE;
-  return highest + log2f(sum) * LN_2;
+  return highest + log2_approx(sum) * LN_2;
 }
 
 /// The keys that a row sees at most: the first one, and how many.
@@ -627,15 +639,38 @@ struct Taps {
   unsigned pairs[TAP_PAIRS][DISTANCES][2];
 };
 
-__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, Taps& taps) {
+/// Pairs of neighbouring taps of each kernel row, in order, in shared memory: fragments of banded matrices are made of
+/// them. `RESTS`: then what rounding them leaves over, too. The whole block calls this.
+template <int ROWS, int OFFSETS, bool RESTS, typename Tap>
+__device__ __forceinline__ void store_tap_pairs(unsigned* pairs, int thread, const Tap& tap) {
+  for (int id = thread; id < ROWS * OFFSETS; id += THREADS) {
+    const float low = tap(id / OFFSETS, id % OFFSETS);
+    const float high = tap(id / OFFSETS, id % OFFSETS + 1);
+    const unsigned pair = pack_f16(low, high);
+    pairs[id] = pair;
+    if (RESTS) pairs[ROWS * OFFSETS + id] = rest_f16(pair, low, high);
+  }
+  __syncthreads();
+}
+
+/// Makes them, by way of shared memory. The whole block calls this.
+__device__ __forceinline__ void make_taps(const float* kernel, const Lane& lane, unsigned char* shared_memory,
+    Taps& taps) {
+  // From what the last of eight keys has to its left on.
+  constexpr int FIRST = 8 * (GRANULES_RIGHT + 1 - DISTANCES) - 7;
+  constexpr int OFFSETS = 8 * DISTANCES + 6;
+  unsigned* const pairs = reinterpret_cast<unsigned*>(shared_memory);
+  store_tap_pairs<2 * TAP_PAIRS, OFFSETS, false>(
+    pairs, lane.thread, [&](int a, int i) { return tap(kernel, a, FIRST + i); });
+  const unsigned* const own = pairs + 7 + 2 * lane.quad - lane.group;
 #pragma unroll
   for (int pair = 0; pair < TAP_PAIRS; pair++) {
 #pragma unroll
     for (int j = 0; j < DISTANCES; j++) {
-      const int offset = offset_at(8 * (GRANULES_RIGHT - j), lane);
 #pragma unroll
       for (int a = 0; a < 2; a++) {
-        taps.pairs[pair][j][a] = taps_at(kernel, 2 * pair + a, offset);
+        const unsigned* const from = own + (2 * pair + a) * OFFSETS + 8 * (DISTANCES - 1 - j);
+        taps.pairs[pair][j][a] = from[0];
       }
     }
   }
@@ -1392,7 +1427,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
   const Element* const values = values_of(batch, v, head);
   const float* const kernel = parameters + WEIGHT_AT + head * (KERNEL_QUERY * KERNEL_KEY);
   Taps taps;
-  make_taps(kernel, lane, taps);
+  make_taps(kernel, lane, shared_memory + S_AT, taps);
   const SameDocument same = compare_documents(batch, own_row, lane);
   const float added = parameters[BIAS_AT + head];
   const unsigned query_fragments =

@@ -31,14 +31,14 @@ const TILE_K = 64;
 /** Rows of a step of what gathers over rows, and the most channels beside which a thread has registers for the entries of as many (ptxas reports). */
 const STEP_ROWS = { few: 32, many: 64, mostChannels: 96 } as const;
 /** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows, fewer where masks read memory for each pair (ptxas reports). */
-const MOST_CHANNELS = { keys: 128, rows: 96, testedRows: 80 } as const;
+const MOST_CHANNELS = { keys: 128, rows: 128, testedRows: 80 } as const;
 const REGISTERS = 255;
 /** Fragments of a kernel that a thread keeps, or sums of products of two kernel rows with blocks of keys (ptxas reports). */
 const MOST_FRAGMENTS = { f16: 12, exact: 9, gradient: 24 } as const;
 /** Blocks of keys that a key's taps read. */
 const MOST_DISTANCES = 9;
-/** Keys of a block that multiplies rows with keys or values: it keeps the rows for two tiles. */
-const PAIR_KEYS = 2 * TILE_K;
+/** Keys of a block that multiplies rows with keys or values: it keeps the rows for four tiles. */
+const PAIR_KEYS = 4 * TILE_K;
 /**
  * How warps share the rows of a block that multiplies them with keys or values, fewest rows first. Masks that read memory for each pair take the
  * registers of a third block of rows (ptxas reports).

@@ -414,9 +414,27 @@ __device__ __forceinline__ unsigned carry_exponents(unsigned pair) {
   return (pair & 0x7f807f80u) + 0x00800080u;
 }
 
-/// The same of eight elements, all in one.
-__device__ __forceinline__ unsigned carry_exponents_128(const uint4& eight) {
-  return carry_exponents(eight.x) | carry_exponents(eight.y) | carry_exponents(eight.z) | carry_exponents(eight.w);
+/// Leaves 0 in both halves of `probe` while all eight elements are finite: 0 times what is not is NaN.
+__device__ __forceinline__ void probe_128(unsigned& probe, const uint4& eight) {
+  const unsigned pairs[4] = {eight.x, eight.y, eight.z, eight.w};
+#pragma unroll
+  for (int i = 0; i < 4; i++) asm("fma.rn.bf16x2 %0, %1, %2, %0;" : "+r"(probe) : "r"(pairs[i]), "r"(0u));
+}
+
+/// Calls `take` with each of a thread's units of eight elements in ROWS rows of CHUNKS units.
+template <int ROWS, int CHUNKS, int ROW_BYTES, int THREADS, typename Take>
+__device__ __forceinline__ void each_tile_unit(unsigned char* rows, int thread, const Take& take) {
+  constexpr int UNITS = ROWS * CHUNKS;
+  constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
+#pragma unroll
+  for (int i = 0; i < ROUNDS; i++) {
+    // Where the number of units in a row divides that of threads, a thread's units lie below each other.
+    const bool below = THREADS % CHUNKS == 0;
+    const int id = thread + (below ? 0 : i * THREADS);
+    const int down = below ? i * (THREADS / CHUNKS) : 0;
+    if (UNITS % THREADS != 0 && thread + i * THREADS >= UNITS) return;
+    take(rows + (id / CHUNKS + down) * ROW_BYTES + id % CHUNKS * 16);
+  }
 }
 
 /// A bf16 pair without what is infinite or NaN.
@@ -810,14 +828,19 @@ __device__ __forceinline__ void load_rows(
   constexpr int CHUNKS = (SIZE + 15) / 16 * 2;
   // Most tiles lie inside the tensor: no tests. Eight lanes write at a time, four units of two rows four places apart:
   // no two of them meet in a bank.
-  if (SIZE % 32 == 0 && ROWS % (THREADS / 4) == 0 && first >= 0 && first + ROWS <= rows) {
+  if (SIZE % 32 == 0 && ROWS % 8 == 0 && first >= 0 && first + ROWS <= rows) {
+    constexpr int STEP = THREADS / 4;
     const int place = thread / 32 * 8 + thread / 8 % 4 + (thread / 4 & 1) * 4;
     const Element* unit = from + size_t(first + key_at(place)) * stride + thread % 4 * 8;
     to += place * ROW_BYTES + thread % 4 * 16;
 #pragma unroll
-    for (int i = 0; i < ROWS / (THREADS / 4); i++, unit += THREADS / 4 * stride) {
+    for (int i = 0; i < (ROWS + STEP - 1) / STEP; i++) {
+      if (ROWS % STEP != 0 && place + i * STEP >= ROWS) break;
+      // Only whole groups of 32 places lie like the first ones.
+      if (STEP % 32 != 0) unit = from + size_t(first + key_at(place + i * STEP)) * stride + thread % 4 * 8;
 #pragma unroll
-      for (int c = 0; c < CHUNKS / 4; c++) cp_async(to + i * (THREADS / 4) * ROW_BYTES + c * 64, unit + c * 32, true);
+      for (int c = 0; c < CHUNKS / 4; c++) cp_async(to + i * STEP * ROW_BYTES + c * 64, unit + c * 32, true);
+      unit += STEP * stride;
     }
     return;
   }
@@ -1216,22 +1239,11 @@ __device__ __forceinline__ void add_values(
 __device__ __forceinline__ void isolate_values(
     unsigned char* tile, const Batch& batch, unsigned head, int own_row, int first_key,
     const Lane& lane, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
-  constexpr int UNITS = TILE_K * VALUE_GRANULES;
-  constexpr int ROUNDS = (UNITS + THREADS - 1) / THREADS;
-  const auto unit = [&](int i) {
-    // Where the number of units in a row divides that of threads, a thread's units lie below each other.
-    const bool below = THREADS % VALUE_GRANULES == 0;
-    const int id = lane.thread + (below ? 0 : i * THREADS);
-    const int down = below ? i * (THREADS / VALUE_GRANULES) : 0;
-    return tile + (id / VALUE_GRANULES + down) * V_ROW_BYTES + id % VALUE_GRANULES * 16;
-  };
-  unsigned exponents = 0u;
-#pragma unroll
-  for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
-      exponents |= carry_exponents_128(load_as<uint4>(unit(i)));
-  }
-  if (!__syncthreads_or(exponents & SIGNS)) return;
+  unsigned probe = 0u;
+  each_tile_unit<TILE_K, VALUE_GRANULES, V_ROW_BYTES, THREADS>(tile, lane.thread, [&](unsigned char* unit) {
+    probe_128(probe, load_as<uint4>(unit));
+  });
+  if (!__syncthreads_or(probe)) return;
 #pragma unroll 1
   for (int i = 0; i < TILE_K; i++) {
     each_row(own_row, lane, [&](int x, int h, int row) {
@@ -1246,11 +1258,9 @@ __device__ __forceinline__ void isolate_values(
     });
   }
   __syncthreads();
-#pragma unroll 1
-  for (int i = 0; i < ROUNDS; i++) {
-    if (UNITS % THREADS == 0 || lane.thread + i * THREADS < UNITS)
-      store(unit(i), only_finite_128(load_as<uint4>(unit(i))));
-  }
+  each_tile_unit<TILE_K, VALUE_GRANULES, V_ROW_BYTES, THREADS>(tile, lane.thread, [&](unsigned char* unit) {
+    store(unit, only_finite_128(load_as<uint4>(unit)));
+  });
   __syncthreads();
 }
 

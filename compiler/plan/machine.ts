@@ -70,8 +70,10 @@ export interface StagedMenu {
   readonly mixTile: Tile;
   readonly normalize: {
     readonly workgroup: number;
-    /** Invocations that share a row. */
+    /** Invocations that share a row, at least. */
     readonly team: number;
+    /** Registers of an invocation of the softmax, about. */
+    readonly registers: number;
     /** Words of workgroup memory. */
     words(pipeline: Pipeline): number;
   };

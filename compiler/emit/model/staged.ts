@@ -116,6 +116,9 @@ export function dropoutModel(plan: Plan, kernel: KernelPlan, program: DropoutPro
   };
 }
 
+/** Groups of four keys that a lane that normalises a row keeps in registers. */
+const HELD_GROUPS = 32;
+
 export function normalizeModel(plan: Plan, kernel: KernelPlan, program: NormalizeProgram, dialect: Dialect) {
   const sparsemax = plan.pipeline.normalize === "sparsemax";
   const keepsLse = program.keepsLse ?? true;
@@ -124,6 +127,8 @@ export function normalizeModel(plan: Plan, kernel: KernelPlan, program: Normaliz
     : `Softmax of the strip's rows, in place${keepsLse ? ", and their log-sum-exp" : ""}.`;
   const table = new ConstantTable();
   table.int("TEAM", program.team, `Neighbouring ${dialect.words.threads} that share a row.`);
+  table.int("ROWS", kernel.workgroupSize / program.team, `Rows of a ${dialect.words.group}.`);
+  table.int("HELD", HELD_GROUPS, "Groups of four keys that a lane keeps in registers.");
   table.int("ARENA_WORDS", program.arenaWords, `Words of ${dialect.words.memory}.`);
   return {
     ...stagedModel(plan, kernel, program, dialect, table, purpose),

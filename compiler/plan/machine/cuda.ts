@@ -57,8 +57,8 @@ const CUDA: Omit<GpuMachine, "limits" | "architecture" | "rates" | "requires"> =
     // They stay in the second-level cache of data-centre devices, of maps that are written where rows see keys.
     stripBytes: 40 * 2 ** 20,
     mixTile: { tileQ: 8, tileK: 64 },
-    // Eight lanes a row: a line of memory at a time, and what a row costs once is shared by four in a warp.
-    normalize: { workgroup: 64, team: 8, words: () => 0 },
+    // Four lanes a row: whole sectors of memory, and what a row costs once is shared by eight in a warp. Rows stay in registers.
+    normalize: { workgroup: 64, team: 4, registers: 232, words: () => 0 },
     // More rows at a time need no fewer barriers.
     product: { epilogueWords: 8192, masks: true, source: "weights" },
     outputRows: [1],

@@ -4,6 +4,7 @@ import type { GpuMachine, Machine, Machines } from "../machine.ts";
 import { WEBGPU_RATES } from "../rates.ts";
 import { checkLimits } from "../request.ts";
 import { WEBGPU_UNITS } from "../scalar-units.ts";
+import { NORMALIZE_REGISTERS } from "../schedule/registers.ts";
 
 /**
  * Multiply-adds that one dispatch may do: about a second on a processor that emulates a GPU, a millisecond on a small
@@ -63,6 +64,7 @@ const WEBGPU: Omit<GpuMachine, "limits" | "storage"> = {
       workgroup: NORMALIZE_WORKGROUP,
       // Few barriers, and 128 neighbouring bytes a step.
       team: 8,
+      registers: NORMALIZE_REGISTERS,
       words: ({ normalize }) =>
         normalize === "sparsemax" ? 3 * NORMALIZE_WORKGROUP + 1 : 2 * NORMALIZE_WORKGROUP,
     },

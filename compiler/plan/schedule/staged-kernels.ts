@@ -223,7 +223,7 @@ export function normalizeKernel(
     program: { kind: "normalize", team, skipDead, arenaWords },
     workgroup,
     workgroupBytes: arenaWords * 4,
-    registers: NORMALIZE_REGISTERS,
+    registers: normalize.registers,
     read: ["integers", "bias"],
     written: [mapOperand(map, "map", mapWidth), ...(pipeline.normalize === "softmax" ? ["lse"] : [])],
     grid: machine.mapGrid.rows(["ceilDiv", rowsOf(op.halo), workgroup / team], pipeline.heads),

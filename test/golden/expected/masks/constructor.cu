@@ -537,27 +537,24 @@ namespace normalize {
 
 /// Threads of a block.
 constexpr int THREADS = 64;
-/// Neighbouring threads that share a row.
-constexpr int TEAM = 8;
+/// Rows of a block.
+constexpr int ROWS = 16;
 
-extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
-    const Launch launch,
-    const int* __restrict__ positions,
-    float* __restrict__ map
-) {
-  const Batch batch = open_batch(launch, positions);
+/// Normalises a row, which LANES neighbouring lanes share.
+template <int LANES>
+__device__ __forceinline__ void normalize_row(const Batch& batch, float* map, int row) {
+  const Launch& launch = batch.launch;
   const unsigned head = blockIdx.y;
-  const int lane = int(threadIdx.x % TEAM) * 4;
+  const int lane = int(threadIdx.x % LANES) * 4;
   // Rows past the end go along without keys: all lanes of a warp meet at the shuffles.
-  const int row = launch.row_begin + int(blockIdx.x) * (THREADS / TEAM) + int(threadIdx.x / TEAM);
   const bool exists = row < launch.row_end;
   float* const line = map_row(map, launch, head, exists ? row : launch.row_begin);
   const int2 range = exists ? key_range(batch) : make_int2(0, 0);
   // Whole groups of four keys that hold all the row sees.
   const int begin = max(range.x / 4 * 4, launch.key_begin);
   const int end = min(range.y, launch.key_end);
-  // The row sees every key of the groups between its first and its last: only these are tested, each by the lane that
-  // reads it later.
+  // The first group of the lane; every LANES-th is its own.
+  const int first = begin + lane;
   const auto hide = [&](int key) {
     float scores[4];
     read_four(scores, line + key);
@@ -567,31 +564,33 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     }
     write_four(line + key, scores);
   };
+  // The row sees every key of the groups between its first and its last: only these are tested, a key by a lane.
   const int whole_begin = (range.x + 3) / 4 * 4;
   const int whole_end = range.y / 4 * 4;
   if (interior(batch, row, 1, whole_begin, whole_end - whole_begin)) {
-    if (begin < whole_begin && lane == 0) hide(begin);
-    const bool is_last = whole_end >= whole_begin && whole_end < end;
-    if (is_last && (whole_end - begin) % (4 * TEAM) == lane) hide(whole_end);
+    const int own = int(threadIdx.x) % 4;
+    if (lane < 16 && begin < whole_begin && !visible(batch, row, begin + own)) line[begin + own] = HIDDEN;
+    const bool is_last = lane < 16 && whole_end >= whole_begin && whole_end < end;
+    if (is_last && !visible(batch, row, whole_end + own)) line[whole_end + own] = HIDDEN;
   } else {
-    for (int key = begin + lane; key < end; key += 4 * TEAM) hide(key);
+    for (int key = first; key < end; key += 4 * LANES) hide(key);
   }
+  __syncwarp();
 
   float highest = HIDDEN;
   // Stays 0 as long as all scores are finite, else becomes NaN: a row with one that is not is NaN as a whole.
   float probe = 0.0f;
-  for (int key = begin + lane; key < end; key += 4 * TEAM) {
+  for (int key = first; key < end; key += 4 * LANES) {
     float scores[4];
     read_four(scores, line + key);
-    const float largest = fmaxf(fmaxf(scores[0], scores[1]), fmaxf(scores[2], scores[3]));
-    highest = fmaxf(highest, largest);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
+      highest = fmaxf(highest, scores[j]);
       probe = fmaf(scores[j], 0.0f, probe);
     }
   }
-  highest = lanes_max<TEAM>(highest);
-  probe = lanes_sum<TEAM>(probe);
+  highest = lanes_max<LANES>(highest);
+  probe = lanes_sum<LANES>(probe);
 
   // Sparsemax: the threshold t with sum(max(score - highest - t, 0)) = 1. Its support lies above -1; the iteration
   // starts from all of that and only ever drops entries, so it ends (Michelot 1986).
@@ -600,7 +599,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
   for (int round = 0; round <= launch.key_rows; round++) {
     float sum = 0.0f;
     float count = 0.0f;
-    for (int key = begin + lane; key < end; key += 4 * TEAM) {
+    for (int key = begin + lane; key < end; key += 4 * LANES) {
       float scores[4];
       read_four(scores, line + key);
 #pragma unroll
@@ -612,8 +611,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
         }
       }
     }
-    sum = lanes_sum<TEAM>(sum);
-    count = lanes_sum<TEAM>(count);
+    sum = lanes_sum<LANES>(sum);
+    count = lanes_sum<LANES>(count);
     const bool changed = count != support;
     // Goes on until no row of the warp changes.
     if (!__any_sync(~0u, changed)) break;
@@ -621,10 +620,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     if (count > 0.0f) threshold = (sum - 1.0f) / count;
   }
 
-  // The weights, from scores that the same lane has read before; 0 wherever the strip's other rows see more than this
-  // one.
+  // The weights; 0 wherever the strip's other rows see more than this one.
   if (!exists) return;
-  for (int key = begin + lane; key < end; key += 4 * TEAM) {
+  for (int key = first; key < end; key += 4 * LANES) {
     float weights[4];
     read_four(weights, line + key);
 #pragma unroll
@@ -634,13 +632,32 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
     write_four(line + key, weights);
   }
   constexpr float NOTHING[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-  for (int key = launch.key_begin + lane; key < begin; key += 4 * TEAM) write_four(line + key, NOTHING);
-  for (int key = max(begin, (end + 3) / 4 * 4) + lane; key < launch.key_end; key += 4 * TEAM)
+#pragma unroll 1
+  for (int key = launch.key_begin + lane; key < begin; key += 4 * LANES) write_four(line + key, NOTHING);
+#pragma unroll 1
+  for (int key = max(begin, (end + 3) / 4 * 4) + lane; key < launch.key_end; key += 4 * LANES)
     write_four(line + key, NOTHING);
   if (probe == 0.0f) return;
-  for (int key = begin + lane; key < end; key += 4 * TEAM) {
+  for (int key = first; key < end; key += 4 * LANES) {
     for (int j = 0; j < 4; j++) line[key + j] = visible(batch, row, key + j) ? probe : 0.0f;
   }
+}
+
+/// The block's rows.
+template <int LANES>
+__device__ __forceinline__ void normalize_rows(const Batch& batch, float* map) {
+  const int first = batch.launch.row_begin + int(blockIdx.x) * ROWS + int(threadIdx.x / LANES);
+#pragma unroll 1
+  for (int done = 0; done < ROWS; done += THREADS / LANES) normalize_row<LANES>(batch, map, first + done);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) constructor_normalize(
+    const Launch launch,
+    const int* __restrict__ positions,
+    float* __restrict__ map
+) {
+  const Batch batch = open_batch(launch, positions);
+  normalize_rows<8>(batch, map);
 }
 
 }  // namespace normalize
@@ -917,7 +934,7 @@ int launch_all(const constructor_call& call, unsigned char* workspace_at, cudaSt
         stream, launch, map_0, call.parameters, call.positions, map_1))
         return error;
       if (const int error = queue(normalize::constructor_normalize,
-        {ceil_div(launch.row_end - launch.row_begin, 8), 3, batches}, 64, 0, stream, launch, call.positions, map_1))
+        {ceil_div(launch.row_end - launch.row_begin, 16), 3, batches}, 64, 0, stream, launch, call.positions, map_1))
         return error;
       launch.row_begin = static_cast<int>(row);
       if (const int error = queue(product::constructor_product,

@@ -69,6 +69,8 @@ export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: Tensor
     records: records !== undefined,
     channels: name,
     variable: of,
+    // What is not scaled may have squares that f32 does not hold.
+    squares: scale !== null && records !== undefined,
     // Rows around the tile, copies of the keys, queries in registers: nothing that scores of a forward pass may want.
     haloRows: false,
     halo: false,

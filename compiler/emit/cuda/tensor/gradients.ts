@@ -174,11 +174,6 @@ export function tensorConvModel(plan: Plan, kernel: KernelPlan, program: TensorC
   );
   constants.int("SOURCE_KEYS", sourceKeys(program), "Keys of a step with those around them.");
   constants.int(
-    "SOURCE_GRANULES",
-    tileK / 8 + granulesLeft + granulesRight,
-    "Blocks of eight of them that are read.",
-  );
-  constants.int(
     "TAP_OFFSETS",
     "8 * DISTANCES + 6",
     "Keys from which one of eight keys may read pairs, in order.",

@@ -879,8 +879,8 @@ __device__ __forceinline__ void load_keys(
   load_rows<TILE_K, HEAD_DIM, K_ROW_BYTES>(to, keys, launch.k_stride_l, first, rows, thread);
 }
 
-/// s += queries * keys; s = the product where it is the first.
-template <bool FIRST>
+/// s += queries * keys, of the first KEYS of them; s = the product where it is the first.
+template <bool FIRST, int KEYS = COLUMNS>
 __device__ __forceinline__ void multiply_keys(
     unsigned queries, unsigned keys, float (&s)[ROW_BLOCKS][COLUMNS / 8][4]) {
 #pragma unroll
@@ -889,7 +889,7 @@ __device__ __forceinline__ void multiply_keys(
 #pragma unroll
     for (int x = 0; x < ROW_BLOCKS; x++) ldmatrix_x4(a[x], queries + x * 16 * Q_ROW_BYTES + d * 32);
 #pragma unroll
-    for (int n = 0; n < COLUMNS / 8; n += 2) {
+    for (int n = 0; n < KEYS / 8; n += 2) {
       unsigned b[4];
       ldmatrix_x4(b, keys + n * 8 * K_ROW_BYTES + d * 32);
 #pragma unroll

@@ -731,20 +731,64 @@ __device__ __forceinline__ void hide(
 
 /// Writes COUNT blocks of eight keys of the warp's rows, from `key` on: those that the block is to write.
 template <int COUNT, int N>
-__device__ __forceinline__ void store_map(
+__device__ __forceinline__ void store_blocks(
     const float (&y)[ROW_BLOCKS][N][4], unsigned short* own, const Launch& launch, int own_row, int key, int keys_begin,
     int keys_end, const Lane& lane) {
-  const bool whole = key >= keys_begin && key + COUNT * 8 <= keys_end;
   each_row(own_row, lane, [&](int x, int h, int row) {
     if (row >= launch.row_end) return;
-    unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key;
+    unsigned short* const to = own + size_t(16 * x + 8 * h) * launch.map_row_stride + key + 2 * lane.quad;
 #pragma unroll
     for (int n = 0; n < COUNT; n++) {
-      if (whole || (key + 8 * n >= keys_begin && key + 8 * n < keys_end)) {
+      if (key + 8 * n >= keys_begin && key + 8 * n < keys_end) {
         store(to + 8 * n, pack_within_f16(y[x][n][2 * h], y[x][n][2 * h + 1]));
       }
     }
   });
+}
+
+/// The same where the block writes them all: in sectors of 32 bytes, which two neighbouring blocks share from the FIRST
+/// on.
+template <int FIRST, int COUNT, int N>
+__device__ __forceinline__ void store_sectors(
+    const float (&y)[ROW_BLOCKS][N][4], unsigned short* own, const Launch& launch, int own_row, int key,
+    const Lane& lane) {
+  constexpr int PAIRS = (COUNT - FIRST) / 2;
+  const bool odd = lane.quad & 1;
+  unsigned short* const own_key = own + key + 2 * lane.quad;
+  // Of four lanes even ones write four keys of a pair's first block, odd ones of its second.
+  unsigned short* const own_keys = own + key + 8 * FIRST + 8 * (lane.quad & 1) + 4 * (lane.quad >> 1);
+  each_row(own_row, lane, [&](int x, int h, int row) {
+    const size_t at = size_t(16 * x + 8 * h) * launch.map_row_stride;
+    const auto packed = [&](int n) { return pack_within_f16(y[x][n][2 * h], y[x][n][2 * h + 1]); };
+    uint2 keys[PAIRS];
+#pragma unroll
+    for (int pair = 0; pair < PAIRS; pair++) {
+      const unsigned first = packed(FIRST + 2 * pair);
+      const unsigned second = packed(FIRST + 2 * pair + 1);
+      const unsigned other = __shfl_xor_sync(~0u, odd ? first : second, 1);
+      keys[pair] = odd ? make_uint2(other, second) : make_uint2(first, other);
+    }
+    if (row >= launch.row_end) return;
+    if (FIRST == 1) store(own_key + at, packed(0));
+#pragma unroll
+    for (int pair = 0; pair < PAIRS; pair++) store(own_keys + at + 16 * pair, keys[pair]);
+    if ((COUNT - FIRST) % 2 == 1) store(own_key + at + 8 * (COUNT - 1), packed(COUNT - 1));
+  });
+}
+
+/// In whole sectors, wherever `key` lies, but at the ends of what the block writes.
+template <int COUNT, int N>
+__device__ __forceinline__ void store_map(
+    const float (&y)[ROW_BLOCKS][N][4], unsigned short* own, const Launch& launch, int own_row, int key, int keys_begin,
+    int keys_end, const Lane& lane) {
+  if constexpr (COUNT > 2) {
+    if (key >= keys_begin && key + COUNT * 8 <= keys_end) {
+      if (key % 16 == 0) store_sectors<0, COUNT>(y, own, launch, own_row, key, lane);
+      else store_sectors<1, COUNT>(y, own, launch, own_row, key, lane);
+      return;
+    }
+  }
+  store_blocks<COUNT>(y, own, launch, own_row, key, keys_begin, keys_end, lane);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
@@ -812,7 +856,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) heads_only_scores(
   fill(y, 0.0f);
   // The keys that the warp's rows see at most.
   int2 own_range = key_range(batch, min(own_row + 16 * ROW_BLOCKS, launch.row_end) - 1);
-  unsigned short* const own_result = map_row(result, launch, head, own_row + lane.group) + 2 * lane.quad;
+  unsigned short* const own_result = map_row(result, launch, head, own_row + lane.group);
 
   for (int step = 0; step < steps; step++) {
     const int step_key = source_begin + step * TILE_K;

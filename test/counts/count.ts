@@ -34,24 +34,29 @@ function normal(random: Random, dims: readonly number[], deviation: number): Flo
   };
 }
 
+/** Normal draws; `offset`: what all scores have in common beside, along the first channel of queries and keys. */
 function drawCall(
   pipeline: Pipeline,
   length: number,
+  offset: number,
 ): {
   inputs: AttentionInputs<Float64Tensor>;
   parameters: Map<string, Float64Tensor>;
 } {
   const random = new Random(1);
-  const rounded = (dims: readonly number[]): Float64Tensor => {
+  const { heads, kvHeads, headDim, valueDim, scale } = pipeline;
+  const common = Math.sqrt(offset / scale);
+  const rounded = (dims: readonly number[], shared: number): Float64Tensor => {
     const tensor = normal(random, dims, 1);
-    return { shape: dims, data: roundTo(pipeline.storage, tensor.data) };
+    const channels = dims.at(-1) ?? 1;
+    const data = tensor.data.map((value, index) => (index % channels === 0 ? value + shared : value));
+    return { shape: dims, data: roundTo(pipeline.storage, data) };
   };
-  const { heads, kvHeads, headDim, valueDim } = pipeline;
   return {
     inputs: {
-      q: rounded([1, heads, length, headDim]),
-      k: rounded([1, kvHeads, length, headDim]),
-      v: rounded([1, kvHeads, length, valueDim]),
+      q: rounded([1, heads, length, headDim], common),
+      k: rounded([1, kvHeads, length, headDim], common),
+      v: rounded([1, kvHeads, length, valueDim], 0),
     },
     parameters: new Map(
       pipeline.parameters.map(({ name, shape: dims }) => [name, normal(random, dims, 0.2)]),
@@ -96,6 +101,8 @@ const SECTOR = 32;
 export interface Counting {
   readonly machine: GpuMachine;
   readonly grad: boolean;
+  /** What all scores have in common. */
+  readonly offset: number;
 }
 
 /** Units whose cycles are printed for each kernel. */
@@ -113,10 +120,10 @@ async function execute(
   pipeline: Pipeline,
   plan: Plan,
   length: number,
-  { machine, grad }: Counting,
+  { machine, grad, offset }: Counting,
 ): Promise<CudaStatistics> {
   const device = await openEmulatedCuda({ checks: "bounds" });
-  const { inputs, parameters } = drawCall(pipeline, length);
+  const { inputs, parameters } = drawCall(pipeline, length, offset);
   if (!grad) return (await runCudaPlan(device, plan, parameters, inputs)).statistics;
   const shape = shapeOf(length);
   const forward = choosePlan(pipeline, { machine, shape });

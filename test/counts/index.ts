@@ -1,10 +1,11 @@
 // Exact dynamic counts of the kernels for sm_80, from their PTX executed on the CPU. Not a test: a program with a report.
 //
-//   npm run counts -- [--length 512,1024] [--dim 64,96,128] [--spec "pre 6x11"] [--schedule staged] [--lowering folded] [--all] [--grad] [--json]
+//   npm run counts -- [--length 512,1024] [--dim 64,96,128] [--spec "pre 6x11"] [--schedule staged] [--lowering folded] [--all] [--grad] [--offset 100] [--json]
 //
 // The first length counts every schedule; the others the plan that was cheapest there: what is compared is the kernels, not what a planner
 // makes of how many blocks fill a device. --all counts every tensor-core
-// candidate of a schedule rather than the planner's first. --grad counts backward passes, f32 units among them, at one length.
+// candidate of a schedule rather than the planner's first. --grad counts backward passes, f32 units among them, at one length. --offset says
+// what all scores have in common: convolutions of scores take more at the borders of masks then.
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { type Candidate, cudaArchitecture, cudaMachine, planCandidates } from "../../compiler/plan/index.ts";
 import type { Pipeline, Schedule } from "../../runtime/contract/index.ts";
@@ -21,6 +22,7 @@ const { values: flags } = parseArgs({
     lowering: { type: "string" },
     all: { type: "boolean", default: false },
     grad: { type: "boolean", default: false },
+    offset: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
   },
 });
@@ -32,7 +34,7 @@ const GROWTH = 1.04;
 const architecture = cudaArchitecture("sm_80");
 if (architecture === null) throw new Error("the planner does not know sm_80");
 const machine = cudaMachine(architecture);
-const counting: Counting = { machine, grad };
+const counting: Counting = { machine, grad, offset: Number(flags.offset) };
 
 const results: object[] = [];
 let missed = 0;

@@ -5,11 +5,12 @@ import { describe, expect, test } from "vitest";
 import { emitKernels } from "../../compiler/emit/index.ts";
 import { resolve } from "../../compiler/ir/index.ts";
 import { analyse } from "../../compiler/language/index.ts";
+import { choosePlan } from "../../compiler/plan/index.ts";
 import { type CallShape, type Pipeline, SCHEDULES } from "../../runtime/contract/index.ts";
 import { randomCase } from "../support/arbitrary.ts";
 import { pipelineOf } from "../support/pipelines.ts";
 import { runsOf, SEED } from "../support/seed.ts";
-import { findNvcc } from "./harness.ts";
+import { findNvcc, machineFor } from "./harness.ts";
 import { faultsOf } from "./nvcc.ts";
 import { tensorPlans } from "./tensor-cases.ts";
 
@@ -65,6 +66,26 @@ describe.skipIf(nvcc === null)(
       const faults = await Promise.all([...new Set(texts)].map((text) => faultsOf(text, "sm_80")));
       expect(faults.flat()).toEqual([]);
     }, 600_000);
+
+    // What a thread sums up and the entries beside it fill its registers; architectures differ in what they need besides.
+    test.each(ARCHITECTURES)(
+      "gradients of as many channels as fit the registers, for %s",
+      async (architecture) => {
+        const wide = pipelineOf(
+          "attention a { heads 2 head_dim 120 value_dim 128 dtype f16 mask causal window 100 }",
+          "a",
+        );
+        const plan = choosePlan(wide, {
+          machine: machineFor(architecture),
+          shape: SHAPE,
+          direction: "backward",
+        });
+        const texts = Object.values(emitKernels(plan));
+        const faults = await Promise.all(texts.map((text) => faultsOf(text, architecture)));
+        expect(faults.flat()).toEqual([]);
+      },
+      600_000,
+    );
 
     test(`random attentions, any plan (seed ${SEED})`, async () => {
       const cases = randomCase({

@@ -72,7 +72,7 @@ export function tensorPairsModel(plan: Plan, kernel: KernelPlan, program: Tensor
     // What is not scaled may have squares that f32 does not hold.
     squares: scale !== null && records !== undefined,
     // Rows around the tile, copies of the keys, queries in registers: nothing that scores of a forward pass may want.
-    haloRows: false,
+    around: false,
     halo: false,
     folded: false,
     skips: false,

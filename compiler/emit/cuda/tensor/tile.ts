@@ -98,7 +98,7 @@ export function tensorTileModel(plan: Plan, kernel: KernelPlan, program: TensorT
     // Blocks that end before the tile's last key still read to its right.
     sourceEnd: sourceEnd(program, (program.splits || toMap) && right),
     kernelAt: convolved === null ? null : ofHead("WEIGHT_AT", convolved),
-    haloRows: halo,
+    around: folded !== null && halo,
     halo: folded === null && halo,
     ...references,
     restores: references.relative && (program.sink === "attention" || program.sink === "statistics"),

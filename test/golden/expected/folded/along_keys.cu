@@ -754,7 +754,15 @@ __device__ __forceinline__ void load_rows(
 __device__ __forceinline__ void load_queries(
     unsigned shared, const Batch& batch, const Element* q, const Element* q_history, unsigned head, int tile_row,
     int thread) {
-  for (int id = thread; id < TILE_Q * Q_CHUNKS; id += THREADS) {
+  // Tiles without rows of the history, or past the last one, are copied as they lie.
+  const Launch& launch = batch.launch;
+  const bool whole = tile_row >= 0 && tile_row + TILE_Q <= launch.query_rows;
+  if (whole) {
+    const Element* const rows = query_row(batch, q, q_history, head, 0);
+    load_rows<TILE_Q, HEAD_DIM, Q_ROW_BYTES>(shared + Q_AT, rows, launch.q_stride_l, tile_row, launch.query_rows,
+      thread);
+  }
+  for (int id = thread + (whole ? TILE_Q * Q_CHUNKS : 0); id < TILE_Q * Q_CHUNKS; id += THREADS) {
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
     const int row = tile_row + r;
@@ -989,7 +997,8 @@ __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added
   });
 }
 
-/// o += weights * values, of sixteen keys.
+/// o += weights * values, of sixteen keys, for the warp's blocks of rows from the FIRST on.
+template <int FIRST = 0>
 __device__ __forceinline__ void add_values(
     const unsigned (&weights)[ROW_BLOCKS][4], unsigned values, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
 #pragma unroll
@@ -997,7 +1006,7 @@ __device__ __forceinline__ void add_values(
     unsigned b[4];
     ldmatrix_x4_trans(b, values + n * 16);
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int x = FIRST; x < ROW_BLOCKS; x++) {
       mma_f16(o[x][n], weights[x], b[0], b[1], false);
       mma_f16(o[x][n + 1], weights[x], b[2], b[3], false);
     }
@@ -1180,8 +1189,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     // Queries times keys.
 #pragma unroll
     for (int c = 0; c < TILE_K; c += COLUMNS) {
-      // Nothing of a step without a key that the warp's rows see is used.
-      if (step_key >= own_range.y) break;
+      // Nothing is used of a half of the step without a key that the warp's rows see.
+      if (c % (TILE_K / 2) == 0 && step_key + c >= own_range.y) break;
       float s[ROW_BLOCKS][COLUMNS / 8][4];
       multiply_keys<true>(queries, key_fragments + c * K_ROW_BYTES, s);
       each_entry<COLUMNS / 8>(s, [&](float& entry, int, int, int) {
@@ -1214,10 +1223,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_attention(
     online_softmax(y, weights, m, l, o);
     // Keys that none of the warp's rows sees have no weight.
     const int live = own_range.y - key;
+    const int first_live = ROW_BLOCKS > 1 && live < 8 * GRANULES
+      ? key_range(batch, min(own_row + 15, launch.row_end - 1)).y - key : live;
     const unsigned step_values = value_fragments + (step & 1) * V_TILE_BYTES;
 #pragma unroll
     for (int s = 0; s < GRANULES / 2; s++) {
-      if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
+      const unsigned values = step_values + s * 16 * V_ROW_BYTES;
+      if (s * 16 < first_live) add_values(weights[s], values, o);
+      else if (s * 16 < live) add_values<ROW_BLOCKS - 1>(weights[s], values, o);
     }
   }
 
@@ -1516,7 +1529,15 @@ __device__ __forceinline__ void load_rows(
 __device__ __forceinline__ void load_queries(
     unsigned shared, const Batch& batch, const Element* q, const Element* q_history, unsigned head, int tile_row,
     int thread) {
-  for (int id = thread; id < TILE_Q * Q_CHUNKS; id += THREADS) {
+  // Tiles without rows of the history, or past the last one, are copied as they lie.
+  const Launch& launch = batch.launch;
+  const bool whole = tile_row >= 0 && tile_row + TILE_Q <= launch.query_rows;
+  if (whole) {
+    const Element* const rows = query_row(batch, q, q_history, head, 0);
+    load_rows<TILE_Q, HEAD_DIM, Q_ROW_BYTES>(shared + Q_AT, rows, launch.q_stride_l, tile_row, launch.query_rows,
+      thread);
+  }
+  for (int id = thread + (whole ? TILE_Q * Q_CHUNKS : 0); id < TILE_Q * Q_CHUNKS; id += THREADS) {
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
     const int row = tile_row + r;
@@ -1832,7 +1853,8 @@ __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added
   });
 }
 
-/// o += weights * values, of sixteen keys.
+/// o += weights * values, of sixteen keys, for the warp's blocks of rows from the FIRST on.
+template <int FIRST = 0>
 __device__ __forceinline__ void add_values(
     const unsigned (&weights)[ROW_BLOCKS][4], unsigned values, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
 #pragma unroll
@@ -1840,7 +1862,7 @@ __device__ __forceinline__ void add_values(
     unsigned b[4];
     ldmatrix_x4_trans(b, values + n * 16);
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int x = FIRST; x < ROW_BLOCKS; x++) {
       mma_f16(o[x][n], weights[x], b[0], b[1], false);
       mma_f16(o[x][n + 1], weights[x], b[2], b[3], false);
     }
@@ -2064,10 +2086,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
     online_softmax(y, weights, m, l, o);
     // Keys that none of the warp's rows sees have no weight.
     const int live = own_range.y - key;
+    const int first_live = ROW_BLOCKS > 1 && live < 8 * GRANULES
+      ? key_range(batch, min(own_row + 15, launch.row_end - 1)).y - key : live;
     const unsigned step_values = value_fragments + (step & 1) * V_TILE_BYTES;
 #pragma unroll
     for (int s = 0; s < GRANULES / 2; s++) {
-      if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
+      const unsigned values = step_values + s * 16 * V_ROW_BYTES;
+      if (s * 16 < first_live) add_values(weights[s], values, o);
+      else if (s * 16 < live) add_values<ROW_BLOCKS - 1>(weights[s], values, o);
     }
     each_entry<CARRIED>(y, [&](float& entry, int x, int n, int i) { entry = y[x][GRANULES + n][i]; });
   }
@@ -2095,10 +2121,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) along_keys_border(
       online_softmax(last, weights, m, l, o);
       // Keys that none of the warp's rows sees have no weight.
       const int live = own_range.y - key;
+      const int first_live = ROW_BLOCKS > 1 && live < 8 * TAIL_PAIRS
+        ? key_range(batch, min(own_row + 15, launch.row_end - 1)).y - key : live;
       const unsigned step_values = value_fragments + (steps & 1) * V_TILE_BYTES;
 #pragma unroll
       for (int s = 0; s < TAIL_PAIRS / 2; s++) {
-        if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
+        const unsigned values = step_values + s * 16 * V_ROW_BYTES;
+        if (s * 16 < first_live) add_values(weights[s], values, o);
+        else if (s * 16 < live) add_values<ROW_BLOCKS - 1>(weights[s], values, o);
       }
     }
   }

@@ -861,7 +861,15 @@ __device__ __forceinline__ void load_rows(
 __device__ __forceinline__ void load_queries(
     unsigned shared, const Batch& batch, const Element* q, const Element* q_history, unsigned head, int tile_row,
     int thread) {
-  for (int id = thread; id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
+  // Tiles without rows of the history, or past the last one, are copied as they lie.
+  const Launch& launch = batch.launch;
+  const bool whole = tile_row >= 0 && tile_row + TILE_Q <= launch.query_rows;
+  if (whole) {
+    const Element* const rows = query_row(batch, q, q_history, head, 0);
+    load_rows<TILE_Q, HEAD_DIM, Q_ROW_BYTES>(shared + Q_AT, rows, launch.q_stride_l, tile_row, launch.query_rows,
+      thread);
+  }
+  for (int id = thread + (whole ? TILE_Q * Q_CHUNKS : 0); id < (TILE_Q + HALO_ROWS) * Q_CHUNKS; id += THREADS) {
     const int r = id / Q_CHUNKS;
     const int c = id % Q_CHUNKS;
     // The halo's rows lie behind the tile's: those before it first.
@@ -1218,7 +1226,8 @@ __device__ __forceinline__ void finish(float (&y)[ROW_BLOCKS][N][4], float added
   });
 }
 
-/// o += weights * values, of sixteen keys.
+/// o += weights * values, of sixteen keys, for the warp's blocks of rows from the FIRST on.
+template <int FIRST = 0>
 __device__ __forceinline__ void add_values(
     const unsigned (&weights)[ROW_BLOCKS][4], unsigned values, float (&o)[ROW_BLOCKS][VALUE_GRANULES][4]) {
 #pragma unroll
@@ -1226,7 +1235,7 @@ __device__ __forceinline__ void add_values(
     unsigned b[4];
     ldmatrix_x4_trans(b, values + n * 16);
 #pragma unroll
-    for (int x = 0; x < ROW_BLOCKS; x++) {
+    for (int x = FIRST; x < ROW_BLOCKS; x++) {
       mma_bf16(o[x][n], weights[x], b[0], b[1], false);
       mma_bf16(o[x][n + 1], weights[x], b[2], b[3], false);
     }
@@ -1540,10 +1549,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) windowed_attention(
     online_softmax(y, weights, m, l, o);
     // Keys that none of the warp's rows sees have no weight.
     const int live = own_range.y - key;
+    const int first_live = ROW_BLOCKS > 1 && live < 8 * GRANULES
+      ? key_range(batch, own_row, min(own_row + 15, launch.row_end - 1)).y - key : live;
     const unsigned step_values = value_fragments + (step & 1) * V_TILE_BYTES;
 #pragma unroll
     for (int s = 0; s < GRANULES / 2; s++) {
-      if (s * 16 < live) add_values(weights[s], step_values + s * 16 * V_ROW_BYTES, o);
+      const unsigned values = step_values + s * 16 * V_ROW_BYTES;
+      if (s * 16 < first_live) add_values(weights[s], values, o);
+      else if (s * 16 < live) add_values<ROW_BLOCKS - 1>(weights[s], values, o);
     }
     each_entry<CARRIED>(y, [&](float& entry, int x, int n, int i) { entry = y[x][GRANULES + n][i]; });
   }

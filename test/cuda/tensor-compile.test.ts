@@ -72,7 +72,7 @@ describe.skipIf(nvcc === null)(
       "gradients of as many channels as fit the registers, for %s",
       async (architecture) => {
         const wide = pipelineOf(
-          "attention a { heads 2 head_dim 120 value_dim 128 dtype f16 mask causal window 100 }",
+          "attention a { heads 2 head_dim 96 value_dim 128 dtype f16 mask causal window 100 lengths }",
           "a",
         );
         const plan = choosePlan(wide, {

@@ -30,11 +30,8 @@ const BLOCK_ROWS = WARPS * 32;
 const TILE_K = 64;
 /** Rows of a step of what gathers over rows, and the most channels beside which a thread has registers for the entries of as many (ptxas reports). */
 const STEP_ROWS = { few: 32, many: 64, mostChannels: 96 } as const;
-/**
- * Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows: fewer where these are scaled, or where masks read memory for each
- * pair (ptxas reports).
- */
-const MOST_CHANNELS = { keys: 128, rows: 128, scaledRows: 120, testedRows: 80 } as const;
+/** Channels whose sums a thread keeps beside 32 keys, and beside entries of 32 rows, fewer where masks read memory for each pair (ptxas reports). */
+const MOST_CHANNELS = { keys: 128, rows: 96, testedRows: 80 } as const;
 const REGISTERS = 255;
 /** Fragments of a kernel that a thread keeps, or sums of products of two kernel rows with blocks of keys (ptxas reports). */
 const MOST_FRAGMENTS = { f16: 12, exact: 9, gradient: 24 } as const;
@@ -179,10 +176,9 @@ export const TENSOR_PRODUCTS: Products = {
     const { of, map, rows } = asked;
     const scalar = rowProduct(task, asked);
     const channels = of === "k" ? pipeline.headDim : pipeline.valueDim;
+    const { rows: most, testedRows } = MOST_CHANNELS;
+    const rowBlocks = channels > (testsPairs(pipeline) ? testedRows : most) ? 1 : 2;
     const scale = asked.d === undefined ? null : entryOf(task, asked.d);
-    const untested = scale === null ? MOST_CHANNELS.rows : MOST_CHANNELS.scaledRows;
-    const most = testsPairs(pipeline) ? MOST_CHANNELS.testedRows : untested;
-    const rowBlocks = channels > most ? 1 : 2;
     const rowBytes = paddedRow(channels);
     return inPlaceOf(task, scalar, {
       program: {

@@ -15,7 +15,7 @@ const BUILT = join(ROOT, "dist/compiler/browser.js");
 const SPEC = readFileSync(join(ROOT, "examples/mta_830m.mta"), "utf8");
 
 /** Minified and compressed, with all templates but those of gradients, and the C library. */
-const MAX_BYTES = 291 * 1024;
+const MAX_BYTES = 292 * 1024;
 /** What comes when somebody asks for gradients. */
 const MAX_GRADIENT_BYTES = 61 * 1024;
 

@@ -3,6 +3,7 @@ import { EmulatorError } from "./errors.ts";
 import { GlobalMemory } from "./machine/global-memory.ts";
 import { Run, type WarpOrder } from "./machine/run.ts";
 import { type EmulatedKernel, type EmulatedModule, type LoadedKernel, loadModule } from "./module.ts";
+import { TranslatedModules } from "./translated-modules.ts";
 
 export interface EmulatorOptions {
   /** Order of a block's warps: interleaved by basic blocks, or one running until it parks at a barrier. Default "forward". */
@@ -18,6 +19,11 @@ export interface EmulatorOptions {
   readonly sharedLimit?: number;
   /** Warp instructions that one launch may execute: the guard against endless loops. Default 10^10. */
   readonly instructionBudget?: number;
+  /**
+   * Instructions of loaded kernels that are kept ready to run, more than a kilobyte each. Of the modules that were not run for the longest time only the
+   * text stays beyond it, and they are translated again when they are run. Default 500,000.
+   */
+  readonly keptInstructions?: number;
 }
 
 /** Memory of the emulated device. */
@@ -36,6 +42,7 @@ export interface EmulatedLaunch {
 }
 
 const SHARED_LIMIT = 232448;
+const KEPT_INSTRUCTIONS = 500_000;
 const GRID_LIMITS = [2147483647, 65535, 65535];
 const BLOCK_LIMITS = [1024, 1024, 64];
 
@@ -44,12 +51,13 @@ export class EmulatedDevice {
   private readonly memory = new GlobalMemory();
   private readonly options: EmulatorOptions;
   private readonly checks: boolean;
-  private readonly kernels = new WeakMap<EmulatedKernel, LoadedKernel>();
+  private readonly modules: TranslatedModules;
   private serial = 1;
 
   constructor(options: EmulatorOptions = {}) {
     this.options = options;
     this.checks = options.checks !== "bounds";
+    this.modules = new TranslatedModules(options.keptInstructions ?? KEPT_INSTRUCTIONS);
   }
 
   /** Fresh memory holds a NaN pattern; reading it before writing is a fault. Addresses of allocations are 4 GiB apart. */
@@ -77,17 +85,14 @@ export class EmulatedDevice {
 
   /** Reads and translates a module; throws on the first instruction that is not implemented. */
   load(ptx: string, name = "module"): EmulatedModule {
-    const kernels = new Map<string, EmulatedKernel>();
-    for (const loaded of loadModule(ptx, name, this.memory, this.checks)) {
-      kernels.set(loaded.kernel.name, loaded.kernel);
-      this.kernels.set(loaded.kernel, loaded);
-    }
-    return { kernels };
+    const { source, kernels } = loadModule(ptx, name, this.memory, this.checks);
+    this.modules.add(source, kernels);
+    return { kernels: new Map(kernels.map(({ kernel }) => [kernel.name, kernel])) };
   }
 
   launch(kernel: EmulatedKernel, launch: EmulatedLaunch): Counters {
-    const loaded = this.kernels.get(kernel);
-    if (loaded === undefined) throw refuse(kernel, "it was loaded on another device");
+    const loaded = this.modules.find(kernel);
+    if (loaded === null) throw refuse(kernel, "it was loaded on another device");
     this.validate(loaded, launch);
     // Whole words: parameters are read through 32-bit views.
     const parameters = new Uint8Array((kernel.parameterBytes + 15) & ~15);

@@ -86,10 +86,30 @@ function loadKernel(
   };
 }
 
+/** A module's text, with the places of its variables in device memory: all that its kernels are made of. */
+export interface ModuleSource {
+  readonly ptx: Uint8Array;
+  readonly globals: ReadonlyMap<string, bigint>;
+}
+
+function translated(parsedModule: ParsedModule, globals: ModuleSource["globals"]): LoadedKernel[] {
+  return parsedModule.kernels.map((parsed) => loadKernel(parsed, parsedModule, globals));
+}
+
+/** The kernels of a module that was loaded before. */
+export function remake({ ptx, globals }: ModuleSource): LoadedKernel[] {
+  return translated(parseModule(new TextDecoder().decode(ptx)), globals);
+}
+
 /** Parses a module, places its variables in device memory, and translates its kernels. */
-export function loadModule(ptx: string, name: string, memory: GlobalMemory, checks: boolean): LoadedKernel[] {
+export function loadModule(
+  text: string,
+  name: string,
+  memory: GlobalMemory,
+  checks: boolean,
+): { readonly source: ModuleSource; readonly kernels: LoadedKernel[] } {
   try {
-    const parsedModule = parseModule(ptx);
+    const parsedModule = parseModule(text);
     const globals = new Map<string, bigint>();
     for (const variable of parsedModule.variables) {
       if (variable.space !== "global" && variable.space !== "const") continue;
@@ -99,7 +119,10 @@ export function loadModule(ptx: string, name: string, memory: GlobalMemory, chec
       memory.fill(address, variable.bytes, 0);
       if (variable.initial !== null) memory.write(address, variable.initial);
     }
-    return parsedModule.kernels.map((parsed) => loadKernel(parsed, parsedModule, globals));
+    return {
+      source: { ptx: new TextEncoder().encode(text), globals },
+      kernels: translated(parsedModule, globals),
+    };
   } catch (error) {
     if (!(error instanceof EmulatorError) || (error.code !== "MTA850" && error.code !== "MTA851"))
       throw error;
